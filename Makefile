@@ -1,0 +1,58 @@
+# Every target is one command; what it does is in the program it calls.
+#   make up COMPONENTS="postgres redis"   only these, with what they need
+#   make logs COMPONENTS=chat FOLLOW=-f   one log, as it grows
+.PHONY: help bootstrap up down status logs test check fmt lock demo bench docs
+.DEFAULT_GOAL := help
+
+COMPONENTS ?=
+FOLLOW ?=
+ARGS ?=
+RUN := .venv/bin
+EXTRAS := auth agents chat vectors tasks portal
+UV := $(shell command -v uv || echo .local/cache/tools/bin/uv)
+COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+bootstrap: ## what a fresh machine needs; does nothing where it is there
+	@local/bootstrap.sh
+
+up: bootstrap ## start the suite
+	@$(RUN)/python -m local up $(COMPONENTS)
+
+down: ## stop what `up` started
+	@if [ -x $(RUN)/python ]; then $(RUN)/python -m local down $(COMPONENTS); fi
+
+status: ## what runs
+	@$(RUN)/python -m local status $(COMPONENTS)
+
+logs: ## the last lines of the logs
+	@$(RUN)/python -m local logs $(FOLLOW) $(COMPONENTS)
+
+test: bootstrap ## all tests, with servers of their own
+	$(RUN)/pytest $(ARGS)
+
+check: bootstrap ## format, lint, types, imports
+	$(RUN)/ruff format --check .
+	$(RUN)/ruff check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+fmt: bootstrap ## format and repair what can be
+	$(RUN)/ruff format .
+	$(RUN)/ruff check --fix .
+
+demo: bootstrap ## the main job before your eyes
+	@$(RUN)/python -m local.demo
+
+bench: bootstrap ## measure
+	@$(RUN)/python -m bench $(ARGS)
+
+docs: bootstrap ## write docs/configuration.md from the settings
+	$(RUN)/python -m tests.architecture.settings_page > docs/configuration.md
+
+lock: ## compile requirements/ from pyproject.toml
+	$(COMPILE) --all-extras --group local --group bench --group dev pyproject.toml -o requirements/all.txt
+	set -e; $(foreach extra,$(EXTRAS),$(COMPILE) --extra $(extra) -c requirements/all.txt pyproject.toml -o requirements/$(extra).txt;)
+	$(COMPILE) --group llm -c requirements/all.txt -o requirements/llm.txt
