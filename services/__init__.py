@@ -1,0 +1,1 @@
+"""The five domain services; none imports another."""

@@ -1,0 +1,1 @@
+"""Machinery every service uses; it knows no domain noun and imports no service."""

@@ -1,0 +1,62 @@
+"""Redis, opened once, with every wait bounded and its failures named."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from shared.errors import Unavailable
+
+_MAX_CONNECTIONS = 64
+_POOL_WAIT_SECONDS = 1.0
+_CONNECT_SECONDS = 1.0
+_COMMAND_SECONDS = 5.0
+# A server that is there and cannot take this command now: full, a replica, without a master, without its disk.
+_NOT_NOW = (OutOfMemoryError, ReadOnlyError, MasterDownError, ClusterDownError, TryAgainError)
+_NOT_NOW_CODES = ("OOM", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF")
+
+
+@asynccontextmanager
+async def open_redis(url: str, *, command_seconds: float = _COMMAND_SECONDS) -> AsyncIterator[Redis]:
+    """A client over one bounded pool. Connecting is lazy: a Redis that is down keeps no service from starting."""
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=_MAX_CONNECTIONS,
+        timeout=_POOL_WAIT_SECONDS,
+        socket_connect_timeout=_CONNECT_SECONDS,
+        socket_timeout=command_seconds,
+        health_check_interval=30,
+        driver_info=None,  # naming itself, the driver would look up its version on disk at every connect
+        decode_responses=False,
+    )
+    client = Redis(connection_pool=pool)
+    try:
+        yield client
+    finally:
+        await client.aclose()
+        await pool.aclose()
+
+
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    """Translate what the driver raises inside the block. Raises Unavailable("redis")."""
+    try:
+        yield
+    except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+        raise Unavailable("redis") from error
+    except _NOT_NOW as error:
+        raise Unavailable("redis") from error
+    except ResponseError as error:
+        if str(error).startswith(_NOT_NOW_CODES):  # raised inside a script, the code stays in the text
+            raise Unavailable("redis") from error
+        raise

@@ -1,0 +1,37 @@
+"""The base of every request and response model, so that all of them refuse what they do not know."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer
+
+
+class RequestModel(BaseModel):
+    """A body a caller sends: unknown fields are refused, text is stripped of nothing, NUL is refused by `Text`."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+
+
+class ResponseModel(BaseModel):
+    """A body we send; built from attributes, so a domain object can be returned as it is."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+def _without_nul(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("must not contain the NUL character")
+    value.encode("utf-8")  # a lone surrogate cannot be stored anywhere: ValueError, so 422
+    return value
+
+
+Text = Annotated[str, AfterValidator(_without_nul)]
+"""Text that every store can keep: no NUL (PostgreSQL refuses it), no lone surrogates. Add your own length bounds."""
+
+
+def _rfc3339(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+UtcDatetime = Annotated[AwareDatetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
+"""RFC 3339 in UTC with milliseconds."""

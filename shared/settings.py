@@ -1,0 +1,75 @@
+"""Settings that every service has; a service subclasses `ServiceSettings` and adds its own stores.
+
+Every value comes from the environment, by the names operators already use (`DATABASE_URL`, `REDIS_URL`, …). A secret
+may come from a file instead: `NAME_FILE=/run/secrets/name` (a container's way).
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+
+class FileSecretsSource(PydanticBaseSettingsSource):
+    """Reads `<NAME>_FILE` for every field, so that a secret need not stand in the environment."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        path = os.environ.get(f"{field_name.upper()}_FILE")
+        text = Path(path).read_text().strip() if path else None
+        return self.prepare_field_value(field_name, field, text, value_is_complex=False), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+class ServiceSettings(BaseSettings):
+    """What the machinery of `shared/` needs to know, whatever the service."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, validate_default=True)
+
+    environment: Literal["local", "production"] = Field(
+        default="production", description="`local` permits generated secrets and development defaults"
+    )
+    version: str = Field(default="0.1.0", description="shown by the health check and the OpenAPI documents")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="of the JSON log")
+
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8000, ge=1, le=65535, description="port to listen on")
+    advertise_host: str = Field(default="127.0.0.1", description="address by which other services reach this instance")
+
+    redis_url: SecretStr = Field(description="`redis://…`: idempotency keys, caches; chat's store")
+    rabbitmq_url: SecretStr = Field(description="`amqp://…`: events and task dispatch")
+    consul_url: str | None = Field(default=None, description="`http://…`: the Consul agent to register with")
+    discovery: Literal["consul", "static"] = Field(
+        default="consul", description="`static`: find services at the addresses of `static_services` only"
+    )
+    static_services: dict[str, str] = Field(
+        default_factory=dict, description='JSON, `{"agents": "http://127.0.0.1:10202"}`: used when Consul is not'
+    )
+
+    auth_issuer: str = Field(default="http://localhost:10200/api/v1/auth", description="`iss` that tokens must carry")
+    auth_audience: str = Field(default="sutazai", description="`aud` that tokens must carry")
+    cursor_secret: SecretStr = Field(min_length=32, description="signs list cursors; the same for all replicas")
+
+    max_body_bytes: int = Field(default=8 * 2**20, ge=1024, le=64 * 2**20, description="larger bodies answer 413")
+    request_timeout_seconds: float = Field(default=30.0, gt=0, le=300, description="for one call to another service")
+    shutdown_seconds: float = Field(default=20.0, gt=0, le=120, description="for requests in flight at SIGTERM")
+
+    otel_exporter_otlp_endpoint: str | None = Field(
+        default=None, description="where traces go; without it tracing costs nothing and only trace ids are made"
+    )
+    otel_traces_sample_ratio: float = Field(default=0.01, ge=0, le=1, description="share of new traces that are kept")
+
+    @classmethod
+    def settings_customise_sources(  # the signature is pydantic's
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, FileSecretsSource(settings_cls)

@@ -1,0 +1,126 @@
+"""Calls between services: retried within a budget, and every failure named."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from shared.discovery import StaticDiscovery
+from shared.errors import Relayed, Unauthenticated, Unavailable, UpstreamFailed, UpstreamTimeout
+from shared.http import RetryBudget, ServiceClient, open_http_client
+from shared.metrics import Metrics
+
+
+async def echo(request: Request) -> Response:
+    return JSONResponse({"headers": dict(request.headers)})
+
+
+async def problem(request: Request) -> Response:
+    status = int(request.path_params["status"])
+    body = {"type": "t", "title": "Gone wrong", "status": status, "detail": "why", "code": "other.code"}
+    return JSONResponse(body, status, headers={"Retry-After": "9"})
+
+
+async def nonsense(request: Request) -> Response:
+    return PlainTextResponse("<html>", 502)
+
+
+async def never(request: Request) -> Response:
+    await asyncio.Event().wait()
+    raise AssertionError("unreachable")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def neighbour() -> AsyncIterator[str]:
+    """A real server that answers as told."""
+    routes = [
+        Route("/echo", echo),
+        Route("/problem/{status}", problem, methods=["GET", "POST"]),
+        Route("/nonsense", nonsense),
+        Route("/never", never),
+    ]
+    config = uvicorn.Config(
+        Starlette(routes=routes), port=free_port(), log_config=None, lifespan="off", timeout_graceful_shutdown=0
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server._serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn sets a plain flag
+        await asyncio.sleep(0.01)
+    yield f"http://127.0.0.1:{config.port}"
+    server.should_exit = True
+    await serving
+
+
+@asynccontextmanager
+async def client_of(addresses: str) -> AsyncIterator[ServiceClient]:
+    async with open_http_client(5) as http:
+        yield ServiceClient(StaticDiscovery({"other": addresses}), http, Metrics())
+
+
+async def test_the_callers_token_and_trace_travel_along() -> None:
+    async with neighbour() as address, client_of(address) as client:
+        answer = await client.call("other", "GET", "/echo", token="abc")
+
+    assert answer.json()["headers"]["authorization"] == "Bearer abc"
+    assert answer.json()["headers"]["host"] == address.removeprefix("http://")
+
+
+async def test_a_refused_connection_is_tried_elsewhere_even_for_a_post() -> None:
+    async with neighbour() as address, client_of(f"http://127.0.0.1:{free_port()},{address}") as client:
+        for _ in range(4):
+            with pytest.raises(Relayed):
+                await client.call("other", "POST", "/problem/409")
+
+
+async def test_nobody_there_is_unavailable_by_name() -> None:
+    async with client_of(f"http://127.0.0.1:{free_port()}") as client:
+        with pytest.raises(Unavailable, match="other"):
+            await client.call("other", "GET", "/echo")
+
+
+async def test_a_decided_error_is_passed_on_with_its_code() -> None:
+    async with neighbour() as address, client_of(address) as client:
+        with pytest.raises(Relayed) as caught:
+            await client.call("other", "GET", "/problem/409")
+
+    assert (caught.value.status, caught.value.code, caught.value.detail) == (409, "other.code", "why")
+    assert caught.value.headers == {"Retry-After": "9"}
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [("/problem/401", Unauthenticated), ("/problem/500", UpstreamFailed), ("/nonsense", UpstreamFailed)],
+)
+async def test_other_failures_have_their_families(path: str, error: type[Exception]) -> None:
+    async with neighbour() as address, client_of(address) as client:
+        with pytest.raises(error):
+            await client.call("other", "GET", path)
+
+
+async def test_a_neighbour_that_hangs_is_a_timeout() -> None:
+    async with neighbour() as address, client_of(address) as client:
+        with pytest.raises(UpstreamTimeout):
+            await client.call("other", "GET", "/never", timeout_seconds=0.2)
+
+
+def test_retries_stay_within_a_tenth_of_the_calls() -> None:
+    budget = RetryBudget(ratio=0.1, minimum=2)
+    retries = 0
+    for _ in range(1000):
+        budget.record_call()
+        retries += budget.take()
+
+    assert 95 <= retries <= 103
