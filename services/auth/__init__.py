@@ -1,0 +1,1 @@
+"""Identity: who someone is, and what they may do."""

@@ -1,0 +1,59 @@
+"""Argon2id in a bounded pool of threads, so that a login storm costs neither the event loop nor all memory."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+from services.auth.errors import HashingBusy
+from services.auth.settings import Settings
+
+T = TypeVar("T")
+
+
+class Passwords:
+    """Hashes and verifies. Each call costs about `password_memory_kib` of memory while it runs."""
+
+    def __init__(self, hasher: PasswordHash, pool: ThreadPoolExecutor, waiting: int) -> None:
+        self._hasher, self._pool = hasher, pool
+        self._free = waiting
+        # Verified instead of a real hash when there is no such account, so that both take the same time.
+        self._nobody = hasher.hash("no account has this password")
+
+    async def hash(self, password: str) -> str:
+        """Raises HashingBusy when too many are waiting."""
+        return await self._run(lambda: self._hasher.hash(password))
+
+    async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
+        """Whether it matches, and a new hash to keep when the parameters have risen since. `stored` None never matches.
+
+        Raises HashingBusy when too many are waiting.
+        """
+        matches, renewed = await self._run(lambda: self._hasher.verify_and_update(password, stored or self._nobody))
+        return matches and stored is not None, renewed
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._free <= 0:
+            raise HashingBusy
+        self._free -= 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._free += 1
+
+
+@contextmanager
+def open_passwords(settings: Settings) -> Iterator[Passwords]:
+    """With the parameters of `settings`; ends its threads with the block."""
+    hasher = Argon2Hasher(
+        time_cost=settings.password_iterations, memory_cost=settings.password_memory_kib, parallelism=1
+    )
+    pool = ThreadPoolExecutor(settings.password_workers, thread_name_prefix="argon2")
+    try:
+        yield Passwords(PasswordHash((hasher,)), pool, settings.password_workers + settings.password_waiting)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,58 @@
+"""`/auth/api-keys`, and the exchange that services ask for."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+
+from services.auth.api_keys.exchange import LocalApiKeys
+from services.auth.api_keys.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRead, KeyExchange
+from services.auth.dependencies import ApiKeys
+from services.auth.errors import ApiKeyNotFound, TooManyApiKeys
+from services.auth.tokens.schemas import InternalToken
+from shared.errors import responses
+from shared.ids import Id
+from shared.pagination import Cursor, Limit, Page
+from shared.security import Caller, requires
+
+router = APIRouter(prefix="/auth/api-keys", tags=["api keys"])
+internal = APIRouter(prefix="/api-keys")
+KeyOwner = Annotated[Caller, requires("auth:keys")]
+
+
+@router.post(
+    "",
+    operation_id="auth_create_api_key",
+    summary="Create an API key",
+    status_code=201,
+    response_model=ApiKeyCreated,
+    responses=responses(TooManyApiKeys),
+)
+async def create(body: ApiKeyCreate, caller: KeyOwner, api_keys: ApiKeys) -> ApiKeyCreated:
+    """Create a key with some of one's own scopes. The key is in this answer and nowhere else."""
+    return await api_keys.create(caller, body)
+
+
+@router.get("", operation_id="auth_list_api_keys", summary="My API keys", response_model=Page[ApiKeyRead])
+async def list_page(caller: KeyOwner, api_keys: ApiKeys, limit: Limit = 20, cursor: Cursor = None) -> Page[ApiKeyRead]:
+    """The caller's keys, newest first, without their secrets."""
+    return await api_keys.list_page(caller, limit, cursor)
+
+
+@router.delete(
+    "/{id}",
+    operation_id="auth_revoke_api_key",
+    summary="Revoke an API key",
+    status_code=204,
+    responses=responses(ApiKeyNotFound),
+)
+async def revoke(id: Id, caller: KeyOwner, api_keys: ApiKeys) -> None:
+    """Revoke a key; within a minute no service accepts it."""
+    await api_keys.revoke(caller, id)
+
+
+@internal.post("/exchange", response_model=InternalToken)
+async def exchange(body: KeyExchange, request: Request) -> InternalToken:
+    """The access token an API key stands for."""
+    local: LocalApiKeys = request.state.local_api_keys
+    token = await local.token_for(body.key)
+    return InternalToken(access_token=token.token, expires_in=token.expires_in)

@@ -1,0 +1,25 @@
+"""The auth service: accounts, tokens and API keys."""
+
+from fastapi import FastAPI
+
+from services.auth.accounts.endpoints import router as accounts
+from services.auth.api_keys.endpoints import internal as api_keys_internal
+from services.auth.api_keys.endpoints import router as api_keys
+from services.auth.lifespan import lifespan
+from services.auth.settings import Settings
+from services.auth.tokens.endpoints import internal as tokens_internal
+from services.auth.tokens.endpoints import router as tokens
+from shared.app import create_service
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The app, from `settings` or the environment."""
+    return create_service(
+        "auth",
+        settings or Settings(),
+        title="SutazAI auth",
+        description="Accounts, access and refresh tokens, API keys, and the keys by which every service verifies them.",
+        lifespan=lifespan,
+        routers=[accounts, tokens, api_keys],
+        internal_routers=[tokens_internal, api_keys_internal],
+    )

@@ -1,0 +1,46 @@
+"""What auth needs to know beyond what every service does."""
+
+from pydantic import Field, SecretStr, field_validator
+
+from shared.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Secrets have no default: a service without them does not start."""
+
+    port: int = Field(default=10201, ge=1, le=65535, description="port to listen on")
+
+    # PostgreSQL
+    database_url: SecretStr = Field(description="`postgresql+asyncpg://user:password@host:port/`, the server")
+    database_name: str = Field(default="auth", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="auth's own database")
+
+    # Secrets of identity
+    key_encryption_key: SecretStr = Field(
+        min_length=43, description="32 bytes in URL-safe base64: seals the private signing keys in the database"
+    )
+    api_key_pepper: SecretStr = Field(
+        min_length=32, description="keys the hash of API keys; lives outside the database"
+    )
+    service_client_secrets: dict[str, SecretStr] = Field(
+        default_factory=dict, description="JSON, service name → its client secret: who may ask for delegated tokens"
+    )
+    admin_email: str = Field(description="the first administrator, created at first start")
+    admin_password: SecretStr = Field(min_length=12, max_length=128, description="its password at first start")
+
+    # Lifetimes
+    access_token_seconds: int = Field(default=900, ge=60, le=900, description="life of an access token")
+    internal_token_seconds: int = Field(default=300, ge=120, le=300, description="life of exchanged and delegated ones")
+    refresh_token_seconds: int = Field(default=30 * 86400, ge=3600, le=90 * 86400, description="life of a session")
+
+    # Password hashing: OWASP's minimum for Argon2id is 19 MiB, 2 iterations, 1 lane
+    password_memory_kib: int = Field(default=19 * 1024, ge=19 * 1024, le=2**20, description="Argon2id memory")
+    password_iterations: int = Field(default=2, ge=2, le=10, description="Argon2id passes over the memory")
+    password_workers: int = Field(default=2, ge=1, le=16, description="hashes computed at once")
+    password_waiting: int = Field(default=32, ge=1, le=1000, description="hashes that may wait; more answer 503")
+
+    @field_validator("service_client_secrets")
+    @classmethod
+    def _long_enough(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        if any(len(secret.get_secret_value()) < 32 for secret in value.values()):
+            raise ValueError("a service's client secret needs at least 32 characters")
+        return value

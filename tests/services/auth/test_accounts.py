@@ -1,0 +1,115 @@
+"""Registering, and one's own account."""
+
+import secrets
+
+import httpx
+import pytest
+
+from local.suite import Suite
+from tests.fixtures.apps import ServiceClient
+from tests.fixtures.identity import register_with
+
+PASSWORD = "correct horse battery staple"
+
+
+def new_email() -> str:
+    return f"{secrets.token_hex(8)}@example.com"
+
+
+async def test_register_answers_the_account_without_its_password(client: httpx.AsyncClient) -> None:
+    email = new_email()
+
+    answer = await client.post(
+        "/api/v1/auth/register", json={"email": email.upper(), "password": PASSWORD, "name": "Ada"}
+    )
+
+    assert answer.status_code == 201
+    assert answer.json().keys() == {"id", "email", "name", "tenant_id", "created_at"}
+    assert answer.json()["email"] == email
+
+
+async def test_an_address_registers_once_however_it_is_typed(client: httpx.AsyncClient) -> None:
+    email = new_email()
+    await client.post("/api/v1/auth/register", json={"email": email, "password": PASSWORD})
+
+    again = await client.post("/api/v1/auth/register", json={"email": email.upper(), "password": PASSWORD})
+
+    assert (again.status_code, again.json()["code"]) == (409, "auth.email_taken")
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"email": "nobody", "password": PASSWORD}, "/email"),
+        ({"email": "a@example.com", "password": "short"}, "/password"),
+        ({"email": "a@example.com", "password": "x" * 129}, "/password"),
+        ({"email": "a@example.com", "password": PASSWORD, "role": "admin"}, "/role"),
+        ({"email": "a@example.com", "password": PASSWORD, "name": "\x00"}, "/name"),
+        ({"password": PASSWORD}, "/email"),
+    ],
+)
+async def test_a_bad_registration_points_at_the_field(
+    client: httpx.AsyncClient, body: dict[str, str], pointer: str
+) -> None:
+    answer = await client.post("/api/v1/auth/register", json=body)
+
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert [problem["pointer"] for problem in answer.json()["errors"]] == [pointer]
+    assert PASSWORD not in answer.text
+
+
+async def test_a_password_of_128_unicode_characters_works_whole(client: httpx.AsyncClient) -> None:
+    email, password = new_email(), "ő" * 127
+    await client.post("/api/v1/auth/register", json={"email": email, "password": password + "a"})
+
+    form = {"grant_type": "password", "username": email}
+    whole = await client.post("/api/v1/auth/token", data=form | {"password": password + "a"})
+    other_end = await client.post("/api/v1/auth/token", data=form | {"password": password + "b"})
+
+    assert (whole.status_code, other_end.status_code) == (200, 401)
+
+
+async def test_me_is_the_caller(client: httpx.AsyncClient) -> None:
+    user = await register_with(client)()
+
+    me = await client.get("/api/v1/auth/me", headers=user.headers)
+
+    assert (me.json()["id"], me.json()["tenant_id"]) == (user.user_id, user.tenant_id)
+
+
+async def test_a_profile_is_changed_only_as_it_was_read(client: httpx.AsyncClient) -> None:
+    user = await register_with(client)()
+    tag = (await client.get("/api/v1/auth/me", headers=user.headers)).headers["etag"]
+    match = user.headers | {"If-Match": tag}
+
+    first = await client.patch("/api/v1/auth/me", json={"name": "Grace"}, headers=match)
+    second = await client.patch("/api/v1/auth/me", json={"name": "Late"}, headers=match)
+
+    assert (first.status_code, first.json()["name"]) == (200, "Grace")
+    assert (second.status_code, second.json()["code"]) == (412, "common.precondition_failed")
+
+
+async def test_no_credential_is_401_everywhere(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/api/v1/auth/me")
+
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_a_database_that_is_away_is_503_naming_it(suite: Suite, service_client: ServiceClient) -> None:
+    suite.up(["postgres", "redis"])
+    async with service_client("auth") as client:
+        user = await register_with(client)()
+        suite.stop("postgres")
+        try:
+            answer = await client.get("/api/v1/auth/me", headers=user.headers)
+            ready = await client.get("/health/ready")
+        finally:
+            suite.start("postgres")
+        healed = await client.get("/api/v1/auth/me", headers=user.headers)
+
+    assert (answer.status_code, answer.json()["detail"]) == (503, "postgres is not available right now.")
+    assert "retry-after" in answer.headers
+    assert (ready.status_code, ready.json()["checks"]["postgres"]["status"]) == (503, "fail")
+    assert healed.status_code == 200

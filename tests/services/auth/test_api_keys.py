@@ -1,0 +1,136 @@
+"""API keys: shown once, scoped, revocable."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from asgi_lifespan import LifespanManager
+from sqlalchemy import event
+
+from local.suite import Suite
+from tests.fixtures.apps import build_app
+from tests.fixtures.identity import User, register_with
+
+KEYS = "/api/v1/auth/api-keys"
+
+
+async def create(client: httpx.AsyncClient, user: User, **changes: Any) -> httpx.Response:
+    body = {"name": "ci", "scopes": ["auth:profile"]} | changes
+    return await client.post(KEYS, json=body, headers=user.headers)
+
+
+async def test_a_key_works_as_its_owner_within_its_scopes(client: httpx.AsyncClient, user: User) -> None:
+    key = (await create(client, user)).json()["key"]
+
+    me = await client.get("/api/v1/auth/me", headers={"X-API-Key": key})
+    keys = await client.get(KEYS, headers={"X-API-Key": key})
+
+    assert (me.status_code, me.json()["id"]) == (200, user.user_id)
+    assert keys.status_code == 403
+
+
+async def test_a_key_is_shown_once(client: httpx.AsyncClient) -> None:
+    user = await register_with(client)()
+    created = (await create(client, user)).json()
+
+    listed = (await client.get(KEYS, headers=user.headers)).json()["items"]
+
+    assert [item["id"] for item in listed] == [created["id"]]
+    assert "key" not in listed[0]
+    assert created["key"].startswith(listed[0]["prefix"])
+
+
+async def test_a_revoked_key_is_refused(client: httpx.AsyncClient, suite: Suite) -> None:
+    user = await register_with(client)()
+    created = (await create(client, user)).json()
+
+    revoked = await client.delete(f"{KEYS}/{created['id']}", headers=user.headers)
+    again = await client.delete(f"{KEYS}/{created['id']}", headers=user.headers)
+
+    exchange = await client.post("/internal/api-keys/exchange", json={"key": created["key"]})
+    assert (revoked.status_code, again.status_code, exchange.status_code) == (204, 404, 401)
+
+
+async def test_another_users_key_is_not_there(client: httpx.AsyncClient, user: User) -> None:
+    stranger = await register_with(client)()
+    created = (await create(client, user)).json()
+
+    answer = await client.delete(f"{KEYS}/{created['id']}", headers=stranger.headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "auth.api_key_not_found")
+
+
+async def test_an_expired_key_is_refused(client: httpx.AsyncClient, user: User) -> None:
+    soon = (datetime.now(UTC) + timedelta(milliseconds=600)).isoformat()
+    created = (await create(client, user, expires_at=soon)).json()
+
+    status = 200
+    while status == 200:
+        status = (await client.post("/internal/api-keys/exchange", json={"key": created["key"]})).status_code
+
+    assert status == 401
+    assert datetime.now(UTC) >= datetime.fromisoformat(soon)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scopes": ["admin"]},
+        {"scopes": []},
+        {"scopes": ["Not A Scope"]},
+        {"expires_at": "2001-01-01T00:00:00Z"},
+        {"expires_at": "2999-01-01T00:00:00"},
+        {"name": ""},
+        {"tenant_id": "x"},
+    ],
+)
+async def test_a_bad_key_request_is_422(client: httpx.AsyncClient, user: User, changes: dict[str, Any]) -> None:
+    assert (await create(client, user, **changes)).status_code == 422
+
+
+async def test_a_mistyped_key_costs_no_query(suite: Suite, user: User) -> None:
+    suite.up(["postgres", "redis"])
+    app = build_app(suite, "auth")
+    async with (
+        LifespanManager(app) as manager,
+        httpx.AsyncClient(transport=httpx.ASGITransport(manager.app), base_url="http://auth") as client,
+    ):
+        key = (await create(client, user)).json()["key"]
+        statements: list[str] = []
+        engine = manager._state["database"].engine.sync_engine
+        event.listen(engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+        answer = await client.get("/api/v1/auth/me", headers={"X-API-Key": key[:-1] + ("a" if key[-1] != "a" else "b")})
+
+    assert answer.status_code == 401
+    assert statements == []
+
+
+async def test_pages_hold_every_key_once(client: httpx.AsyncClient) -> None:
+    user = await register_with(client)()
+    created = {(await create(client, user, name=f"key {number}")).json()["id"] for number in range(5)}
+
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = (
+            await client.get(KEYS, params={"limit": 2} | ({"cursor": cursor} if cursor else {}), headers=user.headers)
+        ).json()
+        seen += [item["id"] for item in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+
+    assert len(seen) == 5
+    assert set(seen) == created
+
+
+async def test_a_cursor_of_somebody_else_is_refused(client: httpx.AsyncClient) -> None:
+    user, stranger = await register_with(client)(), await register_with(client)()
+    for number in range(2):
+        await create(client, user, name=f"key {number}")
+    cursor = (await client.get(KEYS, params={"limit": 1}, headers=user.headers)).json()["next_cursor"]
+
+    answer = await client.get(KEYS, params={"cursor": cursor}, headers=stranger.headers)
+
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "query/cursor")

@@ -1,0 +1,228 @@
+"""Tokens: given, refreshed once, verified strictly."""
+
+import asyncio
+import base64
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
+
+from local.suite import Suite
+from services.auth.lifespan import MIGRATIONS
+from services.auth.tokens.keys import KeyRing
+from shared.db import open_database
+from tests.fixtures.identity import User, register_with
+
+TOKEN = "/api/v1/auth/token"
+
+
+def refresh(token: str) -> dict[str, str]:
+    return {"grant_type": "refresh_token", "refresh_token": token}
+
+
+async def test_unknown_wrong_and_right_account_differ_in_nothing_but_success(client: httpx.AsyncClient) -> None:
+    user = await register_with(client)()
+    form = {"grant_type": "password", "password": "wrong password"}
+
+    wrong = await client.post(TOKEN, data=form | {"username": user.email})
+    unknown = await client.post(TOKEN, data=form | {"username": "nobody@example.com"})
+
+    hidden = ("trace_id",)
+    bodies = [
+        {name: value for name, value in answer.json().items() if name not in hidden} for answer in (wrong, unknown)
+    ]
+    assert wrong.status_code == unknown.status_code == 401
+    assert bodies[0] == bodies[1]
+    assert bodies[0]["error"] == "invalid_grant"
+
+
+async def test_a_token_holds_only_the_scopes_asked_for(client: httpx.AsyncClient) -> None:
+    user = await register_with(client)(scope="agents:read")
+
+    refused = await client.get("/api/v1/auth/me", headers=user.headers)
+
+    assert refused.status_code == 403
+    assert "auth:profile" in refused.json()["detail"]
+
+
+async def test_nobody_is_granted_a_scope_beyond_their_own(client: httpx.AsyncClient) -> None:
+    user = await register_with(client)()
+    form = {"grant_type": "password", "username": user.email, "password": user.password, "scope": "admin"}
+
+    answer = await client.post(TOKEN, data=form)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "auth.scope_not_allowed")
+
+
+async def test_of_many_parallel_refreshes_exactly_one_wins(client: httpx.AsyncClient) -> None:
+    user = await register_with(client)()
+
+    answers = await asyncio.gather(*(client.post(TOKEN, data=refresh(user.refresh_token)) for _ in range(20)))
+
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 401: 19}
+
+
+async def test_replaying_a_refresh_token_ends_the_whole_session(client: httpx.AsyncClient) -> None:
+    user = await register_with(client)()
+    successor = (await client.post(TOKEN, data=refresh(user.refresh_token))).json()["refresh_token"]
+
+    replayed = await client.post(TOKEN, data=refresh(user.refresh_token))
+    after = await client.post(TOKEN, data=refresh(successor))
+
+    assert (replayed.status_code, after.status_code) == (401, 401)
+
+
+async def test_logout_ends_the_session(client: httpx.AsyncClient) -> None:
+    user = await register_with(client)()
+
+    left = await client.post("/api/v1/auth/logout", headers=user.headers)
+    after = await client.post(TOKEN, data=refresh(user.refresh_token))
+
+    assert (left.status_code, after.status_code) == (204, 401)
+
+
+async def test_the_published_key_verifies_our_tokens(client: httpx.AsyncClient) -> None:
+    user = await register_with(client)()
+    keys = jwt.PyJWKSet.from_dict((await client.get("/api/v1/auth/jwks.json")).json())
+
+    header = jwt.get_unverified_header(user.token)
+    claims = jwt.decode(user.token, keys[header["kid"]], algorithms=["EdDSA"], audience="sutazai")
+
+    assert (header["typ"], claims["sub"], claims["tid"]) == ("at+jwt", user.user_id, user.tenant_id)
+
+
+@pytest.fixture(scope="session")
+async def our_key(suite: Suite) -> Ed25519PrivateKey:
+    """The very key that auth signs with: a forgery made with it fails for the one thing that is wrong with it."""
+    suite.up(["auth"])
+    environment = suite.environment("auth")
+    async with open_database(environment["DATABASE_URL"], "auth", MIGRATIONS) as database:
+        return (await KeyRing.load(database, environment["KEY_ENCRYPTION_KEY"])).current.private_key
+
+
+def forged(user: User, key: Any, header: dict[str, Any] | None = None, claims: dict[str, Any] | None = None) -> str:
+    """The user's token with parts changed, signed anew."""
+    original = jwt.get_unverified_header(user.token)
+    payload = jwt.decode(user.token, options={"verify_signature": False}) | (claims or {})
+    headers = {"kid": original["kid"], "typ": original["typ"]} | (header or {})
+    algorithm = "HS256" if isinstance(key, bytes) else "EdDSA"
+    return jwt.encode({name: value for name, value in payload.items() if value is not None}, key, algorithm, headers)
+
+
+def unsigned(user: User, _key: Any) -> str:
+    _, payload, _ = user.token.split(".")
+    header = base64.urlsafe_b64encode(json.dumps({"alg": "none", "typ": "at+jwt"}).encode()).decode().rstrip("=")
+    return f"{header}.{payload}."
+
+
+def signed_with_public_key(user: User, key: Ed25519PrivateKey) -> str:
+    return forged(user, key.public_key().public_bytes_raw())
+
+
+HOUR = 3600
+FORGERIES: dict[str, Callable[[User, Any], str]] = {
+    "another key": lambda user, _: forged(user, Ed25519PrivateKey.generate()),
+    "no signature": unsigned,
+    "the public key as a shared secret": signed_with_public_key,
+    "wrong type": lambda user, key: forged(user, key, {"typ": "JWT"}),
+    "unknown key id": lambda user, key: forged(user, key, {"kid": "nobody"}),
+    "a critical header": lambda user, key: forged(user, key, {"crit": ["exp"]}),
+    "expired": lambda user, key: forged(user, key, claims={"exp": int(time.time()) - HOUR}),
+    "not valid yet": lambda user, key: forged(user, key, claims={"nbf": int(time.time()) + HOUR}),
+    "other audience": lambda user, key: forged(user, key, claims={"aud": "elsewhere"}),
+    "other issuer": lambda user, key: forged(user, key, claims={"iss": "https://elsewhere.example"}),
+    "no tenant": lambda user, key: forged(user, key, claims={"tid": None}),
+    "cut short": lambda user, _: user.token[:-4],
+    "enormous": lambda _user, _key: "a" * 10_000,
+    "nonsense": lambda _user, _key: "not.a.token",
+}
+
+
+@pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES.keys())
+async def test_anything_but_our_own_valid_token_is_401(
+    client: httpx.AsyncClient, our_key: Ed25519PrivateKey, user: User, forge: Callable[[User, Any], str]
+) -> None:
+    answer = await client.get("/api/v1/auth/me", headers={"Authorization": f"Bearer {forge(user, our_key)}"})
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "common.unauthenticated")
+
+
+async def test_a_key_brought_along_in_the_header_is_ignored(client: httpx.AsyncClient, user: User) -> None:
+    stranger = Ed25519PrivateKey.generate()
+    jwk = OKPAlgorithm.to_jwk(stranger.public_key(), as_dict=True)
+    token = forged(user, stranger, {"jwk": jwk, "jku": "http://127.0.0.1:9/keys", "x5u": "http://127.0.0.1:9/x5u"})
+
+    answer = await client.get("/api/v1/auth/me", headers={"Authorization": f"Bearer {token}"})
+
+    assert answer.status_code == 401
+
+
+async def test_a_token_made_with_our_key_and_nothing_wrong_is_taken(
+    client: httpx.AsyncClient, our_key: Ed25519PrivateKey, user: User
+) -> None:
+    answer = await client.get("/api/v1/auth/me", headers={"Authorization": f"Bearer {forged(user, our_key)}"})
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {},
+        {"grant_type": "client"},
+        {"grant_type": "password", "username": "a@example.com"},
+        {"grant_type": "refresh_token"},
+        {"grant_type": "refresh_token", "refresh_token": "x" * 300},
+        {"grant_type": "password", "username": "a@example.com", "password": "x", "extra": "y"},
+    ],
+)
+async def test_a_malformed_token_request_is_422(client: httpx.AsyncClient, form: dict[str, str]) -> None:
+    answer = await client.post(TOKEN, data=form)
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"]
+
+
+class TestDelegation:
+    """Tokens by which a service acts for a user."""
+
+    path = "/internal/tokens/delegate"
+
+    def body(self, user: User, **changes: Any) -> dict[str, Any]:
+        return {"subject": user.user_id, "tenant_id": user.tenant_id, "scopes": ["agents:read"]} | changes
+
+    async def test_a_service_acts_with_the_users_rights_and_its_own_name(
+        self, client: httpx.AsyncClient, suite: Suite, user: User
+    ) -> None:
+        basic = ("tasks", suite.secrets.client_secrets["tasks"])
+
+        answer = await client.post(self.path, json=self.body(user), auth=basic)
+
+        claims = jwt.decode(answer.json()["access_token"], options={"verify_signature": False})
+        assert (claims["sub"], claims["act"], claims["scope"]) == (
+            user.user_id,
+            {"sub": "service:tasks"},
+            "agents:read",
+        )
+
+    async def test_a_wrong_secret_is_401(self, client: httpx.AsyncClient, user: User) -> None:
+        answer = await client.post(self.path, json=self.body(user), auth=("tasks", "guess"))
+
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+
+    async def test_no_more_than_the_user_may(
+        self, client: httpx.AsyncClient, suite: Suite, user: User, other_user: User
+    ) -> None:
+        basic = ("tasks", suite.secrets.client_secrets["tasks"])
+
+        beyond = await client.post(self.path, json=self.body(user, scopes=["admin"]), auth=basic)
+        foreign = await client.post(self.path, json=self.body(user, tenant_id=other_user.tenant_id), auth=basic)
+
+        assert (beyond.status_code, foreign.status_code) == (403, 403)
