@@ -1,0 +1,57 @@
+"""What an agent is and how it changes; knows neither the store nor HTTP."""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+Scalar = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """An agent as of one version. Lists hold no duplicates and keep the order they were given in."""
+
+    id: str
+    version: int
+    name: str
+    description: str | None
+    instructions: str
+    model: str | None
+    capabilities: tuple[str, ...]
+    knowledge: tuple[str, ...]
+    tools: tuple[str, ...]
+    metadata: Mapping[str, Scalar]
+    created_at: datetime
+    updated_at: datetime
+
+    def revised(self, changes: Mapping[str, Any], at: datetime) -> "Agent":
+        """The next version, with the fields in `changes` replaced; this very agent when they change nothing."""
+        draft = replace(self, **changes)
+        if draft == self and _types(draft.metadata) == _types(self.metadata):
+            return self
+        # Clocks of replicas differ a little; an agent is never updated before its last update.
+        return replace(draft, version=self.version + 1, updated_at=max(at, self.updated_at))
+
+
+def _types(metadata: Mapping[str, Scalar]) -> dict[str, type]:
+    """Told apart because `1 == 1.0 == True` in Python, while callers see three values."""
+    return {key: type(value) for key, value in metadata.items()}
+
+
+def name_key(name: str) -> str:
+    """What must be unique: the name without differences that readers do not see (case, width, spacing, joiners)."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    visible = "".join(char for char in folded if unicodedata.category(char) != "Cf")
+    return " ".join(visible.split()) or name
+
+
+def reads_as_id(name: str) -> bool:
+    """Whether `name` could be taken for an id, where either may stand."""
+    try:
+        UUID(name)
+    except ValueError:
+        return False
+    return True

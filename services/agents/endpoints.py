@@ -1,0 +1,103 @@
+"""`/agents`: create, list, read, change, delete."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from services.agents.dependencies import ReadableAgents, WritableAgents
+from services.agents.domain import Agent
+from services.agents.errors import AgentNameTaken, AgentNotFound
+from services.agents.schemas import AgentCreate, AgentRead, AgentUpdate, CapabilityFilter, TextFilter
+from shared.errors import PreconditionFailed, responses
+from shared.etag import IfMatch, etag
+from shared.idempotency import IdempotencyKey, IdempotentRoute
+from shared.ids import Id
+from shared.pagination import Cursor, Limit, Page
+
+router = APIRouter(prefix="/agents", tags=["agents"], route_class=IdempotentRoute)
+
+_TEXT = {"schema": {"type": "string"}}
+_TAGGED: dict[str, Any] = {"headers": {"ETag": {"description": "the version, for `If-Match`"} | _TEXT}}
+_CREATED: dict[str, Any] = {
+    "headers": {"Location": {"description": "where the agent is"} | _TEXT} | _TAGGED["headers"],
+    "links": {
+        operation: {"operationId": operation, "parameters": {"id": "$response.body#/id"}}
+        for operation in ("agents_get", "agents_update", "agents_delete")
+    },
+}
+
+
+@router.post(
+    "/create",
+    operation_id="agents_create",
+    summary="Create an agent",
+    status_code=201,
+    response_model=AgentRead,
+    responses={201: _CREATED, **responses(AgentNameTaken)},
+)
+async def create(
+    body: AgentCreate,
+    agents: WritableAgents,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,  # noqa: ARG001 - declared here, used by the route class
+) -> Agent:
+    """Create an agent at version 1. Its collections and tools are named, not checked: they may be made later."""
+    agent = await agents.create(body.model_dump())
+    response.headers["Location"] = f"/api/v1/agents/{agent.id}"
+    response.headers["ETag"] = etag(agent.version)
+    return agent
+
+
+@router.get("/list", operation_id="agents_list", summary="List agents", response_model=Page[AgentRead])
+async def list_page(
+    agents: ReadableAgents,
+    capability: CapabilityFilter = None,
+    q: TextFilter = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[AgentRead]:
+    """The tenant's agents, newest first; with `capability` or `q`, those that match both."""
+    page, next_cursor = await agents.list_page(capability=capability, typed=q, limit=limit, cursor=cursor)
+    return Page(items=[AgentRead.model_validate(agent) for agent in page], next_cursor=next_cursor)
+
+
+@router.get(
+    "/{id}",
+    operation_id="agents_get",
+    summary="Read an agent",
+    response_model=AgentRead,
+    responses={200: _TAGGED, **responses(AgentNotFound)},
+)
+async def get(id: Id, agents: ReadableAgents, response: Response) -> Agent:
+    """An agent as of its current version."""
+    agent = await agents.get(id)
+    response.headers["ETag"] = etag(agent.version)
+    return agent
+
+
+@router.patch(
+    "/{id}",
+    operation_id="agents_update",
+    summary="Change an agent",
+    response_model=AgentRead,
+    responses={200: _TAGGED, **responses(AgentNotFound, AgentNameTaken, PreconditionFailed)},
+)
+async def update(
+    id: Id, body: AgentUpdate, agents: WritableAgents, response: Response, if_match: IfMatch = None
+) -> Agent:
+    """Replace the given fields, which makes a new version; when they change nothing, the version stays."""
+    agent = await agents.update(id, body.model_dump(), if_match)
+    response.headers["ETag"] = etag(agent.version)
+    return agent
+
+
+@router.delete(
+    "/{id}",
+    operation_id="agents_delete",
+    summary="Delete an agent",
+    status_code=204,
+    responses=responses(AgentNotFound, PreconditionFailed),
+)
+async def delete(id: Id, agents: WritableAgents, if_match: IfMatch = None) -> None:
+    """Delete an agent with its history. Conversations held with it stay."""
+    await agents.delete(id, if_match)

@@ -1,0 +1,114 @@
+"""Neo4j, opened once: units of work in managed transactions, every wait bounded, driver errors translated.
+
+A unit of work is a coroutine function over one transaction. The driver runs it again after a deadlock, a lost
+connection or a change of leader, so it may run more than once; only the run that is committed has an effect.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeVar
+
+from neo4j import AsyncDriver, AsyncGraphDatabase, AsyncManagedTransaction, AsyncSession, unit_of_work
+from neo4j.exceptions import AuthError, ConnectionPoolError, DriverError, IncompleteCommit, Neo4jError
+
+from services.agents.settings import Settings
+from shared.errors import Unavailable
+
+Result = TypeVar("Result")
+Work = Callable[[AsyncManagedTransaction], Awaitable[Result]]
+
+_COMPONENT = "neo4j"
+# The driver's own first delay is a second, made for clusters; the loser of a deadlock may go on at once.
+_FIRST_RETRY_SECONDS, _RETRY_FACTOR = 0.02, 3.0
+_IDLE_SECONDS = 60  # a connection unused for longer is tested before use: the server may have restarted meanwhile
+_LIFETIME_SECONDS = 3600
+# Client errors by the server's classification, but not of our client's making.
+_NOT_SERVING = ("Neo.ClientError.Transaction.TransactionTimedOut", "Neo.ClientError.Security.")
+
+
+@contextmanager
+def neo4j_errors() -> Iterator[None]:
+    """Translate a store that cannot serve. Raises Unavailable("neo4j"); other errors pass, violated constraints too."""
+    try:
+        yield
+    except (TimeoutError, OSError, ConnectionPoolError, IncompleteCommit, AuthError) as error:
+        raise Unavailable(_COMPONENT) from error
+    except (Neo4jError, DriverError) as error:
+        code = error.code if isinstance(error, Neo4jError) else ""
+        if error.is_retryable() or code.startswith(_NOT_SERVING):
+            raise Unavailable(_COMPONENT) from error
+        raise
+
+
+class Graph:
+    """The database of this service. Refuses to work until `is_prepared`: without constraints names could be doubled."""
+
+    def __init__(self, driver: AsyncDriver, settings: Settings) -> None:
+        self._driver = driver
+        self._settings = settings
+        self.is_prepared = False
+
+    async def read(self, work: Work[Result]) -> Result:
+        """The result of `work`, which only reads. Raises Unavailable, and what `work` raises."""
+        self._require_prepared()
+        async with self.session(self._settings.neo4j_wait_seconds) as session:
+            return await session.execute_read(self._limited(work))
+
+    async def write(self, work: Work[Result]) -> Result:
+        """The result of `work`, committed; rolled back when it raises. Raises Unavailable, and what `work` raises.
+
+        Unavailable leaves open whether a commit that was under way took effect.
+        """
+        self._require_prepared()
+        async with self.session(self._settings.neo4j_wait_seconds) as session:
+            return await session.execute_write(self._limited(work))
+
+    @asynccontextmanager
+    async def session(self, seconds: float) -> AsyncIterator[AsyncSession]:
+        """A session that ends after `seconds`, whatever the server does. Raises Unavailable."""
+        with neo4j_errors():
+            async with (
+                asyncio.timeout(seconds),
+                self._driver.session(
+                    database=self._settings.neo4j_database,
+                    initial_retry_delay=_FIRST_RETRY_SECONDS,
+                    retry_delay_multiplier=_RETRY_FACTOR,
+                ) as session,
+            ):
+                yield session
+
+    async def ping(self) -> None:
+        """Raises Unavailable when the database does not answer or is not prepared."""
+        await self.read(_answer)
+
+    def _require_prepared(self) -> None:
+        if not self.is_prepared:
+            raise Unavailable(_COMPONENT)
+
+    def _limited(self, work: Work[Result]) -> Work[Result]:
+        return unit_of_work(timeout=self._settings.neo4j_transaction_seconds)(work)
+
+
+async def _answer(transaction: AsyncManagedTransaction) -> None:
+    await (await transaction.run("RETURN 1")).consume()
+
+
+@asynccontextmanager
+async def open_graph(settings: Settings) -> AsyncIterator[Graph]:
+    """The graph over one bounded pool. Connecting is lazy: a server that is down keeps no service from starting."""
+    driver = AsyncGraphDatabase.driver(
+        settings.neo4j_url,
+        auth=(settings.neo4j_user, settings.neo4j_password.get_secret_value()),
+        max_connection_pool_size=settings.neo4j_pool_size,
+        max_connection_lifetime=_LIFETIME_SECONDS,
+        liveness_check_timeout=_IDLE_SECONDS,
+        connection_timeout=settings.neo4j_connect_seconds,
+        connection_write_timeout=settings.neo4j_transaction_seconds,
+        connection_acquisition_timeout=settings.neo4j_pool_wait_seconds,
+        max_transaction_retry_time=settings.neo4j_retry_seconds,
+        notifications_min_severity="OFF",
+        telemetry_disabled=True,
+    )
+    async with driver:
+        yield Graph(driver, settings)

@@ -1,0 +1,30 @@
+"""Opens what agents runs on, in order, and closes it in reverse."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypedDict
+
+from fastapi import FastAPI
+
+from services.agents.graph import Graph, open_graph
+from services.agents.schema import applied_schema
+from services.agents.settings import Settings
+from shared.platform import Platform, open_platform
+
+
+class State(TypedDict):
+    """What requests find on `request.state`."""
+
+    platform: Platform
+    graph: Graph
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[State]:
+    settings: Settings = app.state.settings
+    async with AsyncExitStack() as stack:
+        graph = await stack.enter_async_context(open_graph(settings))
+        app.state.health.add("neo4j", graph.ping)
+        await stack.enter_async_context(applied_schema(graph, settings.neo4j_schema_seconds))
+        platform = await stack.enter_async_context(open_platform(app))
+        yield State(platform=platform, graph=graph)

@@ -1,0 +1,111 @@
+"""Constraints and indexes, applied at start; safe when replicas start at once and when Neo4j comes up after us.
+
+A migration is a list of statements that may run twice. Add a new one at the end; never change one that was released.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from neo4j import AsyncManagedTransaction, AsyncSession
+from neo4j.exceptions import ClientError, DriverError, Neo4jError
+
+from services.agents.graph import Graph
+from shared.errors import Unavailable
+
+_log = logging.getLogger("agents.schema")
+_FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS = 0.25, 3.0
+# Two replicas can both find a rule missing; the second to make it is told so.
+_MADE_BY_ANOTHER = ("AlreadyExists", "EquivalentSchemaRuleAlreadyExists")
+
+TEXT_INDEX = "agent_text"
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE CONSTRAINT schema_version IF NOT EXISTS FOR (s:SchemaVersion) REQUIRE s.service IS UNIQUE",
+        "CREATE CONSTRAINT agent_id IF NOT EXISTS FOR (a:Agent) REQUIRE a.id IS UNIQUE",
+        "CREATE CONSTRAINT agent_name IF NOT EXISTS FOR (a:Agent) REQUIRE (a.tenant_id, a.name_key) IS UNIQUE",
+        "CREATE CONSTRAINT capability_name IF NOT EXISTS FOR (c:Capability) REQUIRE (c.tenant_id, c.name) IS UNIQUE",
+        # Lists page in this order, so the index gives them sorted and stops at the limit.
+        "CREATE INDEX agent_newest IF NOT EXISTS FOR (a:Agent) ON (a.tenant_id, a.created_at, a.id)",
+        # The tenant is part of the text, so that a search does not collect what other tenants wrote.
+        f"CREATE FULLTEXT INDEX {TEXT_INDEX} IF NOT EXISTS FOR (a:Agent) ON EACH [a.tenant_id, a.name, a.description]",
+    ),
+)
+
+
+async def migrate(graph: Graph, seconds: float) -> None:
+    """Bring the database to the newest version, within `seconds`. Raises Unavailable; driver errors for bad data."""
+    async with graph.session(seconds) as session:
+        applied = await session.execute_read(_version)
+        for number, statements in enumerate(MIGRATIONS[applied:], start=applied + 1):
+            for statement in statements:
+                await _define(session, statement)
+            await session.execute_write(_record_version, number)
+        await session.execute_read(_await_indexes, int(seconds))
+    graph.is_prepared = True
+
+
+async def _version(transaction: AsyncManagedTransaction) -> int:
+    result = await transaction.run("MATCH (s:SchemaVersion {service: 'agents'}) RETURN s.number")
+    record = await result.single()
+    return int(record[0]) if record else 0
+
+
+async def _record_version(transaction: AsyncManagedTransaction, number: int) -> None:
+    # A slower replica must not take back what a faster one recorded.
+    statement = """
+        MERGE (s:SchemaVersion {service: 'agents'})
+        SET s.number = CASE WHEN s.number > $number THEN s.number ELSE $number END
+    """
+    await (await transaction.run(statement, number=number)).consume()
+
+
+async def _define(session: AsyncSession, statement: str) -> None:
+    async def define(transaction: AsyncManagedTransaction) -> None:
+        await (await transaction.run(statement)).consume()
+
+    try:
+        await session.execute_write(define)
+    except ClientError as error:
+        if not (error.code or "").endswith(_MADE_BY_ANOTHER):
+            raise
+
+
+async def _await_indexes(transaction: AsyncManagedTransaction, seconds: int) -> None:
+    await (await transaction.run("CALL db.awaitIndexes($seconds)", seconds=seconds)).consume()
+
+
+@asynccontextmanager
+async def applied_schema(graph: Graph, seconds: float) -> AsyncIterator[None]:
+    """Apply it now where Neo4j answers; where not, go on trying beside the block while the service is unready.
+
+    Raises the driver's error when the database answers and refuses the schema: that does not heal by waiting.
+    """
+    waiting: asyncio.Task[None] | None = None
+    try:
+        await migrate(graph, seconds)
+    except Unavailable as error:
+        _log.warning("schema waits for the store", extra={"fields": {"cause": repr(error.__cause__)}})
+        waiting = asyncio.create_task(_migrate_when_up(graph, seconds))
+    try:
+        yield
+    finally:
+        if waiting:
+            waiting.cancel()
+            with suppress(asyncio.CancelledError):
+                await waiting
+
+
+async def _migrate_when_up(graph: Graph, seconds: float) -> None:
+    delay = _FIRST_DELAY_SECONDS
+    while not graph.is_prepared:
+        await asyncio.sleep(delay)
+        delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
+        try:
+            await migrate(graph, seconds)
+        except Unavailable as error:
+            _log.info("store still away", extra={"fields": {"cause": repr(error.__cause__)}})
+        except (Neo4jError, DriverError):
+            _log.exception("the store refuses the schema")
+    _log.info("schema applied after waiting for the store")

@@ -1,0 +1,164 @@
+"""Agents as callers write and read them."""
+
+from typing import Annotated, Any
+
+from fastapi import Query
+from pydantic import MISSING, AfterValidator, Field, PlainValidator, TypeAdapter
+from pydantic_core import PydanticCustomError
+
+from services.agents.domain import Scalar, reads_as_id
+from shared.ids import Id
+from shared.schemas import RequestModel, ResponseModel, Text, UtcDatetime
+
+# No space at either end and no control characters: a name stands in lists, logs and a `model` field.
+_NAME = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f\u2028\u2029]*[^\s\x00-\x1f\x7f-\x9f])?$"
+_SLUG = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+_COLLECTION = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+_TOOL = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"
+_MODEL = r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$"
+_KEY = r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}$"
+_LARGEST_NUMBER = 2**53 - 1  # beyond it JavaScript and others round integers
+_LONGEST_VALUE = 1024
+_TEXT: TypeAdapter[str] = TypeAdapter(Text)
+
+
+def _no_id(name: str) -> str:
+    if reads_as_id(name):
+        raise PydanticCustomError("name_reads_as_id", "must not have the form of an id")
+    return name
+
+
+def _unique(items: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(items)) != len(items):
+        raise PydanticCustomError("duplicate_items", "must not name anything twice")
+    return items
+
+
+def _scalar(value: Any) -> Scalar:
+    """One validator instead of a union, which would explain each refusal four times and round large integers."""
+    match value:
+        case bool():
+            return value
+        case int() | float() if abs(value) <= _LARGEST_NUMBER:  # which neither an infinity nor a NaN is
+            return value
+        case str() if len(value) <= _LONGEST_VALUE:
+            return _TEXT.validate_python(value)
+    message = "must be a boolean, a number between -(2^53 - 1) and 2^53 - 1, or a text of at most {longest} characters"
+    raise PydanticCustomError("metadata_value", message, {"longest": _LONGEST_VALUE})
+
+
+_UNIQUE = AfterValidator(_unique)
+_UNIQUE_ITEMS: dict[str, Any] = {"uniqueItems": True}
+
+Name = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=100,
+        pattern=_NAME,
+        description="unique among the tenant's agents, whatever its case",
+        examples=["Invoice assistant"],
+    ),
+    AfterValidator(_no_id),
+]
+Description = Annotated[Text, Field(max_length=2000, examples=["Answers questions about supplier invoices."])]
+Instructions = Annotated[
+    Text,
+    Field(
+        min_length=1,
+        max_length=32_768,
+        description="what the model is told before a conversation",
+        examples=["You answer questions about invoices. Cite the document you rely on."],
+    ),
+]
+Model = Annotated[
+    str, Field(pattern=_MODEL, description="the language model to use", examples=["smollm2-135m-instruct"])
+]
+Capability = Annotated[str, Field(pattern=_SLUG, examples=["invoices"])]
+Capabilities = Annotated[
+    tuple[Capability, ...],
+    Field(max_length=64, json_schema_extra=_UNIQUE_ITEMS, description="what the agent is able to do"),
+    _UNIQUE,
+]
+Knowledge = Annotated[
+    tuple[Annotated[str, Field(pattern=_COLLECTION, examples=["invoices-2025"])], ...],
+    Field(max_length=16, json_schema_extra=_UNIQUE_ITEMS, description="vector collections to search before answering"),
+    _UNIQUE,
+]
+Tools = Annotated[
+    tuple[Annotated[str, Field(pattern=_TOOL, examples=["http_get"])], ...],
+    Field(max_length=32, json_schema_extra=_UNIQUE_ITEMS, description="tools the agent may call"),
+    _UNIQUE,
+]
+MetadataValue = Annotated[
+    Scalar,
+    PlainValidator(
+        _scalar,
+        json_schema_input_type=bool
+        | Annotated[float, Field(ge=-_LARGEST_NUMBER, le=_LARGEST_NUMBER)]
+        | Annotated[str, Field(max_length=_LONGEST_VALUE)],
+    ),
+]
+Metadata = Annotated[
+    dict[Annotated[str, Field(pattern=_KEY)], MetadataValue],
+    Field(
+        max_length=64,
+        json_schema_extra={"additionalProperties": False},
+        description="values of your own, given back as they are",
+        examples=[{"team": "finance"}],
+    ),
+]
+
+CapabilityFilter = Annotated[str | None, Query(pattern=_SLUG, description="only agents that have this capability")]
+TextFilter = Annotated[
+    Text | None,
+    Query(
+        min_length=1,
+        max_length=100,
+        pattern=r"\S",
+        description="only agents whose name or description has each of these words, or a word that begins so",
+    ),
+]
+
+
+class AgentCreate(RequestModel):
+    """A new agent."""
+
+    name: Name
+    description: Description | None = None
+    instructions: Instructions
+    model: Model | None = None
+    capabilities: Capabilities = ()
+    knowledge: Knowledge = ()
+    tools: Tools = ()
+    metadata: Metadata = {}
+
+
+class AgentUpdate(RequestModel):
+    """The fields to replace; the others stay. `null` clears `description` and `model`."""
+
+    name: Name | MISSING = MISSING
+    description: Description | MISSING | None = MISSING
+    instructions: Instructions | MISSING = MISSING
+    model: Model | MISSING | None = MISSING
+    capabilities: Capabilities | MISSING = MISSING
+    knowledge: Knowledge | MISSING = MISSING
+    tools: Tools | MISSING = MISSING
+    metadata: Metadata | MISSING = MISSING
+
+
+class AgentRead(ResponseModel):
+    """An agent as of its current version."""
+
+    id: Id
+    version: int = Field(ge=1, description="rises with every change")
+    name: str
+    description: str | None
+    instructions: str
+    model: str | None
+    capabilities: list[str]
+    knowledge: list[str]
+    tools: list[str]
+    metadata: dict[str, Scalar]
+    created_at: UtcDatetime
+    updated_at: UtcDatetime

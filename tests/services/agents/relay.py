@@ -1,0 +1,66 @@
+"""A TCP relay before a real server, so that a test can take the server away, freeze it and give it back."""
+
+import asyncio
+import contextlib
+import socket
+from urllib.parse import urlsplit
+
+
+class Relay:
+    """Listens on a port of its own once `open`ed, and passes bytes to `upstream` unless `frozen`."""
+
+    def __init__(self, upstream: str) -> None:
+        address = urlsplit(upstream)
+        self._upstream = (address.hostname, address.port)
+        self._listener: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+
+    @property
+    def url(self) -> str:
+        return f"bolt://127.0.0.1:{self.port}"
+
+    async def open(self) -> None:
+        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+
+    async def close(self) -> None:
+        """Refuse connections and cut those there are."""
+        if self._listener:
+            self._listener.close()
+            self._listener = None
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    def freeze(self) -> None:
+        """Keep connections open and accept more, but let nothing through."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        self._flowing.set()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._connections.add(task)
+        try:
+            upstream_reader, upstream_writer = await asyncio.open_connection(*self._upstream)
+            with contextlib.closing(writer), contextlib.closing(upstream_writer):
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._pass(reader, upstream_writer))
+                    group.create_task(self._pass(upstream_reader, writer))
+        except* (OSError, asyncio.CancelledError):
+            pass  # an end of the connection went away, or the relay closes
+        finally:
+            self._connections.discard(task)
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(65536):
+            await self._flowing.wait()
+            writer.write(chunk)
+            await writer.drain()
+        writer.close()
