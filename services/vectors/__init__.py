@@ -1,0 +1,1 @@
+"""Vector collections on Qdrant, ChromaDB and FAISS behind one contract."""

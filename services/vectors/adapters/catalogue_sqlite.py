@@ -1,0 +1,114 @@
+"""The catalogue of a single replica: a SQLite file beside the engines that live in the process."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from services.vectors.domain import Collection, CollectionStatus, EngineName, Metric
+from shared.errors import Unavailable
+
+_SCHEMA = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+CREATE TABLE IF NOT EXISTS collection (
+    tenant_id TEXT NOT NULL, name TEXT NOT NULL, id TEXT NOT NULL UNIQUE, engine TEXT NOT NULL,
+    dimension INTEGER NOT NULL, metric TEXT NOT NULL, created_at TEXT NOT NULL, status TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, name)
+) WITHOUT ROWID;
+"""
+_COLUMNS = "id, tenant_id, name, engine, dimension, metric, created_at, status"
+_INSERT = f"INSERT INTO collection ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608
+
+Result = TypeVar("Result")
+
+
+class SqliteCatalogue:
+    """Catalogue over one connection on one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="catalogue")
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+
+    async def insert(self, collection: Collection) -> bool:
+        return await self._write(_INSERT, *_row(collection)) == 1
+
+    async def find(self, tenant_id: str, name: str) -> Collection | None:
+        rows = await self._read("tenant_id = ? AND name = ?", tenant_id, name)
+        return rows[0] if rows else None
+
+    async def list_page(self, tenant_id: str, *, after: str | None, limit: int) -> list[Collection]:
+        return await self._read("tenant_id = ? AND name > ? ORDER BY name LIMIT ?", tenant_id, after or "", limit)
+
+    async def count(self, tenant_id: str) -> int:
+        statement = "SELECT count(*) FROM collection WHERE tenant_id = ?"
+        (number,) = await self._run(lambda connection: connection.execute(statement, (tenant_id,)).fetchone())
+        return int(number)
+
+    async def set_status(self, collection: Collection, status: CollectionStatus) -> None:
+        await self._write("UPDATE collection SET status = ? WHERE id = ?", status.value, collection.id)
+
+    async def remove(self, collection: Collection) -> None:
+        await self._write("DELETE FROM collection WHERE id = ?", collection.id)
+
+    async def aclose(self) -> None:
+        if self._connection is not None:
+            await self._run(lambda connection: connection.close())
+        await asyncio.to_thread(self._thread.shutdown)
+
+    async def _read(self, where: str, *values: Any) -> list[Collection]:
+        statement = f"SELECT {_COLUMNS} FROM collection WHERE {where}"  # noqa: S608 - our own words
+        rows = await self._run(lambda connection: connection.execute(statement, values).fetchall())
+        return [_collection(row) for row in rows]
+
+    async def _write(self, statement: str, *values: Any) -> int:
+        def write(connection: sqlite3.Connection) -> int:
+            with connection:
+                return connection.execute(statement, values).rowcount
+
+        return await self._run(write)
+
+    async def _run(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._thread, lambda: work(self._opened()))
+        except (sqlite3.OperationalError, OSError) as error:
+            raise Unavailable("catalogue") from error
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(self._path)
+            self._connection.executescript(_SCHEMA)
+        return self._connection
+
+
+def _row(collection: Collection) -> tuple[Any, ...]:
+    return (
+        collection.id,
+        collection.tenant_id,
+        collection.name,
+        collection.engine.value,
+        collection.dimension,
+        collection.metric.value,
+        collection.created_at.isoformat(),
+        collection.status.value,
+    )
+
+
+def _collection(row: tuple[Any, ...]) -> Collection:
+    collection_id, tenant_id, name, engine, dimension, metric, created_at, status = row
+    return Collection(
+        id=collection_id,
+        tenant_id=tenant_id,
+        name=name,
+        engine=EngineName(engine),
+        dimension=dimension,
+        metric=Metric(metric),
+        created_at=datetime.fromisoformat(created_at),
+        status=CollectionStatus(status),
+    )

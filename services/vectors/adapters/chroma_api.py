@@ -1,0 +1,125 @@
+"""The part of ChromaDB's HTTP API (v2) that the engine uses.
+
+Its own client is left out on purpose: importing it takes seconds and a hundred megabytes of dependencies, it sets no
+timeout, and it shares its connections between all clients of a process, so that closing one closes the others'.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+import orjson
+
+from services.vectors.domain import EngineName, Vector
+from services.vectors.errors import CollectionMissing
+from shared.errors import Unavailable, UpstreamTimeout
+from shared.http import open_http_client
+
+_COMPONENT = EngineName.CHROMA.component
+_DATABASE = "/api/v2/tenants/default_tenant/databases/default_database"
+_OVERLOADED = frozenset({408, 429, 502, 503, 504})
+
+
+class ChromaFailed(Exception):
+    """ChromaDB refused a request that should not have been made: a fault of ours, so a 500."""
+
+
+class ChromaApi:
+    """Collections by name, records by the id that ChromaDB gave the collection."""
+
+    def __init__(self, url: str, timeout_seconds: float) -> None:
+        self._url = url.rstrip("/")
+        self._http = open_http_client(timeout_seconds)
+
+    async def heartbeat(self) -> None:
+        await self._ask("GET", "/api/v2/heartbeat")
+
+    async def create_collection(self, name: str, space: str, metadata: Mapping[str, str]) -> None:
+        """Nothing happens when it is there already."""
+        body = {
+            "name": name,
+            "configuration": {"hnsw": {"space": space, "ef_search": 128}},
+            "metadata": metadata,
+            "get_or_create": True,
+        }
+        await self._ask("POST", f"{_DATABASE}/collections", body)
+
+    async def collection_id(self, name: str) -> str:
+        """Raises CollectionMissing."""
+        return str((await self._ask("GET", f"{_DATABASE}/collections/{name}"))["id"])
+
+    async def delete_collection(self, name: str) -> None:
+        """Raises CollectionMissing."""
+        await self._ask("DELETE", f"{_DATABASE}/collections/{name}")
+
+    async def upsert(
+        self,
+        collection_id: str,
+        *,
+        ids: Sequence[str],
+        vectors: Sequence[Vector],
+        documents: Sequence[str],
+        metadatas: Sequence[Mapping[str, Any]],
+    ) -> None:
+        body = {
+            "ids": ids,
+            "embeddings": [base64.b64encode(vector.tobytes()).decode() for vector in vectors],
+            "documents": documents,
+            "metadatas": metadatas,
+        }
+        await self._records("upsert", collection_id, body)
+
+    async def query(
+        self, collection_id: str, vector: Vector, limit: int, where: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        body = {
+            "query_embeddings": [vector.tolist()],
+            "n_results": limit,
+            "where": where,
+            "include": ["documents", "metadatas", "distances"],
+        }
+        return await self._records("query", collection_id, body)
+
+    async def get(self, collection_id: str, ids: Sequence[str], include: Sequence[str]) -> dict[str, Any]:
+        return await self._records("get", collection_id, {"ids": ids, "include": include})
+
+    async def delete(
+        self, collection_id: str, *, ids: Sequence[str] | None = None, where: Mapping[str, Any] | None = None
+    ) -> int:
+        """The number it says it deleted; for ids that is how many were asked for, there or not."""
+        return int((await self._records("delete", collection_id, {"ids": ids, "where": where}))["deleted"])
+
+    async def count(self, collection_id: str) -> int:
+        answer: Any = await self._ask("GET", f"{_DATABASE}/collections/{collection_id}/count")
+        return int(answer)
+
+    async def _records(self, action: str, collection_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return await self._ask("POST", f"{_DATABASE}/collections/{collection_id}/{action}", body)
+
+    async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        content = None if body is None else orjson.dumps(body)
+        headers = {"content-type": "application/json"}
+        try:
+            response = await self._http.request(method, f"{self._url}{path}", content=content, headers=headers)
+        except httpx.ConnectTimeout as error:
+            raise Unavailable(_COMPONENT) from error
+        except httpx.TimeoutException as error:
+            raise UpstreamTimeout(_COMPONENT) from error
+        except httpx.TransportError as error:
+            raise Unavailable(_COMPONENT) from error
+        if response.is_error:
+            raise _error(response)
+        answer: dict[str, Any] = orjson.loads(response.content)
+        return answer
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+
+def _error(response: httpx.Response) -> Exception:
+    if response.status_code == 404:
+        return CollectionMissing()
+    if response.status_code in _OVERLOADED:
+        return Unavailable(_COMPONENT)
+    return ChromaFailed(f"{response.status_code}: {response.text[:500]}")

@@ -1,0 +1,251 @@
+"""The process in which Qdrant Edge runs: `python -m services.vectors.adapters.edge_worker DIRECTORY`.
+
+Edge's Python binding holds the interpreter lock through every call (15 ms for a search over 100,000 vectors, seconds to
+compact), so inside the service it would stop the event loop, whatever the thread. It runs here instead, one command at
+a time, which also makes it the one writer each shard may have. The process ends when its standard input does.
+"""
+
+import array
+import os
+import shutil
+import sys
+import time
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import UUID
+
+import orjson
+import qdrant_edge as edge
+
+from services.vectors.adapters.edge_protocol import HEADER_BYTES, Message, encode, lengths
+
+_OPEN_SHARDS = 64  # each costs a thread, a few descriptors and about a megabyte
+_LOCK_WAIT_SECONDS = 5.0
+_COMPACT_AFTER = 20_000  # replaced points leave their old payload behind until a shard is compacted
+_DISTANCES = {"cosine": edge.Distance.Cosine, "dot": edge.Distance.Dot, "l2": edge.Distance.Euclid}
+_INDEXES = {"keyword": edge.PayloadSchemaType.Keyword, "float": edge.PayloadSchemaType.Float}
+# Edge searches exactly: building its graph would stop every other search for half a minute per 100,000 vectors.
+_NO_GRAPH = edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000)
+_EXACT = edge.SearchParams(exact=True)
+
+
+class Missing(Exception):
+    """There is no such shard."""
+
+
+class Shard:
+    """One open collection."""
+
+    def __init__(self, shard: edge.EdgeShard) -> None:
+        self._shard = shard
+        self.indexed = set(self._shard.info().payload_schema)
+        self._written = 0
+
+    def upsert(self, points: list[Message], vectors: "array.array[float]", wanted: list[str], most: int) -> None:
+        """Durable when it returns: the write-ahead log is on disk. Numeric fields seen first get their index."""
+        for path in wanted:
+            if path not in self.indexed and len(self.indexed) < most:
+                self.create_index(path, "float")
+        size = len(vectors) // len(points)
+        self._write(
+            edge.UpdateOperation.upsert_points(
+                [
+                    edge.Point(point["id"], vectors[at * size : (at + 1) * size].tolist(), point["payload"])
+                    for at, point in enumerate(points)
+                ]
+            )
+        )
+        self._written += len(points)
+
+    def create_index(self, path: str, kind: str) -> None:
+        self._write(edge.UpdateOperation.create_field_index(path, _INDEXES[kind]))
+        self.indexed.add(path)
+
+    def delete(self, wanted: edge.Filter) -> int:
+        found = self.count(wanted)
+        if found:
+            self._write(edge.UpdateOperation.delete_points_by_filter(wanted))
+            self._written += found
+        return found
+
+    def _write(self, operation: edge.UpdateOperation) -> None:
+        self._shard.update(operation)
+        self._shard.flush()
+
+    def search(self, vector: list[float], limit: int, wanted: edge.Filter | None) -> list[edge.ScoredPoint]:
+        query = edge.Query.Nearest(vector)
+        return self._shard.query(
+            edge.QueryRequest(limit=limit, query=query, filter=wanted, with_payload=True, params=_EXACT)
+        )
+
+    def find(self, point: str) -> edge.Record | None:
+        found = self._shard.retrieve([UUID(point)], True, True)
+        return found[0] if found else None
+
+    def count(self, wanted: edge.Filter | None = None) -> int:
+        return self._shard.count(edge.CountRequest(filter=wanted))
+
+    def compact_when_due(self) -> None:
+        """Reclaim what replaced and deleted points left, once they are as many as the points there are."""
+        if self._written >= max(_COMPACT_AFTER, self._shard.info().points_count):
+            self._shard.optimize()
+            self._written = 0
+
+    def close(self) -> None:
+        self._shard.close()
+
+
+def _load(path: Path) -> edge.EdgeShard:
+    """A process that was just killed may hold the log's lock a moment longer."""
+    deadline = time.monotonic() + _LOCK_WAIT_SECONDS
+    while True:
+        try:
+            return edge.EdgeShard.load(str(path))
+        except Exception as error:  # the binding raises nothing more exact
+            if "WouldBlock" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+class Shards:
+    """The shards under one directory; at most so many open, the longest unused closed first."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._open: OrderedDict[str, Shard] = OrderedDict()
+        root.mkdir(parents=True, exist_ok=True)
+        for leftover in [*root.glob("*.new"), *root.glob("*.dropped")]:
+            shutil.rmtree(leftover)
+
+    def get(self, name: str) -> Shard:
+        """Raises Missing."""
+        if name not in self._open:
+            path = self._root / name
+            if not path.is_dir():
+                raise Missing
+            if len(self._open) >= _OPEN_SHARDS:
+                self._open.popitem(last=False)[1].close()
+            self._open[name] = Shard(_load(path))
+        self._open.move_to_end(name)
+        return self._open[name]
+
+    def peek(self, name: str) -> Shard | None:
+        """The shard if it is open."""
+        return self._open.get(name)
+
+    def create(self, name: str, dimension: int, metric: str, indexes: dict[str, str]) -> None:
+        """Renamed into place when whole, so that a shard is there entirely or not at all."""
+        path, unfinished = self._root / name, self._root / f"{name}.new"
+        if path.is_dir():
+            return
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
+        vectors = edge.EdgeVectorParams(size=dimension, distance=_DISTANCES[metric])
+        config = edge.EdgeConfig(vectors=vectors, hnsw_config=_NO_GRAPH, max_search_threads=1)
+        shard = Shard(edge.EdgeShard.create(str(unfinished), config))
+        for field, kind in indexes.items():
+            shard.create_index(field, kind)
+        shard.close()
+        unfinished.rename(path)
+
+    def drop(self, name: str) -> None:
+        if shard := self._open.pop(name, None):
+            shard.close()
+        path, dropped = self._root / name, self._root / f"{name}.dropped"
+        if path.is_dir():
+            path.rename(dropped)
+            shutil.rmtree(dropped)
+
+    def close(self) -> None:
+        while self._open:
+            self._open.popitem()[1].close()
+
+
+def edge_filter(data: Message | None) -> edge.Filter | None:
+    """Qdrant's JSON filter as Edge's objects; None for none."""
+    if data is None:
+        return None
+    parts: dict[str, Any] = {word: list(map(_edge_condition, conditions)) for word, conditions in data.items()}
+    return edge.Filter(**parts)
+
+
+def _edge_condition(data: Message) -> Any:
+    match data:
+        case {"has_id": ids}:
+            return edge.HasIdCondition({UUID(one) for one in ids})
+        case {"key": key, "match": {"value": value}}:
+            return edge.FieldCondition(key, match=edge.MatchValue(value))
+        case {"key": key, "match": {"any": values}}:
+            return edge.FieldCondition(key, match=edge.MatchAny(values))
+        case {"key": key, "range": bounds}:
+            return edge.FieldCondition(key, range=edge.RangeFloat(**bounds))
+        case _:
+            return edge_filter(data)
+
+
+def answer(shards: Shards, message: Message, blob: bytes) -> tuple[Message, bytes]:
+    """Do what `message` says. Raises Missing, or whatever Edge does."""
+    name = message.get("name", "")
+    vectors = array.array("f")
+    vectors.frombytes(blob)
+    match message["do"]:
+        case "ping":
+            return {}, b""
+        case "create":
+            shards.create(name, message["dimension"], message["metric"], message["indexes"])
+        case "drop":
+            shards.drop(name)
+        case "upsert":
+            shards.get(name).upsert(message["points"], vectors, message["numbers"], message["most"])
+        case "search":
+            hits = shards.get(name).search(vectors.tolist(), message["limit"], edge_filter(message["filter"]))
+            return {"hits": [[hit.score, hit.payload] for hit in hits]}, b""
+        case "find":
+            found = shards.get(name).find(message["point"])
+            if found:
+                vector: Any = found.vector  # one unnamed dense vector: a list of floats
+                return {"payload": found.payload}, array.array("f", vector).tobytes()
+        case "delete":
+            wanted = edge_filter(message["filter"])
+            assert wanted is not None, "a deletion names what to delete"  # noqa: S101
+            return {"count": shards.get(name).delete(wanted)}, b""
+        case "count":
+            return {"count": shards.get(name).count()}, b""
+    return {}, b""
+
+
+def _read(source: BinaryIO) -> tuple[Message, bytes] | None:
+    header = source.read(HEADER_BYTES)
+    if len(header) < HEADER_BYTES:
+        return None
+    body, blob = lengths(header)
+    return orjson.loads(source.read(body)), source.read(blob)
+
+
+def _reply(shards: Shards, message: Message, blob: bytes) -> bytes:
+    try:
+        body, floats = answer(shards, message, blob)
+    except Missing:
+        body, floats = {"error": "missing"}, b""
+    except Exception as error:  # noqa: BLE001 - the binding raises bare Exception; the service decides what it means
+        body, floats = {"error": "failed", "detail": f"{type(error).__name__}: {error}"}, b""
+    return encode(body | {"id": message["id"]}, floats)
+
+
+def main(root: Path) -> None:
+    """Answer commands until standard input ends."""
+    source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever the engine prints must not get between frames
+    shards = Shards(root)
+    while frame := _read(source):
+        message, blob = frame
+        sink.write(_reply(shards, message, blob))
+        sink.flush()
+        if message["do"] in ("upsert", "delete") and (shard := shards.peek(message["name"])):
+            shard.compact_when_due()
+    shards.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,107 @@
+"""What both models of embeddings share: batches, a bound on the wait, and the vectors of recent texts.
+
+A store of many texts may take longer than a request may last. What was embedded by then is kept, so that repeating the
+request goes on where it stopped.
+"""
+
+import asyncio
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+from cachetools import LRUCache
+
+from services.vectors.domain import Vector
+from shared.errors import Unavailable, UpstreamTimeout
+
+COMPONENT = "embeddings"
+_MAX_WAITING = 64  # requests; more would only wait for their timeouts
+
+Key = bytes
+
+
+class BatchingEmbedder(ABC):
+    """Embedder over `embed_batch`, of which `lanes` run at once for one request.
+
+    One request's batches follow one another in each lane, so that requests take turns instead of queueing whole.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        dimension: int,
+        lanes: int,
+        batch_texts: int,
+        batch_chars: int,
+        timeout_seconds: float,
+        cached: int,
+    ) -> None:
+        self.model = model
+        self.dimension = dimension
+        self._lanes = lanes
+        self._batch_texts, self._batch_chars = batch_texts, batch_chars
+        self._timeout_seconds = timeout_seconds
+        self._cache: LRUCache[Key, Vector] = LRUCache(maxsize=cached)
+        self._waiting = 0
+
+    @abstractmethod
+    async def embed_batch(self, texts: Sequence[str], *, is_query: bool) -> list[Vector]:
+        """The vectors of a few texts, in their order."""
+
+    async def embed_query(self, text: str) -> Vector:
+        return (await self._embed([text], is_query=True))[0]
+
+    async def embed_passages(self, texts: Sequence[str]) -> list[Vector]:
+        return await self._embed(texts, is_query=False)
+
+    async def _embed(self, texts: Sequence[str], *, is_query: bool) -> list[Vector]:
+        if self._waiting >= _MAX_WAITING:
+            raise Unavailable(COMPONENT)
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await self._all(texts, is_query=is_query)
+        except TimeoutError as error:
+            raise UpstreamTimeout(COMPONENT) from error
+        finally:
+            self._waiting -= 1
+
+    async def _all(self, texts: Sequence[str], *, is_query: bool) -> list[Vector]:
+        keys = [_key(text, is_query=is_query) for text in texts]
+        found = {key: self._cache[key] for key in keys if key in self._cache}
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
+        batches = self._batches(missing)
+        lanes = [asyncio.create_task(self._lane(batches, found, is_query=is_query)) for _ in range(self._lanes)]
+        try:
+            await asyncio.gather(*lanes)
+        finally:
+            for lane in lanes:
+                lane.cancel()
+        return [found[key] for key in keys]
+
+    async def _lane(
+        self, batches: Iterator[list[tuple[Key, str]]], found: dict[Key, Vector], *, is_query: bool
+    ) -> None:
+        for batch in batches:
+            vectors = await self.embed_batch([text for _, text in batch], is_query=is_query)
+            for (key, _), vector in zip(batch, vectors, strict=True):
+                found[key] = vector
+                if self._cache.maxsize:
+                    self._cache[key] = vector
+
+    def _batches(self, texts: dict[Key, str]) -> Iterator[list[tuple[Key, str]]]:
+        batch: list[tuple[Key, str]] = []
+        chars = 0
+        for key, text in texts.items():
+            if batch and (len(batch) == self._batch_texts or chars + len(text) > self._batch_chars):
+                yield batch
+                batch, chars = [], 0
+            batch.append((key, text))
+            chars += len(text)
+        if batch:
+            yield batch
+
+
+def _key(text: str, *, is_query: bool) -> Key:
+    return hashlib.blake2b(text.encode(), digest_size=16, person=b"query" if is_query else b"passage").digest()

@@ -1,0 +1,207 @@
+"""FAISS as an engine: exact search in memory, records in a file, both in this process, which is their one writer."""
+
+import asyncio
+import importlib
+import sqlite3
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from services.vectors.adapters import faiss_records
+from services.vectors.adapters.faiss_records import FaissRecords
+from services.vectors.adapters.read_write import ReadWriteLock
+from services.vectors.domain import Capabilities, Collection, EngineName, Match, Record, SearchMode, Vector
+from services.vectors.errors import CollectionFull, CollectionMissing
+from services.vectors.filters import Filter
+from services.vectors.geometry import score
+from services.vectors.terms import lowered
+from shared.errors import Unavailable
+
+if TYPE_CHECKING:
+    from services.vectors.adapters.faiss_index import SlotIndex
+
+_OPEN_COLLECTIONS = 64
+_MEMORY_BYTES = 2 * 2**30  # of vectors, over all open collections; those unused longest are closed first
+
+Result = TypeVar("Result")
+
+
+class FaissCollection:
+    """One open collection: the file, and the index made from it. Blocking."""
+
+    def __init__(self, path: Path, collection: Collection, max_bytes: int) -> None:
+        # Importing FAISS takes most of a second, so it waits for the first collection and happens on a worker thread.
+        index = importlib.import_module("services.vectors.adapters.faiss_index")
+        self.records = FaissRecords(path)
+        self.index: SlotIndex = index.SlotIndex(collection.dimension, collection.metric)
+        self._collection = collection
+        self._max_vectors = max_bytes // (4 * collection.dimension)
+        for slots, vectors in self.records.vectors():
+            self.index.load(slots, vectors)
+
+    def upsert(self, records: Sequence[Record]) -> None:
+        """The file first: what fails there changes nothing in memory. Raises CollectionFull."""
+        slots = self.records.slots_of([record.id for record in records])
+        new = [record.id for record in records if record.id not in slots]
+        if len(self.index) + len(new) > self._max_vectors:
+            raise CollectionFull(EngineName.FAISS, f"{self._max_vectors} vectors of {self._collection.dimension}")
+        slots.update(zip(new, self.index.spare(len(new)), strict=True))
+        placed = [(slots[record.id], record) for record in sorted(records, key=lambda record: slots[record.id])]
+        self.records.write(placed)
+        self.index.put([slot for slot, _ in placed], [record.vector for _, record in placed])
+
+    def search(self, vector: Vector, limit: int, condition: Filter | None) -> list[Match]:
+        among = self.records.select(lowered(condition)) if condition else None
+        slots, values = self.index.search(vector, limit, among)
+        contents = self.records.contents(slots)
+        return [
+            Match(contents[slot][0], score(self._collection.metric, value), *contents[slot][1:])
+            for slot, value in zip(slots, values, strict=True)
+        ]
+
+    def delete(self, slots: Sequence[int]) -> int:
+        self.records.delete(slots)
+        self.index.clear(slots)
+        return len(slots)
+
+    def close(self) -> None:
+        self.records.close()
+
+
+class _Entry:
+    """A collection that is or was open; `opened` changes only under the writing side of the lock."""
+
+    def __init__(self) -> None:
+        self.lock = ReadWriteLock()
+        self.opened: FaissCollection | None = None
+
+
+class FaissEngine:
+    """VectorEngine over FAISS."""
+
+    name = EngineName.FAISS
+
+    def __init__(self, root: Path, *, threads: int, max_bytes: int) -> None:
+        self._root = root
+        self._max_bytes = max_bytes
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="faiss")
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+
+    async def create_collection(self, collection: Collection) -> None:
+        about = {
+            "tenant_id": collection.tenant_id,
+            "name": collection.name,
+            "dimension": str(collection.dimension),
+            "metric": collection.metric.value,
+            "created_at": collection.created_at.isoformat(),
+        }
+        async with self._entry(collection).lock.writing():
+            await self._run(lambda: faiss_records.create(self._path(collection), about))
+
+    async def drop_collection(self, collection: Collection) -> None:
+        entry = self._entry(collection)
+        async with entry.lock.writing():
+            await self._close(entry)
+            await self._run(lambda: faiss_records.drop(self._path(collection)))
+        self._entries.pop(collection.id, None)
+
+    async def upsert(self, collection: Collection, records: Sequence[Record]) -> None:
+        async with self._writing(collection) as opened:
+            await self._run(lambda: opened.upsert(records))
+
+    async def search(self, collection: Collection, vector: Vector, limit: int, condition: Filter | None) -> list[Match]:
+        async with self._reading(collection) as opened:
+            return await self._run(lambda: opened.search(vector, limit, condition))
+
+    async def find(self, collection: Collection, record_id: str) -> Record | None:
+        async with self._reading(collection) as opened:
+            return await self._run(lambda: opened.records.find(record_id))
+
+    async def delete(self, collection: Collection, ids: Sequence[str]) -> int:
+        async with self._writing(collection) as opened:
+            return await self._run(lambda: opened.delete(list(opened.records.slots_of(ids).values())))
+
+    async def delete_matching(self, collection: Collection, condition: Filter) -> int:
+        async with self._writing(collection) as opened:
+            return await self._run(lambda: opened.delete(opened.records.select(lowered(condition)).tolist()))
+
+    async def count(self, collection: Collection) -> int:
+        async with self._reading(collection) as opened:
+            return await self._run(opened.records.count)
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(backend="FAISS, in this process", modes=(SearchMode.DENSE,), exact=True)
+
+    async def check(self) -> None:
+        """The directory can be had and the worker threads take work."""
+        await self._run(lambda: self._root.mkdir(parents=True, exist_ok=True))
+
+    async def aclose(self) -> None:
+        for entry in self._entries.values():
+            async with entry.lock.writing():
+                await self._close(entry)
+        await asyncio.to_thread(self._threads.shutdown)
+
+    def _path(self, collection: Collection) -> Path:
+        return self._root / f"{collection.id}.db"
+
+    def _entry(self, collection: Collection) -> _Entry:
+        entry = self._entries.setdefault(collection.id, _Entry())
+        self._entries.move_to_end(collection.id)
+        return entry
+
+    @asynccontextmanager
+    async def _reading(self, collection: Collection) -> AsyncIterator[FaissCollection]:
+        entry = self._entry(collection)
+        while True:
+            async with entry.lock.reading():
+                if entry.opened is not None:
+                    yield entry.opened
+                    return
+            async with entry.lock.writing():
+                await self._open(entry, collection)
+
+    @asynccontextmanager
+    async def _writing(self, collection: Collection) -> AsyncIterator[FaissCollection]:
+        entry = self._entry(collection)
+        async with entry.lock.writing():
+            yield await self._open(entry, collection)
+
+    async def _open(self, entry: _Entry, collection: Collection) -> FaissCollection:
+        if entry.opened is None:
+            path = self._path(collection)
+            if not await self._run(path.exists):
+                self._entries.pop(collection.id, None)
+                raise CollectionMissing
+            await self._make_room()
+            entry.opened = await self._run(lambda: FaissCollection(path, collection, self._max_bytes))
+        return entry.opened
+
+    async def _make_room(self) -> None:
+        opened = [entry for entry in self._entries.values() if entry.opened is not None]
+        used = sum(entry.opened.index.nbytes for entry in opened if entry.opened)
+        while opened and (len(opened) >= _OPEN_COLLECTIONS or used >= _MEMORY_BYTES):
+            entry = opened.pop(0)
+            if entry.lock.idle and entry.opened:
+                used -= entry.opened.index.nbytes
+                async with entry.lock.writing():
+                    await self._close(entry)
+
+    async def _close(self, entry: _Entry) -> None:
+        opened, entry.opened = entry.opened, None
+        if opened is not None:
+            await self._run(opened.close)
+
+    async def _run(self, work: Callable[[], Result]) -> Result:
+        """`work` on a worker thread; it has ended when this returns, even when cancelled: the locks depend on it."""
+        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+        except (sqlite3.OperationalError, OSError, MemoryError) as error:
+            raise Unavailable(self.name.component) from error

@@ -1,0 +1,174 @@
+"""Where the FAISS engine keeps its records: one SQLite file a collection, the truth from which the index is made.
+
+A commit is on disk before it is acknowledged, so neither a killed process nor a power cut takes it back. What filters
+ask for lies in two indexed tables, so a filter names its records exactly, before the search and not after it.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from services.vectors.domain import Record, Vector
+from services.vectors.filters import Op
+from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast, terms_of
+
+Slots = NDArray[np.int64]
+Content = tuple[str, str | None, dict[str, Any]]
+
+_SCHEMA = """
+CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE record (
+    slot INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, vector BLOB NOT NULL, text TEXT, metadata TEXT NOT NULL
+);
+CREATE TABLE term (term TEXT NOT NULL, slot INTEGER NOT NULL, PRIMARY KEY (term, slot)) WITHOUT ROWID;
+CREATE INDEX term_slot ON term (slot);
+CREATE TABLE number (
+    key TEXT NOT NULL, value REAL NOT NULL, slot INTEGER NOT NULL, PRIMARY KEY (key, value, slot)
+) WITHOUT ROWID;
+CREATE INDEX number_slot ON number (slot);
+"""
+_SLOTS = "SELECT id, slot FROM record WHERE id "
+_CONTENTS = "SELECT slot, id, text, metadata FROM record WHERE slot "
+_TERM = "SELECT slot FROM term WHERE term"
+_NUMBER = "SELECT slot FROM number WHERE key = ? AND value"
+_OPERATORS = {Op.GT: ">", Op.GTE: ">=", Op.LT: "<", Op.LTE: "<="}
+_ROWS_AT_ONCE = 500
+
+
+def create(path: Path, about: Mapping[str, str]) -> None:
+    """Make the file; it appears under its name when it is whole. Nothing happens when it is there."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    connection = sqlite3.connect(unfinished)
+    try:
+        connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;" + _SCHEMA)
+        with connection:
+            connection.executemany("INSERT INTO about VALUES (?, ?)", about.items())
+    finally:
+        connection.close()
+    unfinished.rename(path)
+
+
+def drop(path: Path) -> None:
+    """Delete the file; nothing happens when it is gone."""
+    for suffix in ("-wal", "-shm", ""):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+class FaissRecords:
+    """One open file. Blocking. Readers may be many threads; a writer must be alone."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._connection = sqlite3.connect(f"file:{path}?mode=rw", uri=True, check_same_thread=False)
+        self._connection.execute("PRAGMA synchronous = FULL")
+
+    def vectors(self) -> Iterator[tuple[Slots, list[Vector]]]:
+        """All of them, in the order of their slots, some at a time."""
+        cursor = self._connection.execute("SELECT slot, vector FROM record ORDER BY slot")
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            slots = np.array([slot for slot, _ in rows], dtype=np.int64)
+            yield slots, [np.frombuffer(blob, dtype=np.float32) for _, blob in rows]
+
+    def slots_of(self, ids: Sequence[str]) -> dict[str, int]:
+        """Where the records are, of those ids that are there."""
+        found: dict[str, int] = {}
+        for part in _parts(ids):
+            found.update(self._read(_SLOTS + _in(part), part))
+        return found
+
+    def write(self, records: Sequence[tuple[int, Record]]) -> None:
+        """Put each record at its slot, replacing what is there. All of them or, when it raises, none."""
+        rows: list[tuple[Any, ...]] = []
+        terms: list[tuple[str, int]] = []
+        numbers: list[tuple[str, float, int]] = []
+        for slot, record in records:
+            metadata = orjson.dumps(record.metadata).decode()
+            rows.append((slot, record.id, record.vector.tobytes(), record.text, metadata))
+            indexed = terms_of(record.metadata)
+            terms += [(term, slot) for term in indexed.terms]
+            numbers += {(key, value, slot) for key, values in indexed.numbers.items() for value in values}
+        with self._connection:
+            self._forget([slot for slot, _ in records])
+            self._connection.executemany("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?)", rows)
+            self._connection.executemany("INSERT INTO term VALUES (?, ?)", terms)
+            self._connection.executemany("INSERT INTO number VALUES (?, ?, ?)", numbers)
+
+    def delete(self, slots: Sequence[int]) -> None:
+        """All of them or, when it raises, none."""
+        with self._connection:
+            self._forget(slots)
+            self._connection.executemany("DELETE FROM record WHERE slot = ?", [(slot,) for slot in slots])
+
+    def _forget(self, slots: Sequence[int]) -> None:
+        self._connection.executemany("DELETE FROM term WHERE slot = ?", [(slot,) for slot in slots])
+        self._connection.executemany("DELETE FROM number WHERE slot = ?", [(slot,) for slot in slots])
+
+    def select(self, condition: Condition) -> Slots:
+        """The slots of the records that meet it."""
+        where, values = _sql(condition)
+        rows = self._read(f"SELECT slot FROM record WHERE {where}", values)  # noqa: S608 - made of our own words and ?
+        return np.fromiter((slot for (slot,) in rows), dtype=np.int64)
+
+    def contents(self, slots: Sequence[int]) -> dict[int, Content]:
+        """Id, text and metadata by slot."""
+        found: dict[int, Content] = {}
+        for part in _parts(slots):
+            rows = self._read(_CONTENTS + _in(part), part)
+            found.update((slot, (record_id, text, orjson.loads(kept))) for slot, record_id, text, kept in rows)
+        return found
+
+    def find(self, record_id: str) -> Record | None:
+        rows = self._read("SELECT vector, text, metadata FROM record WHERE id = ?", [record_id])
+        for blob, text, kept in rows:
+            return Record(record_id, np.frombuffer(blob, dtype=np.float32), text, orjson.loads(kept))
+        return None
+
+    def count(self) -> int:
+        return int(self._read("SELECT count(*) FROM record", [])[0][0])
+
+    def _read(self, statement: str, values: Sequence[Any]) -> list[Any]:
+        with self._lock:
+            return self._connection.execute(statement, values).fetchall()
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _parts(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    return (values[start : start + _ROWS_AT_ONCE] for start in range(0, len(values), _ROWS_AT_ONCE))
+
+
+def _in(values: Sequence[Any]) -> str:
+    return f"IN ({','.join('?' * len(values))})"
+
+
+def _sql(condition: Condition) -> tuple[str, list[Any]]:
+    match condition:
+        case AllOf(of):
+            return _joined(" AND ", of)
+        case AnyOf(of):
+            return _joined(" OR ", of)
+        case NoneOf(of):
+            where, values = _sql(of)
+            return f"NOT {where}", values
+        case HasTerm(term):
+            return f"(slot IN ({_TERM} = ?))", [term]
+        case HasAnyTerm(terms):
+            return f"(slot IN ({_TERM} {_in(terms)}))", list(terms)
+        case NumberPast(key, op, bound):
+            return f"(slot IN ({_NUMBER} {_OPERATORS[op]} ?))", [key, bound]
+
+
+def _joined(word: str, parts: Sequence[Condition]) -> tuple[str, list[Any]]:
+    wheres, values = zip(*map(_sql, parts), strict=True)
+    return f"({word.join(wheres)})", [value for some in values for value in some]

@@ -1,0 +1,168 @@
+"""The use cases around collections: making, finding, listing and deleting them."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from cachetools import LRUCache
+
+from services.vectors.domain import Collection, CollectionStatus, EngineName, Metric
+from services.vectors.errors import (
+    CollectionExists,
+    CollectionLost,
+    CollectionMissing,
+    CollectionNotFound,
+    TooManyCollections,
+)
+from services.vectors.ports import Catalogue, VectorEngine
+from shared.errors import ServiceError, Unavailable, UpstreamTimeout
+from shared.ids import new_id
+
+MAX_COLLECTIONS = 1000
+_COUNTED_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A collection and how many records it holds; None when its engine does not answer."""
+
+    collection: Collection
+    count: int | None
+
+
+class CollectionService:
+    """Built once: it remembers which collections there are.
+
+    The catalogue is written before the engine and cleared after it, so what an engine holds is always listed. A process
+    that dies in between leaves a collection that is `creating` or `deleting`, and the next request finishes it. What is
+    remembered never goes stale unnoticed: a collection's id is used once, so its engine says when it is gone.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, engines: Mapping[EngineName, VectorEngine], default_dimension: int
+    ) -> None:
+        self._catalogue = catalogue
+        self._engines = engines
+        self._default_dimension = default_dimension
+        self._known: LRUCache[tuple[str, str], Collection] = LRUCache(maxsize=10_000)
+
+    def engine_of(self, collection: Collection) -> VectorEngine:
+        return self._engines[collection.engine]
+
+    async def create(
+        self,
+        tenant_id: str,
+        name: str,
+        *,
+        engine: EngineName = EngineName.QDRANT,
+        dimension: int | None = None,
+        metric: Metric = Metric.COSINE,
+    ) -> Collection:
+        """Raises CollectionExists, TooManyCollections."""
+        if await self._catalogue.count(tenant_id) >= MAX_COLLECTIONS:
+            raise TooManyCollections(MAX_COLLECTIONS)
+        collection = Collection(
+            id=new_id(),
+            tenant_id=tenant_id,
+            name=name,
+            engine=engine,
+            dimension=dimension or self._default_dimension,
+            metric=metric,
+            created_at=datetime.now(UTC),
+        )
+        if not await self._catalogue.insert(collection):
+            return await self._taken(collection)
+        try:
+            return await self._finish(collection)
+        except ServiceError:
+            await self._catalogue.remove(collection)  # the name must not be held by an engine that is down
+            raise
+
+    async def _taken(self, wanted: Collection) -> Collection:
+        """Finish an earlier attempt at the very same collection; anything else is a conflict."""
+        existing = await self._catalogue.find(wanted.tenant_id, wanted.name)
+        if existing is None:
+            raise CollectionExists(wanted.name, wanted.engine)
+        same = (existing.engine, existing.dimension, existing.metric) == (
+            wanted.engine,
+            wanted.dimension,
+            wanted.metric,
+        )
+        if existing.status is CollectionStatus.CREATING and same:
+            return await self._finish(existing)
+        being_deleted = existing.status is CollectionStatus.DELETING
+        raise CollectionExists(wanted.name, existing.engine, being_deleted=being_deleted)
+
+    async def _finish(self, collection: Collection) -> Collection:
+        await self.engine_of(collection).create_collection(collection)
+        await self._catalogue.set_status(collection, CollectionStatus.READY)
+        return replace(collection, status=CollectionStatus.READY)
+
+    async def get(self, tenant_id: str, name: str) -> Collection:
+        """The collection, ready for records. Raises CollectionNotFound, also for one that is being deleted."""
+        if known := self._known.get((tenant_id, name)):
+            return known
+        collection = await self._catalogue.find(tenant_id, name)
+        if collection is None or collection.status is CollectionStatus.DELETING:
+            raise CollectionNotFound(name)
+        if collection.status is CollectionStatus.CREATING:
+            collection = await self._finish(collection)
+        self._known[tenant_id, name] = collection
+        return collection
+
+    async def get_or_create(self, tenant_id: str, name: str, dimension: int | None) -> Collection:
+        """The collection; a missing one is made with the defaults and, when given, `dimension`."""
+        try:
+            return await self.get(tenant_id, name)
+        except CollectionNotFound:
+            try:
+                return await self.create(tenant_id, name, dimension=dimension)
+            except CollectionExists:  # made by another request in between, or being deleted: then it is not found again
+                return await self.get(tenant_id, name)
+
+    async def refreshed(self, collection: Collection) -> Collection:
+        """After its engine missed `collection`: what has its name now. Raises CollectionNotFound, CollectionLost."""
+        self._known.pop((collection.tenant_id, collection.name), None)
+        present = await self.get(collection.tenant_id, collection.name)
+        if present.id == collection.id:
+            self._known.pop((collection.tenant_id, collection.name), None)
+            raise CollectionLost(collection.name, collection.engine.component)
+        return present
+
+    async def read(self, tenant_id: str, name: str) -> Counted:
+        """The collection whatever its status. Raises CollectionNotFound."""
+        collection = await self._catalogue.find(tenant_id, name)
+        if collection is None:
+            raise CollectionNotFound(name)
+        return await self._counted(collection)
+
+    async def list_page(self, tenant_id: str, *, after: str | None, limit: int) -> list[Counted]:
+        """By name."""
+        turns = asyncio.Semaphore(_COUNTED_AT_ONCE)
+
+        async def counted(collection: Collection) -> Counted:
+            async with turns:
+                return await self._counted(collection)
+
+        page = await self._catalogue.list_page(tenant_id, after=after, limit=limit)
+        return list(await asyncio.gather(*map(counted, page)))
+
+    async def _counted(self, collection: Collection) -> Counted:
+        if collection.status is not CollectionStatus.READY:
+            return Counted(collection, None)
+        try:
+            return Counted(collection, await self.engine_of(collection).count(collection))
+        except (CollectionMissing, Unavailable, UpstreamTimeout):
+            return Counted(collection, None)
+
+    async def delete(self, tenant_id: str, name: str) -> None:
+        """Delete it with its records; repeated after a failure it goes on. Raises CollectionNotFound."""
+        self._known.pop((tenant_id, name), None)
+        collection = await self._catalogue.find(tenant_id, name)
+        if collection is None:
+            raise CollectionNotFound(name)
+        await self._catalogue.set_status(collection, CollectionStatus.DELETING)
+        await self.engine_of(collection).drop_collection(collection)
+        await self._catalogue.remove(collection)
+        self._known.pop((tenant_id, name), None)

@@ -1,0 +1,121 @@
+"""Collections and records: what the service keeps, whichever engine keeps it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float32]
+MetadataScalar = str | bool | int | float
+Metadata = Mapping[str, MetadataScalar | list[MetadataScalar]]
+
+MAX_DIMENSION = 4096
+MAX_ITEMS = 1000
+MAX_K = 256
+MAX_TEXT_CHARS = 16_384
+MAX_ID_CHARS = 128
+MAX_METADATA_KEYS = 64
+MAX_METADATA_KEY_CHARS = 64
+MAX_METADATA_STRING_CHARS = 4096
+MAX_METADATA_LIST = 64
+MAX_INTEGER = 2**53 - 1  # what a JSON number carries exactly in every language (RFC 8259, section 6)
+COLLECTION_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+
+
+class EngineName(StrEnum):
+    """What a collection may be kept in."""
+
+    QDRANT = "qdrant"
+    CHROMA = "chroma"
+    FAISS = "faiss"
+
+    @property
+    def component(self) -> str:
+        """The name by which health checks and errors call it."""
+        return "chromadb" if self is EngineName.CHROMA else self.value
+
+
+class Metric(StrEnum):
+    """How near two vectors are; a higher score is nearer under each of them.
+
+    cosine: the cosine, -1 to 1. dot: the inner product. l2: the Euclidean distance, negated.
+    """
+
+    COSINE = "cosine"
+    DOT = "dot"
+    L2 = "l2"
+
+
+class CollectionStatus(StrEnum):
+    """`creating` and `deleting` say that the engine has not confirmed yet; repeating the request finishes the work."""
+
+    CREATING = "creating"
+    READY = "ready"
+    DELETING = "deleting"
+
+
+class SearchMode(StrEnum):
+    """How a query finds records."""
+
+    DENSE = "dense"
+    KEYWORD = "keyword"
+    HYBRID = "hybrid"
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A tenant's collection. Engines know it by `id`, which is never used twice; people know it by `name`."""
+
+    id: str
+    tenant_id: str
+    name: str
+    engine: EngineName
+    dimension: int
+    metric: Metric
+    created_at: datetime
+    status: CollectionStatus = CollectionStatus.CREATING
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One stored item. Under cosine the vector is kept at unit length."""
+
+    id: str
+    vector: Vector
+    text: str | None = None
+    metadata: Metadata = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One search result; a higher score is better whatever the metric."""
+
+    id: str
+    score: float
+    text: str | None
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do here, as data."""
+
+    backend: str
+    modes: Sequence[SearchMode]
+    exact: bool
+    metrics: Sequence[Metric] = tuple(Metric)
+    max_dimension: int = MAX_DIMENSION
+
+
+def ranked(matches: Sequence[Match]) -> list[Match]:
+    """Best first, ties by id: engines leave ties in no order, and in another one at each call."""
+    return sorted(matches, key=lambda match: (-match.score, match.id))
+
+
+def comparable(score: float) -> float:
+    """`score` to six significant digits: what float32 sums agree on, so equal records tie on every engine."""
+    return float(f"{score:.6g}") + 0.0  # + 0.0 turns -0.0 into 0.0

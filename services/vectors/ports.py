@@ -1,0 +1,101 @@
+"""What the service needs from the world outside: engines that keep vectors, a catalogue, and a model of embeddings."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from services.vectors.domain import Capabilities, Collection, CollectionStatus, EngineName, Match, Record, Vector
+from services.vectors.filters import Filter
+
+
+class VectorEngine(Protocol):
+    """One engine. It is given only vectors that are finite, of the right dimension, and of unit length under cosine.
+
+    Every method but the first two raises CollectionMissing when the engine does not hold the collection, Unavailable or
+    UpstreamTimeout (naming the engine's component) when it cannot answer. What it acknowledged survives its own crash
+    and is seen by the next call.
+    """
+
+    name: EngineName
+
+    async def create_collection(self, collection: Collection) -> None:
+        """Make it; nothing happens when it is there already, so a broken attempt may be repeated."""
+
+    async def drop_collection(self, collection: Collection) -> None:
+        """Delete it with its records; nothing happens when it is gone already."""
+
+    async def upsert(self, collection: Collection, records: Sequence[Record]) -> None:
+        """Store `records` (their ids differ), replacing those with the same id whole. Safe to repeat after an error.
+
+        Raises CollectionFull where the engine has a bound.
+        """
+
+    async def search(self, collection: Collection, vector: Vector, limit: int, condition: Filter | None) -> list[Match]:
+        """Up to `limit` records nearest to `vector` among those that meet `condition`; ties in no order."""
+
+    async def find(self, collection: Collection, record_id: str) -> Record | None:
+        """The record, or None."""
+
+    async def delete(self, collection: Collection, ids: Sequence[str]) -> int:
+        """Delete by id; the number of records that were there."""
+
+    async def delete_matching(self, collection: Collection, condition: Filter) -> int:
+        """Delete what meets `condition`; the number of records that did."""
+
+    async def count(self, collection: Collection) -> int:
+        """How many records it holds, exactly."""
+
+    def capabilities(self) -> Capabilities:
+        """What it can do here."""
+
+    async def check(self) -> None:
+        """Raises when the engine cannot serve now."""
+
+    async def aclose(self) -> None:
+        """Release what it holds; acknowledged writes are kept."""
+
+
+class Catalogue(Protocol):
+    """Which collections there are: the one place where a name is unique per tenant, across engines.
+
+    Raises Unavailable when its store cannot answer.
+    """
+
+    async def insert(self, collection: Collection) -> bool:
+        """False, and nothing stored, when the tenant has a collection of that name already."""
+
+    async def find(self, tenant_id: str, name: str) -> Collection | None:
+        """The tenant's collection of that name, whatever its status."""
+
+    async def list_page(self, tenant_id: str, *, after: str | None, limit: int) -> list[Collection]:
+        """By name, those after `after`."""
+
+    async def count(self, tenant_id: str) -> int:
+        """How many the tenant has."""
+
+    async def set_status(self, collection: Collection, status: CollectionStatus) -> None:
+        """Nothing happens when the collection is gone."""
+
+    async def remove(self, collection: Collection) -> None:
+        """Free the name; nothing happens when the collection is gone."""
+
+    async def aclose(self) -> None:
+        """Release what it holds."""
+
+
+class Embedder(Protocol):
+    """A model that turns text into vectors; queries and passages may be embedded differently.
+
+    Raises Unavailable, UpstreamTimeout or EmbeddingsFailed.
+    """
+
+    model: str
+    dimension: int
+
+    async def embed_query(self, text: str) -> Vector:
+        """The vector to search with."""
+
+    async def embed_passages(self, texts: Sequence[str]) -> list[Vector]:
+        """The vectors to store, in the order of `texts`."""
+
+    async def aclose(self) -> None:
+        """Release what it holds."""

@@ -1,0 +1,48 @@
+"""What vectors needs to know beyond what every service does."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from shared.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Engines, the model of embeddings, and how much of either at once."""
+
+    port: int = Field(default=10205, ge=1, le=65535, description="port to listen on")
+    max_body_bytes: int = Field(
+        default=64 * 2**20, ge=1024, le=64 * 2**20, description="a thousand items of 1,536 dimensions are 35 MB of JSON"
+    )
+
+    # Engines
+    chromadb_url: str = Field(description="`http://…`: ChromaDB's server")
+    qdrant_url: str | None = Field(
+        default=None, description="`http://…`: Qdrant's server, gRPC on port 6334; without it Qdrant Edge runs here"
+    )
+    qdrant_api_key: SecretStr | None = Field(default=None, description="Qdrant's key, where the server asks for one")
+    faiss_url: str | None = Field(
+        default=None,
+        description="`http://…`: the vectors instance that keeps all FAISS collections; without it this one",
+    )
+    data_dir: Path = Field(default=Path("data"), description="where the engines of this process keep their files")
+    engine_timeout_seconds: float = Field(default=20.0, gt=0, le=120, description="for one call to an engine")
+    faiss_threads: int = Field(default=2, ge=1, le=64, description="FAISS searches and writes at once")
+    faiss_max_bytes: int = Field(
+        default=2**30, ge=2**20, le=2**36, description="vectors of one FAISS collection, in memory; more is refused"
+    )
+
+    # Embeddings
+    embeddings_url: str | None = Field(
+        default=None, description="base of an OpenAI-compatible API; without it the built-in model runs here"
+    )
+    embeddings_model: str = Field(default="multilingual-e5-small", max_length=200, description="asked for at that API")
+    embeddings_api_key: SecretStr | None = Field(default=None, description="of that API, where it asks for one")
+    embeddings_dimension: int = Field(default=384, ge=1, le=4096, description="of that model's vectors")
+    embeddings_query_prefix: str = Field(default="", max_length=200, description="put before queries for that model")
+    embeddings_passage_prefix: str = Field(default="", max_length=200, description="put before passages for that model")
+    embeddings_threads: int = Field(default=2, ge=1, le=64, description="of the built-in model, for passages")
+    embeddings_timeout_seconds: float = Field(
+        default=50.0, gt=0, le=300, description="for all texts of one request; what is done is kept for its repetition"
+    )
+    embeddings_cached: int = Field(default=4096, ge=0, le=10**6, description="vectors of recent texts kept in memory")

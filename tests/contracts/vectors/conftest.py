@@ -1,0 +1,97 @@
+"""Every engine under one suite: FAISS, Edge, ChromaDB's server, and the Qdrant client with and without a server."""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from local.suite import Suite
+from services.vectors.adapters.chroma import ChromaEngine
+from services.vectors.adapters.faiss import FaissEngine
+from services.vectors.adapters.qdrant_connection import QdrantConnection
+from services.vectors.adapters.qdrant_edge import QdrantEdgeEngine
+from services.vectors.adapters.qdrant_server import QdrantServerEngine
+from services.vectors.domain import Collection, EngineName, Metric, Record, Vector
+from services.vectors.geometry import placed
+from services.vectors.ports import VectorEngine
+from shared.ids import new_id
+
+ENGINES = ["faiss", "edge", "chroma", "qdrant-client", *(["qdrant-server"] if os.environ.get("QDRANT_URL") else [])]
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+async def engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[VectorEngine]:
+    """Each engine in turn, empty but for what other tests keep under other collections."""
+    directory: Path = tmp_path_factory.mktemp("engine")
+    match request.param:
+        case "faiss":
+            opened: VectorEngine = FaissEngine(directory, threads=2, max_bytes=2**26)
+        case "edge":
+            opened = QdrantEdgeEngine(directory, timeout_seconds=30)
+        case "chroma":
+            suite: Suite = request.getfixturevalue("suite")
+            suite.up(["chromadb"])
+            opened = ChromaEngine(suite.url("chromadb"), timeout_seconds=30)
+        case kind:
+            connection = QdrantConnection(os.environ["QDRANT_URL"] if kind == "qdrant-server" else None)
+            opened = QdrantServerEngine(connection)
+            yield opened
+            await connection.aclose()
+            return
+    yield opened
+    await opened.aclose()
+
+
+def a_collection(
+    dimension: int = 4, metric: Metric = Metric.COSINE, engine: EngineName = EngineName.FAISS
+) -> Collection:
+    return Collection(
+        id=new_id(),
+        tenant_id=new_id(),
+        name="things",
+        engine=engine,
+        dimension=dimension,
+        metric=metric,
+        created_at=datetime.now(UTC),
+    )
+
+
+NewCollection = Callable[..., Awaitable[Collection]]
+
+
+@pytest.fixture
+async def new_collection(engine: VectorEngine) -> AsyncIterator[NewCollection]:
+    """Makes collections that are gone after the test."""
+    made: list[Collection] = []
+
+    async def make(dimension: int = 4, metric: Metric = Metric.COSINE) -> Collection:
+        collection = a_collection(dimension, metric, engine.name)
+        await engine.create_collection(collection)
+        made.append(collection)
+        return collection
+
+    yield make
+    for collection in made:
+        await engine.drop_collection(collection)
+
+
+@dataclass(frozen=True)
+class Space:
+    """Vectors as the service would hand them to an engine."""
+
+    metric: Metric
+
+    def vector(self, *numbers: float) -> Vector:
+        return placed(np.array(numbers, dtype=np.float32), self.metric, "/vector")
+
+    def record(self, record_id: str, *numbers: float, text: str | None = None, **metadata: object) -> Record:
+        return Record(record_id, self.vector(*numbers), text, metadata)  # type: ignore[arg-type]
+
+
+COSINE, DOT, L2 = (Space(metric) for metric in Metric)

@@ -1,0 +1,104 @@
+"""Batches of texts: bounded, taking turns, and not done twice."""
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from services.vectors.adapters.embeddings import BatchingEmbedder
+from services.vectors.adapters.embeddings_local import LocalEmbedder
+from services.vectors.domain import Vector
+from shared.errors import UpstreamTimeout
+
+
+class Gated(BatchingEmbedder):
+    """A model whose batches are let through one by one."""
+
+    def __init__(self, *, lanes: int = 1, timeout_seconds: float = 5) -> None:
+        super().__init__(
+            model="gated",
+            dimension=1,
+            lanes=lanes,
+            batch_texts=2,
+            batch_chars=10,
+            timeout_seconds=timeout_seconds,
+            cached=100,
+        )
+        self.gate = asyncio.Semaphore(0)
+        self.batches: list[list[str]] = []
+
+    async def embed_batch(self, texts: Sequence[str], *, is_query: bool) -> list[Vector]:
+        self.batches.append(list(texts))
+        await self.gate.acquire()
+        return [np.array([len(text)], dtype=np.float32) for text in texts]
+
+    def let(self, batches: int) -> None:
+        for _ in range(batches):
+            self.gate.release()
+
+    async def aclose(self) -> None:
+        """Nothing to release."""
+
+
+async def test_vectors_come_in_the_order_of_the_texts_and_equal_texts_are_embedded_once() -> None:
+    embedder = Gated()
+    embedder.let(10)
+
+    vectors = await embedder.embed_passages(["a", "bb", "a", "ccc", "d" * 20])
+
+    assert [vector.tolist() for vector in vectors] == [[1], [2], [1], [3], [20]]
+    assert embedder.batches == [["a", "bb"], ["ccc"], ["d" * 20]]
+
+
+async def test_queries_and_passages_are_kept_apart() -> None:
+    embedder = Gated()
+    embedder.let(2)
+
+    await embedder.embed_query("a")
+    await embedder.embed_passages(["a"])
+
+    assert len(embedder.batches) == 2
+
+
+async def test_a_repeated_request_goes_on_where_the_first_ran_out_of_time() -> None:
+    embedder = Gated(timeout_seconds=0.05)
+    texts = ["a", "b", "c", "d", "e"]
+    embedder.let(2)
+    with pytest.raises(UpstreamTimeout):
+        await embedder.embed_passages(texts)
+    done = [text for batch in embedder.batches[:2] for text in batch]
+
+    embedder.batches.clear()
+    embedder.let(10)
+    vectors = await embedder.embed_passages(texts)
+
+    assert len(vectors) == 5
+    assert sorted(text for batch in embedder.batches for text in batch) == sorted(set(texts) - set(done))
+
+
+async def test_requests_take_turns() -> None:
+    """A second request's batch is begun before the first request's last."""
+    embedder = Gated()
+    long = asyncio.create_task(embedder.embed_passages([f"long{at}" for at in range(6)]))
+    short = asyncio.create_task(embedder.embed_passages(["short"]))
+    while len(embedder.batches) < 2:
+        await asyncio.sleep(0)
+
+    assert ["short"] in embedder.batches
+    embedder.let(10)
+    await asyncio.gather(long, short)
+
+
+async def test_the_built_in_model_tells_meaning_from_words() -> None:
+    embedder = LocalEmbedder(threads=2, timeout_seconds=60, cached=10)
+    passages = ["The cat sleeps on the sofa.", "Interest rates were raised by the central bank.", "Die Katze schläft."]
+    try:
+        vectors = np.stack(await embedder.embed_passages(passages))
+        query = await embedder.embed_query("a sleeping cat")
+    finally:
+        await embedder.aclose()
+
+    assert vectors.shape == (3, embedder.dimension)
+    cat, money, katze = vectors @ query
+    assert min(cat, katze) > money
