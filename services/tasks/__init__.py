@@ -1,0 +1,1 @@
+"""Background work: accepted durably, done at least once, followed to its result."""

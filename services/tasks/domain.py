@@ -1,0 +1,86 @@
+"""What a task may become, how long a retry waits, and how a failure is told."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class TaskStatus(StrEnum):
+    """Where a task is in its life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def is_final(self) -> bool:
+        return not TRANSITIONS[self]
+
+    def can_become(self, other: "TaskStatus") -> bool:
+        return other in TRANSITIONS[self]
+
+
+TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
+    TaskStatus.QUEUED: frozenset({TaskStatus.RUNNING, TaskStatus.CANCELLED, TaskStatus.EXPIRED}),
+    # Back to queued is a retry: after a failure, a lost worker, or a worker's orderly end.
+    TaskStatus.RUNNING: frozenset(
+        {TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.QUEUED},
+    ),
+    TaskStatus.SUCCEEDED: frozenset(),
+    TaskStatus.FAILED: frozenset(),
+    TaskStatus.CANCELLED: frozenset(),
+    TaskStatus.EXPIRED: frozenset(),
+}
+
+
+class Priority(StrEnum):
+    """Each priority has a queue, and slots of its own in every worker."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt failed. `detail` is shown to the user; `retryable` says whether trying again can help."""
+
+    code: str
+    detail: str
+    retryable: bool
+
+
+WORKER_LOST = Failure("tasks.worker_lost", "The worker running this attempt was lost.", retryable=True)
+TIMED_OUT = Failure("tasks.timed_out", "The attempt took longer than its timeout.", retryable=True)
+INTERRUPTED = Failure("tasks.interrupted", "The worker running this attempt shut down.", retryable=True)
+CANCELLED = Failure("tasks.cancelled", "The task was cancelled.", retryable=False)
+EXPIRED = Failure("tasks.expired", "The task could not be started in time.", retryable=False)
+
+
+def storable(text: str, max_chars: int) -> str:
+    """`text` as PostgreSQL can keep it, cut to `max_chars`."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()[:max_chars]
+
+
+def are_attempts_used_up(*, attempt: int, interruptions: int, max_attempts: int) -> bool:
+    """Attempts that a worker's orderly end interrupted are not held against the task."""
+    return attempt - interruptions >= max_attempts
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Exponential backoff with full jitter, which spreads retries best (Brooker, "Exponential Backoff And Jitter")."""
+
+    base_seconds: float = 1.0
+    cap_seconds: float = 300.0
+
+    def ceiling_seconds(self, attempt: int) -> float:
+        """The longest wait after failed attempt number `attempt`, counted from 1."""
+        return min(self.cap_seconds, self.base_seconds * 2.0 ** min(attempt - 1, 30))
+
+    def delay_seconds(self, attempt: int, uniform: Callable[[float, float], float] = random.uniform) -> float:
+        return uniform(0, self.ceiling_seconds(attempt))

@@ -1,0 +1,100 @@
+"""`/tasks/…`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from services.tasks.dependencies import Tasks
+from services.tasks.domain import TaskStatus
+from services.tasks.errors import InputInvalid, InputTooLarge, KindUnknown, RunAtTooFar, TaskFinished, TaskNotFound
+from services.tasks.schemas import KindList, KindName, TaskRead, TaskSubmit, TaskSummary
+from shared.errors import responses
+from shared.etag import etag
+from shared.idempotency import IdempotencyKey, IdempotentRoute
+from shared.ids import Id
+from shared.pagination import Cursor, Limit, Page
+from shared.security import Caller, requires
+
+router = APIRouter(prefix="/tasks", tags=["tasks"], route_class=IdempotentRoute)
+Reader = Annotated[Caller, requires("tasks:read")]
+Writer = Annotated[Caller, requires("tasks:write")]
+
+
+@router.post(
+    "/submit",
+    operation_id="tasks_submit",
+    summary="Submit a task",
+    status_code=202,
+    response_model=TaskRead,
+    responses={
+        **responses(KindUnknown, InputInvalid, InputTooLarge, RunAtTooFar),
+        202: {
+            "headers": {"Location": {"description": "where to follow the task", "schema": {"type": "string"}}},
+            "links": {
+                "status": {"operationId": "tasks_status", "parameters": {"task_id": "$response.body#/id"}},
+                "cancel": {"operationId": "tasks_cancel", "parameters": {"id": "$response.body#/id"}},
+            },
+        },
+    },
+)
+async def submit(
+    body: TaskSubmit,
+    caller: Writer,
+    tasks: Tasks,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,  # noqa: ARG001 - the route class acts on it; here it is documented
+) -> TaskRead:
+    """Hand work over. Once this answers, the work is kept: it will be done or end in a state that says why not.
+
+    A worker may begin a task more than once, after a failure or when a worker was lost.
+    """
+    task = await tasks.submit(caller, body)
+    response.headers["Location"] = f"/api/v1/tasks/status/{task.id}"
+    return task
+
+
+@router.get(
+    "/status/{task_id}",
+    operation_id="tasks_status",
+    summary="Follow a task",
+    response_model=TaskRead,
+    responses=responses(TaskNotFound),
+)
+async def status(task_id: Id, caller: Reader, tasks: Tasks, response: Response) -> TaskRead:
+    """The task as it is now. `succeeded`, `failed`, `cancelled` and `expired` are final."""
+    task, version = await tasks.get(caller, task_id)
+    response.headers["ETag"] = etag(version)
+    return task
+
+
+@router.get("/list", operation_id="tasks_list", summary="List tasks", response_model=Page[TaskSummary])
+async def list_page(
+    caller: Reader,
+    tasks: Tasks,
+    status: Annotated[TaskStatus | None, Query(description="only tasks in this state")] = None,
+    kind: Annotated[KindName | None, Query(description="only tasks of this kind")] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[TaskSummary]:
+    """The tenant's tasks, newest first, without input and result."""
+    return await tasks.list_page(caller, status=status, kind=kind, limit=limit, cursor=cursor)
+
+
+@router.get("/kinds", operation_id="tasks_kinds", summary="What can be submitted", response_model=KindList)
+async def list_kinds(_caller: Reader, tasks: Tasks) -> KindList:
+    """The kinds of task there are, with the JSON Schema of their input."""
+    return KindList(items=tasks.list_kinds())
+
+
+@router.post(
+    "/{id}/cancel",
+    operation_id="tasks_cancel",
+    summary="Cancel a task",
+    response_model=TaskRead,
+    responses=responses(TaskNotFound, TaskFinished),
+)
+async def cancel(id: Id, caller: Writer, tasks: Tasks, response: Response) -> TaskRead:
+    """Cancel a task. A queued one is cancelled at once; a running one is asked to stop and does so within seconds."""
+    task, version = await tasks.cancel(caller, id)
+    response.headers["ETag"] = etag(version)
+    return task

@@ -1,0 +1,62 @@
+"""What tasks refuses, and what a kind may fail with.
+
+NotFound   TaskNotFound
+Conflict   TaskFinished
+Invalid    KindUnknown · InputInvalid · InputTooLarge · RunAtTooFar
+Exception  PermanentFailure: raised by a kind in the worker, never answered over HTTP
+"""
+
+from shared.errors import Conflict, FieldProblem, Invalid, NotFound
+
+
+class TaskNotFound(NotFound):
+    code = "tasks.not_found"
+    default_detail = "There is no such task."
+
+
+class TaskFinished(Conflict):
+    """A terminal state never changes."""
+
+    code = "tasks.already_finished"
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"The task is {status} already.")
+
+
+class KindUnknown(Invalid):
+    code = "tasks.kind_unknown"
+
+    def __init__(self, kind: str) -> None:
+        detail = f"There is no kind of task named {kind!r}."
+        super().__init__(detail, errors=[FieldProblem(pointer="/kind", code="unknown", detail=detail)])
+
+
+class InputInvalid(Invalid):
+    """The kind's own model refused the input; `errors` point into `/input`."""
+
+    code = "tasks.input_invalid"
+    default_detail = "The input does not fit this kind of task."
+
+
+class InputTooLarge(Invalid):
+    code = "tasks.input_too_large"
+
+    def __init__(self, size: int, limit: int) -> None:
+        detail = f"The input has {size} bytes as JSON; {limit} are allowed."
+        super().__init__(detail, errors=[FieldProblem(pointer="/input", code="too_large", detail=detail)])
+
+
+class RunAtTooFar(Invalid):
+    code = "tasks.run_at_too_far"
+
+    def __init__(self, days: int) -> None:
+        detail = f"A task may be scheduled up to {days} days ahead."
+        super().__init__(detail, errors=[FieldProblem(pointer="/run_at", code="too_far", detail=detail)])
+
+
+class PermanentFailure(Exception):
+    """Raised by a kind when trying again cannot help. `code` and `detail` become the task's error."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code, self.detail = code, detail

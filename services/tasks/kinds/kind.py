@@ -1,0 +1,76 @@
+"""What a kind of task is, and what its handler is given."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+import httpx
+from pydantic import BaseModel
+
+from shared.http import ServiceClient
+
+Input = TypeVar("Input", bound=BaseModel)
+Result = dict[str, Any]
+
+
+class Context(Protocol):
+    """The running attempt, as its handler sees it.
+
+    A handler may run more than once for one task, so its effects must bear repetition; `task_id` is the same each time.
+    It is cancelled at its next `await` when the task is cancelled, times out, or was taken over by another worker.
+    """
+
+    task_id: str
+    attempt: int
+    services: ServiceClient
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether to stop: for handlers that compute without awaiting."""
+
+    @property
+    def remaining_seconds(self) -> float:
+        """Until this attempt times out."""
+
+    def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
+        """Say how far the work has come. Cheap: written at most once a heartbeat, the last word wins."""
+
+    async def token(self) -> str:
+        """An access token of the submitting user, with no more scopes than they had when submitting.
+
+        Raises PermanentFailure when the user may no longer act, Unavailable when auth cannot be reached.
+        """
+
+    async def call(
+        self,
+        service: str,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        headers: dict[str, str] | None = None,
+        timeout_seconds: float | None = None,
+        idempotent: bool | None = None,
+    ) -> httpx.Response:
+        """Call a service as the submitting user; never waits past the attempt's timeout. Raises as ServiceClient."""
+
+
+@dataclass(frozen=True)
+class Kind(Generic[Input]):
+    """A kind of task.
+
+    `scopes` are demanded of the submitting caller beside `tasks:write`. The handler raises PermanentFailure when trying
+    again cannot help; what else it raises is tried again, but for 4xx answers of other services.
+    """
+
+    name: str
+    description: str
+    input_model: type[Input]
+    run: Callable[[Context, Input], Awaitable[Result]] = field(repr=False)
+    scopes: tuple[str, ...] = ()
+    max_attempts: int = 3
+    timeout_seconds: float = 300
+
+    async def execute(self, context: Context, raw: dict[str, Any]) -> Result:
+        """Run the handler on `raw`. Raises pydantic.ValidationError when the input no longer fits the model."""
+        return await self.run(context, self.input_model.model_validate(raw))

@@ -1,0 +1,60 @@
+"""Opens what the API runs on, in order, and closes it in reverse."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, TypedDict
+
+from fastapi import FastAPI
+
+from services.tasks.models import OutboxRow
+from services.tasks.queues import Queues
+from services.tasks.settings import Settings
+from services.tasks.submissions import Submissions
+from shared.db import Database, open_database
+from shared.messaging import Publisher, open_connection
+from shared.outbox import Outbox, OutboxRelay
+from shared.platform import Platform, open_platform
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class State(TypedDict):
+    """What requests find on `request.state`."""
+
+    platform: Platform
+    database: Database
+    submissions: Submissions
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[State]:
+    settings: Settings = app.state.settings
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            open_database(settings.database_url.get_secret_value(), settings.database_name, MIGRATIONS)
+        )
+        app.state.health.add("postgres", database.ping)
+        broker = await stack.enter_async_context(
+            open_connection(settings.rabbitmq_url.get_secret_value(), "tasks publisher")
+        )
+        app.state.health.add("rabbitmq", broker.ping, hard=False)  # submits are accepted without it
+        queues, outbox = Queues(settings.queue_prefix), Outbox(OutboxRow)
+        submissions = Submissions(database, outbox, queues, max_waiting=settings.max_submits_waiting)
+        relay = OutboxRelay(database, outbox, Publisher(broker, queues.declare))
+        await stack.enter_async_context(in_background(submissions.run(), relay.run()))
+        platform = await stack.enter_async_context(open_platform(app))
+        yield State(platform=platform, database=database, submissions=submissions)
+
+
+@asynccontextmanager
+async def in_background(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run the endless `loops` until the end of the block."""
+    running = [asyncio.create_task(loop) for loop in loops]
+    try:
+        yield
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)

@@ -1,0 +1,23 @@
+"""The tasks service: work handed over, done by workers, followed to its result."""
+
+from fastapi import FastAPI
+
+from services.tasks.endpoints import router
+from services.tasks.kinds.registry import BUILT_IN, KindRegistry
+from services.tasks.lifespan import lifespan
+from services.tasks.settings import Settings
+from shared.app import create_service
+
+
+def create_app(settings: Settings | None = None, kinds: KindRegistry = BUILT_IN) -> FastAPI:
+    """The app, from `settings` or the environment; takes tasks of `kinds`."""
+    app = create_service(
+        "tasks",
+        settings or Settings(),
+        title="SutazAI tasks",
+        description="Background work: accepted durably, retried, cancelled, followed to its result.",
+        lifespan=lifespan,
+        routers=[router],
+    )
+    app.state.kinds = kinds
+    return app

@@ -1,0 +1,99 @@
+"""tasks' tables."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.db import Base as SharedBase
+from shared.outbox import OutboxMessage
+
+
+class Base(SharedBase):
+    """The root of tasks' tables."""
+
+    __abstract__ = True
+
+
+_Moment = DateTime(timezone=True)
+_Id: Uuid[Any] = Uuid(as_uuid=False)
+
+
+class Task(Base):
+    """A task and its present state. `input` and `result` are JSON text: nothing queries inside them."""
+
+    __tablename__ = "task"
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(Text)
+    user_id: Mapped[str] = mapped_column(Text)
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))  # of the submitting caller: what the worker may do for them
+    kind: Mapped[str] = mapped_column(Text)
+    priority: Mapped[str] = mapped_column(Text)
+    input: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(Text)
+    result: Mapped[str | None] = mapped_column(Text)
+    error_code: Mapped[str | None] = mapped_column(Text)
+    error_detail: Mapped[str | None] = mapped_column(Text)
+    dead_letter: Mapped[bool] = mapped_column(Boolean)
+    progress_done: Mapped[int] = mapped_column(BigInteger)
+    progress_total: Mapped[int | None] = mapped_column(BigInteger)
+    progress_message: Mapped[str | None] = mapped_column(Text)
+
+    attempt: Mapped[int] = mapped_column(Integer)  # of the latest claim; also what fences a late worker out
+    interruptions: Mapped[int] = mapped_column(Integer)
+    max_attempts: Mapped[int] = mapped_column(Integer)
+    timeout_seconds: Mapped[float] = mapped_column(Float)
+    worker_id: Mapped[str | None] = mapped_column(Text)
+    lease_expires_at: Mapped[datetime | None] = mapped_column(_Moment)
+    cancel_requested_at: Mapped[datetime | None] = mapped_column(_Moment)
+
+    run_at: Mapped[datetime] = mapped_column(_Moment)
+    # When a message was last written for the present wait. Without one a task cannot be claimed: so a message left over
+    # from an earlier attempt cannot start a retry before it is due.
+    enqueued_at: Mapped[datetime | None] = mapped_column(_Moment)
+    traceparent: Mapped[str | None] = mapped_column(Text)
+    version: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(_Moment)
+    started_at: Mapped[datetime | None] = mapped_column(_Moment)
+    finished_at: Mapped[datetime | None] = mapped_column(_Moment)
+
+    __table_args__ = (
+        Index("ix_task_tenant", "tenant_id", text("id DESC")),
+        Index("ix_task_due", "run_at", postgresql_where=text("status = 'queued' AND enqueued_at IS NULL")),
+        Index(
+            "ix_task_enqueued", "enqueued_at", postgresql_where=text("status = 'queued' AND enqueued_at IS NOT NULL")
+        ),
+        Index("ix_task_lease", "lease_expires_at", postgresql_where=text("status = 'running'")),
+    )
+
+
+class TaskAttempt(Base):
+    """One claim of a task by a worker, and how it ended."""
+
+    __tablename__ = "task_attempt"
+
+    task_id: Mapped[str] = mapped_column(ForeignKey("task.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    worker_id: Mapped[str] = mapped_column(Text)
+    started_at: Mapped[datetime] = mapped_column(_Moment)
+    finished_at: Mapped[datetime | None] = mapped_column(_Moment)
+    error_code: Mapped[str | None] = mapped_column(Text)
+    error_detail: Mapped[str | None] = mapped_column(Text)
+
+
+class OutboxRow(OutboxMessage, Base):
+    """Messages that have still to be published."""

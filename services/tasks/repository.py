@@ -1,0 +1,53 @@
+"""Every statement of the API about tasks; each filters by tenant."""
+
+from sqlalchemy import case, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import load_only
+
+from services.tasks.domain import CANCELLED, TaskStatus
+from services.tasks.models import Task
+
+_SUMMARY = [
+    column for column in Task.__mapper__.column_attrs if column.key not in {"input", "result", "scopes", "traceparent"}
+]
+
+
+class TaskRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def find(self, tenant_id: str, task_id: str) -> Task | None:
+        return await self._session.scalar(select(Task).where(Task.tenant_id == tenant_id, Task.id == task_id))
+
+    async def list_newest(
+        self, tenant_id: str, *, status: TaskStatus | None, kind: str | None, after: str | None, limit: int
+    ) -> list[Task]:
+        """Up to `limit` tasks older than `after`, without input and result."""
+        statement = select(Task).where(Task.tenant_id == tenant_id).order_by(Task.id.desc()).limit(limit)
+        if status is not None:
+            statement = statement.where(Task.status == status)
+        if kind is not None:
+            statement = statement.where(Task.kind == kind)
+        if after is not None:
+            statement = statement.where(Task.id < after)
+        columns = [column.class_attribute for column in _SUMMARY]
+        return list((await self._session.scalars(statement.options(load_only(*columns, raiseload=True)))).all())
+
+    async def cancel(self, tenant_id: str, task_id: str) -> Task | None:
+        """The task, cancelled where it was queued and asked to stop where it runs; None when it is in neither state."""
+        is_queued = Task.status == TaskStatus.QUEUED
+        statement = (
+            update(Task)
+            .where(Task.tenant_id == tenant_id, Task.id == task_id)
+            .where(Task.status.in_([TaskStatus.QUEUED, TaskStatus.RUNNING]))
+            .values(
+                status=case((is_queued, TaskStatus.CANCELLED), else_=Task.status),
+                finished_at=case((is_queued, func.now()), else_=Task.finished_at),
+                error_code=case((is_queued, CANCELLED.code), else_=Task.error_code),
+                error_detail=case((is_queued, CANCELLED.detail), else_=Task.error_detail),
+                cancel_requested_at=func.coalesce(Task.cancel_requested_at, func.now()),
+                version=Task.version + 1,
+            )
+            .returning(Task)
+        )
+        return await self._session.scalar(statement)

@@ -1,0 +1,96 @@
+"""Tasks on the wire."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, Field
+
+from services.tasks.domain import Priority, TaskStatus
+from shared.ids import Id
+from shared.schemas import RequestModel, ResponseModel, Text, UtcDatetime
+
+MAX_ATTEMPTS = 20
+# RabbitMQ closes the channel of a consumer that holds a message for 30 minutes (its `consumer_timeout`).
+MAX_TIMEOUT_SECONDS = 1500
+
+KindName = Annotated[Text, Field(min_length=1, max_length=64, examples=["echo"])]
+
+
+class TaskSubmit(RequestModel):
+    """Work to be done."""
+
+    kind: KindName
+    input: dict[str, Any] = Field(
+        default_factory=dict,
+        description="what the kind asks for; `GET /tasks/kinds` has the schema of each",
+        examples=[{"text": "hello"}],
+    )
+    priority: Priority = Field(default=Priority.NORMAL, examples=["normal"])
+    run_at: AwareDatetime | None = Field(
+        default=None, description="not before; at once when absent or past", examples=["2026-01-31T09:00:00Z"]
+    )
+    max_attempts: int | None = Field(
+        default=None, ge=1, le=MAX_ATTEMPTS, description="the kind's own when absent", examples=[3]
+    )
+    timeout_seconds: float | None = Field(
+        default=None, ge=1, le=MAX_TIMEOUT_SECONDS, description="of one attempt; the kind's own when absent"
+    )
+
+
+class Progress(ResponseModel):
+    """How far a task has come, in units of its kind."""
+
+    done: int = Field(ge=0)
+    total: int | None = Field(description="null when it is not known")
+    message: str | None
+
+
+class TaskFailure(ResponseModel):
+    """Why the latest attempt failed."""
+
+    code: str = Field(description="stable, safe to branch on")
+    detail: str
+
+
+class TaskSummary(ResponseModel):
+    """A task without its input and result, which may be large."""
+
+    id: Id
+    kind: str
+    status: TaskStatus
+    priority: Priority
+    progress: Progress
+    attempt: int = Field(description="of the latest attempt, from 1; 0 before the first")
+    max_attempts: int
+    timeout_seconds: float
+    dead_letter: bool = Field(description="whether it failed because its attempts were used up")
+    cancel_requested: bool = Field(description="whether it was asked to stop")
+    error: TaskFailure | None
+    run_at: UtcDatetime = Field(description="when it is due, or its next attempt")
+    created_at: UtcDatetime
+    started_at: UtcDatetime | None = Field(description="start of the first attempt")
+    finished_at: UtcDatetime | None
+
+
+class TaskRead(TaskSummary):
+    """A task."""
+
+    input: dict[str, Any]
+    result: Any = Field(description="what the kind returned; null until it succeeded")
+
+
+class KindRead(ResponseModel):
+    """A kind of task that can be submitted."""
+
+    name: str
+    description: str
+    scopes: list[str] = Field(description="what the submitting caller must hold beside `tasks:write`")
+    max_attempts: int = Field(description="when the task names none")
+    timeout_seconds: float = Field(description="of one attempt, when the task names none")
+    input_schema: dict[str, Any] = Field(description="JSON Schema of `input`")
+
+
+class KindList(ResponseModel):
+    """All kinds; a fixed, short list."""
+
+    items: list[KindRead]
+    next_cursor: Literal[None] = None

@@ -1,0 +1,75 @@
+"""What tasks and its worker need to know beyond what every service does."""
+
+from pydantic import Field, SecretStr, model_validator
+
+from services.tasks.domain import Priority, RetryPolicy
+from shared.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """The API's."""
+
+    port: int = Field(default=10205, ge=1, le=65535, description="port to listen on")
+    max_body_bytes: int = Field(default=2 * 2**20, ge=1024, le=64 * 2**20, description="larger bodies answer 413")
+
+    # PostgreSQL
+    database_url: SecretStr = Field(description="`postgresql+asyncpg://user:password@host:port/`, the server")
+    database_name: str = Field(default="tasks", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="tasks' own database")
+
+    # RabbitMQ
+    queue_prefix: str = Field(
+        default="tasks",
+        pattern=r"^[a-z][a-z0-9_.-]{0,63}$",
+        description="begins the names of exchanges and queues, so that installations can share a broker",
+    )
+
+    # Bounds
+    max_input_bytes: int = Field(default=2**20, ge=1024, le=16 * 2**20, description="of a task's input as JSON")
+    max_submits_waiting: int = Field(
+        default=1000, ge=1, le=100_000, description="submits that may wait for the database; more answer 503"
+    )
+
+
+class WorkerSettings(Settings):
+    """The worker's. It has the API's identity, database and queues."""
+
+    port: int = Field(default=10219, ge=1, le=65535, description="port of health and metrics")
+    client_secret: SecretStr = Field(min_length=32, description="by which auth knows us when we ask to act for a user")
+
+    # Slots: how many tasks of a priority run at once in one worker
+    high_slots: int = Field(default=8, ge=1, le=500, description="tasks of high priority that run at once")
+    normal_slots: int = Field(default=8, ge=1, le=500, description="tasks of normal priority that run at once")
+    low_slots: int = Field(default=2, ge=1, le=500, description="tasks of low priority that run at once")
+
+    # Leases
+    lease_seconds: float = Field(default=30, ge=1, le=600, description="a silent worker's task is taken back after")
+    heartbeat_seconds: float = Field(
+        default=1, ge=0.05, le=60, description="between two looks at cancel requests and writes of progress"
+    )
+
+    # Reconciliation
+    reconcile_seconds: float = Field(default=1, ge=0.05, le=60, description="between two looks for due and lost tasks")
+    republish_seconds: float = Field(
+        default=60, ge=0.5, le=3600, description="a task that waits this long while its queue is empty is sent again"
+    )
+    expire_days: float = Field(default=7, gt=0, le=365, description="a task that could not start for so long expires")
+
+    # Retries
+    retry_base_seconds: float = Field(default=1, gt=0, le=60, description="longest wait before the second attempt")
+    retry_cap_seconds: float = Field(default=300, gt=0, le=3600, description="longest wait before any attempt")
+
+    max_result_bytes: int = Field(default=2 * 2**20, ge=1024, le=16 * 2**20, description="of a task's result as JSON")
+
+    @model_validator(mode="after")
+    def _heartbeats_fit_into_the_lease(self) -> "WorkerSettings":
+        if self.heartbeat_seconds * 3 > self.lease_seconds:
+            raise ValueError("lease_seconds must be at least three times heartbeat_seconds")
+        return self
+
+    @property
+    def slots(self) -> dict[Priority, int]:
+        return {Priority.HIGH: self.high_slots, Priority.NORMAL: self.normal_slots, Priority.LOW: self.low_slots}
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        return RetryPolicy(self.retry_base_seconds, self.retry_cap_seconds)

@@ -1,0 +1,83 @@
+"""One claim of a task while it runs here: what to do, how far it is, and why it must stop."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A task as claimed: `attempt` fences every later write."""
+
+    id: str
+    attempt: int
+    tenant_id: str
+    user_id: str
+    scopes: list[str]
+    kind: str
+    priority: str
+    input: str
+    interruptions: int
+    max_attempts: int
+    timeout_seconds: float
+    traceparent: str | None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.id, self.attempt
+
+
+class Stop(Enum):
+    """Why an attempt is stopped from outside."""
+
+    CANCELLED = auto()
+    TIMED_OUT = auto()
+    LOST = auto()  # another worker has the task, or it ended without us
+    SHUTDOWN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressReport:
+    """What a handler said last."""
+
+    done: int
+    total: int | None
+    message: str | None
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """The state of a running attempt that handler, heartbeat and runner share."""
+
+    claim: Claim
+    deadline: float = 0.0  # on the monotonic clock
+    stopped: asyncio.Future[Stop] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    progress: ProgressReport | None = None
+    is_progress_written: bool = True
+
+    def __post_init__(self) -> None:
+        self.deadline = time.monotonic() + self.claim.timeout_seconds
+
+    def stop(self, reason: Stop) -> None:
+        """Ask it to stop; the first reason holds."""
+        if not self.stopped.done():
+            self.stopped.set_result(reason)
+
+    @property
+    def stop_reason(self) -> Stop | None:
+        return self.stopped.result() if self.stopped.done() else None
+
+    @property
+    def remaining_seconds(self) -> float:
+        return max(0.0, self.deadline - time.monotonic())
+
+    def report(self, progress: ProgressReport) -> None:
+        self.progress, self.is_progress_written = progress, False
+
+    def take_unwritten_progress(self) -> ProgressReport | None:
+        """What the heartbeat has to write. The last word is written with the end of the attempt in any case."""
+        if self.is_progress_written:
+            return None
+        self.is_progress_written = True
+        return self.progress

@@ -1,0 +1,19 @@
+"""What a worker measures."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_BUCKETS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900)
+
+
+class Instruments:
+    """Counts attempts by kind and outcome."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ["kind", "outcome"]
+        self.running = Gauge("tasks_running", "attempts running in this worker", ["kind"], registry=registry)
+        self.attempts = Histogram(
+            "tasks_attempt_duration_seconds", "time an attempt ran", labels, buckets=_BUCKETS, registry=registry
+        )
+        self.refused = Counter(
+            "tasks_claims_refused_total", "messages whose task was not there to be had", registry=registry
+        )

@@ -1,0 +1,74 @@
+"""The heartbeat: keeps the leases of what runs here, hears of cancellations, writes progress."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from services.tasks.settings import WorkerSettings
+from services.tasks.worker.attempt import Attempt, Claim, Stop
+from services.tasks.worker.repository import WorkRepository
+from shared.db import Database
+from shared.errors import ServiceError
+
+_log = logging.getLogger("tasks.worker")
+
+
+class Leases:
+    """What this worker holds. One heartbeat for all of it."""
+
+    def __init__(self, database: Database, settings: WorkerSettings) -> None:
+        self._database = database
+        self._beat_seconds = settings.heartbeat_seconds
+        self._lease_seconds = settings.lease_seconds
+        self._held: dict[tuple[str, int], Attempt] = {}
+        self._renewed_at = time.monotonic()
+
+    @contextmanager
+    def hold(self, claim: Claim) -> Iterator[Attempt]:
+        """Keep the claim's lease through the block."""
+        attempt = self._held[claim.key] = Attempt(claim)
+        try:
+            yield attempt
+        finally:
+            del self._held[claim.key]
+
+    def stop_all(self, reason: Stop) -> None:
+        for attempt in self._held.values():
+            attempt.stop(reason)
+
+    async def run(self) -> None:
+        """Never returns. A database that is away is waited for: nobody else can take our tasks meanwhile either."""
+        while True:
+            await asyncio.sleep(self._beat_seconds)
+            try:
+                await self.beat()
+            except ServiceError as error:
+                _log.warning("heartbeat missed", extra={"fields": {"detail": error.detail}})
+            except Exception:  # noqa: BLE001 - without a heartbeat every lease would lapse
+                _log.exception("heartbeat failed")
+
+    async def beat(self) -> None:
+        """One round. Raises Unavailable."""
+        attempts = dict(self._held)
+        if not attempts:
+            return
+        async with self._database.transaction() as session:
+            work = WorkRepository(session)
+            for key, attempt in attempts.items():
+                if report := attempt.take_unwritten_progress():
+                    await work.write_progress(key, report)
+            if self._is_renewal_due():
+                held = await work.renew(list(attempts), self._lease_seconds)
+                self._renewed_at = time.monotonic()
+            else:
+                held = await work.look(list(attempts))
+        for key, attempt in attempts.items():
+            if key not in held:
+                attempt.stop(Stop.LOST)
+            elif held[key]:
+                attempt.stop(Stop.CANCELLED)
+
+    def _is_renewal_due(self) -> bool:
+        return time.monotonic() - self._renewed_at >= self._lease_seconds / 3 - self._beat_seconds

@@ -1,0 +1,68 @@
+"""Opens what a worker runs on, and lets it finish what it began before that is closed."""
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypedDict
+
+from fastapi import FastAPI
+
+from services.tasks.adapters.delegation import DelegatedTokens
+from services.tasks.lifespan import MIGRATIONS, in_background
+from services.tasks.models import OutboxRow
+from services.tasks.queues import Queues
+from services.tasks.settings import WorkerSettings
+from services.tasks.worker.context import ContextFactory
+from services.tasks.worker.instruments import Instruments
+from services.tasks.worker.leases import Leases
+from services.tasks.worker.reconciler import Reconciler
+from services.tasks.worker.runner import Runner
+from services.tasks.worker.slots import Slots
+from shared.db import open_database
+from shared.ids import new_id
+from shared.messaging import Publisher, open_connection
+from shared.outbox import Outbox, OutboxRelay
+from shared.platform import Platform, open_platform
+
+
+class State(TypedDict):
+    """What requests find on `request.state`."""
+
+    platform: Platform
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[State]:
+    settings: WorkerSettings = app.state.settings
+    rabbitmq_url = settings.rabbitmq_url.get_secret_value()
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            open_database(settings.database_url.get_secret_value(), settings.database_name, MIGRATIONS)
+        )
+        publishing = await stack.enter_async_context(open_connection(rabbitmq_url, "tasks worker publisher"))
+        consuming = await stack.enter_async_context(open_connection(rabbitmq_url, "tasks worker consumer"))
+        app.state.health.add("postgres", database.ping)
+        app.state.health.add("rabbitmq", consuming.ping)
+        platform = await stack.enter_async_context(open_platform(app))
+
+        queues, outbox = Queues(settings.queue_prefix), Outbox(OutboxRow)
+        worker_id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[-6:]}"
+        leases = Leases(database, settings)
+        tokens = DelegatedTokens(platform.services, settings.client_secret.get_secret_value())
+        runner = Runner(
+            database=database,
+            outbox=outbox,
+            queues=queues,
+            leases=leases,
+            kinds=app.state.kinds,
+            contexts=ContextFactory(platform.services, tokens),
+            instruments=Instruments(app.state.metrics.registry),
+            settings=settings,
+            worker_id=worker_id,
+        )
+        reconciler = Reconciler(database, outbox, queues, publishing, settings)
+        relay = OutboxRelay(database, outbox, Publisher(publishing, queues.declare))
+        await stack.enter_async_context(in_background(leases.run(), reconciler.run(), relay.run()))
+        await stack.enter_async_context(Slots(consuming, queues, runner, settings))
+        yield State(platform=platform)

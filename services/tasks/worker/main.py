@@ -1,0 +1,22 @@
+"""The worker process: an app without routes of its own, so that it is watched and stopped like every service."""
+
+from fastapi import FastAPI
+
+from services.tasks.kinds.registry import BUILT_IN, KindRegistry
+from services.tasks.settings import WorkerSettings
+from services.tasks.worker.lifespan import lifespan
+from shared.app import create_service
+
+
+def create_app(settings: WorkerSettings | None = None, kinds: KindRegistry = BUILT_IN) -> FastAPI:
+    """The app, from `settings` or the environment; does tasks of `kinds`."""
+    app = create_service(
+        "tasks-worker",
+        settings or WorkerSettings(),
+        title="SutazAI tasks worker",
+        description="Does the work that `tasks` accepted.",
+        lifespan=lifespan,
+        routers=[],
+    )
+    app.state.kinds = kinds
+    return app

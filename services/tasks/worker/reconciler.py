@@ -1,0 +1,80 @@
+"""Brings back what would stay behind: due retries, tasks of lost workers, tasks whose message was lost.
+
+Every worker runs it; rows are taken with `SKIP LOCKED`, so none is brought back twice.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+from services.tasks.domain import Priority, TaskStatus
+from services.tasks.queues import Queues
+from services.tasks.settings import WorkerSettings
+from services.tasks.worker.recovery import BATCH, Recovered, RecoveryRepository
+from shared.db import Database
+from shared.errors import ServiceError
+from shared.messaging import Connection
+from shared.outbox import Outbox
+
+_log = logging.getLogger("tasks.worker")
+
+
+class Reconciler:
+    """One look after another, for as long as the worker lives."""
+
+    def __init__(
+        self, database: Database, outbox: Outbox, queues: Queues, broker: Connection, settings: WorkerSettings
+    ) -> None:
+        self._database, self._outbox, self._queues, self._broker = database, outbox, queues, broker
+        self._settings = settings
+        self._swept_at = float("-inf")
+
+    async def run(self) -> None:
+        """Never returns."""
+        while True:
+            try:
+                await self.reconcile()
+            except ServiceError as error:
+                _log.warning("reconciler waits", extra={"fields": {"detail": error.detail}})
+            except Exception:  # noqa: BLE001 - a task must not stay in limbo for another's sake
+                _log.exception("reconciler failed")
+            await asyncio.sleep(self._settings.reconcile_seconds * random.uniform(0.8, 1.0))
+
+    async def reconcile(self) -> None:
+        """Everything that is due, once. Raises Unavailable."""
+        if time.monotonic() - self._swept_at >= self._settings.republish_seconds / 2:
+            self._swept_at = time.monotonic()
+            await self._take("expired", lambda tasks: tasks.expire(self._settings.expire_days))
+            for priority in Priority:
+                await self._republish(priority)
+        await self._take("due", lambda tasks: tasks.take_due())
+        await self._take("lapsed", lambda tasks: tasks.take_lapsed())
+
+    async def _republish(self, priority: Priority) -> None:
+        """Send again what nobody took, if the queue it was sent to is empty: then its message is lost.
+
+        While the queue is not empty the task is taken to wait its turn, or every backlog would double each minute.
+        """
+        seconds = self._settings.republish_seconds
+        async with self._database.session() as session:
+            is_suspect = await RecoveryRepository(session).has_unheard(priority, seconds)
+        if is_suspect and await self._broker.count_ready(self._queues.queue(priority)) == 0:
+            await self._take("unheard", lambda tasks: tasks.take_unheard(priority, seconds))
+
+    async def _take(self, why: str, take: Callable[[RecoveryRepository], Awaitable[list[Recovered]]]) -> None:
+        """Until there are none left. The queued ones get their message in the same transaction."""
+        while True:
+            async with self._database.transaction() as session:
+                tasks = await take(RecoveryRepository(session))
+                queued = [task for task in tasks if task.status == TaskStatus.QUEUED]
+                for task in queued:
+                    message = self._queues.message(task.id, task.priority, task.traceparent)
+                    self._outbox.add(session, **message)
+            if queued:
+                self._outbox.notify()
+            if tasks and why != "due":
+                _log.info("tasks brought back", extra={"fields": {"why": why, "count": len(tasks)}})
+            if len(tasks) < BATCH:
+                return

@@ -1,0 +1,116 @@
+"""The statements that bring tasks back. Each takes rows that nobody else holds, so that workers can share the job."""
+
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Select, case, exists, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.tasks.domain import CANCELLED, EXPIRED, WORKER_LOST, Failure, Priority, TaskStatus
+from services.tasks.models import OutboxRow, Task, TaskAttempt
+
+BATCH = 500
+_QUEUED = Task.status == TaskStatus.QUEUED
+
+
+class Recovered(NamedTuple):
+    """A task whose state was set right; one that is queued needs a message with the same transaction."""
+
+    id: str
+    priority: str
+    traceparent: str | None
+    status: str
+
+
+class RecoveryRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def take_due(self) -> list[Recovered]:
+        """Delayed tasks and retries whose time has come."""
+        due = _QUEUED & Task.enqueued_at.is_(None) & (Task.run_at <= func.now())
+        return await self._enqueue(due, Task.run_at)
+
+    async def take_unheard(self, priority: Priority, seconds: float) -> list[Recovered]:
+        """Tasks whose message was written so long ago."""
+        return await self._enqueue(_is_unheard(priority, seconds), Task.enqueued_at)
+
+    async def has_unheard(self, priority: Priority, seconds: float) -> bool:
+        """Whether there are tasks whose message was written, and has left the outbox, so long ago."""
+        unsent = exists().where(OutboxRow.routing_key == priority)
+        statement = select(exists().where(_is_unheard(priority, seconds)) & ~unsent)
+        return bool(await self._session.scalar(statement))
+
+    async def _enqueue(self, which: ColumnElement[bool], order: Any) -> list[Recovered]:
+        statement = (
+            update(Task)
+            .where(Task.id.in_(_free(which, order)))
+            .values(enqueued_at=func.now())
+            .returning(Task.id, Task.priority, Task.traceparent, Task.status)
+        )
+        return [Recovered(*row) for row in await self._session.execute(statement)]
+
+    async def take_lapsed(self) -> list[Recovered]:
+        """Tasks whose worker fell silent: queued for another, unless asked to stop or out of attempts."""
+        stop = Task.cancel_requested_at.is_not(None)
+        used_up = Task.attempt - Task.interruptions >= Task.max_attempts
+        lapsed = (
+            update(Task)
+            .where(Task.id.in_(_free(_is_lapsed(), Task.lease_expires_at)))
+            .values(
+                status=case((stop, TaskStatus.CANCELLED), (used_up, TaskStatus.FAILED), else_=TaskStatus.QUEUED),
+                dead_letter=~stop & used_up,
+                error_code=case((stop, CANCELLED.code), else_=WORKER_LOST.code),
+                error_detail=case((stop, CANCELLED.detail), else_=WORKER_LOST.detail),
+                run_at=case((stop | used_up, Task.run_at), else_=func.now()),
+                enqueued_at=case((stop | used_up, None), else_=func.now()),
+                finished_at=case((stop | used_up, func.now())),
+                lease_expires_at=None,
+                worker_id=None,
+                version=Task.version + 1,
+            )
+            .returning(Task.id, Task.priority, Task.traceparent, Task.status, Task.attempt)
+            .cte("lapsed")
+        )
+        closed = (
+            update(TaskAttempt)
+            .where(TaskAttempt.task_id == lapsed.c.id, TaskAttempt.number == lapsed.c.attempt)
+            .values(finished_at=func.now(), **_as_columns(WORKER_LOST))
+            .cte("closed")
+        )
+        rows = await self._session.execute(
+            select(lapsed.c.id, lapsed.c.priority, lapsed.c.traceparent, lapsed.c.status).add_cte(closed)
+        )
+        return [Recovered(*row) for row in rows]
+
+    async def expire(self, days: float) -> list[Recovered]:
+        """Tasks that could have started so long ago, and did not."""
+        overdue = _QUEUED & (Task.run_at < func.now() - timedelta(days=days))
+        statement = (
+            update(Task)
+            .where(Task.id.in_(_free(overdue, Task.id)))
+            .values(
+                status=TaskStatus.EXPIRED,
+                finished_at=func.now(),
+                version=Task.version + 1,
+                **_as_columns(EXPIRED),
+            )
+            .returning(Task.id, Task.priority, Task.traceparent, Task.status)
+        )
+        return [Recovered(*row) for row in await self._session.execute(statement)]
+
+
+def _is_unheard(priority: Priority, seconds: float) -> ColumnElement[bool]:
+    return _QUEUED & (Task.enqueued_at < func.now() - timedelta(seconds=seconds)) & (Task.priority == priority)
+
+
+def _is_lapsed() -> ColumnElement[bool]:
+    return (Task.status == TaskStatus.RUNNING) & (Task.lease_expires_at < func.now())
+
+
+def _free(which: ColumnElement[bool], order: Any) -> Select[str]:
+    return select(Task.id).where(which).order_by(order).limit(BATCH).with_for_update(skip_locked=True)
+
+
+def _as_columns(failure: Failure) -> dict[str, str]:
+    return {"error_code": failure.code, "error_detail": failure.detail}

@@ -1,0 +1,145 @@
+"""Every statement by which a worker moves a task, guarded by status and attempt so that terminal states never change.
+
+Workers serve all tenants: a task is named by its id, which the message carries; once claimed, by id and attempt.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Select, case, func, insert, literal, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.tasks.domain import CANCELLED, Failure, TaskStatus, storable
+from services.tasks.models import Task, TaskAttempt
+from services.tasks.worker.attempt import Attempt, Claim, ProgressReport
+from shared.outbox import Outbox
+
+_MAX_DETAIL_CHARS = 2000
+_CLAIMED = [getattr(Task, name) for name in Claim.__dataclass_fields__]
+
+
+class WorkRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def claim(self, task_id: str, worker_id: str, lease_seconds: float) -> Claim | None:
+        """The task, now running here; None when it is not there to be had: taken, finished, or not due."""
+        claimed = (
+            update(Task)
+            .where(Task.id == task_id, Task.status == TaskStatus.QUEUED, Task.enqueued_at.is_not(None))
+            .values(
+                status=TaskStatus.RUNNING,
+                attempt=Task.attempt + 1,
+                worker_id=worker_id,
+                lease_expires_at=func.now() + timedelta(seconds=lease_seconds),
+                enqueued_at=None,
+                started_at=func.coalesce(Task.started_at, func.now()),
+                version=Task.version + 1,
+            )
+            .returning(*_CLAIMED)
+            .cte("claimed")
+        )
+        recorded = (
+            insert(TaskAttempt)
+            .from_select(
+                ["task_id", "number", "worker_id", "started_at"],
+                select(claimed.c.id, claimed.c.attempt, literal(worker_id), func.now()),
+            )
+            .cte("recorded")
+        )
+        row = (await self._session.execute(select(claimed).add_cte(recorded))).mappings().one_or_none()
+        return None if row is None else Claim(**row)
+
+    async def renew(self, keys: Sequence[tuple[str, int]], lease_seconds: float) -> dict[tuple[str, int], bool]:
+        """Prolong the leases still held; answers which these are, and whether each was asked to stop."""
+        statement = (
+            update(Task)
+            .where(tuple_(Task.id, Task.attempt).in_(keys), Task.status == TaskStatus.RUNNING)
+            .values(lease_expires_at=func.now() + timedelta(seconds=lease_seconds))
+            .returning(Task.id, Task.attempt, Task.cancel_requested_at.is_not(None))
+        )
+        return _held(await self._session.execute(statement))
+
+    async def look(self, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], bool]:
+        """What `renew` answers, without prolonging."""
+        statement = select(Task.id, Task.attempt, Task.cancel_requested_at.is_not(None)).where(
+            tuple_(Task.id, Task.attempt).in_(keys), Task.status == TaskStatus.RUNNING
+        )
+        return _held(await self._session.execute(statement))
+
+    async def write_progress(self, key: tuple[str, int], progress: ProgressReport) -> None:
+        """Nothing happens when the attempt is no longer ours."""
+        values = {**_progress(progress), "version": Task.version + 1}
+        await self._session.execute(update(Task).where(*_ours(key)).values(values))
+
+    async def succeed(self, attempt: Attempt, result: str) -> TaskStatus | None:
+        """As all that end an attempt: the new status, or None when the attempt was no longer ours to end."""
+        return await self._end(attempt, status=TaskStatus.SUCCEEDED, result=result, error_code=None, error_detail=None)
+
+    async def fail(self, attempt: Attempt, failure: Failure, *, dead_letter: bool) -> TaskStatus | None:
+        return await self._end(attempt, failure, status=TaskStatus.FAILED, dead_letter=dead_letter)
+
+    async def cancel(self, attempt: Attempt) -> TaskStatus | None:
+        return await self._end(attempt, CANCELLED, status=TaskStatus.CANCELLED)
+
+    async def retry(self, attempt: Attempt, failure: Failure, delay_seconds: float) -> TaskStatus | None:
+        """Queued until it is due; the reconciler sends the message then. Cancelled if it was asked to stop."""
+        return await self._requeue(attempt, failure, run_at=func.now() + timedelta(seconds=delay_seconds))
+
+    async def give_back(
+        self, attempt: Attempt, failure: Failure, outbox: Outbox, message: dict[str, Any]
+    ) -> TaskStatus | None:
+        """Queued at once, its message in the same transaction, and not counted as an attempt."""
+        status = await self._requeue(
+            attempt, failure, run_at=func.now(), enqueued_at=func.now(), interruptions=Task.interruptions + 1
+        )
+        if status is TaskStatus.QUEUED:
+            outbox.add(self._session, **message)
+        return status
+
+    async def _requeue(self, attempt: Attempt, failure: Failure, **values: Any) -> TaskStatus | None:
+        stop = Task.cancel_requested_at.is_not(None)
+        status = case((stop, TaskStatus.CANCELLED), else_=TaskStatus.QUEUED)
+        return await self._end(attempt, failure, status=status, finished_at=case((stop, func.now())), **values)
+
+    async def _end(self, attempt: Attempt, failure: Failure | None = None, **values: Any) -> TaskStatus | None:
+        error = {} if failure is None else _error(failure)
+        progress = {} if attempt.progress is None else _progress(attempt.progress)
+        common = {"finished_at": func.now(), "lease_expires_at": None, "worker_id": None, "version": Task.version + 1}
+        ended = (
+            update(Task)
+            .where(*_ours(attempt.claim.key))
+            .values({**common, **error, **progress, **values})
+            .returning(Task.id, Task.attempt, Task.status)
+            .cte("ended")
+        )
+        closed = (
+            update(TaskAttempt)
+            .where(TaskAttempt.task_id == ended.c.id, TaskAttempt.number == ended.c.attempt)
+            .values({"finished_at": func.now(), **error})
+            .cte("closed")
+        )
+        statement: Select[str] = select(ended.c.status).add_cte(closed)
+        status = await self._session.scalar(statement)
+        return None if status is None else TaskStatus(status)
+
+
+def _ours(key: tuple[str, int]) -> list[Any]:
+    return [Task.id == key[0], Task.attempt == key[1], Task.status == TaskStatus.RUNNING]
+
+
+def _held(rows: Any) -> dict[tuple[str, int], bool]:
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
+def _progress(progress: ProgressReport) -> dict[str, Any]:
+    return {
+        "progress_done": progress.done,
+        "progress_total": progress.total,
+        "progress_message": progress.message,
+    }
+
+
+def _error(failure: Failure) -> dict[str, str]:
+    return {"error_code": failure.code[:100], "error_detail": storable(failure.detail, _MAX_DETAIL_CHARS)}

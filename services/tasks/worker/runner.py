@@ -1,0 +1,181 @@
+"""From a message to a final state: claim, run, record, and only then acknowledge."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from uuid import UUID
+
+import orjson
+from aio_pika.abc import AbstractIncomingMessage
+
+from services.tasks.domain import INTERRUPTED, TIMED_OUT, Failure, TaskStatus, are_attempts_used_up
+from services.tasks.errors import KindUnknown, PermanentFailure
+from services.tasks.kinds.registry import KindRegistry
+from services.tasks.queues import Queues
+from services.tasks.settings import WorkerSettings
+from services.tasks.worker.attempt import Attempt, Claim, Stop
+from services.tasks.worker.context import ContextFactory
+from services.tasks.worker.failures import failure_of
+from services.tasks.worker.instruments import Instruments
+from services.tasks.worker.leases import Leases
+from services.tasks.worker.repository import WorkRepository
+from shared.consuming import RetryLater
+from shared.db import Database
+from shared.errors import Unavailable
+from shared.outbox import Outbox
+
+_log = logging.getLogger("tasks.worker")
+_STOPPING_SECONDS = 0.5  # for a cancelled handler to clean up; a slower one goes on alone, fenced out
+_STORE_SECONDS = 600.0  # how long a message is held while PostgreSQL is away
+_CLOSING_SECONDS = 5.0  # the same while this worker shuts down
+T = TypeVar("T")
+Outcome = str | Failure | Stop
+"""JSON of the result, why it failed, or why it was stopped."""
+
+
+class Runner:
+    """Handles messages; `handle` may be given the same one again and again."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        outbox: Outbox,
+        queues: Queues,
+        leases: Leases,
+        kinds: KindRegistry,
+        contexts: ContextFactory,
+        instruments: Instruments,
+        settings: WorkerSettings,
+        worker_id: str,
+    ) -> None:
+        self._database, self._outbox, self._queues, self._leases = database, outbox, queues, leases
+        self._kinds, self._contexts, self._instruments = kinds, contexts, instruments
+        self._settings, self._worker_id = settings, worker_id
+        self._accepting = True
+
+    def stop_accepting(self) -> None:
+        """Put back what is not claimed yet; what runs goes on."""
+        self._accepting = False
+
+    def give_back_all(self) -> None:
+        """Stop what runs and queue it for another worker."""
+        self._leases.stop_all(Stop.SHUTDOWN)
+
+    async def handle(self, message: AbstractIncomingMessage) -> None:
+        """Raises RetryLater while the task cannot be claimed or recorded; ValueError for a message that names none."""
+        task_id = str(UUID(orjson.loads(message.body)["task_id"]))
+        if not self._accepting:
+            raise RetryLater
+        claim = await self._through_outages(
+            lambda work: work.claim(task_id, self._worker_id, self._settings.lease_seconds)
+        )
+        if claim is None:
+            self._instruments.refused.inc()
+            return
+        with self._leases.hold(claim) as attempt:
+            await self._perform(attempt)
+
+    async def _perform(self, attempt: Attempt) -> None:
+        claim, started = attempt.claim, time.perf_counter()
+        with self._instruments.running.labels(claim.kind).track_inprogress():
+            outcome = await self._run(attempt)
+        status = await self._through_outages(lambda work: self._record(work, attempt, outcome))
+        if status is TaskStatus.QUEUED:
+            self._outbox.notify()
+        seconds = time.perf_counter() - started
+        name = "lost" if status is None else "retry" if status is TaskStatus.QUEUED else str(status)
+        self._instruments.attempts.labels(claim.kind, name).observe(seconds)
+        fields = {"task_id": claim.id, "kind": claim.kind, "attempt": claim.attempt, "outcome": name}
+        if isinstance(outcome, Failure):
+            fields["error_code"] = outcome.code
+        _log.info("attempt ended", extra={"fields": {**fields, "ms": round(seconds * 1000, 2)}})
+
+    async def _run(self, attempt: Attempt) -> Outcome:
+        """Never raises: whatever a handler does has an outcome."""
+        work = asyncio.create_task(self._execute(attempt), name=f"task:{attempt.claim.id}")
+        try:
+            either: set[asyncio.Future[Any]] = {work, attempt.stopped}
+            await asyncio.wait(either, timeout=attempt.remaining_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                attempt.stop(Stop.TIMED_OUT)
+                work.cancel()
+                await asyncio.wait({work}, timeout=_STOPPING_SECONDS)
+        finally:
+            work.cancel()
+        reason = attempt.stop_reason
+        if not work.done() or work.cancelled():
+            return reason or _unexpected(attempt.claim, asyncio.CancelledError("the handler cancelled itself"))
+        error = work.exception()
+        if error is None:
+            return work.result()
+        if reason is not None:  # what it raised on being stopped says nothing
+            return reason
+        return _unexpected(attempt.claim, error)
+
+    async def _execute(self, attempt: Attempt) -> str:
+        claim = attempt.claim
+        try:
+            kind = self._kinds.get(claim.kind)
+        except KindUnknown as error:  # a newer API takes kinds that this worker does not know yet
+            raise Unavailable("tasks", detail=f"No worker here knows {claim.kind!r}.") from error
+        result = await kind.execute(self._contexts.make(attempt), orjson.loads(claim.input))
+        encoded = orjson.dumps(result)
+        if len(encoded) > self._settings.max_result_bytes:
+            detail = f"The result has {len(encoded)} bytes; {self._settings.max_result_bytes} are allowed."
+            raise PermanentFailure("tasks.result_too_large", detail)
+        return encoded.decode()
+
+    async def _record(self, work: WorkRepository, attempt: Attempt, outcome: Outcome) -> TaskStatus | None:
+        """Write how the attempt ended; None when it was no longer ours."""
+        match outcome:
+            case str():
+                return await work.succeed(attempt, outcome)
+            case Stop.LOST:
+                return None
+            case Stop.CANCELLED:
+                return await work.cancel(attempt)
+            case Stop.SHUTDOWN:
+                claim = attempt.claim
+                message = self._queues.message(claim.id, claim.priority, claim.traceparent)
+                return await work.give_back(attempt, INTERRUPTED, self._outbox, message)
+            case Stop.TIMED_OUT:
+                return await self._fail(work, attempt, TIMED_OUT)
+            case Failure():
+                return await self._fail(work, attempt, outcome)
+
+    async def _fail(self, work: WorkRepository, attempt: Attempt, failure: Failure) -> TaskStatus | None:
+        claim = attempt.claim
+        if not failure.retryable:
+            return await work.fail(attempt, failure, dead_letter=False)
+        if are_attempts_used_up(
+            attempt=claim.attempt, interruptions=claim.interruptions, max_attempts=claim.max_attempts
+        ):
+            return await work.fail(attempt, failure, dead_letter=True)
+        delay = self._settings.retry_policy.delay_seconds(claim.attempt - claim.interruptions)
+        return await work.retry(attempt, failure, delay)
+
+    async def _through_outages(self, statement: Callable[[WorkRepository], Awaitable[T]]) -> T:
+        """The statement's answer, committed. Waits for a PostgreSQL that is away; raises RetryLater in the end."""
+        began = time.monotonic()
+        while True:
+            try:
+                async with self._database.transaction() as session:
+                    return await statement(WorkRepository(session))
+            except Unavailable as error:
+                patience = _STORE_SECONDS if self._accepting else _CLOSING_SECONDS
+                if time.monotonic() - began > patience:
+                    raise RetryLater from error
+                _log.warning("waiting for the database", extra={"fields": {"detail": error.detail}})
+                await asyncio.sleep(random.uniform(0.2, 1.0))
+
+
+def _unexpected(claim: Claim, error: BaseException) -> Failure:
+    failure = failure_of(error)
+    fields: dict[str, Any] = {"task_id": claim.id, "kind": claim.kind, "attempt": claim.attempt, "code": failure.code}
+    if failure.code == "tasks.internal":
+        _log.error("handler failed", exc_info=error, extra={"fields": fields})
+    return failure

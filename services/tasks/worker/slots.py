@@ -1,0 +1,41 @@
+"""One consumer a priority, each with slots of its own, opened and closed together."""
+
+import asyncio
+import logging
+from types import TracebackType
+
+from services.tasks.queues import Queues
+from services.tasks.settings import WorkerSettings
+from services.tasks.worker.runner import Runner
+from shared.consuming import Consumer
+from shared.messaging import Connection
+
+_log = logging.getLogger("tasks.worker")
+
+
+class Slots:
+    """Takes no more messages than it has free slots, so that no task waits behind another in a busy worker."""
+
+    def __init__(self, connection: Connection, queues: Queues, runner: Runner, settings: WorkerSettings) -> None:
+        self._runner, self._settings = runner, settings
+        self._consumers = [
+            Consumer(connection, queues.declare, queues.queue(priority), runner.handle, prefetch=slots)
+            for priority, slots in settings.slots.items()
+        ]
+
+    async def __aenter__(self) -> "Slots":
+        for consumer in self._consumers:
+            consumer.start()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Take nothing new, give running tasks `shutdown_seconds` to finish, give the rest back."""
+        self._runner.stop_accepting()
+        closing = [asyncio.create_task(consumer.aclose()) for consumer in self._consumers]
+        _, late = await asyncio.wait(closing, timeout=self._settings.shutdown_seconds)
+        if late:
+            _log.warning("giving back what did not finish in time")
+            self._runner.give_back_all()
+        await asyncio.gather(*closing)

@@ -1,0 +1,48 @@
+"""Fixtures of the tasks service: the API and workers, on the suite's real stores."""
+
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from local.suite import Suite
+from shared.db import Database
+from tests.fixtures.identity import User
+from tests.services.tasks.running import Installation, Tasks
+
+
+@pytest.fixture(scope="session")
+def new_installation(suite: Suite) -> Callable[[], Installation]:
+    """Makes installations that no other test touches."""
+    suite.up(["postgres", "rabbitmq", "redis"])
+    return lambda: Installation(suite)
+
+
+@pytest.fixture(scope="session")
+def installation(new_installation: Callable[[], Installation]) -> Installation:
+    """The one that most tests share."""
+    return new_installation()
+
+
+@pytest.fixture(scope="session")
+async def api(installation: Installation, user: User) -> AsyncIterator[httpx.AsyncClient]:
+    async with installation.api() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def tasks(api: httpx.AsyncClient, user: User) -> Tasks:
+    return Tasks(api, user)
+
+
+@pytest.fixture
+async def worker(installation: Installation) -> AsyncIterator[FastAPI]:
+    async with installation.worker() as app:
+        yield app
+
+
+@pytest.fixture
+async def database(installation: Installation, api: httpx.AsyncClient) -> AsyncIterator[Database]:
+    async with installation.database() as opened:
+        yield opened

@@ -1,0 +1,74 @@
+"""Kinds that fail, take long and misbehave on demand."""
+
+import asyncio
+from typing import Any
+
+from pydantic import Field
+
+from services.tasks.errors import PermanentFailure
+from services.tasks.kinds.kind import Context, Kind
+from services.tasks.kinds.registry import BUILT_IN, KindRegistry
+from shared.errors import Unavailable
+from shared.schemas import RequestModel
+
+
+class SleepInput(RequestModel):
+    """`attempts` of them sleep for `seconds`; those after return at once."""
+
+    seconds: float = Field(default=60, ge=0)
+    attempts: int = Field(default=100, ge=0)
+
+
+async def _sleep(context: Context, given: SleepInput) -> dict[str, Any]:
+    context.progress(1, 2, "sleeping")
+    if context.attempt <= given.attempts:
+        await asyncio.sleep(given.seconds)
+    context.progress(2, 2, "woken")
+    return {"attempt": context.attempt}
+
+
+async def _stubborn(context: Context, given: SleepInput) -> dict[str, Any]:
+    """Goes on after it was told to stop."""
+    try:
+        await asyncio.sleep(given.seconds)
+    except asyncio.CancelledError:
+        await asyncio.sleep(given.seconds)
+    context.progress(2, 2, "too late")
+    return {"attempt": context.attempt}
+
+
+class FailInput(RequestModel):
+    """Fails until attempt number `failures` has failed too."""
+
+    failures: int = Field(default=1000, ge=0)
+    how: str = "later"
+
+
+async def _fail(context: Context, given: FailInput) -> dict[str, Any]:
+    if context.attempt > given.failures:
+        return {"attempt": context.attempt}
+    match given.how:
+        case "later":
+            raise Unavailable("elsewhere")
+        case "never":
+            raise PermanentFailure("test.hopeless", "Trying again cannot help.")
+        case _:
+            raise RuntimeError("secret inside of a handler")
+
+
+async def _token(context: Context, _given: RequestModel) -> dict[str, Any]:
+    answer = await context.call("auth", "GET", "/api/v1/auth/me")
+    return {"user_id": answer.json()["id"]}
+
+
+SLEEP = Kind(name="test.sleep", description="Sleeps.", input_model=SleepInput, run=_sleep)
+STUBBORN = Kind(name="test.stubborn", description="Does not stop.", input_model=SleepInput, run=_stubborn)
+FAIL = Kind(name="test.fail", description="Fails.", input_model=FailInput, run=_fail)
+WHO_AM_I = Kind(name="test.whoami", description="Acts as the user.", input_model=RequestModel, run=_token)
+LARGE = Kind(
+    name="test.large",
+    description="Returns too much.",
+    input_model=RequestModel,
+    run=lambda _context, _given: asyncio.sleep(0, {"text": "x" * 5000}),
+)
+TEST_KINDS = KindRegistry([*BUILT_IN.list(), SLEEP, STUBBORN, FAIL, WHO_AM_I, LARGE])

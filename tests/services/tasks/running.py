@@ -1,0 +1,153 @@
+"""The API and workers of tasks on the suite's real stores: a database and queues of their own for each installation."""
+
+import asyncio
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+
+import httpx
+from asgi_lifespan import LifespanManager
+from fastapi import FastAPI
+
+from local.layout import REPOSITORY
+from local.suite import Suite
+from services.tasks.lifespan import MIGRATIONS
+from services.tasks.main import create_app as create_api
+from services.tasks.settings import Settings, WorkerSettings
+from services.tasks.worker.main import create_app as create_worker
+from shared.db import Database, open_database
+from tests.fixtures.identity import User
+from tests.services.tasks.kinds import TEST_KINDS
+
+FINAL = {"succeeded", "failed", "cancelled", "expired"}
+FAST = {
+    "lease_seconds": 1.2,
+    "heartbeat_seconds": 0.1,
+    "reconcile_seconds": 0.1,
+    "retry_base_seconds": 0.05,
+    "retry_cap_seconds": 0.2,
+    "shutdown_seconds": 0.5,
+    "max_result_bytes": 4096,
+}
+
+
+@dataclass(frozen=True)
+class Installation:
+    """One set of settings that API and workers share."""
+
+    suite: Suite
+    names: dict[str, str] = field(default_factory=lambda: _names(secrets.token_hex(4)))
+
+    def settings(self, **overrides: Any) -> Settings:
+        return self._build(Settings, "tasks", overrides)
+
+    def worker_settings(self, **overrides: Any) -> WorkerSettings:
+        return self._build(WorkerSettings, "tasks-worker", FAST | overrides)
+
+    def _build(self, settings: type[Any], process: str, overrides: dict[str, Any]) -> Any:
+        environment = self.suite.environment(process) | {"DISCOVERY": "static"}
+        with mock.patch.dict(os.environ, environment, clear=True):
+            return settings(**(self.names | overrides))
+
+    @asynccontextmanager
+    async def api(self, **overrides: Any) -> AsyncIterator[httpx.AsyncClient]:
+        app = create_api(self.settings(**overrides), TEST_KINDS)
+        async with opened(app) as transport, connected(transport) as client:
+            yield client
+
+    @asynccontextmanager
+    async def worker(self, **overrides: Any) -> AsyncIterator[FastAPI]:
+        """A worker in this process; leaving the block is its orderly end."""
+        app = create_worker(self.worker_settings(**overrides), TEST_KINDS)
+        async with opened(app):
+            yield app
+
+    @contextmanager
+    def worker_process(self, **overrides: Any) -> Iterator["subprocess.Popen[bytes]"]:
+        """A worker in a process of its own, killed at the end of the block if it still runs."""
+        changed = {name.upper(): str(value) for name, value in (self.names | FAST | overrides).items()}
+        environment = self.suite.environment("tasks-worker") | {"DISCOVERY": "static", **changed}
+        command = [sys.executable, "-m", "tests.services.tasks.worker_process"]
+        log = (self.suite.site.layout.logs / "test-worker.log").open("ab")
+        with log, subprocess.Popen(command, env=environment, cwd=REPOSITORY, stdout=log, stderr=log) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[Database]:
+        settings = self.settings()
+        async with open_database(
+            settings.database_url.get_secret_value(), settings.database_name, MIGRATIONS
+        ) as opened:
+            yield opened
+
+
+def _names(key: str) -> dict[str, str]:
+    return {"database_name": f"tasks_{key}", "queue_prefix": f"tasks-{key}"}
+
+
+@asynccontextmanager
+async def opened(app: FastAPI) -> AsyncIterator[httpx.ASGITransport]:
+    async with LifespanManager(app, startup_timeout=30, shutdown_timeout=30) as manager:
+        yield httpx.ASGITransport(manager.app)
+
+
+def connected(transport: httpx.ASGITransport) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=transport, base_url="http://tasks", timeout=30)
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """The API as one user sees it."""
+
+    client: httpx.AsyncClient
+    user: User
+
+    async def submit(self, kind: str, given: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+        body = {"kind": kind, "input": given or {}, **fields}
+        answer = await self.client.post("/api/v1/tasks/submit", json=body, headers=self.user.headers)
+        assert answer.status_code == 202, answer.text
+        task: dict[str, Any] = answer.json()
+        return task
+
+    async def get(self, task: dict[str, Any]) -> dict[str, Any]:
+        answer = await self.client.get(f"/api/v1/tasks/status/{task['id']}", headers=self.user.headers)
+        assert answer.status_code == 200, answer.text
+        read: dict[str, Any] = answer.json()
+        return read
+
+    async def cancel(self, task: dict[str, Any]) -> httpx.Response:
+        return await self.client.post(f"/api/v1/tasks/{task['id']}/cancel", headers=self.user.headers)
+
+    async def wait(
+        self, task: dict[str, Any], until: Callable[[dict[str, Any]], Any] | None = None, seconds: float = 20
+    ) -> dict[str, Any]:
+        """The task once it is final, or as `until` wants it."""
+        reached = until or (lambda read: read["status"] in FINAL)
+        give_up_at = time.monotonic() + seconds
+        while not reached(read := await self.get(task)):
+            assert time.monotonic() < give_up_at, read
+            await asyncio.sleep(0.02)
+        return read
+
+    async def run(self, kind: str, given: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+        """Submit, and wait for the end."""
+        return await self.wait(await self.submit(kind, given, **fields))
+
+
+async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = 20) -> Any:
+    """What `condition` answers, once that is true."""
+    give_up_at = time.monotonic() + seconds
+    while not (answer := await condition()):
+        assert time.monotonic() < give_up_at, "the condition did not come true in time"
+        await asyncio.sleep(0.02)
+    return answer

@@ -1,0 +1,315 @@
+"""What is lost on the way is found again: workers, messages, queues, the broker, the database."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+
+import orjson
+import pytest
+from sqlalchemy import func, select, text
+
+from local.suite import Suite
+from services.tasks.domain import INTERRUPTED, Priority
+from services.tasks.models import OutboxRow, TaskAttempt
+from services.tasks.queues import MAX_DELIVERIES, Queues
+from services.tasks.worker.attempt import Attempt, ProgressReport
+from services.tasks.worker.repository import WorkRepository
+from shared.db import Database
+from shared.ids import new_id
+from shared.messaging import Connection, OutgoingMessage, Publisher, open_connection
+from shared.outbox import Outbox, OutboxRelay
+from tests.fixtures.identity import User
+from tests.services.tasks.running import Installation, Tasks, eventually
+
+
+async def count_attempts(database: Database, task_id: str) -> int:
+    async with database.session() as session:
+        statement = select(func.count()).select_from(TaskAttempt).where(TaskAttempt.task_id == task_id)
+        return (await session.scalar(statement)) or 0
+
+
+async def test_a_killed_workers_task_is_finished_by_another(installation: Installation, tasks: Tasks) -> None:
+    task = await tasks.submit("test.sleep", {"attempts": 1})
+    with installation.worker_process() as process:
+        await tasks.wait(task, until=lambda read: read["status"] == "running", seconds=60)
+        process.send_signal(signal.SIGKILL)
+
+    async with installation.worker():
+        done = await tasks.wait(task)
+
+    assert (done["status"], done["result"], done["error"]) == ("succeeded", {"attempt": 2}, None)
+
+
+async def test_a_task_that_kills_its_workers_becomes_a_dead_letter(installation: Installation, tasks: Tasks) -> None:
+    task = await tasks.submit("test.sleep", max_attempts=1)
+    with installation.worker_process() as process:
+        await tasks.wait(task, until=lambda read: read["status"] == "running", seconds=60)
+        process.send_signal(signal.SIGKILL)
+
+    async with installation.worker():
+        lost = await tasks.wait(task)
+
+    assert (lost["status"], lost["dead_letter"], lost["error"]["code"]) == ("failed", True, "tasks.worker_lost")
+
+
+async def test_a_late_worker_cannot_write(tasks: Tasks, database: Database) -> None:
+    task = await tasks.submit("test.sleep")
+    async with database.transaction() as session:
+        first = await WorkRepository(session).claim(task["id"], "first", lease_seconds=0)
+    assert first is not None
+    late = Attempt(first, progress=ProgressReport(9, 9, "late"))
+    async with database.transaction() as session:
+        await session.execute(
+            text("UPDATE task SET status = 'queued', enqueued_at = now() WHERE id = :id"), {"id": task["id"]}
+        )
+    async with database.transaction() as session:
+        second = await WorkRepository(session).claim(task["id"], "second", lease_seconds=60)
+    assert second is not None
+
+    async with database.transaction() as session:
+        work = WorkRepository(session)
+        answers = [
+            await work.succeed(late, '"late"'),
+            await work.fail(late, INTERRUPTED, dead_letter=True),
+            await work.retry(late, INTERRUPTED, 0),
+            await work.cancel(late),
+        ]
+        await work.write_progress(first.key, ProgressReport(9, 9, "late"))
+        held = await work.renew([first.key, second.key], 60)
+
+    read = await tasks.get(task)
+    assert answers == [None] * 4
+    assert held == {second.key: False}
+    assert (read["status"], read["attempt"], read["progress"]["done"]) == ("running", 2, 0)
+
+
+async def test_a_worker_that_lost_its_task_stops_working_on_it(installation: Installation, tasks: Tasks) -> None:
+    async with installation.worker() as app, installation.database() as database:
+        task = await tasks.submit("test.sleep", max_attempts=5)
+        await tasks.wait(task, until=lambda read: read["status"] == "running")
+
+        async with database.transaction() as session:
+            await session.execute(text("UPDATE task SET attempt = 4 WHERE id = :id"), {"id": task["id"]})
+
+        await eventually(lambda: _shows(app.state.metrics, 'outcome="lost"'))
+        await tasks.cancel(task)
+
+
+async def _shows(metrics: object, what: str) -> bool:
+    return what in metrics.render().decode()  # type: ignore[attr-defined]
+
+
+async def test_a_message_published_twice_has_its_effect_once(
+    installation: Installation, tasks: Tasks, database: Database
+) -> None:
+    """What a relay leaves that dies between publishing and deleting."""
+    task = await tasks.submit("echo")
+    async with published(installation) as publisher:
+        for _ in range(3):
+            await publisher.publish(_message(installation, task["id"]))
+
+    async with installation.worker() as app:
+        done = await tasks.wait(task)
+        await eventually(lambda: _shows(app.state.metrics, "tasks_claims_refused_total 3.0"))
+
+    assert (done["status"], await count_attempts(database, task["id"])) == ("succeeded", 1)
+
+
+async def test_a_relay_that_dies_after_publishing_sends_again(
+    new_installation: Callable[[], Installation], user: User
+) -> None:
+    fresh = new_installation()
+    async with fresh.database() as database, fresh.api(rabbitmq_url="amqp://127.0.0.1:1/") as client:
+        task = await Tasks(client, user).submit("echo")
+        async with published(fresh) as publisher:
+            relay = OutboxRelay(database, Outbox(OutboxRow), _Dying(publisher))
+            with pytest.raises(_Died):
+                await relay.publish_batch()
+        async with fresh.worker():  # its own relay finds the row
+            done = await Tasks(client, user).wait(task)
+
+        assert (done["status"], await count_attempts(database, task["id"])) == ("succeeded", 1)
+
+
+class _Died(BaseException):
+    pass
+
+
+class _Dying(Publisher):
+    """Publishes, and is gone before it can say so."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+
+    async def publish(self, message: OutgoingMessage) -> None:
+        await self._publisher.publish(message)
+        raise _Died
+
+
+def published(installation: Installation) -> "_Published":
+    return _Published(installation)
+
+
+class _Published:
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+
+    async def __aenter__(self) -> Publisher:
+        settings = self._installation.settings()
+        self._opened = open_connection(settings.rabbitmq_url.get_secret_value(), "test")
+        self.connection: Connection = await self._opened.__aenter__()
+        return Publisher(self.connection, Queues(settings.queue_prefix).declare)
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._opened.__aexit__(None, None, None)
+
+
+def _message(installation: Installation, task_id: str) -> OutgoingMessage:
+    queues = Queues(installation.names["queue_prefix"])
+    return OutgoingMessage(new_id(), queues.exchange, Priority.NORMAL, orjson.dumps({"task_id": task_id}))
+
+
+@pytest.mark.parametrize("body", [b"not json", b"{}", b'{"task_id": "nobody"}', b"[1]"])
+async def test_poison_goes_to_the_dead_letters(
+    new_installation: Callable[[], Installation], body: bytes, user: User
+) -> None:
+    fresh = new_installation()
+    queues = Queues(fresh.names["queue_prefix"])
+    holder = published(fresh)
+    async with fresh.worker(), holder as publisher:
+        await publisher.publish(OutgoingMessage(new_id(), queues.exchange, Priority.NORMAL, body))
+
+        dead = await eventually(lambda: holder.connection.count_ready(queues.dead_queue))
+
+    assert dead == 1
+
+
+async def test_a_deleted_queue_loses_no_task(new_installation: Callable[[], Installation], user: User) -> None:
+    fresh = new_installation()
+    async with fresh.api() as client:
+        tasks, holder = Tasks(client, user), published(fresh)
+        made = await asyncio.gather(*(tasks.submit("echo", {"n": n}) for n in range(100)))
+        queue = Queues(fresh.names["queue_prefix"]).queue(Priority.NORMAL)
+        async with holder:
+            await eventually(lambda: _counts(holder.connection, queue, 100))
+            async with (await holder.connection.ready()).channel() as channel:
+                await channel.queue_delete(queue)
+
+        async with fresh.worker(republish_seconds=1):
+            done = [await tasks.wait(task, seconds=40) for task in made]
+
+    assert {task["status"] for task in done} == {"succeeded"}
+    assert {task["attempt"] for task in done} == {1}
+
+
+async def _counts(connection: Connection, queue: str, expected: int) -> bool:
+    return await connection.count_ready(queue) == expected
+
+
+async def test_a_backlog_is_not_published_twice(new_installation: Callable[[], Installation], user: User) -> None:
+    fresh = new_installation()
+    async with fresh.api() as client:
+        tasks, holder = Tasks(client, user), published(fresh)
+        slow = [await tasks.submit("test.sleep") for _ in range(3)]
+        queue = Queues(fresh.names["queue_prefix"]).queue(Priority.NORMAL)
+        async with fresh.worker(normal_slots=1, republish_seconds=0.5), holder:
+            await eventually(lambda: _counts(holder.connection, queue, 2))
+            ran_until = time.monotonic() + 2
+            while time.monotonic() < ran_until:
+                assert await holder.connection.count_ready(queue) == 2
+                await asyncio.sleep(0.1)
+            for task in slow:
+                await tasks.cancel(task)
+
+
+async def test_submits_are_accepted_while_the_broker_is_down(installation: Installation, tasks: Tasks) -> None:
+    suite: Suite = installation.suite
+    async with installation.worker():
+        suite_stopped = await asyncio.to_thread(suite.stop, "rabbitmq")
+        try:
+            began = time.monotonic()
+            task = await tasks.submit("echo")
+            took = time.monotonic() - began
+            readiness = await tasks.client.get("/health/ready")
+        finally:
+            await asyncio.to_thread(suite.start, "rabbitmq")
+        done = await tasks.wait(task)
+
+    assert suite_stopped is None
+    assert took < 1
+    assert (readiness.status_code, readiness.json()["checks"]["rabbitmq"]["status"]) == (200, "warn")
+    assert done["status"] == "succeeded"
+
+
+async def test_a_task_survives_the_loss_of_the_broker_while_it_runs(installation: Installation, tasks: Tasks) -> None:
+    async with installation.worker():
+        task = await tasks.submit("test.sleep", {"seconds": 3})
+        await tasks.wait(task, until=lambda read: read["status"] == "running")
+
+        await asyncio.to_thread(installation.suite.kill, "rabbitmq")
+        done = await tasks.wait(task)
+        await asyncio.to_thread(installation.suite.start, "rabbitmq")
+        after = await tasks.run("echo")
+
+    assert (done["status"], done["attempt"], after["status"]) == ("succeeded", 1, "succeeded")
+
+
+async def test_without_the_database_the_answer_names_it(installation: Installation, tasks: Tasks) -> None:
+    suite = installation.suite
+    await asyncio.to_thread(suite.stop, "postgres")
+    try:
+        began = time.monotonic()
+        body, headers = {"kind": "echo"}, tasks.user.headers
+        submitted = await tasks.client.post("/api/v1/tasks/submit", json=body, headers=headers)
+        listed = await tasks.client.get("/api/v1/tasks/list", headers=headers)
+        readiness = await tasks.client.get("/health/ready")
+        took = time.monotonic() - began
+    finally:
+        await asyncio.to_thread(suite.start, "postgres")
+
+    assert [submitted.status_code, listed.status_code, readiness.status_code] == [503] * 3
+    assert "postgres" in submitted.json()["detail"]
+    assert submitted.headers["Retry-After"]
+    assert took < 10
+
+
+async def test_a_worker_works_on_when_the_database_comes_back(installation: Installation, tasks: Tasks) -> None:
+    async with installation.worker():
+        task = await tasks.submit("test.sleep", {"seconds": 1})
+        await tasks.wait(task, until=lambda read: read["status"] == "running")
+
+        await asyncio.to_thread(installation.suite.kill, "postgres")
+        await asyncio.to_thread(installation.suite.start, "postgres")
+        done, after = await tasks.wait(task, seconds=40), await tasks.run("echo")
+
+    assert (done["status"], after["status"]) == ("succeeded", "succeeded")
+
+
+async def test_a_disabled_users_task_fails_with_the_reason(
+    installation: Installation, tasks: Tasks, register_user: Callable[..., object]
+) -> None:
+    leaving = await register_user()  # type: ignore[misc]
+    theirs = Tasks(tasks.client, leaving)
+    task = await theirs.submit("test.whoami")
+    async with _auth_database(installation) as database, database.transaction() as session:
+        disable = text("UPDATE user_account SET disabled_at = now() WHERE id = :id")
+        await session.execute(disable, {"id": leaving.user_id})
+
+    async with installation.worker():
+        failed = await theirs.wait(task)
+
+    assert (failed["status"], failed["attempt"]) == ("failed", 1)
+    assert failed["error"]["code"] == "tasks.user_not_allowed"
+
+
+def _auth_database(installation: Installation):  # type: ignore[no-untyped-def]
+    from services.auth.lifespan import MIGRATIONS
+    from shared.db import open_database
+
+    url = installation.suite.environment("auth")["DATABASE_URL"]
+    return open_database(url, "auth", MIGRATIONS)
+
+
+def test_the_delivery_bound_leaves_room_for_restarts() -> None:
+    assert MAX_DELIVERIES >= 10

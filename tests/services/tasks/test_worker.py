@@ -1,0 +1,205 @@
+"""What becomes of accepted tasks: done, retried, timed out, cancelled, given back."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from fastapi import FastAPI
+from sqlalchemy import select, text
+
+from services.tasks.models import TaskAttempt
+from shared.db import Database
+from tests.fixtures.apps import ServiceClient
+from tests.services.tasks.running import Installation, Tasks
+
+
+def parsed(moment: str) -> datetime:
+    return datetime.fromisoformat(moment)
+
+
+async def attempts(database: Database, task_id: str) -> list[TaskAttempt]:
+    statement = select(TaskAttempt).where(TaskAttempt.task_id == task_id).order_by(TaskAttempt.number)
+    async with database.session() as session:
+        return list((await session.scalars(statement)).all())
+
+
+async def test_a_task_is_done_and_shows_its_result(tasks: Tasks, worker: FastAPI) -> None:
+    task = await tasks.run("echo", {"text": "hello", "nested": {"n": [1, 2.5, None, "ü\u0000"]}})
+
+    assert (task["status"], task["attempt"], task["error"]) == ("succeeded", 1, None)
+    assert task["result"] == task["input"]
+    assert task["progress"] == {"done": 1, "total": 1, "message": None}
+    assert task["created_at"] <= task["started_at"] <= task["finished_at"]
+
+
+async def test_the_service_as_it_is_built_blocks_nothing(
+    installation: Installation, service_client: ServiceClient, tasks: Tasks, worker: FastAPI
+) -> None:
+    async with service_client("tasks", **installation.names) as client:
+        task = await Tasks(client, tasks.user).run("echo", {"text": "through create_app"})
+
+    assert task["status"] == "succeeded"
+
+
+async def test_tasks_of_every_priority_are_done(tasks: Tasks, worker: FastAPI) -> None:
+    made = [await tasks.submit("echo", priority=priority) for priority in ("low", "normal", "high")]
+
+    assert [(await tasks.wait(task))["status"] for task in made] == ["succeeded"] * 3
+
+
+async def test_high_priority_does_not_wait_for_a_backlog(installation: Installation, tasks: Tasks) -> None:
+    slow = [await tasks.submit("test.sleep", {"seconds": 60}) for _ in range(4)]
+    async with installation.worker(normal_slots=2):
+        await tasks.wait(slow[0], until=lambda task: task["status"] == "running")
+
+        urgent = await tasks.run("echo", priority="high")
+
+        waiting = [(await tasks.get(task))["status"] for task in slow]
+        assert (urgent["status"], waiting.count("queued")) == ("succeeded", 2)
+        for task in slow:
+            await tasks.cancel(task)
+
+
+async def test_a_delayed_task_starts_when_it_is_due(tasks: Tasks, worker: FastAPI) -> None:
+    due = datetime.now(UTC) + timedelta(seconds=1.5)
+
+    task = await tasks.run("echo", run_at=due.isoformat())
+
+    late = parsed(task["started_at"]) - due
+    assert timedelta(0) <= late < timedelta(seconds=1.5)
+
+
+async def test_a_passing_failure_is_tried_again(tasks: Tasks, worker: FastAPI, database: Database) -> None:
+    task = await tasks.run("test.fail", {"failures": 2})
+
+    history = await attempts(database, task["id"])
+    assert (task["status"], task["attempt"], task["error"]) == ("succeeded", 3, None)
+    assert [one.error_code for one in history] == ["common.unavailable", "common.unavailable", None]
+    assert all(one.finished_at for one in history)
+
+
+async def test_used_up_attempts_make_a_dead_letter(tasks: Tasks, worker: FastAPI) -> None:
+    task = await tasks.run("test.fail", max_attempts=2)
+
+    assert (task["status"], task["dead_letter"], task["attempt"]) == ("failed", True, 2)
+    assert task["error"] == {"code": "common.unavailable", "detail": "elsewhere is not available right now."}
+
+
+async def test_a_hopeless_failure_is_not_tried_again(tasks: Tasks, worker: FastAPI) -> None:
+    task = await tasks.run("test.fail", {"how": "never"})
+
+    assert (task["status"], task["dead_letter"], task["attempt"]) == ("failed", False, 1)
+    assert task["error"] == {"code": "test.hopeless", "detail": "Trying again cannot help."}
+
+
+async def test_a_bug_in_a_handler_shows_nothing_of_its_inside(tasks: Tasks, worker: FastAPI) -> None:
+    task = await tasks.run("test.fail", {"how": "bug"}, max_attempts=1)
+
+    assert task["error"]["code"] == "tasks.internal"
+    assert "secret" not in task["error"]["detail"]
+
+
+async def test_a_result_beyond_the_bound_fails(tasks: Tasks, worker: FastAPI) -> None:
+    task = await tasks.run("test.large")
+
+    assert (task["status"], task["error"]["code"]) == ("failed", "tasks.result_too_large")
+
+
+async def test_an_attempt_past_its_timeout_is_stopped(tasks: Tasks, worker: FastAPI) -> None:
+    task = await tasks.run("test.sleep", timeout_seconds=1, max_attempts=1)
+
+    ran = parsed(task["finished_at"]) - parsed(task["started_at"])
+    assert (task["status"], task["error"]["code"]) == ("failed", "tasks.timed_out")
+    assert ran < timedelta(seconds=2)
+
+
+async def test_a_handler_that_does_not_stop_cannot_write_any_more(tasks: Tasks, worker: FastAPI) -> None:
+    task = await tasks.run("test.stubborn", {"seconds": 1.2}, timeout_seconds=1, max_attempts=1)
+
+    assert (task["status"], task["error"]["code"], task["progress"]["done"]) == ("failed", "tasks.timed_out", 0)
+
+
+async def test_cancelling_stops_a_running_task_within_two_seconds(tasks: Tasks, worker: FastAPI) -> None:
+    task = await tasks.submit("test.sleep")
+    await tasks.wait(task, until=lambda read: read["progress"]["message"] == "sleeping")
+    asked_at = time.monotonic()
+
+    answer = await tasks.cancel(task)
+    cancelled = await tasks.wait(task)
+
+    assert (answer.status_code, answer.json()["status"], answer.json()["cancel_requested"]) == (200, "running", True)
+    assert (cancelled["status"], cancelled["error"]["code"]) == ("cancelled", "tasks.cancelled")
+    assert time.monotonic() - asked_at < 2
+
+
+async def test_a_task_waiting_for_its_retry_can_be_cancelled(installation: Installation, tasks: Tasks) -> None:
+    async with installation.worker(retry_base_seconds=60, retry_cap_seconds=3600):
+        task = await tasks.submit("test.fail")
+        await tasks.wait(task, until=lambda read: read["status"] == "queued" and read["attempt"] == 1)
+
+        answer = await tasks.cancel(task)
+
+    assert answer.json()["status"] == "cancelled"
+
+
+async def test_a_worker_that_ends_gives_back_what_it_could_not_finish(
+    installation: Installation, tasks: Tasks, database: Database
+) -> None:
+    task = await tasks.submit("test.sleep", {"attempts": 1}, max_attempts=1)
+    async with installation.worker():
+        await tasks.wait(task, until=lambda read: read["status"] == "running")
+    given_back = await tasks.get(task)
+
+    async with installation.worker():
+        done = await tasks.wait(task)
+
+    history = await attempts(database, task["id"])
+    assert given_back["status"] == "queued"
+    assert (done["status"], done["result"]) == ("succeeded", {"attempt": 2})
+    assert [one.error_code for one in history] == ["tasks.interrupted", None]
+
+
+async def test_a_worker_that_ends_lets_short_tasks_finish(installation: Installation, tasks: Tasks) -> None:
+    task = await tasks.submit("test.sleep", {"seconds": 0.4})
+    async with installation.worker(shutdown_seconds=10):
+        await tasks.wait(task, until=lambda read: read["status"] == "running")
+
+    done = await tasks.get(task)
+    assert (done["status"], done["attempt"]) == ("succeeded", 1)
+
+
+async def test_a_task_too_old_to_start_expires(installation: Installation, tasks: Tasks, database: Database) -> None:
+    task = await tasks.submit("echo", run_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
+    async with database.transaction() as session:
+        overdue = text("UPDATE task SET run_at = now() - interval '8 days' WHERE id = :id")
+        await session.execute(overdue, {"id": task["id"]})
+
+    async with installation.worker():
+        expired = await tasks.wait(task)
+
+    assert (expired["status"], expired["error"]["code"], expired["attempt"]) == ("expired", "tasks.expired", 0)
+
+
+async def test_progress_is_seen_while_the_task_runs(tasks: Tasks, worker: FastAPI) -> None:
+    task = await tasks.submit("test.sleep")
+
+    running = await tasks.wait(task, until=lambda read: read["progress"]["done"])
+
+    assert running["progress"] == {"done": 1, "total": 2, "message": "sleeping"}
+    await tasks.cancel(task)
+
+
+async def test_the_handler_acts_as_the_submitting_user(tasks: Tasks, worker: FastAPI) -> None:
+    task = await tasks.run("test.whoami")
+
+    assert task["result"] == {"user_id": tasks.user.user_id}
+
+
+async def test_the_worker_shows_health_and_metrics(tasks: Tasks, worker: FastAPI) -> None:
+    await tasks.run("echo")
+
+    readiness = await worker.state.health.readiness()
+    metrics = worker.state.metrics.render().decode()
+
+    assert readiness.status == "pass"
+    assert {"postgres", "rabbitmq"} <= readiness.checks.keys()
+    assert 'tasks_attempt_duration_seconds_count{kind="echo",outcome="succeeded"}' in metrics

@@ -1,0 +1,53 @@
+"""A context without a worker around it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from shared.errors import Relayed
+from shared.http import ServiceClient
+
+Answer = Callable[[str, Any], Any]
+
+
+@dataclass
+class RecordingContext:
+    """Answers calls from `answer(path, body)`, which may raise; remembers calls and progress."""
+
+    answer: Answer
+    services: ServiceClient = field(default=None)  # type: ignore[assignment] # kinds under test use `call`
+    task_id: str = "01890a5d-ac96-774b-bcce-b302099a8057"
+    attempt: int = 1
+    cancelled: bool = False
+    remaining_seconds: float = 60
+    calls: list[tuple[str, Any, dict[str, str]]] = field(default_factory=list)
+    reports: list[tuple[int, int | None]] = field(default_factory=list)
+
+    def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
+        self.reports.append((done, total))
+
+    async def token(self) -> str:
+        return "token"
+
+    async def call(
+        self,
+        service: str,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        headers: dict[str, str] | None = None,
+        timeout_seconds: float | None = None,
+        idempotent: bool | None = None,
+    ) -> httpx.Response:
+        self.calls.append((f"{method} {path}", json, headers or {}))
+        return httpx.Response(200, json=self.answer(f"{method} {path}", json))
+
+    def bodies(self, call: str) -> list[Any]:
+        return [body for called, body, _ in self.calls if called == call]
+
+
+def conflict(code: str) -> Relayed:
+    return Relayed(409, code, "Conflict", "in the way")

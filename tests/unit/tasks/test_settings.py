@@ -1,0 +1,28 @@
+"""A worker whose settings contradict each other does not start."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from services.tasks.settings import WorkerSettings
+
+NEEDED: dict[str, Any] = {
+    "redis_url": "redis://127.0.0.1",
+    "rabbitmq_url": "amqp://127.0.0.1",
+    "database_url": "postgresql+asyncpg://127.0.0.1/",
+    "cursor_secret": "x" * 32,
+    "client_secret": "x" * 32,
+}
+
+
+def test_the_defaults_fit_together() -> None:
+    settings = WorkerSettings(**NEEDED)
+
+    assert sum(settings.slots.values()) <= 20, "each running task may want a connection of the pool"
+
+
+@pytest.mark.parametrize("change", [{"client_secret": "short"}, {"lease_seconds": 2, "heartbeat_seconds": 1}])
+def test_settings_that_cannot_work_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        WorkerSettings(**NEEDED | change)
