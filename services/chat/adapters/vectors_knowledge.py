@@ -1,0 +1,57 @@
+"""Collections, as the vectors service searches them."""
+
+from http import HTTPStatus
+
+from pydantic import BaseModel, ValidationError
+
+from services.chat.domain import Passage
+from services.chat.ports import CollectionUnusable
+from shared.errors import Relayed, UpstreamFailed
+from shared.http import ServiceClient
+
+# A missing collection, and one whose vectors a text cannot be compared with: the others may still answer.
+_UNUSABLE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY})
+
+
+class _Result(BaseModel):
+    id: str | int
+    score: float
+    text: str | None = None
+
+
+class _Results(BaseModel):
+    """This service's own copy of the shape: the members it uses, whatever else there is."""
+
+    results: list[_Result]
+
+
+class VectorsKnowledge:
+    """Asks the vectors service with the caller's own rights."""
+
+    def __init__(self, services: ServiceClient, timeout_seconds: float) -> None:
+        self._services = services
+        self._timeout_seconds = timeout_seconds
+
+    async def search(self, collection: str, query: str, *, limit: int, token: str) -> list[Passage]:
+        try:
+            answer = await self._services.call(
+                "vectors",
+                "POST",
+                "/api/v1/vectors/search",
+                token=token,
+                json={"collection": collection, "query": query, "k": limit},
+                timeout_seconds=self._timeout_seconds,
+                idempotent=True,
+            )
+            found = _Results.model_validate_json(answer.content)
+        except Relayed as error:
+            if error.status in _UNUSABLE:
+                raise CollectionUnusable(collection, error.code, error.detail) from error
+            raise
+        except ValidationError as error:
+            raise UpstreamFailed("vectors gave an invalid answer.") from error
+        return [
+            Passage(collection, str(result.id), result.score, result.text)
+            for result in found.results
+            if result.text and not result.text.isspace()
+        ]

@@ -1,0 +1,1 @@
+"""Conversations: listed, read, renamed and deleted by their owner."""

@@ -1,0 +1,85 @@
+"""`/chat/conversations`."""
+
+from fastapi import APIRouter, Response
+
+from services.chat.conversations.schemas import ConversationRead, ConversationUpdate, MessageRead
+from services.chat.dependencies import Conversations, Reader, Writer, owner_of
+from services.chat.domain import Conversation
+from services.chat.errors import ConversationNotFound
+from shared.errors import Conflict, PreconditionFailed, responses
+from shared.etag import IfMatch, etag
+from shared.ids import Id
+from shared.pagination import Cursor, Limit, Page
+
+router = APIRouter(prefix="/chat/conversations", tags=["conversations"])
+
+
+@router.get(
+    "", operation_id="chat_list_conversations", summary="My conversations", response_model=Page[ConversationRead]
+)
+async def list_page(
+    caller: Reader, conversations: Conversations, limit: Limit = 20, cursor: Cursor = None
+) -> Page[ConversationRead]:
+    """The caller's conversations, newest activity first."""
+    return await conversations.list_page(owner_of(caller), limit, cursor)
+
+
+@router.get(
+    "/{id}",
+    operation_id="chat_get_conversation",
+    summary="One conversation",
+    response_model=ConversationRead,
+    responses=responses(ConversationNotFound),
+)
+async def get(id: Id, caller: Reader, conversations: Conversations, response: Response) -> Conversation:
+    """A conversation without its messages."""
+    conversation = await conversations.get(owner_of(caller), id)
+    response.headers["ETag"] = etag(conversation.version)
+    return conversation
+
+
+@router.patch(
+    "/{id}",
+    operation_id="chat_update_conversation",
+    summary="Rename a conversation",
+    response_model=ConversationRead,
+    responses=responses(ConversationNotFound, PreconditionFailed, Conflict),
+)
+async def update(
+    id: Id,
+    body: ConversationUpdate,
+    caller: Writer,
+    conversations: Conversations,
+    response: Response,
+    if_match: IfMatch = None,
+) -> Conversation:
+    """Give a conversation another title. Its place in the list stays: renaming is no activity."""
+    conversation = await conversations.rename(owner_of(caller), id, body.title, if_match)
+    response.headers["ETag"] = etag(conversation.version)
+    return conversation
+
+
+@router.delete(
+    "/{id}",
+    operation_id="chat_delete_conversation",
+    summary="Delete a conversation",
+    status_code=204,
+    responses=responses(ConversationNotFound, PreconditionFailed, Conflict),
+)
+async def delete(id: Id, caller: Writer, conversations: Conversations, if_match: IfMatch = None) -> None:
+    """Forget a conversation with all its messages, at once and for good. An answer under way is dropped."""
+    await conversations.delete(owner_of(caller), id, if_match)
+
+
+@router.get(
+    "/{id}/messages",
+    operation_id="chat_list_messages",
+    summary="Messages of a conversation",
+    response_model=Page[MessageRead],
+    responses=responses(ConversationNotFound),
+)
+async def messages(
+    id: Id, caller: Reader, conversations: Conversations, limit: Limit = 20, cursor: Cursor = None
+) -> Page[MessageRead]:
+    """Oldest first. A message that could not be answered is here too, without an answer after it."""
+    return await conversations.page_messages(owner_of(caller), id, limit, cursor)

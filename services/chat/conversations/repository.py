@@ -1,0 +1,134 @@
+"""Conversations in Redis. Every key is made from the owner, so nobody reaches another's."""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import WatchError
+
+from services.chat.domain import Conversation, Message, Owner
+from services.chat.errors import ConversationNotFound
+from services.chat.keys import Keys
+from services.chat.records import conversation_from, message_from, now, to_ms
+from shared.cache import redis_errors
+from shared.errors import Conflict
+from shared.etag import etag, require_match
+
+Position = tuple[int, str]  # time of last activity in ms, conversation id
+_ATTEMPTS = 3
+
+
+class ConversationRepository:
+    """Reads and changes conversations. Every method raises Unavailable naming `redis` when it does not answer."""
+
+    def __init__(self, redis: Redis, retention: timedelta) -> None:
+        self._redis = redis
+        self._retention_ms = retention // timedelta(milliseconds=1)
+
+    async def positions(self, owner: Owner, limit: int, after: Position | None) -> list[Position]:
+        """Up to `limit` places in the list after `after`, newest activity first.
+
+        Redis orders equal times by id but can only begin at a time, so places already seen are passed over.
+        """
+        oldest = to_ms(now()) - self._retention_ms
+        newest = after[0] if after else "+inf"
+        found: list[Position] = []
+        offset = 0
+        with redis_errors():
+            while len(found) < limit:
+                rows: Any = await self._redis.zrange(
+                    Keys(owner).conversations,
+                    newest,
+                    oldest,
+                    desc=True,
+                    byscore=True,
+                    offset=offset,
+                    num=limit,
+                    withscores=True,
+                )
+                places = [(int(score), member.decode()) for member, score in rows]
+                found += [place for place in places if after is None or place < after]
+                offset += len(rows)
+                if len(rows) < limit:
+                    break
+        return found[:limit]
+
+    async def get_many(self, owner: Owner, conversation_ids: Iterable[str]) -> list[Conversation]:
+        """Those that exist, in the order asked for."""
+        ids, keys = list(conversation_ids), Keys(owner)
+        with redis_errors():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for conversation_id in ids:
+                    pipeline.hgetall(keys.conversation(conversation_id))
+                hashes = await pipeline.execute()
+        return [conversation_from(id_, stored) for id_, stored in zip(ids, hashes, strict=True) if stored]
+
+    async def get(self, owner: Owner, conversation_id: str) -> Conversation:
+        """Raises ConversationNotFound."""
+        with redis_errors():
+            stored: Any = await self._redis.hgetall(Keys(owner).conversation(conversation_id))
+        if not stored:
+            raise ConversationNotFound
+        return conversation_from(conversation_id, stored)
+
+    async def rename(self, owner: Owner, conversation_id: str, title: str, if_match: str | None) -> Conversation:
+        """The renamed conversation. Raises ConversationNotFound, PreconditionFailed, Conflict."""
+        key = Keys(owner).conversation(conversation_id)
+        with redis_errors():
+            for _ in range(_ATTEMPTS):
+                async with self._redis.pipeline() as pipeline:
+                    await pipeline.watch(key)
+                    require_match(if_match, etag((await self.get(owner, conversation_id)).version))
+                    pipeline.multi()  # type: ignore[no-untyped-call] # the driver's
+                    pipeline.hset(key, "title", title)
+                    pipeline.hincrby(key, "version", 1)
+                    try:
+                        await pipeline.execute()
+                    except WatchError:
+                        continue
+                return await self.get(owner, conversation_id)
+        raise Conflict("The conversation is being changed by others; try again.")
+
+    async def delete(self, owner: Owner, conversation_id: str, if_match: str | None) -> None:
+        """Forget a conversation, its messages and what its runs said; a turn being answered finds it gone and ends.
+
+        Raises ConversationNotFound, PreconditionFailed, Conflict.
+        """
+        keys = Keys(owner)
+        with redis_errors():
+            for _ in range(_ATTEMPTS):
+                async with self._redis.pipeline() as pipeline:
+                    await pipeline.watch(keys.conversation(conversation_id))
+                    require_match(if_match, etag((await self.get(owner, conversation_id)).version))
+                    runs: Any = await self._redis.smembers(keys.runs(conversation_id))
+                    pipeline.multi()  # type: ignore[no-untyped-call] # the driver's
+                    pipeline.zrem(keys.conversations, conversation_id)
+                    pipeline.delete(*_keys_of(keys, conversation_id, [run.decode() for run in runs]))
+                    try:
+                        await pipeline.execute()
+                    except WatchError:
+                        continue
+                return
+        raise Conflict("The conversation is being changed by others; try again.")
+
+    async def page_messages(
+        self, owner: Owner, conversation_id: str, limit: int, after: str | None
+    ) -> list[tuple[str, Message]]:
+        """Up to `limit` messages after a place in the stream, oldest first. Raises ConversationNotFound."""
+        keys = Keys(owner)
+        start = f"({after}" if after else "-"
+        with redis_errors():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.exists(keys.conversation(conversation_id))
+                pipeline.xrange(keys.messages(conversation_id), start, "+", count=limit)
+                exists, entries = await pipeline.execute()
+        if not exists:
+            raise ConversationNotFound
+        return [(entry_id.decode(), message_from(fields[b"m"])) for entry_id, fields in entries]
+
+
+def _keys_of(keys: Keys, conversation_id: str, run_ids: Sequence[str]) -> list[str]:
+    own = [keys.conversation(conversation_id), keys.messages(conversation_id), keys.lease(conversation_id)]
+    of_runs = [name for run_id in run_ids for name in (keys.run(run_id), keys.events(run_id))]
+    return [*own, keys.runs(conversation_id), *of_runs]

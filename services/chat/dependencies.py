@@ -1,0 +1,32 @@
+"""The annotated types that chat's routes ask for."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from services.chat.conversations.service import ConversationService
+from services.chat.domain import Owner
+from services.chat.runs.service import RunService
+from shared.security import Caller, requires
+
+Reader = Annotated[Caller, requires("chat:read")]
+Writer = Annotated[Caller, requires("chat:write")]
+
+
+def owner_of(caller: Caller) -> Owner:
+    """Conversations belong to the user within the tenant."""
+    return Owner(caller.tenant_id, caller.subject)
+
+
+def _conversations(request: Request) -> ConversationService:
+    service: ConversationService = request.state.conversations
+    return service
+
+
+def _runs(request: Request) -> RunService:
+    service: RunService = request.state.runs
+    return service
+
+
+Conversations = Annotated[ConversationService, Depends(_conversations)]
+Runs = Annotated[RunService, Depends(_runs)]

@@ -1,0 +1,164 @@
+"""What chat talks about: conversations and their messages, passages and citations, and one turn of a conversation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+Role = Literal["user", "assistant"]
+_TITLE_CHARS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose conversations: a user within a tenant. To anybody else they do not exist."""
+
+    tenant_id: str
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """What a turn needs to know of an agent."""
+
+    id: str
+    instructions: str
+    model: str | None
+    knowledge: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of text found in a collection; a higher score is a better match."""
+
+    collection: str
+    record_id: str
+    score: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A passage as it was given to the model, under `number`; `referenced` when the answer says `[number]`."""
+
+    number: int
+    collection: str
+    record_id: str
+    score: float
+    text: str
+    referenced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SearchWarning:
+    """A collection that could not be searched, which the turn goes on without."""
+
+    collection: str
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What retrieval found: passages best first, and what it went without."""
+
+    passages: Sequence[Passage] = ()
+    warnings: Sequence[SearchWarning] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PromptMessage:
+    """One message of a prompt."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model is given; `sources` are the passages in it, in the order of their numbers."""
+
+    messages: Sequence[PromptMessage]
+    sources: Sequence[Citation]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """How a generation ended: `stop`, `length` when it was cut at its limit, or another word of the provider.
+
+    `usage` is None when the provider does not count.
+    """
+
+    finish_reason: str
+    usage: Usage | None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation; `run_id` is the turn it belongs to."""
+
+    id: str
+    run_id: str
+    role: Role
+    content: str
+    citations: Sequence[Citation]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation with one agent. `version` rises with every change."""
+
+    id: str
+    agent_id: str
+    title: str
+    message_count: int
+    version: int
+    created_at: datetime
+    last_activity_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a user and everything needed to answer it."""
+
+    run_id: str
+    conversation_id: str
+    is_new_conversation: bool
+    owner: Owner
+    agent: Agent
+    question: Message
+    token: str
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """What every event and error of this turn names."""
+        return {"run_id": self.run_id, "conversation_id": self.conversation_id}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The outcome of a turn."""
+
+    run_id: str
+    conversation_id: str
+    message: Message
+    model: str
+    finish_reason: str
+    usage: Usage | None
+    warnings: Sequence[SearchWarning]
+
+
+def title_of(content: str) -> str:
+    """The first line of what began the conversation, cut to a title's length."""
+    line = " ".join(content.strip().split("\n", 1)[0].split())
+    return line if len(line) <= _TITLE_CHARS else line[: _TITLE_CHARS - 1].rstrip() + "…"

@@ -1,0 +1,119 @@
+"""What chat refuses, and how its model fails.
+
+NotFound         AgentNotFound · ConversationNotFound · RunNotFound
+Conflict         RunActive · ConversationOfOtherAgent · ConversationFull · TooManyConversations
+Invalid          MessageTooLong · ModelUnknown
+UpstreamFailed   ModelRefused
+Unavailable      ModelUnavailable · Interrupted · Overloaded
+UpstreamTimeout  ModelTimeout
+"""
+
+from shared.errors import Conflict, FieldProblem, Invalid, NotFound, Unavailable, UpstreamFailed, UpstreamTimeout
+
+MODEL = "model"
+
+
+class AgentNotFound(NotFound):
+    code = "chat.agent_not_found"
+
+    def __init__(self, agent_id: str) -> None:
+        super().__init__(f"There is no agent {agent_id}.")
+
+
+class ConversationNotFound(NotFound):
+    code = "chat.conversation_not_found"
+    default_detail = "There is no such conversation."
+
+
+class RunNotFound(NotFound):
+    code = "chat.run_not_found"
+    default_detail = "There is no such run, or its events are no longer kept."
+
+
+class RunActive(Conflict):
+    """One turn at a time: a second answer would be written without knowing the first."""
+
+    code = "chat.run_active"
+
+    def __init__(self) -> None:
+        super().__init__("The last message of this conversation is still being answered.", headers={"Retry-After": "1"})
+
+
+class ConversationOfOtherAgent(Conflict):
+    code = "chat.conversation_of_other_agent"
+    default_detail = "This conversation is with another agent; leave out conversation_id to begin a new one."
+
+
+class ConversationFull(Conflict):
+    code = "chat.conversation_full"
+    default_detail = "This conversation has as many messages as one may have; begin a new one."
+
+
+class TooManyConversations(Conflict):
+    code = "chat.too_many_conversations"
+    default_detail = "There are as many conversations as one user may have; delete some first."
+
+
+class MessageTooLong(Invalid):
+    """The agent's instructions and the message alone are more than a prompt may be."""
+
+    code = "chat.message_too_long"
+
+    def __init__(self, needed_tokens: int, allowed_tokens: int) -> None:
+        detail = (
+            f"With the agent's instructions the message needs about {needed_tokens} tokens; "
+            f"a prompt may have {allowed_tokens}."
+        )
+        super().__init__(detail, errors=[FieldProblem(pointer="/content", code="too_long_for_model", detail=detail)])
+
+
+class ModelUnknown(Invalid):
+    """The provider does not offer the model an agent names."""
+
+    code = "chat.model_unknown"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"The configured provider does not offer the model {model!r}.")
+
+
+class ContextExceeded(Exception):
+    """The provider counted more tokens than its model's window holds; a shorter prompt may do."""
+
+
+class ModelRefused(UpstreamFailed):
+    """The provider answered, but not with text: wrong credentials, a parameter it does not take, no valid protocol."""
+
+    code = "chat.model_refused"
+    default_detail = "The model did not accept the request or gave an invalid answer."
+
+
+class ModelUnavailable(Unavailable):
+    code = "chat.model_unavailable"
+
+    def __init__(self, *, retry_after_seconds: int = 2) -> None:
+        super().__init__(MODEL, retry_after_seconds=retry_after_seconds)
+
+
+class ModelTimeout(UpstreamTimeout):
+    code = "chat.model_timeout"
+
+    def __init__(self) -> None:
+        super().__init__(MODEL)
+
+
+class Interrupted(Unavailable):
+    """The process that was answering stopped; the message is kept and may be sent again."""
+
+    code = "chat.interrupted"
+
+    def __init__(self) -> None:
+        super().__init__("chat", retry_after_seconds=1, detail="The answer was interrupted; send the message again.")
+
+
+class Overloaded(Unavailable):
+    """As many turns at once as this process may have; refused before any work."""
+
+    code = "chat.overloaded"
+
+    def __init__(self) -> None:
+        super().__init__("chat", retry_after_seconds=2, detail="Too many turns at once; try again in a moment.")

@@ -1,0 +1,21 @@
+"""The chat service: conversations with agents."""
+
+from fastapi import FastAPI
+
+from services.chat.conversations.endpoints import router as conversations
+from services.chat.lifespan import lifespan
+from services.chat.runs.endpoints import router as runs
+from services.chat.settings import Settings
+from shared.app import create_service
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The app, from `settings` or the environment."""
+    return create_service(
+        "chat",
+        settings or Settings(),
+        title="SutazAI chat",
+        description="Conversations with agents: answers from their knowledge, with citations, whole or as a stream.",
+        lifespan=lifespan,
+        routers=[runs, conversations],
+    )

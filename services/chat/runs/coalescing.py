@@ -1,0 +1,48 @@
+"""Joins pieces of text that arrive close together, so that a fast model does not cost an event for each token."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from services.chat.domain import Completion
+
+
+class Coalesced:
+    """A generation, read by a task of its own. After the last piece `completion` tells how it ended."""
+
+    def __init__(self, source: AsyncGenerator[str | Completion, None], window_seconds: float) -> None:
+        self._source = source
+        self._window_seconds = window_seconds
+        self._pieces: list[str] = []
+        self._arrived = asyncio.Event()
+        self.completion: Completion | None = None
+
+    async def pieces(self) -> AsyncGenerator[str, None]:
+        """The first piece at once, then what came within a window as one. Closing this stops the generation."""
+        reading = asyncio.create_task(self._read())
+        try:
+            while self._pieces or not reading.done():
+                await self._arrived.wait()
+                self._arrived.clear()
+                if self._pieces:
+                    text = "".join(self._pieces)
+                    self._pieces.clear()
+                    yield text
+                    if not reading.done():
+                        await asyncio.wait({reading}, timeout=self._window_seconds)
+            await reading
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    async def _read(self) -> None:
+        try:
+            async with aclosing(self._source) as items:
+                async for item in items:
+                    if isinstance(item, Completion):
+                        self.completion = item
+                    else:
+                        self._pieces.append(item)
+                        self._arrived.set()
+        finally:
+            self._arrived.set()

@@ -1,0 +1,79 @@
+"""What a run tells while it goes on, and how that looks as server-sent events.
+
+    run.started          {run_id, conversation_id, agent_id, message}     the user's message as it is stored
+    retrieval.completed  {passages, warnings}                             best first; collections gone without
+    message.delta        {content}                                        the next piece of the answer
+    message.completed    {message}                                        the answer as it is stored, with citations
+    run.completed        {run_id, conversation_id, model, finish_reason, usage, warnings}
+    run.failed           a problem, with run_id and conversation_id
+
+The last event is always one of the two last. Numbers rise by one from 1.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from services.chat.domain import Evidence, Reply, Turn
+from services.chat.records import message_members
+from shared.errors import ServiceError, problem_body
+from shared.telemetry import current_trace_id
+
+STARTED = "run.started"
+RETRIEVED = "retrieval.completed"
+DELTA = "message.delta"
+MESSAGE = "message.completed"
+COMPLETED = "run.completed"
+FAILED = "run.failed"
+FINAL = frozenset({COMPLETED, FAILED})
+
+HEARTBEAT = b": still here\n\n"
+_INSTANCE = "/api/v1/chat/message"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event; `data` is JSON on one line."""
+
+    number: int
+    type: str
+    data: bytes
+
+    def frame(self) -> bytes:
+        """The event as it goes over the wire."""
+        return b"id: %d\nevent: %b\ndata: %b\n\n" % (self.number, self.type.encode(), self.data)
+
+
+def started(turn: Turn) -> Event:
+    members = {**turn.ids, "agent_id": turn.agent.id, "message": message_members(turn.question)}
+    return Event(1, STARTED, orjson.dumps(members))
+
+
+def retrieved(evidence: Evidence) -> dict[str, Any]:
+    return {"passages": list(evidence.passages), "warnings": list(evidence.warnings)}
+
+
+def completed(first_number: int, reply: Reply) -> list[Event]:
+    """The two events that end a run that succeeded."""
+    outcome = {
+        "run_id": reply.run_id,
+        "conversation_id": reply.conversation_id,
+        "model": reply.model,
+        "finish_reason": reply.finish_reason,
+        "usage": reply.usage,
+        "warnings": list(reply.warnings),
+    }
+    message = {"message": message_members(reply.message)}
+    return [
+        Event(first_number, MESSAGE, orjson.dumps(message)),
+        Event(first_number + 1, COMPLETED, orjson.dumps(outcome)),
+    ]
+
+
+def failed(number: int, error: ServiceError) -> Event:
+    """`run.failed`, with what the same error says as an HTTP answer."""
+    problem = problem_body(error, instance=_INSTANCE, trace_id=current_trace_id())
+    if retry_after := error.headers.get("Retry-After"):
+        problem["retry_after_seconds"] = int(retry_after)
+    return Event(number, FAILED, orjson.dumps(problem))

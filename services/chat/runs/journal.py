@@ -1,0 +1,76 @@
+"""Writes the events of one run: into Redis first, then to those who follow it here.
+
+In that order nobody is ever shown an event that another replica would not have, whatever dies in between.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import orjson
+
+from services.chat.domain import Reply, Turn
+from services.chat.errors import ConversationNotFound, Interrupted
+from services.chat.records import message_bytes
+from services.chat.runs.events import Event, completed, failed
+from services.chat.runs.live import LiveRun
+from services.chat.runs.repository import RunRepository
+from shared.errors import ServiceError, Unavailable
+
+_log = logging.getLogger("chat.runs")
+_PATIENCE_SECONDS = 10.0  # a Redis that restarts is back within it; every write here may be made twice
+_PAUSE_SECONDS = 0.2
+Result = TypeVar("Result")
+
+
+class Journal:
+    """The events of `turn`, numbered in the order they are written."""
+
+    def __init__(self, repository: RunRepository, turn: Turn, live: LiveRun) -> None:
+        self._repository, self._turn, self._live = repository, turn, live
+        self._patience_seconds = _PATIENCE_SECONDS
+
+    async def write(self, event_type: str, data: dict[str, Any]) -> None:
+        """The next event. Raises ConversationNotFound when it was deleted meanwhile, Unavailable without Redis."""
+        event = Event(self._live.next_number, event_type, orjson.dumps(data))
+        if not await self._patiently(lambda: self._repository.append(self._turn, event)):
+            raise ConversationNotFound
+        self._live.publish(event)
+
+    async def complete(self, reply: Reply) -> None:
+        """Store the answer and end the run.
+
+        Raises ConversationNotFound when it was deleted meanwhile, Interrupted when the run was given up as abandoned,
+        Unavailable without Redis; then nothing is stored.
+        """
+        events = completed(self._live.next_number, reply)
+        answer = message_bytes(reply.message)
+        status = await self._patiently(lambda: self._repository.end(self._turn, "completed", answer, events))
+        if status != "completed":
+            raise ConversationNotFound if status == "gone" else Interrupted
+        self._live.end(reply, *events)
+
+    async def fail(self, error: ServiceError) -> None:
+        """End the run with `run.failed`; it carries the ids, and so does `error` for whoever raises it."""
+        error.members.update(self._turn.ids)
+        event = failed(self._live.next_number, error)
+        try:
+            await self._patiently(lambda: self._repository.end(self._turn, "failed", b"", [event]))
+        except Unavailable as cause:  # its followers here are told; elsewhere the lease runs out
+            _log.warning("end of run not stored", extra={"fields": {**self._turn.ids, "cause": repr(cause.__cause__)}})
+        finally:
+            self._live.end(error, event)
+
+    async def _patiently(self, write: Callable[[], Awaitable[Result]]) -> Result:
+        """The result of `write`, tried again while Redis is away. Raises Unavailable when it stays away."""
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + self._patience_seconds
+        while True:
+            try:
+                return await write()
+            except Unavailable:
+                if loop.time() >= give_up_at:
+                    self._patience_seconds = 0.0  # the run is lost: its end is tried once
+                    raise
+            await asyncio.sleep(_PAUSE_SECONDS)

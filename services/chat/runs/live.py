@@ -1,0 +1,88 @@
+"""A run that is executed in this process: those who follow it here are woken by it and need not ask Redis."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from services.chat.domain import Reply
+from services.chat.runs.events import HEARTBEAT, Event
+from shared.errors import ServiceError
+
+
+class LiveRun:
+    """The events so far, as they go over the wire, and the outcome once there is one.
+
+    Any number may follow, each at its own pace; one that leaves changes nothing for the run.
+    """
+
+    def __init__(self, run_id: str, conversation_id: str) -> None:
+        self.id = run_id
+        self.conversation_id = conversation_id
+        self._frames: list[bytes] = []
+        self._changed = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._outcome: Reply | ServiceError | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.abort_reason: ServiceError | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self._ended.is_set()
+
+    @property
+    def next_number(self) -> int:
+        return len(self._frames) + 1
+
+    def publish(self, *events: Event) -> None:
+        """Hand the next events to everybody who follows. Their numbers are `next_number` and the following."""
+        self._frames += [event.frame() for event in events]
+        self._wake()
+
+    def end(self, outcome: Reply | ServiceError, *events: Event) -> None:
+        """Publish the last events and the outcome."""
+        self._outcome = outcome
+        self._ended.set()
+        self.publish(*events)
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def execute(self, task: asyncio.Task[None]) -> None:
+        """Remember the task that executes this run, so that it can be aborted."""
+        self._task = task
+
+    def abort(self, reason: ServiceError) -> None:
+        """Have the run fail with `reason` as soon as it next waits; the first reason counts."""
+        if self.abort_reason is None and self._task is not None:
+            self.abort_reason = reason
+            self._task.cancel()
+
+    async def result(self) -> Reply:
+        """Wait for the end. Raises the error the run failed with."""
+        await self._ended.wait()
+        if isinstance(self._outcome, Reply):
+            return self._outcome
+        assert self._outcome is not None  # noqa: S101 - `end` sets it before the event
+        raise self._outcome
+
+    async def follow(self, heartbeat_seconds: float) -> AsyncIterator[bytes]:
+        """All events from the first to the last, several at once where they are there, heartbeats between."""
+        seen = 0
+        while True:
+            if seen < len(self._frames):
+                frames = self._frames[seen:]
+                seen += len(frames)
+                yield b"".join(frames)
+            elif self.has_ended:
+                return
+            else:
+                if not await self._wait_for_change(heartbeat_seconds):
+                    yield HEARTBEAT
+
+    async def _wait_for_change(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True

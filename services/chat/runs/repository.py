@@ -1,0 +1,173 @@
+"""Runs in Redis: their state, their events, and the turn's messages, changed together."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from services.chat.domain import Message, Owner, Turn, title_of
+from services.chat.errors import (
+    ConversationFull,
+    ConversationNotFound,
+    ConversationOfOtherAgent,
+    RunActive,
+    TooManyConversations,
+)
+from services.chat.keys import Keys
+from services.chat.records import message_bytes, message_from, now, to_ms
+from services.chat.runs import scripts
+from services.chat.runs.events import Event
+from shared.cache import redis_errors
+from shared.errors import ServiceError
+
+Status = Literal["running", "completed", "failed", "gone"]
+_REFUSALS: dict[str, type[ServiceError]] = {
+    "missing": ConversationNotFound,
+    "other_agent": ConversationOfOtherAgent,
+    "active": RunActive,
+    "full": ConversationFull,
+    "too_many": TooManyConversations,
+}
+_EVENTS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long things are kept, and how many of them."""
+
+    retention_ms: int
+    lease_ms: int
+    kept_seconds: int
+    max_messages: int
+    max_conversations: int
+
+
+class RunRepository:
+    """Every method raises Unavailable naming `redis` when it does not answer.
+
+    `stream` is a client of its own for reads that wait: they hold a connection, and must not take those of the rest.
+    """
+
+    def __init__(self, redis: Redis, stream: Redis, bounds: Bounds) -> None:
+        self._redis, self._stream, self._bounds = redis, stream, bounds
+        self._start = redis.register_script(scripts.START)
+        self._finish = redis.register_script(scripts.FINISH)
+        self._renew = redis.register_script(scripts.RENEW)
+        self._abandon = redis.register_script(scripts.ABANDON)
+
+    async def start(self, turn: Turn, event: Event) -> None:
+        """Claim the conversation (or make it), store the user's message and the first event: all or nothing.
+
+        Raises ConversationNotFound, ConversationOfOtherAgent, RunActive, ConversationFull, TooManyConversations.
+        """
+        keys, bounds = Keys(turn.owner), self._bounds
+        names = [
+            keys.conversation(turn.conversation_id),
+            keys.messages(turn.conversation_id),
+            keys.lease(turn.conversation_id),
+            keys.runs(turn.conversation_id),
+            keys.conversations,
+            keys.run(turn.run_id),
+            keys.events(turn.run_id),
+        ]
+        arguments: list[Any] = [
+            int(turn.is_new_conversation),
+            to_ms(turn.question.created_at),
+            bounds.retention_ms,
+            turn.agent.id,
+            title_of(turn.question.content),
+            message_bytes(turn.question),
+            turn.run_id,
+            bounds.lease_ms,
+            bounds.kept_seconds,
+            bounds.max_messages,
+            bounds.max_conversations,
+            turn.conversation_id,
+            event.data,
+        ]
+        with redis_errors():
+            answer = (await self._start(keys=names, args=arguments)).decode()
+        if answer != "ok":
+            raise _REFUSALS[answer]
+
+    async def history(self, turn: Turn, limit: int) -> list[Message]:
+        """Up to `limit` messages before this turn's, oldest first."""
+        if turn.is_new_conversation or not limit:
+            return []
+        with redis_errors():
+            name = Keys(turn.owner).messages(turn.conversation_id)
+            entries: Any = await self._redis.xrevrange(name, count=limit + 1)
+        messages = [message_from(fields[b"m"]) for _, fields in reversed(entries)]
+        return [message for message in messages if message.run_id != turn.run_id][-limit:]
+
+    async def append(self, turn: Turn, event: Event) -> bool:
+        """Store an event; the same number twice is stored once. False when the conversation was deleted meanwhile."""
+        fields: dict[Any, Any] = {"e": event.type, "d": event.data}
+        with redis_errors():
+            try:
+                stored = await self._redis.xadd(
+                    Keys(turn.owner).events(turn.run_id), fields, id=f"{event.number}-0", nomkstream=True
+                )
+            except ResponseError as error:
+                if "equal or smaller" in str(error):  # an earlier attempt arrived, only its answer did not
+                    return True
+                raise
+        return stored is not None
+
+    async def end(
+        self, turn: Turn, status: Literal["completed", "failed"], answer: bytes, events: list[Event]
+    ) -> Status:
+        """Store the last events and the `answer` (b"" for none), and free the conversation: all or nothing, once.
+
+        Answers what the run then is: another status when it had ended before, `gone` when its conversation was deleted.
+        """
+        keys = Keys(turn.owner)
+        names = [
+            keys.conversation(turn.conversation_id),
+            keys.messages(turn.conversation_id),
+            keys.lease(turn.conversation_id),
+            keys.conversations,
+            keys.run(turn.run_id),
+            keys.events(turn.run_id),
+        ]
+        times = [to_ms(now()), self._bounds.retention_ms]
+        flat = [part for event in events for part in (event.type, event.data)]
+        arguments: list[Any] = [turn.run_id, turn.conversation_id, *times, status, answer, events[0].number, *flat]
+        with redis_errors():
+            outcome: Status = (await self._finish(keys=names, args=arguments)).decode()
+        return outcome
+
+    async def renew(self, turn: Turn) -> Literal["ok", "lost", "gone"]:
+        """Keep the conversation claimed. `lost` to another run, or `gone` with the conversation."""
+        keys = Keys(turn.owner)
+        names = [keys.lease(turn.conversation_id), keys.run(turn.run_id)]
+        with redis_errors():
+            answer: Literal["ok", "lost", "gone"] = (
+                await self._renew(keys=names, args=[turn.run_id, self._bounds.lease_ms])
+            ).decode()
+        return answer
+
+    async def find_conversation_of(self, owner: Owner, run_id: str) -> str | None:
+        """The conversation of a run whose events are still kept, else None."""
+        with redis_errors():
+            found: Any = await self._redis.hget(Keys(owner).run(run_id), "conversation_id")
+        return str(found, "ascii") if found else None
+
+    async def read(self, owner: Owner, run_id: str, after: int, wait_ms: int) -> list[Event]:
+        """Events after number `after`; waits up to `wait_ms` (more than 0) for the first, then answers none."""
+        name = Keys(owner).events(run_id)
+        with redis_errors():
+            answer: Any = await self._stream.xread({name: f"{after}-0"}, count=_EVENTS_AT_ONCE, block=wait_ms)
+        entries = answer[0][1] if answer else []
+        return [
+            Event(int(entry_id.partition(b"-")[0]), fields[b"e"].decode(), fields[b"d"]) for entry_id, fields in entries
+        ]
+
+    async def end_if_abandoned(self, owner: Owner, run_id: str, conversation_id: str, data: bytes) -> Status:
+        """Store `run.failed` with `data` when no process holds the run any more. Answers what the run is."""
+        keys = Keys(owner)
+        names = [keys.lease(conversation_id), keys.run(run_id), keys.events(run_id)]
+        with redis_errors():
+            answer: Status = (await self._abandon(keys=names, args=[run_id, to_ms(now()), data])).decode()
+        return answer

@@ -1,0 +1,52 @@
+"""A turn on the wire."""
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, StrictBool
+
+from services.chat.conversations.schemas import MessageRead
+from shared.ids import Id
+from shared.schemas import RequestModel, ResponseModel, Text
+
+_AGENT = "01890a5d-ac96-774b-bcce-b302099a8057"
+
+
+class MessageCreate(RequestModel):
+    """What a user says to an agent."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"agent_id": _AGENT, "content": "Which collections can FAISS serve?"}]}
+    )
+
+    agent_id: Id
+    content: Annotated[Text, Field(min_length=1, max_length=32_768, pattern=r"\S", description="not only blanks")]
+    conversation_id: Id | None = Field(default=None, description="go on with this one; without it a new one begins")
+    stream: StrictBool = Field(default=False, description="answer with the run's events as they happen")
+
+
+class UsageRead(ResponseModel):
+    """Tokens, as the provider counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class SearchWarningRead(ResponseModel):
+    """A collection of the agent that was not searched; the answer was made without it."""
+
+    collection: str
+    code: str = Field(examples=["vectors.collection_not_found"])
+    detail: str
+
+
+class ReplyRead(ResponseModel):
+    """The answer to a message."""
+
+    run_id: Id
+    conversation_id: Id
+    message: MessageRead
+    model: str
+    finish_reason: str = Field(description="`stop`, or `length` when the answer was cut at its limit")
+    usage: UsageRead | None = Field(description="null when the provider does not count")
+    warnings: list[SearchWarningRead] = Field(description="what the answer was made without")

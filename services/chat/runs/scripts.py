@@ -1,0 +1,89 @@
+"""The changes of several keys that must happen together, as Redis scripts. All keys of one call share a hash tag.
+
+`#!lua` has the server refuse a script before its first line when memory is used up, and any key of another slot.
+"""
+
+from typing import Final
+
+# KEYS conversation, messages, lease, runs, conversations, run, events
+# ARGV new?, now_ms, retention_ms, agent_id, title, message, run_id, lease_ms, kept_seconds, max_messages,
+#      max_conversations, conversation_id, event
+# Checks the conversation, claims it for the run, and stores the user's message with the run's first event.
+START: Final = """#!lua
+if ARGV[1] == '1' then
+  redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', '(' .. (ARGV[2] - ARGV[3]))
+  if redis.call('ZCARD', KEYS[5]) >= tonumber(ARGV[11]) then return 'too_many' end
+  redis.call('HSET', KEYS[1], 'agent_id', ARGV[4], 'title', ARGV[5], 'created_at', ARGV[2])
+else
+  local agent_id = redis.call('HGET', KEYS[1], 'agent_id')
+  if not agent_id then return 'missing' end
+  if agent_id ~= ARGV[4] then return 'other_agent' end
+  if redis.call('EXISTS', KEYS[3]) == 1 then return 'active' end
+  if redis.call('XLEN', KEYS[2]) + 2 > tonumber(ARGV[10]) then return 'full' end
+end
+redis.call('SET', KEYS[3], ARGV[7], 'PX', ARGV[8])
+redis.call('XADD', KEYS[2], '*', 'm', ARGV[6])
+redis.call('HINCRBY', KEYS[1], 'message_count', 1)
+redis.call('HINCRBY', KEYS[1], 'version', 1)
+redis.call('HSET', KEYS[1], 'last_activity_at', ARGV[2])
+redis.call('ZADD', KEYS[5], ARGV[2], ARGV[12])
+redis.call('SADD', KEYS[4], ARGV[7])
+redis.call('EXPIRE', KEYS[4], ARGV[9])
+for _, key in ipairs({KEYS[1], KEYS[2], KEYS[5]}) do redis.call('PEXPIRE', key, ARGV[3]) end
+redis.call('HSET', KEYS[6], 'status', 'running', 'conversation_id', ARGV[12], 'created_at', ARGV[2])
+redis.call('EXPIRE', KEYS[6], ARGV[9])
+redis.call('XADD', KEYS[7], '1-0', 'e', 'run.started', 'd', ARGV[13])
+redis.call('EXPIRE', KEYS[7], ARGV[9])
+return 'ok'
+"""
+
+# KEYS conversation, messages, lease, conversations, run, events
+# ARGV run_id, conversation_id, now_ms, retention_ms, status, message or '', number of the first event, then type and
+#      data of each event
+# Ends a run once: stores the answer and the last events, and frees the conversation. Answers the run's status.
+FINISH: Final = """#!lua
+local status = redis.call('HGET', KEYS[5], 'status')
+if not status then return 'gone' end
+if status ~= 'running' then return status end
+if ARGV[6] ~= '' then
+  redis.call('XADD', KEYS[2], '*', 'm', ARGV[6])
+  redis.call('HINCRBY', KEYS[1], 'message_count', 1)
+  redis.call('HINCRBY', KEYS[1], 'version', 1)
+  redis.call('HSET', KEYS[1], 'last_activity_at', ARGV[3])
+  redis.call('ZADD', KEYS[4], ARGV[3], ARGV[2])
+  for _, key in ipairs({KEYS[1], KEYS[2], KEYS[4]}) do redis.call('PEXPIRE', key, ARGV[4]) end
+end
+local number = tonumber(ARGV[7])
+for i = 8, #ARGV, 2 do
+  redis.call('XADD', KEYS[6], number .. '-0', 'e', ARGV[i], 'd', ARGV[i + 1])
+  number = number + 1
+end
+redis.call('HSET', KEYS[5], 'status', ARGV[5], 'finished_at', ARGV[3])
+if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3]) end
+return ARGV[5]
+"""
+
+# KEYS lease, run;  ARGV run_id, lease_ms
+# Keeps a conversation claimed. A lease that ran out while Redis was away is taken again if nobody else has it.
+RENEW: Final = """#!lua
+local status = redis.call('HGET', KEYS[2], 'status')
+if not status then return 'gone' end
+if status ~= 'running' then return 'lost' end
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 'lost' end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 'ok'
+"""
+
+# KEYS lease, run, events;  ARGV run_id, now_ms, data of run.failed
+# Ends a run whose process is gone, so that whoever follows it hears the end. Answers the run's status.
+ABANDON: Final = """#!lua
+local status = redis.call('HGET', KEYS[2], 'status')
+if not status then return 'gone' end
+if status ~= 'running' or redis.call('GET', KEYS[1]) == ARGV[1] then return status end
+local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
+local number = tonumber(string.match(last, '^%d+')) + 1
+redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.failed', 'd', ARGV[3])
+redis.call('HSET', KEYS[2], 'status', 'failed', 'finished_at', ARGV[2])
+return 'failed'
+"""

@@ -1,0 +1,84 @@
+"""Follows a run through Redis: one that is executed by another replica, or that has ended."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+from services.chat.domain import Owner
+from services.chat.errors import Interrupted, RunNotFound
+from services.chat.runs.events import FINAL, HEARTBEAT, Event, failed
+from services.chat.runs.repository import RunRepository
+from shared.errors import ServiceError, Unavailable
+
+_WAIT_MS = 1_000
+_CHECK_SECONDS = 5.0
+_PATIENCE_SECONDS = 10.0  # how long Redis may be away before a follower is told
+_PAUSE_SECONDS = 0.2
+
+
+class StoredRun:
+    """The events of one run as they lie in Redis, for one follower."""
+
+    def __init__(
+        self,
+        repository: RunRepository,
+        owner: Owner,
+        run_id: str,
+        conversation_id: str,
+        *,
+        check_seconds: float = _CHECK_SECONDS,
+    ) -> None:
+        self._repository, self._owner, self._check_seconds = repository, owner, check_seconds
+        self._run_id, self._conversation_id = run_id, conversation_id
+        self._seen = 0
+        self._checked_at = time.monotonic()
+        self._is_over = False
+
+    async def follow(self, heartbeat_seconds: float) -> AsyncIterator[bytes]:
+        """All events from the first to the last, with heartbeats between; a final event always.
+
+        A run whose process died is ended here, for everybody.
+        """
+        sent_at = time.monotonic()
+        try:
+            while True:
+                events = await self._read()
+                if events:
+                    yield b"".join(event.frame() for event in events)
+                    sent_at = time.monotonic()
+                    if events[-1].type in FINAL:
+                        return
+                elif time.monotonic() - sent_at >= heartbeat_seconds:
+                    yield HEARTBEAT
+                    sent_at = time.monotonic()
+                await self._check(heard=bool(events))
+        except ServiceError as error:  # the answer is under way: its last event is the only place left to say so
+            error.members.update(run_id=self._run_id, conversation_id=self._conversation_id)
+            yield failed(self._seen + 1, error).frame()
+
+    async def _read(self) -> list[Event]:
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                events = await self._repository.read(self._owner, self._run_id, self._seen, _WAIT_MS)
+            except Unavailable:
+                if time.monotonic() >= give_up_at:
+                    raise
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            self._seen = events[-1].number if events else self._seen
+            return events
+
+    async def _check(self, *, heard: bool) -> None:
+        """Now and then, whether a silent run is still executed anywhere. Raises RunNotFound for one without an end."""
+        if heard or time.monotonic() - self._checked_at < self._check_seconds:
+            return
+        if self._is_over:
+            raise RunNotFound
+        self._checked_at = time.monotonic()
+        error = Interrupted()
+        error.members.update(run_id=self._run_id, conversation_id=self._conversation_id)
+        status = await self._repository.end_if_abandoned(
+            self._owner, self._run_id, self._conversation_id, failed(0, error).data
+        )
+        self._is_over = status != "running"  # its final event is there by now, so the next read brings it

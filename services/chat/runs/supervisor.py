@@ -1,0 +1,80 @@
+"""Owns the tasks that execute runs: how many there may be, which are here, and their end when the process stops."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from services.chat.errors import Interrupted, Overloaded
+from services.chat.runs.events import failed
+from services.chat.runs.live import LiveRun
+
+_CLOSE_SECONDS = 5.0
+
+
+class Admission:
+    """A place for one run."""
+
+    def __init__(self, supervisor: "Supervisor") -> None:
+        self._supervisor = supervisor
+        self.is_used = False
+
+    def launch(self, live: LiveRun, work: Coroutine[Any, Any, None]) -> None:
+        """Execute `work` in a task of its own."""
+        self.is_used = True
+        self._supervisor.execute(live, work)
+
+
+class Supervisor:
+    """The runs of this process."""
+
+    def __init__(self, max_runs: int) -> None:
+        self._max_runs = max_runs
+        self._admitted = 0
+        self._runs: dict[str, tuple[LiveRun, asyncio.Task[None]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    @contextmanager
+    def admission(self) -> Iterator[Admission]:
+        """A place, given back at the end of the block unless a run was launched. Raises Overloaded."""
+        if self._admitted >= self._max_runs:
+            raise Overloaded
+        self._admitted += 1
+        admission = Admission(self)
+        try:
+            yield admission
+        finally:
+            if not admission.is_used:
+                self._admitted -= 1
+
+    def execute(self, live: LiveRun, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=f"run:{live.id}")
+        live.execute(task)
+        self._runs[live.id] = (live, task)
+        task.add_done_callback(lambda _: self._forget(live))
+
+    def _forget(self, live: LiveRun) -> None:
+        self._admitted -= 1
+        del self._runs[live.id]
+        if not live.has_ended:  # cancelled before its first step: nobody else tells its followers
+            error = Interrupted()
+            live.end(error, failed(live.next_number, error))
+
+    def find(self, run_id: str) -> LiveRun | None:
+        """The run if it is executed here and now."""
+        entry = self._runs.get(run_id)
+        return entry[0] if entry else None
+
+    def interrupt_all(self) -> None:
+        """Have every run end with `run.failed`, code chat.interrupted."""
+        for live, _ in self._runs.values():
+            live.abort(Interrupted())
+
+    async def aclose(self) -> None:
+        """Interrupt what is left and give it a few seconds to tell its followers."""
+        tasks = [task for _, task in self._runs.values()]
+        self.interrupt_all()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CLOSE_SECONDS)

@@ -1,0 +1,66 @@
+"""What chat needs to know beyond what every service does."""
+
+from pydantic import Field, SecretStr
+
+from shared.settings import ServiceSettings
+
+_DAY = 86_400
+
+
+class Settings(ServiceSettings):
+    """Token counts are estimates of this service (`tokens.py`), made to err on the high side."""
+
+    port: int = Field(default=10203, ge=1, le=65535, description="port to listen on")
+
+    # Language model
+    llm_url: str = Field(
+        pattern=r"^https?://\S+$",
+        max_length=2048,
+        description="base of an OpenAI-compatible API, usually ending in `/v1`",
+    )
+    llm_model: str = Field(
+        default="default", min_length=1, max_length=200, description="the model of agents that name none"
+    )
+    llm_api_key: SecretStr | None = Field(default=None, description="sent as a bearer token when set")
+    llm_temperature: float | None = Field(default=None, ge=0, le=2, description="the provider's own default when unset")
+    llm_connect_seconds: float = Field(default=2.0, gt=0, le=30, description="to open a connection to the model")
+    llm_first_token_seconds: float = Field(
+        default=90.0, gt=0, le=280, description="from asking to the first piece of text, the prompt's reading included"
+    )
+    llm_between_tokens_seconds: float = Field(
+        default=30.0, gt=0, le=280, description="from one piece of text to the next"
+    )
+    answer_tokens: int = Field(default=512, ge=1, le=32_768, description="`max_tokens` of an answer")
+
+    # Prompt: with `answer_tokens` it must fit into the model's context window
+    prompt_tokens: int = Field(default=3072, ge=256, le=1_000_000, description="the whole prompt at most")
+    sources_tokens: int = Field(default=768, ge=0, le=500_000, description="of it, for retrieved passages")
+    passage_tokens: int = Field(default=256, ge=32, le=100_000, description="one passage; longer ones are cut")
+    history_tokens: int = Field(default=768, ge=0, le=500_000, description="of it, for earlier turns")
+    history_messages: int = Field(default=20, ge=0, le=200, description="earlier messages looked at")
+
+    # Retrieval
+    passages_per_collection: int = Field(default=4, ge=1, le=50, description="`k` of the search in each collection")
+    search_seconds: float = Field(default=10.0, gt=0, le=60, description="for one search")
+    agent_seconds: float = Field(default=5.0, gt=0, le=60, description="for reading the agent")
+
+    # Runs
+    run_seconds: float = Field(
+        default=110.0, gt=0, le=280, description="a whole turn; below what a gateway waits, 120 s in `gateway/kong.yml`"
+    )
+    run_lease_seconds: float = Field(
+        default=15.0, ge=1, le=120, description="after a replica died, its conversations take messages again"
+    )
+    max_runs: int = Field(default=128, ge=1, le=2000, description="turns at once in one process; more answer 503")
+    delta_window_ms: int = Field(
+        default=20, ge=0, le=1000, description="text that arrives within it after a delta goes out as one delta"
+    )
+    heartbeat_seconds: float = Field(default=15.0, gt=0, le=60, description="between comments of a silent stream")
+    run_kept_seconds: int = Field(
+        default=_DAY + 600, ge=600, le=7 * _DAY, description="events of a run; above the 24 h of an Idempotency-Key"
+    )
+
+    # Conversations
+    retention_days: int = Field(default=90, ge=1, le=3650, description="since the last message; then it is forgotten")
+    max_conversations: int = Field(default=10_000, ge=1, le=1_000_000, description="of one user")
+    max_messages: int = Field(default=2_000, ge=2, le=100_000, description="of one conversation")

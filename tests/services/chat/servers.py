@@ -1,0 +1,145 @@
+"""Small real servers beside chat: a model and neighbours that do, and fail, exactly what a test tells them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import uvicorn
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+STARTED = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:  # several servers in one process: none of them owns the signals
+        yield
+
+
+@asynccontextmanager
+async def serving(app: Any, *, lifespan: str = "off") -> AsyncIterator[str]:
+    """The address of `app`, served on a free port by uvicorn in this loop."""
+    config = uvicorn.Config(app, port=0, log_config=None, lifespan=lifespan, timeout_graceful_shutdown=5)  # type: ignore[arg-type]
+    server = _Server(config)
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        assert not task.done(), "the server did not start"
+        await asyncio.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def read_body(receive: Receive) -> Any:
+    body = b""
+    while True:
+        message: dict[str, Any] = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return json.loads(body) if body else None
+
+
+async def answer(send: Send, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+    pairs = {"content-type": "application/json", **(headers or {})}
+    raw = [(name.encode(), value.encode()) for name, value in pairs.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+
+
+class ModelServer:
+    """An OpenAI-compatible server that says `pieces`."""
+
+    def __init__(self) -> None:
+        self.pieces = ["The warranty", " lasts", " 27 months [1]."]
+        self.usage: dict[str, int] | None = {"prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17}
+        self.refuses: list[tuple[int, Any, dict[str, str]]] = []  # answered first, one a request
+        self.breaks_after: int | None = None  # pieces, then the connection is cut
+        self.is_silent = False  # takes the request and never answers
+        self.go_on = asyncio.Event()  # cleared: waits after the first piece
+        self.go_on.set()
+        self.asked: list[dict[str, Any]] = []
+        self.is_generating = asyncio.Event()
+        self.was_left = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].endswith("/models"):
+            await answer(send, 200, {"object": "list", "data": []})
+            return
+        self.asked.append(await read_body(receive))
+        if self.refuses:
+            await answer(send, *self.refuses.pop(0))
+            return
+        generating = asyncio.create_task(self._generate(send))
+        leaving = asyncio.create_task(self._left(receive))
+        await asyncio.wait({generating, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
+        if not generating.done():
+            generating.cancel()
+            self.was_left.set()
+            return
+        await generating
+
+    async def _left(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def _generate(self, send: Send) -> None:
+        if self.is_silent:
+            self.is_generating.set()
+            await asyncio.Event().wait()
+        await send(STARTED)
+        for number, piece in enumerate(self.pieces):
+            if number == self.breaks_after:
+                raise ConnectionAbortedError("as told")
+            await self._say(send, {"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]})
+            self.is_generating.set()
+            await self.go_on.wait()
+        await self._say(send, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        if self.usage:
+            await self._say(send, {"choices": [], "usage": self.usage})
+        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
+
+    async def _say(self, send: Send, chunk: dict[str, Any]) -> None:
+        await send(
+            {"type": "http.response.body", "body": b"data: %b\n\n" % json.dumps(chunk).encode(), "more_body": True}
+        )
+
+
+class Neighbours:
+    """agents and vectors, as far as chat asks them."""
+
+    def __init__(self) -> None:
+        self.agents: dict[str, dict[str, Any]] = {}
+        self.collections: dict[str, list[dict[str, Any]]] = {}
+        self.vectors_problem: tuple[int, str] | None = None
+        self.searches: list[dict[str, Any]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await read_body(receive)
+        if not any(name == b"authorization" and value.startswith(b"Bearer ") for name, value in scope["headers"]):
+            await _problem(send, 401, "common.unauthenticated")
+        elif scope["path"].startswith("/api/v1/agents/"):
+            found = self.agents.get(scope["path"].rsplit("/", 1)[1])
+            await (answer(send, 200, found) if found else _problem(send, 404, "agents.not_found"))
+        else:
+            await self._search(body, send)
+
+    async def _search(self, body: dict[str, Any], send: Send) -> None:
+        self.searches.append(body)
+        if self.vectors_problem:
+            await _problem(send, *self.vectors_problem)
+        elif body["collection"] not in self.collections:
+            await _problem(send, 404, "vectors.collection_not_found")
+        else:
+            results = self.collections[body["collection"]][: body["k"]]
+            await answer(send, 200, {"engine": "faiss", "results": results, "took_ms": 1})
+
+
+async def _problem(send: Send, status: int, code: str) -> None:
+    await answer(send, status, {"code": code, "title": "Refused", "detail": f"refused: {code}"})

@@ -1,0 +1,137 @@
+"""chat as a process of its own: how it stops, and what others do when it dies."""
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from local.layout import REPOSITORY
+from local.suite import Suite
+from shared.ids import new_id
+from tests.fixtures.identity import User
+from tests.services.chat.client import OpenChat, ServerEvent, events_of, until
+from tests.services.chat.servers import ModelServer, Neighbours, serving
+
+MESSAGE = "/api/v1/chat/message"
+Started = tuple[asyncio.subprocess.Process, httpx.AsyncClient]
+StartProcess = Callable[..., AbstractAsyncContextManager[Started]]
+
+
+@pytest.fixture
+def start_process(
+    suite: Suite, auth: httpx.AsyncClient, model: ModelServer, neighbours: Neighbours, person: User
+) -> StartProcess:
+    """`async with start_process(SHUTDOWN_SECONDS="2") as (process, client)`."""
+    suite.up(["redis"])
+
+    @asynccontextmanager
+    async def started(**overrides: str) -> AsyncIterator[Started]:
+        async with serving(model) as model_url, serving(neighbours) as address:
+            services = {"auth": str(auth.base_url), "agents": address, "vectors": address}
+            environment = suite.environment("chat") | {
+                "DISCOVERY": "static",
+                "STATIC_SERVICES": json.dumps(services),
+                "LLM_URL": f"{model_url}/v1",
+                "PORT": str(_free_port()),  # the suite's own chat may be running
+                **overrides,
+            }
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "services.chat", env=environment, cwd=REPOSITORY
+            )
+            url = f"http://127.0.0.1:{environment['PORT']}"
+            try:
+                async with httpx.AsyncClient(base_url=url, headers=person.headers, timeout=20) as client:
+                    await until(lambda: _answers(client))
+                    yield process, client
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                await process.wait()
+
+    return started
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def _answers(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/health/live")).is_success
+    except httpx.TransportError:
+        return False
+
+
+def message(agent_id: str) -> dict[str, Any]:
+    return {"agent_id": agent_id, "content": "How long is the warranty?", "stream": True}
+
+
+async def _interrupted(
+    start_process: StartProcess, agent_id: str, model: ModelServer, answer_after_signal: bool
+) -> list[ServerEvent]:
+    """The events of a turn during which the process is told to stop, once it has stopped."""
+    model.go_on.clear()
+    async with start_process(SHUTDOWN_SECONDS="2") as (process, client):
+        async with client.stream("POST", MESSAGE, json=message(agent_id)) as response:
+            events = events_of(response)
+            seen = [await anext(events)]
+            await model.is_generating.wait()
+            process.send_signal(signal.SIGTERM)
+            if answer_after_signal:
+                model.go_on.set()
+            seen += [event async for event in events]
+        async with asyncio.timeout(15):
+            await process.wait()
+    return seen
+
+
+async def test_a_turn_is_finished_before_the_process_stops(
+    start_process: StartProcess, agent_id: str, model: ModelServer
+) -> None:
+    events = await _interrupted(start_process, agent_id, model, answer_after_signal=True)
+
+    assert events[-1].type == "run.completed"
+
+
+async def test_a_turn_that_takes_too_long_is_told_so_before_the_process_stops(
+    start_process: StartProcess, agent_id: str, model: ModelServer
+) -> None:
+    events = await _interrupted(start_process, agent_id, model, answer_after_signal=False)
+
+    assert (events[-1].type, events[-1].data["code"]) == ("run.failed", "chat.interrupted")
+
+
+async def test_a_turn_whose_process_was_killed_is_ended_by_whoever_follows_it(
+    start_process: StartProcess, open_chat: OpenChat, agent_id: str, model: ModelServer
+) -> None:
+    headers = {"Idempotency-Key": new_id()}
+    model.go_on.clear()
+    async with (
+        start_process(RUN_LEASE_SECONDS="1") as (process, client),
+        client.stream("POST", MESSAGE, json=message(agent_id), headers=headers) as response,
+    ):
+        started = await anext(events_of(response))
+        await model.is_generating.wait()
+        process.kill()
+    person = {"Authorization": client.headers["Authorization"]}
+
+    async with open_chat() as other:
+        async with other.stream("POST", MESSAGE, json=message(agent_id), headers=headers | person) as response:
+            events = [event async for event in events_of(response)]
+        body = message(agent_id) | {"stream": False, "conversation_id": started.data["conversation_id"]}
+        model.go_on.set()
+        again = await other.post(MESSAGE, json=body, headers=person)
+
+    assert events[0].data == started.data
+    assert (events[-1].type, events[-1].data["code"]) == ("run.failed", "chat.interrupted")
+    assert again.status_code == 200

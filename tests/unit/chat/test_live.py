@@ -1,0 +1,81 @@
+"""A run and those who follow it."""
+
+import asyncio
+
+import pytest
+
+from services.chat.errors import Interrupted, Overloaded
+from services.chat.runs.events import COMPLETED, HEARTBEAT, Event
+from services.chat.runs.live import LiveRun
+from services.chat.runs.supervisor import Supervisor
+from shared.errors import Unavailable
+
+
+def event(number: int) -> Event:
+    return Event(number, COMPLETED, b"{}")
+
+
+async def read(run: LiveRun) -> bytes:
+    return b"".join([frames async for frames in run.follow(60)])
+
+
+async def test_everybody_hears_everything_whenever_they_come() -> None:
+    run = LiveRun("r", "c")
+    early = asyncio.create_task(read(run))
+    run.publish(event(1))
+    await asyncio.sleep(0)
+    late = asyncio.create_task(read(run))
+    run.publish(event(2))
+
+    run.end(Unavailable("model"), event(3))
+
+    expected = b"".join(event(number).frame() for number in (1, 2, 3))
+    assert {await early, await late, await read(run)} == {expected}
+
+
+async def test_one_who_leaves_disturbs_nobody() -> None:
+    run = LiveRun("r", "c")
+    leaving, staying = asyncio.create_task(read(run)), asyncio.create_task(read(run))
+    await asyncio.sleep(0)
+
+    leaving.cancel()
+    run.end(Unavailable("model"), event(1))
+
+    assert await staying == event(1).frame()
+
+
+async def test_silence_is_filled_with_heartbeats() -> None:
+    run = LiveRun("r", "c")
+
+    assert await anext(run.follow(0.01)) == HEARTBEAT
+
+
+async def test_the_outcome_is_raised_when_it_is_an_error() -> None:
+    run = LiveRun("r", "c")
+    run.end(Unavailable("model"), event(1))
+
+    with pytest.raises(Unavailable):
+        await run.result()
+
+
+async def test_a_place_is_given_back_when_no_run_came_of_it() -> None:
+    supervisor = Supervisor(max_runs=1)
+
+    with pytest.raises(Unavailable), supervisor.admission():
+        raise Unavailable("agents")
+
+    with supervisor.admission(), pytest.raises(Overloaded), supervisor.admission():
+        pass
+
+
+async def test_a_run_that_is_interrupted_before_its_first_step_still_ends() -> None:
+    supervisor = Supervisor(max_runs=1)
+    run = LiveRun("r", "c")
+    with supervisor.admission() as admission:
+        admission.launch(run, asyncio.sleep(60))
+
+    await supervisor.aclose()
+
+    with pytest.raises(Interrupted):
+        await run.result()
+    assert len(supervisor) == 0

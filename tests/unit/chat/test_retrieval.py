@@ -1,0 +1,67 @@
+"""What an agent's collections say, put together."""
+
+import pytest
+
+from services.chat.domain import Agent, Passage
+from services.chat.ports import CollectionUnusable
+from services.chat.retrieval import Retriever, best_first
+from shared.errors import Unavailable
+
+AGENT = Agent("a", "", None, ("one", "two", "missing"))
+
+
+class FixedKnowledge:
+    """Knowledge that is written down here."""
+
+    def __init__(self, found: dict[str, list[Passage] | Exception]) -> None:
+        self.found = found
+        self.queries: list[str] = []
+
+    async def search(self, collection: str, query: str, *, limit: int, token: str) -> list[Passage]:
+        self.queries.append(query)
+        found = self.found[collection]
+        if isinstance(found, Exception):
+            raise found
+        return found[:limit]
+
+
+def passage(collection: str, score: float, text: str) -> Passage:
+    return Passage(collection, text, score, text)
+
+
+async def test_passages_of_all_collections_are_merged_by_score() -> None:
+    knowledge = FixedKnowledge(
+        {
+            "one": [passage("one", 0.9, "a"), passage("one", 0.3, "b")],
+            "two": [passage("two", 0.5, "c")],
+            "missing": CollectionUnusable("missing", "vectors.collection_not_found", "There is none."),
+        }
+    )
+
+    evidence = await Retriever(knowledge, 4).retrieve(AGENT, "?", token="t")
+
+    assert [found.text for found in evidence.passages] == ["a", "c", "b"]
+    assert [(warning.collection, warning.code) for warning in evidence.warnings] == [
+        ("missing", "vectors.collection_not_found")
+    ]
+
+
+async def test_a_store_that_is_down_is_no_empty_collection() -> None:
+    knowledge = FixedKnowledge({"one": [], "two": Unavailable("vectors"), "missing": []})
+
+    with pytest.raises(Unavailable):
+        await Retriever(knowledge, 4).retrieve(AGENT, "?", token="t")
+
+
+async def test_a_long_message_is_searched_by_its_beginning() -> None:
+    knowledge = FixedKnowledge({"one": [], "two": [], "missing": []})
+
+    await Retriever(knowledge, 4).retrieve(AGENT, "x" * 30_000, token="t")
+
+    assert {len(query) for query in knowledge.queries} == {2_000}
+
+
+def test_the_same_text_counts_once_at_its_best_score() -> None:
+    passages = [passage("one", 0.2, "same"), passage("two", 0.8, "same"), passage("two", 0.5, "other")]
+
+    assert [(found.collection, found.score) for found in best_first(passages)] == [("two", 0.8), ("two", 0.5)]
