@@ -1,0 +1,178 @@
+"""The Kong file as an Envoy bootstrap."""
+
+from gateway.envoy.clusters import compile_cluster
+from gateway.envoy.filters import cors_policy, http_filters, unrouted
+from gateway.envoy.kong import KongFile
+from gateway.envoy.local_replies import PATH, TRACE_ID, local_reply_config
+from gateway.envoy.messages import Json, extension, set_header, typed
+from gateway.envoy.plugins import CorrelationId, PostFunction, RequestTransformer
+from gateway.envoy.routes import compile_routes
+from gateway.envoy.settings import GatewaySettings
+
+STAT_PREFIX = "gateway"
+_MAX_DOWNSTREAM_CONNECTIONS = 20_000
+_MAX_HEADERS_KIB = 64
+# What a client may not tell Envoy or, through it, a service: by default Envoy believes callers from a private network.
+_ENVOY_HEADERS = [
+    "x-envoy-attempt-count",
+    "x-envoy-decorator-operation",
+    "x-envoy-expected-rq-timeout-ms",
+    "x-envoy-external-address",
+    "x-envoy-internal",
+    "x-envoy-original-path",
+]
+
+
+def compile_bootstrap(kong: KongFile, settings: GatewaySettings) -> Json:
+    """Everything Envoy needs to know, endpoints apart."""
+    return {
+        "node": {"id": "gateway", "cluster": "sutazai"},
+        "admin": {"address": _address("127.0.0.1", settings.gateway_admin_port)},
+        "layered_runtime": {"layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": 500}}]},
+        "overload_manager": {
+            "resource_monitors": [
+                extension(
+                    "envoy.resource_monitors.global_downstream_max_connections",
+                    "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+                    max_active_downstream_connections=_MAX_DOWNSTREAM_CONNECTIONS,
+                )
+            ]
+        },
+        "static_resources": {
+            "listeners": [_listener(kong, settings)],
+            "clusters": [compile_cluster(service, settings.gateway_state_dir) for service in kong.services],
+        },
+    }
+
+
+def _listener(kong: KongFile, settings: GatewaySettings) -> Json:
+    """Peers whose `X-Forwarded-*` we believe are told apart by a filter chain of their own."""
+    listener: Json = {
+        "name": "public",
+        "address": _address(settings.gateway_host, settings.gateway_port),
+        "enable_reuse_port": False,  # a second gateway on the port must fail, not share it
+        "default_filter_chain": _chain(kong, trusted=[]),
+    }
+    if trusted := settings.kong_trusted_ips:
+        ranges = [
+            {"address_prefix": str(network.network_address), "prefix_len": network.prefixlen} for network in trusted
+        ]
+        chain = _chain(kong, trusted=ranges)
+        listener["filter_chains"] = [chain | {"filter_chain_match": {"direct_source_prefix_ranges": ranges}}]
+    return listener
+
+
+def _chain(kong: KongFile, *, trusted: list[Json]) -> Json:
+    name = "envoy.filters.network.http_connection_manager"
+    message = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+    return {"filters": [extension(name, message, **_connection_manager(kong, trusted))]}
+
+
+def _connection_manager(kong: KongFile, trusted: list[Json]) -> Json:
+    manager: Json = {
+        "stat_prefix": STAT_PREFIX,
+        "codec_type": "HTTP1",
+        "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "localhost"},
+        "common_http_protocol_options": {"idle_timeout": "75s"},
+        "request_headers_timeout": "10s",
+        "request_timeout": "300s",
+        "max_request_headers_kb": _MAX_HEADERS_KIB,
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+        "server_header_transformation": "PASS_THROUGH",
+        "http_filters": http_filters(kong),
+        "route_config": _route_config(kong, believing=bool(trusted)),
+        "access_log": [_access_log()],
+        **_client_address(trusted),
+        **_request_id(kong),
+    }
+    if problems := kong.plugin(PostFunction):
+        manager["local_reply_config"] = local_reply_config(problems.config.problems())
+    return manager
+
+
+def _client_address(trusted: list[Json]) -> Json:
+    """Whose request it is: the peer's, or what trusted peers say, skipping trusted hops from the right."""
+    nobody = {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]}
+    if not trusted:
+        return {"internal_address_config": nobody, "use_remote_address": True, "skip_xff_append": True}
+    detection = extension(
+        "envoy.http.original_ip_detection.xff",
+        "extensions.http.original_ip_detection.xff.v3.XffConfig",
+        xff_trusted_cidrs={"cidrs": trusted},
+        skip_xff_append=True,
+    )
+    return {
+        "internal_address_config": nobody,
+        "use_remote_address": False,
+        "original_ip_detection_extensions": [detection],
+    }
+
+
+def _request_id(kong: KongFile) -> Json:
+    """Kept when the client sends one, made otherwise, on every answer; not marked with a trace decision."""
+    if not kong.plugin(CorrelationId):
+        return {"generate_request_id": False}
+    uuid = typed("extensions.request_id.uuid.v3.UuidRequestIdConfig", pack_trace_reason=False)
+    return {
+        "preserve_external_request_id": True,
+        "always_set_request_id_in_response": True,
+        "request_id_extension": {"typed_config": uuid},
+    }
+
+
+def _route_config(kong: KongFile, *, believing: bool) -> Json:
+    removed = [*_ENVOY_HEADERS]
+    if transformer := kong.plugin(RequestTransformer):
+        removed += transformer.config.remove.headers
+    host: Json = {"name": "public", "domains": ["*"], "routes": [*compile_routes(kong), *unrouted(kong)]}
+    if policy := cors_policy(kong):
+        host["typed_per_filter_config"] = policy
+    return {
+        "name": "public",
+        "virtual_hosts": [host],
+        "request_headers_to_remove": removed,
+        "request_headers_to_add": _forwarded_headers(believing=believing),
+    }
+
+
+def _forwarded_headers(*, believing: bool) -> list[Json]:
+    """What Kong tells an upstream; from peers we do not believe their own claims are overwritten."""
+    claim = "ADD_IF_ABSENT" if believing else "OVERWRITE_IF_EXISTS_OR_ADD"
+    return [
+        set_header("X-Forwarded-For", "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%", "APPEND_IF_EXISTS_OR_ADD"),
+        set_header("X-Forwarded-Host", "%REQ(:AUTHORITY)%", claim),
+        set_header("X-Forwarded-Port", "%DOWNSTREAM_LOCAL_PORT%", claim),
+        set_header("X-Forwarded-Path", PATH, claim),
+        set_header("X-Real-IP", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),
+    ]
+
+
+def _access_log() -> Json:
+    """One JSON object a request. Without the query: it is the caller's business and may hold a secret."""
+    fields = {
+        "time": "%START_TIME%",
+        "service": "gateway",
+        "logger": "gateway.access",
+        "level": "INFO",
+        "message": "request",
+        "method": "%REQ(:METHOD)%",
+        "path": PATH,
+        "route": "%ROUTE_NAME%",
+        "status": "%RESPONSE_CODE%",
+        "ms": "%DURATION%",
+        "bytes": "%BYTES_SENT%",
+        "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+        "upstream": "%UPSTREAM_HOST%",
+        "flags": "%RESPONSE_FLAGS%",
+        "reason": "%RESPONSE_CODE_DETAILS%",
+        "request_id": "%REQ(X-REQUEST-ID)%",
+        "trace_id": TRACE_ID,
+    }
+    message = "extensions.access_loggers.stream.v3.StdoutAccessLog"
+    return extension("envoy.access_loggers.stdout", message, log_format={"json_format": fields})
+
+
+def _address(host: str, port: int) -> Json:
+    return {"socket_address": {"address": host, "port_value": port}}

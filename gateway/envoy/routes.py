@@ -1,0 +1,104 @@
+"""Kong's routes as Envoy's, in the order in which Kong would try them.
+
+Kong weighs a route by how many things it matches on, then regular expressions before prefixes, then `regex_priority`,
+then the longer prefix (its `traditional_compatible` router). All routes here match on methods and paths, so the weight
+is the same for all. Envoy takes the first that matches, so the order of the list is the priority.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gateway.envoy.filters import route_overrides
+from gateway.envoy.kong import KongFile, Route, Service
+from gateway.envoy.messages import Json, seconds
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# Nothing was sent, so another try is safe whatever the method.
+_NOTHING_SENT = "connect-failure,refused-stream,reset-before-request"
+_LITERAL = re.compile(r"(?:[A-Za-z0-9_~/-]|\\.)*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """One method of one path of one Kong route."""
+
+    service: Service
+    route: Route
+    path: str
+    method: str
+
+    def rank(self) -> tuple[bool, bool, int, int]:
+        """Sorts the first to be tried first; OPTIONS last, as preflights are rare and share no method with others."""
+        is_regex = self.path.startswith("~")
+        regex_priority = self.route.regex_priority if is_regex else 0
+        return self.method == "OPTIONS", not is_regex, -regex_priority, 0 if is_regex else -len(self.path)
+
+
+def compile_routes(kong: KongFile) -> list[Json]:
+    """Envoy's routes for every operation of the file; what none of them matches has no route."""
+    return [_route(candidate) for candidate in sorted(_candidates(kong), key=_Candidate.rank)]
+
+
+def _candidates(kong: KongFile) -> Iterator[_Candidate]:
+    for service in kong.services:
+        for route in service.routes:
+            for path in route.paths:
+                for method in route.methods:
+                    yield _Candidate(service, route, path, method)
+
+
+def _route(candidate: _Candidate) -> Json:
+    compiled: Json = {
+        "name": candidate.route.name,
+        "match": {
+            **path_match(candidate.path),
+            "headers": [{"name": ":method", "string_match": {"exact": candidate.method}}],
+        },
+        "route": _action(candidate),
+    }
+    overrides = route_overrides(candidate.route)
+    return compiled | ({"typed_per_filter_config": overrides} if overrides else {})
+
+
+def path_match(path: str) -> Json:
+    """Kong matches a regular expression from the path's start, Envoy the whole path; most of ours are literal."""
+    if not path.startswith("~"):
+        return {"prefix": path}
+    pattern = path[1:]
+    if not pattern.endswith("$") or pattern.endswith(r"\$"):
+        return {"safe_regex": {"regex": f"{pattern}.*"}}
+    pattern = pattern[:-1]
+    if _LITERAL.fullmatch(pattern):
+        return {"path": re.sub(r"\\(.)", r"\1", pattern)}
+    return {"safe_regex": {"regex": pattern}}
+
+
+def _action(candidate: _Candidate) -> Json:
+    service = candidate.service
+    action: Json = {
+        "cluster": service.name,
+        # Kong has no limit for a whole answer, only for the silence between two bytes of it.
+        "timeout": "0s",
+        "idle_timeout": seconds(service.read_timeout / 1000),
+    }
+    return action | ({"retry_policy": _retry_policy(candidate)} if service.retries else {})
+
+
+def _retry_policy(candidate: _Candidate) -> Json:
+    """Elsewhere, at once; a safe method also when the instance died under it."""
+    safe = candidate.method in _SAFE_METHODS
+    return {
+        "retry_on": f"{_NOTHING_SENT},reset" if safe else _NOTHING_SENT,
+        "num_retries": candidate.service.retries,
+        "retry_host_predicate": [
+            {
+                "name": "envoy.retry_host_predicates.previous_hosts",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+                },
+            }
+        ],
+        "host_selection_retry_max_attempts": 5,
+        "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.050s"},
+    }

@@ -1,0 +1,57 @@
+"""What the runner is told by its environment; everything about routes and plugins stands in the Kong file instead."""
+
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Network = IPv4Network | IPv6Network
+
+
+class GatewaySettings(BaseSettings):
+    """Read from the environment by the upper-case names of the fields."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    kong_config: Path = Field(default=Path("gateway/kong.yml"), description="the declarative file to run")
+    kong_trusted_ips: Annotated[list[Network], NoDecode] = Field(
+        default_factory=list,
+        description="networks, by comma, whose `X-Forwarded-*` headers are believed; Kong's own setting",
+    )
+
+    gateway_host: str = Field(default="127.0.0.1", description="address to listen on")
+    gateway_port: int = Field(default=10200, ge=1, le=65535, description="the public port")
+    gateway_admin_port: int = Field(
+        default=10207, ge=1, le=65535, description="Envoy's admin on loopback: `/ready`, `/stats/prometheus`"
+    )
+    gateway_state_dir: Path = Field(
+        default=Path(".local/gateway"), description="the compiled configuration and the last known endpoints"
+    )
+    gateway_concurrency: int = Field(default=1, ge=1, le=16, description="Envoy's worker threads")
+    gateway_drain_seconds: float = Field(
+        default=10.0, ge=0, le=120, description="at SIGTERM: how long requests in flight may take"
+    )
+
+    discovery: Literal["consul", "static"] = Field(
+        default="consul", description="`static`: the endpoints are those of STATIC_SERVICES, for good"
+    )
+    consul_url: str | None = Field(
+        default=None, pattern=r"^https?://[^/\s]+/?$", description="`http://…`: the Consul agent to follow"
+    )
+    static_services: dict[str, str] = Field(
+        default_factory=dict, description='JSON, `{"agents": "http://127.0.0.1:10202"}`; several addresses by comma'
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="of the runner's log")
+
+    @field_validator("kong_trusted_ips", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _consul_is_named(self) -> "GatewaySettings":
+        if self.discovery == "consul" and not self.consul_url:
+            raise ValueError("CONSUL_URL is needed when DISCOVERY is consul")
+        return self

@@ -1,0 +1,61 @@
+"""The portal's own operation, and the one document over all of them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from gateway.portal.documents import Documents
+from gateway.portal.health import SystemHealth
+from gateway.portal.schemas import HealthReport
+
+HEALTH_JSON = "application/health+json"
+
+router = APIRouter()
+
+
+class HealthResponse(Response):
+    """Health as its own media type, so that monitors may tell it from an error page."""
+
+    media_type = HEALTH_JSON
+
+
+def _health(request: Request) -> SystemHealth:
+    health: SystemHealth = request.state.health
+    return health
+
+
+def _documents(request: Request) -> Documents:
+    documents: Documents = request.state.documents
+    return documents
+
+
+@router.get(
+    "/health/check",
+    tags=["health"],
+    operation_id="health_check",
+    summary="The health of the whole system",
+    response_class=HealthResponse,
+    response_model=HealthReport,
+    responses={
+        503: {
+            "description": "Something that the system cannot do without is down",
+            "content": {HEALTH_JSON: {"schema": {"$ref": "#/components/schemas/HealthReport"}}},
+        }
+    },
+)
+async def check(health: Annotated[SystemHealth, Depends(_health)]) -> Response:
+    """Fourteen checks: the five services, the seven stores as the services see them, Consul and the gateway.
+
+    `pass`: all is well. `warn`: something is down that no operation needs alone. `fail`, with 503: operations fail.
+    The answer is at most two seconds old, so it may be asked as often as you like.
+    """
+    report = await health.report()
+    return HealthResponse(
+        report.model_dump_json(exclude_none=True), status_code=503 if report.status == "fail" else 200
+    )
+
+
+@router.get("/openapi.json", include_in_schema=False)
+async def openapi(documents: Annotated[Documents, Depends(_documents)]) -> Response:
+    """One OpenAPI document over all services; those that are away are named in `x-unavailable`."""
+    return Response(await documents.merged(), media_type="application/json")

@@ -1,0 +1,33 @@
+"""Opens what the portal asks with, and closes it in reverse."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypedDict
+
+from fastapi import FastAPI
+
+from gateway.portal.documents import Documents
+from gateway.portal.health import PROBE_SECONDS, SystemHealth
+from gateway.portal.settings import Settings
+from shared.http import open_http_client
+from shared.platform import Platform, open_platform
+
+
+class State(TypedDict):
+    """What requests find on `request.state`."""
+
+    platform: Platform
+    health: SystemHealth
+    documents: Documents
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[State]:
+    settings: Settings = app.state.settings
+    # A pool of its own: probes go to each instance by address, and must not queue behind documents.
+    async with open_platform(app) as platform, open_http_client(PROBE_SECONDS) as http:
+        yield State(
+            platform=platform,
+            health=SystemHealth(platform.discovery, http, platform.health, settings),
+            documents=Documents(platform.services, app.openapi, settings.version),
+        )

@@ -1,0 +1,24 @@
+"""What the portal needs to know beyond what every service does; it needs no secret and no store."""
+
+import secrets
+
+from pydantic import Field, SecretStr
+
+from shared.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """The settings of stores are given values that nothing connects to, so that the portal starts without them."""
+
+    port: int = Field(default=10206, ge=1, le=65535, description="port to listen on")
+
+    redis_url: SecretStr = Field(default=SecretStr("redis://127.0.0.1:6379/0"), description="unused: no state is kept")
+    rabbitmq_url: SecretStr = Field(default=SecretStr("amqp://127.0.0.1/"), description="unused: no events")
+    cursor_secret: SecretStr = Field(
+        default_factory=lambda: SecretStr(secrets.token_urlsafe(48)), min_length=32, description="unused: no lists"
+    )
+
+    gateway_status_url: str | None = Field(
+        default=None,
+        description="what answers 2xx while the gateway serves: Envoy's `http://…/ready`, Kong's `http://…/status/ready`",
+    )

