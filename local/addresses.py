@@ -1,0 +1,39 @@
+"""The address of every component, with credentials, as clients use it: the caller's own server where there is one."""
+
+from local.components.postgres import SUPERUSER
+from local.components.rabbitmq import VIRTUAL_HOST
+from local.errors import UnknownComponent
+from local.ports import LOOPBACK, OFFSETS
+from local.site import Site
+
+SETTINGS = {
+    "postgres": "DATABASE_URL",
+    "redis": "REDIS_URL",
+    "rabbitmq": "RABBITMQ_URL",
+    "consul": "CONSUL_URL",
+    "neo4j": "NEO4J_URL",
+    "chromadb": "CHROMADB_URL",
+    "llm": "LLM_URL",
+}
+
+
+def url(site: Site, name: str) -> str:
+    """`postgres` ends in `/`, where a database name goes; what has no address of its own raises UnknownComponent."""
+    external = site.setting(SETTINGS[name]) if name in SETTINGS else None
+    return external or _local(site, name)
+
+
+def _local(site: Site, name: str) -> str:
+    if name not in OFFSETS:
+        raise UnknownComponent(f"{name!r} has no address; these have: {', '.join(OFFSETS)}")
+    place = f"{LOOPBACK}:{site.ports[name]}"
+    secrets = site.secrets
+    special = {
+        "postgres": f"postgresql+asyncpg://{SUPERUSER}:{secrets.postgres_password}@{place}/",
+        "redis": f"redis://:{secrets.redis_password}@{place}/0",
+        "rabbitmq": f"amqp://{secrets.rabbitmq_user}:{secrets.rabbitmq_password}@{place}/{VIRTUAL_HOST}",
+        "rabbitmq_management": f"http://{secrets.rabbitmq_user}:{secrets.rabbitmq_password}@{place}",
+        "neo4j": f"bolt://{place}",
+        "llm": f"http://{place}/v1",
+    }
+    return special.get(name, f"http://{place}")

@@ -1,0 +1,35 @@
+"""Every component of the suite, in the order in which they are shown."""
+
+from typing import Final
+
+from local.components.base import Component
+from local.components.chromadb import ChromaDB
+from local.components.consul import Consul
+from local.components.llm import LanguageModel
+from local.components.neo4j import Neo4j
+from local.components.postgres import Postgres
+from local.components.rabbitmq import Epmd, RabbitMQ
+from local.components.redis import Redis
+from local.components.services import Agents, Auth, Chat, Gateway, Portal, Tasks, TasksWorker, Vectors
+
+ALL: Final[dict[str, Component]] = {
+    component.name: component
+    for component in (
+        Neo4j(),
+        Epmd(),
+        RabbitMQ(),
+        Postgres(),
+        Redis(),
+        Consul(),
+        ChromaDB(),
+        LanguageModel(),
+        Auth(),
+        Tasks(),
+        Agents(),
+        Vectors(),
+        Chat(),
+        TasksWorker(),
+        Portal(),
+        Gateway(),
+    )
+}

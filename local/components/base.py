@@ -1,0 +1,56 @@
+"""What the suite must know of a component to start it, to tell that it works, and to stop it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from local.site import Site
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One process: its command, its complete environment, and the configuration files it reads (written 0600)."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    files: Mapping[Path, str] = field(default_factory=dict)
+
+
+class Component(ABC):
+    """One supervised process of the suite.
+
+    `needs` are started first and waited for; `ports` are names of `local.ports.OFFSETS`; `setting` is the variable
+    whose presence means that the component runs elsewhere.
+    """
+
+    name: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]] = ()
+    ports: ClassVar[tuple[str, ...]] = ()
+    setting: ClassVar[str | None] = None
+    stop_signal: ClassVar[str] = "TERM"
+    stop_seconds: ClassVar[int] = 20
+    start_seconds: ClassVar[int] = 180
+
+    def external_url(self, site: Site) -> str | None:
+        """The caller's own server, when the environment names one."""
+        return site.setting(self.setting) if self.setting else None
+
+    def absence(self, site: Site) -> str | None:  # noqa: ARG002 - an override looks at the site
+        """Why the suite can do without this component and has to here; None where it can be started."""
+        return None
+
+    def prepare(self, site: Site) -> None:  # noqa: B027 - most components have nothing to prepare
+        """Makes what the process needs before its first start; may be repeated."""
+
+    @abstractmethod
+    def launch(self, site: Site) -> Launch:
+        """How to start it."""
+
+    @abstractmethod
+    def probe(self, site: Site) -> None:
+        """Uses it once, the way a client would.
+
+        Raises NotReady, within two seconds, while it does not work.
+        """

@@ -1,0 +1,28 @@
+"""ChromaDB's server from the `chromadb` wheel."""
+
+from local import probes
+from local.components.base import Component, Launch
+from local.layout import python
+from local.ports import LOOPBACK
+from local.site import Site
+
+
+class ChromaDB(Component):
+    """One of the vector stores."""
+
+    name = "chromadb"
+    ports = ("chromadb",)
+    setting = "CHROMADB_URL"
+
+    def prepare(self, site: Site) -> None:
+        (site.layout.home / "chromadb").mkdir(mode=0o700, exist_ok=True)
+
+    def launch(self, site: Site) -> Launch:
+        place = ("--path", str(site.layout.home / "chromadb"))
+        address = ("--host", LOOPBACK, "--port", str(site.ports["chromadb"]))
+        environment = site.process_environment() | {"ANONYMIZED_TELEMETRY": "False", "NO_COLOR": "1"}
+        return Launch((python(), "-m", "local.chroma_server", "run", *place, *address), environment)
+
+    def probe(self, site: Site) -> None:
+        url = self.external_url(site) or f"http://{LOOPBACK}:{site.ports['chromadb']}"
+        probes.get(f"{url.rstrip('/')}/api/v2/heartbeat")

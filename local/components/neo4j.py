@@ -1,0 +1,52 @@
+"""Neo4j: the published server artifacts in a JVM that a small Python process starts and stops."""
+
+from local import probes
+from local.components.base import Component, Launch
+from local.errors import LocalError
+from local.layout import python
+from local.ports import LOOPBACK
+from local.site import Site
+
+
+class Neo4j(Component):
+    """The graph store."""
+
+    name = "neo4j"
+    ports = ("neo4j",)
+    setting = "NEO4J_URL"
+    stop_seconds = 40
+
+    def prepare(self, site: Site) -> None:
+        jars = site.layout.cache / "neo4j"
+        if not any(jars.glob("neo4j-5*.jar")):
+            raise LocalError(f"its artifacts are not in {jars}: run local/bootstrap.sh")
+        home = site.layout.home / "neo4j"
+        home.mkdir(mode=0o700, exist_ok=True)
+        (home / "conf").mkdir(exist_ok=True)
+
+    def launch(self, site: Site) -> Launch:
+        home = site.layout.home / "neo4j"
+        address = f"{LOOPBACK}:{site.ports['neo4j']}"
+        settings = {
+            "server.directories.neo4j_home": home,
+            "server.bolt.enabled": "true",
+            "server.bolt.listen_address": address,
+            "server.bolt.advertised_address": address,
+            # The databases are closed before the listener; its wait for silence would only delay the end by 10 s.
+            "internal.dbms.bolt.netty_server_shutdown_quiet_period": "0",
+            "internal.dbms.bolt.netty_server_shutdown_timeout": "2s",
+            "server.memory.pagecache.size": "64m",
+            "dbms.security.auth_enabled": "true",
+            "dbms.usage_report.enabled": "false",
+        }
+        configuration = "".join(f"{name}={value}\n" for name, value in settings.items())
+        environment = site.process_environment() | {"NEO4J_PASSWORD": site.secrets.neo4j_password}
+        command = (python(), "-m", "local.neo4j.server", str(home), str(site.layout.cache / "neo4j"))
+        return Launch(command, environment, {home / "conf" / "neo4j.conf": configuration})
+
+    def probe(self, site: Site) -> None:
+        url = self.external_url(site)
+        if url is None:
+            probes.bolt(f"bolt://{LOOPBACK}:{site.ports['neo4j']}", "neo4j", site.secrets.neo4j_password)
+        else:
+            probes.bolt(url, site.setting("NEO4J_USER") or "neo4j", site.setting("NEO4J_PASSWORD") or "")

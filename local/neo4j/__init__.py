@@ -1,0 +1,1 @@
+"""Neo4j on a JVM inside a Python process."""

@@ -1,0 +1,110 @@
+"""Small clients that ask a server once whether it works; each raises NotReady with the reason.
+
+The store drivers are imported where they are used: together they take seconds to load, and `make status` needs few.
+"""
+
+import http.client
+import json
+import socket
+import subprocess
+import urllib.parse
+from typing import Any, Final
+
+from local.errors import NotReady
+
+TIMEOUT_SECONDS: Final = 2.0
+DEFAULT_PORTS: Final = {"http": 80, "https": 443, "amqp": 5672, "bolt": 7687, "neo4j": 7687}
+
+
+def get(url: str, expected: tuple[int, ...] = (200,)) -> bytes:
+    """The body of an HTTP answer with one of the expected statuses."""
+    parts = urllib.parse.urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", parts.path or "/", headers={"Accept": "application/json"})
+        response = connection.getresponse()
+        body = response.read(65536)
+    except (OSError, http.client.HTTPException) as error:
+        raise NotReady(f"GET {parts.path or '/'}: {error or type(error).__name__}") from error
+    finally:
+        connection.close()
+    if response.status not in expected:
+        raise NotReady(f"GET {parts.path} answers {response.status}: {body[:500].decode(errors='replace')}")
+    return body
+
+
+def consul_leader(url: str) -> None:
+    """Consul answers and has elected a leader; before that it accepts no registration."""
+    if not json.loads(get(f"{url.rstrip('/')}/v1/status/leader")):
+        raise NotReady("no leader yet")
+
+
+def tcp(host: str, port: int) -> None:
+    """Something accepts connections there."""
+    try:
+        socket.create_connection((host, port), timeout=TIMEOUT_SECONDS).close()
+    except OSError as error:
+        raise NotReady(f"{host}:{port}: {error}") from error
+
+
+def tcp_url(url: str) -> None:
+    """Something accepts connections at the URL's host and port."""
+    parts = urllib.parse.urlsplit(url)
+    tcp(parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, 80))
+
+
+def postgres(psql: str, url: str) -> None:
+    """`SELECT 1` over a connection with its password, which goes by the environment and not by the command line."""
+    parts = urllib.parse.urlsplit(url)
+    command = [psql, "--no-psqlrc", "--no-password", "-qtAX", "-c", "SELECT 1", "-d", "postgres"]
+    environment = {
+        "PGHOST": parts.hostname or "",
+        "PGPORT": str(parts.port or 5432),
+        "PGUSER": urllib.parse.unquote(parts.username or ""),
+        "PGPASSWORD": urllib.parse.unquote(parts.password or ""),
+        "PGCONNECT_TIMEOUT": "2",
+    }
+    try:
+        subprocess.run(command, env=environment, timeout=5, capture_output=True, check=True, text=True)
+    except subprocess.CalledProcessError as error:
+        raise NotReady(str(error.stderr).strip()) from error
+    except (subprocess.TimeoutExpired, OSError) as error:
+        raise NotReady(str(error)) from error
+
+
+def redis(url: str) -> None:
+    """PING, authenticated; a server that still loads its data refuses it."""
+    from redis import Redis, RedisError
+
+    with Redis.from_url(url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS) as client:
+        try:
+            client.ping()
+        except RedisError as error:
+            raise NotReady(str(error)) from error
+
+
+def bolt(url: str, user: str, password: str) -> None:
+    """Bolt handshake, authentication and one statement."""
+    from neo4j import GraphDatabase
+    from neo4j.exceptions import DriverError, Neo4jError
+
+    options: dict[str, Any] = {"connection_timeout": TIMEOUT_SECONDS, "max_transaction_retry_time": 0}
+    with GraphDatabase.driver(url, auth=(user, password), **options) as driver:
+        try:
+            driver.execute_query("RETURN 1", database_="neo4j")
+        except (DriverError, Neo4jError, OSError) as error:
+            raise NotReady(str(error)) from error
+
+
+def amqp(url: str) -> None:
+    """Opens the virtual host with user and password, which a broker permits only once it has booted."""
+    from local.amqp import open_virtual_host
+
+    parts = urllib.parse.urlsplit(url)
+    credentials = (urllib.parse.unquote(parts.username or "guest"), urllib.parse.unquote(parts.password or "guest"))
+    virtual_host = urllib.parse.unquote(parts.path[1:]) or "/"
+    try:
+        open_virtual_host((parts.hostname or "", parts.port or 5672), credentials, virtual_host, TIMEOUT_SECONDS)
+    except OSError as error:
+        raise NotReady(str(error)) from error

@@ -1,0 +1,60 @@
+"""One suite's facts in one value: its paths, its ports, its secrets and the settings it was called with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from local.layout import REPOSITORY, Layout, python
+from local.ports import LOOPBACK, Ports
+from local.secrets import Secrets
+
+# What a child process keeps of the caller's environment; everything else is left behind, so that a variable set for
+# another program cannot change the suite.
+KEPT: Final = (
+    "HOME",
+    "TZ",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "http_proxy",
+    "https_proxy",
+)
+SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class Site:
+    """What every component is built from."""
+
+    layout: Layout
+    ports: Ports
+    secrets: Secrets
+    environ: Mapping[str, str]
+
+    @property
+    def bind(self) -> str:
+        """The address of the public port; all others are on loopback."""
+        return self.environ.get("SUTAZAI_BIND") or LOOPBACK
+
+    def setting(self, name: str) -> str | None:
+        """A setting of the caller's environment; empty is the same as missing."""
+        return self.environ.get(name) or None
+
+    def passed(self, *names: str) -> dict[str, str]:
+        """Those of the named settings that the caller has set."""
+        return {name: value for name in names if (value := self.setting(name)) is not None}
+
+    def process_environment(self) -> dict[str, str]:
+        """What every process of the suite gets."""
+        direct = {"NO_PROXY": f"{LOOPBACK},localhost", "no_proxy": f"{LOOPBACK},localhost"}
+        return {
+            **(direct | self.passed("NO_PROXY", "no_proxy")),
+            **self.passed(*KEPT),
+            "PATH": f"{Path(python()).parent}:{SYSTEM_PATH}",
+            "LANG": "C.UTF-8",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": str(REPOSITORY),
+        }

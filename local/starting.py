@@ -1,0 +1,119 @@
+"""Starts components side by side, each as soon as what it needs works, and waits until it works itself."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from local import launching
+from local.components.base import Component
+from local.errors import LocalError, NotReady
+from local.outcomes import Outcome, Result
+from local.site import Site
+from local.supervision import ALIVE, Supervisor
+
+FIRST_POLL_SECONDS: Final = 0.05
+LONGEST_POLL_SECONDS: Final = 0.4
+LOG_LINES: Final = 8
+LOG_TAIL_BYTES: Final = 8192
+
+
+class Starter:
+    """One `up`. Nothing it does raises: a component's failure is its outcome."""
+
+    def __init__(self, site: Site, supervisor: Supervisor, listener: Callable[[Outcome], None]) -> None:
+        self._site = site
+        self._supervisor = supervisor
+        self._listener = listener
+
+    def start(self, components: Sequence[Component]) -> list[Outcome]:
+        """The outcomes in the order of the components, which has to name needs before those who need them."""
+        with ThreadPoolExecutor(max_workers=max(1, len(components)), thread_name_prefix="start") as pool:
+            futures: dict[str, Future[Outcome]] = {}
+            for component in components:
+                needs = [futures[need] for need in component.needs if need in futures]
+                futures[component.name] = pool.submit(self._after, needs, component)
+            return [future.result() for future in futures.values()]
+
+    def _after(self, needs: list[Future[Outcome]], component: Component) -> Outcome:
+        failed = [outcome.component for need in needs if (outcome := need.result()).has_failed]
+        if failed:
+            outcome = Outcome(component.name, Result.SKIPPED, reason=f"needs {', '.join(failed)}")
+        else:
+            outcome = self._started(component)
+        self._listener(outcome)
+        return outcome
+
+    def _started(self, component: Component) -> Outcome:
+        began = time.monotonic()
+        try:
+            result, reason = self._bring_up(component)
+        except LocalError as error:
+            result, reason = Result.FAILED, str(error)
+        seconds = time.monotonic() - began
+        log = self._site.layout.log(component.name) if result is Result.FAILED else None
+        return Outcome(component.name, result, seconds, reason, log)
+
+    def _bring_up(self, component: Component) -> tuple[Result, str]:
+        if component.external_url(self._site):
+            component.probe(self._site)
+            return Result.EXTERNAL, "used, not started"
+        if reason := component.absence(self._site):
+            return Result.ABSENT, reason
+        log_start = _size(self._site.layout.log(component.name))
+        result = self._launch(component)
+        try:
+            self._wait_until_ready(component)
+        except NotReady as error:
+            self._supervisor.stop(component.name)
+            words = _last_words(self._site.layout.log(component.name), log_start)
+            raise NotReady("\n".join([str(error), *words])) from error
+        return result, ""
+
+    def _launch(self, component: Component) -> Result:
+        component.prepare(self._site)
+        layout, name = self._site.layout, component.name
+        fingerprint = launching.write(layout, name, component.launch(self._site))
+        result = Result.STARTED
+        if self._supervisor.info(name)["statename"] in ALIVE:
+            if launching.remembered(layout, name) == fingerprint:
+                return Result.RUNNING
+            self._supervisor.stop(name)
+            result = Result.RESTARTED
+        launching.remember(layout, name, fingerprint)
+        self._supervisor.start(name)
+        return result
+
+    def _wait_until_ready(self, component: Component) -> None:
+        """Raises NotReady when the process ends meanwhile, or does not work in time."""
+        deadline = time.monotonic() + component.start_seconds
+        first_start = self._supervisor.info(component.name)["start"]
+        pause = FIRST_POLL_SECONDS
+        while True:
+            try:
+                component.probe(self._site)
+                return
+            except NotReady as error:
+                reason = str(error)
+            info = self._supervisor.info(component.name)
+            if info["statename"] not in ("STARTING", "RUNNING") or info["start"] != first_start:
+                raise NotReady("its process ended while starting")
+            if time.monotonic() > deadline:
+                raise NotReady(f"not ready after {component.start_seconds} s: {reason}")
+            time.sleep(pause)  # ever longer: asking costs the starting processes time
+            pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
+
+
+def _size(log: Path) -> int:
+    return log.stat().st_size if log.exists() else 0
+
+
+def _last_words(log: Path, start: int) -> list[str]:
+    """The last lines written since `start`, which is what this attempt said."""
+    if not log.exists():
+        return []
+    with log.open("rb") as file:
+        file.seek(max(start, log.stat().st_size - LOG_TAIL_BYTES) if start <= log.stat().st_size else 0)
+        lines = file.read().decode(errors="replace").splitlines()
+    return [line for line in lines if line.strip()][-LOG_LINES:]

@@ -1,0 +1,138 @@
+"""The suite as a library: what `make up` does, and what the tests start their own stores with."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from local import leftovers, wellbeing
+from local.addresses import url
+from local.components import ALL
+from local.components.base import Component
+from local.errors import SuiteFailed, UnknownComponent
+from local.layout import REPOSITORY, Layout
+from local.lock import exclusive
+from local.outcomes import Outcome, Result, Status
+from local.ports import Ports
+from local.preflight import check_ports
+from local.secrets import Secrets, load_or_create
+from local.site import Site
+from local.starting import Starter
+from local.status import status_of
+from local.stopping import stop_all
+from local.supervision import Supervisor
+
+DEFAULT_BASE: Final = 10200
+Listener = Callable[[Outcome], None]
+
+
+def _ignore(outcome: Outcome) -> None:
+    """The listener of a caller who wants no progress."""
+
+
+class Suite:
+    """One set of real servers with its own home, ports and secrets. Several can run beside each other."""
+
+    def __init__(
+        self,
+        home: Path | None = None,
+        port_base: int | None = None,
+        environ: Mapping[str, str] | None = None,
+        listener: Listener = _ignore,
+    ) -> None:
+        environ = dict(os.environ if environ is None else environ)
+        home = home or Path(environ.get("SUTAZAI_HOME") or REPOSITORY / ".local")
+        cache = Path(environ.get("SUTAZAI_CACHE") or REPOSITORY / ".local" / "cache")
+        layout = Layout(home.absolute(), cache.absolute())
+        layout.create()
+        base = port_base or int(environ.get("SUTAZAI_PORT_BASE") or DEFAULT_BASE)
+        self.site = Site(layout, Ports(base), load_or_create(layout.home / "secrets.json"), environ)
+        self._supervisor = Supervisor(layout)
+        self._listener = listener
+
+    @property
+    def secrets(self) -> Secrets:
+        return self.site.secrets
+
+    def up(self, components: Iterable[str] | None = None) -> list[Outcome]:
+        """Starts the named components and what they need, or all, and returns when they work.
+
+        What runs already is left alone, unless its configuration changed. Raises PortTaken before anything starts when
+        another program has one of the ports, and SuiteFailed when a component does not come up; the others stay.
+        """
+        chosen = _with_needs(components)
+        with exclusive(self.site.layout):
+            leftovers.end_orphans(self.site.layout, self._supervisor)
+            check_ports(self.site, chosen, self._supervisor)
+            self._supervisor.ensure_running(ALL.values())
+            outcomes = Starter(self.site, self._supervisor, self._listener).start(chosen)
+            if components is None and not any(outcome.has_failed for outcome in outcomes):
+                outcomes.append(self._whole())
+        if any(outcome.has_failed for outcome in outcomes):
+            raise SuiteFailed(outcomes)
+        return outcomes
+
+    def _whole(self) -> Outcome:
+        """Whether the whole works together, asked through the gateway; a Kong elsewhere may not be configured yet."""
+        if self.site.setting("KONG_ADMIN_URL"):
+            return Outcome("health check", Result.ABSENT, reason="not asked: the gateway is your own")
+        outcome = wellbeing.check(self.site)
+        self._listener(outcome)
+        return outcome
+
+    def down(self, components: Iterable[str] | None = None) -> list[Outcome]:
+        """Stops the named components, or all and the process manager too; afterwards no process of them is left."""
+        chosen = _named(components)
+        with exclusive(self.site.layout):
+            outcomes = stop_all(self._supervisor, chosen, self._listener)
+            if components is None:
+                if self._supervisor.is_running():
+                    self._supervisor.shutdown()
+                leftovers.end_orphans(self.site.layout, self._supervisor)
+        return outcomes
+
+    def status(self) -> list[Status]:
+        """What every component is doing now, each asked once."""
+        return status_of(self.site, self._supervisor, ALL.values())
+
+    def start(self, component: str) -> None:
+        """Starts one component and waits until it works; for tests that stopped or killed it."""
+        self.up([component])
+
+    def stop(self, component: str) -> None:
+        """Stops one component in an orderly way; it stays down."""
+        self._supervisor.stop(_one(component).name)
+
+    def kill(self, component: str) -> None:
+        """Kills one component and its children with SIGKILL; it stays down."""
+        self._supervisor.kill(_one(component).name)
+
+    def url(self, name: str) -> str:
+        """The address of a component with its credentials, as its clients are given it."""
+        return url(self.site, name)
+
+    def environment(self, service: str) -> dict[str, str]:
+        """The complete environment of one process of the suite."""
+        return dict(_one(service).launch(self.site).environment)
+
+
+def _one(name: str) -> Component:
+    if name not in ALL:
+        raise UnknownComponent(f"there is no component {name!r}; there are: {', '.join(ALL)}")
+    return ALL[name]
+
+
+def _named(names: Iterable[str] | None) -> list[Component]:
+    return list(ALL.values()) if names is None else [_one(name) for name in names]
+
+
+def _with_needs(names: Iterable[str] | None) -> list[Component]:
+    """The named components with all that they need, each once, in the order of `ALL`."""
+    wanted: set[str] = set()
+    waiting = _named(names)
+    while waiting:
+        component = waiting.pop()
+        if component.name not in wanted:
+            wanted.add(component.name)
+            waiting.extend(_one(need) for need in component.needs)
+    return [component for component in ALL.values() if component.name in wanted]

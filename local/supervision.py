@@ -1,0 +1,223 @@
+"""The process manager that keeps the suite running after `make up` has ended: supervisord, and a client to it."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import time
+import xmlrpc.client
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from local.components.base import Component
+from local.errors import SupervisorFailed
+from local.launching import script
+from local.layout import REPOSITORY, Layout, python
+
+CALL_SECONDS: Final = 15.0
+START_SECONDS: Final = 20.0
+STOP_SECONDS: Final = 60.0
+ALIVE: Final = ("STARTING", "RUNNING", "STOPPING", "BACKOFF")
+BAD_NAME: Final = 10
+ALREADY_STARTED: Final = 60
+NOT_RUNNING: Final = 70
+NOT_STARTED: Final = (NOT_RUNNING, BAD_NAME)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=CALL_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class _UnixTransport(xmlrpc.client.Transport):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        # Kept where `close` of the base looks for it; otherwise the socket would wait for the garbage collector.
+        connection = _UnixConnection(self._path)
+        self._connection = (host, connection)
+        return connection
+
+
+class Supervisor:
+    """The process manager of one suite. Safe to call from several threads: each call has its own connection."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def is_running(self) -> bool:
+        """Whether it answers."""
+        try:
+            self._call("getState")
+        except SupervisorFailed:
+            return False
+        return True
+
+    def ensure_running(self, components: Iterable[Component]) -> None:
+        """Starts it as a daemon, or brings a running one up to date; raises SupervisorFailed when it does not come."""
+        configured = self._configure(components)
+        if not self.is_running():
+            self._start()
+        elif configured:
+            self._update()
+
+    def start(self, component: str) -> None:
+        """Asks for the process and returns at once; starting what runs changes nothing."""
+        self._call("startProcess", component, False, tolerated=(ALREADY_STARTED,))
+
+    def stop(self, component: str) -> None:
+        """Stops the process, by force after its `stop_seconds`, and returns when it is gone."""
+        self._call("stopProcess", component, False, tolerated=NOT_STARTED)
+        self._wait_until_stopped(component)
+
+    def kill(self, component: str) -> None:
+        """Kills the process and its children with SIGKILL, without a chance to clean up, and without a restart.
+
+        It is frozen first: the supervisor's own polite signal stays undelivered, and it counts the death as asked for.
+        """
+        pid = self.info(component)["pid"]
+        if not pid:
+            return
+        os.killpg(pid, signal.SIGSTOP)
+        self._call("stopProcess", component, False, tolerated=NOT_STARTED)
+        os.killpg(pid, signal.SIGKILL)
+        self._wait_until_stopped(component)
+
+    def info(self, component: str) -> dict[str, Any]:
+        """The supervisor's view of one process; a process it does not know is STOPPED."""
+        return self.infos().get(component, {"statename": "STOPPED", "pid": 0, "start": 0})
+
+    def infos(self) -> dict[str, dict[str, Any]]:
+        """The supervisor's view of all processes by name; nothing when it does not run."""
+        try:
+            return {info["name"]: info for info in self._call("getAllProcessInfo")}
+        except SupervisorFailed:
+            return {}
+
+    def shutdown(self) -> None:
+        """Ends the process manager and what it still runs; returns when it is gone."""
+        pid = self._call("getPID")
+        self._call("shutdown")
+        deadline = time.monotonic() + STOP_SECONDS
+        while _exists(pid):
+            if time.monotonic() > deadline:
+                raise SupervisorFailed(f"the process manager (pid {pid}) does not end")
+            time.sleep(0.05)
+
+    def _wait_until_stopped(self, component: str) -> None:
+        deadline = time.monotonic() + STOP_SECONDS
+        while self.info(component)["statename"] in ALIVE:
+            if time.monotonic() > deadline:
+                raise SupervisorFailed(f"{component} does not end")
+            time.sleep(0.05)
+
+    def _call(self, method: str, *arguments: Any, tolerated: tuple[int, ...] = ()) -> Any:
+        proxy = xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(self._layout.socket))
+        try:
+            return getattr(proxy.supervisor, method)(*arguments)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode in tolerated:
+                return None
+            raise SupervisorFailed(f"{method}{arguments}: {fault.faultString}") from fault
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
+            raise SupervisorFailed(f"the process manager does not answer: {error}") from error
+        finally:
+            proxy("close")()
+
+    def _configure(self, components: Iterable[Component]) -> bool:
+        """Writes the configuration; True when it differs from what was there."""
+        file = self._layout.run / "supervisord.conf"
+        text = _configuration(self._layout, components)
+        if file.exists() and file.read_text() == text:
+            return False
+        file.write_text(text)
+        return True
+
+    def _start(self) -> None:
+        command = [python(), "-m", "supervisor.supervisord", "-c", str(self._layout.run / "supervisord.conf")]
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
+        try:
+            subprocess.run(command, env=environment, cwd="/", check=True, capture_output=True, text=True, timeout=60)
+        except subprocess.CalledProcessError as error:
+            raise SupervisorFailed(f"the process manager does not start: {error.stderr or error.stdout}") from error
+        deadline = time.monotonic() + START_SECONDS
+        while not self.is_running():
+            if time.monotonic() > deadline:
+                raise SupervisorFailed(f"the process manager does not answer; see {self._layout.log('supervisord')}")
+            time.sleep(0.02)
+
+    def _update(self) -> None:
+        """Makes a running process manager follow a changed configuration; changed programs are stopped."""
+        ((added, changed, removed),) = self._call("reloadConfig")
+        for group in (*changed, *removed):
+            self.stop(group)
+            self._call("removeProcessGroup", group)
+        for group in (*added, *changed):
+            self._call("addProcessGroup", group)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _quoted(path: Path) -> str:
+    """A path as supervisord's configuration wants it: `%` starts an expansion there."""
+    return str(path).replace("%", "%%")
+
+
+def _configuration(layout: Layout, components: Iterable[Component]) -> str:
+    head = f"""; Written by `python -m local`; changes are overwritten.
+[supervisord]
+logfile={_quoted(layout.log("supervisord"))}
+logfile_maxbytes=5MB
+logfile_backups=1
+pidfile={_quoted(layout.run / "supervisord.pid")}
+childlogdir={_quoted(layout.logs)}
+umask=077
+minfds=16384
+{_user()}
+[unix_http_server]
+file={_quoted(layout.socket)}
+chmod=0600
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+"""
+    return head + "".join(_program(layout, component) for component in components)
+
+
+def _user() -> str:
+    return "user=root\n" if os.geteuid() == 0 else ""
+
+
+def _program(layout: Layout, component: Component) -> str:
+    return f"""
+[program:{component.name}]
+command=/bin/sh "{_quoted(script(layout, component.name))}"
+directory={_quoted(REPOSITORY)}
+autostart=false
+autorestart=unexpected
+startsecs=1
+startretries=5
+stopsignal={component.stop_signal}
+stopwaitsecs={component.stop_seconds}
+killasgroup=true
+redirect_stderr=true
+stdout_logfile={_quoted(layout.log(component.name))}
+stdout_logfile_maxbytes=10MB
+stdout_logfile_backups=2
+"""
