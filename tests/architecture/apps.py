@@ -1,0 +1,39 @@
+"""Every app without its stores: enough to read its routes and its document."""
+
+import importlib
+import os
+from functools import cache
+from unittest import mock
+
+from cryptography.fernet import Fernet
+from fastapi import FastAPI
+
+SERVICES = ("auth", "agents", "chat", "vectors", "tasks")
+# Enough for every service's settings; nothing connects to any of it.
+ENVIRONMENT = {
+    "REDIS_URL": "redis://127.0.0.1:1",
+    "RABBITMQ_URL": "amqp://127.0.0.1:1",
+    "DATABASE_URL": "postgresql+asyncpg://127.0.0.1:1/",
+    "NEO4J_URL": "bolt://127.0.0.1:1",
+    "NEO4J_PASSWORD": "x" * 32,
+    "CHROMADB_URL": "http://127.0.0.1:1",
+    "LLM_URL": "http://127.0.0.1:1/v1",
+    "LLM_MODEL": "none",
+    "DATA_DIR": "/nonexistent",
+    "CURSOR_SECRET": "x" * 32,
+    "CLIENT_SECRET": "x" * 32,
+    "API_KEY_PEPPER": "x" * 32,
+    "KEY_ENCRYPTION_KEY": Fernet.generate_key().decode(),
+    "ADMIN_EMAIL": "admin@example.com",
+    "ADMIN_PASSWORD": "x" * 32,
+    "GATEWAY_STATUS_URL": "http://127.0.0.1:1/ready",
+}
+
+
+@cache
+def app_of(service: str) -> FastAPI:
+    """The app of `service`, not started."""
+    package = "gateway.portal" if service == "portal" else f"services.{service}"
+    with mock.patch.dict(os.environ, ENVIRONMENT, clear=True):
+        app: FastAPI = importlib.import_module(f"{package}.main").create_app()
+    return app

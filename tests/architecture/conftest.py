@@ -1,0 +1,54 @@
+"""What the tests of compose.yaml and of the Dockerfile share: the file as Docker Compose itself reads it."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+CACHE = Path(os.environ.get("SUTAZAI_CACHE") or REPOSITORY / ".local" / "cache")
+COMPOSE_SCRIPTS = REPOSITORY / "deploy" / "compose"
+Service = dict[str, Any]
+ReadCompose = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the script makes on a new machine."""
+    directory = tmp_path_factory.mktemp("compose") / "secrets"
+    subprocess.run([COMPOSE_SCRIPTS / "secrets.sh", directory], check=True, capture_output=True, timeout=30)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def read_compose() -> ReadCompose:
+    """Reads Compose files, the later over the earlier, with Docker Compose, which needs no engine for that."""
+    fetch = [COMPOSE_SCRIPTS / "fetch-parser.sh", CACHE / "compose"]
+    program = subprocess.run(fetch, check=True, stdout=subprocess.PIPE, text=True, timeout=110).stdout.strip()
+
+    def read(*files: Path) -> dict[str, Any]:
+        chosen = [argument for file in files for argument in ("--file", str(file))]
+        command = [program, "--project-directory", str(REPOSITORY), *chosen, "config", "--format", "json"]
+        # Of this machine only what the program needs: no variable of ours may decide what the file says.
+        environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+        assert result.returncode == 0, result.stderr
+        document: dict[str, Any] = json.loads(result.stdout)
+        return document
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def compose(read_compose: ReadCompose) -> dict[str, Any]:
+    return read_compose(REPOSITORY / "compose.yaml")
+
+
+@pytest.fixture(scope="session")
+def services(compose: dict[str, Any]) -> dict[str, Service]:
+    found: dict[str, Service] = compose["services"]
+    return found

@@ -1,0 +1,59 @@
+"""Writes docs/configuration.md from the settings themselves: `make docs`. A test compares."""
+
+import importlib
+import sys
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from shared.settings import ServiceSettings
+
+SETTINGS = {
+    "auth": "services.auth.settings",
+    "agents": "services.agents.settings",
+    "chat": "services.chat.settings",
+    "vectors": "services.vectors.settings",
+    "tasks": "services.tasks.settings",
+    "portal": "gateway.portal.settings",
+}
+HEAD = """# Configuration
+
+Every setting of every process, read from the environment. A secret may come from a file instead: `NAME_FILE` holds its
+path. Values out of bounds stop the start with a message that names them. Lists and maps are JSON.
+
+Written by `make docs` from the code.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    common = ServiceSettings.model_fields
+    parts = [HEAD, section("All services", common)]
+    for service, module in SETTINGS.items():
+        fields = importlib.import_module(module).Settings.model_fields
+        own = {name: field for name, field in fields.items() if name not in common or differs(field, common[name])}
+        parts.append(section(service, own))
+    return "\n".join(parts)
+
+
+def differs(field: FieldInfo, base: FieldInfo) -> bool:
+    return (field.default, field.description) != (base.default, base.description)
+
+
+def section(title: str, fields: dict[str, FieldInfo]) -> str:
+    rows = "".join(
+        f"| `{name.upper()}` | {default_of(field)} | {field.description} |\n" for name, field in fields.items()
+    )
+    return f"## {title}\n\n| variable | default | meaning |\n|---|---|---|\n{rows}"
+
+
+def default_of(field: FieldInfo) -> str:
+    default: Any = field.get_default(call_default_factory=True)
+    if field.is_required() or default is PydanticUndefined:
+        return "required"
+    return "none" if default in (None, {}, [], "") else f"`{default}`"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -1,0 +1,239 @@
+"""compose.yaml as a real Compose reads it: hardened, exact, without a secret, and fit for each service's settings."""
+
+import importlib
+import json
+import re
+import subprocess
+import tomllib
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from shared.settings import ServiceSettings
+from tests.architecture.conftest import COMPOSE_SCRIPTS, REPOSITORY, ReadCompose, Service
+
+STORES = {"postgres", "redis", "rabbitmq", "neo4j", "qdrant", "chromadb"}
+DOMAINS = {"auth", "agents", "chat", "vectors", "tasks"}
+SETTINGS = {
+    **{name: f"services.{name}.settings:Settings" for name in DOMAINS},
+    "tasks-worker": "services.tasks.settings:WorkerSettings",
+    "portal": "gateway.portal.settings:Settings",
+}
+COMPONENTS = STORES | DOMAINS | {"tasks-worker", "portal", "kong", "consul", "llm"}
+
+
+def version(package: str) -> str:
+    lock = (REPOSITORY / "requirements" / "all.txt").read_text()
+    found = re.search(rf"^{re.escape(package)}==([\d.]+)", lock, re.MULTILINE)
+    assert found, package
+    return found[1]
+
+
+# --- What is there ----------------------------------------------------------------------------------------------------
+
+
+def test_every_component_has_a_container_of_its_name(services: dict[str, Service]) -> None:
+    assert set(services) == COMPONENTS
+    assert {name: service["container_name"] for name, service in services.items()} == {
+        name: f"sutazai-{name}" for name in COMPONENTS
+    }
+
+
+def test_images_have_exact_tags(services: dict[str, Service]) -> None:
+    loose = {
+        service["image"]
+        for service in services.values()
+        if not re.search(r":v?\d+\.\d+(\.\d+)?(-[a-z]+)?$", service["image"])
+    }
+
+    assert not loose
+
+
+def test_own_images_have_the_version_of_the_project(services: dict[str, Service]) -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+
+    own = {service["image"] for service in services.values() if "build" in service}
+
+    assert {image.split(":")[1] for image in own} == {project}
+
+
+def test_servers_match_their_clients(services: dict[str, Service]) -> None:
+    pom = (REPOSITORY / "local" / "neo4j" / "pom.xml").read_text()
+    neo4j = re.search(r"<neo4j\.version>([\d.]+)<", pom)
+
+    assert neo4j
+    assert services["neo4j"]["image"] == f"neo4j:{neo4j[1]}-community"
+    assert services["chromadb"]["image"] == f"chromadb/chroma:{version('chromadb')}"
+    minor = ".".join(version("qdrant-client").split(".")[:2])
+    assert services["qdrant"]["image"].startswith(f"qdrant/qdrant:v{minor}.")
+
+
+# --- The network ------------------------------------------------------------------------------------------------------
+
+
+def test_only_the_gateway_has_a_port_on_the_host(services: dict[str, Service]) -> None:
+    published = {name: service["ports"] for name, service in services.items() if service.get("ports")}
+
+    assert list(published) == ["kong"]
+    assert [(port["published"], port["target"]) for port in published["kong"]] == [("10200", 10200)]
+
+
+def test_all_are_in_one_network_with_two_fixed_addresses(compose: dict[str, Any], services: dict[str, Service]) -> None:
+    network = compose["networks"]["sutazai-network"]
+    addresses = {
+        name: (service["networks"]["sutazai-network"] or {}).get("ipv4_address") for name, service in services.items()
+    }
+
+    assert network["name"] == "sutazai-network"
+    assert network["ipam"]["config"][0]["subnet"] == "172.20.0.0/16"
+    fixed = {name: address for name, address in addresses.items() if address}
+    assert fixed == {"kong": "172.20.0.30", "consul": "172.20.0.31"}
+    given_out = ip_network(network["ipam"]["config"][0]["ip_range"])
+    assert not any(ip_address(address) in given_out for address in fixed.values())
+
+
+def test_the_gateway_asks_consul_and_the_portal_asks_the_gateway(services: dict[str, Service]) -> None:
+    kong = services["kong"]["environment"]
+    consul = json.loads((COMPOSE_SCRIPTS / "consul.json").read_text())
+
+    assert kong["KONG_DNS_RESOLVER"] == f"{consul['bind_addr']}:{consul['ports']['dns']}" == "172.20.0.31:8600"
+    assert kong["KONG_PROXY_LISTEN"].startswith("0.0.0.0:10200")
+    assert kong["KONG_ADMIN_LISTEN"].startswith("127.0.0.1:")
+    status_port = kong["KONG_STATUS_LISTEN"].rpartition(":")[2]
+    assert services["portal"]["environment"]["GATEWAY_STATUS_URL"] == f"http://kong:{status_port}/status/ready"
+
+
+# --- Hardening --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(COMPONENTS))
+def test_containers_are_hardened(services: dict[str, Service], name: str) -> None:
+    service = services[name]
+    limits = service["deploy"]["resources"]["limits"]
+
+    assert service["cap_drop"] == ["ALL"]
+    assert not service.get("cap_add")
+    assert not service.get("privileged")
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["user"].split(":")[0] not in {"", "0", "root"}
+    assert limits.keys() >= {"cpus", "memory", "pids"}
+    assert service["restart"] == "unless-stopped"
+    assert service["stop_grace_period"]
+
+
+def test_root_file_systems_are_read_only_or_say_why_not(services: dict[str, Service]) -> None:
+    written = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
+
+    writable = {name for name, service in services.items() if not service.get("read_only")}
+
+    assert writable == {name for name, service in written.items() if "x-writable-root" in service} == {"neo4j"}
+
+
+def test_everything_has_a_health_check_and_waits_for_healthy(services: dict[str, Service]) -> None:
+    unchecked = {name for name, service in services.items() if not service["healthcheck"].get("test")}
+    conditions = {
+        dependency["condition"]
+        for service in services.values()
+        for dependency in service.get("depends_on", {}).values()
+    }
+
+    assert not unchecked
+    assert conditions == {"service_healthy"}
+
+
+def test_every_file_that_is_mounted_is_in_the_project(services: dict[str, Service]) -> None:
+    mounts = [mount for service in services.values() for mount in service.get("volumes", []) if mount["type"] == "bind"]
+
+    assert mounts
+    for mount in mounts:
+        assert Path(mount["source"]).is_file(), mount["source"]
+        assert mount["read_only"]
+
+
+# --- Secrets ----------------------------------------------------------------------------------------------------------
+
+
+def test_no_secret_stands_in_the_file(services: dict[str, Service]) -> None:
+    secret_names = re.compile(r"PASSWORD|SECRET|PEPPER|_KEY|_AUTH|TOKEN")
+    for name, service in services.items():
+        for variable, value in (service.get("environment") or {}).items():
+            assert variable.endswith("_FILE") or not secret_names.search(variable), f"{name}: {variable}"
+            assert not re.search(r"://[^/]*@", value or ""), f"{name}: {variable}"
+        assert not re.search(r"pass", json.dumps(service.get("command") or "")), name
+
+
+def test_the_script_makes_every_secret_that_is_mounted(
+    compose: dict[str, Any], services: dict[str, Service], secrets: Path
+) -> None:
+    mounted = {secret["source"] for service in services.values() for secret in service.get("secrets", [])}
+
+    assert mounted == set(compose["secrets"])
+    assert mounted <= {file.name for file in secrets.iterdir()}
+
+
+def test_making_secrets_again_changes_none(secrets: Path) -> None:
+    before = {file.name: file.read_bytes() for file in secrets.iterdir()}
+
+    subprocess.run([COMPOSE_SCRIPTS / "secrets.sh", secrets], check=True, capture_output=True, timeout=30)
+
+    assert {file.name: file.read_bytes() for file in secrets.iterdir()} == before
+    assert secrets.stat().st_mode & 0o777 == 0o700
+
+
+# --- Settings ---------------------------------------------------------------------------------------------------------
+
+
+def settings_class(name: str) -> type[ServiceSettings]:
+    module, _, attribute = SETTINGS[name].partition(":")
+    found: type[ServiceSettings] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_a_service_starts_with_what_it_is_given(
+    services: dict[str, Service], secrets: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    fields = settings_class(name).model_fields
+    mounted = {secret["target"] for secret in services[name].get("secrets", [])}
+    for variable, value in services[name]["environment"].items():
+        if variable.endswith("_FILE"):
+            assert value in mounted, f"{variable} names a secret that is not mounted"
+            monkeypatch.setenv(variable, value.replace("/run/secrets", str(secrets)))
+        elif value is not None:
+            monkeypatch.setenv(variable, value)
+
+    settings = settings_class(name)()
+
+    assert settings.environment == "production"
+    assert settings.consul_url == "http://consul:8500"
+    unknown = {variable.removesuffix("_FILE").lower() for variable in services[name]["environment"]} - set(fields)
+    assert not unknown
+
+
+# --- What the documentation tells to write ----------------------------------------------------------------------------
+
+
+def overrides() -> list[str]:
+    return re.findall(r"```yaml\n(.*?)```", (REPOSITORY / "docs" / "deploy.md").read_text(), re.DOTALL)
+
+
+def test_documented_replicas_differ_by_name_only(read_compose: ReadCompose, tmp_path: Path) -> None:
+    override = tmp_path / "override.yaml"
+    override.write_text(next(text for text in overrides() if "extends" in text))
+
+    services = read_compose(REPOSITORY / "compose.yaml", override)["services"]
+
+    assert services["agents-2"] | {"container_name": "sutazai-agents"} == services["agents"]
+
+
+def test_documented_way_leaves_a_store_out(read_compose: ReadCompose, tmp_path: Path) -> None:
+    override = tmp_path / "override.yaml"
+    override.write_text(next(text for text in overrides() if "!reset" in text))
+
+    services = read_compose(REPOSITORY / "compose.yaml", override)["services"]
+
+    assert "postgres" not in services
+    assert not [name for name, service in services.items() if "postgres" in service.get("depends_on", {})]

@@ -1,0 +1,81 @@
+"""The Dockerfile, read line by line: no engine builds it here, so what an image would hold is laid out and tried."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.architecture.conftest import REPOSITORY, Service
+
+PROGRAMS = {
+    "auth": "services.auth.main",
+    "agents": "services.agents.main",
+    "chat": "services.chat.main",
+    "vectors": "services.vectors.main",
+    "tasks": "services.tasks.main",
+    "tasks-worker": "services.tasks.worker.main",
+    "portal": "gateway.portal.main",
+}
+
+
+def stages() -> dict[str, list[str]]:
+    """The instructions of each stage of the Dockerfile, those it builds upon first."""
+    found: dict[str, list[str]] = {}
+    text = (REPOSITORY / "Dockerfile").read_text().replace("\\\n", " ")
+    current: list[str] = []
+    for line in text.splitlines():
+        if start := re.match(r"FROM (\S+) AS (\S+)", line):
+            current = found[start[2]] = list(found.get(start[1], []))
+        current.append(line)
+    return found
+
+
+def copied(build: dict[str, Any]) -> list[tuple[str, str]]:
+    """Source and destination of everything that a build takes from the project."""
+    lines = [line for line in stages()[build["target"]] if line.startswith("COPY") and "--from" not in line]
+    words = [
+        [word for word in line.split()[1:] if not word.startswith("--")]
+        for line in (line.replace("${SERVICE}", build["args"]["SERVICE"]) for line in lines)
+    ]
+    return [(source, destination) for source, destination in words]
+
+
+def test_base_images_have_exact_tags() -> None:
+    names = set(stages())
+    bases = re.findall(r"^FROM (\S+)", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE)
+
+    assert [base for base in bases if base not in names] == ["python:3.11.17-slim"]
+
+
+def test_images_run_as_a_user_and_check_themselves() -> None:
+    for target in ("service", "portal", "llm"):
+        text = "\n".join(stages()[target])
+        assert "\nUSER 10001:10001\n" in text
+        assert "\nHEALTHCHECK " in text
+
+
+@pytest.mark.parametrize("name", sorted(PROGRAMS))
+def test_an_image_holds_all_that_its_program_imports(services: dict[str, Service], tmp_path: Path, name: str) -> None:
+    build = services[name]["build"]
+    for source, destination in copied(build):
+        target = tmp_path / destination.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (REPOSITORY / source).is_dir() else shutil.copyfile
+        copy(REPOSITORY / source, target)
+
+    result = subprocess.run(
+        [sys.executable, "-c", f"import {PROGRAMS[name]}"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stderr

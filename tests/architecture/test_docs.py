@@ -1,0 +1,49 @@
+"""The pages agree with the code, and nothing committed gives away what it must not."""
+
+import re
+import subprocess
+
+import pytest
+
+from local.layout import REPOSITORY
+from tests.architecture.apps import SERVICES
+from tests.architecture.settings_page import page
+
+
+def test_the_configuration_page_is_what_the_settings_say() -> None:
+    assert (REPOSITORY / "docs" / "configuration.md").read_text() == page(), "run `make docs`"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_has_its_screen(service: str) -> None:
+    readme = (REPOSITORY / "services" / service / "README.md").read_text()
+
+    assert len(readme.splitlines()) <= 80
+
+
+def tracked_files() -> list[str]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return [name for name in listed.stdout.split("\0") if name]
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    links = [
+        (name, target)
+        for name in tracked_files()
+        if name.endswith(".md")
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", (REPOSITORY / name).read_text())
+        if "://" not in target
+    ]
+
+    assert [link for link in links if not ((REPOSITORY / link[0]).parent / link[1]).exists()] == []
+
+
+def test_no_lock_file_names_a_registry() -> None:
+    named = [
+        name
+        for name in tracked_files()
+        if name.startswith("requirements/")
+        and re.search(r"https?://|--index-url|--find-links", (REPOSITORY / name).read_text())
+    ]
+
+    assert named == []
