@@ -26,10 +26,12 @@ class Gated(BatchingEmbedder):
             cached=100,
         )
         self.gate = asyncio.Semaphore(0)
+        self.begun = asyncio.Semaphore(0)
         self.batches: list[list[str]] = []
 
     async def embed_batch(self, texts: Sequence[str], *, is_query: bool) -> list[Vector]:
         self.batches.append(list(texts))
+        self.begun.release()
         await self.gate.acquire()
         return [np.array([len(text)], dtype=np.float32) for text in texts]
 
@@ -82,8 +84,8 @@ async def test_requests_take_turns() -> None:
     embedder = Gated()
     long = asyncio.create_task(embedder.embed_passages([f"long{at}" for at in range(6)]))
     short = asyncio.create_task(embedder.embed_passages(["short"]))
-    while len(embedder.batches) < 2:
-        await asyncio.sleep(0)
+    for _ in range(2):
+        await embedder.begun.acquire()
 
     assert ["short"] in embedder.batches
     embedder.let(10)
