@@ -53,6 +53,7 @@ docs: bootstrap ## write docs/configuration.md from the settings
 	$(RUN)/python -m tests.architecture.settings_page > docs/configuration.md
 
 lock: ## compile requirements/ from pyproject.toml
-	$(COMPILE) --all-extras --group local --group bench --group dev pyproject.toml -o requirements/all.txt
+	$(COMPILE) --all-extras --group local --group dev pyproject.toml -o requirements/all.txt
 	set -e; $(foreach extra,$(EXTRAS),$(COMPILE) --extra $(extra) -c requirements/all.txt pyproject.toml -o requirements/$(extra).txt;)
 	$(COMPILE) --group llm -c requirements/all.txt -o requirements/llm.txt
+	$(COMPILE) --group bench -o requirements/bench.txt
