@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 SERVICES: Final = ("auth", "agents", "chat", "vectors", "tasks", "portal")
+CLIENTS: Final = ("agents", "chat", "vectors", "tasks")
+"""Services that ask things of auth, and prove themselves to it."""
 ADMIN_EMAIL: Final = "admin@sutazai.dev"
 
 
@@ -34,6 +36,7 @@ class Secrets:
     cursor_secret: str
     api_key_pepper: str
     key_encryption_key: str
+    audit_key: str
     admin_password: str
     client_secrets: dict[str, str]
 
@@ -48,25 +51,37 @@ class Secrets:
             cursor_secret=random.token_urlsafe(48),
             api_key_pepper=random.token_urlsafe(48),
             key_encryption_key=_key(),
+            audit_key=random.token_urlsafe(48),
             admin_password=_password(),
-            client_secrets={service: random.token_urlsafe(32) for service in SERVICES},
+            client_secrets={service: random.token_urlsafe(32) for service in CLIENTS},
         )
 
 
 def load_or_create(path: Path) -> Secrets:
     """The secrets of `path`, generated there with mode 0600 when there is no such file.
 
-    The file appears whole or not at all, so two first starts at once agree on the one that came first.
+    The file appears whole or not at all, so two first starts at once agree on the one that came first. Secrets that a
+    newer version needs are added to an older file.
     """
+    generated = asdict(Secrets.generate())
     if not path.exists():
-        _create(path, json.dumps(asdict(Secrets.generate()), indent=2))
-    return Secrets(**json.loads(path.read_text()))
+        _create(path, generated)
+    kept = json.loads(path.read_text())
+    if missing := generated.keys() - kept.keys():  # a home of an older version
+        kept |= {name: generated[name] for name in missing}
+        _draft(path, kept).rename(path)
+    return Secrets(**kept)
 
 
-def _create(path: Path, text: str) -> None:
+def _draft(path: Path, secrets: dict[str, object]) -> Path:
     draft = path.with_name(f".{path.name}.{os.getpid()}.{random.token_hex(4)}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
+        file.write(json.dumps(secrets, indent=2))
+    return draft
+
+
+def _create(path: Path, secrets: dict[str, object]) -> None:
+    draft = _draft(path, secrets)
     try:
         os.link(draft, path)
     except FileExistsError:

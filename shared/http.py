@@ -78,6 +78,7 @@ class ServiceClient:
         *,
         token: str | None = None,
         json: Any = None,
+        form: Mapping[str, str] | None = None,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout_seconds: float | None = None,
@@ -93,6 +94,7 @@ class ServiceClient:
             method,
             f"http://{service}{path}",
             json=json,
+            data=form,
             params=params,
             headers=_headers(token, headers),
             timeout=httpx.Timeout(timeout_seconds, connect=_CONNECT_SECONDS)

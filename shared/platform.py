@@ -1,5 +1,6 @@
 """What every service opens first: Redis, the HTTP pool, discovery, the door, health; closed in reverse at the end."""
 
+import asyncio
 import logging
 import os
 import socket
@@ -7,20 +8,42 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import httpx
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
+from shared.broadcast import heard
 from shared.cache import open_redis
 from shared.discovery import ConsulDiscovery, Discovery, Registration, StaticDiscovery
 from shared.health import Health
 from shared.http import ServiceClient, open_http_client
 from shared.idempotency import Idempotency, StreamReplay
+from shared.identity import RemoteApiKeys, RemoteChanges, RemoteKeys, ServiceIdentity
 from shared.ids import new_id
 from shared.pagination import CursorCodec
-from shared.security import ApiKeyExchange, Authenticator, KeySource, RemoteApiKeys, RemoteKeys, TokenVerifier
-from shared.settings import ServiceSettings
+from shared.revocations import RevocationFeed
+from shared.security import (
+    ApiKeyExchange,
+    Authenticator,
+    CachedApiKeys,
+    KeySource,
+    RevocationSource,
+    TokenVerifier,
+)
+from shared.settings import ClientSettings, ServiceSettings
 
 _log = logging.getLogger("shared.platform")
+ACCESS_EVENTS = ("access.revoked.v1", "signing_key.published.v1")
+"""What auth tells when a token, session, key or user lost its access, and when a key is about to sign."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """By what a service verifies its callers."""
+
+    keys: KeySource
+    api_keys: ApiKeyExchange
+    revocations: RevocationSource
 
 
 @dataclass(slots=True)
@@ -31,7 +54,10 @@ class Platform:
     health: Health
     redis: Redis
     services: ServiceClient
+    identity: ServiceIdentity | None
+    """This service as a client of auth; None in auth itself."""
     discovery: Discovery
+    verifier: TokenVerifier
     authenticator: Authenticator
     idempotency: Idempotency
     cursors: CursorCodec
@@ -46,44 +72,33 @@ class Platform:
 
 @asynccontextmanager
 async def open_platform(
-    app: FastAPI,
-    *,
-    keys: KeySource | None = None,
-    api_keys: ApiKeyExchange | None = None,
-    replay_stream: StreamReplay | None = None,
+    app: FastAPI, *, trust: Trust | None = None, replay_stream: StreamReplay | None = None
 ) -> AsyncIterator[Platform]:
-    """Open it for `app`, made by `create_service`. auth gives its own `keys` and `api_keys`; the others ask auth."""
+    """Open it for `app`, made by `create_service`. auth gives its own `trust`; the others ask auth."""
     settings: ServiceSettings = app.state.settings
     name: str = app.state.service
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(open_http_client(settings.request_timeout_seconds))
         redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))
-        health: Health = app.state.health
-        discovery: Discovery = StaticDiscovery(settings.static_services)
-        registration = None
-        if settings.discovery == "consul" and settings.consul_url:
-            consul = discovery = ConsulDiscovery(settings.consul_url, http)
-            stack.push_async_callback(consul.aclose)
-            health.add("consul", consul.ping, hard=False)
-            registration = Registration(
-                settings.consul_url,
-                http,
-                service=name,
-                instance_id=f"{name}-{socket.gethostname()}-{os.getpid()}-{new_id()[-6:]}",
-                host=settings.advertise_host,
-                port=settings.port,
-            )
+        discovery, registration = _discovery(app, http, stack)
         services = ServiceClient(discovery, http, app.state.metrics)
+        identity = None
+        if trust is None:
+            assert isinstance(settings, ClientSettings), "a service that asks auth has ClientSettings"  # noqa: S101
+            identity = ServiceIdentity(services, settings.client_id or name, settings.client_secret.get_secret_value())
+            trust = await _auths_trust(app, services, identity, stack)
         verifier = TokenVerifier(
-            keys or RemoteKeys(services), issuer=settings.auth_issuer, audience=settings.auth_audience
+            trust.keys, trust.revocations, issuer=settings.auth_issuer, audience=settings.auth_audience
         )
         platform = Platform(
             settings=settings,
-            health=health,
+            health=app.state.health,
             redis=redis,
             services=services,
+            identity=identity,
             discovery=discovery,
-            authenticator=Authenticator(verifier, api_keys or RemoteApiKeys(services)),
+            verifier=verifier,
+            authenticator=Authenticator(verifier, CachedApiKeys(trust.api_keys)),
             idempotency=Idempotency(redis, name, replay_stream),
             cursors=CursorCodec(settings.cursor_secret.get_secret_value()),
             registration=registration,
@@ -93,3 +108,46 @@ async def open_platform(
             stack.push_async_callback(registration.deregister)
             registration.start()
         yield platform
+
+
+def _discovery(app: FastAPI, http: httpx.AsyncClient, stack: AsyncExitStack) -> tuple[Discovery, Registration | None]:
+    settings: ServiceSettings = app.state.settings
+    if settings.discovery != "consul" or not settings.consul_url:
+        return StaticDiscovery(settings.static_services), None
+    discovery = ConsulDiscovery(settings.consul_url, http)
+    stack.push_async_callback(discovery.aclose)
+    app.state.health.add("consul", discovery.ping, hard=False)
+    name: str = app.state.service
+    registration = Registration(
+        settings.consul_url,
+        http,
+        service=name,
+        instance_id=f"{name}-{socket.gethostname()}-{os.getpid()}-{new_id()[-6:]}",
+        host=settings.advertise_host,
+        port=settings.port,
+    )
+    return discovery, registration
+
+
+async def _auths_trust(
+    app: FastAPI, services: ServiceClient, identity: ServiceIdentity, stack: AsyncExitStack
+) -> Trust:
+    """What auth says, followed until the stack closes."""
+    keys = RemoteKeys(services)
+    feed = RevocationFeed(RemoteChanges(identity), keys)
+    await stack.enter_async_context(followed(app, feed))
+    app.state.health.add("auth", feed.ping, hard=False)
+    return Trust(keys, RemoteApiKeys(identity), feed)
+
+
+@asynccontextmanager
+async def followed(app: FastAPI, feed: RevocationFeed) -> AsyncIterator[None]:
+    """Keep `feed` up to date while the block runs, by asking and by events."""
+    settings: ServiceSettings = app.state.settings
+    following = asyncio.create_task(feed.run(), name="revocations")
+    try:
+        async with heard(settings.rabbitmq_url.get_secret_value(), app.state.service, ACCESS_EVENTS, feed.wake):
+            yield
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)

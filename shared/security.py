@@ -6,7 +6,7 @@ kind of token a login gives, so everything after this file sees one kind of call
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,16 +15,26 @@ from cachetools import TTLCache
 from fastapi import Request, Security
 from fastapi.security import OAuth2PasswordBearer, SecurityScopes
 
-from shared.errors import MissingScope, NotFound, ServiceError, Unauthenticated, Unavailable
-from shared.http import ServiceClient
+from shared import api_keys
+from shared.errors import MissingScope, Unauthenticated
+from shared.revocations import (
+    Revocations,
+    key_subject,
+    member_subject,
+    session_subject,
+    token_subject,
+    user_subject,
+)
+from shared.scopes import is_covered, narrowed
 
 ALGORITHM = "EdDSA"
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068's media type
+SERVICE_PREFIX = "service:"
+"""How the `sub` of a token begins that stands for a service and for no user."""
 _MAX_TOKEN_CHARS = 8192
 _REQUIRED_CLAIMS = ["exp", "iat", "iss", "aud", "sub", "tid", "scope", "jti"]
-_CACHE_SECONDS = 60  # a revocation is seen everywhere within this
-_KEYS_SECONDS = 300
-_REFETCH_SECONDS = 60  # unknown key ids must not let a caller make us hammer auth
+_CACHE_SECONDS = 60  # how long an API key is taken for the token it was exchanged for
+_CACHED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +45,34 @@ class Caller:
     tenant_id: str
     scopes: frozenset[str]
     token_id: str
+    issued_at: float
     expires_at: float
     token: str
     actor: str | None = None
     session_id: str | None = None
+    key_id: str | None = None
 
-    def allows(self, scope: str) -> bool:
-        """Whether `scope` was granted, by name or by its resource's wildcard (`agents:*`)."""
-        return scope in self.scopes or f"{scope.partition(':')[0]}:*" in self.scopes
+    def allows(self, scope: str, object_id: str | None = None) -> bool:
+        """Whether `scope` was granted: for everything, or for the one object."""
+        if scope in self.scopes:
+            return True
+        return is_covered(scope if object_id is None else narrowed(scope, object_id), self.scopes)
 
-    def require(self, scope: str) -> None:
+    def require(self, scope: str, object_id: str | None = None) -> None:
         """Raises MissingScope."""
-        if not self.allows(scope):
+        if not self.allows(scope, object_id):
             raise MissingScope(scope)
+
+    @property
+    def revocation_subjects(self) -> Iterator[str]:
+        """Everything by which this token can be revoked (`shared.revocations.Identified`)."""
+        yield token_subject(self.token_id)
+        yield user_subject(self.subject)
+        yield member_subject(self.tenant_id, self.subject)
+        if self.session_id:
+            yield session_subject(self.session_id)
+        if self.key_id:
+            yield key_subject(self.key_id)
 
 
 class KeySource(Protocol):
@@ -57,51 +82,36 @@ class KeySource(Protocol):
         """The key, or None when auth does not know it."""
 
 
-class RemoteKeys:
-    """auth's JWKS, cached; stale keys serve while auth is away."""
+class RevocationSource(Protocol):
+    """Where the list of what was revoked comes from."""
 
-    def __init__(self, client: ServiceClient) -> None:
-        self._client = client
-        self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched_at = self._tried_at = float("-inf")
+    async def current(self) -> Revocations:
+        """The list, followed in the background. Raises Unavailable when it was never to be had."""
 
-    async def find_key(self, key_id: str) -> jwt.PyJWK | None:
-        """Raises Unavailable when auth was never reached."""
-        now = time.monotonic()
-        known = self._keys.get(key_id)
-        stale = now - self._fetched_at > _KEYS_SECONDS
-        if (known and not stale) or (self._keys and now - self._tried_at < _REFETCH_SECONDS):
-            return known
-        self._tried_at = now
-        try:
-            await self._fetch()
-        except ServiceError:
-            if not self._keys:
-                raise
-        return self._keys.get(key_id)
 
-    async def _fetch(self) -> None:
-        answer = await self._client.call("auth", "GET", "/api/v1/auth/jwks.json", timeout_seconds=3)
-        self._keys = {key.key_id: key for key in jwt.PyJWKSet.from_dict(answer.json()).keys if key.key_id}
-        self._fetched_at = time.monotonic()
+class ApiKeyExchange(Protocol):
+    """Turns an API key into an access token."""
+
+    async def exchange(self, api_key: str) -> str:
+        """Raises Unauthenticated for a key that is unknown, revoked or expired."""
 
 
 class TokenVerifier:
     """Verifies access tokens: one algorithm, one issuer, one audience, one type; every failure looks the same."""
 
-    def __init__(self, keys: KeySource, *, issuer: str, audience: str) -> None:
-        self._keys = keys
+    def __init__(self, keys: KeySource, revocations: RevocationSource, *, issuer: str, audience: str) -> None:
+        self._keys, self._revocations = keys, revocations
         self._issuer = issuer
         self._audience = audience
-        self._verified: TTLCache[str, Caller] = TTLCache(maxsize=10_000, ttl=_CACHE_SECONDS)
+        self._verified: TTLCache[str, Caller] = TTLCache(maxsize=_CACHED, ttl=_CACHE_SECONDS)
 
     async def verify(self, token: str) -> Caller:
-        """Raises Unauthenticated for anything but a valid token, Unavailable when no key set could be had."""
-        cached = self._verified.get(token)
-        if cached and cached.expires_at > time.time():
-            return cached
-        caller = await self._verify(token)
-        self._verified[token] = caller
+        """Raises Unauthenticated for anything but a valid token, Unavailable when no keys or list could be had."""
+        caller = self._verified.get(token)
+        if caller is None or caller.expires_at <= time.time():
+            caller = self._verified[token] = await self._verify(token)
+        if (await self._revocations.current()).covers(caller):
+            raise Unauthenticated
         return caller
 
     async def _verify(self, token: str) -> Caller:
@@ -141,42 +151,34 @@ def _caller_of(claims: Mapping[str, Any], token: str) -> Caller:
         tenant_id=str(claims["tid"]),
         scopes=frozenset(str(claims["scope"]).split()),
         token_id=str(claims["jti"]),
+        issued_at=float(claims["iat"]),
         expires_at=float(claims["exp"]),
         token=token,
         actor=str(actor["sub"]) if isinstance(actor, Mapping) else None,
         session_id=claims.get("sid"),
+        key_id=claims.get("key_id"),
     )
 
 
-class ApiKeyExchange(Protocol):
-    """Turns an API key into an access token."""
+class CachedApiKeys:
+    """Remembers for a minute what a key was exchanged for, and refuses without a call what cannot be a key of ours.
+
+    A revoked key is refused sooner: its tokens are on the list of revocations.
+    """
+
+    def __init__(self, exchange: ApiKeyExchange) -> None:
+        self._exchange = exchange
+        self._tokens: TTLCache[bytes, str] = TTLCache(maxsize=_CACHED, ttl=_CACHE_SECONDS)
 
     async def exchange(self, api_key: str) -> str:
-        """Raises Unauthenticated for a key that is unknown, revoked or expired."""
-
-
-class RemoteApiKeys:
-    """Exchanges keys at auth and keeps the token for at most a minute, which bounds how long a revoked key works."""
-
-    def __init__(self, client: ServiceClient) -> None:
-        self._client = client
-        self._tokens: TTLCache[bytes, str] = TTLCache(maxsize=10_000, ttl=_CACHE_SECONDS)
-
-    async def exchange(self, api_key: str) -> str:
+        """Raises Unauthenticated, Unavailable."""
         digest = hashlib.sha256(api_key.encode()).digest()
         token = self._tokens.get(digest)
         if token is None:
-            token = self._tokens[digest] = await self._exchange(api_key)
+            if api_keys.parse(api_key) is None:
+                raise Unauthenticated
+            token = self._tokens[digest] = await self._exchange.exchange(api_key)
         return token
-
-    async def _exchange(self, api_key: str) -> str:
-        try:
-            answer = await self._client.call(
-                "auth", "POST", "/internal/api-keys/exchange", json={"key": api_key}, timeout_seconds=3
-            )
-        except NotFound as error:  # an auth of another version: not the caller's fault
-            raise Unavailable("auth") from error
-        return str(answer.json()["access_token"])
 
 
 class Authenticator:
@@ -209,19 +211,39 @@ async def authenticate(request: Request) -> Caller:
 class CallerScheme(OAuth2PasswordBearer):
     """The caller, holding every scope the route declares, and its entry in the OpenAPI document, as one dependency."""
 
+    def __init__(self, body: str | None = None) -> None:
+        super().__init__(tokenUrl="/api/v1/auth/token", scheme_name=BEARER)
+        self._body = body
+
     async def __call__(self, request: Request, required: SecurityScopes) -> Caller:  # type: ignore[override]
         """Raises Unauthenticated, MissingScope."""
         caller = await authenticate(request)
         for scope in required.scopes:
-            caller.require(scope)
+            if not caller.allows(scope):
+                caller.require(scope, await self._object_of(request))
         return caller
+
+    async def _object_of(self, request: Request) -> str | None:
+        """The object the request is about; asked only for callers whose scopes are narrowed to single objects."""
+        if self._body is None:
+            return next((str(value).lower() for value in request.path_params.values()), None)
+        try:
+            body = await request.json()
+        except ValueError:
+            return None
+        named = body.get(self._body) if isinstance(body, dict) else None
+        return named if isinstance(named, str) else None
 
 
 BEARER, API_KEY = "bearer", "apiKey"
 API_KEY_SCHEME = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
-_caller = CallerScheme(tokenUrl="/api/v1/auth/token", scheme_name=BEARER)
+_caller = CallerScheme()
 
 
-def requires(*scopes: str) -> Any:
-    """`caller: Annotated[Caller, requires("agents:read")]` — the only way a route names its scope."""
-    return Security(_caller, scopes=list(scopes))
+def requires(*scopes: str, body: str | None = None) -> Any:
+    """`caller: Annotated[Caller, requires("agents:read")]` — the only way a route names its scope.
+
+    A scope narrowed to one object (`agents:<id>:read`) serves where the route is about that object: the first parameter
+    of its path, or the member of the body named by `body`. Routes about many objects need the scope itself.
+    """
+    return Security(_caller if body is None else CallerScheme(body), scopes=list(scopes))

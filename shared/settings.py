@@ -73,3 +73,15 @@ class ServiceSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, FileSecretsSource(settings_cls)
+
+
+class ClientSettings(ServiceSettings):
+    """For a service that asks things of auth: all but auth itself."""
+
+    client_id: str = Field(
+        default="", pattern=r"^[a-z-]{0,32}$", description="this service's name at auth; its own name when empty"
+    )
+    client_secret: SecretStr = Field(
+        min_length=32,
+        description="by which this service proves itself to auth; auth has it in `service_client_secrets`",
+    )

@@ -11,7 +11,7 @@ from local.components.llm import MODEL
 from local.errors import NotReady
 from local.layout import REPOSITORY, python
 from local.ports import LOOPBACK
-from local.secrets import ADMIN_EMAIL, SERVICES
+from local.secrets import ADMIN_EMAIL, CLIENTS, SERVICES
 from local.site import Site
 
 PASSED: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLE_RATIO", "LOG_LEVEL")
@@ -28,7 +28,7 @@ def discovery(site: Site) -> dict[str, str]:
 
 
 def service_environment(site: Site, service: str, port: str) -> dict[str, str]:
-    """What every service gets; `service` is whose client secret it carries."""
+    """What every service gets; `service` is whose client secret it carries, where that one has any."""
     return {
         **site.process_environment(),
         **discovery(site),
@@ -42,7 +42,7 @@ def service_environment(site: Site, service: str, port: str) -> dict[str, str]:
         "RABBITMQ_URL": url(site, "rabbitmq"),
         "CURSOR_SECRET": site.secrets.cursor_secret,
         "AUTH_ISSUER": f"http://localhost:{site.ports['gateway']}/api/v1/auth",
-        "CLIENT_SECRET": site.secrets.client_secrets[service],
+        **({"CLIENT_SECRET": site.secrets.client_secrets[service]} if service in CLIENTS else {}),
     }
 
 
@@ -84,6 +84,7 @@ class Auth(Service):
             "DATABASE_URL": url(site, "postgres"),
             "API_KEY_PEPPER": secrets.api_key_pepper,
             "KEY_ENCRYPTION_KEY": secrets.key_encryption_key,
+            "AUDIT_KEY": secrets.audit_key,
             "ADMIN_EMAIL": ADMIN_EMAIL,
             "ADMIN_PASSWORD": secrets.admin_password,
             "SERVICE_CLIENT_SECRETS": json.dumps(secrets.client_secrets),

@@ -2,10 +2,10 @@
 
 from pydantic import Field, SecretStr
 
-from shared.settings import ServiceSettings
+from shared.settings import ClientSettings
 
 
-class Settings(ServiceSettings):
+class Settings(ClientSettings):
     """The password has no default: without it the service does not start."""
 
     port: int = Field(default=10202, ge=1, le=65535, description="port to listen on")

@@ -2,12 +2,12 @@
 
 from pydantic import Field, SecretStr
 
-from shared.settings import ServiceSettings
+from shared.settings import ClientSettings
 
 _DAY = 86_400
 
 
-class Settings(ServiceSettings):
+class Settings(ClientSettings):
     """Token counts are estimates of this service (`tokens.py`), made to err on the high side."""
 
     port: int = Field(default=10203, ge=1, le=65535, description="port to listen on")

@@ -1,10 +1,9 @@
 """Opens what the API runs on, in order, and closes it in reverse."""
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from fastapi import FastAPI
 
@@ -12,6 +11,7 @@ from services.tasks.models import OutboxRow
 from services.tasks.queues import Queues
 from services.tasks.settings import Settings
 from services.tasks.submissions import Submissions
+from shared.background import in_background
 from shared.db import Database, open_database
 from shared.messaging import Publisher, open_connection
 from shared.outbox import Outbox, OutboxRelay
@@ -46,15 +46,3 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         await stack.enter_async_context(in_background(submissions.run(), relay.run()))
         platform = await stack.enter_async_context(open_platform(app))
         yield State(platform=platform, database=database, submissions=submissions)
-
-
-@asynccontextmanager
-async def in_background(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run the endless `loops` until the end of the block."""
-    running = [asyncio.create_task(loop) for loop in loops]
-    try:
-        yield
-    finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)

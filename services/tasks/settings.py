@@ -3,10 +3,10 @@
 from pydantic import Field, SecretStr, model_validator
 
 from services.tasks.domain import Priority, RetryPolicy
-from shared.settings import ServiceSettings
+from shared.settings import ClientSettings
 
 
-class Settings(ServiceSettings):
+class Settings(ClientSettings):
     """The API's."""
 
     port: int = Field(default=10205, ge=1, le=65535, description="port to listen on")
@@ -34,7 +34,7 @@ class WorkerSettings(Settings):
     """The worker's. It has the API's identity, database and queues."""
 
     port: int = Field(default=10219, ge=1, le=65535, description="port of health and metrics")
-    client_secret: SecretStr = Field(min_length=32, description="by which auth knows us when we ask to act for a user")
+    client_id: str = Field(default="tasks", pattern=r"^[a-z-]{1,32}$", description="the worker is tasks to auth")
 
     # Slots: how many tasks of a priority run at once in one worker
     high_slots: int = Field(default=8, ge=1, le=500, description="tasks of high priority that run at once")

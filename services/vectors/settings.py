@@ -4,13 +4,13 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from shared.settings import ServiceSettings
+from shared.settings import ClientSettings
 
 
-class Settings(ServiceSettings):
+class Settings(ClientSettings):
     """Engines, the model of embeddings, and how much of either at once."""
 
-    port: int = Field(default=10205, ge=1, le=65535, description="port to listen on")
+    port: int = Field(default=10204, ge=1, le=65535, description="port to listen on")
     max_body_bytes: int = Field(
         default=64 * 2**20, ge=1024, le=64 * 2**20, description="a thousand items of 1,536 dimensions are 35 MB of JSON"
     )

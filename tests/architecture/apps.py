@@ -22,6 +22,7 @@ ENVIRONMENT = {
     "DATA_DIR": "/nonexistent",
     "CURSOR_SECRET": "x" * 32,
     "CLIENT_SECRET": "x" * 32,
+    "AUDIT_KEY": "x" * 32,
     "API_KEY_PEPPER": "x" * 32,
     "KEY_ENCRYPTION_KEY": Fernet.generate_key().decode(),
     "ADMIN_EMAIL": "admin@example.com",

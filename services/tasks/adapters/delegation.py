@@ -1,27 +1,22 @@
 """Tokens by which the worker acts for the user who submitted a task, asked of auth."""
 
-import base64
-
 from cachetools import TTLCache
 
 from services.tasks.errors import PermanentFailure
 from services.tasks.worker.attempt import Claim
-from shared.errors import ServiceError, Unauthenticated, Unavailable
-from shared.http import ServiceClient
+from shared.errors import ServiceError
+from shared.identity import ServiceIdentity
 
 # A token lives five minutes. Asking anew each minute is what cuts a disabled user off within one.
 _REUSED_SECONDS = 60
-_CALL_SECONDS = 5.0
 _REFUSED = frozenset({"auth.delegation_refused"})
 
 
 class DelegatedTokens:
     """Implements `worker.context.Tokens`."""
 
-    def __init__(self, services: ServiceClient, client_secret: str) -> None:
-        self._services = services
-        credentials = base64.b64encode(f"tasks:{client_secret}".encode()).decode()
-        self._headers = {"Authorization": f"Basic {credentials}"}
+    def __init__(self, identity: ServiceIdentity) -> None:
+        self._identity = identity
         self._tokens: TTLCache[tuple[str, ...], str] = TTLCache(maxsize=10_000, ttl=_REUSED_SECONDS)
 
     async def get(self, claim: Claim) -> str:
@@ -38,23 +33,13 @@ class DelegatedTokens:
     async def _ask(self, claim: Claim) -> str:
         body = {"subject": claim.user_id, "tenant_id": claim.tenant_id, "scopes": claim.scopes}
         try:
-            answer = await self._services.call(
-                "auth",
-                "POST",
-                "/internal/tokens/delegate",
-                json=body,
-                headers=self._headers,
-                timeout_seconds=_CALL_SECONDS,
-                idempotent=True,
-            )
-        except Unauthenticated as error:  # our own secret is wrong: nothing the user can do, and it may be put right
-            raise Unavailable("auth", detail="auth does not accept this worker.") from error
+            answer = await self._identity.call("POST", "/internal/tokens/delegate", json=body, idempotent=True)
         except ServiceError as error:
             if error.code in _REFUSED:
                 detail = "The user who submitted this task may no longer act: disabled, or without the scopes it needs."
                 raise PermanentFailure("tasks.user_not_allowed", detail) from error
             raise
-        return str(answer.json()["access_token"])
+        return str(answer["access_token"])
 
 
 def _key(claim: Claim) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import TypedDict
 from fastapi import FastAPI
 
 from services.tasks.adapters.delegation import DelegatedTokens
-from services.tasks.lifespan import MIGRATIONS, in_background
+from services.tasks.lifespan import MIGRATIONS
 from services.tasks.models import OutboxRow
 from services.tasks.queues import Queues
 from services.tasks.settings import WorkerSettings
@@ -19,6 +19,7 @@ from services.tasks.worker.leases import Leases
 from services.tasks.worker.reconciler import Reconciler
 from services.tasks.worker.runner import Runner
 from services.tasks.worker.slots import Slots
+from shared.background import in_background
 from shared.db import open_database
 from shared.ids import new_id
 from shared.messaging import Publisher, open_connection
@@ -49,7 +50,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         queues, outbox = Queues(settings.queue_prefix), Outbox(OutboxRow)
         worker_id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[-6:]}"
         leases = Leases(database, settings)
-        tokens = DelegatedTokens(platform.services, settings.client_secret.get_secret_value())
+        assert platform.identity is not None  # noqa: S101 - only auth has none
+        tokens = DelegatedTokens(platform.identity)
         runner = Runner(
             database=database,
             outbox=outbox,

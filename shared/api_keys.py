@@ -1,0 +1,41 @@
+"""What an API key looks like: `sutaz_live_<public id>_<secret><checksum>`.
+
+Every service reads it, so that a mistyped or invented key is refused where it arrives, without a query and without a
+call. The prefix lets scanners find leaked keys; the secret has 196 bits.
+"""
+
+import secrets
+import string
+import zlib
+
+PREFIX = "sutaz_live_"
+_ALPHABET = string.ascii_letters + string.digits
+_ID_CHARS = 12
+_SECRET_CHARS = 33  # log2(62) * 33 = 196 bits
+_CHECKSUM_CHARS = 6  # 62**6 > 2**32
+_CHARS = len(PREFIX) + _ID_CHARS + 1 + _SECRET_CHARS + _CHECKSUM_CHARS
+
+
+def generate() -> tuple[str, str, str]:
+    """A fresh key: whole, its public id, its secret part."""
+    public_id = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_CHARS))
+    secret = "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_CHARS))
+    body = f"{PREFIX}{public_id}_{secret}"
+    return body + _checksum(body), public_id, secret
+
+
+def parse(key: str) -> tuple[str, str] | None:
+    """Public id and secret part; None for what cannot be a key of ours."""
+    body, checksum = key[:-_CHECKSUM_CHARS], key[-_CHECKSUM_CHARS:]
+    if len(key) != _CHARS or not key.startswith(PREFIX) or not key.isascii() or checksum != _checksum(body):
+        return None
+    public_id, _, secret = body.removeprefix(PREFIX).partition("_")
+    return public_id, secret
+
+
+def _checksum(body: str) -> str:
+    number, digits = zlib.crc32(body.encode()), ""
+    for _ in range(_CHECKSUM_CHARS):
+        number, digit = divmod(number, len(_ALPHABET))
+        digits = _ALPHABET[digit] + digits
+    return digits
