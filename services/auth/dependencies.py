@@ -4,47 +4,53 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Request
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.auth.accounts.repository import AccountRepository
 from services.auth.accounts.service import AccountService
-from services.auth.api_keys.repository import ApiKeyRepository
 from services.auth.api_keys.service import ApiKeyService
-from services.auth.tokens.repository import RefreshTokenRepository
+from services.auth.logins.service import LoginService
+from services.auth.sessions.service import Sessions as SessionUseCases
 from services.auth.tokens.service import TokenService
+from services.auth.work import Work as OpenWork
+from shared.source import source_of
+
+Source = Annotated[str | None, Depends(source_of)]
 
 
-async def _session(request: Request) -> AsyncIterator[AsyncSession]:
-    async with request.state.database.transaction() as session:
-        yield session
+async def _work(request: Request, source: Source) -> AsyncIterator[OpenWork]:
+    async with request.state.works.begin(source) as work:
+        yield work
 
 
 # "function" scope: the commit happens before the answer leaves, so a failed one is never a 201.
-Session = Annotated[AsyncSession, Depends(_session, scope="function")]
+Work = Annotated[OpenWork, Depends(_work, scope="function")]
 
 
-def _accounts(request: Request, session: Session) -> AccountService:
-    return AccountService(AccountRepository(session), request.state.passwords)
+def _accounts(request: Request) -> AccountService:
+    service: AccountService = request.state.accounts
+    return service
 
 
-def _tokens(request: Request, session: Session) -> TokenService:
-    state = request.state
-    return TokenService(
-        AccountRepository(session),
-        RefreshTokenRepository(session),
-        state.passwords,
-        state.issuer,
-        request.app.state.settings,
-    )
+def _logins(request: Request) -> LoginService:
+    service: LoginService = request.state.logins
+    return service
 
 
-def _api_keys(request: Request, session: Session) -> ApiKeyService:
-    state = request.state
-    return ApiKeyService(
-        ApiKeyRepository(session), AccountRepository(session), state.api_key_format, state.platform.cursors
-    )
+def _sessions(request: Request) -> SessionUseCases:
+    service: SessionUseCases = request.state.sessions
+    return service
+
+
+def _tokens(request: Request) -> TokenService:
+    service: TokenService = request.state.tokens
+    return service
+
+
+def _api_keys(request: Request, work: Work) -> ApiKeyService:
+    return ApiKeyService(work, request.state.key_hasher, request.state.platform.cursors)
 
 
 Accounts = Annotated[AccountService, Depends(_accounts)]
+Logins = Annotated[LoginService, Depends(_logins)]
+Sessions = Annotated[SessionUseCases, Depends(_sessions)]
 Tokens = Annotated[TokenService, Depends(_tokens)]
 ApiKeys = Annotated[ApiKeyService, Depends(_api_keys)]

@@ -1,17 +1,20 @@
 """What auth refuses.
 
-Conflict        EmailTaken · TooManyApiKeys
-Unauthenticated WrongCredentials · RefreshTokenRefused · RefreshTokenReused · WrongClient
-NotFound        ApiKeyNotFound
-Invalid         ScopeNotAllowed
-Forbidden       DelegationRefused
+Conflict        EmailTaken · TooManyApiKeys · ApiKeyReplaced · AlreadyMember · LastOwner
+Unauthenticated WrongCredentials · RefreshTokenRefused ─ RefreshTokenInUse · RefreshTokenReused
+                WrongClient
+NotFound        ApiKeyNotFound · UserNotFound · MemberNotFound · InvitationNotFound
+Invalid         ScopeNotAllowed · PasswordTooCommon · GrantIncomplete · InvitationRefused
+Forbidden       DelegationRefused · WrongCurrentPassword
 Unavailable     HashingBusy
 """
 
-from shared.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
+from shared.errors import Conflict, FieldProblem, Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 
 
 class EmailTaken(Conflict):
+    """Told to administrators only; anybody else could learn from it who has an account."""
+
     code = "auth.email_taken"
     default_detail = "This e-mail address is registered already."
 
@@ -27,7 +30,7 @@ class _GrantRefused(Unauthenticated):
 
 
 class WrongCredentials(_GrantRefused):
-    """One answer for unknown, wrong and disabled: nobody learns which accounts exist."""
+    """One answer for unknown, wrong, locked and disabled: nobody learns which accounts exist."""
 
     code = "auth.wrong_credentials"
     default_detail = "The e-mail address or the password is wrong."
@@ -36,6 +39,17 @@ class WrongCredentials(_GrantRefused):
 class RefreshTokenRefused(_GrantRefused):
     code = "auth.refresh_token_refused"
     default_detail = "The refresh token is unknown, expired or revoked."
+
+
+class RefreshTokenInUse(RefreshTokenRefused):
+    """Another request exchanged it a moment ago: of many at once one wins, and none of the others is a thief."""
+
+    code = "auth.refresh_token_in_use"
+    default_detail = "The refresh token was exchanged a moment ago; if the answer was lost, try again in a second."
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headers["Retry-After"] = "1"
 
 
 class RefreshTokenReused(RefreshTokenRefused):
@@ -54,7 +68,36 @@ class ScopeNotAllowed(Invalid):
     code = "auth.scope_not_allowed"
 
     def __init__(self, scopes: set[str]) -> None:
-        super().__init__(f"The caller may not grant: {', '.join(sorted(scopes))}.")
+        super().__init__(f"The caller may not grant: {', '.join(sorted(scopes))}.", members={"error": "invalid_scope"})
+
+
+class GrantIncomplete(Invalid):
+    """A grant without something it needs."""
+
+    code = "auth.grant_incomplete"
+
+    def __init__(self, name: str) -> None:
+        detail = f"This grant needs {name}."
+        super().__init__(
+            detail,
+            errors=[FieldProblem(pointer=f"/{name}", code="missing", detail=detail)],
+            members={"error": "invalid_request"},
+        )
+
+
+class PasswordTooCommon(Invalid):
+    code = "auth.password_too_common"
+
+    def __init__(self, pointer: str) -> None:
+        detail = "This password is among the most common ones, which are tried first."
+        super().__init__(detail, errors=[FieldProblem(pointer=pointer, code="too_common", detail=detail)])
+
+
+class WrongCurrentPassword(Forbidden):
+    """Not 401: the caller is known, and what they typed is counted like a failed login."""
+
+    code = "auth.wrong_current_password"
+    default_detail = "The current password is wrong."
 
 
 class ApiKeyNotFound(NotFound):
@@ -65,6 +108,43 @@ class ApiKeyNotFound(NotFound):
 class TooManyApiKeys(Conflict):
     code = "auth.too_many_api_keys"
     default_detail = "There are as many live API keys as one user may have; revoke one first."
+
+
+class ApiKeyReplaced(Conflict):
+    code = "auth.api_key_replaced"
+    default_detail = "This key was rotated already; rotate the one that replaced it."
+
+
+class UserNotFound(NotFound):
+    code = "auth.user_not_found"
+    default_detail = "There is no such user."
+
+
+class MemberNotFound(NotFound):
+    code = "auth.member_not_found"
+    default_detail = "The tenant has no such member."
+
+
+class AlreadyMember(Conflict):
+    code = "auth.already_member"
+    default_detail = "The user of this address belongs to the tenant already."
+
+
+class LastOwner(Conflict):
+    code = "auth.last_owner"
+    default_detail = "A tenant keeps at least one owner; make another member an owner first."
+
+
+class InvitationNotFound(NotFound):
+    code = "auth.invitation_not_found"
+    default_detail = "There is no such open invitation."
+
+
+class InvitationRefused(Invalid):
+    """One answer for unknown, expired, withdrawn and used."""
+
+    code = "auth.invitation_refused"
+    default_detail = "The invitation is unknown, expired, withdrawn or used."
 
 
 class DelegationRefused(Forbidden):

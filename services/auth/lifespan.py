@@ -7,26 +7,46 @@ from typing import TypedDict
 
 from fastapi import FastAPI
 
-from services.auth.accounts.passwords import Passwords, open_passwords
-from services.auth.accounts.service import ensure_admin
+from services.auth.access.changes import AccessChanges
+from services.auth.accounts.passwords import open_passwords
+from services.auth.accounts.service import AccountService, ensure_admin
 from services.auth.api_keys.exchange import LocalApiKeys
-from services.auth.api_keys.format import ApiKeyFormat
+from services.auth.api_keys.hashing import KeyHasher
+from services.auth.api_keys.last_used import LastUsed
+from services.auth.audit.log import AuditLog
+from services.auth.clients.registry import ServiceClients
+from services.auth.housekeeping import Housekeeping
+from services.auth.logins.service import LoginService
+from services.auth.models import OutboxRow
+from services.auth.sessions.service import Sessions
 from services.auth.settings import Settings
+from services.auth.signing.ring import KeyRing
 from services.auth.tokens.issuer import TokenIssuer
-from services.auth.tokens.keys import KeyRing
+from services.auth.tokens.service import TokenService
+from services.auth.work import Works
+from shared.background import in_background
+from shared.broadcast import declare_events
 from shared.db import Database, open_database
-from shared.platform import Platform, open_platform
+from shared.messaging import Publisher, open_connection
+from shared.outbox import Outbox, OutboxRelay
+from shared.platform import Platform, Trust, followed, open_platform
+from shared.revocations import RevocationFeed
+
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class State(TypedDict):
     """What requests find on `request.state`."""
 
     platform: Platform
-    database: Database
-    passwords: Passwords
+    works: Works
     keys: KeyRing
-    issuer: TokenIssuer
-    api_key_format: ApiKeyFormat
+    changes: AccessChanges
+    accounts: AccountService
+    logins: LoginService
+    sessions: Sessions
+    tokens: TokenService
+    key_hasher: KeyHasher
     local_api_keys: LocalApiKeys
 
 
@@ -38,22 +58,44 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             open_database(settings.database_url.get_secret_value(), settings.database_name, MIGRATIONS)
         )
         app.state.health.add("postgres", database.ping)
+        keys = await KeyRing(database, settings.key_encryption_key.get_secret_value()).load()
+        changes = AccessChanges(database)
+        feed = RevocationFeed(changes, keys)
+        await stack.enter_async_context(followed(app, feed))
+        outbox = await _open_outbox(app, database, stack)
+        works = Works(database, AuditLog(settings.audit_key.get_secret_value()), outbox, feed.revocations)
         passwords = stack.enter_context(open_passwords(settings))
-        keys = await KeyRing.load(database, settings.key_encryption_key.get_secret_value())
+        await ensure_admin(works, passwords, settings.admin_email, settings.admin_password.get_secret_value())
+
         issuer = TokenIssuer(keys, settings)
-        api_key_format = ApiKeyFormat(settings.api_key_pepper.get_secret_value())
-        await ensure_admin(database, passwords, settings.admin_email, settings.admin_password.get_secret_value())
-        local_api_keys = LocalApiKeys(database, api_key_format, issuer)
-        platform = await stack.enter_async_context(open_platform(app, keys=keys, api_keys=local_api_keys))
+        last_used = LastUsed(database)
+        hasher = KeyHasher(settings.api_key_pepper.get_secret_value())
+        local_api_keys = LocalApiKeys(database, hasher, issuer, last_used)
+        await stack.enter_async_context(Housekeeping(works, last_used))
+        platform = await stack.enter_async_context(open_platform(app, trust=Trust(keys, local_api_keys, feed)))
+        clients = ServiceClients(settings.service_client_secrets)
         yield State(
             platform=platform,
-            database=database,
-            passwords=passwords,
+            works=works,
             keys=keys,
-            issuer=issuer,
-            api_key_format=api_key_format,
+            changes=changes,
+            accounts=AccountService(works, passwords, issuer),
+            logins=LoginService(works, passwords, issuer, settings.refresh_token_seconds),
+            sessions=Sessions(works, issuer),
+            tokens=TokenService(works, issuer, clients, local_api_keys, platform.verifier),
+            key_hasher=hasher,
             local_api_keys=local_api_keys,
         )
 
 
-MIGRATIONS = Path(__file__).parent / "migrations"
+async def _open_outbox(app: FastAPI, database: Database, stack: AsyncExitStack) -> Outbox:
+    """Events are written with the change they tell of, and published by this process or another."""
+    settings: Settings = app.state.settings
+    broker = await stack.enter_async_context(
+        open_connection(settings.rabbitmq_url.get_secret_value(), "auth publisher")
+    )
+    app.state.health.add("rabbitmq", broker.ping, hard=False)  # without it revocations are heard of by asking
+    outbox = Outbox(OutboxRow)
+    relay = OutboxRelay(database, outbox, Publisher(broker, declare_events))
+    await stack.enter_async_context(in_background(relay.run()))
+    return outbox

@@ -2,11 +2,13 @@
 
 from fastapi import FastAPI
 
+from services.auth.access.endpoints import internal as access_internal
 from services.auth.accounts.endpoints import router as accounts
 from services.auth.api_keys.endpoints import internal as api_keys_internal
 from services.auth.api_keys.endpoints import router as api_keys
 from services.auth.lifespan import lifespan
 from services.auth.settings import Settings
+from services.auth.signing.endpoints import router as signing
 from services.auth.tokens.endpoints import internal as tokens_internal
 from services.auth.tokens.endpoints import router as tokens
 from shared.app import create_service
@@ -20,6 +22,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="SutazAI auth",
         description="Accounts, access and refresh tokens, API keys, and the keys by which every service verifies them.",
         lifespan=lifespan,
-        routers=[accounts, tokens, api_keys],
-        internal_routers=[tokens_internal, api_keys_internal],
+        routers=[accounts, tokens, signing, api_keys],
+        internal_routers=[tokens_internal, api_keys_internal, access_internal],
     )

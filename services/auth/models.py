@@ -1,12 +1,26 @@
 """auth's tables. Text where others would use varchar: the bounds are the schemas'."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ARRAY, Boolean, DateTime, ForeignKey, Index, Integer, LargeBinary, Text, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.db import Base as SharedBase
+from shared.outbox import OutboxMessage
 
 
 class Base(SharedBase):
@@ -29,7 +43,7 @@ class Tenant(Base):
 
 
 class User(Base):
-    """A person who can log in."""
+    """A person who can log in. `tenant_id` is the tenant they act in when they name no other."""
 
     __tablename__ = "user_account"
 
@@ -45,20 +59,74 @@ class User(Base):
     disabled_at: Mapped[datetime | None] = mapped_column(_Moment)
 
 
+class Membership(Base):
+    """What a user may do in a tenant."""
+
+    __tablename__ = "membership"
+
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenant.id"), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("user_account.id"), primary_key=True, index=True)
+    role: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(_Moment)
+
+
+class Invitation(Base):
+    """An offer of a role in a tenant to whoever reads the mail of an address; the token is kept only as a hash."""
+
+    __tablename__ = "invitation"
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenant.id"))
+    email: Mapped[str] = mapped_column(Text)
+    role: Mapped[str] = mapped_column(Text)
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    invited_by: Mapped[str] = mapped_column(ForeignKey("user_account.id"))
+    created_at: Mapped[datetime] = mapped_column(_Moment)
+    expires_at: Mapped[datetime] = mapped_column(_Moment)
+    accepted_at: Mapped[datetime | None] = mapped_column(_Moment)
+    revoked_at: Mapped[datetime | None] = mapped_column(_Moment)
+
+    __table_args__ = (Index("ix_invitation_tenant", "tenant_id", "id"),)
+
+
+class LoginSession(Base):
+    """One login in one tenant. It ends as a whole, with every refresh token that descends from it."""
+
+    __tablename__ = "login_session"
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("user_account.id"), index=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenant.id"))
+    scope: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(_Moment)
+    expires_at: Mapped[datetime] = mapped_column(_Moment, index=True)
+    ended_at: Mapped[datetime | None] = mapped_column(_Moment)
+
+
 class RefreshToken(Base):
-    """One link in the chain of a session; the chain (`family_id`) ends as a whole."""
+    """One link in the chain of a session: works once, and its use makes the next link."""
 
     __tablename__ = "refresh_token"
 
     id: Mapped[str] = mapped_column(Text, primary_key=True)
-    family_id: Mapped[str] = mapped_column(Text, index=True)
-    user_id: Mapped[str] = mapped_column(ForeignKey("user_account.id"), index=True)
+    session_id: Mapped[str] = mapped_column(ForeignKey("login_session.id", ondelete="CASCADE"), index=True)
+    parent_id: Mapped[str | None] = mapped_column(Text, index=True)
     token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
-    scope: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(_Moment)
-    expires_at: Mapped[datetime] = mapped_column(_Moment)
     used_at: Mapped[datetime | None] = mapped_column(_Moment)
-    revoked_at: Mapped[datetime | None] = mapped_column(_Moment)
+    # Its answer was lost, so the parent was asked again and another link took its place.
+    superseded_at: Mapped[datetime | None] = mapped_column(_Moment)
+
+
+class LoginThrottle(Base):
+    """Failed logins of one account or from one source, named by a hash: most keys belong to nobody."""
+
+    __tablename__ = "login_throttle"
+
+    key: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    failures: Mapped[int] = mapped_column(Integer)
+    last_failed_at: Mapped[datetime] = mapped_column(_Moment, index=True)
+    blocked_until: Mapped[datetime | None] = mapped_column(_Moment)
 
 
 class ApiKey(Base):
@@ -76,12 +144,30 @@ class ApiKey(Base):
     created_at: Mapped[datetime] = mapped_column(_Moment)
     expires_at: Mapped[datetime | None] = mapped_column(_Moment)
     revoked_at: Mapped[datetime | None] = mapped_column(_Moment)
+    last_used_at: Mapped[datetime | None] = mapped_column(_Moment)  # to the minute
+    replaced_by: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (Index("ix_api_key_owner", "tenant_id", "user_id", "id"),)
 
 
+class RevocationRow(Base):
+    """Tokens that ended before their time; see `shared.revocations`. Deleted when none of them is valid any more."""
+
+    __tablename__ = "revocation"
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    subject: Mapped[str] = mapped_column(Text)
+    issued_until: Mapped[datetime | None] = mapped_column(_Moment)
+    created_at: Mapped[datetime] = mapped_column(_Moment, index=True)
+    expires_at: Mapped[datetime] = mapped_column(_Moment, index=True)
+
+
 class SigningKey(Base):
-    """A key pair that signs access tokens; the private half is sealed with a key from outside the database."""
+    """A key pair that signs access tokens; the private half is sealed with a key from outside the database.
+
+    It is published first (next), signs from `activated_at` on (current), and verifies what it signed after `retired_at`
+    (previous).
+    """
 
     __tablename__ = "signing_key"
 
@@ -89,9 +175,43 @@ class SigningKey(Base):
     public_jwk: Mapped[dict[str, str]] = mapped_column(JSONB)
     sealed_private_key: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(_Moment)
+    activated_at: Mapped[datetime | None] = mapped_column(_Moment)
     retired_at: Mapped[datetime | None] = mapped_column(_Moment)
 
-    # At most one key signs: replicas that start at once agree on the same one.
+    # At most one key signs and at most one comes next: replicas that start at once agree on the same ones.
     __table_args__ = (
-        Index("uq_signing_key_current", text("(true)"), unique=True, postgresql_where=text("retired_at IS NULL")),
+        Index(
+            "uq_signing_key_current",
+            text("(true)"),
+            unique=True,
+            postgresql_where=text("activated_at IS NOT NULL AND retired_at IS NULL"),
+        ),
+        Index("uq_signing_key_next", text("(true)"), unique=True, postgresql_where=text("activated_at IS NULL")),
     )
+
+
+class AuditEntry(Base):
+    """Who did what, in one order. Each row carries a keyed hash over itself and the one before; none ever changes."""
+
+    __tablename__ = "audit_entry"
+
+    number: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    at: Mapped[datetime] = mapped_column(_Moment)
+    action: Mapped[str] = mapped_column(Text)
+    actor: Mapped[str | None] = mapped_column(Text)
+    tenant_id: Mapped[str | None] = mapped_column(Text)
+    target: Mapped[str | None] = mapped_column(Text)
+    source: Mapped[str | None] = mapped_column(Text)
+    trace_id: Mapped[str] = mapped_column(Text)
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    hash: Mapped[bytes] = mapped_column(LargeBinary)
+
+    __table_args__ = (
+        Index("ix_audit_entry_action", "action", "number"),
+        Index("ix_audit_entry_actor", "actor", "number"),
+        Index("ix_audit_entry_tenant", "tenant_id", "number"),
+    )
+
+
+class OutboxRow(OutboxMessage, Base):
+    """Events that have still to be published."""

@@ -1,31 +1,53 @@
-"""The scopes there are, and who may hold them."""
+"""The scopes there are, and which a role in a tenant gives."""
+
+from collections.abc import Iterable
+from enum import StrEnum
 
 from services.auth.errors import ScopeNotAllowed
+from shared.scopes import covers, is_covered
 
-USER_SCOPES = frozenset(
-    {
-        "auth:profile",
-        "auth:keys",
-        "agents:read",
-        "agents:write",
-        "chat:read",
-        "chat:write",
-        "vectors:read",
-        "vectors:write",
-        "tasks:read",
-        "tasks:write",
-    }
+_READING = frozenset(
+    {"auth:profile", "auth:keys", "agents:read", "chat:read", "vectors:read", "tasks:read", "members:read"}
 )
-ADMIN_SCOPES = USER_SCOPES | {"admin"}
+_WRITING = frozenset({"agents:write", "chat:write", "vectors:write", "tasks:write"})
+_ADMIN = frozenset({"admin", "auth:introspect"})
 
 
-def scopes_of(*, is_admin: bool) -> frozenset[str]:
-    """Everything this kind of user may be granted."""
-    return ADMIN_SCOPES if is_admin else USER_SCOPES
+class Role(StrEnum):
+    """What a user is in a tenant; each may do what the one before may, and more."""
+
+    VIEWER = "viewer"
+    MEMBER = "member"
+    OWNER = "owner"
 
 
-def granted(requested: frozenset[str], allowed: frozenset[str]) -> frozenset[str]:
-    """The requested scopes, or all allowed ones when none were named. Raises ScopeNotAllowed for any beyond."""
-    if beyond := requested - allowed:
-        raise ScopeNotAllowed(set(beyond))
-    return requested or allowed
+_OF_ROLE = {
+    Role.VIEWER: _READING,
+    Role.MEMBER: _READING | _WRITING,
+    Role.OWNER: _READING | _WRITING | {"members:write"},
+}
+
+
+def scopes_of(role: Role, *, is_admin: bool) -> frozenset[str]:
+    """Everything a user of this role may be granted; an administrator of the installation holds more."""
+    return _OF_ROLE[role] | _ADMIN if is_admin else _OF_ROLE[role]
+
+
+def granted(requested: Iterable[str], allowed: frozenset[str]) -> frozenset[str]:
+    """The requested scopes, with `agents:*` spelled out; all allowed ones when none were named.
+
+    Raises ScopeNotAllowed for any that `allowed` does not cover.
+    """
+    found: set[str] = set()
+    beyond: set[str] = set()
+    for scope in requested:
+        given = {one for one in allowed if covers(scope, one)} or ({scope} if is_covered(scope, allowed) else set())
+        (found if given else beyond).update(given or {scope})
+    if beyond:
+        raise ScopeNotAllowed(beyond)
+    return frozenset(found) or allowed
+
+
+def remaining(scopes: Iterable[str], allowed: frozenset[str]) -> frozenset[str]:
+    """Those of the scopes that are still covered: a right the owner has lost is lost to what they gave away."""
+    return frozenset(scope for scope in scopes if is_covered(scope, allowed))

@@ -21,8 +21,11 @@ class Settings(ServiceSettings):
     api_key_pepper: SecretStr = Field(
         min_length=32, description="keys the hash of API keys; lives outside the database"
     )
+    audit_key: SecretStr = Field(
+        min_length=32, description="keys the chain of the audit log; lives outside the database, and never changes"
+    )
     service_client_secrets: dict[str, SecretStr] = Field(
-        default_factory=dict, description="JSON, service name → its client secret: who may ask for delegated tokens"
+        default_factory=dict, description="JSON, service name → its client secret: by which each proves itself"
     )
     admin_email: str = Field(description="the first administrator, created at first start")
     admin_password: SecretStr = Field(min_length=12, max_length=128, description="its password at first start")
@@ -31,6 +34,11 @@ class Settings(ServiceSettings):
     access_token_seconds: int = Field(default=900, ge=60, le=900, description="life of an access token")
     internal_token_seconds: int = Field(default=300, ge=120, le=300, description="life of exchanged and delegated ones")
     refresh_token_seconds: int = Field(default=30 * 86400, ge=3600, le=90 * 86400, description="life of a session")
+
+    # Signing keys
+    key_publish_seconds: float = Field(
+        default=60, ge=0, le=86400, description="how long a key is public before it may sign, so that all know it"
+    )
 
     # Password hashing: OWASP's minimum for Argon2id is 19 MiB, 2 iterations, 1 lane
     password_memory_kib: int = Field(default=19 * 1024, ge=19 * 1024, le=2**20, description="Argon2id memory")

@@ -1,16 +1,16 @@
-"""`/auth/register` and `/auth/me`."""
+"""`/auth/register`, `/auth/me` and `/auth/password`."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
-from services.auth.accounts.schemas import AccountRead, ProfileUpdate, Registration
-from services.auth.dependencies import Accounts
-from services.auth.errors import EmailTaken
-from services.auth.models import User
-from shared.errors import PreconditionFailed, responses
+from services.auth.accounts.principal import Principal
+from services.auth.accounts.schemas import AccountRead, PasswordChange, ProfileRead, ProfileUpdate, Registration
+from services.auth.dependencies import Accounts, Source
+from services.auth.errors import EmailTaken, PasswordTooCommon, WrongCurrentPassword
+from shared.errors import PreconditionFailed, Unauthenticated, responses
 from shared.etag import IfMatch, etag
-from shared.security import Caller, requires
+from shared.security import Caller, authenticate, requires
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
 Me = Annotated[Caller, requires("auth:profile")]
@@ -22,32 +22,63 @@ Me = Annotated[Caller, requires("auth:profile")]
     summary="Create an account",
     status_code=201,
     response_model=AccountRead,
-    responses=responses(EmailTaken),
+    responses=responses(Unauthenticated, EmailTaken, PasswordTooCommon),
 )
-async def register(body: Registration, accounts: Accounts) -> User:
-    """Create an account and the tenant that will own its records. No caller is needed."""
-    return await accounts.register(body)
+async def register(body: Registration, request: Request, accounts: Accounts, source: Source) -> AccountRead:
+    """Create an account and the tenant that will own its records. No caller is needed.
+
+    An address that has an account already gets the same answer, and nothing is made: nobody learns here who is
+    registered. Only an administrator's token is told (409).
+    """
+    return await accounts.register(body, source, tells_taken=await _is_admin(request))
 
 
-@router.get("/me", operation_id="auth_me", summary="Who am I", response_model=AccountRead)
-async def me(caller: Me, accounts: Accounts, response: Response) -> User:
-    """The caller's own account."""
-    user = await accounts.get(caller.subject)
-    response.headers["ETag"] = etag(user.version)
-    return user
+async def _is_admin(request: Request) -> bool:
+    has_credential = "authorization" in request.headers or "x-api-key" in request.headers
+    return has_credential and (await authenticate(request)).allows("admin")
+
+
+@router.get("/me", operation_id="auth_me", summary="Who am I", response_model=ProfileRead)
+async def me(caller: Me, accounts: Accounts, response: Response) -> ProfileRead:
+    """The caller's own account, in the tenant their token acts in."""
+    return _read(await accounts.get(caller), response)
 
 
 @router.patch(
     "/me",
     operation_id="auth_update_me",
     summary="Change my profile",
-    response_model=AccountRead,
+    response_model=ProfileRead,
     responses=responses(PreconditionFailed),
 )
 async def update_me(
     body: ProfileUpdate, caller: Me, accounts: Accounts, response: Response, if_match: IfMatch = None
-) -> User:
+) -> ProfileRead:
     """Change one's own name."""
-    user = await accounts.rename(caller.subject, body.name, if_match)
+    return _read(await accounts.rename(caller, body.name, if_match), response)
+
+
+@router.post(
+    "/password",
+    operation_id="auth_change_password",
+    summary="Change my password",
+    status_code=204,
+    responses=responses(WrongCurrentPassword, PasswordTooCommon),
+)
+async def change_password(body: PasswordChange, caller: Me, accounts: Accounts, source: Source) -> None:
+    """Change one's own password, which ends every other session. API keys go on."""
+    await accounts.change_password(caller, body, source)
+
+
+def _read(principal: Principal, response: Response) -> ProfileRead:
+    user = principal.user
     response.headers["ETag"] = etag(user.version)
-    return user
+    return ProfileRead(
+        id=user.id,
+        email=user.email,
+        name=user.name,
+        tenant_id=principal.tenant_id,
+        created_at=user.created_at,
+        role=principal.role,
+        is_admin=user.is_admin,
+    )

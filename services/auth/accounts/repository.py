@@ -1,13 +1,15 @@
-"""Every statement about tenants and users."""
+"""Every statement about users and their own tenants."""
 
 from datetime import UTC, datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.auth.accounts.principal import Principal
 from services.auth.errors import EmailTaken
-from services.auth.models import Tenant, User
+from services.auth.models import Membership, Tenant, User
+from services.auth.scopes import Role
 from shared.errors import Unauthenticated
 from shared.ids import new_id
 
@@ -17,7 +19,7 @@ class AccountRepository:
         self._session = session
 
     async def create(self, *, email: str, password_hash: str, name: str | None, is_admin: bool = False) -> User:
-        """A user in a tenant of their own. Raises EmailTaken."""
+        """A user who owns a tenant of their own. Raises EmailTaken."""
         now = datetime.now(UTC)
         tenant = Tenant(id=new_id(), name=name or email, created_at=now)
         user = User(
@@ -38,26 +40,51 @@ class AccountRepository:
             await self._session.flush()
         except IntegrityError as error:
             raise EmailTaken from error
+        self._session.add(Membership(tenant_id=tenant.id, user_id=user.id, role=Role.OWNER, created_at=now))
+        await self._session.flush()
         return user
 
     async def find_by_email(self, email: str) -> User | None:
         return await self._session.scalar(select(User).where(User.email == email))
 
-    async def find_enabled(self, user_id: str) -> User | None:
-        return await self._session.scalar(select(User).where(User.id == user_id, User.disabled_at.is_(None)))
+    async def find_by_email_with_role(self, email: str, tenant_id: str | None) -> tuple[User, Role | None] | None:
+        """The user and their role in the tenant, their own when None; the role is None where they do not belong."""
+        found = (await self._session.execute(_with_role(tenant_id).where(User.email == email))).one_or_none()
+        return (found[0], Role(found[1]) if found[1] else None) if found else None
 
-    async def get_enabled(self, user_id: str) -> User:
-        """Raises Unauthenticated: a valid token of a user who is gone or disabled identifies nobody."""
-        user = await self.find_enabled(user_id)
-        if user is None:
+    async def find_principal(self, user_id: str, tenant_id: str) -> Principal | None:
+        """An enabled user who belongs to the tenant."""
+        statement = _with_role(tenant_id).where(User.id == user_id, User.disabled_at.is_(None))
+        found = (await self._session.execute(statement)).one_or_none()
+        return Principal(found[0], tenant_id, Role(found[1])) if found and found[1] else None
+
+    async def get_principal(self, user_id: str, tenant_id: str) -> Principal:
+        """Raises Unauthenticated: a valid token of a user who is gone, disabled or left identifies nobody."""
+        principal = await self.find_principal(user_id, tenant_id)
+        if principal is None:
             raise Unauthenticated
-        return user
+        return principal
 
     async def rename(self, user: User, name: str | None) -> None:
         user.name = name
+        await self._touch(user)
+
+    async def replace_password_hash(self, user: User, password_hash: str) -> None:
+        user.password_hash = password_hash
+        await self._touch(user)
+
+    async def keep_renewed_hash(self, user_id: str, old_hash: str, new_hash: str) -> None:
+        """The same password under newer parameters, unless the password was changed meanwhile."""
+        await self._session.execute(
+            update(User).where(User.id == user_id, User.password_hash == old_hash).values(password_hash=new_hash)
+        )
+
+    async def _touch(self, user: User) -> None:
         user.version += 1
         user.updated_at = datetime.now(UTC)
         await self._session.flush()
 
-    async def replace_password_hash(self, user_id: str, password_hash: str) -> None:
-        await self._session.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))
+
+def _with_role(tenant_id: str | None) -> Select[User, str]:
+    in_tenant = Membership.tenant_id == func.coalesce(tenant_id, User.tenant_id)
+    return select(User, Membership.role).outerjoin(Membership, (Membership.user_id == User.id) & in_tenant)

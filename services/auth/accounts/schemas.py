@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, EmailStr, Field, SecretStr
 
+from services.auth.scopes import Role
 from shared.ids import Id
 from shared.schemas import RequestModel, ResponseModel, Text, UtcDatetime
 
@@ -15,13 +16,22 @@ def _normalised(email: str) -> str:
 
 Email = Annotated[EmailStr, Field(max_length=254, examples=["ada@example.com"]), AfterValidator(_normalised)]
 PersonName = Annotated[Text, Field(min_length=1, max_length=200, examples=["Ada Lovelace"])]
+Password = Annotated[
+    SecretStr,
+    Field(
+        min_length=8,
+        max_length=128,
+        description="any characters; the most common passwords are refused",
+        examples=["correct horse battery staple"],
+    ),
+]
 
 
 class Registration(RequestModel):
     """A new account."""
 
     email: Email
-    password: SecretStr = Field(min_length=8, max_length=128, examples=["correct horse battery staple"])
+    password: Password
     name: PersonName | None = None
 
 
@@ -31,11 +41,25 @@ class ProfileUpdate(RequestModel):
     name: PersonName | None = Field(examples=["Ada King"])
 
 
+class PasswordChange(RequestModel):
+    """The old password and the new one."""
+
+    current_password: SecretStr = Field(min_length=1, max_length=128, examples=["correct horse battery staple"])
+    new_password: Password
+
+
 class AccountRead(ResponseModel):
     """An account; never its password."""
 
     id: Id
     email: str
     name: str | None
-    tenant_id: Id
+    tenant_id: Id = Field(description="the tenant that was made with it; in `/auth/me` the one the token acts in")
     created_at: UtcDatetime
+
+
+class ProfileRead(AccountRead):
+    """An account, in the tenant the caller acts in."""
+
+    role: Role = Field(description="in this tenant")
+    is_admin: bool = Field(description="whether this account may administer the installation")

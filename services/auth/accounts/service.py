@@ -1,47 +1,130 @@
 """Registering, and looking after one's own account."""
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from services.auth.accounts.common_passwords import is_common
 from services.auth.accounts.passwords import Passwords
+from services.auth.accounts.principal import Principal
 from services.auth.accounts.repository import AccountRepository
-from services.auth.accounts.schemas import Registration
-from services.auth.errors import EmailTaken
+from services.auth.accounts.schemas import AccountRead, PasswordChange, Registration
+from services.auth.errors import EmailTaken, PasswordTooCommon, WrongCurrentPassword
+from services.auth.logins.throttle import Counted, Throttle, by_account
 from services.auth.models import User
-from shared.db import Database
+from services.auth.sessions.service import SessionService
+from services.auth.tokens.issuer import TokenIssuer
+from services.auth.work import Works
 from shared.etag import etag, require_match
+from shared.ids import new_id
+from shared.security import Caller
 
 
+@dataclass(frozen=True, slots=True)
 class AccountService:
-    def __init__(self, accounts: AccountRepository, passwords: Passwords) -> None:
-        self._accounts, self._passwords = accounts, passwords
+    """The use cases hold no connection while a password is hashed, so each begins its own work."""
 
-    async def register(self, registration: Registration) -> User:
-        """Raises EmailTaken, HashingBusy."""
-        password_hash = await self._passwords.hash(registration.password.get_secret_value())
-        return await self._accounts.create(
-            email=registration.email, password_hash=password_hash, name=registration.name
-        )
+    works: Works
+    passwords: Passwords
+    issuer: TokenIssuer
 
-    async def get(self, user_id: str) -> User:
-        """Raises Unauthenticated when the user is gone or disabled."""
-        return await self._accounts.get_enabled(user_id)
+    async def register(self, given: Registration, source: str | None, *, tells_taken: bool) -> AccountRead:
+        """The new account.
 
-    async def rename(self, user_id: str, name: str | None, if_match: str | None) -> User:
+        For an address that has one already the answer looks the same and takes as long, so that nobody learns who is
+        registered; nothing is made. Raises EmailTaken where the caller may know, PasswordTooCommon, HashingBusy.
+        """
+        password_hash = await self.new_hash(given.password.get_secret_value(), "/password")
+        try:
+            async with self.works.begin(source) as work:
+                user = await AccountRepository(work.session).create(
+                    email=given.email, password_hash=password_hash, name=given.name
+                )
+                work.note("user.registered", actor=user.id, tenant_id=user.tenant_id, target=user.id)
+        except EmailTaken:
+            if tells_taken:
+                raise
+            await self._note_taken(source)
+            return _pretended(given)
+        return AccountRead.model_validate(user)
+
+    async def _note_taken(self, source: str | None) -> None:
+        async with self.works.begin(source) as work:
+            work.note("user.registered_again")
+
+    async def new_hash(self, password: str, pointer: str) -> str:
+        """The hash of a new password. Raises PasswordTooCommon, naming the field, and HashingBusy."""
+        if is_common(password):
+            raise PasswordTooCommon(pointer)
+        return await self.passwords.hash(password)
+
+    async def get(self, caller: Caller) -> Principal:
+        """Raises Unauthenticated when the user is gone, disabled or no longer in the tenant."""
+        async with self.works.begin() as work:
+            return await AccountRepository(work.session).get_principal(caller.subject, caller.tenant_id)
+
+    async def rename(self, caller: Caller, name: str | None, if_match: str | None) -> Principal:
         """Raises PreconditionFailed when the account changed since the caller read it."""
-        user = await self._accounts.get_enabled(user_id)
-        require_match(if_match, etag(user.version))
-        await self._accounts.rename(user, name)
-        return user
+        async with self.works.begin() as work:
+            accounts = AccountRepository(work.session)
+            principal = await accounts.get_principal(caller.subject, caller.tenant_id)
+            require_match(if_match, etag(principal.user.version))
+            await accounts.rename(principal.user, name)
+        return principal
+
+    async def change_password(self, caller: Caller, given: PasswordChange, source: str | None) -> None:
+        """Change it and end the other sessions. API keys go on: they were never derived from it.
+
+        Raises WrongCurrentPassword (counted like a failed login), PasswordTooCommon, HashingBusy.
+        """
+        counted = _by_change(caller)
+        user, is_admitted = await self._candidate(caller, counted, source)
+        matches, _ = await self.passwords.verify(given.current_password.get_secret_value(), user.password_hash)
+        if not matches or not is_admitted:
+            await self._note_refused(caller, source)
+            raise WrongCurrentPassword
+        new_hash = await self.new_hash(given.new_password.get_secret_value(), "/new_password")
+        async with self.works.begin(source) as work:
+            accounts = AccountRepository(work.session)
+            principal = await accounts.get_principal(caller.subject, caller.tenant_id)
+            await accounts.replace_password_hash(principal.user, new_hash)
+            await Throttle(work.session).clear(counted)
+            await Throttle(work.session).clear(by_account(principal.user.email))
+            await SessionService(work, self.issuer).end_others(caller.subject, caller.session_id)
+            work.note("password.changed", actor=caller.subject, tenant_id=caller.tenant_id, target=caller.subject)
+
+    async def _candidate(self, caller: Caller, counted: Counted, source: str | None) -> tuple[User, bool]:
+        async with self.works.begin(source) as work:
+            principal = await AccountRepository(work.session).get_principal(caller.subject, caller.tenant_id)
+            return principal.user, await Throttle(work.session).admit([counted])
+
+    async def _note_refused(self, caller: Caller, source: str | None) -> None:
+        async with self.works.begin(source) as work:
+            work.note("password.refused", actor=caller.subject, tenant_id=caller.tenant_id, target=caller.subject)
 
 
-async def ensure_admin(database: Database, passwords: Passwords, email: str, password: str) -> None:
+def _by_change(caller: Caller) -> Counted:
+    """Apart from logins: who holds a stolen session must not lock the owner out."""
+    return by_account(f"change\0{caller.subject}")
+
+
+def _pretended(given: Registration) -> AccountRead:
+    """What a new account would look like."""
+    return AccountRead(
+        id=new_id(), email=given.email, name=given.name, tenant_id=new_id(), created_at=datetime.now(UTC)
+    )
+
+
+async def ensure_admin(works: Works, passwords: Passwords, email: str, password: str) -> None:
     """Create the first administrator when there is no such account; an existing one keeps its password."""
-    async with database.session() as session:
-        if await AccountRepository(session).find_by_email(email.lower()):
+    async with works.begin() as work:
+        if await AccountRepository(work.session).find_by_email(email.lower()):
             return
     password_hash = await passwords.hash(password)
     try:
-        async with database.transaction() as session:
-            await AccountRepository(session).create(
+        async with works.begin() as work:
+            user = await AccountRepository(work.session).create(
                 email=email.lower(), password_hash=password_hash, name="Administrator", is_admin=True
             )
+            work.note("user.registered", target=user.id, is_admin=True)
     except EmailTaken:
         return  # another replica was first

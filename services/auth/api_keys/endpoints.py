@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 
 from services.auth.api_keys.exchange import LocalApiKeys
-from services.auth.api_keys.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRead, KeyExchange
+from services.auth.api_keys.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRead, ApiKeyRotation, KeyExchange
+from services.auth.clients.registry import EXCHANGE
 from services.auth.dependencies import ApiKeys
-from services.auth.errors import ApiKeyNotFound, TooManyApiKeys
+from services.auth.errors import ApiKeyNotFound, ApiKeyReplaced, ScopeNotAllowed, TooManyApiKeys
 from services.auth.tokens.schemas import InternalToken
 from shared.errors import responses
 from shared.ids import Id
@@ -25,7 +26,7 @@ KeyOwner = Annotated[Caller, requires("auth:keys")]
     summary="Create an API key",
     status_code=201,
     response_model=ApiKeyCreated,
-    responses=responses(TooManyApiKeys),
+    responses=responses(TooManyApiKeys, ScopeNotAllowed),
 )
 async def create(body: ApiKeyCreate, caller: KeyOwner, api_keys: ApiKeys) -> ApiKeyCreated:
     """Create a key with some of one's own scopes. The key is in this answer and nowhere else."""
@@ -50,7 +51,20 @@ async def revoke(id: Id, caller: KeyOwner, api_keys: ApiKeys) -> None:
     await api_keys.revoke(caller, id)
 
 
-@internal.post("/exchange", response_model=InternalToken)
+@router.post(
+    "/{id}/rotate",
+    operation_id="auth_rotate_api_key",
+    summary="Rotate an API key",
+    status_code=201,
+    response_model=ApiKeyCreated,
+    responses=responses(ApiKeyNotFound, ApiKeyReplaced, TooManyApiKeys, ScopeNotAllowed),
+)
+async def rotate(id: Id, body: ApiKeyRotation, caller: KeyOwner, api_keys: ApiKeys) -> ApiKeyCreated:
+    """A new key with the same scopes; the old one goes on through the overlap, so that nothing stops in between."""
+    return await api_keys.rotate(caller, id, body.overlap_seconds)
+
+
+@internal.post("/exchange", response_model=InternalToken, dependencies=[requires(EXCHANGE)])
 async def exchange(body: KeyExchange, request: Request) -> InternalToken:
     """The access token an API key stands for."""
     local: LocalApiKeys = request.state.local_api_keys

@@ -1,35 +1,44 @@
-"""An API key becomes an access token: for auth's own routes here, for other services through the internal route."""
+"""An API key becomes an access token: for auth's own routes, for other services, for OAuth clients."""
 
 import hmac
+from dataclasses import dataclass
 
-from services.auth.api_keys.format import ApiKeyFormat
+from services.auth.accounts.repository import AccountRepository
+from services.auth.api_keys.hashing import KeyHasher
+from services.auth.api_keys.last_used import LastUsed
 from services.auth.api_keys.repository import ApiKeyRepository
-from services.auth.scopes import scopes_of
+from services.auth.scopes import granted, remaining
 from services.auth.tokens.issuer import AccessToken, TokenIssuer
 from shared.db import Database
 from shared.errors import Unauthenticated
 
 
+@dataclass(frozen=True, slots=True)
 class LocalApiKeys:
     """Looks keys up in auth's own database (`shared.security.ApiKeyExchange`)."""
 
-    def __init__(self, database: Database, key_format: ApiKeyFormat, issuer: TokenIssuer) -> None:
-        self._database, self._format, self._issuer = database, key_format, issuer
+    database: Database
+    hasher: KeyHasher
+    issuer: TokenIssuer
+    last_used: LastUsed
 
     async def exchange(self, api_key: str) -> str:
         """Raises Unauthenticated for a key that is malformed (without a query), unknown, revoked or expired."""
         return (await self.token_for(api_key)).token
 
-    async def token_for(self, api_key: str) -> AccessToken:
-        """As `exchange`, with the token's life."""
-        parsed = self._format.parse(api_key)
+    async def token_for(self, api_key: str, requested: frozenset[str] = frozenset()) -> AccessToken:
+        """As `exchange`, with the token's life; with fewer scopes when some were asked for. Raises ScopeNotAllowed."""
+        parsed = self.hasher.parse(api_key)
         if parsed is None:
             raise Unauthenticated
         public_id, secret_hash = parsed
-        async with self._database.session() as session:
-            found = await ApiKeyRepository(session).find_usable(public_id)
-        if found is None or not hmac.compare_digest(found[0].secret_hash, secret_hash):
+        async with self.database.session() as session:
+            key = await ApiKeyRepository(session).find_usable(public_id)
+            if key is None or not hmac.compare_digest(key.secret_hash, secret_hash):
+                raise Unauthenticated
+            owner = await AccountRepository(session).find_principal(key.user_id, key.tenant_id)
+        if owner is None:
             raise Unauthenticated
-        key, owner = found
-        # A right the owner has lost since is lost to the key as well.
-        return self._issuer.for_api_key(owner, scopes_of(is_admin=owner.is_admin).intersection(key.scopes), key.id)
+        self.last_used.note(key.id)
+        scopes = granted(requested, remaining(key.scopes, owner.scopes))
+        return self.issuer.for_api_key(owner, scopes, key.id, key.expires_at)

@@ -1,8 +1,9 @@
 """Every statement about API keys; the owner filter stands in one place."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.errors import ApiKeyNotFound
@@ -16,8 +17,9 @@ class ApiKeyRepository:
 
     async def create(
         self,
-        owner: User,
         *,
+        tenant_id: str,
+        user_id: str,
         name: str,
         scopes: frozenset[str],
         expires_at: datetime | None,
@@ -26,8 +28,8 @@ class ApiKeyRepository:
     ) -> ApiKey:
         row = ApiKey(
             id=new_id(),
-            tenant_id=owner.tenant_id,
-            user_id=owner.id,
+            tenant_id=tenant_id,
+            user_id=user_id,
             name=name,
             public_id=public_id,
             secret_hash=secret_hash,
@@ -54,39 +56,48 @@ class ApiKeyRepository:
             statement = statement.where(ApiKey.id < after)
         return list(await self._session.scalars(statement))
 
-    async def revoke(self, tenant_id: str, user_id: str, key_id: str) -> None:
+    async def get_live_locked(self, tenant_id: str, user_id: str, key_id: str) -> ApiKey:
         """Raises ApiKeyNotFound when there is no live key of that id."""
-        revoked = await self._session.scalar(
-            update(ApiKey)
-            .where(
-                ApiKey.id == key_id,
-                ApiKey.tenant_id == tenant_id,
-                ApiKey.user_id == user_id,
-                ApiKey.revoked_at.is_(None),
-            )
-            .values(revoked_at=datetime.now(UTC))
-            .returning(ApiKey.id)
-        )
-        if revoked is None:
+        key = await self._session.scalar(self._live(tenant_id, user_id).where(ApiKey.id == key_id).with_for_update())
+        if key is None:
             raise ApiKeyNotFound
+        return key
 
-    async def find_usable(self, public_id: str) -> tuple[ApiKey, User] | None:
-        """A key that is neither revoked nor expired, with its owner, who is enabled."""
-        row = (
-            await self._session.execute(
-                select(ApiKey, User)
-                .join(User, User.id == ApiKey.user_id)
-                .where(
-                    ApiKey.public_id == public_id,
-                    ApiKey.revoked_at.is_(None),
-                    or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > datetime.now(UTC)),
-                    User.disabled_at.is_(None),
-                )
-            )
-        ).one_or_none()
-        return (row[0], row[1]) if row else None
+    async def find_by_public_id(self, public_id: str) -> ApiKey | None:
+        """A key in any state, by the part of it that may be shown."""
+        return await self._session.scalar(select(ApiKey).where(ApiKey.public_id == public_id))
+
+    async def find_usable(self, public_id: str) -> ApiKey | None:
+        """A key that is neither revoked nor expired."""
+        return await self._session.scalar(
+            select(ApiKey).where(ApiKey.public_id == public_id, ApiKey.revoked_at.is_(None), _is_unexpired())
+        )
+
+    async def revoke(self, key: ApiKey) -> None:
+        key.revoked_at = datetime.now(UTC)
+        await self._session.flush()
+
+    async def replace(self, key: ApiKey, successor: ApiKey, usable_until: datetime) -> None:
+        """`successor` takes over; `key` goes on until then, unless it ends sooner."""
+        key.replaced_by = successor.id
+        key.expires_at = min(usable_until, key.expires_at or usable_until)
+        await self._session.flush()
+
+    async def mark_used(self, used: Mapping[str, datetime]) -> None:
+        """Write when keys were last used, in the order of ids, so that two replicas do not wait for each other."""
+        connection = await self._session.connection()
+        await connection.execute(
+            update(ApiKey.__table__)  # type: ignore[arg-type] # a mapped class has a Table
+            .where(ApiKey.__table__.c.id == bindparam("key_id"))
+            .values(last_used_at=bindparam("used_at")),
+            [{"key_id": key_id, "used_at": at} for key_id, at in sorted(used.items())],
+        )
 
     def _live(self, tenant_id: str, user_id: str) -> Select[ApiKey]:
         return select(ApiKey).where(
-            ApiKey.tenant_id == tenant_id, ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None)
+            ApiKey.tenant_id == tenant_id, ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None), _is_unexpired()
         )
+
+
+def _is_unexpired() -> ColumnElement[bool]:
+    return or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > datetime.now(UTC))

@@ -30,6 +30,16 @@ class ApiKeyRead(ResponseModel):
     scopes: list[str]
     expires_at: UtcDatetime | None
     created_at: UtcDatetime
+    last_used_at: UtcDatetime | None = Field(description="to the minute; null before the first use")
+    replaced_by: Id | None = Field(description="the key that took over when this one was rotated")
+
+
+class ApiKeyRotation(RequestModel):
+    """How the old key ends."""
+
+    overlap_seconds: int = Field(
+        default=3600, ge=0, le=7 * 86400, description="how long the old key goes on; at 0 it ends now", examples=[3600]
+    )
 
 
 class ApiKeyCreated(ApiKeyRead):

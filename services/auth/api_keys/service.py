@@ -1,14 +1,16 @@
-"""Making, listing and revoking API keys."""
+"""Making, listing, rotating and revoking API keys."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from services.auth.accounts.repository import AccountRepository
-from services.auth.api_keys.format import ApiKeyFormat, shown_prefix
+from services.auth.api_keys.hashing import KeyHasher
 from services.auth.api_keys.repository import ApiKeyRepository
 from services.auth.api_keys.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRead
-from services.auth.errors import TooManyApiKeys
+from services.auth.errors import ApiKeyReplaced, TooManyApiKeys
 from services.auth.models import ApiKey
 from services.auth.scopes import granted
+from services.auth.work import Work
+from shared.api_keys import PREFIX
 from shared.errors import Invalid
 from shared.pagination import CursorCodec, Page, cut
 from shared.security import Caller
@@ -17,30 +19,52 @@ _MAX_LIVE_KEYS = 100
 
 
 class ApiKeyService:
-    def __init__(
-        self, keys: ApiKeyRepository, accounts: AccountRepository, key_format: ApiKeyFormat, cursors: CursorCodec
-    ) -> None:
-        self._keys, self._accounts, self._format, self._cursors = keys, accounts, key_format, cursors
+    def __init__(self, work: Work, hasher: KeyHasher, cursors: CursorCodec) -> None:
+        self._work, self._hasher, self._cursors = work, hasher, cursors
+        self._keys = ApiKeyRepository(work.session)
 
     async def create(self, caller: Caller, body: ApiKeyCreate) -> ApiKeyCreated:
         """Raises ScopeNotAllowed for a scope the caller does not hold, TooManyApiKeys, Invalid for a past expiry."""
         if body.expires_at and body.expires_at <= datetime.now(UTC):
             raise Invalid.field("/expires_at", "in_the_past", "The expiry must be in the future.")
-        scopes = granted(frozenset(body.scopes), caller.scopes)
-        owner = await self._accounts.get_enabled(caller.subject)
-        await self._keys.lock_owner(owner.id)
-        if await self._keys.count_live(owner.tenant_id, owner.id) >= _MAX_LIVE_KEYS:
+        scopes = granted(body.scopes, caller.scopes)
+        await AccountRepository(self._work.session).get_principal(caller.subject, caller.tenant_id)
+        row, key = await self._add(caller, body.name, scopes, body.expires_at)
+        self._note("api_key.created", caller, row, scopes=row.scopes)
+        return ApiKeyCreated(**read(row).model_dump(), key=key)
+
+    async def rotate(self, caller: Caller, key_id: str, overlap_seconds: int) -> ApiKeyCreated:
+        """A new key with the same name, scopes and end; the old one goes on through the overlap.
+
+        Raises ApiKeyNotFound, ApiKeyReplaced, TooManyApiKeys, ScopeNotAllowed when the caller holds less than the key.
+        """
+        old = await self._keys.get_live_locked(caller.tenant_id, caller.subject, key_id)
+        if old.replaced_by:
+            raise ApiKeyReplaced
+        row, key = await self._add(caller, old.name, granted(old.scopes, caller.scopes), old.expires_at)
+        await self._keys.replace(old, row, datetime.now(UTC) + timedelta(seconds=overlap_seconds))
+        if overlap_seconds == 0:
+            self._work.access.end_key(old.id)
+        self._note("api_key.rotated", caller, old, replaced_by=row.id, overlap_seconds=overlap_seconds)
+        return ApiKeyCreated(**read(row).model_dump(), key=key)
+
+    async def _add(
+        self, caller: Caller, name: str, scopes: frozenset[str], expires_at: datetime | None
+    ) -> tuple[ApiKey, str]:
+        await self._keys.lock_owner(caller.subject)
+        if await self._keys.count_live(caller.tenant_id, caller.subject) >= _MAX_LIVE_KEYS:
             raise TooManyApiKeys
-        made = self._format.make()
+        made = self._hasher.make()
         row = await self._keys.create(
-            owner,
-            name=body.name,
+            tenant_id=caller.tenant_id,
+            user_id=caller.subject,
+            name=name,
             scopes=scopes,
-            expires_at=body.expires_at,
+            expires_at=expires_at,
             public_id=made.public_id,
             secret_hash=made.secret_hash,
         )
-        return ApiKeyCreated(**_read(row).model_dump(), key=made.key)
+        return row, made.key
 
     async def list_page(self, caller: Caller, limit: int, cursor: str | None) -> Page[ApiKeyRead]:
         """Newest first. Raises Invalid for a cursor of another list."""
@@ -51,19 +75,27 @@ class ApiKeyService:
         )
         page, last = cut(rows, limit)
         next_cursor = self._cursors.encode([last.id], scope=scope) if last else None
-        return Page(items=[_read(row) for row in page], next_cursor=next_cursor)
+        return Page(items=[read(row) for row in page], next_cursor=next_cursor)
 
     async def revoke(self, caller: Caller, key_id: str) -> None:
         """Raises ApiKeyNotFound."""
-        await self._keys.revoke(caller.tenant_id, caller.subject, key_id)
+        key = await self._keys.get_live_locked(caller.tenant_id, caller.subject, key_id)
+        await self._keys.revoke(key)
+        self._work.access.end_key(key.id)
+        self._note("api_key.revoked", caller, key)
+
+    def _note(self, action: str, caller: Caller, key: ApiKey, **details: object) -> None:
+        self._work.note(action, actor=caller.subject, tenant_id=caller.tenant_id, target=key.id, **details)
 
 
-def _read(row: ApiKey) -> ApiKeyRead:
+def read(row: ApiKey) -> ApiKeyRead:
     return ApiKeyRead(
         id=row.id,
         name=row.name,
-        prefix=shown_prefix(row.public_id),
+        prefix=PREFIX + row.public_id,
         scopes=row.scopes,
         expires_at=row.expires_at,
         created_at=row.created_at,
+        last_used_at=row.last_used_at,
+        replaced_by=row.replaced_by,
     )

@@ -1,21 +1,38 @@
-"""`/auth/token`, `/auth/logout`, `/auth/jwks.json`, and the delegation that services ask for."""
+"""`/auth/token`, `/auth/logout`, `/auth/revoke`, `/auth/introspect`, and the delegation that services ask for."""
 
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
-from services.auth.dependencies import Tokens
-from services.auth.errors import RefreshTokenRefused, WrongClient, WrongCredentials
-from services.auth.tokens.schemas import Delegation, InternalToken, JsonWebKeySet, TokenForm, TokenRead
-from services.auth.tokens.service import TokenPair
-from shared.errors import Invalid, responses
+from services.auth.clients.registry import DELEGATE, INTROSPECT
+from services.auth.dependencies import Logins, Sessions, Source, Tokens
+from services.auth.errors import (
+    GrantIncomplete,
+    RefreshTokenInUse,
+    RefreshTokenRefused,
+    ScopeNotAllowed,
+    WrongClient,
+    WrongCredentials,
+)
+from services.auth.logins.service import Credentials
+from services.auth.tokens.issuer import AccessToken
+from services.auth.tokens.schemas import (
+    Delegation,
+    InternalToken,
+    Introspection,
+    TokenForm,
+    TokenHintForm,
+    TokenRead,
+)
+from shared.errors import responses
 from shared.security import Caller, requires
 
 router = APIRouter(prefix="/auth", tags=["tokens"])
 internal = APIRouter(prefix="/tokens")
 T = TypeVar("T")
-_basic = HTTPBasic(auto_error=False)
+_basic = HTTPBasic(auto_error=False, scheme_name="client")
+Basic = Annotated[HTTPBasicCredentials | None, Depends(_basic)]
 
 
 @router.post(
@@ -23,58 +40,85 @@ _basic = HTTPBasic(auto_error=False)
     operation_id="auth_token",
     summary="Get tokens",
     response_model=TokenRead,
-    responses=responses(WrongCredentials, RefreshTokenRefused),
+    response_model_exclude_none=True,
+    responses=responses(
+        WrongCredentials, RefreshTokenRefused, RefreshTokenInUse, WrongClient, GrantIncomplete, ScopeNotAllowed
+    ),
 )
-async def token(form: TokenForm, tokens: Tokens, response: Response) -> TokenRead:
-    """OAuth 2 token endpoint: `grant_type=password` with `username` and `password`, or `refresh_token`.
+async def token(
+    form: TokenForm, basic: Basic, logins: Logins, sessions: Sessions, tokens: Tokens, source: Source, answer: Response
+) -> TokenRead:
+    """OAuth 2 token endpoint.
 
-    A refresh token works once; presenting it again ends the session it belongs to.
+    `password` takes `username` and `password`; `refresh_token` takes the last one given, which works once (presenting
+    it again ends the session it belongs to); `client_credentials` takes an API key: how it begins as `client_id`, the
+    whole key as `client_secret`.
     """
-    response.headers["Cache-Control"] = "no-store"
+    answer.headers["Cache-Control"] = "no-store"
     requested = frozenset(form.scope.split())
-    if form.grant_type == "password":
-        username, password = _required(form.username, "username"), _required(form.password, "password")
-        return _read(await tokens.log_in(username, password.get_secret_value(), requested))
-    refresh_token = _required(form.refresh_token, "refresh_token")
-    return _read(await tokens.refresh(refresh_token.get_secret_value(), requested))
+    match form.grant_type:
+        case "password":
+            password = _needed(form.password, "password").get_secret_value()
+            email = _needed(form.username, "username").strip().lower()
+            pair = await logins.log_in(Credentials(email, password, requested, form.tenant_id, source))
+            return _read(pair.access, pair.refresh_token)
+        case "refresh_token":
+            refresh_token = _needed(form.refresh_token, "refresh_token").get_secret_value()
+            pair = await sessions.refresh(refresh_token, requested, source)
+            return _read(pair.access, pair.refresh_token)
+        case "client_credentials":
+            client_id = basic.username if basic else _needed(form.client_id, "client_id")
+            secret = basic.password if basic else _needed(form.client_secret, "client_secret").get_secret_value()
+            return _read(await tokens.for_client(client_id, secret, requested))
 
 
-def _required(value: T | None, name: str) -> T:
+def _needed(value: T | None, name: str) -> T:
     if value is None:
-        raise Invalid.field(f"/{name}", "missing", f"This grant needs {name}.")
+        raise GrantIncomplete(name)
     return value
 
 
-def _read(pair: TokenPair) -> TokenRead:
+def _read(access: AccessToken, refresh_token: str | None = None) -> TokenRead:
     return TokenRead(
-        access_token=pair.access.token,
-        expires_in=pair.access.expires_in,
-        refresh_token=pair.refresh_token,
-        scope=" ".join(sorted(pair.access.scopes)),
+        access_token=access.token,
+        expires_in=access.expires_in,
+        refresh_token=refresh_token,
+        scope=" ".join(sorted(access.scopes)),
     )
 
 
 @router.post("/logout", operation_id="auth_logout", summary="End this session", status_code=204)
-async def logout(caller: Annotated[Caller, requires("auth:profile")], tokens: Tokens) -> None:
-    """End the session this access token belongs to: its refresh tokens work no more."""
-    if caller.session_id:
-        await tokens.log_out(caller.subject, caller.session_id)
+async def logout(caller: Annotated[Caller, requires("auth:profile")], sessions: Sessions, source: Source) -> None:
+    """End the session of this access token: its refresh tokens work no more, its access tokens within seconds."""
+    await sessions.log_out(caller, source)
 
 
-@router.get("/jwks.json", operation_id="auth_jwks", summary="Public keys", response_model=JsonWebKeySet)
-async def jwks(request: Request, response: Response) -> dict[str, object]:
-    """The public keys by which anyone can verify our access tokens (RFC 7517)."""
-    response.headers["Cache-Control"] = "public, max-age=60"
-    return {"keys": list(request.state.keys.public_jwks.values())}
+@router.post("/revoke", operation_id="auth_revoke", summary="Revoke a token", responses={200: {"content": None}})
+async def revoke(form: TokenHintForm, tokens: Tokens, source: Source) -> Response:
+    """OAuth 2 revocation (RFC 7009): an access token alone, a refresh token with its session. Holding it is the proof.
+
+    A token that is unknown or over answers 200 as well: it does not work any more, which is what was asked for.
+    """
+    await tokens.revoke(form.token.get_secret_value(), source)
+    return Response(status_code=200)
+
+
+@router.post(
+    "/introspect",
+    operation_id="auth_introspect",
+    summary="What a token is worth",
+    response_model=Introspection,
+    response_model_exclude_none=True,
+)
+async def introspect(
+    form: TokenHintForm, _caller: Annotated[Caller, requires(INTROSPECT)], tokens: Tokens
+) -> Introspection:
+    """OAuth 2 introspection (RFC 7662), for services and administrators."""
+    return await tokens.introspect(form.token.get_secret_value())
 
 
 @internal.post("/delegate", response_model=InternalToken)
-async def delegate(
-    body: Delegation, client: Annotated[HTTPBasicCredentials | None, Depends(_basic)], tokens: Tokens
-) -> InternalToken:
-    """A token by which a service acts for a user later on; the service proves itself with its client secret."""
-    if client is None:
-        raise WrongClient
-    scopes = frozenset(body.scopes)
-    token = await tokens.delegate(client.username, client.password, body.subject, body.tenant_id, scopes)
+async def delegate(body: Delegation, service: Annotated[Caller, requires(DELEGATE)], tokens: Tokens) -> InternalToken:
+    """A token by which a service acts for a user later on."""
+    token = await tokens.delegate(service, body.subject, body.tenant_id, frozenset(body.scopes))
     return InternalToken(access_token=token.token, expires_in=token.expires_in)

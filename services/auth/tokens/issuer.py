@@ -1,16 +1,20 @@
 """Makes access tokens: JWTs of RFC 9068 (`at+jwt`), signed EdDSA."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import jwt
 
-from services.auth.models import User
+from services.auth.accounts.principal import Principal
 from services.auth.settings import Settings
-from services.auth.tokens.keys import KeyRing
+from services.auth.signing.ring import KeyRing
 from shared.ids import new_id
-from shared.security import ALGORITHM, TOKEN_TYPE
+from shared.security import ALGORITHM, SERVICE_PREFIX, TOKEN_TYPE
+
+SYSTEM_TENANT = "system"
+"""The tenant of services: owns nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,26 +30,45 @@ class TokenIssuer:
     def __init__(self, keys: KeyRing, settings: Settings) -> None:
         self._keys, self._settings = keys, settings
 
-    def for_session(self, user: User, scopes: Iterable[str], family_id: str) -> AccessToken:
+    def for_session(self, principal: Principal, scopes: Iterable[str], session_id: str) -> AccessToken:
         """A token of a login session; `sid` names the session that a logout ends."""
-        return self._issue(user, scopes, self._settings.access_token_seconds, {"sid": family_id})
+        extra = {"sid": session_id, "client_id": "user"}
+        return self._for_user(principal, scopes, self._settings.access_token_seconds, extra)
 
-    def for_api_key(self, user: User, scopes: Iterable[str], key_id: str) -> AccessToken:
-        """What an API key is exchanged for."""
-        return self._issue(user, scopes, self._settings.internal_token_seconds, {"key_id": key_id})
+    def for_api_key(
+        self, principal: Principal, scopes: Iterable[str], key_id: str, expires_at: datetime | None
+    ) -> AccessToken:
+        """What an API key stands for; never valid for longer than the key."""
+        seconds = self._settings.internal_token_seconds
+        if expires_at:
+            seconds = max(1, min(seconds, int(expires_at.timestamp() - time.time())))
+        return self._for_user(principal, scopes, seconds, {"key_id": key_id, "client_id": key_id})
 
-    def for_service(self, user: User, scopes: Iterable[str], service: str) -> AccessToken:
+    def for_delegate(self, principal: Principal, scopes: Iterable[str], service: str) -> AccessToken:
         """A token by which `service` acts for the user (RFC 8693's `act`)."""
-        return self._issue(user, scopes, self._settings.internal_token_seconds, {"act": {"sub": f"service:{service}"}})
+        extra = {"act": {"sub": SERVICE_PREFIX + service}, "client_id": service}
+        return self._for_user(principal, scopes, self._settings.internal_token_seconds, extra)
 
-    def _issue(self, user: User, scopes: Iterable[str], seconds: int, extra: dict[str, object]) -> AccessToken:
+    def for_service(self, service: str, scopes: Iterable[str]) -> AccessToken:
+        """A token of a service itself. It stands for no user, so no route of a user's takes it."""
+        seconds = self._settings.internal_token_seconds
+        return self._issue(SERVICE_PREFIX + service, SYSTEM_TENANT, scopes, seconds, {"client_id": service})
+
+    def _for_user(
+        self, principal: Principal, scopes: Iterable[str], seconds: int, extra: Mapping[str, object]
+    ) -> AccessToken:
+        return self._issue(principal.user.id, principal.tenant_id, scopes, seconds, extra)
+
+    def _issue(
+        self, subject: str, tenant_id: str, scopes: Iterable[str], seconds: int, extra: Mapping[str, object]
+    ) -> AccessToken:
         now = int(time.time())
         granted = frozenset(scopes)
         claims = {
             "iss": self._settings.auth_issuer,
             "aud": self._settings.auth_audience,
-            "sub": user.id,
-            "tid": user.tenant_id,
+            "sub": subject,
+            "tid": tenant_id,
             "scope": " ".join(sorted(granted)),
             "iat": now,
             "exp": now + seconds,

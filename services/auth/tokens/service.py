@@ -1,100 +1,111 @@
-"""Giving tokens out: for a password, for a refresh token, and to services that act for a user."""
+"""What happens to tokens beside logins and sessions: clients, delegation, introspection, revocation."""
 
-import hmac
+import time
 from dataclasses import dataclass
 
-from services.auth.accounts.passwords import Passwords
 from services.auth.accounts.repository import AccountRepository
-from services.auth.errors import (
-    DelegationRefused,
-    RefreshTokenRefused,
-    RefreshTokenReused,
-    WrongClient,
-    WrongCredentials,
-)
-from services.auth.models import User
-from services.auth.scopes import granted, scopes_of
-from services.auth.settings import Settings
+from services.auth.api_keys.exchange import LocalApiKeys
+from services.auth.clients.registry import ServiceClients
+from services.auth.errors import DelegationRefused, WrongClient
+from services.auth.scopes import granted
+from services.auth.sessions.service import SessionService
 from services.auth.tokens.issuer import AccessToken, TokenIssuer
-from services.auth.tokens.repository import RefreshTokenRepository
+from services.auth.tokens.schemas import Introspection
+from services.auth.work import Works
+from shared.api_keys import PREFIX
+from shared.errors import Unauthenticated
+from shared.scopes import is_covered
+from shared.security import SERVICE_PREFIX, Caller, TokenVerifier
 
 
 @dataclass(frozen=True, slots=True)
-class TokenPair:
-    """What a grant gives."""
-
-    access: AccessToken
-    refresh_token: str
-
-
 class TokenService:
-    def __init__(
-        self,
-        accounts: AccountRepository,
-        sessions: RefreshTokenRepository,
-        passwords: Passwords,
-        issuer: TokenIssuer,
-        settings: Settings,
-    ) -> None:
-        self._accounts, self._sessions, self._passwords = accounts, sessions, passwords
-        self._issuer, self._settings = issuer, settings
+    works: Works
+    issuer: TokenIssuer
+    clients: ServiceClients
+    api_keys: LocalApiKeys
+    verifier: TokenVerifier
 
-    async def log_in(self, email: str, password: str, requested: frozenset[str]) -> TokenPair:
-        """Raises WrongCredentials, ScopeNotAllowed, HashingBusy."""
-        user = await self._accounts.find_by_email(email.lower())
-        matches, renewed = await self._passwords.verify(password, user.password_hash if user else None)
-        if user is None or not matches or user.disabled_at is not None:
-            raise WrongCredentials
-        if renewed:
-            await self._accounts.replace_password_hash(user.id, renewed)
-        return await self._pair(user, granted(requested, scopes_of(is_admin=user.is_admin)))
+    async def for_client(self, client_id: str, client_secret: str, requested: frozenset[str]) -> AccessToken:
+        """A token for a service, or for the program that holds an API key. Raises WrongClient, ScopeNotAllowed."""
+        if client_id.startswith(PREFIX):
+            if not client_secret.startswith(client_id):
+                raise WrongClient
+            try:
+                return await self.api_keys.token_for(client_secret, requested)
+            except Unauthenticated as error:
+                raise WrongClient from error
+        allowed = self.clients.authenticate(client_id, client_secret)
+        if allowed is None:
+            await self._note_refused(client_id)
+            raise WrongClient
+        return self.issuer.for_service(client_id, granted(requested, allowed))
 
-    async def refresh(self, refresh_token: str, requested: frozenset[str]) -> TokenPair:
-        """Exchange a refresh token, once. Raises RefreshTokenRefused, RefreshTokenReused, ScopeNotAllowed."""
-        used = await self._sessions.use(refresh_token)
-        if used is None:
-            raise await self._refused(refresh_token)
-        user = await self._accounts.find_enabled(used.user_id)
-        if user is None:
-            raise RefreshTokenRefused
-        still_allowed = frozenset(used.scope.split()) & scopes_of(is_admin=user.is_admin)
-        return await self._pair(user, granted(requested, still_allowed), used.family_id)
+    async def _note_refused(self, client_id: str) -> None:
+        if self.clients.knows(client_id):  # what else was typed may be anything, a secret too
+            async with self.works.begin() as work:
+                work.note("client.refused", target=client_id)
 
-    async def _refused(self, refresh_token: str) -> RefreshTokenRefused:
-        replayed = await self._sessions.find_used(refresh_token)
-        if replayed is None:
-            return RefreshTokenRefused()
-        await self._sessions.revoke_family(replayed.family_id, replayed.user_id)
-        return RefreshTokenReused()
-
-    async def _pair(self, user: User, scopes: frozenset[str], family_id: str | None = None) -> TokenPair:
-        refresh_token, family_id = await self._sessions.create(
-            user_id=user.id,
-            scope=" ".join(sorted(scopes)),
-            seconds=self._settings.refresh_token_seconds,
-            family_id=family_id,
-        )
-        return TokenPair(self._issuer.for_session(user, scopes, family_id), refresh_token)
-
-    async def log_out(self, user_id: str, session_id: str) -> None:
-        """End one session: its refresh tokens work no more."""
-        await self._sessions.revoke_family(session_id, user_id)
-
-    async def delegate(
-        self, client_id: str, client_secret: str, subject: str, tenant_id: str, scopes: frozenset[str]
-    ) -> AccessToken:
+    async def delegate(self, service: Caller, subject: str, tenant_id: str, scopes: frozenset[str]) -> AccessToken:
         """A token by which a service acts for a user, with no more than the user's rights.
 
-        Raises WrongClient, DelegationRefused (unknown or disabled user, other tenant, scopes beyond the user's).
+        Raises DelegationRefused (unknown or disabled user, not of the tenant, scopes beyond the user's).
         """
-        self._check_client(client_id, client_secret)
-        user = await self._accounts.find_enabled(subject)
-        if user is None or user.tenant_id != tenant_id or not scopes <= scopes_of(is_admin=user.is_admin):
+        async with self.works.begin() as work:
+            principal = await AccountRepository(work.session).find_principal(subject, tenant_id)
+        if principal is None or not all(is_covered(scope, principal.scopes) for scope in scopes):
             raise DelegationRefused
-        return self._issuer.for_service(user, scopes, client_id)
+        return self.issuer.for_delegate(principal, scopes, service.subject.removeprefix(SERVICE_PREFIX))
 
-    def _check_client(self, client_id: str, client_secret: str) -> None:
-        known = self._settings.service_client_secrets.get(client_id)
-        expected = known.get_secret_value() if known else ""
-        if not hmac.compare_digest(expected.encode(), client_secret.encode()) or not expected:
-            raise WrongClient
+    async def introspect(self, token: str) -> Introspection:
+        """Whether the token is good now, and what it says."""
+        if caller := await self._verified(token):
+            return _of_caller(caller)
+        async with self.works.begin() as work:
+            link = await SessionService(work, self.issuer).find_by_refresh_token(token)
+        if link is None or not link.is_alive or link.token.used_at or link.token.superseded_at:
+            return Introspection(active=False)
+        return Introspection(
+            active=True,
+            token_type="refresh_token",  # noqa: S106 - the type's name
+            scope=link.session.scope,
+            sub=link.session.user_id,
+            tid=link.session.tenant_id,
+            jti=link.token.id,
+            iat=int(link.token.created_at.timestamp()),
+            exp=int(link.session.expires_at.timestamp()),
+        )
+
+    async def revoke(self, token: str, source: str | None) -> None:
+        """End a token: an access token alone, a refresh token with its session. Unknown ones are ended already."""
+        if caller := await self._verified(token):
+            async with self.works.begin(source) as work:
+                work.access.end_token(caller.token_id)
+                work.note("token.revoked", actor=caller.subject, tenant_id=caller.tenant_id, target=caller.token_id)
+            return
+        async with self.works.begin(source) as work:
+            sessions = SessionService(work, self.issuer)
+            if link := await sessions.find_by_refresh_token(token):
+                await sessions.end(link.session.user_id, link.session.id)
+
+    async def _verified(self, token: str) -> Caller | None:
+        if token.count(".") != 2:
+            return None
+        try:
+            return await self.verifier.verify(token)
+        except Unauthenticated:
+            return None
+
+
+def _of_caller(caller: Caller) -> Introspection:
+    return Introspection(
+        active=caller.expires_at > time.time(),
+        token_type="access_token",  # noqa: S106 - the type's name
+        scope=" ".join(sorted(caller.scopes)),
+        sub=caller.subject,
+        tid=caller.tenant_id,
+        jti=caller.token_id,
+        iat=int(caller.issued_at),
+        exp=int(caller.expires_at),
+        act=caller.actor,
+    )

@@ -16,7 +16,7 @@ from jwt.algorithms import OKPAlgorithm
 
 from local.suite import Suite
 from services.auth.lifespan import MIGRATIONS
-from services.auth.tokens.keys import KeyRing
+from services.auth.signing.ring import KeyRing
 from shared.db import open_database
 from tests.fixtures.identity import User, register_with
 
@@ -104,7 +104,7 @@ async def our_key(suite: Suite) -> Ed25519PrivateKey:
     suite.up(["auth"])
     environment = suite.environment("auth")
     async with open_database(environment["DATABASE_URL"], "auth", MIGRATIONS) as database:
-        return (await KeyRing.load(database, environment["KEY_ENCRYPTION_KEY"])).current.private_key
+        return (await KeyRing(database, environment["KEY_ENCRYPTION_KEY"]).load()).current.private_key
 
 
 def forged(user: User, key: Any, header: dict[str, Any] | None = None, claims: dict[str, Any] | None = None) -> str:

@@ -1,0 +1,77 @@
+"""Ends access: writes what every service has to hear, in the transaction of the change that is the reason for it."""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.auth.models import RevocationRow
+from shared.ids import new_id
+from shared.messaging import EVENTS_EXCHANGE
+from shared.outbox import Outbox
+from shared.revocations import (
+    Revocation,
+    key_subject,
+    member_subject,
+    session_subject,
+    token_subject,
+    user_subject,
+)
+
+EVENT = "access.revoked.v1"
+# No access token lives longer (`access_token_seconds` is at most 900); the rest is for clocks that differ.
+_LONGEST_TOKEN = timedelta(seconds=900 + 60)
+
+
+class Revoker:
+    """Revocations of one transaction. Each holds until the last token it concerns has expired."""
+
+    def __init__(self, session: AsyncSession, outbox: Outbox) -> None:
+        self._session, self._outbox = session, outbox
+        self.revoked: list[Revocation] = []
+
+    def end_token(self, token_id: str) -> None:
+        self._end(token_subject(token_id))
+
+    def end_session(self, session_id: str) -> None:
+        self._end(session_subject(session_id))
+
+    def end_key(self, key_id: str) -> None:
+        self._end(key_subject(key_id))
+
+    def end_user(self, user_id: str) -> None:
+        """Everything the user holds now; what they are given later, when they may log in again, is good."""
+        self._end(user_subject(user_id), up_to_now=True)
+
+    def end_member(self, tenant_id: str, user_id: str) -> None:
+        """What the user holds in this tenant now; a token asked for after this has the rights of the new role."""
+        self._end(member_subject(tenant_id, user_id), up_to_now=True)
+
+    def _end(self, subject: str, *, up_to_now: bool = False) -> None:
+        now = datetime.now(UTC)
+        row = RevocationRow(
+            id=new_id(),
+            subject=subject,
+            issued_until=now if up_to_now else None,
+            created_at=now,
+            expires_at=now + _LONGEST_TOKEN,
+        )
+        self._session.add(row)
+        self._outbox.add(self._session, exchange=EVENTS_EXCHANGE, routing_key=EVENT, body=_as_event(row))
+        self.revoked.append(as_revocation(row))
+
+
+def as_revocation(row: RevocationRow) -> Revocation:
+    return Revocation(
+        expires_at=row.expires_at.timestamp(),
+        subject=row.subject,
+        issued_until=row.issued_until.timestamp() if row.issued_until else None,
+    )
+
+
+def _as_event(row: RevocationRow) -> dict[str, object]:
+    revocation = as_revocation(row)
+    return {
+        "subject": revocation.subject,
+        "issued_until": revocation.issued_until,
+        "expires_at": revocation.expires_at,
+    }

@@ -1,0 +1,19 @@
+"""Changes of access on the wire between services."""
+
+from shared.schemas import ResponseModel
+
+
+class RevocationRead(ResponseModel):
+    """See `shared.revocations.Revocation`."""
+
+    subject: str
+    issued_until: float | None
+    expires_at: float
+
+
+class ChangesRead(ResponseModel):
+    """See `shared.revocations.Changes`."""
+
+    as_of: float
+    revocations: list[RevocationRead]
+    key_ids: list[str]

@@ -1,0 +1,1 @@
+"""The systems outside, one file each."""

@@ -1,0 +1,58 @@
+"""Appends to the audit log and verifies it.
+
+Every entry carries HMAC-SHA-256 over the hash before it and its own content, under a key that is not in the database:
+who can write the table cannot change, remove or insert an entry without breaking the chain at that place.
+"""
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import insert, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.auth.models import AuditEntry
+
+_LOCK = 0x5A7A17  # any constant: entries are chained one at a time
+FIRST_HASH = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What is to be logged. `actor` did `action` to `target`; ids, never secrets."""
+
+    action: str
+    actor: str | None
+    tenant_id: str | None
+    target: str | None
+    source: str | None
+    trace_id: str
+    details: dict[str, Any]
+
+
+class AuditLog:
+    def __init__(self, key: str) -> None:
+        self._key = key.encode()
+
+    async def append(self, session: AsyncSession, noted: Sequence[Noted]) -> None:
+        """Chain the entries into the transaction; others that append wait until it ends."""
+        if not noted:
+            return
+        await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        latest = select(AuditEntry.hash).order_by(AuditEntry.number.desc()).limit(1)
+        before = await session.scalar(latest) or FIRST_HASH
+        rows = []
+        for one in noted:
+            row = {"at": datetime.now(UTC), **{name: getattr(one, name) for name in Noted.__slots__}}
+            before = row["hash"] = self.chained(before, row)
+            rows.append(row)
+        await session.execute(insert(AuditEntry), rows)
+
+    def chained(self, before: bytes, row: dict[str, Any]) -> bytes:
+        """The hash of an entry that follows the one whose hash is `before`."""
+        fields = ("at", "action", "actor", "tenant_id", "target", "source", "trace_id", "details")
+        content = orjson.dumps([row[name] for name in fields], option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
+        return hmac.digest(self._key, before + content, "sha256")

@@ -1,0 +1,1 @@
+"""Services and programs that log in as themselves."""

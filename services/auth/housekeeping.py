@@ -1,0 +1,52 @@
+"""What has to be done now and then: what was collected is written, what nobody can use any more is deleted."""
+
+import asyncio
+import logging
+import random
+from types import TracebackType
+
+from services.auth.access.repository import RevocationRepository
+from services.auth.api_keys.last_used import LastUsed
+from services.auth.logins.throttle import Throttle
+from services.auth.sessions.repository import SessionRepository
+from services.auth.work import Works
+from shared.errors import ServiceError
+
+_log = logging.getLogger("auth.housekeeping")
+_EVERY_SECONDS = 60.0
+
+
+class Housekeeping:
+    """Runs beside the service; its last round is at the end, so that a clean stop loses nothing."""
+
+    def __init__(self, works: Works, last_used: LastUsed) -> None:
+        self._works, self._last_used = works, last_used
+
+    async def __aenter__(self) -> "Housekeeping":
+        self._task = asyncio.create_task(self._run(), name="housekeeping")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self.round()
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(random.uniform(0.8, 1.2) * _EVERY_SECONDS)
+            await self.round()
+
+    async def round(self) -> None:
+        """Everything once. What fails is done by the next round, or by another replica."""
+        try:
+            await self._last_used.write()
+            async with self._works.begin() as work:
+                await RevocationRepository(work.session).delete_expired()
+                await SessionRepository(work.session).delete_expired()
+                await Throttle(work.session).delete_old()
+        except ServiceError as error:
+            _log.warning("put off", extra={"fields": {"detail": error.detail}})
+        except Exception:  # noqa: BLE001 - whatever it is, the next round comes
+            _log.exception("housekeeping failed")

@@ -1,0 +1,107 @@
+"""Logging in. No connection is held while a password is hashed: a login storm must leave the pool to the others."""
+
+from dataclasses import dataclass
+
+from services.auth.accounts.passwords import Passwords
+from services.auth.accounts.principal import Principal
+from services.auth.accounts.repository import AccountRepository
+from services.auth.errors import HashingBusy, WrongCredentials
+from services.auth.logins.throttle import Clock, Counted, Throttle, by_account, by_source, now
+from services.auth.models import User
+from services.auth.scopes import Role, granted
+from services.auth.sessions.repository import SessionRepository
+from services.auth.tokens.issuer import TokenIssuer
+from services.auth.tokens.pair import TokenPair
+from services.auth.work import Works
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What somebody typed. `tenant_id` chooses one of their tenants, their own when None."""
+
+    email: str
+    password: str
+    scopes: frozenset[str]
+    tenant_id: str | None
+    source: str | None
+
+    @property
+    def counted(self) -> list[Counted]:
+        return [by_account(self.email), *([by_source(self.source)] if self.source else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """Who it may be, before the password was looked at."""
+
+    is_admitted: bool
+    user: User | None
+    role: Role | None
+
+    def is_allowed(self, *, matches: bool) -> bool:
+        return matches and self.is_admitted and self.user is not None and self.user.disabled_at is None
+
+
+class LoginService:
+    def __init__(
+        self, works: Works, passwords: Passwords, issuer: TokenIssuer, session_seconds: int, clock: Clock = now
+    ) -> None:
+        self._works, self._passwords, self._issuer = works, passwords, issuer
+        self._session_seconds, self._clock = session_seconds, clock
+
+    async def log_in(self, given: Credentials) -> TokenPair:
+        """Raises WrongCredentials, ScopeNotAllowed, HashingBusy.
+
+        Unknown, wrong, locked and disabled take the same way through here, and so the same time.
+        """
+        candidate = await self._candidate(given)
+        try:
+            matches, renewed = await self._passwords.verify(
+                given.password, candidate.user.password_hash if candidate.user else None
+            )
+        except HashingBusy:
+            await self._withdraw(given, candidate)
+            raise
+        if not candidate.is_allowed(matches=matches) or candidate.user is None or candidate.role is None:
+            raise await self._refused(given, candidate)
+        principal = Principal(candidate.user, given.tenant_id or candidate.user.tenant_id, candidate.role)
+        return await self._begin_session(given, principal, renewed)
+
+    async def _candidate(self, given: Credentials) -> _Candidate:
+        async with self._works.begin(given.source) as work:
+            is_admitted = await Throttle(work.session, self._clock).admit(given.counted)
+            found = await AccountRepository(work.session).find_by_email_with_role(given.email, given.tenant_id)
+        user, role = found or (None, None)
+        return _Candidate(is_admitted, user, role)
+
+    async def _withdraw(self, given: Credentials, candidate: _Candidate) -> None:
+        if candidate.is_admitted:
+            async with self._works.begin(given.source) as work:
+                await Throttle(work.session, self._clock).withdraw(given.counted)
+
+    async def _refused(self, given: Credentials, candidate: _Candidate) -> WrongCredentials:
+        async with self._works.begin(given.source) as work:
+            user = candidate.user
+            work.note(
+                "login.refused" if candidate.is_admitted else "login.held_off",
+                tenant_id=user.tenant_id if user else None,
+                target=user.id if user else None,
+            )
+        return WrongCredentials()
+
+    async def _begin_session(self, given: Credentials, principal: Principal, renewed: str | None) -> TokenPair:
+        scopes = granted(given.scopes, principal.scopes)
+        user = principal.user
+        account, *source = given.counted
+        async with self._works.begin(given.source) as work:
+            await Throttle(work.session, self._clock).succeed(account, source[0] if source else None)
+            if renewed:
+                await AccountRepository(work.session).keep_renewed_hash(user.id, user.password_hash, renewed)
+            session, refresh_token = await SessionRepository(work.session).create(
+                user_id=user.id,
+                tenant_id=principal.tenant_id,
+                scope=" ".join(sorted(scopes)),
+                seconds=self._session_seconds,
+            )
+            work.note("login.succeeded", actor=user.id, tenant_id=principal.tenant_id, target=session.id)
+        return TokenPair(self._issuer.for_session(principal, scopes, session.id), refresh_token)

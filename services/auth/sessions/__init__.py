@@ -1,0 +1,1 @@
+"""Sessions and the chain of refresh tokens that keeps one alive."""

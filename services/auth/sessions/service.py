@@ -1,0 +1,93 @@
+"""Keeping a session alive and ending it.
+
+A refresh token works once. What happens to one that comes again is decided by when:
+
+    within 1 s      another request of the same client won: refused, nothing else happens
+    within 10 s     the answer was lost: the successor that nobody used is taken out of use and another one is given
+    later, or when the successor was used: somebody has a copy, and the session ends
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from services.auth.accounts.principal import Principal
+from services.auth.accounts.repository import AccountRepository
+from services.auth.errors import RefreshTokenInUse, RefreshTokenRefused, RefreshTokenReused
+from services.auth.scopes import granted, remaining
+from services.auth.sessions.repository import Link, SessionRepository
+from services.auth.tokens.issuer import TokenIssuer
+from services.auth.tokens.pair import TokenPair
+from services.auth.work import Work, Works
+from shared.security import Caller
+
+_CONCURRENT = timedelta(seconds=1)
+_RETRY_WINDOW = timedelta(seconds=10)
+
+
+class SessionService:
+    def __init__(self, work: Work, issuer: TokenIssuer) -> None:
+        self._work, self._issuer = work, issuer
+        self._sessions = SessionRepository(work.session)
+        self._accounts = AccountRepository(work.session)
+
+    async def refresh(self, refresh_token: str, requested: frozenset[str]) -> TokenPair:
+        """Raises RefreshTokenRefused, RefreshTokenInUse, RefreshTokenReused, ScopeNotAllowed."""
+        link = await self._sessions.find_locked(refresh_token)
+        if link is None or not link.is_alive:
+            raise RefreshTokenRefused
+        principal = await self._accounts.find_principal(link.session.user_id, link.session.tenant_id)
+        if principal is None:
+            raise RefreshTokenRefused
+        if not await self._sessions.use(link.token):
+            await self._retry(link)
+        scopes = granted(requested, remaining(link.session.scope.split(), principal.scopes))
+        return self._pair(principal, scopes, link)
+
+    async def _retry(self, link: Link) -> None:
+        """Returns when the token may be exchanged once more."""
+        used_at, now = link.token.used_at, datetime.now(UTC)
+        if used_at and now - used_at < _CONCURRENT:
+            raise RefreshTokenInUse
+        is_in_time = used_at is not None and now - used_at < _RETRY_WINDOW
+        if is_in_time and await self._sessions.supersede_child(link.token):
+            return
+        await self.end(link.session.user_id, link.session.id, action="session.token_reused")
+        raise RefreshTokenReused
+
+    def _pair(self, principal: Principal, scopes: frozenset[str], link: Link) -> TokenPair:
+        successor = self._sessions.add_token(link.session.id, parent_id=link.token.id)
+        return TokenPair(self._issuer.for_session(principal, scopes, link.session.id), successor)
+
+    async def end(self, user_id: str, session_id: str, *, action: str = "session.ended") -> None:
+        """End a session: its refresh tokens work no more, its access tokens within seconds."""
+        if await self._sessions.end(session_id):
+            self._work.access.end_session(session_id)
+            self._work.note(action, actor=user_id, target=session_id)
+
+    async def end_others(self, user_id: str, kept_session_id: str | None) -> None:
+        """End every session of the user but the one they are using."""
+        for session_id in await self._sessions.end_others(user_id, kept_session_id):
+            self._work.access.end_session(session_id)
+
+    async def find_by_refresh_token(self, refresh_token: str) -> Link | None:
+        """The session a refresh token belongs to, whatever its state."""
+        return await self._sessions.find_locked(refresh_token)
+
+
+class Sessions:
+    """The use cases, each in a transaction of its own."""
+
+    def __init__(self, works: Works, issuer: TokenIssuer) -> None:
+        self._works, self._issuer = works, issuer
+
+    async def refresh(self, refresh_token: str, requested: frozenset[str], source: str | None) -> TokenPair:
+        """Exchange a refresh token, once. Raises as SessionService.refresh."""
+        async with self._works.begin(source) as work:
+            return await SessionService(work, self._issuer).refresh(refresh_token, requested)
+
+    async def log_out(self, caller: Caller, source: str | None) -> None:
+        """End what the caller acts with: the session, or the token alone where it belongs to none."""
+        async with self._works.begin(source) as work:
+            if caller.session_id:
+                await SessionService(work, self._issuer).end(caller.subject, caller.session_id)
+            else:
+                work.access.end_token(caller.token_id)

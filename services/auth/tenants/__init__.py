@@ -1,0 +1,1 @@
+"""Who belongs to a tenant, and how others come to."""
