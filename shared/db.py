@@ -32,10 +32,14 @@ _CONVENTION = {
 
 
 class Base(DeclarativeBase):
-    """Subclass it once per service, as the root of that service's tables."""
+    """Subclass it once per service, as the root of that service's tables, with a `metadata` of its own."""
 
     __abstract__ = True
-    metadata = MetaData(naming_convention=_CONVENTION)
+
+
+def new_metadata() -> MetaData:
+    """An empty set of tables, whose indexes and constraints are named by one rule."""
+    return MetaData(naming_convention=_CONVENTION)
 
 
 @contextmanager

@@ -32,7 +32,8 @@ secret() { # secret NAME VALUE: the file appears whole or not at all
 
 # --- What is only random ----------------------------------------------------------------------------------------------
 for name in postgres_password postgres_auth_password postgres_tasks_password redis_password rabbitmq_password \
-    neo4j_password cursor_secret api_key_pepper admin_password client_secret_tasks; do
+    neo4j_password cursor_secret api_key_pepper audit_key admin_password client_secret_agents client_secret_chat \
+    client_secret_vectors client_secret_tasks; do
     secret "$name" "$(password)"
 done
 secret key_encryption_key "$(key)"
@@ -45,6 +46,10 @@ secret redis_url "redis://:$(<redis_password)@redis:6379/0"
 secret rabbitmq_auth "default_user = sutazai"$'\n'"default_pass = $(<rabbitmq_password)"$'\n'"default_vhost = sutazai"$'\n'
 secret rabbitmq_url "amqp://sutazai:$(<rabbitmq_password)@rabbitmq:5672/sutazai"
 secret neo4j_auth "neo4j/$(<neo4j_password)"
-secret service_client_secrets "{\"tasks\": \"$(<client_secret_tasks)\"}"
+clients=()
+for name in agents chat vectors tasks; do
+    clients+=("\"$name\": \"$(<client_secret_$name)\"")
+done
+secret service_client_secrets "{$(IFS=,; echo "${clients[*]}")}"
 
 echo "$made secrets made, the others kept, in $directory"

@@ -48,6 +48,7 @@ class State(TypedDict):
     tokens: TokenService
     key_hasher: KeyHasher
     local_api_keys: LocalApiKeys
+    housekeeping: Housekeeping
 
 
 @asynccontextmanager
@@ -71,7 +72,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         last_used = LastUsed(database)
         hasher = KeyHasher(settings.api_key_pepper.get_secret_value())
         local_api_keys = LocalApiKeys(database, hasher, issuer, last_used)
-        await stack.enter_async_context(Housekeeping(works, last_used))
+        housekeeping = await stack.enter_async_context(Housekeeping(works, last_used))
         platform = await stack.enter_async_context(open_platform(app, trust=Trust(keys, local_api_keys, feed)))
         clients = ServiceClients(settings.service_client_secrets)
         yield State(
@@ -85,6 +86,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             tokens=TokenService(works, issuer, clients, local_api_keys, platform.verifier),
             key_hasher=hasher,
             local_api_keys=local_api_keys,
+            housekeeping=housekeeping,
         )
 
 

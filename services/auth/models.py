@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.db import Base as SharedBase
+from shared.db import new_metadata
 from shared.outbox import OutboxMessage
 
 
@@ -27,6 +28,7 @@ class Base(SharedBase):
     """The root of auth's tables."""
 
     __abstract__ = True
+    metadata = new_metadata()
 
 
 _Moment = DateTime(timezone=True)

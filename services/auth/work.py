@@ -45,13 +45,13 @@ class Works:
     """Begins transactions."""
 
     def __init__(self, database: Database, audit: AuditLog, outbox: Outbox, revocations: Revocations) -> None:
-        self._database, self._audit = database, audit
+        self.database, self._audit = database, audit
         self._outbox, self._revocations = outbox, revocations
 
     @asynccontextmanager
     async def begin(self, source: str | None = None) -> AsyncIterator[Work]:
         """Committed when the block ends well, or with an error that `keeps_effects`. Raises Unavailable."""
-        async with self._database.session() as session:
+        async with self.database.session() as session:
             work = Work(session, Revoker(session, self._outbox), source, [])
             try:
                 yield work

@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.db import Base as SharedBase
+from shared.db import new_metadata
 from shared.outbox import OutboxMessage
 
 
@@ -26,6 +27,7 @@ class Base(SharedBase):
     """The root of tasks' tables."""
 
     __abstract__ = True
+    metadata = new_metadata()
 
 
 _Moment = DateTime(timezone=True)

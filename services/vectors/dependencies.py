@@ -39,3 +39,7 @@ Engines = Annotated[Mapping[EngineName, VectorEngine], Depends(_engines)]
 Cursors = Annotated[CursorCodec, Depends(_cursors)]
 Reader = Annotated[Caller, requires("vectors:read")]
 Writer = Annotated[Caller, requires("vectors:write")]
+# For routes whose body names the collection: a scope may be narrowed to one.
+CollectionReader = Annotated[Caller, requires("vectors:read", body="collection")]
+CollectionWriter = Annotated[Caller, requires("vectors:write", body="collection")]
+CollectionMaker = Annotated[Caller, requires("vectors:write", body="name")]

@@ -6,7 +6,17 @@ from fastapi import APIRouter, Path, Response
 
 from services.vectors.bulk import BulkRoute
 from services.vectors.collections import Counted
-from services.vectors.dependencies import Collections, Cursors, Engines, Reader, Records, Writer
+from services.vectors.dependencies import (
+    CollectionMaker,
+    CollectionReader,
+    Collections,
+    CollectionWriter,
+    Cursors,
+    Engines,
+    Reader,
+    Records,
+    Writer,
+)
 from services.vectors.domain import COLLECTION_NAME, MAX_ID_CHARS
 from services.vectors.errors import (
     CollectionExists,
@@ -57,7 +67,11 @@ storing = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BulkRoute)
     responses=responses(CollectionExists, TooManyCollections, UpstreamTimeout),
 )
 async def create_collection(
-    body: CollectionCreate, caller: Writer, collections: Collections, response: Response, _key: IdempotencyKey = None
+    body: CollectionCreate,
+    caller: CollectionMaker,
+    collections: Collections,
+    response: Response,
+    _key: IdempotencyKey = None,
 ) -> CollectionRead:
     """Make a collection on the engine of one's choice. Its dimension and metric stay as they are."""
     created = await collections.create(
@@ -118,7 +132,9 @@ async def delete_collection(name: Name, caller: Writer, collections: Collections
         DimensionMismatch, VectorInvalid, CollectionFull, CollectionLost, EmbeddingsFailed, UpstreamTimeout
     ),
 )
-async def store(body: StoreRequest, caller: Writer, records: Records, _key: IdempotencyKey = None) -> StoreResult:
+async def store(
+    body: StoreRequest, caller: CollectionWriter, records: Records, _key: IdempotencyKey = None
+) -> StoreResult:
     """Store up to 1,000 records; they are durable and searchable when the answer comes. The same id again replaces."""
     stored = await records.store(caller.tenant_id, body.collection, [item.to_item() for item in body.items])
     return StoreResult(
@@ -135,7 +151,7 @@ async def store(body: StoreRequest, caller: Writer, records: Records, _key: Idem
         *_ENGINE_ERRORS, DimensionMismatch, VectorInvalid, FilterInvalid, UnsupportedCapability, EmbeddingsFailed
     ),
 )
-async def search(body: SearchRequest, caller: Reader, records: Records) -> SearchResult:
+async def search(body: SearchRequest, caller: CollectionReader, records: Records) -> SearchResult:
     """The records nearest to a query, among those that meet the filter."""
     found = await records.search(
         caller.tenant_id,
@@ -156,7 +172,7 @@ async def search(body: SearchRequest, caller: Reader, records: Records) -> Searc
     response_model=DeleteResult,
     responses=responses(*_ENGINE_ERRORS, FilterInvalid, UnsupportedCapability),
 )
-async def delete(body: DeleteRequest, caller: Writer, records: Records) -> DeleteResult:
+async def delete(body: DeleteRequest, caller: CollectionWriter, records: Records) -> DeleteResult:
     """Delete records by id or by filter; ids that are not there are no error."""
     deleted = await records.delete(caller.tenant_id, body.collection, body.wanted())
     return DeleteResult(collection=body.collection, engine=deleted.collection.engine, deleted=deleted.deleted)

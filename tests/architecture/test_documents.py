@@ -9,7 +9,7 @@ import pytest
 from tests.architecture.apps import SERVICES, app_of
 
 Operation = tuple[str, str, str, dict[str, Any]]
-PUBLIC = {"auth_register", "auth_token", "auth_jwks"}
+PUBLIC = {"auth_register", "auth_token", "auth_revoke", "auth_jwks", "auth_metadata"}
 
 
 def operations() -> Iterator[Operation]:

@@ -22,6 +22,7 @@ PORTAL = {
 PRIVATE = [
     "/internal/tokens/delegate",
     "/internal/api-keys/exchange",
+    "/internal/access/changes",
     "/health/ready",
     "/metrics",
     "/api/v1/auth/internal",

@@ -18,7 +18,8 @@ OWNERS = {
     "DATABASE_URL": {"auth", "tasks", "tasks-worker"},
     "NEO4J_PASSWORD": {"agents"},
     "CURSOR_SECRET": set(PROCESSES) - {"gateway"},
-    "CLIENT_SECRET": set(PROCESSES) - {"gateway"},
+    "CLIENT_SECRET": {"agents", "chat", "vectors", "tasks", "tasks-worker"},
+    "AUDIT_KEY": {"auth"},
 }
 
 

@@ -24,26 +24,34 @@ class Passwords:
         # Verified instead of a real hash when there is no such account, so that both take the same time.
         self._nobody = hasher.hash("no account has this password")
 
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """Hold a place for one request that will hash; take it before any other work is done for the request.
+
+        Raises HashingBusy when too many have one.
+        """
+        if self._free <= 0:
+            raise HashingBusy
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
     async def hash(self, password: str) -> str:
-        """Raises HashingBusy when too many are waiting."""
+        """The hash to keep. Call it `admitted`."""
         return await self._run(lambda: self._hasher.hash(password))
 
     async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
         """Whether it matches, and a new hash to keep when the parameters have risen since. `stored` None never matches.
 
-        Raises HashingBusy when too many are waiting.
+        Call it `admitted`.
         """
         matches, renewed = await self._run(lambda: self._hasher.verify_and_update(password, stored or self._nobody))
         return matches and stored is not None, renewed
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._free <= 0:
-            raise HashingBusy
-        self._free -= 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-        finally:
-            self._free += 1
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
 
 @contextmanager

@@ -33,7 +33,8 @@ class AccountService:
         For an address that has one already the answer looks the same and takes as long, so that nobody learns who is
         registered; nothing is made. Raises EmailTaken where the caller may know, PasswordTooCommon, HashingBusy.
         """
-        password_hash = await self.new_hash(given.password.get_secret_value(), "/password")
+        with self.passwords.admitted():
+            password_hash = await self.new_hash(given.password.get_secret_value(), "/password")
         try:
             async with self.works.begin(source) as work:
                 user = await AccountRepository(work.session).create(
@@ -52,7 +53,7 @@ class AccountService:
             work.note("user.registered_again")
 
     async def new_hash(self, password: str, pointer: str) -> str:
-        """The hash of a new password. Raises PasswordTooCommon, naming the field, and HashingBusy."""
+        """The hash of a new password, for a request that was admitted. Raises PasswordTooCommon, naming the field."""
         if is_common(password):
             raise PasswordTooCommon(pointer)
         return await self.passwords.hash(password)
@@ -77,12 +78,13 @@ class AccountService:
         Raises WrongCurrentPassword (counted like a failed login), PasswordTooCommon, HashingBusy.
         """
         counted = _by_change(caller)
-        user, is_admitted = await self._candidate(caller, counted, source)
-        matches, _ = await self.passwords.verify(given.current_password.get_secret_value(), user.password_hash)
-        if not matches or not is_admitted:
-            await self._note_refused(caller, source)
-            raise WrongCurrentPassword
-        new_hash = await self.new_hash(given.new_password.get_secret_value(), "/new_password")
+        with self.passwords.admitted():
+            user, may_try = await self._candidate(caller, counted, source)
+            matches, _ = await self.passwords.verify(given.current_password.get_secret_value(), user.password_hash)
+            if not matches or not may_try:
+                await self._note_refused(caller, source)
+                raise WrongCurrentPassword
+            new_hash = await self.new_hash(given.new_password.get_secret_value(), "/new_password")
         async with self.works.begin(source) as work:
             accounts = AccountRepository(work.session)
             principal = await accounts.get_principal(caller.subject, caller.tenant_id)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from services.auth.accounts.passwords import Passwords
 from services.auth.accounts.principal import Principal
 from services.auth.accounts.repository import AccountRepository
-from services.auth.errors import HashingBusy, WrongCredentials
+from services.auth.errors import WrongCredentials
 from services.auth.logins.throttle import Clock, Counted, Throttle, by_account, by_source, now
 from services.auth.models import User
 from services.auth.scopes import Role, granted
@@ -47,21 +47,18 @@ class LoginService:
         self, works: Works, passwords: Passwords, issuer: TokenIssuer, session_seconds: int, clock: Clock = now
     ) -> None:
         self._works, self._passwords, self._issuer = works, passwords, issuer
-        self._session_seconds, self._clock = session_seconds, clock
+        self._session_seconds, self.clock = session_seconds, clock
 
     async def log_in(self, given: Credentials) -> TokenPair:
         """Raises WrongCredentials, ScopeNotAllowed, HashingBusy.
 
         Unknown, wrong, locked and disabled take the same way through here, and so the same time.
         """
-        candidate = await self._candidate(given)
-        try:
+        with self._passwords.admitted():
+            candidate = await self._candidate(given)
             matches, renewed = await self._passwords.verify(
                 given.password, candidate.user.password_hash if candidate.user else None
             )
-        except HashingBusy:
-            await self._withdraw(given, candidate)
-            raise
         if not candidate.is_allowed(matches=matches) or candidate.user is None or candidate.role is None:
             raise await self._refused(given, candidate)
         principal = Principal(candidate.user, given.tenant_id or candidate.user.tenant_id, candidate.role)
@@ -69,15 +66,10 @@ class LoginService:
 
     async def _candidate(self, given: Credentials) -> _Candidate:
         async with self._works.begin(given.source) as work:
-            is_admitted = await Throttle(work.session, self._clock).admit(given.counted)
+            is_admitted = await Throttle(work.session, self.clock).admit(given.counted)
             found = await AccountRepository(work.session).find_by_email_with_role(given.email, given.tenant_id)
         user, role = found or (None, None)
         return _Candidate(is_admitted, user, role)
-
-    async def _withdraw(self, given: Credentials, candidate: _Candidate) -> None:
-        if candidate.is_admitted:
-            async with self._works.begin(given.source) as work:
-                await Throttle(work.session, self._clock).withdraw(given.counted)
 
     async def _refused(self, given: Credentials, candidate: _Candidate) -> WrongCredentials:
         async with self._works.begin(given.source) as work:
@@ -94,7 +86,7 @@ class LoginService:
         user = principal.user
         account, *source = given.counted
         async with self._works.begin(given.source) as work:
-            await Throttle(work.session, self._clock).succeed(account, source[0] if source else None)
+            await Throttle(work.session, self.clock).succeed(account, source[0] if source else None)
             if renewed:
                 await AccountRepository(work.session).keep_renewed_hash(user.id, user.password_hash, renewed)
             session, refresh_token = await SessionRepository(work.session).create(

@@ -58,27 +58,22 @@ class Throttle:
         """Count one attempt; whether it may be tried. Refused ones are not counted, so that waits end."""
         at = self._clock()
         rows = await self._locked(counted, at)
-        if any(row.blocked_until and row.blocked_until > at for row in rows.values()):
-            return False
+        is_free = not any(row.blocked_until and row.blocked_until > at for row in rows.values())
         for one in counted:
             row = rows[one.key]
-            is_old = row.last_failed_at < at - _FORGOTTEN_AFTER
-            row.failures = 1 if is_old else row.failures + 1
-            row.last_failed_at = at
-            row.blocked_until = at + wait_after(row.failures, one.free_failures)
+            if is_free:
+                is_old = row.last_failed_at < at - _FORGOTTEN_AFTER
+                row.failures = 1 if is_old else row.failures + 1
+                row.blocked_until = at + wait_after(row.failures, one.free_failures)
+            row.last_failed_at = at  # written in either case, so that both take the same time
         await self._session.flush()
-        return True
+        return is_free
 
     async def succeed(self, account: Counted, source: Counted | None) -> None:
         """The attempt was right: the account begins anew, the source is given this one back."""
         await self._set(account, failures=0)
         if source:
             await self._give_back(source)
-
-    async def withdraw(self, counted: Sequence[Counted]) -> None:
-        """The attempt was never made."""
-        for one in counted:
-            await self._give_back(one)
 
     async def clear(self, counted: Counted) -> bool:
         """Forget failures at once; whether there were any."""

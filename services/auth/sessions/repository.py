@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.models import LoginSession, RefreshToken
@@ -81,19 +81,15 @@ class SessionRepository:
         )
         return used is not None
 
-    async def supersede_child(self, parent: RefreshToken) -> bool:
-        """Take the unused successor of `parent` out of use; whether there was one."""
-        superseded = await self._session.scalar(
-            update(RefreshToken)
-            .where(
-                RefreshToken.parent_id == parent.id,
-                RefreshToken.used_at.is_(None),
-                RefreshToken.superseded_at.is_(None),
-            )
-            .values(superseded_at=datetime.now(UTC))
-            .returning(RefreshToken.id)
+    async def has_unused_child(self, parent: RefreshToken) -> bool:
+        """Whether the successor of `parent` is still waiting to be used."""
+        return await self._session.scalar(select(RefreshToken.id).where(*_unused_child(parent)).limit(1)) is not None
+
+    async def supersede_child(self, parent: RefreshToken) -> None:
+        """Take the unused successor of `parent` out of use."""
+        await self._session.execute(
+            update(RefreshToken).where(*_unused_child(parent)).values(superseded_at=datetime.now(UTC))
         )
-        return superseded is not None
 
     async def end(self, session_id: str) -> bool:
         """End a session; whether it was still going on."""
@@ -120,6 +116,14 @@ class SessionRepository:
     async def delete_expired(self) -> None:
         """Forget what can never be used again."""
         await self._session.execute(delete(LoginSession).where(LoginSession.expires_at <= datetime.now(UTC)))
+
+
+def _unused_child(parent: RefreshToken) -> tuple[ColumnElement[bool], ...]:
+    return (
+        RefreshToken.parent_id == parent.id,
+        RefreshToken.used_at.is_(None),
+        RefreshToken.superseded_at.is_(None),
+    )
 
 
 def _digest(token: str) -> bytes:

@@ -4,7 +4,9 @@ A refresh token works once. What happens to one that comes again is decided by w
 
     within 1 s      another request of the same client won: refused, nothing else happens
     within 10 s     the answer was lost: the successor that nobody used is taken out of use and another one is given
-    later, or when the successor was used: somebody has a copy, and the session ends
+    later           somebody has a copy, and the session ends
+
+When the successor was used, no answer was lost, and the session ends at once.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -44,12 +46,14 @@ class SessionService:
 
     async def _retry(self, link: Link) -> None:
         """Returns when the token may be exchanged once more."""
-        used_at, now = link.token.used_at, datetime.now(UTC)
-        if used_at and now - used_at < _CONCURRENT:
-            raise RefreshTokenInUse
-        is_in_time = used_at is not None and now - used_at < _RETRY_WINDOW
-        if is_in_time and await self._sessions.supersede_child(link.token):
-            return
+        used_at = link.token.used_at
+        if used_at and await self._sessions.has_unused_child(link.token):
+            age = datetime.now(UTC) - used_at
+            if age < _CONCURRENT:
+                raise RefreshTokenInUse
+            if age < _RETRY_WINDOW:
+                await self._sessions.supersede_child(link.token)
+                return
         await self.end(link.session.user_id, link.session.id, action="session.token_reused")
         raise RefreshTokenReused
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
 from services.auth.clients.registry import DELEGATE, INTROSPECT
@@ -31,7 +31,18 @@ from shared.security import Caller, requires
 router = APIRouter(prefix="/auth", tags=["tokens"])
 internal = APIRouter(prefix="/tokens")
 T = TypeVar("T")
-_basic = HTTPBasic(auto_error=False, scheme_name="client")
+_parse_basic = HTTPBasic(auto_error=False)
+
+
+async def _basic(request: Request) -> HTTPBasicCredentials | None:
+    """A client's credentials, where it sent any. Raises WrongClient for what cannot be read."""
+    try:
+        return await _parse_basic(request)
+    except HTTPException as error:
+        raise WrongClient from error
+
+
+# Not a security scheme of the document: most grants need no client, and none is refused for coming without.
 Basic = Annotated[HTTPBasicCredentials | None, Depends(_basic)]
 
 

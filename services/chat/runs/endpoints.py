@@ -5,7 +5,7 @@ from typing import Any, Final
 from fastapi import APIRouter
 
 from services.chat import errors
-from services.chat.dependencies import Runs, Writer, owner_of
+from services.chat.dependencies import Runs, Speaker, owner_of
 from services.chat.runs.schemas import MessageCreate, ReplyRead
 from services.chat.runs.streaming import EVENT_STREAM, event_stream
 from shared.errors import UpstreamFailed, UpstreamTimeout, responses
@@ -56,7 +56,7 @@ _ANSWERED: Final[dict[int | str, dict[str, Any]]] = {
 )
 async def send_message(
     body: MessageCreate,
-    caller: Writer,
+    caller: Speaker,
     runs: Runs,
     idempotency_key: IdempotencyKey = None,  # noqa: ARG001 - declared for the document, honoured by the route class
 ) -> Any:

@@ -1,4 +1,4 @@
-"""auth's app in process, on the suite's PostgreSQL and Redis."""
+"""auth's app in process, on the suite's PostgreSQL and Redis, and its database to look into."""
 
 from collections.abc import AsyncIterator
 
@@ -6,6 +6,8 @@ import httpx
 import pytest
 
 from local.suite import Suite
+from services.auth.lifespan import MIGRATIONS
+from shared.db import Database, open_database
 from tests.fixtures.apps import ServiceClient
 
 
@@ -14,3 +16,10 @@ async def client(suite: Suite, service_client: ServiceClient) -> AsyncIterator[h
     suite.up(["postgres", "redis"])
     async with service_client("auth") as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+async def database(suite: Suite) -> AsyncIterator[Database]:
+    suite.up(["postgres"])
+    async with open_database(suite.environment("auth")["DATABASE_URL"], "auth", MIGRATIONS) as database:
+        yield database

@@ -7,7 +7,7 @@ import pytest
 
 from local.suite import Suite
 from tests.fixtures.apps import ServiceClient
-from tests.fixtures.identity import register_with
+from tests.fixtures.identity import log_in_as_admin, register_with
 
 PASSWORD = "correct horse battery staple"
 
@@ -28,13 +28,48 @@ async def test_register_answers_the_account_without_its_password(client: httpx.A
     assert answer.json()["email"] == email
 
 
-async def test_an_address_registers_once_however_it_is_typed(client: httpx.AsyncClient) -> None:
+async def test_an_address_registers_once_however_it_is_typed_and_nobody_learns_of_it(client: httpx.AsyncClient) -> None:
+    email = new_email()
+    first = await client.post("/api/v1/auth/register", json={"email": email, "password": PASSWORD})
+
+    again = await client.post("/api/v1/auth/register", json={"email": email.upper(), "password": "another password!"})
+
+    form = {"grant_type": "password", "username": email}
+    of_the_first = await client.post("/api/v1/auth/token", data=form | {"password": PASSWORD})
+    of_the_second = await client.post("/api/v1/auth/token", data=form | {"password": "another password!"})
+    assert (again.status_code, again.json().keys()) == (201, first.json().keys())
+    assert (of_the_first.status_code, of_the_second.status_code) == (200, 401)
+
+
+async def test_an_administrator_is_told_that_an_address_is_taken(client: httpx.AsyncClient, suite: Suite) -> None:
     email = new_email()
     await client.post("/api/v1/auth/register", json={"email": email, "password": PASSWORD})
+    admin = await log_in_as_admin(client, suite)
 
-    again = await client.post("/api/v1/auth/register", json={"email": email.upper(), "password": PASSWORD})
+    again = await client.post("/api/v1/auth/register", json={"email": email, "password": PASSWORD}, headers=admin)
 
     assert (again.status_code, again.json()["code"]) == (409, "auth.email_taken")
+
+
+async def test_the_most_common_passwords_are_refused(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/api/v1/auth/register", json={"email": new_email(), "password": "Password1"})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "auth.password_too_common")
+    assert answer.json()["errors"][0]["pointer"] == "/password"
+
+
+@pytest.mark.parametrize(
+    "password", ["x1y2z3w4", "p" * 64 + "q" * 64, "пароль из слов", "🙂🙃🙂🙃🙂🙃🙂🙃", " lead and trail "]
+)
+async def test_a_password_may_be_anything_and_none_of_it_is_cut_off(client: httpx.AsyncClient, password: str) -> None:
+    email = new_email()
+    await client.post("/api/v1/auth/register", json={"email": email, "password": password})
+    form = {"grant_type": "password", "username": email}
+
+    right = await client.post("/api/v1/auth/token", data=form | {"password": password})
+    shorter = await client.post("/api/v1/auth/token", data=form | {"password": password[:-1]})
+
+    assert (right.status_code, shorter.status_code) == (200, 401)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from local.suite import Suite
 from tests.fixtures.apps import build_app
-from tests.fixtures.identity import User, register_with
+from tests.fixtures.identity import User, register_with, service_headers
 
 KEYS = "/api/v1/auth/api-keys"
 
@@ -48,7 +48,8 @@ async def test_a_revoked_key_is_refused(client: httpx.AsyncClient, suite: Suite)
     revoked = await client.delete(f"{KEYS}/{created['id']}", headers=user.headers)
     again = await client.delete(f"{KEYS}/{created['id']}", headers=user.headers)
 
-    exchange = await client.post("/internal/api-keys/exchange", json={"key": created["key"]})
+    service = await service_headers(client, suite, "agents")
+    exchange = await client.post("/internal/api-keys/exchange", json={"key": created["key"]}, headers=service)
     assert (revoked.status_code, again.status_code, exchange.status_code) == (204, 404, 401)
 
 
@@ -61,13 +62,15 @@ async def test_another_users_key_is_not_there(client: httpx.AsyncClient, user: U
     assert (answer.status_code, answer.json()["code"]) == (404, "auth.api_key_not_found")
 
 
-async def test_an_expired_key_is_refused(client: httpx.AsyncClient, user: User) -> None:
+async def test_an_expired_key_is_refused(client: httpx.AsyncClient, suite: Suite, user: User) -> None:
     soon = (datetime.now(UTC) + timedelta(milliseconds=600)).isoformat()
     created = (await create(client, user, expires_at=soon)).json()
+    service = await service_headers(client, suite, "agents")
 
     status = 200
     while status == 200:
-        status = (await client.post("/internal/api-keys/exchange", json={"key": created["key"]})).status_code
+        answer = await client.post("/internal/api-keys/exchange", json={"key": created["key"]}, headers=service)
+        status = answer.status_code
 
     assert status == 401
     assert datetime.now(UTC) >= datetime.fromisoformat(soon)
@@ -98,12 +101,12 @@ async def test_a_mistyped_key_costs_no_query(suite: Suite, user: User) -> None:
     ):
         key = (await create(client, user)).json()["key"]
         statements: list[str] = []
-        engine = manager._state["database"].engine.sync_engine
+        engine = manager._state["works"].database.engine.sync_engine
         event.listen(engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
         answer = await client.get("/api/v1/auth/me", headers={"X-API-Key": key[:-1] + ("a" if key[-1] != "a" else "b")})
 
     assert answer.status_code == 401
-    assert statements == []
+    assert [statement for statement in statements if "api_key" in statement] == []
 
 
 async def test_pages_hold_every_key_once(client: httpx.AsyncClient) -> None:
@@ -134,3 +137,74 @@ async def test_a_cursor_of_somebody_else_is_refused(client: httpx.AsyncClient) -
     answer = await client.get(KEYS, params={"cursor": cursor}, headers=stranger.headers)
 
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "query/cursor")
+
+
+async def test_a_rotated_key_goes_on_through_the_overlap(client: httpx.AsyncClient) -> None:
+    user = await register_with(client)()
+    old = (await create(client, user)).json()
+
+    new = (await client.post(f"{KEYS}/{old['id']}/rotate", json={"overlap_seconds": 60}, headers=user.headers)).json()
+
+    listed = {one["id"]: one for one in (await client.get(KEYS, headers=user.headers)).json()["items"]}
+    works = [(await client.get("/api/v1/auth/me", headers={"X-API-Key": one["key"]})).status_code for one in (old, new)]
+    assert works == [200, 200]
+    assert listed[old["id"]]["replaced_by"] == new["id"]
+    assert datetime.fromisoformat(listed[old["id"]]["expires_at"]) <= datetime.now(UTC) + timedelta(seconds=60)
+    assert new["scopes"] == old["scopes"]
+
+
+async def test_a_key_rotated_without_overlap_ends_now(client: httpx.AsyncClient) -> None:
+    user = await register_with(client)()
+    old = (await create(client, user)).json()
+    assert (await client.get("/api/v1/auth/me", headers={"X-API-Key": old["key"]})).status_code == 200
+
+    await client.post(f"{KEYS}/{old['id']}/rotate", json={"overlap_seconds": 0}, headers=user.headers)
+
+    assert (await client.get("/api/v1/auth/me", headers={"X-API-Key": old["key"]})).status_code == 401
+    again = await client.post(f"{KEYS}/{old['id']}/rotate", json={}, headers=user.headers)
+    assert again.status_code == 404
+
+
+async def test_a_rotated_key_is_not_rotated_again(client: httpx.AsyncClient) -> None:
+    user = await register_with(client)()
+    old = (await create(client, user)).json()
+    await client.post(f"{KEYS}/{old['id']}/rotate", json={}, headers=user.headers)
+
+    again = await client.post(f"{KEYS}/{old['id']}/rotate", json={}, headers=user.headers)
+
+    assert (again.status_code, again.json()["code"]) == (409, "auth.api_key_replaced")
+
+
+async def test_a_revoked_key_is_refused_at_once_though_its_token_is_cached(client: httpx.AsyncClient) -> None:
+    user = await register_with(client)()
+    created = (await create(client, user)).json()
+    headers = {"X-API-Key": created["key"]}
+    assert (await client.get("/api/v1/auth/me", headers=headers)).status_code == 200
+
+    await client.delete(f"{KEYS}/{created['id']}", headers=user.headers)
+
+    assert (await client.get("/api/v1/auth/me", headers=headers)).status_code == 401
+
+
+async def test_the_last_use_of_keys_costs_one_statement_however_many_requests(suite: Suite, user: User) -> None:
+    suite.up(["postgres", "redis"])
+    app = build_app(suite, "auth")
+    async with (
+        LifespanManager(app) as manager,
+        httpx.AsyncClient(transport=httpx.ASGITransport(manager.app), base_url="http://auth") as client,
+    ):
+        created = (await create(client, user)).json()
+        for _ in range(20):
+            await client.get("/api/v1/auth/me", headers={"X-API-Key": created["key"]})
+        before = await last_used(client, user, created["id"])
+        await manager._state["housekeeping"].round()
+        after = await last_used(client, user, created["id"])
+
+    assert before is None
+    assert after is not None
+
+
+async def last_used(client: httpx.AsyncClient, user: User, key_id: str) -> str | None:
+    items = (await client.get(KEYS, params={"limit": 100}, headers=user.headers)).json()["items"]
+    (found,) = (item["last_used_at"] for item in items if item["id"] == key_id)
+    return found

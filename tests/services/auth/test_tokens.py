@@ -13,12 +13,12 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
+from sqlalchemy import text
 
 from local.suite import Suite
-from services.auth.lifespan import MIGRATIONS
 from services.auth.signing.ring import KeyRing
-from shared.db import open_database
-from tests.fixtures.identity import User, register_with
+from shared.db import Database
+from tests.fixtures.identity import User, register_with, service_headers
 
 TOKEN = "/api/v1/auth/token"
 
@@ -71,12 +71,76 @@ async def test_of_many_parallel_refreshes_exactly_one_wins(client: httpx.AsyncCl
 
 async def test_replaying_a_refresh_token_ends_the_whole_session(client: httpx.AsyncClient) -> None:
     user = await register_with(client)()
-    successor = (await client.post(TOKEN, data=refresh(user.refresh_token))).json()["refresh_token"]
+    second = (await client.post(TOKEN, data=refresh(user.refresh_token))).json()
+    third = (await client.post(TOKEN, data=refresh(second["refresh_token"]))).json()
 
     replayed = await client.post(TOKEN, data=refresh(user.refresh_token))
-    after = await client.post(TOKEN, data=refresh(successor))
+    after = await client.post(TOKEN, data=refresh(third["refresh_token"]))
+    me = await client.get("/api/v1/auth/me", headers={"Authorization": f"Bearer {third['access_token']}"})
 
-    assert (replayed.status_code, after.status_code) == (401, 401)
+    assert (replayed.status_code, after.status_code, me.status_code) == (401, 401, 401)
+
+
+async def test_a_lost_answer_may_be_asked_for_again_for_ten_seconds(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    user = await register_with(client)()
+    lost = (await client.post(TOKEN, data=refresh(user.refresh_token))).json()["refresh_token"]
+    await age_uses(database, user, seconds=5)
+
+    again = await client.post(TOKEN, data=refresh(user.refresh_token))
+    goes_on = await client.post(TOKEN, data=refresh(again.json()["refresh_token"]))
+
+    assert (again.status_code, goes_on.status_code) == (200, 200)
+    assert (await client.post(TOKEN, data=refresh(lost))).status_code == 401
+
+
+async def test_who_has_the_answer_that_was_thought_lost_ends_the_session(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    user = await register_with(client)()
+    first = (await client.post(TOKEN, data=refresh(user.refresh_token))).json()["refresh_token"]
+    await age_uses(database, user, seconds=5)
+    second = (await client.post(TOKEN, data=refresh(user.refresh_token))).json()["refresh_token"]
+
+    superseded = await client.post(TOKEN, data=refresh(first))
+
+    assert superseded.status_code == 401
+    assert (await client.post(TOKEN, data=refresh(second))).status_code == 401
+
+
+async def test_after_ten_seconds_a_repetition_is_a_theft(client: httpx.AsyncClient, database: Database) -> None:
+    user = await register_with(client)()
+    successor = (await client.post(TOKEN, data=refresh(user.refresh_token))).json()["refresh_token"]
+    await age_uses(database, user, seconds=11)
+
+    replayed = await client.post(TOKEN, data=refresh(user.refresh_token))
+
+    assert replayed.status_code == 401
+    assert (await client.post(TOKEN, data=refresh(successor))).status_code == 401
+
+
+async def age_uses(database: Database, user: User, *, seconds: int) -> None:
+    """Have the user's refresh tokens been used some seconds earlier."""
+    statement = text(
+        "UPDATE refresh_token SET used_at = used_at - make_interval(secs => :seconds)"
+        " WHERE session_id IN (SELECT id FROM login_session WHERE user_id = :user_id)"
+    )
+    async with database.transaction() as session:
+        await session.execute(statement, {"seconds": seconds, "user_id": user.user_id})
+
+
+async def test_a_logout_that_meets_a_refresh_leaves_no_token_alive(client: httpx.AsyncClient) -> None:
+    user = await register_with(client)()
+
+    answers = await asyncio.gather(
+        client.post(TOKEN, data=refresh(user.refresh_token)), client.post("/api/v1/auth/logout", headers=user.headers)
+    )
+
+    if answers[0].status_code == 200:
+        successor = await client.post(TOKEN, data=refresh(answers[0].json()["refresh_token"]))
+        assert successor.status_code == 401
+    assert answers[1].status_code == 204
 
 
 async def test_logout_ends_the_session(client: httpx.AsyncClient) -> None:
@@ -85,7 +149,8 @@ async def test_logout_ends_the_session(client: httpx.AsyncClient) -> None:
     left = await client.post("/api/v1/auth/logout", headers=user.headers)
     after = await client.post(TOKEN, data=refresh(user.refresh_token))
 
-    assert (left.status_code, after.status_code) == (204, 401)
+    me = await client.get("/api/v1/auth/me", headers=user.headers)
+    assert (left.status_code, after.status_code, me.status_code) == (204, 401, 401)
 
 
 async def test_the_published_key_verifies_our_tokens(client: httpx.AsyncClient) -> None:
@@ -98,13 +163,10 @@ async def test_the_published_key_verifies_our_tokens(client: httpx.AsyncClient) 
     assert (header["typ"], claims["sub"], claims["tid"]) == ("at+jwt", user.user_id, user.tenant_id)
 
 
-@pytest.fixture(scope="session")
-async def our_key(suite: Suite) -> Ed25519PrivateKey:
+@pytest.fixture
+async def our_key(suite: Suite, database: Database) -> Ed25519PrivateKey:
     """The very key that auth signs with: a forgery made with it fails for the one thing that is wrong with it."""
-    suite.up(["auth"])
-    environment = suite.environment("auth")
-    async with open_database(environment["DATABASE_URL"], "auth", MIGRATIONS) as database:
-        return (await KeyRing(database, environment["KEY_ENCRYPTION_KEY"]).load()).current.private_key
+    return (await KeyRing(database, suite.environment("auth")["KEY_ENCRYPTION_KEY"]).load()).current.private_key
 
 
 def forged(user: User, key: Any, header: dict[str, Any] | None = None, claims: dict[str, Any] | None = None) -> str:
@@ -201,9 +263,9 @@ class TestDelegation:
     async def test_a_service_acts_with_the_users_rights_and_its_own_name(
         self, client: httpx.AsyncClient, suite: Suite, user: User
     ) -> None:
-        basic = ("tasks", suite.secrets.client_secrets["tasks"])
+        tasks = await service_headers(client, suite, "tasks")
 
-        answer = await client.post(self.path, json=self.body(user), auth=basic)
+        answer = await client.post(self.path, json=self.body(user), headers=tasks)
 
         claims = jwt.decode(answer.json()["access_token"], options={"verify_signature": False})
         assert (claims["sub"], claims["act"], claims["scope"]) == (
@@ -212,17 +274,31 @@ class TestDelegation:
             "agents:read",
         )
 
-    async def test_a_wrong_secret_is_401(self, client: httpx.AsyncClient, user: User) -> None:
-        answer = await client.post(self.path, json=self.body(user), auth=("tasks", "guess"))
+    async def test_a_wrong_secret_gets_no_token_of_a_service(self, client: httpx.AsyncClient) -> None:
+        answer = await client.post(TOKEN, data={"grant_type": "client_credentials"}, auth=("tasks", "guess"))
 
         assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+
+    async def test_a_service_that_does_nothing_later_may_not_act_for_a_user(
+        self, client: httpx.AsyncClient, suite: Suite, user: User
+    ) -> None:
+        chat = await service_headers(client, suite, "chat")
+
+        answer = await client.post(self.path, json=self.body(user), headers=chat)
+
+        assert (answer.status_code, answer.json()["code"]) == (403, "common.missing_scope")
+
+    async def test_a_service_alone_is_nobody_on_a_users_route(self, client: httpx.AsyncClient, suite: Suite) -> None:
+        tasks = await service_headers(client, suite, "tasks")
+
+        assert (await client.get("/api/v1/auth/me", headers=tasks)).status_code == 403
 
     async def test_no_more_than_the_user_may(
         self, client: httpx.AsyncClient, suite: Suite, user: User, other_user: User
     ) -> None:
-        basic = ("tasks", suite.secrets.client_secrets["tasks"])
+        tasks = await service_headers(client, suite, "tasks")
 
-        beyond = await client.post(self.path, json=self.body(user, scopes=["admin"]), auth=basic)
-        foreign = await client.post(self.path, json=self.body(user, tenant_id=other_user.tenant_id), auth=basic)
+        beyond = await client.post(self.path, json=self.body(user, scopes=["admin"]), headers=tasks)
+        foreign = await client.post(self.path, json=self.body(user, tenant_id=other_user.tenant_id), headers=tasks)
 
         assert (beyond.status_code, foreign.status_code) == (403, 403)

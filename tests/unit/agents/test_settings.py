@@ -11,6 +11,7 @@ NEEDED: dict[str, Any] = {
     "redis_url": "redis://localhost",
     "rabbitmq_url": "amqp://localhost",
     "cursor_secret": "c" * 32,
+    "client_secret": "s" * 32,
     "neo4j_url": "bolt://localhost:7687",
     "neo4j_password": "long-enough",
 }

@@ -1,0 +1,110 @@
+"""A key narrowed to one object opens that object and nothing beside it."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fixtures.identity import RegisterUser, User
+
+AGENT = {"name": "Narrow", "instructions": "Be brief."}
+
+
+@pytest.fixture(scope="session")
+async def owner(gateway: httpx.AsyncClient, register_user: RegisterUser) -> User:
+    return await register_user()
+
+
+async def with_key(gateway: httpx.AsyncClient, owner: User, *scopes: str) -> dict[str, str]:
+    body = {"name": "narrow", "scopes": list(scopes)}
+    answer = await gateway.post("/api/v1/auth/api-keys", json=body, headers=owner.headers)
+    return {"X-API-Key": answer.raise_for_status().json()["key"]}
+
+
+async def make_agent(gateway: httpx.AsyncClient, owner: User, name: str) -> str:
+    answer = await gateway.post("/api/v1/agents/create", json=AGENT | {"name": name}, headers=owner.headers)
+    return str(answer.raise_for_status().json()["id"])
+
+
+async def test_a_key_for_one_agent_reads_that_agent_only(gateway: httpx.AsyncClient, owner: User) -> None:
+    mine, other = await make_agent(gateway, owner, "Mine"), await make_agent(gateway, owner, "Other")
+    narrow = await with_key(gateway, owner, f"agents:{mine}:read")
+
+    found = {
+        "it": (await gateway.get(f"/api/v1/agents/{mine}", headers=narrow)).status_code,
+        "it, spelled otherwise": (await gateway.get(f"/api/v1/agents/{mine.upper()}", headers=narrow)).status_code,
+        "another": (await gateway.get(f"/api/v1/agents/{other}", headers=narrow)).status_code,
+        "all": (await gateway.get("/api/v1/agents/list", headers=narrow)).status_code,
+        "changing it": (await gateway.patch(f"/api/v1/agents/{mine}", json={"name": "X"}, headers=narrow)).status_code,
+        "deleting it": (await gateway.delete(f"/api/v1/agents/{mine}", headers=narrow)).status_code,
+    }
+
+    assert found.pop("it") == found.pop("it, spelled otherwise") == 200
+    assert set(found.values()) == {403}, found
+
+
+async def test_a_key_for_one_collection_stores_and_searches_there_only(gateway: httpx.AsyncClient, owner: User) -> None:
+    for name in ("open", "closed"):
+        body = {"name": name, "engine": "faiss"}
+        (await gateway.post("/api/v1/vectors/collections", json=body, headers=owner.headers)).raise_for_status()
+    narrow = await with_key(gateway, owner, "vectors:open:read", "vectors:open:write")
+
+    def item(collection: str) -> dict[str, Any]:
+        return {"collection": collection, "items": [{"text": "Tea is steeped."}]}
+
+    stored = [
+        (await gateway.post("/api/v1/vectors/store", json=item(name), headers=narrow)).status_code
+        for name in ("open", "closed", "new")
+    ]
+    searched = [
+        (
+            await gateway.post("/api/v1/vectors/search", json={"collection": name, "query": "tea"}, headers=narrow)
+        ).status_code
+        for name in ("open", "closed")
+    ]
+
+    assert stored == [200, 403, 403]
+    assert searched == [200, 403]
+
+
+async def test_a_body_that_names_no_object_or_a_malformed_one_opens_nothing(
+    gateway: httpx.AsyncClient, owner: User
+) -> None:
+    narrow = await with_key(gateway, owner, "vectors:open:read")
+    headers = narrow | {"Content-Type": "application/json"}
+
+    answers = [
+        (await gateway.post("/api/v1/vectors/search", content=body, headers=headers)).status_code
+        for body in ("{}", "[]", "{", '{"collection": ["open"]}', '"open"', "")
+    ]
+
+    assert set(answers) == {403}
+
+
+async def test_nobody_widens_what_they_hold(gateway: httpx.AsyncClient, owner: User) -> None:
+    narrow = await with_key(gateway, owner, "auth:keys", "agents:0198c0de-0000-7000-8000-000000000001:read")
+
+    def asked(scope: str) -> dict[str, Any]:
+        return {"name": "wider", "scopes": [scope]}
+
+    answers = {
+        scope: (await gateway.post("/api/v1/auth/api-keys", json=asked(scope), headers=narrow)).status_code
+        for scope in (
+            "agents:0198c0de-0000-7000-8000-000000000001:read",
+            "agents:0198c0de-0000-7000-8000-000000000002:read",
+            "agents:read",
+            "agents:*",
+            "agents:0198c0de-0000-7000-8000-000000000001:write",
+            "admin",
+        )
+    }
+
+    assert list(answers.values()) == [201, 422, 422, 422, 422, 422], answers
+
+
+async def test_a_wildcard_is_every_action_the_owner_may_take(gateway: httpx.AsyncClient, owner: User) -> None:
+    body = {"name": "wild", "scopes": ["agents:*"]}
+
+    key = (await gateway.post("/api/v1/auth/api-keys", json=body, headers=owner.headers)).json()
+
+    assert key["scopes"] == ["agents:read", "agents:write"]

@@ -1,0 +1,228 @@
+"""Logging in: nothing is learned by trying, and trying is held off."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from asgi_lifespan import LifespanManager
+from fastapi import FastAPI
+from sqlalchemy import text
+
+from local.suite import Suite
+from shared.db import Database
+from tests.fixtures.apps import build_app
+from tests.fixtures.identity import User, register_with
+
+TOKEN = "/api/v1/auth/token"
+SAMPLES = 100
+
+
+class Clock:
+    """The time as logins see it."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta(0)
+        self.stands_at: datetime | None = None
+
+    def __call__(self) -> datetime:
+        return self.stands_at or datetime.now(UTC) + self.ahead
+
+
+@pytest.fixture
+async def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def client(suite: Suite, clock: Clock) -> AsyncIterator[httpx.AsyncClient]:
+    """auth, with a clock for logins that can be moved."""
+    suite.up(["postgres", "redis"])
+    app: FastAPI = build_app(suite, "auth")
+    async with LifespanManager(app) as manager:
+        manager._state["logins"].clock = clock
+        transport = httpx.ASGITransport(manager.app, client=("127.0.0.9", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://auth", timeout=60) as client:
+            yield client
+
+
+def from_somewhere(number: int) -> dict[str, str]:
+    """The headers of a request from one of many addresses: for tests of what is counted by account alone."""
+    return {"X-Real-IP": f"198.51.{number // 250}.{number % 250 + 1}"}
+
+
+async def log_in(client: httpx.AsyncClient, email: str, password: str, number: int = 0) -> httpx.Response:
+    form = {"grant_type": "password", "username": email, "password": password}
+    return await client.post(TOKEN, data=form, headers=from_somewhere(number))
+
+
+async def lock(client: httpx.AsyncClient, user: User) -> None:
+    for number in range(10):
+        await log_in(client, user.email, "wrong password", number)
+
+
+async def test_after_ten_wrong_passwords_the_right_one_is_refused_until_time_has_passed(
+    client: httpx.AsyncClient, clock: Clock
+) -> None:
+    user = await register_with(client)()
+    await lock(client, user)
+
+    held_off = await log_in(client, user.email, user.password)
+    clock.ahead = timedelta(minutes=16)
+    later = await log_in(client, user.email, user.password)
+
+    assert (held_off.status_code, held_off.json()["code"]) == (401, "auth.wrong_credentials")
+    assert later.status_code == 200
+
+
+async def test_a_lock_leaves_sessions_alone(client: httpx.AsyncClient) -> None:
+    user = await register_with(client)()
+    await lock(client, user)
+
+    form = {"grant_type": "refresh_token", "refresh_token": user.refresh_token}
+    assert (await client.get("/api/v1/auth/me", headers=user.headers)).status_code == 200
+    assert (await client.post(TOKEN, data=form)).status_code == 200
+
+
+async def test_many_guesses_at_once_are_no_more_than_one_after_the_other(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    user = await register_with(client)()
+
+    await asyncio.gather(*(log_in(client, user.email, "wrong password", number) for number in range(30)))
+
+    tried = await count_audited(database, "login.refused", user)
+    assert tried == 6  # five are free, the sixth begins the wait
+
+
+async def test_one_source_cannot_try_one_password_on_everybody(client: httpx.AsyncClient, clock: Clock) -> None:
+    user = await register_with(client)()
+    clock.stands_at = datetime.now(UTC)
+    for number in range(0, 120, 30):
+        emails = [f"nobody-{number + offset}-{user.user_id}@example.com" for offset in range(30)]
+        await asyncio.gather(*(log_in(client, email, "Summer2026!", number=249) for email in emails))
+
+    from_there = await log_in(client, user.email, user.password, number=249)
+    from_elsewhere = await log_in(client, user.email, user.password, number=1)
+
+    assert (from_there.status_code, from_elsewhere.status_code) == (401, 200)
+
+
+async def test_unknown_wrong_locked_and_disabled_answer_alike_in_body_and_time(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    """S3. Samples are taken in turns, so that the machine's drift meets all of them alike; what else it does delays
+    single ones, so the faster half is compared."""
+    wrong, locked, disabled = [await register_with(client)() for _ in range(3)]
+    await lock(client, locked)
+    async with database.transaction() as session:
+        await session.execute(
+            text("UPDATE user_account SET disabled_at = now() WHERE id = :id"), {"id": disabled.user_id}
+        )
+    tries: dict[str, Callable[[int], tuple[str, str]]] = {
+        "unknown": lambda number: (f"nobody{number}@example.com", "wrong password"),
+        "wrong": lambda _: (wrong.email, "wrong password"),
+        "locked": lambda _: (locked.email, locked.password),
+        "disabled": lambda _: (disabled.email, disabled.password),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in tries}
+    bodies = set()
+    for number in range(SAMPLES):
+        await reset_throttle(database, keep=locked)
+        for name, credentials in tries.items():
+            started = time.perf_counter()
+            answer = await log_in(client, *credentials(number), number)
+            seconds[name].append(time.perf_counter() - started)
+            bodies.add((answer.status_code, answer.json()["code"], answer.json()["detail"]))
+
+    typical = {name: statistics.quantiles(taken, n=4)[0] for name, taken in seconds.items()}
+    assert len(bodies) == 1
+    assert max(typical.values()) / min(typical.values()) < 1.1, typical
+
+
+async def test_a_rise_of_the_parameters_renews_hashes_at_login(suite: Suite, database: Database) -> None:
+    app = build_app(suite, "auth", password_iterations=3)
+    async with (
+        LifespanManager(app) as manager,
+        httpx.AsyncClient(transport=httpx.ASGITransport(manager.app), base_url="http://auth", timeout=60) as stronger,
+    ):
+        suite.up(["auth"])
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{suite.site.ports['auth']}", timeout=60) as today:
+            user = await register_with(today)()
+        before = await stored_hash(database, user)
+        answer = await log_in(stronger, user.email, user.password)
+
+    after = await stored_hash(database, user)
+    assert answer.status_code == 200
+    assert before.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert after.startswith("$argon2id$v=19$m=19456,t=3,p=1$")
+
+
+async def test_a_password_change_ends_the_other_sessions_only(client: httpx.AsyncClient) -> None:
+    user = await register_with(client)()
+    other = (await log_in(client, user.email, user.password)).json()
+    body = {"current_password": user.password, "new_password": "an entirely new password"}
+
+    changed = await client.post("/api/v1/auth/password", json=body, headers=user.headers)
+
+    of_the_other = await client.get("/api/v1/auth/me", headers={"Authorization": f"Bearer {other['access_token']}"})
+    own = await client.get("/api/v1/auth/me", headers=user.headers)
+    refreshed = await client.post(TOKEN, data={"grant_type": "refresh_token", "refresh_token": other["refresh_token"]})
+    assert changed.status_code == 204
+    assert (of_the_other.status_code, refreshed.status_code, own.status_code) == (401, 401, 200)
+    assert (await log_in(client, user.email, user.password)).status_code == 401
+    assert (await log_in(client, user.email, "an entirely new password")).status_code == 200
+
+
+async def test_the_current_password_cannot_be_guessed_with_a_stolen_session(client: httpx.AsyncClient) -> None:
+    user = await register_with(client)()
+    body = {"current_password": "wrong password", "new_password": "an entirely new password"}
+    for _ in range(8):
+        refused = await client.post("/api/v1/auth/password", json=body, headers=user.headers)
+
+    right = await client.post(
+        "/api/v1/auth/password", json=body | {"current_password": user.password}, headers=user.headers
+    )
+
+    assert (refused.status_code, right.status_code) == (403, 403)
+    assert (await log_in(client, user.email, user.password)).status_code == 200
+
+
+async def test_a_login_storm_is_bounded_and_leaves_the_service_alive(client: httpx.AsyncClient) -> None:
+    storm = [log_in(client, f"nobody{number}@example.com", "wrong password", number) for number in range(50)]
+    running = asyncio.gather(*storm)
+    seconds = []
+    while not running.done():
+        started = time.perf_counter()
+        assert (await client.get("/health/live")).status_code == 200
+        seconds.append(time.perf_counter() - started)
+        await asyncio.sleep(0.005)
+
+    answers = await running
+    busy = [answer for answer in answers if answer.status_code == 503]
+    assert {answer.status_code for answer in answers} == {401, 503}
+    assert all(answer.headers["retry-after"] and answer.json()["code"] == "auth.hashing_busy" for answer in busy)
+    assert statistics.quantiles(seconds, n=100)[98] < 0.1
+
+
+async def count_audited(database: Database, action: str, user: User) -> int:
+    async with database.session() as session:
+        statement = text("SELECT count(*) FROM audit_entry WHERE action = :action AND target = :target")
+        return await session.scalar(statement, {"action": action, "target": user.user_id}) or 0
+
+
+async def reset_throttle(database: Database, keep: User) -> None:
+    from services.auth.logins.throttle import by_account
+
+    async with database.transaction() as session:
+        await session.execute(text("DELETE FROM login_throttle WHERE key <> :key"), {"key": by_account(keep.email).key})
+        await session.execute(text("UPDATE login_throttle SET blocked_until = now() + interval '1 hour'"))
+
+
+async def stored_hash(database: Database, user: User) -> str:
+    async with database.session() as session:
+        statement = text("SELECT password_hash FROM user_account WHERE id = :id")
+        return str(await session.scalar(statement, {"id": user.user_id}))

@@ -1,0 +1,106 @@
+"""The list of what was revoked: it covers what it says, as long as it must."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from shared.errors import Unavailable
+from shared.revocations import Changes, Revocation, RevocationFeed, Revocations, session_subject, user_subject
+
+
+@dataclass(frozen=True)
+class Token:
+    issued_at: float = 100.0
+    revocation_subjects: tuple[str, ...] = (session_subject("s"), user_subject("u"))
+
+
+def test_a_token_is_covered_by_any_of_its_subjects() -> None:
+    revocations = Revocations(clock=lambda: 0)
+    revocations.add(Revocation(1000, session_subject("s")))
+
+    assert revocations.covers(Token())
+    assert not revocations.covers(Token(revocation_subjects=(session_subject("other"),)))
+
+
+@pytest.mark.parametrize(("issued_at", "is_covered"), [(99, True), (100, True), (101, False)])
+def test_a_revocation_up_to_a_time_leaves_later_tokens_alone(issued_at: float, is_covered: bool) -> None:
+    revocations = Revocations(clock=lambda: 0)
+    revocations.add(Revocation(1000, user_subject("u"), issued_until=100))
+
+    assert revocations.covers(Token(issued_at=issued_at)) is is_covered
+
+
+def test_the_wider_of_two_revocations_holds_whichever_comes_last() -> None:
+    revocations = Revocations(clock=lambda: 0)
+    revocations.add(Revocation(1000, user_subject("u"), issued_until=200))
+    revocations.add(Revocation(900, user_subject("u"), issued_until=50))
+
+    assert revocations.covers(Token(issued_at=150))
+
+
+def test_what_can_concern_no_token_any_more_is_forgotten() -> None:
+    now = [0.0]
+    revocations = Revocations(clock=lambda: now[0])
+    for number in range(1000):
+        revocations.add(Revocation(100, session_subject(str(number))))
+    now[0] = 101.0
+    revocations.add(Revocation(200, session_subject("s")))
+
+    assert len(revocations) == 1
+
+
+@dataclass
+class Source:
+    """auth, as a process that follows it sees it."""
+
+    answers: list[Changes | Unavailable]
+    asked: list[float] = field(default_factory=list)
+    learned: list[list[str]] = field(default_factory=list)
+
+    async def changes(self, since: float) -> Changes:
+        self.asked.append(since)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Unavailable):
+            raise answer
+        return answer
+
+    async def learn(self, key_ids: list[str]) -> None:
+        self.learned.append(list(key_ids))
+
+
+async def test_a_process_that_never_heard_the_list_verifies_nobody() -> None:
+    source = Source([Unavailable("auth")])
+
+    with pytest.raises(Unavailable):
+        await RevocationFeed(source, source).current()
+
+
+async def test_an_event_has_the_list_asked_for_at_once() -> None:
+    revoked = Changes(5000.0, [Revocation(2**40, session_subject("s"))], ["k2"])
+    source = Source([Changes(4000.0, [], ["k1"]), revoked])
+    feed = RevocationFeed(source, source)
+    following = asyncio.create_task(feed.run())
+    assert not (await feed.current()).covers(Token())
+
+    feed.wake()
+    async with asyncio.timeout(2):
+        while not feed.revocations.covers(Token()):  # noqa: ASYNC110 - the feed has no event of its own
+            await asyncio.sleep(0)
+    following.cancel()
+
+    assert source.learned[-1] == ["k2"]
+    assert source.asked[:2] == [0.0, 3940.0]  # the second time with an overlap: commits are later than their times
+
+
+async def test_what_is_known_goes_on_to_hold_while_auth_is_away() -> None:
+    source = Source([Changes(1.0, [Revocation(2**40, session_subject("s"))], []), Unavailable("auth")])
+    feed = RevocationFeed(source, source)
+    await feed.current()
+    following = asyncio.create_task(feed.run())
+    async with asyncio.timeout(2):
+        while len(source.asked) < 2:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0)
+    following.cancel()
+
+    assert (await feed.current()).covers(Token())
