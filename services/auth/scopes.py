@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from services.auth.errors import ScopeNotAllowed
-from shared.scopes import covers, is_covered
+from shared.scopes import is_covered
 
 _READING = frozenset(
     {"auth:profile", "auth:keys", "agents:read", "chat:read", "vectors:read", "tasks:read", "members:read"}
@@ -41,11 +41,20 @@ def granted(requested: Iterable[str], allowed: frozenset[str]) -> frozenset[str]
     found: set[str] = set()
     beyond: set[str] = set()
     for scope in requested:
-        given = {one for one in allowed if covers(scope, one)} or ({scope} if is_covered(scope, allowed) else set())
+        given = _spelled_out(scope, allowed)
         (found if given else beyond).update(given or {scope})
     if beyond:
         raise ScopeNotAllowed(beyond)
     return frozenset(found) or allowed
+
+
+def _spelled_out(scope: str, allowed: frozenset[str]) -> set[str]:
+    """The scope itself, or what its `*` stands for; nothing when `allowed` does not cover it."""
+    prefix, _, action = scope.rpartition(":")
+    resource = prefix.partition(":")[0]
+    actions = {one.rpartition(":")[2] for one in allowed if one.startswith(f"{resource}:")}
+    wanted = {f"{prefix}:{one}" for one in actions} if action == "*" else {scope}
+    return {one for one in wanted if is_covered(one, allowed)}
 
 
 def remaining(scopes: Iterable[str], allowed: frozenset[str]) -> frozenset[str]:

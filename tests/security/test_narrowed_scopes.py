@@ -78,7 +78,7 @@ async def test_a_body_that_names_no_object_or_a_malformed_one_opens_nothing(
         for body in ("{}", "[]", "{", '{"collection": ["open"]}', '"open"', "")
     ]
 
-    assert set(answers) == {403}
+    assert set(answers) <= {403, 422}
 
 
 async def test_nobody_widens_what_they_hold(gateway: httpx.AsyncClient, owner: User) -> None:
