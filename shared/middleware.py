@@ -17,6 +17,7 @@ from shared.errors import ServiceError, TooLarge
 from shared.ids import new_id
 from shared.metrics import Metrics
 from shared.problems import problem_response
+from shared.ratelimit import rate_limit_fields
 from shared.routing import route_path
 
 _log = logging.getLogger("shared.access")
@@ -57,6 +58,8 @@ class EdgeMiddleware:
                 outgoing = MutableHeaders(scope=message)
                 for name, value in ids.items():
                     outgoing[name] = value
+                for name, value in rate_limit_fields(scope):
+                    outgoing.append(name, value)
             await send(message)
 
         self._metrics.in_flight.inc()

@@ -21,6 +21,7 @@ from shared.idempotency import Idempotency, StreamReplay
 from shared.identity import RemoteApiKeys, RemoteChanges, RemoteKeys, ServiceIdentity
 from shared.ids import new_id
 from shared.pagination import CursorCodec
+from shared.ratelimit import RateLimiter, open_permits
 from shared.revocations import RevocationFeed
 from shared.security import (
     ApiKeyExchange,
@@ -59,6 +60,7 @@ class Platform:
     discovery: Discovery
     verifier: TokenVerifier
     authenticator: Authenticator
+    rate_limiter: RateLimiter
     idempotency: Idempotency
     cursors: CursorCodec
     registration: Registration | None
@@ -99,6 +101,7 @@ async def open_platform(
             discovery=discovery,
             verifier=verifier,
             authenticator=Authenticator(verifier, CachedApiKeys(trust.api_keys)),
+            rate_limiter=RateLimiter(settings, open_permits(redis), app.state.metrics.rate_limit_unchecked),
             idempotency=Idempotency(redis, name, replay_stream),
             cursors=CursorCodec(settings.cursor_secret.get_secret_value()),
             registration=registration,

@@ -6,8 +6,9 @@ kind of token a login gives, so everything after this file sees one kind of call
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 import jwt
@@ -17,6 +18,7 @@ from fastapi.security import OAuth2PasswordBearer, SecurityScopes
 
 from shared import api_keys
 from shared.errors import MissingScope, Unauthenticated
+from shared.ratelimit import LimitName, RateLimiter
 from shared.revocations import (
     Revocations,
     key_subject,
@@ -51,6 +53,11 @@ class Caller:
     actor: str | None = None
     session_id: str | None = None
     key_id: str | None = None
+
+    @property
+    def owner(self) -> str:
+        """The user, unmistakable over all tenants."""
+        return f"{self.tenant_id}:{self.subject}"
 
     def allows(self, scope: str, object_id: str | None = None) -> bool:
         """Whether `scope` was granted: for everything, or for the one object."""
@@ -209,18 +216,27 @@ async def authenticate(request: Request) -> Caller:
 
 
 class CallerScheme(OAuth2PasswordBearer):
-    """The caller, holding every scope the route declares, and its entry in the OpenAPI document, as one dependency."""
+    """The caller, holding every scope the route declares and within its limits, as one dependency.
 
-    def __init__(self, body: str | None = None) -> None:
+    It also is the entry in the OpenAPI document.
+    """
+
+    def __init__(self, body: str | None = None, limit: LimitName | None = None) -> None:
         super().__init__(tokenUrl="/api/v1/auth/token", scheme_name=BEARER)
-        self._body = body
+        self._body, self._limit = body, limit
 
     async def __call__(self, request: Request, required: SecurityScopes) -> Caller:  # type: ignore[override]
-        """Raises Unauthenticated, MissingScope."""
+        """Raises Unauthenticated, MissingScope, RateLimited."""
+        return await self.admit(request, required.scopes)
+
+    async def admit(self, request: Request, scopes: Iterable[str]) -> Caller:
+        """The caller; counted once, however often it is asked. Raises Unauthenticated, MissingScope, RateLimited."""
         caller = await authenticate(request)
-        for scope in required.scopes:
+        for scope in scopes:
             if not caller.allows(scope):
                 caller.require(scope, await self._object_of(request))
+        limiter: RateLimiter = request.state.platform.rate_limiter
+        await limiter.admit_caller(request, self._limit, caller.owner, caller.key_id)
         return caller
 
     async def _object_of(self, request: Request) -> str | None:
@@ -237,13 +253,15 @@ class CallerScheme(OAuth2PasswordBearer):
 
 BEARER, API_KEY = "bearer", "apiKey"
 API_KEY_SCHEME = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
-_caller = CallerScheme()
+_scheme = cache(CallerScheme)
 
 
-def requires(*scopes: str, body: str | None = None) -> Any:
+def requires(*scopes: str, body: str | None = None, limit: LimitName | None = None) -> Any:
     """`caller: Annotated[Caller, requires("agents:read")]` — the only way a route names its scope.
 
     A scope narrowed to one object (`agents:<id>:read`) serves where the route is about that object: the first parameter
     of its path, or the member of the body named by `body`. Routes about many objects need the scope itself.
+
+    Heavier operations name the limit that they count against; the others count as reading or writing by their method.
     """
-    return Security(_caller if body is None else CallerScheme(body), scopes=list(scopes))
+    return Security(_scheme(body, limit), scopes=list(scopes))

@@ -6,10 +6,25 @@ may come from a file instead: `NAME_FILE=/run/secrets/name` (a container's way).
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
+from limits import parse
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+_MAX_REQUESTS, _MAX_WINDOW_SECONDS = 10**9, 86_400
+
+
+def _rate_limit(text: str) -> str:
+    limit = parse(text)  # raises ValueError; of several it would take the first
+    if any(separator in text for separator in ",;|"):
+        raise ValueError("only one limit can be given")
+    if not 1 <= limit.amount <= _MAX_REQUESTS or limit.get_expiry() > _MAX_WINDOW_SECONDS:
+        raise ValueError("a limit is 1 to 1,000,000,000 requests in at most a day; to have none, set it high")
+    return text
+
+
+RateLimit = Annotated[str, AfterValidator(_rate_limit)]
 
 
 class FileSecretsSource(PydanticBaseSettingsSource):
@@ -57,6 +72,18 @@ class ServiceSettings(BaseSettings):
     max_body_bytes: int = Field(default=8 * 2**20, ge=1024, le=64 * 2**20, description="larger bodies answer 413")
     request_timeout_seconds: float = Field(default=30.0, gt=0, le=300, description="for one call to another service")
     shutdown_seconds: float = Field(default=20.0, gt=0, le=120, description="for requests in flight at SIGTERM")
+
+    # Requests of one user over all services; `6000/minute`, `100 per 10 seconds`
+    rate_limit_read: RateLimit = Field(default="6000/minute", description="GET and HEAD of one user")
+    rate_limit_write: RateLimit = Field(default="3000/minute", description="other methods, of one user")
+    rate_limit_model: RateLimit = Field(default="600/minute", description="what asks a model, of one user")
+    rate_limit_bulk: RateLimit = Field(default="600/minute", description="what stores many records, of one user")
+    rate_limit_anonymous: RateLimit = Field(
+        default="600/minute", description="what needs no caller, of one address (IPv6: of one /64 network)"
+    )
+    rate_limit_key_percent: int = Field(
+        default=50, ge=1, le=100, description="share of its owner's limits that one API key may use"
+    )
 
     otel_exporter_otlp_endpoint: str | None = Field(
         default=None, description="where traces go; without it tracing costs nothing and only trace ids are made"

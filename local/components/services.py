@@ -14,7 +14,17 @@ from local.ports import LOOPBACK
 from local.secrets import ADMIN_EMAIL, CLIENTS, SERVICES
 from local.site import Site
 
-PASSED: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLE_RATIO", "LOG_LEVEL")
+PASSED: Final = (
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_TRACES_SAMPLE_RATIO",
+    "LOG_LEVEL",
+    "RATE_LIMIT_READ",
+    "RATE_LIMIT_WRITE",
+    "RATE_LIMIT_MODEL",
+    "RATE_LIMIT_BULK",
+    "RATE_LIMIT_ANONYMOUS",
+    "RATE_LIMIT_KEY_PERCENT",
+)
 
 
 def discovery(site: Site) -> dict[str, str]:

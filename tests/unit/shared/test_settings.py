@@ -37,3 +37,11 @@ def test_settings_never_print_their_secrets(environment: pytest.MonkeyPatch) -> 
     environment.setenv("REDIS_URL", "redis://:hunter2@r")
 
     assert "hunter2" not in repr(ServiceSettings())
+
+
+@pytest.mark.parametrize("limit", ["", "off", "10", "0/minute", "5/second; 100/minute", "1/year", "10000000000/minute"])
+def test_a_limit_that_means_nothing_stops_the_start(environment: pytest.MonkeyPatch, limit: str) -> None:
+    environment.setenv("RATE_LIMIT_READ", limit)
+
+    with pytest.raises(ValidationError):
+        ServiceSettings()
