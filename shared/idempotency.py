@@ -19,7 +19,7 @@ from starlette.responses import StreamingResponse
 
 from shared.cache import redis_errors
 from shared.errors import Conflict, Invalid, Unavailable
-from shared.security import authenticate
+from shared.security import admit
 
 _log = logging.getLogger("shared.idempotency")
 _KEPT_SECONDS = 24 * 3600
@@ -139,10 +139,9 @@ class IdempotentRoute(APIRoute):
             key = request.headers.get("idempotency-key")
             if request.method != "POST" or not _usable(key):
                 return await handle(request)  # an unusable key is refused by the operation's own bounds
-            caller = await authenticate(request)
-            owner = f"{caller.tenant_id}:{caller.subject}"
+            caller = await admit(request)  # a replay runs none of the route's own dependencies
             idempotency: Idempotency = request.state.platform.idempotency
-            return await idempotency.run(request, owner, str(key), lambda: handle(request))
+            return await idempotency.run(request, caller.owner, str(key), lambda: handle(request))
 
         return handler
 

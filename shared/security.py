@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import jwt
 from cachetools import TTLCache
 from fastapi import Request, Security
+from fastapi.dependencies.models import Dependant
 from fastapi.security import OAuth2PasswordBearer, SecurityScopes
 
 from shared import api_keys
@@ -27,6 +28,7 @@ from shared.revocations import (
     token_subject,
     user_subject,
 )
+from shared.routing import route_dependant
 from shared.scopes import is_covered, narrowed
 
 ALGORITHM = "EdDSA"
@@ -249,6 +251,23 @@ class CallerScheme(OAuth2PasswordBearer):
             return None
         named = body.get(self._body) if isinstance(body, dict) else None
         return named if isinstance(named, str) else None
+
+
+async def admit(request: Request) -> Caller:
+    """The caller, with what the matched route demands of it; for what answers before the route's own dependencies run.
+
+    Raises Unauthenticated, MissingScope, RateLimited.
+    """
+    for scheme, scopes in _demands(route_dependant(request.scope)):
+        await scheme.admit(request, scopes)
+    return await authenticate(request)
+
+
+def _demands(dependant: Dependant) -> Iterator[tuple[CallerScheme, list[str]]]:
+    if isinstance(dependant.call, CallerScheme):
+        yield dependant.call, [*(dependant.parent_oauth_scopes or ()), *(dependant.own_oauth_scopes or ())]
+    for part in dependant.dependencies:
+        yield from _demands(part)
 
 
 BEARER, API_KEY = "bearer", "apiKey"

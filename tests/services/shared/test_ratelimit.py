@@ -143,6 +143,29 @@ def _address() -> str:
     return ".".join(str(part) for part in (10, *secrets.token_bytes(3)))
 
 
+class TestReplays:
+    """An answer given again is a request like any other: its caller needs the scope, and it counts."""
+
+    async def test_a_replay_needs_the_scope(self, client: httpx.AsyncClient) -> None:
+        user, key = secrets.token_hex(8), {"Idempotency-Key": "a"}
+        await client.post(THINGS, json={"name": "x"}, headers=headers_of(user) | key)
+
+        without = headers_of(user, scope="things:read") | key
+        answer = await client.post(THINGS, json={"name": "x"}, headers=without)
+
+        assert (answer.status_code, answer.json()["code"]) == (403, "common.missing_scope")
+
+    async def test_a_replay_counts_and_a_first_request_counts_once(self, client: httpx.AsyncClient) -> None:
+        headers = headers_of() | {"Idempotency-Key": "b"}
+
+        answers = [await client.post(THINGS, json={"name": "x"}, headers=headers) for _ in range(11)]
+
+        left = [answer.headers["ratelimit"].partition("r=")[2].partition(";")[0] for answer in answers]
+        assert left == ["9", "8", "7", "6", "5", "4", "3", "2", "1", "0", "0"]
+        assert [answer.headers.get("idempotency-replayed") for answer in answers] == [None, *["true"] * 9, None]
+        assert answers[-1].status_code == 429
+
+
 class TestWithoutRedis:
     async def test_requests_pass_are_counted_and_do_not_wait(self) -> None:
         headers = headers_of()
