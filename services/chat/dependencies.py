@@ -11,7 +11,7 @@ from shared.security import Caller, requires
 
 Reader = Annotated[Caller, requires("chat:read")]
 Writer = Annotated[Caller, requires("chat:write")]
-Speaker = Annotated[Caller, requires("chat:write", body="conversation_id")]
+Speaker = Annotated[Caller, requires("chat:write", body="conversation_id", limit="model")]
 """Whoever may write into the conversation that the body names; a new one needs the scope for all."""
 
 

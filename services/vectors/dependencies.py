@@ -40,6 +40,7 @@ Cursors = Annotated[CursorCodec, Depends(_cursors)]
 Reader = Annotated[Caller, requires("vectors:read")]
 Writer = Annotated[Caller, requires("vectors:write")]
 # For routes whose body names the collection: a scope may be narrowed to one.
-CollectionReader = Annotated[Caller, requires("vectors:read", body="collection")]
+CollectionReader = Annotated[Caller, requires("vectors:read", body="collection", limit="read")]
 CollectionWriter = Annotated[Caller, requires("vectors:write", body="collection")]
+CollectionFiller = Annotated[Caller, requires("vectors:write", body="collection", limit="bulk")]
 CollectionMaker = Annotated[Caller, requires("vectors:write", body="name")]

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Response
 from services.vectors.bulk import BulkRoute
 from services.vectors.collections import Counted
 from services.vectors.dependencies import (
+    CollectionFiller,
     CollectionMaker,
     CollectionReader,
     Collections,
@@ -133,7 +134,7 @@ async def delete_collection(name: Name, caller: Writer, collections: Collections
     ),
 )
 async def store(
-    body: StoreRequest, caller: CollectionWriter, records: Records, _key: IdempotencyKey = None
+    body: StoreRequest, caller: CollectionFiller, records: Records, _key: IdempotencyKey = None
 ) -> StoreResult:
     """Store up to 1,000 records; they are durable and searchable when the answer comes. The same id again replaces."""
     stored = await records.store(caller.tenant_id, body.collection, [item.to_item() for item in body.items])

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from services.auth.accounts.principal import Principal
 from services.auth.accounts.schemas import AccountRead, PasswordChange, ProfileRead, ProfileUpdate, Registration
@@ -10,6 +10,7 @@ from services.auth.dependencies import Accounts, Source
 from services.auth.errors import EmailTaken, PasswordTooCommon, WrongCurrentPassword
 from shared.errors import PreconditionFailed, Unauthenticated, responses
 from shared.etag import IfMatch, etag
+from shared.ratelimit import limited_by_source
 from shared.security import Caller, authenticate, requires
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
@@ -23,6 +24,7 @@ Me = Annotated[Caller, requires("auth:profile")]
     status_code=201,
     response_model=AccountRead,
     responses=responses(Unauthenticated, EmailTaken, PasswordTooCommon),
+    dependencies=[Depends(limited_by_source)],
 )
 async def register(body: Registration, request: Request, accounts: Accounts, source: Source) -> AccountRead:
     """Create an account and the tenant that will own its records. No caller is needed.

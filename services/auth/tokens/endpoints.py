@@ -26,6 +26,7 @@ from services.auth.tokens.schemas import (
     TokenRead,
 )
 from shared.errors import responses
+from shared.ratelimit import limited_by_source
 from shared.security import Caller, requires
 
 router = APIRouter(prefix="/auth", tags=["tokens"])
@@ -55,6 +56,7 @@ Basic = Annotated[HTTPBasicCredentials | None, Depends(_basic)]
     responses=responses(
         WrongCredentials, RefreshTokenRefused, RefreshTokenInUse, WrongClient, GrantIncomplete, ScopeNotAllowed
     ),
+    dependencies=[Depends(limited_by_source)],
 )
 async def token(
     form: TokenForm, basic: Basic, logins: Logins, sessions: Sessions, tokens: Tokens, source: Source, answer: Response
@@ -104,7 +106,13 @@ async def logout(caller: Annotated[Caller, requires("auth:profile")], sessions: 
     await sessions.log_out(caller, source)
 
 
-@router.post("/revoke", operation_id="auth_revoke", summary="Revoke a token", responses={200: {"content": None}})
+@router.post(
+    "/revoke",
+    operation_id="auth_revoke",
+    summary="Revoke a token",
+    responses={200: {"content": None}},
+    dependencies=[Depends(limited_by_source)],
+)
 async def revoke(form: TokenHintForm, tokens: Tokens, source: Source) -> Response:
     """OAuth 2 revocation (RFC 7009): an access token alone, a refresh token with its session. Holding it is the proof.
 
