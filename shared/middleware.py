@@ -58,8 +58,7 @@ class EdgeMiddleware:
                 outgoing = MutableHeaders(scope=message)
                 for name, value in ids.items():
                     outgoing[name] = value
-                for name, value in rate_limit_fields(scope):
-                    outgoing.append(name, value)
+                outgoing.raw.extend(rate_limit_fields(scope))
             await send(message)
 
         self._metrics.in_flight.inc()

@@ -8,13 +8,13 @@ block that does not fit as used up; here the counter's own answer tells how much
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable, Coroutine
+from math import ceil
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from cachetools import LRUCache
+from cachetools import FIFOCache
 from limits import RateLimitItem
 from limits.aio.storage import Storage
 from redis.exceptions import RedisError
@@ -35,7 +35,12 @@ class Limit:
         self.name, self.item = name, item
         self.quota, self.seconds = item.amount, item.get_expiry()
         self.block = max(1, self.quota // _BLOCKS_PER_QUOTA)
-        self.policy = f'"{name}";q={self.quota};w={self.seconds}'
+        self.policy = b'"%b";q=%d;w=%d' % (name.encode(), self.quota, self.seconds)
+        self._standing = b'"%b";r=%%d;t=%%d' % name.encode()
+
+    def standing(self, remaining: int, resets_in_seconds: int) -> bytes:
+        """Its item of `RateLimit`."""
+        return self._standing % (remaining, resets_in_seconds)
 
 
 class Standing(NamedTuple):
@@ -70,19 +75,20 @@ class Permits:
 
     def __init__(self, storage: Storage, clock: Callable[[], float] = time.time) -> None:
         self._storage, self._clock = storage, clock
-        self._windows: LRUCache[tuple[str, str], _Window] = LRUCache(_MAX_WINDOWS)
+        # First in, first out: what has to go is the window that began longest ago.
+        self._windows: FIFOCache[tuple[str, str], _Window] = FIFOCache(_MAX_WINDOWS)
         self._failing = False
         self._rests_until = self._warned_at = float("-inf")
 
     async def take(self, limit: Limit, owner: str) -> Standing | None:
         """One permit, or a refusal; None when the storage cannot be asked."""
-        while (standing := self._take_held(limit, owner)) is None:
+        while (standing := self.take_held(limit, owner)) is None:
             if self._rests() or not await self._lease(limit, self._window(limit, owner, self._clock())):
                 return None
         return standing
 
-    def _take_held(self, limit: Limit, owner: str) -> Standing | None:
-        """A permit of ours or a refusal; None when it takes a lease to know."""
+    def take_held(self, limit: Limit, owner: str) -> Standing | None:
+        """As `take`, without asking the storage: None when it takes a lease to know."""
         now = self._clock()
         window = self._window(limit, owner, now)
         passed = window.held > 0
@@ -90,13 +96,17 @@ class Permits:
             window.held -= 1
         elif window.unleased:
             return None
-        return Standing(limit, passed, window.held + window.unleased, math.ceil(window.ends_at - now))
+        return Standing(limit, passed, window.held + window.unleased, ceil(window.ends_at - now))
 
     def _window(self, limit: Limit, owner: str, now: float) -> _Window:
         name = (limit.name, owner)
-        window: _Window | None = self._windows.get(name)
-        if window is None or not window.starts_at <= now < window.ends_at:  # a clock may be set back, too
-            window = self._windows[name] = _Window(limit, owner, now)
+        try:
+            window: _Window = self._windows[name]
+            if window.starts_at <= now < window.ends_at:  # a clock may be set back, too
+                return window
+        except KeyError:
+            pass
+        window = self._windows[name] = _Window(limit, owner, now)
         return window
 
     async def _lease(self, limit: Limit, window: _Window) -> bool:

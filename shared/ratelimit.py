@@ -12,7 +12,6 @@ from limits import parse
 from limits.aio.storage import RedisStorage
 from prometheus_client import Counter
 from redis.asyncio import Redis
-from starlette.types import Scope
 
 from shared.errors import RateLimited
 from shared.permits import Limit, Permits, Standing
@@ -22,6 +21,7 @@ from shared.source import source_of
 LimitName = Literal["read", "write", "model", "bulk", "anonymous"]
 _READING = frozenset({"GET", "HEAD"})
 _FOUND = "sutazai.ratelimit"
+_POLICY_FIELD, _FIELD = b"ratelimit-policy", b"ratelimit"
 
 
 def open_permits(redis: Redis) -> Permits:
@@ -45,32 +45,33 @@ class RateLimiter:
 
     async def admit_caller(self, request: Request, name: LimitName | None, user: str, key_id: str | None) -> None:
         """Count this request for `user` and, where an API key was used, for the key. Raises RateLimited."""
-        name = name or ("read" if request.method in _READING else "write")
-        charges = [(self._limits[name], user)]
-        if key_id:  # first: what the key is refused is not taken from its owner
-            charges.insert(0, (self._key_limits[name], key_id))
-        await self._admit(request.scope, charges)
+        scope = request.scope
+        if _FOUND in scope:  # a request counts once, however many dependencies ask
+            return
+        found = scope[_FOUND] = list[Standing]()
+        name = name or ("read" if scope["method"] in _READING else "write")
+        if key_id and not await self._charge(found, self._key_limits[name], key_id):
+            return  # first the key: what it is refused is not taken from its owner
+        await self._charge(found, self._limits[name], user)
 
     async def admit_source(self, request: Request) -> None:
         """Count this request for the address it comes from. Raises RateLimited."""
-        await self._admit(request.scope, [(self._limits["anonymous"], source_of(request))])
+        found = request.scope[_FOUND] = list[Standing]()
+        await self._charge(found, self._limits["anonymous"], source_of(request))
 
-    async def _admit(self, scope: Scope, charges: list[tuple[Limit, str]]) -> None:
-        if _FOUND in scope:  # a request counts once, however many dependencies ask
-            return
-        found: list[Standing] = []
-        scope[_FOUND] = found
-        for limit, owner in charges:
-            standing = await self._permits.take(limit, owner)
-            if standing is None:
-                self._unchecked.inc()
-                return
-            found.append(standing)
-            if not standing.passed:
-                raise RateLimited(
-                    f"More than {limit.quota} requests of the class {limit.name!r} in {limit.seconds} s.",
-                    retry_after_seconds=standing.resets_in_seconds,
-                )
+    async def _charge(self, found: list[Standing], limit: Limit, owner: str) -> bool:
+        """Whether it could be counted."""
+        standing = self._permits.take_held(limit, owner) or await self._permits.take(limit, owner)
+        if standing is None:
+            self._unchecked.inc()
+            return False
+        found.append(standing)
+        if not standing.passed:
+            raise RateLimited(
+                f"More than {limit.quota} requests of the class {limit.name!r} in {limit.seconds} s.",
+                retry_after_seconds=standing.resets_in_seconds,
+            )
+        return True
 
 
 async def limited_by_source(request: Request) -> None:
@@ -79,10 +80,9 @@ async def limited_by_source(request: Request) -> None:
     await limiter.admit_source(request)
 
 
-def rate_limit_fields(scope: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def rate_limit_fields(scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
     """What the answer says of the limits its request counted against (draft-ietf-httpapi-ratelimit-headers-11)."""
-    found: list[Standing] | None = scope.get(_FOUND)
-    if not found:
-        return ()
-    standings = [f'"{at.limit.name}";r={at.remaining};t={at.resets_in_seconds}' for at in found]
-    return ("ratelimit-policy", ", ".join([at.limit.policy for at in found])), ("ratelimit", ", ".join(standings))
+    found: list[Standing] = scope.get(_FOUND, [])
+    return [(_POLICY_FIELD, at.limit.policy) for at in found] + [
+        (_FIELD, at.limit.standing(at.remaining, at.resets_in_seconds)) for at in found
+    ]
