@@ -33,7 +33,7 @@ EVENTS_EXCHANGE = "sutazai.events"
 
 
 class Unroutable(ServiceError):
-    """The broker took the message and found no queue for it: somebody deleted the queue, or the topology is wrong."""
+    """The broker has no such exchange or no queue for the message: somebody deleted it, or the topology is wrong."""
 
     code = "common.message_unroutable"
     default_detail = "The broker has no queue for this message."
@@ -184,13 +184,27 @@ class Publisher:
             if self._channel is None or self._channel.is_closed:
                 connection = await self._connection.ready()
                 self._channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-                self._declared = False
+                self._exchanges, self._declared = {}, False
             if not self._declared:
                 await self._topology(self._channel)
-                self._exchanges, self._declared = {}, True
+                self._declared = True
             if name not in self._exchanges:
+                await self._require(name)
                 self._exchanges[name] = await self._channel.get_exchange(name, ensure=False)
             return self._exchanges[name]
+
+    async def _require(self, exchange_name: str) -> None:
+        """Raises Unroutable. Asks on a channel of its own: the broker closes the one on which a wrong name is used.
+
+        On the publishing channel that would end all that is under way there, and the connection with it: aiormq 7.2
+        goes on publishing for a moment after the close, which the broker answers with "expected 'channel.open'".
+        """
+        try:
+            async with (await self._connection.ready()).channel() as channel:
+                await channel.get_exchange(exchange_name, ensure=True)
+        except ChannelNotFoundEntity as error:
+            self._declared = False
+            raise Unroutable from error
 
 
 async def close_quietly(closable: AbstractChannel | AbstractConnection) -> None:

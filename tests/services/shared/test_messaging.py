@@ -132,6 +132,20 @@ async def test_a_message_without_a_queue_is_said_to_be_unroutable(wiring: Wiring
         await publisher.publish(wiring.message("still works"))
 
 
+async def test_a_message_for_an_unknown_exchange_harms_no_other(wiring: Wiring) -> None:
+    """The broker closes the channel that names an unknown exchange, and with it whatever else is under way there."""
+    astray = OutgoingMessage("astray", f"{wiring.name}.nowhere", "q", b"")
+    async with wiring.connected() as (publisher, connection):
+        opened = await connection.ready()
+
+        mixed = [message for n in range(50) for message in (wiring.message(str(n)), astray)]
+        outcomes = await asyncio.gather(*map(publisher.publish, mixed), return_exceptions=True)
+
+        assert [type(outcome) for outcome in outcomes] == [type(None), Unroutable] * 50
+        assert await connection.ready() is opened
+        assert await connection.count_ready(wiring.name) == 50
+
+
 async def test_without_a_broker_publishing_ends_within_its_timeout() -> None:
     wiring = Wiring("amqp://127.0.0.1:1/")
     async with wiring.connected() as (publisher, connection):
