@@ -13,6 +13,7 @@ from shared.errors import PROBLEM_JSON, PROBLEM_REF, Problem
 from shared.health import Health
 from shared.metrics import Metrics
 from shared.middleware import EdgeMiddleware
+from shared.routing import literal_paths
 from shared.security import API_KEY, API_KEY_SCHEME, BEARER
 from shared.settings import ServiceSettings
 
@@ -46,7 +47,7 @@ def create_service(
     app.state.metrics, app.state.health = Metrics(), Health()
     app.add_middleware(EdgeMiddleware, metrics=app.state.metrics, max_body_bytes=settings.max_body_bytes)
     problems.install(app, render_error)
-    for router in routers:
+    for router in (literal_paths(routers), *routers):
         app.include_router(router, prefix="/api/v1")
     for router in internal_routers:
         app.include_router(router, prefix="/internal", include_in_schema=False)
