@@ -12,7 +12,7 @@ import httpx
 
 from local.layout import REPOSITORY
 from local.suite import Suite
-from tests.unit.shared.test_http import free_port
+from tests.fixtures.ports import free_port
 
 PATH = "/api/v1/auth/jwks.json"
 

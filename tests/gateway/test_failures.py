@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.running import Gateway, free_port, gateway, script, wait_for
+from tests.fixtures.ports import free_port
+from tests.gateway.running import Gateway, gateway, script, wait_for
 
 AGENTS = "/api/v1/agents/list"
 CREATE = "/api/v1/agents/create"

@@ -12,7 +12,8 @@ import yaml
 from gateway.envoy.kong import load
 from gateway.envoy.messages import extension
 from gateway.envoy.plugins import PostFunction
-from tests.gateway.running import KONG_FILE, envoy, free_port
+from tests.fixtures.ports import free_port
+from tests.gateway.running import KONG_FILE, envoy
 
 REQUEST_ID = "11111111-2222-3333-4444-555555555555"
 KONG = r"""

@@ -13,7 +13,8 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.envoy.settings import GatewaySettings
-from tests.gateway.running import KONG_FILE, REPOSITORY, Gateway, edited, free_port, gateway, upstreams, wait_for
+from tests.fixtures.ports import free_port
+from tests.gateway.running import KONG_FILE, REPOSITORY, Gateway, edited, gateway, upstreams, wait_for
 
 AGENTS = "/api/v1/agents/list"
 

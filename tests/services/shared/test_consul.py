@@ -15,7 +15,7 @@ from shared.discovery import ConsulDiscovery, Registration
 from shared.errors import Unavailable
 from shared.http import open_http_client
 from shared.ids import new_id
-from tests.unit.shared.test_http import free_port
+from tests.fixtures.ports import free_port
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from services.tasks.settings import Settings, WorkerSettings
 from services.tasks.worker.main import create_app as create_worker
 from shared.db import Database, open_database
 from tests.fixtures.identity import User
+from tests.fixtures.ports import free_port
 from tests.services.tasks.kinds import TEST_KINDS
 
 FINAL = {"succeeded", "failed", "cancelled", "expired"}
@@ -72,7 +73,9 @@ class Installation:
     @contextmanager
     def worker_process(self, **overrides: Any) -> Iterator["subprocess.Popen[bytes]"]:
         """A worker in a process of its own, killed at the end of the block if it still runs."""
-        changed = {name.upper(): str(value) for name, value in (self.names | FAST | overrides).items()}
+        port = {"port": free_port()}  # the suite's own worker may hold the usual one
+        settings = self.names | FAST | port | overrides
+        changed = {name.upper(): str(value) for name, value in settings.items()}
         environment = self.suite.environment("tasks-worker") | {"DISCOVERY": "static", **changed}
         command = [sys.executable, "-m", "tests.services.tasks.worker_process"]
         log = (self.suite.site.layout.logs / "test-worker.log").open("ab")

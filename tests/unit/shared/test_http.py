@@ -1,7 +1,6 @@
 """Calls between services: retried within a budget, and every failure named."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,6 +15,7 @@ from shared.discovery import StaticDiscovery
 from shared.errors import Relayed, Unauthenticated, Unavailable, UpstreamFailed, UpstreamTimeout
 from shared.http import RetryBudget, ServiceClient, open_http_client
 from shared.metrics import Metrics
+from tests.fixtures.ports import free_port
 
 
 async def echo(request: Request) -> Response:
@@ -35,12 +35,6 @@ async def nonsense(request: Request) -> Response:
 async def never(request: Request) -> Response:
     await asyncio.Event().wait()
     raise AssertionError("unreachable")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager
