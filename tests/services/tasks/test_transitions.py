@@ -1,29 +1,48 @@
 """Whatever happens in whatever order, a task moves only as the table allows, and never out of a final state."""
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from sqlalchemy import text
 
 from services.tasks.domain import INTERRUPTED, TIMED_OUT, TaskStatus
 from services.tasks.models import OutboxRow, Task
+from services.tasks.queues import Queues
 from services.tasks.repository import TaskRepository
 from services.tasks.worker.attempt import Attempt, Claim, ProgressReport
 from services.tasks.worker.recovery import RecoveryRepository
 from services.tasks.worker.repository import WorkRepository
 from shared.db import Database
 from shared.outbox import Outbox
-from tests.services.tasks.running import Tasks
+from tests.fixtures.identity import User
+from tests.services.tasks.running import Installation, Tasks
 
-MESSAGE = {"exchange": "x", "routing_key": "nowhere", "body": {}}
+
+@pytest.fixture(scope="module")
+def installation(new_installation: Callable[[], Installation]) -> Installation:
+    """Of their own: what these tests leave in tables and queues would come to the workers of other tests."""
+    return new_installation()
+
+
+@pytest.fixture(scope="module")
+async def tasks(installation: Installation, user: User) -> AsyncIterator[Tasks]:
+    async with installation.api() as client:
+        yield Tasks(client, user)
+
+
+@pytest.fixture
+async def database(installation: Installation, tasks: Tasks) -> AsyncIterator[Database]:
+    async with installation.database() as opened:
+        yield opened
 
 
 class Chaos:
     """Does to one task what workers, users and the clock do; every worker that ever had it goes on writing."""
 
-    def __init__(self, database: Database, task: dict[str, str], tenant_id: str) -> None:
+    def __init__(self, database: Database, task: dict[str, str], tenant_id: str, queues: Queues) -> None:
         self._database, self._id, self._tenant_id = database, task["id"], tenant_id
+        self._message = queues.message(self._id, task["priority"])
         self._claims: list[Claim] = []
         self._outbox = Outbox(OutboxRow)
         self.events: list[Callable[[random.Random], Awaitable[object]]] = [
@@ -70,7 +89,7 @@ class Chaos:
 
     async def give_back(self, chance: random.Random) -> None:
         await self._as_worker(
-            chance, lambda work, attempt: work.give_back(attempt, INTERRUPTED, self._outbox, dict(MESSAGE))
+            chance, lambda work, attempt: work.give_back(attempt, INTERRUPTED, self._outbox, self._message)
         )
 
     async def end_cancelled(self, chance: random.Random) -> None:
@@ -119,9 +138,11 @@ def state(task: Task) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("seed", range(40))
-async def test_a_task_moves_only_as_the_table_allows(tasks: Tasks, database: Database, seed: int) -> None:
-    chance = random.Random(seed)
-    chaos = Chaos(database, await tasks.submit("echo", max_attempts=4), tasks.user.tenant_id)
+async def test_a_task_moves_only_as_the_table_allows(
+    installation: Installation, tasks: Tasks, database: Database, seed: int
+) -> None:
+    chance, queues = random.Random(seed), Queues(installation.names["queue_prefix"])
+    chaos = Chaos(database, await tasks.submit("echo", max_attempts=4), tasks.user.tenant_id, queues)
     before = await chaos.read()
 
     for _ in range(25):
