@@ -1,6 +1,5 @@
 """Conversations as their owner finds them, and as nobody else does."""
 
-import time
 from datetime import timedelta
 
 import httpx
@@ -11,6 +10,7 @@ from services.chat.conversations.repository import ConversationRepository
 from services.chat.domain import Owner
 from services.chat.errors import ConversationNotFound
 from services.chat.keys import Keys
+from services.chat.records import now, to_ms
 from shared.cache import open_redis
 from shared.ids import new_id
 from tests.fixtures.identity import RegisterUser, User
@@ -60,7 +60,7 @@ async def test_equal_times_are_paged_without_loss(
     begun = [await begin(chat, agent_id) for _ in range(5)]
     index = Keys(Owner(person.tenant_id, person.user_id)).conversations
     async with open_redis(suite.url("redis")) as redis:
-        await redis.zadd(index, dict.fromkeys(begun, time.time() * 1000))
+        await redis.zadd(index, dict.fromkeys(begun, to_ms(now())))
 
     found = await pages(chat, CONVERSATIONS, 2)
 
