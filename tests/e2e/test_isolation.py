@@ -16,6 +16,7 @@ MISSING = {
     "id": "01890a5d-ac96-774b-bcce-b302099a8057",
     "task_id": "01890a5d-ac96-774b-bcce-b302099a8057",
     "name": "missing",
+    "record_id": "missing",
 }
 WITH_ID = [(method, path) for _, method, path, _ in operations() if "{" in path]
 BODIES: dict[str, Any] = {
