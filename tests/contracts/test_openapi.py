@@ -1,5 +1,6 @@
 """Schemathesis on each service's own document: every answer is declared, shaped as declared, and never a 500."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from local.suite import Suite
 from tests.fixtures.identity import User
 
 CONFIGURATION = Path(__file__).parent / "schemathesis.toml"
+HOOKS = Path(__file__).parent / "schemathesis_hooks.py"
 SERVICES = ("auth", "agents", "chat", "vectors", "tasks")
 
 
@@ -26,6 +28,10 @@ def test_every_answer_is_as_the_document_says(
         "--header", f"Authorization: Bearer {user.token}", "--no-color",
     ]  # fmt: skip
 
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=590, check=False)
+    environment = os.environ | {"SCHEMATHESIS_HOOKS": str(HOOKS)}
+
+    run = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=590, check=False
+    )
 
     assert run.returncode == 0, run.stdout[-20_000:] + run.stderr[-2_000:]
