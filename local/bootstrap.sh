@@ -10,6 +10,8 @@ repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${SUTAZAI_CACHE:-$repository/.local/cache}
 venv=$repository/.venv
 lock=$repository/requirements/all.txt
+peer_venv=$repository/.local/bench-peers
+peer_lock=$repository/requirements/bench.txt
 pom=$repository/local/neo4j/pom.xml
 logs=$cache/logs
 mkdir -p "$logs"
@@ -148,7 +150,8 @@ consul_program() {
 
 # --- Python ----------------------------------------------------------------------------------------------------------
 
-has_venv() { [ -x "$venv/bin/python" ] && is_stamped "$venv/.lock-digest" "$(digest "$lock")"; }
+has_environment() { [ -x "$1/bin/python" ] && is_stamped "$1/.lock-digest" "$(digest "$2")"; }
+has_venv() { has_environment "$venv" "$lock"; }
 
 find_python() {
     local candidate
@@ -180,16 +183,21 @@ install_uv() { # into an environment of its own: the system's Python is not touc
     retried 3 "$cache/tools/bin/pip" install -q --disable-pip-version-check 'uv>=0.9'
 }
 
-python_environment() {
-    has_venv && return
+environment() { # environment DIRECTORY LOCK
+    has_environment "$@" && return
     local python uv
     python=$(find_python) || die "no Python 3.11 or newer found"
     find_uv >/dev/null || install_uv "$python"
     uv=$(find_uv)
-    "$venv/bin/python" -c '' 2>/dev/null || "$uv" -q venv --clear --no-python-downloads --python "$python" "$venv"
-    retried 3 "$uv" -q pip sync --python "$venv/bin/python" --require-hashes "$lock"
-    digest "$lock" >"$venv/.lock-digest"
+    "$1/bin/python" -c '' 2>/dev/null || "$uv" -q venv --clear --no-python-downloads --python "$python" "$1"
+    retried 3 "$uv" -q pip sync --python "$1/bin/python" --require-hashes "$2"
+    digest "$2" >"$1/.lock-digest"
 }
+
+python_environment() { environment "$venv" "$lock"; }
+
+# What `bench/` compares us with; nothing else needs it, so only the benchmark asks for it.
+peer_environment() { environment "$peer_venv" "$peer_lock"; }
 
 # --- All of it -------------------------------------------------------------------------------------------------------
 
