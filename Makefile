@@ -1,11 +1,13 @@
 # Every target is one command; what it does is in the program it calls.
 #   make up COMPONENTS="postgres redis"   only these, with what they need
 #   make logs COMPONENTS=chat FOLLOW=-f   one log, as it grows
+#   make bench ROWS=auth                  one row or one group of rows (bench/README.md)
 .PHONY: help bootstrap up down status logs test check fmt lock demo bench docs
 .DEFAULT_GOAL := help
 
 COMPONENTS ?=
 FOLLOW ?=
+ROWS ?=
 ARGS ?=
 RUN := .venv/bin
 EXTRAS := auth agents chat vectors tasks portal
@@ -47,7 +49,7 @@ demo: bootstrap ## the main job before your eyes
 	@$(RUN)/python -m local.demo
 
 bench: bootstrap ## measure
-	@$(RUN)/python -m bench $(ARGS)
+	@$(RUN)/python -m bench $(if $(ROWS),--rows $(ROWS)) $(ARGS)
 
 docs: bootstrap ## write docs/configuration.md from the settings
 	$(RUN)/python -m tests.architecture.settings_page > docs/configuration.md

@@ -1,26 +1,35 @@
-"""Load from wrk, and servers that are measured from outside."""
+"""Load as fast as it goes, from wrk."""
 
 import json
 import re
 import shutil
-import socket
 import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-import httpx
 import psutil
 
-REPOSITORY = Path(__file__).parent.parent
-_LUA_REPORT = """
+from bench.row import Load
+from bench.servers import cpu_seconds, rss_mib
+
+BUSY_CLIENT = 0.85
+"""The share of a core from which on the client may be what is measured."""
+_LUA = """
+local prepared, turn = {}, 0
+
+init = function(args)
+%s
+end
+
+request = function()
+  turn = turn %% #prepared + 1
+  return prepared[turn]
+end
+
 done = function(summary, latency, requests)
   local errors = summary.errors
-  io.write(string.format('RESULT {"requests": %d, "microseconds": %d, "errors": %d, "p50": %.1f, "p99": %.1f}\\n',
+  io.write(string.format('RESULT {"requests": %%d, "microseconds": %%d, "errors": %%d, "p50": %%.1f, "p99": %%.1f}\\n',
     summary.requests, summary.duration, errors.connect + errors.read + errors.write + errors.status + errors.timeout,
     latency:percentile(50), latency:percentile(99)))
 end
@@ -28,48 +37,59 @@ end
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """One run: what was achieved, and the processor time the server spent on each request."""
-
-    requests_per_second: float
-    p50_us: float
-    p99_us: float
-    cpu_us_per_request: float
-    client_cpu_share: float
-
-
-@dataclass(frozen=True, slots=True)
 class Request:
-    """What the client sends over and over."""
+    """What the client sends."""
 
     url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: str | None = None
 
 
-def run_wrk(request: Request, *, connections: int, seconds: int, servers: list[psutil.Process]) -> Load:
-    """Raises RuntimeError when any request failed: a fast error is no speed."""
+def run_wrk(
+    requests: Sequence[Request], *, connections: int, seconds: float, servers: Sequence[psutil.Process]
+) -> Load:
+    """Sends `requests` in turn, over and over, all to the same address.
+
+    Raises RuntimeError when any failed (a fast error is no speed) or the client was the bottleneck.
+    """
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(_lua(request))
+        script.write(_LUA % "\n".join(_prepared(request) for request in requests))
         script.flush()
-        before, client_before = _cpu(servers), _children_cpu()
-        command = [_wrk(), "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name, request.url]
-        printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
-        spent, client = _cpu(servers) - before, _children_cpu() - client_before
+        before, client_before = cpu_seconds(servers), _children_cpu()
+        command = [_wrk(), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", script.name]
+        printed = subprocess.run(
+            [*command, requests[0].url], capture_output=True, text=True, check=True, timeout=seconds + 60
+        ).stdout
+        spent, client = cpu_seconds(servers) - before, _children_cpu() - client_before
     found = re.search(r"RESULT (\{.*\})", printed)
     if not found:
         raise RuntimeError(f"wrk reported nothing: {printed}")
     result = json.loads(found[1])
     if result["errors"] or not result["requests"]:
-        raise RuntimeError(f"{result['errors']} of {result['requests']} requests to {request.url} failed")
+        raise RuntimeError(f"{result['errors']} of {result['requests']} requests to {requests[0].url} failed")
     elapsed = result["microseconds"] / 1e6
     return Load(
         requests_per_second=result["requests"] / elapsed,
         p50_us=result["p50"],
         p99_us=result["p99"],
+        client_cpu_share=not_busy(client / elapsed),
         cpu_us_per_request=spent * 1e6 / result["requests"],
-        client_cpu_share=client / elapsed,
+        rss_mib=rss_mib(servers),
     )
+
+
+def not_busy(share: float) -> float:
+    """The client's share of a core. Raises RuntimeError when it was the bottleneck."""
+    if share > BUSY_CLIENT:
+        raise RuntimeError(f"the client took {share:.0%} of a core: this measures the client")
+    return share
+
+
+def _prepared(request: Request) -> str:
+    method = "POST" if request.body is not None else "GET"
+    headers = ", ".join(f"[{json.dumps(name)}] = {json.dumps(value)}" for name, value in request.headers.items())
+    body = json.dumps(request.body) if request.body is not None else "nil"
+    return f'  prepared[#prepared + 1] = wrk.format("{method}", nil, {{{headers}}}, {body})'
 
 
 def _wrk() -> str:
@@ -79,52 +99,6 @@ def _wrk() -> str:
     return "wrk"
 
 
-def _lua(request: Request) -> str:
-    lines = [f"wrk.method = {'POST' if request.body else 'GET'!r}"]
-    lines += [f"wrk.headers[{name!r}] = {value!r}" for name, value in request.headers.items()]
-    if request.body:
-        lines.append(f"wrk.body = {json.dumps(request.body)}")
-    return "\n".join(lines) + _LUA_REPORT
-
-
-def _cpu(processes: list[psutil.Process]) -> float:
-    times = [process.cpu_times() for process in processes]
-    return float(sum(spent.user + spent.system for spent in times))
-
-
 def _children_cpu() -> float:
     times = psutil.Process().cpu_times()
     return float(times.children_user + times.children_system)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def serving(factory: str, environment: Mapping[str, str]) -> Iterator[tuple[str, psutil.Process]]:
-    """One uvicorn process with the settings of `shared.serve`; yields its base URL."""
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "--factory", factory, "--port", str(port), "--loop", "uvloop"]
-    command += ["--http", "httptools", "--no-access-log", "--no-server-header", "--log-level", "warning"]
-    process = subprocess.Popen(command, cwd=REPOSITORY, env=dict(environment), stdout=subprocess.DEVNULL)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait(url)
-        yield url, psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-
-
-def _wait(url: str) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            httpx.get(url, timeout=1)
-            return
-        except httpx.HTTPError:
-            time.sleep(0.05)
-    raise RuntimeError(f"{url} did not start")

@@ -1,0 +1,57 @@
+"""People of the real auth service, made through its own routes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import httpx
+
+PASSWORD = "correct horse battery staple 4711"
+_AT_ONCE = 16  # fewer than may wait for the hashing pool
+
+
+def emails(count: int) -> list[str]:
+    return [f"user-{number}@example.com" for number in range(count)]
+
+
+def register(auth_url: str, addresses: Sequence[str]) -> None:
+    async def one(client: httpx.AsyncClient, email: str) -> None:
+        body = {"email": email, "password": PASSWORD}
+        (await client.post("/api/v1/auth/register", json=body)).raise_for_status()
+
+    _each(auth_url, addresses, one)
+
+
+def log_in(auth_url: str, addresses: Sequence[str]) -> list[str]:
+    """An access token for each."""
+
+    async def one(client: httpx.AsyncClient, email: str) -> Any:
+        form = {"grant_type": "password", "username": email, "password": PASSWORD}
+        return (await client.post("/api/v1/auth/token", data=form)).raise_for_status().json()["access_token"]
+
+    return _each(auth_url, addresses, one)
+
+
+def create_keys(auth_url: str, tokens: Sequence[str]) -> list[str]:
+    """An API key for each."""
+
+    async def one(client: httpx.AsyncClient, token: str) -> Any:
+        body = {"name": "bench", "scopes": ["agents:read"]}
+        answer = await client.post("/api/v1/auth/api-keys", json=body, headers={"Authorization": f"Bearer {token}"})
+        return answer.raise_for_status().json()["key"]
+
+    return _each(auth_url, tokens, one)
+
+
+def _each(auth_url: str, items: Sequence[str], one: Callable[[httpx.AsyncClient, str], Awaitable[Any]]) -> list[Any]:
+    async def all_of_them() -> list[Any]:
+        turn = asyncio.Semaphore(_AT_ONCE)
+        async with httpx.AsyncClient(base_url=auth_url, timeout=30) as client:
+
+            async def in_turn(item: str) -> Any:
+                async with turn:
+                    return await one(client, item)
+
+            return await asyncio.gather(*(in_turn(item) for item in items))
+
+    return asyncio.run(all_of_them())

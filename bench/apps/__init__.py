@@ -1,0 +1,1 @@
+"""The servers of our side: a service of ours with three routes, bare FastAPI, and bytes copied."""

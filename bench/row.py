@@ -1,0 +1,76 @@
+"""A row of the table: the runs of every contender, round by round, and the ratios they come to."""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One run: what was achieved, and what the server spent on each request.
+
+    `cpu_us_per_request` is None where the server did other work at the same time.
+    """
+
+    requests_per_second: float
+    p50_us: float
+    p99_us: float
+    client_cpu_share: float
+    cpu_us_per_request: float | None = None
+    rss_mib: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number per round, and what their median should come to."""
+
+    label: str
+    values: list[float]
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+    @property
+    def is_met(self) -> bool | None:
+        """None where nothing was promised."""
+        if self.at_least is not None:
+            return self.median >= self.at_least
+        return None if self.at_most is None else self.median <= self.at_most
+
+
+Runs = dict[str, list[Load]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What was measured, and what it means."""
+
+    id: str
+    work: str
+    runs: Runs
+    figures: list[Figure]
+
+
+def in_turns(contenders: Sequence[Callable[[], Mapping[str, Load]]], rounds: int) -> Runs:
+    """A B C A B C …: the machine's drift meets all of them alike. One round beforehand warms up and is dropped."""
+    runs: Runs = {}
+    for number in range(rounds + 1):
+        for run in contenders:
+            for name, load in run().items():
+                if number:
+                    runs.setdefault(name, []).append(load)
+    return runs
+
+
+def ratios(
+    runs: Runs, above: str, below: str, of: Callable[[Load], float] = lambda load: load.requests_per_second
+) -> list[float]:
+    """`above` over `below` within each round, in requests per second unless `of` says otherwise."""
+    return [of(one) / of(other) for one, other in zip(runs[above], runs[below], strict=True)]
+
+
+def p99(load: Load) -> float:
+    return load.p99_us

@@ -1,0 +1,36 @@
+"""H1: a validated POST with everything a service gets by default."""
+
+import json
+import os
+import sys
+
+from bench import accounts
+from bench.load import Request
+from bench.row import Figure, Row, in_turns, ratios
+from bench.rows.contenders import flat_out
+from bench.servers import UVICORN, free_port, serving
+from bench.stage import Stage
+
+ECHO = {"id": 7, "tags": ["a", "b", "c"], "text": "x" * 960}
+PATH = "/api/v1/bench/echo"
+
+
+def echo(stage: Stage, rounds: int, seconds: int) -> Row:
+    """Our defaults with a verified token, against bare FastAPI and against bytes copied, on the same server."""
+    (token,) = accounts.log_in(stage.auth.url, stage.emails[:1])
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    servers = {"ours": stage.ours}
+    for name in ("bare", "raw"):
+        port = free_port()
+        arguments = [*UVICORN, "--factory", f"bench.apps.plain:{name}", "--port", str(port), "--log-level", "warning"]
+        servers[name] = stage.stack.enter_context(serving(arguments, os.environ, port=port, python=sys.executable))
+    contenders = [
+        flat_out(name, [Request(server.url + PATH, headers, json.dumps(ECHO))], server.process, seconds=seconds)
+        for name, server in servers.items()
+    ]
+    runs = in_turns(contenders, rounds)
+    figures = [
+        Figure("ours / bare FastAPI", ratios(runs, "ours", "bare"), at_least=0.80),
+        Figure("ours / raw ASGI", ratios(runs, "ours", "raw")),
+    ]
+    return Row("H1", "echo POST 1 KB, 32 connections", runs, figures)

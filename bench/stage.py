@@ -1,0 +1,78 @@
+"""What the rows run on: opened when the first row asks for it, shared by the others, closed at the end."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import cached_property
+
+import asyncpg
+from sqlalchemy.engine import make_url
+
+from bench import accounts
+from bench.apps.ours import SERVICE
+from bench.peers.starting import FastAPIUsers, fastapi_users
+from bench.servers import Server, free_port, serving
+from local.suite import Suite
+
+PEOPLE = 1_000
+STORES = ("postgres", "redis", "rabbitmq")
+
+
+class Stage:
+    """Real stores of a suite, the real auth, a service of ours, and the peer."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.stack = stack
+
+    @cached_property
+    def suite(self) -> Suite:
+        """The one that `make up` starts; what it keeps for others is left alone."""
+        suite = Suite()
+        suite.up(STORES)
+        return suite
+
+    @cached_property
+    def auth(self) -> Server:
+        """auth as the suite starts it, beside the suite's own and with an empty database."""
+        self._empty_database("bench_auth")
+        return self._serve("services.auth", "auth", {"DATABASE_NAME": "bench_auth"})
+
+    @cached_property
+    def ours(self) -> Server:
+        """A service that verifies tokens and asks auth about API keys, as every service does."""
+        return self._serve("bench.apps.ours", SERVICE, {"STATIC_SERVICES": json.dumps({"auth": self.auth.url})})
+
+    @cached_property
+    def emails(self) -> list[str]:
+        """A thousand people, registered at auth."""
+        addresses = accounts.emails(PEOPLE)
+        accounts.register(self.auth.url, addresses)
+        return addresses
+
+    @cached_property
+    def peer(self) -> FastAPIUsers:
+        """fastapi-users with as many."""
+        url = self._empty_database("bench_peer")
+        return self.stack.enter_context(fastapi_users(url, users=PEOPLE, password=accounts.PASSWORD))
+
+    def _serve(self, module: str, service: str, changed: Mapping[str, str]) -> Server:
+        port = free_port()
+        environment = {**self.suite.environment(service), "PORT": str(port), "DISCOVERY": "static", **changed}
+        return self.stack.enter_context(serving(["-m", module], environment, port=port))
+
+    def _empty_database(self, name: str) -> str:
+        """Its URL."""
+        url = make_url(self.suite.url("postgres"))
+        server = url.set(drivername="postgresql", database="postgres").render_as_string(hide_password=False)
+        asyncio.run(_recreate(server, name))
+        return url.set(database=name).render_as_string(hide_password=False)
+
+
+async def _recreate(server_url: str, name: str) -> None:
+    connection = await asyncpg.connect(server_url)
+    try:
+        await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await connection.execute(f'CREATE DATABASE "{name}"')
+    finally:
+        await connection.close()
