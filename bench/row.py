@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.servers import settle
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -59,6 +61,7 @@ def in_turns(contenders: Sequence[Callable[[], Mapping[str, Load]]], rounds: int
     runs: Runs = {}
     for number in range(rounds + 1):
         for run in contenders:
+            settle()
             for name, load in run().items():
                 if number:
                     runs.setdefault(name, []).append(load)

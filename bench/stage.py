@@ -34,9 +34,9 @@ class Stage:
 
     @cached_property
     def auth(self) -> Server:
-        """auth as the suite starts it, beside the suite's own and with an empty database."""
+        """auth as the suite starts it, on an empty database and with the guarded route; beside the suite's own."""
         self._empty_database("bench_auth")
-        return self._serve("services.auth", "auth", {"DATABASE_NAME": "bench_auth"})
+        return self._serve("bench.apps.auth", "auth", {"DATABASE_NAME": "bench_auth"})
 
     @cached_property
     def ours(self) -> Server:

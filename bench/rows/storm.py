@@ -12,7 +12,8 @@ from bench import accounts
 from bench.load import Request, run_wrk
 from bench.paced import paced
 from bench.row import Figure, Load, Row, Runs, in_turns, p99, ratios
-from bench.servers import Server, cpu_seconds, rss_mib, settle
+from bench.rows.identity import GUARDED
+from bench.servers import Server, cpu_seconds, rss_mib
 from bench.stage import Stage
 from local.layout import REPOSITORY
 
@@ -35,7 +36,6 @@ class Side:
     def idle(self) -> dict[str, Load]:
         """The GETs alone."""
         process = self.server.process
-        settle([process])
         with paced(self.server.url + self.guarded, self.headers, rate=RATE, seconds=self.seconds) as client:
             before = cpu_seconds([process])
             client.begin()
@@ -46,7 +46,6 @@ class Side:
 
     def in_storm(self) -> dict[str, Load]:
         """The GETs beside 32 logins at a time."""
-        settle([self.server.process])
         with paced(self.server.url + self.guarded, self.headers, rate=RATE, seconds=self.seconds) as client:
             client.begin()
             logins = run_wrk(self.logins, connections=32, seconds=self.seconds, servers=[self.server.process])
@@ -54,7 +53,6 @@ class Side:
 
     def beside_hashing(self) -> dict[str, Load]:
         """The GETs beside the hash alone, in a process of its own: what the two processors have left to give."""
-        settle([self.server.process])
         with paced(self.server.url + self.guarded, self.headers, rate=RATE, seconds=self.seconds) as client:
             client.begin()
             return {"raw beside GETs": _raw(self.seconds), f"{self.name} beside raw": client.result()}
@@ -67,7 +65,7 @@ def storm(stage: Stage, rounds: int, seconds: int) -> Row:
     ours = Side(
         "ours",
         stage.auth,
-        "/api/v1/auth/me",
+        GUARDED,
         _bearer(tokens),
         _logins(stage.auth, "/api/v1/auth/token", emails),
         seconds,
@@ -75,7 +73,7 @@ def storm(stage: Stage, rounds: int, seconds: int) -> Row:
     theirs = Side(
         "peer",
         peer.server,
-        "/api/v1/bench/guarded",
+        GUARDED,
         _bearer(peer.tokens),
         _logins(peer.server, "/auth/jwt/login", peer.emails[:PEOPLE]),
         seconds,
@@ -89,7 +87,7 @@ def storm(stage: Stage, rounds: int, seconds: int) -> Row:
         theirs.in_storm,
     ]
     runs = in_turns(turns, rounds)
-    return Row("A3", f"logins, 32 connections, beside {RATE} GET/s of people's own data", runs, _figures(runs))
+    return Row("A3", f"logins, 32 connections, beside {RATE} protected GET/s", runs, _figures(runs))
 
 
 def _figures(runs: Runs) -> list[Figure]:

@@ -1,0 +1,17 @@
+"""The auth service with the guarded route beside its own: what a login storm does to everyone else on the same loop."""
+
+from fastapi import FastAPI
+
+from bench.apps.ours import router
+from services.auth.main import create_app
+from shared.serve import serve
+
+
+def with_guarded_route() -> FastAPI:
+    app = create_app()
+    app.include_router(router, prefix="/api/v1")
+    return app
+
+
+if __name__ == "__main__":
+    serve(with_guarded_route)
