@@ -64,7 +64,9 @@ class Throttle:
             if is_free:
                 is_old = row.last_failed_at < at - _FORGOTTEN_AFTER
                 row.failures = 1 if is_old else row.failures + 1
-                row.blocked_until = at + wait_after(row.failures, one.free_failures)
+                wait = wait_after(row.failures, one.free_failures)
+                # None, not `at`: whoever read the clock earlier and got the lock later would find it still to come.
+                row.blocked_until = at + wait if wait else None
             row.last_failed_at = at  # written in either case, so that both take the same time
         await self._session.flush()
         return is_free
