@@ -15,7 +15,7 @@ from shared.app import create_service
 from shared.platform import open_platform
 from shared.security import Caller, requires
 from shared.serve import serve
-from shared.settings import ServiceSettings
+from shared.settings import ClientSettings
 
 SERVICE = "agents"  # whose environment and client secret it runs with
 Reader = Annotated[Caller, requires("agents:read")]
@@ -44,7 +44,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
 
 
 def create_app() -> FastAPI:
-    settings = ServiceSettings()
+    settings = ClientSettings()
     return create_service(SERVICE, settings, title="bench", description="", lifespan=lifespan, routers=[router])
 
 
