@@ -1,12 +1,17 @@
 """Runs a service under uvicorn, and stops it so that no caller notices: out of discovery first, sockets last."""
 
 import asyncio
+import os
+import re
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from shared import telemetry
 from shared.settings import ServiceSettings
@@ -39,8 +44,15 @@ class DrainingServer(uvicorn.Server):
 
 
 def serve(create_app: Callable[[], FastAPI]) -> None:
-    """Build the app from its settings and serve it until told to stop."""
-    app = create_app()
+    """Build the app from its settings and serve it until told to stop.
+
+    Settings that cannot be started with end the process with EX_CONFIG and a line on stderr for each of them.
+    """
+    try:
+        app = create_app()
+    except (ValidationError, SettingsError) as error:
+        sys.stderr.writelines(f"cannot start: {line}\n" for line in refusals(error))
+        sys.exit(os.EX_CONFIG)
     settings: ServiceSettings = app.state.settings
     telemetry.configure(app.state.service, settings)
     config = uvicorn.Config(
@@ -58,3 +70,27 @@ def serve(create_app: Callable[[], FastAPI]) -> None:
         limit_concurrency=_MAX_CONCURRENT,
     )
     DrainingServer(config, app).run()
+
+
+def refusals(error: ValidationError | SettingsError) -> Iterator[str]:
+    """What is wrong with which variable. No text of a value is in it, since the value may be a secret."""
+    if isinstance(error, SettingsError):
+        unreadable = re.search(r'field "(\w+)"', str(error))
+        yield f"{unreadable[1].upper()}: is no valid JSON" if unreadable else str(error)
+        return
+    for problem in error.errors(include_url=False, include_context=True, include_input=False):
+        variable, *inside = problem["loc"] or ("settings",)
+        place = ": ".join([str(variable).upper(), *map(str, inside)])
+        yield f"{place}: {_reason(problem['type'], problem['msg'], problem.get('ctx', {}))}"
+
+
+def _reason(kind: str, message: str, context: dict[str, object]) -> str:
+    match kind:
+        case "missing":
+            return "is required"
+        case "too_short" | "string_too_short":
+            return f"is shorter than {context['min_length']} characters"
+        case "value_error":
+            return message.removeprefix("Value error, ")
+        case _:
+            return message

@@ -1,16 +1,21 @@
 """Settings that every service has; a service subclasses `ServiceSettings` and adds its own stores.
 
 Every value comes from the environment, by the names operators already use (`DATABASE_URL`, `REDIS_URL`, …). A secret
-may come from a file instead: `NAME_FILE=/run/secrets/name` (a container's way).
+may come from a file instead: `NAME_FILE=/run/secrets/name` (a container's way). Outside local mode a secret that is
+easy to guess stops the start.
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from limits import parse
-from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from shared.weak_secrets import is_url, url_weakness, weakness
 
 _MAX_REQUESTS, _MAX_WINDOW_SECONDS = 10**9, 86_400
 
@@ -31,9 +36,16 @@ class FileSecretsSource(PydanticBaseSettingsSource):
     """Reads `<NAME>_FILE` for every field, so that a secret need not stand in the environment."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        path = os.environ.get(f"{field_name.upper()}_FILE")
-        text = Path(path).read_text().strip() if path else None
-        return self.prepare_field_value(field_name, field, text, value_is_complex=False), field_name, False
+        """Raises SettingsError, which names the variable and shows nothing of the file."""
+        variable = f"{field_name.upper()}_FILE"
+        path = os.environ.get(variable)
+        try:
+            text = Path(path).read_text().strip() if path else None
+            return self.prepare_field_value(field_name, field, text, value_is_complex=False), field_name, False
+        except OSError as error:
+            raise SettingsError(f"{variable}: cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise SettingsError(f"{variable}: holds no valid JSON or no text") from error
 
     def __call__(self) -> dict[str, Any]:
         found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
@@ -43,10 +55,11 @@ class FileSecretsSource(PydanticBaseSettingsSource):
 class ServiceSettings(BaseSettings):
     """What the machinery of `shared/` needs to know, whatever the service."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True, validate_default=True)
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, validate_default=True, hide_input_in_errors=True)
 
+    # The first of all fields: what follows is judged by it.
     environment: Literal["local", "production"] = Field(
-        default="production", description="`local` permits generated secrets and development defaults"
+        default="production", description="`local` takes any secret; elsewhere a weak one stops the start"
     )
     version: str = Field(default="0.1.0", description="shown by the health check and the OpenAPI documents")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="of the JSON log")
@@ -90,6 +103,13 @@ class ServiceSettings(BaseSettings):
     )
     otel_traces_sample_ratio: float = Field(default=0.01, ge=0, le=1, description="share of new traces that are kept")
 
+    @field_validator("*")
+    @classmethod
+    def _not_easy_to_guess(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.data.get("environment") != "local" and (found := next(_weaknesses(value), None)):
+            raise PydanticCustomError("weak_secret", "{reason}", {"reason": found})
+        return value
+
     @classmethod
     def settings_customise_sources(  # the signature is pydantic's
         cls,
@@ -112,3 +132,20 @@ class ClientSettings(ServiceSettings):
         min_length=32,
         description="by which this service proves itself to auth; auth has it in `service_client_secrets`",
     )
+
+
+def _weaknesses(value: Any) -> Iterator[str]:
+    """Of a secret, of the password in a URL, of those inside a map: where and why, with nothing of the text."""
+    match value:
+        case SecretStr() if is_url(secret := value.get_secret_value()):
+            found = url_weakness(secret, needs_password=True)
+        case SecretStr():
+            found = weakness(value.get_secret_value())
+        case str() if is_url(value):
+            found = url_weakness(value, needs_password=False)
+        case dict():
+            found = next((f"{name}: {found}" for name, part in value.items() for found in _weaknesses(part)), None)
+        case _:
+            found = None
+    if found:
+        yield found

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 SERVICES = ("auth", "agents", "chat", "vectors", "tasks")
 # Enough for every service's settings; nothing connects to any of it.
 ENVIRONMENT = {
+    "ENVIRONMENT": "local",
     "REDIS_URL": "redis://127.0.0.1:1",
     "RABBITMQ_URL": "amqp://127.0.0.1:1",
     "DATABASE_URL": "postgresql+asyncpg://127.0.0.1:1/",

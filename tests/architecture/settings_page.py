@@ -20,7 +20,11 @@ SETTINGS = {
 HEAD = """# Configuration
 
 Every setting of every process, read from the environment. A secret may come from a file instead: `NAME_FILE` holds its
-path. Values out of bounds stop the start with a message that names them. Lists and maps are JSON.
+path. Lists and maps are JSON.
+
+Values out of bounds stop the start, and so do secrets that are easy to guess unless `ENVIRONMENT=local`
+([which](security.md#secrets-that-are-refused)). The process then ends with code 78 and a line on stderr for each, with
+the variable and the reason, never the value.
 
 Written by `make docs` from the code.
 """

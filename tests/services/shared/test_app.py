@@ -47,6 +47,7 @@ def build(suite: Suite, counter: Counter, redis_url: str | None = None) -> FastA
             yield {"platform": platform}
 
     settings = ServiceSettings(
+        environment="local",
         redis_url=redis_url or suite.url("redis"),
         rabbitmq_url="amqp://unused",
         cursor_secret="c" * 32,

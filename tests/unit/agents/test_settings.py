@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from services.agents.settings import Settings
 
 NEEDED: dict[str, Any] = {
+    "environment": "local",
     "redis_url": "redis://localhost",
     "rabbitmq_url": "amqp://localhost",
     "cursor_secret": "c" * 32,

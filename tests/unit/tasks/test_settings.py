@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from services.tasks.settings import WorkerSettings
 
 NEEDED: dict[str, Any] = {
+    "environment": "local",
     "redis_url": "redis://127.0.0.1",
     "rabbitmq_url": "amqp://127.0.0.1",
     "database_url": "postgresql+asyncpg://127.0.0.1/",

@@ -1,0 +1,98 @@
+"""S18: outside local mode a weak secret stops the start, with the name of the setting and without its value."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.layout import REPOSITORY
+from local.secrets import Secrets
+
+GENERATED = Secrets.generate()
+POSTGRES = f"postgresql+asyncpg://user:{GENERATED.postgres_password}@127.0.0.1:1/"
+STRONG = {
+    "REDIS_URL": f"redis://:{GENERATED.redis_password}@127.0.0.1:1/0",
+    "RABBITMQ_URL": f"amqp://user:{GENERATED.rabbitmq_password}@127.0.0.1:1/",
+    "CURSOR_SECRET": GENERATED.cursor_secret,
+    "DISCOVERY": "static",
+}
+OWN = {
+    "services.auth": {
+        "DATABASE_URL": POSTGRES,
+        "KEY_ENCRYPTION_KEY": GENERATED.key_encryption_key,
+        "API_KEY_PEPPER": GENERATED.api_key_pepper,
+        "ADMIN_EMAIL": "admin@sutazai.dev",
+        "ADMIN_PASSWORD": GENERATED.admin_password,
+    },
+    "services.agents": {"NEO4J_URL": "bolt://127.0.0.1:1", "NEO4J_PASSWORD": GENERATED.neo4j_password},
+    "services.chat": {"LLM_URL": "http://127.0.0.1:1/v1"},
+    "services.vectors": {"CHROMADB_URL": "http://127.0.0.1:1"},
+    "services.tasks": {"DATABASE_URL": POSTGRES},
+    "services.tasks.worker": {"DATABASE_URL": POSTGRES, "CLIENT_SECRET": GENERATED.client_secrets["tasks"]},
+}
+BAD = [
+    ("services.auth", "ADMIN_PASSWORD", "changeme-changeme"),
+    ("services.auth", "API_KEY_PEPPER", "example-secret-example-secret-pepper"),
+    ("services.auth", "KEY_ENCRYPTION_KEY", "k" * 43),
+    ("services.auth", "SERVICE_CLIENT_SECRETS", '{"tasks": "client-secret-client-secret-client-secret"}'),
+    ("services.auth", "SERVICE_CLIENT_SECRETS", "hunter2 is not JSON"),
+    ("services.auth", "DATABASE_URL", "postgresql+asyncpg://postgres:postgres@127.0.0.1:1/"),
+    ("services.agents", "NEO4J_PASSWORD", "neo4j-password-12345"),
+    ("services.agents", "REDIS_URL", "redis://127.0.0.1:6379/0"),
+    ("services.chat", "LLM_API_KEY", "my-api-key-12345678"),
+    ("services.chat", "LLM_URL", "http://user:hunter2hunter2@127.0.0.1:1/v1"),
+    ("services.vectors", "QDRANT_API_KEY", "0123456789abcdef"),
+    ("services.vectors", "RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:1/"),
+    ("services.tasks", "CURSOR_SECRET", "sutazai-" * 5),
+    ("services.tasks.worker", "CLIENT_SECRET", "a" * 40),
+]
+
+
+def start(module: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    """What the service says and ends with, started outside local mode."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)} | STRONG | OWN[module] | changes
+    command = [sys.executable, "-m", module]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(("module", "variable", "value"), BAD, ids=[f"{bad[0]}-{bad[1]}" for bad in BAD])
+def test_a_weak_secret_stops_the_start(module: str, variable: str, value: str) -> None:
+    ended = start(module, **{variable: value})
+
+    assert (ended.returncode, ended.stdout) == (os.EX_CONFIG, "")
+    lines = ended.stderr.splitlines()
+    assert [line.split(": ")[:2] for line in lines] == [["cannot start", variable]]
+    assert value not in ended.stderr
+    assert "hunter2" not in ended.stderr
+
+
+def test_every_setting_that_is_wrong_has_its_own_line() -> None:
+    ended = start("services.auth", CURSOR_SECRET="changeme", ADMIN_PASSWORD="password", PORT="0")
+
+    named = {line.split(": ")[1] for line in ended.stderr.splitlines()}
+    assert (ended.returncode, named) == (os.EX_CONFIG, {"CURSOR_SECRET", "ADMIN_PASSWORD", "PORT"})
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_weak_secret_in_a_file_is_refused_alike(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("changeme-changeme\n")
+
+    weak = start("services.agents", NEO4J_PASSWORD="", NEO4J_PASSWORD_FILE=str(tmp_path / "password"))
+    absent = start("services.agents", REDIS_URL_FILE=str(tmp_path / "absent"))
+
+    assert (weak.returncode, absent.returncode) == (os.EX_CONFIG, os.EX_CONFIG)
+    assert "NEO4J_PASSWORD: " in weak.stderr
+    assert "REDIS_URL_FILE: cannot be read" in absent.stderr
+
+
+@pytest.mark.parametrize("module", OWN)
+def test_generated_secrets_are_accepted_outside_local_mode(module: str) -> None:
+    code = f"import importlib; importlib.import_module('{module}.main').create_app()"
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)} | STRONG | OWN[module]
+    command = [sys.executable, "-c", code]
+
+    built = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (built.returncode, built.stderr) == (0, "")
