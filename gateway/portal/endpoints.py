@@ -37,10 +37,12 @@ def _documents(request: Request) -> Documents:
     response_class=HealthResponse,
     response_model=HealthReport,
     responses={
+        # FastAPI knows the shape of an answer in application/json only.
+        200: {"content": {HEALTH_JSON: {"schema": {"$ref": "#/components/schemas/HealthReport"}}}},
         503: {
             "description": "Something that the system cannot do without is down",
             "content": {HEALTH_JSON: {"schema": {"$ref": "#/components/schemas/HealthReport"}}},
-        }
+        },
     },
 )
 async def check(health: Annotated[SystemHealth, Depends(_health)]) -> Response:

@@ -1,0 +1,113 @@
+"""S13 and O9: requests hold nothing unknown and nothing unbounded; answers hold what their model names."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.security.spec import OPERATIONS, Operation, Schema, fields, parts, resolved
+
+# Members whose own members are the caller's business, by name, and what bounds them instead.
+FREE_FORM = {
+    "metadata": "a tenant's own values, given back as they are; bounded in number, names and size",
+    "input": "what a kind of task asks for; checked against the kind's own schema, bounded in bytes",
+    "input_schema": "a JSON Schema",
+    "result": "what a kind of task returned",
+}
+# Numbers that are compared and never counted or allocated: every finite one is as good as another.
+COMPARED = {
+    "value": "in a filter, against metadata",
+    "metadata": "a tenant's own values",
+}
+with_body = pytest.mark.parametrize("operation", [one for one in OPERATIONS if one.bodies], ids=str)
+every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+
+
+def levels(schema: Schema) -> Iterator[tuple[str, Schema]]:
+    """The schema and every one inside of it, alternatives apart, by place."""
+    for place, part in [("", schema), *fields(schema)]:
+        waiting = [part]
+        while waiting:
+            one = resolved(waiting.pop())
+            waiting += parts(one)
+            yield place, one
+
+
+def names(place: str) -> set[str]:
+    return set(place.replace("[]", "").split("."))
+
+
+@with_body
+def test_a_body_refuses_what_it_does_not_know_at_every_level(operation: Operation) -> None:
+    open_ones = [
+        place or "the body"
+        for body in operation.bodies.values()
+        for place, schema in levels(body)
+        if schema.get("type") == "object" and schema.get("additionalProperties") is not False
+        if not names(place) & FREE_FORM.keys()
+    ]
+
+    assert open_ones == []
+
+
+@every_operation
+def test_everything_a_caller_sends_has_a_bound(operation: Operation) -> None:
+    sent = [level for body in operation.bodies.values() for level in levels(body)]
+    for parameter in operation.parameters:
+        sent += [(f"{parameter['in']} {parameter['name']}", schema) for _, schema in levels(parameter["schema"])]
+
+    assert [place for place, schema in sent if is_unbounded(schema) and not is_excused(place, schema)] == []
+
+
+def is_excused(place: str, schema: Schema) -> bool:
+    excuses = COMPARED if schema.get("type") in ("integer", "number") else FREE_FORM
+    return bool(names(place) & excuses.keys())
+
+
+def is_unbounded(schema: Schema) -> bool:
+    match schema.get("type"):
+        case "string":
+            return not ({"maxLength", "enum", "const", "pattern"} & schema.keys() or is_of_fixed_length(schema))
+        case "array":
+            return "maxItems" not in schema
+        case "integer" | "number":
+            low, high = {"minimum", "exclusiveMinimum"}, {"maximum", "exclusiveMaximum"}
+            return "enum" not in schema and not (low & schema.keys() and high & schema.keys())
+        case "object":
+            return "properties" not in schema and "maxProperties" not in schema
+    return False
+
+
+def is_of_fixed_length(schema: Schema) -> bool:
+    return schema.get("format") in ("date-time", "uuid")
+
+
+@every_operation
+def test_an_answer_holds_what_its_model_names(operation: Operation) -> None:
+    """A JSON answer has a schema, and no object in it is without named members."""
+    answers = {status: answer for status, answer in operation.described["responses"].items() if status[0] == "2"}
+
+    found = [(status, *level) for status, answer in answers.items() for level in answered(answer)]
+
+    assert answers
+    assert [(status, place) for status, place, schema in found if not is_explicit(place, schema)] == []
+    assert all(status == "204" or answer.get("content") for status, answer in answers.items())
+
+
+def answered(answer: dict[str, Any]) -> Iterator[tuple[str, Schema]]:
+    for media_type, content in answer.get("content", {}).items():
+        if media_type.endswith("json"):
+            yield from levels(content["schema"]) if content.get("schema") else [("the answer", {})]
+
+
+def is_explicit(place: str, schema: Schema) -> bool:
+    if names(place) & FREE_FORM.keys():
+        return True
+    if schema.get("type") == "object":
+        return bool(schema.get("properties") or is_map(schema))
+    return bool(place) or "properties" in schema
+
+
+def is_map(schema: Schema) -> bool:
+    """Named by what it holds instead of one by one: the checks of the health report."""
+    return isinstance(schema.get("additionalProperties"), dict) and bool(resolved(schema["additionalProperties"]))
