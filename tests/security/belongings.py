@@ -1,0 +1,203 @@
+"""The table of the two-tenant matrix: what can belong to somebody, how it is made, and where operations name it.
+
+A new operation with an id is covered when its places are found here; otherwise the matrix fails with its name.
+"""
+
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import httpx
+
+from tests.fixtures.identity import User
+from tests.security.spec import MISSING_ID, Operation, Schema, fields
+
+API: Final = "/api/v1"
+
+
+class Tenant:
+    """A user of a tenant of their own, with one of everything, each made when it is first asked for."""
+
+    def __init__(self, gateway: httpx.AsyncClient, user: User) -> None:
+        self._gateway, self.user = gateway, user
+        self.owned: dict[str, str] = {}
+
+    async def call(self, method: str, path: str, **request: Any) -> httpx.Response:
+        return await self._gateway.request(method, path, headers=self.user.headers, **request)
+
+    async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = await self.call("POST", API + path, json=body)
+        assert answer.is_success, f"{path}: {answer.text}"
+        return dict(answer.json())
+
+    async def id_of(self, kind: "Kind") -> str:
+        """The id of one's own."""
+        if kind.name not in self.owned:
+            self.owned[kind.name] = await kind.make(self)
+        return self.owned[kind.name]
+
+    async def read(self, kind: "Kind") -> list[Any]:
+        """All that the owner sees of it, to be compared with later."""
+        await self.id_of(kind)
+        answers = [await self.call("GET", API + path.format(**self.owned)) for path in kind.reads]
+        return [(answer.status_code, answer.json()) for answer in answers]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Something that belongs to a tenant."""
+
+    name: str
+    make: Callable[[Tenant], Awaitable[str]]
+    reads: tuple[str, ...]
+    missing: str = MISSING_ID
+
+
+async def _agent(tenant: Tenant) -> str:
+    body = {"name": f"agent {secrets.token_hex(4)}", "instructions": "Say yes."}
+    return str((await tenant.post("/agents/create", body))["id"])
+
+
+async def _conversation(tenant: Tenant) -> str:
+    body = {"agent_id": await tenant.id_of(AGENT), "content": "Say yes."}
+    return str((await tenant.post("/chat/message", body))["conversation_id"])
+
+
+async def _collection(tenant: Tenant) -> str:
+    body = {"name": f"private-{secrets.token_hex(4)}"}
+    return str((await tenant.post("/vectors/collections", body))["name"])
+
+
+async def _record(tenant: Tenant) -> str:
+    item = {"id": f"record-{secrets.token_hex(4)}", "text": "mine"}
+    body = {"collection": await tenant.id_of(COLLECTION), "items": [item]}
+    return str((await tenant.post("/vectors/store", body))["ids"][0])
+
+
+async def _task(tenant: Tenant) -> str:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)  # it stays queued, so that a cancel would show
+    return str((await tenant.post("/tasks/submit", {"kind": "echo", "run_at": tomorrow.isoformat()}))["id"])
+
+
+async def _api_key(tenant: Tenant) -> str:
+    return str((await tenant.post("/auth/api-keys", {"name": "mine", "scopes": ["agents:read"]}))["id"])
+
+
+AGENT: Final = Kind("agent", _agent, ("/agents/{agent}",))
+CONVERSATION: Final = Kind(
+    "conversation", _conversation, ("/chat/conversations/{conversation}", "/chat/conversations/{conversation}/messages")
+)
+COLLECTION: Final = Kind("collection", _collection, ("/vectors/collections/{collection}",), "missing")
+RECORD: Final = Kind("record", _record, ("/vectors/collections/{collection}/records/{record}",), "missing")
+TASK: Final = Kind("task", _task, ("/tasks/status/{task}",))
+API_KEY: Final = Kind("api key", _api_key, ("/auth/api-keys",))
+KINDS: Final = (AGENT, CONVERSATION, COLLECTION, RECORD, TASK, API_KEY)
+
+# --- Where ids stand --------------------------------------------------------------------------------------------------
+
+# A parameter of a path, by the path up to it: what lies below `/agents/{id}/…` needs no line of its own.
+IN_PATHS: Final[dict[str, Kind | None]] = {
+    "/api/v1/agents/{id}": AGENT,
+    "/api/v1/chat/conversations/{id}": CONVERSATION,
+    "/api/v1/vectors/collections/{name}": COLLECTION,
+    "/api/v1/vectors/collections/{name}/records/{record_id}": RECORD,
+    "/api/v1/tasks/status/{task_id}": TASK,
+    "/api/v1/tasks/{id}": TASK,
+    "/api/v1/auth/api-keys/{id}": API_KEY,
+}
+# A member of a body, by its place, or by `operation:place` where the same name means different things.
+IN_BODIES: Final[dict[str, Kind | None]] = {
+    "agent_id": AGENT,
+    "conversation_id": CONVERSATION,
+    "collection": COLLECTION,
+    "knowledge[]": COLLECTION,
+    "ids[]": RECORD,
+    "vectors_store:items[].id": RECORD,
+    "vectors_create_collection:name": COLLECTION,
+    "vectors.ingest:documents[].id": None,  # one's own name for a document; the collection decides whose it is
+}
+_NAMES_A_RECORD = re.compile(r"(^|_)ids?$|^(collections?|knowledge|subject|member|owner|tenant)$")
+
+# What a request needs beside the ids and the required members with examples.
+BODIES: Final[dict[str, dict[str, Any]]] = {
+    "vectors_store": {"items": [{"text": "theirs"}]},
+    "vectors_search": {"query": "mine"},
+    "vectors_delete": {"ids": ["none"]},
+}
+# Where an id of nothing is no error, with the answer that it gets.
+TOLERANT: Final[dict[tuple[str, str], int]] = {
+    ("agents_create", "knowledge[]"): 201,  # named, not checked: it may be made later
+    ("agents_update", "knowledge[]"): 200,
+    ("vectors_create_collection", "name"): 201,  # names are unique within a tenant only
+    ("vectors_store", "collection"): 200,  # made when missing
+    ("vectors_store", "items[].id"): 200,
+    ("vectors_delete", "ids[]"): 200,  # nothing of that id to delete
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an operation takes an id, and of what; `kind` is None where the table does not know."""
+
+    where: str
+    name: str
+    kind: Kind | None
+
+
+def places(operation: Operation) -> list[Place]:
+    """Every place of an id in the operation. Raises UnknownPlace for one that the table does not know."""
+    found = list(_in_path(operation))
+    _has_none_in_its_query(operation)
+    for schema in operation.bodies.values():
+        found += in_body(operation.id, schema)
+    return found
+
+
+class UnknownPlace(Exception):
+    """Add the place to the table above."""
+
+
+def _in_path(operation: Operation) -> Iterator[Place]:
+    for found in re.finditer(r"\{(\w+)\}", operation.path):
+        up_to = operation.path[: found.end()]
+        if up_to not in IN_PATHS:
+            raise UnknownPlace(f"{operation}: {up_to}")
+        if kind := IN_PATHS[up_to]:
+            yield Place("path", found[1], kind)
+
+
+def _has_none_in_its_query(operation: Operation) -> None:
+    for parameter in operation.parameters:
+        if parameter["in"] == "query" and _NAMES_A_RECORD.search(parameter["name"]):
+            raise UnknownPlace(f"{operation}: query {parameter['name']}")
+
+
+def in_body(owner: str, schema: Schema) -> Iterator[Place]:
+    """The same for a body, or for the input of a kind of task, of the operation or kind `owner`."""
+    for place, part in dict(fields(schema)).items():
+        named = f"{owner}:{place}" if f"{owner}:{place}" in IN_BODIES else place
+        if named in IN_BODIES:
+            if kind := IN_BODIES[named]:
+                yield Place("body", place, kind)
+        elif _could_be_an_id(place, part) and f"{place}[]" not in IN_BODIES:
+            raise UnknownPlace(f"{owner}: body {place}")
+
+
+def _could_be_an_id(place: str, schema: Schema) -> bool:
+    name = place.removesuffix("[]").rpartition(".")[2]
+    return bool(_NAMES_A_RECORD.search(name)) or schema.get("format") == "uuid"
+
+
+def put(body: dict[str, Any], place: str, value: str) -> None:
+    """`value` at `place` of `body`: `agent_id`, `ids[]`, `items[].id`."""
+    name, _, rest = place.partition(".")
+    if rest:
+        inside = body[name.removesuffix("[]")]
+        put(inside[0] if name.endswith("[]") else inside, rest, value)
+    elif name.endswith("[]"):
+        body[name.removesuffix("[]")] = [value]
+    else:
+        body[name] = value

@@ -1,0 +1,55 @@
+"""Callers for the proofs: tokens and keys with exactly the scopes a test is about."""
+
+from collections.abc import Awaitable, Callable
+
+import httpx
+import pytest
+
+from local.secrets import ADMIN_EMAIL
+from local.suite import Suite
+from tests.fixtures.identity import User
+from tests.security.spec import PROTECTED
+
+Headers = dict[str, str]
+LogIn = Callable[[frozenset[str]], Awaitable[Headers]]
+EVERY_SCOPE = frozenset(scope for operation in PROTECTED for scope in operation.scopes)
+
+
+async def token(gateway: httpx.AsyncClient, username: str, password: str, scopes: frozenset[str]) -> str:
+    form = {"grant_type": "password", "username": username, "password": password, "scope": " ".join(sorted(scopes))}
+    answer = await gateway.post("/api/v1/auth/token", data=form)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["access_token"])
+
+
+@pytest.fixture(scope="session")
+def as_admin(gateway: httpx.AsyncClient, suite: Suite) -> LogIn:
+    """The headers of an administrator with these scopes and no others; one login each."""
+    known: dict[frozenset[str], Headers] = {}
+
+    async def log_in(scopes: frozenset[str]) -> Headers:
+        if scopes not in known:
+            access = await token(gateway, ADMIN_EMAIL, suite.secrets.admin_password, scopes)
+            known[scopes] = {"Authorization": f"Bearer {access}"}
+        return known[scopes]
+
+    return log_in
+
+
+async def api_key(gateway: httpx.AsyncClient, headers: Headers, scopes: frozenset[str]) -> str:
+    body = {"name": "every scope", "scopes": sorted(scopes)}
+    answer = await gateway.post("/api/v1/auth/api-keys", json=body, headers=headers)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["key"])
+
+
+@pytest.fixture(scope="session")
+async def user_key(gateway: httpx.AsyncClient, user: User) -> str:
+    """A user's API key with all that a user may do."""
+    return await api_key(gateway, user.headers, EVERY_SCOPE - {"admin"})
+
+
+@pytest.fixture(scope="session")
+async def admin_key(gateway: httpx.AsyncClient, as_admin: LogIn) -> str:
+    """An administrator's API key with every scope there is."""
+    return await api_key(gateway, await as_admin(EVERY_SCOPE), EVERY_SCOPE)

@@ -1,0 +1,105 @@
+"""S11: every operation demands a scope of its caller; what nobody needs one for stands in a short list."""
+
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from shared.ids import new_id
+from tests.architecture.apps import SERVICES, app_of
+from tests.fixtures.identity import User
+from tests.security.conftest import EVERY_SCOPE, LogIn
+from tests.security.spec import DOCUMENT, OPERATIONS, PROTECTED, PUBLIC, Operation
+
+DOCUMENTED = {(operation.method, operation.path) for operation in OPERATIONS}
+UNDOCUMENTED = {"/api/v1/{service}/openapi.json": "a document", "/api/v1/openapi.json": "the document over all"}
+every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+every_protected_operation = pytest.mark.parametrize("operation", PROTECTED, ids=str)
+
+
+def routes(app: FastAPI) -> set[tuple[str, str]]:
+    """Every method and path that the app answers to, documented or not."""
+    found: set[tuple[str, str]] = set()
+    for route in app.routes:
+        inner: Any = getattr(route, "effective_route_contexts", lambda route=route: [route])
+        for context in inner():
+            path = context.path.replace(":path}", "}")
+            found |= {(method, path) for method in context.methods or () if method != "HEAD"}
+    return found
+
+
+def private(service: str) -> list[tuple[str, str]]:
+    return sorted(route for route in routes(app_of(service)) if not route[1].startswith("/api/v1/"))
+
+
+async def ask(gateway: httpx.AsyncClient, operation: Operation, headers: dict[str, str]) -> httpx.Response:
+    """Asked with nothing but an id: what a caller may not do is refused before anything else is looked at."""
+    return await gateway.request(operation.method, operation.filled(), headers=headers)
+
+
+@every_operation
+def test_an_operation_demands_a_scope_or_is_known_to_be_public(operation: Operation) -> None:
+    assert bool(operation.scopes) != (operation.path in PUBLIC)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_answers_to_nothing_but_what_it_documents(service: str) -> None:
+    known = {path.format(service=service) for path in UNDOCUMENTED}
+
+    public = {route for route in routes(app_of(service)) if route[1].startswith("/api/")}
+
+    assert {route for route in public - DOCUMENTED if route[1] not in known} == set()
+
+
+async def test_what_is_served_is_the_document_that_the_proofs_are_generated_from(gateway: httpx.AsyncClient) -> None:
+    served = (await gateway.get("/api/v1/openapi.json")).json()
+
+    assert "x-unavailable" not in served
+    assert (served["paths"], served["components"]) == (DOCUMENT["paths"], DOCUMENT["components"])
+
+
+@every_protected_operation
+async def test_nobody_may_do_anything(gateway: httpx.AsyncClient, operation: Operation) -> None:
+    answer = await ask(gateway, operation, {})
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "common.unauthenticated")
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+@every_protected_operation
+async def test_every_other_scope_is_not_enough(
+    gateway: httpx.AsyncClient, as_admin: LogIn, operation: Operation
+) -> None:
+    for scope in operation.scopes:
+        headers = await as_admin(EVERY_SCOPE - {scope})
+
+        answer = await ask(gateway, operation, headers | {"Idempotency-Key": new_id()})
+
+        assert (answer.status_code, answer.json()["code"]) == (403, "common.missing_scope"), answer.text
+        assert scope in answer.json()["detail"]
+        assert f'scope="{scope}"' in answer.headers["www-authenticate"]
+
+
+@every_protected_operation
+async def test_an_api_key_opens_it(
+    gateway: httpx.AsyncClient, user_key: str, admin_key: str, operation: Operation
+) -> None:
+    key = admin_key if "admin" in operation.scopes else user_key
+
+    answer = await ask(gateway, operation, {"X-API-Key": key})
+
+    assert answer.status_code not in (401, 403), answer.text
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_what_is_private_cannot_be_reached(gateway: httpx.AsyncClient, user: User, service: str) -> None:
+    detours = ("", "/docs/..", f"/api/v1/{service}/%2e%2e/%2e%2e/..", "//x/..", "/docs/%2e%2e%2f")
+    asked = [(method, detour + path) for method, path in private(service) for detour in detours]
+
+    answers = {(method, path): await gateway.request(method, path, headers=user.headers) for method, path in asked}
+
+    assert {
+        place: answer.status_code for place, answer in answers.items() if answer.status_code not in (400, 404)
+    } == {}
+    assert ("GET", "/health/ready") in answers
