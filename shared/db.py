@@ -99,6 +99,7 @@ async def open_database(server_url: str, name: str, migrations: Path) -> AsyncIt
         max_overflow=_POOL_OVERFLOW,
         pool_timeout=_POOL_WAIT_SECONDS,
         pool_pre_ping=True,
+        hide_parameters=True,  # its errors are logged, and quote the statement's values otherwise
         connect_args={"timeout": _CONNECT_SECONDS, "command_timeout": _STATEMENT_SECONDS},
     )
     try:

@@ -10,8 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from local.suite import Suite
+from services.auth.lifespan import MIGRATIONS
+from shared.db import open_database
 from tests.fixtures.identity import RegisterUser, User
 from tests.security.spec import MISSING_ID
 
@@ -123,11 +127,21 @@ async def test_no_log_holds_a_secret(suite: Suite, gateway: httpx.AsyncClient, r
             assert (await journey.log_in(journey.new(f"password without {store}"))).status_code in (401, 503)
         await until_well(gateway)
 
-    texts = {path: path.read_bytes() for path in logs(suite)}
-    secret = journey.used | generated(suite)
-    found = {
-        (path.name, name) for path, text in texts.items() for name, value in secret.items() if value.encode() in text
-    }
+    written = {path: path.read_bytes() for path in logs(suite)}
+    used = {name: value.encode() for name, value in (journey.used | generated(suite)).items()}
+    found = {(path.name, name) for path, lines in written.items() for name, value in used.items() if value in lines}
 
     assert found == set()
-    assert journey.request_id.encode() in texts[suite.site.layout.log("auth")], "the journey is in the logs"
+    assert journey.request_id.encode() in written[suite.site.layout.log("auth")], "the journey is in the logs"
+
+
+async def test_a_failed_statement_is_told_without_its_values(suite: Suite, gateway: httpx.AsyncClient) -> None:
+    """What a store refuses goes into the log with its cause, as `repr` tells it."""
+    secret = f"confidential-{secrets.token_hex(12)}"
+
+    async with open_database(suite.url("postgres"), "auth", MIGRATIONS) as database, database.session() as session:
+        with pytest.raises(DBAPIError) as failed:
+            await session.execute(text("SELECT no_such_column WHERE :given <> ''"), {"given": secret})
+
+    assert "no_such_column" in repr(failed.value)
+    assert secret not in repr(failed.value)
