@@ -14,6 +14,7 @@ from tests.security.spec import DOCUMENT, OPERATIONS, PROTECTED, PUBLIC, Operati
 
 DOCUMENTED = {(operation.method, operation.path) for operation in OPERATIONS}
 UNDOCUMENTED = {"/api/v1/{service}/openapi.json": "a document", "/api/v1/openapi.json": "the document over all"}
+READING_POSTS = {"vectors_search": "the question does not fit into a query string"}
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 every_protected_operation = pytest.mark.parametrize("operation", PROTECTED, ids=str)
 
@@ -41,6 +42,13 @@ async def ask(gateway: httpx.AsyncClient, operation: Operation, headers: dict[st
 @every_operation
 def test_an_operation_demands_a_scope_or_is_known_to_be_public(operation: Operation) -> None:
     assert bool(operation.scopes) != (operation.path in PUBLIC)
+
+
+@every_protected_operation
+def test_what_changes_something_demands_more_than_a_scope_to_read(operation: Operation) -> None:
+    reads = operation.method == "GET" or operation.id in READING_POSTS
+
+    assert reads or not all(scope.endswith(":read") for scope in operation.scopes)
 
 
 @pytest.mark.parametrize("service", SERVICES)
