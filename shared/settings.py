@@ -6,7 +6,6 @@ easy to guess stops the start.
 """
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,7 +14,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_val
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from shared.weak_secrets import is_url, url_weakness, weakness
+from shared.weak_secrets import setting_weakness
 
 _MAX_REQUESTS, _MAX_WINDOW_SECONDS = 10**9, 86_400
 
@@ -106,8 +105,8 @@ class ServiceSettings(BaseSettings):
     @field_validator("*")
     @classmethod
     def _not_easy_to_guess(cls, value: Any, info: ValidationInfo) -> Any:
-        if info.data.get("environment") != "local" and (found := next(_weaknesses(value), None)):
-            raise PydanticCustomError("weak_secret", "{reason}", {"reason": found})
+        if info.data.get("environment") != "local" and (reason := setting_weakness(value)):
+            raise PydanticCustomError("weak_secret", "{reason}", {"reason": reason})
         return value
 
     @classmethod
@@ -132,20 +131,3 @@ class ClientSettings(ServiceSettings):
         min_length=32,
         description="by which this service proves itself to auth; auth has it in `service_client_secrets`",
     )
-
-
-def _weaknesses(value: Any) -> Iterator[str]:
-    """Of a secret, of the password in a URL, of those inside a map: where and why, with nothing of the text."""
-    match value:
-        case SecretStr() if is_url(secret := value.get_secret_value()):
-            found = url_weakness(secret, needs_password=True)
-        case SecretStr():
-            found = weakness(value.get_secret_value())
-        case str() if is_url(value):
-            found = url_weakness(value, needs_password=False)
-        case dict():
-            found = next((f"{name}: {found}" for name, part in value.items() for found in _weaknesses(part)), None)
-        case _:
-            found = None
-    if found:
-        yield found

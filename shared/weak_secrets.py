@@ -4,7 +4,10 @@ Judged is the whole value, never a part of a long random text, so that no genera
 """
 
 import re
+from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from pydantic import SecretStr
 
 SHORTEST = 16
 _FEWEST_CHARACTERS = 4  # different ones: 16 random digits have fewer once in two million
@@ -59,8 +62,18 @@ _EXAMPLE = re.compile(rf"(?>(?:[\W\d_]*(?:{'|'.join(map(re.escape, _WORDS))}))+)
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
-def is_url(text: str) -> bool:
-    return _URL.match(text) is not None
+def setting_weakness(value: Any) -> str | None:
+    """Why the value of a setting is refused: as a secret, for the password in its address, or for one inside a map."""
+    match value:
+        case SecretStr():
+            secret = value.get_secret_value()
+            return url_weakness(secret, needs_password=True) if _URL.match(secret) else weakness(secret)
+        case str() if _URL.match(value):
+            return url_weakness(value, needs_password=False)
+        case dict():
+            found = ((name, setting_weakness(part)) for name, part in value.items())
+            return next((f"{name}: {reason}" for name, reason in found if reason), None)
+    return None
 
 
 def weakness(secret: str) -> str | None:
