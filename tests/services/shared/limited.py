@@ -15,10 +15,11 @@ from fastapi.responses import StreamingResponse
 from jwt.algorithms import OKPAlgorithm
 
 from shared.app import create_service
-from shared.errors import NotFound
+from shared.errors import NotFound, Unauthenticated
 from shared.idempotency import IdempotencyKey, IdempotentRoute
-from shared.platform import open_platform
+from shared.platform import Trust, open_platform
 from shared.ratelimit import limited_by_source
+from shared.revocations import HeldRevocations, Revocations
 from shared.schemas import RequestModel
 from shared.security import ALGORITHM, TOKEN_TYPE, Caller, requires
 from shared.settings import ServiceSettings
@@ -32,11 +33,17 @@ class Thing(RequestModel):
 
 
 class OneKey:
-    """The key that `headers_of` signs with (`shared.security.KeySource`)."""
+    """The key that `headers_of` signs with, and no API key (`shared.platform.Trust`)."""
 
     async def find_key(self, key_id: str) -> jwt.PyJWK | None:
         public = OKPAlgorithm.to_jwk(KEY.public_key(), as_dict=True)
         return jwt.PyJWK.from_dict({**public, "kid": key_id, "alg": ALGORITHM})
+
+    async def exchange(self, api_key: str) -> str:
+        raise Unauthenticated
+
+
+TRUST = Trust(OneKey(), OneKey(), HeldRevocations(Revocations()))
 
 
 def headers_of(user: str | None = None, *, scope: str = "things:*", **claims: Any) -> dict[str, str]:
@@ -77,10 +84,16 @@ def build(redis_url: str, **settings: Any) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
-        async with open_platform(app, keys=OneKey()) as platform:
+        async with open_platform(app, trust=TRUST) as platform:
             yield {"platform": platform}
 
-    given = {"rabbitmq_url": "amqp://unused", "cursor_secret": "c" * 32, "discovery": "static", "auth_issuer": "test"}
+    given = {
+        "environment": "local",
+        "rabbitmq_url": "amqp://127.0.0.1:1",
+        "cursor_secret": "c" * 32,
+        "discovery": "static",
+        "auth_issuer": "test",
+    }
     configured = ServiceSettings(redis_url=redis_url, **(given | settings))
     return create_service("things", configured, title="Things", description="", lifespan=lifespan, routers=[router])
 

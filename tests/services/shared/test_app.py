@@ -15,7 +15,7 @@ from shared.idempotency import IdempotencyKey, IdempotentRoute
 from shared.platform import open_platform
 from shared.schemas import RequestModel
 from shared.security import Caller, requires
-from shared.settings import ServiceSettings
+from shared.settings import ClientSettings
 from tests.fixtures.identity import User
 
 SECRET = "the database password is hunter2"
@@ -46,11 +46,13 @@ def build(suite: Suite, counter: Counter, redis_url: str | None = None) -> FastA
         async with open_platform(app) as platform:
             yield {"platform": platform}
 
-    settings = ServiceSettings(
+    settings = ClientSettings(
         environment="local",
         redis_url=redis_url or suite.url("redis"),
-        rabbitmq_url="amqp://unused",
+        rabbitmq_url="amqp://127.0.0.1:1",
         cursor_secret="c" * 32,
+        client_id="agents",
+        client_secret=suite.secrets.client_secrets["agents"],
         discovery="static",
         static_services={"auth": f"http://127.0.0.1:{suite.site.ports['auth']}"},
         auth_issuer=suite.environment("auth")["AUTH_ISSUER"],
