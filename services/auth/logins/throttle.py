@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.auth.models import LoginThrottle
 
 Clock = Callable[[], datetime]
-_LONGEST_WAIT = timedelta(minutes=15)
+# Long enough from the start that an eager script has no second try while a person would still be typing.
+_FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=30), timedelta(minutes=15)
 _FORGOTTEN_AFTER = timedelta(hours=24)
 
 
@@ -43,9 +44,9 @@ def by_source(address: str) -> Counted:
 
 
 def wait_after(failures: int, free_failures: int) -> timedelta:
-    """Nothing at first, then 1 s, doubled by each further failure up to a quarter of an hour."""
+    """Nothing at first, then half a minute, doubled by each further failure up to a quarter of an hour."""
     beyond = failures - free_failures
-    return min(_LONGEST_WAIT, timedelta(seconds=2.0 ** min(beyond - 1, 20))) if beyond > 0 else timedelta(0)
+    return min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(beyond - 1, 10)) if beyond > 0 else timedelta(0)
 
 
 class Throttle:

@@ -8,7 +8,7 @@ from services.auth.logins.throttle import by_account, by_source, wait_after
 
 
 @pytest.mark.parametrize(
-    ("failures", "seconds"), [(0, 0), (5, 0), (6, 1), (7, 2), (10, 16), (15, 512), (16, 900), (10_000, 900)]
+    ("failures", "seconds"), [(0, 0), (5, 0), (6, 30), (7, 60), (10, 480), (11, 900), (10_000, 900)]
 )
 def test_the_wait_doubles_up_to_a_quarter_of_an_hour(failures: int, seconds: int) -> None:
     assert wait_after(failures, free_failures=5) == timedelta(seconds=seconds)
