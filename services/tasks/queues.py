@@ -1,6 +1,6 @@
 """The exchanges and queues that carry task ids from the API to the workers: one queue a priority.
 
-See docs/decisions/0006-a-queue-per-priority.md for why not one queue with priorities.
+See docs/decisions/0012-a-queue-per-priority.md for why not one queue with priorities.
 """
 
 from typing import Any
