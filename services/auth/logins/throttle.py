@@ -74,6 +74,7 @@ class Throttle:
 
     async def succeed(self, account: Counted, source: Counted | None) -> None:
         """The attempt was right: the account begins anew, the source is given this one back."""
+        await self._lock([account, *([source] if source else [])])
         await self._set(account, failures=0)
         if source:
             await self._give_back(source)
@@ -91,18 +92,22 @@ class Throttle:
         )
 
     async def _locked(self, counted: Sequence[Counted], at: datetime) -> dict[bytes, LoginThrottle]:
-        """The rows, made when missing, in one order for all, or two logins could wait for each other."""
+        """The rows, made when missing."""
         keys = sorted(one.key for one in counted)
         missing = [{"key": key, "failures": 0, "last_failed_at": at} for key in keys]
         await self._session.execute(insert(LoginThrottle).values(missing).on_conflict_do_nothing())
+        return {row.key: row for row in await self._lock(counted)}
+
+    async def _lock(self, counted: Sequence[Counted]) -> Sequence[LoginThrottle]:
+        """The rows there are, in one order for all, or two logins could wait for each other."""
         statement = (
             select(LoginThrottle)
-            .where(LoginThrottle.key.in_(keys))
+            .where(LoginThrottle.key.in_([one.key for one in counted]))
             .order_by(LoginThrottle.key)
             .with_for_update()
             .execution_options(populate_existing=True)
         )
-        return {row.key: row for row in await self._session.scalars(statement)}
+        return (await self._session.scalars(statement)).all()
 
     async def _set(self, counted: Counted, *, failures: int) -> None:
         await self._session.execute(
