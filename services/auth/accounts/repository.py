@@ -54,8 +54,18 @@ class AccountRepository:
 
     async def find_principal(self, user_id: str, tenant_id: str) -> Principal | None:
         """An enabled user who belongs to the tenant."""
-        statement = _with_role(tenant_id).where(User.id == user_id, User.disabled_at.is_(None))
-        found = (await self._session.execute(statement)).one_or_none()
+        return await self._find(_with_role(tenant_id), user_id, tenant_id)
+
+    async def hold_principal(self, user_id: str, tenant_id: str) -> Principal | None:
+        """As find_principal, for giving out a token inside this transaction: whoever disables the user waits for it.
+
+        So the token is older than the revocation that is to end it.
+        """
+        return await self._find(_with_role(tenant_id).with_for_update(read=True, of=User), user_id, tenant_id)
+
+    async def _find(self, statement: Select[User, str], user_id: str, tenant_id: str) -> Principal | None:
+        enabled = statement.where(User.id == user_id, User.disabled_at.is_(None))
+        found = (await self._session.execute(enabled)).one_or_none()
         return Principal(found[0], tenant_id, Role(found[1])) if found and found[1] else None
 
     async def get_principal(self, user_id: str, tenant_id: str) -> Principal:

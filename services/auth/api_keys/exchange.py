@@ -36,9 +36,9 @@ class LocalApiKeys:
             key = await ApiKeyRepository(session).find_usable(public_id)
             if key is None or not hmac.compare_digest(key.secret_hash, secret_hash):
                 raise Unauthenticated
-            owner = await AccountRepository(session).find_principal(key.user_id, key.tenant_id)
-        if owner is None:
-            raise Unauthenticated
-        self.last_used.note(key.id)
-        scopes = granted(requested, remaining(key.scopes, owner.scopes))
-        return self.issuer.for_api_key(owner, scopes, key.id, key.expires_at)
+            owner = await AccountRepository(session).hold_principal(key.user_id, key.tenant_id)
+            if owner is None:
+                raise Unauthenticated
+            self.last_used.note(key.id)
+            scopes = granted(requested, remaining(key.scopes, owner.scopes))
+            return self.issuer.for_api_key(owner, scopes, key.id, key.expires_at)

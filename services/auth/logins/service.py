@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from services.auth.accounts.passwords import Passwords
-from services.auth.accounts.principal import Principal
 from services.auth.accounts.repository import AccountRepository
 from services.auth.errors import WrongCredentials
 from services.auth.logins.throttle import Clock, Counted, Throttle, by_account, by_source, now
@@ -61,8 +60,10 @@ class LoginService:
             )
         if not candidate.is_allowed(matches=matches) or candidate.user is None or candidate.role is None:
             raise await self._refused(given, candidate)
-        principal = Principal(candidate.user, given.tenant_id or candidate.user.tenant_id, candidate.role)
-        return await self._begin_session(given, principal, renewed)
+        pair = await self._begin_session(given, candidate.user, renewed)
+        if pair is None:
+            raise await self._refused(given, candidate)
+        return pair
 
     async def _candidate(self, given: Credentials) -> _Candidate:
         async with self._works.begin(given.source) as work:
@@ -81,14 +82,18 @@ class LoginService:
             )
         return WrongCredentials()
 
-    async def _begin_session(self, given: Credentials, principal: Principal, renewed: str | None) -> TokenPair:
-        scopes = granted(given.scopes, principal.scopes)
-        user = principal.user
+    async def _begin_session(self, given: Credentials, user: User, renewed: str | None) -> TokenPair | None:
+        """None when the user was disabled, or left the tenant, while the password was hashed."""
         account, *source = given.counted
         async with self._works.begin(given.source) as work:
+            accounts = AccountRepository(work.session)
+            if renewed:  # before the user is held: two logins that hold one row would wait for each other to change it
+                await accounts.keep_renewed_hash(user.id, user.password_hash, renewed)
+            principal = await accounts.hold_principal(user.id, given.tenant_id or user.tenant_id)
+            if principal is None:
+                return None
+            scopes = granted(given.scopes, principal.scopes)
             await Throttle(work.session, self.clock).succeed(account, source[0] if source else None)
-            if renewed:
-                await AccountRepository(work.session).keep_renewed_hash(user.id, user.password_hash, renewed)
             session, refresh_token = await SessionRepository(work.session).create(
                 user_id=user.id,
                 tenant_id=principal.tenant_id,
@@ -96,4 +101,4 @@ class LoginService:
                 seconds=self._session_seconds,
             )
             work.note("login.succeeded", actor=user.id, tenant_id=principal.tenant_id, target=session.id)
-        return TokenPair(self._issuer.for_session(principal, scopes, session.id), refresh_token)
+            return TokenPair(self._issuer.for_session(principal, scopes, session.id), refresh_token)

@@ -62,7 +62,7 @@ class TokenIssuer:
     def _issue(
         self, subject: str, tenant_id: str, scopes: Iterable[str], seconds: int, extra: Mapping[str, object]
     ) -> AccessToken:
-        now = int(time.time())
+        now = time.time()
         granted = frozenset(scopes)
         claims = {
             "iss": self._settings.auth_issuer,
@@ -70,8 +70,8 @@ class TokenIssuer:
             "sub": subject,
             "tid": tenant_id,
             "scope": " ".join(sorted(granted)),
-            "iat": now,
-            "exp": now + seconds,
+            "iat": now,  # with its fraction: what ends all tokens up to now must spare those of the same second
+            "exp": int(now) + seconds,
             "jti": new_id(),
             **extra,
         }

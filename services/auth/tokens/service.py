@@ -52,10 +52,10 @@ class TokenService:
         Raises DelegationRefused (unknown or disabled user, not of the tenant, scopes beyond the user's).
         """
         async with self.works.begin() as work:
-            principal = await AccountRepository(work.session).find_principal(subject, tenant_id)
-        if principal is None or not all(is_covered(scope, principal.scopes) for scope in scopes):
-            raise DelegationRefused
-        return self.issuer.for_delegate(principal, scopes, service.subject.removeprefix(SERVICE_PREFIX))
+            principal = await AccountRepository(work.session).hold_principal(subject, tenant_id)
+            if principal is None or not all(is_covered(scope, principal.scopes) for scope in scopes):
+                raise DelegationRefused
+            return self.issuer.for_delegate(principal, scopes, service.subject.removeprefix(SERVICE_PREFIX))
 
     async def introspect(self, token: str) -> Introspection:
         """Whether the token is good now, and what it says."""
