@@ -60,7 +60,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         )
         app.state.health.add("postgres", database.ping)
         keys = await KeyRing(database, settings.key_encryption_key.get_secret_value()).load()
-        changes = AccessChanges(database)
+        changes = AccessChanges(database, keys)
         feed = RevocationFeed(changes, keys)
         await stack.enter_async_context(followed(app, feed))
         outbox = await _open_outbox(app, database, stack)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.models import SigningKey
 
+_LOCK = 0x5A7A18  # any constant: rotations follow one another
 # What a retired key signed is valid for at most 15 minutes; the rest is for replicas that hear of a rotation late.
 _VERIFIES_AFTER_RETIREMENT = timedelta(minutes=20)
 
@@ -30,8 +31,9 @@ class SigningKeyRepository:
         return (await self._session.scalars(select(SigningKey.id).where(_is_published()))).all()
 
     async def get_current_and_next(self) -> tuple[SigningKey, SigningKey]:
-        """Both, locked until the transaction ends."""
-        unretired = select(SigningKey).where(SigningKey.retired_at.is_(None)).order_by(SigningKey.id).with_for_update()
+        """Both. Others who ask wait until the transaction ends, and then see what it made of them."""
+        await self._session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        unretired = select(SigningKey).where(SigningKey.retired_at.is_(None)).order_by(SigningKey.id)
         rows = (await self._session.scalars(unretired)).all()
         (current,) = (row for row in rows if row.activated_at is not None)
         (following,) = (row for row in rows if row.activated_at is None)
