@@ -209,9 +209,12 @@ class AuditEntry(Base):
     hash: Mapped[bytes] = mapped_column(LargeBinary)
 
     __table_args__ = (
-        Index("ix_audit_entry_action", "action", "number"),
+        # The operator class serves the search for how an action begins, whatever the database's collation.
+        Index("ix_audit_entry_action", "action", "number", postgresql_ops={"action": "text_pattern_ops"}),
         Index("ix_audit_entry_actor", "actor", "number"),
         Index("ix_audit_entry_tenant", "tenant_id", "number"),
+        Index("ix_audit_entry_target", "target", "number"),
+        Index("ix_audit_entry_at", "at"),
     )
 
 

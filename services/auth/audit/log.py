@@ -1,11 +1,12 @@
-"""Appends to the audit log and verifies it.
+"""Appends to the audit log.
 
 Every entry carries HMAC-SHA-256 over the hash before it and its own content, under a key that is not in the database:
 who can write the table cannot change, remove or insert an entry without breaking the chain at that place.
 """
 
 import hmac
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -41,18 +42,26 @@ class AuditLog:
         """Chain the entries into the transaction; others that append wait until it ends."""
         if not noted:
             return
+        await session.flush()  # whoever holds the lock must wait for nobody's row, or the two could wait for each other
         await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         latest = select(AuditEntry.hash).order_by(AuditEntry.number.desc()).limit(1)
         before = await session.scalar(latest) or FIRST_HASH
         rows = []
         for one in noted:
             row = {"at": datetime.now(UTC), **{name: getattr(one, name) for name in Noted.__slots__}}
+            row["details"] = _as_stored(one.details)
             before = row["hash"] = self.chained(before, row)
             rows.append(row)
         await session.execute(insert(AuditEntry), rows)
 
-    def chained(self, before: bytes, row: dict[str, Any]) -> bytes:
+    def chained(self, before: bytes, row: Mapping[str, Any]) -> bytes:
         """The hash of an entry that follows the one whose hash is `before`."""
         fields = ("at", "action", "actor", "tenant_id", "target", "source", "trace_id", "details")
         content = orjson.dumps([row[name] for name in fields], option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
         return hmac.digest(self._key, before + content, "sha256")
+
+
+def _as_stored(details: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSONB will give them back: plain JSON, with fractions as text, because it has a form of its own for those."""
+    stored: dict[str, Any] = json.loads(orjson.dumps(details), parse_float=str)
+    return stored

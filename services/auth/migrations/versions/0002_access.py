@@ -128,9 +128,11 @@ def _audit() -> None:
         sa.Column("details", postgresql.JSONB, nullable=False),
         sa.Column("hash", sa.LargeBinary, nullable=False),
     )
-    for column in ("action", "actor"):
-        op.create_index(f"ix_audit_entry_{column}", "audit_entry", [column, "number"])
-    op.create_index("ix_audit_entry_tenant", "audit_entry", ["tenant_id", "number"])
+    pattern_ops = {"action": "text_pattern_ops"}
+    op.create_index("ix_audit_entry_action", "audit_entry", ["action", "number"], postgresql_ops=pattern_ops)
+    for name, column in (("actor", "actor"), ("tenant", "tenant_id"), ("target", "target")):
+        op.create_index(f"ix_audit_entry_{name}", "audit_entry", [column, "number"])
+    op.create_index("ix_audit_entry_at", "audit_entry", ["at"])
     op.execute(
         "CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN RAISE EXCEPTION 'audit entries never change'; END $$"
