@@ -13,6 +13,8 @@ _ALPHABET = string.ascii_letters + string.digits
 _ID_CHARS = 12
 _SECRET_CHARS = 33  # log2(62) * 33 = 196 bits
 _CHECKSUM_CHARS = 6  # 62**6 > 2**32
+PREFIX_PATTERN = rf"^{PREFIX}[A-Za-z0-9]{{{_ID_CHARS}}}(_.*)?$"
+"""What begins like a key of ours: at least as much of it as may be shown."""
 _CHARS = len(PREFIX) + _ID_CHARS + 1 + _SECRET_CHARS + _CHECKSUM_CHARS
 
 
@@ -31,6 +33,11 @@ def parse(key: str) -> tuple[str, str] | None:
         return None
     public_id, _, secret = body.removeprefix(PREFIX).partition("_")
     return public_id, secret
+
+
+def public_id_of(prefix: str) -> str:
+    """The public id in text that matches `PREFIX_PATTERN`."""
+    return prefix.removeprefix(PREFIX)[:_ID_CHARS]
 
 
 def _checksum(body: str) -> str:

@@ -6,7 +6,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from services.auth.accounts.service import AccountService
+from services.auth.administration.service import UserAdministration
 from services.auth.api_keys.service import ApiKeyService
+from services.auth.audit.service import AuditService
 from services.auth.logins.service import LoginService
 from services.auth.sessions.service import Sessions as SessionUseCases
 from services.auth.tokens.service import TokenService
@@ -49,8 +51,18 @@ def _api_keys(request: Request, work: Work) -> ApiKeyService:
     return ApiKeyService(work, request.state.key_hasher, request.state.platform.cursors)
 
 
+def _audit(request: Request, work: Work) -> AuditService:
+    return AuditService(work, request.state.platform.cursors)
+
+
+def _users(request: Request, work: Work) -> UserAdministration:
+    return UserAdministration(work, request.state.platform.cursors)
+
+
 Accounts = Annotated[AccountService, Depends(_accounts)]
 Logins = Annotated[LoginService, Depends(_logins)]
 Sessions = Annotated[SessionUseCases, Depends(_sessions)]
 Tokens = Annotated[TokenService, Depends(_tokens)]
 ApiKeys = Annotated[ApiKeyService, Depends(_api_keys)]
+Audit = Annotated[AuditService, Depends(_audit)]
+Users = Annotated[UserAdministration, Depends(_users)]

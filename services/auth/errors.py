@@ -1,6 +1,6 @@
 """What auth refuses.
 
-Conflict        EmailTaken · TooManyApiKeys · ApiKeyReplaced · AlreadyMember · LastOwner
+Conflict        EmailTaken · TooManyApiKeys · ApiKeyReplaced · AlreadyMember · LastOwner · OwnAccount
 Unauthenticated WrongCredentials · RefreshTokenRefused ─ RefreshTokenInUse · RefreshTokenReused
                 WrongClient
 NotFound        ApiKeyNotFound · UserNotFound · MemberNotFound · InvitationNotFound
@@ -118,6 +118,13 @@ class ApiKeyReplaced(Conflict):
 class UserNotFound(NotFound):
     code = "auth.user_not_found"
     default_detail = "There is no such user."
+
+
+class OwnAccount(Conflict):
+    """Whoever locks themself out may be the last one who could have let them in again."""
+
+    code = "auth.own_account"
+    default_detail = "Administrators cannot disable their own account; another administrator can."
 
 
 class MemberNotFound(NotFound):

@@ -4,8 +4,10 @@ from fastapi import FastAPI
 
 from services.auth.access.endpoints import internal as access_internal
 from services.auth.accounts.endpoints import router as accounts
+from services.auth.administration.endpoints import router as administration
 from services.auth.api_keys.endpoints import internal as api_keys_internal
 from services.auth.api_keys.endpoints import router as api_keys
+from services.auth.audit.endpoints import router as audit
 from services.auth.lifespan import lifespan
 from services.auth.settings import Settings
 from services.auth.signing.endpoints import router as signing
@@ -22,6 +24,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="SutazAI auth",
         description="Accounts, access and refresh tokens, API keys, and the keys by which every service verifies them.",
         lifespan=lifespan,
-        routers=[accounts, tokens, signing, api_keys],
+        routers=[accounts, tokens, signing, api_keys, administration, audit],
         internal_routers=[tokens_internal, api_keys_internal, access_internal],
     )

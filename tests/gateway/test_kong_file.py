@@ -30,6 +30,13 @@ PUBLIC = {
         f"POST /api/v1/auth/api-keys/{ID}/rotate",
         "GET /api/v1/auth/.well-known/oauth-authorization-server",
         "GET /api/v1/auth/jwks.json",
+        "POST /api/v1/auth/api-keys/find",
+        "GET /api/v1/auth/users",
+        f"GET /api/v1/auth/users/{ID}",
+        f"POST /api/v1/auth/users/{ID}/disable",
+        f"POST /api/v1/auth/users/{ID}/enable",
+        f"POST /api/v1/auth/users/{ID}/unlock",
+        "GET /api/v1/auth/audit",
         "GET /api/v1/auth/openapi.json",
     ],
     "agents": [

@@ -5,7 +5,15 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 
 from services.auth.api_keys.exchange import LocalApiKeys
-from services.auth.api_keys.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRead, ApiKeyRotation, KeyExchange
+from services.auth.api_keys.schemas import (
+    ApiKeyCreate,
+    ApiKeyCreated,
+    ApiKeyFound,
+    ApiKeyRead,
+    ApiKeyRotation,
+    ApiKeySearch,
+    KeyExchange,
+)
 from services.auth.clients.registry import EXCHANGE
 from services.auth.dependencies import ApiKeys
 from services.auth.errors import ApiKeyNotFound, ApiKeyReplaced, ScopeNotAllowed, TooManyApiKeys
@@ -39,6 +47,22 @@ async def list_page(caller: KeyOwner, api_keys: ApiKeys, limit: Limit = 20, curs
     return await api_keys.list_page(caller, limit, cursor)
 
 
+@router.post(
+    "/find",
+    operation_id="auth_find_api_key",
+    summary="Whose key is this",
+    response_model=ApiKeyFound,
+    responses=responses(ApiKeyNotFound),
+    dependencies=[requires("admin")],
+)
+async def find(body: ApiKeySearch, api_keys: ApiKeys) -> ApiKeyFound:
+    """Who owns the key that begins like this, for administrators who were told of a leak. Revoked ones are found too.
+
+    A POST, because what somebody pastes may be the whole key, and addresses end up in logs.
+    """
+    return await api_keys.find(body.prefix)
+
+
 @router.delete(
     "/{id}",
     operation_id="auth_revoke_api_key",
@@ -47,7 +71,7 @@ async def list_page(caller: KeyOwner, api_keys: ApiKeys, limit: Limit = 20, curs
     responses=responses(ApiKeyNotFound),
 )
 async def revoke(id: Id, caller: KeyOwner, api_keys: ApiKeys) -> None:
-    """Revoke a key; within a minute no service accepts it."""
+    """Revoke a key; within a minute no service accepts it. Administrators may revoke anybody's."""
     await api_keys.revoke(caller, id)
 
 

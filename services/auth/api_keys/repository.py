@@ -63,6 +63,14 @@ class ApiKeyRepository:
             raise ApiKeyNotFound
         return key
 
+    async def get_anybodys_live_locked(self, key_id: str) -> ApiKey:
+        """Of any owner. Raises ApiKeyNotFound when there is no live key of that id."""
+        statement = select(ApiKey).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None), _is_unexpired())
+        key = await self._session.scalar(statement.with_for_update())
+        if key is None:
+            raise ApiKeyNotFound
+        return key
+
     async def find_by_public_id(self, public_id: str) -> ApiKey | None:
         """A key in any state, by the part of it that may be shown."""
         return await self._session.scalar(select(ApiKey).where(ApiKey.public_id == public_id))

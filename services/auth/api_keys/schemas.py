@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 
 from services.auth.tokens.schemas import Scope
+from shared.api_keys import PREFIX_PATTERN
 from shared.ids import Id
 from shared.schemas import RequestModel, ResponseModel, Text, UtcDatetime
 
@@ -46,6 +47,25 @@ class ApiKeyCreated(ApiKeyRead):
     """A new key, shown this once."""
 
     key: str
+
+
+class ApiKeySearch(RequestModel):
+    """A key that turned up somewhere, as much of it as there is."""
+
+    prefix: str = Field(
+        max_length=256,
+        pattern=PREFIX_PATTERN,
+        description="how the key begins; of a whole key the rest is not looked at, logged or kept",
+        examples=["sutaz_live_Ab3dEf6hIj9k"],
+    )
+
+
+class ApiKeyFound(ApiKeyRead):
+    """A key of anybody, whatever has become of it."""
+
+    user_id: Id
+    tenant_id: Id
+    revoked_at: UtcDatetime | None
 
 
 class KeyExchange(RequestModel):

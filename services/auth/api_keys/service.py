@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 from services.auth.accounts.repository import AccountRepository
 from services.auth.api_keys.hashing import KeyHasher
 from services.auth.api_keys.repository import ApiKeyRepository
-from services.auth.api_keys.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRead
-from services.auth.errors import ApiKeyReplaced, TooManyApiKeys
+from services.auth.api_keys.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyFound, ApiKeyRead
+from services.auth.errors import ApiKeyNotFound, ApiKeyReplaced, TooManyApiKeys
 from services.auth.models import ApiKey
 from services.auth.scopes import granted
 from services.auth.work import Work
-from shared.api_keys import PREFIX
+from shared.api_keys import PREFIX, public_id_of
 from shared.errors import Invalid
 from shared.pagination import CursorCodec, Page, cut
 from shared.security import Caller
@@ -77,15 +77,26 @@ class ApiKeyService:
         next_cursor = self._cursors.encode([last.id], scope=scope) if last else None
         return Page(items=[read(row) for row in page], next_cursor=next_cursor)
 
+    async def find(self, prefix: str) -> ApiKeyFound:
+        """Whose key begins like this, in any state. Raises ApiKeyNotFound."""
+        key = await self._keys.find_by_public_id(public_id_of(prefix))
+        if key is None:
+            raise ApiKeyNotFound
+        owner = {"user_id": key.user_id, "tenant_id": key.tenant_id, "revoked_at": key.revoked_at}
+        return ApiKeyFound(**read(key).model_dump(), **owner)
+
     async def revoke(self, caller: Caller, key_id: str) -> None:
-        """Raises ApiKeyNotFound."""
-        key = await self._keys.get_live_locked(caller.tenant_id, caller.subject, key_id)
+        """The caller's own key, or anybody's where an administrator asks. Raises ApiKeyNotFound."""
+        if caller.allows("admin"):
+            key = await self._keys.get_anybodys_live_locked(key_id)
+        else:
+            key = await self._keys.get_live_locked(caller.tenant_id, caller.subject, key_id)
         await self._keys.revoke(key)
         self._work.access.end_key(key.id)
         self._note("api_key.revoked", caller, key)
 
     def _note(self, action: str, caller: Caller, key: ApiKey, **details: object) -> None:
-        self._work.note(action, actor=caller.subject, tenant_id=caller.tenant_id, target=key.id, **details)
+        self._work.note(action, actor=caller.subject, tenant_id=key.tenant_id, target=key.id, **details)
 
 
 def read(row: ApiKey) -> ApiKeyRead:

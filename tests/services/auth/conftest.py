@@ -9,6 +9,7 @@ from local.suite import Suite
 from services.auth.lifespan import MIGRATIONS
 from shared.db import Database, open_database
 from tests.fixtures.apps import ServiceClient
+from tests.fixtures.identity import admin_headers
 
 
 @pytest.fixture
@@ -23,3 +24,9 @@ async def database(suite: Suite) -> AsyncIterator[Database]:
     suite.up(["postgres"])
     async with open_database(suite.environment("auth")["DATABASE_URL"], "auth", MIGRATIONS) as database:
         yield database
+
+
+@pytest.fixture
+async def admin(suite: Suite, client: httpx.AsyncClient) -> dict[str, str]:
+    """The headers of the administrator of the installation."""
+    return await admin_headers(client, suite)

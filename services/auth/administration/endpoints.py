@@ -1,0 +1,83 @@
+"""`/auth/users`: the users of the installation, for its administrators."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+
+from services.auth.administration.schemas import UserFilters, UserRead
+from services.auth.dependencies import Users
+from services.auth.errors import OwnAccount, UserNotFound
+from services.auth.models import User
+from shared.errors import responses
+from shared.etag import etag
+from shared.ids import Id
+from shared.pagination import Cursor, Limit, Page
+from shared.security import Caller, requires
+
+router = APIRouter(prefix="/auth/users", tags=["administration"])
+Admin = Annotated[Caller, requires("admin")]
+
+
+@router.get("", operation_id="auth_list_users", summary="All users", response_model=Page[UserRead])
+async def list_page(
+    _caller: Admin,
+    filters: Annotated[UserFilters, Depends()],
+    users: Users,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[UserRead]:
+    """The users of all tenants, newest first."""
+    return await users.list_page(filters, limit, cursor)
+
+
+@router.get(
+    "/{id}",
+    operation_id="auth_get_user",
+    summary="Read a user",
+    response_model=UserRead,
+    responses=responses(UserNotFound),
+)
+async def get(id: Id, _caller: Admin, users: Users, response: Response) -> User:
+    """One user."""
+    user = await users.get(id)
+    response.headers["ETag"] = etag(user.version)
+    return user
+
+
+@router.post(
+    "/{id}/disable",
+    operation_id="auth_disable_user",
+    summary="Lock a user out",
+    response_model=UserRead,
+    responses=responses(UserNotFound, OwnAccount),
+)
+async def disable(id: Id, caller: Admin, users: Users) -> User:
+    """End everything the user holds: logins and refreshes are refused at once, tokens and API keys within seconds.
+
+    Again, it changes nothing.
+    """
+    return await users.disable(caller, id)
+
+
+@router.post(
+    "/{id}/enable",
+    operation_id="auth_enable_user",
+    summary="Let a user in again",
+    response_model=UserRead,
+    responses=responses(UserNotFound),
+)
+async def enable(id: Id, caller: Admin, users: Users) -> User:
+    """The user may log in again, and within a minute their API keys work again. Sessions that ended stay ended."""
+    return await users.enable(caller, id)
+
+
+@router.post(
+    "/{id}/unlock",
+    operation_id="auth_unlock_user",
+    summary="Forget a user's failed logins",
+    status_code=204,
+    responses=responses(UserNotFound),
+)
+async def unlock(id: Id, caller: Admin, users: Users) -> None:
+    """End the wait that failed logins brought upon the account. A disabled account stays disabled."""
+    await users.unlock(caller, id)

@@ -1,0 +1,26 @@
+"""`/auth/audit`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from services.auth.audit.schemas import AuditEntryRead, AuditFilters
+from services.auth.dependencies import Audit
+from shared.pagination import Cursor, Limit, Page
+from shared.security import requires
+
+router = APIRouter(prefix="/auth/audit", tags=["administration"])
+
+
+@router.get(
+    "",
+    operation_id="auth_list_audit",
+    summary="Read the audit log",
+    response_model=Page[AuditEntryRead],
+    dependencies=[requires("admin")],
+)
+async def list_page(
+    filters: Annotated[AuditFilters, Depends()], audit: Audit, limit: Limit = 20, cursor: Cursor = None
+) -> Page[AuditEntryRead]:
+    """Who did what, newest first, for administrators. Whether it was changed is told by `verify-audit`."""
+    return await audit.list_page(filters, limit, cursor)
