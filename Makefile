@@ -2,7 +2,7 @@
 #   make up COMPONENTS="postgres redis"   only these, with what they need
 #   make logs COMPONENTS=chat FOLLOW=-f   one log, as it grows
 #   make bench ROWS=auth                  one row or one group of rows (bench/README.md)
-.PHONY: help bootstrap up down status logs test check fmt lock demo bench docs
+.PHONY: help bootstrap up down status logs test check fmt lock demo bench docs rotate-keys verify-audit
 .DEFAULT_GOAL := help
 
 COMPONENTS ?=
@@ -15,7 +15,7 @@ UV := $(shell command -v uv || echo .local/cache/tools/bin/uv)
 COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 bootstrap: ## what a fresh machine needs; does nothing where it is there
 	@local/bootstrap.sh
@@ -50,6 +50,12 @@ demo: bootstrap ## the main job before your eyes
 
 bench: bootstrap ## measure
 	@$(RUN)/python -m bench $(if $(ROWS),--rows $(ROWS)) $(ARGS)
+
+rotate-keys: bootstrap ## sign access tokens with the next key
+	@$(RUN)/python -m local exec auth -- python -m services.auth.commands rotate-keys $(ARGS)
+
+verify-audit: bootstrap ## whether the audit log is what it was
+	@$(RUN)/python -m local exec auth -- python -m services.auth.commands verify-audit $(ARGS)
 
 docs: bootstrap ## write docs/configuration.md from the settings
 	$(RUN)/python -m tests.architecture.settings_page > docs/configuration.md

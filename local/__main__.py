@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: `python -m local up|down|status|logs|env [component…]`."""
+"""The commands behind the Makefile: `python -m local up|down|status|logs|env|exec [component…]`."""
 
 import argparse
 import contextlib
@@ -83,12 +83,26 @@ def env(suite: Suite, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def execute(suite: Suite, arguments: argparse.Namespace) -> int:
+    """Runs a command in the environment of one process: `exec auth -- python -m …`; its exit code is ours."""
+    component, *command = arguments.components or [""]
+    if not command:
+        print("usage: python -m local exec COMPONENT -- COMMAND…", file=sys.stderr)
+        return 2
+    try:
+        return subprocess.run(command, env=suite.environment(component), check=False).returncode
+    except FileNotFoundError:
+        print(f"there is no command {command[0]!r}", file=sys.stderr)
+        return 127
+
+
 COMMANDS: Final[dict[str, Callable[[Suite, argparse.Namespace], int]]] = {
     "up": up,
     "down": down,
     "status": status,
     "logs": logs,
     "env": env,
+    "exec": execute,
 }
 
 
