@@ -35,7 +35,7 @@ class Counted:
 
 def by_account(email: str) -> Counted:
     """By the address as typed, known or not: a wait must not tell which addresses have an account."""
-    return Counted(hashlib.sha256(b"account\0" + email.encode()).digest(), free_failures=5)
+    return Counted(hashlib.sha256(b"account\0" + email.encode()).digest(), free_failures=9)
 
 
 def by_source(address: str) -> Counted:

@@ -7,7 +7,7 @@ import pytest
 
 from local.suite import Suite
 from tests.fixtures.apps import ServiceClient
-from tests.fixtures.identity import log_in_as_admin, register_with
+from tests.fixtures.identity import admin_headers, register_with
 
 PASSWORD = "correct horse battery staple"
 
@@ -44,7 +44,7 @@ async def test_an_address_registers_once_however_it_is_typed_and_nobody_learns_o
 async def test_an_administrator_is_told_that_an_address_is_taken(client: httpx.AsyncClient, suite: Suite) -> None:
     email = new_email()
     await client.post("/api/v1/auth/register", json={"email": email, "password": PASSWORD})
-    admin = await log_in_as_admin(client, suite)
+    admin = await admin_headers(client, suite)
 
     again = await client.post("/api/v1/auth/register", json={"email": email, "password": PASSWORD}, headers=admin)
 

@@ -3,7 +3,7 @@
 import httpx
 
 from local.suite import Suite
-from tests.fixtures.identity import User, log_in_as_admin, register_with, service_headers
+from tests.fixtures.identity import User, admin_headers, register_with, service_headers
 
 INTROSPECT = "/api/v1/auth/introspect"
 
@@ -35,7 +35,7 @@ async def test_of_an_inactive_token_nothing_is_said(client: httpx.AsyncClient, s
 
 
 async def test_an_administrator_may_ask_and_a_user_may_not(client: httpx.AsyncClient, suite: Suite, user: User) -> None:
-    admin = await log_in_as_admin(client, suite)
+    admin = await admin_headers(client, suite)
 
     assert (await ask(client, admin, user.token)).json()["active"] is True
     assert (await ask(client, user.headers, user.token)).status_code == 403
