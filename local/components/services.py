@@ -98,6 +98,10 @@ class Auth(Service):
             "ADMIN_EMAIL": ADMIN_EMAIL,
             "ADMIN_PASSWORD": secrets.admin_password,
             "SERVICE_CLIENT_SECRETS": json.dumps(secrets.client_secrets),
+            "MAIL_URL": (site.layout.home / "mail").as_uri(),
+            "MAIL_FROM": ADMIN_EMAIL,
+            "PUBLIC_URL": f"http://localhost:{site.ports['gateway']}",
+            **site.passed("MAIL_URL", "MAIL_FROM", "PUBLIC_URL"),
         }
 
 

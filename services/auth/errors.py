@@ -1,10 +1,12 @@
 """What auth refuses.
 
 Conflict        EmailTaken · TooManyApiKeys · ApiKeyReplaced · AlreadyMember · LastOwner · OwnAccount
+                TooManyTenants · TooManyInvitations
 Unauthenticated WrongCredentials · RefreshTokenRefused ─ RefreshTokenInUse · RefreshTokenReused
                 WrongClient
 NotFound        ApiKeyNotFound · UserNotFound · MemberNotFound · InvitationNotFound
 Invalid         ScopeNotAllowed · PasswordTooCommon · GrantIncomplete · InvitationRefused
+                AddressRefused
 Forbidden       DelegationRefused · WrongCurrentPassword
 Unavailable     HashingBusy
 """
@@ -142,6 +144,16 @@ class LastOwner(Conflict):
     default_detail = "A tenant keeps at least one owner; make another member an owner first."
 
 
+class TooManyTenants(Conflict):
+    code = "auth.too_many_tenants"
+    default_detail = "The user belongs to as many tenants as one may; leave one first."
+
+
+class TooManyInvitations(Conflict):
+    code = "auth.too_many_invitations"
+    default_detail = "The tenant has as many unanswered invitations as it may send in a week."
+
+
 class InvitationNotFound(NotFound):
     code = "auth.invitation_not_found"
     default_detail = "There is no such open invitation."
@@ -152,6 +164,18 @@ class InvitationRefused(Invalid):
 
     code = "auth.invitation_refused"
     default_detail = "The invitation is unknown, expired, withdrawn or used."
+
+
+class AddressRefused(Invalid):
+    """The mail server does not know the address, or does not take mail for it from us."""
+
+    code = "auth.address_refused"
+    default_detail = "The mail server takes no mail for this address."
+
+    def __init__(self) -> None:
+        super().__init__(
+            errors=[FieldProblem(pointer="/email", code="address_refused", detail=self.default_detail)],
+        )
 
 
 class DelegationRefused(Forbidden):

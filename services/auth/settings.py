@@ -1,6 +1,6 @@
 """What auth needs to know beyond what every service does."""
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import EmailStr, Field, SecretStr, field_validator
 
 from shared.settings import ServiceSettings
 
@@ -34,6 +34,20 @@ class Settings(ServiceSettings):
     access_token_seconds: int = Field(default=900, ge=60, le=900, description="life of an access token")
     internal_token_seconds: int = Field(default=300, ge=120, le=300, description="life of exchanged and delegated ones")
     refresh_token_seconds: int = Field(default=30 * 86400, ge=3600, le=90 * 86400, description="life of a session")
+
+    # Mail, for invitations
+    mail_url: SecretStr | None = Field(
+        default=None,
+        description="`smtps://user:password@host:465`, `smtp://…:587` (STARTTLS), `smtp+plain://host:25` (no TLS, no "
+        "password) or `file:///folder`; without it nobody can be invited",
+    )
+    mail_from: EmailStr | None = Field(default=None, max_length=254, description="the sender; needed with `mail_url`")
+    public_url: str = Field(
+        default="http://localhost:10200",
+        pattern=r"^https?://[^\s/?#]+$",
+        max_length=255,
+        description="where people reach the gateway; invitations lead there",
+    )
 
     # Signing keys
     key_publish_seconds: float = Field(
