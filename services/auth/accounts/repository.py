@@ -1,13 +1,14 @@
 """Every statement about users and their own tenants."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.accounts.principal import Principal
-from services.auth.errors import EmailTaken
+from services.auth.errors import EmailTaken, UserNotFound
 from services.auth.models import Membership, Tenant, User
 from services.auth.scopes import Role
 from shared.errors import Unauthenticated
@@ -20,8 +21,7 @@ class AccountRepository:
 
     async def create(self, *, email: str, password_hash: str, name: str | None, is_admin: bool = False) -> User:
         """A user who owns a tenant of their own. Raises EmailTaken."""
-        now = datetime.now(UTC)
-        tenant = Tenant(id=new_id(), name=name or email, created_at=now)
+        tenant = await self._add_tenant(name or email)
         user = User(
             id=new_id(),
             tenant_id=tenant.id,
@@ -30,19 +30,35 @@ class AccountRepository:
             password_hash=password_hash,
             is_admin=is_admin,
             version=1,
-            created_at=now,
-            updated_at=now,
+            created_at=tenant.created_at,
+            updated_at=tenant.created_at,
         )
-        self._session.add(tenant)
-        await self._session.flush()
         self._session.add(user)
         try:
             await self._session.flush()
         except IntegrityError as error:
             raise EmailTaken from error
-        self._session.add(Membership(tenant_id=tenant.id, user_id=user.id, role=Role.OWNER, created_at=now))
-        await self._session.flush()
+        await self._add_owner(tenant, user)
         return user
+
+    async def move_home(self, user: User) -> None:
+        """Give the user a new tenant of their own, as at registration; it is where they act from now on."""
+        tenant = await self._add_tenant(user.name or user.email)
+        user.tenant_id = tenant.id
+        await self._touch(user)
+        await self._add_owner(tenant, user)
+
+    async def _add_tenant(self, name: str) -> Tenant:
+        tenant = Tenant(id=new_id(), name=name, created_at=datetime.now(UTC))
+        self._session.add(tenant)
+        await self._session.flush()
+        return tenant
+
+    async def _add_owner(self, tenant: Tenant, user: User) -> None:
+        self._session.add(
+            Membership(tenant_id=tenant.id, user_id=user.id, role=Role.OWNER, created_at=tenant.created_at)
+        )
+        await self._session.flush()
 
     async def find_by_email(self, email: str) -> User | None:
         return await self._session.scalar(select(User).where(User.email == email))
@@ -57,16 +73,31 @@ class AccountRepository:
         return await self._find(_with_role(tenant_id), user_id, tenant_id)
 
     async def hold_principal(self, user_id: str, tenant_id: str) -> Principal | None:
-        """As find_principal, for giving out a token inside this transaction: whoever disables the user waits for it.
+        """As `find_principal`, for giving out a token inside this transaction.
 
-        So the token is older than the revocation that is to end it.
+        Whoever disables the user or changes their role waits for it, so the token is older than the revocation that is to
+        end it.
         """
-        return await self._find(_with_role(tenant_id).with_for_update(read=True, of=User), user_id, tenant_id)
+        statement = (
+            select(User, Membership.role)
+            .join(Membership, Membership.user_id == User.id)
+            .where(Membership.tenant_id == tenant_id)
+            .with_for_update(read=True, of=[User, Membership])
+        )
+        return await self._find(statement, user_id, tenant_id)
 
-    async def _find(self, statement: Select[User, str], user_id: str, tenant_id: str) -> Principal | None:
+    async def _find(self, statement: Select[User, Any], user_id: str, tenant_id: str) -> Principal | None:
         enabled = statement.where(User.id == user_id, User.disabled_at.is_(None))
         found = (await self._session.execute(enabled)).one_or_none()
         return Principal(found[0], tenant_id, Role(found[1])) if found and found[1] else None
+
+    async def get_locked(self, user_id: str) -> User:
+        """The user, for whom others wait until the transaction ends. Raises UserNotFound."""
+        statement = select(User).where(User.id == user_id).with_for_update(key_share=True)
+        user = await self._session.scalar(statement.execution_options(populate_existing=True))
+        if user is None:
+            raise UserNotFound
+        return user
 
     async def get_principal(self, user_id: str, tenant_id: str) -> Principal:
         """Raises Unauthenticated: a valid token of a user who is gone, disabled or left identifies nobody."""

@@ -11,7 +11,7 @@ from services.auth.scopes import Role, granted
 from services.auth.sessions.repository import SessionRepository
 from services.auth.tokens.issuer import TokenIssuer
 from services.auth.tokens.pair import TokenPair
-from services.auth.work import Works
+from services.auth.work import Work, Works
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +53,32 @@ class LoginService:
 
         Unknown, wrong, locked and disabled take the same way through here, and so the same time.
         """
+        candidate, user, renewed = await self._proved(given)
+        pair = await self._begin_session(given, user, renewed) if candidate.role else None
+        if pair is None:
+            raise await self._refused(given, candidate)
+        return pair
+
+    async def prove(self, given: Credentials) -> User:
+        """Whose address and password these are; counted like a login, and no session begins.
+
+        Raises WrongCredentials, HashingBusy.
+        """
+        _, user, renewed = await self._proved(given)
+        async with self._works.begin(given.source) as work:
+            await self._succeed(work, given, user, renewed)
+            return user
+
+    async def _proved(self, given: Credentials) -> tuple[_Candidate, User, str | None]:
+        """With a new hash to keep, when the parameters have risen since."""
         with self._passwords.admitted():
             candidate = await self._candidate(given)
             matches, renewed = await self._passwords.verify(
                 given.password, candidate.user.password_hash if candidate.user else None
             )
-        if not candidate.is_allowed(matches=matches) or candidate.user is None or candidate.role is None:
+        if not candidate.is_allowed(matches=matches) or candidate.user is None:
             raise await self._refused(given, candidate)
-        pair = await self._begin_session(given, candidate.user, renewed)
-        if pair is None:
-            raise await self._refused(given, candidate)
-        return pair
+        return candidate, candidate.user, renewed
 
     async def _candidate(self, given: Credentials) -> _Candidate:
         async with self._works.begin(given.source) as work:
@@ -84,21 +99,22 @@ class LoginService:
 
     async def _begin_session(self, given: Credentials, user: User, renewed: str | None) -> TokenPair | None:
         """None when the user was disabled, or left the tenant, while the password was hashed."""
-        account, *source = given.counted
+        tenant_id = given.tenant_id or user.tenant_id
         async with self._works.begin(given.source) as work:
-            accounts = AccountRepository(work.session)
-            if renewed:  # before the user is held: two logins that hold one row would wait for each other to change it
-                await accounts.keep_renewed_hash(user.id, user.password_hash, renewed)
-            principal = await accounts.hold_principal(user.id, given.tenant_id or user.tenant_id)
+            await self._succeed(work, given, user, renewed)
+            principal = await AccountRepository(work.session).hold_principal(user.id, tenant_id)
             if principal is None:
                 return None
             scopes = granted(given.scopes, principal.scopes)
-            await Throttle(work.session, self.clock).succeed(account, source[0] if source else None)
             session, refresh_token = await SessionRepository(work.session).create(
-                user_id=user.id,
-                tenant_id=principal.tenant_id,
-                scope=" ".join(sorted(scopes)),
-                seconds=self._session_seconds,
+                user_id=user.id, tenant_id=tenant_id, scope=" ".join(sorted(scopes)), seconds=self._session_seconds
             )
-            work.note("login.succeeded", actor=user.id, tenant_id=principal.tenant_id, target=session.id)
+            work.note("login.succeeded", actor=user.id, tenant_id=tenant_id, target=session.id)
             return TokenPair(self._issuer.for_session(principal, scopes, session.id), refresh_token)
+
+    async def _succeed(self, work: Work, given: Credentials, user: User, renewed: str | None) -> None:
+        """Before the user is held: two logins that hold one row would wait for each other to change it."""
+        account, *source = given.counted
+        await Throttle(work.session, self.clock).succeed(account, source[0] if source else None)
+        if renewed:
+            await AccountRepository(work.session).keep_renewed_hash(user.id, user.password_hash, renewed)

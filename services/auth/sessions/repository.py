@@ -113,6 +113,16 @@ class SessionRepository:
             statement = statement.where(LoginSession.id != kept_session_id)
         return (await self._session.scalars(statement)).all()
 
+    async def end_in_tenant(self, tenant_id: str, user_id: str) -> None:
+        """End every session of the user in this tenant."""
+        await self._session.execute(
+            update(LoginSession)
+            .where(
+                LoginSession.user_id == user_id, LoginSession.tenant_id == tenant_id, LoginSession.ended_at.is_(None)
+            )
+            .values(ended_at=datetime.now(UTC))
+        )
+
     async def delete_expired(self) -> None:
         """Forget what can never be used again."""
         await self._session.execute(delete(LoginSession).where(LoginSession.expires_at <= datetime.now(UTC)))

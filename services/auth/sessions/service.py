@@ -36,7 +36,7 @@ class SessionService:
         link = await self._sessions.find_locked(refresh_token)
         if link is None or not link.is_alive:
             raise RefreshTokenRefused
-        principal = await self._accounts.find_principal(link.session.user_id, link.session.tenant_id)
+        principal = await self._accounts.hold_principal(link.session.user_id, link.session.tenant_id)
         if principal is None:
             raise RefreshTokenRefused
         if not await self._sessions.use(link.token):
