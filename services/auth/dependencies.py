@@ -9,8 +9,11 @@ from services.auth.accounts.service import AccountService
 from services.auth.administration.service import UserAdministration
 from services.auth.api_keys.service import ApiKeyService
 from services.auth.audit.service import AuditService
+from services.auth.invitations.acceptance import AcceptanceService
+from services.auth.invitations.service import InvitationService
 from services.auth.logins.service import LoginService
 from services.auth.sessions.service import Sessions as SessionUseCases
+from services.auth.tenants.service import MemberService
 from services.auth.tokens.service import TokenService
 from services.auth.work import Work as OpenWork
 from shared.source import source_of
@@ -59,6 +62,20 @@ def _users(request: Request, work: Work) -> UserAdministration:
     return UserAdministration(work, request.state.platform.cursors)
 
 
+def _members(request: Request, work: Work) -> MemberService:
+    return MemberService(work, request.state.platform.cursors)
+
+
+def _invitations(request: Request) -> InvitationService:
+    service: InvitationService = request.state.invitations
+    return service
+
+
+def _acceptances(request: Request) -> AcceptanceService:
+    service: AcceptanceService = request.state.acceptances
+    return service
+
+
 Accounts = Annotated[AccountService, Depends(_accounts)]
 Logins = Annotated[LoginService, Depends(_logins)]
 Sessions = Annotated[SessionUseCases, Depends(_sessions)]
@@ -66,3 +83,6 @@ Tokens = Annotated[TokenService, Depends(_tokens)]
 ApiKeys = Annotated[ApiKeyService, Depends(_api_keys)]
 Audit = Annotated[AuditService, Depends(_audit)]
 Users = Annotated[UserAdministration, Depends(_users)]
+Members = Annotated[MemberService, Depends(_members)]
+Invitations = Annotated[InvitationService, Depends(_invitations)]
+Acceptances = Annotated[AcceptanceService, Depends(_acceptances)]

@@ -7,6 +7,7 @@ from types import TracebackType
 
 from services.auth.access.repository import RevocationRepository
 from services.auth.api_keys.last_used import LastUsed
+from services.auth.invitations.repository import InvitationRepository
 from services.auth.logins.throttle import Throttle
 from services.auth.sessions.repository import SessionRepository
 from services.auth.work import Works
@@ -45,6 +46,7 @@ class Housekeeping:
             async with self._works.begin() as work:
                 await RevocationRepository(work.session).delete_expired()
                 await SessionRepository(work.session).delete_expired()
+                await InvitationRepository(work.session).delete_expired()
                 await Throttle(work.session).delete_old()
         except ServiceError as error:
             _log.warning("put off", extra={"fields": {"detail": error.detail}})

@@ -10,12 +10,15 @@ from fastapi import FastAPI
 from services.auth.access.changes import AccessChanges
 from services.auth.accounts.passwords import open_passwords
 from services.auth.accounts.service import AccountService, ensure_admin
+from services.auth.adapters.mail import mailer_for
 from services.auth.api_keys.exchange import LocalApiKeys
 from services.auth.api_keys.hashing import KeyHasher
 from services.auth.api_keys.last_used import LastUsed
 from services.auth.audit.log import AuditLog
 from services.auth.clients.registry import ServiceClients
 from services.auth.housekeeping import Housekeeping
+from services.auth.invitations.acceptance import AcceptanceService
+from services.auth.invitations.service import InvitationService
 from services.auth.logins.service import LoginService
 from services.auth.models import OutboxRow
 from services.auth.sessions.service import Sessions
@@ -46,6 +49,8 @@ class State(TypedDict):
     logins: LoginService
     sessions: Sessions
     tokens: TokenService
+    invitations: InvitationService
+    acceptances: AcceptanceService
     key_hasher: KeyHasher
     local_api_keys: LocalApiKeys
     housekeeping: Housekeeping
@@ -54,6 +59,7 @@ class State(TypedDict):
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     settings: Settings = app.state.settings
+    mailer = mailer_for(settings.mail_url.get_secret_value() if settings.mail_url else None, settings.mail_from)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
             open_database(settings.database_url.get_secret_value(), settings.database_name, MIGRATIONS)
@@ -74,16 +80,20 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         local_api_keys = LocalApiKeys(database, hasher, issuer, last_used)
         housekeeping = await stack.enter_async_context(Housekeeping(works, last_used))
         platform = await stack.enter_async_context(open_platform(app, trust=Trust(keys, local_api_keys, feed)))
+        accounts = AccountService(works, passwords, issuer)
+        logins = LoginService(works, passwords, issuer, settings.refresh_token_seconds)
         clients = ServiceClients(settings.service_client_secrets)
         yield State(
             platform=platform,
             works=works,
             keys=keys,
             changes=changes,
-            accounts=AccountService(works, passwords, issuer),
-            logins=LoginService(works, passwords, issuer, settings.refresh_token_seconds),
+            accounts=accounts,
+            logins=logins,
             sessions=Sessions(works, issuer),
             tokens=TokenService(works, issuer, clients, local_api_keys, platform.verifier),
+            invitations=InvitationService(works, mailer, platform.cursors, settings.public_url),
+            acceptances=AcceptanceService(works, logins, accounts),
             key_hasher=hasher,
             local_api_keys=local_api_keys,
             housekeeping=housekeeping,

@@ -8,9 +8,12 @@ from services.auth.administration.endpoints import router as administration
 from services.auth.api_keys.endpoints import internal as api_keys_internal
 from services.auth.api_keys.endpoints import router as api_keys
 from services.auth.audit.endpoints import router as audit
+from services.auth.invitations.endpoints import inviting
+from services.auth.invitations.endpoints import router as invitations
 from services.auth.lifespan import lifespan
 from services.auth.settings import Settings
 from services.auth.signing.endpoints import router as signing
+from services.auth.tenants.endpoints import router as members
 from services.auth.tokens.endpoints import internal as tokens_internal
 from services.auth.tokens.endpoints import router as tokens
 from shared.app import create_service
@@ -22,8 +25,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         "auth",
         settings or Settings(),
         title="SutazAI auth",
-        description="Accounts, access and refresh tokens, API keys, and the keys by which every service verifies them.",
+        description="Accounts and tenants, access and refresh tokens, API keys, and the keys that verify them all.",
         lifespan=lifespan,
-        routers=[accounts, tokens, signing, api_keys, administration, audit],
+        routers=[accounts, tokens, signing, api_keys, members, inviting, invitations, administration, audit],
         internal_routers=[tokens_internal, api_keys_internal, access_internal],
     )

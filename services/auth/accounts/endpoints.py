@@ -4,10 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from services.auth.accounts.principal import Principal
 from services.auth.accounts.schemas import AccountRead, PasswordChange, ProfileRead, ProfileUpdate, Registration
+from services.auth.accounts.service import Profile
 from services.auth.dependencies import Accounts, Source
 from services.auth.errors import EmailTaken, PasswordTooCommon, WrongCurrentPassword
+from services.auth.tenants.schemas import TenantRead
 from shared.errors import PreconditionFailed, Unauthenticated, responses
 from shared.etag import IfMatch, etag
 from shared.ratelimit import limited_by_source
@@ -42,7 +43,7 @@ async def _is_admin(request: Request) -> bool:
 
 @router.get("/me", operation_id="auth_me", summary="Who am I", response_model=ProfileRead)
 async def me(caller: Me, accounts: Accounts, response: Response) -> ProfileRead:
-    """The caller's own account, in the tenant their token acts in."""
+    """The caller's own account in the tenant their token acts in, and the tenants they may act in."""
     return _read(await accounts.get(caller), response)
 
 
@@ -72,8 +73,8 @@ async def change_password(body: PasswordChange, caller: Me, accounts: Accounts, 
     await accounts.change_password(caller, body, source)
 
 
-def _read(principal: Principal, response: Response) -> ProfileRead:
-    user = principal.user
+def _read(profile: Profile, response: Response) -> ProfileRead:
+    principal, user = profile.principal, profile.principal.user
     response.headers["ETag"] = etag(user.version)
     return ProfileRead(
         id=user.id,
@@ -83,4 +84,5 @@ def _read(principal: Principal, response: Response) -> ProfileRead:
         created_at=user.created_at,
         role=principal.role,
         is_admin=user.is_admin,
+        tenants=[TenantRead.model_validate(tenant) for tenant in profile.tenants],
     )

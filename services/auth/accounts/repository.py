@@ -75,8 +75,8 @@ class AccountRepository:
     async def hold_principal(self, user_id: str, tenant_id: str) -> Principal | None:
         """As `find_principal`, for giving out a token inside this transaction.
 
-        Whoever disables the user or changes their role waits for it, so the token is older than the revocation that is to
-        end it.
+        Whoever disables the user or changes their role waits for it, so the token is older than the revocation that is
+        to end it.
         """
         statement = (
             select(User, Membership.role)

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, EmailStr, Field, SecretStr
 
 from services.auth.scopes import Role
+from services.auth.tenants.schemas import TenantRead
 from shared.ids import Id
 from shared.schemas import RequestModel, ResponseModel, Text, UtcDatetime
 
@@ -63,3 +64,4 @@ class ProfileRead(AccountRead):
 
     role: Role = Field(description="in this tenant")
     is_admin: bool = Field(description="whether this account may administer the installation")
+    tenants: list[TenantRead] = Field(description="all the tenants the account belongs to")

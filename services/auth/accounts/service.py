@@ -1,5 +1,6 @@
 """Registering, and looking after one's own account."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,11 +13,21 @@ from services.auth.errors import EmailTaken, PasswordTooCommon, WrongCurrentPass
 from services.auth.logins.throttle import Clock, Counted, Throttle, by_account, now
 from services.auth.models import User
 from services.auth.sessions.service import SessionService
+from services.auth.tenants.domain import TenantOfUser
+from services.auth.tenants.repository import MemberRepository
 from services.auth.tokens.issuer import TokenIssuer
 from services.auth.work import Works
 from shared.etag import etag, require_match
 from shared.ids import new_id
 from shared.security import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Who somebody is in one tenant, and all the tenants they belong to."""
+
+    principal: Principal
+    tenants: Sequence[TenantOfUser]
 
 
 @dataclass(slots=True)
@@ -59,19 +70,20 @@ class AccountService:
             raise PasswordTooCommon(pointer)
         return await self.passwords.hash(password)
 
-    async def get(self, caller: Caller) -> Principal:
+    async def get(self, caller: Caller) -> Profile:
         """Raises Unauthenticated when the user is gone, disabled or no longer in the tenant."""
         async with self.works.begin() as work:
-            return await AccountRepository(work.session).get_principal(caller.subject, caller.tenant_id)
+            principal = await AccountRepository(work.session).get_principal(caller.subject, caller.tenant_id)
+            return Profile(principal, await MemberRepository(work.session).list_tenants(caller.subject))
 
-    async def rename(self, caller: Caller, name: str | None, if_match: str | None) -> Principal:
+    async def rename(self, caller: Caller, name: str | None, if_match: str | None) -> Profile:
         """Raises PreconditionFailed when the account changed since the caller read it."""
         async with self.works.begin() as work:
             accounts = AccountRepository(work.session)
             principal = await accounts.get_principal(caller.subject, caller.tenant_id)
             require_match(if_match, etag(principal.user.version))
             await accounts.rename(principal.user, name)
-        return principal
+            return Profile(principal, await MemberRepository(work.session).list_tenants(caller.subject))
 
     async def change_password(self, caller: Caller, given: PasswordChange, source: str | None) -> None:
         """Change it and end the other sessions. API keys go on: they were never derived from it.

@@ -85,6 +85,14 @@ class ApiKeyRepository:
         key.revoked_at = datetime.now(UTC)
         await self._session.flush()
 
+    async def revoke_all(self, tenant_id: str, user_id: str) -> None:
+        """Revoke every key of the user in this tenant."""
+        await self._session.execute(
+            update(ApiKey)
+            .where(ApiKey.tenant_id == tenant_id, ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))
+            .values(revoked_at=datetime.now(UTC))
+        )
+
     async def replace(self, key: ApiKey, successor: ApiKey, usable_until: datetime) -> None:
         """`successor` takes over; `key` goes on until then, unless it ends sooner."""
         key.replaced_by = successor.id

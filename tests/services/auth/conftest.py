@@ -9,7 +9,8 @@ from local.suite import Suite
 from services.auth.lifespan import MIGRATIONS
 from shared.db import Database, open_database
 from tests.fixtures.apps import ServiceClient
-from tests.fixtures.identity import admin_headers
+from tests.fixtures.identity import admin_headers, register_with
+from tests.services.auth.tenancy import Join, Letters, joining
 
 
 @pytest.fixture
@@ -30,3 +31,15 @@ async def database(suite: Suite) -> AsyncIterator[Database]:
 async def admin(suite: Suite, client: httpx.AsyncClient) -> dict[str, str]:
     """The headers of the administrator of the installation."""
     return await admin_headers(client, suite)
+
+
+@pytest.fixture
+def letters(suite: Suite) -> Letters:
+    """The letters that any auth of the suite has sent."""
+    return Letters(suite.site.layout.home / "mail")
+
+
+@pytest.fixture
+def join(client: httpx.AsyncClient, letters: Letters) -> Join:
+    """`await join(owner, "viewer")`: a new user of the owner's tenant, with a token of it."""
+    return joining(client, letters, register_with(client))
