@@ -74,10 +74,8 @@ class Throttle:
 
     async def succeed(self, account: Counted, source: Counted | None) -> None:
         """The attempt was right: the account begins anew, the source is given this one back."""
-        await self._lock([account, *([source] if source else [])])
-        await self._set(account, failures=0)
-        if source:
-            await self._give_back(source)
+        for one in _in_order([account, source] if source else [account]):
+            await (self._set(one, failures=0) if one is account else self._give_back(one))
 
     async def clear(self, counted: Counted) -> bool:
         """Forget failures at once; whether there were any."""
@@ -93,21 +91,17 @@ class Throttle:
 
     async def _locked(self, counted: Sequence[Counted], at: datetime) -> dict[bytes, LoginThrottle]:
         """The rows, made when missing."""
-        keys = sorted(one.key for one in counted)
+        keys = [one.key for one in _in_order(counted)]
         missing = [{"key": key, "failures": 0, "last_failed_at": at} for key in keys]
         await self._session.execute(insert(LoginThrottle).values(missing).on_conflict_do_nothing())
-        return {row.key: row for row in await self._lock(counted)}
-
-    async def _lock(self, counted: Sequence[Counted]) -> Sequence[LoginThrottle]:
-        """The rows there are, in one order for all, or two logins could wait for each other."""
         statement = (
             select(LoginThrottle)
-            .where(LoginThrottle.key.in_([one.key for one in counted]))
+            .where(LoginThrottle.key.in_(keys))
             .order_by(LoginThrottle.key)
             .with_for_update()
             .execution_options(populate_existing=True)
         )
-        return (await self._session.scalars(statement)).all()
+        return {row.key: row for row in await self._session.scalars(statement)}
 
     async def _set(self, counted: Counted, *, failures: int) -> None:
         await self._session.execute(
@@ -124,3 +118,8 @@ class Throttle:
             .values(failures=LoginThrottle.failures - 1, blocked_until=None)
             .execution_options(synchronize_session=False)
         )
+
+
+def _in_order(counted: Sequence[Counted]) -> list[Counted]:
+    """The one order in which all take rows, or two logins could wait for each other."""
+    return sorted(counted, key=lambda one: one.key)
