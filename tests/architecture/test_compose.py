@@ -229,6 +229,17 @@ def test_documented_replicas_differ_by_name_only(read_compose: ReadCompose, tmp_
     assert services["agents-2"] | {"container_name": "sutazai-agents"} == services["agents"]
 
 
+def test_documented_way_gives_auth_a_mail_server(read_compose: ReadCompose, tmp_path: Path) -> None:
+    override = tmp_path / "override.yaml"
+    override.write_text(next(text for text in overrides() if "MAIL_URL" in text))
+
+    auth = read_compose(REPOSITORY / "compose.yaml", override)["services"]["auth"]
+
+    mounted = {secret["target"] for secret in auth["secrets"]}
+    assert auth["environment"]["MAIL_URL_FILE"] in mounted
+    assert auth["environment"].keys() >= {"MAIL_FROM", "PUBLIC_URL", "DATABASE_URL_FILE"}
+
+
 def test_documented_way_leaves_a_store_out(read_compose: ReadCompose, tmp_path: Path) -> None:
     override = tmp_path / "override.yaml"
     override.write_text(next(text for text in overrides() if "!reset" in text))

@@ -86,6 +86,15 @@ async def _api_key(tenant: Tenant) -> str:
     return str((await tenant.post("/auth/api-keys", {"name": "mine", "scopes": ["agents:read"]}))["id"])
 
 
+async def _invitation(tenant: Tenant) -> str:
+    body = {"email": f"{secrets.token_hex(4)}@example.com", "role": "viewer"}
+    return str((await tenant.post("/auth/invitations", body))["id"])
+
+
+async def _member(tenant: Tenant) -> str:
+    return tenant.user.user_id
+
+
 AGENT: Final = Kind("agent", _agent, ("/agents/{agent}",))
 CONVERSATION: Final = Kind(
     "conversation", _conversation, ("/chat/conversations/{conversation}", "/chat/conversations/{conversation}/messages")
@@ -94,7 +103,9 @@ COLLECTION: Final = Kind("collection", _collection, ("/vectors/collections/{coll
 RECORD: Final = Kind("record", _record, ("/vectors/collections/{collection}/records/{record}",), "missing")
 TASK: Final = Kind("task", _task, ("/tasks/status/{task}",))
 API_KEY: Final = Kind("api key", _api_key, ("/auth/api-keys",))
-KINDS: Final = (AGENT, CONVERSATION, COLLECTION, RECORD, TASK, API_KEY)
+INVITATION: Final = Kind("invitation", _invitation, ("/auth/invitations",))
+MEMBER: Final = Kind("member", _member, ("/auth/members",))
+KINDS: Final = (AGENT, CONVERSATION, COLLECTION, RECORD, TASK, API_KEY, INVITATION, MEMBER)
 
 # --- Where ids stand --------------------------------------------------------------------------------------------------
 
@@ -107,6 +118,8 @@ IN_PATHS: Final[dict[str, Kind | None]] = {
     "/api/v1/tasks/status/{task_id}": TASK,
     "/api/v1/tasks/{id}": TASK,
     "/api/v1/auth/api-keys/{id}": API_KEY,
+    "/api/v1/auth/invitations/{id}": INVITATION,
+    "/api/v1/auth/members/{user_id}": MEMBER,
 }
 # A member of a body, by its place, or by `operation:place` where the same name means different things.
 IN_BODIES: Final[dict[str, Kind | None]] = {

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from services.auth.dependencies import Acceptances, Invitations, Source
 from services.auth.errors import (
@@ -21,6 +21,7 @@ from shared.errors import responses
 from shared.idempotency import IdempotencyKey, IdempotencyKeyInUse, IdempotencyKeyReused, IdempotentRoute
 from shared.ids import Id
 from shared.pagination import Cursor, Limit, Page
+from shared.ratelimit import limited_by_source
 from shared.security import Caller, requires
 
 router = APIRouter(prefix="/auth/invitations", tags=["members"])
@@ -79,6 +80,7 @@ async def withdraw(id: Id, caller: Decider, invitations: Invitations, source: So
     responses=responses(
         InvitationRefused, WrongCredentials, PasswordTooCommon, AlreadyMember, TooManyTenants, HashingBusy
     ),
+    dependencies=[Depends(limited_by_source)],
 )
 async def accept(body: InvitationAccept, acceptances: Acceptances, source: Source) -> Acceptance:
     """Join the tenant that invited you. No caller is needed: the token out of the mail and a password are the proof.

@@ -15,9 +15,7 @@ class InvitationCreate(RequestModel):
     """Whom to invite, and as what."""
 
     email: Email
-    role: Role = Field(
-        description="`viewer` reads, `member` also writes, `owner` also decides who belongs here", examples=["member"]
-    )
+    role: Role = Field(description="`viewer` reads, `member` also writes, `owner` also decides who belongs here")
 
 
 class InvitationRead(ResponseModel):

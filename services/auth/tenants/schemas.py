@@ -1,6 +1,6 @@
 """Members and tenants on the wire."""
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from services.auth.scopes import Role
 from shared.ids import Id
@@ -20,9 +20,9 @@ class MemberRead(ResponseModel):
 class MemberUpdate(RequestModel):
     """What a member may do from now on."""
 
-    role: Role = Field(
-        description="`viewer` reads, `member` also writes, `owner` also decides who belongs here", examples=["viewer"]
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"role": "viewer"}]})
+
+    role: Role = Field(description="`viewer` reads, `member` also writes, `owner` also decides who belongs here")
 
 
 class TenantRead(ResponseModel):

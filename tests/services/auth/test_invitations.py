@@ -4,13 +4,11 @@ import asyncio
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from local.suite import Suite
 from services.auth.invitations import service
@@ -37,14 +35,6 @@ def outcome(answer: httpx.Response) -> tuple[int, str]:
 @pytest.fixture
 async def owner(client: httpx.AsyncClient) -> User:
     return await register_with(client)()
-
-
-@pytest.fixture
-async def database(suite: Suite, client: httpx.AsyncClient) -> AsyncIterator[Database]:
-    """auth's own, to look behind the API and to let time pass."""
-    engine = create_async_engine(make_url(suite.environment("auth")["DATABASE_URL"]).set(database="auth"))
-    yield Database(engine)
-    await engine.dispose()
 
 
 # --- Sent -------------------------------------------------------------------------------------------------------------

@@ -5,9 +5,10 @@ import secrets
 import string
 
 import pytest
+from pydantic import SecretStr
 
 from local.secrets import Secrets
-from shared.weak_secrets import url_weakness, weakness
+from shared.weak_secrets import setting_weakness, url_weakness, weakness
 
 EXAMPLES = [
     *("changeme", "changeme12345678", "CHANGEME-CHANGEME", "please-change-this-secret", "my-secret-password-1!"),
@@ -51,6 +52,13 @@ def test_no_random_secret_is_refused() -> None:
 def test_a_phrase_of_ordinary_words_is_no_example() -> None:
     assert weakness("correct horse battery staple") is None
     assert weakness("the-password-of-a-quiet-harbour") is None
+
+
+@pytest.mark.parametrize("address", ["smtp://mail.example:587", "smtps://mail.example", "file:///var/mail"])
+def test_a_way_for_mail_may_do_without_a_password_and_no_store_may(address: str) -> None:
+    assert setting_weakness(SecretStr(address)) is None
+    assert setting_weakness(SecretStr("redis://store.example")) == "has no password"
+    assert setting_weakness(SecretStr("smtp://user:changeme@mail.example")) is not None
 
 
 def test_no_secret_of_a_suite_is_refused() -> None:
