@@ -29,7 +29,8 @@ def suite() -> Iterator[Suite]:
     if TEST_HOME.exists():  # an interrupted run may have left processes, and data of an older shape
         Suite(TEST_HOME, TEST_PORT_BASE, environ).down()
         shutil.rmtree(TEST_HOME)
-    suite = Suite(TEST_HOME, TEST_PORT_BASE, environ)
+    # Everybody here comes from one address, more often a minute than strangers of one address should.
+    suite = Suite(TEST_HOME, TEST_PORT_BASE, environ | {"RATE_LIMIT_ANONYMOUS": "60000/minute"})
     yield suite
     suite.down()
 

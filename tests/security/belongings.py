@@ -95,6 +95,10 @@ async def _member(tenant: Tenant) -> str:
     return tenant.user.user_id
 
 
+async def _tenant(tenant: Tenant) -> str:
+    return tenant.user.tenant_id
+
+
 AGENT: Final = Kind("agent", _agent, ("/agents/{agent}",))
 CONVERSATION: Final = Kind(
     "conversation", _conversation, ("/chat/conversations/{conversation}", "/chat/conversations/{conversation}/messages")
@@ -105,7 +109,8 @@ TASK: Final = Kind("task", _task, ("/tasks/status/{task}",))
 API_KEY: Final = Kind("api key", _api_key, ("/auth/api-keys",))
 INVITATION: Final = Kind("invitation", _invitation, ("/auth/invitations",))
 MEMBER: Final = Kind("member", _member, ("/auth/members",))
-KINDS: Final = (AGENT, CONVERSATION, COLLECTION, RECORD, TASK, API_KEY, INVITATION, MEMBER)
+TENANT: Final = Kind("tenant", _tenant, ("/auth/me",))
+KINDS: Final = (AGENT, CONVERSATION, COLLECTION, RECORD, TASK, API_KEY, INVITATION, MEMBER, TENANT)
 
 # --- Where ids stand --------------------------------------------------------------------------------------------------
 
@@ -130,18 +135,22 @@ IN_BODIES: Final[dict[str, Kind | None]] = {
     "ids[]": RECORD,
     "vectors_store:items[].id": RECORD,
     "vectors_create_collection:name": COLLECTION,
+    "auth_token:tenant_id": TENANT,
+    "client_id": None,  # a client's own name, proved by its secret
     "vectors.ingest:documents[].id": None,  # one's own name for a document; the collection decides whose it is
 }
 _NAMES_A_RECORD = re.compile(r"(^|_)ids?$|^(collections?|knowledge|subject|member|owner|tenant)$")
 
 # What a request needs beside the ids and the required members with examples.
-BODIES: Final[dict[str, dict[str, Any]]] = {
-    "vectors_store": {"items": [{"text": "theirs"}]},
-    "vectors_search": {"query": "mine"},
-    "vectors_delete": {"ids": ["none"]},
+BODIES: Final[dict[str, Callable[[User], dict[str, Any]]]] = {
+    "auth_token": lambda user: {"grant_type": "password", "username": user.email, "password": user.password},
+    "vectors_store": lambda _: {"items": [{"text": "theirs"}]},
+    "vectors_search": lambda _: {"query": "mine"},
+    "vectors_delete": lambda _: {"ids": ["none"]},
 }
-# Where an id of nothing is no error, with the answer that it gets.
+# Where an id of nothing is not answered with 404, and what it is answered with.
 TOLERANT: Final[dict[tuple[str, str], int]] = {
+    ("auth_token", "tenant_id"): 401,  # like wrong credentials
     ("agents_create", "knowledge[]"): 201,  # named, not checked: it may be made later
     ("agents_update", "knowledge[]"): 200,
     ("vectors_create_collection", "name"): 201,  # names are unique within a tenant only

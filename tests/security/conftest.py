@@ -8,7 +8,7 @@ import pytest
 from local.secrets import ADMIN_EMAIL
 from local.suite import Suite
 from tests.fixtures.identity import User
-from tests.security.spec import PROTECTED
+from tests.security.spec import FOR_ADMINS, PROTECTED
 
 Headers = dict[str, str]
 LogIn = Callable[[frozenset[str]], Awaitable[Headers]]
@@ -46,7 +46,7 @@ async def api_key(gateway: httpx.AsyncClient, headers: Headers, scopes: frozense
 @pytest.fixture(scope="session")
 async def user_key(gateway: httpx.AsyncClient, user: User) -> str:
     """A user's API key with all that a user may do."""
-    return await api_key(gateway, user.headers, EVERY_SCOPE - {"admin"})
+    return await api_key(gateway, user.headers, EVERY_SCOPE - FOR_ADMINS)
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,8 @@ PUBLIC: Final = {
     "/api/v1/auth/invitations/accept": "the invitation's token is the proof",
     "/api/v1/health/check": "monitors ask it",
 }
+# Scopes that no ordinary user may have.
+FOR_ADMINS: Final = frozenset({"admin", "auth:introspect"})
 
 
 @dataclass(frozen=True, eq=False)

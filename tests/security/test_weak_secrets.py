@@ -16,6 +16,7 @@ STRONG = {
     "REDIS_URL": f"redis://:{GENERATED.redis_password}@127.0.0.1:1/0",
     "RABBITMQ_URL": f"amqp://user:{GENERATED.rabbitmq_password}@127.0.0.1:1/",
     "CURSOR_SECRET": GENERATED.cursor_secret,
+    "CLIENT_SECRET": GENERATED.client_secrets["chat"],
     "DISCOVERY": "static",
 }
 OWN = {
@@ -23,6 +24,7 @@ OWN = {
         "DATABASE_URL": POSTGRES,
         "KEY_ENCRYPTION_KEY": GENERATED.key_encryption_key,
         "API_KEY_PEPPER": GENERATED.api_key_pepper,
+        "AUDIT_KEY": GENERATED.audit_key,
         "ADMIN_EMAIL": "admin@sutazai.dev",
         "ADMIN_PASSWORD": GENERATED.admin_password,
     },
@@ -30,7 +32,7 @@ OWN = {
     "services.chat": {"LLM_URL": "http://127.0.0.1:1/v1"},
     "services.vectors": {"CHROMADB_URL": "http://127.0.0.1:1"},
     "services.tasks": {"DATABASE_URL": POSTGRES},
-    "services.tasks.worker": {"DATABASE_URL": POSTGRES, "CLIENT_SECRET": GENERATED.client_secrets["tasks"]},
+    "services.tasks.worker": {"DATABASE_URL": POSTGRES},
 }
 BAD = [
     ("services.auth", "ADMIN_PASSWORD", "changeme-changeme"),
