@@ -189,11 +189,15 @@ class CachedApiKeys:
             token = self._tokens[digest] = await self._exchange.exchange(api_key)
         return token
 
+    def forget(self, api_key: str) -> None:
+        """Have the next exchange ask auth."""
+        self._tokens.pop(hashlib.sha256(api_key.encode()).digest(), None)
+
 
 class Authenticator:
     """The door: reads the credential of a request and answers who it is."""
 
-    def __init__(self, verifier: TokenVerifier, api_keys: ApiKeyExchange) -> None:
+    def __init__(self, verifier: TokenVerifier, api_keys: CachedApiKeys) -> None:
         self._verifier = verifier
         self._api_keys = api_keys
 
@@ -203,8 +207,16 @@ class Authenticator:
         if scheme.lower() == "bearer" and token:
             return await self._verifier.verify(token.strip())
         if not scheme and (api_key := headers.get("x-api-key")) and len(api_key) <= 256:
-            return await self._verifier.verify(await self._api_keys.exchange(api_key))
+            return await self._by_api_key(api_key)
         raise Unauthenticated
+
+    async def _by_api_key(self, api_key: str) -> Caller:
+        token = await self._api_keys.exchange(api_key)
+        try:
+            return await self._verifier.verify(token)
+        except Unauthenticated:  # a logout ends the token that was remembered, and not the key
+            self._api_keys.forget(api_key)
+            return await self._verifier.verify(await self._api_keys.exchange(api_key))
 
 
 async def authenticate(request: Request) -> Caller:

@@ -208,3 +208,15 @@ async def last_used(client: httpx.AsyncClient, user: User, key_id: str) -> str |
     items = (await client.get(KEYS, params={"limit": 100}, headers=user.headers)).json()["items"]
     (found,) = (item["last_used_at"] for item in items if item["id"] == key_id)
     return found
+
+
+async def test_logging_out_with_a_key_leaves_the_key(client: httpx.AsyncClient, user: User) -> None:
+    """Only revoking ends a key: a logout ends the token that it was exchanged for."""
+    body = {"name": "stays", "scopes": ["auth:profile"]}
+    made = await client.post("/api/v1/auth/api-keys", json=body, headers=user.headers)
+    headers = {"X-API-Key": made.json()["key"]}
+
+    left = await client.post("/api/v1/auth/logout", headers=headers)
+
+    assert left.status_code == 204
+    assert (await client.get("/api/v1/auth/me", headers=headers)).status_code == 200
