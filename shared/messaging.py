@@ -16,6 +16,7 @@ from typing import Any
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
+from aio_pika.connection import make_url
 from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, DeliveryError, PublishError
 
 from shared import telemetry
@@ -95,23 +96,28 @@ class Connection:
 
     async def _keep_open(self) -> None:
         while True:
-            lost = asyncio.Event()
             try:
-                self._connection = await aio_pika.connect(
-                    self._url,
-                    timeout=_CONNECT_SECONDS,
-                    heartbeat=_HEARTBEAT_SECONDS,
-                    client_properties={"connection_name": self._name},
-                )
+                await self._connect_and_wait()
             except TRANSPORT_ERRORS as error:
                 _log.warning("cannot reach the broker", extra={"fields": {"cause": type(error).__name__}})
                 await asyncio.sleep(random.uniform(0.5, 1.5))
-                continue
-            self._connection.close_callbacks.add(lambda *_, lost=lost: lost.set())
+
+    async def _connect_and_wait(self) -> None:
+        """Returns when the connection is lost. Closed at any end: aio-pika would leave it to the garbage collector."""
+        lost = asyncio.Event()
+        url = make_url(self._url, heartbeat=_HEARTBEAT_SECONDS)
+        connection = aio_pika.Connection(url, client_properties={"connection_name": self._name})
+        connection.close_callbacks.add(lambda *_: lost.set())
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await connection.connect()
+            self._connection = connection
             self._connected.set()
             await lost.wait()
-            self._connected.clear()
             _log.warning("connection to the broker lost", extra={"fields": {"connection": self._name}})
+        finally:
+            self._connected.clear()
+            await close_quietly(connection)
 
     @property
     def is_up(self) -> bool:
@@ -143,8 +149,6 @@ class Connection:
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        if self._connection:
-            await close_quietly(self._connection)
 
 
 class Publisher:

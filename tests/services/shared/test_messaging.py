@@ -183,6 +183,18 @@ async def test_a_restarted_broker_loses_no_message_and_no_consumer(wiring: Wirin
         await until(lambda: wiring.handled.count("hold") == 2)  # not acknowledged, so delivered again
 
 
+async def test_a_lost_connection_is_closed_and_another_opened(wiring: Wiring) -> None:
+    async with wiring.connected() as (_, connection):
+        first: Any = await connection.ready()
+        await first.transport.connection.close()
+        await until(lambda: not connection.is_up or first.is_closed)
+
+        second = await connection.ready()
+
+    assert second is not first
+    assert (first.is_closed, second.is_closed) == (True, True)
+
+
 async def test_a_consumer_that_ends_settles_what_it_holds(wiring: Wiring) -> None:
     async with wiring.connected() as (publisher, connection):
         await publisher.publish(wiring.message("hold"))
