@@ -37,14 +37,16 @@ class Consumer:
         self._queue_name, self._handle, self._prefetch = queue_name, handle, prefetch
         self._in_flight: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
-        self._stop = asyncio.Event()
+        self._stop, self._stopped = asyncio.Event(), asyncio.Event()
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._keep_consuming(), name=f"consume:{self._queue_name}")
 
     async def stop(self) -> None:
-        """Take no further messages. Those in flight go on; `aclose` waits for them."""
+        """Returns when no further messages come. Those in flight go on; `aclose` waits for them."""
         self._stop.set()
+        if self._task:
+            await self._stopped.wait()
 
     async def aclose(self) -> None:
         """Wait for the messages in flight, however long they take, then close the channel."""
@@ -61,6 +63,7 @@ class Consumer:
                 _log.warning("cannot consume", extra={"fields": fields})
             if not self._stop.is_set():
                 await asyncio.sleep(random.uniform(0.5, 1.5))
+        self._stopped.set()
         await self._settled()
 
     async def _consume(self) -> None:
@@ -76,6 +79,7 @@ class Consumer:
             await _either(over.wait(), self._stop)
             if self._stop.is_set() and not channel.is_closed:
                 await cancel()
+                self._stopped.set()
                 await self._settled()  # they acknowledge on this channel
         finally:
             await close_quietly(channel)
