@@ -29,7 +29,6 @@ from tests.services.tasks.kinds import TEST_KINDS
 
 FINAL = {"succeeded", "failed", "cancelled", "expired"}
 FAST = {
-    "lease_seconds": 1.2,
     "heartbeat_seconds": 0.1,
     "reconcile_seconds": 0.1,
     "retry_base_seconds": 0.05,
@@ -73,8 +72,9 @@ class Installation:
     @contextmanager
     def worker_process(self, **overrides: Any) -> Iterator["subprocess.Popen[bytes]"]:
         """A worker in a process of its own, killed at the end of the block if it still runs."""
-        port = {"port": free_port()}  # the suite's own worker may hold the usual one
-        settings = self.names | FAST | port | overrides
+        # The suite's own worker may hold the usual port; and what is killed should be missed soon.
+        own = {"port": free_port(), "lease_seconds": 2}
+        settings = self.names | FAST | own | overrides
         changed = {name.upper(): str(value) for name, value in settings.items()}
         environment = self.suite.environment("tasks-worker") | {"DISCOVERY": "static", **changed}
         command = [sys.executable, "-m", "tests.services.tasks.worker_process"]
