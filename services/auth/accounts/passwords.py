@@ -1,6 +1,9 @@
 """Argon2id in a bounded pool of threads, so that a login storm costs neither the event loop nor all memory."""
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +16,7 @@ from services.auth.errors import HashingBusy
 from services.auth.settings import Settings
 
 T = TypeVar("T")
+_NICENESS = 10
 
 
 class Passwords:
@@ -60,8 +64,14 @@ def open_passwords(settings: Settings) -> Iterator[Passwords]:
     hasher = Argon2Hasher(
         time_cost=settings.password_iterations, memory_cost=settings.password_memory_kib, parallelism=1
     )
-    pool = ThreadPoolExecutor(settings.password_workers, thread_name_prefix="argon2")
+    pool = ThreadPoolExecutor(settings.password_workers, thread_name_prefix="argon2", initializer=_step_back)
     try:
         yield Passwords(PasswordHash((hasher,)), pool, settings.password_workers + settings.password_waiting)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _step_back() -> None:
+    """Have this thread give way: a login takes its time anyway, while everyone else waits for the event loop."""
+    if sys.platform == "linux":  # where priorities belong to threads
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
