@@ -4,7 +4,6 @@ import json
 import os
 import sys
 
-from bench import accounts
 from bench.load import Request
 from bench.row import Figure, Row, in_turns, ratios
 from bench.rows.contenders import flat_out
@@ -17,8 +16,7 @@ PATH = "/api/v1/bench/echo"
 
 def echo(stage: Stage, rounds: int, seconds: int) -> Row:
     """Our defaults with a verified token, against bare FastAPI and against bytes copied, on the same server."""
-    (token,) = accounts.log_in(stage.auth.url, stage.emails[:1])
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {stage.tokens()[0]}"}
     servers = {"ours": stage.ours}
     for name in ("bare", "raw"):
         port = free_port()

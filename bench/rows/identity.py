@@ -14,7 +14,7 @@ Headers = Sequence[Mapping[str, str]]
 
 def tokens(stage: Stage, rounds: int, seconds: int) -> Row:
     """A1: access tokens of a thousand people, in turn."""
-    ours = _bearer(accounts.log_in(stage.auth.url, stage.emails))
+    ours = _bearer(stage.tokens())
     theirs = [Request(stage.peer.server.url + GUARDED, headers) for headers in _bearer(stage.peer.tokens)]
     runs = in_turns(
         [
@@ -33,7 +33,7 @@ def tokens(stage: Stage, rounds: int, seconds: int) -> Row:
 
 def api_keys(stage: Stage, rounds: int, seconds: int) -> Row:
     """A1k: as many API keys; each is exchanged at auth for the first request of a minute."""
-    keys = accounts.create_keys(stage.auth.url, accounts.log_in(stage.auth.url, stage.emails))
+    keys = accounts.create_keys(stage.auth.url, stage.tokens())
     headers = [{"X-API-Key": key} for key in keys]
     runs = in_turns(
         [

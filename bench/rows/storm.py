@@ -61,12 +61,11 @@ class Side:
 def storm(stage: Stage, rounds: int, seconds: int) -> Row:
     """Logins a second against the raw rate of the hash, and what the storm does to everyone else."""
     emails, peer = stage.emails[:PEOPLE], stage.peer
-    tokens = accounts.log_in(stage.auth.url, emails)
     ours = Side(
         "ours",
         stage.auth,
         GUARDED,
-        _bearer(tokens),
+        _bearer(stage.tokens()),
         _logins(stage.auth, "/api/v1/auth/token", emails),
         seconds,
     )
