@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
+T = TypeVar("T")
 PASSWORD = "correct horse battery staple 4711"
 _AT_ONCE = 16  # fewer than may wait for the hashing pool
 
@@ -19,7 +20,7 @@ def register(auth_url: str, addresses: Sequence[str]) -> None:
         body = {"email": email, "password": PASSWORD}
         (await client.post("/api/v1/auth/register", json=body)).raise_for_status()
 
-    _each(auth_url, addresses, one)
+    each(auth_url, addresses, one)
 
 
 def log_in(auth_url: str, addresses: Sequence[str]) -> list[str]:
@@ -29,7 +30,7 @@ def log_in(auth_url: str, addresses: Sequence[str]) -> list[str]:
         form = {"grant_type": "password", "username": email, "password": PASSWORD}
         return (await client.post("/api/v1/auth/token", data=form)).raise_for_status().json()["access_token"]
 
-    return _each(auth_url, addresses, one)
+    return each(auth_url, addresses, one)
 
 
 def create_keys(auth_url: str, tokens: Sequence[str]) -> list[str]:
@@ -40,15 +41,17 @@ def create_keys(auth_url: str, tokens: Sequence[str]) -> list[str]:
         answer = await client.post("/api/v1/auth/api-keys", json=body, headers={"Authorization": f"Bearer {token}"})
         return answer.raise_for_status().json()["key"]
 
-    return _each(auth_url, tokens, one)
+    return each(auth_url, tokens, one)
 
 
-def _each(auth_url: str, items: Sequence[str], one: Callable[[httpx.AsyncClient, str], Awaitable[Any]]) -> list[Any]:
+def each(base_url: str, items: Sequence[T], one: Callable[[httpx.AsyncClient, T], Awaitable[Any]]) -> list[Any]:
+    """What `one` gives for every item, a few at a time."""
+
     async def all_of_them() -> list[Any]:
         turn = asyncio.Semaphore(_AT_ONCE)
-        async with httpx.AsyncClient(base_url=auth_url, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=base_url, timeout=30) as client:
 
-            async def in_turn(item: str) -> Any:
+            async def in_turn(item: T) -> Any:
                 async with turn:
                     return await one(client, item)
 
