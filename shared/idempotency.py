@@ -13,13 +13,12 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import Header, Request, Response
-from fastapi.routing import APIRoute
 from redis.asyncio import Redis
 from starlette.responses import StreamingResponse
 
 from shared.cache import redis_errors
 from shared.errors import Conflict, Invalid, Unavailable
-from shared.security import admit
+from shared.security import GuardedRoute, admit, authenticate
 
 _log = logging.getLogger("shared.idempotency")
 _KEPT_SECONDS = 24 * 3600
@@ -126,7 +125,7 @@ def _record(fingerprint: str, response: Response) -> bytes:
     return orjson.dumps(record)
 
 
-class IdempotentRoute(APIRoute):
+class IdempotentRoute(GuardedRoute):
     """The route class of creating POSTs: `APIRouter(route_class=IdempotentRoute)`.
 
     The operation declares the header as `IdempotencyKey`, so that it is documented and bounded.
@@ -139,7 +138,8 @@ class IdempotentRoute(APIRoute):
             key = request.headers.get("idempotency-key")
             if request.method != "POST" or not _usable(key):
                 return await handle(request)  # an unusable key is refused by the operation's own bounds
-            caller = await admit(request)  # a replay runs none of the route's own dependencies
+            await admit(request)  # a replay runs none of the route's own dependencies
+            caller = await authenticate(request)
             idempotency: Idempotency = request.state.platform.idempotency
             return await idempotency.run(request, caller.owner, str(key), lambda: handle(request))
 

@@ -49,12 +49,13 @@ from shared.errors import UpstreamTimeout, responses
 from shared.idempotency import IdempotencyKey, IdempotentRoute
 from shared.pagination import Cursor, Limit, Page, cut
 from shared.schemas import Text
+from shared.security import GuardedRoute
 
 Name = Annotated[str, Path(pattern=COLLECTION_NAME, description="of the collection")]
 RecordIdPath = Annotated[Text, Path(min_length=1, max_length=MAX_ID_CHARS, description="of the record")]
 _ENGINE_ERRORS = (CollectionNotFound, CollectionLost, UpstreamTimeout)
 
-router = APIRouter(prefix="/vectors", tags=["vectors"])
+router = APIRouter(prefix="/vectors", tags=["vectors"], route_class=GuardedRoute)
 creating = APIRouter(prefix="/vectors", tags=["vectors"], route_class=IdempotentRoute)
 storing = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BulkRoute)
 

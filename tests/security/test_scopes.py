@@ -77,6 +77,15 @@ async def test_nobody_may_do_anything(gateway: httpx.AsyncClient, operation: Ope
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
+@pytest.mark.parametrize("operation", [one for one in PROTECTED if one.bodies], ids=str)
+async def test_nobody_has_us_read_a_body_first(gateway: httpx.AsyncClient, operation: Operation) -> None:
+    headers = {"Content-Type": next(iter(operation.bodies))}
+
+    answer = await gateway.request(operation.method, operation.filled(), headers=headers, content="{")
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "common.unauthenticated")
+
+
 @every_protected_operation
 async def test_every_other_scope_is_not_enough(
     gateway: httpx.AsyncClient, as_admin: LogIn, operation: Operation

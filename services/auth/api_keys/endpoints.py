@@ -21,9 +21,9 @@ from services.auth.tokens.schemas import InternalToken
 from shared.errors import responses
 from shared.ids import Id
 from shared.pagination import Cursor, Limit, Page
-from shared.security import Caller, requires
+from shared.security import Caller, GuardedRoute, requires
 
-router = APIRouter(prefix="/auth/api-keys", tags=["api keys"])
+router = APIRouter(prefix="/auth/api-keys", tags=["api keys"], route_class=GuardedRoute)
 internal = APIRouter(prefix="/api-keys")
 KeyOwner = Annotated[Caller, requires("auth:keys")]
 

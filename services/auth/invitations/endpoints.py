@@ -22,9 +22,9 @@ from shared.idempotency import IdempotencyKey, IdempotencyKeyInUse, IdempotencyK
 from shared.ids import Id
 from shared.pagination import Cursor, Limit, Page
 from shared.ratelimit import limited_by_source
-from shared.security import Caller, requires
+from shared.security import Caller, GuardedRoute, requires
 
-router = APIRouter(prefix="/auth/invitations", tags=["members"])
+router = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=GuardedRoute)
 inviting = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=IdempotentRoute)
 Decider = Annotated[Caller, requires("members:write")]
 Reader = Annotated[Caller, requires("members:read")]

@@ -10,9 +10,9 @@ from services.auth.tenants.schemas import MemberRead, MemberUpdate
 from shared.errors import responses
 from shared.ids import Id
 from shared.pagination import Cursor, Limit, Page
-from shared.security import Caller, requires
+from shared.security import Caller, GuardedRoute, requires
 
-router = APIRouter(prefix="/auth/members", tags=["members"])
+router = APIRouter(prefix="/auth/members", tags=["members"], route_class=GuardedRoute)
 Decider = Annotated[Caller, requires("members:write")]
 Reader = Annotated[Caller, requires("members:read")]
 Me = Annotated[Caller, requires("auth:profile")]

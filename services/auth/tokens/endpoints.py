@@ -27,9 +27,9 @@ from services.auth.tokens.schemas import (
 )
 from shared.errors import responses
 from shared.ratelimit import limited_by_source
-from shared.security import Caller, requires
+from shared.security import Caller, GuardedRoute, requires
 
-router = APIRouter(prefix="/auth", tags=["tokens"])
+router = APIRouter(prefix="/auth", tags=["tokens"], route_class=GuardedRoute)
 internal = APIRouter(prefix="/tokens")
 T = TypeVar("T")
 _parse_basic = HTTPBasic(auto_error=False)

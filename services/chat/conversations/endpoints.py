@@ -10,8 +10,9 @@ from shared.errors import Conflict, PreconditionFailed, responses
 from shared.etag import IfMatch, etag
 from shared.ids import Id
 from shared.pagination import Cursor, Limit, Page
+from shared.security import GuardedRoute
 
-router = APIRouter(prefix="/chat/conversations", tags=["conversations"])
+router = APIRouter(prefix="/chat/conversations", tags=["conversations"], route_class=GuardedRoute)
 
 
 @router.get(
