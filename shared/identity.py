@@ -66,7 +66,7 @@ class ServiceIdentity:
 
 
 class RemoteKeys:
-    """auth's JWKS, cached; stale keys serve while auth is away (`shared.security.KeySource`)."""
+    """auth's JWKS, cached; stale keys serve while auth is away (`shared.tokens.KeySource`)."""
 
     def __init__(self, client: ServiceClient) -> None:
         self._client = client

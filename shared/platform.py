@@ -23,15 +23,9 @@ from shared.ids import new_id
 from shared.pagination import CursorCodec
 from shared.ratelimit import RateLimiter, open_permits
 from shared.revocations import RevocationFeed
-from shared.security import (
-    ApiKeyExchange,
-    Authenticator,
-    CachedApiKeys,
-    KeySource,
-    RevocationSource,
-    TokenVerifier,
-)
+from shared.security import ApiKeyExchange, Authenticator, CachedApiKeys
 from shared.settings import ClientSettings, ServiceSettings
+from shared.tokens import KeySource, RevocationSource, TokenVerifier
 
 _log = logging.getLogger("shared.platform")
 ACCESS_EVENTS = ("access.revoked.v1", "signing_key.published.v1")

@@ -105,7 +105,7 @@ class KeyLearner(Protocol):
 
 
 class RevocationFeed:
-    """Follows the list and the published keys (`shared.security.RevocationSource`).
+    """Follows the list and the published keys (`shared.tokens.RevocationSource`).
 
     Asked for every few seconds, and at once when an event says that something changed. While the source is away what is
     known goes on to hold; a process that has never heard the list verifies nobody.
@@ -166,7 +166,7 @@ class RevocationFeed:
 
 
 class HeldRevocations:
-    """The list of a process that keeps it by itself (`shared.security.RevocationSource`)."""
+    """The list of a process that keeps it by itself (`shared.tokens.RevocationSource`)."""
 
     def __init__(self, revocations: Revocations) -> None:
         self._revocations = revocations

@@ -1,17 +1,14 @@
-"""Who is calling: every service verifies tokens itself, with keys cached from auth, and demands a scope per route.
+"""The door of every service: who is calling, and whether they hold what the route demands.
 
 The gateway is not the trust point, and identity headers mean nothing here. An API key is exchanged at auth for the same
-kind of token a login gives, so everything after this file sees one kind of caller.
+kind of token a login gives, so everything behind this file sees one kind of caller.
 """
 
 import hashlib
-import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
 
-import jwt
 from cachetools import TTLCache
 from fastapi import Request, Response, Security
 from fastapi.dependencies.models import Dependant
@@ -19,84 +16,13 @@ from fastapi.routing import APIRoute
 from fastapi.security import OAuth2PasswordBearer, SecurityScopes
 
 from shared import api_keys
-from shared.errors import MissingScope, Unauthenticated
+from shared.errors import Unauthenticated
 from shared.ratelimit import LimitName, RateLimiter
-from shared.revocations import (
-    Revocations,
-    key_subject,
-    member_subject,
-    session_subject,
-    token_subject,
-    user_subject,
-)
 from shared.routing import route_dependant
-from shared.scopes import is_covered, narrowed
+from shared.tokens import Caller, TokenVerifier
 
-ALGORITHM = "EdDSA"
-TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068's media type
-SERVICE_PREFIX = "service:"
-"""How the `sub` of a token begins that stands for a service and for no user."""
-_MAX_TOKEN_CHARS = 8192
-_REQUIRED_CLAIMS = ["exp", "iat", "iss", "aud", "sub", "tid", "scope", "jti"]
 _CACHE_SECONDS = 60  # how long an API key is taken for the token it was exchanged for
 _CACHED = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """A verified identity. `token` is what to forward when calling another service for this caller."""
-
-    subject: str
-    tenant_id: str
-    scopes: frozenset[str]
-    token_id: str
-    issued_at: float
-    expires_at: float
-    token: str
-    actor: str | None = None
-    session_id: str | None = None
-    key_id: str | None = None
-
-    @property
-    def owner(self) -> str:
-        """The user, unmistakable over all tenants."""
-        return f"{self.tenant_id}:{self.subject}"
-
-    def allows(self, scope: str, object_id: str | None = None) -> bool:
-        """Whether `scope` was granted: for everything, or for the one object."""
-        if scope in self.scopes:
-            return True
-        return is_covered(scope if object_id is None else narrowed(scope, object_id), self.scopes)
-
-    def require(self, scope: str, object_id: str | None = None) -> None:
-        """Raises MissingScope."""
-        if not self.allows(scope, object_id):
-            raise MissingScope(scope)
-
-    @property
-    def revocation_subjects(self) -> Iterator[str]:
-        """Everything by which this token can be revoked (`shared.revocations.Identified`)."""
-        yield token_subject(self.token_id)
-        yield user_subject(self.subject)
-        yield member_subject(self.tenant_id, self.subject)
-        if self.session_id:
-            yield session_subject(self.session_id)
-        if self.key_id:
-            yield key_subject(self.key_id)
-
-
-class KeySource(Protocol):
-    """Where public signing keys come from."""
-
-    async def find_key(self, key_id: str) -> jwt.PyJWK | None:
-        """The key, or None when auth does not know it."""
-
-
-class RevocationSource(Protocol):
-    """Where the list of what was revoked comes from."""
-
-    async def current(self) -> Revocations:
-        """The list, followed in the background. Raises Unavailable when it was never to be had."""
 
 
 class ApiKeyExchange(Protocol):
@@ -104,70 +30,6 @@ class ApiKeyExchange(Protocol):
 
     async def exchange(self, api_key: str) -> str:
         """Raises Unauthenticated for a key that is unknown, revoked or expired."""
-
-
-class TokenVerifier:
-    """Verifies access tokens: one algorithm, one issuer, one audience, one type; every failure looks the same."""
-
-    def __init__(self, keys: KeySource, revocations: RevocationSource, *, issuer: str, audience: str) -> None:
-        self._keys, self._revocations = keys, revocations
-        self._issuer = issuer
-        self._audience = audience
-        self._verified: TTLCache[str, Caller] = TTLCache(maxsize=_CACHED, ttl=_CACHE_SECONDS)
-
-    async def verify(self, token: str) -> Caller:
-        """Raises Unauthenticated for anything but a valid token, Unavailable when no keys or list could be had."""
-        caller = self._verified.get(token)
-        if caller is None or caller.expires_at <= time.time():
-            caller = self._verified[token] = await self._verify(token)
-        if (await self._revocations.current()).covers(caller):
-            raise Unauthenticated
-        return caller
-
-    async def _verify(self, token: str) -> Caller:
-        if len(token) > _MAX_TOKEN_CHARS:
-            raise Unauthenticated
-        try:
-            header = jwt.get_unverified_header(token)
-        except jwt.PyJWTError as error:
-            raise Unauthenticated from error
-        if header.get("alg") != ALGORITHM or str(header.get("typ")).lower() != TOKEN_TYPE or "crit" in header:
-            raise Unauthenticated
-        key = await self._keys.find_key(str(header.get("kid", "")))
-        if key is None:
-            raise Unauthenticated
-        return self._decode(token, key)
-
-    def _decode(self, token: str, key: jwt.PyJWK) -> Caller:
-        try:
-            claims = jwt.decode(
-                token,
-                key,
-                algorithms=[ALGORITHM],
-                issuer=self._issuer,
-                audience=self._audience,
-                leeway=5,
-                options={"require": _REQUIRED_CLAIMS},
-            )
-        except jwt.PyJWTError as error:
-            raise Unauthenticated from error
-        return _caller_of(claims, token)
-
-
-def _caller_of(claims: Mapping[str, Any], token: str) -> Caller:
-    actor = claims.get("act")
-    return Caller(
-        subject=str(claims["sub"]),
-        tenant_id=str(claims["tid"]),
-        scopes=frozenset(str(claims["scope"]).split()),
-        token_id=str(claims["jti"]),
-        issued_at=float(claims["iat"]),
-        expires_at=float(claims["exp"]),
-        token=token,
-        actor=str(actor["sub"]) if isinstance(actor, Mapping) else None,
-        session_id=claims.get("sid"),
-        key_id=claims.get("key_id"),
-    )
 
 
 class CachedApiKeys:

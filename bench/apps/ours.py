@@ -13,9 +13,10 @@ from fastapi import APIRouter, FastAPI
 from bench.apps.shapes import ITEM, EchoRead, EchoRequest, ItemRead
 from shared.app import create_service
 from shared.platform import open_platform
-from shared.security import Caller, requires
+from shared.security import requires
 from shared.serve import serve
 from shared.settings import ClientSettings
+from shared.tokens import Caller
 
 SERVICE = "agents"  # whose environment and client secret it runs with
 Reader = Annotated[Caller, requires("agents:read")]

@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from services.agents.service import AgentService
-from shared.security import Caller, requires
+from shared.security import requires
+from shared.tokens import Caller
 
 Reader = Annotated[Caller, requires("agents:read")]
 Writer = Annotated[Caller, requires("agents:write")]

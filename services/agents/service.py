@@ -12,7 +12,7 @@ from services.agents.repository import AgentRepository, Position
 from shared.etag import etag, require_match
 from shared.ids import new_id
 from shared.pagination import CursorCodec, cut
-from shared.security import Caller
+from shared.tokens import Caller
 
 
 class AgentService:

@@ -7,7 +7,8 @@ from fastapi import Depends, Request
 from services.chat.conversations.service import ConversationService
 from services.chat.domain import Owner
 from services.chat.runs.service import RunService
-from shared.security import Caller, requires
+from shared.security import requires
+from shared.tokens import Caller
 
 Reader = Annotated[Caller, requires("chat:read")]
 Writer = Annotated[Caller, requires("chat:write")]

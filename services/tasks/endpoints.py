@@ -13,7 +13,8 @@ from shared.etag import etag
 from shared.idempotency import IdempotencyKey, IdempotentRoute
 from shared.ids import Id
 from shared.pagination import Cursor, Limit, Page
-from shared.security import Caller, requires
+from shared.security import requires
+from shared.tokens import Caller
 
 router = APIRouter(prefix="/tasks", tags=["tasks"], route_class=IdempotentRoute)
 Reader = Annotated[Caller, requires("tasks:read")]

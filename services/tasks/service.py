@@ -21,7 +21,7 @@ from shared.errors import FieldProblem
 from shared.ids import new_id
 from shared.pagination import CursorCodec, Page, cut
 from shared.problems import field_problems
-from shared.security import Caller
+from shared.tokens import Caller
 
 _MAX_DAYS_AHEAD = 366
 

@@ -10,7 +10,8 @@ from services.vectors.domain import EngineName
 from services.vectors.ports import VectorEngine
 from services.vectors.records import RecordService
 from shared.pagination import CursorCodec
-from shared.security import Caller, requires
+from shared.security import requires
+from shared.tokens import Caller
 
 
 def _collections(request: Request) -> CollectionService:

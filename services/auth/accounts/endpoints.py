@@ -12,7 +12,8 @@ from services.auth.tenants.schemas import TenantRead
 from shared.errors import PreconditionFailed, Unauthenticated, responses
 from shared.etag import IfMatch, etag
 from shared.ratelimit import limited_by_source
-from shared.security import Caller, GuardedRoute, authenticate, requires
+from shared.security import GuardedRoute, authenticate, requires
+from shared.tokens import Caller
 
 router = APIRouter(prefix="/auth", tags=["accounts"], route_class=GuardedRoute)
 Me = Annotated[Caller, requires("auth:profile")]

@@ -19,7 +19,7 @@ from services.auth.tokens.issuer import TokenIssuer
 from services.auth.work import Works
 from shared.etag import etag, require_match
 from shared.ids import new_id
-from shared.security import Caller
+from shared.tokens import Caller
 
 
 @dataclass(frozen=True, slots=True)

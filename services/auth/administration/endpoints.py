@@ -12,7 +12,8 @@ from shared.errors import responses
 from shared.etag import etag
 from shared.ids import Id
 from shared.pagination import Cursor, Limit, Page
-from shared.security import Caller, requires
+from shared.security import requires
+from shared.tokens import Caller
 
 router = APIRouter(prefix="/auth/users", tags=["administration"])
 Admin = Annotated[Caller, requires("admin")]

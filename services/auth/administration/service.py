@@ -11,7 +11,7 @@ from services.auth.models import User
 from services.auth.sessions.repository import SessionRepository
 from services.auth.work import Work
 from shared.pagination import CursorCodec, Page, cut
-from shared.security import Caller
+from shared.tokens import Caller
 
 
 class UserAdministration:

@@ -21,7 +21,8 @@ from services.auth.tokens.schemas import InternalToken
 from shared.errors import responses
 from shared.ids import Id
 from shared.pagination import Cursor, Limit, Page
-from shared.security import Caller, GuardedRoute, requires
+from shared.security import GuardedRoute, requires
+from shared.tokens import Caller
 
 router = APIRouter(prefix="/auth/api-keys", tags=["api keys"], route_class=GuardedRoute)
 internal = APIRouter(prefix="/api-keys")

@@ -13,7 +13,7 @@ from services.auth.work import Work
 from shared.api_keys import PREFIX, public_id_of
 from shared.errors import Invalid
 from shared.pagination import CursorCodec, Page, cut
-from shared.security import Caller
+from shared.tokens import Caller
 
 _MAX_LIVE_KEYS = 100
 

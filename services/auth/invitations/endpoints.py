@@ -22,7 +22,8 @@ from shared.idempotency import IdempotencyKey, IdempotencyKeyInUse, IdempotencyK
 from shared.ids import Id
 from shared.pagination import Cursor, Limit, Page
 from shared.ratelimit import limited_by_source
-from shared.security import Caller, GuardedRoute, requires
+from shared.security import GuardedRoute, requires
+from shared.tokens import Caller
 
 router = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=GuardedRoute)
 inviting = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=IdempotentRoute)

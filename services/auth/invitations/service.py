@@ -21,7 +21,7 @@ from services.auth.tenants.service import require_decider
 from services.auth.work import Work, Works
 from shared.errors import Unavailable
 from shared.pagination import CursorCodec, Page, cut
-from shared.security import Caller
+from shared.tokens import Caller
 
 LIFE = timedelta(days=7)
 MAX_UNANSWERED = 100

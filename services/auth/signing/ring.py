@@ -57,7 +57,7 @@ class KeyRing:
             await self.reload()
 
     async def find_key(self, key_id: str) -> jwt.PyJWK | None:
-        """The public key, None when it is not ours (`shared.security.KeySource`)."""
+        """The public key, None when it is not ours (`shared.tokens.KeySource`)."""
         return self._keys.get(key_id)
 
     def make_next(self) -> dict[str, Any]:

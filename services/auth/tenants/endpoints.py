@@ -10,7 +10,8 @@ from services.auth.tenants.schemas import MemberRead, MemberUpdate
 from shared.errors import responses
 from shared.ids import Id
 from shared.pagination import Cursor, Limit, Page
-from shared.security import Caller, GuardedRoute, requires
+from shared.security import GuardedRoute, requires
+from shared.tokens import Caller
 
 router = APIRouter(prefix="/auth/members", tags=["members"], route_class=GuardedRoute)
 Decider = Annotated[Caller, requires("members:write")]

@@ -19,7 +19,7 @@ from services.auth.tenants.schemas import MemberRead
 from services.auth.work import Work
 from shared.errors import MissingScope
 from shared.pagination import CursorCodec, Page, cut
-from shared.security import Caller
+from shared.tokens import Caller
 
 DECIDE = "members:write"
 

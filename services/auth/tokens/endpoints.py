@@ -27,7 +27,8 @@ from services.auth.tokens.schemas import (
 )
 from shared.errors import responses
 from shared.ratelimit import limited_by_source
-from shared.security import Caller, GuardedRoute, requires
+from shared.security import GuardedRoute, requires
+from shared.tokens import Caller
 
 router = APIRouter(prefix="/auth", tags=["tokens"], route_class=GuardedRoute)
 internal = APIRouter(prefix="/tokens")

@@ -11,7 +11,7 @@ from services.auth.accounts.principal import Principal
 from services.auth.settings import Settings
 from services.auth.signing.ring import KeyRing
 from shared.ids import new_id
-from shared.security import ALGORITHM, SERVICE_PREFIX, TOKEN_TYPE
+from shared.tokens import ALGORITHM, SERVICE_PREFIX, TOKEN_TYPE
 
 SYSTEM_TENANT = "system"
 """The tenant of services: owns nothing."""

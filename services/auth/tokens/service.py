@@ -15,7 +15,7 @@ from services.auth.work import Works
 from shared.api_keys import PREFIX
 from shared.errors import Unauthenticated
 from shared.scopes import is_covered
-from shared.security import SERVICE_PREFIX, Caller, TokenVerifier
+from shared.tokens import SERVICE_PREFIX, Caller, TokenVerifier
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,9 @@ from shared.platform import Trust, open_platform
 from shared.ratelimit import limited_by_source
 from shared.revocations import HeldRevocations, Revocations
 from shared.schemas import RequestModel
-from shared.security import ALGORITHM, TOKEN_TYPE, Caller, requires
+from shared.security import requires
 from shared.settings import ServiceSettings
+from shared.tokens import ALGORITHM, TOKEN_TYPE, Caller
 
 THINGS = "/api/v1/things"
 KEY = Ed25519PrivateKey.generate()

@@ -14,8 +14,9 @@ from shared.app import create_service
 from shared.idempotency import IdempotencyKey, IdempotentRoute
 from shared.platform import open_platform
 from shared.schemas import RequestModel
-from shared.security import Caller, requires
+from shared.security import requires
 from shared.settings import ClientSettings
+from shared.tokens import Caller
 from tests.fixtures.identity import User
 
 SECRET = "the database password is hunter2"
