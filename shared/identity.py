@@ -72,21 +72,32 @@ class RemoteKeys:
         self._client = client
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched_at = self._tried_at = float("-inf")
+        self._fetching = asyncio.Lock()
 
     async def find_key(self, key_id: str) -> jwt.PyJWK | None:
-        """Raises Unavailable when auth was never reached."""
+        """Raises Unavailable when auth was never reached. However many ask at once, they ask auth together."""
+        asked_at = time.monotonic()
+        if not self._is_answered(key_id):
+            async with self._fetching:
+                if not self._is_answered(key_id):
+                    await self._try_to_fetch(asked_at)
+        return self._keys.get(key_id)
+
+    def _is_answered(self, key_id: str) -> bool:
+        """Whether auth need not be asked: the key is known and fresh, or auth was asked a moment ago."""
         now = time.monotonic()
-        known = self._keys.get(key_id)
-        stale = now - self._fetched_at > _KEYS_SECONDS
-        if (known and not stale) or (self._keys and now - self._tried_at < _REFETCH_SECONDS):
-            return known
-        self._tried_at = now
+        is_fresh = key_id in self._keys and now - self._fetched_at <= _KEYS_SECONDS
+        return is_fresh or (bool(self._keys) and now - self._tried_at < _REFETCH_SECONDS)
+
+    async def _try_to_fetch(self, asked_at: float) -> None:
+        if self._tried_at > asked_at:  # in vain, while we waited for it
+            raise Unavailable("auth")
+        self._tried_at = time.monotonic()
         try:
             await self.refresh()
         except ServiceError:
             if not self._keys:
                 raise
-        return self._keys.get(key_id)
 
     async def learn(self, key_ids: Sequence[str]) -> None:
         """Fetch the keys when auth has published one that is not known here, before anything is signed with it."""
