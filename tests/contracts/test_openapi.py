@@ -10,7 +10,7 @@ import pytest
 
 from local.suite import Suite
 from services.auth.scopes import Role, scopes_of
-from tests.fixtures.identity import RegisterUser
+from tests.fixtures.identity import admin_headers
 
 CONFIGURATION = Path(__file__).parent / "schemathesis.toml"
 HOOKS = Path(__file__).parent / "schemathesis_hooks.py"
@@ -18,11 +18,10 @@ SERVICES = ("auth", "agents", "chat", "vectors", "tasks")
 
 
 @pytest.fixture
-async def api_key(gateway: httpx.AsyncClient, register_user: RegisterUser) -> str:
-    """All that a user may do, by a user of its own: what the run calls, logout too, must not end what others hold."""
-    user = await register_user()
-    body = {"name": "schemathesis", "scopes": sorted(scopes_of(Role.OWNER, is_admin=False))}
-    made = await gateway.post("/api/v1/auth/api-keys", json=body, headers=user.headers)
+async def api_key(gateway: httpx.AsyncClient, suite: Suite) -> str:
+    """All that there is to do, by a key: what the run calls, logout too, must not end what other tests hold."""
+    body = {"name": "schemathesis", "scopes": sorted(scopes_of(Role.OWNER, is_admin=True))}
+    made = await gateway.post("/api/v1/auth/api-keys", json=body, headers=await admin_headers(gateway, suite))
     return str(made.raise_for_status().json()["key"])
 
 

@@ -39,7 +39,12 @@ class ApiKeyRotation(RequestModel):
     """How the old key ends."""
 
     overlap_seconds: int = Field(
-        default=3600, ge=0, le=7 * 86400, description="how long the old key goes on; at 0 it ends now", examples=[3600]
+        default=3600,
+        ge=0,
+        le=7 * 86400,
+        strict=True,
+        description="how long the old key goes on; at 0 it ends now",
+        examples=[3600],
     )
 
 
