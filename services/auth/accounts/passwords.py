@@ -16,7 +16,7 @@ from services.auth.errors import HashingBusy
 from services.auth.settings import Settings
 
 T = TypeVar("T")
-_NICENESS = 5  # a third of a processor that others want too: enough to give way, not enough to starve logins
+NICENESS = 5  # a third of a processor that others want too: enough to give way, not enough to starve logins
 
 
 class Passwords:
@@ -74,4 +74,4 @@ def open_passwords(settings: Settings) -> Iterator[Passwords]:
 def _step_back() -> None:
     """Have this thread give way: a login takes its time anyway, while everyone else waits for the event loop."""
     if sys.platform == "linux":  # where priorities belong to threads
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
