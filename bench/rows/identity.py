@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-import httpx
-
 from bench import accounts
 from bench.load import Request
 from bench.row import Figure, Load, Row, Runs, in_turns, ratios
-from bench.rows.contenders import Contender, flat_out
+from bench.rows.contenders import Contender, flat_out, hot
 from bench.stage import Stage
 
 GUARDED, OPEN = "/api/v1/bench/guarded", "/api/v1/bench/open"
@@ -34,21 +32,11 @@ def api_keys(stage: Stage, rounds: int, seconds: int) -> Row:
 def _with_and_without_caller(stage: Stage, headers: Headers, seconds: int) -> list[Contender]:
     """One process, two routes; the open one gets the credentials too, so the bytes on the wire are the same."""
     server = stage.ours
-    guarded, unguarded = (
-        flat_out(name, [Request(server.url + path, each) for each in headers], server.process, seconds=seconds)
-        for name, path in (("ours", GUARDED), ("bare", OPEN))
-    )
-
-    def hot() -> Mapping[str, Load]:
-        # Caches hold a minute; between two turns of a slow machine more may pass, and this row is about live callers.
-        accounts.each(server.url, headers, _present)
-        return guarded()
-
-    return [hot, unguarded]
-
-
-async def _present(client: httpx.AsyncClient, headers: Mapping[str, str]) -> None:
-    (await client.get(GUARDED, headers=headers)).raise_for_status()
+    guarded, unguarded = ([Request(server.url + path, each) for each in headers] for path in (GUARDED, OPEN))
+    return [
+        hot(flat_out("ours", guarded, server.process, seconds=seconds), guarded),
+        flat_out("bare", unguarded, server.process, seconds=seconds),
+    ]
 
 
 def _figures(runs: Runs) -> list[Figure]:
