@@ -8,16 +8,24 @@ import asyncio
 import itertools
 import logging
 import random
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-import consul.base
 import httpx
 
 from shared.errors import Unavailable
+
+# The library's blocking client, which nobody uses here, would bring `requests`: 5 MB in every process.
+_stand_in = sys.modules.setdefault("requests", ModuleType("requests"))
+import consul.base  # noqa: E402 - after the line above
+
+if not hasattr(_stand_in, "session"):
+    del sys.modules["requests"]  # whoever does want it gets the real one
 
 _log = logging.getLogger("shared.discovery")
 _EJECTED_SECONDS = 5.0
