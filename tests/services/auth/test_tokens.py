@@ -164,6 +164,12 @@ async def test_the_published_key_verifies_our_tokens(client: httpx.AsyncClient) 
 
 
 @pytest.fixture
+async def user(client: httpx.AsyncClient) -> User:
+    """Somebody whose token is signed with the key of this moment: other tests rotate."""
+    return await register_with(client)()
+
+
+@pytest.fixture
 async def our_key(suite: Suite, database: Database) -> Ed25519PrivateKey:
     """The very key that auth signs with: a forgery made with it fails for the one thing that is wrong with it."""
     return (await KeyRing(database, suite.environment("auth")["KEY_ENCRYPTION_KEY"]).load()).current.private_key
