@@ -1,6 +1,5 @@
 """What every service opens first: Redis, the HTTP pool, discovery, the door, health; closed in reverse at the end."""
 
-import asyncio
 import logging
 import os
 import socket
@@ -12,6 +11,7 @@ import httpx
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
+from shared.background import in_background
 from shared.broadcast import heard
 from shared.cache import open_redis
 from shared.discovery import ConsulDiscovery, Discovery, Registration, StaticDiscovery
@@ -141,10 +141,8 @@ async def _auths_trust(
 async def followed(app: FastAPI, feed: RevocationFeed) -> AsyncIterator[None]:
     """Keep `feed` up to date while the block runs, by asking and by events."""
     settings: ServiceSettings = app.state.settings
-    following = asyncio.create_task(feed.run(), name="revocations")
-    try:
-        async with heard(settings.rabbitmq_url.get_secret_value(), app.state.service, ACCESS_EVENTS, feed.wake):
-            yield
-    finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+    async with (
+        in_background(feed.run()),
+        heard(settings.rabbitmq_url.get_secret_value(), app.state.service, ACCESS_EVENTS, feed.wake),
+    ):
+        yield

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import random
-from types import TracebackType
 
 from services.auth.access.repository import RevocationRepository
 from services.auth.api_keys.last_used import LastUsed
@@ -18,23 +17,13 @@ _EVERY_SECONDS = 60.0
 
 
 class Housekeeping:
-    """Runs beside the service; its last round is at the end, so that a clean stop loses nothing."""
+    """Runs beside the service; whoever stops it does a last round, so that a clean stop loses nothing."""
 
     def __init__(self, works: Works, last_used: LastUsed) -> None:
         self._works, self._last_used = works, last_used
 
-    async def __aenter__(self) -> "Housekeeping":
-        self._task = asyncio.create_task(self._run(), name="housekeeping")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        await self.round()
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Never returns."""
         while True:
             await asyncio.sleep(random.uniform(0.8, 1.2) * _EVERY_SECONDS)
             await self.round()
