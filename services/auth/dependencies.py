@@ -18,7 +18,12 @@ from services.auth.tokens.service import TokenService
 from services.auth.work import Work as OpenWork
 from shared.source import source_of
 
-Source = Annotated[str | None, Depends(source_of)]
+
+async def _source(request: Request) -> str:
+    return source_of(request)
+
+
+Source = Annotated[str, Depends(_source)]
 
 
 async def _work(request: Request, source: Source) -> AsyncIterator[OpenWork]:
@@ -30,48 +35,48 @@ async def _work(request: Request, source: Source) -> AsyncIterator[OpenWork]:
 Work = Annotated[OpenWork, Depends(_work, scope="function")]
 
 
-def _accounts(request: Request) -> AccountService:
+async def _accounts(request: Request) -> AccountService:
     service: AccountService = request.state.accounts
     return service
 
 
-def _logins(request: Request) -> LoginService:
+async def _logins(request: Request) -> LoginService:
     service: LoginService = request.state.logins
     return service
 
 
-def _sessions(request: Request) -> SessionUseCases:
+async def _sessions(request: Request) -> SessionUseCases:
     service: SessionUseCases = request.state.sessions
     return service
 
 
-def _tokens(request: Request) -> TokenService:
+async def _tokens(request: Request) -> TokenService:
     service: TokenService = request.state.tokens
     return service
 
 
-def _api_keys(request: Request, work: Work) -> ApiKeyService:
+async def _api_keys(request: Request, work: Work) -> ApiKeyService:
     return ApiKeyService(work, request.state.key_hasher, request.state.platform.cursors)
 
 
-def _audit(request: Request, work: Work) -> AuditService:
+async def _audit(request: Request, work: Work) -> AuditService:
     return AuditService(work, request.state.platform.cursors)
 
 
-def _users(request: Request, work: Work) -> UserAdministration:
+async def _users(request: Request, work: Work) -> UserAdministration:
     return UserAdministration(work, request.state.platform.cursors)
 
 
-def _members(request: Request, work: Work) -> MemberService:
+async def _members(request: Request, work: Work) -> MemberService:
     return MemberService(work, request.state.platform.cursors)
 
 
-def _invitations(request: Request) -> InvitationService:
+async def _invitations(request: Request) -> InvitationService:
     service: InvitationService = request.state.invitations
     return service
 
 
-def _acceptances(request: Request) -> AcceptanceService:
+async def _acceptances(request: Request) -> AcceptanceService:
     service: AcceptanceService = request.state.acceptances
     return service
 

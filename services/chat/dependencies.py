@@ -21,12 +21,12 @@ def owner_of(caller: Caller) -> Owner:
     return Owner(caller.tenant_id, caller.subject)
 
 
-def _conversations(request: Request) -> ConversationService:
+async def _conversations(request: Request) -> ConversationService:
     service: ConversationService = request.state.conversations
     return service
 
 
-def _runs(request: Request) -> RunService:
+async def _runs(request: Request) -> RunService:
     service: RunService = request.state.runs
     return service
 

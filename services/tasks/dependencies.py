@@ -20,7 +20,7 @@ async def _session(request: Request) -> AsyncIterator[AsyncSession]:
 Session = Annotated[AsyncSession, Depends(_session, scope="function")]
 
 
-def _tasks(request: Request, session: Session) -> TaskService:
+async def _tasks(request: Request, session: Session) -> TaskService:
     settings: Settings = request.app.state.settings
     return TaskService(
         TaskRepository(session),

@@ -14,22 +14,22 @@ from shared.security import requires
 from shared.tokens import Caller
 
 
-def _collections(request: Request) -> CollectionService:
+async def _collections(request: Request) -> CollectionService:
     service: CollectionService = request.state.collections
     return service
 
 
-def _records(request: Request) -> RecordService:
+async def _records(request: Request) -> RecordService:
     service: RecordService = request.state.records
     return service
 
 
-def _engines(request: Request) -> Mapping[EngineName, VectorEngine]:
+async def _engines(request: Request) -> Mapping[EngineName, VectorEngine]:
     engines: Mapping[EngineName, VectorEngine] = request.state.backends.engines
     return engines
 
 
-def _cursors(request: Request) -> CursorCodec:
+async def _cursors(request: Request) -> CursorCodec:
     codec: CursorCodec = request.state.platform.cursors
     return codec
 
