@@ -21,7 +21,8 @@ from redis.exceptions import RedisError
 
 _log = logging.getLogger("shared.permits")
 _MAX_WINDOWS = 20_000  # a few megabytes; a forgotten window costs its owner the rest of one block
-_BLOCKS_PER_QUOTA = 100
+_BLOCKS_PER_QUOTA = 100  # what a process that has seen little of an owner leases at once
+_SHARE = 8  # of what nobody has leased, a process takes at most one in so many
 # Five short waits, not one long: a busy event loop must not pass for a slow store.
 _WAITS, _WAIT_SECONDS = 5, 0.05
 _REST_SECONDS = 1.0
@@ -55,7 +56,7 @@ class Standing(NamedTuple):
 class _Window:
     """What this process knows of one owner's window."""
 
-    __slots__ = ("ends_at", "held", "key", "lock", "starts_at", "unleased", "waiting")
+    __slots__ = ("ends_at", "held", "key", "leased", "lock", "starts_at", "unleased", "waiting")
 
     def __init__(self, limit: Limit, owner: str, now: float) -> None:
         # Owners begin their windows at different moments, so that they do not all come back in the same second.
@@ -64,10 +65,15 @@ class _Window:
         self.starts_at = number * limit.seconds - offset
         self.ends_at = self.starts_at + limit.seconds
         self.key = limit.item.key_for(limit.name, owner, number)
-        self.held = 0  # leased and not spent
+        self.leased = 0  # by this process
+        self.held = 0  # of those, not spent
         self.unleased = limit.quota  # at our last look
         self.waiting = 0
         self.lock = asyncio.Lock()
+
+    def next_block(self, limit: Limit) -> int:
+        """As many as all before, so that busy owners cost few round trips, but little of what others may want."""
+        return max(limit.block, self.waiting, min(self.leased, self.unleased // _SHARE))
 
 
 class Permits:
@@ -118,7 +124,7 @@ class Permits:
                     return True  # whoever had the lock leased for us as well
                 if self._rests():
                     return False
-                return await self._count(limit, window, max(limit.block, window.waiting))
+                return await self._count(limit, window, window.next_block(limit))
         finally:
             window.waiting -= 1
 
@@ -136,6 +142,7 @@ class Permits:
         self._failing, self._rests_until = False, float("-inf")
         window.unleased = max(0, limit.quota - counted)
         window.held = max(0, min(wanted, limit.quota - (counted - wanted)))
+        window.leased += window.held
         return True
 
     def _rests(self) -> bool:

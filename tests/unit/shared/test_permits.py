@@ -79,6 +79,25 @@ async def test_a_block_is_leased_once_for_many_requests(store: Store, clock: Clo
     assert store.asked == 1
 
 
+async def test_a_busy_owner_costs_ever_fewer_round_trips(store: Store, clock: Clock) -> None:
+    permits, of = Permits(store, clock), limit("600/minute")  # would be fifty blocks of six
+
+    for _ in range(300):
+        await permits.take(of, "a")
+
+    assert store.asked <= 10
+
+
+async def test_most_of_a_quota_is_left_to_other_processes(store: Store, clock: Clock) -> None:
+    busy, other, of = Permits(store, clock), Permits(store, clock), limit("800/minute")
+    for _ in range(100):
+        await busy.take(of, "a")
+
+    passed = (await outcomes(other, of, 800))[True]
+
+    assert 600 <= passed <= 700
+
+
 async def test_requests_that_wait_together_are_leased_for_together(store: Store, clock: Clock) -> None:
     await outcomes(Permits(store, clock), limit("50/minute"), 40)
 
