@@ -14,7 +14,7 @@ from shared.health import Health
 from shared.metrics import Metrics
 from shared.middleware import EdgeMiddleware
 from shared.routing import literal_paths
-from shared.security import API_KEY, API_KEY_SCHEME, BEARER
+from shared.security import SECURITY_SCHEMES, GuardedRoute
 from shared.settings import ServiceSettings
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Any]]
@@ -32,7 +32,10 @@ def create_service(
     internal_routers: Sequence[APIRouter] = (),
     render_error: problems.Renderer | None = None,
 ) -> FastAPI:
-    """The app of service `name`: `routers` under `/api/v1`; `internal_routers` under `/internal`, unrouted outside."""
+    """The app of service `name`: `routers` under `/api/v1`; `internal_routers` under `/internal`, unrouted outside.
+
+    Raises TypeError for a route that is no `GuardedRoute`.
+    """
     app = FastAPI(
         title=title,
         description=description,
@@ -47,6 +50,9 @@ def create_service(
     app.state.metrics, app.state.health = Metrics(), Health()
     app.add_middleware(EdgeMiddleware, metrics=app.state.metrics, max_body_bytes=settings.max_body_bytes)
     problems.install(app, render_error)
+    for route in (route for router in (*routers, *internal_routers) for route in router.routes):
+        if not isinstance(route, GuardedRoute):  # FastAPI would have the request say who its caller is
+            raise TypeError(f"{route!r} is no GuardedRoute")
     for router in (literal_paths(routers), *routers):
         app.include_router(router, prefix="/api/v1")
     for router in internal_routers:
@@ -98,7 +104,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(problem.pop("$defs", {}))
         schemas["Problem"] = problem
-        document["components"].setdefault("securitySchemes", {})[API_KEY] = API_KEY_SCHEME
+        document["components"]["securitySchemes"] = SECURITY_SCHEMES
         for path in document.get("paths", {}).values():
             for method, operation in path.items():
                 if method in _HTTP_METHODS:
@@ -118,8 +124,6 @@ def _declare_common_errors(operation: dict[str, Any]) -> None:
         common["413"] = "Content Too Large"
     if operation.get("security"):
         common |= {"401": "Unauthorized", "403": "Forbidden"}
-        scopes = operation["security"][0][BEARER]
-        operation["security"] = [{BEARER: scopes}, {API_KEY: scopes}]  # either of the two
     responses = operation["responses"]
     for status, description in common.items():
         declared = responses.get(status)

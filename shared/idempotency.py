@@ -8,7 +8,7 @@ would break the promise; a request without a key does not notice.
 import base64
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import orjson
@@ -18,7 +18,7 @@ from starlette.responses import StreamingResponse
 
 from shared.cache import redis_errors
 from shared.errors import Conflict, Invalid, Unavailable
-from shared.security import GuardedRoute, admit, authenticate
+from shared.security import GuardedRoute, Handler, caller_of
 
 _log = logging.getLogger("shared.idempotency")
 _KEPT_SECONDS = 24 * 3600
@@ -131,19 +131,15 @@ class IdempotentRoute(GuardedRoute):
     The operation declares the header as `IdempotencyKey`, so that it is documented and bounded.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def handler(request: Request) -> Response:
+    def inside(self, handle: Handler) -> Handler:
+        async def once(request: Request) -> Response:
             key = request.headers.get("idempotency-key")
             if request.method != "POST" or not _usable(key):
                 return await handle(request)  # an unusable key is refused by the operation's own bounds
-            await admit(request)  # a replay runs none of the route's own dependencies
-            caller = await authenticate(request)
             idempotency: Idempotency = request.state.platform.idempotency
-            return await idempotency.run(request, caller.owner, str(key), lambda: handle(request))
+            return await idempotency.run(request, caller_of(request).owner, str(key), lambda: handle(request))
 
-        return handler
+        return once
 
 
 def _usable(key: str | None) -> bool:

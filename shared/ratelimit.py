@@ -45,11 +45,8 @@ class RateLimiter:
 
     async def admit_caller(self, request: Request, name: LimitName | None, user: str, key_id: str | None) -> None:
         """Count this request for `user` and, where an API key was used, for the key. Raises RateLimited."""
-        scope = request.scope
-        if _FOUND in scope:  # a request counts once, however many dependencies ask
-            return
-        found = scope[_FOUND] = list[Standing]()
-        name = name or ("read" if scope["method"] in _READING else "write")
+        found = request.scope[_FOUND] = list[Standing]()
+        name = name or ("read" if request.scope["method"] in _READING else "write")
         if key_id and not await self._charge(found, self._key_limits[name], key_id):
             return  # first the key: what it is refused is not taken from its owner
         await self._charge(found, self._limits[name], user)

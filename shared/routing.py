@@ -5,19 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
-from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 
 def route_path(scope: Mapping[str, Any]) -> str:
     """The matched route as documents write it; unmatched paths share one label, so that callers cannot grow metrics."""
     return getattr(_context(scope), "path_format", "unmatched")
-
-
-def route_dependant(scope: Mapping[str, Any]) -> Dependant:
-    """What the matched route depends on, with what its routers add."""
-    dependant: Dependant = _context(scope).dependant
-    return dependant
 
 
 def _context(scope: Mapping[str, Any]) -> Any:

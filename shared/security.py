@@ -4,23 +4,31 @@ The gateway is not the trust point, and identity headers mean nothing here. An A
 kind of token a login gives, so everything behind this file sees one kind of caller.
 """
 
+import functools
 import hashlib
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from functools import cache
+import inspect
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cachetools import TTLCache
-from fastapi import Request, Response, Security
-from fastapi.dependencies.models import Dependant
+from fastapi import Request, Response
+from fastapi.requests import HTTPConnection
 from fastapi.routing import APIRoute
-from fastapi.security import OAuth2PasswordBearer, SecurityScopes
 
 from shared import api_keys
 from shared.errors import Unauthenticated
 from shared.ratelimit import LimitName, RateLimiter
-from shared.routing import route_dependant
 from shared.tokens import Caller, TokenVerifier
 
+BEARER, API_KEY = "bearer", "apiKey"
+SECURITY_SCHEMES = {
+    BEARER: {"type": "oauth2", "flows": {"password": {"scopes": {}, "tokenUrl": "/api/v1/auth/token"}}},
+    API_KEY: {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+"""The credentials of the OpenAPI documents: either of the two."""
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+_CALLER = "sutazai.caller"
 _CACHE_SECONDS = 60  # how long an API key is taken for the token it was exchanged for
 _CACHED = 10_000
 
@@ -83,89 +91,54 @@ class Authenticator:
 
 
 async def authenticate(request: Request) -> Caller:
-    """The caller of this request, worked out once however often it is asked for."""
+    """Whoever the credential of this request stands for, with whatever scopes. Raises Unauthenticated."""
+    authenticator: Authenticator = request.state.platform.authenticator
+    return await authenticator.authenticate(request.headers)
+
+
+def caller_of(request: Request) -> Caller:
+    """The caller that the route demanded. Raises LookupError where it demanded none."""
     # In the scope, not in `request.state`: some servers share one state among all requests.
-    known: Caller | None = request.scope.get("sutazai.caller")
-    if known is None:
-        authenticator: Authenticator = request.state.platform.authenticator
-        known = request.scope["sutazai.caller"] = await authenticator.authenticate(request.headers)
-    return known
+    caller: Caller = request.scope[_CALLER]
+    return caller
 
 
-class CallerScheme(OAuth2PasswordBearer):
-    """The caller, holding every scope the route declares and within its limits, as one dependency.
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a route demands of its caller."""
 
-    It also is the entry in the OpenAPI document.
-    """
+    scopes: tuple[str, ...]
+    body: str | None
+    limit: LimitName | None
 
-    def __init__(self, body: str | None = None, limit: LimitName | None = None) -> None:
-        super().__init__(tokenUrl="/api/v1/auth/token", scheme_name=BEARER)
-        self._body, self._limit = body, limit
-
-    async def __call__(self, request: Request, required: SecurityScopes) -> Caller:  # type: ignore[override]
-        """Raises Unauthenticated, MissingScope, RateLimited."""
-        return await self.admit(request, required.scopes)
-
-    async def admit(self, request: Request, scopes: Iterable[str]) -> Caller:
-        """The caller; counted once, however often it is asked. Raises Unauthenticated, MissingScope, RateLimited."""
+    async def admit(self, request: Request) -> None:
+        """Let the caller in, who is counted. Raises Unauthenticated, MissingScope, RateLimited."""
         caller = await authenticate(request)
-        for scope in scopes:
+        for scope in self.scopes:
             if not caller.allows(scope):
                 caller.require(scope, await self._object_of(request))
         limiter: RateLimiter = request.state.platform.rate_limiter
-        await limiter.admit_caller(request, self._limit, caller.owner, caller.key_id)
-        return caller
+        await limiter.admit_caller(request, self.limit, caller.owner, caller.key_id)
+        request.scope[_CALLER] = caller
 
     async def _object_of(self, request: Request) -> str | None:
         """The object the request is about; asked only for callers whose scopes are narrowed to single objects."""
-        if self._body is None:
+        if self.body is None:
             return next((str(value).lower() for value in request.path_params.values()), None)
         try:
             body = await request.json()
         except ValueError:
             return None
-        named = body.get(self._body) if isinstance(body, dict) else None
+        named = body.get(self.body) if isinstance(body, dict) else None
         return named if isinstance(named, str) else None
 
-
-async def admit(request: Request) -> None:
-    """Demand what the matched route demands, before its own dependencies do.
-
-    Raises Unauthenticated, MissingScope, RateLimited.
-    """
-    for scheme, scopes in _demands(route_dependant(request.scope)):
-        await scheme.admit(request, scopes)
+    @property
+    def alternatives(self) -> list[dict[str, list[str]]]:
+        """The `security` of its operation in the OpenAPI document."""
+        return [{BEARER: list(self.scopes)}, {API_KEY: list(self.scopes)}]
 
 
-class GuardedRoute(APIRoute):
-    """The route class of routes with a body: FastAPI parses it before it asks who is there, this asks first.
-
-    So nobody without a credential has us parse megabytes, and no token is 401 whatever the body is.
-    """
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def guarded(request: Request) -> Response:
-            await admit(request)
-            return await handle(request)
-
-        return guarded if self.body_field else handle
-
-
-def _demands(dependant: Dependant) -> Iterator[tuple[CallerScheme, list[str]]]:
-    if isinstance(dependant.call, CallerScheme):
-        yield dependant.call, [*(dependant.parent_oauth_scopes or ()), *(dependant.own_oauth_scopes or ())]
-    for part in dependant.dependencies:
-        yield from _demands(part)
-
-
-BEARER, API_KEY = "bearer", "apiKey"
-API_KEY_SCHEME = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
-_scheme = cache(CallerScheme)
-
-
-def requires(*scopes: str, body: str | None = None, limit: LimitName | None = None) -> Any:
+def requires(*scopes: str, body: str | None = None, limit: LimitName | None = None) -> Demand:
     """`caller: Annotated[Caller, requires("agents:read")]` — the only way a route names its scope.
 
     A scope narrowed to one object (`agents:<id>:read`) serves where the route is about that object: the first parameter
@@ -173,4 +146,62 @@ def requires(*scopes: str, body: str | None = None, limit: LimitName | None = No
 
     Heavier operations name the limit that they count against; the others count as reading or writing by their method.
     """
-    return Security(_scheme(body, limit), scopes=list(scopes))
+    return Demand(scopes, body, limit)
+
+
+class GuardedRoute(APIRoute):
+    """The route class of every route: asks who is there before anything of the request is read or checked.
+
+    So nobody without a credential has us parse megabytes, and no token is 401 whatever the body is. The caller is
+    handed to the endpoint here and not by FastAPI's dependencies, which would take longer than the door itself.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        """Raises TypeError for an endpoint that would block the event loop, or that demands more than one caller."""
+        if not inspect.iscoroutinefunction(endpoint):
+            raise TypeError(f"{endpoint!r} is no coroutine function")
+        self.demand, endpoint = _demanded(endpoint)
+        if self.demand:
+            options["openapi_extra"] = {"security": self.demand.alternatives, **(options.get("openapi_extra") or {})}
+        super().__init__(path, endpoint, **options)
+
+    def get_route_handler(self) -> Handler:
+        handle, demand = self.inside(super().get_route_handler()), self.demand
+        if demand is None:
+            return handle
+
+        async def guarded(request: Request) -> Response:
+            await demand.admit(request)
+            return await handle(request)
+
+        return guarded
+
+    def inside(self, handle: Handler) -> Handler:
+        """What a route class adds for callers who were let in."""
+        return handle
+
+
+def _demanded(endpoint: Callable[..., Any]) -> tuple[Demand | None, Callable[..., Any]]:
+    """What `endpoint` demands, and how FastAPI is to see it: with the connection in place of the caller."""
+    signature = inspect.signature(endpoint, eval_str=True)
+    demands = {
+        name: demand
+        for name, parameter in signature.parameters.items()
+        for demand in getattr(parameter.annotation, "__metadata__", ())
+        if isinstance(demand, Demand)
+    }
+    if not demands:
+        return None, endpoint
+    if len(demands) > 1:
+        raise TypeError(f"{endpoint!r} demands {len(demands)} callers")
+    [(caller, demand)] = demands.items()
+
+    @functools.wraps(endpoint)
+    async def seen(**values: Any) -> Any:
+        values[caller] = caller_of(values[caller])
+        return await endpoint(**values)
+
+    connection = signature.parameters[caller].replace(annotation=HTTPConnection)
+    parameters = {**signature.parameters, caller: connection}
+    seen.__signature__ = signature.replace(parameters=list(parameters.values()))  # type: ignore[attr-defined]
+    return demand, seen

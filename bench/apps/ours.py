@@ -13,14 +13,14 @@ from fastapi import APIRouter, FastAPI
 from bench.apps.shapes import ITEM, EchoRead, EchoRequest, ItemRead
 from shared.app import create_service
 from shared.platform import open_platform
-from shared.security import requires
+from shared.security import GuardedRoute, requires
 from shared.serve import serve
 from shared.settings import ClientSettings
 from shared.tokens import Caller
 
 SERVICE = "agents"  # whose environment and client secret it runs with
 Reader = Annotated[Caller, requires("agents:read")]
-router = APIRouter(prefix="/bench")
+router = APIRouter(prefix="/bench", route_class=GuardedRoute)
 
 
 @router.get("/guarded", response_model=ItemRead)

@@ -7,10 +7,11 @@ from fastapi import APIRouter, Depends, Request, Response
 from gateway.portal.documents import Documents
 from gateway.portal.health import SystemHealth
 from gateway.portal.schemas import HealthReport
+from shared.security import GuardedRoute
 
 HEALTH_JSON = "application/health+json"
 
-router = APIRouter()
+router = APIRouter(route_class=GuardedRoute)
 
 
 class HealthResponse(Response):
@@ -19,12 +20,12 @@ class HealthResponse(Response):
     media_type = HEALTH_JSON
 
 
-def _health(request: Request) -> SystemHealth:
+async def _health(request: Request) -> SystemHealth:
     health: SystemHealth = request.state.health
     return health
 
 
-def _documents(request: Request) -> Documents:
+async def _documents(request: Request) -> Documents:
     documents: Documents = request.state.documents
     return documents
 

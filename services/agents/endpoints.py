@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from services.agents.dependencies import ReadableAgents, WritableAgents
+from services.agents.dependencies import Agents, Reader, Writer
 from services.agents.domain import Agent
 from services.agents.errors import AgentNameTaken, AgentNotFound
 from services.agents.schemas import AgentCreate, AgentRead, AgentUpdate, CapabilityFilter, TextFilter
@@ -37,7 +37,8 @@ _CREATED: dict[str, Any] = {
 )
 async def create(
     body: AgentCreate,
-    agents: WritableAgents,
+    _caller: Writer,
+    agents: Agents,
     response: Response,
     idempotency_key: IdempotencyKey = None,  # noqa: ARG001 - declared here, used by the route class
 ) -> Agent:
@@ -50,7 +51,8 @@ async def create(
 
 @router.get("/list", operation_id="agents_list", summary="List agents", response_model=Page[AgentRead])
 async def list_page(
-    agents: ReadableAgents,
+    _caller: Reader,
+    agents: Agents,
     capability: CapabilityFilter = None,
     q: TextFilter = None,
     limit: Limit = 20,
@@ -68,7 +70,7 @@ async def list_page(
     response_model=AgentRead,
     responses={200: _TAGGED, **responses(AgentNotFound)},
 )
-async def get(id: Id, agents: ReadableAgents, response: Response) -> Agent:
+async def get(id: Id, _caller: Reader, agents: Agents, response: Response) -> Agent:
     """An agent as of its current version."""
     agent = await agents.get(id)
     response.headers["ETag"] = etag(agent.version)
@@ -83,7 +85,7 @@ async def get(id: Id, agents: ReadableAgents, response: Response) -> Agent:
     responses={200: _TAGGED, **responses(AgentNotFound, AgentNameTaken, PreconditionFailed)},
 )
 async def update(
-    id: Id, body: AgentUpdate, agents: WritableAgents, response: Response, if_match: IfMatch = None
+    id: Id, body: AgentUpdate, _caller: Writer, agents: Agents, response: Response, if_match: IfMatch = None
 ) -> Agent:
     """Replace the given fields, which makes a new version; when they change nothing, the version stays."""
     agent = await agents.update(id, body.model_dump(), if_match)
@@ -98,6 +100,6 @@ async def update(
     status_code=204,
     responses=responses(AgentNotFound, PreconditionFailed),
 )
-async def delete(id: Id, agents: WritableAgents, if_match: IfMatch = None) -> None:
+async def delete(id: Id, _caller: Writer, agents: Agents, if_match: IfMatch = None) -> None:
     """Delete an agent with its history. Conversations held with it stay."""
     await agents.delete(id, if_match)

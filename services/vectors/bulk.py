@@ -1,7 +1,6 @@
 """Reads large JSON bodies away from the event loop: a thousand vectors take tens of milliseconds to parse and check."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar
 
 import orjson
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from services.vectors.schemas import StoreRequest
 from shared.idempotency import IdempotentRoute
+from shared.security import Handler
 
 _SMALL_BYTES = 32 * 2**10
 
@@ -39,7 +39,7 @@ class BulkRequest(Request):
 class BulkRoute(IdempotentRoute):
     """The route of `POST /vectors/store`."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
 
         async def handler(request: Request) -> Response:

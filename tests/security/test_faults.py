@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Annotated
 
 import httpx
 import pytest
@@ -12,7 +13,8 @@ from fastapi import APIRouter, FastAPI
 
 from local.suite import Suite
 from shared.errors import Problem
-from shared.security import requires
+from shared.security import GuardedRoute, requires
+from shared.tokens import Caller
 from tests.architecture.apps import SERVICES
 from tests.fixtures.apps import build_app
 from tests.fixtures.identity import User
@@ -40,10 +42,10 @@ async def running(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 def faulty(kind: type[Exception]) -> APIRouter:
     """A route of a service like all its others, with a fault in it."""
-    router = APIRouter()
+    router = APIRouter(route_class=GuardedRoute)
 
-    @router.get(FAULT, dependencies=[requires("auth:profile")])
-    async def fault() -> None:
+    @router.get(FAULT)
+    async def fault(_: Annotated[Caller, requires("auth:profile")]) -> None:
         raise kind(f"could not connect to {SECRET}") from OSError(111, f"Connect call failed {SECRET}")
 
     return router

@@ -12,10 +12,10 @@ from shared.errors import responses
 from shared.etag import etag
 from shared.ids import Id
 from shared.pagination import Cursor, Limit, Page
-from shared.security import requires
+from shared.security import GuardedRoute, requires
 from shared.tokens import Caller
 
-router = APIRouter(prefix="/auth/users", tags=["administration"])
+router = APIRouter(prefix="/auth/users", tags=["administration"], route_class=GuardedRoute)
 Admin = Annotated[Caller, requires("admin")]
 
 

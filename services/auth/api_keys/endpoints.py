@@ -25,7 +25,7 @@ from shared.security import GuardedRoute, requires
 from shared.tokens import Caller
 
 router = APIRouter(prefix="/auth/api-keys", tags=["api keys"], route_class=GuardedRoute)
-internal = APIRouter(prefix="/api-keys")
+internal = APIRouter(prefix="/api-keys", route_class=GuardedRoute)
 KeyOwner = Annotated[Caller, requires("auth:keys")]
 
 
@@ -54,9 +54,8 @@ async def list_page(caller: KeyOwner, api_keys: ApiKeys, limit: Limit = 20, curs
     summary="Whose key is this",
     response_model=ApiKeyFound,
     responses=responses(ApiKeyNotFound),
-    dependencies=[requires("admin")],
 )
-async def find(body: ApiKeySearch, api_keys: ApiKeys) -> ApiKeyFound:
+async def find(body: ApiKeySearch, _caller: Annotated[Caller, requires("admin")], api_keys: ApiKeys) -> ApiKeyFound:
     """Who owns the key that begins like this, for administrators who were told of a leak. Revoked ones are found too.
 
     A POST, because what somebody pastes may be the whole key, and addresses end up in logs.
@@ -89,8 +88,10 @@ async def rotate(id: Id, body: ApiKeyRotation, caller: KeyOwner, api_keys: ApiKe
     return await api_keys.rotate(caller, id, body.overlap_seconds)
 
 
-@internal.post("/exchange", response_model=InternalToken, dependencies=[requires(EXCHANGE)])
-async def exchange(body: KeyExchange, request: Request) -> InternalToken:
+@internal.post("/exchange", response_model=InternalToken)
+async def exchange(
+    body: KeyExchange, _service: Annotated[Caller, requires(EXCHANGE)], request: Request
+) -> InternalToken:
     """The access token an API key stands for."""
     local: LocalApiKeys = request.state.local_api_keys
     token = await local.token_for(body.key)

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Depends
 from services.auth.audit.schemas import AuditEntryRead, AuditFilters
 from services.auth.dependencies import Audit
 from shared.pagination import Cursor, Limit, Page
-from shared.security import requires
+from shared.security import GuardedRoute, requires
+from shared.tokens import Caller
 
-router = APIRouter(prefix="/auth/audit", tags=["administration"])
+router = APIRouter(prefix="/auth/audit", tags=["administration"], route_class=GuardedRoute)
 
 
 @router.get(
@@ -17,10 +18,13 @@ router = APIRouter(prefix="/auth/audit", tags=["administration"])
     operation_id="auth_list_audit",
     summary="Read the audit log",
     response_model=Page[AuditEntryRead],
-    dependencies=[requires("admin")],
 )
 async def list_page(
-    filters: Annotated[AuditFilters, Depends()], audit: Audit, limit: Limit = 20, cursor: Cursor = None
+    _caller: Annotated[Caller, requires("admin")],
+    filters: Annotated[AuditFilters, Depends()],
+    audit: Audit,
+    limit: Limit = 20,
+    cursor: Cursor = None,
 ) -> Page[AuditEntryRead]:
     """Who did what, newest first, for administrators. Whether it was changed is told by `verify-audit`."""
     return await audit.list_page(filters, limit, cursor)

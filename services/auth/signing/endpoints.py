@@ -5,8 +5,9 @@ from fastapi import APIRouter, Request, Response
 from services.auth.clients.registry import INTROSPECT
 from services.auth.scopes import Role, scopes_of
 from services.auth.tokens.schemas import JsonWebKeySet, ServerMetadata
+from shared.security import GuardedRoute
 
-router = APIRouter(prefix="/auth", tags=["tokens"])
+router = APIRouter(prefix="/auth", tags=["tokens"], route_class=GuardedRoute)
 
 
 @router.get("/jwks.json", operation_id="auth_jwks", summary="Public keys", response_model=JsonWebKeySet)

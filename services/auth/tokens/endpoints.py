@@ -31,7 +31,7 @@ from shared.security import GuardedRoute, requires
 from shared.tokens import Caller
 
 router = APIRouter(prefix="/auth", tags=["tokens"], route_class=GuardedRoute)
-internal = APIRouter(prefix="/tokens")
+internal = APIRouter(prefix="/tokens", route_class=GuardedRoute)
 T = TypeVar("T")
 _parse_basic = HTTPBasic(auto_error=False)
 

@@ -7,7 +7,7 @@ from fastapi import Request
 from services.chat.dependencies import owner_of
 from services.chat.runs.service import RunService
 from shared.idempotency import ReplayableStream
-from shared.security import authenticate
+from shared.security import caller_of
 
 EVENT_STREAM = "text/event-stream"
 # No cache may keep events, and no proxy may hold them back until a buffer is full.
@@ -21,6 +21,5 @@ def event_stream(frames: AsyncIterator[bytes], run_id: str) -> ReplayableStream:
 
 async def replay(request: Request, run_id: str) -> ReplayableStream:
     """The events of an earlier run of the caller. Raises RunNotFound."""
-    caller = await authenticate(request)
     runs: RunService = request.state.runs
-    return event_stream(await runs.reopen(owner_of(caller), run_id), run_id)
+    return event_stream(await runs.reopen(owner_of(caller_of(request)), run_id), run_id)

@@ -1,0 +1,122 @@
+"""The door of a route: who gets in, and that the endpoint hears who it is from nobody else."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import httpx
+import pytest
+from asgi_lifespan import LifespanManager
+from fastapi import APIRouter, FastAPI, Request
+
+from local.suite import Suite
+from shared.app import create_service
+from shared.security import GuardedRoute, caller_of, requires
+from shared.settings import ServiceSettings
+from shared.tokens import Caller
+from tests.services.shared.limited import build, headers_of
+
+Reader = Annotated[Caller, requires("things:read")]
+
+
+def doors() -> APIRouter:
+    router = APIRouter(prefix="/doors", route_class=GuardedRoute)
+
+    @router.get("/{name}")
+    async def whoever(name: str, caller: Reader, request: Request, subject: str = "") -> dict[str, str]:
+        return {"name": name, "subject": caller.subject, "path": request.url.path, "claimed": subject}
+
+    @router.post("/body")
+    async def with_a_body(body: dict[str, Any], caller: Reader) -> dict[str, Any]:
+        return {"subject": caller.subject, "body": body}
+
+    @router.get("/open/door")
+    async def nobody(request: Request) -> str:
+        return caller_of(request).subject
+
+    return router
+
+
+@asynccontextmanager
+async def answering(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
+    app = build(suite.url("redis"))
+    app.include_router(doors())
+    async with LifespanManager(app) as manager:
+        transport = httpx.ASGITransport(manager.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://things") as client:
+            yield client
+
+
+@pytest.fixture
+async def client(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
+    async with answering(suite) as client:
+        yield client
+
+
+async def test_an_endpoint_is_given_its_caller_beside_everything_else(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/doors/front?subject=root&caller=root", headers=headers_of("ada"))
+
+    assert answer.json() == {"name": "front", "subject": "ada", "path": "/doors/front", "claimed": "root"}
+
+
+async def test_a_body_is_not_taken_for_the_caller(client: httpx.AsyncClient) -> None:
+    claimed = {"caller": {"subject": "root"}, "subject": "root"}
+
+    answer = await client.post("/doors/body", json=claimed, headers=headers_of("ada"))
+
+    assert answer.json() == {"subject": "ada", "body": claimed}
+
+
+async def test_nothing_is_read_before_the_credential(client: httpx.AsyncClient) -> None:
+    read = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal read
+        read += 1
+        yield b"no json"
+
+    answers = [
+        await client.post("/doors/body", content=body(), headers={"content-type": "application/json"}),
+        await client.post("/doors/body", content=body(), headers=headers_of("ada", scope="things:write")),
+    ]
+
+    assert [answer.status_code for answer in answers] == [401, 403]
+    assert read == 0
+
+
+async def test_an_endpoint_that_demands_nobody_cannot_have_a_caller(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/doors/open/door", headers=headers_of("ada"))).status_code == 500
+
+
+def test_an_endpoint_that_would_block_the_loop_is_refused() -> None:
+    with pytest.raises(TypeError, match="no coroutine"):
+        GuardedRoute("/", lambda: None)
+
+
+def test_an_endpoint_has_one_caller() -> None:
+    async def torn(one: Reader, other: Reader) -> None: ...
+
+    with pytest.raises(TypeError, match="2 callers"):
+        GuardedRoute("/", torn)
+
+
+def test_a_service_takes_no_route_without_a_door() -> None:
+    router = APIRouter()
+
+    @router.get("/unguarded")
+    async def unguarded(caller: Reader) -> str:
+        return caller.subject
+
+    with pytest.raises(TypeError, match="unguarded"):
+        _service(router)
+
+
+def _service(router: APIRouter) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+
+    settings = ServiceSettings(
+        environment="local", redis_url="redis://127.0.0.1:1", rabbitmq_url="amqp://127.0.0.1:1", cursor_secret="c" * 32
+    )
+    return create_service("things", settings, title="Things", description="", lifespan=lifespan, routers=[router])
