@@ -14,7 +14,6 @@ from math import ceil
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from cachetools import FIFOCache
 from limits import RateLimitItem
 from limits.aio.storage import Storage
 from redis.exceptions import RedisError
@@ -81,8 +80,7 @@ class Permits:
 
     def __init__(self, storage: Storage, clock: Callable[[], float] = time.time) -> None:
         self._storage, self._clock = storage, clock
-        # First in, first out: what has to go is the window that began longest ago.
-        self._windows: FIFOCache[tuple[str, str], _Window] = FIFOCache(_MAX_WINDOWS)
+        self._windows: dict[tuple[str, str], _Window] = {}
         self._failing = False
         self._rests_until = self._warned_at = float("-inf")
 
@@ -106,12 +104,12 @@ class Permits:
 
     def _window(self, limit: Limit, owner: str, now: float) -> _Window:
         name = (limit.name, owner)
-        try:
-            window: _Window = self._windows[name]
-            if window.starts_at <= now < window.ends_at:  # a clock may be set back, too
-                return window
-        except KeyError:
-            pass
+        window = self._windows.get(name)
+        if window and window.starts_at <= now < window.ends_at:  # a clock may be set back, too
+            return window
+        self._windows.pop(name, None)
+        if len(self._windows) >= _MAX_WINDOWS:
+            del self._windows[next(iter(self._windows))]  # the one that began longest ago
         window = self._windows[name] = _Window(limit, owner, now)
         return window
 

@@ -4,7 +4,7 @@ What comes with an API key also counts against the key's own, smaller limit, so 
 owner has. Without Redis requests pass and are counted as unchecked: limits protect the platform and must not stop it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Literal, get_args
 
 from fastapi import Request
@@ -43,10 +43,13 @@ class RateLimiter:
             share = type(item)(max(1, item.amount * settings.rate_limit_key_percent // 100), item.multiples)
             self._limits[name], self._key_limits[name] = Limit(name, item), Limit(f"{name}-key", share)
 
-    async def admit_caller(self, request: Request, name: LimitName | None, user: str, key_id: str | None) -> None:
-        """Count this request for `user` and, where an API key was used, for the key. Raises RateLimited."""
-        found = request.scope[_FOUND] = list[Standing]()
-        name = name or ("read" if request.scope["method"] in _READING else "write")
+    async def admit_caller(
+        self, scope: MutableMapping[str, Any], name: LimitName | None, user: str, key_id: str | None
+    ) -> None:
+        """Count the request for `user` and, where an API key was used, for the key. Raises RateLimited."""
+        found: list[Standing] = []
+        scope[_FOUND] = found
+        name = name or ("read" if scope["method"] in _READING else "write")
         if key_id and not await self._charge(found, self._key_limits[name], key_id):
             return  # first the key: what it is refused is not taken from its owner
         await self._charge(found, self._limits[name], user)

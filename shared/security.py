@@ -7,7 +7,7 @@ kind of token a login gives, so everything behind this file sees one kind of cal
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -29,6 +29,7 @@ SECURITY_SCHEMES = {
 """The credentials of the OpenAPI documents: either of the two."""
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _CALLER = "sutazai.caller"
+_CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
 _CACHE_SECONDS = 60  # how long an API key is taken for the token it was exchanged for
 _CACHED = 10_000
 
@@ -53,11 +54,12 @@ class CachedApiKeys:
     async def exchange(self, api_key: str) -> str:
         """Raises Unauthenticated, Unavailable."""
         digest = hashlib.sha256(api_key.encode()).digest()
-        token = self._tokens.get(digest)
-        if token is None:
+        try:
+            return self._tokens[digest]
+        except KeyError:  # and no `get`, which looks twice
             if api_keys.parse(api_key) is None:
-                raise Unauthenticated
-            token = self._tokens[digest] = await self._exchange.exchange(api_key)
+                raise Unauthenticated from None
+        token = self._tokens[digest] = await self._exchange.exchange(api_key)
         return token
 
     def forget(self, api_key: str) -> None:
@@ -72,12 +74,14 @@ class Authenticator:
         self._verifier = verifier
         self._api_keys = api_keys
 
-    async def authenticate(self, headers: Mapping[str, str]) -> Caller:
-        """Raises Unauthenticated without a valid credential."""
-        scheme, _, token = headers.get("authorization", "").partition(" ")
+    async def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
+        """From headers as ASGI gives them. Raises Unauthenticated without a valid credential."""
+        given = dict(reversed([header for header in headers if header[0] in _CREDENTIALS]))  # the first of each counts
+        scheme, _, token = given.get(b"authorization", b"").decode("latin-1").partition(" ")
         if scheme.lower() == "bearer" and token:
             return await self._verifier.verify(token.strip())
-        if not scheme and (api_key := headers.get("x-api-key")) and len(api_key) <= 256:
+        api_key = given.get(b"x-api-key", b"").decode("latin-1")
+        if not scheme and api_key and len(api_key) <= 256:
             return await self._by_api_key(api_key)
         raise Unauthenticated
 
@@ -93,7 +97,7 @@ class Authenticator:
 async def authenticate(request: Request) -> Caller:
     """Whoever the credential of this request stands for, with whatever scopes. Raises Unauthenticated."""
     authenticator: Authenticator = request.state.platform.authenticator
-    return await authenticator.authenticate(request.headers)
+    return await authenticator.authenticate(request.scope["headers"])
 
 
 def caller_of(request: Request) -> Caller:
@@ -113,13 +117,16 @@ class Demand:
 
     async def admit(self, request: Request) -> None:
         """Let the caller in, who is counted. Raises Unauthenticated, MissingScope, RateLimited."""
-        caller = await authenticate(request)
-        for scope in self.scopes:
-            if not caller.allows(scope):
-                caller.require(scope, await self._object_of(request))
-        limiter: RateLimiter = request.state.platform.rate_limiter
-        await limiter.admit_caller(request, self.limit, caller.owner, caller.key_id)
-        request.scope[_CALLER] = caller
+        scope = request.scope
+        platform = scope["state"]["platform"]  # `request.state` makes an object for each question
+        authenticator: Authenticator = platform.authenticator
+        caller = await authenticator.authenticate(scope["headers"])
+        for one in self.scopes:
+            if not caller.allows(one):
+                caller.require(one, await self._object_of(request))
+        limiter: RateLimiter = platform.rate_limiter
+        await limiter.admit_caller(scope, self.limit, caller.owner, caller.key_id)
+        scope[_CALLER] = caller
 
     async def _object_of(self, request: Request) -> str | None:
         """The object the request is about; asked only for callers whose scopes are narrowed to single objects."""

@@ -1,9 +1,11 @@
 """Runs a service under uvicorn, and stops it so that no caller notices: out of discovery first, sockets last."""
 
 import asyncio
+import gc
 import os
 import re
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -28,6 +30,12 @@ class DrainingServer(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._draining: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve. What was made until now stays for good, so that no collection stops to look through it."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._draining is not None or sig == signal.SIGINT:  # a second signal means now

@@ -100,7 +100,10 @@ class TokenVerifier:
 
     async def verify(self, token: str) -> Caller:
         """Raises Unauthenticated for anything but a valid token, Unavailable when no keys or list could be had."""
-        caller = self._verified.get(token)
+        try:
+            caller = self._verified[token]  # and no `get`, which looks twice
+        except KeyError:
+            caller = None
         if caller is None or caller.expires_at <= time.time():
             caller = self._verified[token] = await self._verify(token)
         if (await self._revocations.current()).covers(caller):
