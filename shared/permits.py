@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 _log = logging.getLogger("shared.permits")
 _MAX_WINDOWS = 20_000  # a few megabytes; a forgotten window costs its owner the rest of one block
-_BLOCKS_PER_QUOTA = 100  # what a process that has seen little of an owner leases at once
+_BLOCKS_PER_QUOTA = 50  # what a process that has seen little of an owner leases at once
 _SHARE = 8  # of what nobody has leased, a process takes at most one in so many
 # Five short waits, not one long: a busy event loop must not pass for a slow store.
 _WAITS, _WAIT_SECONDS = 5, 0.05

@@ -80,7 +80,7 @@ async def test_a_block_is_leased_once_for_many_requests(store: Store, clock: Clo
 
 
 async def test_a_busy_owner_costs_ever_fewer_round_trips(store: Store, clock: Clock) -> None:
-    permits, of = Permits(store, clock), limit("600/minute")  # would be fifty blocks of six
+    permits, of = Permits(store, clock), limit("600/minute")  # would be 25 blocks of twelve
 
     for _ in range(300):
         await permits.take(of, "a")
@@ -105,18 +105,18 @@ async def test_requests_that_wait_together_are_leased_for_together(store: Store,
 
 
 async def test_the_last_block_is_leased_in_part(store: Store, clock: Clock) -> None:
-    permits, of = Permits(store, clock), limit("305/minute")  # blocks of three, and two over
+    permits, of = Permits(store, clock), limit("152/minute")  # blocks of three, and two over
 
-    standings = [await permits.take(of, "a") for _ in range(310)]
+    standings = [await permits.take(of, "a") for _ in range(160)]
 
-    assert sum(standing.passed for standing in standings if standing) == 305
+    assert sum(standing.passed for standing in standings if standing) == 152
 
 
 async def test_a_permit_in_another_process_hand_is_not_given_out(store: Store, clock: Clock) -> None:
-    permits, other, of = Permits(store, clock), Permits(store, clock), limit("200/minute")  # blocks of two
+    permits, other, of = Permits(store, clock), Permits(store, clock), limit("100/minute")  # blocks of two
     await outcomes(other, of, 1)
 
-    assert await outcomes(permits, of, 200) == {True: 198, False: 2}
+    assert await outcomes(permits, of, 100) == {True: 98, False: 2}
     assert await outcomes(other, of, 2) == {True: 1, False: 1}
 
 
@@ -132,7 +132,7 @@ async def test_once_used_up_nobody_asks_again(store: Store, clock: Clock) -> Non
 
 async def test_a_new_window_has_the_whole_quota_and_nothing_of_the_old(store: Store, clock: Clock) -> None:
     permits = Permits(store, clock)
-    await outcomes(permits, limit("600/minute"), 1)  # holds five more
+    await outcomes(permits, limit("600/minute"), 1)  # holds eleven more
 
     clock.now += 60
 
