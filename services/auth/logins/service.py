@@ -11,7 +11,7 @@ from services.auth.scopes import Role, granted
 from services.auth.sessions.repository import SessionRepository
 from services.auth.tokens.issuer import TokenIssuer
 from services.auth.tokens.pair import TokenPair
-from services.auth.work import Work, Works
+from services.auth.work import Works
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,8 @@ class LoginService:
         Raises WrongCredentials, HashingBusy.
         """
         _, user, renewed = await self._proved(given)
-        async with self._works.begin(given.source) as work:
-            await self._succeed(work, given, user, renewed)
-            return user
+        await self._succeed(given, user, renewed)
+        return user
 
     async def _proved(self, given: Credentials) -> tuple[_Candidate, User, str | None]:
         """With a new hash to keep, when the parameters have risen since."""
@@ -81,9 +80,9 @@ class LoginService:
         return candidate, candidate.user, renewed
 
     async def _candidate(self, given: Credentials) -> _Candidate:
-        async with self._works.begin(given.source) as work:
-            is_admitted = await Throttle(work.session, self.clock).admit(given.counted)
-            found = await AccountRepository(work.session).find_by_email_with_role(given.email, given.tenant_id)
+        async with self._works.database.statements() as session:
+            is_admitted = await Throttle(session, self.clock).admit(given.counted)
+            found = await AccountRepository(session).find_by_email_with_role(given.email, given.tenant_id)
         user, role = found or (None, None)
         return _Candidate(is_admitted, user, role)
 
@@ -99,22 +98,23 @@ class LoginService:
 
     async def _begin_session(self, given: Credentials, user: User, renewed: str | None) -> TokenPair | None:
         """None when the user was disabled, or left the tenant, while the password was hashed."""
+        await self._succeed(given, user, renewed)
         tenant_id = given.tenant_id or user.tenant_id
         async with self._works.begin(given.source) as work:
-            await self._succeed(work, given, user, renewed)
             principal = await AccountRepository(work.session).hold_principal(user.id, tenant_id)
             if principal is None:
                 return None
             scopes = granted(given.scopes, principal.scopes)
-            session, refresh_token = await SessionRepository(work.session).create(
+            session_id, refresh_token = await SessionRepository(work.session).create(
                 user_id=user.id, tenant_id=tenant_id, scope=" ".join(sorted(scopes)), seconds=self._session_seconds
             )
-            work.note("login.succeeded", actor=user.id, tenant_id=tenant_id, target=session.id)
-            return TokenPair(self._issuer.for_session(principal, scopes, session.id), refresh_token)
+            work.note("login.succeeded", actor=user.id, tenant_id=tenant_id, target=session_id)
+            return TokenPair(self._issuer.for_session(principal, scopes, session_id), refresh_token)
 
-    async def _succeed(self, work: Work, given: Credentials, user: User, renewed: str | None) -> None:
-        """Before the user is held: two logins that hold one row would wait for each other to change it."""
+    async def _succeed(self, given: Credentials, user: User, renewed: str | None) -> None:
+        """Not in the transaction of the session: all logins from one source change one row, and would queue for it."""
         account, *source = given.counted
-        await Throttle(work.session, self.clock).succeed(account, source[0] if source else None)
-        if renewed:
-            await AccountRepository(work.session).keep_renewed_hash(user.id, user.password_hash, renewed)
+        async with self._works.database.statements() as session:
+            await Throttle(session, self.clock).succeed(account, source[0] if source else None)
+            if renewed:
+                await AccountRepository(session).keep_renewed_hash(user.id, user.password_hash, renewed)

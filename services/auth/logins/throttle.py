@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.models import LoginThrottle
@@ -19,6 +18,38 @@ Clock = Callable[[], datetime]
 # Long enough from the start that an eager script has no second try while a person would still be typing.
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=30), timedelta(minutes=15)
 _FORGOTTEN_AFTER = timedelta(hours=24)
+
+# All rows or none: what one of them refuses does not count against the other. Rows are locked in the order of their
+# keys, or two logins could wait for each other. Beyond what is free each failure doubles the wait.
+_ADMIT = text("""
+    WITH given AS (
+        SELECT * FROM unnest(CAST(:keys AS bytea[]), CAST(:free AS integer[])) AS one (key, free)
+    ), held AS (
+        SELECT key, blocked_until FROM login_throttle WHERE key IN (SELECT key FROM given) ORDER BY key FOR UPDATE
+    ), verdict AS (
+        SELECT coalesce(bool_and(blocked_until IS NULL OR blocked_until <= :at), true) AS is_free FROM held
+    )
+    INSERT INTO login_throttle AS counted (key, failures, last_failed_at)
+    SELECT key, 1, CAST(:at AS timestamptz) FROM given, verdict WHERE is_free ORDER BY key
+    ON CONFLICT (key) DO UPDATE SET (failures, last_failed_at, blocked_until) = (
+        SELECT failed, :at,
+            CASE WHEN failed > free
+                THEN :at + least(:longest, CAST(:first AS interval) * 2.0 ^ least(failed - free - 1, 10)) END
+        FROM (
+            SELECT free, CASE WHEN counted.last_failed_at < :forgotten THEN 1 ELSE counted.failures + 1 END AS failed
+            FROM given WHERE given.key = counted.key
+        ) AS next
+    )
+    RETURNING key IN (SELECT key FROM held), failures, (SELECT free FROM given WHERE given.key = counted.key)
+""")
+_SUCCEED = text("""
+    WITH held AS (
+        SELECT key FROM login_throttle WHERE key IN (:account, :source) AND failures > 0 ORDER BY key FOR UPDATE
+    )
+    UPDATE login_throttle AS counted
+    SET failures = CASE WHEN counted.key = :account THEN 0 ELSE counted.failures - 1 END, blocked_until = NULL
+    FROM held WHERE counted.key = held.key
+""")
 
 
 def now() -> datetime:
@@ -43,14 +74,8 @@ def by_source(address: str) -> Counted:
     return Counted(hashlib.sha256(b"source\0" + address.encode()).digest(), free_failures=100)
 
 
-def wait_after(failures: int, free_failures: int) -> timedelta:
-    """Nothing at first, then half a minute, doubled by each further failure up to a quarter of an hour."""
-    beyond = failures - free_failures
-    return min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(beyond - 1, 10)) if beyond > 0 else timedelta(0)
-
-
 class Throttle:
-    """The counts, over one transaction."""
+    """The counts. Outside of a transaction each operation is one by itself, and holds its rows no longer."""
 
     def __init__(self, session: AsyncSession, clock: Clock = now) -> None:
         self._session, self._clock = session, clock
@@ -58,24 +83,24 @@ class Throttle:
     async def admit(self, counted: Sequence[Counted]) -> bool:
         """Count one attempt; whether it may be tried. Refused ones are not counted, so that waits end."""
         at = self._clock()
-        rows = await self._locked(counted, at)
-        is_free = not any(row.blocked_until and row.blocked_until > at for row in rows.values())
-        for one in counted:
-            row = rows[one.key]
-            if is_free:
-                is_old = row.last_failed_at < at - _FORGOTTEN_AFTER
-                row.failures = 1 if is_old else row.failures + 1
-                wait = wait_after(row.failures, one.free_failures)
-                # None, not `at`: whoever read the clock earlier and got the lock later would find it still to come.
-                row.blocked_until = at + wait if wait else None
-            row.last_failed_at = at  # written in either case, so that both take the same time
-        await self._session.flush()
-        return is_free
+        rows = await self._session.execute(
+            _ADMIT,
+            {
+                "keys": [one.key for one in counted],
+                "free": [one.free_failures for one in counted],
+                "at": at,
+                "forgotten": at - _FORGOTTEN_AFTER,
+                "first": _FIRST_WAIT,
+                "longest": _LONGEST_WAIT,
+            },
+        )
+        # A row that others made while we looked was not held, and may have begun to wait before it counted us.
+        admitted = [was_held or failures <= free + 1 for was_held, failures, free in rows]
+        return bool(admitted) and all(admitted)
 
     async def succeed(self, account: Counted, source: Counted | None) -> None:
         """The attempt was right: the account begins anew, the source is given this one back."""
-        for one in _in_order([account, source] if source else [account]):
-            await (self._set(one, failures=0) if one is account else self._give_back(one))
+        await self._session.execute(_SUCCEED, {"account": account.key, "source": source.key if source else account.key})
 
     async def clear(self, counted: Counted) -> bool:
         """Forget failures at once; whether there were any."""
@@ -88,38 +113,3 @@ class Throttle:
         await self._session.execute(
             delete(LoginThrottle).where(LoginThrottle.last_failed_at < self._clock() - _FORGOTTEN_AFTER)
         )
-
-    async def _locked(self, counted: Sequence[Counted], at: datetime) -> dict[bytes, LoginThrottle]:
-        """The rows, made when missing."""
-        keys = [one.key for one in _in_order(counted)]
-        missing = [{"key": key, "failures": 0, "last_failed_at": at} for key in keys]
-        await self._session.execute(insert(LoginThrottle).values(missing).on_conflict_do_nothing())
-        statement = (
-            select(LoginThrottle)
-            .where(LoginThrottle.key.in_(keys))
-            .order_by(LoginThrottle.key)
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        )
-        return {row.key: row for row in await self._session.scalars(statement)}
-
-    async def _set(self, counted: Counted, *, failures: int) -> None:
-        await self._session.execute(
-            update(LoginThrottle)
-            .where(LoginThrottle.key == counted.key)
-            .values(failures=failures, blocked_until=None)
-            .execution_options(synchronize_session=False)
-        )
-
-    async def _give_back(self, counted: Counted) -> None:
-        await self._session.execute(
-            update(LoginThrottle)
-            .where(LoginThrottle.key == counted.key, LoginThrottle.failures > 0)
-            .values(failures=LoginThrottle.failures - 1, blocked_until=None)
-            .execution_options(synchronize_session=False)
-        )
-
-
-def _in_order(counted: Sequence[Counted]) -> list[Counted]:
-    """The one order in which all take rows, or two logins could wait for each other."""
-    return sorted(counted, key=lambda one: one.key)

@@ -6,11 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.models import LoginSession, RefreshToken
 from shared.ids import new_id
+
+# One round trip: every login makes one.
+_CREATE = text("""
+    WITH made AS (
+        INSERT INTO login_session (id, user_id, tenant_id, scope, created_at, expires_at)
+        VALUES (:session_id, :user_id, :tenant_id, :scope, :now, :expires_at) RETURNING id, created_at
+    )
+    INSERT INTO refresh_token (id, session_id, token_hash, created_at)
+    SELECT :token_id, made.id, CAST(:token_hash AS bytea), made.created_at FROM made
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +40,25 @@ class SessionRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def create(self, *, user_id: str, tenant_id: str, scope: str, seconds: int) -> tuple[LoginSession, str]:
-        """A new session and its first refresh token."""
-        now = datetime.now(UTC)
-        row = LoginSession(
-            id=new_id(),
-            user_id=user_id,
-            tenant_id=tenant_id,
-            scope=scope,
-            created_at=now,
-            expires_at=now + timedelta(seconds=seconds),
-        )
-        self._session.add(row)
-        await self._session.flush()
-        return row, self.add_token(row.id)
+    async def create(self, *, user_id: str, tenant_id: str, scope: str, seconds: int) -> tuple[str, str]:
+        """The id of a new session, and its first refresh token."""
+        now, session_id, token = datetime.now(UTC), new_id(), _new_token()
+        values = {
+            "session_id": session_id,
+            "user_id": user_id,
+            "tenant_id": tenant_id,
+            "scope": scope,
+            "now": now,
+            "expires_at": now + timedelta(seconds=seconds),
+            "token_id": new_id(),
+            "token_hash": _digest(token),
+        }
+        await self._session.execute(_CREATE, values)
+        return session_id, token
 
     def add_token(self, session_id: str, parent_id: str | None = None) -> str:
         """The next link of the chain; it is kept only as a hash."""
-        token = secrets.token_urlsafe(32)
+        token = _new_token()
         self._session.add(
             RefreshToken(
                 id=new_id(),
@@ -134,6 +145,10 @@ def _unused_child(parent: RefreshToken) -> tuple[ColumnElement[bool], ...]:
         RefreshToken.used_at.is_(None),
         RefreshToken.superseded_at.is_(None),
     )
+
+
+def _new_token() -> str:
+    return secrets.token_urlsafe(32)
 
 
 def _digest(token: str) -> bytes:

@@ -1,0 +1,76 @@
+"""Connections that ended while nobody used them cost nobody a request."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+
+from local.suite import Suite
+from services.auth.lifespan import MIGRATIONS
+from shared import db
+from shared.db import Database, open_database
+
+
+@pytest.fixture
+async def database(suite: Suite) -> AsyncIterator[Database]:
+    suite.up(["postgres"])
+    async with open_database(suite.environment("auth")["DATABASE_URL"], "auth", MIGRATIONS) as database:
+        yield database
+
+
+async def process(database: Database) -> int:
+    """The server's process behind the connection that is used next."""
+    async with database.session() as session:
+        return int(await session.scalar(text("SELECT pg_backend_pid()")) or 0)
+
+
+async def end(suite: Suite, process: int) -> None:
+    """As a restart of the server would, seen from one connection."""
+    url = suite.environment("auth")["DATABASE_URL"].replace("+asyncpg", "")
+    other = await asyncpg.connect(url, database="auth")
+    assert await other.fetchval("SELECT pg_terminate_backend($1, 5000)", process)  # and waits for its end
+    await other.close()
+
+
+async def test_a_connection_is_used_again_without_being_asked(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await process(database)
+    monkeypatch.setattr(database.engine.dialect, "do_ping", None)
+
+    assert await process(database) == first
+
+
+async def test_one_that_the_server_closed_is_replaced(suite: Suite, database: Database) -> None:
+    first = await process(database)
+    await end(suite, first)
+
+    assert await process(database) != first
+
+
+async def test_one_that_died_in_silence_is_replaced(
+    suite: Suite, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await process(database)
+    await end(suite, first)
+    monkeypatch.setattr(asyncpg.Connection, "is_closed", lambda _: False)  # no packet told us
+    monkeypatch.setattr(db, "_TRUSTED_SECONDS", 0.0)
+
+    assert await process(database) != first
+
+
+async def test_a_single_statement_needs_no_commit_and_a_session_does(database: Database) -> None:
+    write = text("INSERT INTO login_throttle (key, failures, last_failed_at) VALUES (:key, 1, now())")
+    read = text("SELECT count(*) FROM login_throttle WHERE key IN ('\\xa1', '\\xa2')")
+    clean = text("DELETE FROM login_throttle WHERE key IN ('\\xa1', '\\xa2')")
+    async with database.statements() as session:
+        await session.execute(write, {"key": b"\xa1"})
+    async with database.session() as session:
+        await session.execute(write, {"key": b"\xa2"})
+
+    async with database.statements() as session:
+        found = await session.scalar(read)
+        await session.execute(clean)
+
+    assert found == 1
