@@ -20,7 +20,8 @@ from redis.exceptions import RedisError
 
 _log = logging.getLogger("shared.permits")
 _MAX_WINDOWS = 20_000  # a few megabytes; a forgotten window costs its owner the rest of one block
-_BLOCKS_PER_QUOTA = 50  # what a process that has seen little of an owner leases at once
+_BLOCKS_PER_QUOTA = 200  # what a process that knows nothing of an owner leases: there may be many processes
+_GROWTH = 3  # each lease in a window is so many times as large as all before it
 _SHARE = 8  # of what nobody has leased, a process takes at most one in so many
 # Five short waits, not one long: a busy event loop must not pass for a slow store.
 _WAITS, _WAIT_SECONDS = 5, 0.05
@@ -55,24 +56,29 @@ class Standing(NamedTuple):
 class _Window:
     """What this process knows of one owner's window."""
 
-    __slots__ = ("ends_at", "held", "key", "leased", "lock", "starts_at", "unleased", "waiting")
+    __slots__ = ("ends_at", "expected", "held", "key", "leased", "lock", "starts_at", "unleased", "waiting")
 
-    def __init__(self, limit: Limit, owner: str, now: float) -> None:
+    def __init__(self, limit: Limit, owner: str, now: float, before: "_Window | None") -> None:
         # Owners begin their windows at different moments, so that they do not all come back in the same second.
         offset = crc32(owner.encode()) % limit.seconds
         number = int(now + offset) // limit.seconds
         self.starts_at = number * limit.seconds - offset
         self.ends_at = self.starts_at + limit.seconds
         self.key = limit.item.key_for(limit.name, owner, number)
-        self.leased = 0  # by this process
-        self.held = 0  # of those, not spent
+        self.expected: int = before.leased - before.held if before else 0
+        self.leased: int = 0  # by this process
+        self.held: int = 0  # of those, not spent
         self.unleased = limit.quota  # at our last look
         self.waiting = 0
         self.lock = asyncio.Lock()
 
     def next_block(self, limit: Limit) -> int:
-        """As many as all before, so that busy owners cost few round trips, but little of what others may want."""
-        return max(limit.block, self.waiting, min(self.leased, self.unleased // _SHARE))
+        """As much as the owner spent in the window before, then ever more.
+
+        So busy owners cost few round trips, and little is held that other processes may want.
+        """
+        wanted = _GROWTH * self.leased or self.expected
+        return max(limit.block, self.waiting, min(wanted, self.unleased // _SHARE))
 
 
 class Permits:
@@ -110,7 +116,7 @@ class Permits:
         self._windows.pop(name, None)
         if len(self._windows) >= _MAX_WINDOWS:
             del self._windows[next(iter(self._windows))]  # the one that began longest ago
-        window = self._windows[name] = _Window(limit, owner, now)
+        window = self._windows[name] = _Window(limit, owner, now, before=window)
         return window
 
     async def _lease(self, limit: Limit, window: _Window) -> bool:
