@@ -23,7 +23,7 @@ from shared.ids import new_id
 from shared.pagination import CursorCodec
 from shared.ratelimit import RateLimiter, open_permits
 from shared.revocations import RevocationFeed
-from shared.security import ApiKeyExchange, Authenticator, CachedApiKeys
+from shared.security import ApiKeyExchange, Authenticator
 from shared.settings import ClientSettings, ServiceSettings
 from shared.tokens import KeySource, RevocationSource, TokenVerifier
 
@@ -94,7 +94,7 @@ async def open_platform(
             identity=identity,
             discovery=discovery,
             verifier=verifier,
-            authenticator=Authenticator(verifier, CachedApiKeys(trust.api_keys)),
+            authenticator=Authenticator(verifier, trust.api_keys),
             rate_limiter=RateLimiter(settings, open_permits(redis), app.state.metrics.rate_limit_unchecked),
             idempotency=Idempotency(redis, name, replay_stream),
             cursors=CursorCodec(settings.cursor_secret.get_secret_value()),

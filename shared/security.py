@@ -41,38 +41,38 @@ class ApiKeyExchange(Protocol):
         """Raises Unauthenticated for a key that is unknown, revoked or expired."""
 
 
-class CachedApiKeys:
-    """Remembers for a minute what a key was exchanged for, and refuses without a call what cannot be a key of ours.
+class ApiKeyCallers:
+    """Who API keys stand for: asked once a minute, and not at all for what cannot be a key of ours.
 
     A revoked key is refused sooner: its tokens are on the list of revocations.
     """
 
-    def __init__(self, exchange: ApiKeyExchange) -> None:
-        self._exchange = exchange
-        self._tokens: TTLCache[bytes, str] = TTLCache(maxsize=_CACHED, ttl=_CACHE_SECONDS)
+    def __init__(self, exchange: ApiKeyExchange, verifier: TokenVerifier) -> None:
+        self._exchange, self._verifier = exchange, verifier
+        self._callers: TTLCache[bytes, Caller] = TTLCache(maxsize=_CACHED, ttl=_CACHE_SECONDS)
 
-    async def exchange(self, api_key: str) -> str:
+    async def find(self, api_key: str) -> Caller:
         """Raises Unauthenticated, Unavailable."""
         digest = hashlib.sha256(api_key.encode()).digest()
         try:
-            return self._tokens[digest]
-        except KeyError:  # and no `get`, which looks twice
+            caller = self._callers[digest]  # and no `get`, which looks twice
+        except KeyError:
             if api_keys.parse(api_key) is None:
                 raise Unauthenticated from None
-        token = self._tokens[digest] = await self._exchange.exchange(api_key)
-        return token
-
-    def forget(self, api_key: str) -> None:
-        """Have the next exchange ask auth."""
-        self._tokens.pop(hashlib.sha256(api_key.encode()).digest(), None)
+        else:
+            if await self._verifier.is_valid(caller):
+                return caller  # otherwise a logout ended the token, and not the key
+        token = await self._exchange.exchange(api_key)
+        caller = self._callers[digest] = await self._verifier.verify(token)
+        return caller
 
 
 class Authenticator:
     """The door: reads the credential of a request and answers who it is."""
 
-    def __init__(self, verifier: TokenVerifier, api_keys: CachedApiKeys) -> None:
+    def __init__(self, verifier: TokenVerifier, exchange: ApiKeyExchange) -> None:
         self._verifier = verifier
-        self._api_keys = api_keys
+        self._api_keys = ApiKeyCallers(exchange, verifier)
 
     async def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
         """From headers as ASGI gives them. Raises Unauthenticated without a valid credential."""
@@ -82,16 +82,8 @@ class Authenticator:
             return await self._verifier.verify(token.strip())
         api_key = given.get(b"x-api-key", b"").decode("latin-1")
         if not scheme and api_key and len(api_key) <= 256:
-            return await self._by_api_key(api_key)
+            return await self._api_keys.find(api_key)
         raise Unauthenticated
-
-    async def _by_api_key(self, api_key: str) -> Caller:
-        token = await self._api_keys.exchange(api_key)
-        try:
-            return await self._verifier.verify(token)
-        except Unauthenticated:  # a logout ends the token that was remembered, and not the key
-            self._api_keys.forget(api_key)
-            return await self._verifier.verify(await self._api_keys.exchange(api_key))
 
 
 async def authenticate(request: Request) -> Caller:

@@ -29,6 +29,7 @@ SERVICE_PREFIX = "service:"
 _MAX_TOKEN_CHARS = 8192
 _REQUIRED_CLAIMS = ["exp", "iat", "iss", "aud", "sub", "tid", "scope", "jti"]
 _CACHE_SECONDS = 60
+_LEEWAY_SECONDS = 5  # for clocks that differ
 _CACHED = 10_000
 
 
@@ -103,12 +104,16 @@ class TokenVerifier:
         try:
             caller = self._verified[token]  # and no `get`, which looks twice
         except KeyError:
-            caller = None
-        if caller is None or caller.expires_at <= time.time():
             caller = self._verified[token] = await self._verify(token)
-        if (await self._revocations.current()).covers(caller):
+        if not await self.is_valid(caller):
             raise Unauthenticated
         return caller
+
+    async def is_valid(self, caller: Caller) -> bool:
+        """Whether a token that was verified before is still good: neither over nor revoked. Raises Unavailable."""
+        return caller.expires_at + _LEEWAY_SECONDS > time.time() and not (await self._revocations.current()).covers(
+            caller
+        )
 
     async def _verify(self, token: str) -> Caller:
         if len(token) > _MAX_TOKEN_CHARS:
@@ -132,7 +137,7 @@ class TokenVerifier:
                 algorithms=[ALGORITHM],
                 issuer=self._issuer,
                 audience=self._audience,
-                leeway=5,
+                leeway=_LEEWAY_SECONDS,
                 options={"require": _REQUIRED_CLAIMS},
             )
         except jwt.PyJWTError as error:
