@@ -18,7 +18,7 @@ from sqlalchemy.orm import DeclarativeBase
 from shared.errors import ServiceError, Unavailable
 
 _log = logging.getLogger("shared.db")
-_POOL_SIZE, _POOL_OVERFLOW = 10, 10
+_POOL_SIZE = 20  # and none beyond: those would be closed after each use, and a handshake costs more than a statement
 _POOL_WAIT_SECONDS = 2.0
 _CONNECT_SECONDS = 3.0
 _STATEMENT_SECONDS = 10.0
@@ -110,7 +110,7 @@ async def open_database(server_url: str, name: str, migrations: Path) -> AsyncIt
     engine = create_async_engine(
         url,
         pool_size=_POOL_SIZE,
-        max_overflow=_POOL_OVERFLOW,
+        max_overflow=0,
         pool_timeout=_POOL_WAIT_SECONDS,
         hide_parameters=True,  # its errors are logged, and quote the statement's values otherwise
         connect_args={"timeout": _CONNECT_SECONDS, "command_timeout": _STATEMENT_SECONDS},

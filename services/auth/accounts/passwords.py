@@ -4,9 +4,9 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
 
 from pwdlib import PasswordHash
@@ -22,23 +22,26 @@ NICENESS = 5  # a third of a processor that others want too: enough to give way,
 class Passwords:
     """Hashes and verifies. Each call costs about `password_memory_kib` of memory while it runs."""
 
-    def __init__(self, hasher: PasswordHash, pool: ThreadPoolExecutor, waiting: int) -> None:
+    def __init__(self, hasher: PasswordHash, pool: ThreadPoolExecutor, *, workers: int, waiting: int) -> None:
         self._hasher, self._pool = hasher, pool
-        self._free = waiting
+        self._free = workers + waiting
+        self._turns = asyncio.Semaphore(2 * workers)  # so that the next ones are prepared while others are hashed
         # Verified instead of a real hash when there is no such account, so that both take the same time.
         self._nobody = hasher.hash("no account has this password")
 
-    @contextmanager
-    def admitted(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def admitted(self) -> AsyncIterator[None]:
         """Hold a place for one request that will hash; take it before any other work is done for the request.
 
-        Raises HashingBusy when too many have one.
+        Begins when it is the request's turn: what comes in a burst is worked on at the pace of the hashing, and does
+        not keep the event loop from everyone else. Raises HashingBusy when too many have a place.
         """
         if self._free <= 0:
             raise HashingBusy
         self._free -= 1
         try:
-            yield
+            async with self._turns:
+                yield
         finally:
             self._free += 1
 
@@ -66,7 +69,8 @@ def open_passwords(settings: Settings) -> Iterator[Passwords]:
     )
     pool = ThreadPoolExecutor(settings.password_workers, thread_name_prefix="argon2", initializer=_step_back)
     try:
-        yield Passwords(PasswordHash((hasher,)), pool, settings.password_workers + settings.password_waiting)
+        workers, waiting = settings.password_workers, settings.password_waiting
+        yield Passwords(PasswordHash((hasher,)), pool, workers=workers, waiting=waiting)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

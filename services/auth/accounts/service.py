@@ -45,7 +45,7 @@ class AccountService:
         For an address that has one already the answer looks the same and takes as long, so that nobody learns who is
         registered; nothing is made. Raises EmailTaken where the caller may know, PasswordTooCommon, HashingBusy.
         """
-        with self.passwords.admitted():
+        async with self.passwords.admitted():
             password_hash = await self.new_hash(given.password.get_secret_value(), "/password")
         try:
             async with self.works.begin(source) as work:
@@ -91,7 +91,7 @@ class AccountService:
         Raises WrongCurrentPassword (counted like a failed login), PasswordTooCommon, HashingBusy.
         """
         counted = _by_change(caller)
-        with self.passwords.admitted():
+        async with self.passwords.admitted():
             user, may_try = await self._candidate(caller, counted, source)
             matches, _ = await self.passwords.verify(given.current_password.get_secret_value(), user.password_hash)
             if not matches or not may_try:

@@ -41,7 +41,7 @@ class AcceptanceService:
         if has_account:
             user = await self.logins.prove(Credentials(email, password, frozenset(), None, source))
             return await self._join(token, source, _existing(user.id))
-        with self.accounts.passwords.admitted():
+        async with self.accounts.passwords.admitted():
             password_hash = await self.accounts.new_hash(password, "/password")
         try:
             return await self._join(token, source, _new(password_hash, given.name))
