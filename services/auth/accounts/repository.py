@@ -1,9 +1,8 @@
 """Every statement about users and their own tenants."""
 
 from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, Text, bindparam, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -65,12 +64,12 @@ class AccountRepository:
 
     async def find_by_email_with_role(self, email: str, tenant_id: str | None) -> tuple[User, Role | None] | None:
         """The user and their role in the tenant, their own when None; the role is None where they do not belong."""
-        found = (await self._session.execute(_with_role(tenant_id).where(User.email == email))).one_or_none()
+        found = (await self._session.execute(_BY_EMAIL, {"email": email, "tenant_id": tenant_id})).one_or_none()
         return (found[0], Role(found[1]) if found[1] else None) if found else None
 
     async def find_principal(self, user_id: str, tenant_id: str) -> Principal | None:
         """An enabled user who belongs to the tenant."""
-        return await self._find(_with_role(tenant_id), user_id, tenant_id)
+        return await self._find(_ENABLED, user_id, tenant_id)
 
     async def hold_principal(self, user_id: str, tenant_id: str) -> Principal | None:
         """As `find_principal`, for giving out a token inside this transaction.
@@ -78,18 +77,11 @@ class AccountRepository:
         Whoever disables the user or changes their role waits for it, so the token is older than the revocation that is
         to end it.
         """
-        statement = (
-            select(User, Membership.role)
-            .join(Membership, Membership.user_id == User.id)
-            .where(Membership.tenant_id == tenant_id)
-            .with_for_update(read=True, of=[User, Membership])
-        )
-        return await self._find(statement, user_id, tenant_id)
+        return await self._find(_HELD, user_id, tenant_id)
 
-    async def _find(self, statement: Select[User, Any], user_id: str, tenant_id: str) -> Principal | None:
-        enabled = statement.where(User.id == user_id, User.disabled_at.is_(None))
-        found = (await self._session.execute(enabled)).one_or_none()
-        return Principal(found[0], tenant_id, Role(found[1])) if found and found[1] else None
+    async def _find(self, statement: Select[User, str], user_id: str, tenant_id: str) -> Principal | None:
+        found = (await self._session.execute(statement, {"user_id": user_id, "tenant_id": tenant_id})).one_or_none()
+        return Principal(found[0], tenant_id, Role(found[1])) if found else None
 
     async def get_locked(self, user_id: str) -> User:
         """The user, for whom others wait until the transaction ends. Raises UserNotFound."""
@@ -126,6 +118,19 @@ class AccountRepository:
         await self._session.flush()
 
 
-def _with_role(tenant_id: str | None) -> Select[User, str]:
-    in_tenant = Membership.tenant_id == func.coalesce(tenant_id, User.tenant_id)
-    return select(User, Membership.role).outerjoin(Membership, (Membership.user_id == User.id) & in_tenant)
+# Made once: every login and every API key's exchange asks, and making a statement takes longer than asking.
+_TENANT = bindparam("tenant_id", type_=Text)
+_BY_EMAIL = (
+    select(User, Membership.role)
+    .outerjoin(
+        Membership,
+        (Membership.user_id == User.id) & (Membership.tenant_id == func.coalesce(_TENANT, User.tenant_id)),
+    )
+    .where(User.email == bindparam("email"))
+)
+_ENABLED = (
+    select(User, Membership.role)
+    .join(Membership, Membership.user_id == User.id)
+    .where(User.id == bindparam("user_id"), User.disabled_at.is_(None), Membership.tenant_id == _TENANT)
+)
+_HELD = _ENABLED.with_for_update(read=True, of=[User, Membership])
