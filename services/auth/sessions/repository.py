@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, select, text, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.models import LoginSession, RefreshToken
@@ -23,9 +23,16 @@ _CREATE = text("""
 """)
 
 
+_LINK = (
+    select(RefreshToken, LoginSession)
+    .join(LoginSession, LoginSession.id == RefreshToken.session_id)
+    .where(RefreshToken.token_hash == bindparam("token_hash"))
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A refresh token that was presented, with its session, which nobody else changes until the transaction ends."""
+    """A refresh token that was presented, with its session."""
 
     token: RefreshToken
     session: LoginSession
@@ -70,16 +77,16 @@ class SessionRepository:
         )
         return token
 
-    async def find_locked(self, token: str) -> Link | None:
+    async def find(self, token: str) -> Link | None:
         """The token and its session; None for one that was never given out."""
-        row = (
-            await self._session.execute(
-                select(RefreshToken, LoginSession)
-                .join(LoginSession, LoginSession.id == RefreshToken.session_id)
-                .where(RefreshToken.token_hash == _digest(token))
-                .with_for_update(of=LoginSession)
-            )
-        ).one_or_none()
+        return await self._find(_LINK, token)
+
+    async def find_locked(self, token: str) -> Link | None:
+        """As `find`, for changing it: nobody else changes the session until the transaction ends."""
+        return await self._find(_LINK.with_for_update(of=LoginSession), token)
+
+    async def _find(self, statement: Select[RefreshToken, LoginSession], token: str) -> Link | None:
+        row = (await self._session.execute(statement, {"token_hash": _digest(token)})).one_or_none()
         return Link(row[0], row[1]) if row else None
 
     async def use(self, token: RefreshToken) -> bool:

@@ -72,9 +72,10 @@ class SessionService:
         for session_id in await self._sessions.end_others(user_id, kept_session_id):
             self._work.access.end_session(session_id)
 
-    async def find_by_refresh_token(self, refresh_token: str) -> Link | None:
-        """The session a refresh token belongs to, whatever its state."""
-        return await self._sessions.find_locked(refresh_token)
+    async def end_by_refresh_token(self, refresh_token: str) -> None:
+        """End the session a refresh token belongs to, whatever its state."""
+        if link := await self._sessions.find_locked(refresh_token):
+            await self.end(link.session.user_id, link.session.id)
 
 
 class Sessions:

@@ -8,6 +8,7 @@ from services.auth.api_keys.exchange import LocalApiKeys
 from services.auth.clients.registry import ServiceClients
 from services.auth.errors import DelegationRefused, WrongClient
 from services.auth.scopes import granted
+from services.auth.sessions.repository import SessionRepository
 from services.auth.sessions.service import SessionService
 from services.auth.tokens.issuer import AccessToken, TokenIssuer
 from services.auth.tokens.schemas import Introspection
@@ -62,7 +63,7 @@ class TokenService:
         if caller := await self._verified(token):
             return _of_caller(caller)
         async with self.works.begin() as work:
-            link = await SessionService(work, self.issuer).find_by_refresh_token(token)
+            link = await SessionRepository(work.session).find(token)
         if link is None or not link.is_alive or link.token.used_at or link.token.superseded_at:
             return Introspection(active=False)
         return Introspection(
@@ -84,9 +85,7 @@ class TokenService:
                 work.note("token.revoked", actor=caller.subject, tenant_id=caller.tenant_id, target=caller.token_id)
             return
         async with self.works.begin(source) as work:
-            sessions = SessionService(work, self.issuer)
-            if link := await sessions.find_by_refresh_token(token):
-                await sessions.end(link.session.user_id, link.session.id)
+            await SessionService(work, self.issuer).end_by_refresh_token(token)
 
     async def _verified(self, token: str) -> Caller | None:
         if token.count(".") != 2:
