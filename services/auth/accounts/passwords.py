@@ -16,7 +16,7 @@ from services.auth.errors import HashingBusy
 from services.auth.settings import Settings
 
 T = TypeVar("T")
-NICENESS = 5  # a third of a processor that others want too: enough to give way, not enough to starve logins
+NICENESS = 10  # a tenth of a processor that others want too: enough to give way, not enough to starve logins
 
 
 class Passwords:
