@@ -104,11 +104,12 @@ def _document(app: FastAPI) -> dict[str, Any]:
         problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(problem.pop("$defs", {}))
         schemas["Problem"] = problem
-        document["components"]["securitySchemes"] = SECURITY_SCHEMES
-        for path in document.get("paths", {}).values():
-            for method, operation in path.items():
-                if method in _HTTP_METHODS:
-                    _declare_common_errors(operation)
+        paths = document.get("paths", {}).values()
+        operations = [operation for path in paths for method, operation in path.items() if method in _HTTP_METHODS]
+        for operation in operations:
+            _declare_common_errors(operation)
+        if any("security" in operation for operation in operations):
+            document["components"]["securitySchemes"] = SECURITY_SCHEMES
         app.openapi_schema = document
     return app.openapi_schema
 
