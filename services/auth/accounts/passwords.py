@@ -25,7 +25,7 @@ class Passwords:
     def __init__(self, hasher: PasswordHash, pool: ThreadPoolExecutor, *, workers: int, waiting: int) -> None:
         self._hasher, self._pool = hasher, pool
         self._free = workers + waiting
-        self._turns = asyncio.Semaphore(2 * workers)  # so that the next ones are prepared while others are hashed
+        self._turns = asyncio.Semaphore(workers + 1)  # the one more is prepared while the others are hashed
         # Verified instead of a real hash when there is no such account, so that both take the same time.
         self._nobody = hasher.hash("no account has this password")
 
