@@ -37,20 +37,14 @@ def doors() -> APIRouter:
     return router
 
 
-@asynccontextmanager
-async def answering(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
+@pytest.fixture
+async def client(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
     app = build(suite.url("redis"))
     app.include_router(doors())
     async with LifespanManager(app) as manager:
         transport = httpx.ASGITransport(manager.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://things") as client:
             yield client
-
-
-@pytest.fixture
-async def client(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
-    async with answering(suite) as client:
-        yield client
 
 
 async def test_an_endpoint_is_given_its_caller_beside_everything_else(client: httpx.AsyncClient) -> None:

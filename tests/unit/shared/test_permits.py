@@ -109,7 +109,7 @@ async def test_requests_that_wait_together_are_leased_for_together(store: Store,
 
 
 async def test_the_last_block_is_leased_in_part(store: Store, clock: Clock) -> None:
-    permits, of = Permits(store, clock), limit("152/minute")  # blocks of three, and two over
+    permits, of = Permits(store, clock), limit("152/minute")
 
     standings = [await permits.take(of, "a") for _ in range(160)]
 
@@ -138,7 +138,7 @@ async def test_once_used_up_nobody_asks_again(store: Store, clock: Clock) -> Non
 
 async def test_a_new_window_has_the_whole_quota_and_nothing_of_the_old(store: Store, clock: Clock) -> None:
     permits = Permits(store, clock)
-    await outcomes(permits, limit("600/minute"), 1)  # holds eleven more
+    await outcomes(permits, limit("600/minute"), 1)  # holds two more
 
     clock.now += 60
 
