@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from bench.apps.ours import router
 from services.auth.main import create_app
-from shared.serve import serve
+from shared.platform import serve
 
 
 def with_guarded_route() -> FastAPI:

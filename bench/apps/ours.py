@@ -11,12 +11,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, FastAPI
 
 from bench.apps.shapes import ITEM, EchoRead, EchoRequest, ItemRead
-from shared.app import create_service
-from shared.platform import open_platform
-from shared.security import GuardedRoute, requires
-from shared.serve import serve
+from shared.door import GuardedRoute, requires
+from shared.identity import Caller
+from shared.platform import open_platform, serve
 from shared.settings import ClientSettings
-from shared.tokens import Caller
+from shared.web import create_service
 
 SERVICE = "agents"  # whose environment and client secret it runs with
 Reader = Annotated[Caller, requires("agents:read")]

@@ -1,6 +1,6 @@
 """`python -m gateway.portal` serves it."""
 
 from gateway.portal.main import create_app
-from shared.serve import serve
+from shared.platform import serve
 
 serve(create_app)

@@ -10,8 +10,8 @@ import orjson
 from gateway.portal.cached import Cached
 from gateway.portal.health import SERVICES
 from gateway.portal.merge import merge
+from shared.calls import ServiceClient
 from shared.errors import ServiceError, UpstreamFailed
-from shared.http import ServiceClient
 
 _CALL_SECONDS: Final = 2.0
 _KEPT_SECONDS: Final = 10.0

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from gateway.portal.documents import Documents
 from gateway.portal.health import SystemHealth
 from gateway.portal.schemas import HealthReport
-from shared.security import GuardedRoute
+from shared.door import GuardedRoute
 
 HEALTH_JSON = "application/health+json"
 

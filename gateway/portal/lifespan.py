@@ -9,10 +9,10 @@ from fastapi import FastAPI
 from gateway.portal.documents import Documents
 from gateway.portal.health import PROBE_SECONDS, SystemHealth
 from gateway.portal.settings import Settings
+from shared.calls import open_http_client
 from shared.errors import Unauthenticated
-from shared.http import open_http_client
+from shared.identity import HeldRevocations, Revocations
 from shared.platform import Platform, Trust, open_platform
-from shared.revocations import HeldRevocations, Revocations
 
 
 class State(TypedDict):

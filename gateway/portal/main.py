@@ -6,7 +6,7 @@ from gateway.portal import pages
 from gateway.portal.endpoints import router
 from gateway.portal.lifespan import lifespan
 from gateway.portal.settings import Settings
-from shared.app import create_service
+from shared.web import create_service
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

@@ -7,7 +7,7 @@ sys.modules["numpy"] = None  # type: ignore[assignment] # "not there", to the im
 
 from services.agents.driver_tables import drop_driver_tables  # noqa: E402 - after the line above
 from services.agents.main import create_app  # noqa: E402
-from shared.serve import serve  # noqa: E402
+from shared.platform import serve  # noqa: E402
 
 drop_driver_tables()
 serve(create_app)

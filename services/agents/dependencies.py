@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from services.agents.service import AgentService
-from shared.security import caller_of, requires
-from shared.tokens import Caller
+from shared.door import caller_of, requires
+from shared.identity import Caller
 
 Reader = Annotated[Caller, requires("agents:read")]
 Writer = Annotated[Caller, requires("agents:write")]

@@ -8,13 +8,13 @@ from services.agents.dependencies import Agents, Reader, Writer
 from services.agents.domain import Agent
 from services.agents.errors import AgentNameTaken, AgentNotFound
 from services.agents.schemas import AgentCreate, AgentRead, AgentUpdate, CapabilityFilter, TextFilter
+from shared.door import GuardedRoute, IdempotentRoute
 from shared.errors import PreconditionFailed, responses
-from shared.etag import IfMatch, etag
-from shared.idempotency import IdempotencyKey, IdempotentRoute
-from shared.ids import Id
-from shared.pagination import Cursor, Limit, Page
+from shared.resources import Cursor, IfMatch, Limit, Page, etag
+from shared.schemas import Id
 
-router = APIRouter(prefix="/agents", tags=["agents"], route_class=IdempotentRoute)
+router = APIRouter(prefix="/agents", tags=["agents"], route_class=GuardedRoute)
+creating = APIRouter(prefix="/agents", tags=["agents"], route_class=IdempotentRoute)
 
 _TEXT = {"schema": {"type": "string"}}
 _TAGGED: dict[str, Any] = {"headers": {"ETag": {"description": "the version, for `If-Match`"} | _TEXT}}
@@ -27,7 +27,7 @@ _CREATED: dict[str, Any] = {
 }
 
 
-@router.post(
+@creating.post(
     "/create",
     operation_id="agents_create",
     summary="Create an agent",
@@ -40,7 +40,6 @@ async def create(
     _caller: Writer,
     agents: Agents,
     response: Response,
-    idempotency_key: IdempotencyKey = None,  # noqa: ARG001 - declared here, used by the route class
 ) -> Agent:
     """Create an agent at version 1. Its collections and tools are named, not checked: they may be made later."""
     agent = await agents.create(body.model_dump())

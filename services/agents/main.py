@@ -2,10 +2,10 @@
 
 from fastapi import FastAPI
 
-from services.agents.endpoints import router
+from services.agents.endpoints import creating, router
 from services.agents.lifespan import lifespan
 from services.agents.settings import Settings
-from shared.app import create_service
+from shared.web import create_service
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -16,5 +16,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="SutazAI agents",
         description="Agents: their instructions, their capabilities, the collections they know and the tools they use.",
         lifespan=lifespan,
-        routers=[router],
+        routers=[creating, router],
     )

@@ -7,8 +7,7 @@ from pydantic import MISSING, AfterValidator, Field, PlainValidator, TypeAdapter
 from pydantic_core import PydanticCustomError
 
 from services.agents.domain import Scalar, reads_as_id
-from shared.ids import Id
-from shared.schemas import RequestModel, ResponseModel, Text, UtcDatetime
+from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
 
 # No space at either end and no control characters: a name stands in lists, logs and a `model` field.
 _NAME = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f\u2028\u2029]*[^\s\x00-\x1f\x7f-\x9f])?$"

@@ -9,10 +9,9 @@ from neo4j import AsyncManagedTransaction
 from services.agents.domain import Agent
 from services.agents.graph import Graph
 from services.agents.repository import AgentRepository, Position
-from shared.etag import etag, require_match
-from shared.ids import new_id
-from shared.pagination import CursorCodec, cut
-from shared.tokens import Caller
+from shared.identity import Caller
+from shared.resources import CursorCodec, cut, etag, require_match
+from shared.schemas import new_id
 
 
 class AgentService:

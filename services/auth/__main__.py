@@ -1,6 +1,6 @@
 """`python -m services.auth` serves it."""
 
 from services.auth.main import create_app
-from shared.serve import serve
+from shared.platform import serve
 
 serve(create_app)

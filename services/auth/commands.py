@@ -18,10 +18,9 @@ from services.auth.settings import Settings
 from services.auth.signing.ring import KeyRing
 from services.auth.signing.rotation import Rotation, TooEarly
 from services.auth.work import Works
-from shared.db import Database, open_database
 from shared.errors import ServiceError
-from shared.outbox import Outbox
-from shared.revocations import Revocations
+from shared.identity import Revocations
+from shared.postgres import Database, Outbox, open_database
 
 _AT_ONCE = """\
 Not waiting until every service knows the next key. One that has not heard of it refuses new tokens (401) until it asks

@@ -16,7 +16,7 @@ from services.auth.sessions.service import Sessions as SessionUseCases
 from services.auth.tenants.service import MemberService
 from services.auth.tokens.service import TokenService
 from services.auth.work import Work as OpenWork
-from shared.source import source_of
+from shared.limits import source_of
 
 
 async def _source(request: Request) -> str:

@@ -27,13 +27,11 @@ from services.auth.signing.ring import KeyRing
 from services.auth.tokens.issuer import TokenIssuer
 from services.auth.tokens.service import TokenService
 from services.auth.work import Works
-from shared.background import in_background
-from shared.broadcast import declare_events
-from shared.db import Database, open_database
-from shared.messaging import Publisher, open_connection
-from shared.outbox import Outbox, OutboxRelay
-from shared.platform import Platform, Trust, followed, open_platform
-from shared.revocations import RevocationFeed
+from shared.identity import RevocationFeed, followed
+from shared.loops import in_background
+from shared.messages import Publisher, declare_events, open_connection
+from shared.platform import Platform, Trust, open_platform
+from shared.postgres import Database, Outbox, OutboxRelay, open_database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -68,7 +66,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         keys = await KeyRing(database, settings.key_encryption_key.get_secret_value()).load()
         changes = AccessChanges(database, keys)
         feed = RevocationFeed(changes, keys)
-        await stack.enter_async_context(followed(app, feed))
+        await stack.enter_async_context(
+            followed(feed, rabbitmq_url=settings.rabbitmq_url.get_secret_value(), listener="auth")
+        )
         outbox = await _open_outbox(app, database, stack)
         works = Works(database, AuditLog(settings.audit_key.get_secret_value()), outbox, feed.revocations)
         passwords = stack.enter_context(open_passwords(settings))

@@ -16,7 +16,7 @@ from services.auth.signing.endpoints import router as signing
 from services.auth.tenants.endpoints import router as members
 from services.auth.tokens.endpoints import internal as tokens_internal
 from services.auth.tokens.endpoints import router as tokens
-from shared.app import create_service
+from shared.web import create_service
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

@@ -19,9 +19,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.db import Base as SharedBase
-from shared.db import new_metadata
-from shared.outbox import OutboxMessage
+from shared.postgres import Base as SharedBase
+from shared.postgres import OutboxMessage, new_metadata
 
 
 class Base(SharedBase):
@@ -153,7 +152,7 @@ class ApiKey(Base):
 
 
 class RevocationRow(Base):
-    """Tokens that ended before their time; see `shared.revocations`. Deleted when none of them is valid any more."""
+    """Tokens that ended before their time; see `shared.identity`. Deleted when none of them is valid any more."""
 
     __tablename__ = "revocation"
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from services.auth.errors import ScopeNotAllowed
-from shared.scopes import is_covered
+from shared.identity import is_covered
 
 _READING = frozenset(
     {"auth:profile", "auth:keys", "agents:read", "chat:read", "vectors:read", "tasks:read", "members:read"}

@@ -13,10 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.auth.access.revoker import Revoker
 from services.auth.audit.log import AuditLog, Noted
 from shared import telemetry
-from shared.db import Database
 from shared.errors import ServiceError
-from shared.outbox import Outbox
-from shared.revocations import Revocations
+from shared.identity import Revocations
+from shared.postgres import Database, Outbox
 
 
 @dataclass(slots=True)

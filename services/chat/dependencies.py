@@ -7,8 +7,8 @@ from fastapi import Depends, Request
 from services.chat.conversations.service import ConversationService
 from services.chat.domain import Owner
 from services.chat.runs.service import RunService
-from shared.security import requires
-from shared.tokens import Caller
+from shared.door import requires
+from shared.identity import Caller
 
 Reader = Annotated[Caller, requires("chat:read")]
 Writer = Annotated[Caller, requires("chat:write")]

@@ -24,9 +24,9 @@ from services.chat.runs.service import RunService
 from services.chat.runs.streaming import replay
 from services.chat.runs.supervisor import Supervisor
 from services.chat.settings import Settings
-from shared.cache import open_redis
 from shared.health import Health
 from shared.platform import Platform, open_platform
+from shared.redis import open_redis
 
 _DRAIN_CHECK_SECONDS = 0.25
 _LAST_EVENT_SECONDS = 1.0  # for the final events to reach the clients before their connections are cut

@@ -6,7 +6,7 @@ from services.chat.conversations.endpoints import router as conversations
 from services.chat.lifespan import lifespan
 from services.chat.runs.endpoints import router as runs
 from services.chat.settings import Settings
-from shared.app import create_service
+from shared.web import create_service
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

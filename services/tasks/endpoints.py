@@ -8,20 +8,19 @@ from services.tasks.dependencies import Tasks
 from services.tasks.domain import TaskStatus
 from services.tasks.errors import InputInvalid, InputTooLarge, KindUnknown, RunAtTooFar, TaskFinished, TaskNotFound
 from services.tasks.schemas import KindList, KindName, TaskRead, TaskSubmit, TaskSummary
+from shared.door import GuardedRoute, IdempotentRoute, requires
 from shared.errors import responses
-from shared.etag import etag
-from shared.idempotency import IdempotencyKey, IdempotentRoute
-from shared.ids import Id
-from shared.pagination import Cursor, Limit, Page
-from shared.security import requires
-from shared.tokens import Caller
+from shared.identity import Caller
+from shared.resources import Cursor, Limit, Page, etag
+from shared.schemas import Id
 
-router = APIRouter(prefix="/tasks", tags=["tasks"], route_class=IdempotentRoute)
+router = APIRouter(prefix="/tasks", tags=["tasks"], route_class=GuardedRoute)
+submitting = APIRouter(prefix="/tasks", tags=["tasks"], route_class=IdempotentRoute)
 Reader = Annotated[Caller, requires("tasks:read")]
 Writer = Annotated[Caller, requires("tasks:write")]
 
 
-@router.post(
+@submitting.post(
     "/submit",
     operation_id="tasks_submit",
     summary="Submit a task",
@@ -43,7 +42,6 @@ async def submit(
     caller: Writer,
     tasks: Tasks,
     response: Response,
-    idempotency_key: IdempotencyKey = None,  # noqa: ARG001 - the route class acts on it; here it is documented
 ) -> TaskRead:
     """Hand work over. Once this answers, the work is kept: it will be done or end in a state that says why not.
 

@@ -11,11 +11,10 @@ from services.tasks.models import OutboxRow
 from services.tasks.queues import Queues
 from services.tasks.settings import Settings
 from services.tasks.submissions import Submissions
-from shared.background import in_background
-from shared.db import Database, open_database
-from shared.messaging import Publisher, open_connection
-from shared.outbox import Outbox, OutboxRelay
+from shared.loops import in_background
+from shared.messages import Publisher, open_connection
 from shared.platform import Platform, open_platform
+from shared.postgres import Database, Outbox, OutboxRelay, open_database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

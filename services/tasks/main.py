@@ -2,11 +2,11 @@
 
 from fastapi import FastAPI
 
-from services.tasks.endpoints import router
+from services.tasks.endpoints import router, submitting
 from services.tasks.kinds.registry import BUILT_IN, KindRegistry
 from services.tasks.lifespan import lifespan
 from services.tasks.settings import Settings
-from shared.app import create_service
+from shared.web import create_service
 
 
 def create_app(settings: Settings | None = None, kinds: KindRegistry = BUILT_IN) -> FastAPI:
@@ -17,7 +17,7 @@ def create_app(settings: Settings | None = None, kinds: KindRegistry = BUILT_IN)
         title="SutazAI tasks",
         description="Background work: accepted durably, retried, cancelled, followed to its result.",
         lifespan=lifespan,
-        routers=[router],
+        routers=[submitting, router],
     )
     app.state.kinds = kinds
     return app

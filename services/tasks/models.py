@@ -18,9 +18,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.db import Base as SharedBase
-from shared.db import new_metadata
-from shared.outbox import OutboxMessage
+from shared.postgres import Base as SharedBase
+from shared.postgres import OutboxMessage, new_metadata
 
 
 class Base(SharedBase):

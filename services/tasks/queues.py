@@ -9,7 +9,7 @@ from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel
 
 from services.tasks.domain import Priority
-from shared.messaging import declare_queue
+from shared.messages import declare_queue
 
 MAX_DELIVERIES = 20
 """Of one message. It is a bound on trouble, not the number of a task's attempts: each attempt has its own message."""

@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, Field
 
 from services.tasks.domain import Priority, TaskStatus
-from shared.ids import Id
-from shared.schemas import RequestModel, ResponseModel, Text, UtcDatetime
+from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
 
 MAX_ATTEMPTS = 20
 # RabbitMQ closes the channel of a consumer that holds a message for 30 minutes (its `consumer_timeout`).

@@ -17,11 +17,10 @@ from services.tasks.schemas import KindRead, TaskRead, TaskSubmit, TaskSummary
 from services.tasks.submissions import Submissions
 from services.tasks.views import read, summarise
 from shared import telemetry
-from shared.errors import FieldProblem
-from shared.ids import new_id
-from shared.pagination import CursorCodec, Page, cut
-from shared.problems import field_problems
-from shared.tokens import Caller
+from shared.errors import FieldProblem, field_problems
+from shared.identity import Caller
+from shared.resources import CursorCodec, Page, cut
+from shared.schemas import new_id
 
 _MAX_DAYS_AHEAD = 366
 

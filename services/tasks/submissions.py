@@ -13,9 +13,8 @@ from sqlalchemy import insert
 
 from services.tasks.models import Task
 from services.tasks.queues import Queues
-from shared.db import Database
 from shared.errors import ServiceError, Unavailable
-from shared.outbox import Outbox
+from shared.postgres import Database, Outbox
 
 _log = logging.getLogger("tasks.submissions")
 _BATCH = 500

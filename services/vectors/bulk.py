@@ -8,8 +8,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ValidationError
 
 from services.vectors.schemas import StoreRequest
-from shared.idempotency import IdempotentRoute
-from shared.security import Handler
+from shared.door import Handler, IdempotentRoute
 
 _SMALL_BYTES = 32 * 2**10
 

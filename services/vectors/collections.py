@@ -17,7 +17,7 @@ from services.vectors.errors import (
 )
 from services.vectors.ports import Catalogue, VectorEngine
 from shared.errors import ServiceError, Unavailable, UpstreamTimeout
-from shared.ids import new_id
+from shared.schemas import new_id
 
 MAX_COLLECTIONS = 1000
 _COUNTED_AT_ONCE = 8

@@ -9,9 +9,9 @@ from services.vectors.collections import CollectionService
 from services.vectors.domain import EngineName
 from services.vectors.ports import VectorEngine
 from services.vectors.records import RecordService
-from shared.pagination import CursorCodec
-from shared.security import requires
-from shared.tokens import Caller
+from shared.door import requires
+from shared.identity import Caller
+from shared.resources import CursorCodec
 
 
 async def _collections(request: Request) -> CollectionService:

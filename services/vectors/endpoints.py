@@ -45,11 +45,10 @@ from services.vectors.schemas import (
     StoreRequest,
     StoreResult,
 )
+from shared.door import GuardedRoute, IdempotentRoute
 from shared.errors import UpstreamTimeout, responses
-from shared.idempotency import IdempotencyKey, IdempotentRoute
-from shared.pagination import Cursor, Limit, Page, cut
+from shared.resources import Cursor, Limit, Page, cut
 from shared.schemas import Text
-from shared.security import GuardedRoute
 
 Name = Annotated[str, Path(pattern=COLLECTION_NAME, description="of the collection")]
 RecordIdPath = Annotated[Text, Path(min_length=1, max_length=MAX_ID_CHARS, description="of the record")]
@@ -73,7 +72,6 @@ async def create_collection(
     caller: CollectionMaker,
     collections: Collections,
     response: Response,
-    _key: IdempotencyKey = None,
 ) -> CollectionRead:
     """Make a collection on the engine of one's choice. Its dimension and metric stay as they are."""
     created = await collections.create(
@@ -134,9 +132,7 @@ async def delete_collection(name: Name, caller: Writer, collections: Collections
         DimensionMismatch, VectorInvalid, CollectionFull, CollectionLost, EmbeddingsFailed, UpstreamTimeout
     ),
 )
-async def store(
-    body: StoreRequest, caller: CollectionFiller, records: Records, _key: IdempotencyKey = None
-) -> StoreResult:
+async def store(body: StoreRequest, caller: CollectionFiller, records: Records) -> StoreResult:
     """Store up to 1,000 records; they are durable and searchable when the answer comes. The same id again replaces."""
     stored = await records.store(caller.tenant_id, body.collection, [item.to_item() for item in body.items])
     return StoreResult(

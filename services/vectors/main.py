@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from services.vectors.endpoints import creating, router, storing
 from services.vectors.lifespan import lifespan
 from services.vectors.settings import Settings
-from shared.app import create_service
+from shared.web import create_service
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

@@ -21,7 +21,7 @@ from services.vectors.errors import (
 from services.vectors.filters import And, Filter, Leaf, Not, Or
 from services.vectors.geometry import float32, placed
 from services.vectors.ports import Embedder, VectorEngine
-from shared.ids import new_id
+from shared.schemas import new_id
 from shared.telemetry import monotonic_ms
 
 Numbers = NDArray[np.float64]

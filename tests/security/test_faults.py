@@ -12,9 +12,9 @@ from asgi_lifespan import LifespanManager
 from fastapi import APIRouter, FastAPI
 
 from local.suite import Suite
+from shared.door import GuardedRoute, requires
 from shared.errors import Problem
-from shared.security import GuardedRoute, requires
-from shared.tokens import Caller
+from shared.identity import Caller
 from tests.architecture.apps import SERVICES
 from tests.fixtures.apps import build_app
 from tests.fixtures.identity import User

@@ -20,9 +20,8 @@ from services.auth.models import OutboxRow
 from services.auth.signing.ring import KeyRing
 from services.auth.signing.rotation import Rotation, TooEarly
 from services.auth.work import Works
-from shared.db import open_database
-from shared.outbox import Outbox
-from shared.revocations import Revocations
+from shared.identity import Revocations
+from shared.postgres import Outbox, open_database
 from tests.fixtures.identity import RegisterUser, User
 
 ROTATIONS, USERS = 10, 4

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from local.suite import Suite
 from services.auth.lifespan import MIGRATIONS
-from shared.db import open_database
+from shared.postgres import open_database
 from tests.fixtures.identity import RegisterUser, User
 from tests.security.spec import MISSING_ID
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from shared.ids import new_id
+from shared.schemas import new_id
 from tests.architecture.apps import SERVICES, app_of
 from tests.fixtures.identity import User
 from tests.security.conftest import EVERY_SCOPE, LogIn
@@ -25,7 +25,7 @@ def routes(app: FastAPI) -> set[tuple[str, str]]:
     for route in app.routes:
         inner: Any = getattr(route, "effective_route_contexts", lambda route=route: [route])
         for context in inner():
-            if context.endpoint.__module__ == "shared.routing":  # they answer 405
+            if context.endpoint.__module__ == "shared.web.routing":  # they answer 405
                 continue
             path = context.path.replace(":path}", "}")
             found |= {(method, path) for method in context.methods or () if method != "HEAD"}

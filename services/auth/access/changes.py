@@ -1,4 +1,4 @@
-"""What changed about access, as auth's own database says (`shared.revocations.ChangesSource`)."""
+"""What changed about access, as auth's own database says (`shared.identity.feed.ChangesSource`)."""
 
 import time
 from datetime import UTC, datetime
@@ -7,8 +7,8 @@ from services.auth.access.repository import RevocationRepository
 from services.auth.access.revoker import as_revocation
 from services.auth.signing.repository import SigningKeyRepository
 from services.auth.signing.ring import KeyRing
-from shared.db import Database
-from shared.revocations import Changes
+from shared.identity import Changes
+from shared.postgres import Database
 
 
 class AccessChanges:

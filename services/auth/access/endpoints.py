@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query, Request
 from services.auth.access.changes import AccessChanges
 from services.auth.access.schemas import ChangesRead
 from services.auth.clients.registry import FOLLOW
-from shared.security import GuardedRoute, requires
-from shared.tokens import Caller
+from shared.door import GuardedRoute, requires
+from shared.identity import Caller
 
 internal = APIRouter(prefix="/access", route_class=GuardedRoute)
 

@@ -5,17 +5,10 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.models import RevocationRow
-from shared.ids import new_id
-from shared.messaging import EVENTS_EXCHANGE
-from shared.outbox import Outbox
-from shared.revocations import (
-    Revocation,
-    key_subject,
-    member_subject,
-    session_subject,
-    token_subject,
-    user_subject,
-)
+from shared.identity import Revocation, key_subject, member_subject, session_subject, token_subject, user_subject
+from shared.messages import EVENTS_EXCHANGE
+from shared.postgres import Outbox
+from shared.schemas import new_id
 
 EVENT = "access.revoked.v1"
 # No access token lives longer (`access_token_seconds` is at most 900); the rest is for clocks that differ.

@@ -4,7 +4,7 @@ from shared.schemas import ResponseModel
 
 
 class RevocationRead(ResponseModel):
-    """See `shared.revocations.Revocation`."""
+    """See `shared.identity.Revocation`."""
 
     subject: str
     issued_until: float | None
@@ -12,7 +12,7 @@ class RevocationRead(ResponseModel):
 
 
 class ChangesRead(ResponseModel):
-    """See `shared.revocations.Changes`."""
+    """See `shared.identity.Changes`."""
 
     as_of: float
     revocations: list[RevocationRead]

@@ -9,11 +9,11 @@ from services.auth.accounts.service import Profile
 from services.auth.dependencies import Accounts, Source
 from services.auth.errors import EmailTaken, PasswordTooCommon, WrongCurrentPassword
 from services.auth.tenants.schemas import TenantRead
+from shared.door import GuardedRoute, authenticate, requires
 from shared.errors import PreconditionFailed, Unauthenticated, responses
-from shared.etag import IfMatch, etag
-from shared.ratelimit import limited_by_source
-from shared.security import GuardedRoute, authenticate, requires
-from shared.tokens import Caller
+from shared.identity import Caller
+from shared.limits import limited_by_source
+from shared.resources import IfMatch, etag
 
 router = APIRouter(prefix="/auth", tags=["accounts"], route_class=GuardedRoute)
 Me = Annotated[Caller, requires("auth:profile")]

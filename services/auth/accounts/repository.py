@@ -11,7 +11,7 @@ from services.auth.errors import EmailTaken, UserNotFound
 from services.auth.models import Membership, Tenant, User
 from services.auth.scopes import Role
 from shared.errors import Unauthenticated
-from shared.ids import new_id
+from shared.schemas import new_id
 
 
 class AccountRepository:

@@ -6,8 +6,7 @@ from pydantic import AfterValidator, EmailStr, Field, SecretStr
 
 from services.auth.scopes import Role
 from services.auth.tenants.schemas import TenantRead
-from shared.ids import Id
-from shared.schemas import RequestModel, ResponseModel, Text, UtcDatetime
+from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
 
 
 def _normalised(email: str) -> str:

@@ -17,9 +17,9 @@ from services.auth.tenants.domain import TenantOfUser
 from services.auth.tenants.repository import MemberRepository
 from services.auth.tokens.issuer import TokenIssuer
 from services.auth.work import Works
-from shared.etag import etag, require_match
-from shared.ids import new_id
-from shared.tokens import Caller
+from shared.identity import Caller
+from shared.resources import etag, require_match
+from shared.schemas import new_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from services.auth.adapters.mail_message import message_of
 from services.auth.ports import Mail
 from shared.errors import Unavailable
-from shared.ids import new_id
+from shared.schemas import new_id
 
 
 class MailFolder:

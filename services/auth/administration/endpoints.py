@@ -8,12 +8,11 @@ from services.auth.administration.schemas import UserFilters, UserRead
 from services.auth.dependencies import Users
 from services.auth.errors import OwnAccount, UserNotFound
 from services.auth.models import User
+from shared.door import GuardedRoute, requires
 from shared.errors import responses
-from shared.etag import etag
-from shared.ids import Id
-from shared.pagination import Cursor, Limit, Page
-from shared.security import GuardedRoute, requires
-from shared.tokens import Caller
+from shared.identity import Caller
+from shared.resources import Cursor, Limit, Page, etag
+from shared.schemas import Id
 
 router = APIRouter(prefix="/auth/users", tags=["administration"], route_class=GuardedRoute)
 Admin = Annotated[Caller, requires("admin")]

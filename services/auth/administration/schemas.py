@@ -6,8 +6,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import Field
 
-from shared.ids import Id
-from shared.schemas import ResponseModel, Text, UtcDatetime
+from shared.schemas import Id, ResponseModel, Text, UtcDatetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from services.auth.logins.throttle import Throttle, by_account
 from services.auth.models import User
 from services.auth.sessions.repository import SessionRepository
 from services.auth.work import Work
-from shared.pagination import CursorCodec, Page, cut
-from shared.tokens import Caller
+from shared.identity import Caller
+from shared.resources import CursorCodec, Page, cut
 
 
 class UserAdministration:

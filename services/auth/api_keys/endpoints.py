@@ -18,11 +18,11 @@ from services.auth.clients.registry import EXCHANGE
 from services.auth.dependencies import ApiKeys
 from services.auth.errors import ApiKeyNotFound, ApiKeyReplaced, ScopeNotAllowed, TooManyApiKeys
 from services.auth.tokens.schemas import InternalToken
+from shared.door import GuardedRoute, requires
 from shared.errors import responses
-from shared.ids import Id
-from shared.pagination import Cursor, Limit, Page
-from shared.security import GuardedRoute, requires
-from shared.tokens import Caller
+from shared.identity import Caller
+from shared.resources import Cursor, Limit, Page
+from shared.schemas import Id
 
 router = APIRouter(prefix="/auth/api-keys", tags=["api keys"], route_class=GuardedRoute)
 internal = APIRouter(prefix="/api-keys", route_class=GuardedRoute)

@@ -9,13 +9,13 @@ from services.auth.api_keys.last_used import LastUsed
 from services.auth.api_keys.repository import ApiKeyRepository
 from services.auth.scopes import granted, remaining
 from services.auth.tokens.issuer import AccessToken, TokenIssuer
-from shared.db import Database
 from shared.errors import Unauthenticated
+from shared.postgres import Database
 
 
 @dataclass(frozen=True, slots=True)
 class LocalApiKeys:
-    """Looks keys up in auth's own database (`shared.security.ApiKeyExchange`)."""
+    """Looks keys up in auth's own database (`shared.identity.ApiKeyExchange`)."""
 
     database: Database
     hasher: KeyHasher

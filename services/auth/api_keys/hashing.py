@@ -3,7 +3,7 @@
 import hmac
 from dataclasses import dataclass
 
-from shared import api_keys
+from shared.identity import api_keys
 
 
 @dataclass(frozen=True, slots=True)

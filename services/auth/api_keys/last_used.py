@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from services.auth.api_keys.repository import ApiKeyRepository
-from shared.db import Database
+from shared.postgres import Database
 
 
 class LastUsed:

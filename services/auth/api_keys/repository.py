@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.errors import ApiKeyNotFound
 from services.auth.models import ApiKey, User
-from shared.ids import new_id
+from shared.schemas import new_id
 
 
 class ApiKeyRepository:

@@ -5,9 +5,8 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 
 from services.auth.tokens.schemas import Scope
-from shared.api_keys import PREFIX_PATTERN
-from shared.ids import Id
-from shared.schemas import RequestModel, ResponseModel, Text, UtcDatetime
+from shared.identity import PREFIX_PATTERN
+from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
 
 
 class ApiKeyCreate(RequestModel):

@@ -10,10 +10,9 @@ from services.auth.errors import ApiKeyNotFound, ApiKeyReplaced, TooManyApiKeys
 from services.auth.models import ApiKey
 from services.auth.scopes import granted
 from services.auth.work import Work
-from shared.api_keys import PREFIX, public_id_of
 from shared.errors import Invalid
-from shared.pagination import CursorCodec, Page, cut
-from shared.tokens import Caller
+from shared.identity import PREFIX, Caller, public_id_of
+from shared.resources import CursorCodec, Page, cut
 
 _MAX_LIVE_KEYS = 100
 

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends
 
 from services.auth.audit.schemas import AuditEntryRead, AuditFilters
 from services.auth.dependencies import Audit
-from shared.pagination import Cursor, Limit, Page
-from shared.security import GuardedRoute, requires
-from shared.tokens import Caller
+from shared.door import GuardedRoute, requires
+from shared.identity import Caller
+from shared.resources import Cursor, Limit, Page
 
 router = APIRouter(prefix="/auth/audit", tags=["administration"], route_class=GuardedRoute)
 

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 from fastapi import Query
 from pydantic import AwareDatetime, BeforeValidator, Field
 
-from shared.ids import Id
-from shared.schemas import ResponseModel, Text, UtcDatetime
+from shared.schemas import Id, ResponseModel, Text, UtcDatetime
 
 _Name = Annotated[Text, Query(min_length=1, max_length=128)]
 # Bounded to what every store and time zone can express.

@@ -5,7 +5,7 @@ from dataclasses import astuple
 from services.auth.audit.repository import AuditRepository
 from services.auth.audit.schemas import AuditEntryRead, AuditFilters
 from services.auth.work import Work
-from shared.pagination import CursorCodec, Page, cut
+from shared.resources import CursorCodec, Page, cut
 
 
 class AuditService:

@@ -13,7 +13,7 @@ import orjson
 
 from services.auth.audit.log import FIRST_HASH, AuditLog
 from services.auth.audit.repository import AuditRepository
-from shared.db import Database
+from shared.postgres import Database
 
 _BATCH = 1_000
 

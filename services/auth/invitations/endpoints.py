@@ -17,13 +17,18 @@ from services.auth.errors import (
     WrongCredentials,
 )
 from services.auth.invitations.schemas import Acceptance, InvitationAccept, InvitationCreate, InvitationRead
+from shared.door import (
+    GuardedRoute,
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
+    IdempotentRoute,
+    requires,
+)
 from shared.errors import responses
-from shared.idempotency import IdempotencyKey, IdempotencyKeyInUse, IdempotencyKeyReused, IdempotentRoute
-from shared.ids import Id
-from shared.pagination import Cursor, Limit, Page
-from shared.ratelimit import limited_by_source
-from shared.security import GuardedRoute, requires
-from shared.tokens import Caller
+from shared.identity import Caller
+from shared.limits import limited_by_source
+from shared.resources import Cursor, Limit, Page
+from shared.schemas import Id
 
 router = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=GuardedRoute)
 inviting = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=IdempotentRoute)
@@ -44,7 +49,6 @@ async def create(
     caller: Decider,
     invitations: Invitations,
     source: Source,
-    _key: IdempotencyKey = None,
 ) -> InvitationRead:
     """Send a letter with a token that lets its reader join the caller's tenant, for seven days and once.
 

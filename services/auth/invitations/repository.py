@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.auth.errors import InvitationNotFound, InvitationRefused
 from services.auth.models import Invitation
 from services.auth.scopes import Role
-from shared.ids import new_id
+from shared.schemas import new_id
 
 
 class InvitationRepository:

@@ -7,8 +7,7 @@ from pydantic import Field, SecretStr
 from services.auth.accounts.schemas import Email, Password, PersonName
 from services.auth.scopes import Role
 from services.auth.tenants.schemas import TenantRead
-from shared.ids import Id
-from shared.schemas import RequestModel, ResponseModel, UtcDatetime
+from shared.schemas import Id, RequestModel, ResponseModel, UtcDatetime
 
 
 class InvitationCreate(RequestModel):

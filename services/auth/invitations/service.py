@@ -20,8 +20,8 @@ from services.auth.tenants.repository import MemberRepository
 from services.auth.tenants.service import require_decider
 from services.auth.work import Work, Works
 from shared.errors import Unavailable
-from shared.pagination import CursorCodec, Page, cut
-from shared.tokens import Caller
+from shared.identity import Caller
+from shared.resources import CursorCodec, Page, cut
 
 LIFE = timedelta(days=7)
 MAX_UNANSWERED = 100

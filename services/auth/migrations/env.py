@@ -1,6 +1,6 @@
-"""Alembic runs this; see `shared.db.open_database`."""
+"""Alembic runs this; see `shared.postgres.open_database`."""
 
 from services.auth.models import Base
-from shared.db import run_migrations
+from shared.postgres import run_migrations
 
 run_migrations(Base.metadata)

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, delete, select, text, u
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.models import LoginSession, RefreshToken
-from shared.ids import new_id
+from shared.schemas import new_id
 
 # One round trip: every login makes one.
 _CREATE = text("""

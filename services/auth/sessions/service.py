@@ -19,7 +19,7 @@ from services.auth.sessions.repository import Link, SessionRepository
 from services.auth.tokens.issuer import TokenIssuer
 from services.auth.tokens.pair import TokenPair
 from services.auth.work import Work, Works
-from shared.tokens import Caller
+from shared.identity import Caller
 
 _CONCURRENT = timedelta(seconds=1)
 _RETRY_WINDOW = timedelta(seconds=10)

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 from services.auth.clients.registry import INTROSPECT
 from services.auth.scopes import Role, scopes_of
 from services.auth.tokens.schemas import JsonWebKeySet, ServerMetadata
-from shared.security import GuardedRoute
+from shared.door import GuardedRoute
 
 router = APIRouter(prefix="/auth", tags=["tokens"], route_class=GuardedRoute)
 

@@ -13,8 +13,8 @@ from jwt.algorithms import OKPAlgorithm
 
 from services.auth.models import SigningKey
 from services.auth.signing.repository import SigningKeyRepository
-from shared.db import Database
-from shared.ids import new_id
+from shared.postgres import Database
+from shared.schemas import new_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,12 @@ class KeyRing:
         self._take(rows)
 
     async def learn(self, key_ids: Sequence[str]) -> None:
-        """Reload when keys are published that are not known here (`shared.revocations.KeyLearner`)."""
+        """Reload when keys are published that are not known here (`shared.identity.feed.KeyLearner`)."""
         if not self._keys.keys() >= set(key_ids):
             await self.reload()
 
     async def find_key(self, key_id: str) -> jwt.PyJWK | None:
-        """The public key, None when it is not ours (`shared.tokens.KeySource`)."""
+        """The public key, None when it is not ours (`shared.identity.KeySource`)."""
         return self._keys.get(key_id)
 
     def make_next(self) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from services.auth.signing.repository import SigningKeyRepository
 from services.auth.signing.ring import KeyRing
 from services.auth.work import Works
-from shared.messaging import EVENTS_EXCHANGE
-from shared.outbox import Outbox
+from shared.messages import EVENTS_EXCHANGE
+from shared.postgres import Outbox
 
 EVENT = "signing_key.published.v1"
 

@@ -7,11 +7,11 @@ from fastapi import APIRouter
 from services.auth.dependencies import Members
 from services.auth.errors import LastOwner, MemberNotFound
 from services.auth.tenants.schemas import MemberRead, MemberUpdate
+from shared.door import GuardedRoute, requires
 from shared.errors import responses
-from shared.ids import Id
-from shared.pagination import Cursor, Limit, Page
-from shared.security import GuardedRoute, requires
-from shared.tokens import Caller
+from shared.identity import Caller
+from shared.resources import Cursor, Limit, Page
+from shared.schemas import Id
 
 router = APIRouter(prefix="/auth/members", tags=["members"], route_class=GuardedRoute)
 Decider = Annotated[Caller, requires("members:write")]

@@ -3,8 +3,7 @@
 from pydantic import ConfigDict, Field
 
 from services.auth.scopes import Role
-from shared.ids import Id
-from shared.schemas import RequestModel, ResponseModel, UtcDatetime
+from shared.schemas import Id, RequestModel, ResponseModel, UtcDatetime
 
 
 class MemberRead(ResponseModel):

@@ -18,8 +18,8 @@ from services.auth.tenants.repository import MemberRepository
 from services.auth.tenants.schemas import MemberRead
 from services.auth.work import Work
 from shared.errors import MissingScope
-from shared.pagination import CursorCodec, Page, cut
-from shared.tokens import Caller
+from shared.identity import Caller
+from shared.resources import CursorCodec, Page, cut
 
 DECIDE = "members:write"
 

@@ -25,10 +25,10 @@ from services.auth.tokens.schemas import (
     TokenHintForm,
     TokenRead,
 )
+from shared.door import GuardedRoute, requires
 from shared.errors import responses
-from shared.ratelimit import limited_by_source
-from shared.security import GuardedRoute, requires
-from shared.tokens import Caller
+from shared.identity import Caller
+from shared.limits import limited_by_source
 
 router = APIRouter(prefix="/auth", tags=["tokens"], route_class=GuardedRoute)
 internal = APIRouter(prefix="/tokens", route_class=GuardedRoute)

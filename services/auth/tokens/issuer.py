@@ -10,8 +10,8 @@ import jwt
 from services.auth.accounts.principal import Principal
 from services.auth.settings import Settings
 from services.auth.signing.ring import KeyRing
-from shared.ids import new_id
-from shared.tokens import ALGORITHM, SERVICE_PREFIX, TOKEN_TYPE
+from shared.identity import ALGORITHM, SERVICE_PREFIX, TOKEN_TYPE
+from shared.schemas import new_id
 
 SYSTEM_TENANT = "system"
 """The tenant of services: owns nothing."""

@@ -5,9 +5,8 @@ from typing import Annotated, Literal
 from fastapi import Form
 from pydantic import Field, SecretStr
 
-from shared.ids import Id
-from shared.schemas import RequestModel, ResponseModel
-from shared.scopes import SCOPE_PATTERN
+from shared.identity import SCOPE_PATTERN
+from shared.schemas import Id, RequestModel, ResponseModel
 
 Scope = Annotated[str, Field(pattern=SCOPE_PATTERN, max_length=128)]
 Scopes = Annotated[

@@ -13,10 +13,8 @@ from services.auth.sessions.service import SessionService
 from services.auth.tokens.issuer import AccessToken, TokenIssuer
 from services.auth.tokens.schemas import Introspection
 from services.auth.work import Works
-from shared.api_keys import PREFIX
 from shared.errors import Unauthenticated
-from shared.scopes import is_covered
-from shared.tokens import SERVICE_PREFIX, Caller, TokenVerifier
+from shared.identity import PREFIX, SERVICE_PREFIX, Caller, TokenVerifier, is_covered
 
 
 @dataclass(frozen=True, slots=True)

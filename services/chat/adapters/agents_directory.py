@@ -6,8 +6,8 @@ from pydantic import BaseModel, ValidationError
 
 from services.chat.domain import Agent
 from services.chat.errors import AgentNotFound
+from shared.calls import ServiceClient
 from shared.errors import Relayed, UpstreamFailed
-from shared.http import ServiceClient
 
 
 class _Agent(BaseModel):

@@ -6,8 +6,8 @@ from pydantic import BaseModel, ValidationError
 
 from services.chat.domain import Passage
 from services.chat.ports import CollectionUnusable
+from shared.calls import ServiceClient
 from shared.errors import Relayed, UpstreamFailed
-from shared.http import ServiceClient
 
 # A missing collection, and one whose vectors a text cannot be compared with: the others may still answer.
 _UNUSABLE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY})

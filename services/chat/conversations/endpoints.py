@@ -6,11 +6,10 @@ from services.chat.conversations.schemas import ConversationRead, ConversationUp
 from services.chat.dependencies import Conversations, Reader, Writer, owner_of
 from services.chat.domain import Conversation
 from services.chat.errors import ConversationNotFound
+from shared.door import GuardedRoute
 from shared.errors import Conflict, PreconditionFailed, responses
-from shared.etag import IfMatch, etag
-from shared.ids import Id
-from shared.pagination import Cursor, Limit, Page
-from shared.security import GuardedRoute
+from shared.resources import Cursor, IfMatch, Limit, Page, etag
+from shared.schemas import Id
 
 router = APIRouter(prefix="/chat/conversations", tags=["conversations"], route_class=GuardedRoute)
 

@@ -11,9 +11,9 @@ from services.chat.domain import Conversation, Message, Owner
 from services.chat.errors import ConversationNotFound
 from services.chat.keys import Keys
 from services.chat.records import conversation_from, message_from, now, to_ms
-from shared.cache import redis_errors
 from shared.errors import Conflict
-from shared.etag import etag, require_match
+from shared.redis import redis_errors
+from shared.resources import etag, require_match
 
 Position = tuple[int, str]  # time of last activity in ms, conversation id
 _ATTEMPTS = 3

@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shared.ids import Id
-from shared.schemas import RequestModel, ResponseModel, Text, UtcDatetime
+from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
 
 _ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 

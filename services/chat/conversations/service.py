@@ -3,7 +3,7 @@
 from services.chat.conversations.repository import ConversationRepository
 from services.chat.conversations.schemas import ConversationRead, MessageRead
 from services.chat.domain import Conversation, Owner
-from shared.pagination import CursorCodec, Page, cut
+from shared.resources import CursorCodec, Page, cut
 
 
 class ConversationService:

@@ -8,8 +8,8 @@ from services.chat import errors
 from services.chat.dependencies import Runs, Speaker, owner_of
 from services.chat.runs.schemas import MessageCreate, ReplyRead
 from services.chat.runs.streaming import EVENT_STREAM, event_stream
+from shared.door import IdempotentRoute
 from shared.errors import UpstreamFailed, UpstreamTimeout, responses
-from shared.idempotency import IdempotencyKey, IdempotentRoute
 
 router = APIRouter(prefix="/chat", tags=["messages"], route_class=IdempotentRoute)
 
@@ -58,7 +58,6 @@ async def send_message(
     body: MessageCreate,
     caller: Speaker,
     runs: Runs,
-    idempotency_key: IdempotencyKey = None,  # noqa: ARG001 - declared for the document, honoured by the route class
 ) -> Any:
     """Ask an agent. It looks into its knowledge collections, and the answer cites what it was given from there.
 

@@ -18,8 +18,8 @@ from services.chat.keys import Keys
 from services.chat.records import message_bytes, message_from, now, to_ms
 from services.chat.runs import scripts
 from services.chat.runs.events import Event
-from shared.cache import redis_errors
 from shared.errors import ServiceError
+from shared.redis import redis_errors
 
 Status = Literal["running", "completed", "failed", "gone"]
 _REFUSALS: dict[str, type[ServiceError]] = {

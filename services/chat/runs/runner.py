@@ -27,7 +27,7 @@ from services.chat.runs.journal import Journal
 from services.chat.runs.live import LiveRun
 from services.chat.runs.repository import RunRepository
 from shared.errors import ServiceError, Unavailable
-from shared.ids import new_id
+from shared.schemas import new_id
 
 _log = logging.getLogger("chat.runs")
 

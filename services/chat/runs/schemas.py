@@ -5,8 +5,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StrictBool
 
 from services.chat.conversations.schemas import MessageRead
-from shared.ids import Id
-from shared.schemas import RequestModel, ResponseModel, Text
+from shared.schemas import Id, RequestModel, ResponseModel, Text
 
 _AGENT = "01890a5d-ac96-774b-bcce-b302099a8057"
 

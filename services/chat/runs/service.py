@@ -14,7 +14,7 @@ from services.chat.runs.runner import Runner
 from services.chat.runs.schemas import MessageCreate
 from services.chat.runs.stored import StoredRun
 from services.chat.runs.supervisor import Supervisor
-from shared.ids import new_id
+from shared.schemas import new_id
 
 
 class RunService:

@@ -6,8 +6,7 @@ from fastapi import Request
 
 from services.chat.dependencies import owner_of
 from services.chat.runs.service import RunService
-from shared.idempotency import ReplayableStream
-from shared.security import caller_of
+from shared.door import ReplayableStream, caller_of
 
 EVENT_STREAM = "text/event-stream"
 # No cache may keep events, and no proxy may hold them back until a buffer is full.

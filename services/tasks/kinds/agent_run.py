@@ -7,8 +7,7 @@ from pydantic import Field
 
 from services.tasks.kinds.kind import Context, Kind
 from shared.errors import ServiceError
-from shared.ids import Id
-from shared.schemas import RequestModel, Text
+from shared.schemas import Id, RequestModel, Text
 
 _STILL_RUNNING = "common.idempotency_key_in_use"
 _ASK_AGAIN_SECONDS = 2.0

@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import httpx
 from pydantic import BaseModel
 
-from shared.http import ServiceClient
+from shared.calls import ServiceClient
 
 Input = TypeVar("Input", bound=BaseModel)
 Result = dict[str, Any]

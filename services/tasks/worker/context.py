@@ -6,8 +6,8 @@ import httpx
 
 from services.tasks.domain import storable
 from services.tasks.worker.attempt import Attempt, Claim, ProgressReport
+from shared.calls import ServiceClient
 from shared.errors import Unauthenticated, UpstreamTimeout
-from shared.http import ServiceClient
 
 _MAX_MESSAGE_CHARS = 500
 _MAX_COUNT = 2**53  # beyond it JavaScript rounds

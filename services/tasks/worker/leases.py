@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from services.tasks.settings import WorkerSettings
 from services.tasks.worker.attempt import Attempt, Claim, Stop
 from services.tasks.worker.repository import WorkRepository
-from shared.db import Database
 from shared.errors import ServiceError
+from shared.postgres import Database
 
 _log = logging.getLogger("tasks.worker")
 

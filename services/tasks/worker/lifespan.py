@@ -19,12 +19,11 @@ from services.tasks.worker.leases import Leases
 from services.tasks.worker.reconciler import Reconciler
 from services.tasks.worker.runner import Runner
 from services.tasks.worker.slots import Slots
-from shared.background import in_background
-from shared.db import open_database
-from shared.ids import new_id
-from shared.messaging import Publisher, open_connection
-from shared.outbox import Outbox, OutboxRelay
+from shared.loops import in_background
+from shared.messages import Publisher, open_connection
 from shared.platform import Platform, open_platform
+from shared.postgres import Outbox, OutboxRelay, open_database
+from shared.schemas import new_id
 
 
 class State(TypedDict):

@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from services.tasks.kinds.registry import BUILT_IN, KindRegistry
 from services.tasks.settings import WorkerSettings
 from services.tasks.worker.lifespan import lifespan
-from shared.app import create_service
+from shared.web import create_service
 
 
 def create_app(settings: WorkerSettings | None = None, kinds: KindRegistry = BUILT_IN) -> FastAPI:

@@ -13,10 +13,9 @@ from services.tasks.domain import Priority, TaskStatus
 from services.tasks.queues import Queues
 from services.tasks.settings import WorkerSettings
 from services.tasks.worker.recovery import BATCH, Recovered, RecoveryRepository
-from shared.db import Database
 from shared.errors import ServiceError
-from shared.messaging import Connection
-from shared.outbox import Outbox
+from shared.messages import Connection
+from shared.postgres import Database, Outbox
 
 _log = logging.getLogger("tasks.worker")
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.tasks.domain import CANCELLED, Failure, TaskStatus, storable
 from services.tasks.models import Task, TaskAttempt
 from services.tasks.worker.attempt import Attempt, Claim, ProgressReport
-from shared.outbox import Outbox
+from shared.postgres import Outbox
 
 _MAX_DETAIL_CHARS = 2000
 _CLAIMED = [getattr(Task, name) for name in Claim.__dataclass_fields__]

@@ -22,10 +22,9 @@ from services.tasks.worker.failures import failure_of
 from services.tasks.worker.instruments import Instruments
 from services.tasks.worker.leases import Leases
 from services.tasks.worker.repository import WorkRepository
-from shared.consuming import RetryLater
-from shared.db import Database
 from shared.errors import Unavailable
-from shared.outbox import Outbox
+from shared.messages import RetryLater
+from shared.postgres import Database, Outbox
 
 _log = logging.getLogger("tasks.worker")
 _STOPPING_SECONDS = 0.5  # for a cancelled handler to clean up; a slower one goes on alone, fenced out

@@ -7,8 +7,7 @@ from types import TracebackType
 from services.tasks.queues import Queues
 from services.tasks.settings import WorkerSettings
 from services.tasks.worker.runner import Runner
-from shared.consuming import Consumer
-from shared.messaging import Connection
+from shared.messages import Connection, Consumer
 
 _log = logging.getLogger("tasks.worker")
 

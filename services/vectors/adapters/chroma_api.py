@@ -13,8 +13,8 @@ import orjson
 
 from services.vectors.domain import EngineName, Vector
 from services.vectors.errors import CollectionMissing
+from shared.calls import open_http_client
 from shared.errors import Unavailable, UpstreamTimeout
-from shared.http import open_http_client
 
 _COMPONENT = EngineName.CHROMA.component
 _DATABASE = "/api/v2/tenants/default_tenant/databases/default_database"

@@ -9,8 +9,8 @@ import orjson
 from services.vectors.adapters.embeddings import COMPONENT, BatchingEmbedder
 from services.vectors.domain import Vector
 from services.vectors.errors import EmbeddingsFailed
+from shared.calls import open_http_client
 from shared.errors import Unavailable, UpstreamTimeout
-from shared.http import open_http_client
 
 _BATCH_TEXTS, _BATCH_CHARS = 64, 100_000
 _LANES = 4

@@ -18,7 +18,7 @@ from services.vectors.adapters.qdrant_server import QdrantServerEngine
 from services.vectors.domain import Collection, EngineName, Metric, Record, Vector
 from services.vectors.geometry import placed
 from services.vectors.ports import VectorEngine
-from shared.ids import new_id
+from shared.schemas import new_id
 
 ENGINES = ["faiss", "edge", "chroma", "qdrant-client", *(["qdrant-server"] if os.environ.get("QDRANT_URL") else [])]
 

@@ -12,7 +12,7 @@ from services.vectors.adapters.catalogue_sqlite import SqliteCatalogue
 from services.vectors.adapters.qdrant_connection import QdrantConnection
 from services.vectors.domain import Collection, CollectionStatus
 from services.vectors.ports import Catalogue
-from shared.ids import new_id
+from shared.schemas import new_id
 from tests.contracts.vectors.conftest import a_collection
 
 

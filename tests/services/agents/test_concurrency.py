@@ -5,7 +5,7 @@ from collections import Counter
 
 import httpx
 
-from shared.ids import new_id
+from shared.schemas import new_id
 from tests.fixtures.identity import User
 from tests.services.agents.conftest import AGENTS, Create
 

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.ids import new_id
+from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
 from tests.services.agents.conftest import AGENTS, Create
 

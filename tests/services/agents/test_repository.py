@@ -11,7 +11,7 @@ from services.agents.domain import Agent
 from services.agents.errors import AgentNotFound
 from services.agents.graph import Graph
 from services.agents.repository import AgentRepository
-from shared.ids import new_id
+from shared.schemas import new_id
 
 
 def some_agent(**changes: Any) -> Agent:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from local.suite import Suite
-from shared.ids import new_id
+from shared.schemas import new_id
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import User
 from tests.services.agents.conftest import AGENTS, until_ready

@@ -7,7 +7,7 @@ import pytest
 
 from local.suite import Suite
 from services.auth.lifespan import MIGRATIONS
-from shared.db import Database, open_database
+from shared.postgres import Database, open_database
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import admin_headers, register_with
 from tests.services.auth.tenancy import Join, Letters, joining

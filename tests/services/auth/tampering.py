@@ -2,7 +2,7 @@
 
 from sqlalchemy import text
 
-from shared.db import Database
+from shared.postgres import Database
 
 
 async def tamper(database: Database, *statements: str) -> None:

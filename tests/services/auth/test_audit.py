@@ -17,7 +17,7 @@ from services.auth.audit.verification import verify
 from services.auth.lifespan import MIGRATIONS
 from services.auth.models import Tenant
 from services.auth.scopes import Role
-from shared.db import Database, open_database
+from shared.postgres import Database, open_database
 from tests.fixtures.identity import register_with
 from tests.services.auth.tampering import tamper
 from tests.services.auth.waiting import blocked

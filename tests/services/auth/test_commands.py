@@ -14,7 +14,7 @@ import pytest
 from local.layout import REPOSITORY, python
 from local.suite import Suite
 from services.auth.lifespan import MIGRATIONS
-from shared.db import open_database
+from shared.postgres import open_database
 from tests.conftest import TEST_HOME, TEST_PORT_BASE
 from tests.services.auth.tampering import tamper
 

@@ -14,8 +14,8 @@ from local.suite import Suite
 from services.auth.invitations import service
 from services.auth.models import AuditEntry, Invitation
 from services.auth.tenants.domain import MAX_TENANTS
-from shared.db import Database
-from shared.ids import new_id
+from shared.postgres import Database
+from shared.schemas import new_id
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import User, register_with
 from tests.services.auth.tenancy import INVITATIONS, ME, TOKEN, Join, Letters, accept, invite, log_in

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from local.suite import Suite
-from shared.db import Database
+from shared.postgres import Database
 from tests.fixtures.apps import build_app
 from tests.fixtures.identity import User, register_with
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from services.auth.logins.throttle import Counted, Throttle, by_account, by_source
-from shared.db import Database
+from shared.postgres import Database
 
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 

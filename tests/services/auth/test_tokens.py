@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from local.suite import Suite
 from services.auth.signing.ring import KeyRing
-from shared.db import Database
+from shared.postgres import Database
 from tests.fixtures.identity import User, register_with, service_headers
 
 TOKEN = "/api/v1/auth/token"

@@ -14,7 +14,7 @@ from local.suite import Suite
 from services.auth.administration.repository import UserRepository
 from services.auth.lifespan import MIGRATIONS
 from services.auth.logins.throttle import Throttle, by_account
-from shared.db import Database, open_database
+from shared.postgres import Database, open_database
 from tests.fixtures.identity import User, admin_headers, register_with
 from tests.services.auth.waiting import blocked
 

@@ -4,7 +4,7 @@ import asyncio
 
 from sqlalchemy import text
 
-from shared.db import Database
+from shared.postgres import Database
 
 
 async def blocked(database: Database) -> None:

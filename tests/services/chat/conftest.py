@@ -9,7 +9,7 @@ import pytest
 from blockbuster import BlockBuster
 
 from local.suite import Suite
-from shared.ids import new_id
+from shared.schemas import new_id
 from tests.fixtures.apps import build_app
 from tests.fixtures.identity import RegisterUser, User
 from tests.services.chat.client import OpenChat

@@ -11,8 +11,8 @@ from services.chat.domain import Owner
 from services.chat.errors import ConversationNotFound
 from services.chat.keys import Keys
 from services.chat.records import now, to_ms
-from shared.cache import open_redis
-from shared.ids import new_id
+from shared.redis import open_redis
+from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
 from tests.services.chat.client import OpenChat, events_of
 from tests.services.chat.servers import ModelServer

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from local.suite import Suite
-from shared.cache import open_redis
+from shared.redis import open_redis
 from tests.fixtures.identity import User
 from tests.services.chat.client import OpenChat
 from tests.services.chat.servers import ModelServer, Neighbours

@@ -14,7 +14,7 @@ import pytest
 
 from local.layout import REPOSITORY
 from local.suite import Suite
-from shared.ids import new_id
+from shared.schemas import new_id
 from tests.fixtures.identity import User
 from tests.services.chat.client import OpenChat, ServerEvent, events_of, until
 from tests.services.chat.servers import ModelServer, Neighbours, serving

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from local.suite import Suite
-from shared.ids import new_id
+from shared.schemas import new_id
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import User
 from tests.services.chat.client import events_of

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from shared.ids import new_id
+from shared.schemas import new_id
 from tests.fixtures.identity import User
 from tests.services.chat.client import OpenChat, events_of, until
 from tests.services.chat.servers import ModelServer

@@ -14,16 +14,14 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import StreamingResponse
 from jwt.algorithms import OKPAlgorithm
 
-from shared.app import create_service
+from shared.door import GuardedRoute, IdempotentRoute, requires
 from shared.errors import NotFound, Unauthenticated
-from shared.idempotency import IdempotencyKey, IdempotentRoute
+from shared.identity import ALGORITHM, TOKEN_TYPE, Caller, HeldRevocations, Revocations
+from shared.limits import limited_by_source
 from shared.platform import Trust, open_platform
-from shared.ratelimit import limited_by_source
-from shared.revocations import HeldRevocations, Revocations
 from shared.schemas import RequestModel
-from shared.security import requires
 from shared.settings import ServiceSettings
-from shared.tokens import ALGORITHM, TOKEN_TYPE, Caller
+from shared.web import create_service
 
 THINGS = "/api/v1/things"
 KEY = Ed25519PrivateKey.generate()
@@ -57,7 +55,8 @@ def headers_of(user: str | None = None, *, scope: str = "things:*", **claims: An
 
 
 def build(redis_url: str, **settings: Any) -> FastAPI:
-    router = APIRouter(prefix="/things", route_class=IdempotentRoute)
+    router = APIRouter(prefix="/things", route_class=GuardedRoute)
+    creating = APIRouter(prefix="/things", route_class=IdempotentRoute)
 
     @router.get("")
     async def look(_: Annotated[Caller, requires("things:read")]) -> list[str]:
@@ -71,10 +70,8 @@ def build(redis_url: str, **settings: Any) -> FastAPI:
     async def find(name: str, _: Annotated[Caller, requires("things:read")]) -> None:
         raise NotFound
 
-    @router.post("", status_code=201)
-    async def create(
-        body: Thing, _: Annotated[Caller, requires("things:write")], key: IdempotencyKey = None
-    ) -> dict[str, str]:
+    @creating.post("", status_code=201)
+    async def create(body: Thing, _: Annotated[Caller, requires("things:write")]) -> dict[str, str]:
         return {"made": secrets.token_hex(8)}
 
     @router.post("/think")
@@ -96,7 +93,9 @@ def build(redis_url: str, **settings: Any) -> FastAPI:
         "auth_issuer": "test",
     }
     configured = ServiceSettings(redis_url=redis_url, **(given | settings))
-    return create_service("things", configured, title="Things", description="", lifespan=lifespan, routers=[router])
+    return create_service(
+        "things", configured, title="Things", description="", lifespan=lifespan, routers=[creating, router]
+    )
 
 
 @asynccontextmanager

@@ -10,13 +10,12 @@ from asgi_lifespan import LifespanManager
 from fastapi import APIRouter, FastAPI
 
 from local.suite import Suite
-from shared.app import create_service
-from shared.idempotency import IdempotencyKey, IdempotentRoute
+from shared.door import IdempotentRoute, requires
+from shared.identity import Caller
 from shared.platform import open_platform
 from shared.schemas import RequestModel
-from shared.security import requires
 from shared.settings import ClientSettings
-from shared.tokens import Caller
+from shared.web import create_service
 from tests.fixtures.identity import User
 
 SECRET = "the database password is hunter2"
@@ -34,9 +33,7 @@ def build(suite: Suite, counter: Counter, redis_url: str | None = None) -> FastA
     router = APIRouter(prefix="/notes", route_class=IdempotentRoute)
 
     @router.post("", status_code=201)
-    async def create(
-        body: Note, caller: Annotated[Caller, requires("agents:write")], key: IdempotencyKey = None
-    ) -> dict[str, int]:
+    async def create(body: Note, caller: Annotated[Caller, requires("agents:write")]) -> dict[str, int]:
         counter.value += 1
         if body.text == "fail":
             raise RuntimeError(SECRET)

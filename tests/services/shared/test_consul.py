@@ -11,10 +11,10 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from local.suite import Suite
+from shared.calls import open_http_client
 from shared.discovery import ConsulDiscovery, Registration
 from shared.errors import Unavailable
-from shared.http import open_http_client
-from shared.ids import new_id
+from shared.schemas import new_id
 from tests.fixtures.ports import free_port
 
 

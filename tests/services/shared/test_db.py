@@ -8,8 +8,8 @@ from sqlalchemy import text
 
 from local.suite import Suite
 from services.auth.lifespan import MIGRATIONS
-from shared import db
-from shared.db import Database, open_database
+from shared.postgres import Database, open_database
+from shared.postgres import opening as db
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from asgi_lifespan import LifespanManager
 from fastapi import APIRouter, FastAPI, Request
 
 from local.suite import Suite
-from shared.app import create_service
-from shared.security import GuardedRoute, caller_of, requires
+from shared.door import GuardedRoute, caller_of, requires
+from shared.identity import Caller
 from shared.settings import ServiceSettings
-from shared.tokens import Caller
+from shared.web import create_service
 from tests.services.shared.limited import build, headers_of
 
 Reader = Annotated[Caller, requires("things:read")]

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 
 import httpx
 
+from shared.calls import ServiceClient, open_http_client
 from shared.discovery import StaticDiscovery
 from shared.errors import Unavailable
-from shared.http import ServiceClient, open_http_client
 from shared.identity import RemoteKeys
-from shared.metrics import Metrics
+from shared.telemetry import Metrics
 from tests.fixtures.ports import free_port
 
 

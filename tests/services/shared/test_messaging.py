@@ -14,9 +14,17 @@ from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from local.suite import Suite
-from shared.consuming import Consumer, RetryLater
 from shared.errors import Unavailable
-from shared.messaging import Connection, OutgoingMessage, Publisher, Unroutable, declare_queue, open_connection
+from shared.messages import (
+    Connection,
+    Consumer,
+    OutgoingMessage,
+    Publisher,
+    RetryLater,
+    Unroutable,
+    declare_queue,
+    open_connection,
+)
 
 MAX_DELIVERIES = 5
 

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from local.suite import Suite
-from shared.db import Database
+from shared.postgres import Database
 from tests.fixtures.identity import User
 from tests.services.tasks.running import Installation, Tasks
 

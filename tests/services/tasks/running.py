@@ -22,7 +22,7 @@ from services.tasks.lifespan import MIGRATIONS
 from services.tasks.main import create_app as create_api
 from services.tasks.settings import Settings, WorkerSettings
 from services.tasks.worker.main import create_app as create_worker
-from shared.db import Database, open_database
+from shared.postgres import Database, open_database
 from tests.fixtures.identity import User
 from tests.fixtures.ports import free_port
 from tests.services.tasks.kinds import TEST_KINDS

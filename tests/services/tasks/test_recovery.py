@@ -15,10 +15,9 @@ from services.tasks.models import OutboxRow, TaskAttempt
 from services.tasks.queues import MAX_DELIVERIES, Queues
 from services.tasks.worker.attempt import Attempt, ProgressReport
 from services.tasks.worker.repository import WorkRepository
-from shared.db import Database
-from shared.ids import new_id
-from shared.messaging import Connection, OutgoingMessage, Publisher, open_connection
-from shared.outbox import Outbox, OutboxRelay
+from shared.messages import Connection, OutgoingMessage, Publisher, open_connection
+from shared.postgres import Database, Outbox, OutboxRelay
+from shared.schemas import new_id
 from tests.fixtures.identity import User
 from tests.services.tasks.running import Installation, Tasks, eventually
 
@@ -306,7 +305,7 @@ async def test_a_disabled_users_task_fails_with_the_reason(
 
 def _auth_database(installation: Installation):  # type: ignore[no-untyped-def]
     from services.auth.lifespan import MIGRATIONS
-    from shared.db import open_database
+    from shared.postgres import open_database
 
     url = installation.suite.environment("auth")["DATABASE_URL"]
     return open_database(url, "auth", MIGRATIONS)

@@ -13,8 +13,7 @@ from services.tasks.repository import TaskRepository
 from services.tasks.worker.attempt import Attempt, Claim, ProgressReport
 from services.tasks.worker.recovery import RecoveryRepository
 from services.tasks.worker.repository import WorkRepository
-from shared.db import Database
-from shared.outbox import Outbox
+from shared.postgres import Database, Outbox
 from tests.fixtures.identity import User
 from tests.services.tasks.running import Installation, Tasks
 

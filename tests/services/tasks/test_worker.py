@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from sqlalchemy import select, text
 
 from services.tasks.models import TaskAttempt
-from shared.db import Database
+from shared.postgres import Database
 from tests.fixtures.apps import ServiceClient
 from tests.services.tasks.running import Installation, Tasks, eventually
 

@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from shared.ids import new_id
+from shared.schemas import new_id
 
 STORE, SEARCH, DELETE = "/api/v1/vectors/store", "/api/v1/vectors/search", "/api/v1/vectors/delete"
 ENGINES = ["qdrant", "chroma", "faiss"]

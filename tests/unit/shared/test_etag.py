@@ -3,7 +3,7 @@
 import pytest
 
 from shared.errors import PreconditionFailed
-from shared.etag import etag, require_match
+from shared.resources import etag, require_match
 
 
 @pytest.mark.parametrize("if_match", [None, "*", '"3"', '"1", "3"'])

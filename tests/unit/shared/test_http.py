@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from shared.calls import RetryBudget, ServiceClient, open_http_client
 from shared.discovery import StaticDiscovery
 from shared.errors import Relayed, Unauthenticated, Unavailable, UpstreamFailed, UpstreamTimeout
-from shared.http import RetryBudget, ServiceClient, open_http_client
-from shared.metrics import Metrics
+from shared.telemetry import Metrics
 from tests.fixtures.ports import free_port
 
 

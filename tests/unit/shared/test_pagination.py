@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import Invalid
-from shared.pagination import CursorCodec, cut
+from shared.resources import CursorCodec, cut
 
 CODEC = CursorCodec("s" * 32)
 SCOPE = ["agents", "tenant-1", {"q": "x"}]

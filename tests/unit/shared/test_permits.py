@@ -8,7 +8,7 @@ from limits import parse
 from limits.aio.storage import MemoryStorage
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from shared.permits import Limit, Permits
+from shared.limits import Limit, Permits
 
 
 class Store(MemoryStorage):
@@ -209,7 +209,7 @@ class TestAStorageThatFails:
     async def test_after_its_rest_one_request_finds_out_for_all(
         self, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("shared.permits._REST_SECONDS", 0.05)
+        monkeypatch.setattr("shared.limits.permits._REST_SECONDS", 0.05)
         permits = Permits(store, clock)
         store.refuses = True
         await permits.take(limit("5/minute"), "a")

@@ -2,8 +2,7 @@
 
 import pytest
 
-from shared.errors import Invalid, NotFound, RateLimited, Unavailable, problem_body
-from shared.problems import field_problems
+from shared.errors import Invalid, NotFound, RateLimited, Unavailable, field_problems, problem_body
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from shared.errors import Unavailable
-from shared.revocations import Changes, Revocation, RevocationFeed, Revocations, session_subject, user_subject
+from shared.identity import Changes, Revocation, RevocationFeed, Revocations, session_subject, user_subject
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from shared.scopes import SCOPE_PATTERN, covers, narrowed
+from shared.identity import SCOPE_PATTERN, covers, narrowed
 
 ID = "0198c0de-0000-7000-8000-000000000001"
 

@@ -3,7 +3,7 @@
 import pytest
 from fastapi import Request
 
-from shared.source import source_of
+from shared.limits import source_of
 
 
 def request(peer: str | None, **headers: str) -> Request:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from local.secrets import Secrets
-from shared.weak_secrets import setting_weakness, url_weakness, weakness
+from shared.settings import setting_weakness, url_weakness, weakness
 
 EXAMPLES = [
     *("changeme", "changeme12345678", "CHANGEME-CHANGEME", "please-change-this-secret", "my-secret-password-1!"),

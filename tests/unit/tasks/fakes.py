@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
+from shared.calls import ServiceClient
 from shared.errors import Relayed
-from shared.http import ServiceClient
 
 Answer = Callable[[str, Any], Any]
 

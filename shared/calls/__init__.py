@@ -1,0 +1,11 @@
+"""Calls from one service to another."""
+
+from shared.calls.budget import RetryBudget
+from shared.calls.client import ServiceClient
+from shared.calls.pool import open_http_client
+
+__all__ = [
+    "RetryBudget",
+    "ServiceClient",
+    "open_http_client",
+]

@@ -1,0 +1,135 @@
+"""Calls by name, with timeouts, a retry budget and the trace."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from shared import telemetry
+from shared.calls.answers import raise_for_problem
+from shared.calls.budget import RetryBudget
+from shared.calls.pool import CONNECT_SECONDS
+from shared.discovery import Discovery
+from shared.errors import (
+    ServiceError,
+    Unavailable,
+    UpstreamTimeout,
+)
+from shared.telemetry import Metrics
+
+_log = logging.getLogger("shared.calls")
+_IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
+_MAX_RETRIES = 2
+
+
+class ServiceClient:
+    """Calls services by name. Every failure arrives as one of our errors, naming the service."""
+
+    def __init__(self, discovery: Discovery, http: httpx.AsyncClient, metrics: Metrics) -> None:
+        self._discovery = discovery
+        self._http = http
+        self._metrics = metrics
+        self._budgets: dict[str, RetryBudget] = {}
+
+    async def call(
+        self,
+        service: str,
+        method: str,
+        path: str,
+        *,
+        token: str | None = None,
+        json: Any = None,
+        form: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_seconds: float | None = None,
+        idempotent: bool | None = None,
+    ) -> httpx.Response:
+        """The 2xx answer of `service`.
+
+        A refused connection is tried elsewhere whatever the method, since nothing was sent; other failures only for
+        idempotent calls. Raises Unavailable, UpstreamTimeout, UpstreamFailed, or the error the service itself decided
+        (Relayed, with its status and code; Unauthenticated for 401).
+        """
+        request = self._http.build_request(
+            method,
+            f"http://{service}{path}",
+            json=json,
+            data=form,
+            params=params,
+            headers=_headers(token, headers),
+            timeout=httpx.Timeout(timeout_seconds, connect=CONNECT_SECONDS)
+            if timeout_seconds
+            else httpx.USE_CLIENT_DEFAULT,
+        )
+        repeatable = method in _IDEMPOTENT if idempotent is None else idempotent
+        try:
+            response = await self._send_with_retries(service, request, repeatable=repeatable, stream=False)
+            raise_for_problem(service, response)
+        except ServiceError as error:
+            self._metrics.upstream_calls.labels(service, error.code).inc()
+            raise
+        self._metrics.upstream_calls.labels(service, "ok").inc()
+        return response
+
+    async def _send_with_retries(
+        self, service: str, request: httpx.Request, *, repeatable: bool, stream: bool
+    ) -> httpx.Response:
+        budget = self._budgets.setdefault(service, RetryBudget())
+        budget.record_call()
+        for attempt in range(_MAX_RETRIES + 1):
+            last = attempt == _MAX_RETRIES
+            address = await self._discovery.choose(service)
+            try:
+                response = await self._http.send(_addressed(request, address), stream=stream)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                self._discovery.eject(service, address)
+                if last or not budget.take():
+                    raise Unavailable(service) from error
+            except httpx.TimeoutException as error:
+                raise UpstreamTimeout(service) from error
+            except httpx.TransportError as error:
+                if last or not repeatable or not budget.take():
+                    raise Unavailable(service) from error
+            else:
+                return response
+            await asyncio.sleep(random.uniform(0, 0.05 * 2**attempt))
+        raise Unavailable(service)
+
+    @asynccontextmanager
+    async def stream(
+        self, service: str, method: str, path: str, *, token: str, json: Any = None, timeout_seconds: float = 60
+    ) -> AsyncIterator[httpx.Response]:
+        """The open 2xx answer of `service`; its body is read by the caller. `timeout_seconds` bounds each read."""
+        request = self._http.build_request(
+            method, f"http://{service}{path}", json=json, headers=_headers(token, None), timeout=timeout_seconds
+        )
+        response = await self._send_with_retries(service, request, repeatable=False, stream=True)
+        try:
+            if response.is_error:
+                await response.aread()
+            raise_for_problem(service, response)
+            yield response
+        finally:
+            await response.aclose()
+
+
+def _headers(token: str | None, extra: Mapping[str, str] | None) -> dict[str, str]:
+    headers = dict(extra or {})
+    if token:
+        headers["authorization"] = f"Bearer {token}"
+    if current := telemetry.request_id.get():
+        headers["x-request-id"] = current
+    telemetry.inject(headers)
+    return headers
+
+
+def _addressed(request: httpx.Request, address: str) -> httpx.Request:
+    base = httpx.URL(address)
+    request.url = request.url.copy_with(scheme=base.scheme, host=base.host, port=base.port)
+    request.headers["host"] = base.netloc.decode()
+    return request

@@ -1,0 +1,16 @@
+"""The one long-lived pool of HTTP connections."""
+
+import httpx
+from httpx_aiohttp import HttpxAiohttpClient
+
+_MAX_CONNECTIONS = 200
+CONNECT_SECONDS = 1.0
+
+
+def open_http_client(timeout_seconds: float) -> httpx.AsyncClient:
+    """A pool on aiohttp's transport, which is several times faster than httpx's own under concurrency."""
+    return HttpxAiohttpClient(
+        timeout=httpx.Timeout(timeout_seconds, connect=CONNECT_SECONDS, pool=1.0),
+        limits=httpx.Limits(max_connections=_MAX_CONNECTIONS, keepalive_expiry=60),
+        follow_redirects=False,
+    )

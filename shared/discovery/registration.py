@@ -1,0 +1,73 @@
+"""Keeps an instance registered in Consul."""
+
+import asyncio
+import logging
+import random
+
+import consul.base
+import httpx
+
+from shared.discovery.consul import CONSUL_ERRORS, ConsulClient
+
+_log = logging.getLogger("shared.discovery")
+_HEARTBEAT_SECONDS = 3.0
+
+
+class Registration:
+    """Keeps one instance registered: from when it answers, again whenever the agent forgot it, until it drains.
+
+    Consul checks `/health/live`: an instance whose store is down still gives a better answer (503 naming the store)
+    than a gateway that was told there is nobody.
+    """
+
+    def __init__(
+        self, url: str, client: httpx.AsyncClient, *, service: str, instance_id: str, host: str, port: int
+    ) -> None:
+        self._consul = ConsulClient(url, client)
+        self._client = client
+        self._service, self._id, self._host, self._port = service, instance_id, host, port
+        self._live_url = f"http://{host}:{port}/health/live"
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._keep_registered(), name="consul:registration")
+
+    async def _keep_registered(self) -> None:
+        while not await self._is_listening():  # noqa: ASYNC110 - an HTTP answer has no event to wait on
+            await asyncio.sleep(0.05)
+        while True:
+            try:
+                if self._id not in await self._consul.agent.services():
+                    await self._register()
+            except CONSUL_ERRORS as error:
+                _log.warning("cannot register", extra={"fields": {"cause": repr(error)}})
+            await asyncio.sleep(random.uniform(0.8, 1.2) * _HEARTBEAT_SECONDS)
+
+    async def _is_listening(self) -> bool:
+        try:
+            return (await self._client.get(self._live_url, timeout=1)).is_success
+        except httpx.HTTPError:
+            return False
+
+    async def _register(self) -> None:
+        check = consul.base.Check.http(self._live_url, interval="2s", timeout="2s", deregister="1m")
+        await self._consul.agent.service.register(
+            self._service,
+            service_id=self._id,
+            address=self._host,
+            port=self._port,
+            check={**check, "status": "passing"},  # it answered us just now: no need to wait for the first check
+        )
+        _log.info("registered", extra={"fields": {"instance": self._id}})
+
+    async def deregister(self) -> None:
+        """Leave Consul, and stop coming back. Safe to call twice; a Consul that is away is logged, not raised."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._task = None
+        try:
+            await self._consul.agent.service.deregister(self._id)
+        except CONSUL_ERRORS as error:
+            _log.warning("cannot deregister", extra={"fields": {"cause": repr(error)}})

@@ -1,0 +1,27 @@
+"""The door of every service: what a route demands of its caller, and that a repeated request has its effect once."""
+
+from shared.door.demand import SECURITY_SCHEMES, authenticate, caller_of, requires
+from shared.door.idempotency import (
+    Idempotency,
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
+    ReplayableStream,
+    StreamReplay,
+)
+from shared.door.idempotent_route import IdempotentRoute
+from shared.door.route import GuardedRoute, Handler
+
+__all__ = [
+    "SECURITY_SCHEMES",
+    "GuardedRoute",
+    "Handler",
+    "Idempotency",
+    "IdempotencyKeyInUse",
+    "IdempotencyKeyReused",
+    "IdempotentRoute",
+    "ReplayableStream",
+    "StreamReplay",
+    "authenticate",
+    "caller_of",
+    "requires",
+]

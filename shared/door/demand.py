@@ -1,0 +1,78 @@
+"""What a route demands of its caller, and the check of it."""
+
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from shared.identity import Authenticator, Caller
+from shared.limits import LimitName, RateLimiter
+
+BEARER, API_KEY = "bearer", "apiKey"
+SECURITY_SCHEMES = {
+    BEARER: {"type": "oauth2", "flows": {"password": {"scopes": {}, "tokenUrl": "/api/v1/auth/token"}}},
+    API_KEY: {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+"""The credentials of the OpenAPI documents: either of the two."""
+_CALLER = "sutazai.caller"
+
+
+async def authenticate(request: Request) -> Caller:
+    """Whoever the credential of this request stands for, with whatever scopes. Raises Unauthenticated."""
+    authenticator: Authenticator = request.state.platform.authenticator
+    return await authenticator.authenticate(request.scope["headers"])
+
+
+def caller_of(request: Request) -> Caller:
+    """The caller that the route demanded. Raises LookupError where it demanded none."""
+    # In the scope, not in `request.state`: some servers share one state among all requests.
+    caller: Caller = request.scope[_CALLER]
+    return caller
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a route demands of its caller."""
+
+    scopes: tuple[str, ...]
+    body: str | None
+    limit: LimitName | None
+
+    async def admit(self, request: Request) -> None:
+        """Let the caller in, who is counted. Raises Unauthenticated, MissingScope, RateLimited."""
+        scope = request.scope
+        platform = scope["state"]["platform"]  # `request.state` makes an object for each question
+        authenticator: Authenticator = platform.authenticator
+        caller = await authenticator.authenticate(scope["headers"])
+        for one in self.scopes:
+            if not caller.allows(one):
+                caller.require(one, await self._object_of(request))
+        limiter: RateLimiter = platform.rate_limiter
+        await limiter.admit_caller(scope, self.limit, caller.owner, caller.key_id)
+        scope[_CALLER] = caller
+
+    async def _object_of(self, request: Request) -> str | None:
+        """The object the request is about; asked only for callers whose scopes are narrowed to single objects."""
+        if self.body is None:
+            return next((str(value).lower() for value in request.path_params.values()), None)
+        try:
+            body = await request.json()
+        except ValueError:
+            return None
+        named = body.get(self.body) if isinstance(body, dict) else None
+        return named if isinstance(named, str) else None
+
+    @property
+    def alternatives(self) -> list[dict[str, list[str]]]:
+        """The `security` of its operation in the OpenAPI document."""
+        return [{BEARER: list(self.scopes)}, {API_KEY: list(self.scopes)}]
+
+
+def requires(*scopes: str, body: str | None = None, limit: LimitName | None = None) -> Demand:
+    """`caller: Annotated[Caller, requires("agents:read")]` — the only way a route names its scope.
+
+    A scope narrowed to one object (`agents:<id>:read`) serves where the route is about that object: the first parameter
+    of its path, or the member of the body named by `body`. Routes about many objects need the scope itself.
+
+    Heavier operations name the limit that they count against; the others count as reading or writing by their method.
+    """
+    return Demand(scopes, body, limit)

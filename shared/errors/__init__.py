@@ -1,0 +1,45 @@
+"""What may go wrong, and how a caller is told (RFC 9457)."""
+
+from shared.errors.answers import problem_body, responses
+from shared.errors.families import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    MissingScope,
+    NotFound,
+    PreconditionFailed,
+    RateLimited,
+    Relayed,
+    ServiceError,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    UpstreamFailed,
+    UpstreamTimeout,
+)
+from shared.errors.fields import field_problems
+from shared.errors.problem import PROBLEM_JSON, PROBLEM_REF, FieldProblem, Problem
+
+__all__ = [
+    "PROBLEM_JSON",
+    "PROBLEM_REF",
+    "Conflict",
+    "FieldProblem",
+    "Forbidden",
+    "Invalid",
+    "MissingScope",
+    "NotFound",
+    "PreconditionFailed",
+    "Problem",
+    "RateLimited",
+    "Relayed",
+    "ServiceError",
+    "TooLarge",
+    "Unauthenticated",
+    "Unavailable",
+    "UpstreamFailed",
+    "UpstreamTimeout",
+    "field_problems",
+    "problem_body",
+    "responses",
+]

@@ -1,0 +1,143 @@
+"""The errors a service may raise, and the one place where they become problem+json (RFC 9457).
+
+    ServiceError
+    ├── Unauthenticated 401
+    ├── Forbidden 403
+    ├── NotFound 404
+    ├── Conflict 409
+    ├── PreconditionFailed 412
+    ├── TooLarge 413
+    ├── Invalid 422
+    ├── RateLimited 429            Retry-After
+    ├── UpstreamFailed 502
+    ├── Unavailable 503            Retry-After
+    └── UpstreamTimeout 504
+
+A service subclasses a family and gives it a stable `code`; the code is the contract, never the class name.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shared.errors.problem import FieldProblem
+
+
+class ServiceError(Exception):
+    """Root of everything a service raises on purpose. `detail` is shown to the caller: never put a secret in it."""
+
+    status: int = 500
+    code: str = "common.internal"
+    title: str = "Internal Server Error"
+    default_detail: str = "Something went wrong on our side."
+    keeps_effects: bool = False
+    """Whether what the request wrote before this was raised is committed (a counted failure, a revoked family)."""
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        errors: Sequence[FieldProblem] = (),
+        headers: Mapping[str, str] | None = None,
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.detail = detail or self.default_detail
+        self.errors = list(errors)
+        self.headers = dict(headers or {})
+        self.members = dict(members or {})  # extension members of the problem, such as OAuth's `error`
+        super().__init__(self.detail)
+
+
+class Unauthenticated(ServiceError):
+    status, code, title = 401, "common.unauthenticated", "Unauthorized"
+    default_detail = "A valid bearer token or API key is required."
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="sutazai"'})
+
+
+class Forbidden(ServiceError):
+    status, code, title = 403, "common.forbidden", "Forbidden"
+    default_detail = "The caller may not do this."
+
+
+class MissingScope(Forbidden):
+    """The caller is known but its token lacks the scope the operation declares."""
+
+    code = "common.missing_scope"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(
+            f"This operation needs the scope {scope!r}.",
+            headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},
+        )
+
+
+class NotFound(ServiceError):
+    status, code, title = 404, "common.not_found", "Not Found"
+    default_detail = "There is no such resource."
+
+
+class Conflict(ServiceError):
+    status, code, title = 409, "common.conflict", "Conflict"
+    default_detail = "The request conflicts with the present state."
+
+
+class PreconditionFailed(ServiceError):
+    status, code, title = 412, "common.precondition_failed", "Precondition Failed"
+    default_detail = "The resource has changed since it was read."
+
+
+class TooLarge(ServiceError):
+    status, code, title = 413, "common.too_large", "Content Too Large"
+    default_detail = "The request body is larger than allowed."
+
+
+class Invalid(ServiceError):
+    status, code, title = 422, "common.invalid", "Unprocessable Content"
+    default_detail = "The request is not valid."
+
+    @classmethod
+    def field(cls, pointer: str, code: str, detail: str) -> "Invalid":
+        """A refusal of one field that only the service could judge."""
+        return cls(detail, errors=[FieldProblem(pointer=pointer, code=code, detail=detail)])
+
+
+class RateLimited(ServiceError):
+    status, code, title = 429, "common.rate_limited", "Too Many Requests"
+    default_detail = "Too many requests."
+
+    def __init__(self, detail: str | None = None, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_seconds)})
+
+
+class UpstreamFailed(ServiceError):
+    status, code, title = 502, "common.upstream_failed", "Bad Gateway"
+    default_detail = "A service this one depends on gave an invalid answer."
+
+
+class Unavailable(ServiceError):
+    """A dependency is down; the call may be tried again. `component` is named to the caller, its error is not."""
+
+    status, code, title = 503, "common.unavailable", "Service Unavailable"
+
+    def __init__(self, component: str, *, retry_after_seconds: int = 2, detail: str | None = None) -> None:
+        self.component = component
+        super().__init__(
+            detail or f"{component} is not available right now.", headers={"Retry-After": str(retry_after_seconds)}
+        )
+
+
+class UpstreamTimeout(ServiceError):
+    status, code, title = 504, "common.upstream_timeout", "Gateway Timeout"
+
+    def __init__(self, component: str) -> None:
+        self.component = component
+        super().__init__(f"{component} did not answer in time.")
+
+
+class Relayed(ServiceError):
+    """An error another service decided, passed on with its own status and code."""
+
+    def __init__(self, status: int, code: str, title: str, detail: str, **kwargs: Any) -> None:
+        super().__init__(detail, **kwargs)
+        self.status, self.code, self.title = status, code, title

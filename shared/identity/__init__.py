@@ -1,0 +1,51 @@
+"""Who is calling, as auth says it: the forms of its credentials, and each service as a client of auth.
+
+This is the one room of `shared/` that knows a service by name: every service asks auth, and none asks another so.
+"""
+
+from shared.identity.api_keys import PREFIX, PREFIX_PATTERN, public_id_of
+from shared.identity.authenticator import ApiKeyExchange, Authenticator
+from shared.identity.caller import SERVICE_PREFIX, Caller
+from shared.identity.client import ServiceIdentity
+from shared.identity.feed import Changes, RevocationFeed
+from shared.identity.following import ACCESS_EVENTS, followed
+from shared.identity.remote import RemoteApiKeys, RemoteChanges, RemoteKeys
+from shared.identity.revocations import HeldRevocations, Revocation, Revocations
+from shared.identity.scopes import SCOPE_PATTERN, covers, is_covered, narrowed
+from shared.identity.subjects import key_subject, member_subject, session_subject, token_subject, user_subject
+from shared.identity.tokens import ALGORITHM, TOKEN_TYPE, KeySource, RevocationSource, TokenVerifier
+
+__all__ = [
+    "ACCESS_EVENTS",
+    "ALGORITHM",
+    "PREFIX",
+    "PREFIX_PATTERN",
+    "SCOPE_PATTERN",
+    "SERVICE_PREFIX",
+    "TOKEN_TYPE",
+    "ApiKeyExchange",
+    "Authenticator",
+    "Caller",
+    "Changes",
+    "HeldRevocations",
+    "KeySource",
+    "RemoteApiKeys",
+    "RemoteChanges",
+    "RemoteKeys",
+    "Revocation",
+    "RevocationFeed",
+    "RevocationSource",
+    "Revocations",
+    "ServiceIdentity",
+    "TokenVerifier",
+    "covers",
+    "followed",
+    "is_covered",
+    "key_subject",
+    "member_subject",
+    "narrowed",
+    "public_id_of",
+    "session_subject",
+    "token_subject",
+    "user_subject",
+]

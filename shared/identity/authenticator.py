@@ -1,0 +1,72 @@
+"""Reads the credential of a request and answers who it is.
+
+The gateway is not the trust point, and identity headers mean nothing here. An API key is exchanged at auth for the same
+kind of token a login gives, so everything behind this file sees one kind of caller.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Protocol
+
+from cachetools import TTLCache
+
+from shared.errors import Unauthenticated
+from shared.identity import api_keys
+from shared.identity.caller import Caller
+from shared.identity.tokens import TokenVerifier
+
+_CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
+_CACHE_SECONDS = 60  # how long an API key is taken for the token it was exchanged for
+_CACHED = 10_000
+
+
+class ApiKeyExchange(Protocol):
+    """Turns an API key into an access token."""
+
+    async def exchange(self, api_key: str) -> str:
+        """Raises Unauthenticated for a key that is unknown, revoked or expired."""
+
+
+class ApiKeyCallers:
+    """Who API keys stand for: asked once a minute, and not at all for what cannot be a key of ours.
+
+    A revoked key is refused sooner: its tokens are on the list of revocations.
+    """
+
+    def __init__(self, exchange: ApiKeyExchange, verifier: TokenVerifier) -> None:
+        self._exchange, self._verifier = exchange, verifier
+        self._callers: TTLCache[bytes, Caller] = TTLCache(maxsize=_CACHED, ttl=_CACHE_SECONDS)
+
+    async def find(self, api_key: str) -> Caller:
+        """Raises Unauthenticated, Unavailable."""
+        digest = hashlib.sha256(api_key.encode()).digest()
+        try:
+            caller = self._callers[digest]  # and no `get`, which looks twice
+        except KeyError:
+            if api_keys.parse(api_key) is None:
+                raise Unauthenticated from None
+        else:
+            if await self._verifier.is_valid(caller):
+                return caller  # otherwise a logout ended the token, and not the key
+        token = await self._exchange.exchange(api_key)
+        caller = self._callers[digest] = await self._verifier.verify(token)
+        return caller
+
+
+class Authenticator:
+    """The door: reads the credential of a request and answers who it is."""
+
+    def __init__(self, verifier: TokenVerifier, exchange: ApiKeyExchange) -> None:
+        self._verifier = verifier
+        self._api_keys = ApiKeyCallers(exchange, verifier)
+
+    async def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
+        """From headers as ASGI gives them. Raises Unauthenticated without a valid credential."""
+        given = dict(reversed([header for header in headers if header[0] in _CREDENTIALS]))  # the first of each counts
+        scheme, _, token = given.get(b"authorization", b"").decode("latin-1").partition(" ")
+        if scheme.lower() == "bearer" and token:
+            return await self._verifier.verify(token.strip())
+        api_key = given.get(b"x-api-key", b"").decode("latin-1")
+        if not scheme and api_key and len(api_key) <= 256:
+            return await self._api_keys.find(api_key)
+        raise Unauthenticated

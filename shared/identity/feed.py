@@ -1,0 +1,89 @@
+"""Follows what auth revokes and which keys it publishes, in every process."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.errors import Unavailable
+from shared.identity.revocations import Revocation, Revocations
+from shared.loops import keep
+
+_log = logging.getLogger("shared.identity")
+_POLL_SECONDS = 10.0  # how late a revocation is heard of when its event is lost
+_OVERLAP_SECONDS = 60  # a change is visible at its commit, which is later than the time it carries
+_STALE_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What was revoked lately, and the ids of all signing keys that are published now, as of a time of auth's clock."""
+
+    as_of: float
+    revocations: Sequence[Revocation]
+    key_ids: Sequence[str]
+
+
+class ChangesSource(Protocol):
+    """Who knows what changed."""
+
+    async def changes(self, since: float) -> Changes:
+        """What was written since then (Unix seconds), and everything that still holds when 0. Raises Unavailable."""
+
+
+class KeyLearner(Protocol):
+    """Who verifies with the published keys."""
+
+    async def learn(self, key_ids: Sequence[str]) -> None:
+        """Have all of these, before anything is signed with the newest. Raises Unavailable."""
+
+
+class RevocationFeed:
+    """Follows the list and the published keys (`shared.identity.RevocationSource`).
+
+    Asked for every few seconds, and at once when an event says that something changed. While the source is away what is
+    known goes on to hold; a process that has never heard the list verifies nobody.
+    """
+
+    def __init__(self, source: ChangesSource, keys: KeyLearner) -> None:
+        self._source, self._keys = source, keys
+        self.revocations = Revocations()
+        self._heard_at = float("-inf")
+        self._since: float | None = None
+        self._changed = asyncio.Event()
+        self._asking = asyncio.Lock()
+
+    async def current(self) -> Revocations:
+        """The list. Raises Unavailable when it was never to be had."""
+        if self._since is None:
+            async with self._asking:
+                if self._since is None:
+                    await self._ask()
+        return self.revocations
+
+    def wake(self) -> None:
+        """Ask now."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Never returns."""
+        await keep(self._ask_in_turn, log=_log, every_seconds=_POLL_SECONDS, wake=self._changed)
+
+    async def _ask_in_turn(self) -> None:
+        async with self._asking:
+            await self._ask()
+
+    async def _ask(self) -> None:
+        changes = await self._source.changes(self._since or 0.0)
+        for revocation in changes.revocations:
+            self.revocations.add(revocation)
+        await self._keys.learn(changes.key_ids)
+        self._since = max(0.0, changes.as_of - _OVERLAP_SECONDS)
+        self._heard_at = time.monotonic()
+
+    async def ping(self) -> None:
+        """Raises Unavailable when nothing was heard for a minute: revocations may be missed."""
+        if time.monotonic() - self._heard_at > _STALE_SECONDS:
+            raise Unavailable("auth", detail="Nothing was heard of auth for a minute: revocations may be missed.")

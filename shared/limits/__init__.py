@@ -1,0 +1,16 @@
+"""How much of the platform one caller may use: requests counted over all services and replicas."""
+
+from shared.limits.permits import Limit, Permits
+from shared.limits.ratelimit import LimitName, RateLimiter, limited_by_source, open_permits, rate_limit_fields
+from shared.limits.source import source_of
+
+__all__ = [
+    "Limit",
+    "LimitName",
+    "Permits",
+    "RateLimiter",
+    "limited_by_source",
+    "open_permits",
+    "rate_limit_fields",
+    "source_of",
+]

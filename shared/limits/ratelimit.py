@@ -1,0 +1,88 @@
+"""How many requests a caller may send: one limit for each class of operation, over all services and replicas.
+
+What comes with an API key also counts against the key's own, smaller limit, so that one program cannot use up what its
+owner has. Without Redis requests pass and are counted as unchecked: limits protect the platform and must not stop it.
+"""
+
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Literal, get_args
+
+from fastapi import Request
+from limits import parse
+from limits.aio.storage import RedisStorage
+from prometheus_client import Counter
+from redis.asyncio import Redis
+
+from shared.errors import RateLimited
+from shared.limits.permits import Limit, Permits, Standing
+from shared.limits.source import source_of
+from shared.settings import ServiceSettings
+
+LimitName = Literal["read", "write", "model", "bulk", "anonymous"]
+_READING = frozenset({"GET", "HEAD"})
+_FOUND = "sutazai.ratelimit"
+_POLICY_FIELD, _FIELD = b"ratelimit-policy", b"ratelimit"
+
+
+def open_permits(redis: Redis) -> Permits:
+    """Permits counted in the Redis that `redis` is connected to, over its connections."""
+    pool: Any = redis.connection_pool  # which the library takes, though its annotations do not say so
+    return Permits(
+        RedisStorage("async+redis://", implementation="redispy", key_prefix="ratelimit", connection_pool=pool)
+    )
+
+
+class RateLimiter:
+    """The limits of one installation, applied by one process."""
+
+    def __init__(self, settings: ServiceSettings, permits: Permits, unchecked: Counter) -> None:
+        self._permits, self._unchecked = permits, unchecked
+        self._limits, self._key_limits = dict[str, Limit](), dict[str, Limit]()
+        for name in get_args(LimitName):
+            item = parse(getattr(settings, f"rate_limit_{name}"))
+            share = type(item)(max(1, item.amount * settings.rate_limit_key_percent // 100), item.multiples)
+            self._limits[name], self._key_limits[name] = Limit(name, item), Limit(f"{name}-key", share)
+
+    async def admit_caller(
+        self, scope: MutableMapping[str, Any], name: LimitName | None, user: str, key_id: str | None
+    ) -> None:
+        """Count the request for `user` and, where an API key was used, for the key. Raises RateLimited."""
+        found: list[Standing] = []
+        scope[_FOUND] = found
+        name = name or ("read" if scope["method"] in _READING else "write")
+        if key_id and not await self._charge(found, self._key_limits[name], key_id):
+            return  # first the key: what it is refused is not taken from its owner
+        await self._charge(found, self._limits[name], user)
+
+    async def admit_source(self, request: Request) -> None:
+        """Count this request for the address it comes from. Raises RateLimited."""
+        found = request.scope[_FOUND] = list[Standing]()
+        await self._charge(found, self._limits["anonymous"], source_of(request))
+
+    async def _charge(self, found: list[Standing], limit: Limit, owner: str) -> bool:
+        """Whether it could be counted."""
+        standing = self._permits.take_held(limit, owner) or await self._permits.take(limit, owner)
+        if standing is None:
+            self._unchecked.inc()
+            return False
+        found.append(standing)
+        if not standing.passed:
+            raise RateLimited(
+                f"More than {limit.quota} requests of the class {limit.name!r} in {limit.seconds} s.",
+                retry_after_seconds=standing.resets_in_seconds,
+            )
+        return True
+
+
+async def limited_by_source(request: Request) -> None:
+    """`dependencies=[Depends(limited_by_source)]` of an operation that needs no caller."""
+    limiter: RateLimiter = request.state.platform.rate_limiter
+    await limiter.admit_source(request)
+
+
+def rate_limit_fields(scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
+    """What the answer says of the limits its request counted against (draft-ietf-httpapi-ratelimit-headers-11)."""
+    found: list[Standing] = scope.get(_FOUND, [])
+    return [(_POLICY_FIELD, at.limit.policy) for at in found] + [
+        (_FIELD, at.limit.standing(at.remaining, at.resets_in_seconds)) for at in found
+    ]

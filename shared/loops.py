@@ -1,0 +1,74 @@
+"""Loops that run beside a service for as long as it is up."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+from shared.errors import ServiceError
+
+_JITTER = (0.8, 1.0)  # of a pause, so that replicas do not all come back at one moment
+_RETRY_SECONDS = (0.5, 1.5)
+
+
+@asynccontextmanager
+async def in_background(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run the endless `loops` until the end of the block."""
+    running = [asyncio.create_task(loop) for loop in loops]
+    try:
+        yield
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def keep(
+    step: Callable[[], Awaitable[object]],
+    *,
+    log: logging.Logger,
+    every_seconds: float = 0.0,
+    retry_seconds: float | None = None,
+    pauses_first: bool = False,
+    wake: asyncio.Event | None = None,
+    expected: tuple[type[Exception], ...] = (ServiceError,),
+) -> None:
+    """Do `step` again and again; never returns.
+
+    A step that answers True has more to do and is done again at once; after any other a pause follows, cut short by
+    `wake`. What a step raises ends no loop: `expected` errors are a warning, all others are logged whole, and the next
+    try comes after `retry_seconds` (about a second when None).
+    """
+    if pauses_first:
+        await _pause(every_seconds * random.uniform(*_JITTER), wake)
+    while True:
+        try:
+            if await step() is True:
+                continue
+        except expected as error:
+            cause = error.detail if isinstance(error, ServiceError) else repr(error)
+            log.warning("to be tried again", extra={"fields": {"step": _name(step), "cause": cause}})
+        except Exception:  # whatever it is, what a loop looks after must not stay behind for it
+            log.exception("failed, to be tried again", extra={"fields": {"step": _name(step)}})
+        else:
+            await _pause(every_seconds * random.uniform(*_JITTER), wake)
+            continue
+        await asyncio.sleep(random.uniform(*_RETRY_SECONDS) if retry_seconds is None else retry_seconds)
+
+
+async def _pause(seconds: float, wake: asyncio.Event | None) -> None:
+    if wake is None:
+        await asyncio.sleep(seconds)
+        return
+    try:
+        async with asyncio.timeout(seconds):
+            await wake.wait()
+    except TimeoutError:
+        pass
+    wake.clear()
+
+
+def _name(step: Callable[[], Awaitable[object]]) -> str:
+    return getattr(step, "__qualname__", repr(step))

@@ -1,0 +1,21 @@
+"""RabbitMQ through aio-pika: connections that come back, quorum queues, confirmed publishing, patient consuming."""
+
+from shared.messages.broadcast import declare_events, heard
+from shared.messages.connection import Connection, open_connection
+from shared.messages.consuming import Consumer, RetryLater
+from shared.messages.publishing import OutgoingMessage, Publisher, Unroutable
+from shared.messages.topology import EVENTS_EXCHANGE, declare_queue
+
+__all__ = [
+    "EVENTS_EXCHANGE",
+    "Connection",
+    "Consumer",
+    "OutgoingMessage",
+    "Publisher",
+    "RetryLater",
+    "Unroutable",
+    "declare_events",
+    "declare_queue",
+    "heard",
+    "open_connection",
+]

@@ -1,0 +1,109 @@
+"""Publishes persistent, mandatory, confirmed messages."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractExchange
+from aio_pika.exceptions import ChannelNotFoundEntity, DeliveryError, PublishError
+
+from shared import telemetry
+from shared.errors import ServiceError, Unavailable
+from shared.messages.connection import TRANSPORT_ERRORS, Connection
+from shared.messages.topology import Topology
+
+_PUBLISH_SECONDS = 5.0
+
+
+class Unroutable(ServiceError):
+    """The broker has no such exchange or no queue for the message: somebody deleted it, or the topology is wrong."""
+
+    code = "common.message_unroutable"
+    default_detail = "The broker has no queue for this message."
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage:
+    """A message to publish. `id` is what consumers recognise a repetition by."""
+
+    id: str
+    exchange: str
+    routing_key: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    priority: int | None = None
+
+
+class Publisher:
+    """Publishes persistent, mandatory, confirmed messages over one channel.
+
+    Declares the topology on each new channel, and again after the broker found no queue for a message.
+    """
+
+    def __init__(self, connection: Connection, topology: Topology) -> None:
+        self._connection = connection
+        self._topology = topology
+        self._channel: AbstractChannel | None = None
+        self._exchanges: dict[str, AbstractExchange] = {}
+        self._declared = False
+        self._opening = asyncio.Lock()
+
+    async def ready(self) -> None:
+        """Waits until the broker is connected, however long. Callers bound the wait."""
+        await self._connection.ready()
+
+    async def publish(self, message: OutgoingMessage) -> None:
+        """Returns once the broker has confirmed. Raises Unavailable (nothing is known: send again), Unroutable."""
+        try:
+            async with asyncio.timeout(_PUBLISH_SECONDS):
+                exchange = await self._exchange(message.exchange)
+                await exchange.publish(_encoded(message), message.routing_key, mandatory=True)
+        except PublishError as error:  # the broker returned it
+            # Declared again by the next publish, which should come a moment later: consumers of a queue that is
+            # deleted and made anew within milliseconds are never told, and would wait on the old one for ever.
+            self._declared = False
+            raise Unroutable from error
+        except (DeliveryError, *TRANSPORT_ERRORS) as error:
+            raise Unavailable("rabbitmq") from error
+
+    async def _exchange(self, name: str) -> AbstractExchange:
+        async with self._opening:
+            if self._channel is None or self._channel.is_closed:
+                connection = await self._connection.ready()
+                self._channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+                self._exchanges, self._declared = {}, False
+            if not self._declared:
+                await self._topology(self._channel)
+                self._declared = True
+            if name not in self._exchanges:
+                await self._require(name)
+                self._exchanges[name] = await self._channel.get_exchange(name, ensure=False)
+            return self._exchanges[name]
+
+    async def _require(self, exchange_name: str) -> None:
+        """Raises Unroutable. Asks on a channel of its own: the broker closes the one on which a wrong name is used.
+
+        On the publishing channel that would end all that is under way there, and the connection with it: aiormq 7.2
+        goes on publishing for a moment after the close, which the broker answers with "expected 'channel.open'".
+        """
+        try:
+            async with (await self._connection.ready()).channel() as channel:
+                await channel.get_exchange(exchange_name, ensure=True)
+        except ChannelNotFoundEntity as error:
+            self._declared = False
+            raise Unroutable from error
+
+
+def _encoded(message: OutgoingMessage) -> aio_pika.Message:
+    headers = dict(message.headers)
+    if "traceparent" not in headers:
+        telemetry.inject(headers)
+    return aio_pika.Message(
+        message.body,
+        message_id=message.id,
+        headers=dict(headers),
+        priority=message.priority,
+        content_type="application/json",
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+    )

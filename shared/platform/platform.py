@@ -1,0 +1,140 @@
+"""What every service opens first: Redis, the HTTP pool, discovery, the door, health; closed in reverse at the end."""
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+from fastapi import FastAPI
+from redis.asyncio import Redis
+
+from shared.calls import ServiceClient, open_http_client
+from shared.discovery import ConsulDiscovery, Discovery, Registration, StaticDiscovery
+from shared.door import Idempotency, StreamReplay
+from shared.health import Health
+from shared.identity import (
+    ApiKeyExchange,
+    Authenticator,
+    KeySource,
+    RemoteApiKeys,
+    RemoteChanges,
+    RemoteKeys,
+    RevocationFeed,
+    RevocationSource,
+    ServiceIdentity,
+    TokenVerifier,
+    followed,
+)
+from shared.limits import RateLimiter, open_permits
+from shared.redis import open_redis
+from shared.resources import CursorCodec
+from shared.schemas import new_id
+from shared.settings import ClientSettings, ServiceSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """By what a service verifies its callers."""
+
+    keys: KeySource
+    api_keys: ApiKeyExchange
+    revocations: RevocationSource
+
+
+@dataclass(slots=True)
+class Platform:
+    """The machinery of one running service; routes reach it as `request.state.platform`."""
+
+    settings: ServiceSettings
+    health: Health
+    redis: Redis
+    services: ServiceClient
+    identity: ServiceIdentity | None
+    """This service as a client of auth; None in auth itself."""
+    discovery: Discovery
+    verifier: TokenVerifier
+    authenticator: Authenticator
+    rate_limiter: RateLimiter
+    idempotency: Idempotency
+    cursors: CursorCodec
+    registration: Registration | None
+
+    async def drain(self) -> None:
+        """Leave the load balancers: unready, then out of Consul. Requests are still answered."""
+        self.health.draining = True
+        if self.registration:
+            await self.registration.deregister()
+
+
+@asynccontextmanager
+async def open_platform(
+    app: FastAPI, *, trust: Trust | None = None, replay_stream: StreamReplay | None = None
+) -> AsyncIterator[Platform]:
+    """Open it for `app`, made by `create_service`. auth gives its own `trust`; the others ask auth."""
+    settings: ServiceSettings = app.state.settings
+    name: str = app.state.service
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(open_http_client(settings.request_timeout_seconds))
+        redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))
+        discovery, registration = _discovery(app, http, stack)
+        services = ServiceClient(discovery, http, app.state.metrics)
+        identity = None
+        if trust is None:
+            assert isinstance(settings, ClientSettings), "a service that asks auth has ClientSettings"  # noqa: S101
+            identity = ServiceIdentity(services, settings.client_id or name, settings.client_secret.get_secret_value())
+            trust = await _auths_trust(app, services, identity, stack)
+        verifier = TokenVerifier(
+            trust.keys, trust.revocations, issuer=settings.auth_issuer, audience=settings.auth_audience
+        )
+        platform = Platform(
+            settings=settings,
+            health=app.state.health,
+            redis=redis,
+            services=services,
+            identity=identity,
+            discovery=discovery,
+            verifier=verifier,
+            authenticator=Authenticator(verifier, trust.api_keys),
+            rate_limiter=RateLimiter(settings, open_permits(redis), app.state.metrics.rate_limit_unchecked),
+            idempotency=Idempotency(redis, name, replay_stream),
+            cursors=CursorCodec(settings.cursor_secret.get_secret_value()),
+            registration=registration,
+        )
+        app.state.platform = platform
+        if registration:
+            stack.push_async_callback(registration.deregister)
+            registration.start()
+        yield platform
+
+
+def _discovery(app: FastAPI, http: httpx.AsyncClient, stack: AsyncExitStack) -> tuple[Discovery, Registration | None]:
+    settings: ServiceSettings = app.state.settings
+    if settings.discovery != "consul" or not settings.consul_url:
+        return StaticDiscovery(settings.static_services), None
+    discovery = ConsulDiscovery(settings.consul_url, http)
+    stack.push_async_callback(discovery.aclose)
+    app.state.health.add("consul", discovery.ping, hard=False)
+    name: str = app.state.service
+    registration = Registration(
+        settings.consul_url,
+        http,
+        service=name,
+        instance_id=f"{name}-{socket.gethostname()}-{os.getpid()}-{new_id()[-6:]}",
+        host=settings.advertise_host,
+        port=settings.port,
+    )
+    return discovery, registration
+
+
+async def _auths_trust(
+    app: FastAPI, services: ServiceClient, identity: ServiceIdentity, stack: AsyncExitStack
+) -> Trust:
+    """What auth says, followed until the stack closes."""
+    keys = RemoteKeys(services)
+    feed = RevocationFeed(RemoteChanges(identity), keys)
+    url = app.state.settings.rabbitmq_url.get_secret_value()
+    await stack.enter_async_context(followed(feed, rabbitmq_url=url, listener=app.state.service))
+    app.state.health.add("auth", feed.ping, hard=False)
+    return Trust(keys, RemoteApiKeys(identity), feed)

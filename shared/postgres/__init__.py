@@ -1,0 +1,19 @@
+"""PostgreSQL under SQLAlchemy 2 async, with an outbox for what must be told with a change."""
+
+from shared.postgres.database import Database
+from shared.postgres.migrating import run_migrations
+from shared.postgres.opening import open_database
+from shared.postgres.outbox import Outbox, OutboxMessage
+from shared.postgres.relay import OutboxRelay
+from shared.postgres.tables import Base, new_metadata
+
+__all__ = [
+    "Base",
+    "Database",
+    "Outbox",
+    "OutboxMessage",
+    "OutboxRelay",
+    "new_metadata",
+    "open_database",
+    "run_migrations",
+]

@@ -1,0 +1,69 @@
+"""Sessions and transactions of one service's database."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from shared.errors import ServiceError, Unavailable
+
+
+@contextmanager
+def postgres_errors() -> Iterator[None]:
+    """Translate a database that cannot be reached. Raises Unavailable("postgres"); other errors pass."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError, OSError, asyncpg.PostgresConnectionError) as error:
+        raise Unavailable("postgres") from error
+    except DBAPIError as error:
+        if error.connection_invalidated or isinstance(error.orig, TimeoutError):
+            raise Unavailable("postgres") from error
+        raise
+
+
+class Database:
+    """One service's database. Sessions neither commit nor retry by themselves."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+        single = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._single_statements = async_sessionmaker(single, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """A session rolled back unless it was committed. Raises Unavailable when PostgreSQL cannot be reached."""
+        with postgres_errors():
+            async with self._sessions() as session:
+                yield session
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A session committed when the block ends well, or with an error that `keeps_effects`."""
+        async with self.session() as session:
+            try:
+                yield session
+            except ServiceError as error:
+                if error.keeps_effects:
+                    await session.commit()
+                raise
+            await session.commit()
+
+    @asynccontextmanager
+    async def statements(self) -> AsyncIterator[AsyncSession]:
+        """A session whose every statement is a transaction of its own: one round trip where `transaction` takes three.
+
+        Raises Unavailable when PostgreSQL cannot be reached.
+        """
+        with postgres_errors():
+            async with self._single_statements() as session:
+                yield session
+
+    async def ping(self) -> None:
+        """Raises an error when the database does not answer."""
+        async with self.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))

@@ -1,0 +1,85 @@
+"""Opens a service's own database: one bounded pool, created and migrated at start."""
+
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from shared.postgres.database import Database, postgres_errors
+from shared.postgres.migrating import migrate
+
+_log = logging.getLogger("shared.postgres")
+_POOL_SIZE = 20  # and none beyond: those would be closed after each use, and a handshake costs more than a statement
+_POOL_WAIT_SECONDS = 2.0
+_CONNECT_SECONDS = 3.0
+_STATEMENT_SECONDS = 10.0
+_TRUSTED_SECONDS = 5.0  # how long an idle connection is taken to be alive
+
+
+@asynccontextmanager
+async def open_database(server_url: str, name: str, migrations: Path) -> AsyncIterator[Database]:
+    """The database `name` on the server, created when missing and migrated to head. Raises Unavailable."""
+    url = make_url(server_url).set(database=name)
+    with postgres_errors():
+        await _create_when_missing(url)
+    engine = create_async_engine(
+        url,
+        pool_size=_POOL_SIZE,
+        max_overflow=0,
+        pool_timeout=_POOL_WAIT_SECONDS,
+        hide_parameters=True,  # its errors are logged, and quote the statement's values otherwise
+        connect_args={"timeout": _CONNECT_SECONDS, "command_timeout": _STATEMENT_SECONDS},
+    )
+    _check_before_use(engine)
+    try:
+        with postgres_errors():
+            await migrate(engine, migrations)
+        yield Database(engine)
+    finally:
+        await engine.dispose()
+
+
+def _check_before_use(engine: AsyncEngine) -> None:
+    """What `pool_pre_ping` is for, without its round trip at every use.
+
+    A connection that the server closed is known to be closed; only one that nobody used for a while may be dead in
+    silence, and is asked.
+    """
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def put_back(_connection: Any, record: Any) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def taken(connection: Any, record: Any, _proxy: Any) -> None:
+        if connection.driver_connection.is_closed():
+            raise InvalidatePoolError
+        if time.monotonic() - record.info.get("idle_since", time.monotonic()) < _TRUSTED_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
+
+
+async def _create_when_missing(url: URL) -> None:
+    dsn = url.set(drivername="postgresql")
+    try:
+        connection = await asyncpg.connect(dsn.render_as_string(hide_password=False), timeout=_CONNECT_SECONDS)
+    except asyncpg.InvalidCatalogNameError:
+        connection = await asyncpg.connect(
+            dsn.set(database="postgres").render_as_string(hide_password=False), timeout=_CONNECT_SECONDS
+        )
+        try:
+            await connection.execute(f'CREATE DATABASE "{url.database}"')
+        except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+            _log.info("another replica created the database first")
+    await connection.close()

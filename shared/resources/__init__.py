@@ -1,0 +1,17 @@
+"""What resources have in common: entity tags, places, and lists in pages."""
+
+from shared.resources.etag import IfMatch, describe, etag, require_match
+from shared.resources.pagination import Cursor, CursorCodec, Limit, Page, Slice, cut
+
+__all__ = [
+    "Cursor",
+    "CursorCodec",
+    "IfMatch",
+    "Limit",
+    "Page",
+    "Slice",
+    "cut",
+    "describe",
+    "etag",
+    "require_match",
+]

@@ -1,0 +1,112 @@
+"""Settings that every service has; a service subclasses `ServiceSettings` and adds its own stores.
+
+Every value comes from the environment, by the names operators already use (`DATABASE_URL`, `REDIS_URL`, …). A secret
+may come from a file instead: `NAME_FILE=/run/secrets/name` (a container's way). Outside local mode a secret that is
+easy to guess stops the start.
+"""
+
+from typing import Annotated, Any, Literal
+
+from limits import parse
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from shared.settings.file_secrets import FileSecretsSource
+from shared.settings.weak_secrets import setting_weakness
+
+_MAX_REQUESTS, _MAX_WINDOW_SECONDS = 10**9, 86_400
+
+
+def _rate_limit(text: str) -> str:
+    limit = parse(text)  # raises ValueError; of several it would take the first
+    if any(separator in text for separator in ",;|"):
+        raise ValueError("only one limit can be given")
+    if not 1 <= limit.amount <= _MAX_REQUESTS or limit.get_expiry() > _MAX_WINDOW_SECONDS:
+        raise ValueError("a limit is 1 to 1,000,000,000 requests in at most a day; to have none, set it high")
+    return text
+
+
+RateLimit = Annotated[str, AfterValidator(_rate_limit)]
+
+
+class ServiceSettings(BaseSettings):
+    """What the machinery of `shared/` needs to know, whatever the service."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, validate_default=True, hide_input_in_errors=True)
+
+    # The first of all fields: what follows is judged by it.
+    environment: Literal["local", "production"] = Field(
+        default="production", description="`local` takes any secret; elsewhere a weak one stops the start"
+    )
+    version: str = Field(default="0.1.0", description="shown by the health check and the OpenAPI documents")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="of the JSON log")
+
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8000, ge=1, le=65535, description="port to listen on")
+    advertise_host: str = Field(default="127.0.0.1", description="address by which other services reach this instance")
+
+    redis_url: SecretStr = Field(description="`redis://…`: idempotency keys, caches; chat's store")
+    rabbitmq_url: SecretStr = Field(description="`amqp://…`: events and task dispatch")
+    consul_url: str | None = Field(default=None, description="`http://…`: the Consul agent to register with")
+    discovery: Literal["consul", "static"] = Field(
+        default="consul", description="`static`: find services at the addresses of `static_services` only"
+    )
+    static_services: dict[str, str] = Field(
+        default_factory=dict, description='JSON, `{"agents": "http://127.0.0.1:10202"}`: used when Consul is not'
+    )
+
+    auth_issuer: str = Field(default="http://localhost:10200/api/v1/auth", description="`iss` that tokens must carry")
+    auth_audience: str = Field(default="sutazai", description="`aud` that tokens must carry")
+    cursor_secret: SecretStr = Field(min_length=32, description="signs list cursors; the same for all replicas")
+
+    max_body_bytes: int = Field(default=8 * 2**20, ge=1024, le=64 * 2**20, description="larger bodies answer 413")
+    request_timeout_seconds: float = Field(default=30.0, gt=0, le=300, description="for one call to another service")
+    shutdown_seconds: float = Field(default=20.0, gt=0, le=120, description="for requests in flight at SIGTERM")
+
+    # Requests of one user over all services; `6000/minute`, `100 per 10 seconds`
+    rate_limit_read: RateLimit = Field(default="6000/minute", description="GET and HEAD of one user")
+    rate_limit_write: RateLimit = Field(default="3000/minute", description="other methods, of one user")
+    rate_limit_model: RateLimit = Field(default="600/minute", description="what asks a model, of one user")
+    rate_limit_bulk: RateLimit = Field(default="600/minute", description="what stores many records, of one user")
+    rate_limit_anonymous: RateLimit = Field(
+        default="600/minute", description="what needs no caller, of one address (IPv6: of one /64 network)"
+    )
+    rate_limit_key_percent: int = Field(
+        default=50, ge=1, le=100, description="share of its owner's limits that one API key may use"
+    )
+
+    otel_exporter_otlp_endpoint: str | None = Field(
+        default=None, description="where traces go; without it tracing costs nothing and only trace ids are made"
+    )
+    otel_traces_sample_ratio: float = Field(default=0.01, ge=0, le=1, description="share of new traces that are kept")
+
+    @field_validator("*")
+    @classmethod
+    def _not_easy_to_guess(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.data.get("environment") != "local" and (reason := setting_weakness(value)):
+            raise PydanticCustomError("weak_secret", "{reason}", {"reason": reason})
+        return value
+
+    @classmethod
+    def settings_customise_sources(  # the signature is pydantic's
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, FileSecretsSource(settings_cls)
+
+
+class ClientSettings(ServiceSettings):
+    """For a service that asks things of auth: all but auth itself."""
+
+    client_id: str = Field(
+        default="", pattern=r"^[a-z-]{0,32}$", description="this service's name at auth; its own name when empty"
+    )
+    client_secret: SecretStr = Field(
+        min_length=32,
+        description="by which this service proves itself to auth; auth has it in `service_client_secrets`",
+    )

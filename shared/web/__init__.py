@@ -1,0 +1,9 @@
+"""The app of a service: errors, ids, metrics, health, body limit and document are there before its own routes."""
+
+from shared.web.app import create_service
+from shared.web.state import from_state
+
+__all__ = [
+    "create_service",
+    "from_state",
+]

@@ -1,0 +1,60 @@
+"""What every service gets by default: errors, ids, metrics, health, body limit, documents; its own routes on top."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+
+from shared.door import GuardedRoute
+from shared.health import Health
+from shared.settings import ServiceSettings
+from shared.telemetry import Metrics
+from shared.web import problems
+from shared.web.document import document_of
+from shared.web.middleware import EdgeMiddleware
+from shared.web.operations import operations
+from shared.web.routing import literal_paths
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Any]]
+
+
+def create_service(
+    name: str,
+    settings: ServiceSettings,
+    *,
+    title: str,
+    description: str,
+    lifespan: Lifespan,
+    routers: Sequence[APIRouter],
+    internal_routers: Sequence[APIRouter] = (),
+    render_error: problems.Renderer | None = None,
+) -> FastAPI:
+    """The app of service `name`: `routers` under `/api/v1`; `internal_routers` under `/internal`, unrouted outside.
+
+    Raises TypeError for a route that is no `GuardedRoute`.
+    """
+    app = FastAPI(
+        title=title,
+        description=description,
+        version=settings.version,
+        lifespan=lifespan,
+        openapi_url=f"/api/v1/{name}/openapi.json",
+        docs_url=None,  # the portal serves the pages, with assets of its own
+        redoc_url=None,
+        telemetry={"metrics": False, "logs": False, "operation_spans": False, "auto_configure": False},
+    )
+    app.state.service, app.state.settings = name, settings
+    app.state.metrics, app.state.health = Metrics(), Health()
+    app.add_middleware(EdgeMiddleware, metrics=app.state.metrics, max_body_bytes=settings.max_body_bytes)
+    problems.install(app, render_error)
+    for route in (route for router in (*routers, *internal_routers) for route in router.routes):
+        if not isinstance(route, GuardedRoute):  # FastAPI would have the request say who its caller is
+            raise TypeError(f"{route!r} is no GuardedRoute")
+    for router in (literal_paths(routers), *routers):
+        app.include_router(router, prefix="/api/v1")
+    for router in internal_routers:
+        app.include_router(router, prefix="/internal", include_in_schema=False)
+    app.include_router(operations)
+    app.openapi = lambda: document_of(app)  # type: ignore[method-assign] # FastAPI's documented way to extend the document
+    return app

@@ -1,0 +1,51 @@
+"""The OpenAPI document of a service, with what every operation may answer."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from shared.door import SECURITY_SCHEMES
+from shared.errors import PROBLEM_JSON, PROBLEM_REF, Problem
+
+_HTTP_METHODS = frozenset({"get", "put", "post", "delete", "patch"})
+
+
+def document_of(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI 3.1 document, with the errors any route may answer and problem+json where FastAPI assumes its own."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
+        )
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.pop("HTTPValidationError", None)
+        schemas.pop("ValidationError", None)
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(problem.pop("$defs", {}))
+        schemas["Problem"] = problem
+        paths = document.get("paths", {}).values()
+        operations = [operation for path in paths for method, operation in path.items() if method in _HTTP_METHODS]
+        for operation in operations:
+            _declare_common_errors(operation)
+        if any("security" in operation for operation in operations):
+            document["components"]["securitySchemes"] = SECURITY_SCHEMES
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _declare_common_errors(operation: dict[str, Any]) -> None:
+    common = {
+        "422": "Unprocessable Content",
+        "429": "Too Many Requests",
+        "500": "Internal Server Error",
+        "503": "Service Unavailable",
+    }
+    if "requestBody" in operation:
+        common["413"] = "Content Too Large"
+    if operation.get("security"):
+        common |= {"401": "Unauthorized", "403": "Forbidden"}
+    responses = operation["responses"]
+    for status, description in common.items():
+        declared = responses.get(status)
+        if declared is None or "application/json" in declared.get("content", {}):  # FastAPI's own 422 shape
+            responses[status] = {"description": description, "content": {PROBLEM_JSON: {"schema": PROBLEM_REF}}}
