@@ -42,6 +42,7 @@ ARG SERVICE
 COPY --from=packages /opt/venv /opt/venv
 COPY shared shared
 COPY services/__init__.py services/__init__.py
+COPY services/topology.py services/topology.py
 COPY services/${SERVICE} services/${SERVICE}
 RUN python -m compileall -q .
 ENV MODULE=services.${SERVICE}
@@ -54,6 +55,8 @@ CMD ["sh", "-c", "exec python -m \"$MODULE\""]
 FROM base AS portal
 COPY --from=packages /opt/venv /opt/venv
 COPY shared shared
+COPY services/__init__.py services/__init__.py
+COPY services/topology.py services/topology.py
 COPY gateway/__init__.py gateway/__init__.py
 COPY gateway/portal gateway/portal
 COPY docs/errors.md docs/errors.md

@@ -1,0 +1,105 @@
+"""Which services there are: the one place that says their names, ports, stores, secrets and scopes.
+
+Everything that names all of them reads this file (`local/`, the portal, auth's catalogue of scopes and clients, the
+secrets of compose, the tests) or is held against it by a test (compose.yaml, gateway/kong.yml, the settings). It
+imports nothing, so whoever wants it can have it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+SecretKind = Literal["password", "token", "key"]
+SECRETS: Final[Mapping[str, SecretKind]] = {
+    "postgres_password": "password",
+    "redis_password": "password",
+    "rabbitmq_password": "password",
+    "neo4j_password": "password",
+    "cursor_secret": "token",
+    "api_key_pepper": "token",
+    "audit_key": "token",
+    "key_encryption_key": "key",
+    "admin_password": "password",
+}
+"""What an installation makes once and keeps, beside a client secret for each service that asks auth."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scopes:
+    """The scopes over what a service owns, by who may be granted them. Each role has those of the role before too."""
+
+    viewer: tuple[str, ...] = ()
+    member: tuple[str, ...] = ()
+    owner: tuple[str, ...] = ()
+    admin: tuple[str, ...] = ()
+    """Of the installation, not of a tenant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One domain and its stores."""
+
+    name: str
+    port: int
+    """On a machine where all of them run without containers."""
+    stores: tuple[str, ...]
+    """What it owns, and tells the health check about."""
+    secrets: tuple[str, ...]
+    """Those of `SECRETS` that its process is given, beside what every service has."""
+    scopes: Scopes
+    is_client: bool = True
+    """Whether it asks things of auth, and proves itself with a secret of its own."""
+    acts_later: bool = False
+    """Whether it acts for users who are gone: only who does work later may ask for their tokens."""
+
+
+EVERY_SERVICE_SECRETS: Final = ("redis_password", "rabbitmq_password", "cursor_secret")
+
+SERVICES: Final[Mapping[str, Service]] = {
+    service.name: service
+    for service in (
+        Service(
+            name="auth",
+            port=10201,
+            stores=("postgres",),
+            secrets=("postgres_password", "api_key_pepper", "audit_key", "key_encryption_key", "admin_password"),
+            scopes=Scopes(
+                viewer=("auth:profile", "auth:keys", "members:read"),
+                owner=("members:write",),
+                admin=("admin", "auth:introspect"),
+            ),
+            is_client=False,
+        ),
+        Service(
+            name="agents",
+            port=10202,
+            stores=("neo4j",),
+            secrets=("neo4j_password",),
+            scopes=Scopes(viewer=("agents:read",), member=("agents:write",)),
+        ),
+        Service(
+            name="chat",
+            port=10203,
+            stores=("redis",),
+            secrets=(),
+            scopes=Scopes(viewer=("chat:read",), member=("chat:write",)),
+        ),
+        Service(
+            name="vectors",
+            port=10204,
+            stores=("qdrant", "chromadb", "faiss"),
+            secrets=(),
+            scopes=Scopes(viewer=("vectors:read",), member=("vectors:write",)),
+        ),
+        Service(
+            name="tasks",
+            port=10205,
+            stores=("postgres", "rabbitmq"),
+            secrets=("postgres_password",),
+            scopes=Scopes(viewer=("tasks:read",), member=("tasks:write",)),
+            acts_later=True,
+        ),
+    )
+}
+CLIENTS: Final = tuple(service.name for service in SERVICES.values() if service.is_client)
+PORTAL_PORT: Final = 10206
