@@ -18,6 +18,7 @@ class EmailTaken(Conflict):
     """Told to administrators only; anybody else could learn from it who has an account."""
 
     code = "auth.email_taken"
+    meaning = "The e-mail address is registered already; only administrators are told."
     default_detail = "This e-mail address is registered already."
 
 
@@ -35,11 +36,16 @@ class WrongCredentials(_GrantRefused):
     """One answer for unknown, wrong, locked and disabled: nobody learns which accounts exist."""
 
     code = "auth.wrong_credentials"
+    meaning = (
+        "The e-mail address or the password is wrong, the account is disabled, or there were too many wrong attempts: "
+        "they are not told apart."
+    )
     default_detail = "The e-mail address or the password is wrong."
 
 
 class RefreshTokenRefused(_GrantRefused):
     code = "auth.refresh_token_refused"
+    meaning = "The refresh token is unknown, expired, revoked or used before."
     default_detail = "The refresh token is unknown, expired or revoked."
 
 
@@ -47,6 +53,10 @@ class RefreshTokenInUse(RefreshTokenRefused):
     """Another request exchanged it a moment ago: of many at once one wins, and none of the others is a thief."""
 
     code = "auth.refresh_token_in_use"
+    meaning = (
+        "Another request exchanged the refresh token within the last second; if its answer was lost, try again in a "
+        "second."
+    )
     default_detail = "The refresh token was exchanged a moment ago; if the answer was lost, try again in a second."
 
     def __init__(self) -> None:
@@ -62,12 +72,14 @@ class RefreshTokenReused(RefreshTokenRefused):
 
 class WrongClient(_GrantRefused):
     code = "auth.wrong_client"
+    meaning = "The client id or its secret is wrong."
     oauth_error = "invalid_client"
     default_detail = "The client id or its secret is wrong."
 
 
 class ScopeNotAllowed(Invalid):
     code = "auth.scope_not_allowed"
+    meaning = "A key or token was asked for with scopes that the caller does not have."
 
     def __init__(self, scopes: set[str]) -> None:
         super().__init__(f"The caller may not grant: {', '.join(sorted(scopes))}.", members={"error": "invalid_scope"})
@@ -77,6 +89,7 @@ class GrantIncomplete(Invalid):
     """A grant without something it needs."""
 
     code = "auth.grant_incomplete"
+    meaning = "The grant lacks a field that it needs; `errors` names it."
 
     def __init__(self, name: str) -> None:
         detail = f"This grant needs {name}."
@@ -89,6 +102,7 @@ class GrantIncomplete(Invalid):
 
 class PasswordTooCommon(Invalid):
     code = "auth.password_too_common"
+    meaning = "The password is among the most common ones: choose another."
 
     def __init__(self, pointer: str) -> None:
         detail = "This password is among the most common ones, which are tried first."
@@ -99,26 +113,31 @@ class WrongCurrentPassword(Forbidden):
     """Not 401: the caller is known, and what they typed is counted like a failed login."""
 
     code = "auth.wrong_current_password"
+    meaning = "The current password is wrong, or there were too many wrong ones; the password was not changed."
     default_detail = "The current password is wrong."
 
 
 class ApiKeyNotFound(NotFound):
     code = "auth.api_key_not_found"
+    meaning = "There is no such API key, or it is another user's."
     default_detail = "There is no such API key."
 
 
 class TooManyApiKeys(Conflict):
     code = "auth.too_many_api_keys"
+    meaning = "The user has as many live API keys as one may have: revoke one first."
     default_detail = "There are as many live API keys as one user may have; revoke one first."
 
 
 class ApiKeyReplaced(Conflict):
     code = "auth.api_key_replaced"
+    meaning = "The API key was rotated before: rotate the one that replaced it."
     default_detail = "This key was rotated already; rotate the one that replaced it."
 
 
 class UserNotFound(NotFound):
     code = "auth.user_not_found"
+    meaning = "There is no such user."
     default_detail = "There is no such user."
 
 
@@ -126,36 +145,43 @@ class OwnAccount(Conflict):
     """Whoever locks themself out may be the last one who could have let them in again."""
 
     code = "auth.own_account"
+    meaning = "Administrators cannot disable their own account; another administrator can."
     default_detail = "Administrators cannot disable their own account; another administrator can."
 
 
 class MemberNotFound(NotFound):
     code = "auth.member_not_found"
+    meaning = "The tenant has no such member."
     default_detail = "The tenant has no such member."
 
 
 class AlreadyMember(Conflict):
     code = "auth.already_member"
+    meaning = "The user of this address belongs to the tenant already."
     default_detail = "The user of this address belongs to the tenant already."
 
 
 class LastOwner(Conflict):
     code = "auth.last_owner"
+    meaning = "The tenant would be left without an owner: make another member an owner first."
     default_detail = "A tenant keeps at least one owner; make another member an owner first."
 
 
 class TooManyTenants(Conflict):
     code = "auth.too_many_tenants"
+    meaning = "The user belongs to as many tenants as one may: leave one first."
     default_detail = "The user belongs to as many tenants as one may; leave one first."
 
 
 class TooManyInvitations(Conflict):
     code = "auth.too_many_invitations"
+    meaning = "The tenant has sent as many invitations within a week as it may, and nobody has accepted them."
     default_detail = "The tenant has as many unanswered invitations as it may send in a week."
 
 
 class InvitationNotFound(NotFound):
     code = "auth.invitation_not_found"
+    meaning = "There is no such open invitation of the tenant."
     default_detail = "There is no such open invitation."
 
 
@@ -163,6 +189,7 @@ class InvitationRefused(Invalid):
     """One answer for unknown, expired, withdrawn and used."""
 
     code = "auth.invitation_refused"
+    meaning = "The invitation is unknown, expired, withdrawn or used."
     default_detail = "The invitation is unknown, expired, withdrawn or used."
 
 
@@ -170,6 +197,7 @@ class AddressRefused(Invalid):
     """The mail server does not know the address, or does not take mail for it from us."""
 
     code = "auth.address_refused"
+    meaning = "The mail server takes no mail for this address; nobody was invited."
     default_detail = "The mail server takes no mail for this address."
 
     def __init__(self) -> None:
@@ -180,6 +208,7 @@ class AddressRefused(Invalid):
 
 class DelegationRefused(Forbidden):
     code = "auth.delegation_refused"
+    meaning = "The service may not act for this user with these scopes."
     default_detail = "The service may not act for this user with these scopes."
 
 
@@ -187,6 +216,7 @@ class HashingBusy(Unavailable):
     """More logins at once than there are processors for; refused before any work."""
 
     code = "auth.hashing_busy"
+    meaning = "Too many logins at once; nothing was tried."
 
     def __init__(self) -> None:
         super().__init__("auth", retry_after_seconds=1, detail="Too many logins at once; try again in a moment.")

@@ -15,6 +15,7 @@ MODEL = "model"
 
 class AgentNotFound(NotFound):
     code = "chat.agent_not_found"
+    meaning = "The message names an agent that does not exist."
 
     def __init__(self, agent_id: str) -> None:
         super().__init__(f"There is no agent {agent_id}.")
@@ -22,11 +23,13 @@ class AgentNotFound(NotFound):
 
 class ConversationNotFound(NotFound):
     code = "chat.conversation_not_found"
+    meaning = "There is no such conversation, or it is another user's, or it was forgotten."
     default_detail = "There is no such conversation."
 
 
 class RunNotFound(NotFound):
     code = "chat.run_not_found"
+    meaning = "There is no such run, or its events are no longer kept."
     default_detail = "There is no such run, or its events are no longer kept."
 
 
@@ -34,6 +37,7 @@ class RunActive(Conflict):
     """One turn at a time: a second answer would be written without knowing the first."""
 
     code = "chat.run_active"
+    meaning = "The conversation's last message is still being answered: wait for it, or attach to its stream."
 
     def __init__(self) -> None:
         super().__init__("The last message of this conversation is still being answered.", headers={"Retry-After": "1"})
@@ -41,16 +45,19 @@ class RunActive(Conflict):
 
 class ConversationOfOtherAgent(Conflict):
     code = "chat.conversation_of_other_agent"
+    meaning = "The conversation is with another agent: begin a new one."
     default_detail = "This conversation is with another agent; leave out conversation_id to begin a new one."
 
 
 class ConversationFull(Conflict):
     code = "chat.conversation_full"
+    meaning = "The conversation has as many messages as one may have: begin a new one."
     default_detail = "This conversation has as many messages as one may have; begin a new one."
 
 
 class TooManyConversations(Conflict):
     code = "chat.too_many_conversations"
+    meaning = "The user has as many conversations as one may have: delete some."
     default_detail = "There are as many conversations as one user may have; delete some first."
 
 
@@ -58,6 +65,7 @@ class MessageTooLong(Invalid):
     """The agent's instructions and the message alone are more than a prompt may be."""
 
     code = "chat.message_too_long"
+    meaning = "With the agent's instructions the message is more than the model's window holds."
 
     def __init__(self, needed_tokens: int, allowed_tokens: int) -> None:
         detail = (
@@ -71,6 +79,7 @@ class ModelUnknown(Invalid):
     """The provider does not offer the model an agent names."""
 
     code = "chat.model_unknown"
+    meaning = "The agent names a model that the configured provider does not offer."
 
     def __init__(self, model: str) -> None:
         super().__init__(f"The configured provider does not offer the model {model!r}.")
@@ -84,11 +93,13 @@ class ModelRefused(UpstreamFailed):
     """The provider answered, but not with text: wrong credentials, a parameter it does not take, no valid protocol."""
 
     code = "chat.model_refused"
+    meaning = "The model refused the request or gave an answer that makes no sense."
     default_detail = "The model did not accept the request or gave an invalid answer."
 
 
 class ModelUnavailable(Unavailable):
     code = "chat.model_unavailable"
+    meaning = "The model cannot be reached; the message is kept."
 
     def __init__(self, *, retry_after_seconds: int = 2) -> None:
         super().__init__(MODEL, retry_after_seconds=retry_after_seconds)
@@ -96,6 +107,7 @@ class ModelUnavailable(Unavailable):
 
 class ModelTimeout(UpstreamTimeout):
     code = "chat.model_timeout"
+    meaning = "The model did not answer in time; the message is kept."
 
     def __init__(self) -> None:
         super().__init__(MODEL)
@@ -105,6 +117,7 @@ class Interrupted(Unavailable):
     """The process that was answering stopped; the message is kept and may be sent again."""
 
     code = "chat.interrupted"
+    meaning = "The process that was answering stopped; the message is kept and may be sent again."
 
     def __init__(self) -> None:
         super().__init__("chat", retry_after_seconds=1, detail="The answer was interrupted; send the message again.")
@@ -114,6 +127,7 @@ class Overloaded(Unavailable):
     """As many turns at once as this process may have; refused before any work."""
 
     code = "chat.overloaded"
+    meaning = "Too many answers under way at once; nothing was tried."
 
     def __init__(self) -> None:
         super().__init__("chat", retry_after_seconds=2, detail="Too many turns at once; try again in a moment.")

@@ -11,6 +11,7 @@ from shared.errors import Conflict, FieldProblem, Invalid, NotFound
 
 class TaskNotFound(NotFound):
     code = "tasks.not_found"
+    meaning = "There is no such task, or it belongs to another tenant."
     default_detail = "There is no such task."
 
 
@@ -18,6 +19,7 @@ class TaskFinished(Conflict):
     """A terminal state never changes."""
 
     code = "tasks.already_finished"
+    meaning = "The task has ended; its state never changes again."
 
     def __init__(self, status: str) -> None:
         super().__init__(f"The task is {status} already.")
@@ -25,6 +27,7 @@ class TaskFinished(Conflict):
 
 class KindUnknown(Invalid):
     code = "tasks.kind_unknown"
+    meaning = "There is no kind of task with this name; `GET /api/v1/tasks/kinds` lists them."
 
     def __init__(self, kind: str) -> None:
         detail = f"There is no kind of task named {kind!r}."
@@ -35,11 +38,13 @@ class InputInvalid(Invalid):
     """The kind's own model refused the input; `errors` point into `/input`."""
 
     code = "tasks.input_invalid"
+    meaning = "The input does not fit the kind; `errors` points into it."
     default_detail = "The input does not fit this kind of task."
 
 
 class InputTooLarge(Invalid):
     code = "tasks.input_too_large"
+    meaning = "The input is larger as JSON than a task may carry."
 
     def __init__(self, size: int, limit: int) -> None:
         detail = f"The input has {size} bytes as JSON; {limit} are allowed."
@@ -48,6 +53,7 @@ class InputTooLarge(Invalid):
 
 class RunAtTooFar(Invalid):
     code = "tasks.run_at_too_far"
+    meaning = "The task is scheduled further ahead than allowed."
 
     def __init__(self, days: int) -> None:
         detail = f"A task may be scheduled up to {days} days ahead."

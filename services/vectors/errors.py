@@ -29,6 +29,7 @@ class CollectionMissing(Exception):
 
 class CollectionNotFound(NotFound):
     code = "vectors.collection_not_found"
+    meaning = "There is no such collection, or it belongs to another tenant."
 
     def __init__(self, name: str) -> None:
         super().__init__(f"There is no collection {name!r}.")
@@ -36,6 +37,7 @@ class CollectionNotFound(NotFound):
 
 class RecordNotFound(NotFound):
     code = "vectors.record_not_found"
+    meaning = "The collection holds no record with this id."
 
     def __init__(self, name: str, record_id: str) -> None:
         super().__init__(f"Collection {name!r} holds no record {record_id!r}.")
@@ -43,6 +45,7 @@ class RecordNotFound(NotFound):
 
 class CollectionExists(Conflict):
     code = "vectors.collection_exists"
+    meaning = "A collection of this name exists, or is still being deleted."
 
     def __init__(self, name: str, engine: str, *, being_deleted: bool = False) -> None:
         state = "is still being deleted from" if being_deleted else "exists already in"
@@ -51,6 +54,7 @@ class CollectionExists(Conflict):
 
 class DimensionMismatch(Invalid):
     code = "vectors.dimension_mismatch"
+    meaning = "The vector has another number of dimensions than the collection; `detail` names both."
 
     def __init__(self, pointer: str, *, given: int, name: str, expected: int) -> None:
         detail = f"The vector has {given} dimensions; collection {name!r} has {expected}."
@@ -61,14 +65,17 @@ class VectorInvalid(Invalid):
     """Not a point of the space: infinite, not a number, or without direction under cosine."""
 
     code = "vectors.vector_invalid"
+    meaning = "The vector is no point of the space: infinite, not a number, or zero under cosine."
 
 
 class FilterInvalid(Invalid):
     code = "vectors.filter_invalid"
+    meaning = "The filter is not well formed; `errors` points at the part."
 
 
 class UnsupportedCapability(Invalid):
     code = "vectors.unsupported_capability"
+    meaning = "The collection's engine cannot do this here; `GET /api/v1/vectors/engines` says what it can."
 
     def __init__(self, pointer: str, *, engine: str, capability: str) -> None:
         detail = f"The engine {engine!r} does not offer {capability} here; see GET /api/v1/vectors/engines."
@@ -77,6 +84,7 @@ class UnsupportedCapability(Invalid):
 
 class CollectionFull(Invalid):
     code = "vectors.collection_full"
+    meaning = "The engine keeps no more in one collection."
 
     def __init__(self, engine: str, limit: str) -> None:
         super().__init__(f"The engine {engine!r} keeps {limit} in one collection at most; use 'qdrant' for more.")
@@ -84,6 +92,7 @@ class CollectionFull(Invalid):
 
 class TooManyCollections(Invalid):
     code = "vectors.too_many_collections"
+    meaning = "The tenant has as many collections as one may have."
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"A tenant may have {limit} collections.")
@@ -93,6 +102,7 @@ class CollectionLost(UpstreamFailed):
     """The catalogue names a collection that its engine does not hold; only a restore or a deletion helps."""
 
     code = "vectors.collection_lost"
+    meaning = "The engine no longer holds the collection: restore it, or delete it."
 
     def __init__(self, name: str, component: str) -> None:
         super().__init__(f"{component} no longer holds collection {name!r}.")
@@ -100,4 +110,5 @@ class CollectionLost(UpstreamFailed):
 
 class EmbeddingsFailed(UpstreamFailed):
     code = "vectors.embeddings_failed"
+    meaning = "The embedding model refused the text or gave an answer that makes no sense."
     default_detail = "embeddings gave an invalid answer."

@@ -28,11 +28,13 @@ _REPLAYED = "Idempotency-Replayed"
 
 class IdempotencyKeyReused(Invalid):
     code = "common.idempotency_key_reused"
+    meaning = "This `Idempotency-Key` came with another body before; a new request needs a new key."
     default_detail = "This Idempotency-Key was used for a different request."
 
 
 class IdempotencyKeyInUse(Conflict):
     code = "common.idempotency_key_in_use"
+    meaning = "The first request with this `Idempotency-Key` is still running."
     default_detail = "The first request with this Idempotency-Key is still running."
 
 

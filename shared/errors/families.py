@@ -13,7 +13,8 @@
     ├── Unavailable 503            Retry-After
     └── UpstreamTimeout 504
 
-A service subclasses a family and gives it a stable `code`; the code is the contract, never the class name.
+A service subclasses a family and gives it a stable `code`, and a `meaning` for API readers. The code is the contract,
+never the class name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,8 @@ class ServiceError(Exception):
 
     status: int = 500
     code: str = "common.internal"
+    meaning: str = "A fault on our side; the logs under the `trace_id` say which."
+    """What the code says, for the page that `type` leads to (docs/errors.md)."""
     title: str = "Internal Server Error"
     default_detail: str = "Something went wrong on our side."
     keeps_effects: bool = False
@@ -49,6 +52,7 @@ class ServiceError(Exception):
 
 class Unauthenticated(ServiceError):
     status, code, title = 401, "common.unauthenticated", "Unauthorized"
+    meaning = "There is no bearer token or API key, or it is malformed, expired or revoked."
     default_detail = "A valid bearer token or API key is required."
 
     def __init__(self, detail: str | None = None) -> None:
@@ -57,6 +61,7 @@ class Unauthenticated(ServiceError):
 
 class Forbidden(ServiceError):
     status, code, title = 403, "common.forbidden", "Forbidden"
+    meaning = "The caller is known and may not do this."
     default_detail = "The caller may not do this."
 
 
@@ -64,6 +69,7 @@ class MissingScope(Forbidden):
     """The caller is known but its token lacks the scope the operation declares."""
 
     code = "common.missing_scope"
+    meaning = "The token lacks the scope that the operation declares; `WWW-Authenticate` names it."
 
     def __init__(self, scope: str) -> None:
         super().__init__(
@@ -74,26 +80,31 @@ class MissingScope(Forbidden):
 
 class NotFound(ServiceError):
     status, code, title = 404, "common.not_found", "Not Found"
+    meaning = "The resource does not exist, or it belongs to another tenant: the two are not told apart."
     default_detail = "There is no such resource."
 
 
 class Conflict(ServiceError):
     status, code, title = 409, "common.conflict", "Conflict"
+    meaning = "The request contradicts the present state of the resource."
     default_detail = "The request conflicts with the present state."
 
 
 class PreconditionFailed(ServiceError):
     status, code, title = 412, "common.precondition_failed", "Precondition Failed"
+    meaning = "The resource has changed since the `ETag` in `If-Match` was read: read it again."
     default_detail = "The resource has changed since it was read."
 
 
 class TooLarge(ServiceError):
     status, code, title = 413, "common.too_large", "Content Too Large"
+    meaning = "The body is larger than the operation takes."
     default_detail = "The request body is larger than allowed."
 
 
 class Invalid(ServiceError):
     status, code, title = 422, "common.invalid", "Unprocessable Content"
+    meaning = "A field is unknown, missing or out of bounds; `errors` says which and why."
     default_detail = "The request is not valid."
 
     @classmethod
@@ -104,6 +115,7 @@ class Invalid(ServiceError):
 
 class RateLimited(ServiceError):
     status, code, title = 429, "common.rate_limited", "Too Many Requests"
+    meaning = "Too many requests; `Retry-After` says when to come again."
     default_detail = "Too many requests."
 
     def __init__(self, detail: str | None = None, *, retry_after_seconds: int = 1) -> None:
@@ -112,6 +124,7 @@ class RateLimited(ServiceError):
 
 class UpstreamFailed(ServiceError):
     status, code, title = 502, "common.upstream_failed", "Bad Gateway"
+    meaning = "A service that the answer depends on failed or gave an answer that makes no sense."
     default_detail = "A service this one depends on gave an invalid answer."
 
 
@@ -119,6 +132,7 @@ class Unavailable(ServiceError):
     """A dependency is down; the call may be tried again. `component` is named to the caller, its error is not."""
 
     status, code, title = 503, "common.unavailable", "Service Unavailable"
+    meaning = "A service or store that `detail` names cannot be reached; nothing was changed."
 
     def __init__(self, component: str, *, retry_after_seconds: int = 2, detail: str | None = None) -> None:
         self.component = component
@@ -129,6 +143,7 @@ class Unavailable(ServiceError):
 
 class UpstreamTimeout(ServiceError):
     status, code, title = 504, "common.upstream_timeout", "Gateway Timeout"
+    meaning = "A service that the answer depends on did not answer in time."
 
     def __init__(self, component: str) -> None:
         self.component = component

@@ -20,6 +20,7 @@ class Unroutable(ServiceError):
     """The broker has no such exchange or no queue for the message: somebody deleted it, or the topology is wrong."""
 
     code = "common.message_unroutable"
+    meaning = "The broker has no queue for a message: a fault of the installation, in the logs."
     default_detail = "The broker has no queue for this message."
 
 

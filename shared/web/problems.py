@@ -52,14 +52,17 @@ def problem_response(error: ServiceError, *, instance: str) -> Response:
 
 class _MethodNotAllowed(ServiceError):
     status, code, title = 405, "common.method_not_allowed", "Method Not Allowed"
+    meaning = "The path exists and has no such method; `Allow` names those it has."
 
 
 class _NoRoute(ServiceError):
     status, code, title = 404, "common.no_route", "Not Found"
+    meaning = "No operation of this API has this path."
 
 
 class _BadRequest(ServiceError):
     status, code, title = 400, "common.bad_request", "Bad Request"
+    meaning = "The request is not one that HTTP or this API allows in this form."
 
 
 def _from_http_exception(error: HTTPException) -> ServiceError:

@@ -7,16 +7,10 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from services.topology import SERVICES
 from shared.settings import ServiceSettings
 
-SETTINGS = {
-    "auth": "services.auth.settings",
-    "agents": "services.agents.settings",
-    "chat": "services.chat.settings",
-    "vectors": "services.vectors.settings",
-    "tasks": "services.tasks.settings",
-    "portal": "gateway.portal.settings",
-}
+SETTINGS = {**{name: f"services.{name}.settings" for name in SERVICES}, "portal": "gateway.portal.settings"}
 HEAD = """# Configuration
 
 Every setting of every process, read from the environment. A secret may come from a file instead: `NAME_FILE` holds its

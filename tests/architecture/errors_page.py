@@ -1,0 +1,74 @@
+"""Writes docs/errors.md from the error classes themselves: `make docs`. A test compares."""
+
+import importlib
+import pkgutil
+import re
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+
+import services
+import shared
+from gateway.portal.catalogue import ErrorEntry
+from services.topology import SERVICES
+from shared.errors import Relayed, ServiceError
+
+HEAD = """# Errors
+
+Every error is `application/problem+json` (RFC 9457): `type`, `title`, `status`, `detail`, `code`, `instance`,
+`trace_id`, and on 422 `errors`, one entry a refused field with its `pointer`, `code` and `detail`. `type` leads to the
+code's row on this page. Branch on `code`: it is stable; `detail` is written for people and may change. Quote
+`trace_id` to an operator: it finds the logs.
+
+Answers with 429 and 503 carry `Retry-After` in seconds. Those, 502 and 504 may be tried again, and so may a creating
+request that was sent with an `Idempotency-Key`; every other error answers the same to the same request.
+
+Written by `make docs` from the code.
+"""
+# What the gateway answers by itself: no class stands for it.
+OF_THE_GATEWAY = (
+    ErrorEntry("common.request_timeout", 408, "The request did not arrive in time."),
+    ErrorEntry("common.headers_too_large", 431, "The request's headers are larger than the gateway takes."),
+)
+# Run at import, by design: programs, and what only Alembic may import.
+NOT_IMPORTABLE = re.compile(r"\.__main__$|\.migrations(\.|$)")
+
+
+def page() -> str:
+    """The whole page."""
+    entries = {error.code: ErrorEntry(error.code, error.status, error.meaning) for error in our_errors()}
+    entries |= {entry.code: entry for entry in OF_THE_GATEWAY}
+    parts = [HEAD]
+    for part, title in {"common": "Any operation", **{name: name for name in SERVICES}}.items():
+        rows = [entry for entry in entries.values() if entry.code.partition(".")[0] == part]
+        parts.append(section(title, sorted(rows, key=lambda entry: (entry.status, entry.code))))
+    return "\n".join(parts)
+
+
+def section(title: str, entries: list[ErrorEntry]) -> str:
+    rows = "".join(f"| `{entry.code}` | {entry.status} | {entry.meaning} |\n" for entry in entries)
+    return f"## {title}\n\n| code | status | meaning |\n|---|---|---|\n{rows}"
+
+
+def our_errors() -> set[type[ServiceError]]:
+    """Every class whose code a caller can see."""
+    for package in (shared, services):
+        for name in _modules(package):
+            importlib.import_module(name)
+    found, waiting = set[type[ServiceError]](), [ServiceError]
+    while waiting:
+        error = waiting.pop()
+        waiting += error.__subclasses__()
+        if error.__module__.startswith(("shared.", "services.")) and error is not Relayed:  # it has no code of its own
+            found.add(error)
+    return found
+
+
+def _modules(package: ModuleType) -> Iterator[str]:
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if not NOT_IMPORTABLE.search(module.name):
+            yield module.name
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
