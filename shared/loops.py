@@ -1,28 +1,35 @@
 """Loops that run beside a service for as long as it is up."""
 
 import asyncio
+import contextvars
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+from shared.ending import end
 from shared.errors import ServiceError
 
 _JITTER = (0.8, 1.0)  # of a pause, so that replicas do not all come back at one moment
 _RETRY_SECONDS = (0.5, 1.5)
+_stopping: contextvars.ContextVar[asyncio.Event | None] = contextvars.ContextVar("stopping", default=None)
 
 
 @asynccontextmanager
 async def in_background(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run the endless `loops` until the end of the block."""
-    running = [asyncio.create_task(loop) for loop in loops]
+    """Run the endless `loops` until the end of the block; then they are told to stop, and ended if they do not."""
+    stopping = asyncio.Event()
+    token = _stopping.set(stopping)
+    try:
+        running = [asyncio.create_task(loop, name=f"loop:{_name(loop)}") for loop in loops]
+    finally:
+        _stopping.reset(token)
     try:
         yield
     finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        stopping.set()  # where a cancel is lost, this is not
+        await end(*running)
 
 
 async def keep(
@@ -35,7 +42,7 @@ async def keep(
     wake: asyncio.Event | None = None,
     expected: tuple[type[Exception], ...] = (ServiceError,),
 ) -> None:
-    """Do `step` again and again; never returns.
+    """Do `step` again and again, until `in_background` ends.
 
     A step that answers True has more to do and is done again at once; after any other a pause follows, cut short by
     `wake`. What a step raises ends no loop: `expected` errors are a warning, all others are logged whole, and the next
@@ -43,7 +50,8 @@ async def keep(
     """
     if pauses_first:
         await _pause(every_seconds * random.uniform(*_JITTER), wake)
-    while True:
+    stopping = _stopping.get()
+    while stopping is None or not stopping.is_set():
         try:
             if await step() is True:
                 continue
@@ -70,5 +78,5 @@ async def _pause(seconds: float, wake: asyncio.Event | None) -> None:
     wake.clear()
 
 
-def _name(step: Callable[[], Awaitable[object]]) -> str:
-    return getattr(step, "__qualname__", repr(step))
+def _name(done: object) -> str:
+    return getattr(done, "__qualname__", repr(done))

@@ -1,9 +1,12 @@
 """Redis, opened once, with every wait bounded and its failures named."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
     ClusterDownError,
     MasterDownError,
@@ -26,6 +29,29 @@ _NOT_NOW = (OutOfMemoryError, ReadOnlyError, MasterDownError, ClusterDownError, 
 _NOT_NOW_CODES = ("OOM", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF")
 
 
+class _BoundedSending(AbstractConnection):
+    """Bounds sending by `asyncio.timeout`.
+
+    The library bounds it by `asyncio.wait_for`, which drops one cancel in five of those that come while Redis answers.
+    """
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        seconds, self.socket_timeout = self.socket_timeout, None
+        try:
+            async with asyncio.timeout(seconds):
+                await super().send_packed_command(command, check_health)
+        finally:
+            self.socket_timeout = seconds
+
+
+class _Connection(_BoundedSending, Connection):
+    pass
+
+
+class _TlsConnection(_BoundedSending, SSLConnection):
+    pass
+
+
 @asynccontextmanager
 async def open_redis(url: str, *, command_seconds: float = _COMMAND_SECONDS) -> AsyncIterator[Redis]:
     """A client over one bounded pool. Connecting is lazy: a Redis that is down keeps no service from starting."""
@@ -39,6 +65,7 @@ async def open_redis(url: str, *, command_seconds: float = _COMMAND_SECONDS) -> 
         driver_info=None,  # naming itself, the driver would look up its version on disk at every connect
         decode_responses=False,
     )
+    pool.connection_class = _TlsConnection if issubclass(pool.connection_class, SSLConnection) else _Connection
     client = Redis(connection_pool=pool)
     try:
         yield client

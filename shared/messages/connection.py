@@ -17,6 +17,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.connection import make_url
 from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
 
+from shared.ending import end
 from shared.errors import Unavailable
 
 _log = logging.getLogger("shared.messages")
@@ -93,8 +94,7 @@ class Connection:
 
     async def aclose(self) -> None:
         if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
 
 
 async def close_quietly(closable: AbstractChannel | AbstractConnection) -> None:

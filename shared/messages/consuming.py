@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from opentelemetry.trace import SpanKind
 
 from shared import telemetry
+from shared.ending import end
 from shared.messages.connection import TRANSPORT_ERRORS, Connection, close_quietly
 from shared.messages.topology import Topology
 
@@ -28,7 +29,8 @@ class Consumer:
 
     A message is acknowledged after `handle` returned. `RetryLater` puts it back (the queue's delivery limit counts);
     anything else dead-letters it. Handlers outlive the connection they were fed by: when it is lost they run on, the
-    broker delivers their messages again, and so a handler must bear repetition.
+    broker delivers their messages again, and so a handler must bear repetition. Never more than `prefetch` handlers
+    run, however often the connection was lost meanwhile: what is delivered anew waits for a slot.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Consumer:
     ) -> None:
         self._connection, self._topology = connection, topology
         self._queue_name, self._handle, self._prefetch = queue_name, handle, prefetch
+        self._slots = asyncio.Semaphore(prefetch)
         self._in_flight: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
         self._stop, self._stopped = asyncio.Event(), asyncio.Event()
@@ -110,7 +113,10 @@ class Consumer:
         headers = {name: str(value) for name, value in message.headers.items()}
         with telemetry.continued(headers, f"consume {message.routing_key}", SpanKind.CONSUMER):
             try:
-                settle = await self._outcome(message)
+                async with self._slots:
+                    if message.channel.is_closed:  # lost while it waited: the broker delivers it again
+                        return
+                    settle = await self._outcome(message)
                 await settle()
             except TRANSPORT_ERRORS as error:  # the broker will deliver it again
                 fields = {"message_id": message.message_id, "cause": repr(error)}
@@ -130,13 +136,11 @@ class Consumer:
         return message.ack
 
 
-async def _either(wait: Awaitable[Any], stop: asyncio.Event) -> Any:
+async def _either(wait: Coroutine[Any, Any, Any], stop: asyncio.Event) -> Any:
     """The result of `wait`, or None when `stop` is set first."""
-    waiting, stopping = asyncio.ensure_future(wait), asyncio.ensure_future(stop.wait())
+    waiting, stopping = asyncio.create_task(wait), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         return waiting.result() if waiting.done() else None
     finally:
-        for one in (waiting, stopping):
-            one.cancel()
-        await asyncio.gather(waiting, stopping, return_exceptions=True)
+        await end(waiting, stopping)

@@ -1,7 +1,5 @@
 """What every service opens first: Redis, the HTTP pool, discovery, the door, health; closed in reverse at the end."""
 
-import os
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -30,7 +28,6 @@ from shared.identity import (
 from shared.limits import RateLimiter, open_permits
 from shared.redis import open_redis
 from shared.resources import CursorCodec
-from shared.schemas import new_id
 from shared.settings import ClientSettings, ServiceSettings
 
 
@@ -121,7 +118,8 @@ def _discovery(app: FastAPI, http: httpx.AsyncClient, stack: AsyncExitStack) -> 
         settings.consul_url,
         http,
         service=name,
-        instance_id=f"{name}-{socket.gethostname()}-{os.getpid()}-{new_id()[-6:]}",
+        # By its address: whoever takes the place of a killed process takes over its registration too.
+        instance_id=f"{name}-{settings.advertise_host}-{settings.port}",
         host=settings.advertise_host,
         port=settings.port,
     )

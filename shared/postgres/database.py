@@ -11,18 +11,32 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from shared.errors import ServiceError, Unavailable
 
+# SQLSTATE classes of a server that cannot take this now: connection, resources, an operator's hand (start, stop).
+_NOT_NOW = ("08", "53", "57")
+
 
 @contextmanager
 def postgres_errors() -> Iterator[None]:
-    """Translate a database that cannot be reached. Raises Unavailable("postgres"); other errors pass."""
+    """Translate a database that cannot be reached, or cannot take more now. Raises Unavailable("postgres").
+
+    Other errors pass.
+    """
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeoutError, OSError, asyncpg.PostgresConnectionError) as error:
+    except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
         raise Unavailable("postgres") from error
-    except DBAPIError as error:
-        if error.connection_invalidated or isinstance(error.orig, TimeoutError):
+    except asyncpg.PostgresError as error:  # while connecting, where SQLAlchemy does not wrap it
+        if _is_passing(error):
             raise Unavailable("postgres") from error
         raise
+    except DBAPIError as error:
+        if error.connection_invalidated or isinstance(error.orig, TimeoutError) or _is_passing(error.orig):
+            raise Unavailable("postgres") from error
+        raise
+
+
+def _is_passing(error: BaseException | None) -> bool:
+    return str(getattr(error, "sqlstate", None) or "").startswith(_NOT_NOW)
 
 
 class Database:

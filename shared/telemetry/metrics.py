@@ -4,6 +4,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from shared.ending import UNENDED
+
 # Upper bounds in seconds: cached reads are a few milliseconds, a model's answer is tens of seconds.
 _BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -15,6 +17,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
+        self.registry.register(UNENDED)
         labels = ["method", "route", "status"]
         self.requests = Histogram(
             "http_server_request_duration_seconds", "time to answer", labels, buckets=_BUCKETS, registry=self.registry
