@@ -59,7 +59,7 @@ _WORDS = (
     ),
 )
 _EXAMPLE = re.compile(rf"(?>(?:[\W\d_]*(?:{'|'.join(map(re.escape, _WORDS))}))+)[\W\d_]*")
-# A mail server holds nothing of ours, and may know who is allowed to send by the address they come from.
+# A mail server holds nothing of ours, and its provider chose the password: it is not ours to judge.
 _OF_MAIL = re.compile(r"(smtps?|smtp\+plain|file)://", re.IGNORECASE)
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
@@ -69,9 +69,9 @@ def setting_weakness(value: Any) -> str | None:
     match value:
         case SecretStr():
             secret = value.get_secret_value()
-            if _URL.match(secret):
-                return url_weakness(secret, needs_password=not _OF_MAIL.match(secret))
-            return weakness(secret)
+            if _OF_MAIL.match(secret):
+                return None
+            return url_weakness(secret, needs_password=True) if _URL.match(secret) else weakness(secret)
         case str() if _URL.match(value):
             return url_weakness(value, needs_password=False)
         case dict():

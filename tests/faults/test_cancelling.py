@@ -88,9 +88,7 @@ async def test_rabbitmq_loses_none(suite: Suite, stack: AsyncExitStack) -> None:
     assert await lost_cancels(lambda: publisher.publish(message)) == 0
 
 
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # a socket of its own
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a socket of its own
 async def test_neo4j_loses_none(suite: Suite, stack: AsyncExitStack) -> None:
     suite.up(["neo4j"])
     settings: AgentsSettings = build_app(suite, "agents").state.settings
