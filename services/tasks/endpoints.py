@@ -4,23 +4,20 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from services.tasks.dependencies import Tasks
+from services.tasks.dependencies import Reader, Tasks, Writer
 from services.tasks.domain import TaskStatus
 from services.tasks.errors import InputInvalid, InputTooLarge, KindUnknown, RunAtTooFar, TaskFinished, TaskNotFound
-from services.tasks.schemas import KindList, KindName, TaskRead, TaskSubmit, TaskSummary
-from shared.door import GuardedRoute, IdempotentRoute, requires
+from services.tasks.schemas import KindList, KindName, KindRead, TaskRead, TaskSubmit, TaskSummary
+from shared.door import GuardedRoute, IdempotentRoute
 from shared.errors import responses
-from shared.identity import Caller
-from shared.resources import Cursor, Limit, Page, etag
+from shared.resources import Cursor, Limit, Page, describe
 from shared.schemas import Id
 
 router = APIRouter(prefix="/tasks", tags=["tasks"], route_class=GuardedRoute)
-submitting = APIRouter(prefix="/tasks", tags=["tasks"], route_class=IdempotentRoute)
-Reader = Annotated[Caller, requires("tasks:read")]
-Writer = Annotated[Caller, requires("tasks:write")]
+creating = APIRouter(prefix="/tasks", tags=["tasks"], route_class=IdempotentRoute)
 
 
-@submitting.post(
+@creating.post(
     "/submit",
     operation_id="tasks_submit",
     summary="Submit a task",
@@ -37,19 +34,14 @@ Writer = Annotated[Caller, requires("tasks:write")]
         },
     },
 )
-async def submit(
-    body: TaskSubmit,
-    caller: Writer,
-    tasks: Tasks,
-    response: Response,
-) -> TaskRead:
+async def submit(body: TaskSubmit, caller: Writer, tasks: Tasks, response: Response) -> TaskRead:
     """Hand work over. Once this answers, the work is kept: it will be done or end in a state that says why not.
 
     A worker may begin a task more than once, after a failure or when a worker was lost.
     """
     task = await tasks.submit(caller, body)
-    response.headers["Location"] = f"/api/v1/tasks/status/{task.id}"
-    return task
+    describe(response, location=f"/api/v1/tasks/status/{task.id}")
+    return TaskRead.of(task)
 
 
 @router.get(
@@ -61,9 +53,9 @@ async def submit(
 )
 async def status(task_id: Id, caller: Reader, tasks: Tasks, response: Response) -> TaskRead:
     """The task as it is now. `succeeded`, `failed`, `cancelled` and `expired` are final."""
-    task, version = await tasks.get(caller, task_id)
-    response.headers["ETag"] = etag(version)
-    return task
+    task = await tasks.get(caller, task_id)
+    describe(response, version=task.version)
+    return TaskRead.of(task)
 
 
 @router.get("/list", operation_id="tasks_list", summary="List tasks", response_model=Page[TaskSummary])
@@ -76,13 +68,14 @@ async def list_page(
     cursor: Cursor = None,
 ) -> Page[TaskSummary]:
     """The tenant's tasks, newest first, without input and result."""
-    return await tasks.list_page(caller, status=status, kind=kind, limit=limit, cursor=cursor)
+    found = await tasks.list_page(caller, status=status, kind=kind, limit=limit, cursor=cursor)
+    return found.page(TaskSummary.of)
 
 
 @router.get("/kinds", operation_id="tasks_kinds", summary="What can be submitted", response_model=KindList)
 async def list_kinds(_caller: Reader, tasks: Tasks) -> KindList:
     """The kinds of task there are, with the JSON Schema of their input."""
-    return KindList(items=tasks.list_kinds())
+    return KindList(items=[KindRead.of(kind) for kind in tasks.list_kinds()])
 
 
 @router.post(
@@ -94,6 +87,6 @@ async def list_kinds(_caller: Reader, tasks: Tasks) -> KindList:
 )
 async def cancel(id: Id, caller: Writer, tasks: Tasks, response: Response) -> TaskRead:
     """Cancel a task. A queued one is cancelled at once; a running one is asked to stop and does so within seconds."""
-    task, version = await tasks.cancel(caller, id)
-    response.headers["ETag"] = etag(version)
-    return task
+    task = await tasks.cancel(caller, id)
+    describe(response, version=task.version)
+    return TaskRead.of(task)

@@ -9,12 +9,13 @@ from fastapi import FastAPI
 
 from services.tasks.models import OutboxRow
 from services.tasks.queues import Queues
+from services.tasks.service import TaskService
 from services.tasks.settings import Settings
 from services.tasks.submissions import Submissions
 from shared.loops import in_background
 from shared.messages import Publisher, open_connection
 from shared.platform import Platform, open_platform
-from shared.postgres import Database, Outbox, OutboxRelay, open_database
+from shared.postgres import Outbox, OutboxRelay, open_database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -23,8 +24,7 @@ class State(TypedDict):
     """What requests find on `request.state`."""
 
     platform: Platform
-    database: Database
-    submissions: Submissions
+    tasks: TaskService
 
 
 @asynccontextmanager
@@ -44,4 +44,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         relay = OutboxRelay(database, outbox, Publisher(broker, queues.declare))
         await stack.enter_async_context(in_background(submissions.run(), relay.run()))
         platform = await stack.enter_async_context(open_platform(app))
-        yield State(platform=platform, database=database, submissions=submissions)
+        tasks = TaskService(
+            database, submissions, app.state.kinds, platform.cursors, max_input_bytes=settings.max_input_bytes
+        )
+        yield State(platform=platform, tasks=tasks)

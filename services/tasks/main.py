@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from services.tasks.endpoints import router, submitting
+from services.tasks.endpoints import creating, router
 from services.tasks.kinds.registry import BUILT_IN, KindRegistry
 from services.tasks.lifespan import lifespan
 from services.tasks.settings import Settings
@@ -17,7 +17,7 @@ def create_app(settings: Settings | None = None, kinds: KindRegistry = BUILT_IN)
         title="SutazAI tasks",
         description="Background work: accepted durably, retried, cancelled, followed to its result.",
         lifespan=lifespan,
-        routers=[submitting, router],
+        routers=[creating, router],
     )
     app.state.kinds = kinds
     return app

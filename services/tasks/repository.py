@@ -1,10 +1,11 @@
-"""Every statement of the API about tasks; each filters by tenant."""
+"""Every statement of the API about tasks; each names the tenant."""
 
 from sqlalchemy import case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 
 from services.tasks.domain import CANCELLED, TaskStatus
+from services.tasks.errors import TaskNotFound
 from services.tasks.models import Task
 
 _SUMMARY = [
@@ -13,17 +14,24 @@ _SUMMARY = [
 
 
 class TaskRepository:
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
+    """The tasks of one tenant."""
 
-    async def find(self, tenant_id: str, task_id: str) -> Task | None:
-        return await self._session.scalar(select(Task).where(Task.tenant_id == tenant_id, Task.id == task_id))
+    def __init__(self, session: AsyncSession, tenant_id: str) -> None:
+        self._session, self._tenant_id = session, tenant_id
+
+    async def get(self, task_id: str) -> Task:
+        """Raises TaskNotFound."""
+        statement = select(Task).where(Task.tenant_id == self._tenant_id, Task.id == task_id)
+        task = await self._session.scalar(statement)
+        if task is None:
+            raise TaskNotFound
+        return task
 
     async def list_newest(
-        self, tenant_id: str, *, status: TaskStatus | None, kind: str | None, after: str | None, limit: int
+        self, *, status: TaskStatus | None, kind: str | None, after: str | None, limit: int
     ) -> list[Task]:
         """Up to `limit` tasks older than `after`, without input and result."""
-        statement = select(Task).where(Task.tenant_id == tenant_id).order_by(Task.id.desc()).limit(limit)
+        statement = select(Task).where(Task.tenant_id == self._tenant_id).order_by(Task.id.desc()).limit(limit)
         if status is not None:
             statement = statement.where(Task.status == status)
         if kind is not None:
@@ -33,12 +41,12 @@ class TaskRepository:
         columns = [column.class_attribute for column in _SUMMARY]
         return list((await self._session.scalars(statement.options(load_only(*columns, raiseload=True)))).all())
 
-    async def cancel(self, tenant_id: str, task_id: str) -> Task | None:
+    async def cancel(self, task_id: str) -> Task | None:
         """The task, cancelled where it was queued and asked to stop where it runs; None when it is in neither state."""
         is_queued = Task.status == TaskStatus.QUEUED
         statement = (
             update(Task)
-            .where(Task.tenant_id == tenant_id, Task.id == task_id)
+            .where(Task.tenant_id == self._tenant_id, Task.id == task_id)
             .where(Task.status.in_([TaskStatus.QUEUED, TaskStatus.RUNNING]))
             .values(
                 status=case((is_queued, TaskStatus.CANCELLED), else_=Task.status),

@@ -2,9 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
+import orjson
 from pydantic import AwareDatetime, Field
 
 from services.tasks.domain import Priority, TaskStatus
+from services.tasks.kinds.kind import Kind
+from services.tasks.models import Task
 from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
 
 MAX_ATTEMPTS = 20
@@ -69,12 +72,24 @@ class TaskSummary(ResponseModel):
     started_at: UtcDatetime | None = Field(description="start of the first attempt")
     finished_at: UtcDatetime | None
 
+    @classmethod
+    def of(cls, task: Task) -> "TaskSummary":
+        return cls(**_common(task))
+
 
 class TaskRead(TaskSummary):
     """A task."""
 
     input: dict[str, Any]
     result: Any = Field(description="what the kind returned; null until it succeeded")
+
+    @classmethod
+    def of(cls, task: Task) -> "TaskRead":
+        return cls(
+            **_common(task),
+            input=orjson.loads(task.input),
+            result=None if task.result is None else orjson.loads(task.result),
+        )
 
 
 class KindRead(ResponseModel):
@@ -87,9 +102,41 @@ class KindRead(ResponseModel):
     timeout_seconds: float = Field(description="of one attempt, when the task names none")
     input_schema: dict[str, Any] = Field(description="JSON Schema of `input`")
 
+    @classmethod
+    def of(cls, kind: Kind[Any]) -> "KindRead":
+        return cls(
+            name=kind.name,
+            description=kind.description,
+            scopes=list(kind.scopes),
+            max_attempts=kind.max_attempts,
+            timeout_seconds=kind.timeout_seconds,
+            input_schema=kind.input_model.model_json_schema(),
+        )
+
 
 class KindList(ResponseModel):
     """All kinds; a fixed, short list."""
 
     items: list[KindRead]
     next_cursor: Literal[None] = None
+
+
+def _common(task: Task) -> dict[str, Any]:
+    failure = TaskFailure(code=task.error_code, detail=task.error_detail or "") if task.error_code else None
+    return {
+        "id": task.id,
+        "kind": task.kind,
+        "status": task.status,
+        "priority": task.priority,
+        "progress": Progress(done=task.progress_done, total=task.progress_total, message=task.progress_message),
+        "attempt": task.attempt,
+        "max_attempts": task.max_attempts,
+        "timeout_seconds": task.timeout_seconds,
+        "dead_letter": task.dead_letter,
+        "cancel_requested": task.cancel_requested_at is not None,
+        "error": failure,
+        "run_at": task.run_at,
+        "created_at": task.created_at,
+        "started_at": task.started_at,
+        "finished_at": task.finished_at,
+    }

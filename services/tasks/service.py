@@ -8,40 +8,42 @@ import orjson
 from pydantic import ValidationError
 
 from services.tasks.domain import TaskStatus
-from services.tasks.errors import InputInvalid, InputTooLarge, RunAtTooFar, TaskFinished, TaskNotFound
+from services.tasks.errors import InputInvalid, InputTooLarge, RunAtTooFar, TaskFinished
 from services.tasks.kinds.kind import Kind
 from services.tasks.kinds.registry import KindRegistry
 from services.tasks.models import Task
 from services.tasks.repository import TaskRepository
-from services.tasks.schemas import KindRead, TaskRead, TaskSubmit, TaskSummary
+from services.tasks.schemas import TaskSubmit
 from services.tasks.submissions import Submissions
-from services.tasks.views import read, summarise
 from shared import telemetry
 from shared.errors import FieldProblem, field_problems
 from shared.identity import Caller
-from shared.resources import CursorCodec, Page, cut
+from shared.postgres import Database
+from shared.resources import CursorCodec, Slice
 from shared.schemas import new_id
 
 _MAX_DAYS_AHEAD = 366
 
 
 class TaskService:
+    """What a caller may do with the tasks of their tenant. Every method that asks the store may raise Unavailable."""
+
     def __init__(
         self,
-        tasks: TaskRepository,
+        database: Database,
         submissions: Submissions,
         kinds: KindRegistry,
         cursors: CursorCodec,
         *,
         max_input_bytes: int,
     ) -> None:
-        self._tasks, self._submissions, self._kinds, self._cursors = tasks, submissions, kinds, cursors
+        self._database, self._submissions, self._kinds, self._cursors = database, submissions, kinds, cursors
         self._max_input_bytes = max_input_bytes
 
-    async def submit(self, caller: Caller, body: TaskSubmit) -> TaskRead:
+    async def submit(self, caller: Caller, body: TaskSubmit) -> Task:
         """The task, durably queued.
 
-        Raises KindUnknown, MissingScope, InputTooLarge, InputInvalid, RunAtTooFar, Unavailable.
+        Raises KindUnknown, MissingScope, InputTooLarge, InputInvalid, RunAtTooFar.
         """
         kind = self._kinds.get(body.kind)
         for scope in kind.scopes:
@@ -51,7 +53,7 @@ class TaskService:
             raise RunAtTooFar(_MAX_DAYS_AHEAD)
         row = _new_row(caller, body, kind, self._checked_input(kind, body.input), now)
         await self._submissions.write(row)
-        return read(Task(**row))
+        return Task(**row)
 
     def _checked_input(self, kind: Kind[Any], given: dict[str, Any]) -> str:
         """The input as it is stored."""
@@ -65,46 +67,37 @@ class TaskService:
             raise InputInvalid(errors=field_problems(located)) from error
         return encoded.decode()
 
-    async def get(self, caller: Caller, task_id: str) -> tuple[TaskRead, int]:
-        """The task and its version. Raises TaskNotFound."""
-        task = await self._tasks.find(caller.tenant_id, task_id)
-        if task is None:
-            raise TaskNotFound
-        return read(task), task.version
+    async def get(self, caller: Caller, task_id: str) -> Task:
+        """Raises TaskNotFound."""
+        async with self._database.statements() as session:
+            return await TaskRepository(session, caller.tenant_id).get(task_id)
 
     async def list_page(
         self, caller: Caller, *, status: TaskStatus | None, kind: str | None, limit: int, cursor: str | None
-    ) -> Page[TaskSummary]:
-        """Newest first. Raises Invalid for a cursor of another list."""
-        scope = ["tasks", caller.tenant_id, status, kind]
-        position = self._cursors.decode(cursor, scope=scope)
-        rows = await self._tasks.list_newest(
-            caller.tenant_id, status=status, kind=kind, after=position[0] if position else None, limit=limit + 1
-        )
-        page, last = cut(rows, limit)
-        next_cursor = self._cursors.encode([last.id], scope=scope) if last else None
-        return Page(items=[summarise(row) for row in page], next_cursor=next_cursor)
-
-    async def cancel(self, caller: Caller, task_id: str) -> tuple[TaskRead, int]:
-        """The task, cancelled or asked to stop, and its version. Raises TaskNotFound, TaskFinished."""
-        task = await self._tasks.cancel(caller.tenant_id, task_id)
-        if task is None:
-            present, _ = await self.get(caller, task_id)
-            raise TaskFinished(present.status)
-        return read(task), task.version
-
-    def list_kinds(self) -> list[KindRead]:
-        return [
-            KindRead(
-                name=kind.name,
-                description=kind.description,
-                scopes=list(kind.scopes),
-                max_attempts=kind.max_attempts,
-                timeout_seconds=kind.timeout_seconds,
-                input_schema=kind.input_model.model_json_schema(),
+    ) -> Slice[Task]:
+        """Newest first, without input and result. Raises Invalid for a cursor of another list."""
+        async with self._database.statements() as session:
+            tasks = TaskRepository(session, caller.tenant_id)
+            return await self._cursors.slice(
+                lambda after, most: tasks.list_newest(status=status, kind=kind, after=after, limit=most),
+                key=lambda task: task.id,
+                scope=["tasks", caller.tenant_id, status, kind],
+                limit=limit,
+                cursor=cursor,
             )
-            for kind in self._kinds.list()
-        ]
+
+    async def cancel(self, caller: Caller, task_id: str) -> Task:
+        """The task, cancelled or asked to stop. Raises TaskNotFound, TaskFinished."""
+        async with self._database.transaction() as session:
+            tasks = TaskRepository(session, caller.tenant_id)
+            task = await tasks.cancel(task_id)
+            if task is None:
+                raise TaskFinished((await tasks.get(task_id)).status)
+            return task
+
+    def list_kinds(self) -> list[Kind[Any]]:
+        """By name."""
+        return self._kinds.list()
 
 
 def _encoded(given: dict[str, Any]) -> bytes:

@@ -101,7 +101,7 @@ class Chaos:
 
     async def cancel(self, _chance: random.Random) -> None:
         async with self._database.transaction() as session:
-            await TaskRepository(session).cancel(self._tenant_id, self._id)
+            await TaskRepository(session, self._tenant_id).cancel(self._id)
 
     async def lapse(self, _chance: random.Random) -> None:
         await self._at(
@@ -127,9 +127,7 @@ class Chaos:
 
     async def read(self) -> Task:
         async with self._database.session() as session:
-            task = await TaskRepository(session).find(self._tenant_id, self._id)
-        assert task is not None
-        return task
+            return await TaskRepository(session, self._tenant_id).get(self._id)
 
 
 def state(task: Task) -> dict[str, object]:
