@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response
 from services.tasks.dependencies import Reader, Tasks, Writer
 from services.tasks.domain import TaskStatus
 from services.tasks.errors import InputInvalid, InputTooLarge, KindUnknown, RunAtTooFar, TaskFinished, TaskNotFound
+from services.tasks.models import Task
 from services.tasks.schemas import KindList, KindName, KindRead, TaskRead, TaskSubmit, TaskSummary
 from shared.door import GuardedRoute, IdempotentRoute
 from shared.errors import responses
@@ -34,14 +35,15 @@ creating = APIRouter(prefix="/tasks", tags=["tasks"], route_class=IdempotentRout
         },
     },
 )
-async def submit(body: TaskSubmit, caller: Writer, tasks: Tasks, response: Response) -> TaskRead:
+async def submit(body: TaskSubmit, caller: Writer, tasks: Tasks) -> Response:
     """Hand work over. Once this answers, the work is kept: it will be done or end in a state that says why not.
 
     A worker may begin a task more than once, after a failure or when a worker was lost.
     """
     task = await tasks.submit(caller, body)
-    describe(response, location=f"/api/v1/tasks/status/{task.id}")
-    return TaskRead.of(task)
+    answer = _answer(task, 202)
+    describe(answer, location=f"/api/v1/tasks/status/{task.id}")
+    return answer
 
 
 @router.get(
@@ -51,11 +53,12 @@ async def submit(body: TaskSubmit, caller: Writer, tasks: Tasks, response: Respo
     response_model=TaskRead,
     responses=responses(TaskNotFound),
 )
-async def status(task_id: Id, caller: Reader, tasks: Tasks, response: Response) -> TaskRead:
+async def status(task_id: Id, caller: Reader, tasks: Tasks) -> Response:
     """The task as it is now. `succeeded`, `failed`, `cancelled` and `expired` are final."""
     task = await tasks.get(caller, task_id)
-    describe(response, version=task.version)
-    return TaskRead.of(task)
+    answer = _answer(task)
+    describe(answer, version=task.version)
+    return answer
 
 
 @router.get("/list", operation_id="tasks_list", summary="List tasks", response_model=Page[TaskSummary])
@@ -85,8 +88,13 @@ async def list_kinds(_caller: Reader, tasks: Tasks) -> KindList:
     response_model=TaskRead,
     responses=responses(TaskNotFound, TaskFinished),
 )
-async def cancel(id: Id, caller: Writer, tasks: Tasks, response: Response) -> TaskRead:
+async def cancel(id: Id, caller: Writer, tasks: Tasks) -> Response:
     """Cancel a task. A queued one is cancelled at once; a running one is asked to stop and does so within seconds."""
     task = await tasks.cancel(caller, id)
-    describe(response, version=task.version)
-    return TaskRead.of(task)
+    answer = _answer(task)
+    describe(answer, version=task.version)
+    return answer
+
+
+def _answer(task: Task, status_code: int = 200) -> Response:
+    return Response(TaskRead.json_of(task), status_code, media_type="application/json")

@@ -74,7 +74,23 @@ class TaskSummary(ResponseModel):
 
     @classmethod
     def of(cls, task: Task) -> "TaskSummary":
-        return cls(**_common(task))
+        return cls(
+            id=task.id,
+            kind=task.kind,
+            status=task.status,
+            priority=task.priority,
+            progress=Progress(done=task.progress_done, total=task.progress_total, message=task.progress_message),
+            attempt=task.attempt,
+            max_attempts=task.max_attempts,
+            timeout_seconds=task.timeout_seconds,
+            dead_letter=task.dead_letter,
+            cancel_requested=task.cancel_requested_at is not None,
+            error=TaskFailure(code=task.error_code, detail=task.error_detail or "") if task.error_code else None,
+            run_at=task.run_at,
+            created_at=task.created_at,
+            started_at=task.started_at,
+            finished_at=task.finished_at,
+        )
 
 
 class TaskRead(TaskSummary):
@@ -84,11 +100,11 @@ class TaskRead(TaskSummary):
     result: Any = Field(description="what the kind returned; null until it succeeded")
 
     @classmethod
-    def of(cls, task: Task) -> "TaskRead":
-        return cls(
-            **_common(task),
-            input=orjson.loads(task.input),
-            result=None if task.result is None else orjson.loads(task.result),
+    def json_of(cls, task: Task) -> bytes:
+        """The task as JSON. Input and result are JSON in the row already: they go out as they are, never decoded."""
+        members = TaskSummary.of(task).model_dump(mode="json")
+        return orjson.dumps(
+            {**members, "input": orjson.Fragment(task.input), "result": orjson.Fragment(task.result or "null")}
         )
 
 
@@ -119,24 +135,3 @@ class KindList(ResponseModel):
 
     items: list[KindRead]
     next_cursor: Literal[None] = None
-
-
-def _common(task: Task) -> dict[str, Any]:
-    failure = TaskFailure(code=task.error_code, detail=task.error_detail or "") if task.error_code else None
-    return {
-        "id": task.id,
-        "kind": task.kind,
-        "status": task.status,
-        "priority": task.priority,
-        "progress": Progress(done=task.progress_done, total=task.progress_total, message=task.progress_message),
-        "attempt": task.attempt,
-        "max_attempts": task.max_attempts,
-        "timeout_seconds": task.timeout_seconds,
-        "dead_letter": task.dead_letter,
-        "cancel_requested": task.cancel_requested_at is not None,
-        "error": failure,
-        "run_at": task.run_at,
-        "created_at": task.created_at,
-        "started_at": task.started_at,
-        "finished_at": task.finished_at,
-    }
