@@ -104,7 +104,8 @@ def _encoded(given: dict[str, Any]) -> bytes:
     """Raises InputInvalid for what JSON proper cannot hold."""
     try:
         encoded = orjson.dumps(given)  # refuses lone surrogates, integers beyond 64 bits, nesting beyond 254
-        json.dumps(given, allow_nan=False)  # of NaN and infinity, orjson would make null
+        if b"null" in encoded:  # which orjson makes of NaN and infinity too
+            json.dumps(given, allow_nan=False)
     except (orjson.JSONEncodeError, ValueError) as error:
         problem = FieldProblem(pointer="/input", code="not_storable", detail=str(error))
         raise InputInvalid(errors=[problem]) from error
