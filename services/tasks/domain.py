@@ -1,9 +1,10 @@
-"""What a task may become, how long a retry waits, and how a failure is told."""
+"""What a task may become, what a worker claims, how long a retry waits, and how a failure is told."""
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class TaskStatus(StrEnum):
@@ -15,13 +16,6 @@ class TaskStatus(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
-
-    @property
-    def is_final(self) -> bool:
-        return not TRANSITIONS[self]
-
-    def can_become(self, other: "TaskStatus") -> bool:
-        return other in TRANSITIONS[self]
 
 
 TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
@@ -35,6 +29,7 @@ TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
     TaskStatus.CANCELLED: frozenset(),
     TaskStatus.EXPIRED: frozenset(),
 }
+CANCELLABLE = [status for status in TaskStatus if TaskStatus.CANCELLED in TRANSITIONS[status]]
 
 
 class Priority(StrEnum):
@@ -43,6 +38,45 @@ class Priority(StrEnum):
     LOW = "low"
     NORMAL = "normal"
     HIGH = "high"
+
+
+AttemptKey = tuple[str, int]
+"""The id of a task and the number of one of its attempts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A task as claimed: `attempt` fences every later write."""
+
+    id: str
+    attempt: int
+    tenant_id: str
+    user_id: str
+    scopes: list[str]
+    kind: str
+    priority: str
+    input: str
+    interruptions: int
+    max_attempts: int
+    timeout_seconds: float
+    traceparent: str | None
+
+    @property
+    def key(self) -> AttemptKey:
+        return self.id, self.attempt
+
+
+def counted_attempts(task: Any) -> Any:
+    """The attempts so far, but for those that a worker's orderly end interrupted: they are not held against the task.
+
+    Of a claim in numbers; of the table in columns, so that this rule and the next are SQL there.
+    """
+    return task.attempt - task.interruptions
+
+
+def are_attempts_used_up(task: Any) -> Any:
+    """Whether no other attempt may follow."""
+    return counted_attempts(task) >= task.max_attempts
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +98,6 @@ EXPIRED = Failure("tasks.expired", "The task could not be started in time.", ret
 def storable(text: str, max_chars: int) -> str:
     """`text` as PostgreSQL can keep it, cut to `max_chars`."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode()[:max_chars]
-
-
-def are_attempts_used_up(*, attempt: int, interruptions: int, max_attempts: int) -> bool:
-    """Attempts that a worker's orderly end interrupted are not held against the task."""
-    return attempt - interruptions >= max_attempts
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from sqlalchemy import case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 
-from services.tasks.domain import CANCELLED, TaskStatus
+from services.tasks.domain import CANCELLABLE, CANCELLED, TaskStatus
 from services.tasks.errors import TaskNotFound
 from services.tasks.models import Task
 
@@ -47,7 +47,7 @@ class TaskRepository:
         statement = (
             update(Task)
             .where(Task.tenant_id == self._tenant_id, Task.id == task_id)
-            .where(Task.status.in_([TaskStatus.QUEUED, TaskStatus.RUNNING]))
+            .where(Task.status.in_(CANCELLABLE))
             .values(
                 status=case((is_queued, TaskStatus.CANCELLED), else_=Task.status),
                 finished_at=case((is_queued, func.now()), else_=Task.finished_at),

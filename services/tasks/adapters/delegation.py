@@ -2,8 +2,8 @@
 
 from cachetools import TTLCache
 
+from services.tasks.domain import Claim
 from services.tasks.errors import PermanentFailure
-from services.tasks.worker.attempt import Claim
 from shared.errors import ServiceError
 from shared.identity import ServiceIdentity
 

@@ -5,27 +5,7 @@ import time
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A task as claimed: `attempt` fences every later write."""
-
-    id: str
-    attempt: int
-    tenant_id: str
-    user_id: str
-    scopes: list[str]
-    kind: str
-    priority: str
-    input: str
-    interruptions: int
-    max_attempts: int
-    timeout_seconds: float
-    traceparent: str | None
-
-    @property
-    def key(self) -> tuple[str, int]:
-        return self.id, self.attempt
+from services.tasks.domain import Claim
 
 
 class Stop(Enum):

@@ -4,8 +4,8 @@ from typing import Any, Protocol
 
 import httpx
 
-from services.tasks.domain import storable
-from services.tasks.worker.attempt import Attempt, Claim, ProgressReport
+from services.tasks.domain import Claim, storable
+from services.tasks.worker.attempt import Attempt, ProgressReport
 from shared.calls import ServiceClient
 from shared.errors import Unauthenticated, UpstreamTimeout
 

@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from services.tasks.domain import AttemptKey, Claim
 from services.tasks.settings import WorkerSettings
-from services.tasks.worker.attempt import Attempt, Claim, Stop
+from services.tasks.worker.attempt import Attempt, Stop
 from services.tasks.worker.repository import WorkRepository
 from shared.errors import ServiceError
 from shared.postgres import Database
@@ -22,7 +23,7 @@ class Leases:
         self._database = database
         self._beat_seconds = settings.heartbeat_seconds
         self._lease_seconds = settings.lease_seconds
-        self._held: dict[tuple[str, int], Attempt] = {}
+        self._held: dict[AttemptKey, Attempt] = {}
         self._renewed_at = time.monotonic()
 
     @contextmanager

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Select, case, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.tasks.domain import CANCELLED, EXPIRED, WORKER_LOST, Failure, Priority, TaskStatus
+from services.tasks.domain import CANCELLED, EXPIRED, WORKER_LOST, Failure, Priority, TaskStatus, are_attempts_used_up
 from services.tasks.models import OutboxRow, Task, TaskAttempt
 
 BATCH = 500
@@ -53,7 +53,7 @@ class RecoveryRepository:
     async def take_lapsed(self) -> list[Recovered]:
         """Tasks whose worker fell silent: queued for another, unless asked to stop or out of attempts."""
         stop = Task.cancel_requested_at.is_not(None)
-        used_up = Task.attempt - Task.interruptions >= Task.max_attempts
+        used_up: ColumnElement[bool] = are_attempts_used_up(Task)
         lapsed = (
             update(Task)
             .where(Task.id.in_(_free(_is_lapsed(), Task.lease_expires_at)))

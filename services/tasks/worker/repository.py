@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Select, case, func, insert, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.tasks.domain import CANCELLED, Failure, TaskStatus, storable
+from services.tasks.domain import CANCELLED, AttemptKey, Claim, Failure, TaskStatus, storable
 from services.tasks.models import Task, TaskAttempt
-from services.tasks.worker.attempt import Attempt, Claim, ProgressReport
+from services.tasks.worker.attempt import Attempt, ProgressReport
 from shared.postgres import Outbox
 
 _MAX_DETAIL_CHARS = 2000
@@ -51,7 +51,7 @@ class WorkRepository:
         row = (await self._session.execute(select(claimed).add_cte(recorded))).mappings().one_or_none()
         return None if row is None else Claim(**row)
 
-    async def renew(self, keys: Sequence[tuple[str, int]], lease_seconds: float) -> dict[tuple[str, int], bool]:
+    async def renew(self, keys: Sequence[AttemptKey], lease_seconds: float) -> dict[AttemptKey, bool]:
         """Prolong the leases still held; answers which these are, and whether each was asked to stop."""
         statement = (
             update(Task)
@@ -61,14 +61,14 @@ class WorkRepository:
         )
         return _held(await self._session.execute(statement))
 
-    async def look(self, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], bool]:
+    async def look(self, keys: Sequence[AttemptKey]) -> dict[AttemptKey, bool]:
         """What `renew` answers, without prolonging."""
         statement = select(Task.id, Task.attempt, Task.cancel_requested_at.is_not(None)).where(
             tuple_(Task.id, Task.attempt).in_(keys), Task.status == TaskStatus.RUNNING
         )
         return _held(await self._session.execute(statement))
 
-    async def write_progress(self, key: tuple[str, int], progress: ProgressReport) -> None:
+    async def write_progress(self, key: AttemptKey, progress: ProgressReport) -> None:
         """Nothing happens when the attempt is no longer ours."""
         values = {**_progress(progress), "version": Task.version + 1}
         await self._session.execute(update(Task).where(*_ours(key)).values(values))
@@ -125,11 +125,11 @@ class WorkRepository:
         return None if status is None else TaskStatus(status)
 
 
-def _ours(key: tuple[str, int]) -> list[Any]:
+def _ours(key: AttemptKey) -> list[Any]:
     return [Task.id == key[0], Task.attempt == key[1], Task.status == TaskStatus.RUNNING]
 
 
-def _held(rows: Any) -> dict[tuple[str, int], bool]:
+def _held(rows: Any) -> dict[AttemptKey, bool]:
     return {(row[0], row[1]): row[2] for row in rows}
 
 

@@ -11,12 +11,20 @@ from uuid import UUID
 import orjson
 from aio_pika.abc import AbstractIncomingMessage
 
-from services.tasks.domain import INTERRUPTED, TIMED_OUT, Failure, TaskStatus, are_attempts_used_up
+from services.tasks.domain import (
+    INTERRUPTED,
+    TIMED_OUT,
+    Claim,
+    Failure,
+    TaskStatus,
+    are_attempts_used_up,
+    counted_attempts,
+)
 from services.tasks.errors import KindUnknown, PermanentFailure
 from services.tasks.kinds.registry import KindRegistry
 from services.tasks.queues import Queues
 from services.tasks.settings import WorkerSettings
-from services.tasks.worker.attempt import Attempt, Claim, Stop
+from services.tasks.worker.attempt import Attempt, Stop
 from services.tasks.worker.context import ContextFactory
 from services.tasks.worker.failures import failure_of
 from services.tasks.worker.instruments import Instruments
@@ -150,11 +158,9 @@ class Runner:
         claim = attempt.claim
         if not failure.retryable:
             return await work.fail(attempt, failure, dead_letter=False)
-        if are_attempts_used_up(
-            attempt=claim.attempt, interruptions=claim.interruptions, max_attempts=claim.max_attempts
-        ):
+        if are_attempts_used_up(claim):
             return await work.fail(attempt, failure, dead_letter=True)
-        delay = self._settings.retry_policy.delay_seconds(claim.attempt - claim.interruptions)
+        delay = self._settings.retry_policy.delay_seconds(counted_attempts(claim))
         return await work.retry(attempt, failure, delay)
 
     async def _through_outages(self, statement: Callable[[WorkRepository], Awaitable[T]]) -> T:
