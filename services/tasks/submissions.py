@@ -51,7 +51,11 @@ class Submissions:
         await pending.written
 
     async def run(self) -> None:
-        """Never returns; started and cancelled with the service."""
+        """Never returns; started and cancelled with the service.
+
+        Not by `shared.loops.keep`, which goes by a clock: nothing is due here until a submit arrives, and a failure
+        is raised again where that submit waits instead of being tried again.
+        """
         while True:
             await self._arrived.wait()
             batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]

@@ -1,6 +1,5 @@
 """The heartbeat: keeps the leases of what runs here, hears of cancellations, writes progress."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from services.tasks.domain import AttemptKey, Claim
 from services.tasks.settings import WorkerSettings
 from services.tasks.worker.attempt import Attempt, Stop
 from services.tasks.worker.repository import WorkRepository
-from shared.errors import ServiceError
+from shared.loops import keep
 from shared.postgres import Database
 
 _log = logging.getLogger("tasks.worker")
@@ -41,14 +40,8 @@ class Leases:
 
     async def run(self) -> None:
         """Never returns. A database that is away is waited for: nobody else can take our tasks meanwhile either."""
-        while True:
-            await asyncio.sleep(self._beat_seconds)
-            try:
-                await self.beat()
-            except ServiceError as error:
-                _log.warning("heartbeat missed", extra={"fields": {"detail": error.detail}})
-            except Exception:  # noqa: BLE001 - without a heartbeat every lease would lapse
-                _log.exception("heartbeat failed")
+        every = self._beat_seconds
+        await keep(self.beat, log=_log, every_seconds=every, retry_seconds=every, pauses_first=True)
 
     async def beat(self) -> None:
         """One round. Raises Unavailable."""

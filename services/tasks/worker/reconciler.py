@@ -3,9 +3,7 @@
 Every worker runs it; rows are taken with `SKIP LOCKED`, so none is brought back twice.
 """
 
-import asyncio
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable
 
@@ -13,7 +11,7 @@ from services.tasks.domain import Priority, TaskStatus
 from services.tasks.queues import Queues
 from services.tasks.settings import WorkerSettings
 from services.tasks.worker.recovery import BATCH, Recovered, RecoveryRepository
-from shared.errors import ServiceError
+from shared.loops import keep
 from shared.messages import Connection
 from shared.postgres import Database, Outbox
 
@@ -32,14 +30,8 @@ class Reconciler:
 
     async def run(self) -> None:
         """Never returns."""
-        while True:
-            try:
-                await self.reconcile()
-            except ServiceError as error:
-                _log.warning("reconciler waits", extra={"fields": {"detail": error.detail}})
-            except Exception:  # noqa: BLE001 - a task must not stay in limbo for another's sake
-                _log.exception("reconciler failed")
-            await asyncio.sleep(self._settings.reconcile_seconds * random.uniform(0.8, 1.0))
+        every = self._settings.reconcile_seconds
+        await keep(self.reconcile, log=_log, every_seconds=every, retry_seconds=every)
 
     async def reconcile(self) -> None:
         """Everything that is due, once. Raises Unavailable."""
