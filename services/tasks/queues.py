@@ -4,7 +4,9 @@ See docs/decisions/0012-a-queue-per-priority.md for why not one queue with prior
 """
 
 from typing import Any
+from uuid import UUID
 
+import orjson
 from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel
 
@@ -49,3 +51,8 @@ class Queues:
             "body": {"task_id": task_id},
             "headers": {"traceparent": traceparent} if traceparent else None,
         }
+
+
+def task_id_in(body: bytes) -> str:
+    """The task that such a message names. Raises ValueError, KeyError or TypeError where it names none."""
+    return str(UUID(orjson.loads(body)["task_id"]))

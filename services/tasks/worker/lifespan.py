@@ -13,12 +13,12 @@ from services.tasks.lifespan import MIGRATIONS
 from services.tasks.models import OutboxRow
 from services.tasks.queues import Queues
 from services.tasks.settings import WorkerSettings
+from services.tasks.worker.consumers import Consumers
 from services.tasks.worker.context import ContextFactory
 from services.tasks.worker.instruments import Instruments
 from services.tasks.worker.leases import Leases
 from services.tasks.worker.reconciler import Reconciler
 from services.tasks.worker.runner import Runner
-from services.tasks.worker.slots import Slots
 from shared.loops import in_background
 from shared.messages import Publisher, open_connection
 from shared.platform import Platform, open_platform
@@ -65,5 +65,5 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         reconciler = Reconciler(database, outbox, queues, publishing, settings)
         relay = OutboxRelay(database, outbox, Publisher(publishing, queues.declare))
         await stack.enter_async_context(in_background(leases.run(), reconciler.run(), relay.run()))
-        await stack.enter_async_context(Slots(consuming, queues, runner, settings))
+        await stack.enter_async_context(Consumers(consuming, queues, runner, settings))
         yield State(platform=platform)

@@ -1,4 +1,4 @@
-"""From a message to a final state: claim, run, record, and only then acknowledge."""
+"""From a task's id to its next state: claim, run, record; only then is its message acknowledged."""
 
 import asyncio
 import logging
@@ -6,10 +6,8 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
-from uuid import UUID
 
 import orjson
-from aio_pika.abc import AbstractIncomingMessage
 
 from services.tasks.domain import (
     INTERRUPTED,
@@ -44,7 +42,7 @@ Outcome = str | Failure | Stop
 
 
 class Runner:
-    """Handles messages; `handle` may be given the same one again and again."""
+    """Runs tasks; `run` may be told the same one again and again."""
 
     def __init__(
         self,
@@ -72,9 +70,8 @@ class Runner:
         """Stop what runs and queue it for another worker."""
         self._leases.stop_all(Stop.SHUTDOWN)
 
-    async def handle(self, message: AbstractIncomingMessage) -> None:
-        """Raises RetryLater while the task cannot be claimed or recorded; ValueError for a message that names none."""
-        task_id = str(UUID(orjson.loads(message.body)["task_id"]))
+    async def run(self, task_id: str) -> None:
+        """Raises RetryLater while the task cannot be claimed or recorded."""
         if not self._accepting:
             raise RetryLater
         claim = await self._through_outages(
@@ -89,7 +86,7 @@ class Runner:
     async def _perform(self, attempt: Attempt) -> None:
         claim, started = attempt.claim, time.perf_counter()
         with self._instruments.running.labels(claim.kind).track_inprogress():
-            outcome = await self._run(attempt)
+            outcome = await self._outcome_of(attempt)
         status = await self._through_outages(lambda work: self._record(work, attempt, outcome))
         if status is TaskStatus.QUEUED:
             self._outbox.notify()
@@ -101,7 +98,7 @@ class Runner:
             fields["error_code"] = outcome.code
         _log.info("attempt ended", extra={"fields": {**fields, "ms": round(seconds * 1000, 2)}})
 
-    async def _run(self, attempt: Attempt) -> Outcome:
+    async def _outcome_of(self, attempt: Attempt) -> Outcome:
         """Never raises: whatever a handler does has an outcome."""
         work = asyncio.create_task(self._execute(attempt), name=f"task:{attempt.claim.id}")
         try:

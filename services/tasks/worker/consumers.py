@@ -1,10 +1,12 @@
-"""One consumer a priority, each with slots of its own, opened and closed together."""
+"""What a worker hears: a message for each task that is to be done now, from one queue a priority."""
 
 import asyncio
 import logging
 from types import TracebackType
 
-from services.tasks.queues import Queues
+from aio_pika.abc import AbstractIncomingMessage
+
+from services.tasks.queues import Queues, task_id_in
 from services.tasks.settings import WorkerSettings
 from services.tasks.worker.runner import Runner
 from shared.messages import Connection, Consumer
@@ -12,17 +14,23 @@ from shared.messages import Connection, Consumer
 _log = logging.getLogger("tasks.worker")
 
 
-class Slots:
-    """Takes no more messages than it has free slots, so that no task waits behind another in a busy worker."""
+class Consumers:
+    """One a priority, each with slots of its own, opened and closed together.
+
+    They take no more messages than there are free slots, so that no task waits behind another in a busy worker.
+    """
 
     def __init__(self, connection: Connection, queues: Queues, runner: Runner, settings: WorkerSettings) -> None:
         self._runner, self._settings = runner, settings
         self._consumers = [
-            Consumer(connection, queues.declare, queues.queue(priority), runner.handle, prefetch=slots)
+            Consumer(connection, queues.declare, queues.queue(priority), self._hear, prefetch=slots)
             for priority, slots in settings.slots.items()
         ]
 
-    async def __aenter__(self) -> "Slots":
+    async def _hear(self, message: AbstractIncomingMessage) -> None:
+        await self._runner.run(task_id_in(message.body))
+
+    async def __aenter__(self) -> "Consumers":
         for consumer in self._consumers:
             consumer.start()
         return self
