@@ -10,7 +10,7 @@ from services.agents.errors import AgentNameTaken, AgentNotFound
 from services.agents.schemas import AgentCreate, AgentRead, AgentUpdate, CapabilityFilter, TextFilter
 from shared.door import GuardedRoute, IdempotentRoute
 from shared.errors import PreconditionFailed, responses
-from shared.resources import Cursor, IfMatch, Limit, Page, etag
+from shared.resources import Cursor, IfMatch, Limit, Page, describe
 from shared.schemas import Id
 
 router = APIRouter(prefix="/agents", tags=["agents"], route_class=GuardedRoute)
@@ -35,22 +35,16 @@ _CREATED: dict[str, Any] = {
     response_model=AgentRead,
     responses={201: _CREATED, **responses(AgentNameTaken)},
 )
-async def create(
-    body: AgentCreate,
-    _caller: Writer,
-    agents: Agents,
-    response: Response,
-) -> Agent:
+async def create(body: AgentCreate, caller: Writer, agents: Agents, response: Response) -> Agent:
     """Create an agent at version 1. Its collections and tools are named, not checked: they may be made later."""
-    agent = await agents.create(body.model_dump())
-    response.headers["Location"] = f"/api/v1/agents/{agent.id}"
-    response.headers["ETag"] = etag(agent.version)
+    agent = await agents.create(caller, body)
+    describe(response, version=agent.version, location=f"/api/v1/agents/{agent.id}")
     return agent
 
 
 @router.get("/list", operation_id="agents_list", summary="List agents", response_model=Page[AgentRead])
 async def list_page(
-    _caller: Reader,
+    caller: Reader,
     agents: Agents,
     capability: CapabilityFilter = None,
     q: TextFilter = None,
@@ -58,8 +52,8 @@ async def list_page(
     cursor: Cursor = None,
 ) -> Page[AgentRead]:
     """The tenant's agents, newest first; with `capability` or `q`, those that match both."""
-    page, next_cursor = await agents.list_page(capability=capability, typed=q, limit=limit, cursor=cursor)
-    return Page(items=[AgentRead.model_validate(agent) for agent in page], next_cursor=next_cursor)
+    found = await agents.list_page(caller, capability=capability, typed=q, limit=limit, cursor=cursor)
+    return found.page(AgentRead.model_validate)
 
 
 @router.get(
@@ -69,10 +63,10 @@ async def list_page(
     response_model=AgentRead,
     responses={200: _TAGGED, **responses(AgentNotFound)},
 )
-async def get(id: Id, _caller: Reader, agents: Agents, response: Response) -> Agent:
+async def get(id: Id, caller: Reader, agents: Agents, response: Response) -> Agent:
     """An agent as of its current version."""
-    agent = await agents.get(id)
-    response.headers["ETag"] = etag(agent.version)
+    agent = await agents.get(caller, id)
+    describe(response, version=agent.version)
     return agent
 
 
@@ -84,11 +78,11 @@ async def get(id: Id, _caller: Reader, agents: Agents, response: Response) -> Ag
     responses={200: _TAGGED, **responses(AgentNotFound, AgentNameTaken, PreconditionFailed)},
 )
 async def update(
-    id: Id, body: AgentUpdate, _caller: Writer, agents: Agents, response: Response, if_match: IfMatch = None
+    id: Id, body: AgentUpdate, caller: Writer, agents: Agents, response: Response, if_match: IfMatch = None
 ) -> Agent:
     """Replace the given fields, which makes a new version; when they change nothing, the version stays."""
-    agent = await agents.update(id, body.model_dump(), if_match)
-    response.headers["ETag"] = etag(agent.version)
+    agent = await agents.update(caller, id, body, if_match)
+    describe(response, version=agent.version)
     return agent
 
 
@@ -99,6 +93,6 @@ async def update(
     status_code=204,
     responses=responses(AgentNotFound, PreconditionFailed),
 )
-async def delete(id: Id, _caller: Writer, agents: Agents, if_match: IfMatch = None) -> None:
+async def delete(id: Id, caller: Writer, agents: Agents, if_match: IfMatch = None) -> None:
     """Delete an agent with its history. Conversations held with it stay."""
-    await agents.delete(id, if_match)
+    await agents.delete(caller, id, if_match)

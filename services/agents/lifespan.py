@@ -6,8 +6,9 @@ from typing import TypedDict
 
 from fastapi import FastAPI
 
-from services.agents.graph import Graph, open_graph
+from services.agents.graph import open_graph
 from services.agents.schema import applied_schema
+from services.agents.service import AgentService
 from services.agents.settings import Settings
 from shared.platform import Platform, open_platform
 
@@ -16,7 +17,7 @@ class State(TypedDict):
     """What requests find on `request.state`."""
 
     platform: Platform
-    graph: Graph
+    agents: AgentService
 
 
 @asynccontextmanager
@@ -27,4 +28,4 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         app.state.health.add("neo4j", graph.ping)
         await stack.enter_async_context(applied_schema(graph, settings.neo4j_schema_seconds))
         platform = await stack.enter_async_context(open_platform(app))
-        yield State(platform=platform, graph=graph)
+        yield State(platform=platform, agents=AgentService(graph, platform.cursors))
