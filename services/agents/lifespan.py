@@ -6,8 +6,8 @@ from typing import TypedDict
 
 from fastapi import FastAPI
 
+from services.agents.constraints import applied_schema
 from services.agents.graph import open_graph
-from services.agents.schema import applied_schema
 from services.agents.service import AgentService
 from services.agents.settings import Settings
 from shared.platform import Platform, open_platform

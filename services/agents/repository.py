@@ -15,9 +15,9 @@ import orjson
 from neo4j import AsyncManagedTransaction
 from neo4j.exceptions import ConstraintError
 
+from services.agents.constraints import TEXT_INDEX
 from services.agents.domain import Agent, name_key
 from services.agents.errors import AgentNameTaken, AgentNotFound
-from services.agents.schema import TEXT_INDEX
 from services.agents.search import text_query
 
 _ONE: LiteralString = "MATCH (a:Agent {id: $id, tenant_id: $tenant_id})"

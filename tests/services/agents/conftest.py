@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from local.suite import Suite
+from services.agents.constraints import migrate
 from services.agents.graph import Graph, open_graph
-from services.agents.schema import migrate
 from services.agents.settings import Settings
 from tests.fixtures.apps import ServiceClient, build_app
 from tests.fixtures.identity import User

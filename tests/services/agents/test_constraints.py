@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from services.agents import schema
+from services.agents import constraints
+from services.agents.constraints import MIGRATIONS, migrate
 from services.agents.graph import Graph, open_graph
-from services.agents.schema import MIGRATIONS, migrate
 from services.agents.settings import Settings
 from shared.errors import Unavailable
 
@@ -80,6 +80,6 @@ async def test_a_schema_of_a_newer_release_is_left_alone(graph: Graph) -> None:
 async def test_nothing_is_read_or_written_before_the_schema_stands(settings: Settings) -> None:
     async with open_graph(settings) as graph:
         with pytest.raises(Unavailable):
-            await graph.read(schema._version)
+            await graph.read(constraints._version)
         with pytest.raises(Unavailable):
             await graph.ping()

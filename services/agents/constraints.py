@@ -14,7 +14,7 @@ from neo4j.exceptions import ClientError, DriverError, Neo4jError
 from services.agents.graph import Graph
 from shared.errors import Unavailable
 
-_log = logging.getLogger("agents.schema")
+_log = logging.getLogger("agents.constraints")
 _FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS = 0.25, 3.0
 # Two replicas can both find a rule missing; the second to make it is told so.
 _MADE_BY_ANOTHER = ("AlreadyExists", "EquivalentSchemaRuleAlreadyExists")
