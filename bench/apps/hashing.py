@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import argon2
 
-from services.auth.accounts.passwords import NICENESS
+from services.auth.people.passwords.hashing import NICENESS
 
 THREADS = 2
 _PASSWORD = "correct horse battery staple 4711"

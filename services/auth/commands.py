@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from services.auth.audit.log import FIRST_HASH, AuditLog
-from services.auth.audit.verification import Verdict, verify
 from services.auth.lifespan import MIGRATIONS
 from services.auth.models import OutboxRow
 from services.auth.settings import Settings
-from services.auth.signing.ring import KeyRing
-from services.auth.signing.rotation import Rotation, TooEarly
-from services.auth.work import Works
+from services.auth.trust.audit.log import FIRST_HASH, AuditLog
+from services.auth.trust.audit.verification import Verdict, verify
+from services.auth.trust.signing.ring import KeyRing
+from services.auth.trust.signing.rotation import Rotation, TooEarly
+from services.auth.trust.work import Works
 from shared.errors import ServiceError
 from shared.identity import Revocations
 from shared.postgres import Database, Outbox, open_database

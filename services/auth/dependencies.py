@@ -5,17 +5,17 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from services.auth.accounts.service import AccountService
 from services.auth.administration.service import UserAdministration
-from services.auth.api_keys.service import ApiKeyService
-from services.auth.audit.service import AuditService
-from services.auth.invitations.acceptance import AcceptanceService
-from services.auth.invitations.service import InvitationService
-from services.auth.logins.service import LoginService
-from services.auth.sessions.service import Sessions as SessionUseCases
-from services.auth.tenants.service import MemberService
-from services.auth.tokens.service import TokenService
-from services.auth.work import Work as OpenWork
+from services.auth.entry.api_keys.service import ApiKeyService
+from services.auth.entry.logins.service import LoginService
+from services.auth.entry.sessions.service import Sessions as SessionUseCases
+from services.auth.entry.tokens.service import TokenService
+from services.auth.membership.invitations.acceptance import AcceptanceService
+from services.auth.membership.invitations.service import InvitationService
+from services.auth.membership.members.service import MemberService
+from services.auth.people.accounts.service import AccountService
+from services.auth.trust.audit.service import AuditService
+from services.auth.trust.work import Work as OpenWork
 from shared.limits import source_of
 
 

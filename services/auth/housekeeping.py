@@ -4,12 +4,12 @@ import asyncio
 import logging
 import random
 
-from services.auth.access.repository import RevocationRepository
-from services.auth.api_keys.last_used import LastUsed
-from services.auth.invitations.repository import InvitationRepository
-from services.auth.logins.throttle import Throttle
-from services.auth.sessions.repository import SessionRepository
-from services.auth.work import Works
+from services.auth.entry.api_keys.last_used import LastUsed
+from services.auth.entry.sessions.repository import SessionRepository
+from services.auth.membership.invitations.repository import InvitationRepository
+from services.auth.people.passwords.throttle import Throttle
+from services.auth.trust.access.repository import RevocationRepository
+from services.auth.trust.work import Works
 from shared.errors import ServiceError
 
 _log = logging.getLogger("auth.housekeeping")

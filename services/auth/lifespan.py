@@ -7,26 +7,26 @@ from typing import TypedDict
 
 from fastapi import FastAPI
 
-from services.auth.access.changes import AccessChanges
-from services.auth.accounts.passwords import open_passwords
-from services.auth.accounts.service import AccountService, ensure_admin
 from services.auth.adapters.mail import mailer_for
-from services.auth.api_keys.exchange import LocalApiKeys
-from services.auth.api_keys.hashing import KeyHasher
-from services.auth.api_keys.last_used import LastUsed
-from services.auth.audit.log import AuditLog
-from services.auth.clients.registry import ServiceClients
+from services.auth.entry.api_keys.exchange import LocalApiKeys
+from services.auth.entry.api_keys.hashing import KeyHasher
+from services.auth.entry.api_keys.last_used import LastUsed
+from services.auth.entry.clients.registry import ServiceClients
+from services.auth.entry.issuing.issuer import TokenIssuer
+from services.auth.entry.logins.service import LoginService
+from services.auth.entry.sessions.service import Sessions
+from services.auth.entry.tokens.service import TokenService
 from services.auth.housekeeping import Housekeeping
-from services.auth.invitations.acceptance import AcceptanceService
-from services.auth.invitations.service import InvitationService
-from services.auth.logins.service import LoginService
+from services.auth.membership.invitations.acceptance import AcceptanceService
+from services.auth.membership.invitations.service import InvitationService
 from services.auth.models import OutboxRow
-from services.auth.sessions.service import Sessions
+from services.auth.people.accounts.service import AccountService, ensure_admin
+from services.auth.people.passwords.hashing import open_passwords
 from services.auth.settings import Settings
-from services.auth.signing.ring import KeyRing
-from services.auth.tokens.issuer import TokenIssuer
-from services.auth.tokens.service import TokenService
-from services.auth.work import Works
+from services.auth.trust.audit.log import AuditLog
+from services.auth.trust.changes.service import AccessChanges
+from services.auth.trust.signing.ring import KeyRing
+from services.auth.trust.work import Works
 from shared.identity import RevocationFeed, followed
 from shared.loops import in_background
 from shared.messages import Publisher, declare_events, open_connection

@@ -2,20 +2,20 @@
 
 from fastapi import FastAPI
 
-from services.auth.access.endpoints import internal as access_internal
-from services.auth.accounts.endpoints import router as accounts
 from services.auth.administration.endpoints import router as administration
-from services.auth.api_keys.endpoints import internal as api_keys_internal
-from services.auth.api_keys.endpoints import router as api_keys
-from services.auth.audit.endpoints import router as audit
-from services.auth.invitations.endpoints import inviting
-from services.auth.invitations.endpoints import router as invitations
+from services.auth.entry.api_keys.endpoints import internal as api_keys_internal
+from services.auth.entry.api_keys.endpoints import router as api_keys
+from services.auth.entry.tokens.endpoints import internal as tokens_internal
+from services.auth.entry.tokens.endpoints import router as tokens
 from services.auth.lifespan import lifespan
+from services.auth.membership.invitations.endpoints import inviting
+from services.auth.membership.invitations.endpoints import router as invitations
+from services.auth.membership.members.endpoints import router as members
+from services.auth.people.accounts.endpoints import router as accounts
 from services.auth.settings import Settings
-from services.auth.signing.endpoints import router as signing
-from services.auth.tenants.endpoints import router as members
-from services.auth.tokens.endpoints import internal as tokens_internal
-from services.auth.tokens.endpoints import router as tokens
+from services.auth.trust.audit.endpoints import router as audit
+from services.auth.trust.changes.endpoints import internal as access_internal
+from services.auth.trust.signing.endpoints import router as signing
 from shared.web import create_service
 
 

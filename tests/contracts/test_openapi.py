@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from local.suite import Suite
-from services.auth.scopes import Role, scopes_of
+from services.auth.trust.scopes import Role, scopes_of
 from tests.fixtures.identity import admin_headers
 
 CONFIGURATION = Path(__file__).parent / "schemathesis.toml"

@@ -14,12 +14,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from local.suite import Suite
-from services.auth.audit.log import AuditLog
 from services.auth.lifespan import MIGRATIONS
 from services.auth.models import OutboxRow
-from services.auth.signing.ring import KeyRing
-from services.auth.signing.rotation import Rotation, TooEarly
-from services.auth.work import Works
+from services.auth.trust.audit.log import AuditLog
+from services.auth.trust.signing.ring import KeyRing
+from services.auth.trust.signing.rotation import Rotation, TooEarly
+from services.auth.trust.work import Works
 from shared.identity import Revocations
 from shared.postgres import Outbox, open_database
 from tests.fixtures.identity import RegisterUser, User

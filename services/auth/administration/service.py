@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 from services.auth.administration.repository import UserRepository
 from services.auth.administration.schemas import UserFilters, UserRead
+from services.auth.entry.sessions.repository import SessionRepository
 from services.auth.errors import OwnAccount
-from services.auth.logins.throttle import Throttle, by_account
 from services.auth.models import User
-from services.auth.sessions.repository import SessionRepository
-from services.auth.work import Work
+from services.auth.people.passwords.throttle import Throttle, by_account
+from services.auth.trust.work import Work
 from shared.identity import Caller
 from shared.resources import CursorCodec, Page, cut
 

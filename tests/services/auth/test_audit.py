@@ -12,11 +12,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from local.suite import Suite
-from services.auth.audit.log import AuditLog, Noted
-from services.auth.audit.verification import verify
 from services.auth.lifespan import MIGRATIONS
 from services.auth.models import Tenant
-from services.auth.scopes import Role
+from services.auth.trust.audit.log import AuditLog, Noted
+from services.auth.trust.audit.verification import verify
+from services.auth.trust.scopes import Role
 from shared.postgres import Database, open_database
 from tests.fixtures.identity import register_with
 from tests.services.auth.tampering import tamper

@@ -11,9 +11,9 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from local.suite import Suite
-from services.auth.invitations import service
+from services.auth.membership.invitations import service
 from services.auth.models import AuditEntry, Invitation
-from services.auth.tenants.domain import MAX_TENANTS
+from services.auth.people.tenants.domain import MAX_TENANTS
 from shared.postgres import Database
 from shared.schemas import new_id
 from tests.fixtures.apps import ServiceClient

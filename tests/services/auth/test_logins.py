@@ -231,7 +231,7 @@ async def count_audited(database: Database, action: str, user: User) -> int:
 
 
 async def reset_throttle(database: Database, keep: User) -> None:
-    from services.auth.logins.throttle import by_account
+    from services.auth.people.passwords.throttle import by_account
 
     async with database.transaction() as session:
         await session.execute(text("DELETE FROM login_throttle WHERE key <> :key"), {"key": by_account(keep.email).key})

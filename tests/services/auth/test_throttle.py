@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from services.auth.logins.throttle import Counted, Throttle, by_account, by_source
+from services.auth.people.passwords.throttle import Counted, Throttle, by_account, by_source
 from shared.postgres import Database
 
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)

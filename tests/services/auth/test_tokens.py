@@ -16,7 +16,7 @@ from jwt.algorithms import OKPAlgorithm
 from sqlalchemy import text
 
 from local.suite import Suite
-from services.auth.signing.ring import KeyRing
+from services.auth.trust.signing.ring import KeyRing
 from shared.postgres import Database
 from tests.fixtures.identity import User, register_with, service_headers
 

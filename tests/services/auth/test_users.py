@@ -13,7 +13,7 @@ import pytest
 from local.suite import Suite
 from services.auth.administration.repository import UserRepository
 from services.auth.lifespan import MIGRATIONS
-from services.auth.logins.throttle import Throttle, by_account
+from services.auth.people.passwords.throttle import Throttle, by_account
 from shared.postgres import Database, open_database
 from tests.fixtures.identity import User, admin_headers, register_with
 from tests.services.auth.waiting import blocked

@@ -3,7 +3,7 @@
 import pytest
 
 from services.auth.errors import ScopeNotAllowed
-from services.auth.scopes import Role, granted, remaining, scopes_of
+from services.auth.trust.scopes import Role, granted, remaining, scopes_of
 
 HELD = frozenset({"agents:read", "agents:write", "chat:c1:read"})
 

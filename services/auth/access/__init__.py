@@ -1,1 +1,0 @@
-"""Access that ends before its time, and how every service hears of it."""

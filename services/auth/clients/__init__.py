@@ -1,1 +1,0 @@
-"""Services and programs that log in as themselves."""

@@ -1,0 +1,98 @@
+"""`/auth/api-keys`, and the exchange that services ask for."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+
+from services.auth.dependencies import ApiKeys
+from services.auth.entry.api_keys.exchange import LocalApiKeys
+from services.auth.entry.api_keys.schemas import (
+    ApiKeyCreate,
+    ApiKeyCreated,
+    ApiKeyFound,
+    ApiKeyRead,
+    ApiKeyRotation,
+    ApiKeySearch,
+    KeyExchange,
+)
+from services.auth.entry.clients.registry import EXCHANGE
+from services.auth.entry.tokens.schemas import InternalToken
+from services.auth.errors import ApiKeyNotFound, ApiKeyReplaced, ScopeNotAllowed, TooManyApiKeys
+from shared.door import GuardedRoute, requires
+from shared.errors import responses
+from shared.identity import Caller
+from shared.resources import Cursor, Limit, Page
+from shared.schemas import Id
+
+router = APIRouter(prefix="/auth/api-keys", tags=["api keys"], route_class=GuardedRoute)
+internal = APIRouter(prefix="/api-keys", route_class=GuardedRoute)
+KeyOwner = Annotated[Caller, requires("auth:keys")]
+
+
+@router.post(
+    "",
+    operation_id="auth_create_api_key",
+    summary="Create an API key",
+    status_code=201,
+    response_model=ApiKeyCreated,
+    responses=responses(TooManyApiKeys, ScopeNotAllowed),
+)
+async def create(body: ApiKeyCreate, caller: KeyOwner, api_keys: ApiKeys) -> ApiKeyCreated:
+    """Create a key with some of one's own scopes. The key is in this answer and nowhere else."""
+    return await api_keys.create(caller, body)
+
+
+@router.get("", operation_id="auth_list_api_keys", summary="My API keys", response_model=Page[ApiKeyRead])
+async def list_page(caller: KeyOwner, api_keys: ApiKeys, limit: Limit = 20, cursor: Cursor = None) -> Page[ApiKeyRead]:
+    """The caller's keys, newest first, without their secrets."""
+    return await api_keys.list_page(caller, limit, cursor)
+
+
+@router.post(
+    "/find",
+    operation_id="auth_find_api_key",
+    summary="Whose key is this",
+    response_model=ApiKeyFound,
+    responses=responses(ApiKeyNotFound),
+)
+async def find(body: ApiKeySearch, _caller: Annotated[Caller, requires("admin")], api_keys: ApiKeys) -> ApiKeyFound:
+    """Who owns the key that begins like this, for administrators who were told of a leak. Revoked ones are found too.
+
+    A POST, because what somebody pastes may be the whole key, and addresses end up in logs.
+    """
+    return await api_keys.find(body.prefix)
+
+
+@router.delete(
+    "/{id}",
+    operation_id="auth_revoke_api_key",
+    summary="Revoke an API key",
+    status_code=204,
+    responses=responses(ApiKeyNotFound),
+)
+async def revoke(id: Id, caller: KeyOwner, api_keys: ApiKeys) -> None:
+    """Revoke a key; within a minute no service accepts it. Administrators may revoke anybody's."""
+    await api_keys.revoke(caller, id)
+
+
+@router.post(
+    "/{id}/rotate",
+    operation_id="auth_rotate_api_key",
+    summary="Rotate an API key",
+    status_code=201,
+    response_model=ApiKeyCreated,
+    responses=responses(ApiKeyNotFound, ApiKeyReplaced, TooManyApiKeys, ScopeNotAllowed),
+)
+async def rotate(id: Id, body: ApiKeyRotation, caller: KeyOwner, api_keys: ApiKeys) -> ApiKeyCreated:
+    """A new key with the same scopes; the old one goes on through the overlap, so that nothing stops in between."""
+    return await api_keys.rotate(caller, id, body.overlap_seconds)
+
+
+@internal.post("/exchange", response_model=InternalToken)
+async def exchange(
+    body: KeyExchange, _service: Annotated[Caller, requires(EXCHANGE)], request: Request
+) -> InternalToken:
+    """The access token an API key stands for."""
+    local: LocalApiKeys = request.state.local_api_keys
+    token = await local.token_for(body.key)
+    return InternalToken(access_token=token.token, expires_in=token.expires_in)

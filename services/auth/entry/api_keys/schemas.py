@@ -1,0 +1,78 @@
+"""API keys on the wire."""
+
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from services.auth.entry.tokens.schemas import Scope
+from shared.identity import PREFIX_PATTERN
+from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
+
+
+class ApiKeyCreate(RequestModel):
+    """A key for a program."""
+
+    name: Annotated[Text, Field(min_length=1, max_length=100, examples=["ci"])]
+    scopes: list[Scope] = Field(
+        min_length=1, max_length=32, description="at most the caller's own", examples=[["agents:read", "chat:write"]]
+    )
+    expires_at: AwareDatetime | None = Field(
+        default=None, description="never when null", examples=["2999-01-01T00:00:00Z"]
+    )
+
+
+class ApiKeyRead(ResponseModel):
+    """A key without its secret."""
+
+    id: Id
+    name: str
+    prefix: str = Field(description="how the key begins")
+    scopes: list[str]
+    expires_at: UtcDatetime | None
+    created_at: UtcDatetime
+    last_used_at: UtcDatetime | None = Field(description="to the minute; null before the first use")
+    replaced_by: Id | None = Field(description="the key that took over when this one was rotated")
+
+
+class ApiKeyRotation(RequestModel):
+    """How the old key ends."""
+
+    overlap_seconds: int = Field(
+        default=3600,
+        ge=0,
+        le=7 * 86400,
+        strict=True,
+        description="how long the old key goes on; at 0 it ends now",
+        examples=[3600],
+    )
+
+
+class ApiKeyCreated(ApiKeyRead):
+    """A new key, shown this once."""
+
+    key: str
+
+
+class ApiKeySearch(RequestModel):
+    """A key that turned up somewhere, as much of it as there is."""
+
+    prefix: str = Field(
+        max_length=256,
+        pattern=PREFIX_PATTERN,
+        description="how the key begins; of a whole key the rest is not looked at, logged or kept",
+        examples=["sutaz_live_Ab3dEf6hIj9k"],
+    )
+
+
+class ApiKeyFound(ApiKeyRead):
+    """A key of anybody, whatever has become of it."""
+
+    user_id: Id
+    tenant_id: Id
+    revoked_at: UtcDatetime | None
+
+
+class KeyExchange(RequestModel):
+    """What a service sends to learn who a key belongs to."""
+
+    key: str = Field(min_length=1, max_length=256)

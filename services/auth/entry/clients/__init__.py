@@ -1,0 +1,1 @@
+"""Services and programs that prove themselves."""

@@ -1,0 +1,1 @@
+"""Access tokens: made, paired, and how they look between services."""

@@ -1,0 +1,120 @@
+"""Logging in. No connection is held while a password is hashed: a login storm must leave the pool to the others."""
+
+from dataclasses import dataclass
+
+from services.auth.entry.issuing.issuer import TokenIssuer
+from services.auth.entry.issuing.pair import TokenPair
+from services.auth.entry.sessions.repository import SessionRepository
+from services.auth.errors import WrongCredentials
+from services.auth.models import User
+from services.auth.people.accounts.repository import AccountRepository
+from services.auth.people.passwords.hashing import Passwords
+from services.auth.people.passwords.throttle import Clock, Counted, Throttle, by_account, by_source, now
+from services.auth.trust.scopes import Role, granted
+from services.auth.trust.work import Works
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What somebody typed. `tenant_id` chooses one of their tenants, their own when None."""
+
+    email: str
+    password: str
+    scopes: frozenset[str]
+    tenant_id: str | None
+    source: str | None
+
+    @property
+    def counted(self) -> list[Counted]:
+        return [by_account(self.email), *([by_source(self.source)] if self.source else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """Who it may be, before the password was looked at."""
+
+    is_admitted: bool
+    user: User | None
+    role: Role | None
+
+    def is_allowed(self, *, matches: bool) -> bool:
+        return matches and self.is_admitted and self.user is not None and self.user.disabled_at is None
+
+
+class LoginService:
+    def __init__(
+        self, works: Works, passwords: Passwords, issuer: TokenIssuer, session_seconds: int, clock: Clock = now
+    ) -> None:
+        self._works, self._passwords, self._issuer = works, passwords, issuer
+        self._session_seconds, self.clock = session_seconds, clock
+
+    async def log_in(self, given: Credentials) -> TokenPair:
+        """Raises WrongCredentials, ScopeNotAllowed, HashingBusy.
+
+        Unknown, wrong, locked and disabled take the same way through here, and so the same time.
+        """
+        candidate, user, renewed = await self._proved(given)
+        pair = await self._begin_session(given, user, renewed) if candidate.role else None
+        if pair is None:
+            raise await self._refused(given, candidate)
+        return pair
+
+    async def prove(self, given: Credentials) -> User:
+        """Whose address and password these are; counted like a login, and no session begins.
+
+        Raises WrongCredentials, HashingBusy.
+        """
+        _, user, renewed = await self._proved(given)
+        await self._succeed(given, user, renewed)
+        return user
+
+    async def _proved(self, given: Credentials) -> tuple[_Candidate, User, str | None]:
+        """With a new hash to keep, when the parameters have risen since."""
+        async with self._passwords.admitted():
+            candidate = await self._candidate(given)
+            matches, renewed = await self._passwords.verify(
+                given.password, candidate.user.password_hash if candidate.user else None
+            )
+        if not candidate.is_allowed(matches=matches) or candidate.user is None:
+            raise await self._refused(given, candidate)
+        return candidate, candidate.user, renewed
+
+    async def _candidate(self, given: Credentials) -> _Candidate:
+        async with self._works.database.statements() as session:
+            is_admitted = await Throttle(session, self.clock).admit(given.counted)
+            found = await AccountRepository(session).find_by_email_with_role(given.email, given.tenant_id)
+        user, role = found or (None, None)
+        return _Candidate(is_admitted, user, role)
+
+    async def _refused(self, given: Credentials, candidate: _Candidate) -> WrongCredentials:
+        async with self._works.begin(given.source) as work:
+            user = candidate.user
+            work.note(
+                "login.refused" if candidate.is_admitted else "login.held_off",
+                tenant_id=user.tenant_id if user else None,
+                target=user.id if user else None,
+            )
+        return WrongCredentials()
+
+    async def _begin_session(self, given: Credentials, user: User, renewed: str | None) -> TokenPair | None:
+        """None when the user was disabled, or left the tenant, while the password was hashed."""
+        await self._succeed(given, user, renewed)
+        tenant_id = given.tenant_id or user.tenant_id
+        async with self._works.begin(given.source) as work:
+            principal = await AccountRepository(work.session).hold_principal(user.id, tenant_id)
+            if principal is None:
+                return None
+            scopes = granted(given.scopes, principal.scopes)
+            session_id, refresh_token = await SessionRepository(work.session).create(
+                user_id=user.id, tenant_id=tenant_id, scope=" ".join(sorted(scopes)), seconds=self._session_seconds
+            )
+            work.note("login.succeeded", actor=user.id, tenant_id=tenant_id, target=session_id)
+            return TokenPair(self._issuer.for_session(principal, scopes, session_id), refresh_token)
+
+    async def _succeed(self, given: Credentials, user: User, renewed: str | None) -> None:
+        """Not in the transaction of the session: all logins from one source change one row, and would queue for it."""
+        account, *source = given.counted
+        async with self._works.database.statements() as session:
+            await Throttle(session, self.clock).succeed(account, source[0] if source else None)
+            if renewed:
+                await AccountRepository(session).keep_renewed_hash(user.id, user.password_hash, renewed)

@@ -1,0 +1,1 @@
+"""The token endpoint, and what becomes of tokens that were given out."""

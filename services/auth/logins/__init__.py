@@ -1,1 +1,0 @@
-"""Logging in with a password, and what holds off guessing."""

@@ -1,0 +1,95 @@
+"""`/auth/invitations`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from services.auth.dependencies import Acceptances, Invitations, Source
+from services.auth.errors import (
+    AddressRefused,
+    AlreadyMember,
+    HashingBusy,
+    InvitationNotFound,
+    InvitationRefused,
+    PasswordTooCommon,
+    TooManyInvitations,
+    TooManyTenants,
+    WrongCredentials,
+)
+from services.auth.membership.invitations.schemas import Acceptance, InvitationAccept, InvitationCreate, InvitationRead
+from shared.door import (
+    GuardedRoute,
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
+    IdempotentRoute,
+    requires,
+)
+from shared.errors import responses
+from shared.identity import Caller
+from shared.limits import limited_by_source
+from shared.resources import Cursor, Limit, Page
+from shared.schemas import Id
+
+router = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=GuardedRoute)
+inviting = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=IdempotentRoute)
+Decider = Annotated[Caller, requires("members:write")]
+Reader = Annotated[Caller, requires("members:read")]
+
+
+@inviting.post(
+    "",
+    operation_id="auth_create_invitation",
+    summary="Invite somebody",
+    status_code=201,
+    response_model=InvitationRead,
+    responses=responses(AlreadyMember, TooManyInvitations, AddressRefused, IdempotencyKeyInUse, IdempotencyKeyReused),
+)
+async def create(
+    body: InvitationCreate,
+    caller: Decider,
+    invitations: Invitations,
+    source: Source,
+) -> InvitationRead:
+    """Send a letter with a token that lets its reader join the caller's tenant, for seven days and once.
+
+    An open invitation to the same address is withdrawn. Without a mail server this answers 503, and nothing is made.
+    """
+    return await invitations.invite(caller, body, source)
+
+
+@router.get("", operation_id="auth_list_invitations", summary="Open invitations", response_model=Page[InvitationRead])
+async def list_page(
+    caller: Reader, invitations: Invitations, limit: Limit = 20, cursor: Cursor = None
+) -> Page[InvitationRead]:
+    """What the tenant has offered and nobody has accepted yet, newest first."""
+    return await invitations.list_page(caller, limit, cursor)
+
+
+@router.delete(
+    "/{id}",
+    operation_id="auth_withdraw_invitation",
+    summary="Withdraw an invitation",
+    status_code=204,
+    responses=responses(InvitationNotFound),
+)
+async def withdraw(id: Id, caller: Decider, invitations: Invitations, source: Source) -> None:
+    """Take an open invitation back: its token works no more."""
+    await invitations.withdraw(caller, id, source)
+
+
+@router.post(
+    "/accept",
+    operation_id="auth_accept_invitation",
+    summary="Accept an invitation",
+    response_model=Acceptance,
+    responses=responses(
+        InvitationRefused, WrongCredentials, PasswordTooCommon, AlreadyMember, TooManyTenants, HashingBusy
+    ),
+    dependencies=[Depends(limited_by_source)],
+)
+async def accept(body: InvitationAccept, acceptances: Acceptances, source: Source) -> Acceptance:
+    """Join the tenant that invited you. No caller is needed: the token out of the mail and a password are the proof.
+
+    An address without an account gets one, with a tenant of its own too.
+    """
+    return await acceptances.accept(body, source)

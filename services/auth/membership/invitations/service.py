@@ -1,0 +1,118 @@
+"""Inviting somebody, and taking it back.
+
+The letter leaves before anything is made, while no connection to the database is held: a slow mail server costs those
+who invite a wait, and nobody else. When it fails nothing is made; when what follows fails, the token in the letter
+leads nowhere.
+"""
+
+import asyncio
+import secrets
+from datetime import UTC, datetime, timedelta
+
+from services.auth.errors import AlreadyMember, TooManyInvitations
+from services.auth.membership.invitations.letter import invitation_letter
+from services.auth.membership.invitations.repository import InvitationRepository
+from services.auth.membership.invitations.schemas import InvitationCreate, InvitationRead
+from services.auth.membership.members.service import require_decider
+from services.auth.models import Invitation
+from services.auth.people.accounts.repository import AccountRepository
+from services.auth.people.tenants.repository import MemberRepository
+from services.auth.ports import Mailer
+from services.auth.trust.work import Work, Works
+from shared.errors import Unavailable
+from shared.identity import Caller
+from shared.resources import CursorCodec, Page, cut
+
+LIFE = timedelta(days=7)
+MAX_UNANSWERED = 100
+"""Letters that one tenant may have sent within the life of an invitation and that nobody has answered."""
+_SENDING = 8  # letters under way at once
+
+
+class InvitationService:
+    def __init__(self, works: Works, mailer: Mailer, cursors: CursorCodec, public_url: str) -> None:
+        self._works, self._mailer, self._cursors = works, mailer, cursors
+        self._public_url = public_url
+        self._sending = asyncio.Semaphore(_SENDING)
+
+    async def invite(self, caller: Caller, given: InvitationCreate, source: str | None) -> InvitationRead:
+        """Send the letter and make the invitation, which takes the place of an open one to the same address.
+
+        Raises AlreadyMember, TooManyInvitations, AddressRefused, Unavailable("mail").
+        """
+        if self._sending.locked():
+            raise Unavailable("mail", retry_after_seconds=1, detail="Too many letters at once; try again in a moment.")
+        async with self._sending:
+            inviter = await self._check(caller, given, source)
+            token, expires_at = secrets.token_urlsafe(32), datetime.now(UTC) + LIFE
+            letter = invitation_letter(
+                to=given.email,
+                role=given.role,
+                token=token,
+                inviter=inviter,
+                public_url=self._public_url,
+                expires_at=expires_at,
+            )
+            await self._mailer.send(letter)
+            return read(await self._make(caller, given, source, token, expires_at))
+
+    async def _check(self, caller: Caller, given: InvitationCreate, source: str | None) -> str:
+        """The address of who invites."""
+        async with self._works.begin(source) as work:
+            await _require_room(work, caller, given)
+            return (await AccountRepository(work.session).get_principal(caller.subject, caller.tenant_id)).user.email
+
+    async def _make(
+        self, caller: Caller, given: InvitationCreate, source: str | None, token: str, expires_at: datetime
+    ) -> Invitation:
+        async with self._works.begin(source) as work:
+            await _require_room(work, caller, given)
+            invitations = InvitationRepository(work.session)
+            for earlier in await invitations.withdraw_to(caller.tenant_id, given.email):
+                _note(work, "invitation.withdrawn", caller, earlier)
+            invitation = await invitations.create(
+                tenant_id=caller.tenant_id,
+                email=given.email,
+                role=given.role,
+                token=token,
+                invited_by=caller.subject,
+                expires_at=expires_at,
+            )
+            _note(work, "invitation.created", caller, invitation.id, role=given.role)
+        return invitation
+
+    async def list_page(self, caller: Caller, limit: int, cursor: str | None) -> Page[InvitationRead]:
+        """The open ones, newest first. Raises Invalid for a cursor of another list."""
+        scope = ["invitations", caller.tenant_id]
+        position = self._cursors.decode(cursor, scope=scope)
+        async with self._works.begin() as work:
+            rows = await InvitationRepository(work.session).list_open(
+                caller.tenant_id, after=position[0] if position else None, limit=limit + 1
+            )
+        page, last = cut(rows, limit)
+        next_cursor = self._cursors.encode([last.id], scope=scope) if last else None
+        return Page(items=[read(row) for row in page], next_cursor=next_cursor)
+
+    async def withdraw(self, caller: Caller, invitation_id: str, source: str | None) -> None:
+        """Raises InvitationNotFound."""
+        async with self._works.begin(source) as work:
+            await require_decider(work.session, caller)
+            await InvitationRepository(work.session).withdraw(caller.tenant_id, invitation_id)
+            _note(work, "invitation.withdrawn", caller, invitation_id)
+
+
+async def _require_room(work: Work, caller: Caller, given: InvitationCreate) -> None:
+    """Raises AlreadyMember, TooManyInvitations; what it found holds until the transaction ends."""
+    await require_decider(work.session, caller)
+    if await MemberRepository(work.session).is_member(caller.tenant_id, given.email):
+        raise AlreadyMember
+    if await InvitationRepository(work.session).count_unanswered(caller.tenant_id) >= MAX_UNANSWERED:
+        raise TooManyInvitations
+
+
+def _note(work: Work, action: str, caller: Caller, invitation_id: str, **details: object) -> None:
+    work.note(action, actor=caller.subject, tenant_id=caller.tenant_id, target=invitation_id, **details)
+
+
+def read(row: Invitation) -> InvitationRead:
+    return InvitationRead.model_validate(row)

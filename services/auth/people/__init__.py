@@ -1,0 +1,1 @@
+"""Who there is: accounts, the tenants they belong to, and their passwords."""

@@ -1,0 +1,20 @@
+"""A user in a tenant: who acts, and with which rights."""
+
+from dataclasses import dataclass
+
+from services.auth.models import User
+from services.auth.trust.scopes import Role, scopes_of
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An enabled user and their role in one of their tenants."""
+
+    user: User
+    tenant_id: str
+    role: Role
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """Everything the user may be granted here. The installation is administered from the user's own tenant only."""
+        return scopes_of(self.role, is_admin=self.user.is_admin and self.tenant_id == self.user.tenant_id)

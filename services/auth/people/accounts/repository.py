@@ -1,0 +1,136 @@
+"""Every statement about users and their own tenants."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import Select, Text, bindparam, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.auth.errors import EmailTaken, UserNotFound
+from services.auth.models import Membership, Tenant, User
+from services.auth.people.accounts.principal import Principal
+from services.auth.trust.scopes import Role
+from shared.errors import Unauthenticated
+from shared.schemas import new_id
+
+
+class AccountRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def create(self, *, email: str, password_hash: str, name: str | None, is_admin: bool = False) -> User:
+        """A user who owns a tenant of their own. Raises EmailTaken."""
+        tenant = await self._add_tenant(name or email)
+        user = User(
+            id=new_id(),
+            tenant_id=tenant.id,
+            email=email,
+            name=name,
+            password_hash=password_hash,
+            is_admin=is_admin,
+            version=1,
+            created_at=tenant.created_at,
+            updated_at=tenant.created_at,
+        )
+        self._session.add(user)
+        try:
+            await self._session.flush()
+        except IntegrityError as error:
+            raise EmailTaken from error
+        await self._add_owner(tenant, user)
+        return user
+
+    async def move_home(self, user: User) -> None:
+        """Give the user a new tenant of their own, as at registration; it is where they act from now on."""
+        tenant = await self._add_tenant(user.name or user.email)
+        user.tenant_id = tenant.id
+        await self._touch(user)
+        await self._add_owner(tenant, user)
+
+    async def _add_tenant(self, name: str) -> Tenant:
+        tenant = Tenant(id=new_id(), name=name, created_at=datetime.now(UTC))
+        self._session.add(tenant)
+        await self._session.flush()
+        return tenant
+
+    async def _add_owner(self, tenant: Tenant, user: User) -> None:
+        self._session.add(
+            Membership(tenant_id=tenant.id, user_id=user.id, role=Role.OWNER, created_at=tenant.created_at)
+        )
+        await self._session.flush()
+
+    async def find_by_email(self, email: str) -> User | None:
+        return await self._session.scalar(select(User).where(User.email == email))
+
+    async def find_by_email_with_role(self, email: str, tenant_id: str | None) -> tuple[User, Role | None] | None:
+        """The user and their role in the tenant, their own when None; the role is None where they do not belong."""
+        found = (await self._session.execute(_BY_EMAIL, {"email": email, "tenant_id": tenant_id})).one_or_none()
+        return (found[0], Role(found[1]) if found[1] else None) if found else None
+
+    async def find_principal(self, user_id: str, tenant_id: str) -> Principal | None:
+        """An enabled user who belongs to the tenant."""
+        return await self._find(_ENABLED, user_id, tenant_id)
+
+    async def hold_principal(self, user_id: str, tenant_id: str) -> Principal | None:
+        """As `find_principal`, for giving out a token inside this transaction.
+
+        Whoever disables the user or changes their role waits for it, so the token is older than the revocation that is
+        to end it.
+        """
+        return await self._find(_HELD, user_id, tenant_id)
+
+    async def _find(self, statement: Select[User, str], user_id: str, tenant_id: str) -> Principal | None:
+        found = (await self._session.execute(statement, {"user_id": user_id, "tenant_id": tenant_id})).one_or_none()
+        return Principal(found[0], tenant_id, Role(found[1])) if found else None
+
+    async def get_locked(self, user_id: str) -> User:
+        """The user, for whom others wait until the transaction ends. Raises UserNotFound."""
+        statement = select(User).where(User.id == user_id).with_for_update(key_share=True)
+        user = await self._session.scalar(statement.execution_options(populate_existing=True))
+        if user is None:
+            raise UserNotFound
+        return user
+
+    async def get_principal(self, user_id: str, tenant_id: str) -> Principal:
+        """Raises Unauthenticated: a valid token of a user who is gone, disabled or left identifies nobody."""
+        principal = await self.find_principal(user_id, tenant_id)
+        if principal is None:
+            raise Unauthenticated
+        return principal
+
+    async def rename(self, user: User, name: str | None) -> None:
+        user.name = name
+        await self._touch(user)
+
+    async def replace_password_hash(self, user: User, password_hash: str) -> None:
+        user.password_hash = password_hash
+        await self._touch(user)
+
+    async def keep_renewed_hash(self, user_id: str, old_hash: str, new_hash: str) -> None:
+        """The same password under newer parameters, unless the password was changed meanwhile."""
+        await self._session.execute(
+            update(User).where(User.id == user_id, User.password_hash == old_hash).values(password_hash=new_hash)
+        )
+
+    async def _touch(self, user: User) -> None:
+        user.version += 1
+        user.updated_at = datetime.now(UTC)
+        await self._session.flush()
+
+
+# Made once: every login and every API key's exchange asks, and making a statement takes longer than asking.
+_TENANT = bindparam("tenant_id", type_=Text)
+_BY_EMAIL = (
+    select(User, Membership.role)
+    .outerjoin(
+        Membership,
+        (Membership.user_id == User.id) & (Membership.tenant_id == func.coalesce(_TENANT, User.tenant_id)),
+    )
+    .where(User.email == bindparam("email"))
+)
+_ENABLED = (
+    select(User, Membership.role)
+    .join(Membership, Membership.user_id == User.id)
+    .where(User.id == bindparam("user_id"), User.disabled_at.is_(None), Membership.tenant_id == _TENANT)
+)
+_HELD = _ENABLED.with_for_update(read=True, of=[User, Membership])

@@ -1,0 +1,1 @@
+"""What passwords are made of, and what holds off guessing them."""

@@ -1,0 +1,1 @@
+"""What is on record about who belongs to a tenant."""

@@ -1,0 +1,32 @@
+"""Members and tenants on the wire."""
+
+from pydantic import ConfigDict, Field
+
+from services.auth.trust.scopes import Role
+from shared.schemas import Id, RequestModel, ResponseModel, UtcDatetime
+
+
+class MemberRead(ResponseModel):
+    """A user of the tenant."""
+
+    user_id: Id
+    email: str
+    name: str | None
+    role: Role
+    created_at: UtcDatetime = Field(description="when they joined")
+
+
+class MemberUpdate(RequestModel):
+    """What a member may do from now on."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"role": "viewer"}]})
+
+    role: Role = Field(description="`viewer` reads, `member` also writes, `owner` also decides who belongs here")
+
+
+class TenantRead(ResponseModel):
+    """A tenant, and what the user is in it."""
+
+    id: Id = Field(description="`tenant_id` of `POST /auth/token`, to act in it")
+    name: str
+    role: Role

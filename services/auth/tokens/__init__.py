@@ -1,1 +1,0 @@
-"""Access tokens, refresh tokens, and the keys that sign."""

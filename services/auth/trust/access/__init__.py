@@ -1,0 +1,1 @@
+"""Access that ends before its time."""

@@ -1,0 +1,1 @@
+"""What changed about access, as every service follows it."""
