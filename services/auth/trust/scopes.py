@@ -1,16 +1,18 @@
-"""The scopes there are, and which a role in a tenant gives."""
+"""The scopes there are: which a role in a tenant gives, and which a service has on its own account.
+
+What users may be granted over a service's things stands in `services.topology`.
+"""
 
 from collections.abc import Iterable
 from enum import StrEnum
 
 from services.auth.errors import ScopeNotAllowed
+from services.topology import SERVICES
 from shared.identity import is_covered
 
-_READING = frozenset(
-    {"auth:profile", "auth:keys", "agents:read", "chat:read", "vectors:read", "tasks:read", "members:read"}
-)
-_WRITING = frozenset({"agents:write", "chat:write", "vectors:write", "tasks:write"})
-_ADMIN = frozenset({"admin", "auth:introspect"})
+FOLLOW, EXCHANGE, DELEGATE, INTROSPECT = "access:follow", "keys:exchange", "tokens:delegate", "auth:introspect"
+"""What services ask of auth; administrators may introspect too."""
+_EVERY_SERVICE = frozenset({FOLLOW, EXCHANGE, INTROSPECT})
 
 
 class Role(StrEnum):
@@ -20,17 +22,38 @@ class Role(StrEnum):
     MEMBER = "member"
     OWNER = "owner"
 
+    def is_lower_than(self, other: "Role") -> bool:
+        """Whether it may do less."""
+        order = list(Role)
+        return order.index(self) < order.index(other)
+
+
+def _over_all_services(*ranks: str) -> frozenset[str]:
+    return frozenset(
+        scope for service in SERVICES.values() for rank in ranks for scope in getattr(service.scopes, rank)
+    )
+
 
 _OF_ROLE = {
-    Role.VIEWER: _READING,
-    Role.MEMBER: _READING | _WRITING,
-    Role.OWNER: _READING | _WRITING | {"members:write"},
+    Role.VIEWER: _over_all_services("viewer"),
+    Role.MEMBER: _over_all_services("viewer", "member"),
+    Role.OWNER: _over_all_services("viewer", "member", "owner"),
 }
+_ADMIN = _over_all_services("admin")
 
 
 def scopes_of(role: Role, *, is_admin: bool) -> frozenset[str]:
     """Everything a user of this role may be granted; an administrator of the installation holds more."""
     return _OF_ROLE[role] | _ADMIN if is_admin else _OF_ROLE[role]
+
+
+def scopes_of_service(name: str) -> frozenset[str]:
+    """What a service may do on its own account; whatever else it does, it does with the token of its caller.
+
+    An installation may give a service another name as a client: that is no name of the topology, and acts for nobody.
+    """
+    service = SERVICES.get(name)
+    return _EVERY_SERVICE | {DELEGATE} if service and service.acts_later else _EVERY_SERVICE
 
 
 def granted(requested: Iterable[str], allowed: frozenset[str]) -> frozenset[str]:

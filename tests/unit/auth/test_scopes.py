@@ -3,7 +3,18 @@
 import pytest
 
 from services.auth.errors import ScopeNotAllowed
-from services.auth.trust.scopes import Role, granted, remaining, scopes_of
+from services.auth.trust.scopes import (
+    DELEGATE,
+    EXCHANGE,
+    FOLLOW,
+    INTROSPECT,
+    Role,
+    granted,
+    remaining,
+    scopes_of,
+    scopes_of_service,
+)
+from services.topology import CLIENTS
 
 HELD = frozenset({"agents:read", "agents:write", "chat:c1:read"})
 
@@ -40,3 +51,8 @@ def test_each_role_may_do_what_the_one_before_may_and_more() -> None:
     assert viewer < member < owner
     assert "admin" not in owner
     assert "admin" in scopes_of(Role.OWNER, is_admin=True)
+
+
+def test_only_who_does_work_later_may_ask_for_the_tokens_of_users() -> None:
+    assert [name for name in CLIENTS if DELEGATE in scopes_of_service(name)] == ["tasks"]
+    assert {FOLLOW, EXCHANGE, INTROSPECT} == scopes_of_service("agents") == scopes_of_service("elsewhere")

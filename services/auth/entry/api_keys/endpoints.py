@@ -15,9 +15,9 @@ from services.auth.entry.api_keys.schemas import (
     ApiKeySearch,
     KeyExchange,
 )
-from services.auth.entry.clients.registry import EXCHANGE
-from services.auth.entry.tokens.schemas import InternalToken
+from services.auth.entry.issuing.schemas import InternalToken
 from services.auth.errors import ApiKeyNotFound, ApiKeyReplaced, ScopeNotAllowed, TooManyApiKeys
+from services.auth.trust.scopes import EXCHANGE
 from shared.door import GuardedRoute, requires
 from shared.errors import responses
 from shared.identity import Caller
@@ -95,4 +95,4 @@ async def exchange(
     """The access token an API key stands for."""
     local: LocalApiKeys = request.state.local_api_keys
     token = await local.token_for(body.key)
-    return InternalToken(access_token=token.token, expires_in=token.expires_in)
+    return InternalToken.of(token)

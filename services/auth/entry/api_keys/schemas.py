@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from services.auth.entry.tokens.schemas import Scope
+from services.auth.entry.issuing.schemas import Scope
 from shared.identity import PREFIX_PATTERN
 from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
 

@@ -1,14 +1,11 @@
-"""Which services there are, how each proves itself, and what it may do on its own account."""
+"""How each service proves itself."""
 
 import hmac
 from collections.abc import Mapping
 
 from pydantic import SecretStr
 
-FOLLOW, EXCHANGE, DELEGATE, INTROSPECT = "access:follow", "keys:exchange", "tokens:delegate", "auth:introspect"
-_EVERY = frozenset({FOLLOW, EXCHANGE, INTROSPECT})
-# Only who does work later acts for users; whatever else a service does, it does with the token of its caller.
-_MORE = {"tasks": frozenset({DELEGATE})}
+from services.auth.trust.scopes import scopes_of_service
 
 
 class ServiceClients:
@@ -23,4 +20,4 @@ class ServiceClients:
         expected = self._secrets.get(client_id, b"")
         if not hmac.compare_digest(expected, client_secret.encode()) or not expected:
             return None
-        return _EVERY | _MORE.get(client_id, frozenset())
+        return scopes_of_service(client_id)

@@ -6,12 +6,11 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
 from services.auth.dependencies import Logins, Sessions, Source, Tokens
-from services.auth.entry.clients.registry import DELEGATE, INTROSPECT
 from services.auth.entry.issuing.issuer import AccessToken
+from services.auth.entry.issuing.schemas import InternalToken
 from services.auth.entry.logins.service import Credentials
 from services.auth.entry.tokens.schemas import (
     Delegation,
-    InternalToken,
     Introspection,
     TokenForm,
     TokenHintForm,
@@ -25,6 +24,7 @@ from services.auth.errors import (
     WrongClient,
     WrongCredentials,
 )
+from services.auth.trust.scopes import DELEGATE, INTROSPECT
 from shared.door import GuardedRoute, requires
 from shared.errors import responses
 from shared.identity import Caller
@@ -141,4 +141,4 @@ async def introspect(
 async def delegate(body: Delegation, service: Annotated[Caller, requires(DELEGATE)], tokens: Tokens) -> InternalToken:
     """A token by which a service acts for a user later on."""
     token = await tokens.delegate(service, body.subject, body.tenant_id, frozenset(body.scopes))
-    return InternalToken(access_token=token.token, expires_in=token.expires_in)
+    return InternalToken.of(token)

@@ -5,10 +5,9 @@ from typing import Annotated, Literal
 from fastapi import Form
 from pydantic import Field, SecretStr
 
-from shared.identity import SCOPE_PATTERN
+from services.auth.entry.issuing.schemas import Scope
 from shared.schemas import Id, RequestModel, ResponseModel
 
-Scope = Annotated[str, Field(pattern=SCOPE_PATTERN, max_length=128)]
 Scopes = Annotated[
     str,
     Field(
@@ -85,48 +84,9 @@ class Introspection(ResponseModel):
     act: str | None = Field(default=None, description="the service that acts for `sub`")
 
 
-class JsonWebKey(ResponseModel):
-    """A public Ed25519 key (RFC 8037)."""
-
-    kty: Literal["OKP"]
-    crv: Literal["Ed25519"]
-    x: str
-    kid: str
-    use: Literal["sig"]
-    alg: Literal["EdDSA"]
-
-
-class JsonWebKeySet(ResponseModel):
-    """The keys that verify our tokens (RFC 7517): the next, the current and the previous ones."""
-
-    keys: list[JsonWebKey]
-
-
-class ServerMetadata(ResponseModel):
-    """What an OAuth client needs to know of us (RFC 8414)."""
-
-    issuer: str
-    token_endpoint: str
-    jwks_uri: str
-    revocation_endpoint: str
-    introspection_endpoint: str
-    service_documentation: str
-    scopes_supported: list[str]
-    response_types_supported: list[str]
-    grant_types_supported: list[str]
-    token_endpoint_auth_methods_supported: list[str]
-
-
 class Delegation(RequestModel):
     """Whom a service wants to act for."""
 
     subject: Id
     tenant_id: Id
     scopes: list[Scope] = Field(min_length=1, max_length=32)
-
-
-class InternalToken(ResponseModel):
-    """A short token for a service."""
-
-    access_token: str
-    expires_in: int

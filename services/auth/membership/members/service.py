@@ -48,7 +48,7 @@ class MemberService:
         if role is not member.role:
             await self._keep_an_owner(caller.tenant_id, member)
             await self._members.set_role(caller.tenant_id, user_id, role)
-            if is_lower(role, member.role):
+            if role.is_lower_than(member.role):
                 await self._lower(caller.tenant_id, member)
             self._note("member.role_changed", caller, user_id, before=member.role, after=role)
         return MemberRead.model_validate(await self._members.get(caller.tenant_id, user_id))
@@ -105,9 +105,3 @@ async def require_decider(session: AsyncSession, caller: Caller) -> None:
     principal = await AccountRepository(session).get_principal(caller.subject, caller.tenant_id)
     if DECIDE not in principal.scopes:
         raise MissingScope(DECIDE)
-
-
-def is_lower(role: Role, than: Role) -> bool:
-    """Whether the role may do less: the roles are listed from the least to the most."""
-    order = list(Role)
-    return order.index(role) < order.index(than)

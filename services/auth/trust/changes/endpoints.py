@@ -5,9 +5,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from services.auth.entry.clients.registry import FOLLOW
 from services.auth.trust.changes.schemas import ChangesRead
 from services.auth.trust.changes.service import AccessChanges
+from services.auth.trust.scopes import FOLLOW
 from shared.door import GuardedRoute, requires
 from shared.identity import Caller
 
