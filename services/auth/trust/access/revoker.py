@@ -1,16 +1,16 @@
 """Ends access: writes what every service has to hear, in the transaction of the change that is the reason for it."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.auth.events import AccessRevoked, publish
 from services.auth.models import RevocationRow
 from shared.identity import Revocation, key_subject, member_subject, session_subject, token_subject, user_subject
-from shared.messages import EVENTS_EXCHANGE
 from shared.postgres import Outbox
 from shared.schemas import new_id
 
-EVENT = "access.revoked.v1"
 # No access token lives longer (`access_token_seconds` is at most 900); the rest is for clocks that differ.
 _LONGEST_TOKEN = timedelta(seconds=900 + 60)
 
@@ -49,8 +49,9 @@ class Revoker:
             expires_at=now + _LONGEST_TOKEN,
         )
         self._session.add(row)
-        self._outbox.add(self._session, exchange=EVENTS_EXCHANGE, routing_key=EVENT, body=_as_event(row))
-        self.revoked.append(as_revocation(row))
+        revocation = as_revocation(row)
+        publish(self._outbox, self._session, AccessRevoked(**asdict(revocation)))
+        self.revoked.append(revocation)
 
 
 def as_revocation(row: RevocationRow) -> Revocation:
@@ -59,12 +60,3 @@ def as_revocation(row: RevocationRow) -> Revocation:
         subject=row.subject,
         issued_until=row.issued_until.timestamp() if row.issued_until else None,
     )
-
-
-def _as_event(row: RevocationRow) -> dict[str, object]:
-    revocation = as_revocation(row)
-    return {
-        "subject": revocation.subject,
-        "issued_until": revocation.issued_until,
-        "expires_at": revocation.expires_at,
-    }

@@ -2,13 +2,11 @@
 
 from datetime import UTC, datetime
 
+from services.auth.events import SigningKeyPublished, publish
 from services.auth.trust.signing.repository import SigningKeyRepository
 from services.auth.trust.signing.ring import KeyRing
 from services.auth.trust.work import Works
-from shared.messages import EVENTS_EXCHANGE
 from shared.postgres import Outbox
-
-EVENT = "signing_key.published.v1"
 
 
 class TooEarly(Exception):
@@ -34,8 +32,7 @@ class Rotation:
                 raise TooEarly(self._publish_seconds - age)
             successor = self._ring.make_next()
             await keys.promote(current, following, successor)
-            body = {"key_id": successor["id"]}
-            self._outbox.add(work.session, exchange=EVENTS_EXCHANGE, routing_key=EVENT, body=body)
+            publish(self._outbox, work.session, SigningKeyPublished(key_id=successor["id"]))
             work.note("signing_key.rotated", target=following.id, previous=current.id, published=successor["id"])
         self._outbox.notify()
         await self._ring.reload()
