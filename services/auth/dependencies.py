@@ -14,16 +14,8 @@ from services.auth.membership.invitations.acceptance import AcceptanceService
 from services.auth.membership.invitations.service import InvitationService
 from services.auth.membership.members.service import MemberService
 from services.auth.people.accounts.service import AccountService
-from services.auth.trust.audit.service import AuditService
+from services.auth.trust.dependencies import Source
 from services.auth.trust.work import Work as OpenWork
-from shared.limits import source_of
-
-
-async def _source(request: Request) -> str:
-    return source_of(request)
-
-
-Source = Annotated[str, Depends(_source)]
 
 
 async def _work(request: Request, source: Source) -> AsyncIterator[OpenWork]:
@@ -59,10 +51,6 @@ async def _api_keys(request: Request, work: Work) -> ApiKeyService:
     return ApiKeyService(work, request.state.key_hasher, request.state.platform.cursors)
 
 
-async def _audit(request: Request, work: Work) -> AuditService:
-    return AuditService(work, request.state.platform.cursors)
-
-
 async def _users(request: Request, work: Work) -> UserAdministration:
     return UserAdministration(work, request.state.platform.cursors)
 
@@ -86,7 +74,6 @@ Logins = Annotated[LoginService, Depends(_logins)]
 Sessions = Annotated[SessionUseCases, Depends(_sessions)]
 Tokens = Annotated[TokenService, Depends(_tokens)]
 ApiKeys = Annotated[ApiKeyService, Depends(_api_keys)]
-Audit = Annotated[AuditService, Depends(_audit)]
 Users = Annotated[UserAdministration, Depends(_users)]
 Members = Annotated[MemberService, Depends(_members)]
 Invitations = Annotated[InvitationService, Depends(_invitations)]

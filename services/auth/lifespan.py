@@ -24,6 +24,7 @@ from services.auth.people.accounts.service import AccountService, ensure_admin
 from services.auth.people.passwords.hashing import open_passwords
 from services.auth.settings import Settings
 from services.auth.trust.audit.log import AuditLog
+from services.auth.trust.audit.service import AuditService
 from services.auth.trust.changes.service import AccessChanges
 from services.auth.trust.signing.ring import KeyRing
 from services.auth.trust.work import Works
@@ -43,6 +44,7 @@ class State(TypedDict):
     works: Works
     keys: KeyRing
     changes: AccessChanges
+    audit: AuditService
     accounts: AccountService
     logins: LoginService
     sessions: Sessions
@@ -90,6 +92,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             works=works,
             keys=keys,
             changes=changes,
+            audit=AuditService(database, platform.cursors),
             accounts=accounts,
             logins=logins,
             sessions=Sessions(works, issuer),

@@ -5,7 +5,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
-from services.auth.dependencies import Logins, Sessions, Source, Tokens
+from services.auth.dependencies import Logins, Sessions, Tokens
 from services.auth.entry.issuing.issuer import AccessToken
 from services.auth.entry.issuing.schemas import InternalToken
 from services.auth.entry.logins.service import Credentials
@@ -24,6 +24,7 @@ from services.auth.errors import (
     WrongClient,
     WrongCredentials,
 )
+from services.auth.trust.dependencies import Source
 from services.auth.trust.scopes import DELEGATE, INTROSPECT
 from shared.door import GuardedRoute, requires
 from shared.errors import responses

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from services.auth.dependencies import Acceptances, Invitations, Source
+from services.auth.dependencies import Acceptances, Invitations
 from services.auth.errors import (
     AddressRefused,
     AlreadyMember,
@@ -17,6 +17,7 @@ from services.auth.errors import (
     WrongCredentials,
 )
 from services.auth.membership.invitations.schemas import Acceptance, InvitationAccept, InvitationCreate, InvitationRead
+from services.auth.trust.dependencies import Source
 from shared.door import (
     GuardedRoute,
     IdempotencyKeyInUse,

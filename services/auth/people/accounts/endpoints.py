@@ -4,11 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from services.auth.dependencies import Accounts, Source
+from services.auth.dependencies import Accounts
 from services.auth.errors import EmailTaken, PasswordTooCommon, WrongCurrentPassword
 from services.auth.people.accounts.schemas import AccountRead, PasswordChange, ProfileRead, ProfileUpdate, Registration
 from services.auth.people.accounts.service import Profile
 from services.auth.people.tenants.schemas import TenantRead
+from services.auth.trust.dependencies import Source
 from shared.door import GuardedRoute, authenticate, requires
 from shared.errors import PreconditionFailed, Unauthenticated, responses
 from shared.identity import Caller

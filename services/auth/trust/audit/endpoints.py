@@ -4,10 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from services.auth.dependencies import Audit
+from services.auth.trust.audit.dependencies import Audit
 from services.auth.trust.audit.schemas import AuditEntryRead, AuditFilters
-from shared.door import GuardedRoute, requires
-from shared.identity import Caller
+from services.auth.trust.dependencies import Admin
+from shared.door import GuardedRoute
 from shared.resources import Cursor, Limit, Page
 
 router = APIRouter(prefix="/auth/audit", tags=["administration"], route_class=GuardedRoute)
@@ -20,11 +20,11 @@ router = APIRouter(prefix="/auth/audit", tags=["administration"], route_class=Gu
     response_model=Page[AuditEntryRead],
 )
 async def list_page(
-    _caller: Annotated[Caller, requires("admin")],
-    filters: Annotated[AuditFilters, Depends()],
+    _caller: Admin,
     audit: Audit,
+    filters: Annotated[AuditFilters, Depends()],
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[AuditEntryRead]:
     """Who did what, newest first, for administrators. Whether it was changed is told by `verify-audit`."""
-    return await audit.list_page(filters, limit, cursor)
+    return (await audit.list_page(filters, limit, cursor)).page(AuditEntryRead.model_validate)

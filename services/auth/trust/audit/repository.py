@@ -16,7 +16,7 @@ class AuditRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def list_newest(self, filters: AuditFilters, *, before: int | None, limit: int) -> list[AuditEntry]:
+    async def list_newest(self, filters: AuditFilters, before: int | None, limit: int) -> list[AuditEntry]:
         """Up to `limit` matching entries with smaller numbers than `before`."""
         statement = select(AuditEntry).order_by(AuditEntry.number.desc()).limit(limit)
         if before is not None:

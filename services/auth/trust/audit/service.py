@@ -1,22 +1,28 @@
 """Reading the audit log."""
 
 from dataclasses import astuple
+from functools import partial
 
+from services.auth.models import AuditEntry
 from services.auth.trust.audit.repository import AuditRepository
-from services.auth.trust.audit.schemas import AuditEntryRead, AuditFilters
-from services.auth.trust.work import Work
-from shared.resources import CursorCodec, Page, cut
+from services.auth.trust.audit.schemas import AuditFilters
+from shared.postgres import Database
+from shared.resources import CursorCodec, Slice
 
 
 class AuditService:
-    def __init__(self, work: Work, cursors: CursorCodec) -> None:
-        self._entries, self._cursors = AuditRepository(work.session), cursors
+    """On the database itself: reading is no work, which would note something in this very log."""
 
-    async def list_page(self, filters: AuditFilters, limit: int, cursor: str | None) -> Page[AuditEntryRead]:
+    def __init__(self, database: Database, cursors: CursorCodec) -> None:
+        self._database, self._cursors = database, cursors
+
+    async def list_page(self, filters: AuditFilters, limit: int, cursor: str | None) -> Slice[AuditEntry]:
         """Newest first. Raises Invalid for a cursor of other filters."""
-        scope = ["audit", *astuple(filters)]
-        position = self._cursors.decode(cursor, scope=scope)
-        rows = await self._entries.list_newest(filters, before=position[0] if position else None, limit=limit + 1)
-        page, last = cut(rows, limit)
-        next_cursor = self._cursors.encode([last.number], scope=scope) if last else None
-        return Page(items=[AuditEntryRead.model_validate(row) for row in page], next_cursor=next_cursor)
+        async with self._database.session() as session:
+            return await self._cursors.slice(
+                partial(AuditRepository(session).list_newest, filters),
+                key=lambda entry: entry.number,
+                scope=["audit", *astuple(filters)],
+                limit=limit,
+                cursor=cursor,
+            )
