@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.identity import PREFIX
 from shared.postgres import Base as SharedBase
 from shared.postgres import OutboxMessage, new_metadata
 
@@ -149,6 +150,11 @@ class ApiKey(Base):
     replaced_by: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (Index("ix_api_key_owner", "tenant_id", "user_id", "id"),)
+
+    @property
+    def prefix(self) -> str:
+        """How the key begins: as much of it as may be shown."""
+        return PREFIX + self.public_id
 
 
 class RevocationRow(Base):

@@ -4,30 +4,29 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
+from services.auth.administration.dependencies import Users
 from services.auth.administration.schemas import UserFilters, UserRead
-from services.auth.dependencies import Users
 from services.auth.errors import OwnAccount, UserNotFound
 from services.auth.models import User
-from shared.door import GuardedRoute, requires
+from services.auth.trust.dependencies import Admin, Source
+from shared.door import GuardedRoute
 from shared.errors import responses
-from shared.identity import Caller
-from shared.resources import Cursor, Limit, Page, etag
+from shared.resources import Cursor, Limit, Page, describe
 from shared.schemas import Id
 
 router = APIRouter(prefix="/auth/users", tags=["administration"], route_class=GuardedRoute)
-Admin = Annotated[Caller, requires("admin")]
 
 
 @router.get("", operation_id="auth_list_users", summary="All users", response_model=Page[UserRead])
 async def list_page(
     _caller: Admin,
-    filters: Annotated[UserFilters, Depends()],
     users: Users,
+    filters: Annotated[UserFilters, Depends()],
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[UserRead]:
     """The users of all tenants, newest first."""
-    return await users.list_page(filters, limit, cursor)
+    return (await users.list_page(filters, limit, cursor)).page(UserRead.model_validate)
 
 
 @router.get(
@@ -40,7 +39,7 @@ async def list_page(
 async def get(id: Id, _caller: Admin, users: Users, response: Response) -> User:
     """One user."""
     user = await users.get(id)
-    response.headers["ETag"] = etag(user.version)
+    describe(response, version=user.version)
     return user
 
 
@@ -51,12 +50,12 @@ async def get(id: Id, _caller: Admin, users: Users, response: Response) -> User:
     response_model=UserRead,
     responses=responses(UserNotFound, OwnAccount),
 )
-async def disable(id: Id, caller: Admin, users: Users) -> User:
+async def disable(id: Id, caller: Admin, users: Users, source: Source) -> User:
     """End everything the user holds: logins and refreshes are refused at once, tokens and API keys within seconds.
 
     Again, it changes nothing.
     """
-    return await users.disable(caller, id)
+    return await users.disable(caller, id, source)
 
 
 @router.post(
@@ -66,9 +65,9 @@ async def disable(id: Id, caller: Admin, users: Users) -> User:
     response_model=UserRead,
     responses=responses(UserNotFound),
 )
-async def enable(id: Id, caller: Admin, users: Users) -> User:
+async def enable(id: Id, caller: Admin, users: Users, source: Source) -> User:
     """The user may log in again, and within a minute their API keys work again. Sessions that ended stay ended."""
-    return await users.enable(caller, id)
+    return await users.enable(caller, id, source)
 
 
 @router.post(
@@ -78,6 +77,6 @@ async def enable(id: Id, caller: Admin, users: Users) -> User:
     status_code=204,
     responses=responses(UserNotFound),
 )
-async def unlock(id: Id, caller: Admin, users: Users) -> None:
+async def unlock(id: Id, caller: Admin, users: Users, source: Source) -> None:
     """End the wait that failed logins brought upon the account. A disabled account stays disabled."""
-    await users.unlock(caller, id)
+    await users.unlock(caller, id, source)

@@ -22,7 +22,7 @@ class UserRepository:
         """Nobody is granted anything as this user until the transaction ends. Raises UserNotFound."""
         return await self._one(select(User).where(User.id == user_id).with_for_update())
 
-    async def list_newest(self, filters: UserFilters, *, after: str | None, limit: int) -> list[User]:
+    async def list_newest(self, filters: UserFilters, after: str | None, limit: int) -> list[User]:
         """Up to `limit` matching users who are older than the one with the id `after`."""
         statement = select(User).order_by(User.id.desc()).limit(limit)
         if filters.q is not None:

@@ -101,7 +101,7 @@ async def test_a_mistyped_key_costs_no_query(suite: Suite, user: User) -> None:
     ):
         key = (await create(client, user)).json()["key"]
         statements: list[str] = []
-        engine = manager._state["works"].database.engine.sync_engine
+        engine = manager._state["local_api_keys"].database.engine.sync_engine
         event.listen(engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
         answer = await client.get("/api/v1/auth/me", headers={"X-API-Key": key[:-1] + ("a" if key[-1] != "a" else "b")})
 

@@ -44,7 +44,7 @@ async def client(suite: Suite, clock: Clock) -> AsyncIterator[httpx.AsyncClient]
     suite.up(["postgres", "redis"])
     app: FastAPI = build_app(suite, "auth")
     async with LifespanManager(app) as manager:
-        manager._state["logins"].clock = manager._state["accounts"].clock = clock
+        manager._state["grants"].logins.clock = manager._state["passwords"].clock = clock
         transport = httpx.ASGITransport(manager.app, client=("127.0.0.9", 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://auth", timeout=60) as client:
             yield client

@@ -1,11 +1,8 @@
 """`/auth/api-keys`, and the exchange that services ask for."""
 
-from typing import Annotated
+from fastapi import APIRouter
 
-from fastapi import APIRouter, Request
-
-from services.auth.dependencies import ApiKeys
-from services.auth.entry.api_keys.exchange import LocalApiKeys
+from services.auth.entry.api_keys.dependencies import ApiKeys, Exchange, Exchanger, KeyOwner
 from services.auth.entry.api_keys.schemas import (
     ApiKeyCreate,
     ApiKeyCreated,
@@ -17,16 +14,15 @@ from services.auth.entry.api_keys.schemas import (
 )
 from services.auth.entry.issuing.schemas import InternalToken
 from services.auth.errors import ApiKeyNotFound, ApiKeyReplaced, ScopeNotAllowed, TooManyApiKeys
-from services.auth.trust.scopes import EXCHANGE
-from shared.door import GuardedRoute, requires
+from services.auth.models import ApiKey
+from services.auth.trust.dependencies import Admin, Source
+from shared.door import GuardedRoute
 from shared.errors import responses
-from shared.identity import Caller
 from shared.resources import Cursor, Limit, Page
 from shared.schemas import Id
 
 router = APIRouter(prefix="/auth/api-keys", tags=["api keys"], route_class=GuardedRoute)
 internal = APIRouter(prefix="/api-keys", route_class=GuardedRoute)
-KeyOwner = Annotated[Caller, requires("auth:keys")]
 
 
 @router.post(
@@ -37,15 +33,15 @@ KeyOwner = Annotated[Caller, requires("auth:keys")]
     response_model=ApiKeyCreated,
     responses=responses(TooManyApiKeys, ScopeNotAllowed),
 )
-async def create(body: ApiKeyCreate, caller: KeyOwner, api_keys: ApiKeys) -> ApiKeyCreated:
+async def create(body: ApiKeyCreate, caller: KeyOwner, api_keys: ApiKeys, source: Source) -> ApiKeyCreated:
     """Create a key with some of one's own scopes. The key is in this answer and nowhere else."""
-    return await api_keys.create(caller, body)
+    return ApiKeyCreated.of(await api_keys.create(caller, body, source))
 
 
 @router.get("", operation_id="auth_list_api_keys", summary="My API keys", response_model=Page[ApiKeyRead])
 async def list_page(caller: KeyOwner, api_keys: ApiKeys, limit: Limit = 20, cursor: Cursor = None) -> Page[ApiKeyRead]:
     """The caller's keys, newest first, without their secrets."""
-    return await api_keys.list_page(caller, limit, cursor)
+    return (await api_keys.list_page(caller, limit, cursor)).page(ApiKeyRead.model_validate)
 
 
 @router.post(
@@ -55,12 +51,12 @@ async def list_page(caller: KeyOwner, api_keys: ApiKeys, limit: Limit = 20, curs
     response_model=ApiKeyFound,
     responses=responses(ApiKeyNotFound),
 )
-async def find(body: ApiKeySearch, _caller: Annotated[Caller, requires("admin")], api_keys: ApiKeys) -> ApiKeyFound:
+async def find(body: ApiKeySearch, _caller: Admin, api_keys: ApiKeys) -> ApiKey:
     """Who owns the key that begins like this, for administrators who were told of a leak. Revoked ones are found too.
 
     A POST, because what somebody pastes may be the whole key, and addresses end up in logs.
     """
-    return await api_keys.find(body.prefix)
+    return await api_keys.find(body)
 
 
 @router.delete(
@@ -70,9 +66,9 @@ async def find(body: ApiKeySearch, _caller: Annotated[Caller, requires("admin")]
     status_code=204,
     responses=responses(ApiKeyNotFound),
 )
-async def revoke(id: Id, caller: KeyOwner, api_keys: ApiKeys) -> None:
+async def revoke(id: Id, caller: KeyOwner, api_keys: ApiKeys, source: Source) -> None:
     """Revoke a key; within a minute no service accepts it. Administrators may revoke anybody's."""
-    await api_keys.revoke(caller, id)
+    await api_keys.revoke(caller, id, source)
 
 
 @router.post(
@@ -83,16 +79,12 @@ async def revoke(id: Id, caller: KeyOwner, api_keys: ApiKeys) -> None:
     response_model=ApiKeyCreated,
     responses=responses(ApiKeyNotFound, ApiKeyReplaced, TooManyApiKeys, ScopeNotAllowed),
 )
-async def rotate(id: Id, body: ApiKeyRotation, caller: KeyOwner, api_keys: ApiKeys) -> ApiKeyCreated:
+async def rotate(id: Id, body: ApiKeyRotation, caller: KeyOwner, api_keys: ApiKeys, source: Source) -> ApiKeyCreated:
     """A new key with the same scopes; the old one goes on through the overlap, so that nothing stops in between."""
-    return await api_keys.rotate(caller, id, body.overlap_seconds)
+    return ApiKeyCreated.of(await api_keys.rotate(caller, id, body, source))
 
 
 @internal.post("/exchange", response_model=InternalToken)
-async def exchange(
-    body: KeyExchange, _service: Annotated[Caller, requires(EXCHANGE)], request: Request
-) -> InternalToken:
+async def exchange(body: KeyExchange, _service: Exchanger, local_api_keys: Exchange) -> InternalToken:
     """The access token an API key stands for."""
-    local: LocalApiKeys = request.state.local_api_keys
-    token = await local.token_for(body.key)
-    return InternalToken.of(token)
+    return InternalToken.of(await local_api_keys.token_for(body.key))

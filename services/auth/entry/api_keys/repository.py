@@ -49,7 +49,7 @@ class ApiKeyRepository:
         live = self._live(tenant_id, user_id).subquery()
         return await self._session.scalar(select(func.count()).select_from(live)) or 0
 
-    async def list_live(self, tenant_id: str, user_id: str, *, after: str | None, limit: int) -> list[ApiKey]:
+    async def list_live(self, tenant_id: str, user_id: str, after: str | None, limit: int) -> list[ApiKey]:
         """Newest first, up to `limit` rows that come after the id `after`."""
         statement = self._live(tenant_id, user_id).order_by(ApiKey.id.desc()).limit(limit)
         if after:

@@ -1,9 +1,10 @@
 """API keys on the wire."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import AwareDatetime, Field
 
+from services.auth.entry.api_keys.domain import MadeApiKey
 from services.auth.entry.issuing.schemas import Scope
 from shared.identity import PREFIX_PATTERN
 from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
@@ -51,6 +52,10 @@ class ApiKeyCreated(ApiKeyRead):
     """A new key, shown this once."""
 
     key: str
+
+    @classmethod
+    def of(cls, made: MadeApiKey) -> Self:
+        return cls(**ApiKeyRead.model_validate(made.row).model_dump(), key=made.key)
 
 
 class ApiKeySearch(RequestModel):

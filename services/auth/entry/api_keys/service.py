@@ -1,111 +1,107 @@
 """Making, listing, rotating and revoking API keys."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
+from services.auth.entry.api_keys.domain import MadeApiKey
 from services.auth.entry.api_keys.hashing import KeyHasher
 from services.auth.entry.api_keys.repository import ApiKeyRepository
-from services.auth.entry.api_keys.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyFound, ApiKeyRead
+from services.auth.entry.api_keys.schemas import ApiKeyCreate, ApiKeyRotation, ApiKeySearch
 from services.auth.errors import ApiKeyNotFound, ApiKeyReplaced, TooManyApiKeys
 from services.auth.models import ApiKey
 from services.auth.people.accounts.repository import AccountRepository
 from services.auth.trust.scopes import granted
-from services.auth.trust.work import Work
+from services.auth.trust.work import Work, Works
 from shared.errors import Invalid
-from shared.identity import PREFIX, Caller, public_id_of
-from shared.resources import CursorCodec, Page, cut
+from shared.identity import Caller, public_id_of
+from shared.resources import CursorCodec, Slice
 
 _MAX_LIVE_KEYS = 100
 
 
 class ApiKeyService:
-    def __init__(self, work: Work, hasher: KeyHasher, cursors: CursorCodec) -> None:
-        self._work, self._hasher, self._cursors = work, hasher, cursors
-        self._keys = ApiKeyRepository(work.session)
+    def __init__(self, works: Works, hasher: KeyHasher, cursors: CursorCodec) -> None:
+        self._works, self._hasher, self._cursors = works, hasher, cursors
 
-    async def create(self, caller: Caller, body: ApiKeyCreate) -> ApiKeyCreated:
+    async def create(self, caller: Caller, body: ApiKeyCreate, source: str | None) -> MadeApiKey:
         """Raises ScopeNotAllowed for a scope the caller does not hold, TooManyApiKeys, Invalid for a past expiry."""
         if body.expires_at and body.expires_at <= datetime.now(UTC):
             raise Invalid.field("/expires_at", "in_the_past", "The expiry must be in the future.")
         scopes = granted(body.scopes, caller.scopes)
-        await AccountRepository(self._work.session).get_principal(caller.subject, caller.tenant_id)
-        row, key = await self._add(caller, body.name, scopes, body.expires_at)
-        self._note("api_key.created", caller, row, scopes=row.scopes)
-        return ApiKeyCreated(**read(row).model_dump(), key=key)
+        async with self._works.begin(source) as work:
+            await AccountRepository(work.session).get_principal(caller.subject, caller.tenant_id)
+            made = await self._add(work, caller, body.name, scopes, body.expires_at)
+            _note(work, "api_key.created", caller, made.row, scopes=made.row.scopes)
+            return made
 
-    async def rotate(self, caller: Caller, key_id: str, overlap_seconds: int) -> ApiKeyCreated:
+    async def rotate(self, caller: Caller, key_id: str, body: ApiKeyRotation, source: str | None) -> MadeApiKey:
         """A new key with the same name, scopes and end; the old one goes on through the overlap.
 
         Raises ApiKeyNotFound, ApiKeyReplaced, TooManyApiKeys, ScopeNotAllowed when the caller holds less than the key.
         """
-        old = await self._keys.get_live_locked(caller.tenant_id, caller.subject, key_id)
-        if old.replaced_by:
-            raise ApiKeyReplaced
-        row, key = await self._add(caller, old.name, granted(old.scopes, caller.scopes), old.expires_at)
-        await self._keys.replace(old, row, datetime.now(UTC) + timedelta(seconds=overlap_seconds))
-        if overlap_seconds == 0:
-            self._work.access.end_key(old.id)
-        self._note("api_key.rotated", caller, old, replaced_by=row.id, overlap_seconds=overlap_seconds)
-        return ApiKeyCreated(**read(row).model_dump(), key=key)
+        overlap_seconds = body.overlap_seconds
+        async with self._works.begin(source) as work:
+            keys = ApiKeyRepository(work.session)
+            old = await keys.get_live_locked(caller.tenant_id, caller.subject, key_id)
+            if old.replaced_by:
+                raise ApiKeyReplaced
+            made = await self._add(work, caller, old.name, granted(old.scopes, caller.scopes), old.expires_at)
+            await keys.replace(old, made.row, datetime.now(UTC) + timedelta(seconds=overlap_seconds))
+            if overlap_seconds == 0:
+                work.access.end_key(old.id)
+            _note(work, "api_key.rotated", caller, old, replaced_by=made.row.id, overlap_seconds=overlap_seconds)
+            return made
 
     async def _add(
-        self, caller: Caller, name: str, scopes: frozenset[str], expires_at: datetime | None
-    ) -> tuple[ApiKey, str]:
-        await self._keys.lock_owner(caller.subject)
-        if await self._keys.count_live(caller.tenant_id, caller.subject) >= _MAX_LIVE_KEYS:
+        self, work: Work, caller: Caller, name: str, scopes: frozenset[str], expires_at: datetime | None
+    ) -> MadeApiKey:
+        keys = ApiKeyRepository(work.session)
+        await keys.lock_owner(caller.subject)
+        if await keys.count_live(caller.tenant_id, caller.subject) >= _MAX_LIVE_KEYS:
             raise TooManyApiKeys
-        made = self._hasher.make()
-        row = await self._keys.create(
+        new = self._hasher.make()
+        row = await keys.create(
             tenant_id=caller.tenant_id,
             user_id=caller.subject,
             name=name,
             scopes=scopes,
             expires_at=expires_at,
-            public_id=made.public_id,
-            secret_hash=made.secret_hash,
+            public_id=new.public_id,
+            secret_hash=new.secret_hash,
         )
-        return row, made.key
+        return MadeApiKey(row, new.key)
 
-    async def list_page(self, caller: Caller, limit: int, cursor: str | None) -> Page[ApiKeyRead]:
+    async def list_page(self, caller: Caller, limit: int, cursor: str | None) -> Slice[ApiKey]:
         """Newest first. Raises Invalid for a cursor of another list."""
-        scope = ["api_keys", caller.tenant_id, caller.subject]
-        position = self._cursors.decode(cursor, scope=scope)
-        rows = await self._keys.list_live(
-            caller.tenant_id, caller.subject, after=position[0] if position else None, limit=limit + 1
-        )
-        page, last = cut(rows, limit)
-        next_cursor = self._cursors.encode([last.id], scope=scope) if last else None
-        return Page(items=[read(row) for row in page], next_cursor=next_cursor)
+        async with self._works.begin() as work:
+            return await self._cursors.slice(
+                partial(ApiKeyRepository(work.session).list_live, caller.tenant_id, caller.subject),
+                key=lambda row: row.id,
+                scope=["api_keys", caller.tenant_id, caller.subject],
+                limit=limit,
+                cursor=cursor,
+            )
 
-    async def find(self, prefix: str) -> ApiKeyFound:
+    async def find(self, body: ApiKeySearch) -> ApiKey:
         """Whose key begins like this, in any state. Raises ApiKeyNotFound."""
-        key = await self._keys.find_by_public_id(public_id_of(prefix))
+        async with self._works.begin() as work:
+            key = await ApiKeyRepository(work.session).find_by_public_id(public_id_of(body.prefix))
         if key is None:
             raise ApiKeyNotFound
-        owner = {"user_id": key.user_id, "tenant_id": key.tenant_id, "revoked_at": key.revoked_at}
-        return ApiKeyFound(**read(key).model_dump(), **owner)
+        return key
 
-    async def revoke(self, caller: Caller, key_id: str) -> None:
+    async def revoke(self, caller: Caller, key_id: str, source: str | None) -> None:
         """The caller's own key, or anybody's where an administrator asks. Raises ApiKeyNotFound."""
-        if caller.allows("admin"):
-            key = await self._keys.get_anybodys_live_locked(key_id)
-        else:
-            key = await self._keys.get_live_locked(caller.tenant_id, caller.subject, key_id)
-        await self._keys.revoke(key)
-        self._work.access.end_key(key.id)
-        self._note("api_key.revoked", caller, key)
+        async with self._works.begin(source) as work:
+            keys = ApiKeyRepository(work.session)
+            if caller.allows("admin"):
+                key = await keys.get_anybodys_live_locked(key_id)
+            else:
+                key = await keys.get_live_locked(caller.tenant_id, caller.subject, key_id)
+            await keys.revoke(key)
+            work.access.end_key(key.id)
+            _note(work, "api_key.revoked", caller, key)
 
-    def _note(self, action: str, caller: Caller, key: ApiKey, **details: object) -> None:
-        self._work.note(action, actor=caller.subject, tenant_id=key.tenant_id, target=key.id, **details)
 
-
-def read(row: ApiKey) -> ApiKeyRead:
-    return ApiKeyRead(
-        id=row.id,
-        name=row.name,
-        prefix=PREFIX + row.public_id,
-        scopes=row.scopes,
-        expires_at=row.expires_at,
-        created_at=row.created_at,
-        last_used_at=row.last_used_at,
-        replaced_by=row.replaced_by,
-    )
+def _note(work: Work, action: str, caller: Caller, key: ApiKey, **details: object) -> None:
+    work.note(action, actor=caller.subject, tenant_id=key.tenant_id, target=key.id, **details)

@@ -8,7 +8,7 @@ from services.auth.entry.sessions.repository import SessionRepository
 from services.auth.errors import WrongCredentials
 from services.auth.models import User
 from services.auth.people.accounts.repository import AccountRepository
-from services.auth.people.passwords.hashing import Passwords
+from services.auth.people.passwords.hashing import PasswordHasher
 from services.auth.people.passwords.throttle import Clock, Counted, Throttle, by_account, by_source, now
 from services.auth.trust.scopes import Role, granted
 from services.auth.trust.work import Works
@@ -43,9 +43,9 @@ class _Candidate:
 
 class LoginService:
     def __init__(
-        self, works: Works, passwords: Passwords, issuer: TokenIssuer, session_seconds: int, clock: Clock = now
+        self, works: Works, hasher: PasswordHasher, issuer: TokenIssuer, session_seconds: int, clock: Clock = now
     ) -> None:
-        self._works, self._passwords, self._issuer = works, passwords, issuer
+        self._works, self._hasher, self._issuer = works, hasher, issuer
         self._session_seconds, self.clock = session_seconds, clock
 
     async def log_in(self, given: Credentials) -> TokenPair:
@@ -70,9 +70,9 @@ class LoginService:
 
     async def _proved(self, given: Credentials) -> tuple[_Candidate, User, str | None]:
         """With a new hash to keep, when the parameters have risen since."""
-        async with self._passwords.admitted():
+        async with self._hasher.admitted():
             candidate = await self._candidate(given)
-            matches, renewed = await self._passwords.verify(
+            matches, renewed = await self._hasher.verify(
                 given.password, candidate.user.password_hash if candidate.user else None
             )
         if not candidate.is_allowed(matches=matches) or candidate.user is None:

@@ -22,7 +22,6 @@ _CREATE = text("""
     SELECT :token_id, made.id, CAST(:token_hash AS bytea), made.created_at FROM made
 """)
 
-
 _LINK = (
     select(RefreshToken, LoginSession)
     .join(LoginSession, LoginSession.id == RefreshToken.session_id)
@@ -41,6 +40,11 @@ class Link:
     def is_alive(self) -> bool:
         """Whether its session goes on."""
         return self.session.ended_at is None and self.session.expires_at > datetime.now(UTC)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether its session goes on with this very token."""
+        return self.is_alive and not self.token.used_at and not self.token.superseded_at
 
 
 class SessionRepository:

@@ -1,11 +1,15 @@
 """Tokens on the wire."""
 
-from typing import Annotated, Literal
+import time
+from typing import Annotated, Literal, Self
 
 from fastapi import Form
 from pydantic import Field, SecretStr
 
+from services.auth.entry.issuing.pair import TokenPair
 from services.auth.entry.issuing.schemas import Scope
+from services.auth.entry.sessions.repository import Link
+from shared.identity import Caller
 from shared.schemas import Id, RequestModel, ResponseModel
 
 Scopes = Annotated[
@@ -56,6 +60,15 @@ class TokenRead(ResponseModel):
     refresh_token: str | None = Field(default=None, description="works once; absent for `client_credentials`")
     scope: str
 
+    @classmethod
+    def of(cls, pair: TokenPair) -> Self:
+        return cls(
+            access_token=pair.access.token,
+            expires_in=pair.access.expires_in,
+            refresh_token=pair.refresh_token,
+            scope=" ".join(sorted(pair.access.scopes)),
+        )
+
 
 class TokenHint(RequestModel):
     """A token of either kind, as a form (RFC 7009, RFC 7662)."""
@@ -82,6 +95,44 @@ class Introspection(ResponseModel):
     iat: int | None = None
     exp: int | None = None
     act: str | None = Field(default=None, description="the service that acts for `sub`")
+
+    @classmethod
+    def of(cls, found: Caller | Link | None) -> Self:
+        """Of an access token, a refresh token, or none that is good."""
+        match found:
+            case Caller():
+                return cls._of_caller(found)
+            case Link():
+                return cls._of_link(found)
+            case None:
+                return cls(active=False)
+
+    @classmethod
+    def _of_caller(cls, caller: Caller) -> Self:
+        return cls(
+            active=caller.expires_at > time.time(),
+            token_type="access_token",  # noqa: S106 - the type's name
+            scope=" ".join(sorted(caller.scopes)),
+            sub=caller.subject,
+            tid=caller.tenant_id,
+            jti=caller.token_id,
+            iat=int(caller.issued_at),
+            exp=int(caller.expires_at),
+            act=caller.actor,
+        )
+
+    @classmethod
+    def _of_link(cls, link: Link) -> Self:
+        return cls(
+            active=True,
+            token_type="refresh_token",  # noqa: S106 - the type's name
+            scope=link.session.scope,
+            sub=link.session.user_id,
+            tid=link.session.tenant_id,
+            jti=link.token.id,
+            iat=int(link.token.created_at.timestamp()),
+            exp=int(link.session.expires_at.timestamp()),
+        )
 
 
 class Delegation(RequestModel):

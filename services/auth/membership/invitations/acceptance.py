@@ -4,59 +4,56 @@ Passwords are looked at for holders of an open invitation only, so guessing toke
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from services.auth.entry.logins.service import Credentials, LoginService
 from services.auth.errors import EmailTaken, TooManyTenants
+from services.auth.membership.invitations.domain import Joined
 from services.auth.membership.invitations.repository import InvitationRepository
-from services.auth.membership.invitations.schemas import Acceptance, InvitationAccept
+from services.auth.membership.invitations.schemas import InvitationAccept
 from services.auth.models import Invitation, User
 from services.auth.people.accounts.repository import AccountRepository
-from services.auth.people.accounts.service import AccountService
+from services.auth.people.passwords.hashing import PasswordHasher
 from services.auth.people.tenants.domain import MAX_TENANTS
 from services.auth.people.tenants.repository import MemberRepository
-from services.auth.people.tenants.schemas import TenantRead
 from services.auth.trust.scopes import Role
 from services.auth.trust.work import Work, Works
 
 Join = Callable[[Work, Invitation], Awaitable[User]]
 
 
-@dataclass(frozen=True, slots=True)
 class AcceptanceService:
     """No connection is held while a password is hashed."""
 
-    works: Works
-    logins: LoginService
-    accounts: AccountService
+    def __init__(self, works: Works, logins: LoginService, hasher: PasswordHasher) -> None:
+        self._works, self._logins, self._hasher = works, logins, hasher
 
-    async def accept(self, given: InvitationAccept, source: str | None) -> Acceptance:
+    async def accept(self, body: InvitationAccept, source: str | None) -> Joined:
         """Make the account when the address has none, and the membership.
 
         Raises InvitationRefused, WrongCredentials for an existing account (counted like a login; a disabled one never
         passes), PasswordTooCommon for a new one, AlreadyMember, TooManyTenants, HashingBusy.
         """
-        token, password = given.token.get_secret_value(), given.password.get_secret_value()
+        token, password = body.token.get_secret_value(), body.password.get_secret_value()
         email, has_account = await self._invited(token)
         if has_account:
-            user = await self.logins.prove(Credentials(email, password, frozenset(), None, source))
+            user = await self._logins.prove(Credentials(email, password, frozenset(), None, source))
             return await self._join(token, source, _existing(user.id))
-        async with self.accounts.passwords.admitted():
-            password_hash = await self.accounts.new_hash(password, "/password")
+        async with self._hasher.admitted():
+            password_hash = await self._hasher.hash_new(password, "/password")
         try:
-            return await self._join(token, source, _new(password_hash, given.name))
+            return await self._join(token, source, _new(password_hash, body.name))
         except EmailTaken:  # registered while we were hashing
-            return await self.accept(given, source)
+            return await self.accept(body, source)
 
     async def _invited(self, token: str) -> tuple[str, bool]:
         """The address, and whether it has an account."""
-        async with self.works.begin() as work:
+        async with self._works.begin() as work:
             invitation = await InvitationRepository(work.session).get_open(token)
             user = await AccountRepository(work.session).find_by_email(invitation.email)
         return invitation.email, user is not None
 
-    async def _join(self, token: str, source: str | None, join: Join) -> Acceptance:
-        async with self.works.begin(source) as work:
+    async def _join(self, token: str, source: str | None, join: Join) -> Joined:
+        async with self._works.begin(source) as work:
             invitation = await InvitationRepository(work.session).accept(token)
             user = await join(work, invitation)
             members = MemberRepository(work.session)
@@ -66,8 +63,7 @@ class AcceptanceService:
             await members.add(tenant_id, user.id, role)
             work.note("invitation.accepted", actor=user.id, tenant_id=tenant_id, target=invitation.id, role=role)
             tenants = await members.list_tenants(user.id)
-        tenant = next(tenant for tenant in tenants if tenant.id == tenant_id)
-        return Acceptance(user_id=user.id, email=user.email, tenant=TenantRead.model_validate(tenant))
+        return Joined(user, next(tenant for tenant in tenants if tenant.id == tenant_id))
 
 
 def _existing(user_id: str) -> Join:

@@ -1,10 +1,7 @@
 """`/auth/invitations`."""
 
-from typing import Annotated
-
 from fastapi import APIRouter, Depends
 
-from services.auth.dependencies import Acceptances, Invitations
 from services.auth.errors import (
     AddressRefused,
     AlreadyMember,
@@ -16,28 +13,27 @@ from services.auth.errors import (
     TooManyTenants,
     WrongCredentials,
 )
+from services.auth.membership.dependencies import Decider, Reader
+from services.auth.membership.invitations.dependencies import Acceptances, Invitations
 from services.auth.membership.invitations.schemas import Acceptance, InvitationAccept, InvitationCreate, InvitationRead
+from services.auth.models import Invitation
 from services.auth.trust.dependencies import Source
 from shared.door import (
     GuardedRoute,
     IdempotencyKeyInUse,
     IdempotencyKeyReused,
     IdempotentRoute,
-    requires,
 )
 from shared.errors import responses
-from shared.identity import Caller
 from shared.limits import limited_by_source
 from shared.resources import Cursor, Limit, Page
 from shared.schemas import Id
 
 router = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=GuardedRoute)
-inviting = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=IdempotentRoute)
-Decider = Annotated[Caller, requires("members:write")]
-Reader = Annotated[Caller, requires("members:read")]
+creating = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=IdempotentRoute)
 
 
-@inviting.post(
+@creating.post(
     "",
     operation_id="auth_create_invitation",
     summary="Invite somebody",
@@ -45,17 +41,12 @@ Reader = Annotated[Caller, requires("members:read")]
     response_model=InvitationRead,
     responses=responses(AlreadyMember, TooManyInvitations, AddressRefused, IdempotencyKeyInUse, IdempotencyKeyReused),
 )
-async def create(
-    body: InvitationCreate,
-    caller: Decider,
-    invitations: Invitations,
-    source: Source,
-) -> InvitationRead:
+async def create(body: InvitationCreate, caller: Decider, invitations: Invitations, source: Source) -> Invitation:
     """Send a letter with a token that lets its reader join the caller's tenant, for seven days and once.
 
     An open invitation to the same address is withdrawn. Without a mail server this answers 503, and nothing is made.
     """
-    return await invitations.invite(caller, body, source)
+    return await invitations.create(caller, body, source)
 
 
 @router.get("", operation_id="auth_list_invitations", summary="Open invitations", response_model=Page[InvitationRead])
@@ -63,7 +54,7 @@ async def list_page(
     caller: Reader, invitations: Invitations, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[InvitationRead]:
     """What the tenant has offered and nobody has accepted yet, newest first."""
-    return await invitations.list_page(caller, limit, cursor)
+    return (await invitations.list_page(caller, limit, cursor)).page(InvitationRead.model_validate)
 
 
 @router.delete(
@@ -93,4 +84,4 @@ async def accept(body: InvitationAccept, acceptances: Acceptances, source: Sourc
 
     An address without an account gets one, with a tenant of its own too.
     """
-    return await acceptances.accept(body, source)
+    return Acceptance.of(await acceptances.accept(body, source))

@@ -47,7 +47,7 @@ class InvitationRepository:
         )
         return await self._session.scalar(statement) or 0
 
-    async def list_open(self, tenant_id: str, *, after: str | None, limit: int) -> list[Invitation]:
+    async def list_open(self, tenant_id: str, after: str | None, limit: int) -> list[Invitation]:
         """Newest first, up to `limit` that come after the id `after`."""
         statement = (
             select(Invitation)

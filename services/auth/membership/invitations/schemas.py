@@ -1,10 +1,12 @@
 """Invitations on the wire. The token is in none of the answers: it goes by mail only."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, SecretStr
 
-from services.auth.people.accounts.schemas import Email, Password, PersonName
+from services.auth.membership.invitations.domain import Joined
+from services.auth.people.accounts.schemas import Email, PersonName
+from services.auth.people.passwords.schemas import Password
 from services.auth.people.tenants.schemas import TenantRead
 from services.auth.trust.scopes import Role
 from shared.schemas import Id, RequestModel, ResponseModel, UtcDatetime
@@ -45,3 +47,8 @@ class Acceptance(ResponseModel):
     user_id: Id
     email: str
     tenant: TenantRead
+
+    @classmethod
+    def of(cls, joined: Joined) -> Self:
+        tenant = TenantRead.model_validate(joined.tenant)
+        return cls(user_id=joined.user.id, email=joined.user.email, tenant=tenant)

@@ -8,12 +8,13 @@ leads nowhere.
 import asyncio
 import secrets
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from services.auth.errors import AlreadyMember, TooManyInvitations
+from services.auth.membership.deciding import require_decider
 from services.auth.membership.invitations.letter import invitation_letter
 from services.auth.membership.invitations.repository import InvitationRepository
-from services.auth.membership.invitations.schemas import InvitationCreate, InvitationRead
-from services.auth.membership.members.service import require_decider
+from services.auth.membership.invitations.schemas import InvitationCreate
 from services.auth.models import Invitation
 from services.auth.people.accounts.repository import AccountRepository
 from services.auth.people.tenants.repository import MemberRepository
@@ -21,7 +22,7 @@ from services.auth.ports import Mailer
 from services.auth.trust.work import Work, Works
 from shared.errors import Unavailable
 from shared.identity import Caller
-from shared.resources import CursorCodec, Page, cut
+from shared.resources import CursorCodec, Slice
 
 LIFE = timedelta(days=7)
 MAX_UNANSWERED = 100
@@ -35,7 +36,7 @@ class InvitationService:
         self._public_url = public_url
         self._sending = asyncio.Semaphore(_SENDING)
 
-    async def invite(self, caller: Caller, given: InvitationCreate, source: str | None) -> InvitationRead:
+    async def create(self, caller: Caller, body: InvitationCreate, source: str | None) -> Invitation:
         """Send the letter and make the invitation, which takes the place of an open one to the same address.
 
         Raises AlreadyMember, TooManyInvitations, AddressRefused, Unavailable("mail").
@@ -43,55 +44,54 @@ class InvitationService:
         if self._sending.locked():
             raise Unavailable("mail", retry_after_seconds=1, detail="Too many letters at once; try again in a moment.")
         async with self._sending:
-            inviter = await self._check(caller, given, source)
+            inviter = await self._check(caller, body, source)
             token, expires_at = secrets.token_urlsafe(32), datetime.now(UTC) + LIFE
             letter = invitation_letter(
-                to=given.email,
-                role=given.role,
+                to=body.email,
+                role=body.role,
                 token=token,
                 inviter=inviter,
                 public_url=self._public_url,
                 expires_at=expires_at,
             )
             await self._mailer.send(letter)
-            return read(await self._make(caller, given, source, token, expires_at))
+            return await self._make(caller, body, token, expires_at, source)
 
-    async def _check(self, caller: Caller, given: InvitationCreate, source: str | None) -> str:
+    async def _check(self, caller: Caller, body: InvitationCreate, source: str | None) -> str:
         """The address of who invites."""
         async with self._works.begin(source) as work:
-            await _require_room(work, caller, given)
+            await _require_room(work, caller, body)
             return (await AccountRepository(work.session).get_principal(caller.subject, caller.tenant_id)).user.email
 
     async def _make(
-        self, caller: Caller, given: InvitationCreate, source: str | None, token: str, expires_at: datetime
+        self, caller: Caller, body: InvitationCreate, token: str, expires_at: datetime, source: str | None
     ) -> Invitation:
         async with self._works.begin(source) as work:
-            await _require_room(work, caller, given)
+            await _require_room(work, caller, body)
             invitations = InvitationRepository(work.session)
-            for earlier in await invitations.withdraw_to(caller.tenant_id, given.email):
+            for earlier in await invitations.withdraw_to(caller.tenant_id, body.email):
                 _note(work, "invitation.withdrawn", caller, earlier)
             invitation = await invitations.create(
                 tenant_id=caller.tenant_id,
-                email=given.email,
-                role=given.role,
+                email=body.email,
+                role=body.role,
                 token=token,
                 invited_by=caller.subject,
                 expires_at=expires_at,
             )
-            _note(work, "invitation.created", caller, invitation.id, role=given.role)
+            _note(work, "invitation.created", caller, invitation.id, role=body.role)
         return invitation
 
-    async def list_page(self, caller: Caller, limit: int, cursor: str | None) -> Page[InvitationRead]:
+    async def list_page(self, caller: Caller, limit: int, cursor: str | None) -> Slice[Invitation]:
         """The open ones, newest first. Raises Invalid for a cursor of another list."""
-        scope = ["invitations", caller.tenant_id]
-        position = self._cursors.decode(cursor, scope=scope)
         async with self._works.begin() as work:
-            rows = await InvitationRepository(work.session).list_open(
-                caller.tenant_id, after=position[0] if position else None, limit=limit + 1
+            return await self._cursors.slice(
+                partial(InvitationRepository(work.session).list_open, caller.tenant_id),
+                key=lambda row: row.id,
+                scope=["invitations", caller.tenant_id],
+                limit=limit,
+                cursor=cursor,
             )
-        page, last = cut(rows, limit)
-        next_cursor = self._cursors.encode([last.id], scope=scope) if last else None
-        return Page(items=[read(row) for row in page], next_cursor=next_cursor)
 
     async def withdraw(self, caller: Caller, invitation_id: str, source: str | None) -> None:
         """Raises InvitationNotFound."""
@@ -101,10 +101,10 @@ class InvitationService:
             _note(work, "invitation.withdrawn", caller, invitation_id)
 
 
-async def _require_room(work: Work, caller: Caller, given: InvitationCreate) -> None:
+async def _require_room(work: Work, caller: Caller, body: InvitationCreate) -> None:
     """Raises AlreadyMember, TooManyInvitations; what it found holds until the transaction ends."""
     await require_decider(work.session, caller)
-    if await MemberRepository(work.session).is_member(caller.tenant_id, given.email):
+    if await MemberRepository(work.session).is_member(caller.tenant_id, body.email):
         raise AlreadyMember
     if await InvitationRepository(work.session).count_unanswered(caller.tenant_id) >= MAX_UNANSWERED:
         raise TooManyInvitations
@@ -112,7 +112,3 @@ async def _require_room(work: Work, caller: Caller, given: InvitationCreate) -> 
 
 def _note(work: Work, action: str, caller: Caller, invitation_id: str, **details: object) -> None:
     work.note(action, actor=caller.subject, tenant_id=caller.tenant_id, target=invitation_id, **details)
-
-
-def read(row: Invitation) -> InvitationRead:
-    return InvitationRead.model_validate(row)

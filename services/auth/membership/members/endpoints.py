@@ -1,28 +1,25 @@
 """`/auth/members`."""
 
-from typing import Annotated
-
 from fastapi import APIRouter
 
-from services.auth.dependencies import Members
 from services.auth.errors import LastOwner, MemberNotFound
-from services.auth.people.tenants.schemas import MemberRead, MemberUpdate
-from shared.door import GuardedRoute, requires
+from services.auth.membership.dependencies import Decider, Reader
+from services.auth.membership.members.dependencies import Members
+from services.auth.membership.members.schemas import MemberRead, MemberUpdate
+from services.auth.people.tenants.domain import Member
+from services.auth.trust.dependencies import Me, Source
+from shared.door import GuardedRoute
 from shared.errors import responses
-from shared.identity import Caller
 from shared.resources import Cursor, Limit, Page
 from shared.schemas import Id
 
 router = APIRouter(prefix="/auth/members", tags=["members"], route_class=GuardedRoute)
-Decider = Annotated[Caller, requires("members:write")]
-Reader = Annotated[Caller, requires("members:read")]
-Me = Annotated[Caller, requires("auth:profile")]
 
 
 @router.get("", operation_id="auth_list_members", summary="Who belongs to my tenant", response_model=Page[MemberRead])
 async def list_page(caller: Reader, members: Members, limit: Limit = 20, cursor: Cursor = None) -> Page[MemberRead]:
     """The users of the tenant that the caller's token acts in, and what each may do there."""
-    return await members.list_page(caller, limit, cursor)
+    return (await members.list_page(caller, limit, cursor)).page(MemberRead.model_validate)
 
 
 @router.delete(
@@ -32,13 +29,13 @@ async def list_page(caller: Reader, members: Members, limit: Limit = 20, cursor:
     status_code=204,
     responses=responses(LastOwner, MemberNotFound),
 )
-async def leave(caller: Me, members: Members) -> None:
+async def leave(caller: Me, members: Members, source: Source) -> None:
     """Leave the tenant that the caller's token acts in, whatever one's role; the last owner cannot.
 
     It ends what one holds there: tokens, sessions, API keys. Who leaves the tenant that came with their account gets a
     new one of their own.
     """
-    await members.leave(caller)
+    await members.leave(caller, source)
 
 
 @router.patch(
@@ -48,13 +45,13 @@ async def leave(caller: Me, members: Members) -> None:
     response_model=MemberRead,
     responses=responses(MemberNotFound, LastOwner),
 )
-async def update(user_id: Id, body: MemberUpdate, caller: Decider, members: Members) -> MemberRead:
+async def update(user_id: Id, body: MemberUpdate, caller: Decider, members: Members, source: Source) -> Member:
     """Change what a member may do.
 
     A lower role holds at once: the member's access tokens end, and refreshed ones have the new rights. For more rights
     the member logs in again. The last owner cannot be lowered.
     """
-    return await members.change_role(caller, user_id, body.role)
+    return await members.change_role(caller, user_id, body, source)
 
 
 @router.delete(
@@ -64,9 +61,9 @@ async def update(user_id: Id, body: MemberUpdate, caller: Decider, members: Memb
     status_code=204,
     responses=responses(MemberNotFound, LastOwner),
 )
-async def remove(user_id: Id, caller: Decider, members: Members) -> None:
+async def remove(user_id: Id, caller: Decider, members: Members, source: Source) -> None:
     """Remove a member, which ends their tokens, sessions and API keys in this tenant at once; their account goes on.
 
     The last owner cannot be removed.
     """
-    await members.remove(caller, user_id)
+    await members.remove(caller, user_id, source)

@@ -1,23 +1,18 @@
-"""`/auth/register`, `/auth/me` and `/auth/password`."""
-
-from typing import Annotated
+"""`/auth/register` and `/auth/me`."""
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from services.auth.dependencies import Accounts
-from services.auth.errors import EmailTaken, PasswordTooCommon, WrongCurrentPassword
-from services.auth.people.accounts.schemas import AccountRead, PasswordChange, ProfileRead, ProfileUpdate, Registration
-from services.auth.people.accounts.service import Profile
-from services.auth.people.tenants.schemas import TenantRead
-from services.auth.trust.dependencies import Source
-from shared.door import GuardedRoute, authenticate, requires
+from services.auth.errors import EmailTaken, PasswordTooCommon
+from services.auth.models import User
+from services.auth.people.accounts.dependencies import Accounts
+from services.auth.people.accounts.schemas import AccountRead, ProfileRead, ProfileUpdate, Registration
+from services.auth.trust.dependencies import Me, Source
+from shared.door import GuardedRoute, authenticate
 from shared.errors import PreconditionFailed, Unauthenticated, responses
-from shared.identity import Caller
 from shared.limits import limited_by_source
-from shared.resources import IfMatch, etag
+from shared.resources import IfMatch, describe
 
 router = APIRouter(prefix="/auth", tags=["accounts"], route_class=GuardedRoute)
-Me = Annotated[Caller, requires("auth:profile")]
 
 
 @router.post(
@@ -29,7 +24,7 @@ Me = Annotated[Caller, requires("auth:profile")]
     responses=responses(Unauthenticated, EmailTaken, PasswordTooCommon),
     dependencies=[Depends(limited_by_source)],
 )
-async def register(body: Registration, request: Request, accounts: Accounts, source: Source) -> AccountRead:
+async def register(body: Registration, accounts: Accounts, request: Request, source: Source) -> User:
     """Create an account and the tenant that will own its records. No caller is needed.
 
     An address that has an account already gets the same answer, and nothing is made: nobody learns here who is
@@ -46,7 +41,9 @@ async def _is_admin(request: Request) -> bool:
 @router.get("/me", operation_id="auth_me", summary="Who am I", response_model=ProfileRead)
 async def me(caller: Me, accounts: Accounts, response: Response) -> ProfileRead:
     """The caller's own account in the tenant their token acts in, and the tenants they may act in."""
-    return _read(await accounts.get(caller), response)
+    profile = await accounts.get(caller)
+    describe(response, version=profile.principal.user.version)
+    return ProfileRead.of(profile)
 
 
 @router.patch(
@@ -60,31 +57,6 @@ async def update_me(
     body: ProfileUpdate, caller: Me, accounts: Accounts, response: Response, if_match: IfMatch = None
 ) -> ProfileRead:
     """Change one's own name."""
-    return _read(await accounts.rename(caller, body.name, if_match), response)
-
-
-@router.post(
-    "/password",
-    operation_id="auth_change_password",
-    summary="Change my password",
-    status_code=204,
-    responses=responses(WrongCurrentPassword, PasswordTooCommon),
-)
-async def change_password(body: PasswordChange, caller: Me, accounts: Accounts, source: Source) -> None:
-    """Change one's own password, which ends every other session. API keys go on."""
-    await accounts.change_password(caller, body, source)
-
-
-def _read(profile: Profile, response: Response) -> ProfileRead:
-    principal, user = profile.principal, profile.principal.user
-    response.headers["ETag"] = etag(user.version)
-    return ProfileRead(
-        id=user.id,
-        email=user.email,
-        name=user.name,
-        tenant_id=principal.tenant_id,
-        created_at=user.created_at,
-        role=principal.role,
-        is_admin=user.is_admin,
-        tenants=[TenantRead.model_validate(tenant) for tenant in profile.tenants],
-    )
+    profile = await accounts.update(caller, body, if_match)
+    describe(response, version=profile.principal.user.version)
+    return ProfileRead.of(profile)

@@ -1,9 +1,11 @@
 """Accounts as callers see them."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, EmailStr, Field, SecretStr
+from pydantic import AfterValidator, EmailStr, Field
 
+from services.auth.people.accounts.principal import Profile
+from services.auth.people.passwords.schemas import Password
 from services.auth.people.tenants.schemas import TenantRead
 from services.auth.trust.scopes import Role
 from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
@@ -16,15 +18,6 @@ def _normalised(email: str) -> str:
 
 Email = Annotated[EmailStr, Field(max_length=254, examples=["ada@example.com"]), AfterValidator(_normalised)]
 PersonName = Annotated[Text, Field(min_length=1, max_length=200, examples=["Ada Lovelace"])]
-Password = Annotated[
-    SecretStr,
-    Field(
-        min_length=8,
-        max_length=128,
-        description="any characters; the most common passwords are refused",
-        examples=["correct horse battery staple"],
-    ),
-]
 
 
 class Registration(RequestModel):
@@ -39,13 +32,6 @@ class ProfileUpdate(RequestModel):
     """What one may change about oneself."""
 
     name: PersonName | None = Field(examples=["Ada King"])
-
-
-class PasswordChange(RequestModel):
-    """The old password and the new one."""
-
-    current_password: SecretStr = Field(min_length=1, max_length=128, examples=["correct horse battery staple"])
-    new_password: Password
 
 
 class AccountRead(ResponseModel):
@@ -64,3 +50,17 @@ class ProfileRead(AccountRead):
     role: Role = Field(description="in this tenant")
     is_admin: bool = Field(description="whether this account may administer the installation")
     tenants: list[TenantRead] = Field(description="all the tenants the account belongs to")
+
+    @classmethod
+    def of(cls, profile: Profile) -> Self:
+        principal, user = profile.principal, profile.principal.user
+        return cls(
+            id=user.id,
+            email=user.email,
+            name=user.name,
+            tenant_id=principal.tenant_id,
+            created_at=user.created_at,
+            role=principal.role,
+            is_admin=user.is_admin,
+            tenants=[TenantRead.model_validate(tenant) for tenant in profile.tenants],
+        )

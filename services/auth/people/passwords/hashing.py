@@ -12,14 +12,15 @@ from typing import TypeVar
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from services.auth.errors import HashingBusy
+from services.auth.errors import HashingBusy, PasswordTooCommon
+from services.auth.people.passwords.common import is_common
 from services.auth.settings import Settings
 
 T = TypeVar("T")
 NICENESS = 10  # a tenth of a processor that others want too: enough to give way, not enough to starve logins
 
 
-class Passwords:
+class PasswordHasher:
     """Hashes and verifies. Each call costs about `password_memory_kib` of memory while it runs."""
 
     def __init__(self, hasher: PasswordHash, pool: ThreadPoolExecutor, *, workers: int, waiting: int) -> None:
@@ -49,6 +50,15 @@ class Passwords:
         """The hash to keep. Call it `admitted`."""
         return await self._run(lambda: self._hasher.hash(password))
 
+    async def hash_new(self, password: str, pointer: str) -> str:
+        """The hash to keep of a password that somebody chose. Call it `admitted`.
+
+        Raises PasswordTooCommon, naming the field that `pointer` points to.
+        """
+        if is_common(password):
+            raise PasswordTooCommon(pointer)
+        return await self.hash(password)
+
     async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
         """Whether it matches, and a new hash to keep when the parameters have risen since. `stored` None never matches.
 
@@ -62,7 +72,7 @@ class Passwords:
 
 
 @contextmanager
-def open_passwords(settings: Settings) -> Iterator[Passwords]:
+def open_hasher(settings: Settings) -> Iterator[PasswordHasher]:
     """With the parameters of `settings`; ends its threads with the block."""
     hasher = Argon2Hasher(
         time_cost=settings.password_iterations, memory_cost=settings.password_memory_kib, parallelism=1
@@ -70,7 +80,7 @@ def open_passwords(settings: Settings) -> Iterator[Passwords]:
     pool = ThreadPoolExecutor(settings.password_workers, thread_name_prefix="argon2", initializer=_step_back)
     try:
         workers, waiting = settings.password_workers, settings.password_waiting
-        yield Passwords(PasswordHash((hasher,)), pool, workers=workers, waiting=waiting)
+        yield PasswordHasher(PasswordHash((hasher,)), pool, workers=workers, waiting=waiting)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

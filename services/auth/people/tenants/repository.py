@@ -21,7 +21,7 @@ class MemberRepository:
         """Have all who decide about the members of this tenant wait for each other. Logins do not wait."""
         await self._session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
 
-    async def list_members(self, tenant_id: str, *, after: str | None, limit: int) -> list[Member]:
+    async def list_members(self, tenant_id: str, after: str | None, limit: int) -> list[Member]:
         """By user id, up to `limit` that come after the id `after`."""
         statement = _members(tenant_id).order_by(Membership.user_id).limit(limit)
         if after:

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Query
 from services.auth.trust.changes.dependencies import Changes, Follower
 from services.auth.trust.changes.schemas import ChangesRead
 from shared.door import GuardedRoute
-from shared.identity import Changes as Changed
 
 internal = APIRouter(prefix="/access", route_class=GuardedRoute)
 
 
 @internal.get("/changes", response_model=ChangesRead)
-async def changes(_follower: Follower, changes: Changes, since: Annotated[float, Query(ge=0, le=2**40)] = 0) -> Changed:
+async def list_changes(
+    _follower: Follower, changes: Changes, since: Annotated[float, Query(ge=0, le=2**40)] = 0
+) -> ChangesRead:
     """What was revoked since then and still matters, and which keys are published."""
-    return await changes.changes(since)
+    return ChangesRead.model_validate(await changes.changes(since))

@@ -1,0 +1,24 @@
+"""`/auth/password`."""
+
+from fastapi import APIRouter
+
+from services.auth.entry.passwords.dependencies import Passwords
+from services.auth.entry.passwords.schemas import PasswordChange
+from services.auth.errors import PasswordTooCommon, WrongCurrentPassword
+from services.auth.trust.dependencies import Me, Source
+from shared.door import GuardedRoute
+from shared.errors import responses
+
+router = APIRouter(prefix="/auth", tags=["accounts"], route_class=GuardedRoute)
+
+
+@router.post(
+    "/password",
+    operation_id="auth_change_password",
+    summary="Change my password",
+    status_code=204,
+    responses=responses(WrongCurrentPassword, PasswordTooCommon),
+)
+async def change_password(body: PasswordChange, caller: Me, passwords: Passwords, source: Source) -> None:
+    """Change one's own password, which ends every other session. API keys go on."""
+    await passwords.change(caller, body, source)
