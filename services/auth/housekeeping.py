@@ -1,8 +1,6 @@
 """What has to be done now and then: what was collected is written, what nobody can use any more is deleted."""
 
-import asyncio
 import logging
-import random
 
 from services.auth.entry.api_keys.last_used import LastUsed
 from services.auth.entry.sessions.repository import SessionRepository
@@ -11,6 +9,7 @@ from services.auth.people.passwords.throttle import Throttle
 from services.auth.trust.access.repository import RevocationRepository
 from services.auth.trust.work import Works
 from shared.errors import ServiceError
+from shared.loops import keep
 
 _log = logging.getLogger("auth.housekeeping")
 _EVERY_SECONDS = 60.0
@@ -24,9 +23,7 @@ class Housekeeping:
 
     async def run(self) -> None:
         """Never returns."""
-        while True:
-            await asyncio.sleep(random.uniform(0.8, 1.2) * _EVERY_SECONDS)
-            await self.round()
+        await keep(self.round, log=_log, every_seconds=_EVERY_SECONDS, pauses_first=True)
 
     async def round(self) -> None:
         """Everything once. What fails is done by the next round, or by another replica."""
