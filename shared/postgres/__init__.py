@@ -4,6 +4,7 @@ from shared.postgres.database import Database
 from shared.postgres.migrating import run_migrations
 from shared.postgres.opening import open_database
 from shared.postgres.outbox import Outbox, OutboxMessage
+from shared.postgres.outbox_table import create_outbox_table
 from shared.postgres.relay import OutboxRelay
 from shared.postgres.tables import Base, new_metadata
 
@@ -13,6 +14,7 @@ __all__ = [
     "Outbox",
     "OutboxMessage",
     "OutboxRelay",
+    "create_outbox_table",
     "new_metadata",
     "open_database",
     "run_migrations",
