@@ -4,6 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from shared.postgres import create_outbox_table
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -102,16 +104,7 @@ def _access() -> None:
         sa.Column("created_at", _moment, nullable=False, index=True),
         sa.Column("expires_at", _moment, nullable=False, index=True),
     )
-    op.create_table(
-        "outbox",
-        sa.Column("id", sa.Text, primary_key=True),
-        sa.Column("exchange", sa.Text, nullable=False),
-        sa.Column("routing_key", sa.Text, nullable=False),
-        sa.Column("body", sa.LargeBinary, nullable=False),
-        sa.Column("headers", postgresql.JSONB, nullable=False),
-        sa.Column("priority", sa.SmallInteger),
-        sa.Column("created_at", _moment, nullable=False),
-    )
+    create_outbox_table(op)
 
 
 def _audit() -> None:

@@ -2,7 +2,8 @@
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
+
+from shared.postgres import create_outbox_table
 
 revision = "0001"
 down_revision = None
@@ -24,16 +25,7 @@ def upgrade() -> None:
         sa.Column("error_code", sa.Text),
         sa.Column("error_detail", sa.Text),
     )
-    op.create_table(
-        "outbox",
-        sa.Column("id", sa.Text, primary_key=True),
-        sa.Column("exchange", sa.Text, nullable=False),
-        sa.Column("routing_key", sa.Text, nullable=False),
-        sa.Column("body", sa.LargeBinary, nullable=False),
-        sa.Column("headers", postgresql.JSONB, nullable=False),
-        sa.Column("priority", sa.SmallInteger),
-        sa.Column("created_at", _moment, nullable=False),
-    )
+    create_outbox_table(op)
 
 
 def _create_task() -> None:
