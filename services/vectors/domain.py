@@ -66,6 +66,18 @@ class SearchMode(StrEnum):
     HYBRID = "hybrid"
 
 
+class Op(StrEnum):  # what a leaf of a filter asks; a docstring would stand in the OpenAPI document
+    EQ = "eq"
+    NE = "ne"
+    GT = "gt"
+    GTE = "gte"
+    LT = "lt"
+    LTE = "lte"
+    IN = "in"
+    NIN = "nin"
+    EXISTS = "exists"
+
+
 @dataclass(frozen=True, slots=True)
 class Collection:
     """A tenant's collection. Engines know it by `id`, which is never used twice; people know it by `name`."""

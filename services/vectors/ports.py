@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from services.vectors.domain import Capabilities, Collection, CollectionStatus, EngineName, Match, Record, Vector
-from services.vectors.filters import Filter
+from services.vectors.terms import Condition
 
 
 class VectorEngine(Protocol):
@@ -29,7 +29,9 @@ class VectorEngine(Protocol):
         Raises CollectionFull where the engine has a bound.
         """
 
-    async def search(self, collection: Collection, vector: Vector, limit: int, condition: Filter | None) -> list[Match]:
+    async def search(
+        self, collection: Collection, vector: Vector, limit: int, condition: Condition | None
+    ) -> list[Match]:
         """Up to `limit` records nearest to `vector` among those that meet `condition`; ties in no order."""
 
     async def find(self, collection: Collection, record_id: str) -> Record | None:
@@ -38,7 +40,7 @@ class VectorEngine(Protocol):
     async def delete(self, collection: Collection, ids: Sequence[str]) -> int:
         """Delete by id; the number of records that were there."""
 
-    async def delete_matching(self, collection: Collection, condition: Filter) -> int:
+    async def delete_matching(self, collection: Collection, condition: Condition) -> int:
         """Delete what meets `condition`; the number of records that did."""
 
     async def count(self, collection: Collection) -> int:

@@ -18,9 +18,9 @@ from services.vectors.errors import (
     RecordNotFound,
     UnsupportedCapability,
 )
-from services.vectors.filters import And, Filter, Leaf, Not, Or
 from services.vectors.geometry import float32, placed
 from services.vectors.ports import Embedder, VectorEngine
+from services.vectors.terms import Condition
 from shared.schemas import new_id
 from shared.telemetry import monotonic_ms
 
@@ -111,7 +111,7 @@ class RecordService:
         query: str | None,
         vector: Numbers | None,
         k: int,
-        condition: Filter | None,
+        condition: Condition | None,
         mode: SearchMode,
     ) -> Found:
         """The `k` best, equal scores by id. Exactly one of `query` and `vector` is given.
@@ -141,7 +141,7 @@ class RecordService:
             raise RecordNotFound(name, record_id)
         return record
 
-    async def delete(self, tenant_id: str, name: str, wanted: Sequence[str] | Filter) -> Deleted:
+    async def delete(self, tenant_id: str, name: str, wanted: list[str] | Condition) -> Deleted:
         """Delete by ids or by filter; what is not there is not counted. Raises CollectionNotFound."""
         collection = await self._collections.get(tenant_id, name)
         collection, deleted = await self._on(collection, lambda engine, at: _delete(engine, at, wanted))
@@ -193,7 +193,7 @@ def _records(
 
 
 async def _best(
-    engine: VectorEngine, collection: Collection, vector: Vector, k: int, condition: Filter | None
+    engine: VectorEngine, collection: Collection, vector: Vector, k: int, condition: Condition | None
 ) -> list[Match]:
     """The first `k` in an order that depends on scores and ids alone, up to 2,048 equal scores at the cut."""
     limit = k + _TIE_MARGIN
@@ -205,7 +205,7 @@ async def _best(
         limit = min(_TIE_LIMIT, limit * 4)
 
 
-async def _delete(engine: VectorEngine, collection: Collection, wanted: Sequence[str] | Filter) -> int:
-    if isinstance(wanted, And | Or | Not | Leaf):
-        return await engine.delete_matching(collection, wanted)
-    return await engine.delete(collection, list(dict.fromkeys(wanted)))
+async def _delete(engine: VectorEngine, collection: Collection, wanted: list[str] | Condition) -> int:
+    if isinstance(wanted, list):
+        return await engine.delete(collection, list(dict.fromkeys(wanted)))
+    return await engine.delete_matching(collection, wanted)

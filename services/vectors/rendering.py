@@ -1,6 +1,5 @@
 """From what the service answers to what callers see."""
 
-from services.vectors import filters
 from services.vectors.collections import Counted
 from services.vectors.domain import (
     MAX_ITEMS,
@@ -9,6 +8,7 @@ from services.vectors.domain import (
     MAX_TEXT_CHARS,
     CollectionStatus,
     EngineName,
+    Op,
     Record,
 )
 from services.vectors.ports import VectorEngine
@@ -53,7 +53,7 @@ def engine_read(engine: VectorEngine) -> EngineRead:
         modes=list(can.modes),
         metrics=list(can.metrics),
         exact=can.exact,
-        filter_ops=list(filters.Op),
+        filter_ops=list(Op),
         max_dimension=can.max_dimension,
         max_items=MAX_ITEMS,
         max_k=MAX_K,

@@ -24,9 +24,12 @@ from services.vectors.domain import (
     EngineName,
     Metadata,
     Metric,
+    Op,
     SearchMode,
 )
+from services.vectors.metadata import member_problem
 from services.vectors.records import Item
+from services.vectors.terms import Condition
 from shared.schemas import RequestModel, ResponseModel, Text, UtcDatetime
 
 _SCALAR_SCHEMA: list[dict[str, Any]] = [
@@ -65,26 +68,11 @@ def _metadata(value: object) -> Metadata:
             "metadata_form", "Must be an object of at most {most} members.", {"most": MAX_METADATA_KEYS}
         )
     for key, member in value.items():
-        problem = _key_problem(key) or _member_problem(member)
-        if problem:
+        if problem := member_problem(key, member):
             raise PydanticCustomError(
                 "metadata_value", "Member {key}: {problem}.", {"key": repr(key[:64]), "problem": problem}
             )
     return value
-
-
-def _key_problem(key: str) -> str | None:
-    if not 1 <= len(key) <= MAX_METADATA_KEY_CHARS:
-        return f"a name has 1 to {MAX_METADATA_KEY_CHARS} characters"
-    return None if filters.storable(key) else "a name may hold neither NUL nor lone surrogates"
-
-
-def _member_problem(member: object) -> str | None:
-    if not isinstance(member, list):
-        return filters.scalar_problem(member)
-    if len(member) > MAX_METADATA_LIST:
-        return f"a list may have {MAX_METADATA_LIST} elements"
-    return next((problem for one in member if (problem := filters.scalar_problem(one))), None)
 
 
 CollectionName = Annotated[
@@ -268,7 +256,7 @@ class SearchRequest(RequestModel):
             raise PydanticCustomError("query_or_vector", "Give either 'query' or 'vector'.")
         return self
 
-    def condition(self) -> filters.Filter | None:
+    def condition(self) -> Condition | None:
         """Raises FilterInvalid."""
         return None if self.filter is None else filters.parse(self.filter)
 
@@ -304,7 +292,7 @@ class DeleteRequest(RequestModel):
             raise PydanticCustomError("ids_or_filter", "Give either 'ids' or 'filter'.")
         return self
 
-    def wanted(self) -> list[str] | filters.Filter:
+    def wanted(self) -> list[str] | Condition:
         """Raises FilterInvalid."""
         return filters.parse(self.filter) if self.ids is None else self.ids
 
@@ -333,7 +321,7 @@ class EngineRead(ResponseModel):
     modes: list[SearchMode]
     metrics: list[Metric]
     exact: bool = Field(description="whether every search compares all vectors; if not, a few neighbours may be missed")
-    filter_ops: list[filters.Op]
+    filter_ops: list[Op]
     max_dimension: int
     max_items: int
     max_k: int

@@ -2,16 +2,17 @@
 
 Engines disagree about booleans, integers and floats, lists, missing fields, negation, and which characters a key may
 have. So none of them is asked to filter metadata: each keeps a list of *terms* (opaque text, one per field and value)
-and the numbers of numeric fields, and a filter is lowered to three questions they all answer alike: is this term there,
-is one of these there, is a number of this field past a bound. The metadata itself is kept apart, as it was given.
+and the numbers of numeric fields, and a filter is read as a *condition*, made of three questions they all answer alike:
+is this term there, is one of these there, is a number of this field past a bound. Each engine translates a condition
+once, into its own language. The metadata itself is kept apart, as it was given.
 """
 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.vectors.domain import Metadata, MetadataScalar
-from services.vectors.filters import And, Filter, Leaf, Not, Op, Or, is_number
+from services.vectors.domain import Metadata, MetadataScalar, Op
+from services.vectors.metadata import is_number
 
 _MAX_TERM_TEXT = 96  # longer texts are indexed by their digest, which bounds the size of an index entry
 
@@ -76,35 +77,21 @@ def terms_of(metadata: Metadata) -> Terms:
     return Terms(list(dict.fromkeys(terms)), numbers)
 
 
-def lowered(condition: Filter) -> Condition:
-    """`condition` in terms of what engines index."""
-    match condition:
-        case And(of):
-            return AllOf(tuple(map(lowered, of)))
-        case Or(of):
-            return AnyOf(tuple(map(lowered, of)))
-        case Not(of):
-            return NoneOf(lowered(of))
-        case Leaf(name, op, value):
-            return _lowered_leaf(escaped(name), op, value)
+def has_field(name: str) -> Condition:
+    """The field is there, with values or an empty list."""
+    return HasTerm(_presence(escaped(name)))
 
 
-def _lowered_leaf(key: str, op: Op, value: MetadataScalar | tuple[MetadataScalar, ...]) -> Condition:
-    values = value if isinstance(value, tuple) else (value,)
-    match op:
-        case Op.EXISTS:
-            return HasTerm(_presence(key)) if value else NoneOf(HasTerm(_presence(key)))
-        case Op.EQ | Op.IN:
-            return _any_value(key, values)
-        case Op.NE | Op.NIN:
-            return NoneOf(_any_value(key, values))
-        case _:
-            return NumberPast(key, op, float(values[0]))
-
-
-def _any_value(key: str, values: Iterable[MetadataScalar]) -> Condition:
+def has_any_value(name: str, values: Iterable[MetadataScalar]) -> Condition:
+    """One of the field's values equals one of `values`."""
+    key = escaped(name)
     terms = tuple(dict.fromkeys(_term(key, value) for value in values))
     return HasTerm(terms[0]) if len(terms) == 1 else HasAnyTerm(terms)
+
+
+def number_past(name: str, op: Op, bound: float) -> Condition:
+    """One of the field's numbers is `op` (gt, gte, lt, lte) `bound`."""
+    return NumberPast(escaped(name), op, bound)
 
 
 def escaped(name: str) -> str:

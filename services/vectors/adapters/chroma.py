@@ -2,36 +2,21 @@
 
 import asyncio
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import orjson
 from cachetools import LRUCache
 
 from services.vectors.adapters.chroma_api import ChromaApi
+from services.vectors.adapters.chroma_metadata import METADATA, content_of, metadata_of, where_of
 from services.vectors.domain import Capabilities, Collection, EngineName, Match, Metric, Record, SearchMode, Vector
-from services.vectors.errors import CollectionMissing, UnsupportedCapability
-from services.vectors.filters import Filter, Op
+from services.vectors.errors import CollectionMissing
 from services.vectors.geometry import score
-from services.vectors.terms import (
-    AllOf,
-    AnyOf,
-    Condition,
-    HasAnyTerm,
-    HasTerm,
-    NoneOf,
-    NumberPast,
-    has_numbers,
-    lowered,
-    terms_of,
-)
+from services.vectors.terms import Condition
 
 _SPACES = {Metric.COSINE: "cosine", Metric.DOT: "ip", Metric.L2: "l2"}
-_TERMS, _METADATA, _HAS_TEXT = "terms", "metadata", "has_text"
 _BATCH_BYTES = 900_000  # a larger body would hold up the event loop; the server's own bound is 40 MiB
-_ABSENT = "!"  # a term no record has
-_MAX_COMPARISONS = 500  # SQLite under it parses expressions of a thousand
 
 Prepared = tuple[Record, dict[str, Any]]
 
@@ -62,7 +47,7 @@ class ChromaEngine:
 
     async def upsert(self, collection: Collection, records: Sequence[Record]) -> None:
         chroma_id = await self._chroma_id(collection)
-        metadatas = await asyncio.to_thread(lambda: [_metadata_of(record) for record in records])
+        metadatas = await asyncio.to_thread(lambda: [metadata_of(record) for record in records])
         for batch in _batches(list(zip(records, metadatas, strict=True))):
             await self._api.upsert(
                 chroma_id,
@@ -73,12 +58,14 @@ class ChromaEngine:
                 metadatas=[metadata for _, metadata in batch],
             )
 
-    async def search(self, collection: Collection, vector: Vector, limit: int, condition: Filter | None) -> list[Match]:
-        where = _where(condition) if condition else None
+    async def search(
+        self, collection: Collection, vector: Vector, limit: int, condition: Condition | None
+    ) -> list[Match]:
+        where = where_of(condition) if condition else None
         found = await self._api.query(await self._chroma_id(collection), vector, limit, where)
         rows = zip(found["ids"][0], found["distances"][0], found["documents"][0], found["metadatas"][0], strict=True)
         return [
-            Match(record_id, _score(collection.metric, distance), *_content(text, kept))
+            Match(record_id, _score(collection.metric, distance), *content_of(text, kept))
             for record_id, distance, text, kept in rows
         ]
 
@@ -88,7 +75,7 @@ class ChromaEngine:
         )
         if not found["ids"]:
             return None
-        text, metadata = _content(found["documents"][0], found["metadatas"][0])
+        text, metadata = content_of(found["documents"][0], found["metadatas"][0])
         return Record(record_id, np.array(found["embeddings"][0], dtype=np.float32), text, metadata)
 
     async def delete(self, collection: Collection, ids: Sequence[str]) -> int:
@@ -98,8 +85,8 @@ class ChromaEngine:
             await self._api.delete(chroma_id, ids=there)
         return len(there)
 
-    async def delete_matching(self, collection: Collection, condition: Filter) -> int:
-        return await self._api.delete(await self._chroma_id(collection), where=_where(condition))
+    async def delete_matching(self, collection: Collection, condition: Condition) -> int:
+        return await self._api.delete(await self._chroma_id(collection), where=where_of(condition))
 
     async def count(self, collection: Collection) -> int:
         return await self._api.count(await self._chroma_id(collection))
@@ -128,7 +115,7 @@ def _batches(prepared: Sequence[Prepared]) -> Iterator[list[Prepared]]:
     size = 0
     for record, metadata in prepared:
         # Base64 takes four bytes for three; terms repeat the metadata.
-        more = record.vector.nbytes * 4 // 3 + len(record.text or "") + 3 * len(metadata[_METADATA])
+        more = record.vector.nbytes * 4 // 3 + len(record.text or "") + 3 * len(metadata[METADATA])
         if batch and size + more > _BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -137,76 +124,6 @@ def _batches(prepared: Sequence[Prepared]) -> Iterator[list[Prepared]]:
     yield batch
 
 
-def _metadata_of(record: Record) -> dict[str, Any]:
-    """ChromaDB's upsert merges metadata: a number of a replaced record stays behind, so its filter asks for a term too.
-
-    A list may not be empty, and its numbers cannot be compared, so the least and the greatest stand beside it.
-    """
-    indexed = terms_of(record.metadata)
-    kept: dict[str, Any] = {
-        _TERMS: indexed.terms or [_ABSENT],
-        _METADATA: orjson.dumps(record.metadata).decode(),
-        _HAS_TEXT: record.text is not None,
-    }
-    for key, numbers in indexed.numbers.items():
-        kept[f"least.{key}"], kept[f"greatest.{key}"] = min(numbers), max(numbers)
-    return kept
-
-
-def _content(text: str, kept: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
-    return (text if kept[_HAS_TEXT] else None), orjson.loads(kept[_METADATA])
-
-
 def _score(metric: Metric, distance: float) -> float:
     """ChromaDB answers one less the cosine or the inner product, or the squared Euclidean distance."""
     return score(metric, math.sqrt(max(0.0, distance)) if metric is Metric.L2 else 1.0 - distance)
-
-
-def _where(condition: Filter) -> dict[str, Any]:
-    """Raises UnsupportedCapability for a filter larger than ChromaDB's own bound."""
-    wanted = lowered(condition)
-    if _comparisons(wanted) > _MAX_COMPARISONS:
-        raise UnsupportedCapability(
-            "/filter", engine=EngineName.CHROMA, capability=f"filters of more than {_MAX_COMPARISONS} values"
-        )
-    return where_of(wanted)
-
-
-def _comparisons(condition: Condition) -> int:
-    match condition:
-        case AllOf(of) | AnyOf(of):
-            return sum(map(_comparisons, of))
-        case NoneOf(of):
-            return _comparisons(of)
-        case HasAnyTerm(terms):
-            return len(terms)
-        case _:
-            return 2
-
-
-def where_of(condition: Condition, *, negated: bool = False) -> dict[str, Any]:
-    """`condition` in ChromaDB's language, which has no negation: it is pushed down to the leaves."""
-    match condition:
-        case NoneOf(of):
-            return where_of(of, negated=not negated)
-        case AllOf(of) | AnyOf(of):
-            conjunction = isinstance(condition, AllOf) is not negated
-            return _joined("$and" if conjunction else "$or", [where_of(part, negated=negated) for part in of])
-        case HasTerm(term):
-            return {_TERMS: {"$not_contains" if negated else "$contains": term}}
-        case HasAnyTerm(terms):
-            return where_of(AnyOf(tuple(map(HasTerm, terms))), negated=negated)
-        case NumberPast(key, op, bound):
-            return _past(key, op, bound, negated=negated)
-
-
-def _past(key: str, op: Op, bound: float, *, negated: bool) -> dict[str, Any]:
-    numeric = where_of(HasTerm(has_numbers(key)), negated=negated)
-    edge = f"greatest.{key}" if op in (Op.GT, Op.GTE) else f"least.{key}"
-    opposite = {Op.GT: Op.LTE, Op.GTE: Op.LT, Op.LT: Op.GTE, Op.LTE: Op.GT}
-    compared = {edge: {f"${opposite[op] if negated else op}": bound}}
-    return _joined("$or" if negated else "$and", [numeric, compared])
-
-
-def _joined(word: str, parts: list[dict[str, Any]]) -> dict[str, Any]:
-    return parts[0] if len(parts) == 1 else {word: parts}

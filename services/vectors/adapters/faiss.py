@@ -15,9 +15,8 @@ from services.vectors.adapters.faiss_records import FaissRecords
 from services.vectors.adapters.read_write import ReadWriteLock
 from services.vectors.domain import Capabilities, Collection, EngineName, Match, Record, SearchMode, Vector
 from services.vectors.errors import CollectionFull, CollectionMissing
-from services.vectors.filters import Filter
 from services.vectors.geometry import score
-from services.vectors.terms import lowered
+from services.vectors.terms import Condition
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -53,8 +52,8 @@ class FaissCollection:
         self.records.write(placed)
         self.index.put([slot for slot, _ in placed], [record.vector for _, record in placed])
 
-    def search(self, vector: Vector, limit: int, condition: Filter | None) -> list[Match]:
-        among = self.records.select(lowered(condition)) if condition else None
+    def search(self, vector: Vector, limit: int, condition: Condition | None) -> list[Match]:
+        among = self.records.select(condition) if condition else None
         slots, values = self.index.search(vector, limit, among)
         contents = self.records.contents(slots)
         return [
@@ -112,7 +111,9 @@ class FaissEngine:
         async with self._writing(collection) as opened:
             await self._run(lambda: opened.upsert(records))
 
-    async def search(self, collection: Collection, vector: Vector, limit: int, condition: Filter | None) -> list[Match]:
+    async def search(
+        self, collection: Collection, vector: Vector, limit: int, condition: Condition | None
+    ) -> list[Match]:
         async with self._reading(collection) as opened:
             return await self._run(lambda: opened.search(vector, limit, condition))
 
@@ -124,9 +125,9 @@ class FaissEngine:
         async with self._writing(collection) as opened:
             return await self._run(lambda: opened.delete(list(opened.records.slots_of(ids).values())))
 
-    async def delete_matching(self, collection: Collection, condition: Filter) -> int:
+    async def delete_matching(self, collection: Collection, condition: Condition) -> int:
         async with self._writing(collection) as opened:
-            return await self._run(lambda: opened.delete(opened.records.select(lowered(condition)).tolist()))
+            return await self._run(lambda: opened.delete(opened.records.select(condition).tolist()))
 
     async def count(self, collection: Collection) -> int:
         async with self._reading(collection) as opened:

@@ -14,8 +14,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from services.vectors.domain import Record, Vector
-from services.vectors.filters import Op
+from services.vectors.domain import Op, Record, Vector
 from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast, terms_of
 
 Slots = NDArray[np.int64]

@@ -15,18 +15,15 @@ from services.vectors.adapters.edge_process import EdgeProcess
 from services.vectors.adapters.qdrant_payload import (
     MAX_INDEXED_NUMBERS,
     TERMS,
-    by_ids,
     content_of,
-    json_filter,
     number_path,
     payload_of,
     physical_name,
     point_id,
 )
 from services.vectors.domain import Capabilities, Collection, EngineName, Match, Record, SearchMode, Vector
-from services.vectors.filters import Filter
 from services.vectors.geometry import score
-from services.vectors.terms import lowered
+from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast
 
 
 class QdrantEdgeEngine:
@@ -54,8 +51,10 @@ class QdrantEdgeEngine:
             _command("upsert", collection) | {"points": points, "numbers": list(numbers), "most": most}, blob
         )
 
-    async def search(self, collection: Collection, vector: Vector, limit: int, condition: Filter | None) -> list[Match]:
-        wanted = json_filter(lowered(condition)) if condition else None
+    async def search(
+        self, collection: Collection, vector: Vector, limit: int, condition: Condition | None
+    ) -> list[Match]:
+        wanted = _wanted(condition) if condition else None
         answer, _ = await self._edge.call(
             _command("search", collection) | {"limit": limit, "filter": wanted}, vector.tobytes()
         )
@@ -69,10 +68,10 @@ class QdrantEdgeEngine:
         return Record(found_id, np.frombuffer(blob, dtype=np.float32), text, metadata)
 
     async def delete(self, collection: Collection, ids: Sequence[str]) -> int:
-        return await self._delete(collection, by_ids([point_id(one) for one in ids]))
+        return await self._delete(collection, {"must": [{"has_id": [point_id(one) for one in ids]}]})
 
-    async def delete_matching(self, collection: Collection, condition: Filter) -> int:
-        return await self._delete(collection, json_filter(lowered(condition)))
+    async def delete_matching(self, collection: Collection, condition: Condition) -> int:
+        return await self._delete(collection, _wanted(condition))
 
     async def _delete(self, collection: Collection, wanted: dict[str, Any]) -> int:
         answer, _ = await self._edge.call(_command("delete", collection) | {"filter": wanted})
@@ -105,3 +104,20 @@ def _match(collection: Collection, raw: float, payload: dict[str, Any]) -> Match
     record_id, text, metadata = content_of(payload)
     # Edge gives the Euclidean distance itself, where lower is nearer, as the server does.
     return Match(record_id, score(collection.metric, raw), text, metadata)
+
+
+def _wanted(condition: Condition) -> dict[str, Any]:
+    """`condition` as Qdrant's own JSON, of which the process makes Edge's objects."""
+    match condition:
+        case AllOf(of):
+            return {"must": [_wanted(part) for part in of]}
+        case AnyOf(of):
+            return {"should": [_wanted(part) for part in of]}
+        case NoneOf(of):
+            return {"must_not": [_wanted(of)]}
+        case HasTerm(term):
+            return {"must": [{"key": TERMS, "match": {"value": term}}]}
+        case HasAnyTerm(terms):
+            return {"must": [{"key": TERMS, "match": {"any": terms}}]}
+        case NumberPast(key, op, bound):
+            return {"must": [{"key": number_path(key), "range": {op.value: bound}}]}

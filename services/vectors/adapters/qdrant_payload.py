@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from services.vectors.domain import Record
-from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast, terms_of
+from services.vectors.terms import terms_of
 
 # Point ids must be UUIDs or integers, ours are any text: the text is hashed, and kept in the payload.
 _RECORD_IDS = uuid.UUID("7b0f3a52-94c1-5d0e-a7d2-5f0e5c3b9a10")
@@ -51,25 +51,3 @@ def payload_of(record: Record) -> dict[str, Any]:
 def content_of(payload: Mapping[str, Any]) -> tuple[str, str | None, dict[str, Any]]:
     """The id, text and metadata that `payload_of` put there."""
     return payload[ID], payload.get(TEXT), orjson.loads(payload[METADATA])
-
-
-def json_filter(condition: Condition) -> dict[str, Any]:
-    """`condition` as Qdrant's own JSON."""
-    match condition:
-        case AllOf(of):
-            return {"must": [json_filter(part) for part in of]}
-        case AnyOf(of):
-            return {"should": [json_filter(part) for part in of]}
-        case NoneOf(of):
-            return {"must_not": [json_filter(of)]}
-        case HasTerm(term):
-            return {"must": [{"key": TERMS, "match": {"value": term}}]}
-        case HasAnyTerm(terms):
-            return {"must": [{"key": TERMS, "match": {"any": list(terms)}}]}
-        case NumberPast(key, op, bound):
-            return {"must": [{"key": number_path(key), "range": {op.value: bound}}]}
-
-
-def by_ids(point_ids: list[str]) -> dict[str, Any]:
-    """The filter that picks points by id."""
-    return {"must": [{"has_id": point_ids}]}

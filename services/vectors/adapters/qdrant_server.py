@@ -1,6 +1,6 @@
 """Qdrant's server through its own client: the engine to choose when one machine is not enough."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,7 @@ from services.vectors.adapters.qdrant_payload import (
     NUMBERS,
     TERMS,
     TEXT,
-    by_ids,
     content_of,
-    json_filter,
     number_path,
     payload_of,
     physical_name,
@@ -23,9 +21,8 @@ from services.vectors.adapters.qdrant_payload import (
 )
 from services.vectors.domain import Capabilities, Collection, EngineName, Match, Metric, Record, SearchMode, Vector
 from services.vectors.errors import CollectionMissing
-from services.vectors.filters import Filter
 from services.vectors.geometry import score
-from services.vectors.terms import lowered
+from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast
 from shared.errors import ServiceError
 
 _DISTANCES = {Metric.COSINE: "Cosine", Metric.DOT: "Dot", Metric.L2: "Euclid"}
@@ -114,13 +111,14 @@ class QdrantServerEngine:
                 await self._index(name, path, "float")
                 known.add(path)
 
-    async def search(self, collection: Collection, vector: Vector, limit: int, condition: Filter | None) -> list[Match]:
-        wanted = json_filter(lowered(condition)) if condition else None
+    async def search(
+        self, collection: Collection, vector: Vector, limit: int, condition: Condition | None
+    ) -> list[Match]:
         found = await self._qdrant.run(
             lambda client, models: client.query_points(
                 physical_name(collection.id),
                 query=vector.tolist(),
-                query_filter=models.Filter.model_validate(wanted) if wanted else None,
+                query_filter=_filter(models, condition) if condition else None,
                 search_params=self._effort(models, limit),
                 limit=limit,
                 with_payload=_RETURNED,
@@ -143,20 +141,18 @@ class QdrantServerEngine:
         return Record(found_id, np.array(found[0].vector, dtype=np.float32), text, metadata)
 
     async def delete(self, collection: Collection, ids: Sequence[str]) -> int:
-        return await self._delete(collection, by_ids([point_id(one) for one in ids]))
+        points = [point_id(one) for one in ids]
+        return await self._delete(collection, lambda models: models.Filter(must=[models.HasIdCondition(has_id=points)]))
 
-    async def delete_matching(self, collection: Collection, condition: Filter) -> int:
-        return await self._delete(collection, json_filter(lowered(condition)))
+    async def delete_matching(self, collection: Collection, condition: Condition) -> int:
+        return await self._delete(collection, lambda models: _filter(models, condition))
 
-    async def _delete(self, collection: Collection, wanted: dict[str, Any]) -> int:
+    async def _delete(self, collection: Collection, wanted: Callable[[Any], Any]) -> int:
+        """Delete what is met by the filter that `wanted` makes of Qdrant's models."""
         name = physical_name(collection.id)
-        found = await self._qdrant.run(
-            lambda client, models: client.count(name, models.Filter.model_validate(wanted), exact=True)
-        )
+        found = await self._qdrant.run(lambda client, models: client.count(name, wanted(models), exact=True))
         await self._qdrant.run(
-            lambda client, models: client.delete(
-                name, models.FilterSelector(filter=models.Filter.model_validate(wanted)), wait=True
-            )
+            lambda client, models: client.delete(name, models.FilterSelector(filter=wanted(models)), wait=True)
         )
         return int(found.count)
 
@@ -180,3 +176,24 @@ class QdrantServerEngine:
 def _match(metric: Metric, point: Any) -> Match:
     record_id, text, metadata = content_of(point.payload)
     return Match(record_id, score(metric, point.score), text, metadata)
+
+
+def _filter(models: Any, condition: Condition) -> Any:
+    """`condition` as Qdrant's own filter."""
+    match condition:
+        case AllOf(of):
+            return models.Filter(must=[_filter(models, part) for part in of])
+        case AnyOf(of):
+            return models.Filter(should=[_filter(models, part) for part in of])
+        case NoneOf(of):
+            return models.Filter(must_not=[_filter(models, of)])
+        case HasTerm(term):
+            return _where(models, TERMS, match=models.MatchValue(value=term))
+        case HasAnyTerm(terms):
+            return _where(models, TERMS, match=models.MatchAny(any=list(terms)))
+        case NumberPast(key, op, bound):
+            return _where(models, number_path(key), range=models.Range(**{op.value: bound}))
+
+
+def _where(models: Any, path: str, **asked: Any) -> Any:
+    return models.Filter(must=[models.FieldCondition(key=path, **asked)])

@@ -15,10 +15,11 @@ from services.vectors.adapters.catalogue_sqlite import SqliteCatalogue
 from services.vectors.adapters.faiss import FaissEngine
 from services.vectors.adapters.qdrant_edge import QdrantEdgeEngine
 from services.vectors.domain import Collection
-from services.vectors.filters import Leaf, Op
+from services.vectors.filters import parse
 from services.vectors.ports import VectorEngine
 from shared.errors import Unavailable
 from tests.contracts.vectors.conftest import COSINE, a_collection
+from tests.contracts.vectors.language import leaf
 
 OpenEngine = Callable[[Path], VectorEngine]
 _OPEN: dict[str, OpenEngine] = {
@@ -51,7 +52,7 @@ async def test_records_are_there_after_closing_and_opening(kind: str, tmp_path: 
 
     async with opened(kind, tmp_path) as engine:
         assert await engine.count(collection) == 48
-        (match,) = await engine.search(collection, COSINE.vector(0, 0, 0, 1), 1, Leaf("n", Op.LT, 0))
+        (match,) = await engine.search(collection, COSINE.vector(0, 0, 0, 1), 1, parse(leaf("n", "lt", 0)))
         assert (match.id, match.text, match.metadata) == ("8", "new", {"n": -8})
         assert await engine.find(collection, "13") is None
 
@@ -69,7 +70,7 @@ async def test_a_killed_process_loses_nothing_acknowledged(kind: str, tmp_path: 
             record = await engine.find(collection, record_id)
             assert record is not None, f"{record_id} of {len(acknowledged)}"
             assert record.text == f"text of {record_id}"
-        found = await engine.search(collection, COSINE.vector(1, 0, 0, 0), 1000, Leaf("written", Op.EQ, True))
+        found = await engine.search(collection, COSINE.vector(1, 0, 0, 0), 1000, parse(leaf("written", "eq", True)))
         assert {match.id for match in found} >= set(acknowledged)
 
 

@@ -1,39 +1,15 @@
-"""Filters mean on every engine exactly what `filters.matches` says, whatever the metadata."""
+"""Filters mean on every engine exactly what `language.matches` says, whatever the metadata."""
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.vectors.domain import MAX_INTEGER, Collection, Metadata, Record
-from services.vectors.filters import And, Filter, Leaf, Not, Op, Or, matches
+from services.vectors.domain import Collection, Metadata, Record
+from services.vectors.filters import parse
 from services.vectors.ports import VectorEngine
 from tests.contracts.vectors.conftest import COSINE, NewCollection
-
-# Few fields and values, so that filters hit; awkward ones, so that engines trip.
-FIELDS = ["year", "kind", "a.b", "a b", "snake_case", "a-b", 'quo"te', "größe", "年", "$and", "x=1", "[0]", "#document"]
-TEXTS = ["", "x", "X", "1", "true", "naïve", "日本", "a=b", "with 'quotes' \"\\", "%", "l" * 97, "l" * 98, "🙂"]
-NUMBERS = [0, -0.0, 1, 1.0, 1.5, -3, 2020, 2020.5, 1e-300, 1e300, MAX_INTEGER, -MAX_INTEGER, 0.1]
-scalars = st.one_of(st.sampled_from(TEXTS), st.sampled_from(NUMBERS), st.booleans())
-metadata = st.dictionaries(
-    st.sampled_from(FIELDS), st.one_of(scalars, scalars, st.lists(scalars, max_size=4)), max_size=5
-)
-fields = st.sampled_from([*FIELDS, "absent"])
-leaves = st.one_of(
-    st.builds(Leaf, fields, st.sampled_from([Op.EQ, Op.NE]), scalars),
-    st.builds(Leaf, fields, st.sampled_from([Op.GT, Op.GTE, Op.LT, Op.LTE]), st.sampled_from(NUMBERS)),
-    st.builds(Leaf, fields, st.sampled_from([Op.IN, Op.NIN]), st.lists(scalars, min_size=1, max_size=4).map(tuple)),
-    st.builds(Leaf, fields, st.just(Op.EXISTS), st.booleans()),
-)
-filters = st.recursive(
-    leaves,
-    lambda inner: st.one_of(
-        st.builds(And, st.lists(inner, min_size=1, max_size=3).map(tuple)),
-        st.builds(Or, st.lists(inner, min_size=1, max_size=3).map(tuple)),
-        st.builds(Not, inner),
-    ),
-    max_leaves=6,
-)
+from tests.contracts.vectors.language import Filter, filters, leaf, matches, metadata
 
 
 @pytest.fixture
@@ -54,7 +30,7 @@ async def test_filters_mean_what_the_language_says(
     await engine.upsert(collection, [Record(str(at), vectors[at], None, one) for at, one in enumerate(stored)])
 
     for condition in asked:
-        found = await engine.search(collection, COSINE.vector(1, 0, 0, 0), 50, condition)
+        found = await engine.search(collection, COSINE.vector(1, 0, 0, 0), 50, parse(condition))
         expected = {str(at) for at, one in enumerate(stored) if matches(condition, one)}
         assert {match.id for match in found} == expected, condition
 
@@ -69,8 +45,8 @@ async def test_a_selective_filter_loses_nothing(engine: VectorEngine, new_collec
     records += [COSINE.record(f"far {at}", *vector, rare=True, n=1000 + at) for at, vector in enumerate(far)]
     await engine.upsert(collection, records)
 
-    for condition in (Leaf("rare", Op.EQ, True), Leaf("n", Op.GTE, 1000), Not(Leaf("rare", Op.EQ, False))):
-        found = await engine.search(collection, COSINE.vector(*np.ones(16)), 10, condition)
+    for condition in (leaf("rare", "eq", True), leaf("n", "gte", 1000), {"not": leaf("rare", "eq", False)}):
+        found = await engine.search(collection, COSINE.vector(*np.ones(16)), 10, parse(condition))
         assert {match.id for match in found} == {f"far {at}" for at in range(10)}
 
 
@@ -79,8 +55,8 @@ async def test_the_largest_filter_of_the_language_is_answered(
 ) -> None:
     collection = await new_collection()
     await engine.upsert(collection, [Record("a", COSINE.vector(1, 0, 0, 0), None, {"n": 63})])
-    condition: Filter = Or(tuple(Leaf("n", Op.EQ, at) for at in range(64)))
+    condition: Filter = {"or": [leaf("n", "eq", at) for at in range(64)]}
     for _ in range(3):
-        condition = Not(Not(condition))
+        condition = {"not": {"not": condition}}
 
-    assert len(await engine.search(collection, COSINE.vector(1, 0, 0, 0), 10, condition)) == 1
+    assert len(await engine.search(collection, COSINE.vector(1, 0, 0, 0), 10, parse(condition))) == 1

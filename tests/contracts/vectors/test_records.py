@@ -5,9 +5,10 @@ import pytest
 
 from services.vectors.domain import Metric, Record
 from services.vectors.errors import CollectionMissing
-from services.vectors.filters import Leaf, Not, Op
+from services.vectors.filters import parse
 from services.vectors.ports import VectorEngine
 from tests.contracts.vectors.conftest import COSINE, NewCollection, a_collection
+from tests.contracts.vectors.language import leaf
 
 
 async def test_the_same_id_replaces_the_record_whole(engine: VectorEngine, new_collection: NewCollection) -> None:
@@ -31,12 +32,12 @@ async def test_a_replaced_record_leaves_nothing_for_filters_to_find(
     await engine.upsert(collection, [COSINE.record("a", 1, 0, 0, 0, other=1)])
 
     for condition in (
-        Leaf("year", Op.GT, 0),
-        Leaf("year", Op.LT, 3000),
-        Leaf("kind", Op.EQ, "x"),
-        Leaf("year", Op.EXISTS, True),
+        leaf("year", "gt", 0),
+        leaf("year", "lt", 3000),
+        leaf("kind", "eq", "x"),
+        leaf("year", "exists", True),
     ):
-        assert await engine.search(collection, COSINE.vector(1, 0, 0, 0), 10, condition) == []
+        assert await engine.search(collection, COSINE.vector(1, 0, 0, 0), 10, parse(condition)) == []
 
 
 async def test_a_record_is_read_back_as_stored(engine: VectorEngine, new_collection: NewCollection) -> None:
@@ -81,8 +82,8 @@ async def test_deleting_by_filter_counts_what_matched(engine: VectorEngine, new_
     collection = await new_collection()
     await engine.upsert(collection, [COSINE.record(f"{at}", 1, at, 0, 0, n=at) for at in range(10)])
 
-    assert await engine.delete_matching(collection, Not(Leaf("n", Op.GTE, 4))) == 4
-    assert await engine.delete_matching(collection, Leaf("n", Op.LT, 4)) == 0
+    assert await engine.delete_matching(collection, parse({"not": leaf("n", "gte", 4)})) == 4
+    assert await engine.delete_matching(collection, parse(leaf("n", "lt", 4))) == 0
 
     assert await engine.count(collection) == 6
 
@@ -93,7 +94,7 @@ async def test_a_deleted_place_is_used_again(engine: VectorEngine, new_collectio
     await engine.delete(collection, [f"old {at}" for at in range(0, 20, 2)])
     await engine.upsert(collection, [COSINE.record(f"new {at}", 0, 0, 1, at, old=False) for at in range(15)])
 
-    found = await engine.search(collection, COSINE.vector(0, 0, 1, 0), 100, Leaf("old", Op.EQ, False))
+    found = await engine.search(collection, COSINE.vector(0, 0, 1, 0), 100, parse(leaf("old", "eq", False)))
     everything = await engine.search(collection, COSINE.vector(0, 0, 1, 0), 100, None)
 
     assert {match.id for match in found} == {f"new {at}" for at in range(15)}
@@ -139,7 +140,7 @@ async def test_every_call_says_when_the_collection_is_missing(engine: VectorEngi
         lambda: engine.search(missing, vector, 10, None),
         lambda: engine.find(missing, "a"),
         lambda: engine.delete(missing, ["a"]),
-        lambda: engine.delete_matching(missing, Leaf("a", Op.EQ, 1)),
+        lambda: engine.delete_matching(missing, parse(leaf("a", "eq", 1))),
         lambda: engine.count(missing),
     ):
         with pytest.raises(CollectionMissing):

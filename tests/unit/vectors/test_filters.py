@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
 
-from services.vectors.domain import MAX_INTEGER
-from services.vectors.filters import MAX_DEPTH, MAX_LEAVES, And, Leaf, Not, Op, Or, matches, parse
+from services.vectors.domain import MAX_INTEGER, Metadata
+from services.vectors.filters import MAX_DEPTH, MAX_LEAVES, parse
+from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast, Terms, terms_of
 from shared.errors import Invalid
+from tests.contracts.vectors.language import RANGES, Filter, filters, leaf, matches, metadata
 
 RECORD: dict[str, Any] = {
     "year": 2020,
@@ -18,8 +21,21 @@ RECORD: dict[str, Any] = {
 }
 
 
-def leaf(field: str, op: str, value: object) -> dict[str, object]:
-    return {"field": field, "op": op, "value": value}
+def meets(indexed: Terms, condition: Condition) -> bool:
+    """What an engine answers that keeps `indexed` of one record."""
+    match condition:
+        case AllOf(of):
+            return all(meets(indexed, part) for part in of)
+        case AnyOf(of):
+            return any(meets(indexed, part) for part in of)
+        case NoneOf(of):
+            return not meets(indexed, of)
+        case HasTerm(term):
+            return term in indexed.terms
+        case HasAnyTerm(terms):
+            return not set(terms).isdisjoint(indexed.terms)
+        case NumberPast(key, op, bound):
+            return any(RANGES[op](number, bound) for number in indexed.numbers.get(key, []))
 
 
 @pytest.mark.parametrize(
@@ -53,14 +69,20 @@ def leaf(field: str, op: str, value: object) -> dict[str, object]:
         ({"or": [leaf("year", "gt", 2020), leaf("draft", "ne", True)]}, False),
     ],
 )
-def test_meaning(condition: dict[str, object], holds: bool) -> None:
-    assert matches(parse(condition), RECORD) is holds
+def test_meaning(condition: Filter, holds: bool) -> None:
+    assert matches(condition, RECORD) is holds
+    assert meets(terms_of(RECORD), parse(condition)) is holds
+
+
+@given(one=metadata, asked=filters)
+def test_what_is_asked_of_the_index_is_what_the_filter_means(one: Metadata, asked: Filter) -> None:
+    assert meets(terms_of(one), parse(asked)) is matches(asked, one)
 
 
 def test_forms_are_read_as_written() -> None:
     data = {"and": [{"not": leaf("a", "in", [1, "x"])}, {"or": [{"field": "b", "op": "exists"}]}]}
 
-    assert parse(data) == And((Not(Leaf("a", Op.IN, (1, "x"))), Or((Leaf("b", Op.EXISTS, True),))))
+    assert parse(data) == AllOf((NoneOf(HasAnyTerm(("n:a=1.0", "s:a=x"))), AnyOf((HasTerm("?:b"),))))
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.vectors.filters import Leaf, Op
-from services.vectors.terms import HasAnyTerm, HasTerm, NoneOf, escaped, lowered, terms_of
+from services.vectors.filters import parse
+from services.vectors.terms import HasAnyTerm, HasTerm, NoneOf, escaped, terms_of
+from tests.contracts.vectors.language import leaf
 
 
 @given(st.lists(st.text(min_size=1, max_size=12), min_size=2, max_size=2, unique=True))
@@ -52,6 +53,6 @@ def test_lists_are_indexed_by_element_and_by_number() -> None:
 def test_one_value_asks_for_one_term() -> None:
     (term,) = set(terms_of({"a": "x"}).terms) - set(terms_of({"a": "y"}).terms)
 
-    assert lowered(Leaf("a", Op.EQ, "x")) == lowered(Leaf("a", Op.IN, ("x", "x"))) == HasTerm(term)
-    assert lowered(Leaf("a", Op.NE, "x")) == NoneOf(HasTerm(term))
-    assert isinstance(lowered(Leaf("a", Op.IN, ("x", "y"))), HasAnyTerm)
+    assert parse(leaf("a", "eq", "x")) == parse(leaf("a", "in", ["x", "x"])) == HasTerm(term)
+    assert parse(leaf("a", "ne", "x")) == NoneOf(HasTerm(term))
+    assert isinstance(parse(leaf("a", "in", ["x", "y"])), HasAnyTerm)

@@ -1,0 +1,95 @@
+"""How records lie in ChromaDB's metadata, and conditions in its language of filters."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from services.vectors.domain import EngineName, Op, Record
+from services.vectors.errors import UnsupportedCapability
+from services.vectors.terms import (
+    AllOf,
+    AnyOf,
+    Condition,
+    HasAnyTerm,
+    HasTerm,
+    NoneOf,
+    NumberPast,
+    has_numbers,
+    terms_of,
+)
+
+METADATA = "metadata"
+_TERMS, _HAS_TEXT = "terms", "has_text"
+_ABSENT = "!"  # a term no record has
+_MAX_COMPARISONS = 500  # SQLite under it parses expressions of a thousand
+_OPPOSITES = {Op.GT: Op.LTE, Op.GTE: Op.LT, Op.LT: Op.GTE, Op.LTE: Op.GT}
+
+
+def metadata_of(record: Record) -> dict[str, Any]:
+    """ChromaDB's upsert merges metadata: a number of a replaced record stays behind, so its filter asks for a term too.
+
+    A list may not be empty, and its numbers cannot be compared, so the least and the greatest stand beside it.
+    """
+    indexed = terms_of(record.metadata)
+    kept: dict[str, Any] = {
+        _TERMS: indexed.terms or [_ABSENT],
+        METADATA: orjson.dumps(record.metadata).decode(),
+        _HAS_TEXT: record.text is not None,
+    }
+    for key, numbers in indexed.numbers.items():
+        kept[f"least.{key}"], kept[f"greatest.{key}"] = min(numbers), max(numbers)
+    return kept
+
+
+def content_of(text: str, kept: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """The text and metadata of the record of which `metadata_of` made `kept`."""
+    return (text if kept[_HAS_TEXT] else None), orjson.loads(kept[METADATA])
+
+
+def where_of(condition: Condition) -> dict[str, Any]:
+    """`condition` as a `where`. Raises UnsupportedCapability for one larger than ChromaDB's own bound."""
+    if _comparisons(condition) > _MAX_COMPARISONS:
+        raise UnsupportedCapability(
+            "/filter", engine=EngineName.CHROMA, capability=f"filters of more than {_MAX_COMPARISONS} values"
+        )
+    return _where(condition, negated=False)
+
+
+def _comparisons(condition: Condition) -> int:
+    match condition:
+        case AllOf(of) | AnyOf(of):
+            return sum(map(_comparisons, of))
+        case NoneOf(of):
+            return _comparisons(of)
+        case HasAnyTerm(terms):
+            return len(terms)
+        case _:
+            return 2
+
+
+def _where(condition: Condition, *, negated: bool) -> dict[str, Any]:
+    """The language has no negation: it is pushed down to the leaves."""
+    match condition:
+        case NoneOf(of):
+            return _where(of, negated=not negated)
+        case AllOf(of) | AnyOf(of):
+            conjunction = isinstance(condition, AllOf) is not negated
+            return _joined("$and" if conjunction else "$or", [_where(part, negated=negated) for part in of])
+        case HasTerm(term):
+            return {_TERMS: {"$not_contains" if negated else "$contains": term}}
+        case HasAnyTerm(terms):
+            return _where(AnyOf(tuple(map(HasTerm, terms))), negated=negated)
+        case NumberPast(key, op, bound):
+            return _past(key, op, bound, negated=negated)
+
+
+def _past(key: str, op: Op, bound: float, *, negated: bool) -> dict[str, Any]:
+    numeric = _where(HasTerm(has_numbers(key)), negated=negated)
+    edge = f"greatest.{key}" if op in (Op.GT, Op.GTE) else f"least.{key}"
+    compared = {edge: {f"${_OPPOSITES[op] if negated else op}": bound}}
+    return _joined("$or" if negated else "$and", [numeric, compared])
+
+
+def _joined(word: str, parts: list[dict[str, Any]]) -> dict[str, Any]:
+    return parts[0] if len(parts) == 1 else {word: parts}
