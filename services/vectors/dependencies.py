@@ -3,41 +3,17 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path
 
-from services.vectors.collections import CollectionService
-from services.vectors.domain import EngineName
+from services.vectors.collections.service import CollectionService
+from services.vectors.domain import COLLECTION_NAME, MAX_ID_CHARS, EngineName
 from services.vectors.ports import VectorEngine
-from services.vectors.records import RecordService
+from services.vectors.records.service import RecordService
 from shared.door import requires
 from shared.identity import Caller
-from shared.resources import CursorCodec
+from shared.schemas import Text
+from shared.web import from_state
 
-
-async def _collections(request: Request) -> CollectionService:
-    service: CollectionService = request.state.collections
-    return service
-
-
-async def _records(request: Request) -> RecordService:
-    service: RecordService = request.state.records
-    return service
-
-
-async def _engines(request: Request) -> Mapping[EngineName, VectorEngine]:
-    engines: Mapping[EngineName, VectorEngine] = request.state.backends.engines
-    return engines
-
-
-async def _cursors(request: Request) -> CursorCodec:
-    codec: CursorCodec = request.state.platform.cursors
-    return codec
-
-
-Collections = Annotated[CollectionService, Depends(_collections)]
-Records = Annotated[RecordService, Depends(_records)]
-Engines = Annotated[Mapping[EngineName, VectorEngine], Depends(_engines)]
-Cursors = Annotated[CursorCodec, Depends(_cursors)]
 Reader = Annotated[Caller, requires("vectors:read")]
 Writer = Annotated[Caller, requires("vectors:write")]
 # For routes whose body names the collection: a scope may be narrowed to one.
@@ -45,3 +21,10 @@ CollectionReader = Annotated[Caller, requires("vectors:read", body="collection",
 CollectionWriter = Annotated[Caller, requires("vectors:write", body="collection")]
 CollectionFiller = Annotated[Caller, requires("vectors:write", body="collection", limit="bulk")]
 CollectionMaker = Annotated[Caller, requires("vectors:write", body="name")]
+
+Name = Annotated[str, Path(pattern=COLLECTION_NAME, description="of the collection")]
+RecordId = Annotated[Text, Path(min_length=1, max_length=MAX_ID_CHARS, description="of the record")]
+
+Collections = Annotated[CollectionService, Depends(from_state("collections"))]
+Records = Annotated[RecordService, Depends(from_state("records"))]
+Engines = Annotated[Mapping[EngineName, VectorEngine], Depends(from_state("engines"))]

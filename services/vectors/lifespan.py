@@ -1,14 +1,16 @@
 """Opens what vectors runs on, in order, and closes it in reverse."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict
 
 from fastapi import FastAPI
 
-from services.vectors.collections import CollectionService
-from services.vectors.engines import Backends, open_backends
-from services.vectors.records import RecordService
+from services.vectors.backends import open_backends
+from services.vectors.collections.service import CollectionService
+from services.vectors.domain import EngineName
+from services.vectors.ports import VectorEngine
+from services.vectors.records.service import RecordService
 from shared.platform import Platform, open_platform
 
 
@@ -16,9 +18,9 @@ class State(TypedDict):
     """What requests find on `request.state`."""
 
     platform: Platform
-    backends: Backends
     collections: CollectionService
     records: RecordService
+    engines: Mapping[EngineName, VectorEngine]
 
 
 @asynccontextmanager
@@ -27,7 +29,13 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         backends = await stack.enter_async_context(open_backends(app.state.settings))
         for engine in backends.engines.values():
             app.state.health.add(engine.name.component, engine.check, hard=False)  # the others still serve
-        collections = CollectionService(backends.catalogue, backends.engines, backends.embedder.dimension)
-        records = RecordService(collections, backends.embedder)
         platform = await stack.enter_async_context(open_platform(app))
-        yield State(platform=platform, backends=backends, collections=collections, records=records)
+        collections = CollectionService(
+            backends.catalogue, backends.engines, platform.cursors, backends.embedder.dimension
+        )
+        yield State(
+            platform=platform,
+            collections=collections,
+            records=RecordService(collections, backends.embedder),
+            engines=backends.engines,
+        )

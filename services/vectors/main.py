@@ -2,8 +2,12 @@
 
 from fastapi import FastAPI
 
-from services.vectors.endpoints import creating, router, storing
+from services.vectors.collections.endpoints import creating as creating_collections
+from services.vectors.collections.endpoints import router as collections
+from services.vectors.engines.endpoints import router as engines
 from services.vectors.lifespan import lifespan
+from services.vectors.records.endpoints import creating as creating_records
+from services.vectors.records.endpoints import router as records
 from services.vectors.settings import Settings
 from shared.web import create_service
 
@@ -16,5 +20,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="SutazAI vectors",
         description="Collections of vectors on Qdrant, ChromaDB or FAISS: one contract, one filter language.",
         lifespan=lifespan,
-        routers=[creating, storing, router],
+        routers=[creating_collections, creating_records, collections, records, engines],
     )

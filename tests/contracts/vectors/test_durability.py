@@ -15,8 +15,8 @@ from services.vectors.adapters.catalogue_sqlite import SqliteCatalogue
 from services.vectors.adapters.faiss import FaissEngine
 from services.vectors.adapters.qdrant_edge import QdrantEdgeEngine
 from services.vectors.domain import Collection
-from services.vectors.filters import parse
 from services.vectors.ports import VectorEngine
+from services.vectors.records.filters import parse
 from shared.errors import Unavailable
 from tests.contracts.vectors.conftest import COSINE, a_collection
 from tests.contracts.vectors.language import leaf

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.vectors.domain import Collection, Metadata, Record
-from services.vectors.filters import parse
 from services.vectors.ports import VectorEngine
+from services.vectors.records.filters import parse
 from tests.contracts.vectors.conftest import COSINE, NewCollection
 from tests.contracts.vectors.language import Filter, filters, leaf, matches, metadata
 

@@ -5,8 +5,8 @@ import pytest
 
 from services.vectors.domain import Metric, Record
 from services.vectors.errors import CollectionMissing
-from services.vectors.filters import parse
 from services.vectors.ports import VectorEngine
+from services.vectors.records.filters import parse
 from tests.contracts.vectors.conftest import COSINE, NewCollection, a_collection
 from tests.contracts.vectors.language import leaf
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from services.vectors.domain import MAX_INTEGER, Metadata
-from services.vectors.filters import MAX_DEPTH, MAX_LEAVES, parse
+from services.vectors.records.filters import MAX_DEPTH, MAX_LEAVES, parse
 from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast, Terms, terms_of
 from shared.errors import Invalid
 from tests.contracts.vectors.language import RANGES, Filter, filters, leaf, matches, metadata

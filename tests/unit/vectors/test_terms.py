@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.vectors.filters import parse
+from services.vectors.records.filters import parse
 from services.vectors.terms import HasAnyTerm, HasTerm, NoneOf, escaped, terms_of
 from tests.contracts.vectors.language import leaf
 

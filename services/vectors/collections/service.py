@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from cachetools import LRUCache
 
-from services.vectors.domain import Collection, CollectionStatus, EngineName, Metric
+from services.vectors.collections.domain import Counted
+from services.vectors.collections.schemas import CollectionCreate
+from services.vectors.domain import Collection, CollectionStatus, EngineName
 from services.vectors.errors import (
     CollectionExists,
     CollectionLost,
@@ -17,18 +19,12 @@ from services.vectors.errors import (
 )
 from services.vectors.ports import Catalogue, VectorEngine
 from shared.errors import ServiceError, Unavailable, UpstreamTimeout
+from shared.identity import Caller
+from shared.resources import CursorCodec, Slice
 from shared.schemas import new_id
 
 MAX_COLLECTIONS = 1000
 _COUNTED_AT_ONCE = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """A collection and how many records it holds; None when its engine does not answer."""
-
-    collection: Collection
-    count: int | None
 
 
 class CollectionService:
@@ -40,37 +36,37 @@ class CollectionService:
     """
 
     def __init__(
-        self, catalogue: Catalogue, engines: Mapping[EngineName, VectorEngine], default_dimension: int
+        self,
+        catalogue: Catalogue,
+        engines: Mapping[EngineName, VectorEngine],
+        cursors: CursorCodec,
+        default_dimension: int,
     ) -> None:
         self._catalogue = catalogue
         self._engines = engines
+        self._cursors = cursors
         self._default_dimension = default_dimension
         self._known: LRUCache[tuple[str, str], Collection] = LRUCache(maxsize=10_000)
 
     def engine_of(self, collection: Collection) -> VectorEngine:
         return self._engines[collection.engine]
 
-    async def create(
-        self,
-        tenant_id: str,
-        name: str,
-        *,
-        engine: EngineName = EngineName.QDRANT,
-        dimension: int | None = None,
-        metric: Metric = Metric.COSINE,
-    ) -> Collection:
+    async def create(self, caller: Caller, body: CollectionCreate) -> Counted:
         """Raises CollectionExists, TooManyCollections."""
-        if await self._catalogue.count(tenant_id) >= MAX_COLLECTIONS:
+        if await self._catalogue.count(caller.tenant_id) >= MAX_COLLECTIONS:
             raise TooManyCollections(MAX_COLLECTIONS)
         collection = Collection(
             id=new_id(),
-            tenant_id=tenant_id,
-            name=name,
-            engine=engine,
-            dimension=dimension or self._default_dimension,
-            metric=metric,
+            tenant_id=caller.tenant_id,
+            name=body.name,
+            engine=body.engine,
+            dimension=body.dimension or self._default_dimension,
+            metric=body.metric,
             created_at=datetime.now(UTC),
         )
+        return Counted(await self._insert(collection), 0)
+
+    async def _insert(self, collection: Collection) -> Collection:
         if not await self._catalogue.insert(collection):
             return await self._taken(collection)
         try:
@@ -99,54 +95,29 @@ class CollectionService:
         await self._catalogue.set_status(collection, CollectionStatus.READY)
         return replace(collection, status=CollectionStatus.READY)
 
-    async def get(self, tenant_id: str, name: str) -> Collection:
-        """The collection, ready for records. Raises CollectionNotFound, also for one that is being deleted."""
-        if known := self._known.get((tenant_id, name)):
-            return known
-        collection = await self._catalogue.find(tenant_id, name)
-        if collection is None or collection.status is CollectionStatus.DELETING:
-            raise CollectionNotFound(name)
-        if collection.status is CollectionStatus.CREATING:
-            collection = await self._finish(collection)
-        self._known[tenant_id, name] = collection
-        return collection
-
-    async def get_or_create(self, tenant_id: str, name: str, dimension: int | None) -> Collection:
-        """The collection; a missing one is made with the defaults and, when given, `dimension`."""
-        try:
-            return await self.get(tenant_id, name)
-        except CollectionNotFound:
-            try:
-                return await self.create(tenant_id, name, dimension=dimension)
-            except CollectionExists:  # made by another request in between, or being deleted: then it is not found again
-                return await self.get(tenant_id, name)
-
-    async def refreshed(self, collection: Collection) -> Collection:
-        """After its engine missed `collection`: what has its name now. Raises CollectionNotFound, CollectionLost."""
-        self._known.pop((collection.tenant_id, collection.name), None)
-        present = await self.get(collection.tenant_id, collection.name)
-        if present.id == collection.id:
-            self._known.pop((collection.tenant_id, collection.name), None)
-            raise CollectionLost(collection.name, collection.engine.component)
-        return present
-
-    async def read(self, tenant_id: str, name: str) -> Counted:
+    async def get(self, caller: Caller, name: str) -> Counted:
         """The collection whatever its status. Raises CollectionNotFound."""
-        collection = await self._catalogue.find(tenant_id, name)
+        collection = await self._catalogue.find(caller.tenant_id, name)
         if collection is None:
             raise CollectionNotFound(name)
         return await self._counted(collection)
 
-    async def list_page(self, tenant_id: str, *, after: str | None, limit: int) -> list[Counted]:
+    async def list_page(self, caller: Caller, limit: int, cursor: str | None) -> Slice[Counted]:
         """By name."""
+        found = await self._cursors.slice(
+            lambda after, most: self._catalogue.list_page(caller.tenant_id, after=after, limit=most),
+            key=lambda collection: collection.name,
+            scope=["vectors.collections", caller.tenant_id],
+            limit=limit,
+            cursor=cursor,
+        )
         turns = asyncio.Semaphore(_COUNTED_AT_ONCE)
 
         async def counted(collection: Collection) -> Counted:
             async with turns:
                 return await self._counted(collection)
 
-        page = await self._catalogue.list_page(tenant_id, after=after, limit=limit)
-        return list(await asyncio.gather(*map(counted, page)))
+        return Slice(await asyncio.gather(*map(counted, found.rows)), found.next_cursor)
 
     async def _counted(self, collection: Collection) -> Counted:
         if collection.status is not CollectionStatus.READY:
@@ -156,13 +127,44 @@ class CollectionService:
         except (CollectionMissing, Unavailable, UpstreamTimeout):
             return Counted(collection, None)
 
-    async def delete(self, tenant_id: str, name: str) -> None:
+    async def delete(self, caller: Caller, name: str) -> None:
         """Delete it with its records; repeated after a failure it goes on. Raises CollectionNotFound."""
-        self._known.pop((tenant_id, name), None)
-        collection = await self._catalogue.find(tenant_id, name)
+        self._known.pop((caller.tenant_id, name), None)
+        collection = await self._catalogue.find(caller.tenant_id, name)
         if collection is None:
             raise CollectionNotFound(name)
         await self._catalogue.set_status(collection, CollectionStatus.DELETING)
         await self.engine_of(collection).drop_collection(collection)
         await self._catalogue.remove(collection)
-        self._known.pop((tenant_id, name), None)
+        self._known.pop((caller.tenant_id, name), None)
+
+    async def get_ready(self, caller: Caller, name: str) -> Collection:
+        """The collection, ready for records. Raises CollectionNotFound, also for one that is being deleted."""
+        if known := self._known.get((caller.tenant_id, name)):
+            return known
+        collection = await self._catalogue.find(caller.tenant_id, name)
+        if collection is None or collection.status is CollectionStatus.DELETING:
+            raise CollectionNotFound(name)
+        if collection.status is CollectionStatus.CREATING:
+            collection = await self._finish(collection)
+        self._known[caller.tenant_id, name] = collection
+        return collection
+
+    async def get_or_create(self, caller: Caller, name: str, dimension: int | None) -> Collection:
+        """The collection, ready; a missing one is made with the defaults and, when given, `dimension`."""
+        try:
+            return await self.get_ready(caller, name)
+        except CollectionNotFound:
+            try:
+                return (await self.create(caller, CollectionCreate(name=name, dimension=dimension))).collection
+            except CollectionExists:  # made by another request in between, or being deleted: then it is not found again
+                return await self.get_ready(caller, name)
+
+    async def get_anew(self, caller: Caller, collection: Collection) -> Collection:
+        """After its engine missed `collection`: what has its name now. Raises CollectionNotFound, CollectionLost."""
+        self._known.pop((collection.tenant_id, collection.name), None)
+        present = await self.get_ready(caller, collection.name)
+        if present.id == collection.id:
+            self._known.pop((collection.tenant_id, collection.name), None)
+            raise CollectionLost(collection.name, collection.engine.component)
+        return present

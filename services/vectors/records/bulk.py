@@ -7,7 +7,7 @@ import orjson
 from fastapi import Request, Response
 from pydantic import BaseModel, ValidationError
 
-from services.vectors.schemas import StoreRequest
+from services.vectors.records.schemas import StoreRequest
 from shared.door import Handler, IdempotentRoute
 
 _SMALL_BYTES = 32 * 2**10

@@ -1,0 +1,1 @@
+"""Collections: making, finding, listing and deleting them."""

@@ -1,0 +1,1 @@
+"""What each engine can do here."""

@@ -1,0 +1,20 @@
+"""`/vectors/engines`."""
+
+from fastapi import APIRouter
+
+from services.vectors.dependencies import Engines, Reader
+from services.vectors.engines.schemas import EngineList, EngineRead
+from shared.door import GuardedRoute
+
+router = APIRouter(prefix="/vectors/engines", tags=["vectors"], route_class=GuardedRoute)
+
+
+@router.get(
+    "",
+    operation_id="vectors_list_engines",
+    summary="What each engine can do",
+    response_model=EngineList,
+)
+async def list_all(_caller: Reader, engines: Engines) -> EngineList:
+    """Capabilities and limits of the engines of this deployment, as data."""
+    return EngineList(items=[EngineRead.of(engine) for engine in engines.values()])

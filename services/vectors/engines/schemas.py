@@ -1,0 +1,55 @@
+"""Engines as callers see them."""
+
+from pydantic import Field
+
+from services.vectors.domain import (
+    MAX_ITEMS,
+    MAX_K,
+    MAX_METADATA_KEYS,
+    MAX_TEXT_CHARS,
+    EngineName,
+    Metric,
+    Op,
+    SearchMode,
+)
+from services.vectors.ports import VectorEngine
+from shared.schemas import ResponseModel
+
+
+class EngineRead(ResponseModel):
+    """What an engine can do here."""
+
+    name: EngineName
+    backend: str = Field(description="what stands behind the name in this deployment")
+    is_default: bool
+    modes: list[SearchMode]
+    metrics: list[Metric]
+    exact: bool = Field(description="whether every search compares all vectors; if not, a few neighbours may be missed")
+    filter_ops: list[Op]
+    max_dimension: int
+    max_items: int
+    max_k: int
+    max_text_chars: int
+    max_metadata_keys: int
+
+    @classmethod
+    def of(cls, engine: VectorEngine) -> "EngineRead":
+        can = engine.capabilities()
+        return cls(
+            name=engine.name,
+            backend=can.backend,
+            is_default=engine.name is EngineName.QDRANT,
+            modes=list(can.modes),
+            metrics=list(can.metrics),
+            exact=can.exact,
+            filter_ops=list(Op),
+            max_dimension=can.max_dimension,
+            max_items=MAX_ITEMS,
+            max_k=MAX_K,
+            max_text_chars=MAX_TEXT_CHARS,
+            max_metadata_keys=MAX_METADATA_KEYS,
+        )
+
+
+class EngineList(ResponseModel):
+    items: list[EngineRead]

@@ -1,0 +1,1 @@
+"""Records: storing, searching, reading and deleting them."""

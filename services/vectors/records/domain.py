@@ -1,0 +1,27 @@
+"""What is answered of records; each names the collection as it was found."""
+
+from dataclasses import dataclass
+
+from services.vectors.domain import Collection, Match
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """`ids` are those of the items, in their order; `stored` counts an id given twice once."""
+
+    collection: Collection
+    stored: int
+    ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    collection: Collection
+    results: list[Match]
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    collection: Collection
+    deleted: int

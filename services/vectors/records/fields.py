@@ -1,0 +1,87 @@
+"""The parts of a record in bodies: checked by hand, because a thousand vectors are, and documented to the letter."""
+
+from array import array
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from services.vectors.domain import (
+    MAX_DIMENSION,
+    MAX_ID_CHARS,
+    MAX_INTEGER,
+    MAX_METADATA_KEY_CHARS,
+    MAX_METADATA_KEYS,
+    MAX_METADATA_LIST,
+    MAX_METADATA_STRING_CHARS,
+    Metadata,
+)
+from services.vectors.metadata import member_problem
+from shared.schemas import Text
+
+SCALAR_SCHEMA: list[dict[str, Any]] = [
+    {"type": "string", "maxLength": MAX_METADATA_STRING_CHARS},
+    {"type": "number", "description": f"integers up to ±{MAX_INTEGER}"},
+    {"type": "boolean"},
+]
+_FLOAT32_MAX = 3.4e38
+
+
+def _numbers(value: object) -> NDArray[np.float64]:
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_DIMENSION:
+        raise PydanticCustomError("vector_form", "Must be a list of 1 to {most} numbers.", {"most": MAX_DIMENSION})
+    if not set(map(type, value)) <= {float, int}:
+        raise PydanticCustomError("vector_form", "Every element must be a number.")
+    try:
+        return np.frombuffer(array("d", value))
+    except OverflowError as error:
+        raise PydanticCustomError("vector_form", "Every number must be finite in 32-bit floating point.") from error
+
+
+def _metadata(value: object) -> Metadata:
+    if not isinstance(value, dict) or len(value) > MAX_METADATA_KEYS:
+        raise PydanticCustomError(
+            "metadata_form", "Must be an object of at most {most} members.", {"most": MAX_METADATA_KEYS}
+        )
+    for key, member in value.items():
+        if problem := member_problem(key, member):
+            raise PydanticCustomError(
+                "metadata_value", "Member {key}: {problem}.", {"key": repr(key[:64]), "problem": problem}
+            )
+    return value
+
+
+RecordId = Annotated[Text, Field(min_length=1, max_length=MAX_ID_CHARS, examples=["handbook.md#3"])]
+Vector = Annotated[
+    NDArray[np.float64],
+    PlainValidator(_numbers),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": "number", "minimum": -_FLOAT32_MAX, "maximum": _FLOAT32_MAX},
+            "minItems": 1,
+            "maxItems": MAX_DIMENSION,
+            "examples": [[0.12, -0.5, 0.33]],
+        }
+    ),
+]
+MetadataField = Annotated[
+    dict[str, Any],
+    PlainValidator(_metadata),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": MAX_METADATA_KEYS,
+            "propertyNames": {"minLength": 1, "maxLength": MAX_METADATA_KEY_CHARS},
+            "additionalProperties": {
+                "anyOf": [
+                    *SCALAR_SCHEMA,
+                    {"type": "array", "maxItems": MAX_METADATA_LIST, "items": {"anyOf": SCALAR_SCHEMA}},
+                ]
+            },
+            "examples": [{"year": 2024, "tags": ["draft", "legal"], "public": True}],
+        }
+    ),
+]

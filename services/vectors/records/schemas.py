@@ -1,0 +1,144 @@
+"""Records as callers see them."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from services.vectors.collections.schemas import CollectionName
+from services.vectors.domain import MAX_ITEMS, MAX_K, MAX_TEXT_CHARS, EngineName, Record, SearchMode
+from services.vectors.records.domain import Deleted, Found, Stored
+from services.vectors.records.fields import MetadataField, RecordId, Vector
+from services.vectors.records.filter_schema import FilterField
+from services.vectors.records.filters import parse
+from services.vectors.terms import Condition
+from shared.schemas import RequestModel, ResponseModel, Text
+
+
+class StoreItem(RequestModel):
+    """Text, a vector, or both. A text without a vector is embedded here."""
+
+    id: RecordId | None = Field(
+        default=None, description="the same id again replaces the record; without one it is made"
+    )
+    text: Annotated[Text, Field(min_length=1, max_length=MAX_TEXT_CHARS)] | None = None
+    vector: Vector | None = None
+    metadata: MetadataField = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_content(self) -> "StoreItem":
+        if self.text is None and self.vector is None:
+            raise PydanticCustomError("item_empty", "An item needs a text or a vector.")
+        return self
+
+
+class StoreRequest(RequestModel):
+    """What to store. A collection that is missing is made: on Qdrant, cosine, of the dimension of the vectors."""
+
+    collection: CollectionName
+    items: list[StoreItem] = Field(min_length=1, max_length=MAX_ITEMS)
+
+
+class StoreResult(ResponseModel):
+    """`ids` in the order of the items."""
+
+    collection: str
+    engine: EngineName
+    stored: int = Field(description="records written; an id given twice counts once, and its last item wins")
+    ids: list[str]
+
+    @classmethod
+    def of(cls, stored: Stored) -> "StoreResult":
+        collection = stored.collection
+        return cls(collection=collection.name, engine=collection.engine, stored=stored.stored, ids=stored.ids)
+
+
+class SearchRequest(RequestModel):
+    """A query in words, or a vector."""
+
+    collection: CollectionName
+    query: (
+        Annotated[Text, Field(min_length=1, max_length=MAX_TEXT_CHARS, examples=["how do I rotate keys?"])] | None
+    ) = None
+    vector: Vector | None = None
+    k: int = Field(default=10, ge=1, le=MAX_K, description="how many results at most")
+    filter: FilterField | None = None
+    mode: SearchMode = Field(default=SearchMode.DENSE, description="what an engine offers: GET /vectors/engines")
+
+    @model_validator(mode="after")
+    def _asks_once(self) -> "SearchRequest":
+        if (self.query is None) is (self.vector is None):
+            raise PydanticCustomError("query_or_vector", "Give either 'query' or 'vector'.")
+        return self
+
+    def condition(self) -> Condition | None:
+        """Raises FilterInvalid."""
+        return None if self.filter is None else parse(self.filter)
+
+
+class SearchMatch(ResponseModel):
+    """One result."""
+
+    id: str
+    score: float = Field(description="higher is better whatever the metric")
+    text: str | None
+    metadata: dict[str, Any]
+
+
+class SearchResult(ResponseModel):
+    """Best first; equal scores by id."""
+
+    collection: str
+    engine: EngineName
+    results: list[SearchMatch]
+    took_ms: float = Field(description="embedding the query included")
+
+    @classmethod
+    def of(cls, found: Found) -> "SearchResult":
+        return cls(
+            collection=found.collection.name,
+            engine=found.collection.engine,
+            results=[SearchMatch.model_validate(match) for match in found.results],
+            took_ms=found.took_ms,
+        )
+
+
+class DeleteRequest(RequestModel):
+    """Which records to delete: by id, or by filter."""
+
+    collection: CollectionName
+    ids: Annotated[list[RecordId], Field(min_length=1, max_length=MAX_ITEMS)] | None = None
+    filter: FilterField | None = None
+
+    @model_validator(mode="after")
+    def _names_once(self) -> "DeleteRequest":
+        if (self.ids is None) is (self.filter is None):
+            raise PydanticCustomError("ids_or_filter", "Give either 'ids' or 'filter'.")
+        return self
+
+    def wanted(self) -> list[str] | Condition:
+        """Raises FilterInvalid."""
+        return parse(self.filter) if self.ids is None else self.ids
+
+
+class DeleteResult(ResponseModel):
+    collection: str
+    engine: EngineName
+    deleted: int = Field(description="records that were there")
+
+    @classmethod
+    def of(cls, deleted: Deleted) -> "DeleteResult":
+        return cls(collection=deleted.collection.name, engine=deleted.collection.engine, deleted=deleted.deleted)
+
+
+class RecordRead(ResponseModel):
+    """A record; under cosine its vector is at unit length."""
+
+    id: str
+    text: str | None
+    metadata: dict[str, Any]
+    vector: list[float]
+
+    @classmethod
+    def of(cls, record: Record) -> "RecordRead":
+        return cls(id=record.id, text=record.text, metadata=dict(record.metadata), vector=record.vector.tolist())
