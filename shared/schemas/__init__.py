@@ -1,7 +1,7 @@
 """What every model is made of: bases that refuse the unknown, text that every store keeps, ids, times."""
 
 from shared.schemas.ids import Id, new_id
-from shared.schemas.models import RequestModel, ResponseModel, Text, UtcDatetime
+from shared.schemas.models import RequestModel, ResponseModel, Text, UtcDatetime, rfc3339
 
 __all__ = [
     "Id",
@@ -10,4 +10,5 @@ __all__ = [
     "Text",
     "UtcDatetime",
     "new_id",
+    "rfc3339",
 ]

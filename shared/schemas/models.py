@@ -29,9 +29,10 @@ Text = Annotated[str, AfterValidator(_without_nul)]
 """Text that every store can keep: no NUL (PostgreSQL refuses it), no lone surrogates. Add your own length bounds."""
 
 
-def _rfc3339(value: datetime) -> str:
+def rfc3339(value: datetime) -> str:
+    """`value` as everything we send says a time: in UTC, with milliseconds."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-UtcDatetime = Annotated[AwareDatetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
+UtcDatetime = Annotated[AwareDatetime, PlainSerializer(rfc3339, return_type=str, when_used="json")]
 """RFC 3339 in UTC with milliseconds."""
