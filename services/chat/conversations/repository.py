@@ -9,8 +9,8 @@ from redis.exceptions import WatchError
 
 from services.chat.domain import Conversation, Message, Owner
 from services.chat.errors import ConversationNotFound
-from services.chat.keys import Keys
-from services.chat.records import conversation_from, message_from, now, to_ms
+from services.chat.storage import Keys, conversation_from, message_from
+from services.chat.times import now, to_ms
 from shared.errors import Conflict
 from shared.redis import redis_errors
 from shared.resources import etag, require_match

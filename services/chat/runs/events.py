@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from services.chat.domain import Evidence, Reply, Turn
-from services.chat.records import message_members
+from services.chat.storage import message_members
 from shared.errors import ServiceError, problem_body
 from shared.telemetry import current_trace_id
 

@@ -12,10 +12,10 @@ import orjson
 
 from services.chat.domain import Reply, Turn
 from services.chat.errors import ConversationNotFound, Interrupted
-from services.chat.records import message_bytes
 from services.chat.runs.events import Event, completed, failed
 from services.chat.runs.live import LiveRun
 from services.chat.runs.repository import RunRepository
+from services.chat.storage import message_bytes
 from shared.errors import ServiceError, Unavailable
 
 _log = logging.getLogger("chat.runs")

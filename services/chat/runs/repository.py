@@ -14,10 +14,10 @@ from services.chat.errors import (
     RunActive,
     TooManyConversations,
 )
-from services.chat.keys import Keys
-from services.chat.records import message_bytes, message_from, now, to_ms
 from services.chat.runs import scripts
 from services.chat.runs.events import Event
+from services.chat.storage import Keys, message_bytes, message_from
+from services.chat.times import now, to_ms
 from shared.errors import ServiceError
 from shared.redis import redis_errors
 

@@ -19,13 +19,13 @@ from services.chat.errors import (
 from services.chat.instruments import Instruments
 from services.chat.ports import LanguageModel
 from services.chat.prompt import PromptBudget, build_prompt, mark_references
-from services.chat.records import now
 from services.chat.retrieval import Retriever
 from services.chat.runs.coalescing import Coalesced
 from services.chat.runs.events import DELTA, RETRIEVED, retrieved
 from services.chat.runs.journal import Journal
 from services.chat.runs.live import LiveRun
 from services.chat.runs.repository import RunRepository
+from services.chat.times import now
 from shared.errors import ServiceError, Unavailable
 from shared.schemas import new_id
 

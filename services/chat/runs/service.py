@@ -6,7 +6,6 @@ from services.chat.domain import Message, Owner, Turn
 from services.chat.errors import RunNotFound
 from services.chat.ports import AgentDirectory
 from services.chat.prompt import PromptBudget, require_fit
-from services.chat.records import now
 from services.chat.runs.events import started
 from services.chat.runs.live import LiveRun
 from services.chat.runs.repository import RunRepository
@@ -14,6 +13,7 @@ from services.chat.runs.runner import Runner
 from services.chat.runs.schemas import MessageCreate
 from services.chat.runs.stored import StoredRun
 from services.chat.runs.supervisor import Supervisor
+from services.chat.times import now
 from shared.schemas import new_id
 
 

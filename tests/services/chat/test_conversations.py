@@ -9,8 +9,8 @@ from local.suite import Suite
 from services.chat.conversations.repository import ConversationRepository
 from services.chat.domain import Owner
 from services.chat.errors import ConversationNotFound
-from services.chat.keys import Keys
-from services.chat.records import now, to_ms
+from services.chat.storage import Keys
+from services.chat.times import now, to_ms
 from shared.redis import open_redis
 from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User

@@ -1,0 +1,91 @@
+"""What chat keeps in Redis: the names of its keys, and the form of what lies under them.
+
+All keys of one user share a hash tag, so they live in one slot of a cluster and may change together:
+
+    chat:{tenant:user}:conversations              sorted set, conversation id by time of last activity in ms
+    chat:{tenant:user}:conversation:<id>          hash, the conversation
+    chat:{tenant:user}:conversation:<id>:messages stream, one entry a message
+    chat:{tenant:user}:conversation:<id>:lease    text, the run that is answering now; expires unless renewed
+    chat:{tenant:user}:conversation:<id>:runs     set, runs whose events may still be kept
+    chat:{tenant:user}:run:<id>                   hash, the state of a run
+    chat:{tenant:user}:run:<id>:events            stream, one entry an event, numbered from 1
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from services.chat.domain import Citation, Conversation, Message, Owner
+from services.chat.times import from_ms
+from shared.schemas import rfc3339
+
+
+class Keys:
+    """The keys of one owner."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._root = f"chat:{{{owner.tenant_id}:{owner.user_id}}}"
+
+    @property
+    def conversations(self) -> str:
+        return f"{self._root}:conversations"
+
+    def conversation(self, conversation_id: str) -> str:
+        return f"{self._root}:conversation:{conversation_id}"
+
+    def messages(self, conversation_id: str) -> str:
+        return f"{self.conversation(conversation_id)}:messages"
+
+    def lease(self, conversation_id: str) -> str:
+        return f"{self.conversation(conversation_id)}:lease"
+
+    def runs(self, conversation_id: str) -> str:
+        return f"{self.conversation(conversation_id)}:runs"
+
+    def run(self, run_id: str) -> str:
+        return f"{self._root}:run:{run_id}"
+
+    def events(self, run_id: str) -> str:
+        return f"{self.run(run_id)}:events"
+
+
+def message_members(message: Message) -> dict[str, Any]:
+    """A message as JSON values: stored like this, and carried like this by events."""
+    return {
+        "id": message.id,
+        "run_id": message.run_id,
+        "role": message.role,
+        "content": message.content,
+        "citations": list(message.citations),
+        "created_at": rfc3339(message.created_at),
+    }
+
+
+def message_bytes(message: Message) -> bytes:
+    return orjson.dumps(message_members(message))
+
+
+def message_from(stored: bytes) -> Message:
+    members = orjson.loads(stored)
+    return Message(
+        id=members["id"],
+        run_id=members["run_id"],
+        role=members["role"],
+        content=members["content"],
+        citations=[Citation(**citation) for citation in members["citations"]],
+        created_at=datetime.fromisoformat(members["created_at"]),
+    )
+
+
+def conversation_from(conversation_id: str, stored: Mapping[bytes, bytes]) -> Conversation:
+    return Conversation(
+        id=conversation_id,
+        agent_id=stored[b"agent_id"].decode(),
+        title=stored[b"title"].decode(),
+        message_count=int(stored[b"message_count"]),
+        version=int(stored[b"version"]),
+        created_at=from_ms(int(stored[b"created_at"])),
+        last_activity_at=from_ms(int(stored[b"last_activity_at"])),
+    )
