@@ -1,12 +1,18 @@
 """What chat talks about: conversations and their messages, passages and citations, and one turn of a conversation."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
+from services.chat.times import now
+from shared.identity import Caller
+from shared.schemas import new_id
+
 Role = Literal["user", "assistant"]
 _TITLE_CHARS = 80
+_REFERENCE = re.compile(r"\[(\d{1,3})\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +21,10 @@ class Owner:
 
     tenant_id: str
     user_id: str
+
+    @classmethod
+    def of(cls, caller: Caller) -> "Owner":
+        return cls(caller.tenant_id, caller.subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +149,24 @@ class Turn:
     question: Message
     token: str
 
+    @classmethod
+    def begun(cls, caller: Caller, agent: Agent, content: str, conversation_id: str | None) -> "Turn":
+        """`caller` says `content` to `agent`: in the conversation, or in a new one."""
+        run_id = new_id()
+        return cls(
+            run_id=run_id,
+            conversation_id=conversation_id or new_id(),
+            is_new_conversation=conversation_id is None,
+            owner=Owner.of(caller),
+            agent=agent,
+            question=Message(new_id(), run_id, "user", content, [], now()),
+            token=caller.token,
+        )
+
+    def answer(self, content: str, sources: Sequence[Citation]) -> Message:
+        """What the agent says to it now, from what it was given."""
+        return Message(new_id(), self.run_id, "assistant", content, mark_references(sources, content), now())
+
     @property
     def ids(self) -> dict[str, str]:
         """What every event and error of this turn names."""
@@ -156,6 +184,12 @@ class Reply:
     finish_reason: str
     usage: Usage | None
     warnings: Sequence[SearchWarning]
+
+
+def mark_references(sources: Sequence[Citation], answer: str) -> list[Citation]:
+    """All sources of a prompt; those whose `[number]` stands in `answer` are marked."""
+    named = {int(number) for number in _REFERENCE.findall(answer)}
+    return [replace(source, referenced=source.number in named) for source in sources]
 
 
 def title_of(content: str) -> str:

@@ -18,8 +18,8 @@ from services.chat.instruments import Instruments
 from services.chat.ports import LanguageModel
 from services.chat.prompt import PromptBudget
 from services.chat.retrieval import Retriever
+from services.chat.runs.execution import Means, RunLimits
 from services.chat.runs.repository import Bounds, RunRepository
-from services.chat.runs.runner import RunLimits, Runner
 from services.chat.runs.service import RunService
 from services.chat.runs.streaming import replay
 from services.chat.runs.supervisor import Supervisor
@@ -54,7 +54,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         watching = asyncio.create_task(_end_runs_in_time(platform.health, supervisor, settings.shutdown_seconds))
         stack.callback(watching.cancel)
         repository = RunRepository(platform.redis, stream_redis, _bounds(settings))
-        runner = _runner(settings, platform, repository, model, Instruments(app.state.metrics.registry))
+        means = _means(settings, platform, repository, model, Instruments(app.state.metrics.registry))
         yield State(
             platform=platform,
             conversations=ConversationService(
@@ -62,10 +62,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             ),
             runs=RunService(
                 AgentsDirectory(platform.services, settings.agent_seconds),
-                repository,
-                runner,
+                means,
                 supervisor,
-                budget=_budget(settings),
                 heartbeat_seconds=settings.heartbeat_seconds,
             ),
         )
@@ -83,9 +81,9 @@ def _open_model(settings: Settings) -> AbstractAsyncContextManager[OpenAIModel]:
     return open_model(settings.llm_url, api_key, limits, settings.max_runs)
 
 
-def _runner(
+def _means(
     settings: Settings, platform: Platform, repository: RunRepository, model: LanguageModel, instruments: Instruments
-) -> Runner:
+) -> Means:
     knowledge = VectorsKnowledge(platform.services, settings.search_seconds)
     limits = RunLimits(
         run_seconds=settings.run_seconds,
@@ -94,10 +92,10 @@ def _runner(
         history_messages=settings.history_messages,
         budget=_budget(settings),
     )
-    return Runner(
-        repository,
-        Retriever(knowledge, settings.passages_per_collection),
-        model,
+    return Means(
+        repository=repository,
+        retriever=Retriever(knowledge, settings.passages_per_collection),
+        model=model,
         default_model=settings.llm_model,
         limits=limits,
         instruments=instruments,

@@ -5,13 +5,13 @@ from typing import Any, Final
 from fastapi import APIRouter
 
 from services.chat import errors
-from services.chat.dependencies import Runs, Speaker, owner_of
+from services.chat.dependencies import Runs, Speaker
 from services.chat.runs.schemas import MessageCreate, ReplyRead
 from services.chat.runs.streaming import EVENT_STREAM, event_stream
 from shared.door import IdempotentRoute
 from shared.errors import UpstreamFailed, UpstreamTimeout, responses
 
-router = APIRouter(prefix="/chat", tags=["messages"], route_class=IdempotentRoute)
+creating = APIRouter(prefix="/chat", tags=["messages"], route_class=IdempotentRoute)
 
 _EVENTS = (
     'id: 1\nevent: run.started\ndata: {"run_id":"…","conversation_id":"…","agent_id":"…","message":{…}}\n\n'
@@ -35,7 +35,7 @@ _ANSWERED: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-@router.post(
+@creating.post(
     "/message",
     operation_id="chat_send_message",
     summary="Send a message to an agent",
@@ -54,18 +54,14 @@ _ANSWERED: Final[dict[int | str, dict[str, Any]]] = {
         UpstreamTimeout,
     ),
 )
-async def send_message(
-    body: MessageCreate,
-    caller: Speaker,
-    runs: Runs,
-) -> Any:
+async def send_message(body: MessageCreate, caller: Speaker, runs: Runs) -> Any:
     """Ask an agent. It looks into its knowledge collections, and the answer cites what it was given from there.
 
     The message is kept even when it cannot be answered (`conversation_id` in the problem says where), and the answer
     is stored even when the client leaves. With `stream`, failing after the message is kept is a `run.failed`.
     The caller also needs `agents:read`, and `vectors:read` where the agent has knowledge.
     """
-    live = await runs.start(owner_of(caller), caller.token, body)
+    live = await runs.start(caller, body)
     if body.stream:
         return event_stream(runs.follow(live), live.id)
     return await live.result()

@@ -12,10 +12,9 @@ import orjson
 
 from services.chat.domain import Reply, Turn
 from services.chat.errors import ConversationNotFound, Interrupted
-from services.chat.runs.events import Event, completed, failed
+from services.chat.runs.events import Event, completed, failed, started
 from services.chat.runs.live import LiveRun
 from services.chat.runs.repository import RunRepository
-from services.chat.storage import message_bytes
 from shared.errors import ServiceError, Unavailable
 
 _log = logging.getLogger("chat.runs")
@@ -31,6 +30,15 @@ class Journal:
         self._repository, self._turn, self._live = repository, turn, live
         self._patience_seconds = _PATIENCE_SECONDS
 
+    async def begin(self) -> None:
+        """Claim the conversation and keep the question. Raises what RunRepository.start raises; then nothing is kept.
+
+        Tried once: nothing has begun, and somebody waits to hear so.
+        """
+        event = started(self._turn)
+        await self._repository.start(self._turn, event)
+        self._live.publish(event)
+
     async def write(self, event_type: str, data: dict[str, Any]) -> None:
         """The next event. Raises ConversationNotFound when it was deleted meanwhile, Unavailable without Redis."""
         event = Event(self._live.next_number, event_type, orjson.dumps(data))
@@ -45,8 +53,7 @@ class Journal:
         Unavailable without Redis; then nothing is stored.
         """
         events = completed(self._live.next_number, reply)
-        answer = message_bytes(reply.message)
-        status = await self._patiently(lambda: self._repository.end(self._turn, "completed", answer, events))
+        status = await self._patiently(lambda: self._repository.end(self._turn, "completed", events, reply.message))
         if status != "completed":
             raise ConversationNotFound if status == "gone" else Interrupted
         self._live.end(reply, *events)
@@ -56,7 +63,7 @@ class Journal:
         error.members.update(self._turn.ids)
         event = failed(self._live.next_number, error)
         try:
-            await self._patiently(lambda: self._repository.end(self._turn, "failed", b"", [event]))
+            await self._patiently(lambda: self._repository.end(self._turn, "failed", [event]))
         except Unavailable as cause:  # its followers here are told; elsewhere the lease runs out
             _log.warning("end of run not stored", extra={"fields": {**self._turn.ids, "cause": repr(cause.__cause__)}})
         finally:

@@ -116,9 +116,9 @@ class RunRepository:
         return stored is not None
 
     async def end(
-        self, turn: Turn, status: Literal["completed", "failed"], answer: bytes, events: list[Event]
+        self, turn: Turn, status: Literal["completed", "failed"], events: list[Event], answer: Message | None = None
     ) -> Status:
-        """Store the last events and the `answer` (b"" for none), and free the conversation: all or nothing, once.
+        """Store the last events and the `answer` if there is one, and free the conversation: all or nothing, once.
 
         Answers what the run then is: another status when it had ended before, `gone` when its conversation was deleted.
         """
@@ -132,8 +132,9 @@ class RunRepository:
             keys.events(turn.run_id),
         ]
         times = [to_ms(now()), self._bounds.retention_ms]
+        stored = message_bytes(answer) if answer else b""
         flat = [part for event in events for part in (event.type, event.data)]
-        arguments: list[Any] = [turn.run_id, turn.conversation_id, *times, status, answer, events[0].number, *flat]
+        arguments: list[Any] = [turn.run_id, turn.conversation_id, *times, status, stored, events[0].number, *flat]
         with redis_errors():
             outcome: Status = (await self._finish(keys=names, args=arguments)).decode()
         return outcome

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 
 from fastapi import Request
 
-from services.chat.dependencies import owner_of
 from services.chat.runs.service import RunService
 from shared.door import ReplayableStream, caller_of
 
@@ -21,4 +20,4 @@ def event_stream(frames: AsyncIterator[bytes], run_id: str) -> ReplayableStream:
 async def replay(request: Request, run_id: str) -> ReplayableStream:
     """The events of an earlier run of the caller. Raises RunNotFound."""
     runs: RunService = request.state.runs
-    return event_stream(await runs.reopen(owner_of(caller_of(request)), run_id), run_id)
+    return event_stream(await runs.reopen(caller_of(request), run_id), run_id)

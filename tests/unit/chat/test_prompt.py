@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.chat.domain import Agent, Citation, Message, Passage
+from services.chat.domain import Agent, Citation, Message, Passage, mark_references
 from services.chat.errors import MessageTooLong
-from services.chat.prompt import PromptBudget, build_prompt, latest_turns, mark_references, number_sources
+from services.chat.prompt import PromptBudget, build_prompt, latest_turns, number_sources
 from services.chat.tokens import estimate_tokens
 
 AGENT = Agent("a", "Answer in one sentence.", None, ("handbook",))
