@@ -3,12 +3,12 @@
 from fastapi import APIRouter, Response
 
 from services.chat.conversations.schemas import ConversationRead, ConversationUpdate, MessageRead
-from services.chat.dependencies import Conversations, Reader, Writer, owner_of
+from services.chat.dependencies import Conversations, Reader, Writer
 from services.chat.domain import Conversation
 from services.chat.errors import ConversationNotFound
 from shared.door import GuardedRoute
 from shared.errors import Conflict, PreconditionFailed, responses
-from shared.resources import Cursor, IfMatch, Limit, Page, etag
+from shared.resources import Cursor, IfMatch, Limit, Page, describe
 from shared.schemas import Id
 
 router = APIRouter(prefix="/chat/conversations", tags=["conversations"], route_class=GuardedRoute)
@@ -21,7 +21,8 @@ async def list_page(
     caller: Reader, conversations: Conversations, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[ConversationRead]:
     """The caller's conversations, newest activity first."""
-    return await conversations.list_page(owner_of(caller), limit, cursor)
+    found = await conversations.list_page(caller, limit=limit, cursor=cursor)
+    return found.page(ConversationRead.model_validate)
 
 
 @router.get(
@@ -33,8 +34,8 @@ async def list_page(
 )
 async def get(id: Id, caller: Reader, conversations: Conversations, response: Response) -> Conversation:
     """A conversation without its messages."""
-    conversation = await conversations.get(owner_of(caller), id)
-    response.headers["ETag"] = etag(conversation.version)
+    conversation = await conversations.get(caller, id)
+    describe(response, version=conversation.version)
     return conversation
 
 
@@ -54,8 +55,8 @@ async def update(
     if_match: IfMatch = None,
 ) -> Conversation:
     """Give a conversation another title. Its place in the list stays: renaming is no activity."""
-    conversation = await conversations.rename(owner_of(caller), id, body.title, if_match)
-    response.headers["ETag"] = etag(conversation.version)
+    conversation = await conversations.update(caller, id, body, if_match)
+    describe(response, version=conversation.version)
     return conversation
 
 
@@ -68,7 +69,7 @@ async def update(
 )
 async def delete(id: Id, caller: Writer, conversations: Conversations, if_match: IfMatch = None) -> None:
     """Forget a conversation with all its messages, at once and for good. An answer under way is dropped."""
-    await conversations.delete(owner_of(caller), id, if_match)
+    await conversations.delete(caller, id, if_match)
 
 
 @router.get(
@@ -78,8 +79,9 @@ async def delete(id: Id, caller: Writer, conversations: Conversations, if_match:
     response_model=Page[MessageRead],
     responses=responses(ConversationNotFound),
 )
-async def messages(
+async def list_messages(
     id: Id, caller: Reader, conversations: Conversations, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[MessageRead]:
     """Oldest first. A message that could not be answered is here too, without an answer after it."""
-    return await conversations.page_messages(owner_of(caller), id, limit, cursor)
+    found = await conversations.list_messages(caller, id, limit=limit, cursor=cursor)
+    return found.page(MessageRead.model_validate)

@@ -112,7 +112,7 @@ class ConversationRepository:
                 return
         raise Conflict("The conversation is being changed by others; try again.")
 
-    async def page_messages(
+    async def messages(
         self, owner: Owner, conversation_id: str, limit: int, after: str | None
     ) -> list[tuple[str, Message]]:
         """Up to `limit` messages after a place in the stream, oldest first. Raises ConversationNotFound."""

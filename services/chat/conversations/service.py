@@ -1,51 +1,55 @@
 """What an owner does with conversations."""
 
 from services.chat.conversations.repository import ConversationRepository
-from services.chat.conversations.schemas import ConversationRead, MessageRead
-from services.chat.domain import Conversation, Owner
-from shared.resources import CursorCodec, Page, cut
+from services.chat.conversations.schemas import ConversationUpdate
+from services.chat.domain import Conversation, Message, Owner
+from shared.identity import Caller
+from shared.resources import CursorCodec, Slice
 
 
 class ConversationService:
-    """Lists, reads, renames and deletes; pages are cut and their cursors made here."""
+    """The use cases of conversations: each caller's own, and nobody else's."""
 
     def __init__(self, repository: ConversationRepository, cursors: CursorCodec) -> None:
-        self._repository = repository
-        self._cursors = cursors
+        self._repository, self._cursors = repository, cursors
 
-    async def list_page(self, owner: Owner, limit: int, cursor: str | None) -> Page[ConversationRead]:
+    async def list_page(self, caller: Caller, *, limit: int, cursor: str | None) -> Slice[Conversation]:
         """Newest activity first. A conversation that becomes active while pages are read moves before all cursors."""
-        scope = ["conversations", owner.tenant_id, owner.user_id]
-        position = self._cursors.decode(cursor, scope=scope)
-        after = (int(position[0]), str(position[1])) if position else None
-        places, last = cut(await self._repository.positions(owner, limit + 1, after), limit)
-        found = await self._repository.get_many(owner, [conversation_id for _, conversation_id in places])
-        return Page(
-            items=[ConversationRead.model_validate(conversation) for conversation in found],
-            next_cursor=self._cursors.encode(list(last), scope=scope) if last else None,
+        owner = Owner.of(caller)
+        places = await self._cursors.slice(
+            lambda after, most: self._repository.positions(owner, most, after and (int(after[0]), str(after[1]))),
+            key=list,
+            scope=["conversations", owner.tenant_id, owner.user_id],
+            limit=limit,
+            cursor=cursor,
         )
+        found = await self._repository.get_many(owner, [conversation_id for _, conversation_id in places.rows])
+        return Slice(found, places.next_cursor)
 
-    async def page_messages(
-        self, owner: Owner, conversation_id: str, limit: int, cursor: str | None
-    ) -> Page[MessageRead]:
+    async def list_messages(
+        self, caller: Caller, conversation_id: str, *, limit: int, cursor: str | None
+    ) -> Slice[Message]:
         """Oldest first. Raises ConversationNotFound."""
-        scope = ["messages", owner.tenant_id, owner.user_id, conversation_id]
-        position = self._cursors.decode(cursor, scope=scope)
-        after = str(position[0]) if position else None
-        rows, last = cut(await self._repository.page_messages(owner, conversation_id, limit + 1, after), limit)
-        return Page(
-            items=[MessageRead.model_validate(message) for _, message in rows],
-            next_cursor=self._cursors.encode([last[0]], scope=scope) if last else None,
+        owner = Owner.of(caller)
+        entries = await self._cursors.slice(
+            lambda after, most: self._repository.messages(owner, conversation_id, most, after),
+            key=lambda entry: entry[0],
+            scope=["messages", owner.tenant_id, owner.user_id, conversation_id],
+            limit=limit,
+            cursor=cursor,
         )
+        return Slice([message for _, message in entries.rows], entries.next_cursor)
 
-    async def get(self, owner: Owner, conversation_id: str) -> Conversation:
+    async def get(self, caller: Caller, conversation_id: str) -> Conversation:
         """Raises ConversationNotFound."""
-        return await self._repository.get(owner, conversation_id)
+        return await self._repository.get(Owner.of(caller), conversation_id)
 
-    async def rename(self, owner: Owner, conversation_id: str, title: str, if_match: str | None) -> Conversation:
-        """Raises ConversationNotFound, PreconditionFailed, Conflict."""
-        return await self._repository.rename(owner, conversation_id, title.strip(), if_match)
+    async def update(
+        self, caller: Caller, conversation_id: str, body: ConversationUpdate, if_match: str | None
+    ) -> Conversation:
+        """The renamed conversation. Raises ConversationNotFound, PreconditionFailed, Conflict."""
+        return await self._repository.rename(Owner.of(caller), conversation_id, body.title.strip(), if_match)
 
-    async def delete(self, owner: Owner, conversation_id: str, if_match: str | None) -> None:
+    async def delete(self, caller: Caller, conversation_id: str, if_match: str | None) -> None:
         """Raises ConversationNotFound, PreconditionFailed, Conflict."""
-        await self._repository.delete(owner, conversation_id, if_match)
+        await self._repository.delete(Owner.of(caller), conversation_id, if_match)
