@@ -1,10 +1,11 @@
 """Conversations in Redis. Every key is made from the owner, so nobody reaches another's."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.exceptions import WatchError
 
 from services.chat.domain import Conversation, Message, Owner
@@ -75,20 +76,13 @@ class ConversationRepository:
     async def rename(self, owner: Owner, conversation_id: str, title: str, if_match: str | None) -> Conversation:
         """The renamed conversation. Raises ConversationNotFound, PreconditionFailed, Conflict."""
         key = Keys(owner).conversation(conversation_id)
-        with redis_errors():
-            for _ in range(_ATTEMPTS):
-                async with self._redis.pipeline() as pipeline:
-                    await pipeline.watch(key)
-                    require_match(if_match, etag((await self.get(owner, conversation_id)).version))
-                    pipeline.multi()  # type: ignore[no-untyped-call] # the driver's
-                    pipeline.hset(key, "title", title)
-                    pipeline.hincrby(key, "version", 1)
-                    try:
-                        await pipeline.execute()
-                    except WatchError:
-                        continue
-                return await self.get(owner, conversation_id)
-        raise Conflict("The conversation is being changed by others; try again.")
+
+        async def renaming(pipeline: Pipeline) -> None:
+            pipeline.hset(key, "title", title)
+            pipeline.hincrby(key, "version", 1)
+
+        await self._change(owner, conversation_id, if_match, renaming)
+        return await self.get(owner, conversation_id)
 
     async def delete(self, owner: Owner, conversation_id: str, if_match: str | None) -> None:
         """Forget a conversation, its messages and what its runs said; a turn being answered finds it gone and ends.
@@ -96,15 +90,25 @@ class ConversationRepository:
         Raises ConversationNotFound, PreconditionFailed, Conflict.
         """
         keys = Keys(owner)
+
+        async def deleting(pipeline: Pipeline) -> None:
+            runs: Any = await self._redis.smembers(keys.runs(conversation_id))
+            pipeline.zrem(keys.conversations, conversation_id)
+            pipeline.delete(*_keys_of(keys, conversation_id, [run.decode() for run in runs]))
+
+        await self._change(owner, conversation_id, if_match, deleting)
+
+    async def _change(
+        self, owner: Owner, conversation_id: str, if_match: str | None, change: Callable[[Pipeline], Awaitable[None]]
+    ) -> None:
+        """Have what `change` puts into the pipeline happen to the very version that `if_match` was held against."""
         with redis_errors():
             for _ in range(_ATTEMPTS):
                 async with self._redis.pipeline() as pipeline:
-                    await pipeline.watch(keys.conversation(conversation_id))
+                    await pipeline.watch(Keys(owner).conversation(conversation_id))
                     require_match(if_match, etag((await self.get(owner, conversation_id)).version))
-                    runs: Any = await self._redis.smembers(keys.runs(conversation_id))
                     pipeline.multi()  # type: ignore[no-untyped-call] # the driver's
-                    pipeline.zrem(keys.conversations, conversation_id)
-                    pipeline.delete(*_keys_of(keys, conversation_id, [run.decode() for run in runs]))
+                    await change(pipeline)
                     try:
                         await pipeline.execute()
                     except WatchError:
