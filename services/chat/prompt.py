@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from services.chat.domain import Agent, Citation, Message, Passage, Prompt, PromptMessage
 from services.chat.errors import MessageTooLong
+from services.chat.settings import Settings
 from services.chat.tokens import cut_to_tokens, estimate_tokens
 
 _MESSAGE_TOKENS = 8  # what a chat template puts around one message
@@ -27,6 +28,15 @@ class PromptBudget:
     sources: int
     passage: int
     history: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "PromptBudget":
+        return cls(
+            total=settings.prompt_tokens,
+            sources=settings.sources_tokens,
+            passage=settings.passage_tokens,
+            history=settings.history_tokens,
+        )
 
     def halved(self) -> "PromptBudget":
         """Half of everything that may be left out; for a provider that counted more than was estimated."""

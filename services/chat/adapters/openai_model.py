@@ -17,6 +17,7 @@ import orjson
 from services.chat.adapters.chunks import ChunkReader
 from services.chat.domain import Completion, PromptMessage
 from services.chat.errors import ContextExceeded, ModelRefused, ModelTimeout, ModelUnavailable, ModelUnknown
+from services.chat.settings import Settings
 from shared import telemetry
 
 _PING_SECONDS = 1.0
@@ -37,17 +38,27 @@ class ModelLimits:
     answer_tokens: int
     temperature: float | None
 
+    @classmethod
+    def of(cls, settings: Settings) -> "ModelLimits":
+        return cls(
+            connect_seconds=settings.llm_connect_seconds,
+            first_token_seconds=settings.llm_first_token_seconds,
+            between_tokens_seconds=settings.llm_between_tokens_seconds,
+            answer_tokens=settings.answer_tokens,
+            temperature=settings.llm_temperature,
+        )
+
 
 @asynccontextmanager
-async def open_model(
-    url: str, api_key: str | None, limits: ModelLimits, max_connections: int
-) -> AsyncIterator["OpenAIModel"]:
+async def open_model(settings: Settings) -> AsyncIterator["OpenAIModel"]:
     """A model over a pool of its own, so that a slow provider takes no connection from anything else."""
+    limits = ModelLimits.of(settings)
     timeout = aiohttp.ClientTimeout(total=None, connect=limits.connect_seconds, sock_connect=limits.connect_seconds)
-    headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
-    connector = aiohttp.TCPConnector(limit=max_connections, keepalive_timeout=30)
+    key = settings.llm_api_key
+    headers = {"authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+    connector = aiohttp.TCPConnector(limit=settings.max_runs, keepalive_timeout=30)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
-        yield OpenAIModel(session, url.rstrip("/"), limits)
+        yield OpenAIModel(session, settings.llm_url.rstrip("/"), limits)
 
 
 class OpenAIModel:

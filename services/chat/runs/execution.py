@@ -25,6 +25,7 @@ from services.chat.runs.events import DELTA, RETRIEVED, retrieved
 from services.chat.runs.journal import Journal
 from services.chat.runs.live import LiveRun
 from services.chat.runs.repository import RunRepository
+from services.chat.settings import Settings
 from shared.errors import ServiceError, Unavailable
 from shared.loops import in_background
 
@@ -40,6 +41,16 @@ class RunLimits:
     delta_window_seconds: float
     history_messages: int
     budget: PromptBudget
+
+    @classmethod
+    def of(cls, settings: Settings) -> "RunLimits":
+        return cls(
+            run_seconds=settings.run_seconds,
+            lease_seconds=settings.run_lease_seconds,
+            delta_window_seconds=settings.delta_window_ms / 1000,
+            history_messages=settings.history_messages,
+            budget=PromptBudget.of(settings),
+        )
 
 
 @dataclass(frozen=True, slots=True)

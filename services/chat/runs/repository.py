@@ -1,6 +1,7 @@
 """Runs in Redis: their state, their events, and the turn's messages, changed together."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal
 
 from redis.asyncio import Redis
@@ -16,6 +17,7 @@ from services.chat.errors import (
 )
 from services.chat.runs import scripts
 from services.chat.runs.events import Event
+from services.chat.settings import Settings
 from services.chat.storage import Keys, message_bytes, message_from
 from services.chat.times import now, to_ms
 from shared.errors import ServiceError
@@ -41,6 +43,16 @@ class Bounds:
     kept_seconds: int
     max_messages: int
     max_conversations: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Bounds":
+        return cls(
+            retention_ms=timedelta(days=settings.retention_days) // timedelta(milliseconds=1),
+            lease_ms=round(settings.run_lease_seconds * 1000),
+            kept_seconds=settings.run_kept_seconds,
+            max_messages=settings.max_messages,
+            max_conversations=settings.max_conversations,
+        )
 
 
 class RunRepository:

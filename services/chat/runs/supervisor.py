@@ -1,15 +1,31 @@
 """Owns the tasks that execute runs: how many there may be, which are here, and their end when the process stops."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from services.chat.errors import Interrupted, Overloaded
 from services.chat.runs.events import failed
 from services.chat.runs.live import LiveRun
+from services.chat.settings import Settings
+from shared.health import Health
+from shared.loops import in_background
 
 _CLOSE_SECONDS = 5.0
+_DRAIN_CHECK_SECONDS = 0.25
+_LAST_EVENT_SECONDS = 1.0  # for the final events to reach the clients before their connections are cut
+
+
+@asynccontextmanager
+async def open_supervisor(settings: Settings, health: Health) -> AsyncIterator["Supervisor"]:
+    """A supervisor whose runs have all ended when the block has."""
+    supervisor = Supervisor(settings.max_runs)
+    try:
+        async with in_background(supervisor.drain(health, settings.shutdown_seconds)):
+            yield supervisor
+    finally:
+        await supervisor.aclose()
 
 
 class Admission:
@@ -66,6 +82,13 @@ class Supervisor:
         """The run if it is executed here and now."""
         entry = self._runs.get(run_id)
         return entry[0] if entry else None
+
+    async def drain(self, health: Health, shutdown_seconds: float) -> None:
+        """When the instance leaves the balancers, let runs finish; interrupt what is left while it can be told."""
+        while not health.draining:  # noqa: ASYNC110 - a flag of the machinery, without an event to wait for
+            await asyncio.sleep(_DRAIN_CHECK_SECONDS)
+        await asyncio.sleep(max(0.0, shutdown_seconds - _LAST_EVENT_SECONDS))
+        self.interrupt_all()
 
     def interrupt_all(self) -> None:
         """Have every run end with `run.failed`, code chat.interrupted."""
