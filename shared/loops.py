@@ -63,7 +63,10 @@ async def keep(
         else:
             await _pause(every_seconds * random.uniform(*_JITTER), wake)
             continue
-        await asyncio.sleep(random.uniform(*_RETRY_SECONDS) if retry_seconds is None else retry_seconds)
+        if retry_seconds is None:
+            await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
+        else:
+            await asyncio.sleep(retry_seconds * random.uniform(*_JITTER))
 
 
 async def _pause(seconds: float, wake: asyncio.Event | None) -> None:

@@ -1,7 +1,7 @@
 """What resources have in common: entity tags, places, and lists in pages."""
 
 from shared.resources.etag import IfMatch, describe, etag, require_match
-from shared.resources.pagination import Cursor, CursorCodec, Limit, Page, Slice, cut
+from shared.resources.pagination import Cursor, CursorCodec, Limit, Page, Slice
 
 __all__ = [
     "Cursor",
@@ -10,7 +10,6 @@ __all__ = [
     "Limit",
     "Page",
     "Slice",
-    "cut",
     "describe",
     "etag",
     "require_match",

@@ -99,9 +99,3 @@ class CursorCodec:
 
 def _refused() -> Invalid:
     return Invalid.field("query/cursor", "cursor_invalid", "The cursor does not belong to this list and these filters.")
-
-
-def cut(rows: list[Row], limit: int) -> tuple[list[Row], Row | None]:
-    """Of up to `limit + 1` rows: the page, and the row whose position is the next cursor (None on the last page)."""
-    page = rows[:limit]
-    return page, (page[-1] if len(rows) > limit else None)

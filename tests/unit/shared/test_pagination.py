@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import Invalid
-from shared.resources import CursorCodec, cut
+from shared.resources import CursorCodec
 
 CODEC = CursorCodec("s" * 32)
 SCOPE = ["agents", "tenant-1", {"q": "x"}]
@@ -37,6 +37,40 @@ def test_another_secret_refuses_it() -> None:
         CursorCodec("t" * 32).decode(CODEC.encode([1], scope=SCOPE), scope=SCOPE)
 
 
-@pytest.mark.parametrize(("rows", "page", "last"), [([1, 2, 3], [1, 2], 2), ([1, 2], [1, 2], None), ([], [], None)])
-def test_a_page_knows_whether_it_is_the_last(rows: list[int], page: list[int], last: int | None) -> None:
-    assert cut(rows, 2) == (page, last)
+LISTED = [3, 5, 8, 13, 21]
+
+
+async def read(after: int | None, most: int) -> list[int]:
+    """What a repository does: up to `most` rows that follow `after`."""
+    return [row for row in LISTED if after is None or row > after][:most]
+
+
+async def read_pairs(after: list[int] | None, most: int) -> list[tuple[int, int]]:
+    return [(row, row % 2) for row in LISTED if after is None or row > after[0]][:most]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 4, 5, 6])
+async def test_slices_give_every_row_once_and_the_last_has_no_cursor(limit: int) -> None:
+    seen: list[int] = []
+    cursor, slices = None, 0
+    while slices == 0 or cursor is not None:
+        found = await CODEC.slice(read, key=lambda row: row, scope=SCOPE, limit=limit, cursor=cursor)
+        assert len(found.rows) <= limit
+        seen, cursor, slices = seen + found.rows, found.next_cursor, slices + 1
+
+    assert seen == LISTED
+    assert slices == -(-len(LISTED) // limit)
+
+
+async def test_a_position_may_have_several_parts() -> None:
+    first = await CODEC.slice(read_pairs, key=list, scope=SCOPE, limit=2, cursor=None)
+    second = await CODEC.slice(read_pairs, key=list, scope=SCOPE, limit=2, cursor=first.next_cursor)
+
+    assert [row for row, _ in first.rows + second.rows] == LISTED[:4]
+
+
+async def test_a_slice_of_nothing_is_the_last() -> None:
+    async def nothing(_after: int | None, _most: int) -> list[int]:
+        return []
+
+    assert (await CODEC.slice(nothing, key=lambda row: row, scope=SCOPE, limit=2, cursor=None)).next_cursor is None
