@@ -13,11 +13,11 @@ from local.__main__ import show
 from local.errors import LocalError
 from local.layout import REPOSITORY
 from local.suite import Suite
+from services.topology import CLIENTS, SERVICES
 
 ENGINES: Final = ("qdrant", "chroma", "faiss")
-SCOPES: Final = [
-    f"{domain}:{right}" for domain in ("agents", "chat", "vectors", "tasks") for right in ("read", "write")
-]
+OWN: Final = [SERVICES[name].scopes for name in CLIENTS]  # all but auth, where a visitor's key has no business
+SCOPES: Final = [scope for scopes in OWN for scope in (*scopes.viewer, *scopes.member)]
 QUESTION: Final = "Which command stops the suite?"
 TASK_SECONDS: Final = 300
 

@@ -4,14 +4,12 @@ import socket
 from dataclasses import dataclass
 from typing import Final
 
+from services.topology import GATEWAY_PORT, PORTAL_PORT, SERVICES
+
 OFFSETS: Final[dict[str, int]] = {
     "gateway": 0,
-    "auth": 1,
-    "agents": 2,
-    "chat": 3,
-    "vectors": 4,
-    "tasks": 5,
-    "portal": 6,
+    **{name: service.port - GATEWAY_PORT for name, service in SERVICES.items()},
+    "portal": PORTAL_PORT - GATEWAY_PORT,
     "gateway_admin": 7,
     "erlang_distribution": 8,
     "epmd": 9,

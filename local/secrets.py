@@ -1,4 +1,8 @@
-"""Generates every secret of a suite once and keeps them in one file that only its owner can read."""
+"""Generates secrets: every one of a suite, once, kept in one file that only its owner can read.
+
+Standard library and topology only: `deploy/compose/secrets.py` makes the secrets of containers with it, on hosts that
+have no packages.
+"""
 
 import base64
 import json
@@ -9,19 +13,36 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-SERVICES: Final = ("auth", "agents", "chat", "vectors", "tasks", "portal")
-CLIENTS: Final = ("agents", "chat", "vectors", "tasks")
-"""Services that ask things of auth, and prove themselves to it."""
+from services.topology import CLIENTS, SECRETS, SecretKind
+
 ADMIN_EMAIL: Final = "admin@sutazai.dev"
 
 
-def _password() -> str:
-    """Letters and digits only: 142 bits that need no quoting anywhere and never look like an option."""
-    return "".join(random.choice(string.ascii_letters + string.digits) for _ in range(24))
+def new_secret(kind: SecretKind = "password") -> str:
+    """A password is 238 bits in letters and digits: it needs no quoting anywhere and never looks like an option."""
+    if kind == "key":
+        return base64.urlsafe_b64encode(random.token_bytes(32)).decode()
+    return "".join(random.choice(string.ascii_letters + string.digits) for _ in range(40))
 
 
-def _key() -> str:
-    return base64.urlsafe_b64encode(random.token_bytes(32)).decode()
+def put_new(path: Path, text: str, mode: int) -> bool:
+    """Whether the file was made: it appears whole or not at all, and one that exists is kept."""
+    draft = _draft(path, text, mode)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
+    return True
+
+
+def _draft(path: Path, text: str, mode: int) -> Path:
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{random.token_hex(4)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(text)
+    return draft
 
 
 @dataclass(frozen=True)
@@ -30,61 +51,36 @@ class Secrets:
 
     postgres_password: str
     redis_password: str
-    rabbitmq_user: str
     rabbitmq_password: str
     neo4j_password: str
     cursor_secret: str
     api_key_pepper: str
-    key_encryption_key: str
     audit_key: str
     admin_password: str
+    key_encryption_key: str
+    rabbitmq_user: str
     client_secrets: dict[str, str]
 
     @classmethod
     def generate(cls) -> "Secrets":
         return cls(
-            postgres_password=_password(),
-            redis_password=_password(),
             rabbitmq_user=f"sutazai-{random.token_hex(4)}",
-            rabbitmq_password=_password(),
-            neo4j_password=_password(),
-            cursor_secret=random.token_urlsafe(48),
-            api_key_pepper=random.token_urlsafe(48),
-            key_encryption_key=_key(),
-            audit_key=random.token_urlsafe(48),
-            admin_password=_password(),
-            client_secrets={service: random.token_urlsafe(32) for service in CLIENTS},
+            client_secrets={service: new_secret() for service in CLIENTS},
+            **{name: new_secret(kind) for name, kind in SECRETS.items()},
         )
 
 
 def load_or_create(path: Path) -> Secrets:
     """The secrets of `path`, generated there with mode 0600 when there is no such file.
 
-    The file appears whole or not at all, so two first starts at once agree on the one that came first. Secrets that a
-    newer version needs are added to an older file.
+    Two first starts at once agree on the one that came first. Secrets that a newer version needs are added to an older
+    file.
     """
     generated = asdict(Secrets.generate())
     if not path.exists():
-        _create(path, generated)
+        put_new(path, json.dumps(generated, indent=2), 0o600)
     kept = json.loads(path.read_text())
     if missing := generated.keys() - kept.keys():  # a home of an older version
         kept |= {name: generated[name] for name in missing}
-        _draft(path, kept).rename(path)
+        _draft(path, json.dumps(kept, indent=2), 0o600).rename(path)
     return Secrets(**kept)
-
-
-def _draft(path: Path, secrets: dict[str, object]) -> Path:
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{random.token_hex(4)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(json.dumps(secrets, indent=2))
-    return draft
-
-
-def _create(path: Path, secrets: dict[str, object]) -> None:
-    draft = _draft(path, secrets)
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass  # another start created it first; its secrets hold
-    finally:
-        draft.unlink()

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Final
 
 from local import leftovers, wellbeing
 from local.addresses import url
@@ -21,8 +20,8 @@ from local.starting import Starter
 from local.status import status_of
 from local.stopping import stop_all
 from local.supervision import Supervisor
+from services.topology import GATEWAY_PORT
 
-DEFAULT_BASE: Final = 10200
 Listener = Callable[[Outcome], None]
 
 
@@ -45,7 +44,7 @@ class Suite:
         cache = Path(environ.get("SUTAZAI_CACHE") or REPOSITORY / ".local" / "cache")
         layout = Layout(home.absolute(), cache.absolute())
         layout.create()
-        base = port_base or int(environ.get("SUTAZAI_PORT_BASE") or DEFAULT_BASE)
+        base = port_base or int(environ.get("SUTAZAI_PORT_BASE") or GATEWAY_PORT)
         self.site = Site(layout, Ports(base), load_or_create(layout.home / "secrets.json"), environ)
         self._supervisor = Supervisor(layout)
         self._listener = listener

@@ -9,19 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-SecretKind = Literal["password", "token", "key"]
+SecretKind = Literal["password", "key"]
 SECRETS: Final[Mapping[str, SecretKind]] = {
     "postgres_password": "password",
     "redis_password": "password",
     "rabbitmq_password": "password",
     "neo4j_password": "password",
-    "cursor_secret": "token",
-    "api_key_pepper": "token",
-    "audit_key": "token",
-    "key_encryption_key": "key",
+    "cursor_secret": "password",
+    "api_key_pepper": "password",
+    "audit_key": "password",
     "admin_password": "password",
+    "key_encryption_key": "key",
 }
-"""What an installation makes once and keeps, beside a client secret for each service that asks auth."""
+"""What an installation makes once and keeps, beside a client secret (a password) for each service that asks auth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +44,22 @@ class Service:
     """On a machine where all of them run without containers."""
     stores: tuple[str, ...]
     """What it owns, and tells the health check about."""
-    secrets: tuple[str, ...]
-    """Those of `SECRETS` that its process is given, beside what every service has."""
     scopes: Scopes
+    secrets: tuple[str, ...] = ()
+    """Those of `SECRETS` that its process alone is given under their own names.
+
+    Every service is given `cursor_secret` and the addresses of Redis and RabbitMQ, and one with a database the address
+    of that; their passwords stand in the addresses.
+    """
     is_client: bool = True
     """Whether it asks things of auth, and proves itself with a secret of its own."""
     acts_later: bool = False
     """Whether it acts for users who are gone: only who does work later may ask for their tokens."""
 
+    @property
+    def has_database(self) -> bool:
+        return "postgres" in self.stores
 
-EVERY_SERVICE_SECRETS: Final = ("redis_password", "rabbitmq_password", "cursor_secret")
 
 SERVICES: Final[Mapping[str, Service]] = {
     service.name: service
@@ -62,7 +68,7 @@ SERVICES: Final[Mapping[str, Service]] = {
             name="auth",
             port=10201,
             stores=("postgres",),
-            secrets=("postgres_password", "api_key_pepper", "audit_key", "key_encryption_key", "admin_password"),
+            secrets=("api_key_pepper", "audit_key", "key_encryption_key", "admin_password"),
             scopes=Scopes(
                 viewer=("auth:profile", "auth:keys", "members:read"),
                 owner=("members:write",),
@@ -81,25 +87,28 @@ SERVICES: Final[Mapping[str, Service]] = {
             name="chat",
             port=10203,
             stores=("redis",),
-            secrets=(),
             scopes=Scopes(viewer=("chat:read",), member=("chat:write",)),
         ),
         Service(
             name="vectors",
             port=10204,
             stores=("qdrant", "chromadb", "faiss"),
-            secrets=(),
             scopes=Scopes(viewer=("vectors:read",), member=("vectors:write",)),
         ),
         Service(
             name="tasks",
             port=10205,
             stores=("postgres", "rabbitmq"),
-            secrets=("postgres_password",),
             scopes=Scopes(viewer=("tasks:read",), member=("tasks:write",)),
             acts_later=True,
         ),
     )
 }
 CLIENTS: Final = tuple(service.name for service in SERVICES.values() if service.is_client)
+STORES: Final[Mapping[str, tuple[str, ...]]] = {
+    store: tuple(service.name for service in SERVICES.values() if store in service.stores)
+    for store in dict.fromkeys(store for service in SERVICES.values() for store in service.stores)
+}
+"""Every store, and who owns something in it."""
+GATEWAY_PORT: Final = 10200
 PORTAL_PORT: Final = 10206

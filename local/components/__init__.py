@@ -10,7 +10,7 @@ from local.components.neo4j import Neo4j
 from local.components.postgres import Postgres
 from local.components.rabbitmq import Epmd, RabbitMQ
 from local.components.redis import Redis
-from local.components.services import Agents, Auth, Chat, Gateway, Portal, Tasks, TasksWorker, Vectors
+from local.components.services import PROCESSES, Gateway
 
 ALL: Final[dict[str, Component]] = {
     component.name: component
@@ -23,13 +23,7 @@ ALL: Final[dict[str, Component]] = {
         Consul(),
         ChromaDB(),
         LanguageModel(),
-        Auth(),
-        Tasks(),
-        Agents(),
-        Vectors(),
-        Chat(),
-        TasksWorker(),
-        Portal(),
+        *PROCESSES,
         Gateway(),
     )
 }

@@ -25,9 +25,9 @@ class Component(ABC):
     whose presence means that the component runs elsewhere.
     """
 
-    name: ClassVar[str]
-    needs: ClassVar[tuple[str, ...]] = ()
-    ports: ClassVar[tuple[str, ...]] = ()
+    name: str
+    needs: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
     setting: ClassVar[str | None] = None
     stop_signal: ClassVar[str] = "TERM"
     stop_seconds: ClassVar[int] = 20

@@ -1,7 +1,9 @@
 """The suite's own processes: what each is started with, and no secret that it does not need."""
 
 import json
-from typing import ClassVar, Final
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Final
 
 from local import probes
 from local.addresses import url
@@ -10,9 +12,10 @@ from local.components.consul import Consul
 from local.components.llm import MODEL
 from local.errors import NotReady
 from local.layout import REPOSITORY, python
-from local.ports import LOOPBACK
-from local.secrets import ADMIN_EMAIL, CLIENTS, SERVICES
+from local.ports import LOOPBACK, OFFSETS
+from local.secrets import ADMIN_EMAIL
 from local.site import Site
+from services.topology import SERVICES, Service
 
 PASSED: Final = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -25,11 +28,12 @@ PASSED: Final = (
     "RATE_LIMIT_ANONYMOUS",
     "RATE_LIMIT_KEY_PERCENT",
 )
+COMMON_NEEDS: Final = ("redis", "rabbitmq", "consul")
 
 
 def discovery(site: Site) -> dict[str, str]:
     """How processes find each other: through Consul, or at fixed addresses where there is none."""
-    fixed = {name: f"http://{LOOPBACK}:{site.ports[name]}" for name in SERVICES}
+    fixed = {name: f"http://{LOOPBACK}:{site.ports[name]}" for name in (*SERVICES, "portal")}
     consul = Consul()
     found = {"STATIC_SERVICES": json.dumps(fixed)}
     if consul.external_url(site) is None and consul.absence(site):
@@ -37,23 +41,9 @@ def discovery(site: Site) -> dict[str, str]:
     return found | {"DISCOVERY": "consul", "CONSUL_URL": url(site, "consul")}
 
 
-def service_environment(site: Site, service: str, port: str) -> dict[str, str]:
-    """What every service gets; `service` is whose client secret it carries, where that one has any."""
-    return {
-        **site.process_environment(),
-        **discovery(site),
-        **site.passed(*PASSED),
-        "MALLOC_ARENA_MAX": "2",  # one thread does nearly all the work; more arenas only cost memory
-        "ENVIRONMENT": "local",
-        "HOST": LOOPBACK,
-        "PORT": str(site.ports[port]),
-        "ADVERTISE_HOST": LOOPBACK,
-        "REDIS_URL": url(site, "redis"),
-        "RABBITMQ_URL": url(site, "rabbitmq"),
-        "CURSOR_SECRET": site.secrets.cursor_secret,
-        "AUTH_ISSUER": f"http://localhost:{site.ports['gateway']}/api/v1/auth",
-        **({"CLIENT_SECRET": site.secrets.client_secrets[service]} if service in CLIENTS else {}),
-    }
+def public_url(site: Site) -> str:
+    """The gateway as callers write it."""
+    return f"http://localhost:{site.ports['gateway']}"
 
 
 def health_check(site: Site) -> str:
@@ -61,128 +51,107 @@ def health_check(site: Site) -> str:
     return f"http://{LOOPBACK}:{site.ports['gateway']}/api/v1/health/check"
 
 
-class Service(Component):
-    """A FastAPI process with a readiness route."""
+def _auth(site: Site) -> dict[str, str]:
+    return {
+        "ADMIN_EMAIL": ADMIN_EMAIL,
+        "SERVICE_CLIENT_SECRETS": json.dumps(site.secrets.client_secrets),
+        "MAIL_URL": (site.layout.home / "mail").as_uri(),
+        "MAIL_FROM": ADMIN_EMAIL,
+        "PUBLIC_URL": public_url(site),
+        **site.passed("MAIL_URL", "MAIL_FROM", "PUBLIC_URL"),
+    }
 
-    module: ClassVar[str]
-    needs: ClassVar[tuple[str, ...]] = ("redis", "rabbitmq", "consul")
+
+def _agents(site: Site) -> dict[str, str]:
+    settings = {"NEO4J_URL": url(site, "neo4j"), "NEO4J_USER": "neo4j"}
+    if site.setting("NEO4J_URL") is None:
+        return settings
+    return settings | {"NEO4J_PASSWORD": ""} | site.passed("NEO4J_USER", "NEO4J_PASSWORD")
+
+
+def _chat(site: Site) -> dict[str, str]:
+    return {"LLM_URL": url(site, "llm"), "LLM_MODEL": MODEL, **site.passed("LLM_MODEL", "LLM_API_KEY")}
+
+
+def _vectors(site: Site) -> dict[str, str]:
+    given = site.passed(
+        "QDRANT_URL", "QDRANT_API_KEY", "FAISS_URL", "EMBEDDINGS_URL", "EMBEDDINGS_MODEL", "EMBEDDINGS_API_KEY"
+    )
+    return {"CHROMADB_URL": url(site, "chromadb"), "DATA_DIR": str(site.layout.home / "vectors"), **given}
+
+
+def _portal(site: Site) -> dict[str, str]:
+    return {"GATEWAY_STATUS_URL": f"http://{LOOPBACK}:{site.ports['gateway_admin']}/ready"}
+
+
+OWN_SETTINGS: Final[Mapping[str, Callable[[Site], dict[str, str]]]] = {
+    "auth": _auth,
+    "agents": _agents,
+    "chat": _chat,
+    "vectors": _vectors,
+    "portal": _portal,
+}
+"""What a process is told beyond what follows from the topology."""
+
+
+class Process(Component):
+    """A FastAPI process with a readiness route, and with the identity of one of the five services or of none."""
+
     stop_seconds = 30
 
-    def own_settings(self, site: Site) -> dict[str, str]:  # noqa: ARG002 - an override looks at the site
-        """What this service gets beyond what all get."""
-        return {}
+    def __init__(self, name: str, module: str, *, service: Service | None = None, needs: Iterable[str] = ()) -> None:
+        self.name, self.needs, self.ports = name, tuple(needs) or COMMON_NEEDS, (name.replace("-", "_"),)
+        self._module, self._service = module, service
+
+    def prepare(self, site: Site) -> None:
+        if directory := self._settings(site).get("DATA_DIR"):
+            Path(directory).mkdir(mode=0o700, exist_ok=True)
 
     def launch(self, site: Site) -> Launch:
-        environment = service_environment(site, self.name, self.ports[0]) | self.own_settings(site)
-        return Launch((python(), "-m", self.module), environment)
+        return Launch((python(), "-m", self._module), self._settings(site))
 
     def probe(self, site: Site) -> None:
         probes.get(f"http://{LOOPBACK}:{site.ports[self.ports[0]]}/health/ready")
 
-
-class Auth(Service):
-    """Accounts, tokens and keys."""
-
-    name = "auth"
-    module = "services.auth"
-    ports = ("auth",)
-    needs = ("postgres", *Service.needs)
-
-    def own_settings(self, site: Site) -> dict[str, str]:
-        secrets = site.secrets
+    def _settings(self, site: Site) -> dict[str, str]:
+        own = OWN_SETTINGS.get(self.name)
         return {
-            "DATABASE_URL": url(site, "postgres"),
-            "API_KEY_PEPPER": secrets.api_key_pepper,
-            "KEY_ENCRYPTION_KEY": secrets.key_encryption_key,
-            "AUDIT_KEY": secrets.audit_key,
-            "ADMIN_EMAIL": ADMIN_EMAIL,
-            "ADMIN_PASSWORD": secrets.admin_password,
-            "SERVICE_CLIENT_SECRETS": json.dumps(secrets.client_secrets),
-            "MAIL_URL": (site.layout.home / "mail").as_uri(),
-            "MAIL_FROM": ADMIN_EMAIL,
-            "PUBLIC_URL": f"http://localhost:{site.ports['gateway']}",
-            **site.passed("MAIL_URL", "MAIL_FROM", "PUBLIC_URL"),
+            **site.process_environment(),
+            **discovery(site),
+            **site.passed(*PASSED),
+            "MALLOC_ARENA_MAX": "2",  # one thread does nearly all the work; more arenas only cost memory
+            "ENVIRONMENT": "local",
+            "HOST": LOOPBACK,
+            "PORT": str(site.ports[self.ports[0]]),
+            "ADVERTISE_HOST": LOOPBACK,
+            "REDIS_URL": url(site, "redis"),
+            "RABBITMQ_URL": url(site, "rabbitmq"),
+            "CURSOR_SECRET": site.secrets.cursor_secret,
+            "AUTH_ISSUER": f"{public_url(site)}/api/v1/auth",
+            **(_identity(site, self._service) if self._service else {}),
+            **(own(site) if own else {}),
         }
 
 
-class Agents(Service):
-    """Agents and their graph."""
-
-    name = "agents"
-    module = "services.agents"
-    ports = ("agents",)
-    needs = ("neo4j", *Service.needs)
-
-    def own_settings(self, site: Site) -> dict[str, str]:
-        external = site.setting("NEO4J_URL")
-        password = (site.setting("NEO4J_PASSWORD") or "") if external else site.secrets.neo4j_password
-        user = (site.setting("NEO4J_USER") if external else None) or "neo4j"
-        return {"NEO4J_URL": url(site, "neo4j"), "NEO4J_USER": user, "NEO4J_PASSWORD": password}
+def _identity(site: Site, service: Service) -> dict[str, str]:
+    """The secrets of one service and of no other."""
+    return {
+        **{name.upper(): getattr(site.secrets, name) for name in service.secrets},
+        **({"DATABASE_URL": url(site, "postgres")} if service.has_database else {}),
+        **({"CLIENT_SECRET": site.secrets.client_secrets[service.name]} if service.is_client else {}),
+    }
 
 
-class Chat(Service):
-    """Conversations with a language model."""
-
-    name = "chat"
-    module = "services.chat"
-    ports = ("chat",)
-
-    def own_settings(self, site: Site) -> dict[str, str]:
-        return {"LLM_URL": url(site, "llm"), "LLM_MODEL": MODEL, **site.passed("LLM_MODEL", "LLM_API_KEY")}
+def _needs(service: Service) -> tuple[str, ...]:
+    """The stores that are servers here; the others live in the service's own process."""
+    return tuple(dict.fromkeys((*(store for store in service.stores if store in OFFSETS), *COMMON_NEEDS)))
 
 
-class Vectors(Service):
-    """Collections and search."""
-
-    name = "vectors"
-    module = "services.vectors"
-    ports = ("vectors",)
-    needs = ("chromadb", *Service.needs)
-
-    def own_settings(self, site: Site) -> dict[str, str]:
-        given = site.passed(
-            "QDRANT_URL", "QDRANT_API_KEY", "FAISS_URL", "EMBEDDINGS_URL", "EMBEDDINGS_MODEL", "EMBEDDINGS_API_KEY"
-        )
-        return {"CHROMADB_URL": url(site, "chromadb"), "DATA_DIR": str(site.layout.home / "vectors"), **given}
-
-    def prepare(self, site: Site) -> None:
-        (site.layout.home / "vectors").mkdir(mode=0o700, exist_ok=True)
-
-
-class Tasks(Service):
-    """Background work: the API."""
-
-    name = "tasks"
-    module = "services.tasks"
-    ports = ("tasks",)
-    needs = ("postgres", *Service.needs)
-
-    def own_settings(self, site: Site) -> dict[str, str]:
-        return {"DATABASE_URL": url(site, "postgres")}
-
-
-class TasksWorker(Service):
-    """Background work: the process that does it. It has the identity of `tasks`."""
-
-    name = "tasks-worker"
-    module = "services.tasks.worker"
-    ports = ("tasks_worker",)
-    needs = ("tasks",)
-
-    def launch(self, site: Site) -> Launch:
-        environment = service_environment(site, "tasks", self.ports[0]) | {"DATABASE_URL": url(site, "postgres")}
-        return Launch((python(), "-m", self.module), environment)
-
-
-class Portal(Service):
-    """The aggregated health check and the API documents."""
-
-    name = "portal"
-    module = "gateway.portal"
-    ports = ("portal",)
-
-    def own_settings(self, site: Site) -> dict[str, str]:
-        return {"GATEWAY_STATUS_URL": f"http://{LOOPBACK}:{site.ports['gateway_admin']}/ready"}
+PROCESSES: Final = (
+    *(Process(name, f"services.{name}", service=one, needs=_needs(one)) for name, one in SERVICES.items()),
+    Process("tasks-worker", "services.tasks.worker", service=SERVICES["tasks"], needs=["tasks"]),
+    Process("portal", "gateway.portal"),
+)
 
 
 class Gateway(Component):
