@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from services.topology import GATEWAY_PORT
+
 Network = IPv4Network | IPv6Network
 
 
@@ -22,7 +24,7 @@ class GatewaySettings(BaseSettings):
     )
 
     gateway_host: str = Field(default="127.0.0.1", description="address to listen on")
-    gateway_port: int = Field(default=10200, ge=1, le=65535, description="the public port")
+    gateway_port: int = Field(default=GATEWAY_PORT, ge=1, le=65535, description="the public port")
     gateway_admin_port: int = Field(
         default=10207, ge=1, le=65535, description="Envoy's admin on loopback: `/ready`, `/stats/prometheus`"
     )

@@ -8,8 +8,8 @@ from typing import Any, Final
 import orjson
 
 from gateway.portal.cached import Cached
-from gateway.portal.health import SERVICES
 from gateway.portal.merge import merge
+from services.topology import SERVICES
 from shared.calls import ServiceClient
 from shared.errors import ServiceError, UpstreamFailed
 

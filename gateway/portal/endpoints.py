@@ -1,11 +1,8 @@
 """The portal's own operation, and the one document over all of them."""
 
-from typing import Annotated
+from fastapi import APIRouter, Response
 
-from fastapi import APIRouter, Depends, Request, Response
-
-from gateway.portal.documents import Documents
-from gateway.portal.health import SystemHealth
+from gateway.portal.dependencies import Reference, System
 from gateway.portal.schemas import HealthReport
 from shared.door import GuardedRoute
 
@@ -18,16 +15,6 @@ class HealthResponse(Response):
     """Health as its own media type, so that monitors may tell it from an error page."""
 
     media_type = HEALTH_JSON
-
-
-async def _health(request: Request) -> SystemHealth:
-    health: SystemHealth = request.state.health
-    return health
-
-
-async def _documents(request: Request) -> Documents:
-    documents: Documents = request.state.documents
-    return documents
 
 
 @router.get(
@@ -46,19 +33,19 @@ async def _documents(request: Request) -> Documents:
         },
     },
 )
-async def check(health: Annotated[SystemHealth, Depends(_health)]) -> Response:
+async def check(system: System) -> Response:
     """Fourteen checks: the five services, the seven stores as the services see them, Consul and the gateway.
 
     `pass`: all is well. `warn`: something is down that no operation needs alone. `fail`, with 503: operations fail.
     The answer is at most two seconds old, so it may be asked as often as you like.
     """
-    report = await health.report()
+    report = await system.report()
     return HealthResponse(
         report.model_dump_json(exclude_none=True), status_code=503 if report.status == "fail" else 200
     )
 
 
 @router.get("/openapi.json", include_in_schema=False)
-async def openapi(documents: Annotated[Documents, Depends(_documents)]) -> Response:
+async def openapi(reference: Reference) -> Response:
     """One OpenAPI document over all services; those that are away are named in `x-unavailable`."""
-    return Response(await documents.merged(), media_type="application/json")
+    return Response(await reference.merged(), media_type="application/json")

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final
 
 import httpx
 from pydantic import BaseModel, Field, ValidationError
@@ -15,22 +15,12 @@ from pydantic import BaseModel, Field, ValidationError
 from gateway.portal.cached import Cached
 from gateway.portal.schemas import ComponentCheck, HealthReport
 from gateway.portal.settings import Settings
+from services.topology import SERVICES, STORES
 from shared.discovery import Discovery
 from shared.errors import ServiceError
 from shared.health import Health, Status, worst
 from shared.telemetry import monotonic_ms
 
-ServiceName = Literal["auth", "agents", "chat", "vectors", "tasks"]
-SERVICES: Final[tuple[ServiceName, ...]] = get_args(ServiceName)
-REPORTED_BY: Final[Mapping[str, tuple[str, ...]]] = {
-    "postgres": ("auth", "tasks"),
-    "redis": ("chat",),
-    "rabbitmq": ("tasks",),
-    "qdrant": ("vectors",),
-    "chromadb": ("vectors",),
-    "faiss": ("vectors",),
-    "neo4j": ("agents",),
-}
 PROBE_SECONDS: Final = 1.0
 _KEPT_SECONDS = 1.5
 _MAX_INSTANCES = 32  # asked per service; more are counted only
@@ -73,7 +63,7 @@ class SystemHealth:
         )
         services: dict[str, _ServiceState] = dict(zip(SERVICES, states, strict=True))
         checks = {name: state.check for name, state in services.items()}
-        checks |= {store: _store(store, owners, services) for store, owners in REPORTED_BY.items()}
+        checks |= {store: _store(store, owners, services) for store, owners in STORES.items()}
         checks |= {"consul": consul, "kong": kong}
         overall = worst(check.status for check in checks.values())
         return HealthReport(status=overall, version=self._settings.version, checks=checks)

@@ -9,7 +9,7 @@ from functools import cache
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Final
+from typing import Final, Literal
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import HTMLResponse
@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from gateway.portal.catalogue import CATALOGUE, ErrorEntry, Section, read_catalogue
-from gateway.portal.health import SERVICES, ServiceName
+from services.topology import SERVICES
 
 STATIC: Final = Path(__file__).parent / "static"
 _SECURITY_HEADERS: Final = {
@@ -30,6 +30,7 @@ _SECURITY_HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _CODE = re.compile(r"`([^`]+)`")
+ServiceName = Literal[*SERVICES]  # type: ignore[valid-type] # FastAPI reads it, mypy cannot
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 

@@ -4,6 +4,7 @@ import secrets
 
 from pydantic import Field, SecretStr
 
+from services.topology import PORTAL_PORT
 from shared.settings import ServiceSettings
 
 
@@ -15,7 +16,7 @@ def _unused(scheme: str) -> SecretStr:
 class Settings(ServiceSettings):
     """The settings of stores are given values that nothing connects to, so that the portal starts without them."""
 
-    port: int = Field(default=10206, ge=1, le=65535, description="port to listen on")
+    port: int = Field(default=PORTAL_PORT, ge=1, le=65535, description="port to listen on")
 
     redis_url: SecretStr = Field(default_factory=lambda: _unused("redis"), description="unused: no state is kept")
     rabbitmq_url: SecretStr = Field(default_factory=lambda: _unused("amqp"), description="unused: no events")

@@ -19,14 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.portal.main import create_app
 from gateway.portal.settings import Settings
-
-STORES = {
-    "auth": ["postgres"],
-    "agents": ["neo4j"],
-    "chat": ["redis"],
-    "vectors": ["qdrant", "chromadb", "faiss"],
-    "tasks": ["postgres", "rabbitmq"],
-}
+from services.topology import SERVICES
 
 
 @dataclass
@@ -131,7 +124,7 @@ class Machine:
     @contextmanager
     def instance(self, service: str) -> Iterator[Upstream]:
         """One healthy instance of `service`."""
-        upstream = Upstream(service, dict.fromkeys(STORES[service], "pass"), a_document(service))
+        upstream = Upstream(service, dict.fromkeys(SERVICES[service].stores, "pass"), a_document(service))
         ready = Route("/health/ready", upstream.ready)
         with self.serving(ready, Route(f"/api/v1/{service}/openapi.json", upstream.openapi)) as upstream.address:
             yield upstream
@@ -159,7 +152,7 @@ async def _gateway_ready(_: Request) -> Response:
 def system(machine: Machine) -> Iterator[System]:
     """One healthy instance of every service, and a gateway that serves."""
     with ExitStack() as stack:
-        instances = {name: [stack.enter_context(machine.instance(name))] for name in STORES}
+        instances = {name: [stack.enter_context(machine.instance(name))] for name in SERVICES}
         gateway = stack.enter_context(machine.serving(Route("/ready", _gateway_ready)))
         yield System(instances, f"{gateway}/ready")
 

@@ -9,7 +9,8 @@ import pytest
 import schemathesis
 
 from gateway.portal.merge import merge
-from tests.portal.conftest import STORES, System, a_document, a_portal
+from services.topology import SERVICES
+from tests.portal.conftest import System, a_document, a_portal
 
 INFO = {"title": "all", "version": "1"}
 
@@ -25,7 +26,7 @@ async def test_merged_document_is_valid_and_whole(portal: httpx.AsyncClient) -> 
     document = await merged(portal)
 
     schemathesis.openapi.from_dict(document).validate()
-    assert set(document["paths"]) == {f"/api/v1/{name}/list" for name in STORES} | {"/api/v1/health/check"}
+    assert set(document["paths"]) == {f"/api/v1/{name}/list" for name in SERVICES} | {"/api/v1/health/check"}
     assert "x-unavailable" not in document
 
 
@@ -126,9 +127,9 @@ def test_merging_changes_no_source() -> None:
     assert documents == before
 
 
-@pytest.mark.parametrize("service", STORES)
+@pytest.mark.parametrize("service", SERVICES)
 def test_tags_are_listed_once(service: str) -> None:
-    document = merge({name: a_document(name) for name in STORES}, INFO)
+    document = merge({name: a_document(name) for name in SERVICES}, INFO)
 
     assert [tag["name"] for tag in document["tags"]].count(service) == 1
 

@@ -7,12 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.portal.conftest import STORES, Machine, System, a_portal
+from services.topology import SERVICES, STORES
+from tests.portal.conftest import Machine, System, a_portal
 
-FOURTEEN = {
-    *("auth", "agents", "chat", "vectors", "tasks"),
-    *("postgres", "redis", "rabbitmq", "qdrant", "chromadb", "faiss", "neo4j", "consul", "kong"),
-}
+FOURTEEN = {*SERVICES, *STORES, "consul", "kong"}
 
 
 async def report(portal: httpx.AsyncClient) -> tuple[int, dict[str, Any]]:
@@ -30,8 +28,9 @@ async def test_all_fourteen_components_are_checked(portal: httpx.AsyncClient) ->
 
     assert status == 200
     assert set(body["checks"]) == FOURTEEN
+    assert len(FOURTEEN) == 14
     assert not_passing(body) == {"consul": "warn"}  # there is none here, and the answer says so
-    assert all(body["checks"][service]["instances"] == 1 for service in STORES)
+    assert all(body["checks"][service]["instances"] == 1 for service in SERVICES)
 
 
 async def test_a_soft_store_that_is_down_only_warns(system: System, portal: httpx.AsyncClient) -> None:
@@ -45,7 +44,7 @@ async def test_a_soft_store_that_is_down_only_warns(system: System, portal: http
 
 
 @pytest.mark.parametrize(
-    ("service", "store"), [(service, store) for service, stores in STORES.items() for store in stores]
+    ("service", "store"), [(service.name, store) for service in SERVICES.values() for store in service.stores]
 )
 async def test_a_hard_store_that_is_down_fails_the_system(system: System, service: str, store: str) -> None:
     system[service].breaks(store)
@@ -142,11 +141,11 @@ async def test_without_a_status_address_the_gateway_is_a_warning(system: System)
 async def test_many_callers_cost_one_question(system: System, portal: httpx.AsyncClient) -> None:
     await asyncio.gather(*(report(portal) for _ in range(100)))
 
-    assert {name: system[name].asked for name in STORES} == dict.fromkeys(STORES, 1)
+    assert {name: system[name].asked for name in SERVICES} == dict.fromkeys(SERVICES, 1)
 
 
 async def test_the_portal_itself_is_ready_whatever_the_services_are(system: System) -> None:
-    system.instances = {name: [] for name in STORES}
+    system.instances = {name: [] for name in SERVICES}
 
     async with a_portal(system) as portal:
         answer = await portal.get("/health/ready")

@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from gateway.portal.catalogue import CATALOGUE, read_catalogue
-from tests.portal.conftest import STORES
+from services.topology import SERVICES
 
-PAGES = ["/docs", "/docs/errors", *(f"/api/v1/{service}/docs" for service in STORES)]
+PAGES = ["/docs", "/docs/errors", *(f"/api/v1/{service}/docs" for service in SERVICES)]
 
 
 class Loaded(HTMLParser):
@@ -60,11 +60,11 @@ async def test_pages_forbid_everything_from_elsewhere(portal: httpx.AsyncClient,
 async def test_reference_lists_the_five_services(portal: httpx.AsyncClient) -> None:
     page = Loaded((await portal.get("/docs")).text)
 
-    assert {f"/api/v1/{service}/docs" for service in STORES} <= set(page.links)
+    assert {f"/api/v1/{service}/docs" for service in SERVICES} <= set(page.links)
     assert page.links["/docs"]
 
 
-@pytest.mark.parametrize("service", STORES)
+@pytest.mark.parametrize("service", SERVICES)
 async def test_a_service_has_a_reference_of_its_own(portal: httpx.AsyncClient, service: str) -> None:
     answer = await portal.get(f"/api/v1/{service}/docs")
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import schemathesis
 
-from tests.portal.conftest import STORES
+from services.topology import SERVICES
 
 API = "/api/v1"
 
@@ -31,7 +31,7 @@ async def test_merged_document_of_the_real_services_is_whole_and_valid(gateway: 
 
     assert "x-unavailable" not in document
     services = {path.removeprefix(f"{API}/").split("/")[0] for path in document["paths"]}
-    assert set(STORES) <= services
+    assert set(SERVICES) <= services
     schemathesis.openapi.from_dict(with_absolute_token_url(document)).validate()
 
 
@@ -42,7 +42,7 @@ async def test_operation_ids_of_the_real_services_are_unique(gateway: httpx.Asyn
     assert [name for name, count in ids.items() if count > 1] == []
 
 
-@pytest.mark.parametrize("service", STORES)
+@pytest.mark.parametrize("service", SERVICES)
 async def test_the_reference_of_a_service_finds_its_document(gateway: httpx.AsyncClient, service: str) -> None:
     page = await gateway.get(f"{API}/{service}/docs")
     document = await gateway.get(f"{API}/{service}/openapi.json")
