@@ -8,7 +8,9 @@ from unittest import mock
 from cryptography.fernet import Fernet
 from fastapi import FastAPI
 
-SERVICES = ("auth", "agents", "chat", "vectors", "tasks")
+from services.topology import SERVICES
+
+APPS = (*SERVICES, "portal")
 # Enough for every service's settings; nothing connects to any of it.
 ENVIRONMENT = {
     "ENVIRONMENT": "local",
@@ -32,10 +34,13 @@ ENVIRONMENT = {
 }
 
 
+def package_of(app: str) -> str:
+    return "gateway.portal" if app == "portal" else f"services.{app}"
+
+
 @cache
-def app_of(service: str) -> FastAPI:
-    """The app of `service`, not started."""
-    package = "gateway.portal" if service == "portal" else f"services.{service}"
+def app_of(name: str) -> FastAPI:
+    """The app of a service or of the portal, not started."""
     with mock.patch.dict(os.environ, ENVIRONMENT, clear=True):
-        app: FastAPI = importlib.import_module(f"{package}.main").create_app()
+        app: FastAPI = importlib.import_module(f"{package_of(name)}.main").create_app()
     return app

@@ -7,10 +7,9 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from services.topology import SERVICES
 from shared.settings import ServiceSettings
+from tests.architecture.apps import APPS, package_of
 
-SETTINGS = {**{name: f"services.{name}.settings" for name in SERVICES}, "portal": "gateway.portal.settings"}
 HEAD = """# Configuration
 
 Every setting of every process, read from the environment. A secret may come from a file instead: `NAME_FILE` holds its
@@ -28,10 +27,10 @@ def page() -> str:
     """The whole page."""
     common = ServiceSettings.model_fields
     parts = [HEAD, section("All services", common)]
-    for service, module in SETTINGS.items():
-        fields = importlib.import_module(module).Settings.model_fields
+    for app in APPS:
+        fields = importlib.import_module(f"{package_of(app)}.settings").Settings.model_fields
         own = {name: field for name, field in fields.items() if name not in common or differs(field, common[name])}
-        parts.append(section(service, own))
+        parts.append(section(app, own))
     return "\n".join(parts)
 
 

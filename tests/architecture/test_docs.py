@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from local.layout import REPOSITORY
-from tests.architecture.apps import SERVICES
+from services.topology import SERVICES
 from tests.architecture.settings_page import page
 
 

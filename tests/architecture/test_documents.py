@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.architecture.apps import SERVICES, app_of
+from services.topology import SERVICES
+from tests.architecture.apps import app_of
 
 Operation = tuple[str, str, str, dict[str, Any]]
 

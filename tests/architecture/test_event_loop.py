@@ -8,7 +8,7 @@ import pytest
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from tests.architecture.apps import SERVICES, app_of
+from tests.architecture.apps import APPS, app_of
 
 
 def calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:
@@ -19,9 +19,9 @@ def calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:
         yield from calls(part)
 
 
-@pytest.mark.parametrize("service", [*SERVICES, "portal"])
-def test_endpoints_and_dependencies_are_coroutines(service: str) -> None:
-    routes = list(iter_route_contexts(app_of(service).routes))
+@pytest.mark.parametrize("app", APPS)
+def test_endpoints_and_dependencies_are_coroutines(app: str) -> None:
+    routes = list(iter_route_contexts(app_of(app).routes))
     found = [call for route in routes if isinstance(route.original_route, APIRoute) for call in calls(route.dependant)]
 
     assert len(found) > 2

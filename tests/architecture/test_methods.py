@@ -5,7 +5,8 @@ import re
 import httpx
 import pytest
 
-from tests.architecture.apps import SERVICES, app_of
+from services.topology import SERVICES
+from tests.architecture.apps import app_of
 
 METHODS = {"GET", "PUT", "POST", "PATCH", "DELETE"}
 PATHS = [(service, path) for service in SERVICES for path in app_of(service).openapi()["paths"]]

@@ -10,11 +10,11 @@ import pytest
 
 from local.suite import Suite
 from services.auth.trust.scopes import Role, scopes_of
+from services.topology import SERVICES
 from tests.fixtures.identity import admin_headers
 
 CONFIGURATION = Path(__file__).parent / "schemathesis.toml"
 HOOKS = Path(__file__).parent / "schemathesis_hooks.py"
-SERVICES = ("auth", "agents", "chat", "vectors", "tasks")
 
 
 @pytest.fixture

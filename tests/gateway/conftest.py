@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.gateway.running import SERVICES, Gateway, gateway, upstreams
+from tests.gateway.running import UPSTREAMS, Gateway, gateway, upstreams
 
 
 @pytest.fixture(scope="session")
 def services() -> Iterator[dict[str, str]]:
     """Stand-ins for all six, at fixed addresses."""
-    with upstreams(*SERVICES) as urls:
+    with upstreams(*UPSTREAMS) as urls:
         yield urls
 
 

