@@ -1,7 +1,7 @@
 """Generates secrets: every one of a suite, once, kept in one file that only its owner can read.
 
-Standard library and topology only: `deploy/compose/secrets.py` makes the secrets of containers with it, on hosts that
-have no packages.
+Standard library and topology only: `deploy/compose/make_secrets.py` makes the secrets of containers with it, on hosts
+that have no packages.
 """
 
 import base64

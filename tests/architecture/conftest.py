@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,17 @@ Service = dict[str, Any]
 ReadCompose = Callable[..., dict[str, Any]]
 
 
+def make_secrets(directory: Path) -> str:
+    """Runs the script as on a host that has Python and no package; what it says."""
+    command = [sys.executable, "-I", "-S", COMPOSE_SCRIPTS / "make_secrets.py", directory]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+
+
 @pytest.fixture(scope="session")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the script makes on a new machine."""
     directory = tmp_path_factory.mktemp("compose") / "secrets"
-    subprocess.run([COMPOSE_SCRIPTS / "secrets.sh", directory], check=True, capture_output=True, timeout=30)
+    make_secrets(directory)
     return directory
 
 

@@ -3,7 +3,6 @@
 import importlib
 import json
 import re
-import subprocess
 import tomllib
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -12,17 +11,17 @@ from typing import Any
 import pytest
 import yaml
 
+from services.topology import STORES
 from shared.settings import ServiceSettings
-from tests.architecture.conftest import COMPOSE_SCRIPTS, REPOSITORY, ReadCompose, Service
+from tests.architecture.apps import APPS, package_of
+from tests.architecture.conftest import COMPOSE_SCRIPTS, REPOSITORY, ReadCompose, Service, make_secrets
 
-STORES = {"postgres", "redis", "rabbitmq", "neo4j", "qdrant", "chromadb"}
-DOMAINS = {"auth", "agents", "chat", "vectors", "tasks"}
 SETTINGS = {
-    **{name: f"services.{name}.settings:Settings" for name in DOMAINS},
+    **{app: f"{package_of(app)}.settings:Settings" for app in APPS},
     "tasks-worker": "services.tasks.settings:WorkerSettings",
-    "portal": "gateway.portal.settings:Settings",
 }
-COMPONENTS = STORES | DOMAINS | {"tasks-worker", "portal", "kong", "consul", "llm"}
+SERVERS = STORES.keys() - {"faiss"}  # which lives in the process of vectors
+COMPONENTS = {*SERVERS, *SETTINGS, "kong", "consul", "llm"}
 
 
 def version(package: str) -> str:
@@ -177,10 +176,23 @@ def test_the_script_makes_every_secret_that_is_mounted(
 def test_making_secrets_again_changes_none(secrets: Path) -> None:
     before = {file.name: file.read_bytes() for file in secrets.iterdir()}
 
-    subprocess.run([COMPOSE_SCRIPTS / "secrets.sh", secrets], check=True, capture_output=True, timeout=30)
+    said = make_secrets(secrets)
 
+    assert said == f"0 secrets made, the others kept, in {secrets}\n"
     assert {file.name: file.read_bytes() for file in secrets.iterdir()} == before
     assert secrets.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in secrets.iterdir()} == {0o444}
+
+
+def test_what_is_missing_is_made_of_what_is_there(tmp_path: Path) -> None:
+    make_secrets(tmp_path)
+    (tmp_path / "redis_url").unlink()
+    (tmp_path / "redis_password").unlink()
+    (tmp_path / "redis_password").write_text("from-a-vault\n")
+
+    make_secrets(tmp_path)
+
+    assert (tmp_path / "redis_url").read_text() == "redis://:from-a-vault@redis:6379/0"
 
 
 # --- Settings ---------------------------------------------------------------------------------------------------------

@@ -10,17 +10,10 @@ from typing import Any
 
 import pytest
 
+from tests.architecture.apps import APPS, package_of
 from tests.architecture.conftest import REPOSITORY, Service
 
-PROGRAMS = {
-    "auth": "services.auth.main",
-    "agents": "services.agents.main",
-    "chat": "services.chat.main",
-    "vectors": "services.vectors.main",
-    "tasks": "services.tasks.main",
-    "tasks-worker": "services.tasks.worker.main",
-    "portal": "gateway.portal.main",
-}
+PROGRAMS = {**{app: f"{package_of(app)}.main" for app in APPS}, "tasks-worker": "services.tasks.worker.main"}
 
 
 def stages() -> dict[str, list[str]]:
