@@ -2,7 +2,9 @@
 
 import importlib
 import os
+from collections.abc import Iterator
 from functools import cache
+from typing import Any
 from unittest import mock
 
 from cryptography.fernet import Fernet
@@ -11,6 +13,8 @@ from fastapi import FastAPI
 from services.topology import SERVICES
 
 APPS = (*SERVICES, "portal")
+Operation = tuple[str, str, str, dict[str, Any]]
+"""The app, the method, the path and what the document says of it."""
 # Enough for every service's settings; nothing connects to any of it.
 ENVIRONMENT = {
     "ENVIRONMENT": "local",
@@ -44,3 +48,11 @@ def app_of(name: str) -> FastAPI:
     with mock.patch.dict(os.environ, ENVIRONMENT, clear=True):
         app: FastAPI = importlib.import_module(f"{package_of(name)}.main").create_app()
     return app
+
+
+def operations(*apps: str) -> Iterator[Operation]:
+    """Every operation that these apps document."""
+    for app in apps:
+        for path, methods in app_of(app).openapi()["paths"].items():
+            for method, described in methods.items():
+                yield app, method.upper(), path, described

@@ -7,23 +7,14 @@ from typing import Any
 import pytest
 
 from services.topology import SERVICES
-from tests.architecture.apps import app_of
-
-Operation = tuple[str, str, str, dict[str, Any]]
-
-
-def operations() -> Iterator[Operation]:
-    for service in SERVICES:
-        for path, methods in app_of(service).openapi()["paths"].items():
-            for method, operation in methods.items():
-                yield service, method.upper(), path, operation
+from tests.architecture.apps import Operation, app_of, operations
 
 
 def named(operation: Operation) -> str:
     return f"{operation[1]} {operation[2]}"
 
 
-every_operation = pytest.mark.parametrize("operation", list(operations()), ids=named)
+every_operation = pytest.mark.parametrize("operation", list(operations(*SERVICES)), ids=named)
 
 
 def schemas() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -33,7 +24,7 @@ def schemas() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def test_operation_ids_are_unique_over_all_services() -> None:
-    ids = Counter(operation["operationId"] for *_, operation in operations())
+    ids = Counter(operation["operationId"] for *_, operation in operations(*SERVICES))
 
     assert [name for name, count in ids.items() if count > 1] == []
 

@@ -2,99 +2,30 @@
 
 import json
 import re
-from itertools import product
+from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 
-from gateway.envoy.kong import KongFile, KongFileError, load
+from gateway.envoy.kong import KongFile, KongFileError, Route, load
 from gateway.envoy.plugins import PostFunction
+from tests.architecture.apps import APPS
+from tests.gateway.public import PUBLIC, Operation
 from tests.gateway.running import HERE, KONG_FILE, REPOSITORY, edited
 
-ID = "0190f3a8-1111-7000-8000-000000000000"
-PUBLIC = {
-    "auth": [
-        "POST /api/v1/auth/register",
-        "POST /api/v1/auth/token",
-        "POST /api/v1/auth/logout",
-        "POST /api/v1/auth/revoke",
-        "POST /api/v1/auth/introspect",
-        "POST /api/v1/auth/password",
-        "GET /api/v1/auth/me",
-        "PATCH /api/v1/auth/me",
-        "POST /api/v1/auth/api-keys",
-        "GET /api/v1/auth/api-keys",
-        f"DELETE /api/v1/auth/api-keys/{ID}",
-        f"POST /api/v1/auth/api-keys/{ID}/rotate",
-        "GET /api/v1/auth/members",
-        f"PATCH /api/v1/auth/members/{ID}",
-        f"DELETE /api/v1/auth/members/{ID}",
-        "DELETE /api/v1/auth/members/me",
-        "POST /api/v1/auth/invitations",
-        "GET /api/v1/auth/invitations",
-        f"DELETE /api/v1/auth/invitations/{ID}",
-        "POST /api/v1/auth/invitations/accept",
-        "GET /api/v1/auth/.well-known/oauth-authorization-server",
-        "GET /api/v1/auth/jwks.json",
-        "POST /api/v1/auth/api-keys/find",
-        "GET /api/v1/auth/users",
-        f"GET /api/v1/auth/users/{ID}",
-        f"POST /api/v1/auth/users/{ID}/disable",
-        f"POST /api/v1/auth/users/{ID}/enable",
-        f"POST /api/v1/auth/users/{ID}/unlock",
-        "GET /api/v1/auth/audit",
-        "GET /api/v1/auth/openapi.json",
-    ],
-    "agents": [
-        "POST /api/v1/agents/create",
-        "GET /api/v1/agents/list",
-        f"GET /api/v1/agents/{ID}",
-        f"PATCH /api/v1/agents/{ID}",
-        f"DELETE /api/v1/agents/{ID}",
-        "GET /api/v1/agents/openapi.json",
-    ],
-    "chat": [
-        "POST /api/v1/chat/message",
-        "GET /api/v1/chat/conversations",
-        f"GET /api/v1/chat/conversations/{ID}",
-        f"PATCH /api/v1/chat/conversations/{ID}",
-        f"DELETE /api/v1/chat/conversations/{ID}",
-        f"GET /api/v1/chat/conversations/{ID}/messages",
-        "GET /api/v1/chat/openapi.json",
-    ],
-    "vectors": [
-        "POST /api/v1/vectors/collections",
-        "GET /api/v1/vectors/collections",
-        "GET /api/v1/vectors/collections/docs",
-        "DELETE /api/v1/vectors/collections/docs",
-        "GET /api/v1/vectors/collections/docs/records/a%2Fb",
-        "DELETE /api/v1/vectors/collections/docs/records/1",
-        "POST /api/v1/vectors/store",
-        "POST /api/v1/vectors/search",
-        "POST /api/v1/vectors/delete",
-        "GET /api/v1/vectors/engines",
-        "GET /api/v1/vectors/openapi.json",
-    ],
-    "tasks": [
-        "POST /api/v1/tasks/submit",
-        f"GET /api/v1/tasks/status/{ID}",
-        "GET /api/v1/tasks/list",
-        f"POST /api/v1/tasks/{ID}/cancel",
-        "GET /api/v1/tasks/kinds",
-        "GET /api/v1/tasks/openapi.json",
-    ],
-    "portal": [
-        "GET /api/v1/health/check",
-        "GET /api/v1/openapi.json",
-        "GET /docs",
-        "GET /docs/errors",
-        "GET /docs/assets/swagger/swagger-ui.css",
-        *(f"GET /api/v1/{service}/docs" for service in ("auth", "agents", "chat", "vectors", "tasks")),
-    ],
-}
-OPERATIONS = [(operation, service) for service, operations in PUBLIC.items() for operation in operations]
+INSIDE = [
+    "/internal/x",
+    "/internal/tokens/delegate",
+    "/internal/api-keys/exchange",
+    "/internal/access/changes",
+    "/health/live",
+    "/health/ready",
+    "/metrics",
+    "/api/v1/auth/internal",
+    "/api/v1/auth/internal/x",
+]
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +40,7 @@ def test_structure_is_valid_for_kong() -> None:
 
 
 def test_every_service_is_found_through_consul(kong: KongFile) -> None:
-    assert {service.host for service in kong.services} == {f"{name}.service.consul" for name in PUBLIC}
+    assert {service.host for service in kong.services} == {f"{name}.service.consul" for name in APPS}
 
 
 def test_preflight_is_possible_on_every_route(kong: KongFile) -> None:
@@ -123,25 +54,47 @@ def test_streams_outlive_three_heartbeats(kong: KongFile) -> None:
     assert all(service.read_timeout > 3 * 15_000 for service in unbuffered)
 
 
-def test_no_path_leads_inside(kong: KongFile) -> None:
-    paths = [path for service in kong.services for route in service.routes for path in route.paths]
-    inside = ["/internal/x", "/health/live", "/health/ready", "/metrics", "/api/v1/auth/internal/x"]
+def matches(pattern: str, path: str) -> bool:
+    """Kong's rule: a path that starts with `~` is a regular expression, any other a prefix."""
+    return bool(re.match(pattern[1:], path)) if pattern.startswith("~") else path.startswith(pattern)
 
-    for path, target in product(paths, inside):
-        matches = re.match(path[1:], target) if path.startswith("~") else target.startswith(path)
-        assert not matches, f"{path} matches {target}"
+
+def patterns(kong: KongFile) -> Iterator[tuple[str, Route, str]]:
+    """Every path of every route, with its service's name."""
+    for service in kong.services:
+        for route in service.routes:
+            for pattern in route.paths:
+                yield service.name, route, pattern
+
+
+def leads_to(operation: Operation, service: str, route: Route, pattern: str) -> bool:
+    return service == operation.service and operation.method in route.methods and matches(pattern, operation.path)
+
+
+def test_every_public_operation_is_routed_to_its_service(kong: KongFile) -> None:
+    ways = list(patterns(kong))
+
+    assert [str(one) for one in PUBLIC if not any(leads_to(one, *way) for way in ways)] == []
+
+
+def test_every_route_leads_to_something_public_by_each_of_its_methods(kong: KongFile) -> None:
+    for service, route, pattern in patterns(kong):
+        used = {one.method for one in PUBLIC if leads_to(one, service, route, pattern)}
+        assert set(route.methods) - {"OPTIONS"} == used, pattern
+
+
+@pytest.mark.parametrize("path", INSIDE)
+def test_no_path_leads_inside(kong: KongFile, path: str) -> None:
+    assert [pattern for _, _, pattern in patterns(kong) if matches(pattern, path)] == []
 
 
 def test_operation_belongs_to_one_route_at_the_highest_priority(kong: KongFile) -> None:
     """Kong leaves the order among regular expressions of one priority undefined, so it must never matter."""
-    for operation, _ in OPERATIONS:
-        method, path = operation.split()
+    for operation in PUBLIC:
         ranks = [
             route.regex_priority
-            for service in kong.services
-            for route in service.routes
-            for pattern in route.paths
-            if pattern.startswith("~") and method in route.methods and re.match(pattern[1:], path)
+            for _, route, pattern in patterns(kong)
+            if pattern.startswith("~") and operation.method in route.methods and matches(pattern, operation.path)
         ]
         assert ranks.count(max(ranks, default=0)) <= 1, operation
 

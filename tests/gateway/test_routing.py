@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
+from tests.gateway.public import ID, PUBLIC, Operation
 from tests.gateway.running import Gateway
-from tests.gateway.test_kong_file import ID, OPERATIONS
 
 NOWHERE = [
     "GET /",
@@ -29,14 +29,13 @@ NOWHERE = [
 ]
 
 
-@pytest.mark.parametrize(("operation", "service"), OPERATIONS)
-def test_operation_reaches_its_service(edge: Gateway, operation: str, service: str) -> None:
-    method, path = operation.split()
+@pytest.mark.parametrize("operation", PUBLIC, ids=str)
+def test_operation_reaches_its_service(edge: Gateway, operation: Operation) -> None:
+    answer = edge.client.request(operation.method, operation.path, params={"limit": "2"})
 
-    seen = edge.client.request(method, path, params={"limit": "2"}).raise_for_status().json()
-
-    assert (seen["service"], seen["method"], seen["query"]) == (service, method, "limit=2")
-    assert seen["path"] == httpx.URL(path).path
+    seen = answer.raise_for_status().json()
+    assert (seen["service"], seen["method"], seen["query"]) == (operation.service, operation.method, "limit=2")
+    assert seen["path"] == httpx.URL(operation.path).path
 
 
 @pytest.mark.parametrize("operation", NOWHERE)
