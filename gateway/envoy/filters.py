@@ -53,7 +53,6 @@ def cors_policy(kong: KongFile) -> Json:
         "allow_methods": ",".join(cors.config.methods),
         "allow_headers": ",".join(cors.config.headers),
         "expose_headers": ",".join(cors.config.exposed_headers),
-        "allow_credentials": cors.config.credentials,
         "max_age": str(cors.config.max_age),
         "forward_not_matching_preflights": False,
     }
@@ -87,17 +86,11 @@ def unrouted(kong: KongFile) -> list[Json]:
 
 
 def _cors_answer(config: CorsConfig) -> Json:
-    mutations = [set_header("Access-Control-Allow-Origin", "*" if _is_public(config) else "%REQ(origin)%")]
-    if config.exposed_headers:
-        mutations.append(set_header("Access-Control-Expose-Headers", ",".join(config.exposed_headers)))
-    if config.credentials:
-        mutations.append(set_header("Access-Control-Allow-Credentials", "true"))
+    mutations = [
+        set_header("Access-Control-Allow-Origin", "*" if config.any_origin else "%REQ(origin)%"),
+        set_header("Access-Control-Expose-Headers", ",".join(config.exposed_headers)),
+    ]
     return typed(f"{_HEADERS_MESSAGE}PerRoute", mutations=_on_answer(mutations))
-
-
-def _is_public(config: CorsConfig) -> bool:
-    """Kong answers `*` itself, not the caller's origin, unless credentials forbid it."""
-    return config.any_origin and not config.credentials
 
 
 def _origins(config: CorsConfig) -> list[Json]:
@@ -112,7 +105,7 @@ def _any_of(config: CorsConfig) -> Json:
 
 def _final_headers(cors: Cors | None, limit: RateLimiting | None) -> Json:
     mutations: list[Json] = []
-    if cors and _is_public(cors.config):
+    if cors and cors.config.any_origin:  # Kong answers `*` itself, not the caller's origin
         mutations.append(set_header("Access-Control-Allow-Origin", "*", "OVERWRITE_IF_EXISTS"))
     on_answer = _on_answer(mutations)
     if limit:
@@ -156,6 +149,6 @@ def _rate_limit(config: RateLimitingConfig) -> Json:
         max_dynamic_descriptors=_MAX_COUNTED_ADDRESSES,
         filter_enabled=always,
         filter_enforced=always,
-        enable_x_ratelimit_headers="OFF" if config.hide_client_headers else "DRAFT_VERSION_03",
+        enable_x_ratelimit_headers="DRAFT_VERSION_03",
         response_headers_to_add=[set_header("Retry-After", str(ceil(period / limit)))],
     )

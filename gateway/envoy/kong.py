@@ -54,10 +54,8 @@ class Route(Strict):
     regex_priority: int = Field(default=0, ge=0)
     strip_path: Literal[False]
     preserve_host: Literal[True]
-    request_buffering: Literal[True] = True
     response_buffering: bool = True  # Envoy never holds an answer back, so both wishes are met
     plugins: list[RoutePlugin] = Field(default=[], max_length=1)
-    tags: list[str] = []
 
 
 class Service(Strict):
@@ -72,7 +70,6 @@ class Service(Strict):
     write_timeout: Milliseconds
     retries: int = Field(ge=0, le=2)
     routes: list[Route] = Field(min_length=1)
-    tags: list[str] = []
 
     @property
     def consul_name(self) -> str:

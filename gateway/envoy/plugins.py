@@ -9,8 +9,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-_SIZE_UNITS = {"bytes": 1, "kilobytes": 2**10, "megabytes": 2**20}
-_PERIOD_SECONDS = {"second": 1, "minute": 60, "hour": 3600}
+_PERIOD_SECONDS = {"minute": 60, "hour": 3600}
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 
 
@@ -22,8 +21,6 @@ class Strict(BaseModel):
 
 class _Plugin(Strict):
     enabled: bool = True
-    instance_name: str | None = None
-    tags: list[str] = []
 
 
 class CorsConfig(Strict):
@@ -32,8 +29,8 @@ class CorsConfig(Strict):
     origins: list[Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9.:-]+)$")]] = Field(min_length=1)
     methods: list[Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]] = Field(min_length=1)
     headers: list[HeaderName] = Field(min_length=1)
-    exposed_headers: list[HeaderName] = []
-    credentials: bool = False
+    exposed_headers: list[HeaderName] = Field(min_length=1)
+    credentials: Literal[False] = False
     max_age: int = Field(ge=0)
     preflight_continue: Literal[False] = False
 
@@ -75,12 +72,12 @@ class RequestTransformer(_Plugin):
 
 class RequestSizeLimitingConfig(Strict):
     allowed_payload_size: int = Field(gt=0)
-    size_unit: Literal["bytes", "kilobytes", "megabytes"] = "megabytes"
+    size_unit: Literal["megabytes"] = "megabytes"
     require_content_length: Literal[False] = False
 
     @property
     def max_bytes(self) -> int:
-        return self.allowed_payload_size * _SIZE_UNITS[self.size_unit]
+        return self.allowed_payload_size * 2**20
 
 
 class RequestSizeLimiting(_Plugin):
@@ -91,18 +88,17 @@ class RequestSizeLimiting(_Plugin):
 class RateLimitingConfig(Strict):
     """One window only, counted per client address in this process."""
 
-    second: int | None = Field(default=None, gt=0)
     minute: int | None = Field(default=None, gt=0)
     hour: int | None = Field(default=None, gt=0)
     limit_by: Literal["ip"]
     policy: Literal["local"]
     fault_tolerant: bool = True
-    hide_client_headers: bool = False
+    hide_client_headers: Literal[False] = False
 
     @model_validator(mode="after")
     def _one_window(self) -> "RateLimitingConfig":
         if sum(getattr(self, period) is not None for period in _PERIOD_SECONDS) != 1:
-            raise ValueError("exactly one of second, minute, hour can be honoured")
+            raise ValueError("exactly one of minute and hour can be honoured")
         return self
 
     @property
@@ -123,7 +119,6 @@ class PrometheusConfig(Strict):
     status_code_metrics: bool = False
     latency_metrics: bool = False
     bandwidth_metrics: bool = False
-    upstream_health_metrics: bool = False
 
 
 class Prometheus(_Plugin):
