@@ -6,6 +6,7 @@
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
@@ -20,7 +21,7 @@ class Consul:
     """The catalogue: addresses by service, and one index that every change raises."""
 
     def __init__(self) -> None:
-        self.index = 10
+        self.index = time.time_ns()  # another one after each start
         self.services: dict[str, list[str]] = {}
         self.changed = asyncio.Condition()
 
@@ -47,7 +48,7 @@ class Consul:
             self.changed.notify_all()
 
     async def _passing(self, service: str, query: dict[str, list[str]]) -> list[dict[str, Any]]:
-        index, wait = int(query["index"][0]), float(query["wait"][0].removesuffix("s"))
+        index, wait = int(query.get("index", ["0"])[0]), float(query.get("wait", ["0s"])[0].removesuffix("s"))
         known = self.services.get(service)
         async with self.changed:
             try:
