@@ -7,14 +7,17 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
+import httpx
 from pydantic import ValidationError
 
 from gateway.envoy.clusters import endpoints_path
 from gateway.envoy.compile import compile_bootstrap
-from gateway.envoy.endpoints import ConsulWatch, EndpointFile, open_consul_client, parse_addresses
+from gateway.envoy.endpoints import EndpointFile, parse_addresses
 from gateway.envoy.kong import KongFile, KongFileError, load
 from gateway.envoy.process import EnvoyFailed, EnvoyProcess
 from gateway.envoy.settings import GatewaySettings
+from shared.discovery import ConsulWatch
+from shared.loops import in_background
 from shared.telemetry import JsonFormatter
 
 _log = logging.getLogger("gateway")
@@ -75,13 +78,14 @@ async def endpoints_kept(kong: KongFile, settings: GatewaySettings) -> AsyncIter
         await _fill(files, settings.static_services)
         yield
         return
-    async with open_consul_client(settings.consul_url, len(files)) as client, asyncio.TaskGroup() as tasks:
-        watches = [ConsulWatch(client, name, file) for name, file in files.items()]
-        following = [tasks.create_task(watch.run()) for watch in watches]
-        await _first_answers(watches)
-        yield
-        for task in following:
-            task.cancel()
+    async with httpx.AsyncClient() as client:
+        watches = [
+            ConsulWatch(settings.consul_url, client, name, file.take, is_known=bool(file.endpoints))
+            for name, file in files.items()
+        ]
+        async with in_background(*(watch.run() for watch in watches)):
+            await _first_answers(watches)
+            yield
 
 
 async def _fill(files: dict[str, EndpointFile], addresses: dict[str, str]) -> None:

@@ -5,11 +5,14 @@ from shared.discovery.following import ConsulDiscovery
 from shared.discovery.ports import Discovery
 from shared.discovery.registration import Registration
 from shared.discovery.static import StaticDiscovery
+from shared.discovery.watching import ConsulWatch, Instance
 
 __all__ = [
     "Balancer",
     "ConsulDiscovery",
+    "ConsulWatch",
     "Discovery",
+    "Instance",
     "Registration",
     "StaticDiscovery",
 ]

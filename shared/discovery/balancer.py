@@ -18,10 +18,8 @@ class Balancer:
         self.replace(addresses or [])
 
     def replace(self, addresses: list[str]) -> None:
-        """Take over a new list. An empty one is ignored: the last known addresses are better than none."""
-        if addresses:
-            self.addresses = sorted(addresses)
-            self._ejected = {address: until for address, until in self._ejected.items() if address in addresses}
+        self.addresses = sorted(addresses)
+        self._ejected = {address: until for address, until in self._ejected.items() if address in addresses}
 
     def choose(self) -> str | None:
         now = self._clock()

@@ -11,19 +11,20 @@ from urllib.parse import urlsplit
 import consul.base
 import httpx
 
-CONSUL_ERRORS = (consul.base.ConsulException, httpx.HTTPError, ValueError)
+CONSUL_ERRORS = (consul.base.ConsulException, httpx.HTTPError, ValueError, KeyError)
 """What a Consul that is away, or says nonsense, raises."""
 _CALL_SECONDS = 3.0
+_CONNECT_SECONDS = 2.0
 
 
 class _Http(consul.base.HTTPClient):  # type: ignore[misc] # the library is untyped
     """The transport python-consul2 asks for, on our pool."""
 
     client: httpx.AsyncClient
-    seconds: float = _CALL_SECONDS
+    timeout: httpx.Timeout
 
     async def _send(self, callback: Callable[[Any], Any], method: str, path: str, params: Any, data: Any) -> Any:
-        response = await self.client.request(method, self.uri(path, params), content=data or None, timeout=self.seconds)
+        response = await self.client.request(method, self.uri(path, params), content=data or None, timeout=self.timeout)
         return callback(consul.base.Response(response.status_code, response.headers, response.text, response.content))
 
     def get(self, callback: Any, path: str, params: Any = None, headers: Any = None) -> Any:  # noqa: ARG002
@@ -41,7 +42,7 @@ class _Http(consul.base.HTTPClient):  # type: ignore[misc] # the library is unty
 
 class ConsulClient(consul.base.Consul):  # type: ignore[misc] # the library is untyped
     def __init__(self, url: str, client: httpx.AsyncClient, seconds: float = _CALL_SECONDS) -> None:
-        self._client, self._seconds = client, seconds
+        self._client, self._timeout = client, httpx.Timeout(seconds, connect=_CONNECT_SECONDS)
         parts = urlsplit(url)
         with warnings.catch_warnings():  # it warns of its own legacy ACL calls, which nobody makes
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -49,5 +50,5 @@ class ConsulClient(consul.base.Consul):  # type: ignore[misc] # the library is u
 
     def http_connect(self, host: str, port: int, scheme: str, verify: bool = True, cert: Any = None) -> _Http:
         transport = _Http(host, port, scheme, verify, cert)
-        transport.client, transport.seconds = self._client, self._seconds
+        transport.client, transport.timeout = self._client, self._timeout
         return transport

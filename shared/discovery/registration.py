@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-import random
 
 import consul.base
 import httpx
 
 from shared.discovery.consul import CONSUL_ERRORS, ConsulClient
+from shared.loops import keep
 
 _log = logging.getLogger("shared.discovery")
 _HEARTBEAT_SECONDS = 3.0
@@ -35,13 +35,13 @@ class Registration:
     async def _keep_registered(self) -> None:
         while not await self._is_listening():  # noqa: ASYNC110 - an HTTP answer has no event to wait on
             await asyncio.sleep(0.05)
-        while True:
-            try:
-                if self._id not in await self._consul.agent.services():
-                    await self._register()
-            except CONSUL_ERRORS as error:
-                _log.warning("cannot register", extra={"fields": {"cause": repr(error)}})
-            await asyncio.sleep(random.uniform(0.8, 1.2) * _HEARTBEAT_SECONDS)
+        await keep(
+            self._register_where_unknown,
+            log=_log,
+            every_seconds=_HEARTBEAT_SECONDS,
+            retry_seconds=_HEARTBEAT_SECONDS,
+            expected=CONSUL_ERRORS,
+        )
 
     async def _is_listening(self) -> bool:
         try:
@@ -49,7 +49,9 @@ class Registration:
         except httpx.HTTPError:
             return False
 
-    async def _register(self) -> None:
+    async def _register_where_unknown(self) -> None:
+        if self._id in await self._consul.agent.services():
+            return
         check = consul.base.Check.http(self._live_url, interval="2s", timeout="2s", deregister="1m")
         await self._consul.agent.service.register(
             self._service,

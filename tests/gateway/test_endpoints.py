@@ -10,13 +10,15 @@ import httpx
 import psutil
 import pytest
 
-from gateway.envoy.endpoints import ConsulWatch, Endpoint, EndpointFile, open_consul_client, parse_addresses
+from gateway.envoy.endpoints import EndpointFile, parse_addresses
 from local.suite import Suite
+from shared.discovery import ConsulWatch, Instance
+from shared.loops import in_background
 from tests.fixtures.ports import free_port
 from tests.gateway.running import Gateway, gateway, script, wait_for
 
 AGENTS = "/api/v1/agents/list"
-A, B = Endpoint("127.0.0.1", 1001), Endpoint("127.0.0.1", 1002)
+A, B = Instance("127.0.0.1", 1001), Instance("127.0.0.1", 1002)
 
 
 def known(path: Path) -> list[tuple[str, int]]:
@@ -39,7 +41,7 @@ async def test_file_holds_what_was_put_in_force_and_survives_a_restart(tmp_path:
 async def test_name_is_resolved_for_envoy(tmp_path: Path) -> None:
     path = tmp_path / "agents.json"
 
-    await EndpointFile(path, "agents").replace([Endpoint("localhost", 80)])
+    await EndpointFile(path, "agents").replace([Instance("localhost", 80)])
 
     assert known(path)[0][0] in ("127.0.0.1", "::1")
 
@@ -73,8 +75,8 @@ async def file(tmp_path: Path) -> EndpointFile:
 @pytest.fixture
 async def watch(consul: str, file: EndpointFile) -> AsyncIterator[ConsulWatch]:
     """Follows `agents`; believes in nobody after a second."""
-    async with open_consul_client(consul, 1) as client:
-        yield ConsulWatch(client, "agents", file, grace_seconds=1.0)
+    async with httpx.AsyncClient() as client:
+        yield ConsulWatch(consul, client, "agents", file.take, grace_seconds=1.0)
 
 
 def passing(consul: str, *addresses: str) -> None:
@@ -86,7 +88,7 @@ def forget(consul: str) -> None:
     httpx.post(f"{consul}/test/forget").raise_for_status()
 
 
-async def in_force(file: EndpointFile, endpoints: list[Endpoint]) -> None:
+async def in_force(file: EndpointFile, endpoints: list[Instance]) -> None:
     """Wait until a running watch has put `endpoints` in force."""
     async with asyncio.timeout(10):
         while file.endpoints != endpoints:  # noqa: ASYNC110 - the file has no event to wait on
@@ -122,16 +124,16 @@ async def test_instance_that_returns_in_time_was_never_dropped(
 
 async def test_watch_outlives_a_consul_that_is_away(tmp_path: Path, file: EndpointFile) -> None:
     port = free_port()
-    async with open_consul_client(f"http://127.0.0.1:{port}", 1) as client:
-        following = asyncio.create_task(ConsulWatch(client, "agents", file).run())
+    async with (
+        httpx.AsyncClient() as client,
+        in_background(ConsulWatch(f"http://127.0.0.1:{port}", client, "agents", file.take).run()),
+    ):
         with script("consul.py", str(port), ports=[port]):
             passing(f"http://127.0.0.1:{port}", "127.0.0.1:1001")
             await in_force(file, [A])
         with script("consul.py", str(port), ports=[port]):
             passing(f"http://127.0.0.1:{port}", "127.0.0.1:1002")
             await in_force(file, [B])
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
 
 
 def test_instances_come_and_go_without_a_restart(tmp_path: Path, consul: str) -> None:

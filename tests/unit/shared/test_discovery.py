@@ -1,9 +1,13 @@
-"""Balancing over instances: in turn, past the failing, never over an empty list."""
+"""Balancing over instances, in turn and past the failing; and what is believed of what Consul says of them."""
 
+import asyncio
+
+import httpx
 import pytest
 
-from shared.discovery import Balancer, StaticDiscovery
+from shared.discovery import Balancer, ConsulWatch, Instance, StaticDiscovery
 from shared.errors import Unavailable
+from shared.loops import in_background
 
 A, B = "http://a:1", "http://b:1"
 
@@ -41,14 +45,83 @@ def test_the_only_instance_is_tried_even_when_it_failed() -> None:
     assert balancer.choose() == A
 
 
-def test_an_empty_answer_keeps_the_last_known_addresses() -> None:
-    balancer = Balancer([A])
+async def test_a_service_nobody_knows_is_unavailable() -> None:
+    with pytest.raises(Unavailable, match="agents"):
+        await StaticDiscovery({}).choose("agents")
 
-    balancer.replace([])
+
+class Consul:
+    """Answers as the test wants, at once even where it was asked to wait."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.addresses = list(addresses)
+        self.index = 7
+        self.asked: list[str | None] = []
+        self.client = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request.url.params.get("index"))
+        entries = [
+            {"Node": {"Address": "node"}, "Service": {"Address": host, "Port": int(port)}}
+            for host, port in (address.split(":") for address in self.addresses)
+        ]
+        return httpx.Response(200, json=entries, headers={"X-Consul-Index": str(self.index)})
+
+    def watch(self, balancer: Balancer, grace_seconds: float = 30.0) -> ConsulWatch:
+        async def take(instances: list[Instance]) -> None:
+            balancer.replace([f"http://{instance.address}:{instance.port}" for instance in instances])
+
+        return ConsulWatch("http://consul:8500", self.client, "agents", take, grace_seconds=grace_seconds)
+
+
+async def test_an_empty_answer_keeps_the_last_known_addresses() -> None:
+    consul, balancer = Consul("a:1"), Balancer()
+    watch = consul.watch(balancer)
+    await watch.follow_once()
+    consul.addresses = []
+
+    await watch.follow_once()
 
     assert balancer.choose() == A
 
 
-async def test_a_service_nobody_knows_is_unavailable() -> None:
-    with pytest.raises(Unavailable, match="agents"):
-        await StaticDiscovery({}).choose("agents")
+async def test_nobody_is_believed_after_the_grace() -> None:
+    consul, balancer = Consul("a:1"), Balancer()
+    watch = consul.watch(balancer, grace_seconds=0)
+    await watch.follow_once()
+    consul.addresses = []
+
+    await watch.follow_once()
+
+    assert balancer.choose() is None
+
+
+async def test_an_instance_without_an_address_is_at_its_node() -> None:
+    balancer = Balancer()
+
+    await Consul(":1").watch(balancer).follow_once()
+
+    assert balancer.choose() == "http://node:1"
+
+
+async def test_an_index_that_went_backwards_is_forgotten() -> None:
+    consul = Consul("a:1")
+    watch = consul.watch(Balancer())
+    await watch.follow_once()
+    consul.index = 3
+
+    for _ in range(3):
+        await watch.follow_once()
+
+    assert consul.asked == [None, "7", None, "3"]
+
+
+async def test_a_server_that_does_not_block_is_not_asked_in_a_loop() -> None:
+    consul = Consul("a:1")
+    watch = consul.watch(Balancer())
+
+    async with in_background(watch.run()), asyncio.timeout(5):
+        await watch.answered.wait()
+        await asyncio.sleep(0.3)
+
+    assert consul.asked == [None, "7"]
