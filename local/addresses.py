@@ -1,12 +1,16 @@
 """The address of every component, with credentials, as clients use it: the caller's own server where there is one."""
 
-from local.components.postgres import SUPERUSER
-from local.components.rabbitmq import VIRTUAL_HOST
+from typing import Final
+
 from local.errors import UnknownComponent
 from local.ports import LOOPBACK, OFFSETS
 from local.site import Site
 
-SETTINGS = {
+SUPERUSER: Final = "sutazai"
+"""Of PostgreSQL."""
+VIRTUAL_HOST: Final = "sutazai"
+"""Of RabbitMQ."""
+SETTINGS: Final = {
     "postgres": "DATABASE_URL",
     "redis": "REDIS_URL",
     "rabbitmq": "RABBITMQ_URL",
@@ -19,8 +23,12 @@ SETTINGS = {
 
 def url(site: Site, name: str) -> str:
     """`postgres` ends in `/`, where a database name goes; what has no address of its own raises UnknownComponent."""
-    external = site.setting(SETTINGS[name]) if name in SETTINGS else None
-    return external or _local(site, name)
+    return external_url(site, name) or _local(site, name)
+
+
+def external_url(site: Site, name: str) -> str | None:
+    """The caller's own server, when the environment names one."""
+    return site.setting(SETTINGS[name]) if name in SETTINGS else None
 
 
 def _local(site: Site, name: str) -> str:

@@ -13,7 +13,6 @@ from typing import Any, Final
 from local.errors import NotReady
 
 TIMEOUT_SECONDS: Final = 2.0
-DEFAULT_PORTS: Final = {"http": 80, "https": 443, "amqp": 5672, "bolt": 7687, "neo4j": 7687}
 
 
 def get(url: str, expected: tuple[int, ...] = (200,)) -> bytes:
@@ -46,12 +45,6 @@ def tcp(host: str, port: int) -> None:
         socket.create_connection((host, port), timeout=TIMEOUT_SECONDS).close()
     except OSError as error:
         raise NotReady(f"{host}:{port}: {error}") from error
-
-
-def tcp_url(url: str) -> None:
-    """Something accepts connections at the URL's host and port."""
-    parts = urllib.parse.urlsplit(url)
-    tcp(parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, 80))
 
 
 def postgres(psql: str, url: str) -> None:

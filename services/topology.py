@@ -1,8 +1,8 @@
 """Which services there are: the one place that says their names, ports, stores, secrets and scopes.
 
 Everything that names all of them reads this file (`local/`, the portal, auth's catalogue of scopes and clients, the
-secrets of compose, the tests) or is held against it by a test (compose.yaml, gateway/kong.yml, the settings). It
-imports nothing, so whoever wants it can have it.
+secrets of compose, the tests) or is held against it by `tests/architecture/test_topology.py` (compose.yaml,
+gateway/kong.yml, the settings). It imports nothing, so whoever wants it can have it.
 """
 
 from collections.abc import Mapping

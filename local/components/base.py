@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from local import addresses
 from local.site import Site
 
 
@@ -21,21 +22,19 @@ class Launch:
 class Component(ABC):
     """One supervised process of the suite.
 
-    `needs` are started first and waited for; `ports` are names of `local.ports.OFFSETS`; `setting` is the variable
-    whose presence means that the component runs elsewhere.
+    `needs` are started first and waited for; `ports` are names of `local.ports.OFFSETS`.
     """
 
     name: str
     needs: tuple[str, ...] = ()
     ports: tuple[str, ...] = ()
-    setting: ClassVar[str | None] = None
     stop_signal: ClassVar[str] = "TERM"
     stop_seconds: ClassVar[int] = 20
     start_seconds: ClassVar[int] = 180
 
     def external_url(self, site: Site) -> str | None:
-        """The caller's own server, when the environment names one."""
-        return site.setting(self.setting) if self.setting else None
+        """The caller's own server, which is then used instead of one of ours."""
+        return addresses.external_url(site, self.name)
 
     def absence(self, site: Site) -> str | None:  # noqa: ARG002 - an override looks at the site
         """Why the suite can do without this component and has to here; None where it can be started."""

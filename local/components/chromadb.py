@@ -1,6 +1,7 @@
 """ChromaDB's server from the `chromadb` wheel."""
 
 from local import probes
+from local.addresses import url
 from local.components.base import Component, Launch
 from local.layout import python
 from local.ports import LOOPBACK
@@ -12,7 +13,6 @@ class ChromaDB(Component):
 
     name = "chromadb"
     ports = ("chromadb",)
-    setting = "CHROMADB_URL"
 
     def prepare(self, site: Site) -> None:
         (site.layout.home / "chromadb").mkdir(mode=0o700, exist_ok=True)
@@ -24,5 +24,4 @@ class ChromaDB(Component):
         return Launch((python(), "-m", "local.chroma_server", "run", *place, *address), environment)
 
     def probe(self, site: Site) -> None:
-        url = self.external_url(site) or f"http://{LOOPBACK}:{site.ports['chromadb']}"
-        probes.get(f"{url.rstrip('/')}/api/v2/heartbeat")
+        probes.get(f"{url(site, 'chromadb').rstrip('/')}/api/v2/heartbeat")

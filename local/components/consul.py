@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from local import probes
+from local.addresses import url
 from local.components.base import Component, Launch
 from local.ports import LOOPBACK
 from local.site import Site
@@ -29,7 +30,6 @@ class Consul(Component):
 
     name = "consul"
     ports = ("consul", "consul_dns", "consul_server", "consul_serf")
-    setting = "CONSUL_URL"
 
     def absence(self, site: Site) -> str | None:
         if binary(site) is None:
@@ -47,7 +47,7 @@ class Consul(Component):
         return Launch(command, site.process_environment(), {file: configuration})
 
     def probe(self, site: Site) -> None:
-        probes.consul_leader(self.external_url(site) or f"http://{LOOPBACK}:{site.ports['consul']}")
+        probes.consul_leader(url(site, "consul"))
 
 
 def _version(program: Path | None) -> tuple[int, int]:

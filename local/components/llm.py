@@ -3,9 +3,9 @@
 from typing import Final
 
 from local import probes
+from local.addresses import url
 from local.components.base import Component, Launch
 from local.layout import python
-from local.ports import LOOPBACK
 from local.site import Site
 
 MODEL: Final = "smollm2-135m-instruct"
@@ -16,7 +16,6 @@ class LanguageModel(Component):
 
     name = "llm"
     ports = ("llm",)
-    setting = "LLM_URL"
 
     def launch(self, site: Site) -> Launch:
         command = (python(), "-m", "local.model_server", "--port", str(site.ports["llm"]), "--alias", MODEL)
@@ -24,5 +23,4 @@ class LanguageModel(Component):
 
     def probe(self, site: Site) -> None:
         # A provider that wants a key answers 401 without one, which is as good a sign of life.
-        url = self.external_url(site) or f"http://{LOOPBACK}:{site.ports['llm']}/v1"
-        probes.get(f"{url.rstrip('/')}/models", expected=(200, 401, 403))
+        probes.get(f"{url(site, 'llm').rstrip('/')}/models", expected=(200, 401, 403))

@@ -1,6 +1,7 @@
 """Neo4j: the published server artifacts in a JVM that a small Python process starts and stops."""
 
 from local import probes
+from local.addresses import external_url, url
 from local.components.base import Component, Launch
 from local.errors import LocalError
 from local.layout import python
@@ -13,7 +14,6 @@ class Neo4j(Component):
 
     name = "neo4j"
     ports = ("neo4j",)
-    setting = "NEO4J_URL"
     stop_seconds = 40
 
     def prepare(self, site: Site) -> None:
@@ -45,8 +45,11 @@ class Neo4j(Component):
         return Launch(command, environment, {home / "conf" / "neo4j.conf": configuration})
 
     def probe(self, site: Site) -> None:
-        url = self.external_url(site)
-        if url is None:
-            probes.bolt(f"bolt://{LOOPBACK}:{site.ports['neo4j']}", "neo4j", site.secrets.neo4j_password)
-        else:
-            probes.bolt(url, site.setting("NEO4J_USER") or "neo4j", site.setting("NEO4J_PASSWORD") or "")
+        probes.bolt(url(site, "neo4j"), *credentials(site))
+
+
+def credentials(site: Site) -> tuple[str, str]:
+    """User and password, of the caller's own server where there is one."""
+    if external_url(site, "neo4j"):
+        return site.setting("NEO4J_USER") or "neo4j", site.setting("NEO4J_PASSWORD") or ""
+    return "neo4j", site.secrets.neo4j_password

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from local import probes
+from local.addresses import SUPERUSER, url
 from local.components.base import Component, Launch
 from local.errors import LocalError
 from local.ports import LOOPBACK
 from local.site import Site
 
 SYSTEM_USER: Final = "sutazai-postgres"
-SUPERUSER: Final = "sutazai"
 INITDB_SECONDS: Final = 120
 SERVER_SETTINGS: Final = {
     "listen_addresses": LOOPBACK,
@@ -45,7 +45,6 @@ class Postgres(Component):
 
     name = "postgres"
     ports = ("postgres",)
-    setting = "DATABASE_URL"
     stop_signal = "INT"  # TERM would wait for every client to leave
 
     def prepare(self, site: Site) -> None:
@@ -65,8 +64,7 @@ class Postgres(Component):
         return Launch(command, site.process_environment())
 
     def probe(self, site: Site) -> None:
-        local = f"postgresql://{SUPERUSER}:{site.secrets.postgres_password}@{LOOPBACK}:{site.ports['postgres']}/"
-        probes.postgres(str(binaries() / "psql"), self.external_url(site) or local)
+        probes.postgres(str(binaries() / "psql"), url(site, "postgres"))
 
 
 def _account() -> pwd.struct_passwd | None:

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Final
 
 from local import probes
+from local.addresses import VIRTUAL_HOST, external_url, url
 from local.components.base import Component, Launch
 from local.errors import LocalError
 from local.ports import LOOPBACK
 from local.site import Site
 
 SERVER: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-VIRTUAL_HOST: Final = "sutazai"
 
 
 class Epmd(Component):
@@ -20,7 +20,7 @@ class Epmd(Component):
     ports = ("epmd",)
 
     def external_url(self, site: Site) -> str | None:
-        return site.setting("RABBITMQ_URL")
+        return external_url(site, "rabbitmq")
 
     def launch(self, site: Site) -> Launch:
         command = ("epmd", "-address", LOOPBACK, "-port", str(site.ports["epmd"]))
@@ -37,7 +37,6 @@ class RabbitMQ(Component):
     name = "rabbitmq"
     needs = ("epmd",)
     ports = ("rabbitmq", "rabbitmq_management", "erlang_distribution")
-    setting = "RABBITMQ_URL"
     stop_seconds = 30
 
     def prepare(self, site: Site) -> None:
@@ -51,10 +50,7 @@ class RabbitMQ(Component):
         return Launch((str(SERVER),), site.process_environment() | _environment(site, home), files)
 
     def probe(self, site: Site) -> None:
-        secrets = site.secrets
-        user = f"{secrets.rabbitmq_user}:{secrets.rabbitmq_password}"
-        local = f"amqp://{user}@{LOOPBACK}:{site.ports['rabbitmq']}/{VIRTUAL_HOST}"
-        probes.amqp(self.external_url(site) or local)
+        probes.amqp(url(site, "rabbitmq"))
 
 
 def _configuration(site: Site) -> str:

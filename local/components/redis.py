@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from local import probes
+from local.addresses import url
 from local.components.base import Component, Launch
 from local.errors import LocalError
 from local.ports import LOOPBACK
@@ -25,7 +26,6 @@ class Redis(Component):
 
     name = "redis"
     ports = ("redis",)
-    setting = "REDIS_URL"
 
     def prepare(self, site: Site) -> None:
         (site.layout.home / "redis").mkdir(mode=0o700, exist_ok=True)
@@ -49,5 +49,4 @@ class Redis(Component):
         return Launch((str(binary()), str(file)), site.process_environment(), {file: configuration})
 
     def probe(self, site: Site) -> None:
-        local = f"redis://:{site.secrets.redis_password}@{LOOPBACK}:{site.ports['redis']}/0"
-        probes.redis(self.external_url(site) or local)
+        probes.redis(url(site, "redis"))

@@ -10,6 +10,7 @@ from local.addresses import url
 from local.components.base import Component, Launch
 from local.components.consul import Consul
 from local.components.llm import MODEL
+from local.components.neo4j import credentials
 from local.errors import NotReady
 from local.layout import REPOSITORY, python
 from local.ports import LOOPBACK, OFFSETS
@@ -63,10 +64,8 @@ def _auth(site: Site) -> dict[str, str]:
 
 
 def _agents(site: Site) -> dict[str, str]:
-    settings = {"NEO4J_URL": url(site, "neo4j"), "NEO4J_USER": "neo4j"}
-    if site.setting("NEO4J_URL") is None:
-        return settings
-    return settings | {"NEO4J_PASSWORD": ""} | site.passed("NEO4J_USER", "NEO4J_PASSWORD")
+    user, password = credentials(site)
+    return {"NEO4J_URL": url(site, "neo4j"), "NEO4J_USER": user, "NEO4J_PASSWORD": password}
 
 
 def _chat(site: Site) -> dict[str, str]:
@@ -160,8 +159,10 @@ class Gateway(Component):
     name = "gateway"
     ports = ("gateway", "gateway_admin")
     needs = ("consul", "portal")
-    setting = "KONG_ADMIN_URL"
     stop_seconds = 30
+
+    def external_url(self, site: Site) -> str | None:
+        return site.setting("KONG_ADMIN_URL")
 
     def prepare(self, site: Site) -> None:
         (site.layout.home / "gateway").mkdir(mode=0o700, exist_ok=True)

@@ -73,9 +73,7 @@ def kong(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 def answer(kong: httpx.Client, status: int, **headers: str) -> httpx.Response:
     named = {f"x-{name}": value for name, value in {"source": "exit", "path": "/a", **headers}.items()}
-    return kong.get(
-        "/", headers={"x-status": str(status), "x-request-id": "11111111-2222-3333-4444-555555555555", **named}
-    )
+    return kong.get("/", headers={"x-status": str(status), "x-request-id": REQUEST_ID, **named})
 
 
 def test_every_row_of_the_table_is_answered(kong: httpx.Client) -> None:
@@ -94,7 +92,7 @@ def test_every_row_of_the_table_is_answered(kong: httpx.Client) -> None:
             "detail": problem.detail.replace("{service}", "agents"),
             "code": problem.code,
             "instance": "/a",
-            "trace_id": "11111111222233334444555555555555",
+            "trace_id": REQUEST_ID.replace("-", ""),
         }
 
 
