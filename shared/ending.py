@@ -8,12 +8,18 @@ import asyncio
 import io
 import logging
 import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from prometheus_client import Counter
 
 _log = logging.getLogger("shared.ending")
 _AGAIN_SECONDS = 0.5  # for what a task still has to put in order
 _BOUND_SECONDS = 5.0
+_WITHIN_SECONDS = 1.0  # what goes on after it is logged and left behind
+OUTLIVED = 1.1
+"""Times its limit: whoever has a limit of its own ends itself, and what still runs then is ended from outside."""
+Result = TypeVar("Result")
 UNENDED = Counter("tasks_unended_total", "tasks that went on although they were told to end", registry=None)
 """Counts over the process; every service's metrics show it."""
 
@@ -31,6 +37,29 @@ async def end(*tasks: "asyncio.Task[object]", within_seconds: float = _BOUND_SEC
                 _tell(task)
             return False
     return True
+
+
+async def within(
+    seconds: float, work: Coroutine[Any, Any, Result], *, stop: "asyncio.Future[Exception] | None" = None
+) -> Result:
+    """The result of `work`, which runs in a task of its own and is ended after `seconds`.
+
+    Raises TimeoutError then, and the result of `stop` as soon as it has one: also when `work` does not let itself be
+    ended, which `asyncio.timeout` would wait for. Raises what `work` raises.
+    """
+    task = asyncio.create_task(work)
+    try:
+        waited: set[asyncio.Future[Any]] = {task} if stop is None else {task, stop}
+        await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        if stop is not None and stop.done():
+            raise stop.result()
+        raise TimeoutError
+    finally:
+        await end(task, within_seconds=_WITHIN_SECONDS)
+        if task.done() and not task.cancelled():
+            task.exception()  # what it raised on being ended is of no interest, and was raised above otherwise
 
 
 def _tell(task: "asyncio.Task[object]") -> None:

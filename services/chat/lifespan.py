@@ -21,6 +21,7 @@ from services.chat.runs.service import RunService
 from services.chat.runs.streaming import replay
 from services.chat.runs.supervisor import open_supervisor
 from services.chat.settings import Settings
+from shared.ending import OUTLIVED
 from shared.platform import Platform, open_platform
 from shared.redis import open_redis
 
@@ -47,7 +48,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         knowledge = VectorsKnowledge(platform.services, settings.search_seconds)
         means = Means(
             repository=RunRepository(platform.redis, stream_redis, Bounds.of(settings)),
-            retriever=Retriever(knowledge, settings.passages_per_collection),
+            retriever=Retriever(knowledge, settings.passages_per_collection, settings.search_seconds * OUTLIVED),
             model=model,
             default_model=settings.llm_model,
             limits=RunLimits.of(settings),

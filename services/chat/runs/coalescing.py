@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from services.chat.domain import Completion
+from shared.ending import end
 
 
 class Coalesced:
@@ -32,8 +33,9 @@ class Coalesced:
                         await asyncio.wait({reading}, timeout=self._window_seconds)
             await reading
         finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            await end(reading)
+            if not reading.cancelled() and reading.done():
+                reading.exception()  # raised above, or of no interest to whoever stopped reading
 
     async def _read(self) -> None:
         try:

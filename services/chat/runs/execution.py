@@ -22,12 +22,13 @@ from services.chat.prompt import PromptBudget, build_prompt
 from services.chat.retrieval import Retriever
 from services.chat.runs.coalescing import Coalesced
 from services.chat.runs.events import DELTA, RETRIEVED, retrieved
-from services.chat.runs.journal import Journal
+from services.chat.runs.journal import STORE_SECONDS, Journal
 from services.chat.runs.live import LiveRun
 from services.chat.runs.repository import RunRepository
 from services.chat.settings import Settings
-from shared.errors import ServiceError, Unavailable
-from shared.loops import in_background
+from shared.ending import within
+from shared.errors import ServiceError
+from shared.loops import in_background, keep
 
 _log = logging.getLogger("chat.runs")
 
@@ -81,17 +82,21 @@ class Execution:
     async def run(self) -> None:
         """Answer the turn. Never raises: the outcome is in `live`, which has then ended."""
         started_at = time.perf_counter()
-        outcome = "completed"
+        async with in_background(self._keep_lease()):
+            outcome = await self._outcome()
+        self._means.instruments.run_ended(self._turn, outcome, time.perf_counter() - started_at)
+
+    async def _outcome(self) -> str:
+        """`completed`, or the code of the failure. Each step has an end, whether or not it lets itself be cancelled."""
+        aborted = self.live.aborted
         try:
-            async with in_background(self._keep_lease()):
-                async with asyncio.timeout(self._limits.run_seconds):
-                    reply = await self._answer()
-                await self._journal.complete(reply)
+            reply = await within(self._limits.run_seconds, self._answer(), stop=aborted)
+            await within(STORE_SECONDS, self._journal.complete(reply), stop=aborted)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the last frame of a task nobody awaits
             failure = self._failure(error)
-            outcome = failure.code
             await self._journal.fail(failure)
-        self._means.instruments.run_ended(self._turn, outcome, time.perf_counter() - started_at)
+            return failure.code
+        return "completed"
 
     async def _answer(self) -> Reply:
         evidence = await self._retrieve()
@@ -140,16 +145,15 @@ class Execution:
         )
 
     async def _keep_lease(self) -> None:
-        """Keep the conversation claimed, and abort the run when it is lost."""
-        while True:
-            await asyncio.sleep(self._limits.lease_seconds / 3)
-            try:
-                held = await self._means.repository.renew(self._turn)
-            except Unavailable:  # the next attempt takes it again, unless somebody else has it by then
-                continue
-            if held != "ok":
-                self.live.abort(ConversationNotFound() if held == "gone" else Interrupted())
-                return
+        """Keep the conversation claimed. One try that fails is none: the next takes it again, if nobody else has it."""
+        every = self._limits.lease_seconds / 3
+        await keep(self._renew_lease, log=_log, every_seconds=every, retry_seconds=every, pauses_first=True)
+
+    async def _renew_lease(self) -> None:
+        """Abort the run when the conversation is no longer its own."""
+        held = await self._means.repository.renew(self._turn)
+        if held != "ok":
+            self.live.abort(ConversationNotFound() if held == "gone" else Interrupted())
 
     def _failure(self, error: BaseException) -> ServiceError:
         """The error that is shown; what nobody foresaw is logged here and shown as a bare 500."""
@@ -159,7 +163,7 @@ class Execution:
             case TimeoutError():
                 return ModelTimeout()
             case asyncio.CancelledError():
-                return self.live.abort_reason or Interrupted()
+                return Interrupted()
             case _:
                 _log.error("unexpected error", exc_info=error, extra={"fields": {"run_id": self._turn.run_id}})
                 return ServiceError()

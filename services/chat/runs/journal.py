@@ -15,11 +15,14 @@ from services.chat.errors import ConversationNotFound, Interrupted
 from services.chat.runs.events import Event, completed, failed, started
 from services.chat.runs.live import LiveRun
 from services.chat.runs.repository import RunRepository
+from shared.ending import within
 from shared.errors import ServiceError, Unavailable
 
 _log = logging.getLogger("chat.runs")
 _PATIENCE_SECONDS = 10.0  # a Redis that restarts is back within it; every write here may be made twice
 _PAUSE_SECONDS = 0.2
+STORE_SECONDS = 20.0
+"""After which the end of a run is told to those who follow it, stored or not: patience, and one command more."""
 Result = TypeVar("Result")
 
 
@@ -62,9 +65,10 @@ class Journal:
         """End the run with `run.failed`; it carries the ids, and so does `error` for whoever raises it."""
         error.members.update(self._turn.ids)
         event = failed(self._live.next_number, error)
+        storing = self._patiently(lambda: self._repository.end(self._turn, "failed", [event]))
         try:
-            await self._patiently(lambda: self._repository.end(self._turn, "failed", [event]))
-        except Unavailable as cause:  # its followers here are told; elsewhere the lease runs out
+            await within(STORE_SECONDS, storing)
+        except (Unavailable, TimeoutError) as cause:  # its followers here are told; elsewhere the lease runs out
             _log.warning("end of run not stored", extra={"fields": {**self._turn.ids, "cause": repr(cause.__cause__)}})
         finally:
             self._live.end(error, event)

@@ -21,8 +21,8 @@ class LiveRun:
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
         self._outcome: Reply | ServiceError | None = None
-        self._task: asyncio.Task[None] | None = None
-        self.abort_reason: ServiceError | None = None
+        self.aborted: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        """Why the run is to end before its time, once it is. Not a cancel: that can be swallowed, this cannot."""
 
     @property
     def has_ended(self) -> bool:
@@ -47,15 +47,10 @@ class LiveRun:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    def execute(self, task: asyncio.Task[None]) -> None:
-        """Remember the task that executes this run, so that it can be aborted."""
-        self._task = task
-
     def abort(self, reason: ServiceError) -> None:
-        """Have the run fail with `reason` as soon as it next waits; the first reason counts."""
-        if self.abort_reason is None and self._task is not None:
-            self.abort_reason = reason
-            self._task.cancel()
+        """Have the run fail with `reason`, whatever it waits for; the first reason counts."""
+        if not self.aborted.done():
+            self.aborted.set_result(reason)
 
     async def result(self) -> Reply:
         """Wait for the end. Raises the error the run failed with."""

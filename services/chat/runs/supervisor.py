@@ -67,14 +67,13 @@ class Supervisor:
 
     def execute(self, live: LiveRun, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name=f"run:{live.id}")
-        live.execute(task)
         self._runs[live.id] = (live, task)
         task.add_done_callback(lambda _: self._forget(live))
 
     def _forget(self, live: LiveRun) -> None:
         self._admitted -= 1
         del self._runs[live.id]
-        if not live.has_ended:  # cancelled before its first step: nobody else tells its followers
+        if not live.has_ended:  # cancelled with the loop it ran in: nobody else tells its followers
             error = Interrupted()
             live.end(error, failed(live.next_number, error))
 

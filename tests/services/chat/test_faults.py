@@ -1,6 +1,11 @@
 """When the model, a neighbour or the store fails."""
 
+import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -8,7 +13,7 @@ import pytest
 from local.suite import Suite
 from shared.redis import open_redis
 from tests.fixtures.identity import User
-from tests.services.chat.client import OpenChat
+from tests.services.chat.client import OpenChat, events_of
 from tests.services.chat.servers import ModelServer, Neighbours
 
 MESSAGE = "/api/v1/chat/message"
@@ -166,6 +171,40 @@ async def test_an_agent_whose_knowledge_cannot_be_searched_does_not_guess(
     assert (answer.status_code, answer.json()["code"]) == (503, "vectors.engine_unavailable")
     assert await messages_of(chat, answer.json()["conversation_id"]) == ["user"]
     assert not model.asked
+
+
+@contextmanager
+def frozen_server() -> Iterator[str]:
+    """The address of a process that is stopped: the kernel accepts for it, and nothing ever answers."""
+    script = "import socket, time; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True);"
+    with subprocess.Popen([sys.executable, "-c", script + "time.sleep(600)"], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        port = int(process.stdout.readline())
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()
+
+
+async def test_a_frozen_neighbour_ends_the_run_and_frees_everything(
+    open_chat: OpenChat, body: dict[str, object], neighbours: Neighbours, agent_id: str, person: User
+) -> None:
+    with frozen_server() as frozen:
+        async with open_chat(services={"vectors": frozen}, search_seconds=0.5, max_runs=1) as client:
+            client.headers.update(person.headers)
+            began = time.monotonic()
+            async with client.stream("POST", MESSAGE, json=body | {"stream": True}) as response:
+                events = [event async for event in events_of(response)]
+            took = time.monotonic() - began
+
+            neighbours.agents[agent_id]["knowledge"] = []
+            conversation = {"conversation_id": events[0].data["conversation_id"]}
+            next_one = await client.post(MESSAGE, json=body | conversation)
+
+    assert (events[-1].type, events[-1].data["code"]) == ("run.failed", "common.upstream_timeout")
+    assert took < 5
+    assert next_one.status_code == 200, next_one.text  # neither chat.run_active nor chat.overloaded
 
 
 @pytest.mark.parametrize("missing", ["agents", "vectors"])

@@ -38,7 +38,7 @@ async def test_passages_of_all_collections_are_merged_by_score() -> None:
         }
     )
 
-    evidence = await Retriever(knowledge, 4).retrieve(AGENT, "?", token="t")
+    evidence = await Retriever(knowledge, 4, 5).retrieve(AGENT, "?", token="t")
 
     assert [found.text for found in evidence.passages] == ["a", "c", "b"]
     assert [(warning.collection, warning.code) for warning in evidence.warnings] == [
@@ -50,13 +50,13 @@ async def test_a_store_that_is_down_is_no_empty_collection() -> None:
     knowledge = FixedKnowledge({"one": [], "two": Unavailable("vectors"), "missing": []})
 
     with pytest.raises(Unavailable):
-        await Retriever(knowledge, 4).retrieve(AGENT, "?", token="t")
+        await Retriever(knowledge, 4, 5).retrieve(AGENT, "?", token="t")
 
 
 async def test_a_long_message_is_searched_by_its_beginning() -> None:
     knowledge = FixedKnowledge({"one": [], "two": [], "missing": []})
 
-    await Retriever(knowledge, 4).retrieve(AGENT, "x" * 30_000, token="t")
+    await Retriever(knowledge, 4, 5).retrieve(AGENT, "x" * 30_000, token="t")
 
     assert {len(query) for query in knowledge.queries} == {2_000}
 

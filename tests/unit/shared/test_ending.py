@@ -1,11 +1,12 @@
 """A task that was told to end has ended, whatever it waits for."""
 
 import asyncio
+import time
 from contextlib import suppress
 
 import pytest
 
-from shared.ending import UNENDED, end
+from shared.ending import UNENDED, end, within
 from shared.loops import in_background, keep
 from tests.unit.shared.test_loops import LOG
 
@@ -54,3 +55,33 @@ async def test_a_loop_that_lost_its_cancel_stops_by_itself() -> None:
 
     async with asyncio.timeout(5), in_background(keep(step, log=LOG)):
         await begun.wait()
+
+
+async def test_work_that_is_done_in_time_gives_its_result() -> None:
+    assert await within(5, asyncio.sleep(0, "done")) == "done"
+
+
+@pytest.mark.parametrize("cancels", [0, 1, 1000])
+async def test_work_that_takes_too_long_is_left_whatever_it_swallows(cancels: int) -> None:
+    began = time.monotonic()
+
+    with pytest.raises(TimeoutError):
+        await within(0.05, deaf(cancels))
+
+    assert time.monotonic() - began < 4
+    await _wake_the_deaf()
+
+
+async def test_work_is_stopped_by_more_than_a_cancel() -> None:
+    stop: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+    stop.set_result(KeyError("stopped"))
+
+    with pytest.raises(KeyError):
+        await within(60, deaf(1), stop=stop)
+
+
+async def _wake_the_deaf() -> None:
+    for task in asyncio.all_tasks():
+        while getattr(task.get_coro(), "__name__", "") == "deaf" and not task.done():
+            task.cancel()
+            await asyncio.sleep(0)

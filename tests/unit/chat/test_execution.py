@@ -1,0 +1,164 @@
+"""A run ends within its limits, whatever swallows the cancels that would end it."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Literal
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from services.chat.domain import Agent, Completion, Message, Owner, Passage, PromptMessage, Turn
+from services.chat.errors import Interrupted
+from services.chat.instruments import Instruments
+from services.chat.prompt import PromptBudget
+from services.chat.retrieval import Retriever
+from services.chat.runs.events import Event
+from services.chat.runs.execution import Execution, Means, RunLimits
+from services.chat.times import now
+from shared.errors import UpstreamTimeout
+
+TURN = Turn(
+    run_id="r",
+    conversation_id="c",
+    is_new_conversation=True,
+    owner=Owner("t", "u"),
+    agent=Agent("a", "", None, ("handbook",)),
+    question=Message("m", "r", "user", "?", [], now()),
+    token="token",
+)
+LIMITS = RunLimits(
+    run_seconds=0.2,
+    lease_seconds=0.03,
+    delta_window_seconds=0,
+    history_messages=0,
+    budget=PromptBudget(3000, 700, 200, 700),
+)
+
+
+class World:
+    """Redis, vectors and a model that answer at once, but for what a test has go deaf."""
+
+    def __init__(self) -> None:
+        self.stuck = ""
+        self.ends: list[str] = []
+        self.over = asyncio.Event()
+
+    async def _at(self, place: str) -> None:
+        """Waits for good, as a call does whose library drops what ends it."""
+        while self.stuck == place and not self.over.is_set():
+            with suppress(asyncio.CancelledError):
+                await self.over.wait()
+
+    async def search(self, collection: str, query: str, *, limit: int, token: str) -> list[Passage]:
+        await self._at("search")
+        return []
+
+    async def generate(self, messages: Sequence[PromptMessage], model: str) -> AsyncGenerator[str | Completion, None]:
+        await self._at("model")
+        yield "text"
+        yield Completion("stop", None)
+
+    async def ping(self) -> None: ...
+
+    async def start(self, turn: Turn, event: Event) -> None: ...
+
+    async def history(self, turn: Turn, limit: int) -> list[Message]:
+        return []
+
+    async def append(self, turn: Turn, event: Event) -> bool:
+        await self._at("journal")
+        return True
+
+    async def renew(self, turn: Turn) -> Literal["ok", "lost", "gone"]:
+        await self._at("lease")
+        return "ok"
+
+    async def end(self, turn: Turn, status: str, events: list[Event], answer: Message | None = None) -> str:
+        self.ends.append(status)
+        await self._at("end")
+        return status
+
+
+def execution(world: Any, limits: RunLimits = LIMITS, search_seconds: float = 60) -> Execution:
+    means = Means(
+        repository=world,
+        retriever=Retriever(world, 4, search_seconds),
+        model=world,
+        default_model="m",
+        limits=limits,
+        instruments=Instruments(CollectorRegistry()),
+    )
+    return Execution(TURN, means)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    world = World()
+    yield world
+    world.over.set()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    if left:
+        await asyncio.wait(left, timeout=1)
+
+
+async def ended(run: Awaitable[None]) -> float:
+    """How long it took; as a task that nobody cancels, like the supervisor's."""
+    began, task = time.monotonic(), asyncio.ensure_future(run)
+    await asyncio.wait({task}, timeout=30)
+    assert task.done(), "the run goes on for ever"
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("stuck", ["search", "model", "journal"])
+async def test_a_run_whose_work_cannot_be_cancelled_fails_in_time(world: World, stuck: str) -> None:
+    world.stuck = stuck
+    answering = execution(world)
+
+    assert await ended(answering.run()) < 8
+
+    assert answering.live.has_ended
+    assert world.ends == ["failed"]
+
+
+async def test_a_lease_that_cannot_be_cancelled_holds_no_answer_back(world: World) -> None:
+    world.stuck = "lease"
+    answering = execution(world)
+    running = asyncio.ensure_future(answering.run())
+
+    assert (await answering.live.result()).message.content == "text"
+    assert await ended(running) < 8
+
+
+async def test_a_search_has_a_limit_of_its_own(world: World) -> None:
+    world.stuck = "search"
+    answering = execution(world, replace(LIMITS, run_seconds=30), search_seconds=0.05)
+
+    await ended(answering.run())
+
+    with pytest.raises(UpstreamTimeout, match="vectors did not answer in time"):
+        await answering.live.result()
+
+
+async def test_a_store_that_takes_no_end_keeps_it_from_nobody_here(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.chat.runs.journal.STORE_SECONDS", 0.1)
+    monkeypatch.setattr("services.chat.runs.execution.STORE_SECONDS", 0.1)
+    world.stuck = "end"
+    answering = execution(world)
+
+    assert await ended(answering.run()) < 8
+    assert answering.live.has_ended
+
+
+async def test_an_aborted_run_ends_whatever_it_waits_for(world: World) -> None:
+    world.stuck = "model"
+    answering = execution(world)
+    answering.live.abort(Interrupted())
+
+    assert await ended(answering.run()) < 8
+    with pytest.raises(Interrupted):
+        await answering.live.result()
