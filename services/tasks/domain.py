@@ -60,6 +60,10 @@ class Claim:
     max_attempts: int
     timeout_seconds: float
     traceparent: str | None
+    progress_done: int
+    """As the attempt before left it."""
+    age_seconds: float
+    """Since its first attempt began."""
 
     @property
     def key(self) -> AttemptKey:
@@ -67,9 +71,10 @@ class Claim:
 
 
 def counted_attempts(task: Any) -> Any:
-    """The attempts so far, but for those that a worker's orderly end interrupted: they are not held against the task.
+    """The attempts so far, but for those that are not held against the task.
 
-    Of a claim in numbers; of the table in columns, so that this rule and the next are SQL there.
+    These were interrupted by a worker's orderly end, or failed while something they need was away, or after the work
+    had advanced. Of a claim in numbers; of the table in columns, so that this rule and the next are SQL there.
     """
     return task.attempt - task.interruptions
 
@@ -86,6 +91,10 @@ class Failure:
     code: str
     detail: str
     retryable: bool
+    is_absence: bool = False
+    """Whether something the task needs was away or had too much to do: nothing the task did."""
+    retry_after_seconds: float = 0.0
+    """How long whoever refused asked to be left alone."""
 
 
 WORKER_LOST = Failure("tasks.worker_lost", "The worker running this attempt was lost.", retryable=True)

@@ -55,7 +55,9 @@ class Task(Base):
     progress_message: Mapped[str | None] = mapped_column(Text)
 
     attempt: Mapped[int] = mapped_column(Integer)  # of the latest claim; also what fences a late worker out
-    interruptions: Mapped[int] = mapped_column(Integer)
+    interruptions: Mapped[int] = mapped_column(
+        Integer
+    )  # attempts that are not held against it, whatever broke them off
     max_attempts: Mapped[int] = mapped_column(Integer)
     timeout_seconds: Mapped[float] = mapped_column(Float)
     worker_id: Mapped[str | None] = mapped_column(Text)

@@ -58,6 +58,14 @@ class WorkerSettings(Settings):
     retry_base_seconds: float = Field(default=1, gt=0, le=60, description="longest wait before the second attempt")
     retry_cap_seconds: float = Field(default=300, gt=0, le=3600, description="longest wait before any attempt")
 
+    absence_seconds: float = Field(
+        default=3600,
+        ge=0,
+        le=7 * 86_400,
+        description="since its first attempt a task is tried again, without using up attempts, while what it needs is "
+        "away or overloaded; after that such failures count",
+    )
+
     max_result_bytes: int = Field(default=2 * 2**20, ge=1024, le=16 * 2**20, description="of a task's result as JSON")
 
     @model_validator(mode="after")

@@ -49,6 +49,17 @@ class Attempt:
         return self.stopped.result() if self.stopped.done() else None
 
     @property
+    def has_advanced(self) -> bool:
+        """Whether it came further than the attempt before. A fall back costs an attempt, so this has an end."""
+        return self.progress is not None and self.progress.done > self.claim.progress_done
+
+    @property
+    def task_seconds(self) -> float:
+        """Since the first attempt of this task began."""
+        ran = time.monotonic() - (self.deadline - self.claim.timeout_seconds)
+        return self.claim.age_seconds + ran
+
+    @property
     def remaining_seconds(self) -> float:
         return max(0.0, self.deadline - time.monotonic())
 

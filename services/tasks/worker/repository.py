@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, case, func, insert, literal, select, tuple_, update
+from sqlalchemy import Float, Select, case, cast, extract, func, insert, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tasks.domain import CANCELLED, AttemptKey, Claim, Failure, TaskStatus, storable
@@ -16,7 +16,7 @@ from services.tasks.worker.attempt import Attempt, ProgressReport
 from shared.postgres import Outbox
 
 _MAX_DETAIL_CHARS = 2000
-_CLAIMED = [getattr(Task, name) for name in Claim.__dataclass_fields__]
+_CLAIMED = [getattr(Task, name) for name in Claim.__dataclass_fields__ if name != "age_seconds"]
 
 
 class WorkRepository:
@@ -37,7 +37,7 @@ class WorkRepository:
                 started_at=func.coalesce(Task.started_at, func.now()),
                 version=Task.version + 1,
             )
-            .returning(*_CLAIMED)
+            .returning(*_CLAIMED, cast(extract("epoch", func.now() - Task.started_at), Float).label("age_seconds"))
             .cte("claimed")
         )
         recorded = (
@@ -83,9 +83,15 @@ class WorkRepository:
     async def cancel(self, attempt: Attempt) -> TaskStatus | None:
         return await self._end(attempt, CANCELLED, status=TaskStatus.CANCELLED)
 
-    async def retry(self, attempt: Attempt, failure: Failure, delay_seconds: float) -> TaskStatus | None:
-        """Queued until it is due; the reconciler sends the message then. Cancelled if it was asked to stop."""
-        return await self._requeue(attempt, failure, run_at=func.now() + timedelta(seconds=delay_seconds))
+    async def retry(
+        self, attempt: Attempt, failure: Failure, delay_seconds: float, *, counts: bool = True
+    ) -> TaskStatus | None:
+        """Queued until it is due; the reconciler sends the message then. Cancelled if it was asked to stop.
+
+        What does not count leaves the task as many attempts as it had.
+        """
+        uncounted = {} if counts else {"interruptions": Task.interruptions + 1}
+        return await self._requeue(attempt, failure, run_at=func.now() + timedelta(seconds=delay_seconds), **uncounted)
 
     async def give_back(
         self, attempt: Attempt, failure: Failure, outbox: Outbox, message: dict[str, Any]

@@ -155,10 +155,18 @@ class Runner:
         claim = attempt.claim
         if not failure.retryable:
             return await work.fail(attempt, failure, dead_letter=False)
-        if are_attempts_used_up(claim):
+        counts = not self._is_forgiven(attempt, failure)
+        if counts and are_attempts_used_up(claim):
             return await work.fail(attempt, failure, dead_letter=True)
-        delay = self._settings.retry_policy.delay_seconds(counted_attempts(claim))
-        return await work.retry(attempt, failure, delay)
+        tried = counted_attempts(claim) if counts else claim.attempt  # so that waiting out an absence grows patient too
+        delay = failure.retry_after_seconds + self._settings.retry_policy.delay_seconds(tried)
+        return await work.retry(attempt, failure, delay, counts=counts)
+
+    def _is_forgiven(self, attempt: Attempt, failure: Failure) -> bool:
+        """Whether the failure is not held against the task. A timeout always is: it is the task's own limit."""
+        if failure.is_absence and attempt.task_seconds < self._settings.absence_seconds:
+            return True
+        return failure is not TIMED_OUT and attempt.has_advanced
 
     async def _through_outages(self, statement: Callable[[WorkRepository], Awaitable[T]]) -> T:
         """The statement's answer, committed. Waits for a PostgreSQL that is away; raises RetryLater in the end."""

@@ -8,7 +8,7 @@ from pydantic import Field
 from services.tasks.errors import PermanentFailure
 from services.tasks.kinds.kind import Context, Kind
 from services.tasks.kinds.registry import BUILT_IN, KindRegistry
-from shared.errors import Unavailable
+from shared.errors import Relayed, UpstreamFailed
 from shared.schemas import RequestModel
 
 
@@ -49,7 +49,15 @@ async def _fail(context: Context, given: FailInput) -> dict[str, Any]:
         return {"attempt": context.attempt}
     match given.how:
         case "later":
-            raise Unavailable("elsewhere")
+            raise UpstreamFailed
+        case "absent":
+            raise Relayed(503, "elsewhere.unavailable", "Unavailable", "Not now.", headers={"Retry-After": "0"})
+        case "halfway":
+            context.progress(context.attempt)
+            raise UpstreamFailed
+        case "stuck":
+            context.progress(1)
+            raise UpstreamFailed
         case "never":
             raise PermanentFailure("test.hopeless", "Trying again cannot help.")
         case _:

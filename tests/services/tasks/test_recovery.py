@@ -286,6 +286,28 @@ async def test_a_worker_works_on_when_the_database_comes_back(installation: Inst
     assert (done["status"], after["status"]) == ("succeeded", "succeeded")
 
 
+async def test_a_database_that_cuts_its_connections_costs_no_message(
+    new_installation: Callable[[], Installation], user: User
+) -> None:
+    """SQLSTATE class 57: what a server says that an operator stops."""
+    fresh = new_installation()
+    queues, holder = Queues(fresh.names["queue_prefix"]), published(fresh)
+    cut = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name AND pid <> pg_backend_pid()"
+    )
+    async with fresh.api() as client, fresh.worker(lease_seconds=1), fresh.database() as database, holder:
+        tasks = Tasks(client, user)
+        made = [await tasks.submit("echo", {"n": n}) for n in range(60)]
+        for _ in range(10):
+            async with database.engine.connect() as connection:
+                await connection.execute(cut, {"name": fresh.names["database_name"]})
+            await asyncio.sleep(0.05)  # some work in between
+        done = [await tasks.wait(task, seconds=60) for task in made]
+        dead = await holder.connection.count_ready(queues.dead_queue)
+
+    assert ({task["status"] for task in done}, dead) == ({"succeeded"}, 0)
+
+
 async def test_a_disabled_users_task_fails_with_the_reason(
     installation: Installation, tasks: Tasks, register_user: Callable[..., object]
 ) -> None:

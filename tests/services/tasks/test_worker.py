@@ -3,12 +3,14 @@
 import time
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from fastapi import FastAPI
 from sqlalchemy import select, text
 
 from services.tasks.models import TaskAttempt
 from shared.postgres import Database
 from tests.fixtures.apps import ServiceClient
+from tests.fixtures.ports import free_port
 from tests.services.tasks.running import Installation, Tasks, eventually
 
 
@@ -78,7 +80,7 @@ async def test_a_passing_failure_is_tried_again(tasks: Tasks, worker: FastAPI, d
 
     history = await attempts(database, task["id"])
     assert (task["status"], task["attempt"], task["error"]) == ("succeeded", 3, None)
-    assert [one.error_code for one in history] == ["common.unavailable", "common.unavailable", None]
+    assert [one.error_code for one in history] == ["common.upstream_failed", "common.upstream_failed", None]
     assert all(one.finished_at for one in history)
 
 
@@ -86,7 +88,39 @@ async def test_used_up_attempts_make_a_dead_letter(tasks: Tasks, worker: FastAPI
     task = await tasks.run("test.fail", max_attempts=2)
 
     assert (task["status"], task["dead_letter"], task["attempt"]) == ("failed", True, 2)
-    assert task["error"] == {"code": "common.unavailable", "detail": "elsewhere is not available right now."}
+    assert task["error"]["code"] == "common.upstream_failed"
+
+
+@pytest.mark.parametrize("how", ["absent", "halfway"])
+async def test_neither_absence_nor_progress_uses_up_an_attempt(tasks: Tasks, worker: FastAPI, how: str) -> None:
+    task = await tasks.run("test.fail", {"how": how, "failures": 4}, max_attempts=1)
+
+    assert (task["status"], task["attempt"]) == ("succeeded", 5)
+
+
+async def test_an_absence_is_waited_out_for_so_long(installation: Installation, tasks: Tasks) -> None:
+    async with installation.worker(absence_seconds=0):
+        task = await tasks.run("test.fail", {"how": "absent"}, max_attempts=2)
+
+    assert (task["status"], task["dead_letter"], task["attempt"]) == ("failed", True, 2)
+
+
+async def test_the_same_progress_again_is_none(tasks: Tasks, worker: FastAPI) -> None:
+    task = await tasks.run("test.fail", {"how": "stuck"}, max_attempts=2)
+
+    assert (task["status"], task["attempt"]) == ("failed", 3)
+
+
+async def test_a_neighbour_that_restarts_fails_no_task(installation: Installation, tasks: Tasks) -> None:
+    nowhere = {"auth": f"http://127.0.0.1:{free_port()}"}
+    made = [await tasks.submit("test.whoami", max_attempts=1) for _ in range(5)]
+    async with installation.worker(static_services=nowhere):
+        for task in made:
+            await tasks.wait(task, until=lambda read: read["attempt"] >= 2 and read["status"] == "queued", seconds=30)
+    async with installation.worker():
+        done = [await tasks.wait(task, seconds=30) for task in made]
+
+    assert {task["status"] for task in done} == {"succeeded"}
 
 
 async def test_a_hopeless_failure_is_not_tried_again(tasks: Tasks, worker: FastAPI) -> None:

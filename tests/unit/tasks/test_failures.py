@@ -47,6 +47,24 @@ def test_only_what_may_pass_is_tried_again(error: Exception, retryable: bool) ->
     assert failure_of(error).retryable is retryable
 
 
+@pytest.mark.parametrize(
+    ("error", "is_absence", "seconds"),
+    [
+        (Unavailable("vectors", retry_after_seconds=7), True, 7),
+        (UpstreamTimeout("chat"), True, 0),
+        (RateLimited(retry_after_seconds=30), True, 30),
+        (Relayed(503, "a.b", "T", "D", headers={"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}), True, 0),
+        (Relayed(503, "a.b", "T", "D", headers={"Retry-After": "999999"}), True, 3600),
+        (UpstreamFailed(), False, 0),
+        (Unauthenticated(), False, 0),
+    ],
+)
+def test_what_was_away_is_told_apart(error: ServiceError, is_absence: bool, seconds: float) -> None:
+    failure = failure_of(error)
+
+    assert (failure.is_absence, failure.retry_after_seconds) == (is_absence, seconds)
+
+
 def test_the_refused_fields_are_named() -> None:
     error = ServiceError("Bad.", errors=[FieldProblem(pointer="/items/0", code="x", detail="too long")])
 
