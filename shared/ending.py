@@ -5,7 +5,6 @@ ends a task here asks again until it is done, within a bound, and says so when i
 """
 
 import asyncio
-import io
 import logging
 import time
 from collections.abc import Coroutine
@@ -16,6 +15,7 @@ from prometheus_client import Counter
 _log = logging.getLogger("shared.ending")
 _AGAIN_SECONDS = 0.5  # for what a task still has to put in order
 _BOUND_SECONDS = 5.0
+_MAX_FRAMES = 50
 _WITHIN_SECONDS = 1.0  # what goes on after it is logged and left behind
 OUTLIVED = 1.1
 """Times its limit: whoever has a limit of its own ends itself, and what still runs then is ended from outside."""
@@ -64,6 +64,15 @@ async def within(
 
 def _tell(task: "asyncio.Task[object]") -> None:
     UNENDED.inc()
-    stack = io.StringIO()
-    task.print_stack(file=stack)
-    _log.error("a task does not end", extra={"fields": {"task": task.get_name(), "stack": stack.getvalue()}})
+    _log.error("a task does not end", extra={"fields": {"task": task.get_name(), "stack": stack_of(task)}})
+
+
+def stack_of(task: "asyncio.Task[Any]") -> str:
+    """Where it waits now, outermost call first, for a log. `Task.get_stack` shows but the first of them."""
+    lines: list[str] = []
+    waiting: Any = task.get_coro()
+    while waiting is not None and len(lines) < _MAX_FRAMES:
+        if frame := getattr(waiting, "cr_frame", None) or getattr(waiting, "gi_frame", None):
+            lines.append(f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}")
+        waiting = getattr(waiting, "cr_await", None) or getattr(waiting, "gi_yieldfrom", None)
+    return "\n".join(lines)

@@ -13,6 +13,7 @@ from neo4j import AsyncDriver, AsyncGraphDatabase, AsyncManagedTransaction, Asyn
 from neo4j.exceptions import AuthError, ConnectionPoolError, DriverError, IncompleteCommit, Neo4jError
 
 from services.agents.settings import Settings
+from shared import deadlines
 from shared.errors import Unavailable
 
 Result = TypeVar("Result")
@@ -66,10 +67,13 @@ class Graph:
 
     @asynccontextmanager
     async def session(self, seconds: float) -> AsyncIterator[AsyncSession]:
-        """A session that ends after `seconds`, whatever the server does. Raises Unavailable."""
+        """A session that ends after `seconds`, or when nobody waits any more, whatever the server does.
+
+        Raises Unavailable.
+        """
         with neo4j_errors():
             async with (
-                asyncio.timeout(seconds),
+                asyncio.timeout(deadlines.remaining(seconds)),
                 self._driver.session(
                     database=self._settings.neo4j_database,
                     initial_retry_delay=_FIRST_RETRY_SECONDS,

@@ -43,7 +43,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         model = await stack.enter_async_context(open_model(settings))
         platform.health.add("redis", platform.redis.ping)
         platform.health.add(MODEL, model.ping, hard=False)
-        supervisor = await stack.enter_async_context(open_supervisor(settings, platform.health))
+        supervisor = await stack.enter_async_context(open_supervisor(settings, platform.health, app.state.watchdog))
         agents = AgentsDirectory(platform.services, settings.agent_seconds)
         knowledge = VectorsKnowledge(platform.services, settings.search_seconds)
         means = Means(

@@ -45,6 +45,12 @@ class Settings(ClientSettings):
     agent_seconds: float = Field(default=5.0, gt=0, le=60, description="for reading the agent")
 
     # Runs
+    request_limit_seconds: float = Field(
+        default=118.0,
+        gt=0,
+        le=600,
+        description="for one request, streams excepted; one a tenth older is ended with 504",
+    )
     run_seconds: float = Field(
         default=110.0, gt=0, le=280, description="a whole turn; below what a gateway waits, 120 s in `gateway/kong.yml`"
     )

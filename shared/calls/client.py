@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from shared import telemetry
+from shared import deadlines, telemetry
 from shared.calls.answers import raise_for_problem
 from shared.calls.budget import RetryBudget
 from shared.calls.pool import CONNECT_SECONDS
@@ -24,6 +24,8 @@ from shared.telemetry import Metrics
 _log = logging.getLogger("shared.calls")
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _MAX_RETRIES = 2
+_MAX_CALL_SECONDS = 60.0
+_TOLD = 0.95  # of our own patience, so that the answer says what was too slow
 
 
 class ServiceClient:
@@ -53,28 +55,39 @@ class ServiceClient:
 
         A refused connection is tried elsewhere whatever the method, since nothing was sent; other failures only for
         idempotent calls. Raises Unavailable, UpstreamTimeout, UpstreamFailed, or the error the service itself decided
-        (Relayed, with its status and code; Unauthenticated for 401).
+        (Relayed, with its status and code; Unauthenticated for 401). All tries together take `timeout_seconds` at
+        most, and no longer than whoever we work for waits: past that nothing is sent.
         """
+        seconds = deadlines.remaining(timeout_seconds or self._http.timeout.read or _MAX_CALL_SECONDS)
         request = self._http.build_request(
             method,
             f"http://{service}{path}",
             json=json,
             data=form,
             params=params,
-            headers=_headers(token, headers),
-            timeout=httpx.Timeout(timeout_seconds, connect=CONNECT_SECONDS)
-            if timeout_seconds
-            else httpx.USE_CLIENT_DEFAULT,
+            headers=_headers(token, headers) | {deadlines.HEADER: str(int(seconds * _TOLD * 1000))},
+            timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS),
         )
         repeatable = method in _IDEMPOTENT if idempotent is None else idempotent
         try:
-            response = await self._send_with_retries(service, request, repeatable=repeatable, stream=False)
+            response = await self._send_in_time(service, request, seconds, repeatable=repeatable)
             raise_for_problem(service, response)
         except ServiceError as error:
             self._metrics.upstream_calls.labels(service, error.code).inc()
             raise
         self._metrics.upstream_calls.labels(service, "ok").inc()
         return response
+
+    async def _send_in_time(
+        self, service: str, request: httpx.Request, seconds: float, *, repeatable: bool
+    ) -> httpx.Response:
+        if seconds <= 0:
+            raise UpstreamTimeout(service)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._send_with_retries(service, request, repeatable=repeatable, stream=False)
+        except TimeoutError as error:
+            raise UpstreamTimeout(service) from error
 
     async def _send_with_retries(
         self, service: str, request: httpx.Request, *, repeatable: bool, stream: bool

@@ -150,6 +150,14 @@ class UpstreamTimeout(ServiceError):
         super().__init__(f"{component} did not answer in time.")
 
 
+class OutOfTime(ServiceError):
+    """The request is older than it may become, or than its caller waits."""
+
+    status, code, title = 504, "common.out_of_time", "Gateway Timeout"
+    meaning = "The request took longer than it may, or its caller had no time left; whether it took effect is open."
+    default_detail = "The request took too long."
+
+
 class Relayed(ServiceError):
     """An error another service decided, passed on with its own status and code."""
 

@@ -26,6 +26,7 @@ from shared.identity import (
     followed,
 )
 from shared.limits import RateLimiter, open_permits
+from shared.loops import in_background
 from shared.redis import open_redis
 from shared.resources import CursorCodec
 from shared.settings import ClientSettings, ServiceSettings
@@ -100,6 +101,7 @@ async def open_platform(
             registration=registration,
         )
         app.state.platform = platform
+        await stack.enter_async_context(in_background(app.state.watchdog.run()))
         if registration:
             stack.push_async_callback(registration.deregister)
             registration.start()

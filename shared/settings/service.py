@@ -62,6 +62,9 @@ class ServiceSettings(BaseSettings):
 
     max_body_bytes: int = Field(default=8 * 2**20, ge=1024, le=64 * 2**20, description="larger bodies answer 413")
     request_timeout_seconds: float = Field(default=30.0, gt=0, le=300, description="for one call to another service")
+    request_limit_seconds: float = Field(
+        default=59.0, gt=0, le=600, description="for one request, streams excepted; one a tenth older is ended with 504"
+    )
     shutdown_seconds: float = Field(default=20.0, gt=0, le=120, description="for requests in flight at SIGTERM")
 
     # Requests of one user over all services; `6000/minute`, `100 per 10 seconds`

@@ -26,6 +26,9 @@ class Metrics:
         self.upstream_calls = Counter(
             "http_client_requests_total", "calls to other services", ["service", "outcome"], registry=self.registry
         )
+        self.outlived = Counter(
+            "outlived_total", "what outlived its own limit by a tenth and was ended", ["kind"], registry=self.registry
+        )
         self.rate_limit_unchecked = Counter(
             "rate_limit_unchecked_total", "requests that no limit was applied to", registry=self.registry
         )

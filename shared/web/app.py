@@ -10,6 +10,7 @@ from shared.door import GuardedRoute
 from shared.health import Health
 from shared.settings import ServiceSettings
 from shared.telemetry import Metrics
+from shared.watchdog import Watchdog
 from shared.web import problems
 from shared.web.document import document_of
 from shared.web.middleware import EdgeMiddleware
@@ -46,7 +47,14 @@ def create_service(
     )
     app.state.service, app.state.settings = name, settings
     app.state.metrics, app.state.health = Metrics(), Health()
-    app.add_middleware(EdgeMiddleware, metrics=app.state.metrics, max_body_bytes=settings.max_body_bytes)
+    app.state.watchdog = Watchdog(app.state.metrics.outlived)
+    app.add_middleware(
+        EdgeMiddleware,
+        metrics=app.state.metrics,
+        watchdog=app.state.watchdog,
+        max_body_bytes=settings.max_body_bytes,
+        limit_seconds=settings.request_limit_seconds,
+    )
     problems.install(app, render_error)
     for route in (route for router in (*routers, *internal_routers) for route in router.routes):
         if not isinstance(route, GuardedRoute):  # FastAPI would have the request say who its caller is

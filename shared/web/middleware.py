@@ -3,25 +3,29 @@
 Pure ASGI and fused, because each layer costs time on every request and `BaseHTTPMiddleware` hides disconnects.
 """
 
+import asyncio
 import logging
 import re
 import time
+from collections.abc import Awaitable, Callable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared import telemetry
-from shared.errors import ServiceError, TooLarge
+from shared import deadlines, telemetry
+from shared.errors import OutOfTime, ServiceError, TooLarge
 from shared.limits import rate_limit_fields
 from shared.schemas import new_id
 from shared.telemetry import Metrics
+from shared.watchdog import Watchdog
 from shared.web.problems import problem_response
 from shared.web.routing import route_path
 
 _log = logging.getLogger("shared.access")
 _QUIET_PATHS = frozenset({"/health/live", "/health/ready", "/metrics"})
+_STREAM = "text/event-stream"
 # What we take over from a caller goes into logs and headers: bounded and without control characters.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
@@ -29,10 +33,12 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 class EdgeMiddleware:
     """Gives each request its id and trace, measures it, logs it, and turns an unexpected error into a bare 500."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, max_body_bytes: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, watchdog: Watchdog, max_body_bytes: int, limit_seconds: float
+    ) -> None:
         self._app = app
-        self._metrics = metrics
-        self._max_body_bytes = max_body_bytes
+        self._metrics, self._watchdog = metrics, watchdog
+        self._max_body_bytes, self._limit_seconds = max_body_bytes, limit_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,6 +56,7 @@ class EdgeMiddleware:
         started = time.perf_counter()
         status = 0
         ids = {"x-request-id": telemetry.request_id.get(), "x-trace-id": telemetry.current_trace_id()}
+        limit = _Limit(scope, self._watchdog, self._limit_seconds)
 
         async def send_with_ids(message: Message) -> None:
             nonlocal status
@@ -59,6 +66,8 @@ class EdgeMiddleware:
                 for name, value in ids.items():
                     outgoing[name] = value
                 outgoing.raw.extend(rate_limit_fields(scope))
+                if outgoing.get("content-type", "").startswith(_STREAM):
+                    limit.lift()
             await send(message)
 
         self._metrics.in_flight.inc()
@@ -66,13 +75,18 @@ class EdgeMiddleware:
             if _content_length(scope) > self._max_body_bytes:
                 await problem_response(TooLarge(), instance=scope["path"])(scope, receive, send_with_ids)
             else:
-                await self._app(scope, _counted(receive, self._max_body_bytes), send_with_ids)
+                await limit.keep(lambda: self._app(scope, _counted(receive, self._max_body_bytes), send_with_ids))
+        except OutOfTime as error:
+            if status:
+                raise
+            await problem_response(error, instance=scope["path"])(scope, receive, send_with_ids)
         except Exception:  # the last resort: logged once here, shown to the caller as a trace id only
             _log.exception("unexpected error", extra={"fields": {"path": scope["path"]}})
             if status:  # the answer is under way: closing the connection is all that is left
                 raise
             await _internal_error(scope)(scope, receive, send_with_ids)
         finally:
+            limit.release()
             self._metrics.in_flight.dec()
             self._record(scope, status, started)
 
@@ -83,6 +97,43 @@ class EdgeMiddleware:
         if scope["path"] not in _QUIET_PATHS:
             fields = {"method": scope["method"], "route": route, "status": status, "ms": round(elapsed * 1000, 2)}
             _log.info("request", extra={"fields": fields})
+
+
+class _Limit:
+    """How long one request may take: the service's own limit, or less where its caller waits for less."""
+
+    def __init__(self, scope: Scope, watchdog: Watchdog, seconds: float) -> None:
+        self._told = deadlines.told(Headers(scope=scope).get(deadlines.HEADER))
+        self._seconds = seconds if self._told is None else min(seconds, self._told)
+        self._watchdog = watchdog
+        self._watch = watchdog.watch("request", seconds)
+        self._caller = asyncio.timeout(self._told)
+
+    async def keep(self, answer: Callable[[], Awaitable[None]]) -> None:
+        """Raises OutOfTime when it took too long, or when its caller had gone before it began."""
+        if self._told == 0:
+            raise OutOfTime
+        try:
+            with deadlines.limited(self._seconds):
+                async with self._caller:
+                    await answer()
+        except TimeoutError as error:
+            if self._caller.expired():
+                raise OutOfTime from error
+            raise
+        except asyncio.CancelledError as error:
+            if not self._watch.has_outlived:
+                raise
+            self._watch.task.uncancel()
+            raise OutOfTime from error
+
+    def lift(self) -> None:
+        """A stream goes on for as long as what it tells of, which has a limit of its own."""
+        self._watchdog.release(self._watch)
+        self._caller.reschedule(None)
+
+    def release(self) -> None:
+        self._watchdog.release(self._watch)
 
 
 def _request_id(headers: Headers) -> str:

@@ -7,10 +7,14 @@ from typing import Any
 
 from services.chat.errors import Interrupted, Overloaded
 from services.chat.runs.events import failed
+from services.chat.runs.journal import STORE_SECONDS
 from services.chat.runs.live import LiveRun
 from services.chat.settings import Settings
+from shared import deadlines
+from shared.ending import end
 from shared.health import Health
 from shared.loops import in_background
+from shared.watchdog import Watchdog
 
 _CLOSE_SECONDS = 5.0
 _DRAIN_CHECK_SECONDS = 0.25
@@ -18,9 +22,9 @@ _LAST_EVENT_SECONDS = 1.0  # for the final events to reach the clients before th
 
 
 @asynccontextmanager
-async def open_supervisor(settings: Settings, health: Health) -> AsyncIterator["Supervisor"]:
+async def open_supervisor(settings: Settings, health: Health, watchdog: Watchdog) -> AsyncIterator["Supervisor"]:
     """A supervisor whose runs have all ended when the block has."""
-    supervisor = Supervisor(settings.max_runs)
+    supervisor = Supervisor(settings.max_runs, settings.run_seconds, watchdog)
     try:
         async with in_background(supervisor.drain(health, settings.shutdown_seconds)):
             yield supervisor
@@ -44,8 +48,8 @@ class Admission:
 class Supervisor:
     """The runs of this process."""
 
-    def __init__(self, max_runs: int) -> None:
-        self._max_runs = max_runs
+    def __init__(self, max_runs: int, run_seconds: float, watchdog: Watchdog) -> None:
+        self._max_runs, self._run_seconds, self._watchdog = max_runs, run_seconds, watchdog
         self._admitted = 0
         self._runs: dict[str, tuple[LiveRun, asyncio.Task[None]]] = {}
 
@@ -66,7 +70,9 @@ class Supervisor:
                 self._admitted -= 1
 
     def execute(self, live: LiveRun, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work, name=f"run:{live.id}")
+        with deadlines.of_its_own(self._run_seconds):  # it goes on, whoever listens
+            task = asyncio.create_task(work, name=f"run:{live.id}")
+        self._watchdog.watch("run", self._run_seconds + STORE_SECONDS, task)
         self._runs[live.id] = (live, task)
         task.add_done_callback(lambda _: self._forget(live))
 
@@ -95,8 +101,9 @@ class Supervisor:
             live.abort(Interrupted())
 
     async def aclose(self) -> None:
-        """Interrupt what is left and give it a few seconds to tell its followers."""
+        """Interrupt what is left, give it a few seconds to tell its followers, and end what does not."""
         tasks = [task for _, task in self._runs.values()]
         self.interrupt_all()
         if tasks:
             await asyncio.wait(tasks, timeout=_CLOSE_SECONDS)
+            await end(*tasks)

@@ -60,6 +60,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             contexts=ContextFactory(platform.services, tokens),
             instruments=Instruments(app.state.metrics.registry),
             settings=settings,
+            watchdog=app.state.watchdog,
             worker_id=worker_id,
         )
         reconciler = Reconciler(database, outbox, queues, publishing, settings)

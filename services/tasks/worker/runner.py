@@ -28,9 +28,11 @@ from services.tasks.worker.failures import failure_of
 from services.tasks.worker.instruments import Instruments
 from services.tasks.worker.leases import Leases
 from services.tasks.worker.repository import WorkRepository
+from shared import deadlines
 from shared.errors import Unavailable
 from shared.messages import RetryLater
 from shared.postgres import Database, Outbox
+from shared.watchdog import Watchdog
 
 _log = logging.getLogger("tasks.worker")
 _STOPPING_SECONDS = 0.5  # for a cancelled handler to clean up; a slower one goes on alone, fenced out
@@ -55,11 +57,12 @@ class Runner:
         contexts: ContextFactory,
         instruments: Instruments,
         settings: WorkerSettings,
+        watchdog: Watchdog,
         worker_id: str,
     ) -> None:
         self._database, self._outbox, self._queues, self._leases = database, outbox, queues, leases
         self._kinds, self._contexts, self._instruments = kinds, contexts, instruments
-        self._settings, self._worker_id = settings, worker_id
+        self._settings, self._watchdog, self._worker_id = settings, watchdog, worker_id
         self._accepting = True
 
     def stop_accepting(self) -> None:
@@ -100,7 +103,9 @@ class Runner:
 
     async def _outcome_of(self, attempt: Attempt) -> Outcome:
         """Never raises: whatever a handler does has an outcome."""
-        work = asyncio.create_task(self._execute(attempt), name=f"task:{attempt.claim.id}")
+        with deadlines.of_its_own(attempt.remaining_seconds):
+            work = asyncio.create_task(self._execute(attempt), name=f"task:{attempt.claim.id}")
+        self._watchdog.watch("attempt", attempt.remaining_seconds + _STOPPING_SECONDS, work)
         try:
             either: set[asyncio.Future[Any]] = {work, attempt.stopped}
             await asyncio.wait(either, timeout=attempt.remaining_seconds, return_when=asyncio.FIRST_COMPLETED)

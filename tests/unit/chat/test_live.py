@@ -3,12 +3,14 @@
 import asyncio
 
 import pytest
+from prometheus_client import Counter
 
 from services.chat.errors import Interrupted, Overloaded
 from services.chat.runs.events import COMPLETED, HEARTBEAT, Event
 from services.chat.runs.live import LiveRun
 from services.chat.runs.supervisor import Supervisor
 from shared.errors import Unavailable
+from shared.watchdog import Watchdog
 
 
 def event(number: int) -> Event:
@@ -59,7 +61,7 @@ async def test_the_outcome_is_raised_when_it_is_an_error() -> None:
 
 
 async def test_a_place_is_given_back_when_no_run_came_of_it() -> None:
-    supervisor = Supervisor(max_runs=1)
+    supervisor = Supervisor(1, 60, Watchdog(Counter("outlived", "", ["kind"], registry=None)))
 
     with pytest.raises(Unavailable), supervisor.admission():
         raise Unavailable("agents")
@@ -68,8 +70,9 @@ async def test_a_place_is_given_back_when_no_run_came_of_it() -> None:
         pass
 
 
-async def test_a_run_that_is_interrupted_before_its_first_step_still_ends() -> None:
-    supervisor = Supervisor(max_runs=1)
+async def test_a_run_that_does_not_hear_of_its_interruption_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.chat.runs.supervisor._CLOSE_SECONDS", 0.05)
+    supervisor = Supervisor(1, 60, Watchdog(Counter("outlived", "", ["kind"], registry=None)))
     run = LiveRun("r", "c")
     with supervisor.admission() as admission:
         admission.launch(run, asyncio.sleep(60))
