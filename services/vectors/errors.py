@@ -62,10 +62,12 @@ class DimensionMismatch(Invalid):
 
 
 class VectorInvalid(Invalid):
-    """Not a point of the space: infinite, not a number, or without direction under cosine."""
+    """Not a point of the space: infinite, not a number, too long for scores, or without direction under cosine."""
 
     code = "vectors.vector_invalid"
-    meaning = "The vector is no point of the space: infinite, not a number, or zero under cosine."
+    meaning = (
+        "The vector is no point of the space: infinite, not a number, zero under cosine, longer than 1e18 elsewhere."
+    )
 
 
 class FilterInvalid(Invalid):

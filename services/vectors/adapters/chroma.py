@@ -124,6 +124,8 @@ def _batches(prepared: Sequence[Prepared]) -> Iterator[list[Prepared]]:
     yield batch
 
 
-def _score(metric: Metric, distance: float) -> float:
+def _score(metric: Metric, distance: float | None) -> float:
     """ChromaDB answers one less the cosine or the inner product, or the squared Euclidean distance."""
+    if distance is None:
+        return score(metric, None)
     return score(metric, math.sqrt(max(0.0, distance)) if metric is Metric.L2 else 1.0 - distance)

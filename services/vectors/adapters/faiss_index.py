@@ -81,7 +81,8 @@ class SlotIndex:
         values: NDArray[np.float64] = found[0].astype(np.float64)
         if self._is_l2:
             values = np.sqrt(np.maximum(values, 0.0))  # FAISS answers the square
-        return slots[0].tolist(), values.tolist()
+        ranked = slots[0] >= 0  # what overflowed, of before there was a bound, has no rank and no slot
+        return slots[0][ranked].tolist(), values[ranked].tolist()
 
     def _selector(self, among: Slots | None) -> Any:
         if among is not None:

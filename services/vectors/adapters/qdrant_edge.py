@@ -100,7 +100,7 @@ def _points(records: Sequence[Record]) -> tuple[list[dict[str, Any]], bytes]:
     return points, np.stack([record.vector for record in records]).tobytes()
 
 
-def _match(collection: Collection, raw: float, payload: dict[str, Any]) -> Match:
+def _match(collection: Collection, raw: float | None, payload: dict[str, Any]) -> Match:
     record_id, text, metadata = content_of(payload)
     # Edge gives the Euclidean distance itself, where lower is nearer, as the server does.
     return Match(record_id, score(collection.metric, raw), text, metadata)

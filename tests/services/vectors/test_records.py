@@ -192,6 +192,30 @@ async def test_bad_items_are_pointed_at(client: httpx.AsyncClient, item: dict[st
     assert refused.json()["errors"][0]["pointer"] == pointer
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("metric", ["dot", "l2", "cosine"])
+@pytest.mark.parametrize("number", [1e30, 3.4e38])
+async def test_numbers_that_overflow_scores_spoil_no_collection(
+    client: httpx.AsyncClient, engine: str, metric: str, number: float
+) -> None:
+    name = await collection(client, engine, dimension=2, metric=metric)
+    await store(client, name, {"id": "small", "vector": [1, 1]})
+
+    stored = await store(client, name, {"id": "small", "vector": [1, 1]}, {"id": "large", "vector": [number, -number]})
+    searched = await client.post(SEARCH, json={"collection": name, "vector": [number, number]})
+    answer = await client.post(SEARCH, json={"collection": name, "vector": [1, 2]})
+
+    if metric == "cosine":  # only the direction is kept
+        assert (stored.status_code, searched.status_code) == (200, 200)
+    else:
+        assert [refused.json()["code"] for refused in (stored, searched)] == ["vectors.vector_invalid"] * 2
+        assert stored.json()["errors"][0]["pointer"] == "/items/1/vector"
+        assert searched.json()["errors"][0]["pointer"] == "/vector"
+    assert answer.status_code == 200
+    assert answer.json()["results"][0]["id"] == "small"
+    assert all(isinstance(match["score"], float) for match in answer.json()["results"])
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400"])
 async def test_what_is_no_json_number_is_refused(client: httpx.AsyncClient, number: str) -> None:
     content = f'{{"collection": "two-dimensions", "items": [{{"vector": [{number}, 1]}}]}}'

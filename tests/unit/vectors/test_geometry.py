@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from services.vectors.domain import Match, Metric, comparable, ranked
-from services.vectors.geometry import float32, placed, score
+from services.vectors.geometry import MAX_LENGTH, float32, placed, score
 from shared.errors import Invalid
 
 
@@ -45,3 +45,28 @@ def test_noise_of_summing_makes_no_order() -> None:
 
     noisy = [Match("b", comparable(1.00000001), None, {}), Match("a", comparable(1.0), None, {})]
     assert [match.id for match in ranked(noisy)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("metric", [Metric.DOT, Metric.L2])
+@pytest.mark.parametrize("numbers", [[3.4e38], [1e30, 0], [-1.001e18], [8e17, 8e17]])
+def test_what_scores_cannot_hold_is_refused_where_the_length_is_kept(metric: Metric, numbers: list[float]) -> None:
+    vector = float32(np.array(numbers), "/items/4/vector")
+
+    with pytest.raises(Invalid) as refused:
+        placed(vector, metric, "/items/4/vector")
+
+    assert (refused.value.code, refused.value.errors[0].pointer) == ("vectors.vector_invalid", "/items/4/vector")
+    assert np.isfinite(placed(vector, Metric.COSINE, "/vector")).all()
+
+
+def test_no_sum_of_any_metric_leaves_32_bits() -> None:
+    """The squared distance of opposite vectors is the largest of them; every partial sum is smaller."""
+    assert float(np.finfo(np.float32).max) / 2 > 4 * MAX_LENGTH**2
+
+
+@pytest.mark.parametrize("metric", Metric)
+@pytest.mark.parametrize("raw", [None, np.nan, np.inf, -np.inf, 3.4e39])
+def test_a_score_is_a_finite_number_whatever_an_engine_says(metric: Metric, raw: float | None) -> None:
+    assert np.isfinite(score(metric, raw))
+    if raw is None or np.isnan(raw):
+        assert score(metric, raw) <= min(score(metric, known) for known in (-1.0, 0.0, 1.0))
