@@ -13,14 +13,16 @@
     │   ├── UnsupportedCapability     vectors.unsupported_capability
     │   ├── CollectionFull            vectors.collection_full
     │   └── TooManyCollections        vectors.too_many_collections
-    └── UpstreamFailed
-        ├── CollectionLost            vectors.collection_lost
-        └── EmbeddingsFailed          vectors.embeddings_failed
+    ├── UpstreamFailed
+    │   ├── CollectionLost            vectors.collection_lost
+    │   └── EmbeddingsFailed          vectors.embeddings_failed
+    └── Unavailable
+        └── EngineKeyRefused          vectors.engine_key_refused
 
 An engine that is down is `Unavailable` with its component's name. `CollectionMissing` never reaches a caller.
 """
 
-from shared.errors import Conflict, FieldProblem, Invalid, NotFound, UpstreamFailed
+from shared.errors import Conflict, FieldProblem, Invalid, NotFound, Unavailable, UpstreamFailed
 
 
 class CollectionMissing(Exception):
@@ -114,3 +116,14 @@ class EmbeddingsFailed(UpstreamFailed):
     code = "vectors.embeddings_failed"
     meaning = "The embedding model refused the text or gave an answer that makes no sense."
     default_detail = "embeddings gave an invalid answer."
+
+
+class EngineKeyRefused(Unavailable):
+    """Waiting does not help, but the caller is not to blame: an operator gives the right key, and it works."""
+
+    code = "vectors.engine_key_refused"
+    meaning = "An engine refuses the key that the service has for it: the operator has to give the right one."
+
+    def __init__(self, component: str, setting: str) -> None:
+        detail = f"{component} refuses the key of this service: {setting} is missing or wrong."
+        super().__init__(component, retry_after_seconds=30, detail=detail)
