@@ -73,9 +73,7 @@ def _chat(site: Site) -> dict[str, str]:
 
 
 def _vectors(site: Site) -> dict[str, str]:
-    given = site.passed(
-        "QDRANT_URL", "QDRANT_API_KEY", "FAISS_URL", "EMBEDDINGS_URL", "EMBEDDINGS_MODEL", "EMBEDDINGS_API_KEY"
-    )
+    given = site.passed("QDRANT_URL", "QDRANT_API_KEY", "EMBEDDINGS_URL", "EMBEDDINGS_MODEL", "EMBEDDINGS_API_KEY")
     return {"CHROMADB_URL": url(site, "chromadb"), "DATA_DIR": str(site.layout.home / "vectors"), **given}
 
 

@@ -32,8 +32,7 @@ class Backends:
 async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
     """Nothing is asked yet: an engine that is down keeps the others from nothing. Raises DataDirInUse."""
     async with AsyncExitStack() as stack:
-        if not (settings.qdrant_url and settings.faiss_url):
-            await stack.enter_async_context(owned(settings.data_dir))
+        await stack.enter_async_context(owned(settings.data_dir))
         qdrant, catalogue = _open_qdrant(settings, stack)
         engines: list[VectorEngine] = [
             qdrant,

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
+from pydantic_core import PydanticCustomError
 
 from shared.settings import ClientSettings
 
@@ -21,11 +22,11 @@ class Settings(ClientSettings):
         default=None, description="`http://…`: Qdrant's server, gRPC on port 6334; without it Qdrant Edge runs here"
     )
     qdrant_api_key: SecretStr | None = Field(default=None, description="Qdrant's key, where the server asks for one")
-    faiss_url: str | None = Field(
-        default=None,
-        description="`http://…`: the vectors instance that keeps all FAISS collections; without it this one",
+    faiss_url: None = Field(default=None, description="refused: FAISS runs in this process only, so there is one of it")
+    data_dir: Path = Field(
+        default=Path("data"),
+        description="where the catalogue and the engines of this process keep their files; one process only",
     )
-    data_dir: Path = Field(default=Path("data"), description="where the engines of this process keep their files")
     engine_timeout_seconds: float = Field(default=20.0, gt=0, le=120, description="for one call to an engine")
     faiss_threads: int = Field(default=2, ge=1, le=64, description="FAISS searches and writes at once")
     faiss_max_bytes: int = Field(
@@ -46,3 +47,11 @@ class Settings(ClientSettings):
         default=50.0, gt=0, le=300, description="for all texts of one request; what is done is kept for its repetition"
     )
     embeddings_cached: int = Field(default=4096, ge=0, le=10**6, description="vectors of recent texts kept in memory")
+
+    @field_validator("faiss_url", mode="before")
+    @classmethod
+    def _there_is_no_faiss_server(cls, value: object) -> None:
+        if value:
+            raise PydanticCustomError(
+                "faiss_url", "FAISS runs in the vectors process and nowhere else: leave FAISS_URL out"
+            )

@@ -36,7 +36,5 @@ def _lock(directory: Path) -> IO[str]:
         except BlockingIOError as error:
             if time.monotonic() > deadline:
                 file.close()
-                raise DataDirInUse(
-                    f"{directory} belongs to another vectors process; replicas need QDRANT_URL and FAISS_URL"
-                ) from error
+                raise DataDirInUse(f"{directory} belongs to another vectors process; there can be one only") from error
             time.sleep(0.1)
