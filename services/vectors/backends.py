@@ -1,10 +1,11 @@
 """Opens the engines, the catalogue and the model that the settings name."""
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from services.vectors.adapters.catalogue_qdrant import QdrantCatalogue
+from services.vectors.adapters.catalogue_former import AdoptingCatalogue
 from services.vectors.adapters.catalogue_sqlite import SqliteCatalogue
 from services.vectors.adapters.chroma import ChromaEngine
 from services.vectors.adapters.data_dir import owned
@@ -17,6 +18,11 @@ from services.vectors.adapters.qdrant_server import QdrantServerEngine
 from services.vectors.domain import EngineName
 from services.vectors.ports import Catalogue, Embedder, VectorEngine
 from services.vectors.settings import Settings
+from shared.loops import in_background, keep
+
+_log = logging.getLogger("vectors.backends")
+_ADOPTION_RETRY_SECONDS = 2.0
+_ADOPTED_SECONDS = 3600.0  # then there is nothing more to do
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
     """Nothing is asked yet: an engine that is down keeps the others from nothing. Raises DataDirInUse."""
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(owned(settings.data_dir))
-        qdrant, catalogue = _open_qdrant(settings, stack)
+        qdrant, catalogue = await _open_qdrant(settings, stack)
         engines: list[VectorEngine] = [
             qdrant,
             ChromaEngine(settings.chromadb_url, settings.engine_timeout_seconds),
@@ -49,16 +55,21 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         yield Backends({engine.name: engine for engine in engines}, catalogue, embedder)
 
 
-def _open_qdrant(settings: Settings, stack: AsyncExitStack) -> tuple[VectorEngine, Catalogue]:
-    """The catalogue lies where all replicas see it: on the server, or beside the engines of the only one."""
+async def _open_qdrant(settings: Settings, stack: AsyncExitStack) -> tuple[VectorEngine, Catalogue]:
+    """Its server or Edge. The catalogue is in the data directory either way; a server may have a former one."""
+    path = settings.data_dir / "catalogue.db"
     if settings.qdrant_url is None:
-        engine = QdrantEdgeEngine(settings.data_dir / "qdrant", settings.engine_timeout_seconds)
-        return engine, SqliteCatalogue(settings.data_dir / "catalogue.db")
+        return QdrantEdgeEngine(settings.data_dir / "qdrant", settings.engine_timeout_seconds), SqliteCatalogue(path)
     api_key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
     connection = QdrantConnection(settings.qdrant_url, api_key, settings.engine_timeout_seconds)
     stack.push_async_callback(connection.aclose)
-    connection.start()
-    return QdrantServerEngine(connection), QdrantCatalogue(connection)
+    catalogue = AdoptingCatalogue(path, connection)
+    await stack.enter_async_context(
+        in_background(
+            keep(catalogue.adopt, log=_log, every_seconds=_ADOPTED_SECONDS, retry_seconds=_ADOPTION_RETRY_SECONDS)
+        )
+    )
+    return QdrantServerEngine(connection), catalogue
 
 
 def _open_embedder(settings: Settings) -> Embedder:

@@ -2,6 +2,7 @@
 
     ServiceError
     ├── NotFound
+    │   ├── CollectionLost            vectors.collection_lost
     │   ├── CollectionNotFound        vectors.collection_not_found
     │   └── RecordNotFound            vectors.record_not_found
     ├── Conflict
@@ -14,7 +15,6 @@
     │   ├── CollectionFull            vectors.collection_full
     │   └── TooManyCollections        vectors.too_many_collections
     ├── UpstreamFailed
-    │   ├── CollectionLost            vectors.collection_lost
     │   └── EmbeddingsFailed          vectors.embeddings_failed
     └── Unavailable
         └── EngineKeyRefused          vectors.engine_key_refused
@@ -102,14 +102,14 @@ class TooManyCollections(Invalid):
         super().__init__(f"A tenant may have {limit} collections.")
 
 
-class CollectionLost(UpstreamFailed):
+class CollectionLost(NotFound):
     """The catalogue names a collection that its engine does not hold; only a restore or a deletion helps."""
 
     code = "vectors.collection_lost"
-    meaning = "The engine no longer holds the collection: restore it, or delete it."
+    meaning = "The engine that `detail` names no longer holds the collection: have it restored, or delete it."
 
     def __init__(self, name: str, component: str) -> None:
-        super().__init__(f"{component} no longer holds collection {name!r}.")
+        super().__init__(f"{component} no longer holds collection {name!r}: have it restored, or delete it.")
 
 
 class EmbeddingsFailed(UpstreamFailed):

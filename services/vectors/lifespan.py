@@ -7,6 +7,7 @@ from typing import TypedDict
 from fastapi import FastAPI
 
 from services.vectors.backends import open_backends
+from services.vectors.collections.presence import Presence
 from services.vectors.collections.service import CollectionService
 from services.vectors.domain import EngineName
 from services.vectors.ports import VectorEngine
@@ -27,8 +28,10 @@ class State(TypedDict):
 async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     async with AsyncExitStack() as stack:
         backends = await stack.enter_async_context(open_backends(app.state.settings))
+        app.state.health.add("catalogue", backends.catalogue.check)
         for engine in backends.engines.values():
-            app.state.health.add(engine.name.component, engine.check, hard=False)  # the others still serve
+            present = Presence(backends.catalogue, engine)
+            app.state.health.add(engine.name.component, present.check, hard=False)  # the others still serve
         platform = await stack.enter_async_context(open_platform(app))
         collections = CollectionService(
             backends.catalogue, backends.engines, platform.cursors, backends.embedder.dimension

@@ -10,9 +10,9 @@ from services.vectors.terms import Condition
 class VectorEngine(Protocol):
     """One engine. It is given only vectors that are finite, of the right dimension, and of unit length under cosine.
 
-    Every method but the first two raises CollectionMissing when the engine does not hold the collection, Unavailable or
-    UpstreamTimeout (naming the engine's component) when it cannot answer. What it acknowledged survives its own crash
-    and is seen by the next call.
+    Every method but the first three raises CollectionMissing when the engine does not hold the collection, and each
+    Unavailable or UpstreamTimeout (naming the engine's component) when it cannot answer. What it acknowledged survives
+    its own crash and is seen by the next call.
     """
 
     name: EngineName
@@ -22,6 +22,9 @@ class VectorEngine(Protocol):
 
     async def drop_collection(self, collection: Collection) -> None:
         """Delete it with its records; nothing happens when it is gone already."""
+
+    async def holds(self, collection: Collection) -> bool:
+        """Whether it has the collection; costs little, and opens nothing."""
 
     async def upsert(self, collection: Collection, records: Sequence[Record]) -> None:
         """Store `records` (their ids differ), replacing those with the same id whole. Safe to repeat after an error.
@@ -57,7 +60,7 @@ class VectorEngine(Protocol):
 
 
 class Catalogue(Protocol):
-    """Which collections there are: the one place where a name is unique per tenant, across engines.
+    """Which collections there are: the one place where a name is unique per tenant, across engines and none of theirs.
 
     Raises Unavailable when its store cannot answer.
     """
@@ -71,6 +74,9 @@ class Catalogue(Protocol):
     async def list_page(self, tenant_id: str, *, after: str | None, limit: int) -> list[Collection]:
         """By name, those after `after`."""
 
+    async def list_ready(self, engine: EngineName, *, after: str | None, limit: int) -> list[Collection]:
+        """Of all tenants, those that `engine` should hold: by id, those after `after`."""
+
     async def count(self, tenant_id: str) -> int:
         """How many the tenant has."""
 
@@ -79,6 +85,9 @@ class Catalogue(Protocol):
 
     async def remove(self, collection: Collection) -> None:
         """Free the name; nothing happens when the collection is gone."""
+
+    async def check(self) -> None:
+        """Raises Unavailable when it cannot be read."""
 
     async def aclose(self) -> None:
         """Release what it holds."""

@@ -1,14 +1,16 @@
-"""The catalogue of a single replica: a SQLite file beside the engines that live in the process."""
+"""The catalogue: a SQLite file of the service's own, so that no engine takes the collections of others along."""
 
 import asyncio
+import itertools
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from services.vectors.domain import Collection, CollectionStatus, EngineName, Metric
+from services.vectors.domain import MAX_NAME_CHARS, Collection, CollectionStatus, EngineName, Metric
 from shared.errors import Unavailable
 
 _SCHEMA = """
@@ -19,7 +21,9 @@ CREATE TABLE IF NOT EXISTS collection (
     dimension INTEGER NOT NULL, metric TEXT NOT NULL, created_at TEXT NOT NULL, status TEXT NOT NULL,
     PRIMARY KEY (tenant_id, name)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fact (name TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID;
 """
+_ADOPTED = "former catalogue adopted"
 _COLUMNS = "id, tenant_id, name, engine, dimension, metric, created_at, status"
 _INSERT = f"INSERT INTO collection ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608
 
@@ -44,6 +48,10 @@ class SqliteCatalogue:
     async def list_page(self, tenant_id: str, *, after: str | None, limit: int) -> list[Collection]:
         return await self._read("tenant_id = ? AND name > ? ORDER BY name LIMIT ?", tenant_id, after or "", limit)
 
+    async def list_ready(self, engine: EngineName, *, after: str | None, limit: int) -> list[Collection]:
+        where = "engine = ? AND status = ? AND id > ? ORDER BY id LIMIT ?"
+        return await self._read(where, engine.value, CollectionStatus.READY.value, after or "", limit)
+
     async def count(self, tenant_id: str) -> int:
         statement = "SELECT count(*) FROM collection WHERE tenant_id = ?"
         (number,) = await self._run(lambda connection: connection.execute(statement, (tenant_id,)).fetchone())
@@ -54,6 +62,19 @@ class SqliteCatalogue:
 
     async def remove(self, collection: Collection) -> None:
         await self._write("DELETE FROM collection WHERE id = ?", collection.id)
+
+    async def check(self) -> None:
+        await self._run(lambda connection: connection.execute("SELECT count(*) FROM fact").fetchone())
+
+    async def has_adopted(self) -> bool:
+        """Whether `take` has been done, by this process or one before it."""
+        statement = "SELECT count(*) FROM fact WHERE name = ?"
+        (number,) = await self._run(lambda connection: connection.execute(statement, (_ADOPTED,)).fetchone())
+        return bool(number)
+
+    async def take(self, collections: Sequence[Collection]) -> dict[str, str]:
+        """List `collections`, all or none, and that it was done. New names, by id, of those whose own were taken."""
+        return await self._run(lambda connection: _take(connection, collections))
 
     async def aclose(self) -> None:
         if self._connection is not None:
@@ -85,6 +106,29 @@ class SqliteCatalogue:
             self._connection = sqlite3.connect(self._path)
             self._connection.executescript(_SCHEMA)
         return self._connection
+
+
+def _take(connection: sqlite3.Connection, collections: Sequence[Collection]) -> dict[str, str]:
+    renamed: dict[str, str] = {}
+    with connection:
+        for collection in collections:
+            if connection.execute("SELECT 1 FROM collection WHERE id = ?", (collection.id,)).fetchone():
+                continue
+            for name in _names(collection.name):
+                if connection.execute(_INSERT, _row(replace(collection, name=name))).rowcount == 1:
+                    break
+            if name != collection.name:
+                renamed[collection.id] = name
+        connection.execute("INSERT OR IGNORE INTO fact VALUES (?)", (_ADOPTED,))
+    return renamed
+
+
+def _names(name: str) -> Iterator[str]:
+    """`name`, and what may stand for it where it is taken."""
+    yield name
+    for number in itertools.count(2):
+        ending = f"-{number}"
+        yield name[: MAX_NAME_CHARS - len(ending)] + ending
 
 
 def _row(collection: Collection) -> tuple[Any, ...]:

@@ -45,6 +45,13 @@ class ChromaEngine:
         except CollectionMissing:
             return
 
+    async def holds(self, collection: Collection) -> bool:
+        try:
+            await self._api.collection_id(_physical_name(collection))
+        except CollectionMissing:
+            return False
+        return True
+
     async def upsert(self, collection: Collection, records: Sequence[Record]) -> None:
         chroma_id = await self._chroma_id(collection)
         metadatas = await asyncio.to_thread(lambda: [metadata_of(record) for record in records])

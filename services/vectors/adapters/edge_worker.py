@@ -134,6 +134,9 @@ class Shards:
         """The shard if it is open."""
         return self._open.get(name)
 
+    def holds(self, name: str) -> bool:
+        return (self._root / name).is_dir()
+
     def create(self, name: str, dimension: int, metric: str, indexes: dict[str, str]) -> None:
         """Renamed into place when whole, so that a shard is there entirely or not at all."""
         path, unfinished = self._root / name, self._root / f"{name}.new"
@@ -194,6 +197,8 @@ def answer(shards: Shards, message: Message, blob: bytes) -> tuple[Message, byte
             return {}, b""
         case "create":
             shards.create(name, message["dimension"], message["metric"], message["indexes"])
+        case "holds":
+            return {"holds": shards.holds(name)}, b""
         case "drop":
             shards.drop(name)
         case "upsert":

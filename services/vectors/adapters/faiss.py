@@ -107,6 +107,9 @@ class FaissEngine:
             await self._run(lambda: faiss_records.drop(self._path(collection)))
         self._entries.pop(collection.id, None)
 
+    async def holds(self, collection: Collection) -> bool:
+        return await self._run(self._path(collection).exists)
+
     async def upsert(self, collection: Collection, records: Sequence[Record]) -> None:
         async with self._writing(collection) as opened:
             await self._run(lambda: opened.upsert(records))

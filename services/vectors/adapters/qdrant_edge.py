@@ -43,6 +43,10 @@ class QdrantEdgeEngine:
     async def drop_collection(self, collection: Collection) -> None:
         await self._edge.call(_command("drop", collection))
 
+    async def holds(self, collection: Collection) -> bool:
+        answer, _ = await self._edge.call(_command("holds", collection))
+        return bool(answer["holds"])
+
     async def upsert(self, collection: Collection, records: Sequence[Record]) -> None:
         points, blob = await asyncio.to_thread(_points, records)
         numbers = dict.fromkeys(number_path(key) for point in points for key in point["payload"]["numbers"])

@@ -79,6 +79,10 @@ class QdrantServerEngine:
         if await self._qdrant.run(lambda client, _: client.collection_exists(name)):
             await self._qdrant.run(lambda client, _: client.delete_collection(name))
 
+    async def holds(self, collection: Collection) -> bool:
+        name = physical_name(collection.id)
+        return await self._qdrant.run(lambda client, _: client.collection_exists(name))
+
     async def upsert(self, collection: Collection, records: Sequence[Record]) -> None:
         name = physical_name(collection.id)
         for start in range(0, len(records), _BATCH_POINTS):

@@ -47,23 +47,24 @@ class CollectionRead(ResponseModel):
     engine: EngineName
     dimension: int
     metric: Metric
-    status: Literal["creating", "ready", "deleting", "unavailable"] = Field(
-        description="`unavailable`: the engine does not answer; `creating`, `deleting`: repeat the request to finish it"
+    status: Literal["creating", "ready", "deleting", "unavailable", "lost"] = Field(
+        description="`unavailable`: the engine does not answer; `lost`: it no longer holds the collection; "
+        "`creating`, `deleting`: repeat the request to finish it"
     )
     count: int | None = Field(description="records in it; null unless the status is `ready`")
     created_at: UtcDatetime
 
     @classmethod
     def of(cls, counted: Counted) -> "CollectionRead":
-        """A ready collection that could not be counted is shown as `unavailable`."""
+        """A ready collection that could not be counted is shown as `unavailable` or `lost`."""
         collection = counted.collection
-        unavailable = collection.status is CollectionStatus.READY and counted.count is None
+        uncounted = collection.status is CollectionStatus.READY and counted.count is None
         return cls(
             name=collection.name,
             engine=collection.engine,
             dimension=collection.dimension,
             metric=collection.metric,
-            status="unavailable" if unavailable else collection.status.value,
+            status=("lost" if counted.is_lost else "unavailable") if uncounted else collection.status.value,
             count=counted.count,
             created_at=collection.created_at,
         )

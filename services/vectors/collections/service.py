@@ -124,7 +124,9 @@ class CollectionService:
             return Counted(collection, None)
         try:
             return Counted(collection, await self.engine_of(collection).count(collection))
-        except (CollectionMissing, Unavailable, UpstreamTimeout):
+        except CollectionMissing:
+            return Counted(collection, None, is_lost=True)
+        except (Unavailable, UpstreamTimeout):
             return Counted(collection, None)
 
     async def delete(self, caller: Caller, name: str) -> None:

@@ -1,31 +1,52 @@
-"""Where collections are listed: the SQLite file of one replica, and the Qdrant collection of many."""
+"""Where collections are listed: the service's own file, whatever has become of the engines and of earlier lists."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from services.vectors.adapters.catalogue_qdrant import QdrantCatalogue
+from services.vectors.adapters.catalogue_former import FORMER_CATALOGUE, AdoptingCatalogue
 from services.vectors.adapters.catalogue_sqlite import SqliteCatalogue
 from services.vectors.adapters.qdrant_connection import QdrantConnection
-from services.vectors.domain import Collection, CollectionStatus
+from services.vectors.domain import Collection, CollectionStatus, EngineName
 from services.vectors.ports import Catalogue
+from shared.errors import Unavailable
 from shared.schemas import new_id
 from tests.contracts.vectors.conftest import a_collection
+from tests.contracts.vectors.qdrant_server import GRPC_PORT, free_host
 
 
-@pytest.fixture(params=["sqlite", "qdrant"])
-async def catalogue(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Catalogue]:
-    if request.param == "sqlite":
-        opened: Catalogue = SqliteCatalogue(tmp_path / "catalogue.db")
-        yield opened
-        await opened.aclose()
-        return
+@pytest.fixture
+async def qdrant() -> AsyncIterator[QdrantConnection]:
+    """The client's imitation of a server, empty."""
     connection = QdrantConnection(None)
-    yield QdrantCatalogue(connection)
+    yield connection
     await connection.aclose()
+
+
+@pytest.fixture
+async def no_qdrant() -> AsyncIterator[QdrantConnection]:
+    connection = QdrantConnection(f"http://{free_host()}:{GRPC_PORT}")
+    yield connection
+    await connection.aclose()
+
+
+@pytest.fixture(params=["of its own", "beside Qdrant", "beside no Qdrant"])
+async def catalogue(
+    request: pytest.FixtureRequest, tmp_path: Path, qdrant: QdrantConnection, no_qdrant: QdrantConnection
+) -> AsyncIterator[Catalogue]:
+    open_catalogue: dict[str, Callable[[Path], SqliteCatalogue]] = {
+        "of its own": SqliteCatalogue,
+        "beside Qdrant": lambda path: AdoptingCatalogue(path, qdrant),
+        "beside no Qdrant": lambda path: AdoptingCatalogue(path, no_qdrant),
+    }
+    opened = open_catalogue[request.param](tmp_path / "catalogue.db")
+    if request.param == "beside Qdrant":
+        await opened.adopt()  # type: ignore[attr-defined]
+    yield opened
+    await opened.aclose()
 
 
 def named(name: str, like: Collection) -> Collection:
@@ -50,7 +71,7 @@ async def test_tenants_share_no_names(catalogue: Catalogue) -> None:
 
     assert await catalogue.find(ours.tenant_id, "things") == ours
     assert await catalogue.list_page(theirs.tenant_id, after=None, limit=10) == [theirs]
-    assert await catalogue.find(new_id(), "things") is None
+    assert await catalogue.list_page(new_id(), after=None, limit=10) == []
 
 
 async def test_pages_follow_the_names(catalogue: Catalogue) -> None:
@@ -74,7 +95,7 @@ async def test_the_status_changes_and_the_name_becomes_free(catalogue: Catalogue
     assert found == replace(collection, status=CollectionStatus.READY)
 
     await catalogue.remove(collection)
-    assert await catalogue.find(collection.tenant_id, collection.name) is None
+    assert await catalogue.count(collection.tenant_id) == 0
     assert await catalogue.insert(named(collection.name, collection))
 
 
@@ -90,3 +111,82 @@ async def test_a_collection_that_was_replaced_is_not_touched(catalogue: Catalogu
     await catalogue.remove(old)
 
     assert await catalogue.find(new.tenant_id, new.name) == new
+
+
+async def test_what_an_engine_should_hold_is_listed_by_id(catalogue: Catalogue) -> None:
+    made = [replace(a_collection(engine=EngineName.CHROMA), status=CollectionStatus.READY) for _ in range(3)]
+    others = [a_collection(engine=EngineName.CHROMA), replace(made[0], id=new_id(), name="x", engine=EngineName.FAISS)]
+    for collection in (*made, *others):
+        await catalogue.insert(collection)
+
+    first = await catalogue.list_ready(EngineName.CHROMA, after=None, limit=2)
+    rest = await catalogue.list_ready(EngineName.CHROMA, after=first[-1].id, limit=2)
+
+    assert first + rest == sorted(made, key=lambda collection: collection.id)
+
+
+async def keep_in_qdrant(qdrant: QdrantConnection, *collections: Collection) -> None:
+    """As versions before this one did."""
+    await qdrant.run(lambda client, _: client.create_collection(FORMER_CATALOGUE, vectors_config={}))
+    payloads = [
+        {
+            "id": one.id, "tenant_id": one.tenant_id, "name": one.name, "engine": one.engine.value,
+            "dimension": one.dimension, "metric": one.metric.value, "created_at": one.created_at.isoformat(),
+            "status": one.status.value,
+        }
+        for one in collections
+    ]  # fmt: skip
+    await qdrant.run(
+        lambda client, models: client.upsert(
+            FORMER_CATALOGUE, [models.PointStruct(id=new_id(), vector={}, payload=payload) for payload in payloads]
+        )
+    )
+
+
+async def test_what_an_earlier_version_listed_on_qdrant_is_taken_over_once(
+    tmp_path: Path, qdrant: QdrantConnection, no_qdrant: QdrantConnection
+) -> None:
+    former = [replace(a_collection(engine=engine), status=CollectionStatus.READY) for engine in EngineName]
+    await keep_in_qdrant(qdrant, *former)
+    catalogue = AdoptingCatalogue(tmp_path / "catalogue.db", qdrant)
+    await catalogue.adopt()
+    for one in former:
+        assert await catalogue.find(one.tenant_id, one.name) == one
+    await catalogue.remove(former[0])
+    await catalogue.aclose()
+
+    for connection in (qdrant, no_qdrant):
+        catalogue = AdoptingCatalogue(tmp_path / "catalogue.db", connection)
+        await catalogue.adopt()
+        assert await catalogue.find(former[0].tenant_id, former[0].name) is None, "it was deleted since"
+        assert await catalogue.find(former[1].tenant_id, former[1].name) == former[1]
+        await catalogue.aclose()
+
+
+async def test_nothing_is_lost_sight_of_where_names_meet(tmp_path: Path, qdrant: QdrantConnection) -> None:
+    former = replace(a_collection(), name="n" * 63)
+    now = named(former.name, former)
+    await keep_in_qdrant(qdrant, former)
+    catalogue = AdoptingCatalogue(tmp_path / "catalogue.db", qdrant)
+    await catalogue.insert(now)
+
+    await catalogue.adopt()
+
+    listed = await catalogue.list_page(former.tenant_id, after=None, limit=10)
+    assert [(one.id, one.name) for one in listed] == [(former.id, "n" * 61 + "-2"), (now.id, now.name)]
+    await catalogue.aclose()
+
+
+async def test_until_qdrant_was_heard_an_unknown_name_is_not_said_to_be_none(
+    tmp_path: Path, no_qdrant: QdrantConnection
+) -> None:
+    known = a_collection()
+    catalogue = AdoptingCatalogue(tmp_path / "catalogue.db", no_qdrant)
+    await catalogue.insert(known)
+    with pytest.raises(Unavailable):
+        await catalogue.adopt()
+
+    assert await catalogue.find(known.tenant_id, known.name) == known
+    with pytest.raises(Unavailable, match="qdrant"):
+        await catalogue.find(known.tenant_id, "unknown")
+    await catalogue.aclose()

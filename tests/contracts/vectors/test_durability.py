@@ -1,6 +1,7 @@
 """What an engine of this process acknowledged survives the process being killed."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import sys
@@ -14,9 +15,11 @@ from local.layout import REPOSITORY
 from services.vectors.adapters.catalogue_sqlite import SqliteCatalogue
 from services.vectors.adapters.faiss import FaissEngine
 from services.vectors.adapters.qdrant_edge import QdrantEdgeEngine
+from services.vectors.backends import open_backends
 from services.vectors.domain import Collection
 from services.vectors.ports import VectorEngine
 from services.vectors.records.filters import parse
+from services.vectors.settings import Settings
 from shared.errors import Unavailable
 from tests.contracts.vectors.conftest import COSINE, a_collection
 from tests.contracts.vectors.language import leaf
@@ -136,3 +139,21 @@ async def test_the_catalogue_is_there_after_closing_and_opening(tmp_path: Path) 
     catalogue = SqliteCatalogue(tmp_path / "catalogue.db")
     assert await catalogue.find(collection.tenant_id, collection.name) == collection
     await catalogue.aclose()
+
+
+@pytest.mark.parametrize("qdrant_url", [None, "http://127.0.0.1:9"])
+async def test_a_second_process_cannot_open_the_folder(tmp_path: Path, qdrant_url: str | None) -> None:
+    """A lock of another open file is refused in this process as it is in another."""
+    settings = Settings(
+        environment="local",
+        redis_url="redis://127.0.0.1",
+        rabbitmq_url="amqp://127.0.0.1",
+        chromadb_url="http://127.0.0.1:9",
+        qdrant_url=qdrant_url,
+        data_dir=tmp_path,
+        cursor_secret="x" * 32,
+        client_secret="x" * 32,
+    )
+    async with open_backends(settings):
+        with (tmp_path / "lock").open() as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

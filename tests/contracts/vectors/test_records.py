@@ -131,6 +131,15 @@ async def test_creating_and_dropping_may_be_repeated(engine: VectorEngine, new_c
         await engine.count(collection)
 
 
+async def test_an_engine_says_what_it_holds(engine: VectorEngine, new_collection: NewCollection) -> None:
+    collection = await new_collection()
+    assert await engine.holds(collection) is True
+    assert await engine.holds(a_collection(engine=engine.name)) is False
+
+    await engine.drop_collection(collection)
+    assert await engine.holds(collection) is False
+
+
 async def test_every_call_says_when_the_collection_is_missing(engine: VectorEngine) -> None:
     missing = a_collection(engine=engine.name)
     vector = COSINE.vector(1, 0, 0, 0)
