@@ -1,6 +1,7 @@
 """Fixtures for every test: the real suite on ports and data of its own, users from the real auth, apps in process.
 
 `SUTAZAI_TEST_PORT_BASE` and `SUTAZAI_TEST_HOME` move the suite, so that two runs can go on beside each other.
+`SUTAZAI_TEST_STORES=environment` has the tests use the stores whose addresses are in the environment.
 """
 
 import os
@@ -15,17 +16,18 @@ from local.layout import REPOSITORY
 from local.suite import Suite
 from tests.fixtures.apps import ServiceClient, open_service
 from tests.fixtures.identity import RegisterUser, User, register_with
+from tests.fixtures.stores import given_stores
 
 TEST_HOME = Path(os.environ.get("SUTAZAI_TEST_HOME") or REPOSITORY / ".local" / "test")
 TEST_PORT_BASE = int(os.environ.get("SUTAZAI_TEST_PORT_BASE") or 10400)
-# The stores of whoever runs the tests are not ours to fill: no DATABASE_URL and the like gets through.
+# No DATABASE_URL and the like, unless `given_stores` is asked for them.
 KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "SUTAZAI_CACHE", "TMPDIR")
 
 
 @pytest.fixture(scope="session")
 def suite() -> Iterator[Suite]:
     """The suite, empty at first; `suite.up([...])` starts what a test needs, and what runs stays up for the next."""
-    environ = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
+    environ = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ} | given_stores(os.environ)
     if TEST_HOME.exists():  # an interrupted run may have left processes, and data of an older shape
         Suite(TEST_HOME, TEST_PORT_BASE, environ).down()
         shutil.rmtree(TEST_HOME)

@@ -25,9 +25,10 @@ _AT_ONCE = 1000
 class AdoptingCatalogue(SqliteCatalogue):
     """The catalogue of a service that has a Qdrant server; `adopt` is to be repeated until it has succeeded."""
 
-    def __init__(self, path: Path, qdrant: QdrantConnection) -> None:
+    def __init__(self, path: Path, qdrant: QdrantConnection, former: str = FORMER_CATALOGUE) -> None:
         super().__init__(path)
         self._qdrant = qdrant
+        self._former = former
         self._adopted = False
         self._tried = asyncio.Event()
 
@@ -37,7 +38,7 @@ class AdoptingCatalogue(SqliteCatalogue):
             return
         try:
             if not await self.has_adopted():
-                renamed = await self.take(await _listed(self._qdrant))
+                renamed = await self.take(await _listed(self._qdrant, self._former))
                 if renamed:
                     _log.warning(
                         "collections whose names were taken got others", extra={"fields": {"renamed": renamed}}
@@ -64,12 +65,12 @@ class AdoptingCatalogue(SqliteCatalogue):
             return
 
 
-async def _listed(qdrant: QdrantConnection) -> list[Collection]:
+async def _listed(qdrant: QdrantConnection, former: str) -> list[Collection]:
     found: list[Collection] = []
     after: Any = None
     while True:
         try:
-            points, after = await qdrant.run(_page(after))
+            points, after = await qdrant.run(_page(former, after))
         except CollectionMissing:  # no earlier version was here
             return found
         found += [one for point in points if (one := _collection(point.payload or {}))]
@@ -77,8 +78,8 @@ async def _listed(qdrant: QdrantConnection) -> list[Collection]:
             return found
 
 
-def _page(after: Any) -> Call[Any]:
-    return lambda client, _: client.scroll(FORMER_CATALOGUE, limit=_AT_ONCE, offset=after)
+def _page(former: str, after: Any) -> Call[Any]:
+    return lambda client, _: client.scroll(former, limit=_AT_ONCE, offset=after)
 
 
 def _collection(payload: dict[str, Any]) -> Collection | None:

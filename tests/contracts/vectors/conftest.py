@@ -19,8 +19,10 @@ from services.vectors.domain import Collection, EngineName, Metric, Record, Vect
 from services.vectors.geometry import placed
 from services.vectors.ports import VectorEngine
 from shared.schemas import new_id
+from tests.fixtures.stores import given_stores
 
-ENGINES = ["faiss", "edge", "chroma", "qdrant-client", *(["qdrant-server"] if os.environ.get("QDRANT_URL") else [])]
+GIVEN = given_stores(os.environ)
+ENGINES = ["faiss", "edge", "chroma", "qdrant-client", *(["qdrant-server"] if "QDRANT_URL" in GIVEN else [])]
 
 
 @pytest.fixture(scope="session", params=ENGINES)
@@ -39,13 +41,18 @@ async def engine(
             suite.up(["chromadb"])
             opened = ChromaEngine(suite.url("chromadb"), timeout_seconds=30)
         case kind:
-            connection = QdrantConnection(os.environ["QDRANT_URL"] if kind == "qdrant-server" else None)
+            connection = given_qdrant() if kind == "qdrant-server" else QdrantConnection(None)
             opened = QdrantServerEngine(connection)
             yield opened
             await connection.aclose()
             return
     yield opened
     await opened.aclose()
+
+
+def given_qdrant() -> QdrantConnection:
+    """To the server that the environment names; to the client's imitation of one where it names none."""
+    return QdrantConnection(GIVEN.get("QDRANT_URL"), GIVEN.get("QDRANT_API_KEY"))
 
 
 def a_collection(

@@ -7,22 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from services.vectors.adapters.catalogue_former import FORMER_CATALOGUE, AdoptingCatalogue
+from services.vectors.adapters.catalogue_former import AdoptingCatalogue
 from services.vectors.adapters.catalogue_sqlite import SqliteCatalogue
 from services.vectors.adapters.qdrant_connection import QdrantConnection
 from services.vectors.domain import Collection, CollectionStatus, EngineName
 from services.vectors.ports import Catalogue
 from shared.errors import Unavailable
 from shared.schemas import new_id
-from tests.contracts.vectors.conftest import a_collection
+from tests.contracts.vectors.conftest import a_collection, given_qdrant
 from tests.contracts.vectors.qdrant_server import GRPC_PORT, free_host
+
+FORMER = f"sutazai-test-{new_id()}"  # a server may have a list that is no test's
 
 
 @pytest.fixture
 async def qdrant() -> AsyncIterator[QdrantConnection]:
-    """The client's imitation of a server, empty."""
-    connection = QdrantConnection(None)
+    """With nothing of an earlier version."""
+    connection = given_qdrant()
     yield connection
+    if await connection.run(lambda client, _: client.collection_exists(FORMER)):
+        await connection.run(lambda client, _: client.delete_collection(FORMER))
     await connection.aclose()
 
 
@@ -39,8 +43,8 @@ async def catalogue(
 ) -> AsyncIterator[Catalogue]:
     open_catalogue: dict[str, Callable[[Path], SqliteCatalogue]] = {
         "of its own": SqliteCatalogue,
-        "beside Qdrant": lambda path: AdoptingCatalogue(path, qdrant),
-        "beside no Qdrant": lambda path: AdoptingCatalogue(path, no_qdrant),
+        "beside Qdrant": lambda path: AdoptingCatalogue(path, qdrant, FORMER),
+        "beside no Qdrant": lambda path: AdoptingCatalogue(path, no_qdrant, FORMER),
     }
     opened = open_catalogue[request.param](tmp_path / "catalogue.db")
     if request.param == "beside Qdrant":
@@ -127,7 +131,7 @@ async def test_what_an_engine_should_hold_is_listed_by_id(catalogue: Catalogue) 
 
 async def keep_in_qdrant(qdrant: QdrantConnection, *collections: Collection) -> None:
     """As versions before this one did."""
-    await qdrant.run(lambda client, _: client.create_collection(FORMER_CATALOGUE, vectors_config={}))
+    await qdrant.run(lambda client, _: client.create_collection(FORMER, vectors_config={}))
     payloads = [
         {
             "id": one.id, "tenant_id": one.tenant_id, "name": one.name, "engine": one.engine.value,
@@ -138,7 +142,7 @@ async def keep_in_qdrant(qdrant: QdrantConnection, *collections: Collection) -> 
     ]  # fmt: skip
     await qdrant.run(
         lambda client, models: client.upsert(
-            FORMER_CATALOGUE, [models.PointStruct(id=new_id(), vector={}, payload=payload) for payload in payloads]
+            FORMER, [models.PointStruct(id=new_id(), vector={}, payload=payload) for payload in payloads]
         )
     )
 
@@ -148,7 +152,7 @@ async def test_what_an_earlier_version_listed_on_qdrant_is_taken_over_once(
 ) -> None:
     former = [replace(a_collection(engine=engine), status=CollectionStatus.READY) for engine in EngineName]
     await keep_in_qdrant(qdrant, *former)
-    catalogue = AdoptingCatalogue(tmp_path / "catalogue.db", qdrant)
+    catalogue = AdoptingCatalogue(tmp_path / "catalogue.db", qdrant, FORMER)
     await catalogue.adopt()
     for one in former:
         assert await catalogue.find(one.tenant_id, one.name) == one
@@ -156,7 +160,7 @@ async def test_what_an_earlier_version_listed_on_qdrant_is_taken_over_once(
     await catalogue.aclose()
 
     for connection in (qdrant, no_qdrant):
-        catalogue = AdoptingCatalogue(tmp_path / "catalogue.db", connection)
+        catalogue = AdoptingCatalogue(tmp_path / "catalogue.db", connection, FORMER)
         await catalogue.adopt()
         assert await catalogue.find(former[0].tenant_id, former[0].name) is None, "it was deleted since"
         assert await catalogue.find(former[1].tenant_id, former[1].name) == former[1]
@@ -167,7 +171,7 @@ async def test_nothing_is_lost_sight_of_where_names_meet(tmp_path: Path, qdrant:
     former = replace(a_collection(), name="n" * 63)
     now = named(former.name, former)
     await keep_in_qdrant(qdrant, former)
-    catalogue = AdoptingCatalogue(tmp_path / "catalogue.db", qdrant)
+    catalogue = AdoptingCatalogue(tmp_path / "catalogue.db", qdrant, FORMER)
     await catalogue.insert(now)
 
     await catalogue.adopt()
