@@ -1,27 +1,52 @@
 """Fixtures for every test: the real suite on ports and data of its own, users from the real auth, apps in process.
 
-`SUTAZAI_TEST_PORT_BASE` and `SUTAZAI_TEST_HOME` move the suite, so that two runs can go on beside each other.
+A run takes up to three processes (`tests/fixtures/sharing.py`), each with a suite of its own.
+`SUTAZAI_TEST_PORT_BASE` and `SUTAZAI_TEST_HOME` move all of them, so that two runs can go on beside each other.
 `SUTAZAI_TEST_STORES=environment` has the tests use the stores whose addresses are in the environment.
 """
 
+import gc
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import httpx
 import pytest
 
-from local.layout import REPOSITORY
 from local.suite import Suite
 from tests.fixtures.apps import ServiceClient, open_service
 from tests.fixtures.identity import RegisterUser, User, register_with
+from tests.fixtures.places import TEST_HOME, TEST_PORT_BASE
+from tests.fixtures.sharing import Rooms, processes_for, room_of
 from tests.fixtures.stores import given_stores
 
-TEST_HOME = Path(os.environ.get("SUTAZAI_TEST_HOME") or REPOSITORY / ".local" / "test")
-TEST_PORT_BASE = int(os.environ.get("SUTAZAI_TEST_PORT_BASE") or 10400)
 # No DATABASE_URL and the like, unless `given_stores` is asked for them.
 KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "SUTAZAI_CACHE", "TMPDIR")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """None but this process for the tests of one room, which would all run in one anyway."""
+    given = [Path(config.invocation_params.dir, argument.split("::")[0]) for argument in config.args]
+    return processes_for([path.relative_to(config.rootpath) for path in given])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Rooms:
+    return Rooms(config, log)
+
+
+def pytest_sessionstart() -> None:
+    gc.disable()  # what collecting makes stays for the whole run: looking through it again and again finds nothing
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Room by room, in the order in which they are to begin."""
+    items.sort(key=lambda item: room_of(PurePath(item.nodeid.split("::")[0])))
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +86,13 @@ async def user(register_user: RegisterUser) -> User:
 async def other_user(register_user: RegisterUser) -> User:
     """Somebody of another tenant."""
     return await register_user()
+
+
+@pytest.fixture(autouse=True)
+def tokens_that_last(request: pytest.FixtureRequest) -> None:
+    """Whom tests share is logged in anew from time to time."""
+    for name in {"user", "other_user"}.intersection(request.fixturenames):
+        request.getfixturevalue(name).renew(request.getfixturevalue("auth").base_url)
 
 
 @pytest.fixture

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from local.suite import Suite
+from tests.fixtures.places import FREE_PORT_BASES
 
-PORT_BASE = 10560
-SECOND_PORT_BASE = 10620
-
+PORT_BASE, SECOND_PORT_BASE = FREE_PORT_BASES
 MakeSuite = Callable[..., Suite]
 
 

@@ -1,5 +1,7 @@
 """Callers for the proofs: tokens and keys with exactly the scopes a test is about."""
 
+import math
+import time
 from collections.abc import Awaitable, Callable
 
 import httpx
@@ -7,7 +9,7 @@ import pytest
 
 from local.secrets import ADMIN_EMAIL
 from local.suite import Suite
-from tests.fixtures.identity import User
+from tests.fixtures.identity import RENEWED_AFTER_SECONDS, User
 from tests.security.spec import FOR_ADMINS, PROTECTED
 
 Headers = dict[str, str]
@@ -24,14 +26,16 @@ async def token(gateway: httpx.AsyncClient, username: str, password: str, scopes
 
 @pytest.fixture(scope="session")
 def as_admin(gateway: httpx.AsyncClient, suite: Suite) -> LogIn:
-    """The headers of an administrator with these scopes and no others; one login each."""
-    known: dict[frozenset[str], Headers] = {}
+    """The headers of an administrator with these scopes and no others; one login each, as long as its token lives."""
+    known: dict[frozenset[str], tuple[float, Headers]] = {}
 
     async def log_in(scopes: frozenset[str]) -> Headers:
-        if scopes not in known:
+        issued_at, headers = known.get(scopes, (-math.inf, {}))
+        if time.monotonic() - issued_at > RENEWED_AFTER_SECONDS:
             access = await token(gateway, ADMIN_EMAIL, suite.secrets.admin_password, scopes)
-            known[scopes] = {"Authorization": f"Bearer {access}"}
-        return known[scopes]
+            headers = {"Authorization": f"Bearer {access}"}
+            known[scopes] = time.monotonic(), headers
+        return headers
 
     return log_in
 

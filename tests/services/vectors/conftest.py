@@ -10,14 +10,18 @@ from tests.fixtures.apps import ServiceClient, open_service
 from tests.fixtures.identity import User
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def client(
     suite: Suite, auth: httpx.AsyncClient, user: User, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[httpx.AsyncClient]:
     """As `user`, whose token is sent unless a test sends another."""
     suite.up(["redis", "chromadb"])
+
+    async def as_user(request: httpx.Request) -> None:
+        request.headers.setdefault("Authorization", user.headers["Authorization"])
+
     async with open_service(suite)("vectors", data_dir=tmp_path_factory.mktemp("vectors")) as opened:
-        opened.headers.update(user.headers)
+        opened.event_hooks = {"request": [as_user]}
         yield opened
 
 
