@@ -39,6 +39,7 @@ def _declare_common_errors(operation: dict[str, Any]) -> None:
         "429": "Too Many Requests",
         "500": "Internal Server Error",
         "503": "Service Unavailable",
+        "504": "Gateway Timeout",
     }
     if "requestBody" in operation:
         common["413"] = "Content Too Large"
