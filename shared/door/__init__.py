@@ -9,6 +9,7 @@ from shared.door.idempotency import (
     StreamReplay,
 )
 from shared.door.idempotent_route import IdempotentRoute
+from shared.door.once import Keyed, Once
 from shared.door.route import GuardedRoute, Handler
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "IdempotencyKeyInUse",
     "IdempotencyKeyReused",
     "IdempotentRoute",
+    "Keyed",
+    "Once",
     "ReplayableStream",
     "StreamReplay",
     "authenticate",
