@@ -1,15 +1,10 @@
 """The door of every service: what a route demands of its caller, and that a repeated request has its effect once."""
 
 from shared.door.demand import SECURITY_SCHEMES, authenticate, caller_of, requires
-from shared.door.idempotency import (
-    Idempotency,
-    IdempotencyKeyInUse,
-    IdempotencyKeyReused,
-    ReplayableStream,
-    StreamReplay,
-)
+from shared.door.idempotency import Idempotency, IdempotencyKeyInUse, ReplayableStream, StreamReplay
 from shared.door.idempotent_route import IdempotentRoute
-from shared.door.once import Keyed, Once
+from shared.door.keyless_route import IdempotencyKeyRefused, KeylessRoute
+from shared.door.once import IdempotencyKeyReused, Keyed, Once
 from shared.door.route import GuardedRoute, Handler
 
 __all__ = [
@@ -18,9 +13,11 @@ __all__ = [
     "Handler",
     "Idempotency",
     "IdempotencyKeyInUse",
+    "IdempotencyKeyRefused",
     "IdempotencyKeyReused",
     "IdempotentRoute",
     "Keyed",
+    "KeylessRoute",
     "Once",
     "ReplayableStream",
     "StreamReplay",

@@ -1,14 +1,17 @@
 """`Idempotency-Key`: the same request sent twice has its effect once, and gets the first answer again.
 
-Three things hold it together. A *claim* in Redis, short and renewed while the request runs, keeps two at once apart; it
-lapses by itself seconds after its process died or Redis stood still. The *key beside the effect* (`shared.door.once`)
-makes a repetition find what was made when nobody heard of it. The *answer*, kept in Redis for 24 hours, is given again
-as it was. Only successful answers are kept: a refused request had no effect and may be corrected under the same key.
+Three things hold it together. The *key beside the effect* (`shared.door.once`) makes a repetition find what was made,
+whatever happened since; without it nothing else here would be enough. A *claim* in Redis, short and renewed while the
+request runs, keeps two at once apart, so that the second is told to wait; it lapses seconds after its process died or
+Redis stood still, and one that lapsed is neither missed nor taken back. The *answer*, kept in Redis for 24 hours, is
+given again as it was. Only successful answers are kept: a refused request had no effect and may be corrected under the
+same key.
 
-Without Redis a request that carries a key answers 503, because running it would break the promise; a request without a
-key does not notice.
+Without Redis a request that carries a key answers 503, because nobody could tell it from one that still runs; a request
+without a key does not notice.
 """
 
+import asyncio
 import base64
 import hashlib
 import logging
@@ -23,25 +26,20 @@ from redis.asyncio import Redis
 from starlette.responses import StreamingResponse
 
 from shared.door.once import Once, remember
-from shared.errors import Conflict, Invalid, Unavailable
-from shared.loops import in_background, keep
+from shared.errors import Conflict, Unavailable
+from shared.loops import keep
 from shared.redis import redis_errors
 
 _log = logging.getLogger("shared.door")
 _KEPT_SECONDS = 24 * 3600
 _CLAIM_MS = 8_000  # a repetition waits no longer for a process that died
 _RENEWED_SECONDS = 2.0
+_AFTER_SECONDS = 2.0  # for what is told to Redis once the effect is there: the answer must leave
 _KEPT_HEADERS = ("content-type", "location", "etag")
 _REPLAYED = "Idempotency-Replayed"
 # A claim is renewed and given back by its owner only: what lapsed may be somebody else's by now.
 _RENEW = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) end return 0"
 _GIVE_BACK = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
-
-
-class IdempotencyKeyReused(Invalid):
-    code = "common.idempotency_key_reused"
-    meaning = "This `Idempotency-Key` came with another body before; a new request needs a new key."
-    default_detail = "This Idempotency-Key was used for a different request."
 
 
 class IdempotencyKeyInUse(Conflict):
@@ -68,8 +66,11 @@ class Idempotency:
         self._redis = redis
         self._service = service
         self._replay_stream = replay_stream
+        self._claims: dict[str, bytes] = {}
 
-    async def run(self, request: Request, owner: str, key: str, handle: Callable[[], Awaitable[Response]]) -> Response:
+    async def answer(
+        self, request: Request, owner: str, key: str, handle: Callable[[], Awaitable[Response]]
+    ) -> Response:
         """Answer from the record, or `handle` and record.
 
         Raises IdempotencyKeyReused, IdempotencyKeyInUse, Unavailable.
@@ -79,50 +80,54 @@ class Idempotency:
         name = f"idempotency:{self._service}:{digest.hexdigest()}"
         claim = orjson.dumps({"of": once.of.hex(), "by": secrets.token_hex(8)})
         with redis_errors():
-            claimed = await self._redis.set(name, claim, nx=True, px=_CLAIM_MS)
-            kept = None if claimed else await self._redis.get(name)
+            kept: Any = await self._redis.set(name, claim, nx=True, get=True, px=_CLAIM_MS)
         if kept is not None:
             return await self._replay(request, orjson.loads(kept), once)
         remember(request, once)
         async with self._claimed(name, claim):
             response = await handle()
-        if once.is_repetition:
-            response.headers[_REPLAYED] = "true"
-        await self._keep(name, _record(once, response))
+            if once.is_repetition:
+                response.headers[_REPLAYED] = "true"
+        await self._afterwards("answer not kept", self._redis.set(name, _record(once, response), ex=_KEPT_SECONDS))
         return response
 
     @asynccontextmanager
     async def _claimed(self, name: str, claim: bytes) -> AsyncIterator[None]:
         """Hold the claim through the block; given back when it fails, so that the request may be repeated at once."""
-
-        async def renew() -> None:
-            with redis_errors():
-                await self._redis.eval(_RENEW, 1, name, claim, _CLAIM_MS)
-
+        self._claims[name] = claim
         try:
-            async with in_background(keep(renew, log=_log, every_seconds=_RENEWED_SECONDS, pauses_first=True)):
-                yield
+            yield
         except BaseException:
-            await self._give_back(name, claim)
+            await self._afterwards("claim not given back", self._redis.eval(_GIVE_BACK, 1, name, claim))
             raise
+        finally:
+            if self._claims.get(name) is claim:  # one that lapsed may have been followed by another of this process
+                del self._claims[name]
 
-    async def _give_back(self, name: str, claim: bytes) -> None:
+    async def run(self) -> None:
+        """Renew the claims of the requests that take long. Never returns; started and ended with the service."""
+        await keep(self._renew, log=_log, every_seconds=_RENEWED_SECONDS)
+
+    async def _renew(self) -> None:
+        if not self._claims:
+            return
+        with redis_errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            for name, claim in self._claims.items():
+                pipeline.eval(_RENEW, 1, name, claim, _CLAIM_MS)
+            await pipeline.execute()
+
+    async def _afterwards(self, what_failed: str, told: Awaitable[object]) -> None:
+        """What a repetition can do without: it finds the effect by its key, once the claim has lapsed."""
         try:
             with redis_errors():
-                await self._redis.eval(_GIVE_BACK, 1, name, claim)
-        except Unavailable as error:  # it lapses by itself
-            _log.warning("a claim was not given back", extra={"fields": {"cause": repr(error.__cause__)}})
-
-    async def _keep(self, name: str, record: bytes) -> None:
-        try:
-            with redis_errors():
-                await self._redis.set(name, record, ex=_KEPT_SECONDS)
-        except Unavailable as error:  # the effect has happened and its answer must leave
-            _log.warning("answer not kept for its Idempotency-Key", extra={"fields": {"cause": repr(error.__cause__)}})
+                async with asyncio.timeout(_AFTER_SECONDS):
+                    await told
+        except Unavailable as error:
+            _log.warning(what_failed, extra={"fields": {"cause": repr(error.__cause__)}})
 
     async def _replay(self, request: Request, kept: dict[str, Any], once: Once) -> Response:
-        if kept["of"] != once.of.hex():
-            raise IdempotencyKeyReused
+        once.found(bytes.fromhex(kept["of"]))
         if "status" not in kept:
             raise IdempotencyKeyInUse(headers={"Retry-After": "1"})
         if reference := kept.get("reference"):

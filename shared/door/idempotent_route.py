@@ -33,7 +33,7 @@ class IdempotentRoute(GuardedRoute):
     """The route class of creating POSTs: `APIRouter(route_class=IdempotentRoute)`.
 
     It declares the header for its endpoint, which does not see it: it is documented, and one that is out of bounds is
-    refused like any other input.
+    refused like any other input. The endpoint asks for `Keyed` and has the key stored with its effect.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -60,7 +60,7 @@ class IdempotentRoute(GuardedRoute):
             if key is None or not _is_usable(key):
                 return await handle(request)  # an unusable one is refused by the bounds of the parameter
             idempotency: Idempotency = request.state.platform.idempotency
-            return await idempotency.run(request, caller_of(request).owner, key, lambda: handle(request))
+            return await idempotency.answer(request, caller_of(request).owner, key, lambda: handle(request))
 
         return once
 

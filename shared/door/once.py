@@ -1,16 +1,26 @@
 """What a request with an `Idempotency-Key` carries to the place where its effect is stored.
 
-The answer of a keyed request is remembered in Redis, but between the effect and that memory a process may die, or a
-commit may take place behind an answer of 503. So whoever has the effect stores the key with it, in the same transaction
-where the store has any, and a repetition finds there what the first request made.
+The answer of a keyed request is remembered in Redis, but between the effect and that memory a process may die, a commit
+may take place behind an answer of 503, and the claim that keeps two at once apart may lapse. So whoever has the effect
+stores the key with it, in the same transaction where the store has any, or makes ids that a repetition makes again.
 """
 
+import hashlib
+import uuid
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from shared.errors import Invalid
+
 _ONCE = "sutazai.once"
+
+
+class IdempotencyKeyReused(Invalid):
+    code = "common.idempotency_key_reused"
+    meaning = "This `Idempotency-Key` came with another body before; a new request needs a new key."
+    default_detail = "This Idempotency-Key was used for a different request."
 
 
 @dataclass(slots=True)
@@ -18,11 +28,26 @@ class Once:
     """One keyed request. A repetition has an equal one."""
 
     digest: bytes
-    """Of the owner, the operation and the key: 32 bytes."""
+    """Of the caller and the key: 32 bytes."""
     of: bytes
-    """Of the request: 32 bytes. Another body under the same key has another one."""
+    """Of method, path and body: 32 bytes. Another request under the same key has another one."""
     is_repetition: bool = field(default=False, compare=False)
-    """Set by whoever found the effect there already; the answer then says so."""
+    """Whether the effect was there already; the answer then says so."""
+
+    def found(self, of: bytes) -> None:
+        """The effect of a request like `of` is there under this key. Raises IdempotencyKeyReused if it was another."""
+        if of != self.of:
+            raise IdempotencyKeyReused
+        self.is_repetition = True
+
+    def id_at(self, position: int) -> str:
+        """An id for the thing at `position`, the same in every repetition, and another for every other request."""
+        made = hashlib.sha256(self.digest + self.of + position.to_bytes(8, "big")).digest()
+        return str(uuid.UUID(int=int.from_bytes(made[:16], "big") & _FREE | _VERSION_8))
+
+
+_FREE = ~(0xF << 76 | 0x3 << 62) & (1 << 128) - 1
+_VERSION_8 = 0x8 << 76 | 0x2 << 62  # RFC 9562: an id of one's own making
 
 
 async def _once(request: Request) -> Once | None:
@@ -30,8 +55,14 @@ async def _once(request: Request) -> Once | None:
     return found
 
 
-Keyed = Annotated[Once | None, Depends(_once)]
-"""The key of this request, None when it has none: for the endpoints of an `IdempotentRoute`."""
+_GIVEN = Depends(_once)
+Keyed = Annotated[Once | None, _GIVEN]
+"""The key of this request, None when it has none: what every endpoint of an `IdempotentRoute` asks for."""
+
+
+def is_asked_for(annotation: object) -> bool:
+    """Whether a parameter annotated so is given the key."""
+    return _GIVEN in getattr(annotation, "__metadata__", ())
 
 
 def remember(request: Request, once: Once) -> None:

@@ -86,6 +86,8 @@ async def open_platform(
         verifier = TokenVerifier(
             trust.keys, trust.revocations, issuer=settings.auth_issuer, audience=settings.auth_audience
         )
+        idempotency = Idempotency(redis, name, replay_stream)
+        await stack.enter_async_context(in_background(idempotency.run()))
         platform = Platform(
             settings=settings,
             health=app.state.health,
@@ -96,7 +98,7 @@ async def open_platform(
             verifier=verifier,
             authenticator=Authenticator(verifier, trust.api_keys),
             rate_limiter=RateLimiter(settings, open_permits(redis), app.state.metrics.rate_limit_unchecked),
-            idempotency=Idempotency(redis, name, replay_stream),
+            idempotency=idempotency,
             cursors=CursorCodec(settings.cursor_secret.get_secret_value()),
             registration=registration,
         )
