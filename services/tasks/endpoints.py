@@ -9,7 +9,7 @@ from services.tasks.domain import TaskStatus
 from services.tasks.errors import InputInvalid, InputTooLarge, KindUnknown, RunAtTooFar, TaskFinished, TaskNotFound
 from services.tasks.models import Task
 from services.tasks.schemas import KindList, KindName, KindRead, TaskRead, TaskSubmit, TaskSummary
-from shared.door import GuardedRoute, IdempotentRoute
+from shared.door import GuardedRoute, IdempotentRoute, Keyed
 from shared.errors import responses
 from shared.resources import Cursor, Limit, Page, describe
 from shared.schemas import Id
@@ -35,12 +35,12 @@ creating = APIRouter(prefix="/tasks", tags=["tasks"], route_class=IdempotentRout
         },
     },
 )
-async def submit(body: TaskSubmit, caller: Writer, tasks: Tasks) -> Response:
+async def submit(body: TaskSubmit, caller: Writer, tasks: Tasks, once: Keyed) -> Response:
     """Hand work over. Once this answers, the work is kept: it will be done or end in a state that says why not.
 
     A worker may begin a task more than once, after a failure or when a worker was lost.
     """
-    task = await tasks.submit(caller, body)
+    task = await tasks.submit(caller, body, once)
     answer = _answer(task, 202)
     describe(answer, location=f"/api/v1/tasks/status/{task.id}")
     return answer

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.postgres import Base as SharedBase
-from shared.postgres import OutboxMessage, new_metadata
+from shared.postgres import IdempotencyKeyRecord, OutboxMessage, new_metadata
 
 
 class Base(SharedBase):
@@ -100,3 +100,7 @@ class TaskAttempt(Base):
 
 class OutboxRow(OutboxMessage, Base):
     """Messages that have still to be published."""
+
+
+class IdempotencyKeyRow(IdempotencyKeyRecord, Base):
+    """Keys of requests, each with what was made for it."""

@@ -16,6 +16,7 @@ from services.tasks.repository import TaskRepository
 from services.tasks.schemas import TaskSubmit
 from services.tasks.submissions import Submissions
 from shared import telemetry
+from shared.door import Once
 from shared.errors import FieldProblem, field_problems
 from shared.identity import Caller
 from shared.postgres import Database
@@ -40,10 +41,10 @@ class TaskService:
         self._database, self._submissions, self._kinds, self._cursors = database, submissions, kinds, cursors
         self._max_input_bytes = max_input_bytes
 
-    async def submit(self, caller: Caller, body: TaskSubmit) -> Task:
-        """The task, durably queued.
+    async def submit(self, caller: Caller, body: TaskSubmit, once: Once | None = None) -> Task:
+        """The task, durably queued; for a repetition of `once` the one that was made, as it is now.
 
-        Raises KindUnknown, MissingScope, InputTooLarge, InputInvalid, RunAtTooFar.
+        Raises KindUnknown, MissingScope, InputTooLarge, InputInvalid, RunAtTooFar, IdempotencyKeyReused.
         """
         kind = self._kinds.get(body.kind)
         for scope in kind.scopes:
@@ -52,8 +53,11 @@ class TaskService:
         if body.run_at and body.run_at > now + timedelta(days=_MAX_DAYS_AHEAD):
             raise RunAtTooFar(_MAX_DAYS_AHEAD)
         row = _new_row(caller, body, kind, self._checked_input(kind, body.input), now)
-        await self._submissions.write(row)
-        return Task(**row)
+        earlier = await self._submissions.write(row, (once.digest, once.of) if once else None)
+        if once is None or earlier is None:
+            return Task(**row)
+        once.found(earlier.of)
+        return await self.get(caller, earlier.reference)
 
     def _checked_input(self, kind: Kind[Any], given: dict[str, Any]) -> str:
         """The input as it is stored."""

@@ -1,6 +1,7 @@
 """Writes accepted tasks, many at a time: submits that arrive while a commit is under way share the next one.
 
-A commit costs the same for one row as for a hundred. One submit alone waits for nobody.
+A commit costs the same for one row as for a hundred. One submit alone waits for nobody. The idempotency key of a submit
+is stored in the same transaction; where it is there already, the task is not written again.
 """
 
 import asyncio
@@ -10,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.tasks.models import Task
+from services.tasks.models import IdempotencyKeyRow, Task
 from services.tasks.queues import Queues
 from shared.errors import ServiceError, Unavailable
-from shared.postgres import Database, Outbox
+from shared.postgres import Database, EffectKey, IdempotencyKeys, Outbox
 
 _log = logging.getLogger("tasks.submissions")
 _BATCH = 500
@@ -24,7 +26,11 @@ _BATCH = 500
 class _Pending:
     task: dict[str, Any]
     message: dict[str, Any] | None
-    written: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    key: EffectKey | None
+    earlier: EffectKey | None = None
+    written: asyncio.Future[EffectKey | None] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
 
 class Submissions:
@@ -36,19 +42,22 @@ class Submissions:
         self._waiting: list[_Pending] = []
         self._arrived = asyncio.Event()
 
-    async def write(self, task: dict[str, Any]) -> None:
+    async def write(self, task: dict[str, Any], once: tuple[bytes, bytes] | None = None) -> EffectKey | None:
         """Returns once the task, and its message unless it is due later, are committed in one transaction.
 
-        Raises Unavailable when they could not be, or when too many submits wait already.
+        With `once`, the digest and the request of its key, nothing is written where that key is there already; then
+        this answers what it was stored with.
+
+        Raises Unavailable when they could not be committed, or when too many submits wait already.
         """
         if len(self._waiting) >= self._max_waiting:
             raise Unavailable("tasks", detail="Too many submits at once; try again in a moment.")
         due = task["enqueued_at"] is not None
         message = self._outbox.compose(**self._queues.message(task["id"], task["priority"])) if due else None
-        pending = _Pending(task, message)
+        pending = _Pending(task, message, EffectKey(*once, task["id"]) if once else None)
         self._waiting.append(pending)
         self._arrived.set()
-        await pending.written
+        return await pending.written
 
     async def run(self) -> None:
         """Never returns; started and cancelled with the service.
@@ -74,16 +83,19 @@ class Submissions:
             if pending.written.done():  # its caller has gone
                 continue
             if failure is None:
-                pending.written.set_result(None)
+                pending.written.set_result(pending.earlier)
             else:
                 pending.written.set_exception(failure)
 
     async def _try_insert(self, batch: Sequence[_Pending]) -> Exception | None:
-        messages = [pending.message for pending in batch if pending.message is not None]
         try:
             async with self._database.transaction() as session:
+                await _take_keys(session, [pending for pending in batch if pending.key])
+                new = [pending for pending in batch if pending.earlier is None]
+                messages = [pending.message for pending in new if pending.message is not None]
                 connection = await session.connection()
-                await connection.execute(insert(Task), [pending.task for pending in batch])
+                if new:
+                    await connection.execute(insert(Task), [pending.task for pending in new])
                 if messages:
                     await connection.execute(insert(self._outbox.table), messages)
         except Exception as error:  # noqa: BLE001 - raised again where each submit waits
@@ -91,3 +103,14 @@ class Submissions:
         if messages:
             self._outbox.notify()
         return None
+
+
+async def _take_keys(session: AsyncSession, keyed: Sequence[_Pending]) -> None:
+    """Mark those whose task is there already, of an earlier submit or of another one in this batch."""
+    if not keyed:
+        return
+    stored = await IdempotencyKeys(session, IdempotencyKeyRow).take([one.key for one in keyed if one.key])
+    for one in keyed:
+        assert one.key is not None  # noqa: S101 - they are those that have one
+        kept = stored[one.key.digest]
+        one.earlier = None if kept == one.key else kept

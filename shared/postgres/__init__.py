@@ -1,6 +1,8 @@
-"""PostgreSQL under SQLAlchemy 2 async, with an outbox for what must be told with a change."""
+"""PostgreSQL under SQLAlchemy 2 async, with an outbox for what must be told with a change, and its idempotency key."""
 
 from shared.postgres.database import Database
+from shared.postgres.keys import EffectKey, IdempotencyKeyRecord, IdempotencyKeys
+from shared.postgres.keys_table import create_keys_table
 from shared.postgres.migrating import run_migrations
 from shared.postgres.opening import open_database
 from shared.postgres.outbox import Outbox, OutboxMessage
@@ -11,9 +13,13 @@ from shared.postgres.tables import Base, new_metadata
 __all__ = [
     "Base",
     "Database",
+    "EffectKey",
+    "IdempotencyKeyRecord",
+    "IdempotencyKeys",
     "Outbox",
     "OutboxMessage",
     "OutboxRelay",
+    "create_keys_table",
     "create_outbox_table",
     "new_metadata",
     "open_database",

@@ -8,12 +8,13 @@ import time
 from collections.abc import Awaitable, Callable
 
 from services.tasks.domain import Priority, TaskStatus
+from services.tasks.models import IdempotencyKeyRow
 from services.tasks.queues import Queues
 from services.tasks.settings import WorkerSettings
 from services.tasks.worker.recovery import BATCH, Recovered, RecoveryRepository
 from shared.loops import keep
 from shared.messages import Connection
-from shared.postgres import Database, Outbox
+from shared.postgres import Database, IdempotencyKeys, Outbox
 
 _log = logging.getLogger("tasks.worker")
 
@@ -40,6 +41,8 @@ class Reconciler:
             await self._take("expired", lambda tasks: tasks.expire(self._settings.expire_days))
             for priority in Priority:
                 await self._republish(priority)
+            async with self._database.transaction() as session:
+                await IdempotencyKeys(session, IdempotencyKeyRow).delete_old()
         await self._take("due", lambda tasks: tasks.take_due())
         await self._take("lapsed", lambda tasks: tasks.take_lapsed())
 
