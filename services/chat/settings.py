@@ -55,7 +55,7 @@ class Settings(ClientSettings):
         default=110.0, gt=0, le=280, description="a whole turn; below what a gateway waits, 120 s in `gateway/kong.yml`"
     )
     run_lease_seconds: float = Field(
-        default=15.0, ge=1, le=120, description="after a replica died, its conversations take messages again"
+        default=8.0, ge=1, le=120, description="after a replica died, its conversations take messages again"
     )
     max_runs: int = Field(default=128, ge=1, le=2000, description="turns at once in one process; more answer 503")
     delta_window_ms: int = Field(

@@ -9,6 +9,7 @@ All keys of one user share a hash tag, so they live in one slot of a cluster and
     chat:{tenant:user}:conversation:<id>:runs     set, runs whose events may still be kept
     chat:{tenant:user}:run:<id>                   hash, the state of a run
     chat:{tenant:user}:run:<id>:events            stream, one entry an event, numbered from 1
+    chat:{tenant:user}:once:<digest>              JSON, the run that a request with an idempotency key began
 """
 
 from collections.abc import Mapping
@@ -46,6 +47,9 @@ class Keys:
 
     def run(self, run_id: str) -> str:
         return f"{self._root}:run:{run_id}"
+
+    def once(self, digest: bytes) -> str:
+        return f"{self._root}:once:{digest.hex()}"
 
     def events(self, run_id: str) -> str:
         return f"{self.run(run_id)}:events"

@@ -8,7 +8,7 @@ from services.chat import errors
 from services.chat.dependencies import Runs, Speaker
 from services.chat.runs.schemas import MessageCreate, ReplyRead
 from services.chat.runs.streaming import EVENT_STREAM, event_stream
-from shared.door import IdempotentRoute
+from shared.door import IdempotentRoute, Keyed
 from shared.errors import UpstreamFailed, UpstreamTimeout, responses
 
 creating = APIRouter(prefix="/chat", tags=["messages"], route_class=IdempotentRoute)
@@ -44,6 +44,7 @@ _ANSWERED: Final[dict[int | str, dict[str, Any]]] = {
     | responses(
         errors.AgentNotFound,
         errors.ConversationNotFound,
+        errors.RunNotFound,
         errors.RunActive,
         errors.ConversationOfOtherAgent,
         errors.ConversationFull,
@@ -54,14 +55,14 @@ _ANSWERED: Final[dict[int | str, dict[str, Any]]] = {
         UpstreamTimeout,
     ),
 )
-async def send_message(body: MessageCreate, caller: Speaker, runs: Runs) -> Any:
+async def send_message(body: MessageCreate, caller: Speaker, runs: Runs, once: Keyed) -> Any:
     """Ask an agent. It looks into its knowledge collections, and the answer cites what it was given from there.
 
     The message is kept even when it cannot be answered (`conversation_id` in the problem says where), and the answer
     is stored even when the client leaves. With `stream`, failing after the message is kept is a `run.failed`.
     The caller also needs `agents:read`, and `vectors:read` where the agent has knowledge.
     """
-    live = await runs.start(caller, body)
+    run = await runs.start(caller, body, once)
     if body.stream:
-        return event_stream(runs.follow(live), live.id)
-    return await live.result()
+        return event_stream(runs.follow(run), run.id)
+    return await run.result()

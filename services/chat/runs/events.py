@@ -15,8 +15,8 @@ from typing import Any
 
 import orjson
 
-from services.chat.domain import Evidence, Reply, Turn
-from services.chat.storage import message_members
+from services.chat.domain import Evidence, Reply, SearchWarning, Turn, Usage
+from services.chat.storage import message_from, message_members
 from shared.errors import ServiceError, problem_body
 from shared.telemetry import current_trace_id
 
@@ -69,6 +69,20 @@ def completed(first_number: int, reply: Reply) -> list[Event]:
         Event(first_number, MESSAGE, orjson.dumps(message)),
         Event(first_number + 1, COMPLETED, orjson.dumps(outcome)),
     ]
+
+
+def replied(message: bytes, outcome: bytes) -> Reply:
+    """What `completed` told, from the data of its two events."""
+    members = orjson.loads(outcome)
+    return Reply(
+        run_id=members["run_id"],
+        conversation_id=members["conversation_id"],
+        message=message_from(orjson.dumps(orjson.loads(message)["message"])),
+        model=members["model"],
+        finish_reason=members["finish_reason"],
+        usage=Usage(**members["usage"]) if members["usage"] else None,
+        warnings=[SearchWarning(**warning) for warning in members["warnings"]],
+    )
 
 
 def failed(number: int, error: ServiceError) -> Event:

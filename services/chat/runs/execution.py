@@ -24,7 +24,7 @@ from services.chat.runs.coalescing import Coalesced
 from services.chat.runs.events import DELTA, RETRIEVED, retrieved
 from services.chat.runs.journal import STORE_SECONDS, Journal
 from services.chat.runs.live import LiveRun
-from services.chat.runs.repository import RunRepository
+from services.chat.runs.repository import RunKey, RunRepository
 from services.chat.settings import Settings
 from shared.ending import within
 from shared.errors import ServiceError
@@ -75,9 +75,9 @@ class Execution:
         self.live = LiveRun(turn.run_id, turn.conversation_id)
         self._journal = Journal(means.repository, turn, self.live)
 
-    async def begin(self) -> None:
+    async def begin(self, key: RunKey | None = None) -> None:
         """Claim the conversation and keep the question. Raises what RunRepository.start raises."""
-        await self._journal.begin()
+        await self._journal.begin(key)
 
     async def run(self) -> None:
         """Answer the turn. Never raises: the outcome is in `live`, which has then ended."""

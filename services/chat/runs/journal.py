@@ -14,7 +14,7 @@ from services.chat.domain import Reply, Turn
 from services.chat.errors import ConversationNotFound, Interrupted
 from services.chat.runs.events import Event, completed, failed, started
 from services.chat.runs.live import LiveRun
-from services.chat.runs.repository import RunRepository
+from services.chat.runs.repository import RunKey, RunRepository
 from shared.ending import within
 from shared.errors import ServiceError, Unavailable
 
@@ -33,13 +33,13 @@ class Journal:
         self._repository, self._turn, self._live = repository, turn, live
         self._patience_seconds = _PATIENCE_SECONDS
 
-    async def begin(self) -> None:
+    async def begin(self, key: RunKey | None) -> None:
         """Claim the conversation and keep the question. Raises what RunRepository.start raises; then nothing is kept.
 
         Tried once: nothing has begun, and somebody waits to hear so.
         """
         event = started(self._turn)
-        await self._repository.start(self._turn, event)
+        await self._repository.start(self._turn, event, key)
         self._live.publish(event)
 
     async def write(self, event_type: str, data: dict[str, Any]) -> None:

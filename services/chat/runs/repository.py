@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
+import orjson
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
@@ -55,6 +56,28 @@ class Bounds:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    """An idempotency key and the request it came with; `before` is what is stored under it as yet."""
+
+    digest: bytes
+    of: bytes
+    before: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The run that was begun for a key, and for which request; `stored` is both as they lie in Redis."""
+
+    run_id: str
+    of: bytes
+    stored: bytes
+
+
+class KeyTaken(Exception):
+    """Another run was begun for this key meanwhile."""
+
+
 class RunRepository:
     """Every method raises Unavailable naming `redis` when it does not answer.
 
@@ -68,10 +91,11 @@ class RunRepository:
         self._renew = redis.register_script(scripts.RENEW)
         self._abandon = redis.register_script(scripts.ABANDON)
 
-    async def start(self, turn: Turn, event: Event) -> None:
-        """Claim the conversation (or make it), store the user's message and the first event: all or nothing.
+    async def start(self, turn: Turn, event: Event, key: RunKey | None = None) -> None:
+        """Claim the conversation (or make it), store the user's message, the first event and the key: all or nothing.
 
-        Raises ConversationNotFound, ConversationOfOtherAgent, RunActive, ConversationFull, TooManyConversations.
+        Raises KeyTaken, ConversationNotFound, ConversationOfOtherAgent, RunActive, ConversationFull,
+        TooManyConversations.
         """
         keys, bounds = Keys(turn.owner), self._bounds
         names = [
@@ -82,6 +106,7 @@ class RunRepository:
             keys.conversations,
             keys.run(turn.run_id),
             keys.events(turn.run_id),
+            keys.once(key.digest if key else b""),
         ]
         arguments: list[Any] = [
             int(turn.is_new_conversation),
@@ -97,11 +122,24 @@ class RunRepository:
             bounds.max_conversations,
             turn.conversation_id,
             event.data,
+            key.before if key else b"",
+            orjson.dumps({"of": key.of.hex(), "run_id": turn.run_id}) if key else b"",
         ]
         with redis_errors():
             answer = (await self._start(keys=names, args=arguments)).decode()
+        if answer == "taken":
+            raise KeyTaken
         if answer != "ok":
             raise _REFUSALS[answer]
+
+    async def find_begun(self, owner: Owner, digest: bytes) -> Begun | None:
+        """The run that was begun for this key, whatever became of it."""
+        with redis_errors():
+            stored: Any = await self._redis.get(Keys(owner).once(digest))
+        if stored is None:
+            return None
+        members = orjson.loads(stored)
+        return Begun(members["run_id"], bytes.fromhex(members["of"]), stored)
 
     async def history(self, turn: Turn, limit: int) -> list[Message]:
         """Up to `limit` messages before this turn's, oldest first."""

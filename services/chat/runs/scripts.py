@@ -5,11 +5,13 @@
 
 from typing import Final
 
-# KEYS conversation, messages, lease, runs, conversations, run, events
+# KEYS conversation, messages, lease, runs, conversations, run, events, once
 # ARGV new?, now_ms, retention_ms, agent_id, title, message, run_id, lease_ms, kept_seconds, max_messages,
-#      max_conversations, conversation_id, event
-# Checks the conversation, claims it for the run, and stores the user's message with the run's first event.
+#      max_conversations, conversation_id, event, what `once` is to hold now, what it shall hold (or '' without a key)
+# Checks the conversation, claims it for the run, and stores the user's message with the run's first event, and with the
+# key that the request came with.
 START: Final = """#!lua
+if ARGV[15] ~= '' and (redis.call('GET', KEYS[8]) or '') ~= ARGV[14] then return 'taken' end
 if ARGV[1] == '1' then
   redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', '(' .. (ARGV[2] - ARGV[3]))
   if redis.call('ZCARD', KEYS[5]) >= tonumber(ARGV[11]) then return 'too_many' end
@@ -21,6 +23,7 @@ else
   if redis.call('EXISTS', KEYS[3]) == 1 then return 'active' end
   if redis.call('XLEN', KEYS[2]) + 2 > tonumber(ARGV[10]) then return 'full' end
 end
+if ARGV[15] ~= '' then redis.call('SET', KEYS[8], ARGV[15], 'EX', ARGV[9]) end
 redis.call('SET', KEYS[3], ARGV[7], 'PX', ARGV[8])
 redis.call('XADD', KEYS[2], '*', 'm', ARGV[6])
 redis.call('HINCRBY', KEYS[1], 'message_count', 1)

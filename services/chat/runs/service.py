@@ -8,10 +8,14 @@ from services.chat.ports import AgentDirectory
 from services.chat.prompt import require_fit
 from services.chat.runs.execution import Execution, Means
 from services.chat.runs.live import LiveRun
+from services.chat.runs.repository import Begun, KeyTaken, RunKey
 from services.chat.runs.schemas import MessageCreate
 from services.chat.runs.stored import StoredRun
 from services.chat.runs.supervisor import Supervisor
+from shared.door import Once
 from shared.identity import Caller
+
+Run = LiveRun | StoredRun
 
 
 class RunService:
@@ -23,31 +27,59 @@ class RunService:
         self._agents, self._means, self._supervisor = agents, means, supervisor
         self._heartbeat_seconds = heartbeat_seconds
 
-    async def start(self, caller: Caller, body: MessageCreate) -> LiveRun:
+    async def start(self, caller: Caller, body: MessageCreate, once: Once | None = None) -> Run:
         """Keep the message and begin to answer it. When this returns, the run goes on whoever listens.
 
+        A repetition of `once` is given the run that was begun for it, unless that failed and there is no answer to
+        give: then it begins another. A stream is given a run that failed too, since it tells so.
+
         Raises AgentNotFound, MessageTooLong, ConversationNotFound, ConversationOfOtherAgent, RunActive,
-        ConversationFull, TooManyConversations, Overloaded; then nothing was kept.
+        ConversationFull, TooManyConversations, Overloaded; then nothing was kept. For a repetition
+        IdempotencyKeyReused, and RunNotFound where its conversation was deleted.
         """
+        if once is None:
+            return await self._begin(caller, body, None)
+        while True:
+            begun = await self._means.repository.find_begun(Owner.of(caller), once.digest)
+            if begun and (earlier := await self._earlier(caller, begun, once, tells_failure=body.stream)):
+                return earlier
+            try:
+                return await self._begin(caller, body, RunKey(once.digest, once.of, begun.stored if begun else b""))
+            except KeyTaken:  # by the same request, whose claim had lapsed
+                continue
+
+    async def _earlier(self, caller: Caller, begun: Begun, once: Once, *, tells_failure: bool) -> Run | None:
+        """The run that answers the repetition too."""
+        once.found(begun.of)
+        run = await self._find(caller, begun.run_id)
+        if isinstance(run, StoredRun) and not tells_failure and await run.is_failed():
+            once.is_repetition = False
+            return None
+        return run
+
+    async def _begin(self, caller: Caller, body: MessageCreate, key: RunKey | None) -> LiveRun:
         with self._supervisor.admission() as admission:
             agent = await self._agents.get(body.agent_id, token=caller.token)
             require_fit(agent, body.content, self._means.limits.budget)
             turn = Turn.begun(caller, agent, body.content, body.conversation_id)
             execution = Execution(turn, self._means)
-            await execution.begin()
+            await execution.begin(key)
             admission.launch(execution.live, execution.run())
         return execution.live
 
-    def follow(self, live: LiveRun) -> AsyncIterator[bytes]:
-        """The events of a run that was just started."""
-        return live.follow(self._heartbeat_seconds)
+    def follow(self, run: Run) -> AsyncIterator[bytes]:
+        """The events of a run, from its first."""
+        return run.follow(self._heartbeat_seconds)
 
     async def reopen(self, caller: Caller, run_id: str) -> AsyncIterator[bytes]:
         """The events of an earlier run from its first, wherever it is executed. Raises RunNotFound."""
+        return self.follow(await self._find(caller, run_id))
+
+    async def _find(self, caller: Caller, run_id: str) -> Run:
+        """Where it is executed, or as it lies in Redis. Raises RunNotFound."""
         owner, repository = Owner.of(caller), self._means.repository
         conversation_id = await repository.find_conversation_of(owner, run_id)
         if conversation_id is None:
             raise RunNotFound
         live = self._supervisor.find(run_id)
-        run = live or StoredRun(repository, owner, run_id, conversation_id)
-        return run.follow(self._heartbeat_seconds)
+        return live if live and not live.has_ended else StoredRun(repository, owner, run_id, conversation_id)

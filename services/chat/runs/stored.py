@@ -4,14 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
-from services.chat.domain import Owner
+from services.chat.domain import Owner, Reply
 from services.chat.errors import Interrupted, RunNotFound
-from services.chat.runs.events import FINAL, HEARTBEAT, Event, failed
-from services.chat.runs.repository import RunRepository
+from services.chat.runs.events import COMPLETED, FINAL, HEARTBEAT, MESSAGE, Event, failed, replied
+from services.chat.runs.repository import RunRepository, Status
 from shared.errors import ServiceError, Unavailable
 
 _WAIT_MS = 1_000
-_CHECK_SECONDS = 5.0
+_CHECK_SECONDS = 1.0  # with the lease of a run: how long a dead one is waited for
 _PATIENCE_SECONDS = 10.0  # how long Redis may be away before a follower is told
 _PAUSE_SECONDS = 0.2
 
@@ -29,7 +29,7 @@ class StoredRun:
         check_seconds: float = _CHECK_SECONDS,
     ) -> None:
         self._repository, self._owner, self._check_seconds = repository, owner, check_seconds
-        self._run_id, self._conversation_id = run_id, conversation_id
+        self.id, self._conversation_id = run_id, conversation_id
         self._seen = 0
         self._checked_at = time.monotonic()
         self._is_over = False
@@ -41,26 +41,47 @@ class StoredRun:
         """
         sent_at = time.monotonic()
         try:
-            while True:
-                events = await self._read()
+            async for events in self._events():
                 if events:
                     yield b"".join(event.frame() for event in events)
                     sent_at = time.monotonic()
-                    if events[-1].type in FINAL:
-                        return
                 elif time.monotonic() - sent_at >= heartbeat_seconds:
                     yield HEARTBEAT
                     sent_at = time.monotonic()
-                await self._check(heard=bool(events))
         except ServiceError as error:  # the answer is under way: its last event is the only place left to say so
-            error.members.update(run_id=self._run_id, conversation_id=self._conversation_id)
+            error.members.update(run_id=self.id, conversation_id=self._conversation_id)
             yield failed(self._seen + 1, error).frame()
+
+    async def result(self) -> Reply:
+        """Wait for the end. Raises Interrupted for a run that failed: then the message is to be sent again."""
+        last: dict[str, bytes] = {}
+        async for events in self._events():
+            last.update({event.type: event.data for event in events})
+        if COMPLETED in last:
+            return replied(last[MESSAGE], last[COMPLETED])
+        raise self._interrupted()
+
+    async def _events(self) -> AsyncIterator[list[Event]]:
+        """All events, as they come, until the last one; none where nothing came for a while."""
+        while True:
+            events = await self._read()
+            yield events
+            if events and events[-1].type in FINAL:
+                return
+            await self._check(heard=bool(events))
+
+    async def is_failed(self) -> bool:
+        """Whether it has ended without an answer, as it has when its process is gone. Raises RunNotFound."""
+        status = await self._end_if_abandoned()
+        if status == "gone":
+            raise RunNotFound
+        return status == "failed"
 
     async def _read(self) -> list[Event]:
         give_up_at = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
-                events = await self._repository.read(self._owner, self._run_id, self._seen, _WAIT_MS)
+                events = await self._repository.read(self._owner, self.id, self._seen, _WAIT_MS)
             except Unavailable:
                 if time.monotonic() >= give_up_at:
                     raise
@@ -76,9 +97,14 @@ class StoredRun:
         if self._is_over:
             raise RunNotFound
         self._checked_at = time.monotonic()
+        # Its final event is there once it is over, so the next read brings it.
+        self._is_over = await self._end_if_abandoned() != "running"
+
+    async def _end_if_abandoned(self) -> Status:
+        data = failed(0, self._interrupted()).data
+        return await self._repository.end_if_abandoned(self._owner, self.id, self._conversation_id, data)
+
+    def _interrupted(self) -> Interrupted:
         error = Interrupted()
-        error.members.update(run_id=self._run_id, conversation_id=self._conversation_id)
-        status = await self._repository.end_if_abandoned(
-            self._owner, self._run_id, self._conversation_id, failed(0, error).data
-        )
-        self._is_over = status != "running"  # its final event is there by now, so the next read brings it
+        error.members.update(run_id=self.id, conversation_id=self._conversation_id)
+        return error

@@ -135,3 +135,32 @@ async def test_a_turn_whose_process_was_killed_is_ended_by_whoever_follows_it(
     assert events[0].data == started.data
     assert (events[-1].type, events[-1].data["code"]) == ("run.failed", "chat.interrupted")
     assert again.status_code == 200
+
+
+async def test_a_killed_answer_is_run_again_within_ten_seconds(
+    start_process: StartProcess, open_chat: OpenChat, agent_id: str, model: ModelServer
+) -> None:
+    body, headers = message(agent_id) | {"stream": False}, {"Idempotency-Key": new_id()}
+    model.go_on.clear()
+    async with start_process() as (process, client):
+        asking = asyncio.create_task(client.post(MESSAGE, json=body, headers=headers))
+        await model.is_generating.wait()
+        process.kill()
+        killed_at = asyncio.get_running_loop().time()
+        await asyncio.gather(asking, return_exceptions=True)
+    model.go_on.set()
+
+    async with open_chat() as other:
+        other.headers["Authorization"] = client.headers["Authorization"]
+        answers = []
+
+        async def is_answered() -> bool:
+            answers.append(await other.post(MESSAGE, json=body, headers=headers))
+            return answers[-1].status_code == 200
+
+        await until(is_answered)
+        took = asyncio.get_running_loop().time() - killed_at
+
+    assert {answer.json()["code"] for answer in answers[:-1]} <= {"common.idempotency_key_in_use", "chat.interrupted"}
+    assert took < 10
+    assert len(model.asked) == 2

@@ -1,0 +1,124 @@
+"""A message that is repeated under its key when the answer of the first was lost: there is one run.
+
+`forgotten` takes from Redis what the door remembers: the repetition then sees what one sees after the process died, its
+claim lapsed, or the answer could not be kept.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from local.suite import Suite
+from shared.redis import open_redis
+from shared.schemas import new_id
+from tests.fixtures.identity import User
+from tests.services.chat.client import OpenChat
+from tests.services.chat.servers import ModelServer
+
+MESSAGE = "/api/v1/chat/message"
+Forget = Callable[[], Awaitable[None]]
+
+
+@pytest.fixture
+async def redis(suite: Suite) -> AsyncIterator[Redis]:
+    suite.up(["redis"])
+    async with open_redis(suite.url("redis")) as redis:
+        yield redis
+
+
+@pytest.fixture
+def forget(redis: Redis) -> Forget:
+    async def forget() -> None:
+        async for name in redis.scan_iter("idempotency:chat:*"):
+            await redis.delete(name)
+
+    return forget
+
+
+@pytest.fixture
+def headers() -> dict[str, str]:
+    return {"Idempotency-Key": new_id()}
+
+
+@pytest.fixture(params=[False, True], ids=["answer", "stream"])
+def body(agent_id: str, request: pytest.FixtureRequest) -> dict[str, object]:
+    return {"agent_id": agent_id, "content": "How long is the warranty?", "stream": request.param}
+
+
+async def test_a_repetition_finds_the_run_whose_answer_was_lost(
+    chat: httpx.AsyncClient, body: dict[str, object], headers: dict[str, str], model: ModelServer, forget: Forget
+) -> None:
+    first = await chat.post(MESSAGE, json=body, headers=headers)
+    await forget()
+
+    again = await chat.post(MESSAGE, json=body, headers=headers)
+    await forget()
+    other = await chat.post(MESSAGE, json=body | {"content": "Another question"}, headers=headers)
+
+    assert (again.status_code, again.content) == (200, first.content)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert (other.status_code, other.json()["code"]) == (422, "common.idempotency_key_reused")
+    assert len(model.asked) == 1
+
+
+async def test_another_replica_joins_a_run_whose_claim_lapsed(
+    open_chat: OpenChat,
+    body: dict[str, object],
+    headers: dict[str, str],
+    model: ModelServer,
+    person: User,
+    forget: Forget,
+) -> None:
+    model.go_on.clear()
+    async with open_chat() as one, open_chat() as other:
+        first = asyncio.create_task(one.post(MESSAGE, json=body, headers=headers | person.headers))
+        await model.is_generating.wait()
+        await forget()
+        again = asyncio.create_task(other.post(MESSAGE, json=body, headers=headers | person.headers))
+        model.go_on.set()
+        answers = [await first, await again]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].content == answers[1].content
+    assert len(model.asked) == 1
+
+
+async def test_a_run_that_failed_is_run_again_for_an_answer(
+    chat: httpx.AsyncClient, agent_id: str, headers: dict[str, str], model: ModelServer, forget: Forget
+) -> None:
+    body = {"agent_id": agent_id, "content": "Hello"}
+    model.breaks_after = 1
+    refused = await chat.post(MESSAGE, json=body, headers=headers)
+    await forget()
+    model.breaks_after = None
+
+    again = await chat.post(MESSAGE, json=body, headers=headers)
+
+    assert (refused.status_code, again.status_code) == (503, 200)
+    assert "idempotency-replayed" not in again.headers
+    assert again.json()["run_id"] != refused.json()["run_id"]
+
+
+async def test_two_at_once_without_a_claim_begin_one_run(
+    open_chat: OpenChat,
+    body: dict[str, object],
+    headers: dict[str, str],
+    model: ModelServer,
+    person: User,
+    forget: Forget,
+) -> None:
+    async with open_chat() as one, open_chat() as other:
+        asking = [
+            asyncio.create_task(client.post(MESSAGE, json=body, headers=headers | person.headers))
+            for client in (one, other)
+        ]
+        while not all(task.done() for task in asking):
+            await forget()
+        answers = [task.result() for task in asking]
+
+    assert {answer.status_code for answer in answers} <= {200, 409}
+    assert len({answer.content for answer in answers if answer.status_code == 200}) == 1
+    assert len(model.asked) == 1
