@@ -31,6 +31,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # The tenant is part of the text, so that a search does not collect what other tenants wrote.
         f"CREATE FULLTEXT INDEX {TEXT_INDEX} IF NOT EXISTS FOR (a:Agent) ON EACH [a.tenant_id, a.name, a.description]",
     ),
+    (
+        "CREATE CONSTRAINT idempotency_key IF NOT EXISTS FOR (k:IdempotencyKey) REQUIRE k.digest IS UNIQUE",
+        "CREATE INDEX idempotency_key_oldest IF NOT EXISTS FOR (k:IdempotencyKey) ON (k.created_at)",
+    ),
 )
 
 

@@ -8,7 +8,7 @@ from services.agents.dependencies import Agents, Reader, Writer
 from services.agents.domain import Agent
 from services.agents.errors import AgentNameTaken, AgentNotFound
 from services.agents.schemas import AgentCreate, AgentRead, AgentUpdate, CapabilityFilter, TextFilter
-from shared.door import GuardedRoute, IdempotentRoute
+from shared.door import GuardedRoute, IdempotentRoute, Keyed
 from shared.errors import PreconditionFailed, responses
 from shared.resources import Cursor, IfMatch, Limit, Page, describe
 from shared.schemas import Id
@@ -33,11 +33,14 @@ _CREATED: dict[str, Any] = {
     summary="Create an agent",
     status_code=201,
     response_model=AgentRead,
-    responses={201: _CREATED, **responses(AgentNameTaken)},
+    responses={201: _CREATED, **responses(AgentNameTaken, AgentNotFound)},
 )
-async def create(body: AgentCreate, caller: Writer, agents: Agents, response: Response) -> Agent:
-    """Create an agent at version 1. Its collections and tools are named, not checked: they may be made later."""
-    agent = await agents.create(caller, body)
+async def create(body: AgentCreate, caller: Writer, agents: Agents, response: Response, once: Keyed) -> Agent:
+    """Create an agent at version 1. Its collections and tools are named, not checked: they may be made later.
+
+    Repeated with its `Idempotency-Key` it answers the agent that was made; 404 when that was deleted meanwhile.
+    """
+    agent = await agents.create(caller, body, once)
     describe(response, version=agent.version, location=f"/api/v1/agents/{agent.id}")
     return agent
 

@@ -8,8 +8,10 @@ from fastapi import FastAPI
 
 from services.agents.constraints import applied_schema
 from services.agents.graph import open_graph
+from services.agents.keys import forget_old_keys
 from services.agents.service import AgentService
 from services.agents.settings import Settings
+from shared.loops import in_background
 from shared.platform import Platform, open_platform
 
 
@@ -27,5 +29,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         graph = await stack.enter_async_context(open_graph(settings))
         app.state.health.add("neo4j", graph.ping)
         await stack.enter_async_context(applied_schema(graph, settings.neo4j_schema_seconds))
+        await stack.enter_async_context(in_background(forget_old_keys(graph)))
         platform = await stack.enter_async_context(open_platform(app))
         yield State(platform=platform, agents=AgentService(graph, platform.cursors))

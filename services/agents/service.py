@@ -8,8 +8,10 @@ from neo4j import AsyncManagedTransaction
 
 from services.agents.domain import Agent
 from services.agents.graph import Graph
+from services.agents.keys import StoredKey, take_key
 from services.agents.repository import AgentRepository, Position
 from services.agents.schemas import AgentCreate, AgentUpdate
+from shared.door import Once
 from shared.identity import Caller
 from shared.resources import CursorCodec, Slice, etag, require_match
 from shared.schemas import new_id
@@ -21,16 +23,25 @@ class AgentService:
     def __init__(self, graph: Graph, cursors: CursorCodec) -> None:
         self._graph, self._cursors = graph, cursors
 
-    async def create(self, caller: Caller, body: AgentCreate) -> Agent:
-        """A new agent at version 1. Raises AgentNameTaken."""
+    async def create(self, caller: Caller, body: AgentCreate, once: Once | None = None) -> Agent:
+        """A new agent at version 1; for a repetition of `once` the one that was made, as it is now.
+
+        Raises AgentNameTaken, IdempotencyKeyReused, AgentNotFound where the one that was made is deleted.
+        """
         now = datetime.now(UTC)
         agent = Agent(id=new_id(), version=1, created_at=now, updated_at=now, **body.model_dump())
 
-        async def work(transaction: AsyncManagedTransaction) -> None:
-            await AgentRepository(transaction, caller.tenant_id).create(agent, caller.subject)
+        async def work(transaction: AsyncManagedTransaction) -> Agent:
+            agents = AgentRepository(transaction, caller.tenant_id)
+            if once:
+                key = StoredKey(once.of, agent.id)
+                if made := await take_key(transaction, caller.tenant_id, once.digest, key):
+                    once.found(made.of)
+                    return await agents.get(made.agent_id)
+            await agents.create(agent, caller.subject)
+            return agent
 
-        await self._graph.write(work)
-        return agent
+        return await self._graph.write(work)
 
     async def get(self, caller: Caller, agent_id: str) -> Agent:
         """Raises AgentNotFound."""
