@@ -5,11 +5,13 @@ import logging
 from services.auth.entry.api_keys.last_used import LastUsed
 from services.auth.entry.sessions.repository import SessionRepository
 from services.auth.membership.invitations.repository import InvitationRepository
+from services.auth.models import IdempotencyKeyRow
 from services.auth.people.passwords.throttle import Throttle
 from services.auth.trust.access.repository import RevocationRepository
 from services.auth.trust.work import Works
 from shared.errors import ServiceError
 from shared.loops import keep
+from shared.postgres import IdempotencyKeys
 
 _log = logging.getLogger("auth.housekeeping")
 _EVERY_SECONDS = 60.0
@@ -34,6 +36,7 @@ class Housekeeping:
                 await SessionRepository(work.session).delete_expired()
                 await InvitationRepository(work.session).delete_expired()
                 await Throttle(work.session).delete_old()
+                await IdempotencyKeys(work.session, IdempotencyKeyRow).delete_old()
         except ServiceError as error:
             _log.warning("put off", extra={"fields": {"detail": error.detail}})
         except Exception:  # noqa: BLE001 - whatever it is, the next round comes

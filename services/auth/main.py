@@ -4,14 +4,17 @@ from fastapi import FastAPI
 
 from services.auth.administration.endpoints import router as administration
 from services.auth.entry.api_keys.endpoints import internal as api_keys_internal
+from services.auth.entry.api_keys.endpoints import minting
 from services.auth.entry.api_keys.endpoints import router as api_keys
 from services.auth.entry.passwords.endpoints import router as passwords
 from services.auth.entry.tokens.endpoints import internal as tokens_internal
 from services.auth.entry.tokens.endpoints import router as tokens
 from services.auth.lifespan import lifespan
 from services.auth.membership.invitations.endpoints import creating as inviting
+from services.auth.membership.invitations.endpoints import joining
 from services.auth.membership.invitations.endpoints import router as invitations
 from services.auth.membership.members.endpoints import router as members
+from services.auth.people.accounts.endpoints import registering
 from services.auth.people.accounts.endpoints import router as accounts
 from services.auth.settings import Settings
 from services.auth.trust.audit.endpoints import router as audit
@@ -29,14 +32,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description="Accounts and tenants, access and refresh tokens, API keys, and the keys that verify them all.",
         lifespan=lifespan,
         routers=[
+            registering,
             accounts,
             passwords,
             tokens,
             signing,
+            minting,
             api_keys,
             members,
             inviting,
             invitations,
+            joining,
             administration,
             audit,
         ],

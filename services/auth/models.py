@@ -21,7 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.identity import PREFIX
 from shared.postgres import Base as SharedBase
-from shared.postgres import OutboxMessage, new_metadata
+from shared.postgres import IdempotencyKeyRecord, OutboxMessage, new_metadata
 
 
 class Base(SharedBase):
@@ -225,3 +225,7 @@ class AuditEntry(Base):
 
 class OutboxRow(OutboxMessage, Base):
     """Events that have still to be published."""
+
+
+class IdempotencyKeyRow(IdempotencyKeyRecord, Base):
+    """Keys of requests, each with what was made for it."""

@@ -17,6 +17,8 @@ from services.auth.people.tenants.domain import MAX_TENANTS
 from shared.postgres import Database
 from shared.schemas import new_id
 from tests.fixtures.apps import ServiceClient
+from tests.fixtures.commits import commits_lost
+from tests.fixtures.forgetting import forget_keys, unclaimed
 from tests.fixtures.identity import User, register_with
 from tests.services.auth.tenancy import INVITATIONS, ME, TOKEN, Join, Letters, accept, invite, log_in
 
@@ -119,6 +121,61 @@ async def test_a_repeated_request_sends_one_letter(client: httpx.AsyncClient, ow
 
     assert answers[0].json() == answers[1].json()
     assert len(letters.to(body["email"])) == 1
+
+
+async def test_a_repetition_finds_the_invitation_whose_answer_was_lost(
+    suite: Suite, client: httpx.AsyncClient, owner: User, letters: Letters
+) -> None:
+    body, headers = {"email": new_email(), "role": "member"}, owner.headers | {"Idempotency-Key": new_id()}
+    first = await client.post(INVITATIONS, json=body, headers=headers)
+
+    await forget_keys(suite, "auth")
+    again = await client.post(INVITATIONS, json=body, headers=headers)
+    await forget_keys(suite, "auth")
+    other = await client.post(INVITATIONS, json=body | {"role": "viewer"}, headers=headers)
+
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert again.headers["idempotency-replayed"] == "true"
+    assert outcome(other) == (422, "common.idempotency_key_reused")
+    assert len(letters.to(body["email"])) == 1
+
+
+async def test_an_invitation_behind_a_503_is_found_by_the_repetition(
+    client: httpx.AsyncClient, owner: User, letters: Letters
+) -> None:
+    body, headers = {"email": new_email(), "role": "member"}, owner.headers | {"Idempotency-Key": new_id()}
+    with commits_lost("invitation"):
+        refused = await client.post(INVITATIONS, json=body, headers=headers)
+
+    again = await client.post(INVITATIONS, json=body, headers=headers)
+
+    assert (refused.status_code, again.status_code) == (503, 201)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert len(letters.to(body["email"])) == 1
+
+
+async def test_two_at_once_without_a_claim_make_one_invitation(
+    suite: Suite, client: httpx.AsyncClient, owner: User
+) -> None:
+    body, headers = {"email": new_email(), "role": "member"}, owner.headers | {"Idempotency-Key": new_id()}
+
+    asking = [asyncio.create_task(client.post(INVITATIONS, json=body, headers=headers)) for _ in range(4)]
+    answers = await unclaimed(suite, "auth", *asking)
+
+    listed = (await client.get(INVITATIONS, headers=owner.headers)).json()["items"]
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert [one["email"] for one in listed].count(body["email"]) == 1
+
+
+@pytest.mark.parametrize("path", ["register", "api-keys", f"api-keys/{new_id()}/rotate", "invitations/accept"])
+async def test_what_cannot_be_repeated_refuses_the_key(client: httpx.AsyncClient, owner: User, path: str) -> None:
+    headers = owner.headers | {"Idempotency-Key": new_id()}
+
+    answer = await client.post(f"/api/v1/auth/{path}", json={}, headers=headers)
+
+    assert outcome(answer) == (422, "common.idempotency_key_refused")
+    assert answer.json()["errors"][0]["pointer"] == "header/idempotency-key"
 
 
 async def test_a_tenant_sends_no_more_letters_than_allowed_however_often_it_withdraws(

@@ -16,22 +16,23 @@ from services.auth.entry.issuing.schemas import InternalToken
 from services.auth.errors import ApiKeyNotFound, ApiKeyReplaced, ScopeNotAllowed, TooManyApiKeys
 from services.auth.models import ApiKey
 from services.auth.trust.dependencies import Admin, Source
-from shared.door import GuardedRoute
+from shared.door import GuardedRoute, IdempotencyKeyRefused, KeylessRoute
 from shared.errors import responses
 from shared.resources import Cursor, Limit, Page
 from shared.schemas import Id
 
 router = APIRouter(prefix="/auth/api-keys", tags=["api keys"], route_class=GuardedRoute)
+minting = APIRouter(prefix="/auth/api-keys", tags=["api keys"], route_class=KeylessRoute)
 internal = APIRouter(prefix="/api-keys", route_class=GuardedRoute)
 
 
-@router.post(
+@minting.post(
     "",
     operation_id="auth_create_api_key",
     summary="Create an API key",
     status_code=201,
     response_model=ApiKeyCreated,
-    responses=responses(TooManyApiKeys, ScopeNotAllowed),
+    responses=responses(TooManyApiKeys, ScopeNotAllowed, IdempotencyKeyRefused),
 )
 async def create(body: ApiKeyCreate, caller: KeyOwner, api_keys: ApiKeys, source: Source) -> ApiKeyCreated:
     """Create a key with some of one's own scopes. The key is in this answer and nowhere else."""
@@ -71,13 +72,13 @@ async def revoke(id: Id, caller: KeyOwner, api_keys: ApiKeys, source: Source) ->
     await api_keys.revoke(caller, id, source)
 
 
-@router.post(
+@minting.post(
     "/{id}/rotate",
     operation_id="auth_rotate_api_key",
     summary="Rotate an API key",
     status_code=201,
     response_model=ApiKeyCreated,
-    responses=responses(ApiKeyNotFound, ApiKeyReplaced, TooManyApiKeys, ScopeNotAllowed),
+    responses=responses(ApiKeyNotFound, ApiKeyReplaced, TooManyApiKeys, ScopeNotAllowed, IdempotencyKeyRefused),
 )
 async def rotate(id: Id, body: ApiKeyRotation, caller: KeyOwner, api_keys: ApiKeys, source: Source) -> ApiKeyCreated:
     """A new key with the same scopes; the old one goes on through the overlap, so that nothing stops in between."""

@@ -21,8 +21,11 @@ from services.auth.trust.dependencies import Source
 from shared.door import (
     GuardedRoute,
     IdempotencyKeyInUse,
+    IdempotencyKeyRefused,
     IdempotencyKeyReused,
     IdempotentRoute,
+    Keyed,
+    KeylessRoute,
 )
 from shared.errors import responses
 from shared.limits import limited_by_source
@@ -31,6 +34,7 @@ from shared.schemas import Id
 
 router = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=GuardedRoute)
 creating = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=IdempotentRoute)
+joining = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=KeylessRoute)
 
 
 @creating.post(
@@ -39,14 +43,25 @@ creating = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=I
     summary="Invite somebody",
     status_code=201,
     response_model=InvitationRead,
-    responses=responses(AlreadyMember, TooManyInvitations, AddressRefused, IdempotencyKeyInUse, IdempotencyKeyReused),
+    responses=responses(
+        AlreadyMember,
+        TooManyInvitations,
+        AddressRefused,
+        InvitationNotFound,
+        IdempotencyKeyInUse,
+        IdempotencyKeyReused,
+    ),
 )
-async def create(body: InvitationCreate, caller: Decider, invitations: Invitations, source: Source) -> Invitation:
+async def create(
+    body: InvitationCreate, caller: Decider, invitations: Invitations, source: Source, once: Keyed
+) -> Invitation:
     """Send a letter with a token that lets its reader join the caller's tenant, for seven days and once.
 
     An open invitation to the same address is withdrawn. Without a mail server this answers 503, and nothing is made.
+    Repeated with its `Idempotency-Key` it answers the invitation that was made, whatever became of it, and sends no
+    second letter; where none was made, it sends one that counts.
     """
-    return await invitations.create(caller, body, source)
+    return await invitations.create(caller, body, source, once)
 
 
 @router.get("", operation_id="auth_list_invitations", summary="Open invitations", response_model=Page[InvitationRead])
@@ -69,13 +84,19 @@ async def withdraw(id: Id, caller: Decider, invitations: Invitations, source: So
     await invitations.withdraw(caller, id, source)
 
 
-@router.post(
+@joining.post(
     "/accept",
     operation_id="auth_accept_invitation",
     summary="Accept an invitation",
     response_model=Acceptance,
     responses=responses(
-        InvitationRefused, WrongCredentials, PasswordTooCommon, AlreadyMember, TooManyTenants, HashingBusy
+        InvitationRefused,
+        WrongCredentials,
+        PasswordTooCommon,
+        AlreadyMember,
+        TooManyTenants,
+        HashingBusy,
+        IdempotencyKeyRefused,
     ),
     dependencies=[Depends(limited_by_source)],
 )

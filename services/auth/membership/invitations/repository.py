@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.auth.errors import InvitationNotFound, InvitationRefused
 from services.auth.models import Invitation
 from services.auth.trust.scopes import Role
-from shared.schemas import new_id
 
 
 class InvitationRepository:
@@ -18,10 +17,10 @@ class InvitationRepository:
         self._session = session
 
     async def create(
-        self, *, tenant_id: str, email: str, role: Role, token: str, invited_by: str, expires_at: datetime
+        self, *, id: str, tenant_id: str, email: str, role: Role, token: str, invited_by: str, expires_at: datetime
     ) -> Invitation:
         row = Invitation(
-            id=new_id(),
+            id=id,
             tenant_id=tenant_id,
             email=email,
             role=role,
@@ -66,6 +65,15 @@ class InvitationRepository:
         )
         if invitation is None:
             raise InvitationRefused
+        return invitation
+
+    async def get(self, tenant_id: str, invitation_id: str) -> Invitation:
+        """Whatever became of it. Raises InvitationNotFound for one that is no longer kept."""
+        invitation = await self._session.scalar(
+            select(Invitation).where(Invitation.tenant_id == tenant_id, Invitation.id == invitation_id)
+        )
+        if invitation is None:
+            raise InvitationNotFound
         return invitation
 
     async def accept(self, token: str) -> Invitation:

@@ -3,6 +3,9 @@
 The letter leaves before anything is made, while no connection to the database is held: a slow mail server costs those
 who invite a wait, and nobody else. When it fails nothing is made; when what follows fails, the token in the letter
 leads nowhere.
+
+A request that is repeated under its key, because its answer was lost, is given the invitation that was made and sends
+no letter. When the letter left and nothing was made, it sends another, whose token counts.
 """
 
 import asyncio
@@ -15,14 +18,17 @@ from services.auth.membership.deciding import require_decider
 from services.auth.membership.invitations.letter import invitation_letter
 from services.auth.membership.invitations.repository import InvitationRepository
 from services.auth.membership.invitations.schemas import InvitationCreate
-from services.auth.models import Invitation
+from services.auth.models import IdempotencyKeyRow, Invitation
 from services.auth.people.accounts.repository import AccountRepository
 from services.auth.people.tenants.repository import MemberRepository
 from services.auth.ports import Mailer
 from services.auth.trust.work import Work, Works
+from shared.door import Once
 from shared.errors import Unavailable
 from shared.identity import Caller
+from shared.postgres import EffectKey, IdempotencyKeys
 from shared.resources import CursorCodec, Slice
+from shared.schemas import new_id
 
 LIFE = timedelta(days=7)
 MAX_UNANSWERED = 100
@@ -36,11 +42,16 @@ class InvitationService:
         self._public_url = public_url
         self._sending = asyncio.Semaphore(_SENDING)
 
-    async def create(self, caller: Caller, body: InvitationCreate, source: str | None) -> Invitation:
+    async def create(
+        self, caller: Caller, body: InvitationCreate, source: str | None, once: Once | None = None
+    ) -> Invitation:
         """Send the letter and make the invitation, which takes the place of an open one to the same address.
 
-        Raises AlreadyMember, TooManyInvitations, AddressRefused, Unavailable("mail").
+        Raises AlreadyMember, TooManyInvitations, AddressRefused, Unavailable("mail"), IdempotencyKeyReused,
+        InvitationNotFound where the one that was made for this key is no longer kept.
         """
+        if once and (made := await self._made(caller, once)):
+            return made
         if self._sending.locked():
             raise Unavailable("mail", retry_after_seconds=1, detail="Too many letters at once; try again in a moment.")
         async with self._sending:
@@ -55,7 +66,13 @@ class InvitationService:
                 expires_at=expires_at,
             )
             await self._mailer.send(letter)
-            return await self._make(caller, body, token, expires_at, source)
+            return await self._make(caller, body, token, expires_at, source, once)
+
+    async def _made(self, caller: Caller, once: Once) -> Invitation | None:
+        """What was made for this key."""
+        async with self._works.begin() as work:
+            key = await IdempotencyKeys(work.session, IdempotencyKeyRow).find(once.digest)
+            return await _found(work, caller, once, key) if key else None
 
     async def _check(self, caller: Caller, body: InvitationCreate, source: str | None) -> str:
         """The address of who invites."""
@@ -64,14 +81,27 @@ class InvitationService:
             return (await AccountRepository(work.session).get_principal(caller.subject, caller.tenant_id)).user.email
 
     async def _make(
-        self, caller: Caller, body: InvitationCreate, token: str, expires_at: datetime, source: str | None
+        self,
+        caller: Caller,
+        body: InvitationCreate,
+        token: str,
+        expires_at: datetime,
+        source: str | None,
+        once: Once | None,
     ) -> Invitation:
         async with self._works.begin(source) as work:
+            invitation_id = new_id()
+            if once:
+                wanted = EffectKey(once.digest, once.of, invitation_id)
+                stored = (await IdempotencyKeys(work.session, IdempotencyKeyRow).take([wanted]))[once.digest]
+                if stored != wanted:
+                    return await _found(work, caller, once, stored)
             await _require_room(work, caller, body)
             invitations = InvitationRepository(work.session)
             for earlier in await invitations.withdraw_to(caller.tenant_id, body.email):
                 _note(work, "invitation.withdrawn", caller, earlier)
             invitation = await invitations.create(
+                id=invitation_id,
                 tenant_id=caller.tenant_id,
                 email=body.email,
                 role=body.role,
@@ -99,6 +129,12 @@ class InvitationService:
             await require_decider(work.session, caller)
             await InvitationRepository(work.session).withdraw(caller.tenant_id, invitation_id)
             _note(work, "invitation.withdrawn", caller, invitation_id)
+
+
+async def _found(work: Work, caller: Caller, once: Once, key: EffectKey) -> Invitation:
+    """The invitation that was made for `key`. Raises IdempotencyKeyReused, InvitationNotFound."""
+    once.found(key.of)
+    return await InvitationRepository(work.session).get(caller.tenant_id, key.reference)
 
 
 async def _require_room(work: Work, caller: Caller, body: InvitationCreate) -> None:

@@ -7,21 +7,22 @@ from services.auth.models import User
 from services.auth.people.accounts.dependencies import Accounts
 from services.auth.people.accounts.schemas import AccountRead, ProfileRead, ProfileUpdate, Registration
 from services.auth.trust.dependencies import Me, Source
-from shared.door import GuardedRoute, authenticate
+from shared.door import GuardedRoute, IdempotencyKeyRefused, KeylessRoute, authenticate
 from shared.errors import PreconditionFailed, Unauthenticated, responses
 from shared.limits import limited_by_source
 from shared.resources import IfMatch, describe
 
 router = APIRouter(prefix="/auth", tags=["accounts"], route_class=GuardedRoute)
+registering = APIRouter(prefix="/auth", tags=["accounts"], route_class=KeylessRoute)
 
 
-@router.post(
+@registering.post(
     "/register",
     operation_id="auth_register",
     summary="Create an account",
     status_code=201,
     response_model=AccountRead,
-    responses=responses(Unauthenticated, EmailTaken, PasswordTooCommon),
+    responses=responses(Unauthenticated, EmailTaken, PasswordTooCommon, IdempotencyKeyRefused),
     dependencies=[Depends(limited_by_source)],
 )
 async def register(body: Registration, accounts: Accounts, request: Request, source: Source) -> User:
