@@ -5,7 +5,7 @@ from fastapi import APIRouter, Response
 from services.vectors.collections.schemas import CollectionCreate, CollectionRead
 from services.vectors.dependencies import CollectionMaker, Collections, Name, Reader, Writer
 from services.vectors.errors import CollectionExists, CollectionNotFound, TooManyCollections
-from shared.door import GuardedRoute, IdempotentRoute
+from shared.door import GuardedRoute, IdempotentRoute, Keyed
 from shared.errors import UpstreamTimeout, responses
 from shared.resources import Cursor, Limit, Page, describe
 
@@ -22,10 +22,10 @@ creating = APIRouter(prefix="/vectors/collections", tags=["vectors"], route_clas
     responses=responses(CollectionExists, TooManyCollections, UpstreamTimeout),
 )
 async def create(
-    body: CollectionCreate, caller: CollectionMaker, collections: Collections, response: Response
+    body: CollectionCreate, caller: CollectionMaker, collections: Collections, response: Response, once: Keyed
 ) -> CollectionRead:
     """Make a collection on the engine of one's choice. Its dimension and metric stay as they are."""
-    created = CollectionRead.of(await collections.create(caller, body))
+    created = CollectionRead.of(await collections.create(caller, body, once))
     describe(response, location=f"/api/v1/vectors/collections/{created.name}")
     return created
 

@@ -18,6 +18,7 @@ from services.vectors.errors import (
     TooManyCollections,
 )
 from services.vectors.ports import Catalogue, VectorEngine
+from shared.door import Once
 from shared.errors import ServiceError, Unavailable, UpstreamTimeout
 from shared.identity import Caller
 from shared.resources import CursorCodec, Slice
@@ -51,12 +52,17 @@ class CollectionService:
     def engine_of(self, collection: Collection) -> VectorEngine:
         return self._engines[collection.engine]
 
-    async def create(self, caller: Caller, body: CollectionCreate) -> Counted:
-        """Raises CollectionExists, TooManyCollections."""
+    async def create(self, caller: Caller, body: CollectionCreate, once: Once | None = None) -> Counted:
+        """A new collection; for a repetition of `once` the one that was made, which its id tells.
+
+        Raises CollectionExists, TooManyCollections.
+        """
+        if once and (made := await self._made(caller, body.name, once)):
+            return made
         if await self._catalogue.count(caller.tenant_id) >= MAX_COLLECTIONS:
             raise TooManyCollections(MAX_COLLECTIONS)
         collection = Collection(
-            id=new_id(),
+            id=once.id_at(0) if once else new_id(),
             tenant_id=caller.tenant_id,
             name=body.name,
             engine=body.engine,
@@ -65,6 +71,14 @@ class CollectionService:
             created_at=datetime.now(UTC),
         )
         return Counted(await self._insert(collection), 0)
+
+    async def _made(self, caller: Caller, name: str, once: Once) -> Counted | None:
+        """What the same request made before, ready; it may have records by now."""
+        made = await self._catalogue.find(caller.tenant_id, name)
+        if made is None or made.id != once.id_at(0) or made.status is CollectionStatus.DELETING:
+            return None
+        once.is_repetition = True
+        return await self._counted(await self._finish(made) if made.status is CollectionStatus.CREATING else made)
 
     async def _insert(self, collection: Collection) -> Collection:
         if not await self._catalogue.insert(collection):
@@ -80,6 +94,8 @@ class CollectionService:
         existing = await self._catalogue.find(wanted.tenant_id, wanted.name)
         if existing is None:
             raise CollectionExists(wanted.name, wanted.engine)
+        if existing.id == wanted.id and existing.status is CollectionStatus.READY:
+            return existing  # by the same request under the same key, at this very moment
         same = (existing.engine, existing.dimension, existing.metric) == (
             wanted.engine,
             wanted.dimension,

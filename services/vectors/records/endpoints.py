@@ -33,7 +33,7 @@ from services.vectors.records.schemas import (
     StoreRequest,
     StoreResult,
 )
-from shared.door import GuardedRoute
+from shared.door import GuardedRoute, Keyed
 from shared.errors import UpstreamTimeout, responses
 
 _ENGINE_ERRORS = (CollectionNotFound, CollectionLost, UpstreamTimeout)
@@ -51,9 +51,9 @@ creating = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BulkRoute)
         DimensionMismatch, VectorInvalid, CollectionFull, CollectionLost, EmbeddingsFailed, UpstreamTimeout
     ),
 )
-async def store(body: StoreRequest, caller: CollectionFiller, records: Records) -> StoreResult:
+async def store(body: StoreRequest, caller: CollectionFiller, records: Records, once: Keyed) -> StoreResult:
     """Store up to 1,000 records; they are durable and searchable when the answer comes. The same id again replaces."""
-    return StoreResult.of(await records.store(caller, body))
+    return StoreResult.of(await records.store(caller, body, once))
 
 
 @router.post(

@@ -19,6 +19,7 @@ from services.vectors.ports import Embedder, VectorEngine
 from services.vectors.records.domain import Deleted, Found, Stored
 from services.vectors.records.schemas import DeleteRequest, SearchRequest, StoreItem, StoreRequest
 from services.vectors.terms import Condition
+from shared.door import Once
 from shared.identity import Caller
 from shared.schemas import new_id
 from shared.telemetry import monotonic_ms
@@ -37,15 +38,16 @@ class RecordService:
         self._collections = collections
         self._embedder = embedder
 
-    async def store(self, caller: Caller, body: StoreRequest) -> Stored:
+    async def store(self, caller: Caller, body: StoreRequest, once: Once | None = None) -> Stored:
         """Store the items, in a collection made for them where there is none; the last of an id in them wins.
 
+        A repetition of `once` makes the same ids for items that name none, so it replaces what the first stored.
         Raises DimensionMismatch, VectorInvalid, CollectionFull.
         """
         # A missing collection takes the dimension of the vectors; nothing is made for items that disagree.
         collection = await self._collections.get_or_create(caller, body.collection, _common_dimension(body))
         self._check_dimensions(collection, body.items)
-        ids = [item.id or new_id() for item in body.items]
+        ids = [item.id or (once.id_at(at) if once else new_id()) for at, item in enumerate(body.items)]
         embedded = await self._embed([item.text or "" for item in body.items if item.vector is None])
         # Thousands of conversions: on a thread, so that other requests go on between them.
         records = await asyncio.to_thread(_records, collection, ids, body.items, embedded)
