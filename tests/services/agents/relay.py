@@ -16,6 +16,9 @@ class Relay:
         self._connections: set[asyncio.Task[None]] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._answering = asyncio.Event()
+        self._answering.set()
+        self._last_asked: bytes | None = None
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -40,8 +43,14 @@ class Relay:
         """Keep connections open and accept more, but let nothing through."""
         self._flowing.clear()
 
+    def lose_answers_after(self, asked: bytes) -> None:
+        """Let the request with these bytes through as the last one that is answered to nobody, until thawed."""
+        self._last_asked = asked
+
     def thaw(self) -> None:
+        self._last_asked = None
         self._flowing.set()
+        self._answering.set()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -51,16 +60,26 @@ class Relay:
             upstream_reader, upstream_writer = await asyncio.open_connection(*self._upstream)
             with contextlib.closing(writer), contextlib.closing(upstream_writer):
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(self._pass(reader, upstream_writer))
-                    group.create_task(self._pass(upstream_reader, writer))
+                    group.create_task(self._ask(reader, upstream_writer))
+                    group.create_task(self._answer(upstream_reader, writer))
         except* (OSError, asyncio.CancelledError):
             pass  # an end of the connection went away, or the relay closes
         finally:
             self._connections.discard(task)
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(65536):
             await self._flowing.wait()
+            if self._last_asked and self._last_asked in chunk:
+                self._answering.clear()
+            writer.write(chunk)
+            await writer.drain()
+        writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(65536):
+            await self._flowing.wait()
+            await self._answering.wait()
             writer.write(chunk)
             await writer.drain()
         writer.close()

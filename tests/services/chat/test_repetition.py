@@ -1,19 +1,14 @@
-"""A message that is repeated under its key when the answer of the first was lost: there is one run.
-
-`forgotten` takes from Redis what the door remembers: the repetition then sees what one sees after the process died, its
-claim lapsed, or the answer could not be kept.
-"""
+"""A message that is repeated under its key when the answer of the first was lost: there is one run."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
-from redis.asyncio import Redis
 
 from local.suite import Suite
-from shared.redis import open_redis
 from shared.schemas import new_id
+from tests.fixtures.forgetting import forget_keys
 from tests.fixtures.identity import User
 from tests.services.chat.client import OpenChat
 from tests.services.chat.servers import ModelServer
@@ -23,19 +18,9 @@ Forget = Callable[[], Awaitable[None]]
 
 
 @pytest.fixture
-async def redis(suite: Suite) -> AsyncIterator[Redis]:
+def forget(suite: Suite) -> Forget:
     suite.up(["redis"])
-    async with open_redis(suite.url("redis")) as redis:
-        yield redis
-
-
-@pytest.fixture
-def forget(redis: Redis) -> Forget:
-    async def forget() -> None:
-        async for name in redis.scan_iter("idempotency:chat:*"):
-            await redis.delete(name)
-
-    return forget
+    return lambda: forget_keys(suite, "chat")
 
 
 @pytest.fixture

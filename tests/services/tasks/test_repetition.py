@@ -91,7 +91,7 @@ async def test_a_commit_behind_a_503_is_found_by_the_repetition(
     installation: Installation, headers: dict[str, str], person: User, database: Database
 ) -> None:
     async with installation.api() as client:
-        with commits_lost():
+        with commits_lost("task"):
             refused = await client.post(SUBMIT, json={"kind": "echo"}, headers=headers)
 
         again = await client.post(SUBMIT, json={"kind": "echo"}, headers=headers)

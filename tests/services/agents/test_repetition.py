@@ -1,0 +1,126 @@
+"""A create that is repeated under its key when the answer of the first was lost: there is one agent.
+
+A second app with another Redis has neither the answer nor the claim: it sees what a repetition sees after the process
+died, the claim lapsed, or Redis lost what it had.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from neo4j import AsyncManagedTransaction
+
+from local.suite import Suite
+from services.agents.graph import Graph
+from services.agents.keys import forget_old_keys
+from shared.loops import in_background
+from shared.schemas import new_id
+from tests.fixtures.apps import ServiceClient
+from tests.fixtures.identity import User
+from tests.services.agents.conftest import AGENTS, until_ready
+from tests.services.agents.relay import Relay
+
+BOLT_COMMIT = b"\xb0\x12"  # a message without fields
+
+
+@pytest.fixture
+async def forgetful(suite: Suite, service_client: ServiceClient) -> AsyncIterator[httpx.AsyncClient]:
+    suite.up(["neo4j", "redis"])
+    async with service_client("agents", redis_url=f"{suite.url('redis').rpartition('/')[0]}/7") as client:
+        yield client
+
+
+@pytest.fixture
+def headers(user: User) -> dict[str, str]:
+    return user.headers | {"Idempotency-Key": new_id()}
+
+
+@pytest.fixture
+def body() -> dict[str, str]:
+    return {"name": f"Once {new_id()}x", "instructions": "Answer briefly."}
+
+
+async def test_a_repetition_finds_the_agent_whose_answer_was_lost(
+    client: httpx.AsyncClient, forgetful: httpx.AsyncClient, headers: dict[str, str], body: dict[str, str]
+) -> None:
+    first = await client.post(f"{AGENTS}/create", json=body, headers=headers)
+
+    again = await forgetful.post(f"{AGENTS}/create", json=body, headers=headers)
+
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.headers["location"] == first.headers["location"]
+
+
+async def test_another_body_under_the_key_is_refused(
+    client: httpx.AsyncClient, forgetful: httpx.AsyncClient, headers: dict[str, str], body: dict[str, str]
+) -> None:
+    await client.post(f"{AGENTS}/create", json=body, headers=headers)
+
+    other = await forgetful.post(f"{AGENTS}/create", json=body | {"name": f"Other {new_id()}x"}, headers=headers)
+
+    assert (other.status_code, other.json()["code"]) == (422, "common.idempotency_key_reused")
+
+
+async def test_an_agent_that_was_deleted_is_not_made_again(
+    client: httpx.AsyncClient, forgetful: httpx.AsyncClient, headers: dict[str, str], body: dict[str, str]
+) -> None:
+    first = await client.post(f"{AGENTS}/create", json=body, headers=headers)
+    await client.delete(f"{AGENTS}/{first.json()['id']}", headers=headers)
+
+    again = await forgetful.post(f"{AGENTS}/create", json=body, headers=headers)
+
+    assert (again.status_code, again.json()["code"]) == (404, "agents.not_found")
+
+
+async def test_many_at_once_without_a_claim_make_one_agent(
+    client: httpx.AsyncClient, forgetful: httpx.AsyncClient, headers: dict[str, str], body: dict[str, str]
+) -> None:
+    answers = await asyncio.gather(
+        *(one.post(f"{AGENTS}/create", json=body, headers=headers) for one in (client, forgetful) * 3)
+    )
+
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert {answer.json()["code"] for answer in answers if answer.status_code == 409} <= {
+        "common.idempotency_key_in_use"
+    }
+    assert len({answer.json()["id"] for answer in answers if answer.status_code == 201}) == 1
+
+
+async def test_a_create_behind_a_503_is_found_by_the_repetition(
+    suite: Suite, service_client: ServiceClient, relay: Relay, headers: dict[str, str], body: dict[str, str]
+) -> None:
+    await relay.open()
+    async with service_client("agents", neo4j_url=relay.url, neo4j_wait_seconds=1.0) as client:
+        await client.get(f"{AGENTS}/list", headers=headers)
+        relay.lose_answers_after(BOLT_COMMIT)
+        refused = await client.post(f"{AGENTS}/create", json=body, headers=headers)
+        relay.thaw()
+        await until_ready(client)
+
+        again = await client.post(f"{AGENTS}/create", json=body, headers=headers)
+
+    assert refused.status_code == 503
+    assert (again.status_code, again.headers.get("idempotency-replayed")) == (201, "true")
+
+
+async def test_keys_of_yesterday_are_forgotten(
+    client: httpx.AsyncClient, graph: Graph, headers: dict[str, str], body: dict[str, str]
+) -> None:
+    made = (await client.post(f"{AGENTS}/create", json=body, headers=headers)).json()["id"]
+
+    async def age(transaction: AsyncManagedTransaction) -> None:
+        statement = "MATCH (k:IdempotencyKey {agent_id: $id}) SET k.created_at = $at"
+        await (await transaction.run(statement, id=made, at=datetime.now(UTC) - timedelta(hours=25))).consume()
+
+    async def count(transaction: AsyncManagedTransaction) -> Any:
+        result = await transaction.run("MATCH (k:IdempotencyKey {agent_id: $id}) RETURN count(k)", id=made)
+        return (await result.single(strict=True))[0]
+
+    await graph.write(age)
+    async with asyncio.timeout(20), in_background(forget_old_keys(graph)):
+        while await graph.read(count):  # noqa: ASYNC110 - what is waited for is elsewhere
+            await asyncio.sleep(0.02)
