@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from shared.door.demand import caller_of
 from shared.door.idempotency import Idempotency
+from shared.door.once import is_asked_for
 from shared.door.route import GuardedRoute, Handler
 
 _BOUNDS: Final[dict[str, Any]] = {"min_length": 1, "max_length": 255, "pattern": r"^[\x21-\x7e]+$"}
@@ -37,7 +38,7 @@ class IdempotentRoute(GuardedRoute):
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        """Raises TypeError for anything but a POST."""
+        """Raises TypeError for anything but a POST, and for an endpoint that does not ask for the key."""
         if set(options.get("methods") or ()) != {"POST"}:
             raise TypeError(f"{endpoint!r} is no POST")
         super().__init__(path, endpoint, **options)
@@ -50,6 +51,8 @@ class IdempotentRoute(GuardedRoute):
             return await endpoint(**values)
 
         signature = inspect.signature(endpoint, eval_str=True)
+        if not any(is_asked_for(one.annotation) for one in signature.parameters.values()):
+            raise TypeError(f"{endpoint!r} does not ask for Keyed")
         keyword_only = [one.replace(kind=one.KEYWORD_ONLY) for one in signature.parameters.values()]
         declaring.__signature__ = signature.replace(parameters=[*keyword_only, _DECLARED])  # type: ignore[attr-defined]
         return declaring

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import StreamingResponse
 from jwt.algorithms import OKPAlgorithm
 
-from shared.door import GuardedRoute, IdempotentRoute, requires
+from shared.door import GuardedRoute, IdempotentRoute, Keyed, requires
 from shared.errors import NotFound, Unauthenticated
 from shared.identity import ALGORITHM, TOKEN_TYPE, Caller, HeldRevocations, Revocations
 from shared.limits import limited_by_source
@@ -71,7 +71,7 @@ def build(redis_url: str, **settings: Any) -> FastAPI:
         raise NotFound
 
     @creating.post("", status_code=201)
-    async def create(body: Thing, _: Annotated[Caller, requires("things:write")]) -> dict[str, str]:
+    async def create(body: Thing, _: Annotated[Caller, requires("things:write")], __: Keyed) -> dict[str, str]:
         return {"made": secrets.token_hex(8)}
 
     @router.post("/think")

@@ -10,7 +10,7 @@ from asgi_lifespan import LifespanManager
 from fastapi import APIRouter, FastAPI
 
 from local.suite import Suite
-from shared.door import IdempotentRoute, requires
+from shared.door import IdempotentRoute, Keyed, requires
 from shared.identity import Caller
 from shared.platform import open_platform
 from shared.schemas import RequestModel
@@ -33,7 +33,7 @@ def build(suite: Suite, counter: Counter, redis_url: str | None = None) -> FastA
     router = APIRouter(prefix="/notes", route_class=IdempotentRoute)
 
     @router.post("", status_code=201)
-    async def create(body: Note, caller: Annotated[Caller, requires("agents:write")]) -> dict[str, int]:
+    async def create(body: Note, _: Annotated[Caller, requires("agents:write")], once: Keyed) -> dict[str, int]:
         counter.value += 1
         if body.text == "fail":
             raise RuntimeError(SECRET)
