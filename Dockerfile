@@ -5,7 +5,8 @@
 #   docker build --target llm     --build-arg SERVICE=llm --tag sutazai/llm:0.1.0 .
 #
 # SERVICE names the requirements/ file as well, so an image holds the packages of its service and no other's.
-# compose.yaml builds them all.
+# compose.yaml builds them all. Files are copied with the modes of the checkout, which under umask 077 nobody else may
+# read; so each image opens its own.
 
 FROM python:3.11.17-slim AS python
 ENV PYTHONDONTWRITEBYTECODE=1 \
@@ -25,7 +26,7 @@ RUN groupadd --gid 10001 sutazai \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin sutazai \
  && install -d -o sutazai -g sutazai /data
 COPY --chmod=755 deploy/compose/entrypoint.sh /usr/local/bin/entrypoint
-COPY deploy/compose/healthcheck.py /usr/local/lib/healthcheck.py
+COPY --chmod=644 deploy/compose/healthcheck.py /usr/local/lib/healthcheck.py
 WORKDIR /app
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/app \
@@ -44,7 +45,7 @@ COPY shared shared
 COPY services/__init__.py services/__init__.py
 COPY services/topology.py services/topology.py
 COPY services/${SERVICE} services/${SERVICE}
-RUN python -m compileall -q .
+RUN chmod -R a+rX . && python -m compileall -q .
 ENV MODULE=services.${SERVICE}
 USER 10001:10001
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
@@ -60,7 +61,7 @@ COPY services/topology.py services/topology.py
 COPY gateway/__init__.py gateway/__init__.py
 COPY gateway/portal gateway/portal
 COPY docs/errors.md docs/errors.md
-RUN python -m compileall -q .
+RUN chmod -R a+rX . && python -m compileall -q .
 USER 10001:10001
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
     CMD ["/usr/local/bin/python", "-I", "/usr/local/lib/healthcheck.py", "http://127.0.0.1:8000/health/ready"]
@@ -74,7 +75,7 @@ RUN apt-get update \
 COPY --from=packages /opt/venv /opt/venv
 COPY local/__init__.py local/__init__.py
 COPY local/model_server.py local/model_server.py
-RUN python -m compileall -q .
+RUN chmod -R a+rX . && python -m compileall -q .
 USER 10001:10001
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
     CMD ["/usr/local/bin/python", "-I", "/usr/local/lib/healthcheck.py", "http://127.0.0.1:8000/v1/models"]

@@ -37,9 +37,10 @@ def read_compose() -> ReadCompose:
     fetch = [COMPOSE_SCRIPTS / "fetch-parser.sh", CACHE / "compose"]
     program = subprocess.run(fetch, check=True, stdout=subprocess.PIPE, text=True, timeout=110).stdout.strip()
 
-    def read(*files: Path) -> dict[str, Any]:
+    def read(*files: Path, env_file: Path | None = None) -> dict[str, Any]:
         chosen = [argument for file in files for argument in ("--file", str(file))]
-        command = [program, "--project-directory", str(REPOSITORY), *chosen, "config", "--format", "json"]
+        given = ["--env-file", str(env_file)] if env_file else []
+        command = [program, "--project-directory", str(REPOSITORY), *given, *chosen, "config", "--format", "json"]
         # Of this machine only what the program needs: no variable of ours may decide what the file says.
         environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
         result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)

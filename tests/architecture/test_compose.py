@@ -3,6 +3,8 @@
 import importlib
 import json
 import re
+import socket
+import subprocess
 import tomllib
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -10,9 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from services.topology import STORES
 from shared.settings import ServiceSettings
+from shared.settings.weak_secrets import setting_weakness
 from tests.architecture.apps import APPS, package_of
 from tests.architecture.conftest import COMPOSE_SCRIPTS, REPOSITORY, ReadCompose, Service, make_secrets
 
@@ -94,6 +98,26 @@ def test_all_are_in_one_network_with_two_fixed_addresses(compose: dict[str, Any]
     assert not any(ip_address(address) in given_out for address in fixed.values())
 
 
+def test_a_proxy_on_the_host_is_believed(compose: dict[str, Any], services: dict[str, Service]) -> None:
+    """It comes from the bridge's address, which Docker would otherwise take from the range it gives out."""
+    ours = compose["networks"]["sutazai-network"]["ipam"]["config"][0]
+    trusted = [ip_network(part) for part in services["kong"]["environment"]["KONG_TRUSTED_IPS"].split(",")]
+
+    assert ours["gateway"] == "172.20.0.1"
+    assert [network for network in trusted if network.overlaps(ip_network(ours["subnet"]))] == [
+        ip_network(ours["gateway"])
+    ]
+
+
+def test_whose_word_the_gateway_believes_is_a_setting(read_compose: ReadCompose, tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("KONG_TRUSTED_IPS=10.0.0.0/8\n")
+
+    services = read_compose(REPOSITORY / "compose.yaml", env_file=dotenv)["services"]
+
+    assert services["kong"]["environment"]["KONG_TRUSTED_IPS"] == "10.0.0.0/8"
+
+
 def test_the_gateway_asks_consul_and_the_portal_asks_the_gateway(services: dict[str, Service]) -> None:
     kong = services["kong"]["environment"]
     consul = json.loads((COMPOSE_SCRIPTS / "consul.json").read_text())
@@ -141,6 +165,57 @@ def test_everything_has_a_health_check_and_waits_for_healthy(services: dict[str,
 
     assert not unchecked
     assert conditions == {"service_healthy"}
+
+
+# What each image of others has to ask with: none of them installs a client for our sake.
+CLIENTS = {
+    "kong": "bash",
+    "postgres": "pg_isready",
+    "redis": "redis-cli",
+    "rabbitmq": "rabbitmq-diagnostics",
+    "neo4j": "bash",
+    "qdrant": "bash",
+    "chromadb": "bash",
+    "consul": "curl",
+}
+
+
+def test_health_checks_call_only_what_their_image_has(services: dict[str, Service]) -> None:
+    called = {
+        name: program
+        for name, service in services.items()
+        if "build" not in service
+        for program in re.findall(
+            r"\b(bash|curl|wget|nc|pg_isready|redis-cli|rabbitmq-diagnostics)\b", checked(service)
+        )
+    }
+
+    assert called == CLIENTS
+
+
+def checked(service: Service) -> str:
+    """The command of its health check as one line."""
+    return " ".join(service["healthcheck"]["test"])
+
+
+@pytest.mark.parametrize(("status", "code"), [("200 OK", 0), ("503 Service Unavailable", 1)])
+@pytest.mark.parametrize("name", ["chromadb", "kong", "neo4j", "qdrant"])
+def test_health_checks_in_bash_tell_well_from_sick(
+    services: dict[str, Service], name: str, status: str, code: int
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)  # a check that asks nobody fails here
+        script = re.sub(r"(/dev/tcp/127\.0\.0\.1)/\d+", rf"\1/{server.getsockname()[1]}", checked(services[name]))
+        command = script.replace("$$", "$").removeprefix("CMD bash -c ")
+        with subprocess.Popen(["/bin/bash", "-c", command]) as asking:
+            connection, _ = server.accept()
+            with connection, connection.makefile("rb") as received:
+                asked = [received.readline(), received.readline()]  # bash sends line by line
+                connection.sendall(f"HTTP/1.0 {status}\r\n\r\n".encode())
+            assert asking.wait(10) == code
+
+    assert re.fullmatch(rb"GET /\S* HTTP/1.0\r\n", asked[0])
+    assert asked[1] == b"\r\n"
 
 
 def test_every_file_that_is_mounted_is_in_the_project(services: dict[str, Service]) -> None:
@@ -250,6 +325,13 @@ def test_documented_way_gives_auth_a_mail_server(read_compose: ReadCompose, tmp_
     mounted = {secret["target"] for secret in auth["secrets"]}
     assert auth["environment"]["MAIL_URL_FILE"] in mounted
     assert auth["environment"].keys() >= {"MAIL_FROM", "PUBLIC_URL", "DATABASE_URL_FILE"}
+
+
+def test_the_password_of_a_mail_provider_is_not_judged() -> None:
+    documented = re.search(r"<<<'(smtp://\S+)'", (REPOSITORY / "docs" / "deploy.md").read_text())
+
+    assert documented
+    assert setting_weakness(SecretStr(documented[1])) is None
 
 
 def test_documented_way_leaves_a_store_out(read_compose: ReadCompose, tmp_path: Path) -> None:

@@ -52,6 +52,18 @@ def test_images_run_as_a_user_and_check_themselves() -> None:
         assert "\nHEALTHCHECK " in text
 
 
+@pytest.mark.parametrize("target", ["service", "portal", "llm"])
+def test_what_is_copied_may_be_read_whatever_the_umask_of_the_checkout(target: str) -> None:
+    lines = stages()[target]
+    copies = [at for at, line in enumerate(lines) if line.startswith("COPY") and "--from" not in line]
+    opened = max(at for at, line in enumerate(lines) if line.startswith("RUN chmod -R a+rX . "))
+
+    unopened = [lines[at] for at in copies if "--chmod=" not in lines[at] and at > opened]
+    outside = [lines[at] for at in copies if "--chmod=" not in lines[at] and lines[at].split()[-1].startswith("/")]
+
+    assert unopened == outside == []
+
+
 @pytest.mark.parametrize("name", sorted(PROGRAMS))
 def test_an_image_holds_all_that_its_program_imports(services: dict[str, Service], tmp_path: Path, name: str) -> None:
     build = services[name]["build"]
