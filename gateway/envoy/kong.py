@@ -68,7 +68,7 @@ class Service(Strict):
     connect_timeout: Milliseconds
     read_timeout: Milliseconds
     write_timeout: Milliseconds
-    retries: int = Field(ge=0, le=2)
+    retries: int = Field(ge=0, le=5)
     routes: list[Route] = Field(min_length=1)
 
     @property

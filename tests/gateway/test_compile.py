@@ -72,7 +72,7 @@ def test_only_safe_methods_are_tried_again_after_they_were_sent(kong: KongFile) 
 
 
 def test_service_without_retries_has_no_retry_policy(tmp_path: Path) -> None:
-    none = load(edited(tmp_path, ("retries: 1", "retries: 0")))
+    none = load(edited(tmp_path, ("retries: 5", "retries: 0")))
 
     assert all("retry_policy" not in route["route"] for route in compile_routes(none))
 

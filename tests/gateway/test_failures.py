@@ -3,10 +3,15 @@
 import json
 import os
 import signal
+import threading
+import uuid
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.fixtures.ports import free_port
@@ -14,6 +19,7 @@ from tests.gateway.running import Gateway, gateway, script, wait_for
 
 AGENTS = "/api/v1/agents/list"
 CREATE = "/api/v1/agents/create"
+CALLERS = 4
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +46,11 @@ def test_service_that_refuses_connections_is_unavailable(deserted: Gateway, meth
 
 
 @contextmanager
-def two_instances() -> Iterator[dict[int, str]]:
-    """Two instances of one service, each a process; their URLs by process id."""
+def several_instances(count: int) -> Iterator[dict[int, str]]:
+    """Instances of one service, each a process; their URLs by process id."""
     with ExitStack() as stack:
         urls = {}
-        for port in (free_port(), free_port()):
+        for port in [free_port() for _ in range(count)]:
             process = stack.enter_context(script("upstream.py", f"agents={port}", ports=[port]))
             urls[process.pid] = f"http://127.0.0.1:{port}"
         yield urls
@@ -53,7 +59,7 @@ def two_instances() -> Iterator[dict[int, str]]:
 @pytest.fixture
 def pair() -> Iterator[dict[int, str]]:
     """Two that may be killed."""
-    with two_instances() as urls:
+    with several_instances(2) as urls:
         yield urls
 
 
@@ -61,7 +67,7 @@ def pair() -> Iterator[dict[int, str]]:
 def balanced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, set[int]]]:
     """A gateway before two instances that stay; their process ids."""
     directory = tmp_path_factory.mktemp("balanced")
-    with two_instances() as urls, gateway(directory, {"agents": ",".join(urls.values())}) as running:
+    with several_instances(2) as urls, gateway(directory, {"agents": ",".join(urls.values())}) as running:
         yield running, set(urls)
 
 
@@ -79,6 +85,50 @@ def test_killed_instance_costs_at_most_two_requests_and_then_none(tmp_path: Path
     failures = [count for count, status in enumerate(statuses) if status != 200]
     assert len(failures) <= 2
     assert all(count < 60 for count in failures)
+
+
+@pytest.mark.parametrize(("instances", "killed"), [(2, 1), (3, 2)])
+def test_killed_instances_cost_only_the_writes_they_held(tmp_path: Path, instances: int, killed: int) -> None:
+    journal = tmp_path / "journal"
+    with several_instances(instances) as urls, gateway(tmp_path, {"agents": ",".join(urls.values())}) as running:
+        with ThreadPoolExecutor(2 * CALLERS) as pool:
+            going = threading.Event()
+            reads = [pool.submit(calls, running, "GET", AGENTS, going, journal) for _ in range(CALLERS)]
+            writes = [pool.submit(calls, running, "POST", CREATE, going, journal) for _ in range(CALLERS)]
+            wait_for(lambda: journal.exists() and len(journal.read_bytes()) > 10_000, "load")
+            before = len(journal.read_bytes())
+            for pid in list(urls)[:killed]:
+                os.kill(pid, signal.SIGKILL)
+            wait_for(lambda: len(journal.read_bytes()) > before + 20_000, "load after the kill")
+            going.set()
+    failed_reads = [status for future in reads for status in future.result() if status != 200]
+    failed_writes = [status for future in writes for status in future.result() if status != 200]
+    written = Counter(line for line in journal.read_text().splitlines() if line.startswith("POST"))
+
+    assert failed_reads == []
+    assert len(failed_writes) <= killed * CALLERS, failed_writes  # each caller has one under way
+    assert max(written.values()) == 1
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", AGENTS), ("POST", CREATE)])
+def test_the_one_that_lives_is_found_among_the_dead(tmp_path: Path, method: str, path: str) -> None:
+    """Before anything is known of them: the first request of all."""
+    with several_instances(1) as urls:
+        dead = [f"http://127.0.0.1:{free_port()}" for _ in range(3)]
+        with gateway(tmp_path, {"agents": ",".join([*dead, *urls.values()])}) as running:
+            answers = [running.client.request(method, path).status_code for _ in range(4)]
+
+    assert answers == [200] * 4
+
+
+def calls(running: Gateway, method: str, path: str, enough: threading.Event, journal: Path) -> list[int]:
+    """One caller, one request after another until it is enough; how each was answered."""
+    statuses = []
+    with httpx.Client(base_url=running.client.base_url, timeout=10) as client:
+        while not enough.is_set():
+            headers = {"x-journal": str(journal), "x-request-id": f"{method}-{uuid.uuid4()}"}
+            statuses.append(client.request(method, path, headers=headers).status_code)
+    return statuses
 
 
 def served_by(running: Gateway) -> int:

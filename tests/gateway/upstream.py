@@ -1,7 +1,8 @@
 """An HTTP server that stands for services: `python upstream.py agents=10601 chat=10602 …`, one listener a name.
 
 It answers what it was asked, and by `x-test` misbehaves: `hang`, `hang-up`, `stream` (its second event waits for a
-request to `/release`), `slow` (answers after `/release`), `fail` (503 of its own).
+request to `/release`), `slow` (answers after `/release`), `fail` (503 of its own). What carries `x-journal` is noted in
+the file of that name, by its request id.
 """
 
 import asyncio
@@ -34,6 +35,8 @@ class Upstream:
         if scope["path"] == "/release":
             await self.waiting.wait()
             self.released.set()
+        if journal := headers.get("x-journal"):
+            _note(journal, headers["x-request-id"])
         match headers.get("x-test"):
             case "hang":
                 await asyncio.sleep(60)
@@ -66,6 +69,12 @@ class Upstream:
         self.waiting.set()
         await self.released.wait()
         await send({"type": "http.response.body", "body": b"id: 2\ndata: second\n\n"})
+
+
+def _note(journal: str, request_id: str) -> None:
+    """One write of one line, so that instances may share the file."""
+    with open(journal, "ab", buffering=0) as file:
+        file.write(f"{request_id}\n".encode())
 
 
 async def _body(receive: Receive) -> bytes:
