@@ -90,17 +90,20 @@ def test_killed_instance_costs_at_most_two_requests_and_then_none(tmp_path: Path
 @pytest.mark.parametrize(("instances", "killed"), [(2, 1), (3, 2)])
 def test_killed_instances_cost_only_the_writes_they_held(tmp_path: Path, instances: int, killed: int) -> None:
     journal = tmp_path / "journal"
-    with several_instances(instances) as urls, gateway(tmp_path, {"agents": ",".join(urls.values())}) as running:
-        with ThreadPoolExecutor(2 * CALLERS) as pool:
-            going = threading.Event()
-            reads = [pool.submit(calls, running, "GET", AGENTS, going, journal) for _ in range(CALLERS)]
-            writes = [pool.submit(calls, running, "POST", CREATE, going, journal) for _ in range(CALLERS)]
-            wait_for(lambda: journal.exists() and len(journal.read_bytes()) > 10_000, "load")
-            before = len(journal.read_bytes())
-            for pid in list(urls)[:killed]:
-                os.kill(pid, signal.SIGKILL)
-            wait_for(lambda: len(journal.read_bytes()) > before + 20_000, "load after the kill")
-            going.set()
+    enough = threading.Event()
+    with (
+        several_instances(instances) as urls,
+        gateway(tmp_path, {"agents": ",".join(urls.values())}) as running,
+        ThreadPoolExecutor(2 * CALLERS) as pool,
+        closing_with(enough),
+    ):
+        reads = [pool.submit(calls, running, "GET", AGENTS, enough, journal) for _ in range(CALLERS)]
+        writes = [pool.submit(calls, running, "POST", CREATE, enough, journal) for _ in range(CALLERS)]
+        wait_for(lambda: journal.exists() and len(journal.read_bytes()) > 10_000, "load")
+        before = len(journal.read_bytes())
+        for pid in list(urls)[:killed]:
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: len(journal.read_bytes()) > before + 20_000, "load after the kill")
     failed_reads = [status for future in reads for status in future.result() if status != 200]
     failed_writes = [status for future in writes for status in future.result() if status != 200]
     written = Counter(line for line in journal.read_text().splitlines() if line.startswith("POST"))
@@ -108,6 +111,15 @@ def test_killed_instances_cost_only_the_writes_they_held(tmp_path: Path, instanc
     assert failed_reads == []
     assert len(failed_writes) <= killed * CALLERS, failed_writes  # each caller has one under way
     assert max(written.values()) == 1
+
+
+@contextmanager
+def closing_with(event: threading.Event) -> Iterator[None]:
+    """Sets `event` at the end, however the block ends, so that nobody is waited for in vain."""
+    try:
+        yield
+    finally:
+        event.set()
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", AGENTS), ("POST", CREATE)])

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -73,7 +74,7 @@ class Upstream:
 
 def _note(journal: str, request_id: str) -> None:
     """One write of one line, so that instances may share the file."""
-    with open(journal, "ab", buffering=0) as file:
+    with Path(journal).open("ab", buffering=0) as file:
         file.write(f"{request_id}\n".encode())
 
 
