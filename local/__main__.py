@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from local import farewell
+from local import farewell, settings
 from local.errors import LocalError, SuiteFailed
 from local.outcomes import Outcome, Result, Status
 from local.suite import Suite
@@ -35,6 +35,8 @@ def show(outcome: Outcome) -> None:
 def up(suite: Suite, arguments: argparse.Namespace) -> int:
     """Starts; prints where to go next."""
     print(f"starting SutazAI in {suite.site.layout.home}", flush=True)
+    for complaint in settings.unknown(suite.site.environ):
+        print(f"  ! {complaint}", file=sys.stderr, flush=True)
     suite.up(arguments.components or None)
     if not arguments.components:
         print(farewell.text(suite.site))

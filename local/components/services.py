@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from local import probes
+from local import probes, settings
 from local.addresses import url
 from local.components.base import Component, Launch
 from local.components.consul import Consul
@@ -18,17 +18,6 @@ from local.secrets import ADMIN_EMAIL
 from local.site import Site
 from services.topology import SERVICES, Service
 
-PASSED: Final = (
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "OTEL_TRACES_SAMPLE_RATIO",
-    "LOG_LEVEL",
-    "RATE_LIMIT_READ",
-    "RATE_LIMIT_WRITE",
-    "RATE_LIMIT_MODEL",
-    "RATE_LIMIT_BULK",
-    "RATE_LIMIT_ANONYMOUS",
-    "RATE_LIMIT_KEY_PERCENT",
-)
 COMMON_NEEDS: Final = ("redis", "rabbitmq", "consul")
 
 
@@ -56,7 +45,7 @@ def _auth(site: Site) -> dict[str, str]:
     return {
         "ADMIN_EMAIL": ADMIN_EMAIL,
         "SERVICE_CLIENT_SECRETS": json.dumps(site.secrets.client_secrets),
-        "MAIL_URL": (site.layout.home / "mail").as_uri(),
+        **({} if site.setting("MAIL_URL_FILE") else {"MAIL_URL": (site.layout.home / "mail").as_uri()}),
         "MAIL_FROM": ADMIN_EMAIL,
         "PUBLIC_URL": public_url(site),
         **site.passed("MAIL_URL", "MAIL_FROM", "PUBLIC_URL"),
@@ -69,12 +58,11 @@ def _agents(site: Site) -> dict[str, str]:
 
 
 def _chat(site: Site) -> dict[str, str]:
-    return {"LLM_URL": url(site, "llm"), "LLM_MODEL": MODEL, **site.passed("LLM_MODEL", "LLM_API_KEY")}
+    return {"LLM_URL": url(site, "llm"), "LLM_MODEL": MODEL, **site.passed("LLM_MODEL")}
 
 
 def _vectors(site: Site) -> dict[str, str]:
-    given = site.passed("QDRANT_URL", "QDRANT_API_KEY", "EMBEDDINGS_URL", "EMBEDDINGS_MODEL", "EMBEDDINGS_API_KEY")
-    return {"CHROMADB_URL": url(site, "chromadb"), "DATA_DIR": str(site.layout.home / "vectors"), **given}
+    return {"CHROMADB_URL": url(site, "chromadb"), "DATA_DIR": str(site.layout.home / "vectors")}
 
 
 def _portal(site: Site) -> dict[str, str]:
@@ -96,9 +84,11 @@ class Process(Component):
 
     stop_seconds = 30
 
-    def __init__(self, name: str, module: str, *, service: Service | None = None, needs: Iterable[str] = ()) -> None:
+    def __init__(
+        self, name: str, module: str, declared: str, *, service: Service | None = None, needs: Iterable[str] = ()
+    ) -> None:
         self.name, self.needs, self.ports = name, tuple(needs) or COMMON_NEEDS, (name.replace("-", "_"),)
-        self._module, self._service = module, service
+        self._module, self._declared, self._service = module, declared, service
 
     def prepare(self, site: Site) -> None:
         if directory := self._settings(site).get("DATA_DIR"):
@@ -114,8 +104,8 @@ class Process(Component):
         own = OWN_SETTINGS.get(self.name)
         return {
             **site.process_environment(),
+            **settings.given(site.environ, self._declared),
             **discovery(site),
-            **site.passed(*PASSED),
             "MALLOC_ARENA_MAX": "2",  # one thread does nearly all the work; more arenas only cost memory
             "ENVIRONMENT": "local",
             "HOST": LOOPBACK,
@@ -124,7 +114,7 @@ class Process(Component):
             "REDIS_URL": url(site, "redis"),
             "RABBITMQ_URL": url(site, "rabbitmq"),
             "CURSOR_SECRET": site.secrets.cursor_secret,
-            "AUTH_ISSUER": f"{public_url(site)}/api/v1/auth",
+            "AUTH_ISSUER": site.setting("AUTH_ISSUER") or f"{public_url(site)}/api/v1/auth",
             **(_identity(site, self._service) if self._service else {}),
             **(own(site) if own else {}),
         }
@@ -145,9 +135,18 @@ def _needs(service: Service) -> tuple[str, ...]:
 
 
 PROCESSES: Final = (
-    *(Process(name, f"services.{name}", service=one, needs=_needs(one)) for name, one in SERVICES.items()),
-    Process("tasks-worker", "services.tasks.worker", service=SERVICES["tasks"], needs=["tasks"]),
-    Process("portal", "gateway.portal"),
+    *(
+        Process(name, f"services.{name}", f"services.{name}.settings:Settings", service=one, needs=_needs(one))
+        for name, one in SERVICES.items()
+    ),
+    Process(
+        "tasks-worker",
+        "services.tasks.worker",
+        "services.tasks.settings:WorkerSettings",
+        service=SERVICES["tasks"],
+        needs=["tasks"],
+    ),
+    Process("portal", "gateway.portal", "gateway.portal.settings:Settings"),
 )
 
 
@@ -168,8 +167,8 @@ class Gateway(Component):
     def launch(self, site: Site) -> Launch:
         environment = {
             **site.process_environment(),
+            **settings.given(site.environ, "gateway.envoy.settings:GatewaySettings"),
             **discovery(site),
-            **site.passed(*PASSED),
             "ENVIRONMENT": "local",
             "KONG_CONFIG": str(REPOSITORY / "gateway" / "kong.yml"),
             "GATEWAY_HOST": site.bind,

@@ -1,11 +1,14 @@
 """What a process of the suite is given: all it needs, and no secret of another."""
 
 import json
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from local.layout import LONGEST_SOCKET_PATH, Layout
+from local import addresses, settings
+from local.layout import LONGEST_SOCKET_PATH, REPOSITORY, Layout
 from local.suite import Suite
 from services.topology import CLIENTS, SERVICES
 from tests.local.conftest import PORT_BASE, MakeSuite
@@ -41,6 +44,58 @@ def test_callers_environment_does_not_leak_in(make_suite: MakeSuite) -> None:
 
     assert "SOMEONES_TOKEN" not in environment
     assert environment["LOG_LEVEL"] == "DEBUG"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "readers"),
+    [
+        ("PASSWORD_WORKERS", "4", {"auth"}),
+        ("RUN_SECONDS", "60", {"chat"}),
+        ("HIGH_SLOTS", "20", {"tasks-worker"}),
+        ("MAX_INPUT_BYTES", "2048", {"tasks", "tasks-worker"}),
+        ("LLM_API_KEY_FILE", "/run/key", {"chat"}),
+        ("SHUTDOWN_SECONDS", "5", set(PROCESSES) - {"gateway"}),
+        ("AUTH_ISSUER", "https://api.example.com/api/v1/auth", set(PROCESSES) - {"gateway"}),
+        ("KONG_TRUSTED_IPS", "10.0.0.0/8", {"gateway"}),
+    ],
+)
+def test_a_setting_reaches_those_who_read_it(make_suite: MakeSuite, name: str, value: str, readers: set[str]) -> None:
+    suite = make_suite(**{name: value})
+
+    assert {process for process in PROCESSES if suite.environment(process).get(name) == value} == readers
+
+
+def test_every_documented_setting_reaches_a_process_or_is_the_suites_own(make_suite: MakeSuite) -> None:
+    """Of the page that operators read, so that no list here has to be kept."""
+    page = (REPOSITORY / "docs" / "configuration.md").read_text()
+    documented = set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE)) - set(addresses.SETTINGS.values())
+    plain, asked = make_suite(), make_suite(**dict.fromkeys(documented, "asked-for"))
+    own = {name for process in PROCESSES for name in plain.environment(process)}
+
+    reached = {
+        name for process in PROCESSES for name, value in asked.environment(process).items() if value == "asked-for"
+    }
+
+    assert documented - reached <= own | settings.ONE_FOR_EACH
+    assert not reached & settings.ONE_FOR_EACH
+
+
+def test_a_variable_that_nothing_reads_is_named() -> None:
+    environ = {"SUTAZAI_PORTBASE": "1", "SUTAZAI_COLOUR": "red", "SUTAZAI_HOME": "/x", "SUTAZAI_URL": "http://y"}
+
+    assert list(settings.unknown(environ)) == [
+        "SUTAZAI_COLOUR is read by nothing",
+        "SUTAZAI_PORTBASE is read by nothing: is SUTAZAI_PORT_BASE meant?",
+    ]
+
+
+def test_the_known_variables_are_those_of_the_project() -> None:
+    """A variable that some file here reads is not called unknown."""
+    files = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
+    texts = [(REPOSITORY / name).read_text(errors="ignore") for name in files.split() if "test_environment" not in name]
+    read = {name for text in texts for name in re.findall(r"\bSUTAZAI_[A-Z]+(?:_[A-Z]+)*\b", text)}
+
+    assert list(settings.unknown(dict.fromkeys(read, "x"))) == []
 
 
 def test_without_consul_services_are_found_at_fixed_addresses(make_suite: MakeSuite, tmp_path: Path) -> None:
