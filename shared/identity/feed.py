@@ -84,6 +84,11 @@ class RevocationFeed:
         self._heard_at = time.monotonic()
 
     async def ping(self) -> None:
-        """Raises Unavailable when nothing was heard for a minute: revocations may be missed."""
+        """Raises Unavailable when nothing was heard for a minute: revocations may be missed.
+
+        Before the first answer it asks itself, so that the first look at a new process tells how it is.
+        """
+        if self._since is None:
+            await self.current()
         if time.monotonic() - self._heard_at > _STALE_SECONDS:
             raise Unavailable("auth", detail="Nothing was heard of auth for a minute: revocations may be missed.")

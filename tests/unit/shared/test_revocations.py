@@ -104,3 +104,13 @@ async def test_what_is_known_goes_on_to_hold_while_auth_is_away() -> None:
     following.cancel()
 
     assert (await feed.current()).covers(Token())
+
+
+async def test_the_first_look_at_a_new_process_hears_auth() -> None:
+    """Nothing has run yet but the look itself: whether auth answers decides, not how long the process is there."""
+    answering = Source([Changes(1.0, [], [])])
+    await RevocationFeed(answering, answering).ping()
+
+    away = Source([Unavailable("auth")])
+    with pytest.raises(Unavailable):
+        await RevocationFeed(away, away).ping()
