@@ -19,6 +19,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.errors import Unavailable
+from shared.settings import CannotStart
 
 _MAX_CONNECTIONS = 64
 _POOL_WAIT_SECONDS = 1.0
@@ -54,17 +55,23 @@ class _TlsConnection(_BoundedSending, SSLConnection):
 
 @asynccontextmanager
 async def open_redis(url: str, *, command_seconds: float = _COMMAND_SECONDS) -> AsyncIterator[Redis]:
-    """A client over one bounded pool. Connecting is lazy: a Redis that is down keeps no service from starting."""
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=_MAX_CONNECTIONS,
-        timeout=_POOL_WAIT_SECONDS,
-        socket_connect_timeout=_CONNECT_SECONDS,
-        socket_timeout=command_seconds,
-        health_check_interval=30,
-        driver_info=None,  # naming itself, the driver would look up its version on disk at every connect
-        decode_responses=False,
-    )
+    """A client over one bounded pool. Connecting is lazy: a Redis that is down keeps no service from starting.
+
+    Raises CannotStart for an address that is none.
+    """
+    try:
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=_MAX_CONNECTIONS,
+            timeout=_POOL_WAIT_SECONDS,
+            socket_connect_timeout=_CONNECT_SECONDS,
+            socket_timeout=command_seconds,
+            health_check_interval=30,
+            driver_info=None,  # naming itself, the driver would look up its version on disk at every connect
+            decode_responses=False,
+        )
+    except ValueError as error:
+        raise CannotStart("REDIS_URL", "is no address of a Redis: redis://:password@host:port/0") from error
     pool.connection_class = _TlsConnection if issubclass(pool.connection_class, SSLConnection) else _Connection
     client = Redis(connection_pool=pool)
     try:

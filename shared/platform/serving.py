@@ -2,12 +2,10 @@
 
 import asyncio
 import gc
-import os
-import re
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
@@ -16,7 +14,8 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from shared import telemetry
-from shared.settings import ServiceSettings
+from shared.platform.starting import SETTINGS_ARE_WRONG, Starting, claimed, end, refusals
+from shared.settings import CannotStart, ServiceSettings
 
 _KEEP_ALIVE_SECONDS = 75  # above the gateway's 60 s, so that it never sends into a connection we are closing
 _DRAIN_SECONDS = 1.5  # how long the balancers take to hear that we left
@@ -54,19 +53,23 @@ class DrainingServer(uvicorn.Server):
 def serve(create_app: Callable[[], FastAPI]) -> None:
     """Build the app from its settings and serve it until told to stop.
 
-    Settings that cannot be started with end the process with EX_CONFIG and a line on stderr for each of them.
+    Settings that cannot be started with end the process with EX_CONFIG and a line on stderr for each of them; a store
+    that is needed and away ends it with EX_TEMPFAIL and a line.
     """
     try:
         app = create_app()
+        settings: ServiceSettings = app.state.settings
+        address = claimed(settings.host, settings.port)
     except (ValidationError, SettingsError) as error:
         sys.stderr.writelines(f"cannot start: {line}\n" for line in refusals(error))
-        sys.exit(os.EX_CONFIG)
-    settings: ServiceSettings = app.state.settings
+        sys.exit(SETTINGS_ARE_WRONG)
+    except CannotStart as refusal:
+        end(refusal)
     telemetry.configure(app.state.service, settings)
+    starting = Starting(app)
     config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
+        starting,
+        interface="asgi3",
         loop="uvloop",
         http="httptools",
         lifespan="on",
@@ -77,28 +80,9 @@ def serve(create_app: Callable[[], FastAPI]) -> None:
         timeout_graceful_shutdown=int(settings.shutdown_seconds),
         limit_concurrency=_MAX_CONCURRENT,
     )
-    DrainingServer(config, app).run()
-
-
-def refusals(error: ValidationError | SettingsError) -> Iterator[str]:
-    """What is wrong with which variable. No text of a value is in it, since the value may be a secret."""
-    if isinstance(error, SettingsError):
-        unreadable = re.search(r'field "(\w+)"', str(error))
-        yield f"{unreadable[1].upper()}: is no valid JSON" if unreadable else str(error)
-        return
-    for problem in error.errors(include_url=False, include_context=True, include_input=False):
-        variable, *inside = problem["loc"] or ("settings",)
-        place = ": ".join([str(variable).upper(), *map(str, inside)])
-        yield f"{place}: {_reason(problem['type'], problem['msg'], problem.get('ctx', {}))}"
-
-
-def _reason(kind: str, message: str, context: dict[str, object]) -> str:
-    match kind:
-        case "missing":
-            return "is required"
-        case "too_short" | "string_too_short":
-            return f"is shorter than {context['min_length']} characters"
-        case "value_error":
-            return message.removeprefix("Value error, ")
-        case _:
-            return message
+    try:
+        DrainingServer(config, app).run(sockets=[address])
+    except SystemExit:
+        if starting.failure:
+            end(starting.failure)
+        raise

@@ -26,16 +26,17 @@ def postgres_errors() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
         raise Unavailable("postgres") from error
     except asyncpg.PostgresError as error:  # while connecting, where SQLAlchemy does not wrap it
-        if _is_passing(error):
+        if is_passing(error):
             raise Unavailable("postgres") from error
         raise
     except DBAPIError as error:
-        if error.connection_invalidated or isinstance(error.orig, TimeoutError) or _is_passing(error.orig):
+        if error.connection_invalidated or isinstance(error.orig, TimeoutError) or is_passing(error.orig):
             raise Unavailable("postgres") from error
         raise
 
 
-def _is_passing(error: BaseException | None) -> bool:
+def is_passing(error: BaseException | None) -> bool:
+    """Whether the server may take later what it refuses now."""
     return str(getattr(error, "sqlstate", None) or "").startswith(_NOT_NOW)
 
 

@@ -2,19 +2,20 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from shared.postgres.database import Database, postgres_errors
+from shared.postgres.database import Database, is_passing, postgres_errors
 from shared.postgres.migrating import migrate
+from shared.settings import CannotStart
 
 _log = logging.getLogger("shared.postgres")
 _POOL_SIZE = 20  # and none beyond: those would be closed after each use, and a handshake costs more than a statement
@@ -26,9 +27,12 @@ _TRUSTED_SECONDS = 5.0  # how long an idle connection is taken to be alive
 
 @asynccontextmanager
 async def open_database(server_url: str, name: str, migrations: Path) -> AsyncIterator[Database]:
-    """The database `name` on the server, created when missing and migrated to head. Raises Unavailable."""
-    url = make_url(server_url).set(database=name)
-    with postgres_errors():
+    """The database `name` on the server, created when missing and migrated to head.
+
+    Raises Unavailable, and CannotStart for an address or a role that will not do.
+    """
+    url = _database_url(server_url, name)
+    with postgres_errors(), _refusals(name):
         await _create_when_missing(url)
     engine = create_async_engine(
         url,
@@ -40,11 +44,32 @@ async def open_database(server_url: str, name: str, migrations: Path) -> AsyncIt
     )
     _check_before_use(engine)
     try:
-        with postgres_errors():
+        with postgres_errors(), _refusals(name):
             await migrate(engine, migrations)
         yield Database(engine)
     finally:
         await engine.dispose()
+
+
+def _database_url(server_url: str, name: str) -> URL:
+    try:
+        return make_url(server_url).set(database=name)
+    except (ArgumentError, ValueError) as error:  # their text quotes the URL
+        reason = "is no address of a server: postgresql+asyncpg://user:password@host:port/"
+        raise CannotStart("DATABASE_URL", reason) from error
+
+
+@contextmanager
+def _refusals(database: str) -> Iterator[None]:
+    """What PostgreSQL will refuse at the next start as well: the role, its rights, tables that are somebody else's."""
+    try:
+        yield
+    except (asyncpg.PostgresError, DBAPIError) as error:
+        told = error if isinstance(error, asyncpg.PostgresError) else getattr(error.orig, "__cause__", None)
+        if not isinstance(told, asyncpg.PostgresError) or is_passing(told):
+            raise
+        reason = f"PostgreSQL refuses to open the database {database!r}: {told.args[0]} (SQLSTATE {told.sqlstate})"
+        raise CannotStart("DATABASE_URL", reason) from error
 
 
 def _check_before_use(engine: AsyncEngine) -> None:

@@ -1,9 +1,11 @@
 """What a service can be told by its environment; a secret that is easy to guess stops the start."""
 
+from shared.settings.refusal import CannotStart
 from shared.settings.service import ClientSettings, ServiceSettings
 from shared.settings.weak_secrets import setting_weakness, url_weakness, weakness
 
 __all__ = [
+    "CannotStart",
     "ClientSettings",
     "ServiceSettings",
     "setting_weakness",
