@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import deadlines, telemetry
-from shared.errors import OutOfTime, ServiceError, TooLarge
+from shared.errors import OutOfTime, ServiceError, TooLarge, Unavailable
 from shared.limits import rate_limit_fields
 from shared.schemas import new_id
 from shared.telemetry import Metrics
@@ -80,6 +80,10 @@ class EdgeMiddleware:
             if status:
                 raise
             await problem_response(error, instance=scope["path"])(scope, receive, send_with_ids)
+        except asyncio.CancelledError:  # the server stops, and this request has used up its time
+            if not status:  # whatever waits for it learns that another instance may be asked
+                await _stopping(scope)(scope, receive, send_with_ids)
+            raise
         except Exception:  # the last resort: logged once here, shown to the caller as a trace id only
             _log.exception("unexpected error", extra={"fields": {"path": scope["path"]}})
             if status:  # the answer is under way: closing the connection is all that is left
@@ -159,6 +163,13 @@ def _counted(receive: Receive, limit: int) -> Receive:
         return message
 
     return counting
+
+
+def _stopping(scope: Scope) -> Response:
+    detail = "This instance is being stopped, and the request did not finish in time: it may have had its effect."
+    response = problem_response(Unavailable(scope["app"].state.service, detail=detail), instance=scope["path"])
+    response.headers["Connection"] = "close"
+    return response
 
 
 def _internal_error(scope: Scope) -> Response:
