@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import psutil
 
 from bench.row import Load
-from bench.servers import cpu_seconds, rss_mib
+from bench.servers import cpu_seconds, machine_seconds, rss_mib
 
 BUSY_CLIENT = 0.85
 """The share of a core from which on the client may be what is measured."""
@@ -55,12 +55,13 @@ def run_wrk(
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(_LUA % "\n".join(_prepared(request) for request in requests))
         script.flush()
-        before, client_before = cpu_seconds(servers), _children_cpu()
+        before, client_before, machine_before = cpu_seconds(servers), _children_cpu(), machine_seconds()
         command = [_wrk(), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", script.name]
         printed = subprocess.run(
             [*command, requests[0].url], capture_output=True, text=True, check=True, timeout=seconds + 60
         ).stdout
         spent, client = cpu_seconds(servers) - before, _children_cpu() - client_before
+        others = max(0.0, machine_seconds() - machine_before - spent - client)
     found = re.search(r"RESULT (\{.*\})", printed)
     if not found:
         raise RuntimeError(f"wrk reported nothing: {printed}")
@@ -75,6 +76,7 @@ def run_wrk(
         client_cpu_share=not_busy(client / elapsed),
         cpu_us_per_request=spent * 1e6 / result["requests"],
         rss_mib=rss_mib(servers),
+        others_cpu_share=others / elapsed / (psutil.cpu_count() or 1),
     )
 
 

@@ -19,7 +19,8 @@ def keep(rows: list[Row], directory: Path = DIRECTORY) -> Path:
     now = datetime.now(UTC)
     file = directory / f"{now:%Y-%m-%d}.json"
     kept = json.loads(file.read_text())["rows"] if file.exists() else []
-    fresh = [{**asdict(row), "measured_at": now.isoformat(timespec="seconds")} for row in rows]
+    measured_at = now.isoformat(timespec="seconds")
+    fresh = [{**asdict(row), "measured_at": measured_at, "is_credible": row.is_credible} for row in rows]
     measured_again = {row.id for row in rows}
     machine = {"processors": psutil.cpu_count(), "python": platform.python_version(), "system": platform.system()}
     found = {"machine": machine, "rows": [row for row in kept if row["id"] not in measured_again] + fresh}

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 from bench.servers import settle
 
+BUSY_MACHINE = 0.15
+"""The share of the machine that others may use; what the stores of a row do for it counts as theirs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
     """One run: what was achieved, and what the server spent on each request.
 
-    `cpu_us_per_request` is None where the server did other work at the same time.
+    `cpu_us_per_request` is None where the server did other work at the same time. `others_cpu_share` is what neither
+    client nor server used of the whole machine; None where it was not watched.
     """
 
     requests_per_second: float
@@ -20,6 +24,7 @@ class Load:
     client_cpu_share: float
     cpu_us_per_request: float | None = None
     rss_mib: float | None = None
+    others_cpu_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,17 @@ class Row:
     work: str
     runs: Runs
     figures: list[Figure]
+
+    @property
+    def others_cpu_share(self) -> float:
+        """Of the busiest contender's median run: what the machine did for somebody else meanwhile."""
+        shares = [[load.others_cpu_share or 0.0 for load in loads] for loads in self.runs.values()]
+        return max((statistics.median(each) for each in shares if each), default=0.0)
+
+    @property
+    def is_credible(self) -> bool:
+        """Whether the machine was quiet enough; ratios survive a little company, not a lot."""
+        return self.others_cpu_share <= BUSY_MACHINE
 
 
 def in_turns(contenders: Sequence[Callable[[], Mapping[str, Load]]], rounds: int) -> Runs:

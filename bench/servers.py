@@ -72,6 +72,12 @@ def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
     return float(sum(spent.user + spent.system for spent in times))
 
 
+def machine_seconds() -> float:
+    """Processor time that the whole machine has spent on work."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.irq + times.softirq)
+
+
 def rss_mib(processes: Sequence[psutil.Process]) -> float:
     return float(sum(process.memory_info().rss for process in processes)) / 2**20
 

@@ -12,6 +12,8 @@ def show(row: Row) -> None:
     width = max(len(label) for label in [*row.runs, *(figure.label for figure in row.figures)])
     for name, loads in row.runs.items():
         print(f"  {name:{width}}  {_contender(loads)}")
+    if not row.is_credible:
+        print(f"  NOT TO BE BELIEVED: others used {row.others_cpu_share:.0%} of the machine meanwhile")
     for figure in row.figures:
         print(f"  {figure.label:{width}}  {_figure(figure)}")
 

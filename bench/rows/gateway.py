@@ -7,15 +7,16 @@ from bench.load import Request
 from bench.row import Figure, Row, in_turns
 from bench.rows.contenders import flat_out
 from bench.stage import Stage
+from local.suite import Suite
 
 PATH = "/api/v1/auth/jwks.json"
-PROGRAMS = ("services.auth", "gateway.envoy", "envoy")
+COMPONENTS = ("auth", "gateway")
 
 
 def hop(stage: Stage, rounds: int, seconds: int) -> Row:
     """The same request through the gateway and straight to the service, one connection."""
     stage.suite.up(["auth", "gateway"])
-    servers = [process for process in psutil.process_iter(["cmdline"]) if _is_measured(process)]
+    servers = measured(stage.suite)
     contenders = []
     for name, component in (("gateway", "gateway"), ("direct", "auth")):
         url = f"http://127.0.0.1:{stage.suite.site.ports[component]}{PATH}"
@@ -28,6 +29,8 @@ def hop(stage: Stage, rounds: int, seconds: int) -> Row:
     return Row("K1", "GET public keys, 1 connection", runs, figures)
 
 
-def _is_measured(process: psutil.Process) -> bool:
-    command = " ".join(process.info["cmdline"] or [])
-    return any(name in command for name in PROGRAMS)
+def measured(suite: Suite) -> list[psutil.Process]:
+    """The two of this suite and their children: processes of the same name belong to whoever runs beside us."""
+    pids = {one.component: one.pid for one in suite.status()}
+    parents = [psutil.Process(pid) for name in COMPONENTS if (pid := pids.get(name))]
+    return [process for parent in parents for process in (parent, *parent.children(recursive=True))]
