@@ -17,8 +17,9 @@ path. Lists and maps are JSON.
 
 Values out of bounds stop the start, and so do secrets that are easy to guess unless `ENVIRONMENT=local`
 ([which](security.md#secrets-that-are-refused)). The process then ends with code 78 and a line on stderr for each, with
-the variable and the reason, never the value. So it does for what only trying shows: a port that is taken, an address that
-is none, a database role that may not. A store that is needed and away ends it with code 75, and a later start may work.
+the variable and the reason, never the value. So it does for what only trying shows: a port that is taken, an address
+that is none, a database role that may not. A store that is needed and away ends it with code 75, and a later
+start may work.
 
 Written by `make docs` from the code.
 """
