@@ -168,7 +168,9 @@ async def test_two_at_once_without_a_claim_make_one_invitation(
     assert [one["email"] for one in listed].count(body["email"]) == 1
 
 
-@pytest.mark.parametrize("path", ["register", "api-keys", f"api-keys/{new_id()}/rotate", "invitations/accept"])
+@pytest.mark.parametrize(
+    "path", ["register", "api-keys", "api-keys/01890a5d-ac96-774b-bcce-b302099a8057/rotate", "invitations/accept"]
+)
 async def test_what_cannot_be_repeated_refuses_the_key(client: httpx.AsyncClient, owner: User, path: str) -> None:
     headers = owner.headers | {"Idempotency-Key": new_id()}
 
