@@ -17,7 +17,7 @@ import pytest
 from local.suite import Suite
 from tests.fixtures.apps import ServiceClient, open_service
 from tests.fixtures.identity import RegisterUser, User, register_with
-from tests.fixtures.places import TEST_HOME, TEST_PORT_BASE
+from tests.fixtures.places import RUN_HOME, TEST_HOME, TEST_PORT_BASE
 from tests.fixtures.sharing import Rooms, processes_for, room_of
 from tests.fixtures.stores import given_stores
 
@@ -26,7 +26,9 @@ KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "SUTAZAI_CACHE", "TMPDIR")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """None but this process for the tests of one room, which would all run in one anyway."""
+    """None but this process for the tests of one room, which would all run in one anyway, and on given stores."""
+    if given_stores(os.environ):
+        return 0
     given = [Path(config.invocation_params.dir, argument.split("::")[0]) for argument in config.args]
     return processes_for([path.relative_to(config.rootpath) for path in given])
 
@@ -42,6 +44,14 @@ def pytest_sessionstart() -> None:
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Whoever interrupts a run interrupts what its processes do at their end."""
+    if exitstatus == pytest.ExitCode.INTERRUPTED and "PYTEST_XDIST_WORKER" not in os.environ:
+        for home in RUN_HOME.glob("gw*"):
+            Suite(home, environ={}).down()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
