@@ -190,7 +190,8 @@ environment() { # environment DIRECTORY LOCK
     find_uv >/dev/null || install_uv "$python"
     uv=$(find_uv)
     "$1/bin/python" -c '' 2>/dev/null || "$uv" -q venv --clear --no-python-downloads --python "$python" "$1"
-    retried 3 "$uv" -q pip sync --python "$1/bin/python" --require-hashes "$2"
+    # Compiled here, once: else each of the processes that start side by side compiles all that it imports.
+    retried 3 "$uv" -q pip sync --python "$1/bin/python" --compile-bytecode --require-hashes "$2"
     digest "$2" >"$1/.lock-digest"
 }
 
