@@ -13,7 +13,7 @@ OF_THE_SUITE: Final = ("SUTAZAI_HOME", "SUTAZAI_PORT_BASE", "SUTAZAI_CACHE", "SU
 # Read by others than `make up`, and harmless beside it.
 OF_OTHERS: Final = (
     *("SUTAZAI_URL", "SUTAZAI_VERSION", "SUTAZAI_SECRETS", "SUTAZAI_ADMIN_EMAIL"),  # compose.yaml
-    *("SUTAZAI_TEST_HOME", "SUTAZAI_TEST_PORT_BASE"),  # tests
+    *("SUTAZAI_TEST_HOME", "SUTAZAI_TEST_PORT_BASE", "SUTAZAI_TEST_STORES"),  # tests
     "SUTAZAI_SUPERVISED_HOME",  # what marks the processes of a suite
 )
 

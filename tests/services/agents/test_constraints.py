@@ -37,7 +37,10 @@ async def names_of(graph: Graph) -> set[str]:
         return {record["name"] async for record in indexes}
 
 
-ALL = {"schema_version", "agent_id", "agent_name", "capability_name", "agent_newest", "agent_text"}
+ALL = {
+    *("schema_version", "agent_id", "agent_name", "capability_name", "agent_newest", "agent_text"),
+    *("idempotency_key", "idempotency_key_oldest"),
+}
 
 
 async def test_replicas_that_start_at_once_make_one_schema(empty: Graph, settings: Settings) -> None:

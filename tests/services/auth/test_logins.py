@@ -4,7 +4,7 @@ import asyncio
 import gc
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -19,7 +19,8 @@ from tests.fixtures.apps import build_app
 from tests.fixtures.identity import User, register_with
 
 TOKEN = "/api/v1/auth/token"
-SAMPLES = 200  # of each kind
+SAMPLES, MOST_SAMPLES = 200, 600  # of each kind
+ALIKE = 1.05
 
 
 class Clock:
@@ -112,10 +113,14 @@ async def test_one_source_cannot_try_one_password_on_everybody(client: httpx.Asy
     assert (from_there.status_code, from_elsewhere.status_code) == (401, 200)
 
 
+@pytest.mark.timeout(500)
 async def test_unknown_wrong_locked_and_disabled_answer_alike_in_body_and_time(
     client: httpx.AsyncClient, database: Database
 ) -> None:
-    """S3. Samples are taken in turns, each kind as often first, so that the machine's drift meets all of them alike."""
+    """S3. Samples are taken in turns, each kind as often first, so that the machine's drift meets all of them alike.
+
+    What others do on the machine can only spread them: where they differ, more are taken. A difference of ours stays.
+    """
     wrong, locked, disabled = [await register_with(client)() for _ in range(3)]
     await lock(client, locked)
     async with database.transaction() as session:
@@ -131,7 +136,9 @@ async def test_unknown_wrong_locked_and_disabled_answer_alike_in_body_and_time(
     seconds: dict[str, list[float]] = {name: [] for name in tries}
     names = list(tries)
     bodies = set()
-    for number in range(SAMPLES):
+    for number in range(MOST_SAMPLES):
+        if number and number % SAMPLES == 0 and spread(seconds) < ALIKE:
+            break
         await reset_throttle(database, keep=locked)
         for name in (*names[number % 4 :], *names[: number % 4]):
             credentials = tries[name]
@@ -140,9 +147,14 @@ async def test_unknown_wrong_locked_and_disabled_answer_alike_in_body_and_time(
             seconds[name].append(time.perf_counter() - started)
             bodies.add((answer.status_code, answer.json()["code"], answer.json()["detail"]))
 
-    medians = {name: statistics.median(taken) for name, taken in seconds.items()}
     assert len(bodies) == 1
-    assert max(medians.values()) / min(medians.values()) < 1.05, medians
+    assert spread(seconds) < ALIKE, {name: statistics.median(taken) for name, taken in seconds.items()}
+
+
+def spread(seconds: Mapping[str, list[float]]) -> float:
+    """How much longer the slowest kind takes than the fastest, by their medians."""
+    medians = [statistics.median(taken) for taken in seconds.values()]
+    return max(medians) / min(medians)
 
 
 async def test_a_rise_of_the_parameters_renews_hashes_at_login(suite: Suite, database: Database) -> None:
