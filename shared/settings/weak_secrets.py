@@ -39,7 +39,18 @@ _WORDS = (
         "staging",
     ),
     *("postgresql", "postgres", "redis", "valkey", "rabbitmq", "rabbit", "neo4j", "chromadb", "qdrant", "consul"),
-    *("sutazai", "database", "welcome", "letmein", "hunter2", "qwerty", "monkey", "dragon", "iloveyou", "abc", "xyz"),
+    *(
+        "sutazai",
+        "database",
+        "welcome",
+        "letmein",
+        "hunter2",
+        "qwerty",
+        "monkey",
+        "dragon",
+        "iloveyou",
+        "xyz",
+    ),  # no word of hexadecimal digits only, such as abc: random ones hold it by chance
     *(
         "please",
         "this",
