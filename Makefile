@@ -2,7 +2,7 @@
 #   make up COMPONENTS="postgres redis"   only these, with what they need
 #   make logs COMPONENTS=chat FOLLOW=-f   one log, as it grows
 #   make bench ROWS=auth                  one row or one group of rows (bench/README.md)
-.PHONY: help bootstrap up down status logs test check fmt lock demo bench docs rotate-keys verify-audit
+.PHONY: help bootstrap up down status logs test test-faults check fmt lock demo bench docs rotate-keys verify-audit
 .DEFAULT_GOAL := help
 
 COMPONENTS ?=
@@ -34,6 +34,9 @@ logs: ## the last lines of the logs
 
 test: bootstrap ## all tests, with servers of their own
 	$(RUN)/pytest $(ARGS)
+
+test-faults: bootstrap ## the fault tests with all their repetitions
+	FAULTS=1 $(RUN)/pytest tests/faults $(ARGS)
 
 check: bootstrap ## format, lint, types, imports
 	$(RUN)/ruff format --check .
