@@ -4,12 +4,13 @@ Pure ASGI and fused, because each layer costs time on every request and `BaseHTT
 """
 
 import asyncio
+import functools
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,11 +24,14 @@ from shared.watchdog import Watchdog
 from shared.web.problems import problem_response
 from shared.web.routing import route_path
 
+Given = dict[bytes, bytes]
+"""The headers of a request, by their names in small letters."""
 _log = logging.getLogger("shared.access")
+_REMAINING = deadlines.HEADER.encode()
 _QUIET_PATHS = frozenset({"/health/live", "/health/ready", "/metrics"})
-_STREAM = "text/event-stream"
+_STREAM = b"text/event-stream"
 # What we take over from a caller goes into logs and headers: bounded and without control characters.
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
 
 class EdgeMiddleware:
@@ -38,41 +42,42 @@ class EdgeMiddleware:
     ) -> None:
         self._app = app
         self._metrics, self._watchdog = metrics, watchdog
+        self._answered = functools.cache(metrics.requests.labels)  # which checks and joins its labels each time
         self._max_body_bytes, self._limit_seconds = max_body_bytes, limit_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        token = telemetry.request_id.set(_request_id(headers))
+        given = dict(scope["headers"])  # what it looks for comes once; read here, since `Headers` takes longer
+        token = telemetry.request_id.set(_request_id(given))
         try:
-            with telemetry.continued(headers, f"{scope['method']} {scope['path']}"):
-                await self._observed(scope, receive, send)
+            with telemetry.continued(Headers(scope=scope), f"{scope['method']} {scope['path']}"):
+                await self._observed(given, scope, receive, send)
         finally:
             telemetry.request_id.reset(token)
 
-    async def _observed(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _observed(self, given: Given, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         status = 0
-        ids = {"x-request-id": telemetry.request_id.get(), "x-trace-id": telemetry.current_trace_id()}
-        limit = _Limit(scope, self._watchdog, self._limit_seconds)
+        ids = [
+            (b"x-request-id", telemetry.request_id.get().encode()),
+            (b"x-trace-id", telemetry.current_trace_id().encode()),
+        ]
+        limit = _Limit(given, self._watchdog, self._limit_seconds)
 
         async def send_with_ids(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                outgoing = MutableHeaders(scope=message)
-                for name, value in ids.items():
-                    outgoing[name] = value
-                outgoing.raw.extend(rate_limit_fields(scope))
-                if outgoing.get("content-type", "").startswith(_STREAM):
+                headers = message["headers"] = [*message.get("headers", ()), *ids, *rate_limit_fields(scope)]
+                if _is_stream(headers):
                     limit.lift()
             await send(message)
 
         self._metrics.in_flight.inc()
         try:
-            if _content_length(scope) > self._max_body_bytes:
+            if _content_length(given) > self._max_body_bytes:
                 await problem_response(TooLarge(), instance=scope["path"])(scope, receive, send_with_ids)
             else:
                 await limit.keep(lambda: self._app(scope, _counted(receive, self._max_body_bytes), send_with_ids))
@@ -97,7 +102,7 @@ class EdgeMiddleware:
     def _record(self, scope: Scope, status: int, started: float) -> None:
         elapsed = time.perf_counter() - started
         route = route_path(scope)
-        self._metrics.requests.labels(scope["method"], route, str(status)).observe(elapsed)
+        self._answered(scope["method"], route, str(status)).observe(elapsed)
         if scope["path"] not in _QUIET_PATHS:
             fields = {"method": scope["method"], "route": route, "status": status, "ms": round(elapsed * 1000, 2)}
             _log.info("request", extra={"fields": fields})
@@ -106,48 +111,59 @@ class EdgeMiddleware:
 class _Limit:
     """How long one request may take: the service's own limit, or less where its caller waits for less."""
 
-    def __init__(self, scope: Scope, watchdog: Watchdog, seconds: float) -> None:
-        self._told = deadlines.told(Headers(scope=scope).get(deadlines.HEADER))
+    __slots__ = ("_caller", "_seconds", "_told", "_watch", "_watchdog")
+
+    def __init__(self, given: Given, watchdog: Watchdog, seconds: float) -> None:
+        self._told = deadlines.told(given.get(_REMAINING))
         self._seconds = seconds if self._told is None else min(seconds, self._told)
-        self._watchdog = watchdog
-        self._watch = watchdog.watch("request", seconds)
-        self._caller = asyncio.timeout(self._told)
+        self._watchdog, self._watch = watchdog, watchdog.watch("request", seconds)
+        self._caller: asyncio.Timeout | None = None
 
     async def keep(self, answer: Callable[[], Awaitable[None]]) -> None:
         """Raises OutOfTime when it took too long, or when its caller had gone before it began."""
-        if self._told == 0:
-            raise OutOfTime
         try:
             with deadlines.limited(self._seconds):
-                async with self._caller:
-                    await answer()
-        except TimeoutError as error:
-            if self._caller.expired():
-                raise OutOfTime from error
-            raise
+                await (answer() if self._told is None else self._while_awaited(answer, self._told))
         except asyncio.CancelledError as error:
             if not self._watch.has_outlived:
                 raise
             self._watch.task.uncancel()
             raise OutOfTime from error
 
+    async def _while_awaited(self, answer: Callable[[], Awaitable[None]], seconds: float) -> None:
+        if not seconds:
+            raise OutOfTime
+        self._caller = asyncio.timeout(seconds)
+        try:
+            async with self._caller:
+                await answer()
+        except TimeoutError as error:
+            if self._caller.expired():
+                raise OutOfTime from error
+            raise
+
     def lift(self) -> None:
         """A stream goes on for as long as what it tells of, which has a limit of its own."""
         self._watchdog.release(self._watch)
-        self._caller.reschedule(None)
+        if self._caller is not None:
+            self._caller.reschedule(None)
 
     def release(self) -> None:
         self._watchdog.release(self._watch)
 
 
-def _request_id(headers: Headers) -> str:
-    given = headers.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else new_id()
+def _request_id(given: Given) -> str:
+    told = given.get(b"x-request-id", b"")
+    return told.decode() if _REQUEST_ID.fullmatch(told) else new_id()
 
 
-def _content_length(scope: Scope) -> int:
-    given = Headers(scope=scope).get("content-length", "")
-    return int(given) if given.isascii() and given.isdigit() else 0
+def _content_length(given: Given) -> int:
+    told = given.get(b"content-length", b"")
+    return int(told) if told.isdigit() else 0
+
+
+def _is_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"content-type" and value.startswith(_STREAM) for name, value in headers)
 
 
 def _counted(receive: Receive, limit: int) -> Receive:
