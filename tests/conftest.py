@@ -9,7 +9,6 @@ import gc
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path, PurePath
 
 import httpx
 import pytest
@@ -20,8 +19,12 @@ from tests.fixtures.identity import RegisterUser, User, register_with
 from tests.fixtures.places import RUN_HOME, TEST_HOME, TEST_PORT_BASE
 from tests.fixtures.sharing import Rooms, processes_for, room_of
 from tests.fixtures.stores import given_stores
+from tests.fixtures.warm import Warm, open_warm
 
 # No DATABASE_URL and the like, unless `given_stores` is asked for them.
+# Everybody here comes from one address, more often a minute than strangers of one address should; and so many people
+# are made that their passwords took a fifth of the time. What is said of either is tested with the real figures.
+SPARING = {"RATE_LIMIT_ANONYMOUS": "60000/minute", "PASSWORD_MEMORY_KIB": "64", "PASSWORD_ITERATIONS": "1"}
 KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "SUTAZAI_CACHE", "TMPDIR")
 
 
@@ -29,8 +32,8 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """None but this process for the tests of one room, which would all run in one anyway, and on given stores."""
     if given_stores(os.environ):
         return 0
-    given = [Path(config.invocation_params.dir, argument.split("::")[0]) for argument in config.args]
-    return processes_for([path.relative_to(config.rootpath) for path in given])
+    given = [os.path.relpath(config.invocation_params.dir / argument, config.rootpath) for argument in config.args]
+    return processes_for(given)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Rooms:
@@ -56,7 +59,7 @@ def pytest_sessionfinish(exitstatus: int) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Room by room, in the order in which they are to begin."""
-    items.sort(key=lambda item: room_of(PurePath(item.nodeid.split("::")[0])))
+    items.sort(key=lambda item: room_of(item.nodeid))
 
 
 @pytest.fixture(scope="session")
@@ -66,10 +69,16 @@ def suite() -> Iterator[Suite]:
     if TEST_HOME.exists():  # an interrupted run may have left processes, and data of an older shape
         Suite(TEST_HOME, TEST_PORT_BASE, environ).down()
         shutil.rmtree(TEST_HOME)
-    # Everybody here comes from one address, more often a minute than strangers of one address should.
-    suite = Suite(TEST_HOME, TEST_PORT_BASE, environ | {"RATE_LIMIT_ANONYMOUS": "60000/minute"})
+    suite = Suite(TEST_HOME, TEST_PORT_BASE, environ | SPARING)
     yield suite
     suite.down()
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """Runs programs of ours that end by themselves."""
+    with open_warm() as warm:
+        yield warm
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,11 @@
 """What auth needs to know beyond what every service does."""
 
-from pydantic import EmailStr, Field, SecretStr, field_validator
+from pydantic import EmailStr, Field, SecretStr, ValidationInfo, field_validator
 
 from shared.settings import ServiceSettings
+
+# OWASP's minimum for Argon2id with one lane (Password Storage Cheat Sheet)
+_LEAST_MEMORY_KIB, _LEAST_ITERATIONS = 19 * 1024, 2
 
 
 class Settings(ServiceSettings):
@@ -54,9 +57,13 @@ class Settings(ServiceSettings):
         default=60, ge=0, le=86400, description="how long a key is public before it may sign, so that all know it"
     )
 
-    # Password hashing: OWASP's minimum for Argon2id is 19 MiB, 2 iterations, 1 lane
-    password_memory_kib: int = Field(default=19 * 1024, ge=19 * 1024, le=2**20, description="Argon2id memory")
-    password_iterations: int = Field(default=2, ge=2, le=10, description="Argon2id passes over the memory")
+    # Password hashing
+    password_memory_kib: int = Field(
+        default=_LEAST_MEMORY_KIB, ge=64, le=2**20, description="Argon2id memory; less than that in local mode only"
+    )
+    password_iterations: int = Field(
+        default=_LEAST_ITERATIONS, ge=1, le=10, description="Argon2id passes over it; less than that in local mode only"
+    )
     password_workers: int = Field(default=2, ge=1, le=16, description="hashes computed at once")
     password_waiting: int = Field(default=32, ge=1, le=1000, description="hashes that may wait; more answer 503")
 
@@ -65,4 +72,12 @@ class Settings(ServiceSettings):
     def _long_enough(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
         if any(len(secret.get_secret_value()) < 32 for secret in value.values()):
             raise ValueError("a service's client secret needs at least 32 characters")
+        return value
+
+    @field_validator("password_memory_kib", "password_iterations")
+    @classmethod
+    def _costly_enough(cls, value: int, info: ValidationInfo) -> int:
+        least = _LEAST_MEMORY_KIB if info.field_name == "password_memory_kib" else _LEAST_ITERATIONS
+        if value < least and info.data.get("environment") != "local":
+            raise ValueError(f"outside local mode it is at least {least}")
         return value

@@ -1,5 +1,8 @@
 """The one long-lived pool of HTTP connections."""
 
+import functools
+import ssl
+
 import httpx
 from httpx_aiohttp import HttpxAiohttpClient
 
@@ -13,4 +16,11 @@ def open_http_client(timeout_seconds: float) -> httpx.AsyncClient:
         timeout=httpx.Timeout(timeout_seconds, connect=CONNECT_SECONDS, pool=1.0),
         limits=httpx.Limits(max_connections=_MAX_CONNECTIONS, keepalive_expiry=60),
         follow_redirects=False,
+        verify=_authorities(),
     )
+
+
+@functools.cache
+def _authorities() -> ssl.SSLContext:
+    """Read once in a process: it takes longer than all else that opens with a service, and holds up the event loop."""
+    return httpx.create_ssl_context()

@@ -3,8 +3,6 @@
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 
 from tests.architecture.apps import APPS, package_of
 from tests.architecture.conftest import REPOSITORY, Service
+from tests.fixtures.warm import Warm
 
 PROGRAMS = {**{app: f"{package_of(app)}.main" for app in APPS}, "tasks-worker": "services.tasks.worker.main"}
 
@@ -65,7 +64,9 @@ def test_what_is_copied_may_be_read_whatever_the_umask_of_the_checkout(target: s
 
 
 @pytest.mark.parametrize("name", sorted(PROGRAMS))
-def test_an_image_holds_all_that_its_program_imports(services: dict[str, Service], tmp_path: Path, name: str) -> None:
+def test_an_image_holds_all_that_its_program_imports(
+    warm: Warm, services: dict[str, Service], tmp_path: Path, name: str
+) -> None:
     build = services[name]["build"]
     for source, destination in copied(build):
         target = tmp_path / destination.lstrip("/")
@@ -73,14 +74,6 @@ def test_an_image_holds_all_that_its_program_imports(services: dict[str, Service
         copy = shutil.copytree if (REPOSITORY / source).is_dir() else shutil.copyfile
         copy(REPOSITORY / source, target)
 
-    result = subprocess.run(
-        [sys.executable, "-c", f"import {PROGRAMS[name]}"],
-        cwd=tmp_path,
-        env={"PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    imported = warm.run(PROGRAMS[name], environment={"PATH": os.environ["PATH"]}, folder=tmp_path)
 
-    assert result.returncode == 0, result.stderr
+    assert imported.code == 0, imported.error

@@ -1,14 +1,13 @@
 """S18: outside local mode a weak secret stops the start, with the name of the setting and without its value."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
-from local.layout import REPOSITORY
 from local.secrets import Secrets
+from tests.fixtures.warm import Ended, Warm
 
 GENERATED = Secrets.generate()
 POSTGRES = f"postgresql+asyncpg://user:{GENERATED.postgres_password}@127.0.0.1:1/"
@@ -52,49 +51,54 @@ BAD = [
 ]
 
 
-def start(module: str, **changes: str) -> subprocess.CompletedProcess[str]:
-    """What the service says and ends with, started outside local mode."""
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)} | STRONG | OWN[module] | changes
-    command = [sys.executable, "-m", module]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+class Start(Protocol):
+    """What a service says and ends with, started outside local mode."""
+
+    def __call__(self, module: str, **changes: str) -> Ended: ...
+
+
+@pytest.fixture
+def start(warm: Warm) -> Start:
+    def started(module: str, **changes: str) -> Ended:
+        return warm.run(module, environment={"PATH": os.environ["PATH"]} | STRONG | OWN[module] | changes)
+
+    return started
 
 
 @pytest.mark.parametrize(("module", "variable", "value"), BAD, ids=[f"{bad[0]}-{bad[1]}" for bad in BAD])
-def test_a_weak_secret_stops_the_start(module: str, variable: str, value: str) -> None:
+def test_a_weak_secret_stops_the_start(start: Start, module: str, variable: str, value: str) -> None:
     ended = start(module, **{variable: value})
 
-    assert (ended.returncode, ended.stdout) == (os.EX_CONFIG, "")
-    lines = ended.stderr.splitlines()
+    assert (ended.code, ended.output) == (os.EX_CONFIG, "")
+    lines = ended.error.splitlines()
     assert [line.split(": ")[:2] for line in lines] == [["cannot start", variable]]
-    assert value not in ended.stderr
-    assert "hunter2" not in ended.stderr
+    assert value not in ended.error
+    assert "hunter2" not in ended.error
 
 
-def test_every_setting_that_is_wrong_has_its_own_line() -> None:
+def test_every_setting_that_is_wrong_has_its_own_line(start: Start) -> None:
     ended = start("services.auth", CURSOR_SECRET="changeme", ADMIN_PASSWORD="password", PORT="0")
 
-    named = {line.split(": ")[1] for line in ended.stderr.splitlines()}
-    assert (ended.returncode, named) == (os.EX_CONFIG, {"CURSOR_SECRET", "ADMIN_PASSWORD", "PORT"})
-    assert "Traceback" not in ended.stderr
+    named = {line.split(": ")[1] for line in ended.error.splitlines()}
+    assert (ended.code, named) == (os.EX_CONFIG, {"CURSOR_SECRET", "ADMIN_PASSWORD", "PORT"})
+    assert "Traceback" not in ended.error
 
 
-def test_a_weak_secret_in_a_file_is_refused_alike(tmp_path: Path) -> None:
+def test_a_weak_secret_in_a_file_is_refused_alike(start: Start, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("changeme-changeme\n")
 
     weak = start("services.agents", NEO4J_PASSWORD="", NEO4J_PASSWORD_FILE=str(tmp_path / "password"))
     absent = start("services.agents", REDIS_URL_FILE=str(tmp_path / "absent"))
 
-    assert (weak.returncode, absent.returncode) == (os.EX_CONFIG, os.EX_CONFIG)
-    assert "NEO4J_PASSWORD: " in weak.stderr
-    assert "REDIS_URL_FILE: cannot be read" in absent.stderr
+    assert (weak.code, absent.code) == (os.EX_CONFIG, os.EX_CONFIG)
+    assert "NEO4J_PASSWORD: " in weak.error
+    assert "REDIS_URL_FILE: cannot be read" in absent.error
 
 
 @pytest.mark.parametrize("module", OWN)
-def test_generated_secrets_are_accepted_outside_local_mode(module: str) -> None:
-    code = f"import importlib; importlib.import_module('{module}.main').create_app()"
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)} | STRONG | OWN[module]
-    command = [sys.executable, "-c", code]
+def test_generated_secrets_are_accepted_outside_local_mode(warm: Warm, module: str) -> None:
+    environment = {"PATH": os.environ["PATH"]} | STRONG | OWN[module]
 
-    built = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    built = warm.run("tests.security.built", module, environment=environment)
 
-    assert (built.returncode, built.stderr) == (0, "")
+    assert (built.code, built.error) == (0, "")
