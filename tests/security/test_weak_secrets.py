@@ -40,6 +40,8 @@ BAD = [
     ("services.auth", "SERVICE_CLIENT_SECRETS", '{"tasks": "client-secret-client-secret-client-secret"}'),
     ("services.auth", "SERVICE_CLIENT_SECRETS", "hunter2 is not JSON"),
     ("services.auth", "DATABASE_URL", "postgresql+asyncpg://postgres:postgres@127.0.0.1:1/"),
+    ("services.auth", "PASSWORD_MEMORY_KIB", "64"),
+    ("services.auth", "PASSWORD_ITERATIONS", "1"),
     ("services.agents", "NEO4J_PASSWORD", "neo4j-password-12345"),
     ("services.agents", "REDIS_URL", "redis://127.0.0.1:6379/0"),
     ("services.chat", "LLM_API_KEY", "my-api-key-12345678"),
