@@ -11,7 +11,7 @@ from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel
 
 from services.tasks.domain import Priority
-from shared.messages import declare_queue
+from shared.messages import declare_dead_letters, declare_queue
 
 MAX_DELIVERIES = 20
 """Of one message. It is a bound on trouble, not the number of a task's attempts: each attempt has its own message."""
@@ -32,7 +32,7 @@ class Queues:
         """Declares everything; may be repeated."""
         exchange = await channel.declare_exchange(self.exchange, ExchangeType.DIRECT, durable=True)
         dead = await channel.declare_exchange(self.dead_exchange, ExchangeType.FANOUT, durable=True)
-        await declare_queue(channel, self.dead_queue, exchange=dead, routing_key="")
+        await declare_dead_letters(channel, self.dead_queue, exchange=dead)
         for priority in Priority:
             await declare_queue(
                 channel,

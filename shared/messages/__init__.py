@@ -4,7 +4,7 @@ from shared.messages.broadcast import declare_events, heard
 from shared.messages.connection import Connection, open_connection
 from shared.messages.consuming import Consumer, RetryLater
 from shared.messages.publishing import OutgoingMessage, Publisher, Unroutable
-from shared.messages.topology import EVENTS_EXCHANGE, declare_queue
+from shared.messages.topology import EVENTS_EXCHANGE, declare_dead_letters, declare_queue
 
 __all__ = [
     "EVENTS_EXCHANGE",
@@ -14,6 +14,7 @@ __all__ = [
     "Publisher",
     "RetryLater",
     "Unroutable",
+    "declare_dead_letters",
     "declare_events",
     "declare_queue",
     "heard",

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from aio_pika import ExchangeType
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from local.suite import Suite
 from shared.errors import Unavailable
@@ -22,6 +22,7 @@ from shared.messages import (
     Publisher,
     RetryLater,
     Unroutable,
+    declare_dead_letters,
     declare_queue,
     open_connection,
 )
@@ -42,7 +43,7 @@ class Wiring:
     async def topology(self, channel: AbstractChannel) -> None:
         exchange = await channel.declare_exchange(self.name, ExchangeType.DIRECT, durable=True)
         dead = await channel.declare_exchange(f"{self.name}.dead", ExchangeType.FANOUT, durable=True)
-        await declare_queue(channel, f"{self.name}.dead", exchange=dead, routing_key="")
+        await declare_dead_letters(channel, f"{self.name}.dead", exchange=dead)
         await declare_queue(
             channel, self.name, exchange=exchange, routing_key="q", dead_letters=dead, max_deliveries=MAX_DELIVERIES
         )
@@ -130,6 +131,41 @@ async def test_a_message_nobody_can_take_is_dead_at_once(wiring: Wiring) -> None
         await until(is_dead)
 
     assert wiring.handled == ["poison"]
+
+
+async def test_a_letter_stays_however_often_it_is_looked_at(wiring: Wiring) -> None:
+    async with wiring.connected() as (publisher, connection), wiring.consuming():
+        await publisher.publish(wiring.message("poison"))
+
+        async with (await connection.ready()).channel() as channel:
+            letters = await channel.get_queue(f"{wiring.name}.dead")
+            for _ in range(25):
+                await (await eventually_get(letters)).reject(requeue=True)
+            kept = await eventually_get(letters)
+
+    assert kept.body == b"poison"
+
+
+async def test_dead_letters_declared_otherwise_before_are_taken_as_they_are(wiring: Wiring) -> None:
+    arguments: dict[str, Any] = {"x-queue-type": "quorum", "x-delivery-limit": 7}
+    async with wiring.connected() as (publisher, connection):
+        async with (await connection.ready()).channel() as channel:
+            await channel.declare_queue(f"{wiring.name}.dead", durable=True, arguments=arguments)
+
+        async with wiring.consuming():
+            await publisher.publish(wiring.message("poison"))
+
+            async def is_dead() -> bool:
+                return await connection.count_ready(f"{wiring.name}.dead") == 1
+
+            await until(is_dead)
+
+
+async def eventually_get(queue: AbstractQueue) -> AbstractIncomingMessage:
+    async with asyncio.timeout(30):
+        while (message := await queue.get(fail=False)) is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)  # it is on its way there, or back
+    return message
 
 
 async def test_a_message_without_a_queue_is_said_to_be_unroutable(wiring: Wiring) -> None:
