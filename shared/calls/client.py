@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -85,20 +84,18 @@ class ServiceClient:
             raise UpstreamTimeout(service)
         try:
             async with asyncio.timeout(seconds):
-                return await self._send_with_retries(service, request, repeatable=repeatable, stream=False)
+                return await self._send_with_retries(service, request, repeatable=repeatable)
         except TimeoutError as error:
             raise UpstreamTimeout(service) from error
 
-    async def _send_with_retries(
-        self, service: str, request: httpx.Request, *, repeatable: bool, stream: bool
-    ) -> httpx.Response:
+    async def _send_with_retries(self, service: str, request: httpx.Request, *, repeatable: bool) -> httpx.Response:
         budget = self._budgets.setdefault(service, RetryBudget())
         budget.record_call()
         for attempt in range(_MAX_RETRIES + 1):
             last = attempt == _MAX_RETRIES
             address = await self._discovery.choose(service)
             try:
-                response = await self._http.send(_addressed(request, address), stream=stream)
+                response = await self._http.send(_addressed(request, address))
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 self._discovery.eject(service, address)
                 if last or not budget.take():
@@ -112,23 +109,6 @@ class ServiceClient:
                 return response
             await asyncio.sleep(random.uniform(0, 0.05 * 2**attempt))
         raise Unavailable(service)
-
-    @asynccontextmanager
-    async def stream(
-        self, service: str, method: str, path: str, *, token: str, json: Any = None, timeout_seconds: float = 60
-    ) -> AsyncIterator[httpx.Response]:
-        """The open 2xx answer of `service`; its body is read by the caller. `timeout_seconds` bounds each read."""
-        request = self._http.build_request(
-            method, f"http://{service}{path}", json=json, headers=_headers(token, None), timeout=timeout_seconds
-        )
-        response = await self._send_with_retries(service, request, repeatable=False, stream=True)
-        try:
-            if response.is_error:
-                await response.aread()
-            raise_for_problem(service, response)
-            yield response
-        finally:
-            await response.aclose()
 
 
 def _headers(token: str | None, extra: Mapping[str, str] | None) -> dict[str, str]:
