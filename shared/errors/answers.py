@@ -26,7 +26,7 @@ def problem_body(error: ServiceError, *, instance: str, trace_id: str) -> dict[s
 def responses(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
     """The `responses=` of a route that may raise `errors`.
 
-    401, 403, 422, 429, 500, 503 and 504 come from `shared.web`.
+    401, 403, 422, 429, 500, 503, 504 and 507 come from `shared.web`.
     """
     by_status: dict[int | str, dict[str, Any]] = {}
     for error in errors:

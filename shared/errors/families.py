@@ -11,6 +11,7 @@
     ├── RateLimited 429            Retry-After
     ├── UpstreamFailed 502
     ├── Unavailable 503            Retry-After
+    │   └── StorageFull 507        Retry-After
     └── UpstreamTimeout 504
 
 A service subclasses a family and gives it a stable `code`, and a `meaning` for API readers. The code is the contract,
@@ -139,6 +140,18 @@ class Unavailable(ServiceError):
         super().__init__(
             detail or f"{component} is not available right now.", headers={"Retry-After": str(retry_after_seconds)}
         )
+
+
+class StorageFull(Unavailable):
+    """A disk is full, or nearly: as any dependency that is away, but for its code. `component` is what has no room."""
+
+    status, code, title = 507, "common.storage_full", "Insufficient Storage"
+    meaning = (
+        "The disk is full or nearly so, and nothing was written; reading and deleting go on, writing once it is free."
+    )
+
+    def __init__(self, component: str = "storage") -> None:
+        super().__init__(component, retry_after_seconds=10, detail=f"{component} has no room to write now.")
 
 
 class UpstreamTimeout(ServiceError):

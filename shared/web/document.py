@@ -40,6 +40,7 @@ def _declare_common_errors(operation: dict[str, Any]) -> None:
         "500": "Internal Server Error",
         "503": "Service Unavailable",
         "504": "Gateway Timeout",
+        "507": "Insufficient Storage",
     }
     if "requestBody" in operation:
         common["413"] = "Content Too Large"

@@ -20,8 +20,8 @@ Every error is `application/problem+json` (RFC 9457): `type`, `title`, `status`,
 code's row on this page. Branch on `code`: it is stable; `detail` is written for people and may change. Quote
 `trace_id` to an operator: it finds the logs.
 
-Answers with 429 and 503 carry `Retry-After` in seconds. Those, 502 and 504 may be tried again, and so may a creating
-request that was sent with an `Idempotency-Key`; every other error answers the same to the same request.
+Answers with 429, 503 and 507 carry `Retry-After` in seconds. Those, 502 and 504 may be tried again, and so may a
+creating request that was sent with an `Idempotency-Key`; every other error answers the same to the same request.
 
 Written by `make docs` from the code.
 """

@@ -12,7 +12,7 @@ _PASSING_CODES = frozenset({"common.idempotency_key_in_use"})
 _INTERNAL = Failure("tasks.internal", "The task failed for a reason of our own; the logs have it.", retryable=True)
 _SERVER_ERROR = 500
 # Away, or with too much to do: what fails so says nothing about the task.
-_ABSENT = frozenset({429, 503, 504})
+_ABSENT = frozenset({429, 503, 504, 507})
 _MAX_RETRY_AFTER_SECONDS = 3600
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import orjson
 
+from services.vectors.adapters.fullness import absent
 from services.vectors.domain import EngineName, Vector
 from services.vectors.errors import CollectionMissing
 from shared.calls import open_http_client
@@ -18,7 +19,8 @@ from shared.errors import Unavailable, UpstreamTimeout
 
 _COMPONENT = EngineName.CHROMA.component
 _DATABASE = "/api/v2/tenants/default_tenant/databases/default_database"
-_OVERLOADED = frozenset({408, 429, 502, 503, 504})
+_OVERLOADED = frozenset({408, 429})
+_SAID_CHARS = 2000
 
 
 class ChromaFailed(Exception):
@@ -31,9 +33,6 @@ class ChromaApi:
     def __init__(self, url: str, timeout_seconds: float) -> None:
         self._url = url.rstrip("/")
         self._http = open_http_client(timeout_seconds)
-
-    async def heartbeat(self) -> None:
-        await self._ask("GET", "/api/v2/heartbeat")
 
     async def create_collection(self, name: str, space: str, metadata: Mapping[str, str]) -> None:
         """Nothing happens when it is there already."""
@@ -120,6 +119,6 @@ class ChromaApi:
 def _error(response: httpx.Response) -> Exception:
     if response.status_code == 404:
         return CollectionMissing()
-    if response.status_code in _OVERLOADED:
-        return Unavailable(_COMPONENT)
+    if response.status_code in _OVERLOADED or response.is_server_error:
+        return absent(_COMPONENT, said=response.text[:_SAID_CHARS])
     return ChromaFailed(f"{response.status_code}: {response.text[:500]}")

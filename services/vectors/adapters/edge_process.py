@@ -12,9 +12,10 @@ from pathlib import Path
 import orjson
 
 from services.vectors.adapters.edge_protocol import HEADER_BYTES, Message, encode, lengths
+from services.vectors.adapters.fullness import says_full
 from services.vectors.domain import EngineName
 from services.vectors.errors import CollectionMissing
-from shared.errors import Unavailable, UpstreamTimeout
+from shared.errors import StorageFull, Unavailable, UpstreamTimeout
 
 _log = logging.getLogger("vectors.edge")
 _COMPONENT = EngineName.QDRANT.component
@@ -46,7 +47,7 @@ class EdgeProcess:
         self._heard_at = 0.0
 
     async def call(self, message: Message, blob: bytes = b"") -> Answer:
-        """The answer to `message`. Raises CollectionMissing, Unavailable, UpstreamTimeout, EdgeFailed."""
+        """The answer to `message`. Raises CollectionMissing, Unavailable, StorageFull, UpstreamTimeout, EdgeFailed."""
         if len(self._waiting) >= _MAX_WAITING:
             raise Unavailable(_COMPONENT)
         number = next(self._numbers)
@@ -159,5 +160,7 @@ def _raise_for(body: Message) -> None:
             return
         case "missing":
             raise CollectionMissing
+        case _ if says_full(str(body.get("detail"))):
+            raise StorageFull(_COMPONENT)
         case _:
             raise EdgeFailed(body.get("detail"))

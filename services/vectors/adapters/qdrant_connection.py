@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from services.vectors.adapters.fullness import absent
 from services.vectors.domain import EngineName
 from services.vectors.errors import CollectionMissing, EngineKeyRefused
 from shared.errors import ServiceError, Unavailable, UpstreamTimeout
@@ -58,7 +59,10 @@ class QdrantConnection:
         return self._opening
 
     async def run(self, call: Call[Result]) -> Result:
-        """`await call(client, models)`. Raises CollectionMissing, EngineKeyRefused, Unavailable, UpstreamTimeout."""
+        """`await call(client, models)`.
+
+        Raises CollectionMissing, EngineKeyRefused, Unavailable, StorageFull, UpstreamTimeout.
+        """
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 client = await self._opened()
@@ -99,7 +103,7 @@ class QdrantConnection:
         return client
 
     def _translated(self, error: Exception) -> Exception:
-        """By type and status, never by text: a timeout over REST comes with an empty one."""
+        """By type and status, a full disk alone by its text: a timeout over REST comes with an empty one."""
         from grpc.aio import AioRpcError  # type: ignore[import-untyped]
         from httpx import TimeoutException
         from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
@@ -111,7 +115,7 @@ class QdrantConnection:
             case UnexpectedResponse(status_code=int(status)) if status in _REFUSED_STATUSES:
                 return EngineKeyRefused(_COMPONENT, "QDRANT_API_KEY")
             case UnexpectedResponse(status_code=int(status)) if status >= 500 or status == 429:
-                return Unavailable(_COMPONENT)
+                return absent(_COMPONENT, said=str(error))
             case ResponseHandlingException(source=TimeoutException()):
                 return UpstreamTimeout(_COMPONENT)
             case ResponseHandlingException() | ResourceExhaustedResponse():
@@ -142,5 +146,5 @@ def _translated_code(error: Exception, code: str) -> Exception:
     if code in _REFUSED_CODES:
         return EngineKeyRefused(_COMPONENT, "QDRANT_API_KEY")
     if code in _UNAVAILABLE_CODES:
-        return Unavailable(_COMPONENT)
+        return absent(_COMPONENT, said=str(error))
     return error
