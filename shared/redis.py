@@ -1,6 +1,9 @@
 """Redis, opened once, with every wait bounded and its failures named."""
 
 import asyncio
+import errno
+import os
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -18,9 +21,11 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from shared.errors import Unavailable
+from shared.errors import StorageFull, Unavailable
+from shared.health import Finding
 from shared.settings import CannotStart
 
+REDIS_REMEDY = "look at its memory, its disk and its log, then restart it (`make up`)"
 _MAX_CONNECTIONS = 64
 _POOL_WAIT_SECONDS = 1.0
 _CONNECT_SECONDS = 1.0
@@ -28,6 +33,8 @@ _COMMAND_SECONDS = 5.0
 # A server that is there and cannot take this command now: full, a replica, without a master, without its disk.
 _NOT_NOW = (OutOfMemoryError, ReadOnlyError, MasterDownError, ClusterDownError, TryAgainError)
 _NOT_NOW_CODES = ("OOM", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF")
+_DISK_FULL = os.strerror(errno.ENOSPC)  # how a Redis that could not write its log says so, behind MISCONF
+_PROBE_MS = 60_000
 
 
 class _BoundedSending(AbstractConnection):
@@ -83,7 +90,7 @@ async def open_redis(url: str, *, command_seconds: float = _COMMAND_SECONDS) -> 
 
 @contextmanager
 def redis_errors() -> Iterator[None]:
-    """Translate what the driver raises inside the block. Raises Unavailable("redis")."""
+    """Translate what the driver raises inside the block. Raises Unavailable("redis"), StorageFull("redis")."""
     try:
         yield
     except (RedisConnectionError, RedisTimeoutError, OSError) as error:
@@ -91,6 +98,28 @@ def redis_errors() -> Iterator[None]:
     except _NOT_NOW as error:
         raise Unavailable("redis") from error
     except ResponseError as error:
+        if _DISK_FULL in str(error):
+            raise StorageFull("redis") from error
         if str(error).startswith(_NOT_NOW_CODES):  # raised inside a script, the code stays in the text
             raise Unavailable("redis") from error
         raise
+
+
+async def write_and_read_back(redis: Redis, instance: str) -> None:
+    """What a ping does not show: that it takes a write, which a full or read-only Redis does not.
+
+    Raises Finding, Unavailable, StorageFull. The key of an instance is its own, and goes by itself.
+    """
+    key, token = f"health:{instance}", secrets.token_bytes(8)
+    try:
+        with redis_errors():
+            await redis.set(key, token, px=_PROBE_MS)
+            found = await redis.get(key)
+    except StorageFull:
+        raise
+    except Unavailable as error:
+        if isinstance(error.__cause__, ResponseError):
+            raise Finding("redis refuses writes") from error
+        raise
+    if found != token:
+        raise Finding("redis does not keep what is written")

@@ -21,7 +21,8 @@ from shared.errors import ServiceError
 from shared.health import Health, Status, worst
 from shared.telemetry import monotonic_ms
 
-PROBE_SECONDS: Final = 1.0
+PROBE_SECONDS: Final = 1.5
+"""Half a second more than an instance gives a store that hangs: else it would be the instance that seems away."""
 _KEPT_SECONDS = 1.5
 _MAX_INSTANCES = 32  # asked per service; more are counted only
 _SEVERITY: Final[Mapping[Status, int]] = {"pass": 0, "warn": 1, "fail": 2}
@@ -44,7 +45,7 @@ class _ServiceState:
 
 
 class SystemHealth:
-    """Asks all at once, with a limit of a second for each, and keeps the answer for a moment."""
+    """Asks all at once, with a limit of a second and a half for each, and keeps the answer for a moment."""
 
     def __init__(self, discovery: Discovery, http: httpx.AsyncClient, own: Health, settings: Settings) -> None:
         self._discovery = discovery

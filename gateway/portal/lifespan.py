@@ -40,7 +40,10 @@ _NOBODY = Trust(_NoKeys(), _NoKeys(), HeldRevocations(Revocations()))
 async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     settings: Settings = app.state.settings
     # A pool of its own: probes go to each instance by address, and must not queue behind documents.
-    async with open_platform(app, trust=_NOBODY) as platform, open_http_client(PROBE_SECONDS) as http:
+    async with (
+        open_platform(app, trust=_NOBODY, redis_is="unused") as platform,
+        open_http_client(PROBE_SECONDS) as http,
+    ):
         yield State(
             platform=platform,
             health=SystemHealth(platform.discovery, http, platform.health, settings),

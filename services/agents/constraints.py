@@ -35,6 +35,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE CONSTRAINT idempotency_key IF NOT EXISTS FOR (k:IdempotencyKey) REQUIRE k.digest IS UNIQUE",
         "CREATE INDEX idempotency_key_oldest IF NOT EXISTS FOR (k:IdempotencyKey) ON (k.created_at)",
     ),
+    ("CREATE CONSTRAINT health_probe IF NOT EXISTS FOR (p:HealthProbe) REQUIRE p.instance IS UNIQUE",),
 )
 
 

@@ -5,6 +5,7 @@ connection or a change of leader, so it may run more than once; only the run tha
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
@@ -15,6 +16,7 @@ from neo4j.exceptions import AuthError, ConnectionPoolError, DriverError, Incomp
 from services.agents.settings import Settings
 from shared import deadlines
 from shared.errors import Unavailable
+from shared.health import Finding
 
 Result = TypeVar("Result")
 Work = Callable[[AsyncManagedTransaction], Awaitable[Result]]
@@ -24,8 +26,19 @@ _COMPONENT = "neo4j"
 _FIRST_RETRY_SECONDS, _RETRY_FACTOR = 0.02, 3.0
 _IDLE_SECONDS = 60  # a connection unused for longer is tested before use: the server may have restarted meanwhile
 _LIFETIME_SECONDS = 3600
-# Client errors by the server's classification, but not of our client's making.
-_NOT_SERVING = ("Neo.ClientError.Transaction.TransactionTimedOut", "Neo.ClientError.Security.")
+# Errors that the server does not call passing, and are not of our making: its disk, its mode, its log.
+_NOT_SERVING = (
+    "Neo.ClientError.Transaction.TransactionTimedOut",
+    "Neo.ClientError.Security.",
+    "Neo.ClientError.General.ForbiddenOnReadOnlyDatabase",
+    "Neo.ClientError.General.WriteOnReadOnlyAccessDatabase",
+    "Neo.DatabaseError.Transaction.",
+)
+NEO4J_REMEDY = "look at its free space and its log, then restart it (`make up`)"
+_PROBE = """
+    MERGE (p:HealthProbe {instance: $instance}) SET p.token = $token, p.written_at = datetime()
+    WITH p MATCH (q:HealthProbe {instance: $instance}) RETURN q.token
+"""
 
 
 @contextmanager
@@ -82,9 +95,16 @@ class Graph:
             ):
                 yield session
 
-    async def ping(self) -> None:
-        """Raises Unavailable when the database does not answer or is not prepared."""
-        await self.read(_answer)
+    async def write_and_read_back(self, instance: str) -> None:
+        """What an answer does not show: that a write is committed. Raises Finding, Unavailable, driver errors."""
+        token = secrets.token_hex(8)
+
+        async def write(transaction: AsyncManagedTransaction) -> bool:
+            record = await (await transaction.run(_PROBE, instance=instance, token=token)).single()
+            return record is not None and record[0] == token
+
+        if not await self.write(write):
+            raise Finding(f"{_COMPONENT} does not keep what is written")
 
     def _require_prepared(self) -> None:
         if not self.is_prepared:
@@ -92,10 +112,6 @@ class Graph:
 
     def _limited(self, work: Work[Result]) -> Work[Result]:
         return unit_of_work(timeout=self._settings.neo4j_transaction_seconds)(work)
-
-
-async def _answer(transaction: AsyncManagedTransaction) -> None:
-    await (await transaction.run("RETURN 1")).consume()
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """Opens what agents runs on, in order, and closes it in reverse."""
 
+import functools
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict
@@ -7,7 +8,7 @@ from typing import TypedDict
 from fastapi import FastAPI
 
 from services.agents.constraints import applied_schema
-from services.agents.graph import open_graph
+from services.agents.graph import NEO4J_REMEDY, open_graph
 from services.agents.keys import forget_old_keys
 from services.agents.service import AgentService
 from services.agents.settings import Settings
@@ -27,7 +28,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     settings: Settings = app.state.settings
     async with AsyncExitStack() as stack:
         graph = await stack.enter_async_context(open_graph(settings))
-        app.state.health.add("neo4j", graph.ping)
+        probe = functools.partial(graph.write_and_read_back, app.state.instance)
+        app.state.health.add("neo4j", probe, remedy=NEO4J_REMEDY)
         await stack.enter_async_context(applied_schema(graph, settings.neo4j_schema_seconds))
         await stack.enter_async_context(in_background(forget_old_keys(graph)))
         platform = await stack.enter_async_context(open_platform(app))

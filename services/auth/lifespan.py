@@ -26,6 +26,7 @@ from services.auth.housekeeping import Housekeeping
 from services.auth.membership.invitations.acceptance import AcceptanceService
 from services.auth.membership.invitations.service import InvitationService
 from services.auth.membership.members.service import MemberService
+from services.auth.models import ProbeRow
 from services.auth.people.accounts.service import AccountService, ensure_admin
 from services.auth.people.passwords.hashing import open_hasher
 from services.auth.settings import Settings
@@ -35,7 +36,7 @@ from services.auth.trust.opening import open_trust
 from services.auth.trust.signing.ring import KeyRing
 from shared.loops import in_background
 from shared.platform import Platform, Trust, open_platform
-from shared.postgres import open_database
+from shared.postgres import POSTGRES_REMEDY, DatabaseProbe, open_database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -69,7 +70,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         database = await stack.enter_async_context(
             open_database(settings.database_url.get_secret_value(), settings.database_name, MIGRATIONS)
         )
-        app.state.health.add("postgres", database.ping)
+        probe = DatabaseProbe(database, ProbeRow, app.state.instance)
+        app.state.health.add("postgres", probe.check, remedy=POSTGRES_REMEDY)
         trust = await stack.enter_async_context(open_trust(app, database))
         works, keys = trust.works, trust.keys
         hasher = stack.enter_context(open_hasher(settings))
@@ -94,7 +96,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             accounts=AccountService(works, hasher),
             passwords=PasswordService(works, hasher),
             sessions=SessionService(works),
-            grants=GrantService(logins, Refreshing(works, issuer), clients),
+            grants=GrantService(logins, Refreshing(works, issuer), clients, app.state.storage),
             tokens=TokenService(works, issuer, platform.verifier),
             api_keys=ApiKeyService(works, key_hasher, cursors),
             local_api_keys=local_api_keys,

@@ -38,11 +38,10 @@ class State(TypedDict):
 async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     settings: Settings = app.state.settings
     async with AsyncExitStack() as stack:
-        platform = await stack.enter_async_context(open_platform(app, replay_stream=replay))
+        platform = await stack.enter_async_context(open_platform(app, replay_stream=replay, redis_is="store"))
         stream_redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))
         model = await stack.enter_async_context(open_model(settings))
-        platform.health.add("redis", platform.redis.ping)
-        platform.health.add(MODEL, model.ping, hard=False)
+        platform.health.add(MODEL, model.ping, hard=False, remedy="look at LLM_URL and at the log of the model")
         supervisor = await stack.enter_async_context(open_supervisor(settings, platform.health, app.state.watchdog))
         agents = AgentsDirectory(platform.services, settings.agent_seconds)
         knowledge = VectorsKnowledge(platform.services, settings.search_seconds)

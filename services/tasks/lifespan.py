@@ -7,13 +7,14 @@ from typing import TypedDict
 
 from fastapi import FastAPI
 
+from services.tasks.health import watch_work
 from services.tasks.models import OutboxRow
 from services.tasks.queues import Queues
 from services.tasks.service import TaskService
 from services.tasks.settings import Settings
 from services.tasks.submissions import Submissions
 from shared.loops import in_background
-from shared.messages import Publisher, open_connection
+from shared.messages import RABBITMQ_REMEDY, Publisher, open_connection, open_probe
 from shared.platform import Platform, open_platform
 from shared.postgres import Outbox, OutboxRelay, open_database
 
@@ -34,12 +35,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         database = await stack.enter_async_context(
             open_database(settings.database_url.get_secret_value(), settings.database_name, MIGRATIONS)
         )
-        app.state.health.add("postgres", database.ping)
         broker = await stack.enter_async_context(
             open_connection(settings.rabbitmq_url.get_secret_value(), "tasks publisher")
         )
-        app.state.health.add("rabbitmq", broker.ping, hard=False)  # submits are accepted without it
         queues, outbox = Queues(settings.queue_prefix), Outbox(OutboxRow)
+        broker_probe = await stack.enter_async_context(open_probe(broker))
+        # Soft: submits are accepted without it.
+        app.state.health.add("rabbitmq", broker_probe.check, hard=False, remedy=RABBITMQ_REMEDY)
+        watch_work(app, database, outbox)
         submissions = Submissions(database, outbox, queues, max_waiting=settings.max_submits_waiting)
         relay = OutboxRelay(database, outbox, Publisher(broker, queues.declare))
         await stack.enter_async_context(in_background(submissions.run(), relay.run()))

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.postgres import Base as SharedBase
-from shared.postgres import IdempotencyKeyRecord, OutboxMessage, new_metadata
+from shared.postgres import IdempotencyKeyRecord, OutboxMessage, ProbeRecord, new_metadata
 
 
 class Base(SharedBase):
@@ -104,3 +104,7 @@ class OutboxRow(OutboxMessage, Base):
 
 class IdempotencyKeyRow(IdempotencyKeyRecord, Base):
     """Keys of requests, each with what was made for it."""
+
+
+class ProbeRow(ProbeRecord, Base):
+    """What health checks write."""

@@ -29,6 +29,15 @@ class Settings(ClientSettings):
         default=1000, ge=1, le=100_000, description="submits that may wait for the database; more answer 503"
     )
 
+    # Health
+    queue_warn_seconds: float = Field(
+        default=120,
+        ge=1,
+        le=86_400,
+        description="a task that is due and waits this long for a worker is a warning: longer than one that was lost "
+        "takes to be sent again",
+    )
+
 
 class WorkerSettings(Settings):
     """The worker's. It has the API's identity, database and queues."""

@@ -14,6 +14,8 @@ from services.vectors.ports import VectorEngine
 from services.vectors.records.service import RecordService
 from shared.platform import Platform, open_platform
 
+_REMEDY = "look at its free space and its log, then restart it (`make up`)"
+
 
 class State(TypedDict):
     """What requests find on `request.state`."""
@@ -28,10 +30,11 @@ class State(TypedDict):
 async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     async with AsyncExitStack() as stack:
         backends = await stack.enter_async_context(open_backends(app.state.settings))
-        app.state.health.add("catalogue", backends.catalogue.check)
+        app.state.health.add("catalogue", backends.catalogue.check, remedy="look at the free space under DATA_DIR")
         for engine in backends.engines.values():
             present = Presence(backends.catalogue, engine)
-            app.state.health.add(engine.name.component, present.check, hard=False)  # the others still serve
+            # Soft: the others still serve.
+            app.state.health.add(engine.name.component, present.check, hard=False, remedy=_REMEDY)
         platform = await stack.enter_async_context(open_platform(app))
         collections = CollectionService(
             backends.catalogue, backends.engines, platform.cursors, backends.embedder.dimension

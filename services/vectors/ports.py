@@ -11,8 +11,8 @@ class VectorEngine(Protocol):
     """One engine. It is given only vectors that are finite, of the right dimension, and of unit length under cosine.
 
     Every method but the first three raises CollectionMissing when the engine does not hold the collection, and each
-    Unavailable or UpstreamTimeout (naming the engine's component) when it cannot answer. What it acknowledged survives
-    its own crash and is seen by the next call.
+    Unavailable or UpstreamTimeout (naming the engine's component) when it cannot answer, StorageFull for a full disk.
+    What it acknowledged survives its own crash and is seen by the next call.
     """
 
     name: EngineName
@@ -53,7 +53,7 @@ class VectorEngine(Protocol):
         """What it can do here."""
 
     async def check(self) -> None:
-        """Raises when the engine cannot serve now."""
+        """Write a point that is nobody's and read it back. Raises Finding, or as the others do."""
 
     async def aclose(self) -> None:
         """Release what it holds; acknowledged writes are kept."""
@@ -62,7 +62,7 @@ class VectorEngine(Protocol):
 class Catalogue(Protocol):
     """Which collections there are: the one place where a name is unique per tenant, across engines and none of theirs.
 
-    Raises Unavailable when its store cannot answer.
+    Raises Unavailable when its store cannot answer, StorageFull when its disk is full.
     """
 
     async def insert(self, collection: Collection) -> bool:
@@ -87,7 +87,7 @@ class Catalogue(Protocol):
         """Free the name; nothing happens when the collection is gone."""
 
     async def check(self) -> None:
-        """Raises Unavailable when it cannot be read."""
+        """Write something and read it back. Raises Finding, or as the others do."""
 
     async def aclose(self) -> None:
         """Release what it holds."""

@@ -3,11 +3,14 @@
 from shared.messages.broadcast import declare_events, heard
 from shared.messages.connection import Connection, open_connection
 from shared.messages.consuming import Consumer, RetryLater
+from shared.messages.probing import RABBITMQ_REMEDY, BrokerProbe, open_probe
 from shared.messages.publishing import OutgoingMessage, Publisher, Unroutable
 from shared.messages.topology import EVENTS_EXCHANGE, declare_dead_letters, declare_queue
 
 __all__ = [
     "EVENTS_EXCHANGE",
+    "RABBITMQ_REMEDY",
+    "BrokerProbe",
     "Connection",
     "Consumer",
     "OutgoingMessage",
@@ -19,4 +22,5 @@ __all__ = [
     "declare_queue",
     "heard",
     "open_connection",
+    "open_probe",
 ]

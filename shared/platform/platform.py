@@ -1,8 +1,10 @@
 """What every service opens first: Redis, the HTTP pool, discovery, the door, health; closed in reverse at the end."""
 
+import functools
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import httpx
 from fastapi import FastAPI
@@ -27,9 +29,10 @@ from shared.identity import (
 )
 from shared.limits import RateLimiter, open_permits
 from shared.loops import in_background
-from shared.redis import open_redis
+from shared.redis import REDIS_REMEDY, open_redis, write_and_read_back
 from shared.resources import CursorCodec
 from shared.settings import ClientSettings, ServiceSettings
+from shared.storage import STORAGE_REMEDY, Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Platform:
     idempotency: Idempotency
     cursors: CursorCodec
     registration: Registration | None
+    storage: Storage
 
     async def drain(self) -> None:
         """Leave the load balancers: unready, then out of Consul. Requests are still answered."""
@@ -68,14 +72,24 @@ class Platform:
 
 @asynccontextmanager
 async def open_platform(
-    app: FastAPI, *, trust: Trust | None = None, replay_stream: StreamReplay | None = None
+    app: FastAPI,
+    *,
+    trust: Trust | None = None,
+    replay_stream: StreamReplay | None = None,
+    redis_is: Literal["store", "aid", "unused"] = "aid",
 ) -> AsyncIterator[Platform]:
-    """Open it for `app`, made by `create_service`. auth gives its own `trust`; the others ask auth."""
+    """Open it for `app`, made by `create_service`. auth gives its own `trust`; the others ask auth.
+
+    Without Redis only what has it as its `store` is unready: the others lose their limits and `Idempotency-Key`.
+    """
     settings: ServiceSettings = app.state.settings
     name: str = app.state.service
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(open_http_client(settings.request_timeout_seconds))
         redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))
+        if redis_is != "unused":
+            probe = functools.partial(write_and_read_back, redis, app.state.instance)
+            app.state.health.add("redis", probe, hard=redis_is == "store", remedy=REDIS_REMEDY)
         discovery, registration = _discovery(app, http, stack)
         services = ServiceClient(discovery, http, app.state.metrics)
         identity = None
@@ -101,13 +115,23 @@ async def open_platform(
             idempotency=idempotency,
             cursors=CursorCodec(settings.cursor_secret.get_secret_value()),
             registration=registration,
+            storage=app.state.storage,
         )
         app.state.platform = platform
         await stack.enter_async_context(in_background(app.state.watchdog.run()))
+        await stack.enter_async_context(_watched(app))
         if registration:
             stack.push_async_callback(registration.deregister)
             registration.start()
         yield platform
+
+
+def _watched(app: FastAPI) -> AbstractAsyncContextManager[None]:
+    """The free space below the stores."""
+    storage: Storage = app.state.storage
+    if storage.is_watched:
+        app.state.health.add("storage", storage.check, hard=False, remedy=STORAGE_REMEDY)
+    return storage.watched()
 
 
 def _discovery(app: FastAPI, http: httpx.AsyncClient, stack: AsyncExitStack) -> tuple[Discovery, Registration | None]:
@@ -116,14 +140,14 @@ def _discovery(app: FastAPI, http: httpx.AsyncClient, stack: AsyncExitStack) -> 
         return StaticDiscovery(settings.static_services), None
     discovery = ConsulDiscovery(settings.consul_url, http)
     stack.push_async_callback(discovery.aclose)
-    app.state.health.add("consul", discovery.ping, hard=False)
+    app.state.health.add("consul", discovery.ping, hard=False, remedy="calls go to the last known addresses; start it")
     name: str = app.state.service
     registration = Registration(
         settings.consul_url,
         http,
         service=name,
         # By its address: whoever takes the place of a killed process takes over its registration too.
-        instance_id=f"{name}-{settings.advertise_host}-{settings.port}",
+        instance_id=app.state.instance,
         host=settings.advertise_host,
         port=settings.port,
     )
@@ -138,5 +162,5 @@ async def _auths_trust(
     feed = RevocationFeed(RemoteChanges(identity), keys)
     url = app.state.settings.rabbitmq_url.get_secret_value()
     await stack.enter_async_context(followed(feed, rabbitmq_url=url, listener=app.state.service))
-    app.state.health.add("auth", feed.ping, hard=False)
+    app.state.health.add("auth", feed.ping, hard=False, remedy="look at the health of auth, and at its log")
     return Trust(keys, RemoteApiKeys(identity), feed)

@@ -4,22 +4,22 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import asyncpg
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from shared.errors import ServiceError, Unavailable
+from shared.errors import ServiceError, StorageFull, Unavailable
 
-# SQLSTATE classes of a server that cannot take this now: connection, resources, an operator's hand (start, stop).
-_NOT_NOW = ("08", "53", "57")
+# SQLSTATEs of a server that cannot take this now: connection, resources, an operator's hand (start, stop), read-only.
+_NOT_NOW = ("08", "53", "57", "25006")
+_READ_ONLY, _DISK_FULL = "25006", "53100"
 
 
 @contextmanager
 def postgres_errors() -> Iterator[None]:
-    """Translate a database that cannot be reached, or cannot take more now. Raises Unavailable("postgres").
+    """Translate a database that cannot be reached, or cannot take more now.
 
-    Other errors pass.
+    Raises Unavailable("postgres"), StorageFull("postgres") when its disk is full. Other errors pass.
     """
     try:
         yield
@@ -27,17 +27,30 @@ def postgres_errors() -> Iterator[None]:
         raise Unavailable("postgres") from error
     except asyncpg.PostgresError as error:  # while connecting, where SQLAlchemy does not wrap it
         if is_passing(error):
-            raise Unavailable("postgres") from error
+            raise _passing(error) from error
         raise
     except DBAPIError as error:
         if error.connection_invalidated or isinstance(error.orig, TimeoutError) or is_passing(error.orig):
-            raise Unavailable("postgres") from error
+            raise _passing(error.orig) from error
         raise
+
+
+def _passing(error: BaseException | None) -> Unavailable:
+    return StorageFull("postgres") if _sqlstate(error) == _DISK_FULL else Unavailable("postgres")
 
 
 def is_passing(error: BaseException | None) -> bool:
     """Whether the server may take later what it refuses now."""
-    return str(getattr(error, "sqlstate", None) or "").startswith(_NOT_NOW)
+    return _sqlstate(error).startswith(_NOT_NOW)
+
+
+def refuses_writes(error: BaseException | None) -> bool:
+    """Whether the server reads and does not write: it was set so, or is a standby."""
+    return _sqlstate(getattr(error, "orig", error)) == _READ_ONLY
+
+
+def _sqlstate(error: BaseException | None) -> str:
+    return str(getattr(error, "sqlstate", None) or "")
 
 
 class Database:
@@ -77,8 +90,3 @@ class Database:
         with postgres_errors():
             async with self._single_statements() as session:
                 yield session
-
-    async def ping(self) -> None:
-        """Raises an error when the database does not answer."""
-        async with self.engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))

@@ -30,6 +30,16 @@ def _rate_limit(text: str) -> str:
 RateLimit = Annotated[str, AfterValidator(_rate_limit)]
 
 
+def _folders(text: str) -> str:
+    if any(not one.startswith("/") for one in _listed(text)):
+        raise ValueError("folders are absolute paths, separated by commas")
+    return text
+
+
+def _listed(text: str) -> list[str]:
+    return [one for part in text.split(",") if (one := part.strip())]
+
+
 class ServiceSettings(BaseSettings):
     """What the machinery of `shared/` needs to know, whatever the service."""
 
@@ -67,6 +77,15 @@ class ServiceSettings(BaseSettings):
     )
     shutdown_seconds: float = Field(default=20.0, gt=0, le=120, description="for requests in flight at SIGTERM")
 
+    storage_folders: Annotated[str, AfterValidator(_folders)] = Field(
+        default="",
+        description="folders, by comma, on whose disks the stores write: watched, so that writes are refused with 507 "
+        "before a store breaks; empty watches none",
+    )
+    storage_floor_mib: int = Field(
+        default=256, ge=1, le=2**20, description="free MiB there below which writes are refused, till a quarter more is"
+    )
+
     # Requests of one user over all services; `6000/minute`, `100 per 10 seconds`
     rate_limit_read: RateLimit = Field(default="6000/minute", description="GET and HEAD of one user")
     rate_limit_write: RateLimit = Field(default="3000/minute", description="other methods, of one user")
@@ -83,6 +102,11 @@ class ServiceSettings(BaseSettings):
         default=None, description="where traces go; without it tracing costs nothing and only trace ids are made"
     )
     otel_traces_sample_ratio: float = Field(default=0.01, ge=0, le=1, description="share of new traces that are kept")
+
+    @property
+    def watched_folders(self) -> list[str]:
+        """Those of `storage_folders`."""
+        return _listed(self.storage_folders)
 
     @field_validator("*")
     @classmethod

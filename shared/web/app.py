@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 from shared.door import GuardedRoute
 from shared.health import Health
 from shared.settings import ServiceSettings
+from shared.storage import Storage
 from shared.telemetry import Metrics
 from shared.watchdog import Watchdog
 from shared.web import problems
@@ -47,6 +48,8 @@ def create_service(
     )
     app.state.service, app.state.settings = name, settings
     app.state.metrics, app.state.health = Metrics(), Health()
+    app.state.instance = f"{name}-{settings.advertise_host}-{settings.port}"
+    app.state.storage = Storage(settings.watched_folders, settings.storage_floor_mib)
     app.state.watchdog = Watchdog(app.state.metrics.outlived)
     app.add_middleware(
         EdgeMiddleware,

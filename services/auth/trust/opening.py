@@ -14,8 +14,8 @@ from services.auth.trust.signing.ring import KeyRing
 from services.auth.trust.work import Works
 from shared.identity import RevocationFeed, followed
 from shared.loops import in_background
-from shared.messages import Publisher, declare_events, open_connection
-from shared.postgres import Database, Outbox, OutboxRelay
+from shared.messages import RABBITMQ_REMEDY, Publisher, declare_events, open_connection, open_probe
+from shared.postgres import OUTBOX_REMEDY, Database, Outbox, OutboxRelay
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,11 @@ async def open_trust(app: FastAPI, database: Database) -> AsyncIterator[OpenTrus
 @asynccontextmanager
 async def _published(app: FastAPI, database: Database, rabbitmq_url: str) -> AsyncIterator[Outbox]:
     """Events are written with the change they tell of, and published by this process or another."""
-    async with open_connection(rabbitmq_url, "auth publisher") as broker:
-        app.state.health.add("rabbitmq", broker.ping, hard=False)  # without it revocations are heard of by asking
+    async with open_connection(rabbitmq_url, "auth publisher") as broker, open_probe(broker) as probe:
+        # Soft: without it revocations are heard of by asking.
+        app.state.health.add("rabbitmq", probe.check, hard=False, remedy=RABBITMQ_REMEDY)
         outbox = Outbox(OutboxRow)
+        app.state.health.add("outbox", lambda: outbox.check(database), hard=False, remedy=OUTBOX_REMEDY)
         relay = OutboxRelay(database, outbox, Publisher(broker, declare_events))
         async with in_background(relay.run()):
             yield outbox

@@ -9,6 +9,7 @@ from typing import TypedDict
 from fastapi import FastAPI
 
 from services.tasks.adapters.delegation import DelegatedTokens
+from services.tasks.health import watch_work
 from services.tasks.lifespan import MIGRATIONS
 from services.tasks.models import OutboxRow
 from services.tasks.queues import Queues
@@ -20,7 +21,7 @@ from services.tasks.worker.leases import Leases
 from services.tasks.worker.reconciler import Reconciler
 from services.tasks.worker.runner import Runner
 from shared.loops import in_background
-from shared.messages import Publisher, open_connection
+from shared.messages import RABBITMQ_REMEDY, Publisher, open_connection, open_probe
 from shared.platform import Platform, open_platform
 from shared.postgres import Outbox, OutboxRelay, open_database
 from shared.schemas import new_id
@@ -42,11 +43,17 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         )
         publishing = await stack.enter_async_context(open_connection(rabbitmq_url, "tasks worker publisher"))
         consuming = await stack.enter_async_context(open_connection(rabbitmq_url, "tasks worker consumer"))
-        app.state.health.add("postgres", database.ping)
-        app.state.health.add("rabbitmq", consuming.ping)
         platform = await stack.enter_async_context(open_platform(app))
 
         queues, outbox = Queues(settings.queue_prefix), Outbox(OutboxRow)
+        broker_probe = await stack.enter_async_context(open_probe(publishing))
+
+        async def carries_messages() -> None:
+            await consuming.ping()
+            await broker_probe.check()
+
+        app.state.health.add("rabbitmq", carries_messages, remedy=RABBITMQ_REMEDY)
+        watch_work(app, database, outbox)
         worker_id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[-6:]}"
         leases = Leases(database, settings)
         assert platform.identity is not None  # noqa: S101 - only auth has none
@@ -61,6 +68,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             instruments=Instruments(app.state.metrics.registry),
             settings=settings,
             watchdog=app.state.watchdog,
+            storage=app.state.storage,
             worker_id=worker_id,
         )
         reconciler = Reconciler(database, outbox, queues, publishing, settings)

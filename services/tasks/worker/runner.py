@@ -32,12 +32,14 @@ from shared import deadlines
 from shared.errors import Unavailable
 from shared.messages import RetryLater
 from shared.postgres import Database, Outbox
+from shared.storage import Storage
 from shared.watchdog import Watchdog
 
 _log = logging.getLogger("tasks.worker")
 _STOPPING_SECONDS = 0.5  # for a cancelled handler to clean up; a slower one goes on alone, fenced out
 _STORE_SECONDS = 600.0  # how long a message is held while PostgreSQL is away
 _CLOSING_SECONDS = 5.0  # the same while this worker shuts down
+_ROOM_SECONDS = 0.5  # between two looks whether there is room again
 T = TypeVar("T")
 Outcome = str | Failure | Stop
 """JSON of the result, why it failed, or why it was stopped."""
@@ -58,11 +60,13 @@ class Runner:
         instruments: Instruments,
         settings: WorkerSettings,
         watchdog: Watchdog,
+        storage: Storage,
         worker_id: str,
     ) -> None:
         self._database, self._outbox, self._queues, self._leases = database, outbox, queues, leases
         self._kinds, self._contexts, self._instruments = kinds, contexts, instruments
         self._settings, self._watchdog, self._worker_id = settings, watchdog, worker_id
+        self._storage = storage
         self._accepting = True
 
     def stop_accepting(self) -> None:
@@ -75,8 +79,7 @@ class Runner:
 
     async def run(self, task_id: str) -> None:
         """Raises RetryLater while the task cannot be claimed or recorded."""
-        if not self._accepting:
-            raise RetryLater
+        await self._room()
         claim = await self._through_outages(
             lambda work: work.claim(task_id, self._worker_id, self._settings.lease_seconds)
         )
@@ -85,6 +88,16 @@ class Runner:
             return
         with self._leases.hold(claim) as attempt:
             await self._perform(attempt)
+
+    async def _room(self) -> None:
+        """Hold the message while the disk is nearly full: given back, it would come again and count as a delivery.
+
+        Raises RetryLater when this worker shuts down.
+        """
+        while self._storage.is_full and self._accepting:  # noqa: ASYNC110 - either may end it
+            await asyncio.sleep(_ROOM_SECONDS)
+        if not self._accepting:
+            raise RetryLater
 
     async def _perform(self, attempt: Attempt) -> None:
         claim, started = attempt.claim, time.perf_counter()

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import secrets
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from services.vectors.adapters.fullness import absent
 from services.vectors.domain import MAX_NAME_CHARS, Collection, CollectionStatus, EngineName, Metric
-from shared.errors import Unavailable
+from shared.health import Finding
 
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
@@ -22,7 +24,9 @@ CREATE TABLE IF NOT EXISTS collection (
     PRIMARY KEY (tenant_id, name)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fact (name TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY CHECK (id = 1), token TEXT NOT NULL);
 """
+COMPONENT = "catalogue"
 _ADOPTED = "former catalogue adopted"
 _COLUMNS = "id, tenant_id, name, engine, dimension, metric, created_at, status"
 _INSERT = f"INSERT INTO collection ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608
@@ -64,7 +68,13 @@ class SqliteCatalogue:
         await self._write("DELETE FROM collection WHERE id = ?", collection.id)
 
     async def check(self) -> None:
-        await self._run(lambda connection: connection.execute("SELECT count(*) FROM fact").fetchone())
+        """Over when it has ended, even when cancelled: the one thread is not given a second look while it is at one."""
+        looking = asyncio.create_task(self._run(_write_and_read_back))
+        try:
+            await asyncio.shield(looking)
+        except asyncio.CancelledError:
+            await asyncio.wait({looking})
+            raise
 
     async def has_adopted(self) -> bool:
         """Whether `take` has been done, by this process or one before it."""
@@ -98,7 +108,7 @@ class SqliteCatalogue:
         try:
             return await loop.run_in_executor(self._thread, lambda: work(self._opened()))
         except (sqlite3.OperationalError, OSError) as error:
-            raise Unavailable("catalogue") from error
+            raise absent(COMPONENT, error) from error
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -106,6 +116,14 @@ class SqliteCatalogue:
             self._connection = sqlite3.connect(self._path)
             self._connection.executescript(_SCHEMA)
         return self._connection
+
+
+def _write_and_read_back(connection: sqlite3.Connection) -> None:
+    token = secrets.token_hex(8)
+    with connection:
+        connection.execute("INSERT OR REPLACE INTO probe VALUES (1, ?)", (token,))
+    if connection.execute("SELECT token FROM probe").fetchone() != (token,):
+        raise Finding(f"the {COMPONENT} does not keep what is written")
 
 
 def _take(connection: sqlite3.Connection, collections: Sequence[Collection]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from cachetools import LRUCache
 
 from services.vectors.adapters.chroma_api import ChromaApi
 from services.vectors.adapters.chroma_metadata import METADATA, content_of, metadata_of, where_of
+from services.vectors.adapters.probing import write_and_read_back
 from services.vectors.domain import Capabilities, Collection, EngineName, Match, Metric, Record, SearchMode, Vector
 from services.vectors.errors import CollectionMissing
 from services.vectors.geometry import score
@@ -36,6 +37,7 @@ class ChromaEngine:
             "name": collection.name,
             "created_at": collection.created_at.isoformat(),
         }
+        self._ids.pop(collection.id, None)  # the one of health checks may be made again, under the same id
         await self._api.create_collection(_physical_name(collection), _SPACES[collection.metric], about)
 
     async def drop_collection(self, collection: Collection) -> None:
@@ -107,7 +109,7 @@ class ChromaEngine:
         return Capabilities(backend="ChromaDB server", modes=(SearchMode.DENSE,), exact=False)
 
     async def check(self) -> None:
-        await self._api.heartbeat()
+        await write_and_read_back(self)
 
     async def aclose(self) -> None:
         await self._api.aclose()

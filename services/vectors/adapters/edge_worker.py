@@ -193,8 +193,6 @@ def answer(shards: Shards, message: Message, blob: bytes) -> tuple[Message, byte
     vectors = array.array("f")
     vectors.frombytes(blob)
     match message["do"]:
-        case "ping":
-            return {}, b""
         case "create":
             shards.create(name, message["dimension"], message["metric"], message["indexes"])
         case "holds":

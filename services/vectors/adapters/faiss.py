@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from services.vectors.adapters import faiss_records
 from services.vectors.adapters.faiss_records import FaissRecords
+from services.vectors.adapters.fullness import absent
+from services.vectors.adapters.probing import reserved
 from services.vectors.adapters.read_write import ReadWriteLock
 from services.vectors.domain import Capabilities, Collection, EngineName, Match, Record, SearchMode, Vector
 from services.vectors.errors import CollectionFull, CollectionMissing
 from services.vectors.geometry import score
 from services.vectors.terms import Condition
-from shared.errors import Unavailable
 
 if TYPE_CHECKING:
     from services.vectors.adapters.faiss_index import SlotIndex
@@ -140,8 +141,8 @@ class FaissEngine:
         return Capabilities(backend="FAISS, in this process", modes=(SearchMode.DENSE,), exact=True)
 
     async def check(self) -> None:
-        """The directory can be had and the worker threads take work."""
-        await self._run(lambda: self._root.mkdir(parents=True, exist_ok=True))
+        """Only its file: the index of the reserved point would have FAISS imported for those who do not use it."""
+        await self._run(lambda: faiss_records.write_and_read_back(self._path(reserved(self.name))))
 
     async def aclose(self) -> None:
         for entry in self._entries.values():
@@ -208,4 +209,4 @@ class FaissEngine:
             await asyncio.wait([future])
             raise
         except (sqlite3.OperationalError, OSError, MemoryError) as error:
-            raise Unavailable(self.name.component) from error
+            raise absent(self.name.component, error) from error

@@ -14,7 +14,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from services.vectors.domain import Op, Record, Vector
+from services.vectors.adapters.probing import probe_point, require_kept
+from services.vectors.domain import EngineName, Op, Record, Vector
 from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast, terms_of
 
 Slots = NDArray[np.int64]
@@ -61,6 +62,18 @@ def drop(path: Path) -> None:
     """Delete the file; nothing happens when it is gone."""
     for suffix in ("-wal", "-shm", ""):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def write_and_read_back(path: Path) -> None:
+    """Keep a record in the file, which is made when it is missing, and read it. Raises Finding."""
+    create(path, {})
+    opened = FaissRecords(path)
+    try:
+        written = probe_point()
+        opened.write([(0, written)])
+        require_kept(EngineName.FAISS, written, opened.find(written.id))
+    finally:
+        opened.close()
 
 
 class FaissRecords:

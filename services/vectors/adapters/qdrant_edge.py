@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from services.vectors.adapters.edge_process import EdgeProcess
+from services.vectors.adapters.probing import write_and_read_back
 from services.vectors.adapters.qdrant_payload import (
     MAX_INDEXED_NUMBERS,
     TERMS,
@@ -89,7 +90,7 @@ class QdrantEdgeEngine:
         return Capabilities(backend="Qdrant Edge, in a process of this service", modes=(SearchMode.DENSE,), exact=True)
 
     async def check(self) -> None:
-        await self._edge.call({"do": "ping"})
+        await write_and_read_back(self)
 
     async def aclose(self) -> None:
         await self._edge.aclose()

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from services.vectors.adapters.probing import write_and_read_back
 from services.vectors.adapters.qdrant_connection import QdrantConnection
 from services.vectors.adapters.qdrant_payload import (
     ID,
@@ -20,7 +21,6 @@ from services.vectors.adapters.qdrant_payload import (
     point_id,
 )
 from services.vectors.domain import Capabilities, Collection, EngineName, Match, Metric, Record, SearchMode, Vector
-from services.vectors.errors import CollectionMissing
 from services.vectors.geometry import score
 from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast
 from shared.errors import ServiceError
@@ -168,10 +168,7 @@ class QdrantServerEngine:
         return Capabilities(backend="Qdrant server", modes=(SearchMode.DENSE,), exact=False)
 
     async def check(self) -> None:
-        try:
-            await self._qdrant.run(lambda client, _: client.collection_exists("sutazai"))
-        except CollectionMissing:  # an answer all the same
-            return
+        await write_and_read_back(self)
 
     async def aclose(self) -> None:
         """The connection is closed by whoever opened it."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from services.vectors.domain import Collection, CollectionStatus
 from services.vectors.ports import Catalogue, VectorEngine
-from shared.errors import UpstreamFailed
+from shared.health import Finding
 
 _log = logging.getLogger("vectors.presence")
 _AT_ONCE = 4  # a check has a second
@@ -21,14 +21,14 @@ class Presence:
         self._lost: dict[str, Collection] = {}
 
     async def check(self) -> None:
-        """Raises when the engine cannot serve, or has lost collections; whose they are is for the log only."""
+        """Raises when the engine cannot write or has lost collections (Finding); whose they are is for the log only."""
         await self._engine.check()
         await self._look_at(list(self._lost.values())[:_AT_ONCE])
         await self._look_at(await self._next())
         if self._lost:
             known = f"at least {len(self._lost)}" if self._after else str(len(self._lost))
             component = self._engine.name.component
-            raise UpstreamFailed(f"{component} has lost collections, {known} of them: restore its data or delete them.")
+            raise Finding(f"{component} has lost collections, {known} of them", "restore its data or delete them")
 
     async def _next(self) -> Sequence[Collection]:
         found = await self._catalogue.list_ready(self._engine.name, after=self._after, limit=_AT_ONCE)

@@ -11,12 +11,15 @@ from unittest import mock
 
 import pytest
 
+from services.vectors.adapters.probing import reserved
 from services.vectors.adapters.qdrant_connection import QdrantConnection
 from services.vectors.adapters.qdrant_server import QdrantServerEngine
+from services.vectors.domain import EngineName
 from services.vectors.errors import EngineKeyRefused
 from shared.errors import Unavailable
 from tests.contracts.vectors.qdrant_server import GRPC_PORT, free_host, grpc_server, rest_server
 
+ANY = reserved(EngineName.QDRANT)
 # Refusals after which gRPC's own pause between two attempts is longer than what is allowed here.
 _DOWN_SECONDS = 9.0
 _BACK_SECONDS = 2.0
@@ -36,7 +39,7 @@ async def seconds_until(engine: QdrantServerEngine, *, serves: bool, at_most: fl
     async with asyncio.timeout(at_most):
         while True:
             try:
-                await engine.check()
+                await engine.holds(ANY)
             except Unavailable:
                 if not serves:
                     return time.monotonic() - started
@@ -50,7 +53,7 @@ async def test_it_is_back_soon_after_the_server() -> None:
     host = free_host()
     async with engine_at(f"http://{host}:{GRPC_PORT}") as engine:
         async with grpc_server(host):
-            await engine.check()
+            await engine.holds(ANY)
         await seconds_until(engine, serves=False, at_most=10)
         given_up_at = time.monotonic() + _DOWN_SECONDS
         while time.monotonic() < given_up_at:  # each call would have it try again, if it were time to
@@ -67,16 +70,16 @@ async def test_a_wrong_key_is_said_to_be_one_over_grpc(key: str | None) -> None:
     async with grpc_server(host, key="right"):
         async with engine_at(f"http://{host}:{GRPC_PORT}", key) as engine:
             with pytest.raises(EngineKeyRefused, match="QDRANT_API_KEY"):
-                await engine.check()
+                await engine.holds(ANY)
         async with engine_at(f"http://{host}:{GRPC_PORT}", "right") as engine:
-            await engine.check()
+            await engine.holds(ANY)
 
 
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_wrong_key_is_said_to_be_one_over_rest(status: int) -> None:
     async with rest_server(status) as url, engine_at(url, "wrong") as engine:
         with pytest.raises(EngineKeyRefused, match="QDRANT_API_KEY"):
-            await engine.check()
+            await engine.holds(ANY)
 
 
 async def test_the_client_is_made_off_the_event_loop_and_again_after_a_failure() -> None:
@@ -94,9 +97,9 @@ async def test_the_client_is_made_off_the_event_loop_and_again_after_a_failure()
     with mock.patch.object(sys.modules["qdrant_client"], "AsyncQdrantClient", client):
         async with engine_at(None) as engine:
             with pytest.raises(Unavailable):
-                await engine.check()
-            await engine.check()
-            await engine.check()
+                await engine.holds(ANY)
+            await engine.holds(ANY)
+            await engine.holds(ANY)
 
     assert len(made_in) == 2
     assert threading.main_thread() not in made_in

@@ -39,7 +39,7 @@ async def names_of(graph: Graph) -> set[str]:
 
 ALL = {
     *("schema_version", "agent_id", "agent_name", "capability_name", "agent_newest", "agent_text"),
-    *("idempotency_key", "idempotency_key_oldest"),
+    *("idempotency_key", "idempotency_key_oldest", "health_probe"),
 }
 
 
@@ -85,4 +85,4 @@ async def test_nothing_is_read_or_written_before_the_schema_stands(settings: Set
         with pytest.raises(Unavailable):
             await graph.read(constraints._version)
         with pytest.raises(Unavailable):
-            await graph.ping()
+            await graph.write_and_read_back("test")

@@ -1,14 +1,17 @@
 """Connections that ended while nobody used them cost nobody a request."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import delete, select, text
 
 from local.suite import Suite
 from services.auth.lifespan import MIGRATIONS
-from shared.postgres import Database, open_database
+from services.auth.models import ProbeRow
+from shared.errors import StorageFull, Unavailable
+from shared.postgres import Database, DatabaseProbe, open_database
 from shared.postgres import opening as db
 
 
@@ -74,3 +77,32 @@ async def test_a_single_statement_needs_no_commit_and_a_session_does(database: D
         await session.execute(clean)
 
     assert found == 1
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "becomes"), [("53100", StorageFull), ("53200", Unavailable), ("25006", Unavailable)]
+)
+async def test_what_the_server_refuses_for_now_is_told_apart(
+    database: Database, sqlstate: str, becomes: type[Unavailable]
+) -> None:
+    refusal = text(f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{sqlstate}'; END $$")
+
+    with pytest.raises(Unavailable) as raised:
+        async with database.session() as session:
+            await session.execute(refusal)
+
+    assert type(raised.value) is becomes
+
+
+async def test_a_probe_keeps_one_row_of_each_instance_and_forgets_those_that_are_gone(database: Database) -> None:
+    gone, mine = "gone", DatabaseProbe(database, ProbeRow, "test-db")
+    async with database.transaction() as session:
+        session.add(ProbeRow(instance=gone, token="x", written_at=datetime.now(UTC) - timedelta(days=2)))
+
+    await mine.check()
+    await mine.check()
+
+    async with database.transaction() as session:
+        rows = set(await session.scalars(select(ProbeRow.instance).where(ProbeRow.instance.in_([gone, "test-db"]))))
+        await session.execute(delete(ProbeRow).where(ProbeRow.instance == "test-db"))
+    assert rows == {"test-db"}

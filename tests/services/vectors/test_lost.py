@@ -76,7 +76,7 @@ async def test_what_an_engine_lost_is_named_by_every_route_and_by_health(
         ready = await client.get("/health/ready")
         check = ready.json()["checks"][lost.component]
         assert (ready.status_code, check["status"]) == (200, "warn")
-        assert check["detail"] == f"{lost.component} has lost collections, 1 of them: restore its data or delete them."
+        assert check["detail"] == f"{lost.component} has lost collections, 1 of them: restore its data or delete them"
         assert {ready.json()["checks"][other.component]["status"] for other in others} == {"pass"}
 
         await clean_up(client, *EngineName)

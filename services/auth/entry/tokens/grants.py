@@ -10,17 +10,20 @@ from services.auth.entry.logins.service import Credentials, LoginService
 from services.auth.entry.sessions.refreshing import Refreshing
 from services.auth.entry.tokens.schemas import TokenRequest
 from services.auth.errors import GrantIncomplete
+from shared.storage import Storage
 
 T = TypeVar("T")
 
 
 class GrantService:
-    def __init__(self, logins: LoginService, refreshing: Refreshing, clients: ClientService) -> None:
+    def __init__(self, logins: LoginService, refreshing: Refreshing, clients: ClientService, storage: Storage) -> None:
         self.logins = logins
-        self._refreshing, self._clients = refreshing, clients
+        self._refreshing, self._clients, self._storage = refreshing, clients, storage
 
     async def grant(self, asked: TokenRequest, basic: HTTPBasicCredentials | None, source: str | None) -> TokenPair:
-        """Raises GrantIncomplete, and what the grant itself raises."""
+        """Raises GrantIncomplete, StorageFull for what stores a session, and what the grant itself raises."""
+        if asked.grant_type != "client_credentials":  # by which services go on to ask who a caller is
+            self._storage.require_room()
         requested = frozenset(asked.scope.split())
         match asked.grant_type:
             case "password":

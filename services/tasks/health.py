@@ -1,0 +1,48 @@
+"""Whether work moves: what the API and the worker both look at, beside what each asks of RabbitMQ."""
+
+from datetime import UTC, datetime
+
+from fastapi import FastAPI
+from sqlalchemy import func, select
+
+from services.tasks.domain import TaskStatus
+from services.tasks.models import ProbeRow, Task
+from shared.health import Finding
+from shared.postgres import OUTBOX_REMEDY, POSTGRES_REMEDY, Database, DatabaseProbe, Outbox
+
+_LOOKED_AT = 100  # of those that wait for a worker: a long queue is not read for each look at its age
+
+
+def watch_work(app: FastAPI, database: Database, outbox: Outbox) -> None:
+    """Have readiness look at PostgreSQL, at messages that nobody publishes, and at tasks that nobody begins."""
+    probe = DatabaseProbe(database, ProbeRow, app.state.instance)
+    waiting = Waiting(database, app.state.settings.queue_warn_seconds)
+    app.state.health.add("postgres", probe.check, remedy=POSTGRES_REMEDY)
+    app.state.health.add("outbox", lambda: outbox.check(database), hard=False, remedy=OUTBOX_REMEDY)
+    app.state.health.add(
+        "queue", waiting.check, hard=False, remedy="look at rabbitmq and at the workers, or start more of them"
+    )
+
+
+class Waiting:
+    """How long the task that is due for longest has waited for a worker."""
+
+    def __init__(self, database: Database, warn_seconds: float) -> None:
+        self._database, self._warn_seconds = database, warn_seconds
+
+    async def check(self) -> None:
+        """Raises Finding when it waits for too long, Unavailable."""
+        seconds = await self.seconds()
+        if seconds > self._warn_seconds:
+            raise Finding(f"a task that is due has waited {seconds:.0f} s for a worker")
+
+    async def seconds(self) -> float:
+        """0 when none waits."""
+        queued, sent = Task.status == TaskStatus.QUEUED, Task.enqueued_at.is_not(None)
+        # Not by `enqueued_at` itself: what is sent again would seem new.
+        first = select(Task.run_at).where(queued, sent).order_by(Task.enqueued_at).limit(_LOOKED_AT).subquery()
+        unsent = select(func.min(Task.run_at)).where(queued, ~sent).scalar_subquery()
+        oldest = select(func.least(select(func.min(first.c.run_at)).scalar_subquery(), unsent))
+        async with self._database.statements() as session:
+            due_at: datetime | None = await session.scalar(oldest)
+        return max(0.0, (datetime.now(UTC) - due_at).total_seconds()) if due_at else 0.0

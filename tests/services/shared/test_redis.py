@@ -1,0 +1,25 @@
+"""What a Redis refuses is told apart: no room on its disk, no memory, and what is our own mistake."""
+
+import pytest
+from redis.exceptions import ResponseError
+
+from local.suite import Suite
+from shared.errors import StorageFull, Unavailable
+from shared.redis import open_redis, redis_errors
+
+SAID = {
+    "MISCONF Errors writing to the AOF file: No space left on device": StorageFull,
+    "MISCONF Redis is configured to save RDB snapshots, but it is currently unable to persist to disk": Unavailable,
+    "OOM command not allowed when used memory > 'maxmemory'": Unavailable,
+    "ERR wrong number of arguments": ResponseError,
+}
+
+
+@pytest.mark.parametrize(("said", "becomes"), SAID.items(), ids=["disk", "snapshot", "memory", "ours"])
+async def test_what_redis_says_is_told_apart(suite: Suite, said: str, becomes: type[Exception]) -> None:
+    suite.up(["redis"])
+    async with open_redis(suite.url("redis")) as redis:
+        with pytest.raises(becomes) as raised, redis_errors():
+            await redis.eval("return redis.error_reply(ARGV[1])", 0, said)
+
+    assert type(raised.value) is becomes

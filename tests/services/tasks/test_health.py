@@ -1,0 +1,149 @@
+"""The readiness of tasks and its worker notices a broker that moves nothing, tasks nobody begins, and a full disk."""
+
+import asyncio
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+from sqlalchemy import func, select, update
+
+from local.components.rabbitmq import SERVER
+from local.suite import Suite
+from services.tasks.domain import Priority
+from services.tasks.health import Waiting
+from services.tasks.models import OutboxRow, Task
+from services.tasks.queues import Queues
+from shared.messages import open_connection, open_probe
+from shared.postgres import Database
+from tests.fixtures.disks import small_disk
+from tests.fixtures.readiness import until_check
+from tests.services.tasks.running import Installation, Tasks, connected, eventually
+
+
+async def rabbitmqctl(suite: Suite, *command: str) -> None:
+    environment = suite.environment("rabbitmq")
+    call = [str(SERVER.with_name("rabbitmqctl")), "-q", *command]
+    await asyncio.to_thread(subprocess.run, call, env=environment, check=True, capture_output=True, timeout=60)
+
+
+async def test_a_broker_with_an_alarm_is_told_and_back_by_itself(installation: Installation, tasks: Tasks) -> None:
+    suite = installation.suite
+    async with installation.worker() as app, connected(httpx.ASGITransport(app)) as worker:
+        await until_check(tasks.client, "rabbitmq", "pass")
+        await until_check(worker, "rabbitmq", "pass")
+
+        await rabbitmqctl(suite, "set_vm_memory_high_watermark", "absolute", "1")
+        try:
+            told = await until_check(tasks.client, "rabbitmq", "warn")
+            failed = await until_check(worker, "rabbitmq", "fail")
+            accepted = await tasks.submit("echo")
+        finally:
+            await rabbitmqctl(suite, "set_vm_memory_high_watermark", "absolute", "1GB")
+
+        assert (told["code"], failed["code"]) == (200, 503)
+        assert told["detail"].endswith("look at its free space, its memory and its log, then restart it (`make up`)")
+        await until_check(tasks.client, "rabbitmq", "pass")
+        await until_check(worker, "rabbitmq", "pass")
+        assert (await tasks.wait(accepted))["status"] == "succeeded"
+
+
+async def test_a_quorum_queue_that_is_down_is_told_though_the_broker_answers(
+    installation: Installation, tasks: Tasks
+) -> None:
+    queue = "{quorum_queues, {'sutazai_sutazai.probes', node()}}"
+    await until_check(tasks.client, "rabbitmq", "pass")
+
+    await rabbitmqctl(installation.suite, "eval", f"apply(ra, stop_server, tuple_to_list({queue})).")
+    try:
+        await until_check(tasks.client, "rabbitmq", "warn")
+        async with open_connection(installation.suite.url("rabbitmq"), "test") as other, asyncio.timeout(5):
+            await other.ready()
+    finally:
+        await rabbitmqctl(installation.suite, "eval", f"apply(ra, restart_server, tuple_to_list({queue})).")
+
+    await until_check(tasks.client, "rabbitmq", "pass")
+
+
+async def test_replicas_share_the_queue_of_health_checks_and_leave_nothing(installation: Installation) -> None:
+    url = installation.suite.url("rabbitmq")
+    async with (
+        open_connection(url, "one") as one,
+        open_connection(url, "two") as two,
+        open_probe(one) as first,
+        open_probe(two) as second,
+    ):
+        await asyncio.gather(one.ready(), two.ready())
+        for _ in range(20):
+            await asyncio.gather(first.check(), second.check())
+
+        assert await one.count_ready("sutazai.probes") == 0
+
+
+async def test_a_task_that_nobody_begins_is_told(new_installation: Callable[[], Installation], tasks: Tasks) -> None:
+    fresh = new_installation()
+    async with fresh.api(queue_warn_seconds=60) as client, fresh.database() as database:
+        own = Tasks(client, tasks.user)
+        await until_check(client, "queue", "pass")
+        task = await own.submit("echo")
+        await until_check(client, "queue", "pass")
+        await made_older(database, task["id"])
+
+        told = await until_check(client, "queue", "warn")
+
+        assert told["code"] == 200
+        assert told["detail"].startswith("a task that is due has waited 3")
+        assert "workers" in told["detail"]
+        async with fresh.worker():
+            assert (await own.wait(task))["status"] == "succeeded"
+            await until_check(client, "queue", "pass")
+
+
+async def made_older(database: Database, task_id: str) -> None:
+    async with database.transaction() as session:
+        older = {"run_at": func.now() - timedelta(minutes=5)}
+        await session.execute(update(Task).where(Task.id == task_id).values(older))
+
+
+async def test_a_task_that_is_not_due_waits_for_nobody(
+    new_installation: Callable[[], Installation], tasks: Tasks
+) -> None:
+    fresh = new_installation()
+    async with fresh.api() as client, fresh.database() as database:
+        await Tasks(client, tasks.user).submit("echo", run_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
+
+        assert await Waiting(database, 1).seconds() == 0
+
+
+async def is_in_hand(installation: Installation) -> bool:
+    """Whether all messages were published, and are with a worker."""
+    async with (
+        installation.database() as database,
+        database.session() as session,
+        open_connection(installation.suite.url("rabbitmq"), "test") as broker,
+    ):
+        unpublished = await session.scalar(select(func.count()).select_from(OutboxRow))
+        return not unpublished and not await broker.count_ready(
+            Queues(installation.names["queue_prefix"]).queue(Priority.NORMAL)
+        )
+
+
+async def test_a_worker_begins_nothing_on_a_disk_that_is_nearly_full(
+    new_installation: Callable[[], Installation], tasks: Tasks, tmp_path: Path
+) -> None:
+    fresh = new_installation()
+    with small_disk(tmp_path / "disk", 16) as disk:
+        disk.fill(free_mib=2)
+        async with fresh.api() as client, fresh.worker(storage_folders=str(disk.path), storage_floor_mib=4) as worker:
+            own = Tasks(client, tasks.user)
+            await until_check(connected(httpx.ASGITransport(worker)), "storage", "warn")
+
+            task = await own.submit("echo")
+            await eventually(lambda: is_in_hand(fresh))
+            assert (await own.get(task))["status"] == "queued"
+
+            disk.free()
+            done = await own.wait(task)
+
+    assert (done["status"], done["attempt"]) == ("succeeded", 1)
