@@ -108,6 +108,8 @@ class Process(Component):
             **discovery(site),
             "MALLOC_ARENA_MAX": "2",  # one thread does nearly all the work; more arenas only cost memory
             "ENVIRONMENT": "local",
+            "STORAGE_FOLDERS": str(site.layout.home),
+            **site.passed("STORAGE_FOLDERS"),
             "HOST": LOOPBACK,
             "PORT": str(site.ports[self.ports[0]]),
             "ADVERTISE_HOST": LOOPBACK,

@@ -9,7 +9,7 @@ from services.tasks.domain import TaskStatus
 from services.tasks.errors import InputInvalid, InputTooLarge, KindUnknown, RunAtTooFar, TaskFinished, TaskNotFound
 from services.tasks.models import Task
 from services.tasks.schemas import KindList, KindName, KindRead, TaskRead, TaskSubmit, TaskSummary
-from shared.door import GuardedRoute, IdempotentRoute, Keyed
+from shared.door import GuardedRoute, IdempotentRoute, Keyed, stores_nothing
 from shared.errors import responses
 from shared.resources import Cursor, Limit, Page, describe
 from shared.schemas import Id
@@ -88,6 +88,7 @@ async def list_kinds(_caller: Reader, tasks: Tasks) -> KindList:
     response_model=TaskRead,
     responses=responses(TaskNotFound, TaskFinished),
 )
+@stores_nothing
 async def cancel(id: Id, caller: Writer, tasks: Tasks) -> Response:
     """Cancel a task. A queued one is cancelled at once; a running one is asked to stop and does so within seconds."""
     task = await tasks.cancel(caller, id)

@@ -5,7 +5,7 @@ from shared.door.idempotency import Idempotency, IdempotencyKeyInUse, Replayable
 from shared.door.idempotent_route import IdempotentRoute
 from shared.door.keyless_route import IdempotencyKeyRefused, KeylessRoute
 from shared.door.once import IdempotencyKeyReused, Keyed, Once
-from shared.door.route import GuardedRoute, Handler
+from shared.door.route import GuardedRoute, Handler, stores_nothing
 
 __all__ = [
     "SECURITY_SCHEMES",
@@ -24,4 +24,5 @@ __all__ = [
     "authenticate",
     "caller_of",
     "requires",
+    "stores_nothing",
 ]

@@ -50,6 +50,11 @@ class Demand:
         await limiter.admit_caller(scope, self.limit, caller.owner, caller.key_id)
         scope[_CALLER] = caller
 
+    @property
+    def only_reads(self) -> bool:
+        """Whether whoever is let in may do nothing but read, whatever the method."""
+        return bool(self.scopes) and all(scope.endswith(":read") for scope in self.scopes)
+
     async def _object_of(self, request: Request) -> str | None:
         """The object the request is about; asked only for callers whose scopes are narrowed to single objects."""
         if self.body is None:

@@ -3,15 +3,25 @@
 import functools
 import inspect
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request, Response
 from fastapi.requests import HTTPConnection
 from fastapi.routing import APIRoute
 
 from shared.door.demand import Demand, caller_of
+from shared.storage import Storage
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+_NEVER_STORE = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+_STORES_NOTHING = "sutazai_stores_nothing"
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+def stores_nothing(endpoint: Endpoint) -> Endpoint:
+    """Below a route whose method says that it writes: it only reads, or takes away, and goes on when a disk is full."""
+    setattr(endpoint, _STORES_NOTHING, True)
+    return endpoint
 
 
 class GuardedRoute(APIRoute):
@@ -19,19 +29,26 @@ class GuardedRoute(APIRoute):
 
     So nobody without a credential has us parse megabytes, and no token is 401 whatever the body is. The caller is
     handed to the endpoint here and not by FastAPI's dependencies, which would take longer than the door itself.
+
+    Then, where the disk is nearly full, it refuses what would be stored (507). Deletions are let in, since they make
+    room, and so are `stores_nothing` and a POST whose scopes only read.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         """Raises TypeError for an endpoint that would block the event loop, or that demands more than one caller."""
         if not inspect.iscoroutinefunction(endpoint):
             raise TypeError(f"{endpoint!r} is no coroutine function")
+        stores = not (set(options.get("methods") or ()) <= _NEVER_STORE or getattr(endpoint, _STORES_NOTHING, False))
         self.demand, endpoint = _demanded(self.seen(endpoint))
+        self.stores = stores and not (self.demand and self.demand.only_reads)
         if self.demand:
             options["openapi_extra"] = {"security": self.demand.alternatives, **(options.get("openapi_extra") or {})}
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Handler:
         handle, demand = self.inside(super().get_route_handler()), self.demand
+        if self.stores:
+            handle = _while_there_is_room(handle)
         if demand is None:
             return handle
 
@@ -48,6 +65,15 @@ class GuardedRoute(APIRoute):
     def inside(self, handle: Handler) -> Handler:
         """What a route class adds for callers who were let in."""
         return handle
+
+
+def _while_there_is_room(handle: Handler) -> Handler:
+    async def stored(request: Request) -> Response:
+        storage: Storage = request.scope["app"].state.storage
+        storage.require_room()
+        return await handle(request)
+
+    return stored
 
 
 def _demanded(endpoint: Callable[..., Any]) -> tuple[Demand | None, Callable[..., Any]]:

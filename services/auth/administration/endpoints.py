@@ -9,7 +9,7 @@ from services.auth.administration.schemas import UserFilters, UserRead
 from services.auth.errors import OwnAccount, UserNotFound
 from services.auth.models import User
 from services.auth.trust.dependencies import Admin, Source
-from shared.door import GuardedRoute
+from shared.door import GuardedRoute, stores_nothing
 from shared.errors import responses
 from shared.resources import Cursor, Limit, Page, describe
 from shared.schemas import Id
@@ -50,6 +50,7 @@ async def get(id: Id, _caller: Admin, users: Users, response: Response) -> User:
     response_model=UserRead,
     responses=responses(UserNotFound, OwnAccount),
 )
+@stores_nothing
 async def disable(id: Id, caller: Admin, users: Users, source: Source) -> User:
     """End everything the user holds: logins and refreshes are refused at once, tokens and API keys within seconds.
 

@@ -33,7 +33,7 @@ from services.vectors.records.schemas import (
     StoreRequest,
     StoreResult,
 )
-from shared.door import GuardedRoute, Keyed
+from shared.door import GuardedRoute, Keyed, stores_nothing
 from shared.errors import UpstreamTimeout, responses
 
 _ENGINE_ERRORS = (CollectionNotFound, CollectionLost, UpstreamTimeout)
@@ -77,6 +77,7 @@ async def search(body: SearchRequest, caller: CollectionReader, records: Records
     response_model=DeleteResult,
     responses=responses(*_ENGINE_ERRORS, FilterInvalid, UnsupportedCapability),
 )
+@stores_nothing
 async def delete(body: DeleteRequest, caller: CollectionWriter, records: Records) -> DeleteResult:
     """Delete records by id or by filter; ids that are not there are no error."""
     return DeleteResult.of(await records.delete(caller, body))

@@ -16,7 +16,7 @@ from services.auth.entry.issuing.schemas import InternalToken
 from services.auth.errors import ApiKeyNotFound, ApiKeyReplaced, ScopeNotAllowed, TooManyApiKeys
 from services.auth.models import ApiKey
 from services.auth.trust.dependencies import Admin, Source
-from shared.door import GuardedRoute, IdempotencyKeyRefused, KeylessRoute
+from shared.door import GuardedRoute, IdempotencyKeyRefused, KeylessRoute, stores_nothing
 from shared.errors import responses
 from shared.resources import Cursor, Limit, Page
 from shared.schemas import Id
@@ -52,6 +52,7 @@ async def list_page(caller: KeyOwner, api_keys: ApiKeys, limit: Limit = 20, curs
     response_model=ApiKeyFound,
     responses=responses(ApiKeyNotFound),
 )
+@stores_nothing
 async def find(body: ApiKeySearch, _caller: Admin, api_keys: ApiKeys) -> ApiKey:
     """Who owns the key that begins like this, for administrators who were told of a leak. Revoked ones are found too.
 
@@ -86,6 +87,7 @@ async def rotate(id: Id, body: ApiKeyRotation, caller: KeyOwner, api_keys: ApiKe
 
 
 @internal.post("/exchange", response_model=InternalToken)
+@stores_nothing
 async def exchange(body: KeyExchange, _service: Exchanger, local_api_keys: Exchange) -> InternalToken:
     """The access token an API key stands for."""
     return InternalToken.of(await local_api_keys.token_for(body.key))

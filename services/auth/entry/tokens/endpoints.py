@@ -14,7 +14,7 @@ from services.auth.errors import (
     WrongCredentials,
 )
 from services.auth.trust.dependencies import Me, Source
-from shared.door import GuardedRoute
+from shared.door import GuardedRoute, stores_nothing
 from shared.errors import responses
 from shared.limits import limited_by_source
 
@@ -33,6 +33,7 @@ internal = APIRouter(prefix="/tokens", route_class=GuardedRoute)
     ),
     dependencies=[Depends(limited_by_source)],
 )
+@stores_nothing  # of itself: grants that store a session ask for room
 async def token(form: TokenForm, basic: Basic, grants: Grants, response: Response, source: Source) -> TokenRead:
     """OAuth 2 token endpoint.
 
@@ -45,6 +46,7 @@ async def token(form: TokenForm, basic: Basic, grants: Grants, response: Respons
 
 
 @router.post("/logout", operation_id="auth_logout", summary="End this session", status_code=204)
+@stores_nothing
 async def logout(caller: Me, sessions: Sessions, source: Source) -> None:
     """End the session of this access token: its refresh tokens work no more, its access tokens within seconds."""
     await sessions.log_out(caller, source)
@@ -57,6 +59,7 @@ async def logout(caller: Me, sessions: Sessions, source: Source) -> None:
     responses={200: {"content": None}},
     dependencies=[Depends(limited_by_source)],
 )
+@stores_nothing
 async def revoke(form: TokenHintForm, tokens: Tokens, source: Source) -> Response:
     """OAuth 2 revocation (RFC 7009): an access token alone, a refresh token with its session. Holding it is the proof.
 
@@ -73,12 +76,14 @@ async def revoke(form: TokenHintForm, tokens: Tokens, source: Source) -> Respons
     response_model=Introspection,
     response_model_exclude_none=True,
 )
+@stores_nothing
 async def introspect(form: TokenHintForm, _caller: Introspector, tokens: Tokens) -> Introspection:
     """OAuth 2 introspection (RFC 7662), for services and administrators."""
     return Introspection.of(await tokens.introspect(form.token.get_secret_value()))
 
 
 @internal.post("/delegate", response_model=InternalToken)
+@stores_nothing
 async def delegate(body: Delegation, service: Delegate, tokens: Tokens) -> InternalToken:
     """A token by which a service acts for a user later on."""
     return InternalToken.of(await tokens.delegate(service, body))
