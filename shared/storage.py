@@ -31,7 +31,7 @@ class Storage:
         self._floor = floor_mib * _MIB
         self._free: dict[str, int] = {}
         self._looked_at = time.monotonic()
-        self._unreadable: str | None = None
+        self._unreadable = set[str]()
         self.is_full = False
         """Whether less than the floor was free when last looked, a second ago or so, and not clearly more since."""
 
@@ -50,41 +50,41 @@ class Storage:
         if not self.is_watched:
             yield
             return
-        async with in_background(keep(self._look, log=_log, every_seconds=_EVERY_SECONDS, expected=(OSError,))):
+        async with in_background(keep(self._look, log=_log, every_seconds=_EVERY_SECONDS)):
             yield
 
     async def check(self) -> None:
-        """Raises Finding when there is too little room, or when nobody knows."""
+        """Raises Finding when there is too little room, or when nobody knows. The log alone names folders."""
         if self.is_full:
-            folder = min(self._free, key=lambda one: self._free[one])
-            free, floor = self._free[folder] // _MIB, self._floor // _MIB
-            raise Finding(f"{free} MiB are free under {folder}, and writes are refused below {floor}")
+            free, floor = min(self._free.values()) // _MIB, self._floor // _MIB
+            raise Finding(f"{free} MiB of disk are free, and writes are refused below {floor}")
         if self._unreadable:
-            raise Finding(f"the free space under {self._unreadable} cannot be read", "correct STORAGE_FOLDERS")
+            raise Finding("the free space of a folder cannot be read", "correct STORAGE_FOLDERS; the log names it")
         if (seconds := time.monotonic() - self._looked_at) > _STALE_SECONDS:
-            raise Finding(f"the file system has not told its free space for {seconds:.0f} s", "look at its mount")
+            raise Finding(f"the disk has not told its free space for {seconds:.0f} s", "look at its mount")
 
     async def _look(self) -> None:
-        """Off the event loop, since a file system may hang. Raises OSError, and goes by the others then."""
-        unreadable: OSError | None = None
+        """Off the event loop, since a file system may hang. Goes by the other folders where one cannot be read."""
+        unreadable = set[str]()
         for folder in self._folders:
             try:
                 self._free[folder] = await asyncio.to_thread(_free_bytes, folder)
             except OSError as error:
                 self._free.pop(folder, None)
-                unreadable = error
-        self._unreadable = str(unreadable.filename) if unreadable else None
+                unreadable.add(folder)
+                if folder not in self._unreadable:
+                    _log.warning("cannot read free space", extra={"fields": {"folder": folder, "cause": repr(error)}})
+        self._unreadable = unreadable
         self._looked_at = time.monotonic()
         self._judge()
-        if unreadable:
-            raise unreadable
 
     def _judge(self) -> None:
         least = min(self._free.values(), default=self._floor * 2)
         is_full = least < self._floor * (_BACK_AT if self.is_full else 1)
         if is_full != self.is_full:
             told = "too little free space: writes are refused" if is_full else "there is room again"
-            _log.warning(told, extra={"fields": {"free_mib": least // _MIB, "floor_mib": self._floor // _MIB}})
+            free_mib = {folder: free // _MIB for folder, free in self._free.items()}
+            _log.warning(told, extra={"fields": {"free_mib": free_mib, "floor_mib": self._floor // _MIB}})
         self.is_full = is_full
 
 

@@ -61,7 +61,6 @@ class Platform:
     idempotency: Idempotency
     cursors: CursorCodec
     registration: Registration | None
-    storage: Storage
 
     async def drain(self) -> None:
         """Leave the load balancers: unready, then out of Consul. Requests are still answered."""
@@ -115,7 +114,6 @@ async def open_platform(
             idempotency=idempotency,
             cursors=CursorCodec(settings.cursor_secret.get_secret_value()),
             registration=registration,
-            storage=app.state.storage,
         )
         app.state.platform = platform
         await stack.enter_async_context(in_background(app.state.watchdog.run()))
