@@ -39,6 +39,17 @@ def remembered(layout: Layout, component: str) -> str | None:
     return note.read_text() if note.exists() else None
 
 
+def note_worked(layout: Layout, component: str, start: int) -> None:
+    """Notes that the process which began at `start` (seconds since the epoch) has done its work once."""
+    _write_private(layout.run / f"{component}.worked", str(start))
+
+
+def worked(layout: Layout, component: str, start: int) -> bool:
+    """Whether the process that began then has ever worked."""
+    note = layout.run / f"{component}.worked"
+    return note.exists() and note.read_text() == str(start)
+
+
 def _text(layout: Layout, launch: Launch) -> str:
     environment = dict(launch.environment) | {MARK: str(layout.home)}
     exports = [f"export {name}={shlex.quote(value)}" for name, value in sorted(environment.items())]

@@ -1,4 +1,7 @@
-"""Starts components side by side, each as soon as what it needs works, and waits until it works itself."""
+"""Starts components side by side, each as soon as what it needs works, and waits until it works itself.
+
+What runs already is asked to do its work, and restarted where it is alive and does not.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -6,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from local import launching
+from local import launching, sickness
 from local.components.base import Component
 from local.errors import LocalError, NotReady
 from local.outcomes import Outcome, Result
@@ -15,6 +18,7 @@ from local.supervision import ALIVE, Supervisor
 
 FIRST_POLL_SECONDS: Final = 0.05
 LONGEST_POLL_SECONDS: Final = 0.4
+RESTARTS: Final = 2
 LOG_LINES: Final = 8
 LOG_TAIL_BYTES: Final = 8192
 
@@ -64,9 +68,12 @@ class Starter:
         log_start = _size(self._site.layout.log(component.name))
         result = self._launch(component)
         try:
+            if result is Result.RUNNING:
+                return self._kept_well(component)
             self._wait_until_ready(component)
         except NotReady as error:
-            self._supervisor.stop(component.name)
+            if not self._answers(component):
+                self._supervisor.stop(component.name)
             words = _last_words(self._site.layout.log(component.name), log_start)
             raise NotReady("\n".join([str(error), *words])) from error
         return result, ""
@@ -85,10 +92,58 @@ class Starter:
         self._supervisor.start(name)
         return result
 
+    def _kept_well(self, component: Component) -> tuple[Result, str]:
+        """Leaves alone what does its work, and restarts what does not. Raises NotReady when it stays sick."""
+        complaint = first = self._sickness(component)
+        for _ in range(RESTARTS if first else 0):
+            if reason := sickness.fullness(component, self._site):
+                raise NotReady(f"refused work: {complaint}; not restarted, as {reason}")
+            self._restart(component)
+            try:
+                self._wait_until_ready(component)
+            except NotReady as error:
+                complaint = str(error)
+            else:
+                return Result.RESTARTED, f"refused work: {first}"
+        if first:
+            raise NotReady(f"still sick after {RESTARTS} restarts: {complaint}")
+        return Result.RUNNING, ""
+
+    def _sickness(self, component: Component) -> str:
+        """Why what is alive does not work; empty when it does. What has never worked is waited for as at a start."""
+        info = self._supervisor.info(component.name)
+        if sickness.is_frozen(info["pid"]):
+            return "its process is frozen"
+        try:
+            if launching.worked(self._site.layout, component.name, info["start"]):
+                self._wait_until_verified(component)
+            else:
+                self._wait_until_ready(component)
+        except NotReady as error:
+            return str(error)
+        return ""
+
+    def _restart(self, component: Component) -> None:
+        sickness.thaw(self._supervisor.info(component.name)["pid"])
+        self._supervisor.stop(component.name)
+        self._supervisor.start(component.name)
+
+    def _answers(self, component: Component) -> bool:
+        try:
+            component.probe(self._site)
+        except NotReady:
+            return False
+        return True
+
     def _wait_until_ready(self, component: Component) -> None:
-        """Raises NotReady when the process ends meanwhile, or does not work in time."""
-        deadline = time.monotonic() + component.start_seconds
+        """Raises NotReady when the process ends meanwhile, does not answer in time, or does not do its work then."""
         first_start = self._supervisor.info(component.name)["start"]
+        self._wait_until_it_answers(component, first_start)
+        self._wait_until_verified(component)
+        launching.note_worked(self._site.layout, component.name, first_start)
+
+    def _wait_until_it_answers(self, component: Component, first_start: int) -> None:
+        deadline = time.monotonic() + component.start_seconds
         pause = FIRST_POLL_SECONDS
         while True:
             try:
@@ -103,6 +158,17 @@ class Starter:
                 raise NotReady(f"not ready after {component.start_seconds} s: {reason}")
             time.sleep(pause)  # ever longer: asking costs the starting processes time
             pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
+
+    def _wait_until_verified(self, component: Component) -> None:
+        """Raises NotReady when it refused its work for longer than that may pass by itself."""
+        deadline = time.monotonic() + component.patience_seconds
+        while True:
+            try:
+                return sickness.verify(component, self._site)
+            except NotReady:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(LONGEST_POLL_SECONDS)
 
 
 def _size(log: Path) -> int:

@@ -31,6 +31,10 @@ class Component(ABC):
     stop_signal: ClassVar[str] = "TERM"
     stop_seconds: ClassVar[int] = 20
     start_seconds: ClassVar[int] = 180
+    patience_seconds: ClassVar[float] = 5.0
+    """How long it may refuse its work, while it answers, before that is taken for a sickness."""
+    least_free_bytes: ClassVar[int] = 16 << 20
+    """With less free under its data no restart can make it well."""
 
     def external_url(self, site: Site) -> str | None:
         """The caller's own server, which is then used instead of one of ours."""
@@ -53,3 +57,10 @@ class Component(ABC):
 
         Raises NotReady, within two seconds, while it does not work.
         """
+
+    def verify(self, site: Site) -> None:
+        """Has it do a piece of its real work: a store writes something and reads it back. May be repeated.
+
+        Asked by `up` of what was started here, never of the caller's own server. Raises NotReady while it does not.
+        """
+        self.probe(site)

@@ -1,6 +1,6 @@
 """ChromaDB's server from the `chromadb` wheel."""
 
-from local import probes
+from local import probes, works
 from local.addresses import url
 from local.components.base import Component, Launch
 from local.layout import python
@@ -25,3 +25,6 @@ class ChromaDB(Component):
 
     def probe(self, site: Site) -> None:
         probes.get(f"{url(site, 'chromadb').rstrip('/')}/api/v2/heartbeat")
+
+    def verify(self, site: Site) -> None:
+        works.chromadb(url(site, "chromadb"))

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
-from local import probes
+from local import probes, works
 from local.addresses import url
 from local.components.base import Component, Launch
 from local.ports import LOOPBACK
@@ -48,6 +48,9 @@ class Consul(Component):
 
     def probe(self, site: Site) -> None:
         probes.consul_leader(url(site, "consul"))
+
+    def verify(self, site: Site) -> None:
+        works.consul(url(site, "consul"))
 
 
 def _version(program: Path | None) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """Neo4j: the published server artifacts in a JVM that a small Python process starts and stops."""
 
-from local import probes
+from local import probes, works
 from local.addresses import external_url, url
 from local.components.base import Component, Launch
 from local.errors import LocalError
@@ -46,6 +46,9 @@ class Neo4j(Component):
 
     def probe(self, site: Site) -> None:
         probes.bolt(url(site, "neo4j"), *credentials(site))
+
+    def verify(self, site: Site) -> None:
+        works.neo4j(url(site, "neo4j"), *credentials(site))
 
 
 def credentials(site: Site) -> tuple[str, str]:

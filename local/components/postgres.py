@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from local import probes
+from local import probes, works
 from local.addresses import SUPERUSER, url
 from local.components.base import Component, Launch
 from local.errors import LocalError
@@ -65,6 +65,9 @@ class Postgres(Component):
 
     def probe(self, site: Site) -> None:
         probes.postgres(str(binaries() / "psql"), url(site, "postgres"))
+
+    def verify(self, site: Site) -> None:
+        works.postgres(str(binaries() / "psql"), url(site, "postgres"))
 
 
 def _account() -> pwd.struct_passwd | None:

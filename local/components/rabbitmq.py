@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from local import probes
+from local import probes, works
 from local.addresses import VIRTUAL_HOST, external_url, url
 from local.components.base import Component, Launch
 from local.errors import LocalError
@@ -11,6 +11,8 @@ from local.ports import LOOPBACK
 from local.site import Site
 
 SERVER: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+DISK_FREE_LIMIT_BYTES: Final = 200_000_000
+"""With less it lets no publisher go on."""
 
 
 class Epmd(Component):
@@ -38,6 +40,7 @@ class RabbitMQ(Component):
     needs = ("epmd",)
     ports = ("rabbitmq", "rabbitmq_management", "erlang_distribution")
     stop_seconds = 30
+    least_free_bytes = DISK_FREE_LIMIT_BYTES
 
     def prepare(self, site: Site) -> None:
         if not SERVER.exists():
@@ -52,6 +55,9 @@ class RabbitMQ(Component):
     def probe(self, site: Site) -> None:
         probes.amqp(url(site, "rabbitmq"))
 
+    def verify(self, site: Site) -> None:
+        works.rabbitmq(url(site, "rabbitmq"), url(site, "rabbitmq_management"))
+
 
 def _configuration(site: Site) -> str:
     settings = {
@@ -65,7 +71,7 @@ def _configuration(site: Site) -> str:
         "log.console.level": "warning",
         "log.file": "false",
         "vm_memory_high_watermark.absolute": "1GB",
-        "disk_free_limit.absolute": "200MB",
+        "disk_free_limit.absolute": str(DISK_FREE_LIMIT_BYTES),
     }
     return "".join(f"{name} = {value}\n" for name, value in settings.items())
 

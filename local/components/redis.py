@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from local import probes
+from local import probes, works
 from local.addresses import url
 from local.components.base import Component, Launch
 from local.errors import LocalError
@@ -50,3 +50,6 @@ class Redis(Component):
 
     def probe(self, site: Site) -> None:
         probes.redis(url(site, "redis"))
+
+    def verify(self, site: Site) -> None:
+        works.redis(url(site, "redis"))

@@ -83,6 +83,7 @@ class Process(Component):
     """A FastAPI process with a readiness route, and with the identity of one of the five services or of none."""
 
     stop_seconds = 30
+    patience_seconds = 15.0  # a store that was restarted under it is back within that
 
     def __init__(
         self, name: str, module: str, declared: str, *, service: Service | None = None, needs: Iterable[str] = ()
