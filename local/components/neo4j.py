@@ -36,6 +36,8 @@ class Neo4j(Component):
             "internal.dbms.bolt.netty_server_shutdown_quiet_period": "0",
             "internal.dbms.bolt.netty_server_shutdown_timeout": "2s",
             "server.memory.pagecache.size": "64m",
+            # Allocated in advance, so that a full disk does not tear the log, which no restart would read again.
+            "db.tx_log.rotation.size": "32m",
             "dbms.security.auth_enabled": "true",
             "dbms.usage_report.enabled": "false",
         }

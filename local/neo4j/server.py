@@ -24,7 +24,10 @@ JVM_OPTIONS: Final = (
     "-XX:TieredStopAtLevel=1",
     "-Xlog:disable",
     "-Xlog:all=error:stderr",
+    # As the server's own start script has it: without the last two it cannot allocate its logs in advance.
     "--add-opens=java.base/java.nio=ALL-UNNAMED",
+    "--add-opens=java.base/java.io=ALL-UNNAMED",
+    "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
 )
 
 
