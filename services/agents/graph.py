@@ -26,13 +26,14 @@ _COMPONENT = "neo4j"
 _FIRST_RETRY_SECONDS, _RETRY_FACTOR = 0.02, 3.0
 _IDLE_SECONDS = 60  # a connection unused for longer is tested before use: the server may have restarted meanwhile
 _LIFETIME_SECONDS = 3600
-# Errors that the server does not call passing, and are not of our making: its disk, its mode, its log.
+# Errors that the server does not call passing, and are not of our making: its disk, its mode, its log, a restart due.
 _NOT_SERVING = (
     "Neo.ClientError.Transaction.TransactionTimedOut",
     "Neo.ClientError.Security.",
     "Neo.ClientError.General.ForbiddenOnReadOnlyDatabase",
     "Neo.ClientError.General.WriteOnReadOnlyAccessDatabase",
     "Neo.DatabaseError.Transaction.",
+    "Neo.DatabaseError.General.",
 )
 NEO4J_REMEDY = "look at its free space and its log, then restart it (`make up`)"
 _PROBE = """
