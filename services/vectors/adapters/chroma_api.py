@@ -6,25 +6,28 @@ timeout, and it shares its connections between all clients of a process, so that
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import orjson
 
 from services.vectors.adapters.fullness import absent
 from services.vectors.domain import EngineName, Vector
-from services.vectors.errors import CollectionMissing
+from services.vectors.errors import CollectionMissing, EngineKeyRefused
 from shared.calls import open_http_client
 from shared.errors import Unavailable, UpstreamTimeout
 
 _COMPONENT = EngineName.CHROMA.component
 _DATABASE = "/api/v2/tenants/default_tenant/databases/default_database"
-_OVERLOADED = frozenset({408, 429})
 _SAID_CHARS = 2000
+_READ_SECONDS = 8.0  # by name and id; one whose disk is full keeps these waiting, and no caller should for long
 
 
 class ChromaFailed(Exception):
-    """ChromaDB refused a request that should not have been made: a fault of ours, so a 500."""
+    """ChromaDB refused a request that should not have been made: a fault of ours, so a 500.
+
+    One it could not fulfil is no fault of ours: it is the cause of `Unavailable`, for the log.
+    """
 
 
 class ChromaApi:
@@ -33,6 +36,7 @@ class ChromaApi:
     def __init__(self, url: str, timeout_seconds: float) -> None:
         self._url = url.rstrip("/")
         self._http = open_http_client(timeout_seconds)
+        self._seconds, self._read_seconds = timeout_seconds, min(timeout_seconds, _READ_SECONDS)
 
     async def create_collection(self, name: str, space: str, metadata: Mapping[str, str]) -> None:
         """Nothing happens when it is there already."""
@@ -81,7 +85,7 @@ class ChromaApi:
         return await self._records("query", collection_id, body)
 
     async def get(self, collection_id: str, ids: Sequence[str], include: Sequence[str]) -> dict[str, Any]:
-        return await self._records("get", collection_id, {"ids": ids, "include": include})
+        return await self._records("get", collection_id, {"ids": ids, "include": include}, self._read_seconds)
 
     async def delete(
         self, collection_id: str, *, ids: Sequence[str] | None = None, where: Mapping[str, Any] | None = None
@@ -93,14 +97,23 @@ class ChromaApi:
         answer: Any = await self._ask("GET", f"{_DATABASE}/collections/{collection_id}/count")
         return int(answer)
 
-    async def _records(self, action: str, collection_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        return await self._ask("POST", f"{_DATABASE}/collections/{collection_id}/{action}", body)
+    async def _records(
+        self, action: str, collection_id: str, body: Mapping[str, Any], seconds: float | None = None
+    ) -> dict[str, Any]:
+        return await self._ask("POST", f"{_DATABASE}/collections/{collection_id}/{action}", body, seconds)
 
-    async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    async def _ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, seconds: float | None = None
+    ) -> dict[str, Any]:
+        """Within `seconds`; unless told, as long as a read takes when it is a GET and as an engine's call when not."""
         content = None if body is None else orjson.dumps(body)
+        limit = seconds or (self._read_seconds if method == "GET" else self._seconds)
+        limits = {**self._http.timeout.as_dict(), "read": limit}
         headers = {"content-type": "application/json"}
         try:
-            response = await self._http.request(method, f"{self._url}{path}", content=content, headers=headers)
+            response = await self._http.request(
+                method, f"{self._url}{path}", content=content, headers=headers, timeout=httpx.Timeout(**limits)
+            )
         except httpx.ConnectTimeout as error:
             raise Unavailable(_COMPONENT) from error
         except httpx.TimeoutException as error:
@@ -108,7 +121,7 @@ class ChromaApi:
         except httpx.TransportError as error:
             raise Unavailable(_COMPONENT) from error
         if response.is_error:
-            raise _error(response)
+            _refuse(response)
         answer: dict[str, Any] = orjson.loads(response.content)
         return answer
 
@@ -116,9 +129,15 @@ class ChromaApi:
         await self._http.aclose()
 
 
-def _error(response: httpx.Response) -> Exception:
-    if response.status_code == 404:
-        return CollectionMissing()
-    if response.status_code in _OVERLOADED or response.is_server_error:
-        return absent(_COMPONENT, said=response.text[:_SAID_CHARS])
-    return ChromaFailed(f"{response.status_code}: {response.text[:500]}")
+def _refuse(response: httpx.Response) -> NoReturn:
+    """Raises CollectionMissing, EngineKeyRefused, Unavailable, StorageFull, or ChromaFailed."""
+    failed = ChromaFailed(f"{response.status_code}: {response.text[:500]}")
+    match response.status_code:
+        case 404:
+            raise CollectionMissing
+        case 401 | 403:
+            raise EngineKeyRefused(_COMPONENT, "CHROMADB_URL") from failed
+        case status if status in (408, 429) or status >= 500:
+            raise absent(_COMPONENT, said=response.text[:_SAID_CHARS]) from failed
+        case _:
+            raise failed
