@@ -15,6 +15,7 @@ _log = logging.getLogger("shared.identity")
 _POLL_SECONDS = 10.0  # how late a revocation is heard of when its event is lost
 _OVERLAP_SECONDS = 60  # a change is visible at its commit, which is later than the time it carries
 _STALE_SECONDS = 60
+_CLOCKS_DIFFER_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class RevocationFeed:
         self.revocations = Revocations()
         self._heard_at = float("-inf")
         self._since: float | None = None
+        self._clock_ahead = 0.0
         self._changed = asyncio.Event()
         self._asking = asyncio.Lock()
 
@@ -77,18 +79,30 @@ class RevocationFeed:
 
     async def _ask(self) -> None:
         changes = await self._source.changes(self._since or 0.0)
+        if self._since and self._has_jumped(changes):
+            # What was written under the other time is not after `since`; what lapsed by the other time was forgotten.
+            changes = await self._source.changes(0.0)
+        self._clock_ahead = time.time() - changes.as_of
         for revocation in changes.revocations:
             self.revocations.add(revocation)
         await self._keys.learn(changes.key_ids)
         self._since = max(0.0, changes.as_of - _OVERLAP_SECONDS)
         self._heard_at = time.monotonic()
 
+    def _has_jumped(self, changes: Changes) -> bool:
+        """Whether the clock here or auth's was put forward or back since they were last compared."""
+        return abs(time.time() - changes.as_of - self._clock_ahead) > _CLOCKS_DIFFER_SECONDS
+
     async def ping(self) -> None:
         """Raises Unavailable when nothing was heard for a minute: revocations may be missed.
 
+        And when the clock here is not auth's: what it says of tokens is wrong until one of the two is put right.
         Before the first answer it asks itself, so that the first look at a new process tells how it is.
         """
         if self._since is None:
             await self.current()
         if time.monotonic() - self._heard_at > _STALE_SECONDS:
             raise Unavailable("auth", detail="Nothing was heard of auth for a minute: revocations may be missed.")
+        if abs(self._clock_ahead) > _CLOCKS_DIFFER_SECONDS:
+            detail = f"The clock here and auth's differ by {abs(self._clock_ahead):.0f} s: valid tokens may be refused."
+            raise Unavailable("auth", detail=detail)

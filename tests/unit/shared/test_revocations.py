@@ -1,6 +1,8 @@
 """The list of what was revoked: it covers what it says, as long as it must."""
 
 import asyncio
+import re
+import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -108,9 +110,28 @@ async def test_what_is_known_goes_on_to_hold_while_auth_is_away() -> None:
 
 async def test_the_first_look_at_a_new_process_hears_auth() -> None:
     """Nothing has run yet but the look itself: whether auth answers decides, not how long the process is there."""
-    answering = Source([Changes(1.0, [], [])])
+    answering = Source([Changes(time.time(), [], [])])
     await RevocationFeed(answering, answering).ping()
 
     away = Source([Unavailable("auth")])
     with pytest.raises(Unavailable):
         await RevocationFeed(away, away).ping()
+
+
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+async def test_a_clock_that_jumped_is_told_and_all_is_asked_for_again(jump: float) -> None:
+    source = Source([Changes(time.time(), [], [])])
+    feed = RevocationFeed(source, source)
+    await feed.ping()
+
+    source.answers = [Changes(time.time() + jump, [], [])]
+    following = asyncio.create_task(feed.run())
+    async with asyncio.timeout(2):
+        while len(source.asked) < 3:  # noqa: ASYNC110 - the feed has no event of its own
+            await asyncio.sleep(0)
+    following.cancel()
+
+    assert source.asked[0] == source.asked[2] == 0.0 < source.asked[1]
+    with pytest.raises(Unavailable) as told:
+        await feed.ping()
+    assert re.search("differ by 3(599|600|601) s", told.value.detail)
