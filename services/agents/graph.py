@@ -11,17 +11,26 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
 
 from neo4j import AsyncDriver, AsyncGraphDatabase, AsyncManagedTransaction, AsyncSession, unit_of_work
-from neo4j.exceptions import AuthError, ConnectionPoolError, DriverError, IncompleteCommit, Neo4jError
+from neo4j.exceptions import (
+    AuthError,
+    ConfigurationError,
+    ConnectionPoolError,
+    DriverError,
+    IncompleteCommit,
+    Neo4jError,
+)
 
 from services.agents.settings import Settings
 from shared import deadlines
 from shared.errors import Unavailable
 from shared.health import Finding
+from shared.settings import CannotStart, require_address
 
 Result = TypeVar("Result")
 Work = Callable[[AsyncManagedTransaction], Awaitable[Result]]
 
 _COMPONENT = "neo4j"
+_SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 # The driver's own first delay is a second, made for clusters; the loser of a deadlock may go on at once.
 _FIRST_RETRY_SECONDS, _RETRY_FACTOR = 0.02, 3.0
 _IDLE_SECONDS = 60  # a connection unused for longer is tested before use: the server may have restarted meanwhile
@@ -117,8 +126,21 @@ class Graph:
 
 @asynccontextmanager
 async def open_graph(settings: Settings) -> AsyncIterator[Graph]:
-    """The graph over one bounded pool. Connecting is lazy: a server that is down keeps no service from starting."""
-    driver = AsyncGraphDatabase.driver(
+    """The graph over one bounded pool. Connecting is lazy: a server that is down keeps no service from starting.
+
+    Raises CannotStart for an address that is none.
+    """
+    require_address("NEO4J_URL", settings.neo4j_url, *_SCHEMES)
+    try:
+        driver = _configured(settings)
+    except ConfigurationError as error:  # a user in it, or options that the scheme does not have
+        raise CannotStart("NEO4J_URL", "has more than bolt://host:port in it") from error
+    async with driver:
+        yield Graph(driver, settings)
+
+
+def _configured(settings: Settings) -> AsyncDriver:
+    return AsyncGraphDatabase.driver(
         settings.neo4j_url,
         auth=(settings.neo4j_user, settings.neo4j_password.get_secret_value()),
         max_connection_pool_size=settings.neo4j_pool_size,
@@ -131,5 +153,3 @@ async def open_graph(settings: Settings) -> AsyncIterator[Graph]:
         notifications_min_severity="OFF",
         telemetry_disabled=True,
     )
-    async with driver:
-        yield Graph(driver, settings)

@@ -19,6 +19,7 @@ from services.vectors.domain import EngineName
 from services.vectors.ports import Catalogue, Embedder, VectorEngine
 from services.vectors.settings import Settings
 from shared.loops import in_background, keep
+from shared.settings import require_address
 
 _log = logging.getLogger("vectors.backends")
 _ADOPTION_RETRY_SECONDS = 2.0
@@ -36,7 +37,13 @@ class Backends:
 
 @asynccontextmanager
 async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
-    """Nothing is asked yet: an engine that is down keeps the others from nothing. Raises DataDirInUse."""
+    """Nothing is asked yet: an engine that is down keeps the others from nothing.
+
+    Raises DataDirInUse, and CannotStart for an address that is none.
+    """
+    for variable in ("chromadb_url", "qdrant_url", "embeddings_url"):
+        if url := getattr(settings, variable):
+            require_address(variable.upper(), url, "http", "https")
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(owned(settings.data_dir))
         qdrant, catalogue = await _open_qdrant(settings, stack)

@@ -19,6 +19,7 @@ from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
 
 from shared.ending import end
 from shared.errors import Unavailable
+from shared.settings import require_address
 
 _log = logging.getLogger("shared.messages")
 _CONNECT_SECONDS = 5.0
@@ -108,7 +109,8 @@ async def close_quietly(closable: AbstractChannel | AbstractConnection) -> None:
 
 @asynccontextmanager
 async def open_connection(url: str, name: str) -> AsyncIterator[Connection]:
-    """A connection closed at the end of the block."""
+    """A connection closed at the end of the block. Raises CannotStart for an address that is none."""
+    require_address("RABBITMQ_URL", url, "amqp", "amqps")
     connection = Connection(url, name)
     connection.start()
     try:

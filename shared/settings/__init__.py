@@ -1,6 +1,6 @@
 """What a service can be told by its environment; a secret that is easy to guess stops the start."""
 
-from shared.settings.refusal import CannotStart
+from shared.settings.refusal import CannotStart, require_address
 from shared.settings.service import ClientSettings, ServiceSettings
 from shared.settings.weak_secrets import setting_weakness, url_weakness, weakness
 
@@ -8,6 +8,7 @@ __all__ = [
     "CannotStart",
     "ClientSettings",
     "ServiceSettings",
+    "require_address",
     "setting_weakness",
     "url_weakness",
     "weakness",

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Protocol
 
 import asyncpg
@@ -16,16 +17,16 @@ from tests.fixtures.warm import Ended, Warm
 
 
 class Start(Protocol):
-    """auth, from its first line until it has given up."""
+    """A service, from its first line until it has given up."""
 
-    def __call__(self, **changes: str) -> Ended: ...
+    def __call__(self, service: str = "auth", **changes: str) -> Ended: ...
 
 
 @pytest.fixture
 def start(suite: Suite, warm: Warm) -> Start:
-    def started(**changes: str) -> Ended:
-        environment = suite.environment("auth") | {"PORT": str(free_port()), "DISCOVERY": "static"} | changes
-        return warm.run("services.auth", environment=environment)
+    def started(service: str = "auth", **changes: str) -> Ended:
+        environment = suite.environment(service) | {"PORT": str(free_port()), "DISCOVERY": "static"} | changes
+        return warm.run(f"services.{service}", environment=environment)
 
     return started
 
@@ -55,6 +56,30 @@ async def superuser(server: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Re
 )
 def test_an_unusable_setting_is_one_line(start: Start, server: str, variable: str, value: str) -> None:
     ended = start(**{variable: value})
+
+    assert ended.code == os.EX_CONFIG, ended.output
+    assert [line.split(": ")[:2] for line in ended.error.splitlines()] == [["cannot start", variable]]
+    assert "hunter2" not in ended.output + ended.error
+    assert "Traceback" not in ended.output
+
+
+@pytest.mark.parametrize(
+    ("service", "variable", "value"),
+    [
+        ("agents", "NEO4J_URL", "http://hunter2@127.0.0.1"),
+        ("agents", "NEO4J_URL", "bolt://hunter2:port"),
+        ("agents", "NEO4J_URL", "bolt://neo4j:hunter2@127.0.0.1"),
+        ("agents", "RABBITMQ_URL", "http://guest:hunter2@127.0.0.1"),
+        ("agents", "RABBITMQ_URL", "amqp://guest:hunter2@host:port/"),
+        ("vectors", "CHROMADB_URL", "hunter2"),
+        ("vectors", "QDRANT_URL", "http://hunter2:port"),
+    ],
+)
+def test_an_unusable_address_of_a_store_is_one_line(
+    start: Start, tmp_path: Path, service: str, variable: str, value: str
+) -> None:
+    """Before anything is asked: no store runs for it."""
+    ended = start(service, DATA_DIR=str(tmp_path), **{variable: value})
 
     assert ended.code == os.EX_CONFIG, ended.output
     assert [line.split(": ")[:2] for line in ended.error.splitlines()] == [["cannot start", variable]]
