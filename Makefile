@@ -36,6 +36,7 @@ test: bootstrap ## all tests, with servers of their own
 	$(RUN)/pytest $(ARGS)
 
 test-faults: bootstrap ## the fault tests with all their repetitions
+	@local/bootstrap.sh fault_tools
 	FAULTS=1 $(RUN)/pytest tests/faults $(ARGS)
 
 check: bootstrap ## format, lint, types, imports

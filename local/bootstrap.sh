@@ -200,6 +200,9 @@ python_environment() { environment "$venv" "$lock"; }
 # What `bench/` compares us with; nothing else needs it, so only the benchmark asks for it.
 peer_environment() { environment "$peer_venv" "$peer_lock"; }
 
+# What `make test-faults` puts clocks wrong with; nothing else needs it, so only that asks for it.
+fault_tools() { compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || install_packages libfaketime; }
+
 # --- All of it -------------------------------------------------------------------------------------------------------
 
 step() { # step NAME FUNCTION: runs it with its output in a log, and says how it went

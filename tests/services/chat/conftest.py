@@ -1,19 +1,16 @@
 """chat's real app on a port of its own with the suite's Redis and auth, beside servers that a test can break."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import httpx
 import pytest
-from blockbuster import BlockBuster
 
 from local.suite import Suite
 from shared.schemas import new_id
-from tests.fixtures.apps import build_app
 from tests.fixtures.identity import RegisterUser, User
 from tests.services.chat.client import OpenChat
-from tests.services.chat.servers import ModelServer, Neighbours, serving
+from tests.services.chat.opening import chat_beside
+from tests.services.chat.servers import ModelServer, Neighbours
 
 PASSAGES = [
     {"id": "r1", "score": 0.9, "text": "The warranty of the Falcon lasts 27 months.", "metadata": {}},
@@ -57,22 +54,7 @@ async def person(register_user: RegisterUser) -> User:
 def open_chat(suite: Suite, auth: httpx.AsyncClient, model: ModelServer, neighbours: Neighbours) -> OpenChat:
     """`async with open_chat(max_runs=1) as client`: one replica, beside this test's model and neighbours."""
     suite.up(["redis"])
-
-    @asynccontextmanager
-    async def opened(services: dict[str, str] | None = None, **overrides: Any) -> AsyncIterator[httpx.AsyncClient]:
-        async with serving(model) as model_url, serving(neighbours) as address:
-            found = {"auth": str(auth.base_url), "agents": address, "vectors": address} | (services or {})
-            settings = {"static_services": found, "llm_url": f"{model_url}/v1", **overrides}
-            app = build_app(suite, "chat", **settings)
-            async with serving(app, lifespan="on") as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
-                detector = BlockBuster(scanned_modules=["services", "shared"])
-                detector.activate()
-                try:
-                    yield client
-                finally:
-                    detector.deactivate()
-
-    return opened
+    return chat_beside(suite, auth, model, neighbours)
 
 
 @pytest.fixture

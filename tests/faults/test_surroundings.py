@@ -1,0 +1,229 @@
+"""Bad surroundings, each a degraded mode that is stated (docs/operations.md) and ends by itself."""
+
+import asyncio
+import os
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+
+import asyncpg
+import httpx
+import psutil
+import pytest
+from redis import Redis
+
+from local.suite import Suite
+from shared.calls import open_http_client
+from shared.discovery import ConsulDiscovery
+from shared.schemas import new_id
+from tests.faults.conftest import FREELY, AsUser
+from tests.faults.processes import Running, running
+from tests.fixtures.identity import User
+from tests.services.tasks.running import Installation, Tasks
+
+CONVERSATIONS = "/api/v1/chat/conversations"
+with_faults = pytest.mark.skipif(not os.environ.get("FAULTS"), reason="with FAULTS=1, as it takes long")
+
+
+@asynccontextmanager
+async def connected(url: httpx.URL, number: int) -> AsyncIterator[list[asyncio.StreamWriter]]:
+    """So many connections, those of them that were accepted or wait to be."""
+    opened: list[asyncio.StreamWriter] = []
+    for _ in range(number):
+        _, writer = await asyncio.open_connection(url.host, url.port)
+        opened.append(writer)
+    try:
+        yield opened
+    finally:
+        for writer in opened:
+            writer.close()
+
+
+async def asked(process: Running, user: User) -> int:
+    """The status; 0 where the process refuses or drops the connection, or does not take it within two seconds."""
+    try:
+        answer = await process.client.get(CONVERSATIONS, headers=user.headers, timeout=2)
+    except httpx.TransportError:
+        return 0
+    return answer.status_code
+
+
+async def busy_share(pid: int, seconds: float) -> float:
+    """How much of one processor the process uses."""
+    process = psutil.Process(pid)
+    process.cpu_percent()
+    await asyncio.sleep(seconds)
+    return process.cpu_percent() / 100
+
+
+@with_faults
+async def test_without_file_descriptors_it_refuses_and_recovers(
+    suite: Suite, auth: httpx.AsyncClient, user: User
+) -> None:
+    suite.up(["redis"])
+    async with running(suite, "chat") as chat:
+        resource.prlimit(chat.pid, resource.RLIMIT_NOFILE, (256, 256))
+        async with connected(chat.client.base_url, 300):
+            statuses = [await asked(chat, user) for _ in range(5)]
+            async with httpx.AsyncClient(base_url=chat.client.base_url) as another:
+                statuses.append(await asked(Running(chat.pid, another), user))
+            busy = await busy_share(chat.pid, 2)
+        async with asyncio.timeout(15):
+            while await asked(chat, user) != 200:  # noqa: ASYNC110 - it is in another process
+                await asyncio.sleep(0.1)
+
+    assert set(statuses) <= {0, 200, 503}
+    assert busy < 0.5
+
+
+@asynccontextmanager
+async def foreign_connections(suite: Suite, least: int) -> AsyncIterator[int]:
+    """All connections that PostgreSQL has left."""
+    dsn = suite.url("postgres").replace("+asyncpg", "") + "postgres"
+    async with AsyncExitStack() as stack:
+        number = 0
+        while True:
+            try:
+                connection = await asyncpg.connect(dsn, timeout=5)
+            except asyncpg.TooManyConnectionsError:
+                break
+            stack.push_async_callback(connection.close)
+            number += 1
+        assert number >= least
+        yield number
+
+
+async def test_without_connections_of_postgres_answers_are_503(suite: Suite, as_user: AsUser) -> None:
+    suite.up(["postgres", "redis"])
+    async with as_user("tasks") as client:
+
+        async def burst() -> set[int]:
+            answers = await asyncio.gather(*(client.get("/api/v1/tasks/list") for _ in range(40)))
+            assert all("postgres" in answer.json()["detail"] for answer in answers if answer.status_code == 503)
+            return {answer.status_code for answer in answers}
+
+        async with foreign_connections(suite, least=50):
+            during = await burst()
+        after = await burst()
+
+    assert during <= {200, 503}
+    assert 503 in during
+    assert after == {200}
+
+
+@contextmanager
+def memory_alarm(suite: Suite) -> Iterator[None]:
+    def command(*arguments: str) -> None:
+        environment = suite.environment("rabbitmq")
+        program = "/usr/lib/rabbitmq/bin/rabbitmqctl"
+        subprocess.run([program, *arguments], env=environment, check=True, capture_output=True, timeout=60)
+
+    command("set_vm_memory_high_watermark", "absolute", "1MB")
+    try:
+        yield
+    finally:
+        command("set_vm_memory_high_watermark", "absolute", "1GB")
+
+
+@with_faults
+@pytest.mark.timeout(300)
+async def test_a_broker_with_an_alarm_delays_tasks_and_loses_none(suite: Suite, own_suite: Suite, user: User) -> None:
+    suite.up(["postgres", "redis"])
+    own_suite.up(["rabbitmq"])
+    installation, broker = Installation(suite), {"rabbitmq_url": own_suite.url("rabbitmq")}
+    async with installation.api(**FREELY, **broker) as client, installation.worker(**broker):
+        tasks = Tasks(client, user)
+        await tasks.run("echo", {})
+        with memory_alarm(own_suite):
+            began = time.monotonic()
+            submitted = [await tasks.submit("echo", {"n": n}) for n in range(20)]
+            took = time.monotonic() - began
+            waiting = await tasks.get(submitted[-1])
+        done = [await tasks.wait(task, seconds=15) for task in submitted]
+
+    assert took < 10
+    assert waiting["status"] == "queued"
+    assert {task["status"] for task in done} == {"succeeded"}
+
+
+async def test_a_full_redis_refuses_writes_by_name(own_suite: Suite, suite: Suite, as_user: AsUser) -> None:
+    own_suite.up(["redis"])
+    suite.up(["neo4j"])
+    once = {"Idempotency-Key": new_id()}
+    bodies = [{"name": f"In a full Redis {new_id()}", "instructions": "Answer."} for _ in range(2)]
+    async with as_user("agents", redis_url=own_suite.url("redis")) as agents:
+        with Redis.from_url(own_suite.url("redis")) as redis:
+            redis.config_set("maxmemory", 1)
+            listed = await agents.get("/api/v1/agents/list")
+            plain = await agents.post("/api/v1/agents/create", json=bodies[0])
+            keyed = await agents.post("/api/v1/agents/create", json=bodies[1], headers=once)
+            redis.config_set("maxmemory", "512mb")
+        again = await agents.post("/api/v1/agents/create", json=bodies[1], headers=once)
+
+    assert (listed.status_code, plain.status_code) == (200, 201), plain.text
+    assert (keyed.status_code, "redis" in keyed.json()["detail"]) == (503, True)
+    assert again.status_code == 201
+
+
+async def test_a_full_redis_lets_conversations_be_read(own_suite: Suite, as_user: AsUser) -> None:
+    own_suite.up(["redis"])
+    async with as_user("chat", redis_url=own_suite.url("redis")) as chat:
+        with Redis.from_url(own_suite.url("redis")) as redis:
+            redis.config_set("maxmemory", 1)
+            listed = await chat.get(CONVERSATIONS)
+            redis.config_set("maxmemory", "512mb")
+
+    assert listed.status_code == 200
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with open_http_client(5) as client:
+        yield client
+
+
+async def test_a_silent_consul_leaves_the_last_known_addresses(own_suite: Suite, http: httpx.AsyncClient) -> None:
+    own_suite.up(["consul"])
+    url, service = own_suite.url("consul"), f"svc-{new_id()}"
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    registered = {"Name": service, "ID": service, "Address": "127.0.0.1", "Port": port}
+    (await http.put(f"{url}/v1/agent/service/register", json=registered)).raise_for_status()
+    discovery = ConsulDiscovery(url, http)
+    async with server:
+        assert await discovery.choose(service) == f"http://127.0.0.1:{port}"
+        (pid,) = [one.pid for one in own_suite.status() if one.component == "consul"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            chosen = [await discovery.choose(service) for _ in range(100)]
+            took = time.monotonic() - began
+            with pytest.raises(httpx.TimeoutException):
+                await discovery.ping()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        await discovery.ping()
+
+    assert set(chosen) == {f"http://127.0.0.1:{port}"}
+    assert took < 1
+    await discovery.aclose()
+
+
+async def test_an_empty_list_of_consul_is_not_believed_at_once(own_suite: Suite, http: httpx.AsyncClient) -> None:
+    own_suite.up(["consul"])
+    url, service = own_suite.url("consul"), f"svc-{new_id()}"
+    registered = {"Name": service, "ID": service, "Address": "127.0.0.1", "Port": 1}
+    (await http.put(f"{url}/v1/agent/service/register", json=registered)).raise_for_status()
+    discovery = ConsulDiscovery(url, http)
+    assert await discovery.choose(service) == "http://127.0.0.1:1"
+
+    (await http.put(f"{url}/v1/agent/service/deregister/{service}")).raise_for_status()
+    async with asyncio.timeout(10):
+        while (await http.get(f"{url}/v1/health/service/{service}")).json():  # noqa: ASYNC110 - it is Consul's
+            await asyncio.sleep(0.05)
+
+    assert await discovery.choose(service) == "http://127.0.0.1:1"
+    await discovery.aclose()

@@ -1,0 +1,33 @@
+"""Opens chat's real app on a port of its own, beside a model and neighbours that a test can break."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from blockbuster import BlockBuster
+
+from local.suite import Suite
+from tests.fixtures.apps import build_app
+from tests.services.chat.client import OpenChat
+from tests.services.chat.servers import ModelServer, Neighbours, serving
+
+
+def chat_beside(suite: Suite, auth: httpx.AsyncClient, model: ModelServer, neighbours: Neighbours) -> OpenChat:
+    """`async with opened(max_runs=1) as client`: one replica, on the suite's stores unless settings say otherwise."""
+
+    @asynccontextmanager
+    async def opened(services: dict[str, str] | None = None, **overrides: Any) -> AsyncIterator[httpx.AsyncClient]:
+        async with serving(model) as model_url, serving(neighbours) as address:
+            found = {"auth": str(auth.base_url), "agents": address, "vectors": address} | (services or {})
+            settings = {"static_services": found, "llm_url": f"{model_url}/v1", **overrides}
+            app = build_app(suite, "chat", **settings)
+            async with serving(app, lifespan="on") as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
+                detector = BlockBuster(scanned_modules=["services", "shared"])
+                detector.activate()
+                try:
+                    yield client
+                finally:
+                    detector.deactivate()
+
+    return opened
