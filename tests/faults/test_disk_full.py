@@ -105,8 +105,8 @@ async def test_postgres(own_suite: Suite, as_user: AsUser) -> None:
             await assert_clean_and_whole(course, read)
 
 
-def submitting(client: httpx.AsyncClient) -> Write:
-    return lambda: client.post("/api/v1/tasks/submit", json={"kind": "echo", "input": {"text": TEXT}})
+def submitting(client: httpx.AsyncClient, text: str = TEXT) -> Write:
+    return lambda: client.post("/api/v1/tasks/submit", json={"kind": "echo", "input": {"text": text}})
 
 
 async def test_redis(own_suite: Suite, suite: Suite, auth: httpx.AsyncClient, user: User) -> None:
@@ -201,7 +201,7 @@ async def test_rabbitmq(own_suite: Suite, suite: Suite, user: User) -> None:
         async with installation.api(**FREELY, **broker) as client, installation.worker(**broker):
             client.headers.update(user.headers)
             tasks = Tasks(client, user)
-            async with writing(submitting(client), pause_seconds=0.3) as course:
+            async with writing(submitting(client, "short"), pause_seconds=0.3) as course:
                 await course.until_kept(20)
                 for _ in range(60):  # until it has looked at its disk, and a while longer
                     disk.fill()
