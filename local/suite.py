@@ -107,6 +107,18 @@ class Suite:
         """Kills one component and its children with SIGKILL; it stays down."""
         self._supervisor.kill(_one(component).name)
 
+    def freeze(self, component: str) -> None:
+        """Has one component and its children stand still, alive and without an answer, until `thaw`."""
+        self._supervisor.freeze(_one(component).name)
+
+    def thaw(self, component: str) -> None:
+        """Has a frozen component go on."""
+        self._supervisor.thaw(_one(component).name)
+
+    def kill_all(self) -> None:
+        """Kills everything with SIGKILL, the process manager too; `up` starts it again."""
+        self._supervisor.kill_all()
+
     def url(self, name: str) -> str:
         """The address of a component with its credentials, as its clients are given it."""
         return url(self.site, name)

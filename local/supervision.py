@@ -1,5 +1,6 @@
 """The process manager that keeps the suite running after `make up` has ended: supervisord, and a client to it."""
 
+import contextlib
 import http.client
 import os
 import signal
@@ -10,6 +11,8 @@ import xmlrpc.client
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
+
+import psutil
 
 from local.components.base import Component
 from local.errors import SupervisorFailed
@@ -92,6 +95,35 @@ class Supervisor:
         self._call("stopProcess", component, False, tolerated=NOT_STARTED)
         os.killpg(pid, signal.SIGKILL)
         self._wait_until_stopped(component)
+
+    def freeze(self, component: str) -> None:
+        """Stops the process and all below it where they are (SIGSTOP): alive, and silent, until `thaw`."""
+        for process in self._family(component):
+            process.suspend()
+
+    def thaw(self, component: str) -> None:
+        """Has the process and all below it go on."""
+        for process in self._family(component):
+            process.resume()
+
+    def kill_all(self) -> None:
+        """Kills every process there is with SIGKILL, this process manager first, as when the machine stops."""
+        families = [process for name in self.infos() for process in self._family(name)]
+        for process in (psutil.Process(self._call("getPID")), *families):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        gone_or_not = psutil.wait_procs(families, timeout=STOP_SECONDS)
+        if gone_or_not[1]:
+            raise SupervisorFailed(f"not to be killed: {gone_or_not[1]}")
+
+    def _family(self, component: str) -> list[psutil.Process]:
+        """The process and its descendants, whatever group they are in; nobody where it does not run."""
+        pid = self.info(component)["pid"]
+        try:
+            head = psutil.Process(pid) if pid else None
+            return [head, *head.children(recursive=True)] if head else []
+        except psutil.NoSuchProcess:
+            return []
 
     def info(self, component: str) -> dict[str, Any]:
         """The supervisor's view of one process; a process it does not know is STOPPED."""
