@@ -1,18 +1,39 @@
-"""Suites of their own for tests that break what others share."""
+"""The suite under faults: short answers of the model, and the table that a run of them makes."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import httpx
 import pytest
 
+from local.layout import REPOSITORY
 from local.suite import Suite
-from tests.fixtures.apps import ServiceClient
-from tests.fixtures.identity import User
-from tests.fixtures.places import FAULTS_PORT_BASE
+from tests.faults import table
+
+
+@pytest.fixture(scope="module")
+async def brief(suite: Suite, gateway: httpx.AsyncClient) -> AsyncIterator[httpx.AsyncClient]:
+    """The gateway of a suite whose model says little: what is measured is everything around it."""
+    usual = suite.site
+    suite.site = replace(usual, environ={**usual.environ, "ANSWER_TOKENS": "8"})
+    suite.up()
+    yield gateway
+    suite.site = usual
+
+
+@pytest.fixture(scope="module")
+def rows(request: pytest.FixtureRequest) -> Iterator[list[table.Row]]:
+    """A row for each fault; printed when the last has struck, and written where `FAULTS_TABLE` says so."""
+    found: list[table.Row] = []
+    yield found
+    if found:
+        reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter:
+            reporter.write_line("\n" + table.render(found))
+        if os.environ.get("FAULTS_TABLE"):
+            table.write(REPOSITORY / "docs" / "operations.md", found)
+
 
 AsUser = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 FREELY = {f"rate_limit_{name}": "1000000/minute" for name in ("read", "write", "model", "bulk")}

@@ -1,0 +1,110 @@
+"""Several users at work at once, and a newcomer who tells when everything works again."""
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx
+
+from tests.faults.answers import Caller, GaveUp, Tally, Unanswered
+from tests.faults.ledger import Findings
+from tests.faults.trade_account import Account
+from tests.faults.trade_agents import Agents
+from tests.faults.trade_chat import Chat
+from tests.faults.trade_tasks import ENGINES, Tasks
+from tests.faults.trade_vectors import Vectors
+from tests.faults.trades import Trade
+from tests.fixtures.identity import User, register_with
+
+USERS: Final = 3
+_PAUSE_SECONDS: Final = (0.2, 0.8)
+_RECOVERY_SECONDS: Final = 60.0
+_DRAIN_SECONDS: Final = 150.0
+
+
+@dataclass
+class Load:
+    """Work that goes on until `finish`, and one more of each kind to ask whether all of it succeeds."""
+
+    trades: Sequence[Trade]
+    newcomers: Sequence[Trade]
+    tally: Tally
+    _over: bool = False
+    _at_work: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def begin(self) -> None:
+        await asyncio.gather(*(trade.prepare() for trade in (*self.trades, *self.newcomers)))
+        self._at_work = [asyncio.create_task(self._work(trade)) for trade in self.trades]
+
+    async def _work(self, trade: Trade) -> None:
+        while not self._over:
+            try:
+                await trade.turn()
+            except Unanswered:
+                pass  # it was only looking
+            except GaveUp as error:
+                self.tally.hung.append(f"never decided: {error}")
+            await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))
+
+    async def until_each_has_worked(self, seconds: float = _RECOVERY_SECONDS) -> float:
+        """Seconds until every kind of work has succeeded as a whole, at the first try. Raises TimeoutError."""
+        began = time.monotonic()
+        async with asyncio.timeout(seconds):
+            await asyncio.gather(*(_succeeds(trade) for trade in self.newcomers))
+        return time.monotonic() - began
+
+    async def finish(self) -> Findings:
+        """Ends the work, each piece decided, and reads back what was acknowledged."""
+        self._over = True
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            await asyncio.gather(*self._at_work)
+        findings = Findings()
+        for found in await asyncio.gather(*(trade.read_back() for trade in self.trades)):
+            findings += found
+        return findings
+
+    async def stop(self) -> None:
+        for task in self._at_work:
+            task.cancel()
+        await asyncio.gather(*self._at_work, return_exceptions=True)
+
+
+async def _succeeds(trade: Trade) -> None:
+    while True:
+        try:
+            return await trade.turn()
+        except Unanswered:
+            await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def working(gateway: httpx.AsyncClient) -> AsyncIterator[Load]:
+    """A load of new users, at work inside the block."""
+    register, tally = register_with(gateway), Tally()
+    users = [await register() for _ in range(USERS + 1)]
+    limits = httpx.Limits(max_connections=100, max_keepalive_connections=50)
+    async with httpx.AsyncClient(base_url=gateway.base_url, timeout=60, limits=limits) as http:
+        trades = [trade for user, engine in zip(users, ENGINES) for trade in _trades(http, tally, user, [engine])]  # noqa: B905 - the last user is the newcomer
+        load = Load(trades, _trades(http, tally, users[-1], ENGINES, patience_seconds=0), tally)
+        await load.begin()
+        try:
+            yield load
+        finally:
+            await load.stop()
+
+
+def _trades(
+    http: httpx.AsyncClient, tally: Tally, user: User, engines: Sequence[str], patience_seconds: float | None = None
+) -> list[Trade]:
+    caller = Caller(http, tally, user.headers)
+    if patience_seconds is not None:
+        caller.patience_seconds = patience_seconds
+    mark = secrets.token_hex(4)
+    vectors = [Vectors(caller, f"v-{mark}-{engine}", engine) for engine in engines]
+    agents, tasks, chat = Agents(caller, f"a-{mark}"), Tasks(caller, f"t-{mark}"), Chat(caller, f"c-{mark}")
+    return [agents, *vectors, tasks, chat, Account(caller, f"k-{mark}", user)]
