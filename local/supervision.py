@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 import xmlrpc.client
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,13 +87,15 @@ class Supervisor:
         """Kills the process and its children with SIGKILL, without a chance to clean up, and without a restart.
 
         It is frozen first: the supervisor's own polite signal stays undelivered, and it counts the death as asked for.
+        Returns when all of them are gone, and their ports with them.
         """
-        pid = self.info(component)["pid"]
+        pid, family = self.info(component)["pid"], self._family(component)
         if not pid:
             return
         os.killpg(pid, signal.SIGSTOP)
         self._call("stopProcess", component, False, tolerated=NOT_STARTED)
         os.killpg(pid, signal.SIGKILL)
+        _kill(family)
         self._wait_until_stopped(component)
 
     def freeze(self, component: str) -> None:
@@ -109,12 +111,7 @@ class Supervisor:
     def kill_all(self) -> None:
         """Kills every process there is with SIGKILL, this process manager first, as when the machine stops."""
         families = [process for name in self.infos() for process in self._family(name)]
-        for process in (psutil.Process(self._call("getPID")), *families):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        gone_or_not = psutil.wait_procs(families, timeout=STOP_SECONDS)
-        if gone_or_not[1]:
-            raise SupervisorFailed(f"not to be killed: {gone_or_not[1]}")
+        _kill([psutil.Process(self._call("getPID")), *families])
 
     def _family(self, component: str) -> list[psutil.Process]:
         """The process and its descendants, whatever group they are in; nobody where it does not run."""
@@ -196,6 +193,26 @@ class Supervisor:
             self._call("removeProcessGroup", group)
         for group in (*added, *changed):
             self._call("addProcessGroup", group)
+
+
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    """Kills those that are left of them, and waits until none is; raises SupervisorFailed when one stays."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    deadline = time.monotonic() + STOP_SECONDS
+    while any(_lives(process) for process in processes):
+        if time.monotonic() > deadline:
+            raise SupervisorFailed("a process is not to be killed")
+        time.sleep(0.02)
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Whether it still holds its ports and files: one that nobody has asked after its death does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _exists(pid: int) -> bool:
