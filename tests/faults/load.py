@@ -89,8 +89,13 @@ async def working(gateway: httpx.AsyncClient) -> AsyncIterator[Load]:
     users = [await register() for _ in range(USERS + 1)]
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=50)
     async with httpx.AsyncClient(base_url=gateway.base_url, timeout=60, limits=limits) as http:
-        trades = [trade for user, engine in zip(users, ENGINES) for trade in _trades(http, tally, user, [engine])]  # noqa: B905 - the last user is the newcomer
-        load = Load(trades, _trades(http, tally, users[-1], ENGINES, patience_seconds=0), tally)
+        trades = [
+            trade
+            for user, engine in zip(users[:USERS], ENGINES, strict=True)
+            for trade in _trades(Caller(http, tally, user.headers), user, [engine], talks=user is users[0])
+        ]
+        newcomer = Caller(http, tally, users[-1].headers, patience_seconds=0)
+        load = Load(trades, _trades(newcomer, users[-1], ENGINES, talks=True), tally)
         await load.begin()
         try:
             yield load
@@ -98,13 +103,15 @@ async def working(gateway: httpx.AsyncClient) -> AsyncIterator[Load]:
             await load.stop()
 
 
-def _trades(
-    http: httpx.AsyncClient, tally: Tally, user: User, engines: Sequence[str], patience_seconds: float | None = None
-) -> list[Trade]:
-    caller = Caller(http, tally, user.headers)
-    if patience_seconds is not None:
-        caller.patience_seconds = patience_seconds
+def _trades(caller: Caller, user: User, engines: Sequence[str], *, talks: bool) -> list[Trade]:
+    """One of each kind; few talk, because the model would leave the machine to nobody else."""
     mark = secrets.token_hex(4)
     vectors = [Vectors(caller, f"v-{mark}-{engine}", engine) for engine in engines]
-    agents, tasks, chat = Agents(caller, f"a-{mark}"), Tasks(caller, f"t-{mark}"), Chat(caller, f"c-{mark}")
-    return [agents, *vectors, tasks, chat, Account(caller, f"k-{mark}", user)]
+    chat = [Chat(caller, f"c-{mark}")] if talks else []
+    return [
+        Agents(caller, f"a-{mark}"),
+        *vectors,
+        Tasks(caller, f"t-{mark}"),
+        *chat,
+        Account(caller, f"k-{mark}", user),
+    ]

@@ -1,5 +1,6 @@
 """Records of one engine: stored under a key, replaced, deleted, read and searched."""
 
+import asyncio
 import random
 from typing import Any
 
@@ -8,6 +9,7 @@ from tests.faults.ledger import Findings
 from tests.faults.trades import API, Trade
 
 _DIMENSION = 8
+_AT_ONCE = 8
 # Its index finds neighbours nearly always, by its own account; the others here look at every record.
 _APPROXIMATE = "chroma"
 
@@ -54,12 +56,17 @@ class Vectors(Trade):
         count = (await self.caller.insist("GET", path, 200)).json()["count"]
         if count > len(self._vectors):
             findings.twice.append(f"{self._engine}: {count} records of {len(self._vectors)}")
-        for record_id, vector in self._vectors.items():
-            answer = await self.caller.insist("GET", f"{path}/records/{record_id}", 200, 404)
-            read = answer.json().get("vector", [])
-            near = len(read) == _DIMENSION and all(abs(a - b) < 1e-5 for a, b in zip(read, vector, strict=True))
-            findings.kept(f"{self._engine} record {record_id}", holds=near)
+        records = list(self._vectors.items())
+        for first in range(0, len(records), _AT_ONCE):
+            some = records[first : first + _AT_ONCE]
+            await asyncio.gather(*(self._look_at(findings, f"{path}/records", *record) for record in some))
         return findings
+
+    async def _look_at(self, findings: Findings, path: str, record_id: str, vector: list[float]) -> None:
+        answer = await self.caller.insist("GET", f"{path}/{record_id}", 200, 404)
+        read = answer.json().get("vector", [])
+        near = len(read) == _DIMENSION and all(abs(a - b) < 1e-5 for a, b in zip(read, vector, strict=True))
+        findings.kept(f"{self._engine} record {record_id}", holds=near)
 
 
 def _vector() -> list[float]:
