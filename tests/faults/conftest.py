@@ -1,7 +1,7 @@
 """The suite under faults: short answers of the model, and the table that a run of them makes."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 
 import httpx
@@ -10,6 +10,7 @@ import pytest
 from local.layout import REPOSITORY
 from local.suite import Suite
 from tests.faults import table
+from tests.faults.faults import FAULTS
 
 
 @pytest.fixture(scope="module")
@@ -23,16 +24,19 @@ async def brief(suite: Suite, gateway: httpx.AsyncClient) -> AsyncIterator[httpx
 
 
 @pytest.fixture(scope="module")
-def rows(request: pytest.FixtureRequest) -> Iterator[list[table.Row]]:
-    """A row for each fault; printed when the last has struck, and written where `FAULTS_TABLE` says so."""
-    found: list[table.Row] = []
-    yield found
-    if found:
-        reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-        if reporter:
-            reporter.write_line("\n" + table.render(found))
+def record(request: pytest.FixtureRequest) -> Iterator[Callable[[table.Row], None]]:
+    """Keeps the row of a fault: in the table printed at the end, and on the page where `FAULTS_TABLE` is set."""
+    found: list[str] = []
+
+    def keep(row: table.Row) -> None:
+        found.append(row.line())
         if os.environ.get("FAULTS_TABLE"):
-            table.write(REPOSITORY / "docs" / "operations.md", found)
+            table.write(REPOSITORY / "docs" / "operations.md", row, [fault.name for fault in FAULTS])
+
+    yield keep
+    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and found:
+        reporter.write_line("\n" + table.render(found))
 
 
 AsUser = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]

@@ -1,7 +1,6 @@
 """The table of faults: a row each, printed at the end of a run and kept on the page for operators."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -42,19 +41,21 @@ class Row:
         return f"| {' | '.join(cells)} |"
 
 
-def render(rows: Sequence[Row]) -> str:
+def render(lines: Iterable[str]) -> str:
     """The table in Markdown."""
-    return "\n".join((*_HEAD, *(row.line() for row in rows)))
+    return "\n".join((*_HEAD, *lines))
 
 
-def write(page: Path, rows: Sequence[Row]) -> None:
-    """Puts the table between the page's two marks. Raises ValueError where it has none."""
-    text, count = re.subn(
-        f"{re.escape(BEGIN)}.*{re.escape(END)}",
-        lambda _: f"{BEGIN}\n{render(rows)}\n{END}",
-        page.read_text(),
-        flags=re.DOTALL,
-    )
-    if count != 1:
+def write(page: Path, row: Row, order: Sequence[str]) -> None:
+    """Puts the row into the table between the page's two marks, in the place of an older one of the same fault.
+
+    `order` is that of the faults; rows of others go. Raises ValueError where the page has no place for a table.
+    """
+    before, begin, rest = page.read_text().partition(BEGIN)
+    table, end, after = rest.partition(END)
+    if not end:
         raise ValueError(f"{page} has no place for the table")
-    page.write_text(text)
+    lines = {line.split("|")[1].strip(): line for line in table.splitlines()[2:] if line.startswith("|")}
+    lines[row.fault] = row.line()
+    kept = [lines[fault] for fault in order if fault in lines]
+    page.write_text(f"{before}{begin}\n{render(kept)}\n{end}{after}")

@@ -4,6 +4,7 @@ All of them with `FAULTS=1` (`make test-faults`); otherwise a store and a proces
 """
 
 import os
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from tests.faults.table import Row
 
 CHOSEN = [fault for fault in FAULTS if os.environ.get("FAULTS") or (fault.kind, fault.target) in SMOKE]
 RECOVERY_SECONDS = 15.0
+Record = Callable[[Row], None]
 
 
 async def struck(suite: Suite, fault: Fault, load: Load) -> float:
@@ -26,12 +28,12 @@ async def struck(suite: Suite, fault: Fault, load: Load) -> float:
 
 @pytest.mark.timeout(420)
 @pytest.mark.parametrize("fault", CHOSEN, ids=lambda fault: fault.name.replace(" ", "-"))
-async def test_nothing_is_lost(suite: Suite, brief: httpx.AsyncClient, rows: list[Row], fault: Fault) -> None:
+async def test_nothing_is_lost(suite: Suite, brief: httpx.AsyncClient, record: Record, fault: Fault) -> None:
     async with working(brief) as load:
         recovery_seconds = await struck(suite, fault, load)
         findings = await load.finish()
     tally = load.tally
-    rows.append(Row(fault.name, tally, findings, recovery_seconds))
+    record(Row(fault.name, tally, findings, recovery_seconds))
 
     assert findings.acknowledged > 30
     assert (findings.lost, findings.twice) == ([], [])
