@@ -5,9 +5,6 @@ from typing import Any
 from gateway.envoy.messages import Json, set_header
 from gateway.envoy.plugins import GatewayProblem
 
-# Environment of the Envoy process: what an answer says of a request too broken to have a path or an id.
-FALLBACKS = {"GATEWAY_NO_PATH": "/", "GATEWAY_NO_TRACE": "0" * 32}
-
 TRACE_NAMESPACE = "sutazai"
 TRACE_KEY = "trace_id"
 PATH = "%PATH(NQ:ORIG_OR_PATH)%"

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from gateway.envoy.early import DEFAULT_KONG_CONFIG, DEFAULT_STATE_DIR
 from services.topology import GATEWAY_PORT
 
 Network = IPv4Network | IPv6Network
@@ -17,7 +18,7 @@ class GatewaySettings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
-    kong_config: Path = Field(default=Path("gateway/kong.yml"), description="the declarative file to run")
+    kong_config: Path = Field(default=DEFAULT_KONG_CONFIG, description="the declarative file to run")
     kong_trusted_ips: Annotated[list[Network], NoDecode] = Field(
         default_factory=list,
         description="networks, by comma, whose `X-Forwarded-*` headers are believed; Kong's own setting",
@@ -29,7 +30,7 @@ class GatewaySettings(BaseSettings):
         default=10207, ge=1, le=65535, description="Envoy's admin on loopback: `/ready`, `/stats/prometheus`"
     )
     gateway_state_dir: Path = Field(
-        default=Path(".local/gateway"), description="the compiled configuration and the last known endpoints"
+        default=DEFAULT_STATE_DIR, description="the compiled configuration and the last known endpoints"
     )
     gateway_concurrency: int = Field(default=1, ge=1, le=16, description="Envoy's worker threads")
     gateway_drain_seconds: float = Field(

