@@ -65,7 +65,12 @@ class Settings(ServiceSettings):
         default=_LEAST_ITERATIONS, ge=1, le=10, description="Argon2id passes over it; less than that in local mode only"
     )
     password_workers: int = Field(default=2, ge=1, le=16, description="hashes computed at once")
-    password_waiting: int = Field(default=32, ge=1, le=1000, description="hashes that may wait; more answer 503")
+    password_waiting: int = Field(
+        default=64,
+        ge=1,
+        le=1000,
+        description="hashes that may wait; more answer 503. What comes while another replica is restarted waits here",
+    )
 
     @field_validator("service_client_secrets")
     @classmethod

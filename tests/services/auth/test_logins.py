@@ -227,7 +227,7 @@ async def test_the_current_password_cannot_be_guessed_with_a_stolen_session(
 async def test_a_login_storm_is_bounded_and_leaves_the_service_alive(
     shipped: httpx.AsyncClient, out_of_the_collectors_way: None
 ) -> None:
-    storm = [log_in(shipped, f"nobody{number}@example.com", "wrong password", number) for number in range(50)]
+    storm = [log_in(shipped, f"nobody{number}@example.com", "wrong password", number) for number in range(100)]
     running = asyncio.gather(*storm)
     seconds = []
     while not running.done():
