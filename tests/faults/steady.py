@@ -17,6 +17,8 @@ from tests.services.chat.client import events_of
 
 Send = Callable[[], Awaitable[None]]
 _RECENT: Final = 20
+_AT_ONCE: Final = 10
+_QUICK_SECONDS: Final = 0.5
 
 
 @dataclass
@@ -93,6 +95,12 @@ class Mixed:
         )
         await self.make_agent()
         await self.submit()
+
+    async def is_quick(self) -> bool:
+        """Whether a list of agents comes at the pace of a database that has been in use for a while."""
+        began = time.monotonic()
+        await asyncio.gather(*(self.list_agents() for _ in range(_AT_ONCE)))
+        return time.monotonic() - began < _QUICK_SECONDS
 
     def sends(self) -> dict[Send, int]:
         """By how often each is sent, of a hundred."""
