@@ -1,6 +1,6 @@
 """Every store and process killed, frozen and restarted under a mixed load: nothing acknowledged is lost or done twice.
 
-All of them with `FAULTS=1` (`make test-faults`); otherwise a store and a process of each kind.
+All of them with `FAULTS=1` (`make test-faults`); otherwise two stores and a process.
 """
 
 import os
