@@ -52,11 +52,24 @@ class _BoundedSending(AbstractConnection):
             self.socket_timeout = seconds
 
 
-class _Connection(_BoundedSending, Connection):
+class _SeenToBeClosed(AbstractConnection):
+    """Tells the pool, which asks before it hands a connection out, when the server has closed it meanwhile.
+
+    The library looks for unread data only: after a restart of Redis each idle connection would cost one request.
+    """
+
+    async def can_read(self) -> bool:
+        reader = self._reader
+        if reader is not None and (reader.at_eof() or reader.exception() is not None):
+            raise RedisConnectionError("closed by the server while idle")
+        return bool(await super().can_read())
+
+
+class _Connection(_BoundedSending, _SeenToBeClosed, Connection):
     pass
 
 
-class _TlsConnection(_BoundedSending, SSLConnection):
+class _TlsConnection(_BoundedSending, _SeenToBeClosed, SSLConnection):
     pass
 
 

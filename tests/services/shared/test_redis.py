@@ -23,3 +23,27 @@ async def test_what_redis_says_is_told_apart(suite: Suite, said: str, becomes: t
             await redis.eval("return redis.error_reply(ARGV[1])", 0, said)
 
     assert type(raised.value) is becomes
+
+
+"""A pool of connections to Redis outlives the server they led to."""
+
+import asyncio
+
+from local.suite import Suite
+
+AT_ONCE = 20
+
+
+async def test_a_restart_of_redis_costs_no_request_of_those_that_come_after_it(suite: Suite) -> None:
+    suite.up(["redis"])
+    async with open_redis(suite.url("redis")) as redis:
+        await asyncio.gather(*(redis.set(f"restart:{number}", b"kept") for number in range(AT_ONCE)))
+
+        await asyncio.to_thread(suite.kill, "redis")
+        await asyncio.to_thread(suite.start, "redis")
+
+        one_by_one = [await redis.get(f"restart:{number}") for number in range(AT_ONCE)]
+        at_once = await asyncio.gather(*(redis.get(f"restart:{number}") for number in range(AT_ONCE)))
+        await redis.delete(*(f"restart:{number}" for number in range(AT_ONCE)))
+
+    assert one_by_one == at_once == [b"kept"] * AT_ONCE
