@@ -34,6 +34,10 @@ class Fault:
         return self.kind != "freeze" and self.target in ("gateway", WHOLE)
 
 
+async def nothing(_: Suite, __: str) -> None:
+    """What the load finds by itself, and how long the measurement takes on this machine."""
+
+
 async def kill(suite: Suite, target: str) -> None:
     """Without a chance to clean up; then started again."""
     await asyncio.to_thread(suite.kill, target)
@@ -63,6 +67,7 @@ async def kill_everything(suite: Suite, _: str) -> None:
 
 
 FAULTS: Final = (
+    Fault("nothing", "broken", nothing),
     *(Fault(strike.__name__, target, strike) for target in (*STORES, *PROCESSES) for strike in (kill, freeze, restart)),
     Fault("kill", WHOLE, kill_everything),
 )
