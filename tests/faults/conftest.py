@@ -1,8 +1,11 @@
-"""The suite under faults: short answers of the model, and the table that a run of them makes."""
+"""Suites to break: one with short answers of the model, and the table that a run makes; others of a test's own."""
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -11,6 +14,9 @@ from local.layout import REPOSITORY
 from local.suite import Suite
 from tests.faults import table
 from tests.faults.faults import FAULTS
+from tests.fixtures.apps import ServiceClient
+from tests.fixtures.identity import User
+from tests.fixtures.places import FAULTS_PORT_BASE
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,6 @@
-"""What a Redis refuses is told apart: no room on its disk, no memory, and what is our own mistake."""
+"""What a Redis refuses is told apart, and a pool of connections outlives the server they led to."""
+
+import asyncio
 
 import pytest
 from redis.exceptions import ResponseError
@@ -7,6 +9,7 @@ from local.suite import Suite
 from shared.errors import StorageFull, Unavailable
 from shared.redis import open_redis, redis_errors
 
+AT_ONCE = 20
 SAID = {
     "MISCONF Errors writing to the AOF file: No space left on device": StorageFull,
     "MISCONF Redis is configured to save RDB snapshots, but it is currently unable to persist to disk": Unavailable,
@@ -27,7 +30,6 @@ async def test_what_redis_says_is_told_apart(suite: Suite, said: str, becomes: t
 
 """A pool of connections to Redis outlives the server they led to."""
 
-import asyncio
 
 from local.suite import Suite
 
