@@ -28,14 +28,6 @@ async def test_what_redis_says_is_told_apart(suite: Suite, said: str, becomes: t
     assert type(raised.value) is becomes
 
 
-"""A pool of connections to Redis outlives the server they led to."""
-
-
-from local.suite import Suite
-
-AT_ONCE = 20
-
-
 async def test_a_restart_of_redis_costs_no_request_of_those_that_come_after_it(suite: Suite) -> None:
     suite.up(["redis"])
     async with open_redis(suite.url("redis")) as redis:
