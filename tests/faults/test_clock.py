@@ -72,7 +72,8 @@ async def test_it_is_told_and_heals(chat: Running, user: User, put_clock: Callab
     after = await chat.client.get(CONVERSATIONS, headers=user.headers)
 
     assert before.status_code == after.status_code == 200
-    assert {answer.status_code for answer in during} <= {200, 401}
+    # Ahead, the token is over; behind, one that was verified before is remembered for a minute.
+    assert {answer.status_code for answer in during} <= ({401} if seconds > 0 else {200, 401})
 
 
 async def until_refused(chat: Running, user: User) -> None:

@@ -22,6 +22,8 @@ from shared.schemas import new_id
 from tests.faults.conftest import FREELY, AsUser
 from tests.faults.processes import Running, running
 from tests.fixtures.identity import User
+from tests.services.chat.opening import chat_beside
+from tests.services.chat.servers import ModelServer, Neighbours
 from tests.services.tasks.running import Installation, Tasks
 
 CONVERSATIONS = "/api/v1/chat/conversations"
@@ -168,15 +170,25 @@ async def test_a_full_redis_refuses_writes_by_name(own_suite: Suite, suite: Suit
     assert again.status_code == 201
 
 
-async def test_a_full_redis_lets_conversations_be_read(own_suite: Suite, as_user: AsUser) -> None:
+async def test_a_full_redis_lets_conversations_be_read_and_takes_no_message(
+    own_suite: Suite, suite: Suite, auth: httpx.AsyncClient, user: User
+) -> None:
     own_suite.up(["redis"])
-    async with as_user("chat", redis_url=own_suite.url("redis")) as chat:
+    agent_id, neighbours = new_id(), Neighbours()
+    agent = {"name": "support", "version": 1, "instructions": "Answer.", "model": None, "knowledge": []}
+    neighbours.agents[agent_id] = agent | {"id": agent_id}
+    message = {"agent_id": agent_id, "content": "Hello"}
+    async with chat_beside(suite, auth, ModelServer(), neighbours)(redis_url=own_suite.url("redis")) as chat:
+        chat.headers.update(user.headers)
         with Redis.from_url(own_suite.url("redis")) as redis:
             redis.config_set("maxmemory", 1)
             listed = await chat.get(CONVERSATIONS)
+            refused = await chat.post("/api/v1/chat/message", json=message)
             redis.config_set("maxmemory", "512mb")
+        answered = await chat.post("/api/v1/chat/message", json=message)
 
-    assert listed.status_code == 200
+    assert (listed.status_code, answered.status_code) == (200, 200)
+    assert (refused.status_code, "redis" in refused.json()["detail"]) == (503, True)
 
 
 @pytest.fixture
