@@ -25,13 +25,13 @@ class Settings(ClientSettings):
     )
     neo4j_connect_seconds: float = Field(default=2.0, gt=0, le=30, description="for a TCP connection to be accepted")
     neo4j_transaction_seconds: float = Field(
-        default=8.0, gt=0, le=60, description="after which the server ends a transaction"
+        default=7.0, gt=0, le=60, description="after which the server ends a transaction"
     )
     neo4j_retry_seconds: float = Field(
         default=0.5, ge=0, le=30, description="how long failed transactions that may be tried again are"
     )
     neo4j_wait_seconds: float = Field(
-        default=9.0, gt=0, le=120, description="for one unit of work with its retries, whatever the server does"
+        default=8.0, gt=0, le=120, description="for one unit of work with its retries, whatever the server does"
     )
     neo4j_schema_seconds: float = Field(
         default=30.0, gt=0, le=600, description="for the constraints and indexes to be made at the first start"
