@@ -208,9 +208,13 @@ def _kill(processes: Sequence[psutil.Process]) -> None:
 
 
 def _lives(process: psutil.Process) -> bool:
-    """Whether it still holds its ports and files: one that nobody has asked after its death does not."""
+    """Whether it still holds its ports and files.
+
+    A dead process that nobody has asked after does not, unless its other threads are still dying: then only the first
+    of them is a zombie.
+    """
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return process.is_running() and (process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1)
     except psutil.NoSuchProcess:
         return False
 
