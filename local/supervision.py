@@ -111,7 +111,11 @@ class Supervisor:
     def kill_all(self) -> None:
         """Kills every process there is with SIGKILL, this process manager first, as when the machine stops."""
         families = [process for name in self.infos() for process in self._family(name)]
-        _kill([psutil.Process(self._call("getPID")), *families])
+        try:
+            manager = psutil.Process(self._call("getPID"))
+        except SupervisorFailed:  # nothing runs
+            return
+        _kill([manager, *families])
 
     def _family(self, component: str) -> list[psutil.Process]:
         """The process and its descendants, whatever group they are in; nobody where it does not run."""

@@ -1,4 +1,7 @@
-"""`make up` restarts what is alive and does not do its work, says so, and says when that did not help."""
+"""`make up` restarts what is alive and does not do its work, says so, and says when that did not help.
+
+The quick ones in `make test`, all of them with `FAULTS=1` (`make test-faults`).
+"""
 
 import os
 import signal
@@ -53,7 +56,12 @@ def take_down(suite: Suite, queue: str) -> None:
     subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
 
 
-@pytest.mark.parametrize("name", ["postgres", "redis", "consul"])
+with_faults = pytest.mark.skipif(not os.environ.get("FAULTS"), reason="with FAULTS=1, as it takes long")
+
+
+@pytest.mark.parametrize(
+    "name", ["redis", pytest.param("postgres", marks=with_faults), pytest.param("consul", marks=with_faults)]
+)
 def test_a_frozen_store_is_restarted(suite: Suite, name: str) -> None:
     suite.up([name])
     before = pid_of(suite, name)
@@ -78,6 +86,7 @@ def test_a_store_that_answers_and_refuses_writes_is_restarted(suite: Suite) -> N
         assert client.set("written", "yes")
 
 
+@with_faults
 def test_a_broker_with_a_queue_down_is_restarted(suite: Suite) -> None:
     suite.up(["rabbitmq"])
     declare_quorum_queue(suite, "kept")
@@ -89,6 +98,7 @@ def test_a_broker_with_a_queue_down_is_restarted(suite: Suite) -> None:
     assert outcome_of(suite, "rabbitmq").result is Result.RUNNING
 
 
+@with_faults
 def test_what_stays_sick_fails_with_the_reason(suite: Suite) -> None:
     suite.up(["postgres"])
     for statement in ("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"):
@@ -114,6 +124,7 @@ def test_a_full_disk_is_named_and_nothing_restarted(suite: Suite, monkeypatch: p
     assert pid_of(suite, "redis") == before
 
 
+@with_faults
 def test_a_service_that_stays_unready_is_restarted(make_suite: MakeSuite) -> None:
     suite = make_suite()
     suite.up(["portal"])

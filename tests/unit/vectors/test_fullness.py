@@ -38,4 +38,7 @@ def test_sqlite_and_the_system_say_by_a_code_that_there_is_no_room(tmp_path: Pat
     ],
 )
 def test_a_server_says_it_in_words(said: str, becomes: type[Exception]) -> None:
-    assert type(chroma_api._error(httpx.Response(500, text=said))) is becomes
+    with pytest.raises(becomes) as raised:
+        chroma_api._refuse(httpx.Response(500, text=said))
+
+    assert type(raised.value) is becomes
