@@ -27,6 +27,7 @@ from tests.fixtures.identity import RegisterUser, User
 ROTATIONS, USERS = 10, 4
 ME, CONVERSATIONS, JWKS = "/api/v1/auth/me", "/api/v1/chat/conversations", "/api/v1/auth/jwks.json"
 PUBLISH_SECONDS = 3
+PACE_SECONDS = 0.05  # twenty rounds a second and user find every moment of a rotation, and leave the machine to others
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ async def chat(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
 
 @dataclass
 class Load:
-    """Valid requests, one after the other: each round asks for a new token and uses it at once at both services."""
+    """Valid requests, at a pace: each round asks for a new token and uses it at once at both services."""
 
     auth: httpx.AsyncClient
     chat: httpx.AsyncClient
@@ -59,6 +60,7 @@ class Load:
                 self.auth.get(ME, headers=headers), self.chat.get(CONVERSATIONS, headers=headers)
             )
             self.statuses.update(one.status_code for one in (answer, me, conversations))
+            await asyncio.sleep(PACE_SECONDS)
 
 
 @asynccontextmanager
