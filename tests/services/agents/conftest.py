@@ -1,7 +1,7 @@
 """agents' app in process and its graph, on the suite's Neo4j."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx
@@ -11,7 +11,7 @@ from local.suite import Suite
 from services.agents.constraints import migrate
 from services.agents.graph import Graph, open_graph
 from services.agents.settings import Settings
-from tests.fixtures.apps import ServiceClient, build_app
+from tests.fixtures.apps import build_app, never_blocking, open_service
 from tests.fixtures.identity import User
 from tests.services.agents.relay import Relay
 
@@ -19,11 +19,18 @@ AGENTS = "/api/v1/agents"
 Create = Callable[..., Awaitable[dict[str, Any]]]
 
 
-@pytest.fixture
-async def client(suite: Suite, service_client: ServiceClient) -> AsyncIterator[httpx.AsyncClient]:
+@pytest.fixture(scope="module")
+async def shared_app(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
     suite.up(["neo4j", "redis"])
-    async with service_client("agents") as client:
+    async with open_service(suite, is_watched=False)("agents") as client:
         yield client
+
+
+@pytest.fixture
+def client(shared_app: httpx.AsyncClient) -> Iterator[httpx.AsyncClient]:
+    """The tests of a file share it."""
+    with never_blocking():
+        yield shared_app
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """auth's app in process, on the suite's PostgreSQL and Redis, and its database to look into."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
@@ -8,16 +8,23 @@ import pytest
 from local.suite import Suite
 from services.auth.lifespan import MIGRATIONS
 from shared.postgres import Database, open_database
-from tests.fixtures.apps import ServiceClient
+from tests.fixtures.apps import never_blocking, open_service
 from tests.fixtures.identity import admin_headers, register_with
 from tests.services.auth.tenancy import Join, Letters, joining
 
 
-@pytest.fixture
-async def client(suite: Suite, service_client: ServiceClient) -> AsyncIterator[httpx.AsyncClient]:
+@pytest.fixture(scope="module")
+async def shared_app(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
     suite.up(["postgres", "redis"])
-    async with service_client("auth") as client:
+    async with open_service(suite, is_watched=False)("auth") as client:
         yield client
+
+
+@pytest.fixture
+def client(shared_app: httpx.AsyncClient) -> Iterator[httpx.AsyncClient]:
+    """The tests of a file share it."""
+    with never_blocking():
+        yield shared_app
 
 
 @pytest.fixture(scope="session")
