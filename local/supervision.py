@@ -116,6 +116,7 @@ class Supervisor:
         except SupervisorFailed:  # nothing runs
             return
         _kill([manager, *families])
+        psutil.wait_procs(families, timeout=STOP_SECONDS)  # by init: PostgreSQL takes a zombie for a server that runs
 
     def _family(self, component: str) -> list[psutil.Process]:
         """The process and its descendants, whatever group they are in; nobody where it does not run."""
