@@ -1,11 +1,8 @@
 """What `up` looks at before it restarts a component that is alive and does not work."""
 
-import contextlib
 import shutil
 import threading
 from typing import Final
-
-import psutil
 
 from local.components.base import Component
 from local.errors import LocalError, NotReady
@@ -40,18 +37,6 @@ def verify(component: Component, site: Site) -> None:
         raise outcome[0]
 
 
-def is_frozen(pid: int) -> bool:
-    """Whether somebody stopped the process, or one of its descendants, with SIGSTOP."""
-    return any(_is_stopped(process) for process in _tree(pid))
-
-
-def thaw(pid: int) -> None:
-    """Lets all of its processes go on, so that they hear that they are to end."""
-    for process in _tree(pid):
-        with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself
-            process.resume()
-
-
 def fullness(component: Component, site: Site) -> str:
     """Why a restart cannot help: the disk under its data is full; empty where it is not."""
     folder = site.layout.home / component.name
@@ -61,18 +46,3 @@ def fullness(component: Component, site: Site) -> str:
     if free >= component.least_free_bytes:
         return ""
     return f"only {free / 2**20:.0f} MB are free under {folder}"
-
-
-def _tree(pid: int) -> list[psutil.Process]:
-    try:
-        process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _is_stopped(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() == psutil.STATUS_STOPPED)
-    except psutil.NoSuchProcess:
-        return False

@@ -95,7 +95,9 @@ class Starter:
     def _kept_well(self, component: Component) -> tuple[Result, str]:
         """Leaves alone what does its work, and restarts what does not. Raises NotReady when it stays sick."""
         complaint = first = self._sickness(component)
-        for _ in range(RESTARTS if first else 0):
+        if not first:
+            return Result.RUNNING, ""
+        for _ in range(RESTARTS):
             if reason := sickness.fullness(component, self._site):
                 raise NotReady(f"refused work: {complaint}; not restarted, as {reason}")
             self._restart(component)
@@ -105,17 +107,15 @@ class Starter:
                 complaint = str(error)
             else:
                 return Result.RESTARTED, f"refused work: {first}"
-        if first:
-            raise NotReady(f"still sick after {RESTARTS} restarts: {complaint}")
-        return Result.RUNNING, ""
+        raise NotReady(f"still sick after {RESTARTS} restarts: {complaint}")
 
     def _sickness(self, component: Component) -> str:
         """Why what is alive does not work; empty when it does. What has never worked is waited for as at a start."""
-        info = self._supervisor.info(component.name)
-        if sickness.is_frozen(info["pid"]):
+        if self._supervisor.is_frozen(component.name):
             return "its process is frozen"
         try:
-            if launching.worked(self._site.layout, component.name, info["start"]):
+            start = self._supervisor.info(component.name)["start"]
+            if launching.worked(self._site.layout, component.name, start):
                 self._wait_until_verified(component)
             else:
                 self._wait_until_ready(component)
@@ -124,7 +124,7 @@ class Starter:
         return ""
 
     def _restart(self, component: Component) -> None:
-        sickness.thaw(self._supervisor.info(component.name)["pid"])
+        self._supervisor.thaw(component.name)  # so that it hears that it is to end
         self._supervisor.stop(component.name)
         self._supervisor.start(component.name)
 

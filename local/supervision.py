@@ -106,7 +106,12 @@ class Supervisor:
     def thaw(self, component: str) -> None:
         """Has the process and all below it go on."""
         for process in self._family(component):
-            process.resume()
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself
+                process.resume()
+
+    def is_frozen(self, component: str) -> bool:
+        """Whether somebody stopped the process, or one of those below it, with SIGSTOP."""
+        return any(_status(process) == psutil.STATUS_STOPPED for process in self._family(component))
 
     def kill_all(self) -> None:
         """Kills every process there is with SIGKILL, this process manager first, as when the machine stops."""
@@ -210,6 +215,13 @@ def _kill(processes: Sequence[psutil.Process]) -> None:
         if time.monotonic() > deadline:
             raise SupervisorFailed("a process is not to be killed")
         time.sleep(0.02)
+
+
+def _status(process: psutil.Process) -> str:
+    try:
+        return str(process.status())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def _lives(process: psutil.Process) -> bool:

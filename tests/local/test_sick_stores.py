@@ -4,10 +4,8 @@ The quick ones in `make test`, all of them with `FAULTS=1` (`make test-faults`).
 """
 
 import os
-import signal
 import subprocess
 
-import psutil
 import pytest
 from redis import Redis
 
@@ -30,12 +28,6 @@ def pid_of(suite: Suite, name: str) -> int:
     (pid,) = [one.pid for one in suite.status() if one.component == name]
     assert pid
     return pid
-
-
-def freeze(suite: Suite, name: str) -> None:
-    process = psutil.Process(pid_of(suite, name))
-    for one in (process, *process.children(recursive=True)):
-        os.kill(one.pid, signal.SIGSTOP)
 
 
 def refuse_writes(suite: Suite) -> None:
@@ -65,7 +57,7 @@ with_faults = pytest.mark.skipif(not os.environ.get("FAULTS"), reason="with FAUL
 def test_a_frozen_store_is_restarted(suite: Suite, name: str) -> None:
     suite.up([name])
     before = pid_of(suite, name)
-    freeze(suite, name)
+    suite.freeze(name)
 
     outcome = outcome_of(suite, name)
 
@@ -129,7 +121,7 @@ def test_a_service_that_stays_unready_is_restarted(make_suite: MakeSuite) -> Non
     suite = make_suite()
     suite.up(["portal"])
     before = pid_of(suite, "portal")
-    freeze(suite, "portal")
+    suite.freeze("portal")
 
     outcome = outcome_of(suite, "portal")
 
