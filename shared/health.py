@@ -20,6 +20,8 @@ _log = logging.getLogger("shared.health")
 PROBE_SECONDS = 1.0
 _CACHE_SECONDS = 1.5
 
+STORE_REMEDY = "look at its free space and its log, then restart it (`make up`)"
+
 Status = Literal["pass", "warn", "fail"]
 Probe = Callable[[], Awaitable[object]]
 
@@ -30,6 +32,12 @@ class Finding(Exception):
     def __init__(self, found: str, remedy: str | None = None) -> None:
         self.found, self.remedy = found, remedy
         super().__init__(found)
+
+
+def require_kept(component: str, written: object, found: object) -> None:
+    """What every probe that writes and reads back ends with. Raises Finding unless `found` is what was written."""
+    if found != written:
+        raise Finding(f"{component} does not keep what is written")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.errors import StorageFull, Unavailable
-from shared.health import Finding
+from shared.health import Finding, require_kept
 from shared.settings import CannotStart
 
 REDIS_REMEDY = "look at its memory, its disk and its log, then restart it (`make up`)"
@@ -134,5 +134,4 @@ async def write_and_read_back(redis: Redis, instance: str) -> None:
         if isinstance(error.__cause__, ResponseError):
             raise Finding("redis refuses writes") from error
         raise
-    if found != token:
-        raise Finding("redis does not keep what is written")
+    require_kept("redis", token, found)

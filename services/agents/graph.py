@@ -23,7 +23,7 @@ from neo4j.exceptions import (
 from services.agents.settings import Settings
 from shared import deadlines
 from shared.errors import Unavailable
-from shared.health import Finding
+from shared.health import require_kept
 from shared.settings import CannotStart, require_address
 
 Result = TypeVar("Result")
@@ -44,7 +44,6 @@ _NOT_SERVING = (
     "Neo.DatabaseError.Transaction.",
     "Neo.DatabaseError.General.",
 )
-NEO4J_REMEDY = "look at its free space and its log, then restart it (`make up`)"
 _PROBE = """
     MERGE (p:HealthProbe {instance: $instance}) SET p.token = $token, p.written_at = datetime()
     WITH p MATCH (q:HealthProbe {instance: $instance}) RETURN q.token
@@ -109,12 +108,11 @@ class Graph:
         """What an answer does not show: that a write is committed. Raises Finding, Unavailable, driver errors."""
         token = secrets.token_hex(8)
 
-        async def write(transaction: AsyncManagedTransaction) -> bool:
+        async def write(transaction: AsyncManagedTransaction) -> object:
             record = await (await transaction.run(_PROBE, instance=instance, token=token)).single()
-            return record is not None and record[0] == token
+            return record and record[0]
 
-        if not await self.write(write):
-            raise Finding(f"{_COMPONENT} does not keep what is written")
+        require_kept(_COMPONENT, token, await self.write(write))
 
     def _require_prepared(self) -> None:
         if not self.is_prepared:

@@ -8,10 +8,11 @@ from typing import TypedDict
 from fastapi import FastAPI
 
 from services.agents.constraints import applied_schema
-from services.agents.graph import NEO4J_REMEDY, open_graph
+from services.agents.graph import open_graph
 from services.agents.keys import forget_old_keys
 from services.agents.service import AgentService
 from services.agents.settings import Settings
+from shared.health import STORE_REMEDY
 from shared.loops import in_background
 from shared.platform import Platform, open_platform
 
@@ -29,7 +30,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     async with AsyncExitStack() as stack:
         graph = await stack.enter_async_context(open_graph(settings))
         probe = functools.partial(graph.write_and_read_back, app.state.instance)
-        app.state.health.add("neo4j", probe, remedy=NEO4J_REMEDY)
+        app.state.health.add("neo4j", probe, remedy=STORE_REMEDY)
         await stack.enter_async_context(applied_schema(graph, settings.neo4j_schema_seconds))
         await stack.enter_async_context(in_background(forget_old_keys(graph)))
         platform = await stack.enter_async_context(open_platform(app))

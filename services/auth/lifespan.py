@@ -34,9 +34,10 @@ from services.auth.trust.audit.service import AuditService
 from services.auth.trust.changes.service import AccessChanges
 from services.auth.trust.opening import open_trust
 from services.auth.trust.signing.ring import KeyRing
+from shared.health import STORE_REMEDY
 from shared.loops import in_background
 from shared.platform import Platform, Trust, open_platform
-from shared.postgres import POSTGRES_REMEDY, DatabaseProbe, open_database
+from shared.postgres import DatabaseProbe, open_database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -71,7 +72,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             open_database(settings.database_url.get_secret_value(), settings.database_name, MIGRATIONS)
         )
         probe = DatabaseProbe(database, ProbeRow, app.state.instance)
-        app.state.health.add("postgres", probe.check, remedy=POSTGRES_REMEDY)
+        app.state.health.add("postgres", probe.check, remedy=STORE_REMEDY)
         trust = await stack.enter_async_context(open_trust(app, database))
         works, keys = trust.works, trust.keys
         hasher = stack.enter_context(open_hasher(settings))

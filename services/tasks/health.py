@@ -7,8 +7,8 @@ from sqlalchemy import func, select
 
 from services.tasks.domain import TaskStatus
 from services.tasks.models import ProbeRow, Task
-from shared.health import Finding
-from shared.postgres import OUTBOX_REMEDY, POSTGRES_REMEDY, Database, DatabaseProbe, Outbox
+from shared.health import STORE_REMEDY, Finding
+from shared.postgres import OUTBOX_REMEDY, Database, DatabaseProbe, Outbox
 
 _LOOKED_AT = 100  # of those that wait for a worker: a long queue is not read for each look at its age
 
@@ -17,7 +17,7 @@ def watch_work(app: FastAPI, database: Database, outbox: Outbox) -> None:
     """Have readiness look at PostgreSQL, at messages that nobody publishes, and at tasks that nobody begins."""
     probe = DatabaseProbe(database, ProbeRow, app.state.instance)
     waiting = Waiting(database, app.state.settings.queue_warn_seconds)
-    app.state.health.add("postgres", probe.check, remedy=POSTGRES_REMEDY)
+    app.state.health.add("postgres", probe.check, remedy=STORE_REMEDY)
     app.state.health.add("outbox", lambda: outbox.check(database), hard=False, remedy=OUTBOX_REMEDY)
     app.state.health.add(
         "queue", waiting.check, hard=False, remedy="look at rabbitmq and at the workers, or start more of them"

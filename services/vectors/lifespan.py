@@ -12,9 +12,8 @@ from services.vectors.collections.service import CollectionService
 from services.vectors.domain import EngineName
 from services.vectors.ports import VectorEngine
 from services.vectors.records.service import RecordService
+from shared.health import STORE_REMEDY
 from shared.platform import Platform, open_platform
-
-_REMEDY = "look at its free space and its log, then restart it (`make up`)"
 
 
 class State(TypedDict):
@@ -34,7 +33,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         for engine in backends.engines.values():
             present = Presence(backends.catalogue, engine)
             # Soft: the others still serve.
-            app.state.health.add(engine.name.component, present.check, hard=False, remedy=_REMEDY)
+            app.state.health.add(engine.name.component, present.check, hard=False, remedy=STORE_REMEDY)
         platform = await stack.enter_async_context(open_platform(app))
         collections = CollectionService(
             backends.catalogue, backends.engines, platform.cursors, backends.embedder.dimension

@@ -8,13 +8,12 @@ from shared.postgres.opening import open_database
 from shared.postgres.outbox import OUTBOX_REMEDY, Outbox, OutboxMessage
 from shared.postgres.outbox_table import create_outbox_table
 from shared.postgres.probe_table import create_probe_table
-from shared.postgres.probing import POSTGRES_REMEDY, DatabaseProbe, ProbeRecord
+from shared.postgres.probing import DatabaseProbe, ProbeRecord
 from shared.postgres.relay import OutboxRelay
 from shared.postgres.tables import Base, new_metadata
 
 __all__ = [
     "OUTBOX_REMEDY",
-    "POSTGRES_REMEDY",
     "Base",
     "Database",
     "DatabaseProbe",

@@ -8,10 +8,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.errors import StorageFull, Unavailable
-from shared.health import Finding
+from shared.health import Finding, require_kept
 from shared.postgres.database import Database, refuses_writes
 
-POSTGRES_REMEDY = "look at its free space and its log, then restart it (`make up`)"
 _FORGOTTEN_AFTER = timedelta(days=1)
 
 
@@ -46,8 +45,7 @@ class DatabaseProbe:
             if refuses_writes(error.__cause__):
                 raise Finding("postgres refuses writes") from error
             raise
-        if found != token:
-            raise Finding("postgres does not keep what is written")
+        require_kept("postgres", token, found)
 
     async def _written(self, token: str) -> str | None:
         table, now = self._table, datetime.now(UTC)

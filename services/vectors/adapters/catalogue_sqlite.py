@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from services.vectors.adapters.fullness import absent
 from services.vectors.domain import MAX_NAME_CHARS, Collection, CollectionStatus, EngineName, Metric
-from shared.health import Finding
+from shared.health import require_kept
 
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
@@ -122,8 +122,7 @@ def _write_and_read_back(connection: sqlite3.Connection) -> None:
     token = secrets.token_hex(8)
     with connection:
         connection.execute("INSERT OR REPLACE INTO probe VALUES (1, ?)", (token,))
-    if connection.execute("SELECT token FROM probe").fetchone() != (token,):
-        raise Finding(f"the {COMPONENT} does not keep what is written")
+    require_kept(f"the {COMPONENT}", (token,), connection.execute("SELECT token FROM probe").fetchone())
 
 
 def _take(connection: sqlite3.Connection, collections: Sequence[Collection]) -> dict[str, str]:

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from services.vectors.adapters.probing import probe_point, require_kept
+from services.vectors.adapters.probing import probe_point, require_point
 from services.vectors.domain import EngineName, Op, Record, Vector
 from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast, terms_of
 
@@ -71,7 +71,7 @@ def write_and_read_back(path: Path) -> None:
     try:
         written = probe_point()
         opened.write([(0, written)])
-        require_kept(EngineName.FAISS, written, opened.find(written.id))
+        require_point(EngineName.FAISS, written, opened.find(written.id))
     finally:
         opened.close()
 

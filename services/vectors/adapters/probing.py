@@ -9,7 +9,7 @@ import numpy as np
 
 from services.vectors.domain import Collection, EngineName, Metric, Record
 from services.vectors.errors import CollectionMissing
-from shared.health import Finding
+from shared.health import require_kept
 
 _ID: Final = "00000000-0000-0000-0000-000000000000"
 _POINT: Final = "health"
@@ -40,7 +40,7 @@ async def write_and_read_back(engine: Writable) -> None:
     except CollectionMissing:
         await engine.create_collection(collection)
         await engine.upsert(collection, [written])
-    require_kept(engine.name, written, await engine.find(collection, written.id))
+    require_point(engine.name, written, await engine.find(collection, written.id))
 
 
 def probe_point() -> Record:
@@ -48,10 +48,9 @@ def probe_point() -> Record:
     return Record(_POINT, _VECTOR, secrets.token_hex(8))
 
 
-def require_kept(engine: EngineName, written: Record, found: Record | None) -> None:
+def require_point(engine: EngineName, written: Record, found: Record | None) -> None:
     """Raises Finding unless `found` is what was written."""
-    if found is None or found.text != written.text:
-        raise Finding(f"{engine.component} does not keep what is written")
+    require_kept(engine.component, written.text, found and found.text)
 
 
 def reserved(engine: EngineName) -> Collection:
