@@ -8,7 +8,7 @@ import pytest
 
 from local.suite import Suite
 from shared.schemas import new_id
-from tests.fixtures.forgetting import forget_keys
+from tests.fixtures.forgetting import forget_keys, keep_unclaimed
 from tests.fixtures.identity import User
 from tests.services.chat.client import OpenChat
 from tests.services.chat.servers import ModelServer
@@ -88,20 +88,19 @@ async def test_a_run_that_failed_is_run_again_for_an_answer(
 
 
 async def test_two_at_once_without_a_claim_begin_one_run(
+    suite: Suite,
     open_chat: OpenChat,
     body: dict[str, object],
     headers: dict[str, str],
     model: ModelServer,
     person: User,
-    forget: Forget,
 ) -> None:
     async with open_chat() as one, open_chat() as other:
         asking = [
             asyncio.create_task(client.post(MESSAGE, json=body, headers=headers | person.headers))
             for client in (one, other)
         ]
-        while not all(task.done() for task in asking):
-            await forget()
+        await keep_unclaimed(suite, "chat", asking)
         answers = [task.result() for task in asking]
 
     assert {answer.status_code for answer in answers} <= {200, 409}
