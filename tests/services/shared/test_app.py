@@ -14,9 +14,9 @@ from shared.door import IdempotentRoute, Keyed, requires
 from shared.identity import Caller
 from shared.platform import open_platform
 from shared.schemas import RequestModel
-from shared.settings import ClientSettings
 from shared.web import create_service
 from tests.fixtures.identity import User
+from tests.services.shared.small import settings_of
 
 SECRET = "the database password is hunter2"
 
@@ -44,18 +44,7 @@ def build(suite: Suite, counter: Counter, redis_url: str | None = None) -> FastA
         async with open_platform(app) as platform:
             yield {"platform": platform}
 
-    settings = ClientSettings(
-        environment="local",
-        redis_url=redis_url or suite.url("redis"),
-        rabbitmq_url="amqp://127.0.0.1:1",
-        cursor_secret="c" * 32,
-        client_id="agents",
-        client_secret=suite.secrets.client_secrets["agents"],
-        discovery="static",
-        static_services={"auth": f"http://127.0.0.1:{suite.site.ports['auth']}"},
-        auth_issuer=suite.environment("auth")["AUTH_ISSUER"],
-        max_body_bytes=2048,
-    )
+    settings = settings_of(suite, redis_url=redis_url or suite.url("redis"), max_body_bytes=2048)
     return create_service("notes", settings, title="Notes", description="", lifespan=lifespan, routers=[router])
 
 

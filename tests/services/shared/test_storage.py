@@ -14,11 +14,11 @@ from local.suite import Suite
 from shared.door import GuardedRoute, requires, stores_nothing
 from shared.identity import Caller
 from shared.platform import open_platform
-from shared.settings import ClientSettings
 from shared.web import create_service
 from tests.fixtures.disks import Disk, small_disk
 from tests.fixtures.identity import User
 from tests.fixtures.readiness import until_check
+from tests.services.shared.small import settings_of
 
 THINGS = "/api/v1/things"
 
@@ -51,19 +51,7 @@ def build(suite: Suite, folder: Path) -> FastAPI:
         async with open_platform(app) as platform:
             yield {"platform": platform}
 
-    settings = ClientSettings(
-        environment="local",
-        redis_url=suite.url("redis"),
-        rabbitmq_url="amqp://127.0.0.1:1",
-        cursor_secret="c" * 32,
-        client_id="agents",
-        client_secret=suite.secrets.client_secrets["agents"],
-        discovery="static",
-        static_services={"auth": f"http://127.0.0.1:{suite.site.ports['auth']}"},
-        auth_issuer=suite.environment("auth")["AUTH_ISSUER"],
-        storage_folders=str(folder),
-        storage_floor_mib=4,
-    )
+    settings = settings_of(suite, storage_folders=str(folder), storage_floor_mib=4)
     return create_service("things", settings, title="Things", description="", lifespan=lifespan, routers=[router])
 
 
