@@ -19,7 +19,8 @@ from shared.ending import within
 from shared.errors import ServiceError, Unavailable
 
 _log = logging.getLogger("chat.runs")
-_PATIENCE_SECONDS = 10.0  # a Redis that restarts is back within it; every write here may be made twice
+PATIENCE_SECONDS = 8.0
+"""A Redis that restarts is back within it, and whoever waits is told within ten: every write here may be made twice."""
 _PAUSE_SECONDS = 0.2
 STORE_SECONDS = 20.0
 """After which the end of a run is told to those who follow it, stored or not: patience, and one command more."""
@@ -31,7 +32,7 @@ class Journal:
 
     def __init__(self, repository: RunRepository, turn: Turn, live: LiveRun) -> None:
         self._repository, self._turn, self._live = repository, turn, live
-        self._patience_seconds = _PATIENCE_SECONDS
+        self._patience_seconds = PATIENCE_SECONDS
 
     async def begin(self, key: RunKey | None) -> None:
         """Claim the conversation and keep the question. Raises what RunRepository.start raises; then nothing is kept.

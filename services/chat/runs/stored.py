@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from services.chat.domain import Owner, Reply
 from services.chat.errors import Interrupted, RunNotFound
 from services.chat.runs.events import COMPLETED, FINAL, HEARTBEAT, MESSAGE, Event, failed, replied
+from services.chat.runs.journal import PATIENCE_SECONDS
 from services.chat.runs.repository import RunRepository, Status
 from shared.errors import ServiceError, Unavailable
 
 _WAIT_MS = 1_000
 _CHECK_SECONDS = 1.0  # with the lease of a run: how long a dead one is waited for
-_PATIENCE_SECONDS = 10.0  # how long Redis may be away before a follower is told
 _PAUSE_SECONDS = 0.2
 
 
@@ -78,7 +78,7 @@ class StoredRun:
         return status == "failed"
 
     async def _read(self) -> list[Event]:
-        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 events = await self._repository.read(self._owner, self.id, self._seen, _WAIT_MS)
