@@ -14,6 +14,7 @@ from tests.fixtures.identity import User
 from tests.services.agents.conftest import AGENTS, until_ready
 from tests.services.agents.relay import Relay
 
+# Where a store is waited for. What comes after it is back has the usual time, which a busy machine may need.
 BRIEFLY = {"neo4j_wait_seconds": 1.0, "neo4j_connect_seconds": 0.5, "neo4j_pool_wait_seconds": 0.7}
 CALLS = [
     ("POST", "create", {"name": "x", "instructions": "x"}),
@@ -25,9 +26,11 @@ CALLS = [
 
 
 @asynccontextmanager
-async def relayed(suite: Suite, service_client: ServiceClient, relay: Relay) -> AsyncIterator[httpx.AsyncClient]:
+async def relayed(
+    suite: Suite, service_client: ServiceClient, relay: Relay, **waits: float
+) -> AsyncIterator[httpx.AsyncClient]:
     suite.up(["redis"])
-    async with service_client("agents", neo4j_url=relay.url, neo4j_schema_seconds=10, **BRIEFLY) as client:
+    async with service_client("agents", neo4j_url=relay.url, neo4j_schema_seconds=10, **waits) as client:
         yield client
 
 
@@ -59,13 +62,13 @@ async def test_a_store_that_goes_and_comes_back_needs_no_restart(
     suite: Suite, service_client: ServiceClient, relay: Relay, user: User
 ) -> None:
     await relay.open()
-    async with relayed(suite, service_client, relay) as client:
+    async with relayed(suite, service_client, relay, neo4j_wait_seconds=3.0) as client:
         assert (await client.get(f"{AGENTS}/list", headers=user.headers)).status_code == 200
 
         await relay.close()
         started = time.monotonic()
         assert_names_the_store(await client.get(f"{AGENTS}/list", headers=user.headers))
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 5
 
         await relay.open()
         assert (await client.get(f"{AGENTS}/list", headers=user.headers)).status_code == 200
@@ -76,7 +79,7 @@ async def test_a_store_that_hangs_is_not_waited_for(
     suite: Suite, service_client: ServiceClient, relay: Relay, user: User, method: str, path: str, body: object
 ) -> None:
     await relay.open()
-    async with relayed(suite, service_client, relay) as client:
+    async with relayed(suite, service_client, relay, **BRIEFLY) as client:
         await client.get(f"{AGENTS}/list", headers=user.headers)
 
         relay.freeze()
@@ -94,7 +97,7 @@ async def test_a_service_starts_unready_before_a_store_that_hangs(
 ) -> None:
     await relay.open()
     relay.freeze()
-    async with relayed(suite, service_client, relay) as client:
+    async with relayed(suite, service_client, relay, **BRIEFLY) as client:
         assert_names_the_store(await client.get(f"{AGENTS}/list", headers=user.headers))
 
         relay.thaw()
