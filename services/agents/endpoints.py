@@ -8,7 +8,7 @@ from services.agents.dependencies import Agents, Reader, Writer
 from services.agents.domain import Agent
 from services.agents.errors import AgentNameTaken, AgentNotFound
 from services.agents.schemas import AgentCreate, AgentRead, AgentUpdate, CapabilityFilter, TextFilter
-from shared.door import GuardedRoute, IdempotentRoute, Keyed
+from shared.door import GuardedRoute, IdempotentRoute, Keyed, takes
 from shared.errors import PreconditionFailed, responses
 from shared.resources import Cursor, IfMatch, Limit, Page, describe
 from shared.schemas import Id
@@ -16,6 +16,7 @@ from shared.schemas import Id
 router = APIRouter(prefix="/agents", tags=["agents"], route_class=GuardedRoute)
 creating = APIRouter(prefix="/agents", tags=["agents"], route_class=IdempotentRoute)
 
+_KIB = 1024  # the longest instructions and metadata, each character of them written as `\u1234`
 _TEXT = {"schema": {"type": "string"}}
 _TAGGED: dict[str, Any] = {"headers": {"ETag": {"description": "the version, for `If-Match`"} | _TEXT}}
 _CREATED: dict[str, Any] = {
@@ -35,6 +36,7 @@ _CREATED: dict[str, Any] = {
     response_model=AgentRead,
     responses={201: _CREATED, **responses(AgentNameTaken, AgentNotFound)},
 )
+@takes(kib=_KIB)
 async def create(body: AgentCreate, caller: Writer, agents: Agents, response: Response, once: Keyed) -> Agent:
     """Create an agent at version 1. Its collections and tools are named, not checked: they may be made later.
 
@@ -80,6 +82,7 @@ async def get(id: Id, caller: Reader, agents: Agents, response: Response) -> Age
     response_model=AgentRead,
     responses={200: _TAGGED, **responses(AgentNotFound, AgentNameTaken, PreconditionFailed)},
 )
+@takes(kib=_KIB)
 async def update(
     id: Id, body: AgentUpdate, caller: Writer, agents: Agents, response: Response, if_match: IfMatch = None
 ) -> Agent:

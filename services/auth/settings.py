@@ -66,10 +66,11 @@ class Settings(ServiceSettings):
     )
     password_workers: int = Field(default=2, ge=1, le=16, description="hashes computed at once")
     password_waiting: int = Field(
-        default=64,
+        default=512,
         ge=1,
-        le=1000,
-        description="hashes that may wait; more answer 503. What comes while another replica is restarted waits here",
+        le=10_000,
+        description="hashes that may wait, an eighth of them from one address; more answer 503. What comes while "
+        "another replica is restarted waits here",
     )
 
     @field_validator("service_client_secrets")

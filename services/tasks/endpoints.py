@@ -9,7 +9,7 @@ from services.tasks.domain import TaskStatus
 from services.tasks.errors import InputInvalid, InputTooLarge, KindUnknown, RunAtTooFar, TaskFinished, TaskNotFound
 from services.tasks.models import Task
 from services.tasks.schemas import KindList, KindName, KindRead, TaskRead, TaskSubmit, TaskSummary
-from shared.door import GuardedRoute, IdempotentRoute, Keyed, stores_nothing
+from shared.door import GuardedRoute, IdempotentRoute, Keyed, stores_nothing, takes
 from shared.errors import responses
 from shared.resources import Cursor, Limit, Page, describe
 from shared.schemas import Id
@@ -35,6 +35,7 @@ creating = APIRouter(prefix="/tasks", tags=["tasks"], route_class=IdempotentRout
         },
     },
 )
+@takes(kib=2048, values=20_000, texts=20_000, depth=32)
 async def submit(body: TaskSubmit, caller: Writer, tasks: Tasks, once: Keyed) -> Response:
     """Hand work over. Once this answers, the work is kept: it will be done or end in a state that says why not.
 

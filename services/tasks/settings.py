@@ -10,7 +10,6 @@ class Settings(ClientSettings):
     """The API's."""
 
     port: int = Field(default=10205, ge=1, le=65535, description="port to listen on")
-    max_body_bytes: int = Field(default=2 * 2**20, ge=1024, le=64 * 2**20, description="larger bodies answer 413")
 
     # PostgreSQL
     database_url: SecretStr = Field(description="`postgresql+asyncpg://user:password@host:port/`, the server")
@@ -24,7 +23,7 @@ class Settings(ClientSettings):
     )
 
     # Bounds
-    max_input_bytes: int = Field(default=2**20, ge=1024, le=16 * 2**20, description="of a task's input as JSON")
+    max_input_bytes: int = Field(default=2**20, ge=1024, le=2**20, description="of a task's input as JSON")
     max_submits_waiting: int = Field(
         default=1000, ge=1, le=100_000, description="submits that may wait for the database; more answer 503"
     )

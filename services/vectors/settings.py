@@ -12,9 +12,6 @@ class Settings(ClientSettings):
     """Engines, the model of embeddings, and how much of either at once."""
 
     port: int = Field(default=10204, ge=1, le=65535, description="port to listen on")
-    max_body_bytes: int = Field(
-        default=64 * 2**20, ge=1024, le=64 * 2**20, description="a thousand items of 1,536 dimensions are 35 MB of JSON"
-    )
 
     # Engines
     chromadb_url: str = Field(description="`http://…`: ChromaDB's server")

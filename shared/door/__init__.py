@@ -1,5 +1,7 @@
 """The door of every service: what a route demands of its caller, and that a repeated request has its effect once."""
 
+from shared.door.body import BoundedRequest, UnsupportedMediaType
+from shared.door.bounds import Bounds, TooComplex, takes
 from shared.door.demand import SECURITY_SCHEMES, authenticate, caller_of, requires
 from shared.door.idempotency import Idempotency, IdempotencyKeyInUse, ReplayableStream, StreamReplay
 from shared.door.idempotent_route import IdempotentRoute
@@ -9,6 +11,8 @@ from shared.door.route import GuardedRoute, Handler, stores_nothing
 
 __all__ = [
     "SECURITY_SCHEMES",
+    "BoundedRequest",
+    "Bounds",
     "GuardedRoute",
     "Handler",
     "Idempotency",
@@ -21,8 +25,11 @@ __all__ = [
     "Once",
     "ReplayableStream",
     "StreamReplay",
+    "TooComplex",
+    "UnsupportedMediaType",
     "authenticate",
     "caller_of",
     "requires",
     "stores_nothing",
+    "takes",
 ]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 
 from shared.identity import Authenticator, Caller
 from shared.limits import LimitName, RateLimiter
@@ -61,7 +62,7 @@ class Demand:
             return next((str(value).lower() for value in request.path_params.values()), None)
         try:
             body = await request.json()
-        except ValueError:
+        except RequestValidationError:
             return None
         named = body.get(self.body) if isinstance(body, dict) else None
         return named if isinstance(named, str) else None

@@ -3,12 +3,15 @@
 import functools
 import inspect
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from fastapi import Request, Response
+from fastapi.params import Form
 from fastapi.requests import HTTPConnection
 from fastapi.routing import APIRoute
 
+from shared.door.body import BoundedRequest
+from shared.door.bounds import bounds_of
 from shared.door.demand import Demand, caller_of
 from shared.storage import Storage
 
@@ -32,7 +35,11 @@ class GuardedRoute(APIRoute):
 
     Then, where the disk is nearly full, it refuses what would be stored (507). Deletions are let in, since they make
     room, and so are `stores_nothing` and a POST whose scopes only read.
+
+    Last it reads the body, which keeps to the bounds of the route (`takes`) before anything is made of it (413).
     """
+
+    request_class: ClassVar[type[BoundedRequest]] = BoundedRequest
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         """Raises TypeError for an endpoint that would block the event loop, or that demands more than one caller."""
@@ -41,22 +48,36 @@ class GuardedRoute(APIRoute):
         stores = not (set(options.get("methods") or ()) <= _NEVER_STORE or getattr(endpoint, _STORES_NOTHING, False))
         self.demand, endpoint = _demanded(self.seen(endpoint))
         self.stores = stores and not (self.demand and self.demand.only_reads)
+        self.bounds = bounds_of(endpoint)
         if self.demand:
             options["openapi_extra"] = {"security": self.demand.alternatives, **(options.get("openapi_extra") or {})}
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Handler:
         handle, demand = self.inside(super().get_route_handler()), self.demand
+        if self.body_field:
+            handle = _with_its_body(handle)
         if self.stores:
             handle = _while_there_is_room(handle)
         if demand is None:
-            return handle
+            return self._bounded(handle)
 
         async def guarded(request: Request) -> Response:
             await demand.admit(request)
             return await handle(request)
 
-        return guarded
+        return self._bounded(guarded)
+
+    def _bounded(self, handle: Handler) -> Handler:
+        if not self.body_field:  # nothing reads it
+            return handle
+        bounds, request_class = self.bounds, self.request_class
+        is_form = isinstance(self.body_field.field_info, Form)
+
+        async def bounded(request: Request) -> Response:
+            return await handle(request_class(request.scope, request.receive, bounds, is_form=is_form))
+
+        return bounded
 
     def seen(self, endpoint: Callable[..., Any]) -> Callable[..., Any]:
         """The endpoint as a route class has FastAPI see it."""
@@ -74,6 +95,15 @@ def _while_there_is_room(handle: Handler) -> Handler:
         return await handle(request)
 
     return stored
+
+
+def _with_its_body(handle: Handler) -> Handler:
+    async def read(request: Request) -> Response:
+        assert isinstance(request, BoundedRequest)  # noqa: S101 - so `bounded` made it
+        await request.read()
+        return await handle(request)
+
+    return read
 
 
 def _demanded(endpoint: Callable[..., Any]) -> tuple[Demand | None, Callable[..., Any]]:

@@ -70,7 +70,6 @@ class ServiceSettings(BaseSettings):
     auth_audience: str = Field(default="sutazai", description="`aud` that tokens must carry")
     cursor_secret: SecretStr = Field(min_length=32, description="signs list cursors; the same for all replicas")
 
-    max_body_bytes: int = Field(default=8 * 2**20, ge=1024, le=64 * 2**20, description="larger bodies answer 413")
     request_timeout_seconds: float = Field(default=30.0, gt=0, le=300, description="for one call to another service")
     request_limit_seconds: float = Field(
         default=59.0, gt=0, le=600, description="for one request, streams excepted; one a tenth older is ended with 504"

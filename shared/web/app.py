@@ -1,4 +1,4 @@
-"""What every service gets by default: errors, ids, metrics, health, body limit, documents; its own routes on top."""
+"""What every service gets by default: errors, ids, metrics, health, documents; its own routes on top."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -55,7 +55,6 @@ def create_service(
         EdgeMiddleware,
         metrics=app.state.metrics,
         watchdog=app.state.watchdog,
-        max_body_bytes=settings.max_body_bytes,
         limit_seconds=settings.request_limit_seconds,
     )
     problems.install(app, render_error)

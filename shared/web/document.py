@@ -43,7 +43,7 @@ def _declare_common_errors(operation: dict[str, Any]) -> None:
         "507": "Insufficient Storage",
     }
     if "requestBody" in operation:
-        common["413"] = "Content Too Large"
+        common |= {"413": "Content Too Large", "415": "Unsupported Media Type"}
     if operation.get("security"):
         common |= {"401": "Unauthorized", "403": "Forbidden"}
     responses = operation["responses"]

@@ -11,12 +11,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import deadlines, telemetry
-from shared.errors import OutOfTime, ServiceError, TooLarge, Unavailable
+from shared.errors import OutOfTime, ServiceError, Unavailable
 from shared.limits import rate_limit_fields
 from shared.schemas import new_id
 from shared.telemetry import Metrics
@@ -37,13 +36,11 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 class EdgeMiddleware:
     """Gives each request its id and trace, measures it, logs it, and turns an unexpected error into a bare 500."""
 
-    def __init__(
-        self, app: ASGIApp, *, metrics: Metrics, watchdog: Watchdog, max_body_bytes: int, limit_seconds: float
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, watchdog: Watchdog, limit_seconds: float) -> None:
         self._app = app
         self._metrics, self._watchdog = metrics, watchdog
         self._answered = functools.cache(metrics.requests.labels)  # which checks and joins its labels each time
-        self._max_body_bytes, self._limit_seconds = max_body_bytes, limit_seconds
+        self._limit_seconds = limit_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -77,10 +74,7 @@ class EdgeMiddleware:
 
         self._metrics.in_flight.inc()
         try:
-            if _content_length(given) > self._max_body_bytes:
-                await problem_response(TooLarge(), instance=scope["path"])(scope, receive, send_with_ids)
-            else:
-                await limit.keep(lambda: self._app(scope, _counted(receive, self._max_body_bytes), send_with_ids))
+            await limit.keep(lambda: self._app(scope, receive, send_with_ids))
         except OutOfTime as error:
             if status:
                 raise
@@ -157,28 +151,8 @@ def _request_id(given: Given) -> str:
     return told.decode() if _REQUEST_ID.fullmatch(told) else new_id()
 
 
-def _content_length(given: Given) -> int:
-    told = given.get(b"content-length", b"")
-    return int(told) if told.isdigit() else 0
-
-
 def _is_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return any(name == b"content-type" and value.startswith(_STREAM) for name, value in headers)
-
-
-def _counted(receive: Receive, limit: int) -> Receive:
-    """`receive` for a body that may hide its length. FastAPI passes on an HTTPException raised while it reads."""
-    received = 0
-
-    async def counting() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > limit:
-            raise HTTPException(413)
-        return message
-
-    return counting
 
 
 def _stopping(scope: Scope) -> Response:

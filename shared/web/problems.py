@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from shared.errors import PROBLEM_JSON, FieldProblem, Invalid, ServiceError, TooLarge, field_problems, problem_body
+from shared.errors import PROBLEM_JSON, FieldProblem, Invalid, ServiceError, field_problems, problem_body
 from shared.telemetry import current_trace_id
 from shared.web.routing import allowed_methods
 
@@ -72,9 +72,7 @@ def _from_http_exception(error: HTTPException) -> ServiceError:
             return _NoRoute("There is no such path.", headers=headers)
         case 405:
             return _MethodNotAllowed("This path does not answer to this method.", headers=headers)
-        case 413:
-            return TooLarge(headers=headers)
-        case 400:  # FastAPI: a body that could not be read at all
+        case 400:  # FastAPI: a form that could not be read at all
             return Invalid(
                 "The body could not be parsed.",
                 errors=[FieldProblem(pointer="", code="body_unreadable", detail="could not be parsed")],

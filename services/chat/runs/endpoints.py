@@ -8,7 +8,7 @@ from services.chat import errors
 from services.chat.dependencies import Runs, Speaker
 from services.chat.runs.schemas import MessageCreate, ReplyRead
 from services.chat.runs.streaming import EVENT_STREAM, event_stream
-from shared.door import IdempotentRoute, Keyed
+from shared.door import IdempotentRoute, Keyed, takes
 from shared.errors import UpstreamFailed, UpstreamTimeout, responses
 
 creating = APIRouter(prefix="/chat", tags=["messages"], route_class=IdempotentRoute)
@@ -55,6 +55,7 @@ _ANSWERED: Final[dict[int | str, dict[str, Any]]] = {
         UpstreamTimeout,
     ),
 )
+@takes(kib=512)  # the longest content, each character of it written as `\u1234`
 async def send_message(body: MessageCreate, caller: Speaker, runs: Runs, once: Keyed) -> Any:
     """Ask an agent. It looks into its knowledge collections, and the answer cites what it was given from there.
 

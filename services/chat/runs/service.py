@@ -34,7 +34,7 @@ class RunService:
         give: then it begins another. A stream is given a run that failed too, since it tells so.
 
         Raises AgentNotFound, MessageTooLong, ConversationNotFound, ConversationOfOtherAgent, RunActive,
-        ConversationFull, TooManyConversations, Overloaded; then nothing was kept. For a repetition
+        ConversationFull, TooManyConversations, ShareTaken, Overloaded; then nothing was kept. For a repetition
         IdempotencyKeyReused, and RunNotFound where its conversation was deleted.
         """
         if once is None:
@@ -58,7 +58,7 @@ class RunService:
         return run
 
     async def _begin(self, caller: Caller, body: MessageCreate, key: RunKey | None) -> LiveRun:
-        with self._supervisor.admission() as admission:
+        with self._supervisor.admission(Owner.of(caller)) as admission:
             agent = await self._agents.get(body.agent_id, token=caller.token)
             require_fit(agent, body.content, self._means.limits.budget)
             turn = Turn.begun(caller, agent, body.content, body.conversation_id)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+from services.chat.domain import Owner
 from services.chat.errors import Interrupted, Overloaded
 from services.chat.runs.events import failed
 from services.chat.runs.journal import STORE_SECONDS
@@ -13,6 +14,7 @@ from services.chat.settings import Settings
 from shared import deadlines
 from shared.ending import end
 from shared.health import Health
+from shared.limits import Place, Shares
 from shared.loops import in_background
 from shared.watchdog import Watchdog
 
@@ -35,49 +37,49 @@ async def open_supervisor(settings: Settings, health: Health, watchdog: Watchdog
 class Admission:
     """A place for one run."""
 
-    def __init__(self, supervisor: "Supervisor") -> None:
-        self._supervisor = supervisor
+    def __init__(self, supervisor: "Supervisor", place: Place) -> None:
+        self._supervisor, self._place = supervisor, place
         self.is_used = False
 
     def launch(self, live: LiveRun, work: Coroutine[Any, Any, None]) -> None:
         """Execute `work` in a task of its own."""
         self.is_used = True
-        self._supervisor.execute(live, work)
+        self._supervisor.execute(live, work, self._place)
 
 
 class Supervisor:
     """The runs of this process."""
 
     def __init__(self, max_runs: int, run_seconds: float, watchdog: Watchdog) -> None:
-        self._max_runs, self._run_seconds, self._watchdog = max_runs, run_seconds, watchdog
-        self._admitted = 0
+        self._run_seconds, self._watchdog = run_seconds, watchdog
+        self._shares = Shares("answers", max_runs)
         self._runs: dict[str, tuple[LiveRun, asyncio.Task[None]]] = {}
 
     def __len__(self) -> int:
         return len(self._runs)
 
     @contextmanager
-    def admission(self) -> Iterator[Admission]:
-        """A place, given back at the end of the block unless a run was launched. Raises Overloaded."""
-        if self._admitted >= self._max_runs:
+    def admission(self, owner: Owner) -> Iterator[Admission]:
+        """A place, given back at the end of the block unless a run was launched. Raises ShareTaken, Overloaded."""
+        place = self._shares.take(owner.tenant_id, owner.user_id)
+        if place is None:
             raise Overloaded
-        self._admitted += 1
-        admission = Admission(self)
+        admission = Admission(self, place)
         try:
             yield admission
         finally:
             if not admission.is_used:
-                self._admitted -= 1
+                place.give_back()
 
-    def execute(self, live: LiveRun, work: Coroutine[Any, Any, None]) -> None:
+    def execute(self, live: LiveRun, work: Coroutine[Any, Any, None], place: Place) -> None:
         with deadlines.of_its_own(self._run_seconds):  # it goes on, whoever listens
             task = asyncio.create_task(work, name=f"run:{live.id}")
         self._watchdog.watch("run", self._run_seconds + STORE_SECONDS, task)
         self._runs[live.id] = (live, task)
-        task.add_done_callback(lambda _: self._forget(live))
+        task.add_done_callback(lambda _: self._forget(live, place))
 
-    def _forget(self, live: LiveRun) -> None:
-        self._admitted -= 1
+    def _forget(self, live: LiveRun, place: Place) -> None:
+        place.give_back()
         del self._runs[live.id]
         if not live.has_ended:  # cancelled with the loop it ran in: nobody else tells its followers
             error = Interrupted()

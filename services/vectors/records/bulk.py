@@ -4,16 +4,15 @@ import asyncio
 from typing import Any, ClassVar
 
 import orjson
-from fastapi import Request, Response
 from pydantic import BaseModel, ValidationError
 
 from services.vectors.records.schemas import StoreRequest
-from shared.door import Handler, IdempotentRoute
+from shared.door import BoundedRequest, IdempotentRoute
 
 _SMALL_BYTES = 32 * 2**10
 
 
-class BulkRequest(Request):
+class BulkRequest(BoundedRequest):
     """Gives FastAPI the validated model itself; it takes an instance as it is.
 
     What does not validate is given as parsed, so that FastAPI refuses it in its own way.
@@ -21,8 +20,7 @@ class BulkRequest(Request):
 
     model: ClassVar[type[BaseModel]] = StoreRequest
 
-    async def json(self) -> Any:
-        body = await self.body()
+    async def parsed(self, body: bytes) -> Any:
         if len(body) <= _SMALL_BYTES:
             return orjson.loads(body)
         return await asyncio.to_thread(self._validated, body)
@@ -38,10 +36,4 @@ class BulkRequest(Request):
 class BulkRoute(IdempotentRoute):
     """The route of `POST /vectors/store`."""
 
-    def get_route_handler(self) -> Handler:
-        handle = super().get_route_handler()
-
-        async def handler(request: Request) -> Response:
-            return await handle(BulkRequest(request.scope, request.receive))
-
-        return handler
+    request_class = BulkRequest

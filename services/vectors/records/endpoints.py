@@ -33,7 +33,7 @@ from services.vectors.records.schemas import (
     StoreRequest,
     StoreResult,
 )
-from shared.door import GuardedRoute, Keyed, stores_nothing
+from shared.door import GuardedRoute, Keyed, stores_nothing, takes
 from shared.errors import UpstreamTimeout, responses
 
 _ENGINE_ERRORS = (CollectionNotFound, CollectionLost, UpstreamTimeout)
@@ -51,6 +51,7 @@ creating = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BulkRoute)
         DimensionMismatch, VectorInvalid, CollectionFull, CollectionLost, EmbeddingsFailed, UpstreamTimeout
     ),
 )
+@takes(kib=32 * 1024, values=4_300_000, texts=200_000)  # a thousand vectors, and the usual metadata with them
 async def store(body: StoreRequest, caller: CollectionFiller, records: Records, once: Keyed) -> StoreResult:
     """Store up to 1,000 records; they are durable and searchable when the answer comes. The same id again replaces."""
     return StoreResult.of(await records.store(caller, body, once))
@@ -65,6 +66,7 @@ async def store(body: StoreRequest, caller: CollectionFiller, records: Records, 
         *_ENGINE_ERRORS, DimensionMismatch, VectorInvalid, FilterInvalid, UnsupportedCapability, EmbeddingsFailed
     ),
 )
+@takes(kib=512, values=12_000, texts=8_000, depth=32)
 async def search(body: SearchRequest, caller: CollectionReader, records: Records) -> SearchResult:
     """The records nearest to a query, among those that meet the filter."""
     return SearchResult.of(await records.search(caller, body))
@@ -78,6 +80,7 @@ async def search(body: SearchRequest, caller: CollectionReader, records: Records
     responses=responses(*_ENGINE_ERRORS, FilterInvalid, UnsupportedCapability),
 )
 @stores_nothing
+@takes(kib=1024, values=8_000, texts=8_000, depth=32)
 async def delete(body: DeleteRequest, caller: CollectionWriter, records: Records) -> DeleteResult:
     """Delete records by id or by filter; ids that are not there are no error."""
     return DeleteResult.of(await records.delete(caller, body))

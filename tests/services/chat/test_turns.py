@@ -160,19 +160,23 @@ async def test_a_caller_needs_a_token_and_the_scope(
 
 
 async def test_more_turns_than_allowed_are_shed(
-    open_chat: OpenChat, agent_id: str, model: ModelServer, person: User
+    open_chat: OpenChat, agent_id: str, model: ModelServer, person: User, register_user: RegisterUser
 ) -> None:
+    neighbour = await register_user()
     model.go_on.clear()
     body = {"agent_id": agent_id, "content": "Hello", "stream": True}
 
-    async with open_chat(max_runs=1) as client:
-        client.headers.update(person.headers)
-        async with client.stream("POST", MESSAGE, json=body) as stream:
-            await model.is_generating.wait()
-            shed = await client.post(MESSAGE, json=body)
-            model.go_on.set()
-            await stream.aread()
+    async with (
+        open_chat(max_runs=1) as client,
+        client.stream("POST", MESSAGE, json=body, headers=person.headers) as stream,
+    ):
+        await model.is_generating.wait()
+        more = await client.post(MESSAGE, json=body, headers=person.headers)
+        shed = await client.post(MESSAGE, json=body, headers=neighbour.headers)
+        model.go_on.set()
+        await stream.aread()
 
+    assert (more.status_code, more.json()["code"]) == (429, "common.share_taken")
     assert (shed.status_code, shed.json()["code"]) == (503, "chat.overloaded")
     assert int(shed.headers["retry-after"]) > 0
 

@@ -10,7 +10,7 @@ from asgi_lifespan import LifespanManager
 from fastapi import APIRouter, FastAPI
 
 from local.suite import Suite
-from shared.door import IdempotentRoute, Keyed, requires
+from shared.door import IdempotentRoute, Keyed, requires, takes
 from shared.identity import Caller
 from shared.platform import open_platform
 from shared.schemas import RequestModel
@@ -33,6 +33,7 @@ def build(suite: Suite, counter: Counter, redis_url: str | None = None) -> FastA
     router = APIRouter(prefix="/notes", route_class=IdempotentRoute)
 
     @router.post("", status_code=201)
+    @takes(kib=2, values=10, texts=20, depth=3)
     async def create(body: Note, _: Annotated[Caller, requires("agents:write")], once: Keyed) -> dict[str, int]:
         counter.value += 1
         if body.text == "fail":
@@ -44,7 +45,7 @@ def build(suite: Suite, counter: Counter, redis_url: str | None = None) -> FastA
         async with open_platform(app) as platform:
             yield {"platform": platform}
 
-    settings = settings_of(suite, redis_url=redis_url or suite.url("redis"), max_body_bytes=2048)
+    settings = settings_of(suite, redis_url=redis_url or suite.url("redis"))
     return create_service("notes", settings, title="Notes", description="", lifespan=lifespan, routers=[router])
 
 
@@ -102,6 +103,41 @@ async def test_a_streamed_body_over_the_limit_is_413(client: httpx.AsyncClient) 
     answer = await client.post(NOTES, content=chunks(), headers={"Content-Type": "application/json"})
 
     assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{str(number): "x" for number in range(12)}, {"text": list(range(12))}, {"text": [[[]]]}],
+    ids=["members", "items", "levels"],
+)
+async def test_a_body_that_holds_more_than_fits_is_refused_before_it_is_read(
+    client: httpx.AsyncClient, body: dict[str, object]
+) -> None:
+    answer = await client.post(NOTES, json=body)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "common.too_complex")
+
+
+@pytest.mark.parametrize("media_type", [None, "text/plain", "application/x-www-form-urlencoded"])
+async def test_a_body_of_another_kind_is_415(client: httpx.AsyncClient, media_type: str | None) -> None:
+    headers = {"Content-Type": media_type} if media_type else {}
+
+    answer = await client.post(NOTES, content=b'{"text": "x"}', headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (415, "common.unsupported_media_type")
+
+
+@pytest.mark.parametrize("content", [b'{"text": ', b"\xff\xfe", b'{"text": ' + b"1" * 1900 + b"}"])
+async def test_a_body_that_cannot_be_read_is_422(client: httpx.AsyncClient, content: bytes) -> None:
+    answer = await client.post(NOTES, content=content, headers={"Content-Type": "application/merge-patch+json"})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "common.invalid")
+
+
+async def test_nobody_has_a_body_read(client: httpx.AsyncClient) -> None:
+    answer = await client.post(NOTES, content=b"x" * 3000, headers={"Authorization": "Bearer nobody's"})
+
+    assert answer.status_code == 401
 
 
 async def test_unknown_paths_and_methods_are_problems(client: httpx.AsyncClient) -> None:

@@ -1,16 +1,21 @@
 """A run and those who follow it."""
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 from prometheus_client import Counter
 
+from services.chat.domain import Owner
 from services.chat.errors import Interrupted, Overloaded
 from services.chat.runs.events import COMPLETED, HEARTBEAT, Event
 from services.chat.runs.live import LiveRun
 from services.chat.runs.supervisor import Supervisor
 from shared.errors import Unavailable
+from shared.limits import ShareTaken
 from shared.watchdog import Watchdog
+
+OWNER = Owner("tenant", "user")
 
 
 def event(number: int) -> Event:
@@ -63,18 +68,31 @@ async def test_the_outcome_is_raised_when_it_is_an_error() -> None:
 async def test_a_place_is_given_back_when_no_run_came_of_it() -> None:
     supervisor = Supervisor(1, 60, Watchdog(Counter("outlived", "", ["kind"], registry=None)))
 
-    with pytest.raises(Unavailable), supervisor.admission():
+    with pytest.raises(Unavailable), supervisor.admission(OWNER):
         raise Unavailable("agents")
 
-    with supervisor.admission(), pytest.raises(Overloaded), supervisor.admission():
+    with supervisor.admission(OWNER), pytest.raises(Overloaded), supervisor.admission(Owner("another", "user")):
         pass
+
+
+async def test_one_account_does_not_take_every_place() -> None:
+    supervisor = Supervisor(16, 60, Watchdog(Counter("outlived", "", ["kind"], registry=None)))
+    neighbour = Owner("another", "user")
+
+    with ExitStack() as held:
+        for _ in range(4):
+            held.enter_context(supervisor.admission(OWNER))
+        with pytest.raises(ShareTaken, match="4 answers"):
+            held.enter_context(supervisor.admission(OWNER))
+
+        held.enter_context(supervisor.admission(neighbour))
 
 
 async def test_a_run_that_does_not_hear_of_its_interruption_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.chat.runs.supervisor._CLOSE_SECONDS", 0.05)
     supervisor = Supervisor(1, 60, Watchdog(Counter("outlived", "", ["kind"], registry=None)))
     run = LiveRun("r", "c")
-    with supervisor.admission() as admission:
+    with supervisor.admission(OWNER) as admission:
         admission.launch(run, asyncio.sleep(60))
 
     await supervisor.aclose()

@@ -42,7 +42,7 @@ async def asked(app: Slow, headers: dict[str, str] | None = None, limit_seconds:
     """The answer to one request, while a watchdog looks."""
     metrics = Metrics()
     watchdog = Watchdog(metrics.outlived)
-    edge = EdgeMiddleware(app, metrics=metrics, watchdog=watchdog, max_body_bytes=1024, limit_seconds=limit_seconds)
+    edge = EdgeMiddleware(app, metrics=metrics, watchdog=watchdog, limit_seconds=limit_seconds)
     looking = asyncio.create_task(watchdog.run())
     try:
         transport = httpx.ASGITransport(edge)

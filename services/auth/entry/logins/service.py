@@ -70,7 +70,7 @@ class LoginService:
 
     async def _proved(self, given: Credentials) -> tuple[_Candidate, User, str | None]:
         """With a new hash to keep, when the parameters have risen since."""
-        async with self._hasher.admitted():
+        async with self._hasher.admitted(given.source):
             candidate = await self._candidate(given)
             matches, renewed = await self._hasher.verify(
                 given.password, candidate.user.password_hash if candidate.user else None

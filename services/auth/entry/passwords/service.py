@@ -23,7 +23,7 @@ class PasswordService:
         Raises WrongCurrentPassword (counted like a failed login), PasswordTooCommon, HashingBusy.
         """
         counted = _by_change(caller)
-        async with self._hasher.admitted():
+        async with self._hasher.admitted(source):
             user, may_try = await self._candidate(caller, counted, source)
             matches, _ = await self._hasher.verify(body.current_password.get_secret_value(), user.password_hash)
             if not matches or not may_try:

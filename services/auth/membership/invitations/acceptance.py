@@ -38,7 +38,7 @@ class AcceptanceService:
         if has_account:
             user = await self._logins.prove(Credentials(email, password, frozenset(), None, source))
             return await self._join(token, source, _existing(user.id))
-        async with self._hasher.admitted():
+        async with self._hasher.admitted(source):
             password_hash = await self._hasher.hash_new(password, "/password")
         try:
             return await self._join(token, source, _new(password_hash, body.name))

@@ -27,7 +27,7 @@ class AccountService:
         For an address that has one already the answer looks the same and takes as long, so that nobody learns who is
         registered; nothing is made. Raises EmailTaken where the caller may know, PasswordTooCommon, HashingBusy.
         """
-        async with self._hasher.admitted():
+        async with self._hasher.admitted(source):
             password_hash = await self._hasher.hash_new(body.password.get_secret_value(), "/password")
         try:
             async with self._works.begin(source) as work:

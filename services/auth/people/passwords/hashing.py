@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
@@ -15,8 +15,11 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from services.auth.errors import HashingBusy, PasswordTooCommon
 from services.auth.people.passwords.common import is_common
 from services.auth.settings import Settings
+from shared.limits import Turns
 
 T = TypeVar("T")
+SOURCE_SHARE: Final = 8
+"""One in so many of those that wait is the most from one source."""
 NICENESS = 10  # a tenth of a processor that others want too: enough to give way, not enough to starve logins
 
 
@@ -25,26 +28,27 @@ class PasswordHasher:
 
     def __init__(self, hasher: PasswordHash, pool: ThreadPoolExecutor, *, workers: int, waiting: int) -> None:
         self._hasher, self._pool = hasher, pool
-        self._free = workers + waiting
-        self._turns = asyncio.Semaphore(workers + 1)  # the one more is prepared while the others are hashed
+        # One more has its turn than are hashed at once: it is prepared meanwhile.
+        self._turns = Turns(workers + 1, waiting=waiting, per_source=max(1, waiting // SOURCE_SHARE))
         # Verified instead of a real hash when there is no such account, so that both take the same time.
         self._nobody = hasher.hash("no account has this password")
 
     @asynccontextmanager
-    async def admitted(self) -> AsyncIterator[None]:
+    async def admitted(self, source: str | None) -> AsyncIterator[None]:
         """Hold a place for one request that will hash; take it before any other work is done for the request.
 
         Begins when it is the request's turn: what comes in a burst is worked on at the pace of the hashing, and does
-        not keep the event loop from everyone else. Raises HashingBusy when too many have a place.
+        not keep the event loop from everyone else. Sources take turns, so a crowd from many of them costs a newcomer
+        one hash of each. Raises HashingBusy when too many wait, of this source or in all.
         """
-        if self._free <= 0:
-            raise HashingBusy
-        self._free -= 1
         try:
-            async with self._turns:
-                yield
+            await self._turns.begin(source or "")
+        except asyncio.QueueFull:
+            raise HashingBusy from None
+        try:
+            yield
         finally:
-            self._free += 1
+            self._turns.end()
 
     async def hash(self, password: str) -> str:
         """The hash to keep. Call it `admitted`."""

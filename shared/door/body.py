@@ -1,0 +1,72 @@
+"""The body of a request, read and looked at before anybody makes something of it."""
+
+import json
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from starlette.types import Receive, Scope
+
+from shared.door.bounds import Bounds
+from shared.errors import ServiceError
+
+_FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
+
+
+class UnsupportedMediaType(ServiceError):
+    status, code, title = 415, "common.unsupported_media_type", "Unsupported Media Type"
+    meaning = "The body has no `Content-Type`, or one that the operation does not take."
+
+
+class BoundedRequest(Request):
+    """A request whose body keeps to `bounds`, and is parsed once."""
+
+    def __init__(self, scope: Scope, receive: Receive, bounds: Bounds, *, is_form: bool) -> None:
+        super().__init__(scope, receive)
+        self._bounds, self._media_type = bounds, _FORM if is_form else _JSON
+
+    async def read(self) -> None:
+        """Have the body here. Raises TooLarge, TooComplex, UnsupportedMediaType."""
+        if await self.body():
+            self._require_media_type()
+            if self._media_type == _JSON:
+                await self.json()
+
+    async def body(self) -> bytes:
+        """All of it. Raises TooLarge, as soon as it is known."""
+        if not hasattr(self, "_body"):
+            told = self.headers.get("content-length", "")
+            self._bounds.require_length(int(told) if told.isdecimal() else 0)
+            received, chunks = 0, []
+            async for chunk in self.stream():
+                received += len(chunk)
+                self._bounds.require_length(received)
+                chunks.append(chunk)
+            self._body = b"".join(chunks)
+        return self._body
+
+    async def json(self) -> Any:
+        """The parsed body. Raises TooLarge, TooComplex, RequestValidationError."""
+        if not hasattr(self, "_json"):
+            body = await self.body()
+            self._bounds.require_shape(body)
+            try:
+                self._json = await self.parsed(body)
+            except json.JSONDecodeError as error:
+                raise _unreadable("json_invalid", "JSON decode error", error.pos) from error
+            except ValueError as error:  # no UTF-8, or a number of more digits than Python reads
+                raise _unreadable("body_unreadable", "could not be parsed") from error
+        return self._json
+
+    async def parsed(self, body: bytes) -> Any:
+        """What FastAPI is to validate: values as JSON has them, or an instance of the model."""
+        return json.loads(body)  # which keeps a number of many digits, where a faster one rounds it
+
+    def _require_media_type(self) -> None:
+        told = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if told != self._media_type and not (self._media_type == _JSON and told.endswith("+json")):
+            raise UnsupportedMediaType(f"The body of this operation is {self._media_type}.")
+
+
+def _unreadable(code: str, message: str, *place: int) -> RequestValidationError:
+    return RequestValidationError([{"type": code, "loc": ("body", *place), "msg": message}])

@@ -1,0 +1,88 @@
+"""How much a body may hold, counted in its bytes before anything is made of them.
+
+A body of a few megabytes can hold a million members, and each costs a parser and a validator a thousand times what it
+cost to send. So a route says what fits it, and what does not fit is refused after a few passes over the bytes.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from shared.errors import Invalid, TooLarge
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+_BOUNDS = "sutazai_bounds"
+_BRACKETS = b"[]{}"
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in _BRACKETS)
+
+
+class TooComplex(Invalid):
+    code = "common.too_complex"
+    meaning = "The body holds more values or texts than the operation takes, or they stand too deep in each other."
+
+
+class Bounds(NamedTuple):
+    """What a body may have at most. `values` counts members of objects and items of lists, `texts` the strings."""
+
+    kib: int = 64
+    values: int = 1_000
+    texts: int = 2_000
+    depth: int = 16
+
+    def require_length(self, length: int) -> None:
+        """Raises TooLarge."""
+        if length > self.kib * 2**10:
+            raise TooLarge(f"The request body may have {self.kib:,} KiB here.")
+
+    def require_shape(self, body: bytes) -> None:
+        """Raises TooComplex. Takes any bytes, also such as are no JSON.
+
+        Every pass runs in C and makes no object for a value.
+        """
+        if _values(body) <= self.values and _count(b'"', body) <= 2 * self.texts and _count(b"[{", body) <= self.depth:
+            return  # counted with what stands in texts: so the usual body is done
+        # What is left of `\\` and then of `\"` are the quotes that begin and end a text.
+        bare = body.replace(rb"\\", b"").replace(rb"\"", b"")
+        if _count(b'"', bare) > 2 * self.texts:
+            raise TooComplex(f"The request body may hold {self.texts:,} texts here.")
+        outside = b"".join(bare.split(b'"')[::2])
+        if _values(outside) > self.values:
+            raise TooComplex(f"The request body may hold {self.values:,} members and items here.")
+        if _depth(outside, beyond=self.depth) > self.depth:
+            raise TooComplex(f"The request body may be {self.depth} levels deep here.")
+
+
+def takes(**bounds: int) -> Callable[[Endpoint], Endpoint]:
+    """Below a route whose body may hold more, or less, than the usual: `takes(kib=1024)`."""
+
+    def bounded(endpoint: Endpoint) -> Endpoint:
+        setattr(endpoint, _BOUNDS, Bounds(**bounds))
+        return endpoint
+
+    return bounded
+
+
+def bounds_of(endpoint: Callable[..., Any]) -> Bounds:
+    """The bounds of the body of `endpoint`."""
+    found: Bounds = getattr(endpoint, _BOUNDS, Bounds())
+    return found
+
+
+def _values(text: bytes) -> int:
+    """Members and items: each is the first after a bracket, or follows a comma."""
+    return _count(b"[{,", text)
+
+
+def _count(any_of: bytes, text: bytes) -> int:
+    """Takes as long however many there are, as `bytes.count` does not."""
+    return len(text) - len(text.translate(None, any_of))
+
+
+def _depth(text: bytes, beyond: int) -> int:
+    """How deep its brackets stand in each other, or any number above `beyond`."""
+    brackets = text.translate(None, _NO_BRACKETS).replace(b"{", b"[").replace(b"}", b"]")
+    for depth in range(beyond + 1):  # the innermost pairs are taken away, level by level
+        if b"[" not in brackets:
+            return depth
+        brackets = brackets.replace(b"[]", b"")
+    return beyond + 1

@@ -1,0 +1,72 @@
+"""Turns at something slow, taken source by source: a crowd from one place waits behind itself."""
+
+import asyncio
+from collections import OrderedDict, deque
+
+_Waiting = deque[asyncio.Future[None]]
+
+
+class Turns:
+    """`at_once` have a turn; up to `waiting` more wait, of one source at most `per_source`.
+
+    Whoever waits is called in the order of the sources, one of each, and within a source in the order of arrival. So a
+    newcomer waits for at most one turn of each source that is there. When the room is full, a source with fewer waiting
+    takes the place of whoever came last of the source that has most.
+    """
+
+    def __init__(self, at_once: int, *, waiting: int, per_source: int) -> None:
+        self._free = at_once
+        self._waiting, self._per_source = waiting, per_source
+        self._queues: OrderedDict[str, _Waiting] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return sum(map(len, self._queues.values()))
+
+    async def begin(self, source: str) -> None:
+        """Wait for a turn, and have it until `end`. Raises asyncio.QueueFull when too many wait."""
+        if self._free:  # then nobody waits
+            self._free -= 1
+            return
+        called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._make_room(source)
+        self._queues.setdefault(source, deque()).append(called)
+        try:
+            await called
+        except asyncio.CancelledError:
+            if called.done() and not called.cancelled() and called.exception() is None:  # called, and gone
+                self.end()
+            raise
+        finally:
+            self._leave(source, called)
+
+    def end(self) -> None:
+        """Give the turn to whoever is next."""
+        while self._queues:
+            source, queue = self._queues.popitem(last=False)
+            called = queue.popleft()
+            if queue:
+                self._queues[source] = queue  # behind the other sources
+            if not called.done():
+                called.set_result(None)
+                return
+        self._free += 1
+
+    def _make_room(self, source: str) -> None:
+        mine = len(self._queues.get(source, ()))
+        if mine >= self._per_source:
+            raise asyncio.QueueFull
+        if len(self) < self._waiting:
+            return
+        longest = max(self._queues, key=lambda one: len(self._queues[one]))
+        if len(self._queues[longest]) <= mine + 1:
+            raise asyncio.QueueFull
+        displaced = self._queues[longest].pop()
+        displaced.set_exception(asyncio.QueueFull())
+
+    def _leave(self, source: str, called: asyncio.Future[None]) -> None:
+        queue = self._queues.get(source)
+        if queue is not None and called in queue:
+            queue.remove(called)
+            if not queue:
+                del self._queues[source]
