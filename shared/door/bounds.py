@@ -39,8 +39,12 @@ class Bounds(NamedTuple):
 
         Every pass runs in C and makes no object for a value.
         """
-        if _values(body) <= self.values and _count(b'"', body) <= 2 * self.texts and _count(b"[{", body) <= self.depth:
-            return  # counted with what stands in texts: so the usual body is done
+        # Counted with what stands in texts, the usual body is done; a short one has no room for many values.
+        if _count(b"[{", body) <= self.depth and (
+            len(body) <= min(self.values, self.texts)
+            or (_values(body) <= self.values and _count(b'"', body) <= 2 * self.texts)
+        ):
+            return
         # What is left of `\\` and then of `\"` are the quotes that begin and end a text.
         bare = body.replace(rb"\\", b"").replace(rb"\"", b"")
         if _count(b'"', bare) > 2 * self.texts:
