@@ -18,7 +18,6 @@ from services.chat.retrieval import Retriever
 from services.chat.runs.execution import Means, RunLimits
 from services.chat.runs.repository import Bounds, RunRepository
 from services.chat.runs.service import RunService
-from services.chat.runs.streaming import replay
 from services.chat.runs.supervisor import open_supervisor
 from services.chat.settings import Settings
 from shared.ending import OUTLIVED
@@ -38,7 +37,7 @@ class State(TypedDict):
 async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     settings: Settings = app.state.settings
     async with AsyncExitStack() as stack:
-        platform = await stack.enter_async_context(open_platform(app, replay_stream=replay, redis_is="store"))
+        platform = await stack.enter_async_context(open_platform(app, redis_is="store"))
         stream_redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))
         model = await stack.enter_async_context(open_model(settings))
         platform.health.add(MODEL, model.ping, hard=False, remedy="look at LLM_URL and at the log of the model")

@@ -3,8 +3,8 @@
 from shared.door.body import BoundedRequest, UnsupportedMediaType
 from shared.door.bounds import Bounds, TooComplex, takes
 from shared.door.demand import SECURITY_SCHEMES, authenticate, caller_of, requires
-from shared.door.idempotency import Idempotency, IdempotencyKeyInUse, ReplayableStream, StreamReplay
-from shared.door.idempotent_route import IdempotentRoute
+from shared.door.idempotency import Idempotency, IdempotencyKeyInUse
+from shared.door.idempotent_route import ClaimingRoute, IdempotentRoute
 from shared.door.keyless_route import IdempotencyKeyRefused, KeylessRoute
 from shared.door.once import IdempotencyKeyReused, Keyed, Once
 from shared.door.route import GuardedRoute, Handler, stores_nothing
@@ -13,6 +13,7 @@ __all__ = [
     "SECURITY_SCHEMES",
     "BoundedRequest",
     "Bounds",
+    "ClaimingRoute",
     "GuardedRoute",
     "Handler",
     "Idempotency",
@@ -23,8 +24,6 @@ __all__ = [
     "Keyed",
     "KeylessRoute",
     "Once",
-    "ReplayableStream",
-    "StreamReplay",
     "TooComplex",
     "UnsupportedMediaType",
     "authenticate",

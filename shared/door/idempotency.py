@@ -1,11 +1,10 @@
-"""`Idempotency-Key`: the same request sent twice has its effect once, and gets the first answer again.
+"""Claims and answers of keyed requests, for effects that no transaction keeps together.
 
-Three things hold it together. The *key beside the effect* (`shared.door.once`) makes a repetition find what was made,
-whatever happened since; without it nothing else here would be enough. A *claim* in Redis, short and renewed while the
-request runs, keeps two at once apart, so that the second is told to wait; it lapses seconds after its process died or
-Redis stood still, and one that lapsed is neither missed nor taken back. The *answer*, kept in Redis for 24 hours, is
-given again as it was. Only successful answers are kept: a refused request had no effect and may be corrected under the
-same key.
+The *key beside the effect* (`shared.door.once`) makes a repetition find what was made, whatever happened since; without
+it nothing else here would be enough. A *claim* in Redis, short and renewed while the request runs, keeps two at once
+apart, so that the second is told to wait; it lapses seconds after its process died or Redis stood still, and one that
+lapsed is neither missed nor taken back. The *answer*, kept in Redis for 24 hours, is given again as it was. Only
+successful answers are kept: a refused request had no effect and may be corrected under the same key.
 
 Without Redis a request that carries a key answers 503, because nobody could tell it from one that still runs; a request
 without a key does not notice.
@@ -13,7 +12,6 @@ without a key does not notice.
 
 import asyncio
 import base64
-import hashlib
 import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,11 +19,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
-from fastapi import Request, Response
+from fastapi import Response
 from redis.asyncio import Redis
-from starlette.responses import StreamingResponse
 
-from shared.door.once import Once, remember
+from shared.door.once import Once
 from shared.errors import Conflict, Unavailable
 from shared.loops import keep
 from shared.redis import redis_errors
@@ -36,7 +33,6 @@ _CLAIM_MS = 8_000  # a repetition waits no longer for a process that died
 _RENEWED_SECONDS = 2.0
 _AFTER_SECONDS = 2.0  # for what is told to Redis once the effect is there: the answer must leave
 _KEPT_HEADERS = ("content-type", "location", "etag")
-_REPLAYED = "Idempotency-Replayed"
 # A claim is renewed and given back by its owner only: what lapsed may be somebody else's by now.
 _RENEW = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) end return 0"
 _GIVE_BACK = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
@@ -48,46 +44,27 @@ class IdempotencyKeyInUse(Conflict):
     default_detail = "The first request with this Idempotency-Key is still running."
 
 
-class ReplayableStream(StreamingResponse):
-    """A stream that a repeated request can be given again by `reference` (an id its service understands)."""
-
-    def __init__(self, *args: Any, reference: str, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.reference = reference
-
-
-StreamReplay = Callable[[Request, str], Awaitable[Response]]
-
-
 class Idempotency:
-    """The keys of one service. `replay_stream` re-opens a ReplayableStream by its reference."""
+    """The claims and answers of one service."""
 
-    def __init__(self, redis: Redis, service: str, replay_stream: StreamReplay | None = None) -> None:
+    def __init__(self, redis: Redis, service: str) -> None:
         self._redis = redis
         self._service = service
-        self._replay_stream = replay_stream
         self._claims: dict[str, bytes] = {}
 
-    async def answer(
-        self, request: Request, owner: str, key: str, handle: Callable[[], Awaitable[Response]]
-    ) -> Response:
+    async def answer(self, once: Once, handle: Callable[[], Awaitable[Response]]) -> Response:
         """Answer from the record, or `handle` and record.
 
         Raises IdempotencyKeyReused, IdempotencyKeyInUse, Unavailable.
         """
-        digest = hashlib.sha256(f"{owner}\0{key}".encode())
-        once = Once(digest.digest(), await _fingerprint(request))
-        name = f"idempotency:{self._service}:{digest.hexdigest()}"
+        name = f"idempotency:{self._service}:{once.digest.hex()}"
         claim = orjson.dumps({"of": once.of.hex(), "by": secrets.token_hex(8)})
         with redis_errors():
             kept: Any = await self._redis.set(name, claim, nx=True, get=True, px=_CLAIM_MS)
         if kept is not None:
-            return await self._replay(request, orjson.loads(kept), once)
-        remember(request, once)
+            return _again(orjson.loads(kept), once)
         async with self._claimed(name, claim):
             response = await handle()
-            if once.is_repetition:
-                response.headers[_REPLAYED] = "true"
         await self._afterwards("answer not kept", self._redis.set(name, _record(once, response), ex=_KEPT_SECONDS))
         return response
 
@@ -126,29 +103,20 @@ class Idempotency:
         except Unavailable as error:
             _log.warning(what_failed, extra={"fields": {"cause": repr(error.__cause__)}})
 
-    async def _replay(self, request: Request, kept: dict[str, Any], once: Once) -> Response:
-        once.found(bytes.fromhex(kept["of"]))
-        if "status" not in kept:
-            raise IdempotencyKeyInUse(headers={"Retry-After": "1"})
-        if reference := kept.get("reference"):
-            assert self._replay_stream is not None, "a service that returns ReplayableStream gives replay_stream"  # noqa: S101
-            response = await self._replay_stream(request, reference)
-        else:
-            response = Response(base64.b64decode(kept["body"]), status_code=kept["status"], headers=kept["headers"])
-        response.headers[_REPLAYED] = "true"
-        return response
 
-
-async def _fingerprint(request: Request) -> bytes:
-    body = await request.body()
-    return hashlib.sha256(b"\0".join((request.method.encode(), request.url.path.encode(), body))).digest()
+def _again(kept: dict[str, Any], once: Once) -> Response:
+    once.found(bytes.fromhex(kept["of"]))
+    if "status" not in kept:
+        raise IdempotencyKeyInUse(headers={"Retry-After": "1"})
+    return Response(base64.b64decode(kept["body"]), status_code=kept["status"], headers=kept["headers"])
 
 
 def _record(once: Once, response: Response) -> bytes:
-    record: dict[str, Any] = {"of": once.of.hex(), "status": response.status_code}
-    if isinstance(response, ReplayableStream):
-        record["reference"] = response.reference
-    else:
-        record["body"] = base64.b64encode(bytes(response.body)).decode()
-        record["headers"] = {name: value for name, value in response.headers.items() if name in _KEPT_HEADERS}
-    return orjson.dumps(record)
+    return orjson.dumps(
+        {
+            "of": once.of.hex(),
+            "status": response.status_code,
+            "body": base64.b64encode(bytes(response.body)).decode(),
+            "headers": {name: value for name, value in response.headers.items() if name in _KEPT_HEADERS},
+        }
+    )

@@ -1,4 +1,4 @@
-"""The route class of creating POSTs, which honour `Idempotency-Key`."""
+"""The route classes of creating POSTs, which honour `Idempotency-Key`."""
 
 import functools
 import inspect
@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from shared.door.demand import caller_of
 from shared.door.idempotency import Idempotency
-from shared.door.once import is_asked_for
+from shared.door.once import Once, is_asked_for, keyed, tell_repetition
 from shared.door.route import GuardedRoute, Handler
 
 _BOUNDS: Final[dict[str, Any]] = {"min_length": 1, "max_length": 255, "pattern": r"^[\x21-\x7e]+$"}
@@ -34,7 +34,8 @@ class IdempotentRoute(GuardedRoute):
     """The route class of creating POSTs: `APIRouter(route_class=IdempotentRoute)`.
 
     It declares the header for its endpoint, which does not see it: it is documented, and one that is out of bounds is
-    refused like any other input. The endpoint asks for `Keyed` and has the key stored with its effect.
+    refused like any other input. The endpoint asks for `Keyed` and has the key stored with its effect, in a store that
+    keeps two at once apart; a repetition is answered what was made, as it is now.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -62,10 +63,25 @@ class IdempotentRoute(GuardedRoute):
             key = request.headers.get("idempotency-key")
             if key is None or not _is_usable(key):
                 return await handle(request)  # an unusable one is refused by the bounds of the parameter
-            idempotency: Idempotency = request.state.platform.idempotency
-            return await idempotency.answer(request, caller_of(request).owner, key, lambda: handle(request))
+            asked = await keyed(request, caller_of(request).owner, key)
+            return tell_repetition(await self.answer(request, asked, handle), asked)
 
         return once
+
+    async def answer(self, request: Request, _once: Once, handle: Handler) -> Response:
+        """The answer of a request with a key."""
+        return await handle(request)
+
+
+class ClaimingRoute(IdempotentRoute):
+    """For an effect that no transaction keeps together: a letter with its row, records in an engine.
+
+    A claim in Redis keeps two at once apart (409), and the first answer is kept there and given again.
+    """
+
+    async def answer(self, request: Request, once: Once, handle: Handler) -> Response:
+        idempotency: Idempotency = request.state.platform.idempotency
+        return await idempotency.answer(once, lambda: handle(request))
 
 
 def _is_usable(key: str) -> bool:

@@ -1,20 +1,21 @@
 """What a request with an `Idempotency-Key` carries to the place where its effect is stored.
 
-The answer of a keyed request is remembered in Redis, but between the effect and that memory a process may die, a commit
-may take place behind an answer of 503, and the claim that keeps two at once apart may lapse. So whoever has the effect
-stores the key with it, in the same transaction where the store has any, or makes ids that a repetition makes again.
+Between an effect and any memory of its answer a process may die, and a commit may take place behind an answer of 503.
+So whoever has the effect stores the key with it, in the same transaction where the store has any, or makes ids that a
+repetition makes again.
 """
 
 import hashlib
 import uuid
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Final
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 
 from shared.errors import Invalid
 
 _ONCE = "sutazai.once"
+REPLAYED: Final = "Idempotency-Replayed"
 
 
 class IdempotencyKeyReused(Invalid):
@@ -65,6 +66,16 @@ def is_asked_for(annotation: object) -> bool:
     return _GIVEN in getattr(annotation, "__metadata__", ())
 
 
-def remember(request: Request, once: Once) -> None:
-    """Have the endpoint find it."""
+async def keyed(request: Request, owner: str, key: str) -> Once:
+    """What `owner` asks for under `key`, for the endpoint to find."""
+    asked = (request.method.encode(), request.url.path.encode(), await request.body())
+    once = Once(hashlib.sha256(f"{owner}\0{key}".encode()).digest(), hashlib.sha256(b"\0".join(asked)).digest())
     request.scope[_ONCE] = once
+    return once
+
+
+def tell_repetition(response: Response, once: Once) -> Response:
+    """`response`, which says whether the effect was there already."""
+    if once.is_repetition:
+        response.headers[REPLAYED] = "true"
+    return response

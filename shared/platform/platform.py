@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from shared.calls import ServiceClient, open_http_client
 from shared.discovery import ConsulDiscovery, Discovery, Registration, StaticDiscovery
-from shared.door import Idempotency, StreamReplay
+from shared.door import Idempotency
 from shared.health import Health
 from shared.identity import (
     ApiKeyExchange,
@@ -74,12 +74,11 @@ async def open_platform(
     app: FastAPI,
     *,
     trust: Trust | None = None,
-    replay_stream: StreamReplay | None = None,
     redis_is: Literal["store", "aid", "unused"] = "aid",
 ) -> AsyncIterator[Platform]:
     """Open it for `app`, made by `create_service`. auth gives its own `trust`; the others ask auth.
 
-    Without Redis only what has it as its `store` is unready: the others lose their limits and `Idempotency-Key`.
+    Without Redis only what has it as its `store` is unready: the others lose their limits and claims of keys.
     """
     settings: ServiceSettings = app.state.settings
     name: str = app.state.service
@@ -99,7 +98,7 @@ async def open_platform(
         verifier = TokenVerifier(
             trust.keys, trust.revocations, issuer=settings.auth_issuer, audience=settings.auth_audience
         )
-        idempotency = Idempotency(redis, name, replay_stream)
+        idempotency = Idempotency(redis, name)
         await stack.enter_async_context(in_background(idempotency.run()))
         platform = Platform(
             settings=settings,

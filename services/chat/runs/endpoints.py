@@ -65,5 +65,5 @@ async def send_message(body: MessageCreate, caller: Speaker, runs: Runs, once: K
     """
     run = await runs.start(caller, body, once)
     if body.stream:
-        return event_stream(runs.follow(run), run.id)
+        return event_stream(runs.follow(run))
     return await run.result()

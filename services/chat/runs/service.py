@@ -71,10 +71,6 @@ class RunService:
         """The events of a run, from its first."""
         return run.follow(self._heartbeat_seconds)
 
-    async def reopen(self, caller: Caller, run_id: str) -> AsyncIterator[bytes]:
-        """The events of an earlier run from its first, wherever it is executed. Raises RunNotFound."""
-        return self.follow(await self._find(caller, run_id))
-
     async def _find(self, caller: Caller, run_id: str) -> Run:
         """Where it is executed, or as it lies in Redis. Raises RunNotFound."""
         owner, repository = Owner.of(caller), self._means.repository

@@ -5,12 +5,12 @@ from fastapi import APIRouter, Response
 from services.vectors.collections.schemas import CollectionCreate, CollectionRead
 from services.vectors.dependencies import CollectionMaker, Collections, Name, Reader, Writer
 from services.vectors.errors import CollectionExists, CollectionNotFound, TooManyCollections
-from shared.door import GuardedRoute, IdempotentRoute, Keyed
+from shared.door import ClaimingRoute, GuardedRoute, Keyed
 from shared.errors import UpstreamTimeout, responses
 from shared.resources import Cursor, Limit, Page, describe
 
 router = APIRouter(prefix="/vectors/collections", tags=["vectors"], route_class=GuardedRoute)
-creating = APIRouter(prefix="/vectors/collections", tags=["vectors"], route_class=IdempotentRoute)
+creating = APIRouter(prefix="/vectors/collections", tags=["vectors"], route_class=ClaimingRoute)
 
 
 @creating.post(

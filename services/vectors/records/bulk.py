@@ -7,7 +7,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from services.vectors.records.schemas import StoreRequest
-from shared.door import BoundedRequest, IdempotentRoute
+from shared.door import BoundedRequest, ClaimingRoute
 
 _SMALL_BYTES = 32 * 2**10
 
@@ -33,7 +33,7 @@ class BulkRequest(BoundedRequest):
             return parsed
 
 
-class BulkRoute(IdempotentRoute):
+class BulkRoute(ClaimingRoute):
     """The route of `POST /vectors/store`."""
 
     request_class = BulkRequest

@@ -1,26 +1,16 @@
-"""A message that is repeated under its key when the answer of the first was lost: there is one run."""
+"""A message that is repeated under its key: there is one run."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
 
-from local.suite import Suite
 from shared.schemas import new_id
-from tests.fixtures.forgetting import forget_keys, keep_unclaimed
 from tests.fixtures.identity import User
 from tests.services.chat.client import OpenChat
 from tests.services.chat.servers import ModelServer
 
 MESSAGE = "/api/v1/chat/message"
-Forget = Callable[[], Awaitable[None]]
-
-
-@pytest.fixture
-def forget(suite: Suite) -> Forget:
-    suite.up(["redis"])
-    return lambda: forget_keys(suite, "chat")
 
 
 @pytest.fixture
@@ -33,14 +23,12 @@ def body(agent_id: str, request: pytest.FixtureRequest) -> dict[str, object]:
     return {"agent_id": agent_id, "content": "How long is the warranty?", "stream": request.param}
 
 
-async def test_a_repetition_finds_the_run_whose_answer_was_lost(
-    chat: httpx.AsyncClient, body: dict[str, object], headers: dict[str, str], model: ModelServer, forget: Forget
+async def test_a_repetition_finds_the_run(
+    chat: httpx.AsyncClient, body: dict[str, object], headers: dict[str, str], model: ModelServer
 ) -> None:
     first = await chat.post(MESSAGE, json=body, headers=headers)
-    await forget()
 
     again = await chat.post(MESSAGE, json=body, headers=headers)
-    await forget()
     other = await chat.post(MESSAGE, json=body | {"content": "Another question"}, headers=headers)
 
     assert (again.status_code, again.content) == (200, first.content)
@@ -49,19 +37,17 @@ async def test_a_repetition_finds_the_run_whose_answer_was_lost(
     assert len(model.asked) == 1
 
 
-async def test_another_replica_joins_a_run_whose_claim_lapsed(
+async def test_another_replica_joins_a_run(
     open_chat: OpenChat,
     body: dict[str, object],
     headers: dict[str, str],
     model: ModelServer,
     person: User,
-    forget: Forget,
 ) -> None:
     model.go_on.clear()
     async with open_chat() as one, open_chat() as other:
         first = asyncio.create_task(one.post(MESSAGE, json=body, headers=headers | person.headers))
         await model.is_generating.wait()
-        await forget()
         again = asyncio.create_task(other.post(MESSAGE, json=body, headers=headers | person.headers))
         model.go_on.set()
         answers = [await first, await again]
@@ -72,12 +58,11 @@ async def test_another_replica_joins_a_run_whose_claim_lapsed(
 
 
 async def test_a_run_that_failed_is_run_again_for_an_answer(
-    chat: httpx.AsyncClient, agent_id: str, headers: dict[str, str], model: ModelServer, forget: Forget
+    chat: httpx.AsyncClient, agent_id: str, headers: dict[str, str], model: ModelServer
 ) -> None:
     body = {"agent_id": agent_id, "content": "Hello"}
     model.breaks_after = 1
     refused = await chat.post(MESSAGE, json=body, headers=headers)
-    await forget()
     model.breaks_after = None
 
     again = await chat.post(MESSAGE, json=body, headers=headers)
@@ -87,8 +72,7 @@ async def test_a_run_that_failed_is_run_again_for_an_answer(
     assert again.json()["run_id"] != refused.json()["run_id"]
 
 
-async def test_two_at_once_without_a_claim_begin_one_run(
-    suite: Suite,
+async def test_two_at_once_on_two_replicas_begin_one_run(
     open_chat: OpenChat,
     body: dict[str, object],
     headers: dict[str, str],
@@ -100,8 +84,7 @@ async def test_two_at_once_without_a_claim_begin_one_run(
             asyncio.create_task(client.post(MESSAGE, json=body, headers=headers | person.headers))
             for client in (one, other)
         ]
-        await keep_unclaimed(suite, "chat", asking)
-        answers = [task.result() for task in asking]
+        answers = await asyncio.gather(*asking)
 
     assert {answer.status_code for answer in answers} <= {200, 409}
     assert len({answer.content for answer in answers if answer.status_code == 200}) == 1

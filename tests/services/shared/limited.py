@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import StreamingResponse
 from jwt.algorithms import OKPAlgorithm
 
-from shared.door import GuardedRoute, IdempotentRoute, Keyed, requires
+from shared.door import ClaimingRoute, GuardedRoute, Keyed, requires
 from shared.errors import NotFound, Unauthenticated
 from shared.identity import ALGORITHM, TOKEN_TYPE, Caller, HeldRevocations, Revocations
 from shared.limits import limited_by_source
@@ -56,7 +56,7 @@ def headers_of(user: str | None = None, *, scope: str = "things:*", **claims: An
 
 def build(redis_url: str, **settings: Any) -> FastAPI:
     router = APIRouter(prefix="/things", route_class=GuardedRoute)
-    creating = APIRouter(prefix="/things", route_class=IdempotentRoute)
+    creating = APIRouter(prefix="/things", route_class=ClaimingRoute)
 
     @router.get("")
     async def look(_: Annotated[Caller, requires("things:read")]) -> list[str]:

@@ -10,7 +10,7 @@ from asgi_lifespan import LifespanManager
 from fastapi import APIRouter, FastAPI
 
 from local.suite import Suite
-from shared.door import IdempotentRoute, Keyed, requires, takes
+from shared.door import ClaimingRoute, Keyed, requires, takes
 from shared.identity import Caller
 from shared.platform import open_platform
 from shared.schemas import RequestModel
@@ -30,7 +30,7 @@ class Counter:
 
 
 def build(suite: Suite, counter: Counter, redis_url: str | None = None) -> FastAPI:
-    router = APIRouter(prefix="/notes", route_class=IdempotentRoute)
+    router = APIRouter(prefix="/notes", route_class=ClaimingRoute)
 
     @router.post("", status_code=201)
     @takes(kib=2, values=10, texts=20, depth=3)

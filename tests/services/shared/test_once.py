@@ -14,7 +14,7 @@ from asgi_lifespan import LifespanManager
 from fastapi import APIRouter
 
 from local.suite import Suite
-from shared.door import IdempotentRoute, Keyed, requires
+from shared.door import ClaimingRoute, IdempotentRoute, Keyed, requires
 from shared.identity import Caller
 from shared.platform import open_platform
 from shared.redis import open_redis
@@ -45,7 +45,7 @@ class Shelf:
 @asynccontextmanager
 async def library(redis_url: str, shelf: Shelf) -> AsyncIterator[httpx.AsyncClient]:
     """One replica."""
-    creating = APIRouter(prefix="/books", route_class=IdempotentRoute)
+    creating = APIRouter(prefix="/books", route_class=ClaimingRoute)
 
     @creating.post("", status_code=201)
     async def create(_: Annotated[Caller, requires("things:write")], once: Keyed) -> dict[str, str]:

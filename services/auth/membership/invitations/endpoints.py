@@ -19,11 +19,11 @@ from services.auth.membership.invitations.schemas import Acceptance, InvitationA
 from services.auth.models import Invitation
 from services.auth.trust.dependencies import Source
 from shared.door import (
+    ClaimingRoute,
     GuardedRoute,
     IdempotencyKeyInUse,
     IdempotencyKeyRefused,
     IdempotencyKeyReused,
-    IdempotentRoute,
     Keyed,
     KeylessRoute,
 )
@@ -33,7 +33,7 @@ from shared.resources import Cursor, Limit, Page
 from shared.schemas import Id
 
 router = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=GuardedRoute)
-creating = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=IdempotentRoute)
+creating = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=ClaimingRoute)
 joining = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=KeylessRoute)
 
 
