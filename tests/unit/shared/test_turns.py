@@ -1,6 +1,7 @@
 """Turns are taken source by source."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -34,9 +35,17 @@ class Queue:
         await asyncio.sleep(0)
 
 
+    async def close(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
 @pytest.fixture
-def queue() -> Queue:
-    return Queue(Turns(1, waiting=6, per_source=4))
+async def queue() -> AsyncIterator[Queue]:
+    queue = Queue(Turns(1, waiting=6, per_source=4))
+    yield queue
+    await queue.close()
 
 
 async def test_a_newcomer_waits_for_one_turn_of_each_source(queue: Queue) -> None:
@@ -68,6 +77,7 @@ async def test_in_a_full_room_nobody_makes_way_for_an_equal() -> None:
     await queue.come("a1", "a2", "b1", "c1")
 
     assert queue.refused == ["c1"]
+    await queue.close()
 
 
 async def test_who_is_gone_leaves_its_turn_to_the_next(queue: Queue) -> None:
