@@ -1,10 +1,13 @@
 """Kong's services as Envoy's clusters: endpoints from a watched file, the failing set aside, retries bounded."""
 
 from pathlib import Path
+from typing import Final
 
 from gateway.envoy.kong import Service
 from gateway.envoy.messages import Json, seconds, typed
 
+HELD_BYTES: Final = 64 * 2**10
+"""What is held of a body or an answer on each side of it, while the other side does not take it."""
 # Below the 75 s for which the services keep a silent connection, so that we never send into one being closed.
 _UPSTREAM_IDLE_SECONDS = 60
 _MAX_CONNECTIONS = 2_048
@@ -27,6 +30,7 @@ def compile_cluster(service: Service, state_dir: Path) -> Json:
         "eds_cluster_config": {"eds_config": {"path_config_source": {"path": path}}},
         # As Kong does. Counting requests in flight instead would prefer an instance that refuses them fastest.
         "lb_policy": "ROUND_ROBIN",
+        "per_connection_buffer_limit_bytes": HELD_BYTES,
         "connect_timeout": seconds(service.connect_timeout / 1000),
         "outlier_detection": _outlier_detection(),
         # With every endpoint set aside, trying one is better than refusing.

@@ -1,6 +1,6 @@
 """The Kong file as an Envoy bootstrap."""
 
-from gateway.envoy.clusters import compile_cluster
+from gateway.envoy.clusters import HELD_BYTES, compile_cluster
 from gateway.envoy.filters import cors_policy, http_filters, unrouted
 from gateway.envoy.kong import KongFile
 from gateway.envoy.local_replies import PATH, TRACE_ID, local_reply_config
@@ -12,6 +12,8 @@ from gateway.envoy.settings import GatewaySettings
 STAT_PREFIX = "gateway"
 _MAX_DOWNSTREAM_CONNECTIONS = 20_000
 _MAX_HEADERS_KIB = 64
+_MAX_HEAP = 512 * 2**20
+_HEAP = "envoy.resource_monitors.fixed_heap"
 # What a client may not tell Envoy or, through it, a service: by default Envoy believes callers from a private network.
 _ENVOY_HEADERS = [
     "x-envoy-attempt-count",
@@ -30,13 +32,20 @@ def compile_bootstrap(kong: KongFile, settings: GatewaySettings) -> Json:
         "admin": {"address": _address("127.0.0.1", settings.gateway_admin_port)},
         "layered_runtime": {"layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": 500}}]},
         "overload_manager": {
+            "refresh_interval": "0.25s",
             "resource_monitors": [
                 extension(
                     "envoy.resource_monitors.global_downstream_max_connections",
                     "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
                     max_active_downstream_connections=_MAX_DOWNSTREAM_CONNECTIONS,
-                )
-            ]
+                ),
+                extension(
+                    _HEAP, "extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig", max_heap_size_bytes=_MAX_HEAP
+                ),
+            ],
+            "actions": [
+                _overload("stop_accepting_requests", {"threshold": {"value": 0.95}}),
+            ],
         },
         "static_resources": {
             "listeners": [_listener(kong, settings)],
@@ -45,11 +54,16 @@ def compile_bootstrap(kong: KongFile, settings: GatewaySettings) -> Json:
     }
 
 
+def _overload(action: str, trigger: Json) -> Json:
+    return {"name": f"envoy.overload_actions.{action}", "triggers": [{"name": _HEAP, **trigger}]}
+
+
 def _listener(kong: KongFile, settings: GatewaySettings) -> Json:
     """Peers whose `X-Forwarded-*` we believe are told apart by a filter chain of their own."""
     listener: Json = {
         "name": "public",
         "address": _address(settings.gateway_host, settings.gateway_port),
+        "per_connection_buffer_limit_bytes": HELD_BYTES,
         "enable_reuse_port": False,  # a second gateway on the port must fail, not share it
         "default_filter_chain": _chain(kong, trusted=[]),
     }
@@ -75,7 +89,7 @@ def _connection_manager(kong: KongFile, trusted: list[Json]) -> Json:
         "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "localhost"},
         "common_http_protocol_options": {"idle_timeout": "75s"},
         "request_headers_timeout": "10s",
-        "request_timeout": "300s",
+        "request_timeout": "120s",
         "max_request_headers_kb": _MAX_HEADERS_KIB,
         "normalize_path": True,
         "merge_slashes": True,

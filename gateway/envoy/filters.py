@@ -10,7 +10,6 @@ from gateway.envoy.plugins import Cors, CorsConfig, RateLimiting, RateLimitingCo
 CORS = "envoy.filters.http.cors"
 HEADERS = "envoy.filters.http.header_mutation"
 RATE_LIMIT = "envoy.filters.http.local_ratelimit"
-BODY_LIMIT = "envoy.filters.http.buffer"
 
 _HEADERS_MESSAGE = "extensions.filters.http.header_mutation.v3.HeaderMutation"
 # Addresses counted at a time; the least recently seen is forgotten first.
@@ -36,10 +35,6 @@ def http_filters(kong: KongFile) -> list[Json]:
         chain.append(extension(CORS, "extensions.filters.http.cors.v3.Cors"))
     if limit:
         chain.append(_rate_limit(limit.config))
-    if size := kong.plugin(RequestSizeLimiting):
-        chain.append(
-            extension(BODY_LIMIT, "extensions.filters.http.buffer.v3.Buffer", max_request_bytes=size.config.max_bytes)
-        )
     router = "extensions.filters.http.router.v3.Router"
     return [*chain, extension("envoy.filters.http.router", router, suppress_envoy_headers=True)]
 
@@ -59,12 +54,14 @@ def cors_policy(kong: KongFile) -> Json:
     return {CORS: typed("extensions.filters.http.cors.v3.CorsPolicy", **policy)}
 
 
-def route_overrides(route: Route) -> Json:
-    """The filters' configuration for one route, from the plugins the route has of its own."""
-    limit = next((plugin.config.max_bytes for plugin in route.plugins if plugin.enabled), None)
-    if limit is None:
-        return {}
-    return {BODY_LIMIT: typed("extensions.filters.http.buffer.v3.BufferPerRoute", buffer={"max_request_bytes": limit})}
+def body_limit(kong: KongFile, route: Route) -> int | None:
+    """The bytes a body of this route may have; None without the plugin."""
+    size = kong.plugin(RequestSizeLimiting)
+    return _own_limit(route) or (size.config.max_bytes if size else None)
+
+
+def _own_limit(route: Route) -> int | None:
+    return next((plugin.config.max_bytes for plugin in route.plugins if plugin.enabled), None)
 
 
 def unrouted(kong: KongFile) -> list[Json]:

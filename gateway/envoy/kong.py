@@ -54,7 +54,9 @@ class Route(Strict):
     regex_priority: int = Field(default=0, ge=0)
     strip_path: Literal[False]
     preserve_host: Literal[True]
-    response_buffering: bool = True  # Envoy never holds an answer back, so both wishes are met
+    # Envoy never holds a body or an answer back, so both wishes are met.
+    request_buffering: bool = True
+    response_buffering: bool = True
     plugins: list[RoutePlugin] = Field(default=[], max_length=1)
 
 

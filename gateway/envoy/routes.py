@@ -9,13 +9,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.envoy.filters import route_overrides
+from gateway.envoy.filters import body_limit
 from gateway.envoy.kong import KongFile, Route, Service
 from gateway.envoy.messages import Json, seconds
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Nothing was sent, so another try is safe whatever the method.
 _NOTHING_SENT = "connect-failure,refused-stream,reset-before-request"
+_LONGEST = 2**63 - 1
 _LITERAL = re.compile(r"(?:[A-Za-z0-9_~/-]|\\.)*")
 
 
@@ -37,7 +38,13 @@ class _Candidate:
 
 def compile_routes(kong: KongFile) -> list[Json]:
     """Envoy's routes for every operation of the file; what none of them matches has no route."""
-    return [_route(candidate) for candidate in sorted(_candidates(kong), key=_Candidate.rank)]
+    routes: list[Json] = []
+    for candidate in sorted(_candidates(kong), key=_Candidate.rank):
+        limit = body_limit(kong, candidate.route)
+        if limit is not None and candidate.method not in _SAFE_METHODS:
+            routes.append(_too_long(candidate, limit))
+        routes.append(_route(candidate))
+    return routes
 
 
 def _candidates(kong: KongFile) -> Iterator[_Candidate]:
@@ -48,17 +55,26 @@ def _candidates(kong: KongFile) -> Iterator[_Candidate]:
                     yield _Candidate(service, route, path, method)
 
 
-def _route(candidate: _Candidate) -> Json:
-    compiled: Json = {
-        "name": candidate.route.name,
-        "match": {
-            **path_match(candidate.path),
-            "headers": [{"name": ":method", "string_match": {"exact": candidate.method}}],
-        },
-        "route": _action(candidate),
+def _too_long(candidate: _Candidate, most: int) -> Json:
+    """The answer to a body whose length is told. One without is counted by its service: here nothing is held of it."""
+    told = {"name": "content-length", "range_match": {"start": most + 1, "end": _LONGEST}}
+    match = _match(candidate)
+    return {
+        "name": f"{candidate.route.name}-too-large",
+        "match": match | {"headers": [*match["headers"], told]},
+        "direct_response": {"status": 413},
     }
-    overrides = route_overrides(candidate.route)
-    return compiled | ({"typed_per_filter_config": overrides} if overrides else {})
+
+
+def _match(candidate: _Candidate) -> Json:
+    return {
+        **path_match(candidate.path),
+        "headers": [{"name": ":method", "string_match": {"exact": candidate.method}}],
+    }
+
+
+def _route(candidate: _Candidate) -> Json:
+    return {"name": candidate.route.name, "match": _match(candidate), "route": _action(candidate)}
 
 
 def path_match(path: str) -> Json:

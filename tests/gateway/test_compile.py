@@ -13,7 +13,7 @@ from gateway.envoy.clusters import endpoints_path
 from gateway.envoy.compile import compile_bootstrap
 from gateway.envoy.early import FALLBACKS
 from gateway.envoy.endpoints import EndpointFile
-from gateway.envoy.filters import BODY_LIMIT, RATE_LIMIT, http_filters
+from gateway.envoy.filters import RATE_LIMIT, http_filters
 from gateway.envoy.kong import KongFile, load
 from gateway.envoy.local_replies import local_reply_config
 from gateway.envoy.plugins import PostFunction
@@ -66,7 +66,7 @@ def test_only_safe_methods_are_tried_again_after_they_were_sent(kong: KongFile) 
     again = {
         route["match"]["headers"][0]["string_match"]["exact"]
         for route in compile_routes(kong)
-        if "reset" in route["route"]["retry_policy"]["retry_on"].split(",")
+        if "route" in route and "reset" in route["route"]["retry_policy"]["retry_on"].split(",")
     }
 
     assert again == {"GET", "OPTIONS"}
@@ -75,7 +75,7 @@ def test_only_safe_methods_are_tried_again_after_they_were_sent(kong: KongFile) 
 def test_service_without_retries_has_no_retry_policy(tmp_path: Path) -> None:
     none = load(edited(tmp_path, ("retries: 5", "retries: 0")))
 
-    assert all("retry_policy" not in route["route"] for route in compile_routes(none))
+    assert all("retry_policy" not in route.get("route", {}) for route in compile_routes(none))
 
 
 def test_silence_is_limited_and_the_whole_answer_is_not(kong: KongFile) -> None:
@@ -86,13 +86,16 @@ def test_silence_is_limited_and_the_whole_answer_is_not(kong: KongFile) -> None:
 
 
 def test_route_has_its_own_body_limit(kong: KongFile) -> None:
+    routes = compile_routes(kong)
     limits = {
-        route["name"]: route["typed_per_filter_config"][BODY_LIMIT]["buffer"]["max_request_bytes"]
-        for route in compile_routes(kong)
-        if "typed_per_filter_config" in route
+        route["name"]: route["match"]["headers"][1]["range_match"]["start"] - 1
+        for route in routes
+        if "direct_response" in route
     }
 
-    assert limits == {"vectors-store": 32 * 2**20}
+    assert limits.pop("vectors-store-too-large") == 32 * 2**20
+    assert set(limits.values()) == {2 * 2**20}
+    assert {name.removesuffix("-too-large") for name in limits} < {route["name"] for route in routes}
 
 
 def test_rate_limit_is_per_address(kong: KongFile) -> None:

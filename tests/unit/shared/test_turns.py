@@ -34,7 +34,6 @@ class Queue:
         self.turns.end()
         await asyncio.sleep(0)
 
-
     async def close(self) -> None:
         for task in self.tasks:
             task.cancel()

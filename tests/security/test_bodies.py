@@ -1,0 +1,35 @@
+"""A body is refused by whoever can: by its told length at the gateway, by what came of it at the service."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+
+from tests.fixtures.identity import User
+
+CREATE = "/api/v1/agents/create"
+JSON = {"Content-Type": "application/json"}
+
+
+async def megabytes(count: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield b" " * 2**20
+
+
+async def test_a_body_without_a_length_is_counted(gateway: httpx.AsyncClient, user: User) -> None:
+    answer = await gateway.post(CREATE, content=megabytes(3), headers=user.headers | JSON)
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "common.too_large")
+
+
+async def test_a_body_with_a_length_is_refused_by_it(gateway: httpx.AsyncClient, user: User) -> None:
+    told = {"Content-Length": str(3 * 2**20)}
+
+    answer = await gateway.post(CREATE, content=megabytes(3), headers=user.headers | JSON | told)
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "common.too_large")
+
+
+async def test_nobodys_body_is_not_read(gateway: httpx.AsyncClient) -> None:
+    answer = await gateway.post(CREATE, content=megabytes(1), headers=JSON)
+
+    assert answer.status_code == 401
