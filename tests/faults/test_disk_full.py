@@ -80,7 +80,7 @@ async def assert_clean_and_whole(course: Course, read: Read) -> None:
 
 
 def restart(suite: Suite, store: str) -> None:
-    """`make up` for a store that did not come back by itself, which says so; on a busy machine it may be back by now."""
+    """`make up` for a store that did not come back in time, which says so; on a busy machine it may be back by now."""
     (outcome,) = [one for one in suite.up([store]) if one.component == store]
     assert (outcome.result, outcome.reason[:12]) in {(Result.RESTARTED, "refused work"), (Result.RUNNING, "")}
 
