@@ -5,6 +5,7 @@ from typing import Protocol
 
 from services.vectors.domain import Capabilities, Collection, CollectionStatus, EngineName, Match, Record, Vector
 from services.vectors.terms import Condition
+from shared.identity import Caller
 
 
 class VectorEngine(Protocol):
@@ -94,18 +95,18 @@ class Catalogue(Protocol):
 
 
 class Embedder(Protocol):
-    """A model that turns text into vectors; queries and passages may be embedded differently.
+    """A model that turns text into vectors; queries and passages may be embedded differently. Tenants take turns.
 
-    Raises Unavailable, UpstreamTimeout or EmbeddingsFailed.
+    Raises ShareTaken, Unavailable, UpstreamTimeout or EmbeddingsFailed.
     """
 
     model: str
     dimension: int
 
-    async def embed_query(self, text: str) -> Vector:
+    async def embed_query(self, text: str, caller: Caller) -> Vector:
         """The vector to search with."""
 
-    async def embed_passages(self, texts: Sequence[str]) -> list[Vector]:
+    async def embed_passages(self, texts: Sequence[str], caller: Caller) -> list[Vector]:
         """The vectors to store, in the order of `texts`."""
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""What both models of embeddings share: batches, a bound on the wait, and the vectors of recent texts.
+"""What both models of embeddings share: batches, turns, a bound on the wait, and the vectors of recent texts.
 
 A store of many texts may take longer than a request may last. What was embedded by then is kept, so that repeating the
 request goes on where it stopped.
@@ -13,17 +13,19 @@ from cachetools import LRUCache
 
 from services.vectors.domain import Vector
 from shared.errors import Unavailable, UpstreamTimeout
+from shared.identity import Caller
+from shared.limits import Shares, Turns
 
 COMPONENT = "embeddings"
-_MAX_WAITING = 64  # requests; more would only wait for their timeouts
+_PLACES = 64  # requests; more would only wait for their timeouts
 
 Key = bytes
 
 
 class BatchingEmbedder(ABC):
-    """Embedder over `embed_batch`, of which `lanes` run at once for one request.
+    """Embedder over `embed_batch`, of which `lanes` run at once, and `query_lanes` for queries.
 
-    One request's batches follow one another in each lane, so that requests take turns instead of queueing whole.
+    Tenants take turns, batch by batch: who stores a thousand texts keeps a neighbour waiting for one batch of theirs.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class BatchingEmbedder(ABC):
         model: str,
         dimension: int,
         lanes: int,
+        query_lanes: int,
         batch_texts: int,
         batch_chars: int,
         timeout_seconds: float,
@@ -43,36 +46,42 @@ class BatchingEmbedder(ABC):
         self._batch_texts, self._batch_chars = batch_texts, batch_chars
         self._timeout_seconds = timeout_seconds
         self._cache: LRUCache[Key, Vector] = LRUCache(maxsize=cached)
-        self._waiting = 0
+        self._shares = Shares("embeddings", _PLACES)
+        self._turns = {
+            is_query: Turns(at_once, waiting=_PLACES * lanes, per_source=_PLACES * lanes)
+            for is_query, at_once in ((False, lanes), (True, query_lanes))
+        }
 
     @abstractmethod
     async def embed_batch(self, texts: Sequence[str], *, is_query: bool) -> list[Vector]:
         """The vectors of a few texts, in their order."""
 
-    async def embed_query(self, text: str) -> Vector:
-        return (await self._embed([text], is_query=True))[0]
+    async def embed_query(self, text: str, caller: Caller) -> Vector:
+        return (await self._embed([text], caller, is_query=True))[0]
 
-    async def embed_passages(self, texts: Sequence[str]) -> list[Vector]:
-        return await self._embed(texts, is_query=False)
+    async def embed_passages(self, texts: Sequence[str], caller: Caller) -> list[Vector]:
+        return await self._embed(texts, caller, is_query=False)
 
-    async def _embed(self, texts: Sequence[str], *, is_query: bool) -> list[Vector]:
-        if self._waiting >= _MAX_WAITING:
+    async def _embed(self, texts: Sequence[str], caller: Caller, *, is_query: bool) -> list[Vector]:
+        place = self._shares.take(caller.tenant_id, caller.subject)
+        if place is None:
             raise Unavailable(COMPONENT)
-        self._waiting += 1
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                return await self._all(texts, is_query=is_query)
+                return await self._all(texts, caller.tenant_id, is_query=is_query)
         except TimeoutError as error:
             raise UpstreamTimeout(COMPONENT) from error
         finally:
-            self._waiting -= 1
+            place.give_back()
 
-    async def _all(self, texts: Sequence[str], *, is_query: bool) -> list[Vector]:
+    async def _all(self, texts: Sequence[str], tenant_id: str, *, is_query: bool) -> list[Vector]:
         keys = [_key(text, is_query=is_query) for text in texts]
         found = {key: self._cache[key] for key in keys if key in self._cache}
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
         batches = self._batches(missing)
-        lanes = [asyncio.create_task(self._lane(batches, found, is_query=is_query)) for _ in range(self._lanes)]
+        lanes = [
+            asyncio.create_task(self._lane(batches, found, tenant_id, is_query=is_query)) for _ in range(self._lanes)
+        ]
         try:
             await asyncio.gather(*lanes)
         finally:
@@ -81,10 +90,15 @@ class BatchingEmbedder(ABC):
         return [found[key] for key in keys]
 
     async def _lane(
-        self, batches: Iterator[list[tuple[Key, str]]], found: dict[Key, Vector], *, is_query: bool
+        self, batches: Iterator[list[tuple[Key, str]]], found: dict[Key, Vector], tenant_id: str, *, is_query: bool
     ) -> None:
+        turns = self._turns[is_query]
         for batch in batches:
-            vectors = await self.embed_batch([text for _, text in batch], is_query=is_query)
+            await turns.begin(tenant_id)
+            try:
+                vectors = await self.embed_batch([text for _, text in batch], is_query=is_query)
+            finally:
+                turns.end()
             for (key, _), vector in zip(batch, vectors, strict=True):
                 found[key] = vector
                 if self._cache.maxsize:

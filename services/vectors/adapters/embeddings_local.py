@@ -28,6 +28,7 @@ class LocalEmbedder(BatchingEmbedder):
             model=MODEL,
             dimension=DIMENSION,
             lanes=threads,
+            query_lanes=1,
             batch_texts=_BATCH_TEXTS,
             batch_chars=_BATCH_CHARS,
             timeout_seconds=timeout_seconds,

@@ -36,6 +36,7 @@ class RemoteEmbedder(BatchingEmbedder):
             model=model,
             dimension=dimension,
             lanes=_LANES,
+            query_lanes=_LANES,
             batch_texts=_BATCH_TEXTS,
             batch_chars=_BATCH_CHARS,
             timeout_seconds=timeout_seconds,

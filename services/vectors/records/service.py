@@ -48,7 +48,7 @@ class RecordService:
         collection = await self._collections.get_or_create(caller, body.collection, _common_dimension(body))
         self._check_dimensions(collection, body.items)
         ids = [item.id or (once.id_at(at) if once else new_id()) for at, item in enumerate(body.items)]
-        embedded = await self._embed([item.text or "" for item in body.items if item.vector is None])
+        embedded = await self._embed([item.text or "" for item in body.items if item.vector is None], caller)
         # Thousands of conversions: on a thread, so that other requests go on between them.
         records = await asyncio.to_thread(_records, collection, ids, body.items, embedded)
         collection, _ = await self._on(caller, collection, lambda engine, at: engine.upsert(at, records))
@@ -60,8 +60,8 @@ class RecordService:
             member = "text" if item.vector is None else "vector"
             _require_dimension(collection.name, collection.dimension, size, f"/items/{at}/{member}")
 
-    async def _embed(self, texts: list[str]) -> list[Vector]:
-        return await self._embedder.embed_passages(texts) if texts else []
+    async def _embed(self, texts: list[str], caller: Caller) -> list[Vector]:
+        return await self._embedder.embed_passages(texts, caller) if texts else []
 
     async def search(self, caller: Caller, body: SearchRequest) -> Found:
         """The `k` best, equal scores by id.
@@ -73,18 +73,18 @@ class RecordService:
         collection = await self._collections.get_ready(caller, body.collection)
         if body.mode not in self._collections.engine_of(collection).capabilities().modes:
             raise UnsupportedCapability("/mode", engine=collection.engine, capability=f"{body.mode.value!r} search")
-        point = await self._point(collection, body)
+        point = await self._point(collection, body, caller)
         collection, results = await self._on(
             caller, collection, lambda engine, at: _best(engine, at, point, body.k, condition)
         )
         return Found(collection, results, round(monotonic_ms(started), 2))
 
-    async def _point(self, collection: Collection, body: SearchRequest) -> Vector:
+    async def _point(self, collection: Collection, body: SearchRequest, caller: Caller) -> Vector:
         if body.vector is not None:
             _require_dimension(collection.name, collection.dimension, len(body.vector), "/vector")
             return placed(float32(body.vector, "/vector"), collection.metric, "/vector")
         _require_dimension(collection.name, collection.dimension, self._embedder.dimension, "/query")
-        return placed(await self._embedder.embed_query(body.query or ""), collection.metric, "/query")
+        return placed(await self._embedder.embed_query(body.query or "", caller), collection.metric, "/query")
 
     async def get(self, caller: Caller, name: str, record_id: str) -> Record:
         """Raises CollectionNotFound, RecordNotFound."""

@@ -10,6 +10,23 @@ from services.vectors.adapters.embeddings import BatchingEmbedder
 from services.vectors.adapters.embeddings_local import LocalEmbedder
 from services.vectors.domain import Vector
 from shared.errors import UpstreamTimeout
+from shared.identity import Caller
+from shared.limits import ShareTaken
+
+
+def caller(tenant_id: str) -> Caller:
+    return Caller(
+        subject="user",
+        tenant_id=tenant_id,
+        scopes=frozenset(),
+        token_id="",
+        issued_at=0,
+        expires_at=0,
+        token="",
+    )
+
+
+ADA, BOB = caller("ada's"), caller("bob's")
 
 
 class Gated(BatchingEmbedder):
@@ -20,6 +37,7 @@ class Gated(BatchingEmbedder):
             model="gated",
             dimension=1,
             lanes=lanes,
+            query_lanes=lanes,
             batch_texts=2,
             batch_chars=10,
             timeout_seconds=timeout_seconds,
@@ -47,7 +65,7 @@ async def test_vectors_come_in_the_order_of_the_texts_and_equal_texts_are_embedd
     embedder = Gated()
     embedder.let(10)
 
-    vectors = await embedder.embed_passages(["a", "bb", "a", "ccc", "d" * 20])
+    vectors = await embedder.embed_passages(["a", "bb", "a", "ccc", "d" * 20], ADA)
 
     assert [vector.tolist() for vector in vectors] == [[1], [2], [1], [3], [20]]
     assert embedder.batches == [["a", "bb"], ["ccc"], ["d" * 20]]
@@ -57,8 +75,8 @@ async def test_queries_and_passages_are_kept_apart() -> None:
     embedder = Gated()
     embedder.let(2)
 
-    await embedder.embed_query("a")
-    await embedder.embed_passages(["a"])
+    await embedder.embed_query("a", ADA)
+    await embedder.embed_passages(["a"], ADA)
 
     assert len(embedder.batches) == 2
 
@@ -68,12 +86,12 @@ async def test_a_repeated_request_goes_on_where_the_first_ran_out_of_time() -> N
     texts = ["a", "b", "c", "d", "e"]
     embedder.let(2)
     with pytest.raises(UpstreamTimeout):
-        await embedder.embed_passages(texts)
+        await embedder.embed_passages(texts, ADA)
     done = [text for batch in embedder.batches[:2] for text in batch]
 
     embedder.batches.clear()
     embedder.let(10)
-    vectors = await embedder.embed_passages(texts)
+    vectors = await embedder.embed_passages(texts, ADA)
 
     assert len(vectors) == 5
     assert sorted(text for batch in embedder.batches for text in batch) == sorted(set(texts) - set(done))
@@ -82,22 +100,50 @@ async def test_a_repeated_request_goes_on_where_the_first_ran_out_of_time() -> N
 async def test_requests_take_turns() -> None:
     """A second request's batch is begun before the first request's last."""
     embedder = Gated()
-    long = asyncio.create_task(embedder.embed_passages([f"long{at}" for at in range(6)]))
-    short = asyncio.create_task(embedder.embed_passages(["short"]))
+    long = asyncio.create_task(embedder.embed_passages([f"long{at}" for at in range(6)], ADA))
+    short = asyncio.create_task(embedder.embed_passages(["short"], ADA))
+    await embedder.begun.acquire()
+    embedder.let(1)
+    await embedder.begun.acquire()
+
+    assert embedder.batches[1] == ["short"]
+    embedder.let(10)
+    await asyncio.gather(long, short)
+
+
+async def test_a_neighbour_waits_for_one_batch_of_a_crowd() -> None:
+    embedder = Gated()
+    crowd = [asyncio.create_task(embedder.embed_passages([f"text {at}"], ADA)) for at in range(10)]
+    await embedder.begun.acquire()
+    neighbour = asyncio.create_task(embedder.embed_passages(["neighbour"], BOB))
+    await asyncio.sleep(0)
+    embedder.let(2)
     for _ in range(2):
         await embedder.begun.acquire()
 
-    assert ["short"] in embedder.batches
-    embedder.let(10)
-    await asyncio.gather(long, short)
+    assert ["neighbour"] in embedder.batches[:3]
+    embedder.let(20)
+    await asyncio.gather(*crowd, neighbour)
+
+
+async def test_one_user_has_no_more_than_a_share_of_the_places() -> None:
+    embedder = Gated()
+    crowd = [asyncio.create_task(embedder.embed_passages([f"text {at}"], ADA)) for at in range(16)]
+    await embedder.begun.acquire()
+
+    with pytest.raises(ShareTaken, match="16 embeddings"):
+        await embedder.embed_passages(["one more"], ADA)
+
+    embedder.let(20)
+    await asyncio.gather(*crowd)
 
 
 async def test_the_built_in_model_tells_meaning_from_words() -> None:
     embedder = LocalEmbedder(threads=2, timeout_seconds=60, cached=10)
     passages = ["The cat sleeps on the sofa.", "Interest rates were raised by the central bank.", "Die Katze schläft."]
     try:
-        vectors = np.stack(await embedder.embed_passages(passages))
-        query = await embedder.embed_query("a sleeping cat")
+        vectors = np.stack(await embedder.embed_passages(passages, ADA))
+        query = await embedder.embed_query("a sleeping cat", ADA)
     finally:
         await embedder.aclose()
 
