@@ -37,7 +37,7 @@ test: bootstrap ## all tests, with servers of their own
 
 test-faults: bootstrap ## the fault tests with all their repetitions
 	@local/bootstrap.sh fault_tools
-	FAULTS=1 $(RUN)/pytest -n 0 tests/faults tests/local/test_sick_stores.py $(ARGS)
+	FAULTS=1 $(RUN)/pytest -n 2 tests/faults tests/local/test_sick_stores.py $(ARGS)
 
 faults-table: bootstrap ## every fault under load, and the table of them in docs/operations.md
 	FAULTS=1 FAULTS_TABLE=1 $(RUN)/pytest tests/faults/test_faults.py $(ARGS)

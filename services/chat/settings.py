@@ -52,7 +52,10 @@ class Settings(ClientSettings):
         description="for one request, streams excepted; one a tenth older is ended with 504",
     )
     run_seconds: float = Field(
-        default=110.0, gt=0, le=280, description="a whole turn; below what a gateway waits, 120 s in `gateway/kong.yml`"
+        default=105.0,
+        gt=0,
+        le=280,
+        description="a whole turn; a tenth more is below what a gateway waits, 120 s in `gateway/kong.yml`",
     )
     run_lease_seconds: float = Field(
         default=8.0, ge=1, le=120, description="after a replica died, its conversations take messages again"
