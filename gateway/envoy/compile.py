@@ -1,5 +1,6 @@
 """The Kong file as an Envoy bootstrap."""
 
+from gateway.envoy import status
 from gateway.envoy.clusters import HELD_BYTES, compile_cluster
 from gateway.envoy.filters import cors_policy, http_filters, unrouted
 from gateway.envoy.kong import KongFile
@@ -29,7 +30,7 @@ def compile_bootstrap(kong: KongFile, settings: GatewaySettings) -> Json:
     """Everything Envoy needs to know, endpoints apart."""
     return {
         "node": {"id": "gateway", "cluster": "sutazai"},
-        "admin": {"address": _address("127.0.0.1", settings.gateway_admin_port)},
+        "admin": status.admin(settings.gateway_state_dir),
         "layered_runtime": {"layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": 500}}]},
         "overload_manager": {
             "refresh_interval": "0.25s",
@@ -48,8 +49,14 @@ def compile_bootstrap(kong: KongFile, settings: GatewaySettings) -> Json:
             ],
         },
         "static_resources": {
-            "listeners": [_listener(kong, settings)],
-            "clusters": [compile_cluster(service, settings.gateway_state_dir) for service in kong.services],
+            "listeners": [
+                _listener(kong, settings),
+                status.listener(_address("127.0.0.1", settings.gateway_admin_port)),
+            ],
+            "clusters": [
+                *(compile_cluster(service, settings.gateway_state_dir) for service in kong.services),
+                status.cluster(settings.gateway_state_dir),
+            ],
         },
     }
 

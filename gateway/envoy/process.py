@@ -14,6 +14,7 @@ from gateway.envoy import early
 from gateway.envoy.compile import STAT_PREFIX
 from gateway.envoy.messages import Json
 from gateway.envoy.settings import GatewaySettings
+from gateway.envoy.status import socket_path
 
 _log = logging.getLogger("gateway.process")
 _POLL_SECONDS = 0.05
@@ -32,7 +33,8 @@ class EnvoyProcess:
 
     def __init__(self, settings: GatewaySettings, begun: "subprocess.Popen[bytes] | None" = None) -> None:
         self._settings = settings
-        self._admin = httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.gateway_admin_port}", timeout=2.0)
+        admin = httpx.AsyncHTTPTransport(uds=str(socket_path(settings.gateway_state_dir)))
+        self._admin = httpx.AsyncClient(transport=admin, base_url="http://envoy", timeout=2.0)
         self._process = begun
 
     async def start(self, bootstrap: Json) -> None:

@@ -27,7 +27,7 @@ class GatewaySettings(BaseSettings):
     gateway_host: str = Field(default="127.0.0.1", description="address to listen on")
     gateway_port: int = Field(default=GATEWAY_PORT, ge=1, le=65535, description="the public port")
     gateway_admin_port: int = Field(
-        default=10207, ge=1, le=65535, description="Envoy's admin on loopback: `/ready`, `/stats/prometheus`"
+        default=10207, ge=1, le=65535, description="on loopback: `/ready` and `/stats/prometheus`, to be read only"
     )
     gateway_state_dir: Path = Field(
         default=DEFAULT_STATE_DIR, description="the compiled configuration and the last known endpoints"

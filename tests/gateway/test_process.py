@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.envoy.settings import GatewaySettings
+from gateway.envoy.status import socket_path
 from tests.fixtures.ports import free_port
 from tests.gateway.running import KONG_FILE, REPOSITORY, Gateway, edited, gateway, upstreams, wait_for
 
@@ -188,3 +190,20 @@ def test_every_setting_is_documented() -> None:
     readme = (REPOSITORY / "gateway" / "README.md").read_text()
 
     assert [name for name in GatewaySettings.model_fields if f"`{name.upper()}`" not in readme] == []
+
+
+@pytest.mark.parametrize("path", ["/quitquitquit", "/healthcheck/fail", "/drain_listeners", "/config_dump", "/"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_nobody_on_the_machine_reaches_the_admin(edge: Gateway, method: str, path: str) -> None:
+    answer = httpx.request(method, f"{edge.admin_url}{path}", headers={"Origin": "https://example.com"})
+
+    assert answer.status_code == 404
+    assert edge.process.poll() is None
+    assert edge.client.get("/api/v1/agents/list").status_code == 200
+
+
+def test_the_admin_is_its_owners(edge: Gateway) -> None:
+    mode = socket_path(edge.state_dir).stat().st_mode
+
+    assert stat.S_ISSOCK(mode)
+    assert stat.S_IMODE(mode) == 0o600
