@@ -32,8 +32,11 @@ def model_file() -> Path:
     return found[0]
 
 
-def parameters(host: str, port: int, alias: str) -> xllamacpp.CommonParams:
-    """Two requests at once with 4,096 tokens each; no web page, no prompt store beyond a few megabytes."""
+def parameters(host: str, port: int, alias: str, api_key: str | None) -> xllamacpp.CommonParams:
+    """Two requests at once with 4,096 tokens each; no web page, no prompt store beyond a few megabytes.
+
+    With `api_key` it writes for nobody else.
+    """
     chosen = xllamacpp.CommonParams()
     chosen.model.path = str(model_file())
     chosen.model_alias = {alias}
@@ -46,6 +49,7 @@ def parameters(host: str, port: int, alias: str) -> xllamacpp.CommonParams:
     chosen.cache_ram_mib = PROMPT_CACHE_MIB
     chosen.sse_ping_interval = HEARTBEAT_SECONDS
     chosen.cors_origins = ""
+    chosen.api_keys = [api_key] if api_key else []
     chosen.ui = False
     chosen.endpoint_slots = False
     chosen.verbosity = 2
@@ -53,7 +57,7 @@ def parameters(host: str, port: int, alias: str) -> xllamacpp.CommonParams:
 
 
 def main() -> None:
-    """Serves until SIGTERM or SIGINT."""
+    """Serves until SIGTERM or SIGINT, whoever knows `LLM_API_KEY` where there is one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default=HOST)
     parser.add_argument("--port", type=int, required=True)
@@ -61,7 +65,8 @@ def main() -> None:
     arguments = parser.parse_args()
     stops = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)  # before the server's threads start, so that they inherit it
-    server = xllamacpp.Server(parameters(arguments.host, arguments.port, arguments.alias))
+    key = os.environ.get("LLM_API_KEY")
+    server = xllamacpp.Server(parameters(arguments.host, arguments.port, arguments.alias, key))
     print(f"serving {arguments.alias} at {server.listening_address}", flush=True)
     signal.sigwait(stops)
     del server

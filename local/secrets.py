@@ -59,12 +59,14 @@ class Secrets:
     admin_password: str
     key_encryption_key: str
     rabbitmq_user: str
+    llm_api_key: str
     client_secrets: dict[str, str]
 
     @classmethod
     def generate(cls) -> "Secrets":
         return cls(
             rabbitmq_user=f"sutazai-{random.token_hex(4)}",
+            llm_api_key=new_secret(),
             client_secrets={service: new_secret() for service in CLIENTS},
             **{name: new_secret(kind) for name, kind in SECRETS.items()},
         )

@@ -19,7 +19,7 @@ class LanguageModel(Component):
 
     def launch(self, site: Site) -> Launch:
         command = (python(), "-m", "local.model_server", "--port", str(site.ports["llm"]), "--alias", MODEL)
-        return Launch(command, site.process_environment())
+        return Launch(command, site.process_environment() | {"LLM_API_KEY": site.secrets.llm_api_key})
 
     def probe(self, site: Site) -> None:
         # A provider that wants a key answers 401 without one, which is as good a sign of life.

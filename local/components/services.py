@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from local import probes, settings
-from local.addresses import url
+from local.addresses import external_url, url
 from local.components.base import Component, Launch
 from local.components.consul import Consul
 from local.components.llm import MODEL
@@ -58,7 +58,8 @@ def _agents(site: Site) -> dict[str, str]:
 
 
 def _chat(site: Site) -> dict[str, str]:
-    return {"LLM_URL": url(site, "llm"), "LLM_MODEL": MODEL, **site.passed("LLM_MODEL")}
+    ours = {"LLM_API_KEY": site.secrets.llm_api_key} if external_url(site, "llm") is None else {}
+    return {"LLM_URL": url(site, "llm"), "LLM_MODEL": MODEL, **ours, **site.passed("LLM_MODEL")}
 
 
 def _vectors(site: Site) -> dict[str, str]:

@@ -67,3 +67,17 @@ async def test_the_answer_of_a_real_model_streams(chat: httpx.AsyncClient, agent
     assert events[-1].type == "run.completed", events[-1]
     assert "".join(deltas) == events[-2].data["message"]["content"]
     assert len(deltas) > 1
+
+
+async def test_the_model_writes_for_nobody_without_its_key(suite: Suite) -> None:
+    suite.up(["llm"])
+    chat = suite.environment("chat")
+    body = {"model": chat["LLM_MODEL"], "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]}
+
+    async with httpx.AsyncClient(base_url=chat["LLM_URL"], timeout=60) as model:
+        keyless = await model.post("/chat/completions", json=body)
+        known = await model.post(
+            "/chat/completions", json=body, headers={"Authorization": f"Bearer {chat['LLM_API_KEY']}"}
+        )
+
+    assert (keyless.status_code, known.status_code) == (401, 200)
