@@ -24,7 +24,7 @@ class BoundedRequest(Request):
 
     def __init__(self, scope: Scope, receive: Receive, bounds: Bounds, *, is_form: bool) -> None:
         super().__init__(scope, receive)
-        self._bounds, self._media_type = bounds, _FORM if is_form else _JSON
+        self.bounds, self._media_type = bounds, _FORM if is_form else _JSON
 
     async def read(self) -> None:
         """Have the body here. Raises TooLarge, TooComplex, UnsupportedMediaType."""
@@ -37,7 +37,7 @@ class BoundedRequest(Request):
         """All of it. Raises TooLarge, as soon as it is known."""
         if not hasattr(self, "_body"):
             told = self.headers.get("content-length", "")
-            self._bounds.require_length(int(told) if told.isdecimal() else 0)
+            self.bounds.require_length(int(told) if told.isdecimal() else 0)
             self._body = await self._received()
         return self._body
 
@@ -50,7 +50,7 @@ class BoundedRequest(Request):
                 raise ClientDisconnect
             chunk = message.get("body", b"")
             received += len(chunk)
-            self._bounds.require_length(received)
+            self.bounds.require_length(received)
             chunks.append(chunk)
             is_whole = not message.get("more_body", False)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -59,7 +59,6 @@ class BoundedRequest(Request):
         """The parsed body. Raises TooLarge, TooComplex, RequestValidationError."""
         if not hasattr(self, "_json"):
             body = await self.body()
-            self._bounds.require_shape(body)
             try:
                 self._json = await self.parsed(body)
             except json.JSONDecodeError as error:
@@ -69,7 +68,8 @@ class BoundedRequest(Request):
         return self._json
 
     async def parsed(self, body: bytes) -> Any:
-        """What FastAPI is to validate: values as JSON has them, or an instance of the model."""
+        """What FastAPI is to validate: values as JSON has them, or an instance of the model. Raises TooComplex."""
+        self.bounds.require_shape(body)
         return json.loads(body)  # which keeps a number of many digits, where a faster one rounds it
 
     def _require_media_type(self) -> None:

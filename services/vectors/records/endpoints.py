@@ -51,7 +51,8 @@ creating = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BulkRoute)
         DimensionMismatch, VectorInvalid, CollectionFull, CollectionLost, EmbeddingsFailed, UpstreamTimeout
     ),
 )
-@takes(kib=32 * 1024, values=4_300_000, texts=200_000)  # a thousand vectors, and the usual metadata with them
+# A thousand vectors, and the usual metadata with them. So many brackets are counted as so many levels; there are fewer.
+@takes(kib=32 * 1024, values=4_300_000, texts=200_000, depth=10_000)
 async def store(body: StoreRequest, caller: CollectionFiller, records: Records, once: Keyed) -> StoreResult:
     """Store up to 1,000 records; they are durable and searchable when the answer comes. The same id again replaces."""
     return StoreResult.of(await records.store(caller, body, once))

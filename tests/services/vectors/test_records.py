@@ -192,6 +192,28 @@ async def test_bad_items_are_pointed_at(client: httpx.AsyncClient, item: dict[st
     assert refused.json()["errors"][0]["pointer"] == pointer
 
 
+async def test_a_large_body_is_refused_as_a_small_one(client: httpx.AsyncClient) -> None:
+    items = [{"vector": [1.0] * 1000, "text": "x" * 1000}] * 20 + [{"vector": [1, 0], "metadata": {"nothing": None}}]
+
+    refused = await client.post(STORE, json={"collection": "large", "items": items})
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "common.invalid")
+    assert [problem["pointer"] for problem in refused.json()["errors"]] == ["/items/20/metadata"]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [{f"member {at}": 1 for at in range(10_000)}, {"vector": [1], "metadata": {"x": ["y"] * 250_000}}],
+    ids=["unknown members", "texts"],
+)
+async def test_items_of_more_than_fits_are_refused_by_their_number(
+    client: httpx.AsyncClient, item: dict[str, object]
+) -> None:
+    refused = await client.post(STORE, json={"collection": "large", "items": [item]})
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "common.too_complex")
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("metric", ["dot", "l2", "cosine"])
 @pytest.mark.parametrize("number", [1e30, 3.4e38])
