@@ -47,3 +47,11 @@ def test_no_lock_file_names_a_registry() -> None:
     ]
 
     assert named == []
+
+
+def test_every_test_that_a_page_names_is_there() -> None:
+    pages = [REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")]
+    named = {(page.name, path) for page in pages for path in re.findall(r"`(tests/[\w/.-]+)`", page.read_text())}
+
+    assert len(named) > 20
+    assert [one for one in sorted(named) if not (REPOSITORY / one[1]).exists()] == []
