@@ -12,6 +12,7 @@ import httpx
 
 from local.layout import REPOSITORY
 from local.suite import Suite
+from tests.fixtures.http import authorities
 from tests.fixtures.ports import free_port
 
 MODULES: Final = {
@@ -46,7 +47,7 @@ class Second:
             self._process = await asyncio.create_subprocess_exec(
                 *command, cwd=REPOSITORY, env=self.environment, stdout=log, stderr=log
             )
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=authorities()) as client:
             await until(lambda: _answers(client, self.ready_url))
 
     async def stop(self) -> None:
@@ -109,7 +110,7 @@ async def _both_known(suite: Suite, name: str) -> None:
     if name == "gateway":
         return  # nobody looks it up
     consul = suite.url("consul").rstrip("/")
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=authorities()) as client:
 
         async def known() -> bool:
             passing = await client.get(f"{consul}/v1/health/service/{name}?passing=1")

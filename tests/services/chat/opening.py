@@ -9,6 +9,7 @@ from blockbuster import BlockBuster
 
 from local.suite import Suite
 from tests.fixtures.apps import build_app
+from tests.fixtures.http import authorities
 from tests.services.chat.client import OpenChat
 from tests.services.chat.servers import ModelServer, Neighbours, serving
 
@@ -22,7 +23,10 @@ def chat_beside(suite: Suite, auth: httpx.AsyncClient, model: ModelServer, neigh
             found = {"auth": str(auth.base_url), "agents": address, "vectors": address} | (services or {})
             settings = {"static_services": found, "llm_url": f"{model_url}/v1", **overrides}
             app = build_app(suite, "chat", **settings)
-            async with serving(app, lifespan="on") as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
+            async with (
+                serving(app, lifespan="on") as url,
+                httpx.AsyncClient(base_url=url, timeout=20, verify=authorities()) as client,
+            ):
                 detector = BlockBuster(scanned_modules=["services", "shared"])
                 detector.activate()
                 try:

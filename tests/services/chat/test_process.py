@@ -15,6 +15,7 @@ import pytest
 from local.layout import REPOSITORY
 from local.suite import Suite
 from shared.schemas import new_id
+from tests.fixtures.http import authorities
 from tests.fixtures.identity import User
 from tests.services.chat.client import OpenChat, ServerEvent, events_of, until
 from tests.services.chat.servers import ModelServer, Neighbours, serving
@@ -47,7 +48,9 @@ def start_process(
             )
             url = f"http://127.0.0.1:{environment['PORT']}"
             try:
-                async with httpx.AsyncClient(base_url=url, headers=person.headers, timeout=20) as client:
+                async with httpx.AsyncClient(
+                    base_url=url, headers=person.headers, timeout=20, verify=authorities()
+                ) as client:
                     await until(lambda: _answers(client))
                     yield process, client
             finally:
