@@ -2,7 +2,7 @@
 
 Conflict        EmailTaken · TooManyApiKeys · ApiKeyReplaced · AlreadyMember · LastOwner · OwnAccount
                 TooManyTenants · TooManyInvitations
-Unauthenticated WrongCredentials · RefreshTokenRefused ─ RefreshTokenInUse · RefreshTokenReused
+Unauthenticated WrongCredentials · RefreshTokenRefused ─ RefreshTokenReused
                 WrongClient
 NotFound        ApiKeyNotFound · UserNotFound · MemberNotFound · InvitationNotFound
 Invalid         ScopeNotAllowed · PasswordTooCommon · GrantIncomplete · InvitationRefused
@@ -45,27 +45,12 @@ class WrongCredentials(_GrantRefused):
 
 class RefreshTokenRefused(_GrantRefused):
     code = "auth.refresh_token_refused"
-    meaning = "The refresh token is unknown, expired, revoked or used before."
+    meaning = "The refresh token is unknown, expired, revoked, or was used before and not a moment ago."
     default_detail = "The refresh token is unknown, expired or revoked."
 
 
-class RefreshTokenInUse(RefreshTokenRefused):
-    """Another request exchanged it a moment ago: of many at once one wins, and none of the others is a thief."""
-
-    code = "auth.refresh_token_in_use"
-    meaning = (
-        "Another request exchanged the refresh token within the last second; if its answer was lost, try again in a "
-        "second."
-    )
-    default_detail = "The refresh token was exchanged a moment ago; if the answer was lost, try again in a second."
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.headers["Retry-After"] = "1"
-
-
 class RefreshTokenReused(RefreshTokenRefused):
-    """A token that was exchanged before: somebody has a copy, so the whole session ends, and that is committed."""
+    """Exchanged before, and not just now: somebody has a copy, so the whole session ends, and that is committed."""
 
     keeps_effects = True
 

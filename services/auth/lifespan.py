@@ -20,6 +20,7 @@ from services.auth.entry.logins.service import LoginService
 from services.auth.entry.passwords.service import PasswordService
 from services.auth.entry.sessions.refreshing import Refreshing
 from services.auth.entry.sessions.service import SessionService
+from services.auth.entry.sessions.successors import Successors
 from services.auth.entry.tokens.grants import GrantService
 from services.auth.entry.tokens.service import TokenService
 from services.auth.housekeeping import Housekeeping
@@ -88,6 +89,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         platform = await stack.enter_async_context(open_platform(app, trust=Trust(keys, local_api_keys, trust.feed)))
         cursors = platform.cursors
         logins = LoginService(works, hasher, issuer, settings.refresh_token_seconds)
+        refreshing = Refreshing(works, issuer, Successors(settings.key_encryption_key.get_secret_value()))
         clients = ClientService(works, issuer, ServiceClients(settings.service_client_secrets), local_api_keys)
         yield State(
             platform=platform,
@@ -97,7 +99,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             accounts=AccountService(works, hasher),
             passwords=PasswordService(works, hasher),
             sessions=SessionService(works),
-            grants=GrantService(logins, Refreshing(works, issuer), clients, app.state.storage),
+            grants=GrantService(logins, refreshing, clients, app.state.storage),
             tokens=TokenService(works, issuer, platform.verifier),
             api_keys=ApiKeyService(works, key_hasher, cursors),
             local_api_keys=local_api_keys,

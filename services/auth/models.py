@@ -106,7 +106,7 @@ class LoginSession(Base):
 
 
 class RefreshToken(Base):
-    """One link in the chain of a session: works once, and its use makes the next link."""
+    """One link in the chain of a session: its first use makes the next one, from the token and the next one's id."""
 
     __tablename__ = "refresh_token"
 
@@ -116,7 +116,7 @@ class RefreshToken(Base):
     token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     created_at: Mapped[datetime] = mapped_column(_Moment)
     used_at: Mapped[datetime | None] = mapped_column(_Moment)
-    # Its answer was lost, so the parent was asked again and another link took its place.
+    # Set by releases that gave another link in its place where an answer was lost; such a one is used up.
     superseded_at: Mapped[datetime | None] = mapped_column(_Moment)
 
 

@@ -19,7 +19,9 @@ class Settings(ServiceSettings):
 
     # Secrets of identity
     key_encryption_key: SecretStr = Field(
-        min_length=43, description="32 bytes in URL-safe base64: seals the private signing keys in the database"
+        min_length=43,
+        description="32 bytes in URL-safe base64: seals the private signing keys in the database, and "
+        "makes refresh tokens from the ones before",
     )
     api_key_pepper: SecretStr = Field(
         min_length=32, description="keys the hash of API keys; lives outside the database"

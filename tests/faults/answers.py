@@ -17,9 +17,7 @@ HUNG_SECONDS: Final = 60.0
 # A caller tells what it did once it knows; after this it gives up, and what it asked for is neither kept nor lost.
 PATIENCE_SECONDS: Final = 120.0
 # What a caller is asked to repeat: the rest of the API's refusals would answer the same again.
-_TRANSIENT_CODES: Final = frozenset(
-    {"common.idempotency_key_in_use", "auth.refresh_token_in_use", "chat.run_active", "chat.interrupted"}
-)
+_TRANSIENT_CODES: Final = frozenset({"common.idempotency_key_in_use", "chat.run_active", "chat.interrupted"})
 _NEEDS_RETRY_AFTER: Final = frozenset({429, 503})
 _DECLARED: Final = frozenset({429, 502, 503, 504, 507})
 

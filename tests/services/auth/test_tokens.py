@@ -1,10 +1,8 @@
-"""Tokens: given, refreshed once, verified strictly."""
+"""Tokens: given and verified strictly."""
 
-import asyncio
 import base64
 import json
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +11,6 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
-from sqlalchemy import text
 
 from local.suite import Suite
 from services.auth.trust.signing.ring import KeyRing
@@ -21,10 +18,6 @@ from shared.postgres import Database
 from tests.fixtures.identity import User, register_with, service_headers
 
 TOKEN = "/api/v1/auth/token"
-
-
-def refresh(token: str) -> dict[str, str]:
-    return {"grant_type": "refresh_token", "refresh_token": token}
 
 
 async def test_unknown_wrong_and_right_account_differ_in_nothing_but_success(client: httpx.AsyncClient) -> None:
@@ -61,93 +54,11 @@ async def test_nobody_is_granted_a_scope_beyond_their_own(client: httpx.AsyncCli
     assert (answer.status_code, answer.json()["code"]) == (422, "auth.scope_not_allowed")
 
 
-async def test_of_many_parallel_refreshes_exactly_one_wins(client: httpx.AsyncClient) -> None:
-    user = await register_with(client)()
-
-    answers = await asyncio.gather(*(client.post(TOKEN, data=refresh(user.refresh_token)) for _ in range(20)))
-
-    assert Counter(answer.status_code for answer in answers) == {200: 1, 401: 19}
-
-
-async def test_replaying_a_refresh_token_ends_the_whole_session(client: httpx.AsyncClient) -> None:
-    user = await register_with(client)()
-    second = (await client.post(TOKEN, data=refresh(user.refresh_token))).json()
-    third = (await client.post(TOKEN, data=refresh(second["refresh_token"]))).json()
-
-    replayed = await client.post(TOKEN, data=refresh(user.refresh_token))
-    after = await client.post(TOKEN, data=refresh(third["refresh_token"]))
-    me = await client.get("/api/v1/auth/me", headers={"Authorization": f"Bearer {third['access_token']}"})
-
-    assert (replayed.status_code, after.status_code, me.status_code) == (401, 401, 401)
-
-
-async def test_a_lost_answer_may_be_asked_for_again_for_ten_seconds(
-    client: httpx.AsyncClient, database: Database
-) -> None:
-    user = await register_with(client)()
-    lost = (await client.post(TOKEN, data=refresh(user.refresh_token))).json()["refresh_token"]
-    await age_uses(database, user, seconds=5)
-
-    again = await client.post(TOKEN, data=refresh(user.refresh_token))
-    goes_on = await client.post(TOKEN, data=refresh(again.json()["refresh_token"]))
-
-    assert (again.status_code, goes_on.status_code) == (200, 200)
-    assert (await client.post(TOKEN, data=refresh(lost))).status_code == 401
-
-
-async def test_who_has_the_answer_that_was_thought_lost_ends_the_session(
-    client: httpx.AsyncClient, database: Database
-) -> None:
-    user = await register_with(client)()
-    first = (await client.post(TOKEN, data=refresh(user.refresh_token))).json()["refresh_token"]
-    await age_uses(database, user, seconds=5)
-    second = (await client.post(TOKEN, data=refresh(user.refresh_token))).json()["refresh_token"]
-
-    superseded = await client.post(TOKEN, data=refresh(first))
-
-    assert superseded.status_code == 401
-    assert (await client.post(TOKEN, data=refresh(second))).status_code == 401
-
-
-async def test_after_ten_seconds_a_repetition_is_a_theft(client: httpx.AsyncClient, database: Database) -> None:
-    user = await register_with(client)()
-    successor = (await client.post(TOKEN, data=refresh(user.refresh_token))).json()["refresh_token"]
-    await age_uses(database, user, seconds=11)
-
-    replayed = await client.post(TOKEN, data=refresh(user.refresh_token))
-
-    assert replayed.status_code == 401
-    assert (await client.post(TOKEN, data=refresh(successor))).status_code == 401
-
-
-async def age_uses(database: Database, user: User, *, seconds: int) -> None:
-    """Have the user's refresh tokens been used some seconds earlier."""
-    statement = text(
-        "UPDATE refresh_token SET used_at = used_at - make_interval(secs => :seconds)"
-        " WHERE session_id IN (SELECT id FROM login_session WHERE user_id = :user_id)"
-    )
-    async with database.transaction() as session:
-        await session.execute(statement, {"seconds": seconds, "user_id": user.user_id})
-
-
-async def test_a_logout_that_meets_a_refresh_leaves_no_token_alive(client: httpx.AsyncClient) -> None:
-    user = await register_with(client)()
-
-    answers = await asyncio.gather(
-        client.post(TOKEN, data=refresh(user.refresh_token)), client.post("/api/v1/auth/logout", headers=user.headers)
-    )
-
-    if answers[0].status_code == 200:
-        successor = await client.post(TOKEN, data=refresh(answers[0].json()["refresh_token"]))
-        assert successor.status_code == 401
-    assert answers[1].status_code == 204
-
-
 async def test_logout_ends_the_session(client: httpx.AsyncClient) -> None:
     user = await register_with(client)()
 
     left = await client.post("/api/v1/auth/logout", headers=user.headers)
-    after = await client.post(TOKEN, data=refresh(user.refresh_token))
+    after = await client.post(TOKEN, data={"grant_type": "refresh_token", "refresh_token": user.refresh_token})
 
     me = await client.get("/api/v1/auth/me", headers=user.headers)
     assert (left.status_code, after.status_code, me.status_code) == (204, 401, 401)

@@ -21,7 +21,7 @@ class SessionEnder:
         for session_id in await self._sessions.end_others(user_id, kept_session_id):
             self._work.access.end_session(session_id)
 
-    async def end_by_refresh_token(self, refresh_token: str) -> None:
+    async def end_by_refresh_token(self, refresh_token: str, *, action: str = "session.ended") -> None:
         """End the session a refresh token belongs to, whatever its state."""
         if link := await self._sessions.find_locked(refresh_token):
-            await self.end(link.session.user_id, link.session.id)
+            await self.end(link.session.user_id, link.session.id, action=action)

@@ -1,13 +1,15 @@
 """Every statement about sessions and their refresh tokens."""
 
 import hashlib
+import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, select, text, update
+from sqlalchemy import Select, bindparam, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from services.auth.models import LoginSession, RefreshToken
 from shared.schemas import new_id
@@ -47,6 +49,18 @@ class Link:
         return self.is_alive and not self.token.used_at and not self.token.superseded_at
 
 
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A successor that waits to be used."""
+
+    id: str
+    token_hash: bytes
+
+    def is_kept_as(self, token: str) -> bool:
+        """Whether this is `token`."""
+        return hmac.compare_digest(self.token_hash, _digest(token))
+
+
 class SessionRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
@@ -67,23 +81,25 @@ class SessionRepository:
         await self._session.execute(_CREATE, values)
         return session_id, token
 
-    def add_token(self, session_id: str, parent_id: str | None = None) -> str:
+    def add_successor(self, parent: RefreshToken, successor_id: str, token: str) -> None:
         """The next link of the chain; it is kept only as a hash."""
-        token = _new_token()
         self._session.add(
             RefreshToken(
-                id=new_id(),
-                session_id=session_id,
-                parent_id=parent_id,
+                id=successor_id,
+                session_id=parent.session_id,
+                parent_id=parent.id,
                 token_hash=_digest(token),
                 created_at=datetime.now(UTC),
             )
         )
-        return token
 
     async def find(self, token: str) -> Link | None:
         """The token and its session; None for one that was never given out."""
         return await self._find(_LINK, token)
+
+    async def find_held(self, token: str) -> Link | None:
+        """As `find`, for going on with it: nobody ends the session until the transaction ends, others go on as well."""
+        return await self._find(_LINK.with_for_update(read=True, of=LoginSession), token)
 
     async def find_locked(self, token: str) -> Link | None:
         """As `find`, for changing it: nobody else changes the session until the transaction ends."""
@@ -94,24 +110,37 @@ class SessionRepository:
         return Link(row[0], row[1]) if row else None
 
     async def use(self, token: RefreshToken) -> bool:
-        """Take a token out of use: of many at once exactly one succeeds."""
+        """Take a token out of use: of many at once exactly one succeeds, and the others wait for it.
+
+        The time is the database's: replicas whose clocks differ agree on it.
+        """
         used = await self._session.scalar(
             update(RefreshToken)
             .where(RefreshToken.id == token.id, RefreshToken.used_at.is_(None), RefreshToken.superseded_at.is_(None))
-            .values(used_at=datetime.now(UTC))
+            .values(used_at=func.clock_timestamp())
             .returning(RefreshToken.id)
         )
         return used is not None
 
-    async def has_unused_child(self, parent: RefreshToken) -> bool:
-        """Whether the successor of `parent` is still waiting to be used."""
-        return await self._session.scalar(select(RefreshToken.id).where(*_unused_child(parent)).limit(1)) is not None
+    async def find_unused_child(self, parent: RefreshToken, *, used_within: timedelta) -> Child | None:
+        """The successor of a parent that was used a moment ago, while it waits to be used itself.
 
-    async def supersede_child(self, parent: RefreshToken) -> None:
-        """Take the unused successor of `parent` out of use."""
-        await self._session.execute(
-            update(RefreshToken).where(*_unused_child(parent)).values(superseded_at=datetime.now(UTC))
+        As it is now, whatever was read of the parent before. What counts is when this transaction began, so that no
+        time spent waiting for another one makes a repetition late.
+        """
+        token = aliased(RefreshToken)
+        statement = (
+            select(RefreshToken.id, RefreshToken.token_hash)
+            .join(token, token.id == RefreshToken.parent_id)
+            .where(
+                token.id == parent.id,
+                token.used_at > func.now() - used_within,
+                RefreshToken.used_at.is_(None),
+                RefreshToken.superseded_at.is_(None),
+            )
         )
+        row = (await self._session.execute(statement)).one_or_none()
+        return Child(*row) if row else None
 
     async def end(self, session_id: str) -> bool:
         """End a session; whether it was still going on."""
@@ -148,14 +177,6 @@ class SessionRepository:
     async def delete_expired(self) -> None:
         """Forget what can never be used again."""
         await self._session.execute(delete(LoginSession).where(LoginSession.expires_at <= datetime.now(UTC)))
-
-
-def _unused_child(parent: RefreshToken) -> tuple[ColumnElement[bool], ...]:
-    return (
-        RefreshToken.parent_id == parent.id,
-        RefreshToken.used_at.is_(None),
-        RefreshToken.superseded_at.is_(None),
-    )
 
 
 def _new_token() -> str:

@@ -7,7 +7,6 @@ from services.auth.entry.tokens.dependencies import Basic, Delegate, Grants, Int
 from services.auth.entry.tokens.schemas import Delegation, Introspection, TokenForm, TokenHintForm, TokenRead
 from services.auth.errors import (
     GrantIncomplete,
-    RefreshTokenInUse,
     RefreshTokenRefused,
     ScopeNotAllowed,
     WrongClient,
@@ -28,18 +27,16 @@ internal = APIRouter(prefix="/tokens", route_class=GuardedRoute)
     summary="Get tokens",
     response_model=TokenRead,
     response_model_exclude_none=True,
-    responses=responses(
-        WrongCredentials, RefreshTokenRefused, RefreshTokenInUse, WrongClient, GrantIncomplete, ScopeNotAllowed
-    ),
+    responses=responses(WrongCredentials, RefreshTokenRefused, WrongClient, GrantIncomplete, ScopeNotAllowed),
     dependencies=[Depends(limited_by_source)],
 )
 @stores_nothing  # of itself: grants that store a session ask for room
 async def token(form: TokenForm, basic: Basic, grants: Grants, response: Response, source: Source) -> TokenRead:
     """OAuth 2 token endpoint.
 
-    `password` takes `username` and `password`; `refresh_token` takes the last one given, which works once (presenting
-    it again ends the session it belongs to); `client_credentials` takes an API key: how it begins as `client_id`, the
-    whole key as `client_secret`.
+    `password` takes `username` and `password`. `refresh_token` takes the last one given and gives the next: the same
+    one to all who ask within ten seconds, while nobody has used it; presenting the old one after that ends the session.
+    `client_credentials` takes an API key: how it begins as `client_id`, the whole key as `client_secret`.
     """
     response.headers["Cache-Control"] = "no-store"
     return TokenRead.of(await grants.grant(form, basic, source))

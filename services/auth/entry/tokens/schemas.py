@@ -57,7 +57,7 @@ class TokenRead(ResponseModel):
     access_token: str
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - the type's name
     expires_in: int = Field(description="seconds")
-    refresh_token: str | None = Field(default=None, description="works once; absent for `client_credentials`")
+    refresh_token: str | None = Field(default=None, description="for the next tokens; absent for `client_credentials`")
     scope: str
 
     @classmethod
