@@ -47,7 +47,7 @@ class ApiKeyCallers:
                 raise Unauthenticated from None
         else:
             if await self._verifier.is_valid(caller):
-                return caller  # otherwise a logout ended the token, and not the key
+                return caller  # otherwise the token is over or a logout ended it, and perhaps not the key
         token = await self._exchange.exchange(api_key)
         caller = self._callers[digest] = await self._verifier.verify(token)
         return caller
@@ -61,12 +61,15 @@ class Authenticator:
         self._api_keys = ApiKeyCallers(exchange, verifier)
 
     async def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
-        """From headers as ASGI gives them. Raises Unauthenticated without a valid credential."""
+        """From headers as ASGI gives them. Raises Unauthenticated without a valid credential.
+
+        A bearer token counts before a key; what else is in `Authorization` is somebody else's, such as a proxy's Basic.
+        """
         given = dict(reversed([header for header in headers if header[0] in _CREDENTIALS]))  # the first of each counts
         scheme, _, token = given.get(b"authorization", b"").decode("latin-1").partition(" ")
         if scheme.lower() == "bearer" and token:
             return await self._verifier.verify(token.strip())
         api_key = given.get(b"x-api-key", b"").decode("latin-1")
-        if not scheme and api_key and len(api_key) <= 256:
+        if scheme.lower() != "bearer" and api_key and len(api_key) <= 256:
             return await self._api_keys.find(api_key)
         raise Unauthenticated

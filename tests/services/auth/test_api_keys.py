@@ -76,6 +76,53 @@ async def test_an_expired_key_is_refused(client: httpx.AsyncClient, suite: Suite
     assert datetime.now(UTC) >= datetime.fromisoformat(soon)
 
 
+async def test_an_expired_key_is_expired_where_it_was_used_before(client: httpx.AsyncClient, user: User) -> None:
+    """Its token is known to the door and to who exchanged it: neither gets a moment more than the key."""
+    ends_at = datetime.now(UTC) + timedelta(seconds=4)
+    created = (await create(client, user, expires_at=ends_at.isoformat())).json()
+    form = {"grant_type": "client_credentials", "client_id": created["prefix"], "client_secret": created["key"]}
+    token = (await client.post("/api/v1/auth/token", data=form)).json()["access_token"]
+
+    let_in = [
+        at
+        for headers in ({"X-API-Key": created["key"]}, {"Authorization": f"Bearer {token}"})
+        for at in await times_let_in(client, headers)
+    ]
+
+    assert let_in
+    assert max(let_in) < ends_at
+
+
+async def times_let_in(client: httpx.AsyncClient, headers: dict[str, str]) -> list[datetime]:
+    """When the requests were sent that were let in, up to the first that was not."""
+    times: list[datetime] = []
+    while True:
+        asked_at = datetime.now(UTC)
+        if (await client.get("/api/v1/auth/me", headers=headers)).status_code == 401:
+            return times
+        times.append(asked_at)
+
+
+@pytest.mark.parametrize(
+    ("authorization", "key", "status"),
+    [
+        ("Basic cHJveHk6c2VjcmV0", "the key", 200),
+        ("Basic cHJveHk6c2VjcmV0", "nobody's", 401),
+        ("Basic cHJveHk6c2VjcmV0", "", 401),
+        ("Bearer nobody's", "the key", 401),
+        ("Bearer", "the key", 401),
+    ],
+)
+async def test_a_key_beside_a_proxys_credential_is_what_counts_and_a_token_comes_first(
+    client: httpx.AsyncClient, user: User, authorization: str, key: str, status: int
+) -> None:
+    given = (await create(client, user)).json()["key"] if key == "the key" else key
+
+    answer = await client.get("/api/v1/auth/me", headers={"Authorization": authorization, "X-API-Key": given})
+
+    assert answer.status_code == status
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -169,6 +169,44 @@ async def test_a_malformed_token_request_is_422(client: httpx.AsyncClient, form:
     assert answer.json()["errors"]
 
 
+class TestClients:
+    """An API key as a client's secret: the client's id is how the key begins, and nothing else."""
+
+    @pytest.fixture
+    async def key(self, client: httpx.AsyncClient, user: User) -> dict[str, str]:
+        body = {"name": "program", "scopes": ["auth:profile"]}
+        made = await client.post("/api/v1/auth/api-keys", json=body, headers=user.headers)
+        created: dict[str, str] = made.raise_for_status().json()
+        return created
+
+    async def ask(self, client: httpx.AsyncClient, client_id: str, key: str) -> tuple[int, str | None]:
+        form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": key}
+        answer = await client.post(TOKEN, data=form)
+        return answer.status_code, answer.json().get("error")
+
+    async def test_its_prefix_is_the_id(self, client: httpx.AsyncClient, key: dict[str, str]) -> None:
+        assert await self.ask(client, key["prefix"], key["key"]) == (200, None)
+
+    async def test_no_other_id_is(self, client: httpx.AsyncClient, key: dict[str, str]) -> None:
+        prefix, whole = key["prefix"], key["key"]
+        others = ["sutaz_live_", prefix[:-1], f"{prefix}_", whole, prefix[:-1] + "#", "tasks", "program"]
+
+        answers = [await self.ask(client, other, whole) for other in others]
+
+        assert answers == [(401, "invalid_client")] * len(others)
+
+    async def test_a_form_and_a_header_name_the_same_client(
+        self, client: httpx.AsyncClient, key: dict[str, str]
+    ) -> None:
+        form = {"grant_type": "client_credentials"}
+        basic = (key["prefix"], key["key"])
+
+        same = await client.post(TOKEN, data=form | {"client_id": key["prefix"]}, auth=basic)
+        other = await client.post(TOKEN, data=form | {"client_id": "tasks"}, auth=basic)
+
+        assert (same.status_code, other.status_code, other.json().get("error")) == (200, 401, "invalid_client")
+
+
 class TestDelegation:
     """Tokens by which a service acts for a user."""
 

@@ -7,7 +7,7 @@ from services.auth.errors import WrongClient
 from services.auth.trust.scopes import granted
 from services.auth.trust.work import Works
 from shared.errors import Unauthenticated
-from shared.identity import PREFIX
+from shared.identity import PREFIX, public_id_of
 
 
 class ClientService:
@@ -16,9 +16,9 @@ class ClientService:
         self._clients, self._api_keys = clients, api_keys
 
     async def token_for(self, client_id: str, client_secret: str, requested: frozenset[str]) -> AccessToken:
-        """Raises WrongClient, ScopeNotAllowed."""
+        """Raises WrongClient, also for an API key that `client_id` does not name; ScopeNotAllowed."""
         if client_id.startswith(PREFIX):
-            if not client_secret.startswith(client_id):
+            if client_id != PREFIX + public_id_of(client_secret):
                 raise WrongClient
             try:
                 return await self._api_keys.token_for(client_secret, requested)

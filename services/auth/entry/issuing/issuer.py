@@ -38,11 +38,9 @@ class TokenIssuer:
     def for_api_key(
         self, principal: Principal, scopes: Iterable[str], key_id: str, expires_at: datetime | None
     ) -> AccessToken:
-        """What an API key stands for; never valid for longer than the key."""
+        """What an API key stands for; never valid for longer than the key, so over at once in its last second."""
         seconds = self._settings.internal_token_seconds
-        if expires_at:
-            seconds = max(1, min(seconds, int(expires_at.timestamp() - time.time())))
-        return self._for_user(principal, scopes, seconds, {"key_id": key_id, "client_id": key_id})
+        return self._for_user(principal, scopes, seconds, {"key_id": key_id, "client_id": key_id}, expires_at)
 
     def for_delegate(self, principal: Principal, scopes: Iterable[str], service: str) -> AccessToken:
         """A token by which `service` acts for the user (RFC 8693's `act`)."""
@@ -55,15 +53,28 @@ class TokenIssuer:
         return self._issue(SERVICE_PREFIX + service, SYSTEM_TENANT, scopes, seconds, {"client_id": service})
 
     def _for_user(
-        self, principal: Principal, scopes: Iterable[str], seconds: int, extra: Mapping[str, object]
+        self,
+        principal: Principal,
+        scopes: Iterable[str],
+        seconds: int,
+        extra: Mapping[str, object],
+        until: datetime | None = None,
     ) -> AccessToken:
-        return self._issue(principal.user.id, principal.tenant_id, scopes, seconds, extra)
+        return self._issue(principal.user.id, principal.tenant_id, scopes, seconds, extra, until)
 
     def _issue(
-        self, subject: str, tenant_id: str, scopes: Iterable[str], seconds: int, extra: Mapping[str, object]
+        self,
+        subject: str,
+        tenant_id: str,
+        scopes: Iterable[str],
+        seconds: int,
+        extra: Mapping[str, object],
+        until: datetime | None = None,
     ) -> AccessToken:
         now = time.time()
         granted = frozenset(scopes)
+        if until:
+            seconds = max(0, min(seconds, int(until.timestamp()) - int(now)))
         claims = {
             "iss": self._settings.auth_issuer,
             "aud": self._settings.auth_audience,

@@ -9,7 +9,7 @@ from services.auth.entry.issuing.pair import TokenPair
 from services.auth.entry.logins.service import Credentials, LoginService
 from services.auth.entry.sessions.refreshing import Refreshing
 from services.auth.entry.tokens.schemas import TokenRequest
-from services.auth.errors import GrantIncomplete
+from services.auth.errors import GrantIncomplete, WrongClient
 from shared.storage import Storage
 
 T = TypeVar("T")
@@ -35,6 +35,8 @@ class GrantService:
                 return await self._refreshing.refresh(refresh_token, requested, source)
             case "client_credentials":
                 client_id = basic.username if basic else _needed(asked.client_id, "client_id")
+                if asked.client_id not in (None, client_id):
+                    raise WrongClient
                 secret = basic.password if basic else _needed(asked.client_secret, "client_secret").get_secret_value()
                 return TokenPair(await self._clients.token_for(client_id, secret, requested), None)
 
