@@ -1,17 +1,29 @@
 """What auth refuses.
 
+BadRequest      GrantIncomplete · GrantUnsupported · FieldRepeated
 Conflict        EmailTaken · TooManyApiKeys · ApiKeyReplaced · AlreadyMember · LastOwner · OwnAccount
                 TooManyTenants · TooManyInvitations
 Unauthenticated WrongCredentials · RefreshTokenRefused ─ RefreshTokenReused
                 WrongClient
 NotFound        ApiKeyNotFound · UserNotFound · MemberNotFound · InvitationNotFound
-Invalid         ScopeNotAllowed · PasswordTooCommon · GrantIncomplete · InvitationRefused
-                AddressRefused
+Invalid         ScopeNotAllowed · PasswordTooCommon · InvitationRefused · AddressRefused
 Forbidden       DelegationRefused · WrongCurrentPassword
 Unavailable     HashingBusy
 """
 
-from shared.errors import Conflict, FieldProblem, Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
+from collections.abc import Sequence
+
+from shared.errors import (
+    BadRequest,
+    Conflict,
+    FieldProblem,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+    field_problems,
+)
 
 
 class EmailTaken(Conflict):
@@ -70,7 +82,7 @@ class ScopeNotAllowed(Invalid):
         super().__init__(f"The caller may not grant: {', '.join(sorted(scopes))}.", members={"error": "invalid_scope"})
 
 
-class GrantIncomplete(Invalid):
+class GrantIncomplete(BadRequest):
     """A grant without something it needs."""
 
     code = "auth.grant_incomplete"
@@ -83,6 +95,28 @@ class GrantIncomplete(Invalid):
             errors=[FieldProblem(pointer=f"/{name}", code="missing", detail=detail)],
             members={"error": "invalid_request"},
         )
+
+
+class GrantUnsupported(BadRequest):
+    code = "auth.grant_unsupported"
+    meaning = "There is no grant of this `grant_type`; the metadata names those there are."
+    default_detail = "There is no such grant."
+
+    def __init__(self) -> None:
+        problem = FieldProblem(pointer="/grant_type", code="unsupported", detail=self.default_detail)
+        super().__init__(errors=[problem], members={"error": "unsupported_grant_type"})
+
+
+class FieldRepeated(BadRequest):
+    """Two readers of one form could take different ones (RFC 6749, section 3.2)."""
+
+    code = "auth.field_repeated"
+    meaning = "A field of the form is there more than once; `errors` names it. Nothing was done."
+    default_detail = "A field may be there only once."
+
+    def __init__(self, names: Sequence[str]) -> None:
+        found = [{"loc": ("body", name), "type": "repeated", "msg": self.default_detail} for name in names]
+        super().__init__(errors=field_problems(found), members={"error": "invalid_request"})
 
 
 class PasswordTooCommon(Invalid):

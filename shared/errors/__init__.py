@@ -2,6 +2,7 @@
 
 from shared.errors.answers import problem_body, responses
 from shared.errors.families import (
+    BadRequest,
     Conflict,
     Forbidden,
     Invalid,
@@ -25,6 +26,7 @@ from shared.errors.problem import PROBLEM_JSON, PROBLEM_REF, FieldProblem, Probl
 __all__ = [
     "PROBLEM_JSON",
     "PROBLEM_REF",
+    "BadRequest",
     "Conflict",
     "FieldProblem",
     "Forbidden",

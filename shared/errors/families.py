@@ -1,6 +1,7 @@
 """The errors a service may raise, and the one place where they become problem+json (RFC 9457).
 
     ServiceError
+    ├── BadRequest 400
     ├── Unauthenticated 401
     ├── Forbidden 403
     ├── NotFound 404
@@ -49,6 +50,14 @@ class ServiceError(Exception):
         self.headers = dict(headers or {})
         self.members = dict(members or {})  # extension members of the problem, such as OAuth's `error`
         super().__init__(self.detail)
+
+
+class BadRequest(ServiceError):
+    """For what a protocol above ours calls bad; a body that is not valid is `Invalid`."""
+
+    status, code, title = 400, "common.bad_request", "Bad Request"
+    meaning = "The request is not one that HTTP or this API allows in this form."
+    default_detail = "The request is not one that this API allows in this form."
 
 
 class Unauthenticated(ServiceError):

@@ -39,7 +39,7 @@ class Problem(BaseModel):
     code: str = Field(description="stable, safe to branch on")
     instance: str = Field(description="the path that was asked for")
     trace_id: str = Field(description="quote it to an operator: it finds the logs and the trace")
-    errors: list[FieldProblem] | None = Field(default=None, description="the bad fields, on 422")
+    errors: list[FieldProblem] | None = Field(default=None, description="the bad fields, on 422 and for forms on 400")
 
 
 PROBLEM_REF = {"$ref": "#/components/schemas/Problem"}

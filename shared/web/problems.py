@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from shared.errors import PROBLEM_JSON, FieldProblem, Invalid, ServiceError, field_problems, problem_body
+from shared.errors import PROBLEM_JSON, BadRequest, FieldProblem, Invalid, ServiceError, field_problems, problem_body
 from shared.telemetry import current_trace_id
 from shared.web.routing import allowed_methods
 
@@ -60,11 +60,6 @@ class _NoRoute(ServiceError):
     meaning = "No operation of this API has this path."
 
 
-class _BadRequest(ServiceError):
-    status, code, title = 400, "common.bad_request", "Bad Request"
-    meaning = "The request is not one that HTTP or this API allows in this form."
-
-
 def _from_http_exception(error: HTTPException) -> ServiceError:
     headers = dict(error.headers or {})
     match error.status_code:
@@ -78,4 +73,4 @@ def _from_http_exception(error: HTTPException) -> ServiceError:
                 errors=[FieldProblem(pointer="", code="body_unreadable", detail="could not be parsed")],
             )
         case _:
-            return _BadRequest(str(error.detail), headers=headers)
+            return BadRequest(str(error.detail), headers=headers)

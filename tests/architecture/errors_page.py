@@ -16,9 +16,9 @@ from shared.errors import Relayed, ServiceError
 HEAD = """# Errors
 
 Every error is `application/problem+json` (RFC 9457): `type`, `title`, `status`, `detail`, `code`, `instance`,
-`trace_id`, and on 422 `errors`, one entry a refused field with its `pointer`, `code` and `detail`. `type` leads to the
-code's row on this page. Branch on `code`: it is stable; `detail` is written for people and may change. Quote
-`trace_id` to an operator: it finds the logs.
+`trace_id`, and on 422 (for forms on 400) `errors`, one entry a refused field with its `pointer`, `code` and `detail`.
+`type` leads to the code's row on this page. Branch on `code`: it is stable; `detail` is written for people and may
+change. Quote `trace_id` to an operator: it finds the logs.
 
 Answers with 429, 503 and 507 carry `Retry-After` in seconds. Those, 502 and 504 may be tried again, and so may a
 creating request that was sent with an `Idempotency-Key`; every other error answers the same to the same request.

@@ -33,7 +33,7 @@ async def test_the_metadata_names_what_is_there(gateway: httpx.AsyncClient, endp
     statuses = [(await gateway.post(endpoints[name])).status_code for name in ("token_endpoint", "revocation_endpoint")]
 
     assert (await gateway.get(endpoints["jwks_uri"])).json()["keys"]
-    assert statuses == [422, 422]
+    assert statuses == [400, 422]
     assert set(document["grant_types_supported"]) == {"password", "refresh_token", "client_credentials"}
 
 

@@ -18,6 +18,7 @@ from shared.postgres import Database
 from tests.fixtures.identity import User, register_with, service_headers
 
 TOKEN = "/api/v1/auth/token"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 async def test_unknown_wrong_and_right_account_differ_in_nothing_but_success(client: httpx.AsyncClient) -> None:
@@ -154,19 +155,61 @@ async def test_a_token_made_with_our_key_and_nothing_wrong_is_taken(
 @pytest.mark.parametrize(
     "form",
     [
-        {},
-        {"grant_type": "client"},
-        {"grant_type": "password", "username": "a@example.com"},
-        {"grant_type": "refresh_token"},
         {"grant_type": "refresh_token", "refresh_token": "x" * 300},
         {"grant_type": "password", "username": "a@example.com", "password": "x", "extra": "y"},
     ],
+    ids=["out of bounds", "unknown field"],
 )
-async def test_a_malformed_token_request_is_422(client: httpx.AsyncClient, form: dict[str, str]) -> None:
+async def test_a_token_request_that_our_own_rules_refuse_is_422(
+    client: httpx.AsyncClient, form: dict[str, str]
+) -> None:
     answer = await client.post(TOKEN, data=form)
 
     assert answer.status_code == 422
     assert answer.json()["errors"]
+
+
+OAUTH_REFUSALS = {
+    "nothing": ("", "invalid_request", "/grant_type"),
+    "no grant type": ("username=a%40example.com&password=x", "invalid_request", "/grant_type"),
+    "an empty grant type": ("grant_type=&password=x", "invalid_request", "/grant_type"),
+    "an unknown grant type": ("grant_type=client", "unsupported_grant_type", "/grant_type"),
+    "no password": ("grant_type=password&username=a%40example.com", "invalid_request", "/password"),
+    "no refresh token": ("grant_type=refresh_token", "invalid_request", "/refresh_token"),
+    "two grant types": ("grant_type=password&grant_type=password", "invalid_request", "/grant_type"),
+    "two passwords": (
+        "grant_type=password&username=a%40example.com&password=x&password=y",
+        "invalid_request",
+        "/password",
+    ),
+    "two of what nobody knows": ("grant_type=refresh_token&a~b/=1&a~b/=2", "invalid_request", "/a~0b~1"),
+}
+
+
+@pytest.mark.parametrize(("form", "error", "pointer"), OAUTH_REFUSALS.values(), ids=OAUTH_REFUSALS.keys())
+async def test_a_token_request_that_oauth_refuses_is_400_in_its_words(
+    client: httpx.AsyncClient, form: str, error: str, pointer: str
+) -> None:
+    answer = await client.post(TOKEN, content=form, headers=FORM)
+
+    problem = answer.json()
+    assert (answer.status_code, problem["error"]) == (400, error)
+    assert [one["pointer"] for one in problem["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize("path", ["revoke", "introspect"])
+async def test_a_token_that_is_there_twice_is_400(client: httpx.AsyncClient, suite: Suite, path: str) -> None:
+    service = await service_headers(client, suite, "chat")
+    answer = await client.post(f"/api/v1/auth/{path}", content="token=a&token=b", headers=FORM | service)
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "application/json"}], ids=["none", "another"])
+async def test_a_form_without_its_content_type_is_415(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    answer = await client.post(TOKEN, content=b"grant_type=password", headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (415, "common.unsupported_media_type")
 
 
 class TestClients:

@@ -4,9 +4,12 @@ from fastapi import APIRouter, Depends, Response
 
 from services.auth.entry.issuing.schemas import InternalToken
 from services.auth.entry.tokens.dependencies import Basic, Delegate, Grants, Introspector, Sessions, Tokens
+from services.auth.entry.tokens.route import OAuthRoute
 from services.auth.entry.tokens.schemas import Delegation, Introspection, TokenForm, TokenHintForm, TokenRead
 from services.auth.errors import (
+    FieldRepeated,
     GrantIncomplete,
+    GrantUnsupported,
     RefreshTokenRefused,
     ScopeNotAllowed,
     WrongClient,
@@ -17,7 +20,7 @@ from shared.door import GuardedRoute, stores_nothing
 from shared.errors import responses
 from shared.limits import limited_by_source
 
-router = APIRouter(prefix="/auth", tags=["tokens"], route_class=GuardedRoute)
+router = APIRouter(prefix="/auth", tags=["tokens"], route_class=OAuthRoute)
 internal = APIRouter(prefix="/tokens", route_class=GuardedRoute)
 
 
@@ -27,7 +30,15 @@ internal = APIRouter(prefix="/tokens", route_class=GuardedRoute)
     summary="Get tokens",
     response_model=TokenRead,
     response_model_exclude_none=True,
-    responses=responses(WrongCredentials, RefreshTokenRefused, WrongClient, GrantIncomplete, ScopeNotAllowed),
+    responses=responses(
+        GrantIncomplete,
+        GrantUnsupported,
+        FieldRepeated,
+        WrongCredentials,
+        RefreshTokenRefused,
+        WrongClient,
+        ScopeNotAllowed,
+    ),
     dependencies=[Depends(limited_by_source)],
 )
 @stores_nothing  # of itself: grants that store a session ask for room
@@ -53,7 +64,7 @@ async def logout(caller: Me, sessions: Sessions, source: Source) -> None:
     "/revoke",
     operation_id="auth_revoke",
     summary="Revoke a token",
-    responses={200: {"content": None}},
+    responses={200: {"content": None}, **responses(FieldRepeated)},
     dependencies=[Depends(limited_by_source)],
 )
 @stores_nothing
@@ -71,6 +82,7 @@ async def revoke(form: TokenHintForm, tokens: Tokens, source: Source) -> Respons
     operation_id="auth_introspect",
     summary="What a token is worth",
     response_model=Introspection,
+    responses=responses(FieldRepeated),
     response_model_exclude_none=True,
 )
 @stores_nothing
