@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from shared.door.body import BoundedRequest
 from shared.door.bounds import bounds_of
 from shared.door.demand import Demand, caller_of
+from shared.door.secrecy import NOT_KEPT, declaring, shows_secret
 from shared.storage import Storage
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -37,6 +38,8 @@ class GuardedRoute(APIRoute):
     room, and so are `stores_nothing` and a POST whose scopes only read.
 
     Last it reads the body, which keeps to the bounds of the route (`takes`) before anything is made of it (413).
+
+    An answer with a secret in it (`SecretModel`) says that nobody may keep it.
     """
 
     request_class: ClassVar[type[BoundedRequest]] = BoundedRequest
@@ -49,12 +52,17 @@ class GuardedRoute(APIRoute):
         self.demand, endpoint = _demanded(self.seen(endpoint))
         self.stores = stores and not (self.demand and self.demand.only_reads)
         self.bounds = bounds_of(endpoint)
+        self.shows_secret = shows_secret(options.get("response_model"))
+        if self.shows_secret:
+            options["responses"] = declaring(options.get("responses"), options.get("status_code"))
         if self.demand:
             options["openapi_extra"] = {"security": self.demand.alternatives, **(options.get("openapi_extra") or {})}
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Handler:
         handle, demand = self.inside(super().get_route_handler()), self.demand
+        if self.shows_secret:
+            handle = _kept_by_nobody(handle)
         if self.body_field:
             handle = _with_its_body(handle)
         if self.stores:
@@ -86,6 +94,15 @@ class GuardedRoute(APIRoute):
     def inside(self, handle: Handler) -> Handler:
         """What a route class adds for callers who were let in."""
         return handle
+
+
+def _kept_by_nobody(handle: Handler) -> Handler:
+    async def told(request: Request) -> Response:
+        response = await handle(request)
+        response.headers.update(NOT_KEPT)
+        return response
+
+    return told
 
 
 def _while_there_is_room(handle: Handler) -> Handler:

@@ -1,12 +1,13 @@
 """What every model is made of: bases that refuse the unknown, text that every store keeps, ids, times."""
 
 from shared.schemas.ids import Id, new_id
-from shared.schemas.models import RequestModel, ResponseModel, Text, UtcDatetime, rfc3339
+from shared.schemas.models import RequestModel, ResponseModel, SecretModel, Text, UtcDatetime, rfc3339
 
 __all__ = [
     "Id",
     "RequestModel",
     "ResponseModel",
+    "SecretModel",
     "Text",
     "UtcDatetime",
     "new_id",

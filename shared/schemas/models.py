@@ -18,6 +18,10 @@ class ResponseModel(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
+class SecretModel(ResponseModel):
+    """A body we send with something in it by which its reader may act; its route tells everybody not to keep it."""
+
+
 def _without_nul(value: str) -> str:
     if "\x00" in value:
         raise ValueError("must not contain the NUL character")

@@ -1,10 +1,16 @@
 """S13 and O9: requests hold nothing unknown and nothing unbounded; answers hold what their model names."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from pydantic import TypeAdapter
 
+from services.topology import SERVICES
+from shared.door import GuardedRoute
+from tests.architecture.apps import app_of
 from tests.security.spec import OPERATIONS, Operation, Schema, fields, parts, resolved
 
 # Members whose own members are the caller's business, by name, and what bounds them instead.
@@ -20,6 +26,8 @@ COMPARED = {
     "value": "in a filter, against metadata",
     "metadata": "a tenant's own values",
 }
+# How text is named by which its reader may act.
+SECRET = re.compile(r"(^|_)(token|key|secret|password|credential)s?$")
 with_body = pytest.mark.parametrize("operation", [one for one in OPERATIONS if one.bodies], ids=str)
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 
@@ -111,3 +119,34 @@ def is_explicit(place: str, schema: Schema) -> bool:
 def is_map(schema: Schema) -> bool:
     """Named by what it holds instead of one by one: the checks of the health report."""
     return isinstance(schema.get("additionalProperties"), dict) and bool(resolved(schema["additionalProperties"]))
+
+
+@every_operation
+def test_an_answer_with_a_secret_is_declared_to_be_kept_by_nobody(operation: Operation) -> None:
+    for status, answer in operation.described["responses"].items():
+        declared = {name: one["schema"].get("const") for name, one in answer.get("headers", {}).items()}
+        holds_secret = status[0] == "2" and any(is_secret(*level) for level in answered(answer))
+
+        assert (declared.get("Cache-Control") == "no-store", declared.get("Pragma") == "no-cache") == (
+            holds_secret,
+        ) * 2
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_secret_between_services_is_kept_by_nobody_either(service: str) -> None:
+    for route in routes(app_of(service)):
+        schema = TypeAdapter(route.response_model).json_schema() if route.response_model else {}
+
+        assert route.shows_secret == any(name for name in schema.get("properties", ()) if SECRET.search(name)), route
+
+
+def is_secret(place: str, schema: Schema) -> bool:
+    return schema.get("type") == "string" and bool(SECRET.search(place.replace("[]", "").rpartition(".")[2]))
+
+
+def routes(app: FastAPI) -> Iterator[Any]:
+    """Those that no document names."""
+    for route in app.routes:
+        for context in getattr(route, "effective_route_contexts", lambda: [])():
+            if not context.include_in_schema and isinstance(context.original_route, GuardedRoute):
+                yield context.original_route

@@ -250,6 +250,41 @@ class TestClients:
         assert (same.status_code, other.status_code, other.json().get("error")) == (200, 401, "invalid_client")
 
 
+class TestKept:
+    """What holds a secret is kept by nobody on the way."""
+
+    def is_kept_by_nobody(self, answer: httpx.Response) -> bool:
+        assert answer.is_success, answer.text
+        return (answer.headers.get("cache-control"), answer.headers.get("pragma")) == ("no-store", "no-cache")
+
+    async def test_tokens(self, client: httpx.AsyncClient, user: User) -> None:
+        login = {"grant_type": "password", "username": user.email, "password": user.password}
+        refresh = {"grant_type": "refresh_token", "refresh_token": user.refresh_token}
+
+        assert self.is_kept_by_nobody(await client.post(TOKEN, data=login))
+        assert self.is_kept_by_nobody(await client.post(TOKEN, data=refresh))
+
+    async def test_api_keys(self, client: httpx.AsyncClient, suite: Suite, user: User) -> None:
+        body = {"name": "ci", "scopes": ["auth:profile"]}
+        made = await client.post("/api/v1/auth/api-keys", json=body, headers=user.headers)
+        rotated = await client.post(f"/api/v1/auth/api-keys/{made.json()['id']}/rotate", json={}, headers=user.headers)
+        service = await service_headers(client, suite, "agents")
+        exchanged = await client.post(
+            "/internal/api-keys/exchange", json={"key": rotated.json()["key"]}, headers=service
+        )
+
+        assert all(self.is_kept_by_nobody(answer) for answer in (made, rotated, exchanged))
+
+    async def test_delegation(self, client: httpx.AsyncClient, suite: Suite, user: User) -> None:
+        tasks = await service_headers(client, suite, "tasks")
+        body = {"subject": user.user_id, "tenant_id": user.tenant_id, "scopes": ["agents:read"]}
+
+        assert self.is_kept_by_nobody(await client.post("/internal/tokens/delegate", json=body, headers=tasks))
+
+    async def test_but_not_what_holds_none(self, client: httpx.AsyncClient, user: User) -> None:
+        assert not self.is_kept_by_nobody(await client.get("/api/v1/auth/me", headers=user.headers))
+
+
 class TestDelegation:
     """Tokens by which a service acts for a user."""
 

@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, Field
 from services.auth.entry.api_keys.domain import MadeApiKey
 from services.auth.entry.issuing.schemas import Scope
 from shared.identity import PREFIX_PATTERN
-from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
+from shared.schemas import Id, RequestModel, ResponseModel, SecretModel, Text, UtcDatetime
 
 
 class ApiKeyCreate(RequestModel):
@@ -48,7 +48,7 @@ class ApiKeyRotation(RequestModel):
     )
 
 
-class ApiKeyCreated(ApiKeyRead):
+class ApiKeyCreated(ApiKeyRead, SecretModel):
     """A new key, shown this once."""
 
     key: str

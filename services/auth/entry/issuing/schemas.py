@@ -6,12 +6,12 @@ from pydantic import Field
 
 from services.auth.entry.issuing.issuer import AccessToken
 from shared.identity import SCOPE_PATTERN
-from shared.schemas import ResponseModel
+from shared.schemas import SecretModel
 
 Scope = Annotated[str, Field(pattern=SCOPE_PATTERN, max_length=128)]
 
 
-class InternalToken(ResponseModel):
+class InternalToken(SecretModel):
     """A short token for a service."""
 
     access_token: str

@@ -42,14 +42,13 @@ internal = APIRouter(prefix="/tokens", route_class=GuardedRoute)
     dependencies=[Depends(limited_by_source)],
 )
 @stores_nothing  # of itself: grants that store a session ask for room
-async def token(form: TokenForm, basic: Basic, grants: Grants, response: Response, source: Source) -> TokenRead:
+async def token(form: TokenForm, basic: Basic, grants: Grants, source: Source) -> TokenRead:
     """OAuth 2 token endpoint.
 
     `password` takes `username` and `password`. `refresh_token` takes the last one given and gives the next: the same
     one to all who ask within ten seconds, while nobody has used it; presenting the old one after that ends the session.
     `client_credentials` takes an API key: how it begins as `client_id`, the whole key as `client_secret`.
     """
-    response.headers["Cache-Control"] = "no-store"
     return TokenRead.of(await grants.grant(form, basic, source))
 
 

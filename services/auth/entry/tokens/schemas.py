@@ -10,7 +10,7 @@ from services.auth.entry.issuing.pair import TokenPair
 from services.auth.entry.issuing.schemas import Scope
 from services.auth.entry.sessions.repository import Link
 from shared.identity import Caller
-from shared.schemas import Id, RequestModel, ResponseModel
+from shared.schemas import Id, RequestModel, ResponseModel, SecretModel
 
 Scopes = Annotated[
     str,
@@ -51,7 +51,7 @@ class TokenRequest(RequestModel):
 TokenForm = Annotated[TokenRequest, Form()]
 
 
-class TokenRead(ResponseModel):
+class TokenRead(SecretModel):
     """An access token, and for a session the refresh token for the next one."""
 
     access_token: str
