@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Select, bindparam, delete, func, select, text, update
+from sqlalchemy import Interval, Select, bindparam, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -28,6 +28,30 @@ _LINK = (
     select(RefreshToken, LoginSession)
     .join(LoginSession, LoginSession.id == RefreshToken.session_id)
     .where(RefreshToken.token_hash == bindparam("token_hash"))
+)
+_LINK_HELD = _LINK.with_for_update(read=True, of=LoginSession)
+_LINK_LOCKED = _LINK.with_for_update(of=LoginSession)
+
+_USE = (
+    update(RefreshToken)
+    .where(
+        RefreshToken.id == bindparam("token_id"), RefreshToken.used_at.is_(None), RefreshToken.superseded_at.is_(None)
+    )
+    .values(used_at=func.clock_timestamp())
+    .returning(RefreshToken.id)
+    .execution_options(synchronize_session=False)
+)
+
+_PARENT = aliased(RefreshToken)
+_UNUSED_CHILD = (
+    select(RefreshToken.id, RefreshToken.token_hash)
+    .join(_PARENT, _PARENT.id == RefreshToken.parent_id)
+    .where(
+        _PARENT.id == bindparam("token_id"),
+        _PARENT.used_at > func.clock_timestamp() - bindparam("used_within", type_=Interval),
+        RefreshToken.used_at.is_(None),
+        RefreshToken.superseded_at.is_(None),
+    )
 )
 
 
@@ -99,11 +123,11 @@ class SessionRepository:
 
     async def find_held(self, token: str) -> Link | None:
         """As `find`, for going on with it: nobody ends the session until the transaction ends, others go on as well."""
-        return await self._find(_LINK.with_for_update(read=True, of=LoginSession), token)
+        return await self._find(_LINK_HELD, token)
 
     async def find_locked(self, token: str) -> Link | None:
         """As `find`, for changing it: nobody else changes the session until the transaction ends."""
-        return await self._find(_LINK.with_for_update(of=LoginSession), token)
+        return await self._find(_LINK_LOCKED, token)
 
     async def _find(self, statement: Select[RefreshToken, LoginSession], token: str) -> Link | None:
         row = (await self._session.execute(statement, {"token_hash": _digest(token)})).one_or_none()
@@ -114,32 +138,15 @@ class SessionRepository:
 
         The time is the database's: replicas whose clocks differ agree on it.
         """
-        used = await self._session.scalar(
-            update(RefreshToken)
-            .where(RefreshToken.id == token.id, RefreshToken.used_at.is_(None), RefreshToken.superseded_at.is_(None))
-            .values(used_at=func.clock_timestamp())
-            .returning(RefreshToken.id)
-        )
-        return used is not None
+        return await self._session.scalar(_USE, {"token_id": token.id}) is not None
 
     async def find_unused_child(self, parent: RefreshToken, *, used_within: timedelta) -> Child | None:
         """The successor of a parent that was used a moment ago, while it waits to be used itself.
 
-        As it is now, whatever was read of the parent before. What counts is when this transaction began, so that no
-        time spent waiting for another one makes a repetition late.
+        As it is now, whatever was read of the parent before.
         """
-        token = aliased(RefreshToken)
-        statement = (
-            select(RefreshToken.id, RefreshToken.token_hash)
-            .join(token, token.id == RefreshToken.parent_id)
-            .where(
-                token.id == parent.id,
-                token.used_at > func.now() - used_within,
-                RefreshToken.used_at.is_(None),
-                RefreshToken.superseded_at.is_(None),
-            )
-        )
-        row = (await self._session.execute(statement)).one_or_none()
+        given = {"token_id": parent.id, "used_within": used_within}
+        row = (await self._session.execute(_UNUSED_CHILD, given)).one_or_none()
         return Child(*row) if row else None
 
     async def end(self, session_id: str) -> bool:
