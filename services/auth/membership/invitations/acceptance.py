@@ -11,7 +11,9 @@ from services.auth.membership.invitations.domain import Joined
 from services.auth.membership.invitations.repository import InvitationRepository
 from services.auth.membership.invitations.schemas import InvitationAccept
 from services.auth.models import Invitation, User
+from services.auth.people.accounts.domain import NewAccount
 from services.auth.people.accounts.repository import AccountRepository
+from services.auth.people.accounts.service import note_registered
 from services.auth.people.passwords.hashing import PasswordHasher
 from services.auth.people.tenants.domain import MAX_TENANTS
 from services.auth.people.tenants.repository import MemberRepository
@@ -75,10 +77,9 @@ def _existing(user_id: str) -> Join:
 
 def _new(password_hash: str, name: str | None) -> Join:
     async def join(work: Work, invitation: Invitation) -> User:
-        user = await AccountRepository(work.session).create(
-            email=invitation.email, password_hash=password_hash, name=name
-        )
-        work.note("user.registered", actor=user.id, tenant_id=user.tenant_id, target=user.id)
-        return user
+        account, accounts = NewAccount.drafted(invitation.email, name), AccountRepository(work.session)
+        await accounts.create(account, password_hash)
+        note_registered(work, account)
+        return await accounts.get_locked(account.id)
 
     return join

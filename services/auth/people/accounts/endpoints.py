@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Depends, Request, Response
 
 from services.auth.errors import EmailTaken, PasswordTooCommon
-from services.auth.models import User
 from services.auth.people.accounts.dependencies import Accounts
+from services.auth.people.accounts.domain import NewAccount
 from services.auth.people.accounts.schemas import AccountRead, ProfileRead, ProfileUpdate, Registration
 from services.auth.trust.dependencies import Me, Source
 from shared.door import GuardedRoute, IdempotencyKeyRefused, KeylessRoute, authenticate
@@ -25,7 +25,7 @@ registering = APIRouter(prefix="/auth", tags=["accounts"], route_class=KeylessRo
     responses=responses(Unauthenticated, EmailTaken, PasswordTooCommon, IdempotencyKeyRefused),
     dependencies=[Depends(limited_by_source)],
 )
-async def register(body: Registration, accounts: Accounts, request: Request, source: Source) -> User:
+async def register(body: Registration, accounts: Accounts, request: Request, source: Source) -> NewAccount:
     """Create an account and the tenant that will own its records. No caller is needed.
 
     An address that has an account already gets the same answer, and nothing is made: nobody learns here who is
