@@ -1,13 +1,22 @@
 """What every model is made of: bases that refuse the unknown, text that every store keeps, ids, times."""
 
 from shared.schemas.ids import Id, new_id
-from shared.schemas.models import RequestModel, ResponseModel, SecretModel, Text, UtcDatetime, rfc3339
+from shared.schemas.models import (
+    RequestModel,
+    ResponseModel,
+    SecretModel,
+    SecretText,
+    Text,
+    UtcDatetime,
+    rfc3339,
+)
 
 __all__ = [
     "Id",
     "RequestModel",
     "ResponseModel",
     "SecretModel",
+    "SecretText",
     "Text",
     "UtcDatetime",
     "new_id",

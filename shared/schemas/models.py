@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer, SecretStr
 
 
 class RequestModel(BaseModel):
@@ -31,6 +31,18 @@ def _without_nul(value: str) -> str:
 
 Text = Annotated[str, AfterValidator(_without_nul)]
 """Text that every store can keep: no NUL (PostgreSQL refuses it), no lone surrogates. Add your own length bounds."""
+
+
+def _with_whole_characters(value: SecretStr) -> SecretStr:
+    try:
+        value.get_secret_value().encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half a character, which no encoding has") from None  # and not its own text: it shows it
+    return value
+
+
+SecretText = Annotated[SecretStr, AfterValidator(_with_whole_characters)]
+"""A secret that is hashed or compared: any characters, no lone surrogates. Add your own length bounds."""
 
 
 def rfc3339(value: datetime) -> str:

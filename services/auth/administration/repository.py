@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.auth.administration.schemas import UserFilters
 from services.auth.errors import UserNotFound
 from services.auth.models import User
+from services.auth.people.accounts.address import beginning
 
 
 class UserRepository:
@@ -26,10 +27,8 @@ class UserRepository:
         """Up to `limit` matching users who are older than the one with the id `after`."""
         statement = select(User).order_by(User.id.desc()).limit(limit)
         if filters.q is not None:
-            begins = filters.q.lower()
-            statement = statement.where(
-                or_(*(func.lower(one).startswith(begins, autoescape=True) for one in (User.email, User.name)))
-            )
+            of_name = func.lower(User.name).startswith(filters.q.lower(), autoescape=True)
+            statement = statement.where(or_(User.email.startswith(beginning(filters.q), autoescape=True), of_name))
         if filters.is_disabled is not None:
             is_enabled = User.disabled_at.is_(None)
             statement = statement.where(~is_enabled if filters.is_disabled else is_enabled)

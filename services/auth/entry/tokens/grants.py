@@ -28,7 +28,7 @@ class GrantService:
         match asked.grant_type:
             case "password":
                 password = _needed(asked.password, "password").get_secret_value()
-                email = _needed(asked.username, "username").strip().lower()
+                email = _needed(asked.username, "username")
                 return await self.logins.log_in(Credentials(email, password, requested, asked.tenant_id, source))
             case "refresh_token":
                 refresh_token = _needed(asked.refresh_token, "refresh_token").get_secret_value()

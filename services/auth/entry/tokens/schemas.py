@@ -9,6 +9,8 @@ from pydantic import Field, SecretStr
 from services.auth.entry.issuing.pair import TokenPair
 from services.auth.entry.issuing.schemas import Scope
 from services.auth.entry.sessions.repository import Link
+from services.auth.people.accounts.schemas import Email
+from services.auth.people.passwords.schemas import TypedPassword
 from shared.identity import Caller
 from shared.schemas import Id, RequestModel, ResponseModel, SecretModel
 
@@ -28,8 +30,8 @@ class TokenRequest(RequestModel):
     """OAuth 2's token request, as a form."""
 
     grant_type: Literal["password", "refresh_token", "client_credentials"] = Field(description="which grant")
-    username: Annotated[str | None, Field(max_length=254, description="e-mail address, with `password`")] = None
-    password: Annotated[SecretStr | None, Field(max_length=128)] = None
+    username: Annotated[Email | None, Field(description="e-mail address, with `password`")] = None
+    password: TypedPassword | None = None
     tenant_id: Annotated[
         Id | None, Field(description="with `password`: which of one's tenants; one's own if absent")
     ] = None

@@ -2,21 +2,21 @@
 
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, EmailStr, Field
+from pydantic import AfterValidator, Field
 
+from services.auth.people.accounts.address import MAX_LENGTH, address
 from services.auth.people.accounts.principal import Profile
 from services.auth.people.passwords.schemas import Password
 from services.auth.people.tenants.schemas import TenantRead
 from services.auth.trust.scopes import Role
 from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
 
-
-def _normalised(email: str) -> str:
-    # One account an address, however it is typed; the local part's case matters to no provider in practice.
-    return email.lower()
-
-
-Email = Annotated[EmailStr, Field(max_length=254, examples=["ada@example.com"]), AfterValidator(_normalised)]
+Email = Annotated[
+    str,
+    Field(max_length=MAX_LENGTH, json_schema_extra={"format": "email"}, examples=["ada@example.com"]),
+    AfterValidator(address),
+]
+"""An address in its one spelling, however it was typed."""
 PersonName = Annotated[Text, Field(min_length=1, max_length=200, examples=["Ada Lovelace"])]
 
 

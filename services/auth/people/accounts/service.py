@@ -1,11 +1,13 @@
 """Registering, and looking after one's own account."""
 
 from services.auth.errors import EmailTaken
+from services.auth.people.accounts.address import address
 from services.auth.people.accounts.domain import NewAccount
 from services.auth.people.accounts.principal import Profile
 from services.auth.people.accounts.repository import AccountRepository
 from services.auth.people.accounts.schemas import ProfileUpdate, Registration
 from services.auth.people.passwords.hashing import PasswordHasher
+from services.auth.people.passwords.spelling import spelled
 from services.auth.people.tenants.repository import MemberRepository
 from services.auth.trust.work import Work, Works
 from shared.identity import Caller
@@ -63,11 +65,11 @@ def note_registered(work: Work, account: NewAccount) -> None:
 
 async def ensure_admin(works: Works, hasher: PasswordHasher, email: str, password: str) -> None:
     """Create the first administrator when there is no such account; an existing one keeps its password."""
-    account = NewAccount.drafted(email.lower(), "Administrator")
+    account = NewAccount.drafted(address(email), "Administrator")
     async with works.begin() as work:
         if await AccountRepository(work.session).find_by_email(account.email):
             return
-    password_hash = await hasher.hash(password)
+    password_hash = await hasher.hash(spelled(password))
     try:
         async with works.begin() as work:
             await AccountRepository(work.session).create(account, password_hash, is_admin=True)

@@ -14,7 +14,9 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from services.auth.errors import HashingBusy, PasswordTooCommon
 from services.auth.people.passwords.common import is_common
+from services.auth.people.passwords.spelling import has_controls
 from services.auth.settings import Settings
+from shared.errors import Invalid
 from shared.limits import Turns
 
 T = TypeVar("T")
@@ -55,10 +57,12 @@ class PasswordHasher:
         return await self._run(lambda: self._hasher.hash(password))
 
     async def hash_new(self, password: str, pointer: str) -> str:
-        """The hash to keep of a password that somebody chose. Call it `admitted`.
+        """The hash to keep of a password that somebody chose, as it is `spelled`. Call it `admitted`.
 
-        Raises PasswordTooCommon, naming the field that `pointer` points to.
+        Raises PasswordTooCommon, or Invalid for control characters, naming the field that `pointer` points to.
         """
+        if has_controls(password):
+            raise Invalid.field(pointer, "control_character", "A password may not hold control characters.")
         if is_common(password):
             raise PasswordTooCommon(pointer)
         return await self.hash(password)
