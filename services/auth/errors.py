@@ -8,6 +8,7 @@ Unauthenticated WrongCredentials · RefreshTokenRefused ─ RefreshTokenReused
 NotFound        ApiKeyNotFound · UserNotFound · MemberNotFound · InvitationNotFound
 Invalid         ScopeNotAllowed · PasswordTooCommon · InvitationRefused · AddressRefused
 Forbidden       DelegationRefused · WrongCurrentPassword
+RateLimited     SourceHeldOff
 Unavailable     HashingBusy
 """
 
@@ -20,6 +21,7 @@ from shared.errors import (
     Forbidden,
     Invalid,
     NotFound,
+    RateLimited,
     Unauthenticated,
     Unavailable,
     field_problems,
@@ -53,6 +55,21 @@ class WrongCredentials(_GrantRefused):
         "they are not told apart."
     )
     default_detail = "The e-mail address or the password is wrong."
+
+
+class SourceHeldOff(RateLimited):
+    """Whoever tries from this source, and whatever: nobody learns which accounts exist, or which are known there."""
+
+    code = "auth.source_held_off"
+    meaning = (
+        "There were too many wrong passwords from this address; `Retry-After` says when to try again. Accounts that "
+        "logged in from here before still can."
+    )
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        detail = "There were too many wrong passwords from this address."
+        super().__init__(detail, retry_after_seconds=retry_after_seconds)
+        self.members = {"error": "temporarily_unavailable"}  # for clients of OAuth, which look for nothing else
 
 
 class RefreshTokenRefused(_GrantRefused):

@@ -121,7 +121,10 @@ class RefreshToken(Base):
 
 
 class LoginThrottle(Base):
-    """Failed logins of one account or from one source, named by a hash: most keys belong to nobody."""
+    """Failed logins of one account or from one source, named by a hash: most keys belong to nobody.
+
+    Failures run out one by one from `last_failed_at` on, which is when the first of them failed, or the last ran out.
+    """
 
     __tablename__ = "login_throttle"
 
@@ -129,6 +132,16 @@ class LoginThrottle(Base):
     failures: Mapped[int] = mapped_column(Integer)
     last_failed_at: Mapped[datetime] = mapped_column(_Moment, index=True)
     blocked_until: Mapped[datetime | None] = mapped_column(_Moment)
+
+
+class KnownLoginSource(Base):
+    """From where an account logged in lately; both named by the hashes of `LoginThrottle`. Bounded for each account."""
+
+    __tablename__ = "known_login_source"
+
+    account: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    source: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    last_login_at: Mapped[datetime] = mapped_column(_Moment, index=True)
 
 
 class ApiKey(Base):

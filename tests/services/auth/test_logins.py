@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import secrets
 import statistics
 import time
 from collections import defaultdict
@@ -118,15 +119,69 @@ async def test_many_guesses_at_once_are_no_more_than_one_after_the_other(
 
 async def test_one_source_cannot_try_one_password_on_everybody(client: httpx.AsyncClient, clock: Clock) -> None:
     user = await register_with(client)()
-    clock.stands_at = datetime.now(UTC)
-    for number in range(0, 120, 30):
-        emails = [f"nobody-{number + offset}-{user.user_id}@example.com" for offset in range(30)]
-        await asyncio.gather(*(log_in(client, email, "Summer2026!", number=249) for email in emails))
+    await spray(client, clock, number=249)
 
     from_there = await log_in(client, user.email, user.password, number=249)
     from_elsewhere = await log_in(client, user.email, user.password, number=1)
 
-    assert (from_there.status_code, from_elsewhere.status_code) == (401, 200)
+    assert (from_there.status_code, from_there.json()["code"]) == (429, "auth.source_held_off")
+    assert (from_there.headers["retry-after"], from_there.json()["error"]) == ("30", "temporarily_unavailable")
+    assert from_elsewhere.status_code == 200
+
+
+async def test_whoever_logged_in_there_before_is_not_held_off_with_their_source(
+    client: httpx.AsyncClient, clock: Clock
+) -> None:
+    user = await register_with(client)()
+    await log_in(client, user.email, user.password, number=248)
+    await spray(client, clock, number=248)
+
+    assert (await log_in(client, user.email, user.password, number=248)).status_code == 200
+
+
+async def test_a_source_that_is_held_off_tells_nothing_of_who_exists_or_is_known_there(
+    client: httpx.AsyncClient, clock: Clock, database: Database
+) -> None:
+    known, locked, disabled, stranger = [await register_with(client)() for _ in range(4)]
+    for user in (known, locked, disabled):
+        await log_in(client, user.email, user.password, number=247)
+    await disable(database, disabled)
+    await spray(client, clock, number=247)
+    await lock(client, locked)
+
+    wrong = [(user.email, "wrong password") for user in (known, locked, disabled, stranger)]
+    right = [(user.email, user.password) for user in (locked, disabled, stranger)]
+    tries = [*wrong, *right, ("nobody@example.com", "wrong password")]
+    answers = [await log_in(client, *one, number=247) for one in 12 * tries]
+
+    assert {told(answer) for answer in answers} == {(429, "auth.source_held_off", "30", answers[0].json()["detail"])}
+
+
+async def test_guessing_at_an_account_that_is_known_there_holds_it_off_alone(
+    client: httpx.AsyncClient, clock: Clock
+) -> None:
+    known, other = [await register_with(client)() for _ in range(2)]
+    for user in (known, other):
+        await log_in(client, user.email, user.password, number=246)
+    await spray(client, clock, number=246)
+    for _ in range(10):
+        await log_in(client, known.email, "wrong password", number=246)
+
+    of_known, of_other = [await log_in(client, user.email, user.password, number=246) for user in (known, other)]
+
+    assert (of_known.status_code, of_other.status_code) == (429, 200)
+
+
+async def spray(client: httpx.AsyncClient, clock: Clock, number: int) -> None:
+    """One password on many addresses from one source, which is held off then, as long as the clock stands."""
+    clock.stands_at = datetime.now(UTC)
+    for start in range(0, 120, 30):
+        emails = [f"nobody-{start + offset}-{secrets.token_hex(4)}@example.com" for offset in range(30)]
+        await asyncio.gather(*(log_in(client, email, "Summer2026!", number) for email in emails))
+
+
+def told(answer: httpx.Response) -> tuple[int, str, str, str]:
+    return answer.status_code, answer.json()["code"], answer.headers["retry-after"], answer.json()["detail"]
 
 
 async def test_unknown_wrong_locked_and_disabled_answer_alike_in_body_and_time(
@@ -165,10 +220,7 @@ async def sampled(client: httpx.AsyncClient, database: Database, number_of_each:
     """Taken in turns, each kind as often first, so that the machine's drift meets all of them alike."""
     wrong, locked, disabled = [await register_with(client)() for _ in range(3)]
     await lock(client, locked)
-    async with database.transaction() as session:
-        await session.execute(
-            text("UPDATE user_account SET disabled_at = now() WHERE id = :id"), {"id": disabled.user_id}
-        )
+    await disable(database, disabled)
     tries: dict[str, Callable[[int], tuple[str, str]]] = {
         "unknown": lambda number: (f"nobody{number}@example.com", "wrong password"),
         "wrong": lambda _: (wrong.email, "wrong password"),
@@ -271,6 +323,11 @@ async def count_audited(database: Database, action: str, user: User) -> int:
     async with database.session() as session:
         statement = text("SELECT count(*) FROM audit_entry WHERE action = :action AND target = :target")
         return await session.scalar(statement, {"action": action, "target": user.user_id}) or 0
+
+
+async def disable(database: Database, user: User) -> None:
+    async with database.transaction() as session:
+        await session.execute(text("UPDATE user_account SET disabled_at = now() WHERE id = :id"), {"id": user.user_id})
 
 
 async def reset_throttle(database: Database, keep: User) -> None:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from services.auth.entry.issuing.issuer import TokenIssuer
 from services.auth.entry.issuing.pair import TokenPair
 from services.auth.entry.sessions.repository import SessionRepository
-from services.auth.errors import WrongCredentials
+from services.auth.errors import SourceHeldOff, WrongCredentials
 from services.auth.models import User
 from services.auth.people.accounts.repository import AccountRepository
 from services.auth.people.passwords.hashing import PasswordHasher
-from services.auth.people.passwords.throttle import Clock, Counted, Throttle, by_account, by_source, now
+from services.auth.people.passwords.throttle import Admission, Clock, Counted, Throttle, by_account, by_source, now
 from services.auth.trust.scopes import Role, granted
 from services.auth.trust.work import Works
 
@@ -25,20 +25,20 @@ class Credentials:
     source: str | None
 
     @property
-    def counted(self) -> list[Counted]:
-        return [by_account(self.email), *([by_source(self.source)] if self.source else [])]
+    def counted(self) -> tuple[Counted, Counted | None]:
+        return by_account(self.email), by_source(self.source) if self.source else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     """Who it may be, before the password was looked at."""
 
-    is_admitted: bool
+    admission: Admission
     user: User | None
     role: Role | None
 
     def is_allowed(self, *, matches: bool) -> bool:
-        return matches and self.is_admitted and self.user is not None and self.user.disabled_at is None
+        return matches and self.admission.is_admitted and self.user is not None and self.user.disabled_at is None
 
 
 class LoginService:
@@ -49,12 +49,12 @@ class LoginService:
         self._session_seconds, self.clock = session_seconds, clock
 
     async def log_in(self, given: Credentials) -> TokenPair:
-        """Raises WrongCredentials, ScopeNotAllowed, HashingBusy.
+        """Raises WrongCredentials, SourceHeldOff, ScopeNotAllowed, HashingBusy.
 
         Unknown, wrong, locked and disabled take the same way through here, and so the same time.
         """
         candidate, user, renewed = await self._proved(given)
-        pair = await self._begin_session(given, user, renewed) if candidate.role else None
+        pair = await self._begin_session(given, candidate, user, renewed) if candidate.role else None
         if pair is None:
             raise await self._refused(given, candidate)
         return pair
@@ -62,10 +62,10 @@ class LoginService:
     async def prove(self, given: Credentials) -> User:
         """Whose address and password these are; counted like a login, and no session begins.
 
-        Raises WrongCredentials, HashingBusy.
+        Raises WrongCredentials, SourceHeldOff, HashingBusy.
         """
-        _, user, renewed = await self._proved(given)
-        await self._succeed(given, user, renewed)
+        candidate, user, renewed = await self._proved(given)
+        await self._succeed(given, candidate.admission, user, renewed)
         return user
 
     async def _proved(self, given: Credentials) -> tuple[_Candidate, User, str | None]:
@@ -81,24 +81,28 @@ class LoginService:
 
     async def _candidate(self, given: Credentials) -> _Candidate:
         async with self._works.database.statements() as session:
-            is_admitted = await Throttle(session, self.clock).admit(given.counted)
+            admission = await Throttle(session, self.clock).admit(*given.counted)
             found = await AccountRepository(session).find_by_email_with_role(given.email, given.tenant_id)
         user, role = found or (None, None)
-        return _Candidate(is_admitted, user, role)
+        return _Candidate(admission, user, role)
 
-    async def _refused(self, given: Credentials, candidate: _Candidate) -> WrongCredentials:
+    async def _refused(self, given: Credentials, candidate: _Candidate) -> WrongCredentials | SourceHeldOff:
+        """Which of the two depends on the source alone, and on nothing that was typed."""
+        admission = candidate.admission
         async with self._works.begin(given.source) as work:
             user = candidate.user
             work.note(
-                "login.refused" if candidate.is_admitted else "login.held_off",
+                "login.refused" if admission.is_admitted else "login.held_off",
                 tenant_id=user.tenant_id if user else None,
                 target=user.id if user else None,
             )
-        return WrongCredentials()
+        return SourceHeldOff(admission.source_waits_seconds) if admission.source_waits_seconds else WrongCredentials()
 
-    async def _begin_session(self, given: Credentials, user: User, renewed: str | None) -> TokenPair | None:
+    async def _begin_session(
+        self, given: Credentials, candidate: _Candidate, user: User, renewed: str | None
+    ) -> TokenPair | None:
         """None when the user was disabled, or left the tenant, while the password was hashed."""
-        await self._succeed(given, user, renewed)
+        await self._succeed(given, candidate.admission, user, renewed)
         tenant_id = given.tenant_id or user.tenant_id
         async with self._works.begin(given.source) as work:
             principal = await AccountRepository(work.session).hold_principal(user.id, tenant_id)
@@ -111,10 +115,9 @@ class LoginService:
             work.note("login.succeeded", actor=user.id, tenant_id=tenant_id, target=session_id)
             return TokenPair(self._issuer.for_session(principal, scopes, session_id), refresh_token)
 
-    async def _succeed(self, given: Credentials, user: User, renewed: str | None) -> None:
+    async def _succeed(self, given: Credentials, admission: Admission, user: User, renewed: str | None) -> None:
         """Not in the transaction of the session: all logins from one source change one row, and would queue for it."""
-        account, *source = given.counted
         async with self._works.database.statements() as session:
-            await Throttle(session, self.clock).succeed(account, source[0] if source else None)
+            await Throttle(session, self.clock).succeed(*given.counted, admission)
             if renewed:
                 await AccountRepository(session).keep_renewed_hash(user.id, user.password_hash, renewed)

@@ -42,7 +42,8 @@ class PasswordService:
     async def _candidate(self, caller: Caller, counted: Counted, source: str | None) -> tuple[User, bool]:
         async with self._works.begin(source) as work:
             principal = await AccountRepository(work.session).get_principal(caller.subject, caller.tenant_id)
-            return principal.user, await Throttle(work.session, self.clock).admit([counted])
+            admission = await Throttle(work.session, self.clock).admit(counted)
+            return principal.user, admission.is_admitted
 
     async def _note_refused(self, caller: Caller, source: str | None) -> None:
         async with self._works.begin(source) as work:

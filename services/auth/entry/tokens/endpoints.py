@@ -12,6 +12,7 @@ from services.auth.errors import (
     GrantUnsupported,
     RefreshTokenRefused,
     ScopeNotAllowed,
+    SourceHeldOff,
     WrongClient,
     WrongCredentials,
 )
@@ -35,6 +36,7 @@ internal = APIRouter(prefix="/tokens", route_class=GuardedRoute)
         GrantUnsupported,
         FieldRepeated,
         WrongCredentials,
+        SourceHeldOff,
         RefreshTokenRefused,
         WrongClient,
         ScopeNotAllowed,

@@ -32,8 +32,8 @@ class AcceptanceService:
     async def accept(self, body: InvitationAccept, source: str | None) -> Joined:
         """Make the account when the address has none, and the membership.
 
-        Raises InvitationRefused, WrongCredentials for an existing account (counted like a login; a disabled one never
-        passes), PasswordTooCommon for a new one, AlreadyMember, TooManyTenants, HashingBusy.
+        Raises InvitationRefused, WrongCredentials or SourceHeldOff for an existing account (counted like a login; a
+        disabled one never passes), PasswordTooCommon for a new one, AlreadyMember, TooManyTenants, HashingBusy.
         """
         token, password = body.token.get_secret_value(), body.password.get_secret_value()
         email, has_account = await self._invited(token)

@@ -9,6 +9,7 @@ from services.auth.errors import (
     InvitationNotFound,
     InvitationRefused,
     PasswordTooCommon,
+    SourceHeldOff,
     TooManyInvitations,
     TooManyTenants,
     WrongCredentials,
@@ -92,6 +93,7 @@ async def withdraw(id: Id, caller: Decider, invitations: Invitations, source: So
     responses=responses(
         InvitationRefused,
         WrongCredentials,
+        SourceHeldOff,
         PasswordTooCommon,
         AlreadyMember,
         TooManyTenants,

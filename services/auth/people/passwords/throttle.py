@@ -1,54 +1,99 @@
 """Holds off guessing: failed logins are counted per account and per source, and each costs a longer wait.
 
 An attempt is counted before its password is looked at and given back when it was right, so that many at once get no
-more tries than one after the other. Counted in PostgreSQL, so that it holds over all replicas and without Redis.
+more tries than one after the other. Counts run out as time passes, so that what somebody did in the morning does not
+refuse everybody in the evening. Counted in PostgreSQL, so that it holds over all replicas and without Redis.
+
+A source that is held off still lets in those who logged in from there before. Nobody learns who they are: a wrong
+password is answered as if the source had refused it, and counted by the account alone.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.auth.models import LoginThrottle
+from services.auth.models import KnownLoginSource, LoginThrottle
 
 Clock = Callable[[], datetime]
 # Long enough from the start that an eager script has no second try while a person would still be typing.
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=30), timedelta(minutes=15)
-_FORGOTTEN_AFTER = timedelta(hours=24)
+_MOST_BEYOND = 6  # failures beyond the free ones that are counted: the wait of the last is the longest
+_FORGOTTEN_AFTER = timedelta(hours=24)  # every count has run out by then
+_KNOWN_SOURCES = 10  # of one account, the latest
+_KNOWN_FOR = timedelta(days=90)  # since the last login from there, which is kept to the hour
 
-# All rows or none: what one of them refuses does not count against the other. Rows are locked in the order of their
-# keys, or two logins could wait for each other. Beyond what is free each failure doubles the wait.
+# All rows or none: what one of them refuses does not count against the other, but for a known source, which is passed
+# over. Rows are locked in the order of their keys, or two logins could wait for each other. Beyond what is free each
+# failure doubles the wait. Whole failures run out, and the time is set forward by what those took: the rest counts for
+# the next. A row that others made while we looked was not held, and may have begun to wait before it counted us: then
+# its count says so.
 _ADMIT = text("""
     WITH given AS (
-        SELECT * FROM unnest(CAST(:keys AS bytea[]), CAST(:free AS integer[])) AS one (key, free)
+        SELECT * FROM unnest(CAST(:keys AS bytea[]), CAST(:free AS integer[]), CAST(:seconds AS integer[]))
+            AS one (key, free, seconds)
     ), held AS (
         SELECT key, blocked_until FROM login_throttle WHERE key IN (SELECT key FROM given) ORDER BY key FOR UPDATE
+    ), waiting AS (
+        SELECT key, blocked_until FROM held WHERE blocked_until > CAST(:at AS timestamptz)
+    ), source AS (
+        SELECT (SELECT blocked_until FROM waiting WHERE key = CAST(:source AS bytea)) AS blocked_until
     ), verdict AS (
-        SELECT coalesce(bool_and(blocked_until IS NULL OR blocked_until <= :at), true) AS is_free FROM held
+        SELECT source.blocked_until, NOT EXISTS (SELECT FROM waiting WHERE key = CAST(:account AS bytea)) AND (
+            source.blocked_until IS NULL
+            OR EXISTS (SELECT FROM known_login_source WHERE account = :account AND known_login_source.source = :source)
+        ) AS is_free FROM source
+    ), counted AS (
+        INSERT INTO login_throttle AS counted (key, failures, last_failed_at)
+        SELECT key, 1, CAST(:at AS timestamptz) FROM given, verdict
+        WHERE is_free AND (key = :account OR blocked_until IS NULL) ORDER BY key
+        ON CONFLICT (key) DO UPDATE SET (failures, last_failed_at, blocked_until) = (
+            SELECT failed,
+                CASE WHEN failed > 1 THEN counted.last_failed_at + over * seconds * interval '1 s' ELSE :at END,
+                CASE WHEN failed > free
+                    THEN :at + least(:longest, CAST(:first AS interval) * 2.0 ^ (failed - free - 1))
+                END
+            FROM (
+                SELECT free, seconds, over,
+                    least(free + CAST(:most AS integer), greatest(0, counted.failures - over) + 1) AS failed
+                FROM given, LATERAL (
+                    SELECT greatest(0, extract(epoch FROM :at - counted.last_failed_at)::integer / seconds) AS over
+                ) AS since
+                WHERE given.key = counted.key
+            ) AS next
+        )
+        RETURNING key IN (SELECT key FROM held)
+            OR failures <= (SELECT free + 1 FROM given WHERE given.key = counted.key) AS is_admitted
     )
-    INSERT INTO login_throttle AS counted (key, failures, last_failed_at)
-    SELECT key, 1, CAST(:at AS timestamptz) FROM given, verdict WHERE is_free ORDER BY key
-    ON CONFLICT (key) DO UPDATE SET (failures, last_failed_at, blocked_until) = (
-        SELECT failed, :at,
-            CASE WHEN failed > free
-                THEN :at + least(:longest, CAST(:first AS interval) * 2.0 ^ least(failed - free - 1, 10)) END
-        FROM (
-            SELECT free, CASE WHEN counted.last_failed_at < :forgotten THEN 1 ELSE counted.failures + 1 END AS failed
-            FROM given WHERE given.key = counted.key
-        ) AS next
-    )
-    RETURNING key IN (SELECT key FROM held), failures, (SELECT free FROM given WHERE given.key = counted.key)
+    SELECT is_free AND (SELECT coalesce(bool_and(is_admitted), false) FROM counted), blocked_until FROM verdict
 """)
+# Two logins of one account take turns at its row, and so never wait for each other at the sources it is known at.
 _SUCCEED = text("""
     WITH held AS (
-        SELECT key FROM login_throttle WHERE key IN (:account, :source) AND failures > 0 ORDER BY key FOR UPDATE
+        SELECT key FROM login_throttle
+        WHERE key = CAST(:account AS bytea) OR (key = CAST(:counted_source AS bytea) AND failures > 0)
+        ORDER BY key FOR UPDATE
+    ), turn AS (
+        SELECT count(*) FROM held
+    ), given_back AS (
+        UPDATE login_throttle AS counted
+        SET failures = CASE WHEN counted.key = :account THEN 0 ELSE greatest(0, counted.failures - 1) END,
+            blocked_until = NULL
+        FROM held WHERE counted.key = held.key
+    ), remembered AS (
+        INSERT INTO known_login_source AS known (account, source, last_login_at)
+        SELECT :account, CAST(:source AS bytea), CAST(:at AS timestamptz) FROM turn WHERE :source IS NOT NULL
+        ON CONFLICT (account, source) DO UPDATE SET last_login_at = :at
+        WHERE known.last_login_at < :at - interval '1 hour'
     )
-    UPDATE login_throttle AS counted
-    SET failures = CASE WHEN counted.key = :account THEN 0 ELSE counted.failures - 1 END, blocked_until = NULL
-    FROM held WHERE counted.key = held.key
+    DELETE FROM known_login_source USING turn WHERE account = :account AND source IN (
+        SELECT source FROM known_login_source WHERE account = :account AND source <> :source
+        ORDER BY last_login_at DESC OFFSET CAST(:others AS integer)
+    )
 """)
 
 
@@ -58,20 +103,32 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What failures are counted by, and how many cost nothing."""
+    """What failures are counted by, how many cost nothing, and how long it takes until one less is counted."""
 
     key: bytes
     free_failures: int
+    runs_out_in_seconds: int
 
 
 def by_account(email: str) -> Counted:
-    """By the address as typed, known or not: a wait must not tell which addresses have an account."""
-    return Counted(hashlib.sha256(b"account\0" + email.encode()).digest(), free_failures=9)
+    """By the address as it is spelled, known or not: a wait must not tell which addresses have an account."""
+    return Counted(hashlib.sha256(b"account\0" + email.encode()).digest(), free_failures=9, runs_out_in_seconds=3600)
 
 
 def by_source(address: str) -> Counted:
-    """By where attempts come from; many people may share one address, so it takes more of them."""
-    return Counted(hashlib.sha256(b"source\0" + address.encode()).digest(), free_failures=100)
+    """By where attempts come from; many people may share one address, so it takes more of them, and runs out sooner."""
+    return Counted(hashlib.sha256(b"source\0" + address.encode()).digest(), free_failures=100, runs_out_in_seconds=120)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Whether the password counts, and how long the source is held off, whoever tries from there; None if it is not.
+
+    An account that is known at the source is admitted all the same.
+    """
+
+    is_admitted: bool
+    source_waits_seconds: int | None
 
 
 class Throttle:
@@ -80,27 +137,38 @@ class Throttle:
     def __init__(self, session: AsyncSession, clock: Clock = now) -> None:
         self._session, self._clock = session, clock
 
-    async def admit(self, counted: Sequence[Counted]) -> bool:
-        """Count one attempt; whether it may be tried. Refused ones are not counted, so that waits end."""
-        at = self._clock()
-        rows = await self._session.execute(
-            _ADMIT,
-            {
-                "keys": [one.key for one in counted],
-                "free": [one.free_failures for one in counted],
-                "at": at,
-                "forgotten": at - _FORGOTTEN_AFTER,
-                "first": _FIRST_WAIT,
-                "longest": _LONGEST_WAIT,
-            },
-        )
-        # A row that others made while we looked was not held, and may have begun to wait before it counted us.
-        admitted = [was_held or failures <= free + 1 for was_held, failures, free in rows]
-        return bool(admitted) and all(admitted)
+    async def admit(self, account: Counted, source: Counted | None = None) -> Admission:
+        """Count one attempt, unless it may not be tried: refused ones are not counted, so that waits end."""
+        at, counted = self._clock(), [account, *([source] if source else [])]
+        is_admitted, until = (
+            await self._session.execute(
+                _ADMIT,
+                {
+                    "keys": [one.key for one in counted],
+                    "free": [one.free_failures for one in counted],
+                    "seconds": [one.runs_out_in_seconds for one in counted],
+                    "account": account.key,
+                    "source": source.key if source else None,
+                    "at": at,
+                    "first": _FIRST_WAIT,
+                    "longest": _LONGEST_WAIT,
+                    "most": _MOST_BEYOND,
+                },
+            )
+        ).one()
+        return Admission(is_admitted, math.ceil((until - at).total_seconds()) if until else None)
 
-    async def succeed(self, account: Counted, source: Counted | None) -> None:
-        """The attempt was right: the account begins anew, the source is given this one back."""
-        await self._session.execute(_SUCCEED, {"account": account.key, "source": source.key if source else account.key})
+    async def succeed(self, account: Counted, source: Counted | None, admission: Admission) -> None:
+        """The attempt was right: the account begins anew, and is known at the source, which is given this one back."""
+        was_counted = admission.source_waits_seconds is None
+        values = {
+            "account": account.key,
+            "source": source.key if source else None,
+            "counted_source": source.key if source and was_counted else None,
+            "at": self._clock(),
+            "others": _KNOWN_SOURCES - 1,
+        }
+        await self._session.execute(_SUCCEED, values)
 
     async def clear(self, counted: Counted) -> bool:
         """Forget failures at once; whether there were any."""
@@ -110,6 +178,7 @@ class Throttle:
         return cleared is not None
 
     async def delete_old(self) -> None:
-        await self._session.execute(
-            delete(LoginThrottle).where(LoginThrottle.last_failed_at < self._clock() - _FORGOTTEN_AFTER)
-        )
+        """What has run out, and where nobody logs in any more."""
+        at = self._clock()
+        await self._session.execute(delete(LoginThrottle).where(LoginThrottle.last_failed_at < at - _FORGOTTEN_AFTER))
+        await self._session.execute(delete(KnownLoginSource).where(KnownLoginSource.last_login_at < at - _KNOWN_FOR))
