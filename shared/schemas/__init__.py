@@ -2,6 +2,7 @@
 
 from shared.schemas.ids import Id, new_id
 from shared.schemas.models import (
+    GivenDatetime,
     RequestModel,
     ResponseModel,
     SecretModel,
@@ -12,6 +13,7 @@ from shared.schemas.models import (
 )
 
 __all__ = [
+    "GivenDatetime",
     "Id",
     "RequestModel",
     "ResponseModel",

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer, SecretStr
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
 
 
 class RequestModel(BaseModel):
@@ -52,3 +52,7 @@ def rfc3339(value: datetime) -> str:
 
 UtcDatetime = Annotated[AwareDatetime, PlainSerializer(rfc3339, return_type=str, when_used="json")]
 """RFC 3339 in UTC with milliseconds."""
+GivenDatetime = Annotated[
+    AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), le=datetime(3000, 1, 1, tzinfo=UTC))
+]
+"""A time that a caller names, within what every store and every time zone can express."""

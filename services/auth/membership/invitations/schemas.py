@@ -2,14 +2,14 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from services.auth.membership.invitations.domain import Joined
 from services.auth.people.accounts.schemas import Email, PersonName
 from services.auth.people.passwords.schemas import Password
 from services.auth.people.tenants.schemas import TenantRead
 from services.auth.trust.scopes import Role
-from shared.schemas import Id, RequestModel, ResponseModel, UtcDatetime
+from shared.schemas import Id, RequestModel, ResponseModel, SecretText, UtcDatetime
 
 
 class InvitationCreate(RequestModel):
@@ -34,7 +34,7 @@ class InvitationAccept(RequestModel):
     """The token out of the mail, with the password of the account, or the one that a new account shall have."""
 
     token: Annotated[
-        SecretStr,
+        SecretText,
         Field(min_length=1, max_length=128, examples=["3q2-7wABCdefGHIjklMNOpqrSTUvwxYZ0123456789_-abc"]),
     ]
     password: Password

@@ -1,19 +1,15 @@
 """The audit log on the wire."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import AwareDatetime, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
-from shared.schemas import Id, ResponseModel, Text, UtcDatetime
+from shared.schemas import GivenDatetime, Id, ResponseModel, Text, UtcDatetime
 
 _Name = Annotated[Text, Query(min_length=1, max_length=128)]
-# Bounded to what every store and time zone can express.
-_Moment = Annotated[
-    AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), le=datetime(3000, 1, 1, tzinfo=UTC)), Query()
-]
+_Moment = Annotated[GivenDatetime, Query()]
 
 
 @dataclass(frozen=True, slots=True)
