@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from email import message_from_bytes, policy
 from pathlib import Path
 from urllib.parse import quote
@@ -61,6 +62,15 @@ async def test_a_letter_arrives_whole_at_its_one_address(serve: Serve, scheme: s
     assert {"Date", "Message-ID"} <= set(letter.keys())
     assert letter.get_content().replace("\r\n", "\n") == MAIL.text
     assert bool(server.received.sessions[0].authenticated) is (scheme != "smtp+plain")
+
+
+async def test_a_letter_to_a_host_beyond_ascii_needs_no_newer_server(serve: Serve) -> None:
+    async with serve("smtp+plain") as server:
+        await send(url("smtp+plain", server.port), replace(MAIL, to="ada@bücher.example.com"))
+
+    [envelope] = server.received.letters
+    assert envelope.rcpt_tos == ["ada@xn--bcher-kva.example.com"]
+    assert b"To: ada@xn--bcher-kva.example.com\r\n" in bytes(envelope.content or b"")
 
 
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])

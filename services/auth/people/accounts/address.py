@@ -36,6 +36,11 @@ def beginning(typed: str) -> str:
         return unicodedata.normalize("NFC", unicodedata.normalize("NFC", typed).lower())
 
 
+def as_mailed(spelled: str) -> str:
+    """What mail servers are told: the host as `xn--`, which each of them takes, unless the rest asks for RFC 6531."""
+    return _checked(spelled).ascii_email or spelled
+
+
 def _checked(text: str) -> ValidatedEmail:
     try:
         return validate_email(text, check_deliverability=False)
