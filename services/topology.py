@@ -99,7 +99,7 @@ SERVICES: Final[Mapping[str, Service]] = {
             name="tasks",
             port=10205,
             stores=("postgres", "rabbitmq"),
-            scopes=Scopes(viewer=("tasks:read",), member=("tasks:write",)),
+            scopes=Scopes(viewer=("tasks:read",), member=("tasks:write",), owner=("tasks:tenant",)),
             acts_later=True,
         ),
     )

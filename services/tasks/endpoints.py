@@ -55,7 +55,10 @@ async def submit(body: TaskSubmit, caller: Writer, tasks: Tasks, once: Keyed) ->
     responses=responses(TaskNotFound),
 )
 async def status(task_id: Id, caller: Reader, tasks: Tasks) -> Response:
-    """The task as it is now. `succeeded`, `failed`, `cancelled` and `expired` are final."""
+    """The task as it is now. `succeeded`, `failed`, `cancelled` and `expired` are final.
+
+    One sees what one has submitted. With `tasks:tenant` one sees, lists and cancels what others of the tenant have.
+    """
     task = await tasks.get(caller, task_id)
     answer = _answer(task)
     describe(answer, version=task.version)
@@ -71,7 +74,7 @@ async def list_page(
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[TaskSummary]:
-    """The tenant's tasks, newest first, without input and result."""
+    """The caller's tasks, newest first, without input and result; with `tasks:tenant` those of the whole tenant."""
     found = await tasks.list_page(caller, status=status, kind=kind, limit=limit, cursor=cursor)
     return found.page(TaskSummary.of)
 

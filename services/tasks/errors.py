@@ -11,7 +11,7 @@ from shared.errors import Conflict, FieldProblem, Invalid, NotFound
 
 class TaskNotFound(NotFound):
     code = "tasks.not_found"
-    meaning = "There is no such task, or it belongs to another tenant."
+    meaning = "There is no such task, or it is another's: of another tenant, or of another member of one's own."
     default_detail = "There is no such task."
 
 

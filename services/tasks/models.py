@@ -42,6 +42,9 @@ class Task(Base):
     tenant_id: Mapped[str] = mapped_column(Text)
     user_id: Mapped[str] = mapped_column(Text)
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))  # of the submitting caller: what the worker may do for them
+    # The credential the task was submitted with, and ends with: an API key, or the session of a login.
+    key_id: Mapped[str | None] = mapped_column(Text)
+    session_id: Mapped[str | None] = mapped_column(Text)
     kind: Mapped[str] = mapped_column(Text)
     priority: Mapped[str] = mapped_column(Text)
     input: Mapped[str] = mapped_column(Text)
@@ -76,6 +79,7 @@ class Task(Base):
 
     __table_args__ = (
         Index("ix_task_tenant", "tenant_id", text("id DESC")),
+        Index("ix_task_submitter", "tenant_id", "user_id", text("id DESC")),
         Index("ix_task_due", "run_at", postgresql_where=text("status = 'queued' AND enqueued_at IS NULL")),
         Index(
             "ix_task_enqueued", "enqueued_at", postgresql_where=text("status = 'queued' AND enqueued_at IS NOT NULL")

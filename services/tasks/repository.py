@@ -1,6 +1,6 @@
-"""Every statement of the API about tasks; each names the tenant."""
+"""Every statement of the API about tasks; each names the tenant, and whose they are."""
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 
@@ -14,14 +14,17 @@ _SUMMARY = [
 
 
 class TaskRepository:
-    """The tasks of one tenant."""
+    """The tasks that one user of a tenant submitted; without a `user_id`, those of the whole tenant."""
 
-    def __init__(self, session: AsyncSession, tenant_id: str) -> None:
-        self._session, self._tenant_id = session, tenant_id
+    def __init__(self, session: AsyncSession, tenant_id: str, user_id: str | None) -> None:
+        self._session = session
+        self._visible: list[ColumnElement[bool]] = [Task.tenant_id == tenant_id]
+        if user_id is not None:
+            self._visible.append(Task.user_id == user_id)
 
     async def get(self, task_id: str) -> Task:
         """Raises TaskNotFound."""
-        statement = select(Task).where(Task.tenant_id == self._tenant_id, Task.id == task_id)
+        statement = select(Task).where(*self._visible, Task.id == task_id)
         task = await self._session.scalar(statement)
         if task is None:
             raise TaskNotFound
@@ -31,7 +34,7 @@ class TaskRepository:
         self, *, status: TaskStatus | None, kind: str | None, after: str | None, limit: int
     ) -> list[Task]:
         """Up to `limit` tasks older than `after`, without input and result."""
-        statement = select(Task).where(Task.tenant_id == self._tenant_id).order_by(Task.id.desc()).limit(limit)
+        statement = select(Task).where(*self._visible).order_by(Task.id.desc()).limit(limit)
         if status is not None:
             statement = statement.where(Task.status == status)
         if kind is not None:
@@ -46,7 +49,7 @@ class TaskRepository:
         is_queued = Task.status == TaskStatus.QUEUED
         statement = (
             update(Task)
-            .where(Task.tenant_id == self._tenant_id, Task.id == task_id)
+            .where(*self._visible, Task.id == task_id)
             .where(Task.status.in_(CANCELLABLE))
             .values(
                 status=case((is_queued, TaskStatus.CANCELLED), else_=Task.status),

@@ -57,6 +57,7 @@ class TaskSummary(ResponseModel):
     """A task without its input and result, which may be large."""
 
     id: Id
+    submitted_by: Id = Field(description="the user whose task it is")
     kind: str
     status: TaskStatus
     priority: Priority
@@ -76,6 +77,7 @@ class TaskSummary(ResponseModel):
     def of(cls, task: Task) -> "TaskSummary":
         return cls(
             id=task.id,
+            submitted_by=task.user_id,
             kind=task.kind,
             status=task.status,
             priority=task.priority,

@@ -24,10 +24,15 @@ from shared.resources import CursorCodec, Slice
 from shared.schemas import new_id
 
 _MAX_DAYS_AHEAD = 366
+_OF_THE_TENANT = "tasks:tenant"
+"""The scope of who may see and cancel what others of the tenant submitted."""
 
 
 class TaskService:
-    """What a caller may do with the tasks of their tenant. Every method that asks the store may raise Unavailable."""
+    """What a caller may do with their tasks, and with `tasks:tenant` with those of the others of their tenant.
+
+    A task that the caller may not see is not there. Every method that asks the store may raise Unavailable.
+    """
 
     def __init__(
         self,
@@ -74,18 +79,19 @@ class TaskService:
     async def get(self, caller: Caller, task_id: str) -> Task:
         """Raises TaskNotFound."""
         async with self._database.statements() as session:
-            return await TaskRepository(session, caller.tenant_id).get(task_id)
+            return await TaskRepository(session, caller.tenant_id, _submitter(caller, task_id)).get(task_id)
 
     async def list_page(
         self, caller: Caller, *, status: TaskStatus | None, kind: str | None, limit: int, cursor: str | None
     ) -> Slice[Task]:
         """Newest first, without input and result. Raises Invalid for a cursor of another list."""
+        submitter = _submitter(caller)
         async with self._database.statements() as session:
-            tasks = TaskRepository(session, caller.tenant_id)
+            tasks = TaskRepository(session, caller.tenant_id, submitter)
             return await self._cursors.slice(
                 lambda after, most: tasks.list_newest(status=status, kind=kind, after=after, limit=most),
                 key=lambda task: task.id,
-                scope=["tasks", caller.tenant_id, status, kind],
+                scope=["tasks", caller.tenant_id, submitter, status, kind],
                 limit=limit,
                 cursor=cursor,
             )
@@ -93,7 +99,7 @@ class TaskService:
     async def cancel(self, caller: Caller, task_id: str) -> Task:
         """The task, cancelled or asked to stop. Raises TaskNotFound, TaskFinished."""
         async with self._database.transaction() as session:
-            tasks = TaskRepository(session, caller.tenant_id)
+            tasks = TaskRepository(session, caller.tenant_id, _submitter(caller, task_id))
             task = await tasks.cancel(task_id)
             if task is None:
                 raise TaskFinished((await tasks.get(task_id)).status)
@@ -102,6 +108,11 @@ class TaskService:
     def list_kinds(self) -> list[Kind[Any]]:
         """By name."""
         return self._kinds.list()
+
+
+def _submitter(caller: Caller, task_id: str | None = None) -> str | None:
+    """Whose tasks the caller may see: their own, or everybody's of the tenant (None)."""
+    return None if caller.allows(_OF_THE_TENANT, task_id) else caller.subject
 
 
 def _encoded(given: dict[str, Any]) -> bytes:
@@ -127,6 +138,8 @@ def _new_row(caller: Caller, body: TaskSubmit, kind: Kind[Any], encoded_input: s
         "tenant_id": caller.tenant_id,
         "user_id": caller.subject,
         "scopes": sorted(caller.scopes),
+        "key_id": caller.key_id,
+        "session_id": caller.session_id,
         "kind": kind.name,
         "priority": body.priority.value,
         "input": encoded_input,

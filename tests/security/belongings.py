@@ -1,4 +1,6 @@
-"""The table of the two-tenant matrix: what can belong to somebody, how it is made, and where operations name it.
+"""The table of the two matrices: what can belong to somebody, how it is made, and where operations name it.
+
+One matrix has two tenants (`test_tenants.py`), the other two members of one tenant (`test_members.py`).
 
 A new operation with an id is covered when its places are found here; otherwise the matrix fails with its name.
 """
@@ -48,12 +50,20 @@ class Tenant:
 
 @dataclass(frozen=True)
 class Kind:
-    """Something that belongs to a tenant."""
+    """Something that belongs to a tenant, or within it to whoever made it."""
 
     name: str
     make: Callable[[Tenant], Awaitable[str]]
     reads: tuple[str, ...]
     missing: str = MISSING_ID
+    makers: tuple[str, ...] = ()
+    """The roles that may make one, where it is its maker's; none where it is the tenant's."""
+    also: tuple[str, ...] = ()
+    """The roles that see and change it besides."""
+
+    @property
+    def is_personal(self) -> bool:
+        return bool(self.makers)
 
 
 async def _agent(tenant: Tenant) -> str:
@@ -101,12 +111,15 @@ async def _tenant(tenant: Tenant) -> str:
 
 AGENT: Final = Kind("agent", _agent, ("/agents/{agent}",))
 CONVERSATION: Final = Kind(
-    "conversation", _conversation, ("/chat/conversations/{conversation}", "/chat/conversations/{conversation}/messages")
+    "conversation",
+    _conversation,
+    ("/chat/conversations/{conversation}", "/chat/conversations/{conversation}/messages"),
+    makers=("member", "owner"),
 )
 COLLECTION: Final = Kind("collection", _collection, ("/vectors/collections/{collection}",), "missing")
 RECORD: Final = Kind("record", _record, ("/vectors/collections/{collection}/records/{record}",), "missing")
-TASK: Final = Kind("task", _task, ("/tasks/status/{task}",))
-API_KEY: Final = Kind("api key", _api_key, ("/auth/api-keys",))
+TASK: Final = Kind("task", _task, ("/tasks/status/{task}",), makers=("member", "owner"), also=("owner",))
+API_KEY: Final = Kind("API key", _api_key, ("/auth/api-keys",), makers=("viewer", "member", "owner"))
 INVITATION: Final = Kind("invitation", _invitation, ("/auth/invitations",))
 MEMBER: Final = Kind("member", _member, ("/auth/members",))
 TENANT: Final = Kind("tenant", _tenant, ("/auth/me",))

@@ -101,7 +101,7 @@ class Chaos:
 
     async def cancel(self, _chance: random.Random) -> None:
         async with self._database.transaction() as session:
-            await TaskRepository(session, self._tenant_id).cancel(self._id)
+            await TaskRepository(session, self._tenant_id, None).cancel(self._id)
 
     async def lapse(self, _chance: random.Random) -> None:
         await self._at(
@@ -127,7 +127,7 @@ class Chaos:
 
     async def read(self) -> Task:
         async with self._database.session() as session:
-            return await TaskRepository(session, self._tenant_id).get(self._id)
+            return await TaskRepository(session, self._tenant_id, None).get(self._id)
 
 
 def state(task: Task) -> dict[str, object]:

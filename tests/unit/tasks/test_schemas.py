@@ -22,6 +22,7 @@ INPUT = {
 def task(**changed: Any) -> Task:
     queued: dict[str, Any] = {
         "id": ID,
+        "user_id": ID,
         "kind": "echo",
         "status": "queued",
         "priority": "high",
