@@ -243,9 +243,14 @@ class AddressRefused(Invalid):
 
 
 class DelegationRefused(Forbidden):
+    """That it was asked for is kept in the audit log."""
+
     code = "auth.delegation_refused"
-    meaning = "The service may not act for this user with these scopes."
+    meaning = (
+        "The service may not act for this user with these scopes, or what they handed the work over with has ended."
+    )
     default_detail = "The service may not act for this user with these scopes."
+    keeps_effects = True
 
 
 class HashingBusy(Unavailable):

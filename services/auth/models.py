@@ -1,6 +1,6 @@
 """auth's tables. Text where others would use varchar: the bounds are the schemas'."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -168,6 +168,10 @@ class ApiKey(Base):
     def prefix(self) -> str:
         """How the key begins: as much of it as may be shown."""
         return PREFIX + self.public_id
+
+    @property
+    def has_expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
 
 
 class RevocationRow(Base):

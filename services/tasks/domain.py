@@ -53,6 +53,8 @@ class Claim:
     tenant_id: str
     user_id: str
     scopes: list[str]
+    key_id: str | None
+    session_id: str | None
     kind: str
     priority: str
     input: str

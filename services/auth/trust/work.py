@@ -14,7 +14,7 @@ from services.auth.trust.access.revoker import Revoker
 from services.auth.trust.audit.log import AuditLog, Noted
 from shared import telemetry
 from shared.errors import ServiceError
-from shared.identity import Revocations
+from shared.identity import Caller, Revocations
 from shared.postgres import Database, Outbox
 
 
@@ -38,6 +38,11 @@ class Work:
     ) -> None:
         """Have the audit log say it, when this is committed. Never pass a secret: the log is read by people."""
         self.noted.append(Noted(action, actor, tenant_id, target, self.source, telemetry.current_trace_id(), details))
+
+
+def acting(caller: Caller) -> dict[str, str]:
+    """The details that name the service which acts for the caller, beside the caller: as in a token, `act`."""
+    return {"act": caller.actor} if caller.actor else {}
 
 
 class Works:

@@ -38,7 +38,8 @@ class Context(Protocol):
     async def token(self) -> str:
         """An access token of the submitting user, with no more scopes than they had when submitting.
 
-        Raises PermanentFailure when the user may no longer act, Unavailable when auth cannot be reached.
+        Raises PermanentFailure when what the task was submitted with has ended, Unavailable when auth cannot be
+        reached.
         """
 
     async def call(

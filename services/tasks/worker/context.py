@@ -18,7 +18,7 @@ class Tokens(Protocol):
     """Where access tokens of submitting users come from."""
 
     async def get(self, claim: Claim) -> str:
-        """Raises PermanentFailure when the user may no longer act, Unavailable."""
+        """Raises PermanentFailure when what the task was submitted with has ended, Unavailable."""
 
     def forget(self, claim: Claim) -> None:
         """Have the next `get` ask anew."""

@@ -57,7 +57,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         worker_id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[-6:]}"
         leases = Leases(database, settings)
         assert platform.identity is not None  # noqa: S101 - only auth has none
-        tokens = DelegatedTokens(platform.identity)
+        tokens = DelegatedTokens(platform.identity, platform.verifier)
         runner = Runner(
             database=database,
             outbox=outbox,

@@ -144,7 +144,9 @@ class Runner:
             kind = self._kinds.get(claim.kind)
         except KindUnknown as error:  # a newer API takes kinds that this worker does not know yet
             raise Unavailable("tasks", detail=f"No worker here knows {claim.kind!r}.") from error
-        result = await kind.execute(self._contexts.make(attempt), orjson.loads(claim.input))
+        context = self._contexts.make(attempt)
+        await context.token()  # whoever submitted it may still act: also where the kind needs no token
+        result = await kind.execute(context, orjson.loads(claim.input))
         encoded = orjson.dumps(result)
         if len(encoded) > self._settings.max_result_bytes:
             detail = f"The result has {len(encoded)} bytes; {self._settings.max_result_bytes} are allowed."

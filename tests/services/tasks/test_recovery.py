@@ -322,7 +322,7 @@ async def test_a_disabled_users_task_fails_with_the_reason(
         failed = await theirs.wait(task)
 
     assert (failed["status"], failed["attempt"]) == ("failed", 1)
-    assert failed["error"]["code"] == "tasks.user_not_allowed"
+    assert failed["error"]["code"] == "tasks.authority_ended"
 
 
 def _auth_database(installation: Installation):  # type: ignore[no-untyped-def]

@@ -56,6 +56,26 @@ class ApiKeyRepository:
             statement = statement.where(ApiKey.id < after)
         return list(await self._session.scalars(statement))
 
+    async def find_heir(self, tenant_id: str, user_id: str, key_id: str) -> ApiKey | None:
+        """The live key that goes on with what was begun with this one: itself, or what it was rotated to, and so on.
+
+        None where that has ended, or where any on the way was revoked.
+        """
+        key = await self._find_unrevoked(tenant_id, user_id, key_id)
+        while key and key.has_expired and key.replaced_by:
+            key = await self._find_unrevoked(tenant_id, user_id, key.replaced_by)
+        return None if key is None or key.has_expired else key
+
+    async def _find_unrevoked(self, tenant_id: str, user_id: str, key_id: str) -> ApiKey | None:
+        return await self._session.scalar(
+            select(ApiKey).where(
+                ApiKey.tenant_id == tenant_id,
+                ApiKey.user_id == user_id,
+                ApiKey.id == key_id,
+                ApiKey.revoked_at.is_(None),
+            )
+        )
+
     async def get_live_locked(self, tenant_id: str, user_id: str, key_id: str) -> ApiKey:
         """Raises ApiKeyNotFound when there is no live key of that id."""
         key = await self._session.scalar(self._live(tenant_id, user_id).where(ApiKey.id == key_id).with_for_update())

@@ -47,7 +47,8 @@ class ApiKeyService:
                 raise ApiKeyReplaced
             made = await self._add(work, caller, old.name, granted(old.scopes, caller.scopes), old.expires_at)
             await keys.replace(old, made.row, datetime.now(UTC) + timedelta(seconds=overlap_seconds))
-            if overlap_seconds == 0:
+            if overlap_seconds == 0:  # it has leaked, perhaps: what was begun with it ends too
+                await keys.revoke(old)
                 work.access.end_key(old.id)
             _note(work, "api_key.rotated", caller, old, replaced_by=made.row.id, overlap_seconds=overlap_seconds)
             return made

@@ -26,6 +26,21 @@ class AccessToken:
     scopes: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The credential that a delegated token descends from and ends with; without one it rests on its user alone."""
+
+    key_id: str | None = None
+    session_id: str | None = None
+    ends_at: datetime | None = None
+
+    @property
+    def claims(self) -> dict[str, str]:
+        """What revoking the credential names."""
+        named = {"key_id": self.key_id, "sid": self.session_id}
+        return {name: value for name, value in named.items() if value}
+
+
 class TokenIssuer:
     def __init__(self, keys: KeyRing, settings: Settings) -> None:
         self._keys, self._settings = keys, settings
@@ -42,10 +57,10 @@ class TokenIssuer:
         seconds = self._settings.internal_token_seconds
         return self._for_user(principal, scopes, seconds, {"key_id": key_id, "client_id": key_id}, expires_at)
 
-    def for_delegate(self, principal: Principal, scopes: Iterable[str], service: str) -> AccessToken:
-        """A token by which `service` acts for the user (RFC 8693's `act`)."""
-        extra = {"act": {"sub": SERVICE_PREFIX + service}, "client_id": service}
-        return self._for_user(principal, scopes, self._settings.internal_token_seconds, extra)
+    def for_delegate(self, principal: Principal, scopes: Iterable[str], service: str, origin: Origin) -> AccessToken:
+        """A token by which `service` acts for the user (RFC 8693's `act`); never valid for longer than its origin."""
+        extra = {"act": {"sub": SERVICE_PREFIX + service}, "client_id": service, **origin.claims}
+        return self._for_user(principal, scopes, self._settings.internal_token_seconds, extra, origin.ends_at)
 
     def for_service(self, service: str, scopes: Iterable[str]) -> AccessToken:
         """A token of a service itself. It stands for no user, so no route of a user's takes it."""

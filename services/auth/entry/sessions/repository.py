@@ -125,6 +125,18 @@ class SessionRepository:
         """As `find`, for going on with it: nobody ends the session until the transaction ends, others go on as well."""
         return await self._find(_LINK_HELD, token)
 
+    async def find_alive(self, tenant_id: str, user_id: str, session_id: str) -> LoginSession | None:
+        """The user's session, while it goes on."""
+        return await self._session.scalar(
+            select(LoginSession).where(
+                LoginSession.id == session_id,
+                LoginSession.user_id == user_id,
+                LoginSession.tenant_id == tenant_id,
+                LoginSession.ended_at.is_(None),
+                LoginSession.expires_at > datetime.now(UTC),
+            )
+        )
+
     async def find_locked(self, token: str) -> Link | None:
         """As `find`, for changing it: nobody else changes the session until the transaction ends."""
         return await self._find(_LINK_LOCKED, token)

@@ -143,3 +143,5 @@ class Delegation(RequestModel):
     subject: Id
     tenant_id: Id
     scopes: list[Scope] = Field(min_length=1, max_length=32)
+    key_id: Id | None = Field(default=None, description="the API key that the user handed the work over with")
+    session_id: Id | None = Field(default=None, description="or the session that they did it in")

@@ -1,12 +1,15 @@
 """What becomes of tokens: one is made to act for a user, others are looked at or revoked."""
 
-from services.auth.entry.issuing.issuer import AccessToken, TokenIssuer
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.auth.entry.api_keys.repository import ApiKeyRepository
+from services.auth.entry.issuing.issuer import AccessToken, Origin, TokenIssuer
 from services.auth.entry.sessions.ending import SessionEnder
 from services.auth.entry.sessions.repository import Link, SessionRepository
 from services.auth.entry.tokens.schemas import Delegation
 from services.auth.errors import DelegationRefused
 from services.auth.people.accounts.repository import AccountRepository
-from services.auth.trust.work import Works
+from services.auth.trust.work import Works, acting
 from shared.errors import Unauthenticated
 from shared.identity import SERVICE_PREFIX, Caller, TokenVerifier, is_covered
 
@@ -18,13 +21,25 @@ class TokenService:
     async def delegate(self, service: Caller, body: Delegation) -> AccessToken:
         """A token by which a service acts for a user, with no more than the user's rights.
 
-        Raises DelegationRefused (unknown or disabled user, not of the tenant, scopes beyond the user's).
+        It ends with the API key or the session that is named. Raises DelegationRefused (unknown or disabled user, not
+        of the tenant, scopes beyond the user's, a key or session that has ended), which is noted.
         """
         async with self._works.begin() as work:
             principal = await AccountRepository(work.session).hold_principal(body.subject, body.tenant_id)
-            if principal is None or not all(is_covered(scope, principal.scopes) for scope in body.scopes):
+            origin = await _find_origin(work.session, body)
+            covered = principal and all(is_covered(scope, principal.scopes) for scope in body.scopes)
+            if principal is None or origin is None or not covered:
+                work.note(
+                    "delegation.refused",
+                    actor=service.subject,
+                    tenant_id=body.tenant_id,
+                    target=body.subject,
+                    key_id=body.key_id,
+                    session_id=body.session_id,
+                )
                 raise DelegationRefused
-            return self._issuer.for_delegate(principal, body.scopes, service.subject.removeprefix(SERVICE_PREFIX))
+            name = service.subject.removeprefix(SERVICE_PREFIX)
+            return self._issuer.for_delegate(principal, body.scopes, name, origin)
 
     async def introspect(self, token: str) -> Caller | Link | None:
         """Whom an access token stands for, or the session that a refresh token goes on with; None when it is neither.
@@ -45,7 +60,13 @@ class TokenService:
                 await SessionEnder(work).end_by_refresh_token(token)
                 return
             work.access.end_token(caller.token_id)
-            work.note("token.revoked", actor=caller.subject, tenant_id=caller.tenant_id, target=caller.token_id)
+            work.note(
+                "token.revoked",
+                actor=caller.subject,
+                tenant_id=caller.tenant_id,
+                target=caller.token_id,
+                **acting(caller),
+            )
 
     async def _verified(self, token: str) -> Caller | None:
         if token.count(".") != 2:
@@ -54,3 +75,17 @@ class TokenService:
             return await self._verifier.verify(token)
         except Unauthenticated:
             return None
+
+
+async def _find_origin(session: AsyncSession, body: Delegation) -> Origin | None:
+    """The user's key or session that is named, or none where none is; None when it has ended.
+
+    What was begun with a key that was rotated since goes on under the one that replaced it.
+    """
+    if body.key_id:
+        key = await ApiKeyRepository(session).find_heir(body.tenant_id, body.subject, body.key_id)
+        return Origin(key_id=key.id, ends_at=key.expires_at) if key else None
+    if body.session_id:
+        login = await SessionRepository(session).find_alive(body.tenant_id, body.subject, body.session_id)
+        return Origin(session_id=login.id, ends_at=login.expires_at) if login else None
+    return Origin()
