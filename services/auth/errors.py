@@ -7,7 +7,7 @@ Unauthenticated WrongCredentials · RefreshTokenRefused ─ RefreshTokenReused
                 WrongClient
 NotFound        ApiKeyNotFound · UserNotFound · MemberNotFound · InvitationNotFound
 Invalid         ScopeNotAllowed · PasswordTooCommon · InvitationRefused · AddressRefused
-Forbidden       DelegationRefused · WrongCurrentPassword
+Forbidden       DelegationRefused · WrongCurrentPassword · DelegateRefused · ApiKeyRefused
 RateLimited     SourceHeldOff
 Unavailable     HashingBusy
 """
@@ -251,6 +251,22 @@ class DelegationRefused(Forbidden):
     )
     default_detail = "The service may not act for this user with these scopes."
     keeps_effects = True
+
+
+class DelegateRefused(Forbidden):
+    """Whoever acts for somebody else must not come to hold what that person would be known by."""
+
+    code = "auth.delegate_refused"
+    meaning = "The token is of a service that acts for the user; this they have to do themself."
+    default_detail = "A service that acts for the user may not do this."
+
+
+class ApiKeyRefused(Forbidden):
+    """A key made by a key would outlive it."""
+
+    code = "auth.api_key_refused"
+    meaning = "An API key makes and rotates no API keys: log in for that."
+    default_detail = "This takes the access token of a login; an API key may not do it."
 
 
 class HashingBusy(Unavailable):

@@ -34,6 +34,7 @@ from services.auth.settings import Settings
 from services.auth.trust.audit.service import AuditService
 from services.auth.trust.changes.service import AccessChanges
 from services.auth.trust.opening import open_trust
+from services.auth.trust.refusals import RefusalLog
 from services.auth.trust.signing.ring import KeyRing
 from shared.health import STORE_REMEDY
 from shared.loops import in_background
@@ -50,6 +51,7 @@ class State(TypedDict):
     keys: KeyRing
     changes: AccessChanges
     audit: AuditService
+    refusals: RefusalLog
     accounts: AccountService
     passwords: PasswordService
     sessions: SessionService
@@ -96,6 +98,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             keys=keys,
             changes=trust.changes,
             audit=AuditService(database, cursors),
+            refusals=RefusalLog(works),
             accounts=AccountService(works, hasher),
             passwords=PasswordService(works, hasher),
             sessions=SessionService(works),

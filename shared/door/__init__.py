@@ -2,7 +2,7 @@
 
 from shared.door.body import BoundedRequest, UnsupportedMediaType
 from shared.door.bounds import Bounds, TooComplex, takes
-from shared.door.demand import SECURITY_SCHEMES, authenticate, caller_of, requires
+from shared.door.demand import API_KEY, SECURITY_SCHEMES, Demand, authenticate, caller_of, requires
 from shared.door.idempotency import Idempotency, IdempotencyKeyInUse
 from shared.door.idempotent_route import ClaimingRoute, IdempotentRoute
 from shared.door.keyless_route import IdempotencyKeyRefused, KeylessRoute
@@ -10,10 +10,12 @@ from shared.door.once import IdempotencyKeyReused, Keyed, Once
 from shared.door.route import GuardedRoute, Handler, stores_nothing
 
 __all__ = [
+    "API_KEY",
     "SECURITY_SCHEMES",
     "BoundedRequest",
     "Bounds",
     "ClaimingRoute",
+    "Demand",
     "GuardedRoute",
     "Handler",
     "Idempotency",

@@ -51,6 +51,11 @@ class Operation:
         return sorted({scope for one in alternatives for scopes in one.values() for scope in scopes})
 
     @property
+    def takes_keys(self) -> bool:
+        """Whether an API key is among what it says that it takes."""
+        return any("apiKey" in one for one in self.described.get("security", []))
+
+    @property
     def parameters(self) -> list[dict[str, Any]]:
         return [resolved(parameter) for parameter in self.described.get("parameters", [])]
 

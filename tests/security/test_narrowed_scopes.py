@@ -81,14 +81,14 @@ async def test_a_body_that_names_no_object_or_a_malformed_one_opens_nothing(
     assert set(answers) <= {403, 422}
 
 
-async def test_nobody_widens_what_they_hold(gateway: httpx.AsyncClient, owner: User) -> None:
-    narrow = await with_key(gateway, owner, "auth:keys", "agents:0198c0de-0000-7000-8000-000000000001:read")
+async def test_nobody_widens_what_they_hold(gateway: httpx.AsyncClient, register_user: RegisterUser) -> None:
+    narrow = await register_user(scope="auth:keys agents:0198c0de-0000-7000-8000-000000000001:read")
 
     def asked(scope: str) -> dict[str, Any]:
         return {"name": "wider", "scopes": [scope]}
 
     answers = {
-        scope: (await gateway.post("/api/v1/auth/api-keys", json=asked(scope), headers=narrow)).status_code
+        scope: (await gateway.post("/api/v1/auth/api-keys", json=asked(scope), headers=narrow.headers)).status_code
         for scope in (
             "agents:0198c0de-0000-7000-8000-000000000001:read",
             "agents:0198c0de-0000-7000-8000-000000000002:read",

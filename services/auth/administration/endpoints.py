@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Response
 
 from services.auth.administration.dependencies import Users
 from services.auth.administration.schemas import UserFilters, UserRead
-from services.auth.errors import OwnAccount, UserNotFound
+from services.auth.errors import DelegateRefused, OwnAccount, UserNotFound
 from services.auth.models import User
 from services.auth.trust.dependencies import Admin, Source
 from shared.door import GuardedRoute, stores_nothing
@@ -14,7 +14,9 @@ from shared.errors import responses
 from shared.resources import Cursor, Limit, Page, describe
 from shared.schemas import Id
 
-router = APIRouter(prefix="/auth/users", tags=["administration"], route_class=GuardedRoute)
+router = APIRouter(
+    prefix="/auth/users", tags=["administration"], route_class=GuardedRoute, responses=responses(DelegateRefused)
+)
 
 
 @router.get("", operation_id="auth_list_users", summary="All users", response_model=Page[UserRead])

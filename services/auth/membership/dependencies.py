@@ -3,8 +3,8 @@
 from typing import Annotated
 
 from services.auth.membership.deciding import DECIDE
-from shared.door import requires
+from services.auth.trust.in_person import in_person
 from shared.identity import Caller
 
-Reader = Annotated[Caller, requires("members:read")]
-Decider = Annotated[Caller, requires(DECIDE)]
+Reader = Annotated[Caller, in_person("members:read")]
+Decider = Annotated[Caller, in_person(DECIDE)]

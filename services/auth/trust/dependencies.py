@@ -4,12 +4,14 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from services.auth.trust.in_person import in_person
 from shared.door import requires
 from shared.identity import Caller
 from shared.limits import source_of
 
 Me = Annotated[Caller, requires("auth:profile")]
-Admin = Annotated[Caller, requires("admin")]
+Oneself = Annotated[Caller, in_person("auth:profile")]
+Admin = Annotated[Caller, in_person("admin")]
 
 
 async def _source(request: Request) -> str:

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from services.auth.entry.api_keys.dependencies import ApiKeys, Exchange, Exchanger, KeyOwner
+from services.auth.entry.api_keys.dependencies import ApiKeys, Exchange, Exchanger, KeyMaker, KeyOwner
 from services.auth.entry.api_keys.schemas import (
     ApiKeyCreate,
     ApiKeyCreated,
@@ -13,7 +13,14 @@ from services.auth.entry.api_keys.schemas import (
     KeyExchange,
 )
 from services.auth.entry.issuing.schemas import InternalToken
-from services.auth.errors import ApiKeyNotFound, ApiKeyReplaced, ScopeNotAllowed, TooManyApiKeys
+from services.auth.errors import (
+    ApiKeyNotFound,
+    ApiKeyRefused,
+    ApiKeyReplaced,
+    DelegateRefused,
+    ScopeNotAllowed,
+    TooManyApiKeys,
+)
 from services.auth.models import ApiKey
 from services.auth.trust.dependencies import Admin, Source
 from shared.door import GuardedRoute, IdempotencyKeyRefused, KeylessRoute, stores_nothing
@@ -21,8 +28,15 @@ from shared.errors import responses
 from shared.resources import Cursor, Limit, Page
 from shared.schemas import Id
 
-router = APIRouter(prefix="/auth/api-keys", tags=["api keys"], route_class=GuardedRoute)
-minting = APIRouter(prefix="/auth/api-keys", tags=["api keys"], route_class=KeylessRoute)
+router = APIRouter(
+    prefix="/auth/api-keys", tags=["api keys"], route_class=GuardedRoute, responses=responses(DelegateRefused)
+)
+minting = APIRouter(
+    prefix="/auth/api-keys",
+    tags=["api keys"],
+    route_class=KeylessRoute,
+    responses=responses(DelegateRefused, ApiKeyRefused),
+)
 internal = APIRouter(prefix="/api-keys", route_class=GuardedRoute)
 
 
@@ -34,8 +48,11 @@ internal = APIRouter(prefix="/api-keys", route_class=GuardedRoute)
     response_model=ApiKeyCreated,
     responses=responses(TooManyApiKeys, ScopeNotAllowed, IdempotencyKeyRefused),
 )
-async def create(body: ApiKeyCreate, caller: KeyOwner, api_keys: ApiKeys, source: Source) -> ApiKeyCreated:
-    """Create a key with some of one's own scopes. The key is in this answer and nowhere else."""
+async def create(body: ApiKeyCreate, caller: KeyMaker, api_keys: ApiKeys, source: Source) -> ApiKeyCreated:
+    """Create a key with some of one's own scopes. The key is in this answer and nowhere else.
+
+    It takes a login: a key makes no other key, which would outlive it.
+    """
     return ApiKeyCreated.of(await api_keys.create(caller, body, source))
 
 
@@ -81,8 +98,11 @@ async def revoke(id: Id, caller: KeyOwner, api_keys: ApiKeys, source: Source) ->
     response_model=ApiKeyCreated,
     responses=responses(ApiKeyNotFound, ApiKeyReplaced, TooManyApiKeys, ScopeNotAllowed, IdempotencyKeyRefused),
 )
-async def rotate(id: Id, body: ApiKeyRotation, caller: KeyOwner, api_keys: ApiKeys, source: Source) -> ApiKeyCreated:
-    """A new key with the same scopes; the old one goes on through the overlap, so that nothing stops in between."""
+async def rotate(id: Id, body: ApiKeyRotation, caller: KeyMaker, api_keys: ApiKeys, source: Source) -> ApiKeyCreated:
+    """A new key with the same scopes; the old one goes on through the overlap, so that nothing stops in between.
+
+    It takes a login, as making one does.
+    """
     return ApiKeyCreated.of(await api_keys.rotate(caller, id, body, source))
 
 

@@ -7,6 +7,7 @@ from services.auth.entry.tokens.dependencies import Basic, Delegate, Grants, Int
 from services.auth.entry.tokens.route import OAuthRoute
 from services.auth.entry.tokens.schemas import Delegation, Introspection, TokenForm, TokenHintForm, TokenRead
 from services.auth.errors import (
+    DelegateRefused,
     FieldRepeated,
     GrantIncomplete,
     GrantUnsupported,
@@ -16,7 +17,7 @@ from services.auth.errors import (
     WrongClient,
     WrongCredentials,
 )
-from services.auth.trust.dependencies import Me, Source
+from services.auth.trust.dependencies import Oneself, Source
 from shared.door import GuardedRoute, stores_nothing
 from shared.errors import responses
 from shared.limits import limited_by_source
@@ -54,10 +55,19 @@ async def token(form: TokenForm, basic: Basic, grants: Grants, source: Source) -
     return TokenRead.of(await grants.grant(form, basic, source))
 
 
-@router.post("/logout", operation_id="auth_logout", summary="End this session", status_code=204)
+@router.post(
+    "/logout",
+    operation_id="auth_logout",
+    summary="End this session",
+    status_code=204,
+    responses=responses(DelegateRefused),
+)
 @stores_nothing
-async def logout(caller: Me, sessions: Sessions, source: Source) -> None:
-    """End the session of this access token: its refresh tokens work no more, its access tokens within seconds."""
+async def logout(caller: Oneself, sessions: Sessions, source: Source) -> None:
+    """End the session of this access token: its refresh tokens work no more, its access tokens within seconds.
+
+    Tasks that were submitted in it end with it.
+    """
     await sessions.log_out(caller, source)
 
 
@@ -83,7 +93,7 @@ async def revoke(form: TokenHintForm, tokens: Tokens, source: Source) -> Respons
     operation_id="auth_introspect",
     summary="What a token is worth",
     response_model=Introspection,
-    responses=responses(FieldRepeated),
+    responses=responses(FieldRepeated, DelegateRefused),
     response_model_exclude_none=True,
 )
 @stores_nothing

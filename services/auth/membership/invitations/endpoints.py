@@ -5,6 +5,7 @@ from fastapi import APIRouter, Depends
 from services.auth.errors import (
     AddressRefused,
     AlreadyMember,
+    DelegateRefused,
     HashingBusy,
     InvitationNotFound,
     InvitationRefused,
@@ -33,8 +34,12 @@ from shared.limits import limited_by_source
 from shared.resources import Cursor, Limit, Page
 from shared.schemas import Id
 
-router = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=GuardedRoute)
-creating = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=ClaimingRoute)
+router = APIRouter(
+    prefix="/auth/invitations", tags=["members"], route_class=GuardedRoute, responses=responses(DelegateRefused)
+)
+creating = APIRouter(
+    prefix="/auth/invitations", tags=["members"], route_class=ClaimingRoute, responses=responses(DelegateRefused)
+)
 joining = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=KeylessRoute)
 
 

@@ -2,18 +2,20 @@
 
 from fastapi import APIRouter
 
-from services.auth.errors import LastOwner, MemberNotFound
+from services.auth.errors import DelegateRefused, LastOwner, MemberNotFound
 from services.auth.membership.dependencies import Decider, Reader
 from services.auth.membership.members.dependencies import Members
 from services.auth.membership.members.schemas import MemberRead, MemberUpdate
 from services.auth.people.tenants.domain import Member
-from services.auth.trust.dependencies import Me, Source
+from services.auth.trust.dependencies import Oneself, Source
 from shared.door import GuardedRoute
 from shared.errors import responses
 from shared.resources import Cursor, Limit, Page
 from shared.schemas import Id
 
-router = APIRouter(prefix="/auth/members", tags=["members"], route_class=GuardedRoute)
+router = APIRouter(
+    prefix="/auth/members", tags=["members"], route_class=GuardedRoute, responses=responses(DelegateRefused)
+)
 
 
 @router.get("", operation_id="auth_list_members", summary="Who belongs to my tenant", response_model=Page[MemberRead])
@@ -29,7 +31,7 @@ async def list_page(caller: Reader, members: Members, limit: Limit = 20, cursor:
     status_code=204,
     responses=responses(LastOwner, MemberNotFound),
 )
-async def leave(caller: Me, members: Members, source: Source) -> None:
+async def leave(caller: Oneself, members: Members, source: Source) -> None:
     """Leave the tenant that the caller's token acts in, whatever one's role; the last owner cannot.
 
     It ends what one holds there: tokens, sessions, API keys. Who leaves the tenant that came with their account gets a

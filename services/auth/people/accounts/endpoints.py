@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from services.auth.errors import EmailTaken, PasswordTooCommon
+from services.auth.errors import DelegateRefused, EmailTaken, PasswordTooCommon
 from services.auth.people.accounts.dependencies import Accounts
 from services.auth.people.accounts.domain import NewAccount
 from services.auth.people.accounts.schemas import AccountRead, ProfileRead, ProfileUpdate, Registration
-from services.auth.trust.dependencies import Me, Source
+from services.auth.trust.dependencies import Me, Oneself, Source
 from shared.door import GuardedRoute, IdempotencyKeyRefused, KeylessRoute, authenticate
 from shared.errors import PreconditionFailed, Unauthenticated, responses
 from shared.limits import limited_by_source
@@ -52,10 +52,10 @@ async def me(caller: Me, accounts: Accounts, response: Response) -> ProfileRead:
     operation_id="auth_update_me",
     summary="Change my profile",
     response_model=ProfileRead,
-    responses=responses(PreconditionFailed),
+    responses=responses(PreconditionFailed, DelegateRefused),
 )
 async def update_me(
-    body: ProfileUpdate, caller: Me, accounts: Accounts, response: Response, if_match: IfMatch = None
+    body: ProfileUpdate, caller: Oneself, accounts: Accounts, response: Response, if_match: IfMatch = None
 ) -> ProfileRead:
     """Change one's own name."""
     profile = await accounts.update(caller, body, if_match)

@@ -4,10 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
+from services.auth.errors import DelegateRefused
 from services.auth.trust.audit.dependencies import Audit
 from services.auth.trust.audit.schemas import AuditEntryRead, AuditFilters
 from services.auth.trust.dependencies import Admin
 from shared.door import GuardedRoute
+from shared.errors import responses
 from shared.resources import Cursor, Limit, Page
 
 router = APIRouter(prefix="/auth/audit", tags=["administration"], route_class=GuardedRoute)
@@ -18,6 +20,7 @@ router = APIRouter(prefix="/auth/audit", tags=["administration"], route_class=Gu
     operation_id="auth_list_audit",
     summary="Read the audit log",
     response_model=Page[AuditEntryRead],
+    responses=responses(DelegateRefused),
 )
 async def list_page(
     _caller: Admin,

@@ -24,7 +24,7 @@ class AuditFilters:
             description="this action, or with `login` every one that begins with `login.`",
         ),
     ] = None
-    actor: Annotated[_Name | None, Query(description="who did it: a user's id")] = None
+    actor: Annotated[_Name | None, Query(description="who did it: a user's id, or `service:tasks`")] = None
     tenant_id: Annotated[Id | None, Query(description="in which tenant")] = None
     target: Annotated[_Name | None, Query(description="what it was done to: the id of a user, session, key, …")] = None
     since: Annotated[_Moment | None, Query(description="from this time on")] = None
