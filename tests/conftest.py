@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from local.suite import Suite
+from tests.fixtures import attacks
 from tests.fixtures.apps import ServiceClient, open_service
 from tests.fixtures.identity import RegisterUser, User, register_with
 from tests.fixtures.places import RUN_HOME, TEST_HOME, TEST_PORT_BASE
@@ -55,6 +56,13 @@ def pytest_sessionfinish(exitstatus: int) -> None:
     if exitstatus == pytest.ExitCode.INTERRUPTED and "PYTEST_XDIST_WORKER" not in os.environ:
         for home in RUN_HOME.glob("gw*"):
             Suite(home, environ={}).down()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Here, because the process that prints it loads no room's conftest when others run the tests."""
+    if line := attacks.summary(terminalreporter.stats):
+        terminalreporter.section("attacks")
+        terminalreporter.line(line)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

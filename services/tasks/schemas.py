@@ -8,13 +8,13 @@ from pydantic import AwareDatetime, Field
 from services.tasks.domain import Priority, TaskStatus
 from services.tasks.kinds.kind import Kind
 from services.tasks.models import Task
-from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
+from shared.schemas import Id, PathText, RequestModel, ResponseModel, UtcDatetime
 
 MAX_ATTEMPTS = 20
 # RabbitMQ closes the channel of a consumer that holds a message for 30 minutes (its `consumer_timeout`).
 MAX_TIMEOUT_SECONDS = 1500
 
-KindName = Annotated[Text, Field(min_length=1, max_length=64, examples=["echo"])]
+KindName = Annotated[PathText, Field(min_length=1, max_length=64, examples=["echo"])]
 
 
 class TaskSubmit(RequestModel):

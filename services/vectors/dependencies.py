@@ -11,7 +11,7 @@ from services.vectors.ports import VectorEngine
 from services.vectors.records.service import RecordService
 from shared.door import requires
 from shared.identity import Caller
-from shared.schemas import Text
+from shared.schemas import PathText
 from shared.web import from_state
 
 Reader = Annotated[Caller, requires("vectors:read")]
@@ -23,7 +23,7 @@ CollectionFiller = Annotated[Caller, requires("vectors:write", body="collection"
 CollectionMaker = Annotated[Caller, requires("vectors:write", body="name")]
 
 Name = Annotated[str, Path(pattern=COLLECTION_NAME, description="of the collection")]
-RecordId = Annotated[Text, Path(min_length=1, max_length=MAX_ID_CHARS, description="of the record")]
+RecordId = Annotated[PathText, Path(min_length=1, max_length=MAX_ID_CHARS, description="of the record")]
 
 Collections = Annotated[CollectionService, Depends(from_state("collections"))]
 Records = Annotated[RecordService, Depends(from_state("records"))]

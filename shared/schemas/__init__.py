@@ -11,10 +11,12 @@ from shared.schemas.models import (
     UtcDatetime,
     rfc3339,
 )
+from shared.schemas.paths import PathText
 
 __all__ = [
     "GivenDatetime",
     "Id",
+    "PathText",
     "RequestModel",
     "ResponseModel",
     "SecretModel",

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, 
 from services.tasks.errors import PermanentFailure
 from services.tasks.kinds.kind import Context, Kind
 from shared.errors import ServiceError
-from shared.schemas import RequestModel, Text
+from shared.schemas import PathText, RequestModel, Text
 
 _BATCH = 64
 _DOCUMENTS_A_DELETE = 32  # each takes two leaves of a filter, and a filter has at most 64
@@ -19,7 +19,7 @@ _STORE_SECONDS = 120.0
 _CONFLICT = 409
 
 # The bounds of `vectors`, so that what it would refuse later is refused at once.
-CollectionName = Annotated[Text, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["handbook"])]
+CollectionName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["handbook"])]
 _OURS = frozenset({"document_id", "chunk"})
 _Scalar = StrictBool | StrictInt | StrictFloat | Annotated[Text, Field(max_length=4096)]
 MetadataValue = _Scalar | Annotated[list[_Scalar], Field(max_length=64)]
@@ -35,7 +35,7 @@ def _without_ours(metadata: Metadata) -> Metadata:
 class Document(RequestModel):
     """One text. Storing a document under the same id again replaces its chunks."""
 
-    id: Annotated[Text, Field(min_length=1, max_length=112)] | None = Field(
+    id: Annotated[PathText, Field(min_length=1, max_length=112)] | None = Field(
         default=None, description="made from the task's id when absent", examples=["refunds.md"]
     )
     text: Annotated[Text, Field(min_length=1, max_length=2**20, examples=["Refunds are paid within 14 days."])]

@@ -19,7 +19,7 @@ from services.vectors.domain import (
     Metadata,
 )
 from services.vectors.metadata import member_problem
-from shared.schemas import Text
+from shared.schemas import PathText
 
 SCALAR_SCHEMA: list[dict[str, Any]] = [
     {"type": "string", "maxLength": MAX_METADATA_STRING_CHARS},
@@ -53,7 +53,7 @@ def _metadata(value: object) -> Metadata:
     return value
 
 
-RecordId = Annotated[Text, Field(min_length=1, max_length=MAX_ID_CHARS, examples=["handbook.md#3"])]
+RecordId = Annotated[PathText, Field(min_length=1, max_length=MAX_ID_CHARS, examples=["handbook.md#3"])]
 Vector = Annotated[
     NDArray[np.float64],
     PlainValidator(_numbers),
