@@ -40,7 +40,7 @@ def _mapper(condition: Json, problem: GatewayProblem, status: int | None = None)
     mapper: Json = {
         "filter": condition,
         "body_format_override": {"content_type": _PROBLEM_JSON, "json_format": _body(problem, status)},
-        "headers_to_add": [set_header("X-Trace-ID", TRACE_ID)],
+        "headers_to_add": [set_header("X-Trace-ID", TRACE_ID), set_header("X-Content-Type-Options", "nosniff")],
     }
     return mapper | ({"status_code": status} if status else {})
 

@@ -161,7 +161,7 @@ class PostFunctionConfig(Strict):
 
 
 _PROBLEM_ROW = re.compile(r'^ *\[(\d{3})\] = \{"([^"\\%]+)", "([^"\\%]+)", "([^"\\%]+)"\},\n', re.MULTILINE)
-_KNOWN_LUA = "feb7b1b40a51a068f3b278c308c7078a84e1af197716f28ded41a49423ee134a"
+_KNOWN_LUA = "28bf9c66d98792bcf64a8b9c4ff8e4f7bdfef105b6b5137814f92a385164cc35"
 
 
 class PostFunction(_Plugin):

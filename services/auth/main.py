@@ -20,12 +20,13 @@ from services.auth.settings import Settings
 from services.auth.trust.audit.endpoints import router as audit
 from services.auth.trust.changes.endpoints import internal as access_internal
 from services.auth.trust.signing.endpoints import router as signing
+from services.auth.trust.signing.endpoints import well_known
 from shared.web import create_service
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The app, from `settings` or the environment."""
-    return create_service(
+    app = create_service(
         "auth",
         settings or Settings(),
         title="SutazAI auth",
@@ -48,3 +49,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ],
         internal_routers=[tokens_internal, api_keys_internal, access_internal],
     )
+    app.include_router(well_known)
+    return app

@@ -29,6 +29,7 @@ _log = logging.getLogger("shared.access")
 _REMAINING = deadlines.HEADER.encode()
 _QUIET_PATHS = frozenset({"/health/live", "/health/ready", "/metrics"})
 _STREAM = b"text/event-stream"
+_NO_SNIFFING = (b"x-content-type-options", b"nosniff")  # a browser takes what we send for what we say it is
 # What we take over from a caller goes into logs and headers: bounded and without control characters.
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
@@ -60,6 +61,7 @@ class EdgeMiddleware:
         ids = [
             (b"x-request-id", telemetry.request_id.get().encode()),
             (b"x-trace-id", telemetry.current_trace_id().encode()),
+            _NO_SNIFFING,
         ]
         limit = _Limit(given, self._watchdog, self._limit_seconds)
 

@@ -38,3 +38,16 @@ def test_every_problem_of_the_gateway_is_catalogued_with_its_status() -> None:
 
     assert rows
     assert {(int(status), code) for status, code in rows} <= catalogued
+
+
+def test_a_status_has_one_title() -> None:
+    """RFC 9457: `title` is the same for every problem of a kind; ours are the phrases of the statuses."""
+    said = defaultdict(set)
+    for error in our_errors():
+        said[error.status].add(error.title)
+    kong = (REPOSITORY / "gateway" / "kong.yml").read_text()
+    for status, title in re.findall(r'\[(\d{3})\] = \{"[a-z_.]+", "([^"]+)"', kong):
+        said[int(status)].add(title)
+
+    assert {status: titles for status, titles in said.items() if len(titles) > 1} == {}
+    assert said[403] == {"Forbidden"}

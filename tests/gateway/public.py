@@ -10,6 +10,7 @@ ID = "0190f3a8-1111-7000-8000-000000000000"
 # Documents themselves and pages are in no document; nor is it that what a caller named looks like a route.
 UNDOCUMENTED = {
     **{name: [f"GET /api/v1/{name}/openapi.json"] for name in SERVICES},
+    "auth": ["GET /api/v1/auth/openapi.json", "GET /.well-known/oauth-authorization-server/api/v1/auth"],
     "vectors": [
         "GET /api/v1/vectors/openapi.json",
         "GET /api/v1/vectors/collections/docs",

@@ -1,5 +1,7 @@
 """Unmodified OAuth clients complete every grant against the gateway: Authlib, and oauthlib's own request builder."""
 
+from urllib.parse import urlsplit
+
 import httpx
 import pytest
 from authlib.integrations.httpx_client import AsyncOAuth2Client
@@ -35,6 +37,15 @@ async def test_the_metadata_names_what_is_there(gateway: httpx.AsyncClient, endp
     assert (await gateway.get(endpoints["jwks_uri"])).json()["keys"]
     assert statuses == [400, 422]
     assert set(document["grant_types_supported"]) == {"password", "refresh_token", "client_credentials"}
+
+
+async def test_the_metadata_is_where_the_issuer_leads_to(gateway: httpx.AsyncClient) -> None:
+    """RFC 8414, section 3.1: the well-known path is put between the issuer's host and its path."""
+    document = (await gateway.get(METADATA)).raise_for_status().json()
+
+    found = await gateway.get(f"/.well-known/oauth-authorization-server{urlsplit(document['issuer']).path}")
+
+    assert (found.status_code, found.json()) == (200, document)
 
 
 async def test_authlib_logs_in_refreshes_calls_and_revokes(endpoints: dict[str, str], owner: User) -> None:

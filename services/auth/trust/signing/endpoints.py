@@ -7,6 +7,7 @@ from services.auth.trust.signing.schemas import JsonWebKeySet, ServerMetadata
 from shared.door import GuardedRoute
 
 router = APIRouter(prefix="/auth", tags=["tokens"], route_class=GuardedRoute)
+well_known = APIRouter(route_class=GuardedRoute, include_in_schema=False)
 
 
 @router.get("/jwks.json", operation_id="auth_jwks", summary="Public keys", response_model=JsonWebKeySet)
@@ -16,6 +17,8 @@ async def jwks(keys: Keys, response: Response) -> dict[str, object]:
     return {"keys": list(keys.public_jwks.values())}
 
 
+# Where RFC 8414 (section 3.1) has clients look who know the issuer only: its path comes after `.well-known/…`.
+@well_known.get("/.well-known/oauth-authorization-server/api/v1/auth", response_model=ServerMetadata)
 @router.get(
     "/.well-known/oauth-authorization-server",
     operation_id="auth_metadata",
