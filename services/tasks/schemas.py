@@ -3,12 +3,12 @@
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from services.tasks.domain import Priority, TaskStatus
 from services.tasks.kinds.kind import Kind
 from services.tasks.models import Task
-from shared.schemas import Id, PathText, RequestModel, ResponseModel, UtcDatetime
+from shared.schemas import Id, Moment, PathText, RequestModel, ResponseModel, UtcDatetime
 
 MAX_ATTEMPTS = 20
 # RabbitMQ closes the channel of a consumer that holds a message for 30 minutes (its `consumer_timeout`).
@@ -27,7 +27,7 @@ class TaskSubmit(RequestModel):
         examples=[{"text": "hello"}],
     )
     priority: Priority = Field(default=Priority.NORMAL, examples=["normal"])
-    run_at: AwareDatetime | None = Field(
+    run_at: Moment | None = Field(
         default=None, description="not before; at once when absent or past", examples=["2026-01-31T09:00:00Z"]
     )
     max_attempts: int | None = Field(

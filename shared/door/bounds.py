@@ -13,6 +13,7 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 _BOUNDS = "sutazai_bounds"
 _BRACKETS = b"[]{}"
+_NEITHER_BRACKETS_NOR_COMMAS = bytes(byte for byte in range(256) if byte not in b"[]{},")
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in _BRACKETS)
 
 
@@ -22,12 +23,19 @@ class TooComplex(Invalid):
 
 
 class Bounds(NamedTuple):
-    """What a body may have at most. `values` counts members of objects and items of lists, `texts` the strings."""
+    """What a body may have at most.
+
+    `values` counts members of objects and items of lists, `texts` the strings. A route that takes many numbers also
+    says how many objects and lists hold them (`holders`), and how many stand in a `row` with none of these between
+    them: a million values in one list cost a parser more than in a thousand, and a million empty lists more still.
+    """
 
     kib: int = 64
     values: int = 1_000
     texts: int = 2_000
     depth: int = 16
+    holders: int | None = None
+    row: int | None = None
 
     def require_length(self, length: int) -> None:
         """Raises TooLarge."""
@@ -40,20 +48,28 @@ class Bounds(NamedTuple):
         Every pass runs in C and makes no object for a value.
         """
         # Counted with what stands in texts, the usual body is done; a short one has no room for many values.
+        few = self.values if self.row is None else self.row
         if _count(b"[{", body) <= self.depth and (
-            len(body) <= min(self.values, self.texts)
-            or (_values(body) <= self.values and _count(b'"', body) <= 2 * self.texts)
+            len(body) <= min(few, self.texts) or (_values(body) <= few and _count(b'"', body) <= 2 * self.texts)
         ):
             return
+        outside = self._outside_texts(body)
+        if _values(outside) > self.values:
+            raise TooComplex(f"The request body may hold {self.values:,} members and items here.")
+        if self.holders is not None and _count(b"[{", outside) > self.holders:
+            raise TooComplex(f"The request body may hold {self.holders:,} lists and objects here.")
+        if self.row is not None and b"," * self.row in outside.translate(None, _NEITHER_BRACKETS_NOR_COMMAS):
+            raise TooComplex(f"A list or object may hold {self.row:,} values here.")
+        if _depth(outside, beyond=self.depth) > self.depth:
+            raise TooComplex(f"The request body may be {self.depth} levels deep here.")
+
+    def _outside_texts(self, body: bytes) -> bytes:
+        """Raises TooComplex."""
         # What is left of `\\` and then of `\"` are the quotes that begin and end a text.
         bare = body.replace(rb"\\", b"").replace(rb"\"", b"")
         if _count(b'"', bare) > 2 * self.texts:
             raise TooComplex(f"The request body may hold {self.texts:,} texts here.")
-        outside = b"".join(bare.split(b'"')[::2])
-        if _values(outside) > self.values:
-            raise TooComplex(f"The request body may hold {self.values:,} members and items here.")
-        if _depth(outside, beyond=self.depth) > self.depth:
-            raise TooComplex(f"The request body may be {self.depth} levels deep here.")
+        return b"".join(bare.split(b'"')[::2])
 
 
 def takes(**bounds: int) -> Callable[[Endpoint], Endpoint]:
@@ -88,5 +104,7 @@ def _depth(text: bytes, beyond: int) -> int:
     for depth in range(beyond + 1):  # the innermost pairs are taken away, level by level
         if b"[" not in brackets:
             return depth
+        if b"[" * (beyond + 1 - depth) in brackets:  # so deep at once: a pass for each level would take longest here
+            return beyond + 1
         brackets = brackets.replace(b"[]", b"")
     return beyond + 1

@@ -62,9 +62,9 @@ class Demand:
             return next((str(value).lower() for value in request.path_params.values()), None)
         try:
             body = await request.json()
-        except RequestValidationError:
-            return None
-        named = body.get(self.body) if isinstance(body, dict) else None
+        except RequestValidationError as error:
+            body = error.body  # to be refused for what it is, by those whom it would be about
+        named = body.get(self.body) if isinstance(body, dict) else getattr(body, self.body, None)
         return named if isinstance(named, str) else None
 
     @property

@@ -2,7 +2,7 @@
 
 from shared.schemas.ids import Id, new_id
 from shared.schemas.models import (
-    GivenDatetime,
+    Moment,
     RequestModel,
     ResponseModel,
     SecretModel,
@@ -14,8 +14,8 @@ from shared.schemas.models import (
 from shared.schemas.paths import PathText
 
 __all__ = [
-    "GivenDatetime",
     "Id",
+    "Moment",
     "PathText",
     "RequestModel",
     "ResponseModel",

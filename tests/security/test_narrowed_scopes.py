@@ -67,6 +67,24 @@ async def test_a_key_for_one_collection_stores_and_searches_there_only(gateway: 
     assert searched == [200, 403]
 
 
+async def test_a_large_body_is_judged_by_the_collection_it_names(gateway: httpx.AsyncClient, owner: User) -> None:
+    """What is long is read elsewhere, and must be known by its name all the same, also when it is not valid."""
+    narrow = await with_key(gateway, owner, "vectors:large:write")
+    body = {"name": "large", "engine": "faiss", "dimension": 2}
+    (await gateway.post("/api/v1/vectors/collections", json=body, headers=owner.headers)).raise_for_status()
+    items = [{"vector": [1, 0], "metadata": {"filling": "x" * 400}} for _ in range(100)]
+
+    def storing(collection: str, items: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"json": {"collection": collection, "items": items}, "headers": narrow}
+
+    answers = [
+        (await gateway.post("/api/v1/vectors/store", **storing(name, given))).status_code
+        for name, given in (("large", items), ("large", [*items, {}]), ("other", items), ("other", [*items, {}]))
+    ]
+
+    assert answers == [200, 422, 403, 403]
+
+
 async def test_a_body_that_names_no_object_or_a_malformed_one_opens_nothing(
     gateway: httpx.AsyncClient, owner: User
 ) -> None:

@@ -12,6 +12,7 @@ from services.vectors.dependencies import (
     Records,
     Writer,
 )
+from services.vectors.domain import MAX_DIMENSION
 from services.vectors.errors import (
     CollectionFull,
     CollectionLost,
@@ -51,8 +52,8 @@ creating = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BulkRoute)
         DimensionMismatch, VectorInvalid, CollectionFull, CollectionLost, EmbeddingsFailed, UpstreamTimeout
     ),
 )
-# A thousand vectors, and the usual metadata with them. So many brackets are counted as so many levels; there are fewer.
-@takes(kib=32 * 1024, values=4_300_000, texts=200_000, depth=10_000)
+# A thousand vectors, and the usual metadata with them: an item has three objects and lists, and those in its metadata.
+@takes(kib=32 * 1024, values=4_300_000, texts=200_000, holders=70_000, row=2 * MAX_DIMENSION)
 async def store(body: StoreRequest, caller: CollectionFiller, records: Records, once: Keyed) -> StoreResult:
     """Store up to 1,000 records; they are durable and searchable when the answer comes. The same id again replaces."""
     return StoreResult.of(await records.store(caller, body, once))

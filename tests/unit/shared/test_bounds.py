@@ -56,6 +56,32 @@ def test_what_is_more_than_fits_is_refused(body: object, of: str) -> None:
         shape(body)
 
 
+def test_lists_and_objects_may_be_fewer_than_values() -> None:
+    bounds = Bounds(kib=1, values=100, texts=20, depth=3, holders=5)
+    bounds.require_shape(b'{"a": [1, 2, 3, "[[[[[[[["], "b": [[], {}]}')
+
+    with pytest.raises(TooComplex, match="lists and objects"):
+        bounds.require_shape(b'{"a": [[], [], [], [], []]}')
+
+
+def test_values_in_a_row_may_be_fewer_than_all() -> None:
+    bounds = Bounds(kib=1, values=100, texts=40, depth=3, row=4)
+    bounds.require_shape(b'{"a": [1, 2, 3, 4], "b": [[1, 2, 3, 4], [1, 2]], "c": ",,,,,,,"}')
+
+    for body in (b"[1, 2, 3, 4, 5]", b'{"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}'):
+        with pytest.raises(TooComplex, match="A list or object"):
+            bounds.require_shape(body)
+
+
+@pytest.mark.parametrize("depth", [3, 4, 5, 40])
+def test_depth_is_the_same_however_its_levels_stand(depth: int) -> None:
+    bodies = [b"[" * depth + b"1" + b"]" * depth, b"[" + b"[]," * 2 + b"[" * (depth - 1) + b"]" * depth]
+
+    for body in bodies:
+        with contextlib.nullcontext() if depth <= 3 else pytest.raises(TooComplex, match="levels"):
+            Bounds(kib=1, values=1_000, texts=20, depth=3).require_shape(body)
+
+
 def test_the_length_is_told_in_the_refusal() -> None:
     BOUNDS.require_length(1024)
     with pytest.raises(TooLarge, match="1 KiB"):

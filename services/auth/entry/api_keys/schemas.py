@@ -7,7 +7,7 @@ from pydantic import Field
 from services.auth.entry.api_keys.domain import MadeApiKey
 from services.auth.entry.issuing.schemas import Scope
 from shared.identity import PREFIX_PATTERN
-from shared.schemas import GivenDatetime, Id, RequestModel, ResponseModel, SecretModel, Text, UtcDatetime
+from shared.schemas import Id, Moment, RequestModel, ResponseModel, SecretModel, Text, UtcDatetime
 
 
 class ApiKeyCreate(RequestModel):
@@ -17,9 +17,7 @@ class ApiKeyCreate(RequestModel):
     scopes: list[Scope] = Field(
         min_length=1, max_length=32, description="at most the caller's own", examples=[["agents:read", "chat:write"]]
     )
-    expires_at: GivenDatetime | None = Field(
-        default=None, description="never when null", examples=["2999-01-01T00:00:00Z"]
-    )
+    expires_at: Moment | None = Field(default=None, description="never when null", examples=["2999-01-01T00:00:00Z"])
 
 
 class ApiKeyRead(ResponseModel):
@@ -80,4 +78,4 @@ class ApiKeyFound(ApiKeyRead):
 class KeyExchange(RequestModel):
     """What a service sends to learn who a key belongs to."""
 
-    key: str = Field(min_length=1, max_length=256)
+    key: Text = Field(min_length=1, max_length=256)

@@ -12,7 +12,7 @@ from services.auth.entry.sessions.repository import Link
 from services.auth.people.accounts.schemas import Email
 from services.auth.people.passwords.schemas import TypedPassword
 from shared.identity import Caller
-from shared.schemas import Id, RequestModel, ResponseModel, SecretModel
+from shared.schemas import Id, RequestModel, ResponseModel, SecretModel, Text
 
 Scopes = Annotated[
     str,
@@ -37,7 +37,7 @@ class TokenRequest(RequestModel):
     ] = None
     refresh_token: Annotated[SecretStr | None, Field(max_length=256, description="with `refresh_token`")] = None
     client_id: Annotated[
-        str | None,
+        Text | None,
         Field(
             max_length=128,
             description="with `client_credentials`, unless in a Basic header: a service's name, or how an API key "

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from fastapi import Query
 from pydantic import BeforeValidator, Field
 
-from shared.schemas import GivenDatetime, Id, ResponseModel, Text, UtcDatetime
+from shared.schemas import Id, Moment, ResponseModel, Text, UtcDatetime
 
 _Name = Annotated[Text, Query(min_length=1, max_length=128)]
-_Moment = Annotated[GivenDatetime, Query()]
+_Moment = Annotated[Moment, Query()]
 
 
 @dataclass(frozen=True, slots=True)
