@@ -1,0 +1,242 @@
+"""S19 and "never a 500 for an input": every operation, with everything that its valid body should not be.
+
+Each answer is a success or says what is wrong as problem+json, within a second, and no service takes more memory for it
+than four times the largest body and 16 MiB. Sent through the gateway, with credentials that open the operation.
+"""
+
+import itertools
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import httpx
+import pytest
+import sqlalchemy
+
+from local.suite import Suite
+from services.tasks.kinds.registry import BUILT_IN
+from tests.architecture.apps import SERVICES
+from tests.fixtures import attacks
+from tests.fixtures.identity import RegisterUser, User
+from tests.security import hostile
+from tests.security.belongings import RECORD, Tenant, places
+from tests.security.conftest import LogIn
+from tests.security.hostile import Attack
+from tests.security.spec import FOR_ADMINS, OPERATIONS, PUBLIC, Operation
+from tests.security.test_tenants import inlined
+
+pytestmark = pytest.mark.timeout(900)
+MIB: Final = 2**20
+WITH_BODY: Final = [operation for operation in OPERATIONS if operation.bodies]
+WITH_PARAMETERS: Final = [operation for operation in OPERATIONS if operation.parameters]
+AS_ONE_USER: Final = 300  # so many a minute that no limit of one user is met
+UNREAD: Final = {"invalid", "too_large", "too_complex", "unsupported_media_type", "bad_request"}
+Way = tuple[str, dict[str, str]]
+"""The path of an operation, with ids of what is there, and the headers of who may ask for it."""
+Ways = Callable[[Operation], Awaitable[Way]]
+
+
+@pytest.fixture
+def ways(gateway: httpx.AsyncClient, register_user: RegisterUser, as_admin: LogIn) -> Ways:
+    """A way to an operation, each time for somebody else, who owns what its path names."""
+
+    async def way(operation: Operation) -> Way:
+        if operation.path in PUBLIC:
+            return operation.path, {}
+        if FOR_ADMINS & set(operation.scopes):
+            return operation.filled(), await as_admin(frozenset(operation.scopes))
+        tenant = Tenant(gateway, await register_user())
+        ids = {one.name: await tenant.id_of(one.kind) for one in places(operation) if one.where == "path" and one.kind}
+        return operation.filled(ids), tenant.user.headers
+
+    return way
+
+
+@pytest.fixture(scope="module")
+async def warm_model(gateway: httpx.AsyncClient, register_user: RegisterUser) -> None:
+    """The model for embeddings is loaded, which is no body's fault."""
+    await Tenant(gateway, await register_user()).id_of(RECORD)
+
+
+@pytest.fixture
+async def forgiving(suite: Suite) -> AsyncIterator[None]:
+    """What was guessed at here holds no other test's login off."""
+    yield
+    url = sqlalchemy.make_url(suite.environment("auth")["DATABASE_URL"]).set(drivername="postgresql", database="auth")
+    connection = await asyncpg.connect(url.render_as_string(hide_password=False))
+    await connection.execute("DELETE FROM login_throttle")
+    await connection.close()
+
+
+# --- What is tried ----------------------------------------------------------------------------------------------------
+
+
+def json_bodies(operation: Operation, user: User) -> Iterator[Any]:
+    """Valid bodies of the operation, which together have all its members."""
+    whole = hostile.full(operation.bodies[hostile.JSON])
+    if operation.id == "auth_change_password":  # the right one, so that the new one is looked at too, and first
+        yield {"new_password": user.password, "current_password": user.password}
+    elif operation.id == "tasks_submit":
+        yield whole
+        for kind in BUILT_IN.list():
+            schema = kind.input_model.model_json_schema()
+            given = hostile.full(inlined(schema, schema.get("$defs", {})))
+            tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+            yield {"kind": kind.name, "input": given, "run_at": tomorrow}
+    elif operation.id in hostile.BODIES:
+        yield hostile.BODIES[operation.id](whole)
+    else:
+        yield whole
+
+
+def forms(operation: Operation, user: User) -> Iterator[dict[str, str]]:
+    if operation.id != "auth_token":
+        yield {"token": "x", "token_type_hint": "access_token", "client_id": "x"}
+        return
+    # The scope first: after a few wrong passwords an account is held off.
+    yield {"grant_type": "password", "scope": "agents:read", "username": user.email, "password": user.password}
+    yield {"grant_type": "refresh_token", "refresh_token": user.refresh_token}
+    yield {"grant_type": "client_credentials", "client_id": "x", "client_secret": "x"}
+
+
+def tries(operation: Operation, user: User) -> Iterator[tuple[Attack, Iterable[Attack]]]:
+    """A valid body, and what is made of it."""
+    if hostile.JSON not in operation.bodies:
+        for form in forms(operation, user):
+            yield hostile.valid_form(form), hostile.of_form(form)
+        return
+    first, *others = json_bodies(operation, user)
+    yield hostile.valid(first), itertools.chain(hostile.in_fields(first), hostile.of_json(first))
+    for body in others:
+        yield hostile.valid(body), hostile.in_fields(body)
+
+
+# --- How it is answered -----------------------------------------------------------------------------------------------
+
+
+async def timed(gateway: httpx.AsyncClient, method: str, path: str, **request: Any) -> tuple[httpx.Response, float]:
+    """The answer and its seconds: of up to three tries the least, since a busy machine delays anybody."""
+    least, answer = float("inf"), None
+    for _ in range(3):
+        started = time.perf_counter()
+        answer = await gateway.request(method, path, **request)
+        least = min(least, time.perf_counter() - started)
+        if least < 1:
+            break
+    assert answer is not None
+    return answer, least
+
+
+def fault(answer: httpx.Response, seconds: float) -> str | None:
+    """What is wrong with an answer, None when nothing is."""
+    said = f"{answer.status_code} {answer.text[:200]}"
+    if answer.status_code >= 500 or answer.status_code == 429 or answer.is_redirect:
+        return said
+    if answer.is_error and not is_problem(answer):
+        return f"no problem: {said}"
+    return f"{seconds:.1f} s: {said}" if seconds > 1 else None
+
+
+def is_read(answer: httpx.Response) -> bool:
+    """Whether nothing was wrong with the body itself, whatever was said of what it asks for."""
+    return answer.is_success or answer.json()["code"].removeprefix("common.") not in UNREAD
+
+
+def is_problem(answer: httpx.Response) -> bool:
+    if answer.headers.get("content-type") != "application/problem+json":
+        return False
+    problem = answer.json()
+    return problem["status"] == answer.status_code and bool(problem["code"] and problem["title"] and problem["detail"])
+
+
+class Memory:
+    """The most memory that the process of each service has had at once since this was made."""
+
+    def __init__(self, suite: Suite) -> None:
+        self._processes = {one.component: one.pid for one in suite.status() if one.component in SERVICES and one.pid}
+        for pid in self._processes.values():
+            Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak begins at what is held now (proc(5))
+        self._before = self._peaks()
+
+    def _peaks(self) -> dict[str, int]:
+        return {name: _peak(pid) for name, pid in self._processes.items()}
+
+    def grown(self, beyond: float) -> dict[str, str]:
+        """Who grew by more than `beyond` bytes."""
+        after = self._peaks()
+        more = {name: after[name] - before for name, before in self._before.items()}
+        return {name: f"{bytes_ / MIB:.0f} MiB" for name, bytes_ in more.items() if bytes_ > beyond}
+
+
+def _peak(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 2**10
+
+
+# --- The proofs -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operation", WITH_BODY, ids=str)
+async def test_no_body_breaks_an_operation(
+    gateway: httpx.AsyncClient,
+    suite: Suite,
+    ways: Ways,
+    register_user: RegisterUser,
+    forgiving: None,
+    warm_model: None,
+    record_property: attacks.Record,
+    operation: Operation,
+) -> None:
+    tried, wrong, largest = Counter[str](), dict[str, str](), 0
+    user = await register_user()
+    memory = None
+    for whole, made in tries(operation, user):
+        path, headers = await way_of(ways, operation, user)
+        answer, _ = await timed(gateway, operation.method, path, **whole.request(headers))
+        assert is_read(answer), f"not valid: {whole.body!r} {answer.text}"
+        memory = memory or Memory(suite)
+        for attack in made:
+            if tried.total() % AS_ONE_USER == AS_ONE_USER - 1:
+                path, headers = await way_of(ways, operation, user)
+            answer, seconds = await timed(gateway, operation.method, path, **attack.request(headers))
+            tried[attack.family] += 1
+            largest = max(largest, len(attack.body))
+            if found := fault(answer, seconds):
+                wrong[f"{attack.family}: {attack.name}"] = found
+            elif attack.is_whole and not is_read(answer):
+                wrong[f"{attack.family}: {attack.name}"] = answer.text
+    attacks.record(record_property, tried)
+
+    assert not wrong, json.dumps(wrong, indent=1)
+    assert memory is not None
+    assert memory.grown(4 * largest + 16 * MIB) == {}
+
+
+async def way_of(ways: Ways, operation: Operation, user: User) -> Way:
+    """Somebody else's way, but where the body holds the caller's own password."""
+    return (operation.path, user.headers) if operation.id == "auth_change_password" else await ways(operation)
+
+
+@pytest.mark.parametrize("operation", WITH_PARAMETERS, ids=str)
+async def test_no_parameter_breaks_an_operation(
+    gateway: httpx.AsyncClient,
+    ways: Ways,
+    record_property: attacks.Record,
+    operation: Operation,
+) -> None:
+    path, headers = await ways(operation)
+    wrong = {}
+    tried = Counter[str]()
+    for family, name, address, more in hostile.of_parameters(operation, path):
+        answer, seconds = await timed(gateway, operation.method, address, headers=headers | more)
+        tried[family] += 1
+        if found := fault(answer, seconds):
+            wrong[name] = found
+    attacks.record(record_property, tried)
+
+    assert not wrong, json.dumps(wrong, indent=1)
