@@ -35,7 +35,7 @@ class BulkRequest(BoundedRequest):
             return self.model.model_validate(parsed)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False, include_context=False)
-            return RequestValidationError([one | {"loc": ("body", *one["loc"])} for one in found])
+            return RequestValidationError([one | {"loc": ("body", *one["loc"])} for one in found], body=parsed)
 
 
 class BulkRoute(ClaimingRoute):
