@@ -94,7 +94,7 @@ def test_route_has_its_own_body_limit(kong: KongFile) -> None:
     }
 
     assert limits.pop("vectors-store-too-large") == 32 * 2**20
-    assert set(limits.values()) == {2 * 2**20}
+    assert set(limits.values()) == {8 * 2**20}
     assert {name.removesuffix("-too-large") for name in limits} < {route["name"] for route in routes}
 
 

@@ -16,20 +16,20 @@ MEGABYTE = 2**20
 
 
 def test_body_above_the_limit_is_refused(edge: Gateway) -> None:
-    answer = edge.client.post("/api/v1/agents/create", content=b"x" * (2 * MEGABYTE + 1))
+    answer = edge.client.post("/api/v1/agents/create", content=b"x" * (8 * MEGABYTE + 1))
 
     assert answer.status_code == 413
     assert answer.json()["code"] == "common.too_large"
 
 
 def test_body_without_a_length_is_left_to_its_service(edge: Gateway) -> None:
-    answer = edge.client.post("/api/v1/agents/create", content=(b"x" * MEGABYTE for _ in range(3)))
+    answer = edge.client.post("/api/v1/agents/create", content=(b"x" * MEGABYTE for _ in range(9)))
 
-    assert answer.json()["body_bytes"] == 3 * MEGABYTE
+    assert answer.json()["body_bytes"] == 9 * MEGABYTE
 
 
 def test_body_at_the_limit_arrives_whole(edge: Gateway) -> None:
-    assert edge.client.post("/api/v1/agents/create", content=b"x" * 2 * MEGABYTE).json()["body_bytes"] == 2 * MEGABYTE
+    assert edge.client.post("/api/v1/agents/create", content=b"x" * 8 * MEGABYTE).json()["body_bytes"] == 8 * MEGABYTE
 
 
 def test_storing_vectors_has_a_larger_limit(edge: Gateway) -> None:

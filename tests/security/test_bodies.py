@@ -1,4 +1,4 @@
-"""A body is refused by whoever can: by its told length at the gateway, by what came of it at the service."""
+"""A body is refused by its told length, or by what came of it; the refusal arrives, whoever still sends."""
 
 from collections.abc import AsyncIterator
 
@@ -22,14 +22,14 @@ async def test_a_body_without_a_length_is_counted(gateway: httpx.AsyncClient, us
 
 
 async def test_a_body_with_a_length_is_refused_by_it(gateway: httpx.AsyncClient, user: User) -> None:
-    told = {"Content-Length": str(3 * 2**20)}
+    told = {"Content-Length": str(7 * 2**20)}
 
-    answer = await gateway.post(CREATE, content=megabytes(3), headers=user.headers | JSON | told)
+    answer = await gateway.post(CREATE, content=megabytes(7), headers=user.headers | JSON | told)
 
     assert (answer.status_code, answer.json()["code"]) == (413, "common.too_large")
 
 
 async def test_nobodys_body_is_not_read(gateway: httpx.AsyncClient) -> None:
-    answer = await gateway.post(CREATE, content=megabytes(1), headers=JSON)
+    answer = await gateway.post(CREATE, content=megabytes(7), headers=JSON)
 
     assert answer.status_code == 401
