@@ -1,5 +1,6 @@
 """The base of every request and response model, so that all of them refuse what they do not know."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -7,6 +8,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -69,8 +71,18 @@ def _with_whole_characters(value: SecretStr) -> SecretStr:
 SecretText = Annotated[SecretStr, AfterValidator(_with_whole_characters)]
 """A secret that is hashed or compared: any characters, no lone surrogates. Add your own length bounds."""
 
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def _written_out(value: object) -> object:
+    if isinstance(value, datetime) or (isinstance(value, str) and _DATE.match(value)):
+        return value
+    raise PydanticCustomError("datetime_parsing", "Must be a date and time as RFC 3339 writes them.")
+
+
 Moment = Annotated[
     AwareDatetime,
+    BeforeValidator(_written_out),  # by itself Pydantic takes a number for the seconds since 1970
     Field(ge=datetime(1, 1, 2, tzinfo=UTC), le=datetime(9999, 12, 30, tzinfo=UTC), examples=["2999-01-01T00:00:00Z"]),
 ]
 """A time that a caller names, which every store and every time zone can express."""

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 
 import asyncpg
 import httpx
@@ -150,23 +151,38 @@ async def test_a_broker_with_an_alarm_delays_tasks_and_loses_none(suite: Suite, 
     assert {task["status"] for task in done} == {"succeeded"}
 
 
-async def test_a_full_redis_refuses_writes_by_name(own_suite: Suite, suite: Suite, as_user: AsUser) -> None:
+async def test_a_full_redis_refuses_writes_by_name(own_suite: Suite, as_user: AsUser, tmp_path: Path) -> None:
     own_suite.up(["redis"])
-    suite.up(["neo4j"])
-    once = {"Idempotency-Key": new_id()}
-    bodies = [{"name": f"In a full Redis {new_id()}", "instructions": "Answer."} for _ in range(2)]
-    async with as_user("agents", redis_url=own_suite.url("redis")) as agents:
+    once, collections = {"Idempotency-Key": new_id()}, "/api/v1/vectors/collections"
+    bodies = [{"name": f"full-{number}", "engine": "faiss", "dimension": 2} for number in range(2)]
+    async with as_user("vectors", redis_url=own_suite.url("redis"), data_dir=tmp_path) as vectors:
         with Redis.from_url(own_suite.url("redis")) as redis:
             redis.config_set("maxmemory", 1)
-            listed = await agents.get("/api/v1/agents/list")
-            plain = await agents.post("/api/v1/agents/create", json=bodies[0])
-            keyed = await agents.post("/api/v1/agents/create", json=bodies[1], headers=once)
+            listed = await vectors.get(collections)
+            plain = await vectors.post(collections, json=bodies[0])
+            keyed = await vectors.post(collections, json=bodies[1], headers=once)
             redis.config_set("maxmemory", "512mb")
-        again = await agents.post("/api/v1/agents/create", json=bodies[1], headers=once)
+        again = await vectors.post(collections, json=bodies[1], headers=once)
 
     assert (listed.status_code, plain.status_code) == (200, 201), plain.text
     assert (keyed.status_code, "redis" in keyed.json()["detail"]) == (503, True)
     assert again.status_code == 201
+
+
+async def test_where_the_key_lies_with_its_effect_a_full_redis_matters_to_no_write(
+    own_suite: Suite, suite: Suite, as_user: AsUser
+) -> None:
+    own_suite.up(["redis"])
+    suite.up(["neo4j"])
+    once, body = {"Idempotency-Key": new_id()}, {"name": f"In a full Redis {new_id()}", "instructions": "Answer."}
+    async with as_user("agents", redis_url=own_suite.url("redis")) as agents:
+        with Redis.from_url(own_suite.url("redis")) as redis:
+            redis.config_set("maxmemory", 1)
+            answers = [await agents.post("/api/v1/agents/create", json=body, headers=once) for _ in range(2)]
+            redis.config_set("maxmemory", "512mb")
+
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json() == answers[1].json()
 
 
 async def test_a_full_redis_lets_conversations_be_read_and_takes_no_message(

@@ -35,6 +35,12 @@ def test_a_moment_that_some_time_zone_lacks_is_refused(edge: str) -> None:
         TypeAdapter(Moment).validate_python(edge)
 
 
+@pytest.mark.parametrize("number", ["0.5", "1700000000", 1700000000, 0.5, True])
+def test_a_number_is_no_moment(number: object) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Moment).validate_python(number)
+
+
 def test_a_moment_is_any_other() -> None:
     taken = TypeAdapter(Moment).validate_python("2999-12-31T23:59:59-14:00")
 
