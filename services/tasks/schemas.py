@@ -8,7 +8,7 @@ from pydantic import Field
 from services.tasks.domain import Priority, TaskStatus
 from services.tasks.kinds.kind import Kind
 from services.tasks.models import Task
-from shared.schemas import Id, Moment, PathText, RequestModel, ResponseModel, UtcDatetime
+from shared.schemas import Id, LargeModel, Moment, PathText, ResponseModel, UtcDatetime
 
 MAX_ATTEMPTS = 20
 # RabbitMQ closes the channel of a consumer that holds a message for 30 minutes (its `consumer_timeout`).
@@ -17,7 +17,7 @@ MAX_TIMEOUT_SECONDS = 1500
 KindName = Annotated[PathText, Field(min_length=1, max_length=64, examples=["echo"])]
 
 
-class TaskSubmit(RequestModel):
+class TaskSubmit(LargeModel):
     """Work to be done."""
 
     kind: KindName

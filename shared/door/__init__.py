@@ -1,6 +1,6 @@
 """The door of every service: what a route demands of its caller, and that a repeated request has its effect once."""
 
-from shared.door.body import BoundedRequest, UnsupportedMediaType
+from shared.door.body import BODY_IS_HERE, BoundedRequest, UnsupportedMediaType
 from shared.door.bounds import Bounds, TooComplex, takes
 from shared.door.demand import API_KEY, SECURITY_SCHEMES, Demand, authenticate, caller_of, requires
 from shared.door.idempotency import Idempotency, IdempotencyKeyInUse
@@ -11,6 +11,7 @@ from shared.door.route import GuardedRoute, Handler, stores_nothing
 
 __all__ = [
     "API_KEY",
+    "BODY_IS_HERE",
     "SECURITY_SCHEMES",
     "BoundedRequest",
     "Bounds",

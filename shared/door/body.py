@@ -1,7 +1,7 @@
 """The body of a request, read and looked at before anybody makes something of it."""
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -11,6 +11,8 @@ from starlette.types import Receive, Scope
 from shared.door.bounds import Bounds
 from shared.errors import ServiceError
 
+BODY_IS_HERE: Final = "sutazai.body_is_here"
+"""In the scope of a request whose body has come whole."""
 _FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
 
 
@@ -53,6 +55,7 @@ class BoundedRequest(Request):
             self.bounds.require_length(received)
             chunks.append(chunk)
             is_whole = not message.get("more_body", False)
+        self.scope[BODY_IS_HERE] = True
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def json(self) -> Any:

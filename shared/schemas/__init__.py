@@ -2,6 +2,7 @@
 
 from shared.schemas.ids import Id, new_id
 from shared.schemas.models import (
+    LargeModel,
     Moment,
     RequestModel,
     ResponseModel,
@@ -15,6 +16,7 @@ from shared.schemas.paths import PathText
 
 __all__ = [
     "Id",
+    "LargeModel",
     "Moment",
     "PathText",
     "RequestModel",

@@ -25,6 +25,10 @@ class RequestModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
 
+
+class LargeModel(RequestModel):
+    """Any object of a body that may hold more than the usual thousand values."""
+
     @model_validator(mode="before")
     @classmethod
     def _is_no_crowd(cls, value: Any) -> Any:

@@ -22,7 +22,7 @@ from shared.telemetry import Metrics
 from shared.watchdog import Watchdog
 from shared.web.problems import problem_response
 from shared.web.routing import route_path
-from shared.web.unread import Unread
+from shared.web.unread import drain
 
 Given = dict[bytes, bytes]
 """The headers of a request, by their names in small letters."""
@@ -64,14 +64,14 @@ class EdgeMiddleware:
             (b"x-trace-id", telemetry.current_trace_id().encode()),
             _NO_SNIFFING,
         ]
-        limit, unread = _Limit(given, self._watchdog, self._limit_seconds), Unread(given, receive)
+        limit = _Limit(given, self._watchdog, self._limit_seconds)
 
         async def send_with_ids(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 if 400 <= status < 500:
-                    await unread.drain()
+                    await drain(given, scope, receive)
                 headers = message["headers"] = [*message.get("headers", ()), *ids, *rate_limit_fields(scope)]
                 if _is_stream(headers):
                     limit.lift()
@@ -79,7 +79,7 @@ class EdgeMiddleware:
 
         self._metrics.in_flight.inc()
         try:
-            await limit.keep(lambda: self._app(scope, unread.receive, send_with_ids))
+            await limit.keep(lambda: self._app(scope, receive, send_with_ids))
         except OutOfTime as error:
             if status:
                 raise

@@ -7,13 +7,13 @@ from pydantic import Field
 
 from services.tasks.kinds.kind import Context, Kind
 from shared.errors import ServiceError
-from shared.schemas import Id, RequestModel, Text
+from shared.schemas import Id, LargeModel, Text
 
 _STILL_RUNNING = "common.idempotency_key_in_use"
 _ASK_AGAIN_SECONDS = 2.0
 
 
-class AgentRunInput(RequestModel):
+class AgentRunInput(LargeModel):
     """What to say to which agent."""
 
     agent_id: Id

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, 
 from services.tasks.errors import PermanentFailure
 from services.tasks.kinds.kind import Context, Kind
 from shared.errors import ServiceError
-from shared.schemas import PathText, RequestModel, Text
+from shared.schemas import LargeModel, PathText, Text
 
 _BATCH = 64
 _DOCUMENTS_A_DELETE = 32  # each takes two leaves of a filter, and a filter has at most 64
@@ -32,7 +32,7 @@ def _without_ours(metadata: Metadata) -> Metadata:
     return metadata
 
 
-class Document(RequestModel):
+class Document(LargeModel):
     """One text. Storing a document under the same id again replaces its chunks."""
 
     id: Annotated[PathText, Field(min_length=1, max_length=112)] | None = Field(
@@ -46,7 +46,7 @@ class Document(RequestModel):
     )
 
 
-class IngestInput(RequestModel):
+class IngestInput(LargeModel):
     """Documents and where to put them."""
 
     collection: CollectionName

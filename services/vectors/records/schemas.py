@@ -12,10 +12,10 @@ from services.vectors.records.fields import MetadataField, RecordId, Vector
 from services.vectors.records.filter_schema import FilterField
 from services.vectors.records.filters import parse
 from services.vectors.terms import Condition
-from shared.schemas import RequestModel, ResponseModel, Text
+from shared.schemas import LargeModel, ResponseModel, Text
 
 
-class StoreItem(RequestModel):
+class StoreItem(LargeModel):
     """Text, a vector, or both. A text without a vector is embedded here."""
 
     id: RecordId | None = Field(
@@ -32,7 +32,7 @@ class StoreItem(RequestModel):
         return self
 
 
-class StoreRequest(RequestModel):
+class StoreRequest(LargeModel):
     """What to store. A collection that is missing is made: on Qdrant, cosine, of the dimension of the vectors."""
 
     collection: CollectionName
@@ -53,7 +53,7 @@ class StoreResult(ResponseModel):
         return cls(collection=collection.name, engine=collection.engine, stored=stored.stored, ids=stored.ids)
 
 
-class SearchRequest(RequestModel):
+class SearchRequest(LargeModel):
     """A query in words, or a vector."""
 
     collection: CollectionName
@@ -103,7 +103,7 @@ class SearchResult(ResponseModel):
         )
 
 
-class DeleteRequest(RequestModel):
+class DeleteRequest(LargeModel):
     """Which records to delete: by id, or by filter."""
 
     collection: CollectionName

@@ -3,7 +3,9 @@
 import pytest
 from starlette.types import Message
 
-from shared.web.unread import Unread
+from shared.door import BoundedRequest, Bounds
+from shared.errors import TooLarge
+from shared.web.unread import drain
 
 
 class Coming:
@@ -21,21 +23,39 @@ class Coming:
 LENGTH = {b"content-length": b"3"}
 
 
-async def test_what_is_left_is_taken() -> None:
-    coming = Coming(b"a", b"b", b"c")
-    unread = Unread(LENGTH, coming.receive)
-    assert (await unread.receive())["body"] == b"a"
+def request(coming: Coming, **bounds: int) -> BoundedRequest:
+    scope = {"type": "http", "headers": []}
+    return BoundedRequest(scope, coming.receive, Bounds(**bounds), is_form=False)
 
-    await unread.drain()
+
+async def test_what_is_left_is_taken() -> None:
+    coming = Coming(b"a" * 2_000, b"b", b"c")
+    refused = request(coming, kib=1)
+    with pytest.raises(TooLarge):
+        await refused.body()
+    assert coming.left == [b"b", b"c"]
+
+    await drain(LENGTH, refused.scope, coming.receive)
 
     assert coming.left == []
+
+
+async def test_after_what_has_come_whole_nobody_waits() -> None:
+    coming = Coming(b"a", b"b")
+    read = request(coming)
+    assert await read.body() == b"ab"
+    coming.left = [b"of nobody"]
+
+    await drain(LENGTH, read.scope, coming.receive)
+
+    assert coming.left == [b"of nobody"]
 
 
 @pytest.mark.parametrize("given", [{}, {b"content-length": b"0"}])
 async def test_where_there_is_no_body_nobody_waits_for_one(given: dict[bytes, bytes]) -> None:
     coming = Coming(b"a")
 
-    await Unread(given, coming.receive).drain()
+    await drain(given, {}, coming.receive)
 
     assert coming.left == [b"a"]
 
@@ -43,7 +63,7 @@ async def test_where_there_is_no_body_nobody_waits_for_one(given: dict[bytes, by
 async def test_a_body_without_a_length_is_taken_too() -> None:
     coming = Coming(b"a", b"b")
 
-    await Unread({b"transfer-encoding": b"chunked"}, coming.receive).drain()
+    await drain({b"transfer-encoding": b"chunked"}, {}, coming.receive)
 
     assert coming.left == []
 
@@ -52,7 +72,7 @@ async def test_more_than_the_gateway_lets_through_is_not_taken(monkeypatch: pyte
     monkeypatch.setattr("shared.web.unread._DRAINED_BYTES", 2)
     coming = Coming(b"a", b"b", b"c")
 
-    await Unread(LENGTH, coming.receive).drain()
+    await drain(LENGTH, {}, coming.receive)
 
     assert coming.left == [b"c"]
 
@@ -60,4 +80,4 @@ async def test_more_than_the_gateway_lets_through_is_not_taken(monkeypatch: pyte
 async def test_who_is_gone_is_not_waited_for() -> None:
     coming = Coming()
 
-    await Unread(LENGTH, coming.receive).drain()
+    await drain(LENGTH, {}, coming.receive)
