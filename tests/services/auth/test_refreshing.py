@@ -139,6 +139,19 @@ async def test_after_ten_seconds_a_repetition_is_a_theft(client: httpx.AsyncClie
     assert await is_over(client, successor)
 
 
+async def test_no_access_token_outlives_its_session(client: httpx.AsyncClient, database: Database) -> None:
+    user = await register_with(client)()
+    async with database.transaction() as session:
+        query = "UPDATE login_session SET expires_at = now() + interval '1 minute' WHERE user_id = :user_id"
+        await session.execute(text(query), {"user_id": user.user_id})
+
+    pair = await refreshed(client, user.refresh_token)
+
+    claims = jwt.decode(pair["access_token"], options={"verify_signature": False})
+    assert int(pair["expires_in"]) <= 60
+    assert claims["exp"] - claims["iat"] <= 60
+
+
 async def test_a_theft_is_in_the_audit_log_once(
     client: httpx.AsyncClient, database: Database, admin: dict[str, str]
 ) -> None:

@@ -45,10 +45,12 @@ class TokenIssuer:
     def __init__(self, keys: KeyRing, settings: Settings) -> None:
         self._keys, self._settings = keys, settings
 
-    def for_session(self, principal: Principal, scopes: Iterable[str], session_id: str) -> AccessToken:
-        """A token of a login session; `sid` names the session that a logout ends."""
+    def for_session(
+        self, principal: Principal, scopes: Iterable[str], session_id: str, ends_at: datetime | None = None
+    ) -> AccessToken:
+        """A token of a login session, none of a late hour outliving it; `sid` names the session that a logout ends."""
         extra = {"sid": session_id, "client_id": "user"}
-        return self._for_user(principal, scopes, self._settings.access_token_seconds, extra)
+        return self._for_user(principal, scopes, self._settings.access_token_seconds, extra, ends_at)
 
     def for_api_key(
         self, principal: Principal, scopes: Iterable[str], key_id: str, expires_at: datetime | None

@@ -89,7 +89,8 @@ class Refreshing:
         if successor is None:
             return None
         scopes = granted(asked.scopes, remaining(link.session.scope.split(), principal.scopes))
-        return TokenPair(self._issuer.for_session(principal, scopes, link.session.id), successor)
+        token = self._issuer.for_session(principal, scopes, link.session.id, link.session.expires_at)
+        return TokenPair(token, successor)
 
     async def _successor(self, work: Work, link: Link, asked: _Asked) -> str | None:
         """The one successor. None when the token was reused.
