@@ -23,13 +23,27 @@ _QUICK_SECONDS: Final = 0.5
 
 @dataclass
 class Edge:
-    """All gateways as one address, as a balancer of connections has it: one that refuses to connect is passed over."""
+    """All gateways as one address, as a balancer of connections has it: one that refuses to connect is passed over.
+
+    A kept connection may be closed in the moment in which it is used again. What is idempotent is then sent once more,
+    as RFC 9110, section 9.2.2, has clients do and httpx does not; `sent_again` counts these.
+    """
 
     gateways: Sequence[httpx.AsyncClient]
+    sent_again: int = 0
     _turn: "itertools.count[int]" = field(default_factory=itertools.count)
 
     async def request(self, method: str, path: str, **given: Any) -> httpx.Response:
         """The answer of the gateway whose turn it is. Raises httpx.HTTPError, and for a status HTTPStatusError."""
+        try:
+            return await self._request(method, path, **given)
+        except (httpx.ReadError, httpx.RemoteProtocolError):
+            if method != "GET":
+                raise
+            self.sent_again += 1
+            return await self._request(method, path, **given)
+
+    async def _request(self, method: str, path: str, **given: Any) -> httpx.Response:
         first = next(self._turn)
         for number in range(len(self.gateways)):
             gateway = self.gateways[(first + number) % len(self.gateways)]
