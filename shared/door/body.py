@@ -61,9 +61,8 @@ class BoundedRequest(Request):
     async def json(self) -> Any:
         """The parsed body. Raises TooLarge, TooComplex, RequestValidationError."""
         if not hasattr(self, "_json"):
-            body = await self.body()
             try:
-                self._json = await self.parsed(body)
+                self._json = await self.parsed(await self.body())
             except json.JSONDecodeError as error:
                 raise _unreadable("json_invalid", "JSON decode error", error.pos) from error
             except ValueError as error:  # no UTF-8, or a number of more digits than Python reads

@@ -60,32 +60,29 @@ class GuardedRoute(APIRoute):
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Handler:
-        handle, demand = self.inside(super().get_route_handler()), self.demand
+        handle = self.inside(super().get_route_handler())
         if self.shows_secret:
             handle = _kept_by_nobody(handle)
-        if self.body_field:
-            handle = _with_its_body(handle)
-        if self.stores:
-            handle = _while_there_is_room(handle)
-        if demand is None:
-            return self._bounded(handle)
+        demand, stores, bounded = self.demand, self.stores, self._bounded() if self.body_field else None
 
-        async def guarded(request: Request) -> Response:
-            await demand.admit(request)
+        async def entered(request: Request) -> Response:  # in one, since each `await` on the way costs every request
+            if bounded is not None:
+                request = bounded(request)
+            if demand is not None:
+                await demand.admit(request)
+            if stores:
+                storage: Storage = request.scope["app"].state.storage
+                storage.require_room()
+            if isinstance(request, BoundedRequest):
+                await request.read()
             return await handle(request)
 
-        return self._bounded(guarded)
+        return entered
 
-    def _bounded(self, handle: Handler) -> Handler:
-        if not self.body_field:  # nothing reads it
-            return handle
+    def _bounded(self) -> Callable[[Request], BoundedRequest]:
         bounds, request_class = self.bounds, self.request_class
-        is_form = isinstance(self.body_field.field_info, Form)
-
-        async def bounded(request: Request) -> Response:
-            return await handle(request_class(request.scope, request.receive, bounds, is_form=is_form))
-
-        return bounded
+        is_form = isinstance(self.body_field and self.body_field.field_info, Form)
+        return lambda request: request_class(request.scope, request.receive, bounds, is_form=is_form)
 
     def seen(self, endpoint: Callable[..., Any]) -> Callable[..., Any]:
         """The endpoint as a route class has FastAPI see it."""
@@ -103,24 +100,6 @@ def _kept_by_nobody(handle: Handler) -> Handler:
         return response
 
     return told
-
-
-def _while_there_is_room(handle: Handler) -> Handler:
-    async def stored(request: Request) -> Response:
-        storage: Storage = request.scope["app"].state.storage
-        storage.require_room()
-        return await handle(request)
-
-    return stored
-
-
-def _with_its_body(handle: Handler) -> Handler:
-    async def read(request: Request) -> Response:
-        assert isinstance(request, BoundedRequest)  # noqa: S101 - so `bounded` made it
-        await request.read()
-        return await handle(request)
-
-    return read
 
 
 def _demanded(endpoint: Callable[..., Any]) -> tuple[Demand | None, Callable[..., Any]]:
