@@ -4,7 +4,7 @@ This is the one room of `shared/` that knows a service by name: every service as
 """
 
 from shared.identity.api_keys import PREFIX, PREFIX_PATTERN, public_id_of
-from shared.identity.authenticator import ApiKeyExchange, Authenticator
+from shared.identity.authenticator import ApiKeyExchange, Authenticator, brings_credential
 from shared.identity.caller import SERVICE_PREFIX, Caller
 from shared.identity.client import ServiceIdentity
 from shared.identity.feed import Changes, RevocationFeed
@@ -38,6 +38,7 @@ __all__ = [
     "Revocations",
     "ServiceIdentity",
     "TokenVerifier",
+    "brings_credential",
     "covers",
     "followed",
     "is_covered",

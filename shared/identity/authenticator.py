@@ -65,11 +65,23 @@ class Authenticator:
 
         A bearer token counts before a key; what else is in `Authorization` is somebody else's, such as a proxy's Basic.
         """
-        given = dict(reversed([header for header in headers if header[0] in _CREDENTIALS]))  # the first of each counts
-        scheme, _, token = given.get(b"authorization", b"").decode("latin-1").partition(" ")
-        if scheme.lower() == "bearer" and token:
-            return await self._verifier.verify(token.strip())
-        api_key = given.get(b"x-api-key", b"").decode("latin-1")
-        if scheme.lower() != "bearer" and api_key and len(api_key) <= 256:
+        token, api_key = _given(headers)
+        if token:
+            return await self._verifier.verify(token)
+        if api_key and len(api_key) <= 256:
             return await self._api_keys.find(api_key)
         raise Unauthenticated
+
+
+def brings_credential(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether there is a bearer token or a key in the headers, valid or not."""
+    return any(_given(headers))
+
+
+def _given(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
+    """A bearer token and an API key, of which one at least is empty."""
+    given = dict(reversed([header for header in headers if header[0] in _CREDENTIALS]))  # the first of each counts
+    scheme, _, token = given.get(b"authorization", b"").decode("latin-1").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip(), ""
+    return "", given.get(b"x-api-key", b"").decode("latin-1")

@@ -51,6 +51,23 @@ async def test_an_administrator_is_told_that_an_address_is_taken(client: httpx.A
     assert (again.status_code, again.json()["code"]) == (409, "auth.email_taken")
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Authorization": "Basic cHJveHk6c2VjcmV0"}, 201),
+        ({"Authorization": "Bearer nobody's"}, 401),
+        ({"X-API-Key": "nobody's"}, 401),
+        ({"Authorization": "Basic cHJveHk6c2VjcmV0", "X-API-Key": "nobody's"}, 401),
+    ],
+)
+async def test_a_proxys_credential_is_none_of_ours(
+    client: httpx.AsyncClient, headers: dict[str, str], status: int
+) -> None:
+    body = {"email": new_email(), "password": PASSWORD}
+
+    assert (await client.post("/api/v1/auth/register", json=body, headers=headers)).status_code == status
+
+
 async def test_the_most_common_passwords_are_refused(client: httpx.AsyncClient) -> None:
     answer = await client.post("/api/v1/auth/register", json={"email": new_email(), "password": "Password1"})
 

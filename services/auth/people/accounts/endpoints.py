@@ -9,6 +9,7 @@ from services.auth.people.accounts.schemas import AccountRead, ProfileRead, Prof
 from services.auth.trust.dependencies import Me, Oneself, Source
 from shared.door import GuardedRoute, IdempotencyKeyRefused, KeylessRoute, authenticate
 from shared.errors import PreconditionFailed, Unauthenticated, responses
+from shared.identity import brings_credential
 from shared.limits import limited_by_source
 from shared.resources import IfMatch, describe
 
@@ -35,8 +36,7 @@ async def register(body: Registration, accounts: Accounts, request: Request, sou
 
 
 async def _is_admin(request: Request) -> bool:
-    has_credential = "authorization" in request.headers or "x-api-key" in request.headers
-    return has_credential and (await authenticate(request)).allows("admin")
+    return brings_credential(request.scope["headers"]) and (await authenticate(request)).allows("admin")
 
 
 @router.get("/me", operation_id="auth_me", summary="Who am I", response_model=ProfileRead)
