@@ -93,9 +93,9 @@ HARMFUL: Final = (
 LONGEST: Final = 128
 
 
-def generated(number: int) -> list[str]:
-    """Ids of every length of harmless characters, and short ones of all; the same in every run."""
-    drawn = random.Random(24)
+def generated(number: int, seed: int = 24) -> list[str]:
+    """Ids of every length of harmless characters, and short ones of all; the same in every run with the same seed."""
+    drawn = random.Random(seed)
     long = ("".join(drawn.choices(HARMLESS, k=LONGEST))[: drawn.randint(1, LONGEST)] for _ in range(number))
     short = ("".join(drawn.choices(HARMLESS + 4 * HARMFUL, k=drawn.randint(1, 4))) for _ in range(number))
     return list(dict.fromkeys([*long, *short]))
