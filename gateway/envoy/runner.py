@@ -79,9 +79,10 @@ async def endpoints_kept(kong: KongFile, settings: GatewaySettings) -> AsyncIter
         await _fill(files, settings.static_services)
         yield
         return
+    token = settings.consul_token.get_secret_value() if settings.consul_token else None
     async with httpx.AsyncClient() as client:
         watches = [
-            ConsulWatch(settings.consul_url, client, name, file.take, is_known=bool(file.endpoints))
+            ConsulWatch(settings.consul_url, client, name, file.take, token=token, is_known=bool(file.endpoints))
             for name, file in files.items()
         ]
         async with in_background(*(watch.run() for watch in watches)):

@@ -4,19 +4,20 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gateway.envoy.early import DEFAULT_KONG_CONFIG, DEFAULT_STATE_DIR
 from services.topology import GATEWAY_PORT
+from shared.settings import FileSecretsSource
 
 Network = IPv4Network | IPv6Network
 
 
 class GatewaySettings(BaseSettings):
-    """Read from the environment by the upper-case names of the fields."""
+    """Read from the environment by the upper-case names of the fields, or from the files that `NAME_FILE` names."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     kong_config: Path = Field(default=DEFAULT_KONG_CONFIG, description="the declarative file to run")
     kong_trusted_ips: Annotated[list[Network], NoDecode] = Field(
@@ -43,10 +44,22 @@ class GatewaySettings(BaseSettings):
     consul_url: str | None = Field(
         default=None, pattern=r"^https?://[^/\s]+/?$", description="`http://…`: the Consul agent to follow"
     )
+    consul_token: SecretStr | None = Field(default=None, description="for a Consul that asks who is there: may read")
     static_services: dict[str, str] = Field(
         default_factory=dict, description='JSON, `{"agents": "http://127.0.0.1:10202"}`; several addresses by comma'
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="of the runner's log")
+
+    @classmethod
+    def settings_customise_sources(  # the signature is pydantic's
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, FileSecretsSource(settings_cls)
 
     @field_validator("kong_trusted_ips", mode="before")
     @classmethod

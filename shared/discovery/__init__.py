@@ -1,6 +1,7 @@
 """Finding services: registration in Consul, last known addresses by blocking query, and ejection of what fails."""
 
 from shared.discovery.balancer import Balancer
+from shared.discovery.consul import TokenRefused
 from shared.discovery.following import ConsulDiscovery
 from shared.discovery.ports import Discovery
 from shared.discovery.registration import Registration
@@ -15,4 +16,5 @@ __all__ = [
     "Instance",
     "Registration",
     "StaticDiscovery",
+    "TokenRefused",
 ]

@@ -5,7 +5,7 @@ import asyncio
 import httpx
 
 from shared.discovery.balancer import Balancer
-from shared.discovery.consul import ConsulClient
+from shared.discovery.consul import ConsulClient, TokenRefused
 from shared.discovery.watching import ConsulWatch, Instance
 from shared.errors import Unavailable
 
@@ -19,9 +19,9 @@ class ConsulDiscovery:
     nobody offers any more, by a Consul that has said so for half a minute, get Unavailable at once.
     """
 
-    def __init__(self, url: str, client: httpx.AsyncClient) -> None:
-        self._url, self._client = url, client
-        self._consul = ConsulClient(url, client)
+    def __init__(self, url: str, client: httpx.AsyncClient, token: str | None = None) -> None:
+        self._url, self._client, self._token = url, client, token
+        self._consul = ConsulClient(url, client, token)
         self._followed: dict[str, _Followed] = {}
 
     async def choose(self, service: str) -> str:
@@ -39,7 +39,7 @@ class ConsulDiscovery:
 
     async def _balancer(self, service: str) -> Balancer:
         if service not in self._followed:
-            self._followed[service] = _Followed(self._url, self._client, service)
+            self._followed[service] = _Followed(self._url, self._client, self._token, service)
         followed = self._followed[service]
         if not followed.watch.answered.is_set():
             try:
@@ -50,9 +50,13 @@ class ConsulDiscovery:
         return followed.balancer
 
     async def ping(self) -> None:
-        """Raises an error when Consul has no leader or does not answer."""
-        if not await self._consul.status.leader():
-            raise Unavailable("consul")
+        """Raises an error when Consul has no leader, does not answer, or does not let us see who is there.
+
+        Where it asks for no token, this asks the same. TokenRefused says that it is ours which is wrong.
+        """
+        _, servers = await self._consul.health.service("consul")
+        if not servers:  # to a token that may not read, everything is there and empty
+            raise TokenRefused(self._token, "it shows nothing")
 
     async def aclose(self) -> None:
         tasks = [followed.task for followed in self._followed.values()]
@@ -64,9 +68,9 @@ class ConsulDiscovery:
 class _Followed:
     """One service: its addresses, and what keeps them current."""
 
-    def __init__(self, url: str, client: httpx.AsyncClient, service: str) -> None:
+    def __init__(self, url: str, client: httpx.AsyncClient, token: str | None, service: str) -> None:
         self.balancer = Balancer()
-        self.watch = ConsulWatch(url, client, service, self._take)
+        self.watch = ConsulWatch(url, client, service, self._take, token=token)
         self.task = asyncio.create_task(self.watch.run(), name=f"consul:{service}")
 
     async def _take(self, instances: list[Instance]) -> None:

@@ -6,7 +6,7 @@ import logging
 import consul.base
 import httpx
 
-from shared.discovery.consul import CONSUL_ERRORS, ConsulClient
+from shared.discovery.consul import CONSUL_ERRORS, ConsulClient, TokenRefused
 from shared.loops import keep
 
 _log = logging.getLogger("shared.discovery")
@@ -21,13 +21,28 @@ class Registration:
     """
 
     def __init__(
-        self, url: str, client: httpx.AsyncClient, *, service: str, instance_id: str, host: str, port: int
+        self,
+        url: str,
+        client: httpx.AsyncClient,
+        *,
+        service: str,
+        instance_id: str,
+        host: str,
+        port: int,
+        token: str | None = None,
     ) -> None:
-        self._consul = ConsulClient(url, client)
+        self._consul = ConsulClient(url, client, token)
         self._client = client
         self._service, self._id, self._host, self._port = service, instance_id, host, port
         self._live_url = f"http://{host}:{port}/health/live"
         self._task: asyncio.Task[None] | None = None
+        self._is_ours = False
+        self._refusal: TokenRefused | None = None
+
+    def require_accepted(self) -> None:
+        """Raises TokenRefused while Consul does not let this process register its name."""
+        if self._refusal:
+            raise self._refusal.with_traceback(None)  # which would grow each time
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._keep_registered(), name="consul:registration")
@@ -36,7 +51,7 @@ class Registration:
         while not await self._is_listening():  # noqa: ASYNC110 - an HTTP answer has no event to wait on
             await asyncio.sleep(0.05)
         await keep(
-            self._register_where_unknown,
+            self._keep_known,
             log=_log,
             every_seconds=_HEARTBEAT_SECONDS,
             retry_seconds=_HEARTBEAT_SECONDS,
@@ -49,9 +64,17 @@ class Registration:
         except httpx.HTTPError:
             return False
 
-    async def _register_where_unknown(self) -> None:
-        if self._id in await self._consul.agent.services():
-            return
+    async def _keep_known(self) -> None:
+        try:
+            if not (self._is_ours and self._id in await self._consul.agent.services()):
+                await self._register()
+            self._refusal = None
+        except TokenRefused as refusal:
+            self._refusal = refusal
+            raise
+
+    async def _register(self) -> None:
+        """Once by every process: what the agent knows of another may be kept in force by a token that is none now."""
         check = consul.base.Check.http(self._live_url, interval="2s", timeout="2s", deregister="1m")
         await self._consul.agent.service.register(
             self._service,
@@ -60,6 +83,7 @@ class Registration:
             port=self._port,
             check={**check, "status": "passing"},  # it answered us just now: no need to wait for the first check
         )
+        self._is_ours = True
         _log.info("registered", extra={"fields": {"instance": self._id}})
 
     async def deregister(self) -> None:

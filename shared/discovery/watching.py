@@ -10,7 +10,7 @@ from typing import NamedTuple
 import httpx
 from pydantic import BaseModel, Field, TypeAdapter
 
-from shared.discovery.consul import CONSUL_ERRORS, ConsulClient
+from shared.discovery.consul import CONSUL_ERRORS, ConsulClient, TokenRefused
 from shared.loops import keep
 
 _log = logging.getLogger("shared.discovery")
@@ -63,19 +63,21 @@ class ConsulWatch:
         service: str,
         take: Callable[[list[Instance]], Awaitable[None]],
         *,
+        token: str | None = None,
         is_known: bool = False,
         grace_seconds: float = _GRACE_SECONDS,
     ) -> None:
-        self._consul = ConsulClient(url, client, _ANSWER_SECONDS)
+        self._consul = ConsulClient(url, client, token, _ANSWER_SECONDS)
         self._service, self._take = service, take
         self._is_known, self._grace_seconds = is_known, grace_seconds
         self._empty_since: float | None = None
         self._index = 0
         self._failures = 0
+        self._trouble = ""
         self.answered = asyncio.Event()
 
     async def run(self) -> None:
-        """Never returns. Consul being away, or saying nonsense, is logged when it begins and tried again."""
+        """Never returns. Consul being away, refusing us or saying nonsense is logged when it begins and tried again."""
         await keep(self._step, log=_log, every_seconds=1.0)
 
     async def _step(self) -> bool:
@@ -98,7 +100,7 @@ class ConsulWatch:
         await self._consider([entry.instance for entry in _ENTRIES.validate_python(nodes)])
         # An index that went backwards means that Consul started anew: ask for the whole state again.
         unchanged, self._index = index == self._index, index if index >= self._index else 0
-        self._failures = 0
+        self._failures, self._trouble = 0, ""
         self.answered.set()
         return not unchanged or time.monotonic() - started >= 1  # else it does not block: not to be asked in a loop
 
@@ -116,8 +118,10 @@ class ConsulWatch:
         self._empty_since, self._is_known = None, bool(instances)
 
     async def _back_off(self, error: Exception) -> None:
-        if not self._failures:
-            _log.warning("consul is away", extra={"fields": {"upstream": self._service, "cause": repr(error)}})
+        trouble = error.found if isinstance(error, TokenRefused) else "consul is away"
+        if trouble != self._trouble:
+            _log.warning(trouble, extra={"fields": {"upstream": self._service, "cause": repr(error)}})
+        self._trouble = trouble
         ceiling = _RETRY_SECONDS[min(self._failures, len(_RETRY_SECONDS) - 1)]
         self._failures += 1
         await asyncio.sleep(random.uniform(0.05, ceiling))

@@ -135,9 +135,9 @@ def _discovery(app: FastAPI, http: httpx.AsyncClient, stack: AsyncExitStack) -> 
     settings: ServiceSettings = app.state.settings
     if settings.discovery != "consul" or not settings.consul_url:
         return StaticDiscovery(settings.static_services), None
-    discovery = ConsulDiscovery(settings.consul_url, http)
+    token = settings.consul_token.get_secret_value() if settings.consul_token else None
+    discovery = ConsulDiscovery(settings.consul_url, http, token)
     stack.push_async_callback(discovery.aclose)
-    app.state.health.add("consul", discovery.ping, hard=False, remedy="calls go to the last known addresses; start it")
     name: str = app.state.service
     registration = Registration(
         settings.consul_url,
@@ -147,7 +147,14 @@ def _discovery(app: FastAPI, http: httpx.AsyncClient, stack: AsyncExitStack) -> 
         instance_id=app.state.instance,
         host=settings.advertise_host,
         port=settings.port,
+        token=token,
     )
+
+    async def lets_us_in() -> None:
+        registration.require_accepted()
+        await discovery.ping()
+
+    app.state.health.add("consul", lets_us_in, hard=False, remedy="calls go to the last known addresses; start it")
     return discovery, registration
 
 

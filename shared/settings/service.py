@@ -59,6 +59,9 @@ class ServiceSettings(BaseSettings):
     redis_url: SecretStr = Field(description="`redis://…`: idempotency keys, caches; chat's store")
     rabbitmq_url: SecretStr = Field(description="`amqp://…`: events and task dispatch")
     consul_url: str | None = Field(default=None, description="`http://…`: the Consul agent to register with")
+    consul_token: SecretStr | None = Field(
+        default=None, description="for a Consul that asks who is there: may register this service's name and read"
+    )
     discovery: Literal["consul", "static"] = Field(
         default="consul", description="`static`: find services at the addresses of `static_services` only"
     )

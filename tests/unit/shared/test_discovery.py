@@ -125,3 +125,32 @@ async def test_a_server_that_does_not_block_is_not_asked_in_a_loop() -> None:
         await asyncio.sleep(0.3)
 
     assert consul.asked == [None, "7"]
+
+
+async def test_a_refused_token_is_no_consul_that_is_away(caplog: pytest.LogCaptureFixture) -> None:
+    refusing = httpx.MockTransport(lambda _: httpx.Response(403, text="ACL not found"))
+    async with httpx.AsyncClient(transport=refusing) as client:
+        watch = ConsulWatch("http://consul:8500", client, "agents", _nobody, token="a token")
+        async with in_background(watch.run()), asyncio.timeout(5):
+            while not caplog.messages:  # noqa: ASYNC110 - a log has no event to wait on
+                await asyncio.sleep(0.01)
+
+    assert caplog.messages == ["Consul refuses the token in CONSUL_TOKEN (ACL not found)"]
+
+
+async def test_the_token_goes_with_every_question() -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, json=[], headers={"X-Consul-Index": "1"})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        await ConsulWatch("http://consul:8500", client, "agents", _nobody, token="a token").follow_once()
+        await ConsulWatch("http://consul:8500", client, "agents", _nobody).follow_once()
+
+    assert [request.headers.get("x-consul-token") for request in asked] == ["a token", None]
+
+
+async def _nobody(instances: list[Instance]) -> None:
+    assert not instances
