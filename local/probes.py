@@ -11,6 +11,7 @@ import json
 import socket
 import subprocess
 import urllib.parse
+from collections.abc import Mapping
 from typing import Any, Final, LiteralString
 
 from local.errors import NotReady
@@ -24,14 +25,20 @@ def get(url: str, expected: tuple[int, ...] = (200,)) -> bytes:
     return ask("GET", url, expected=expected)
 
 
-def ask(method: str, url: str, content: bytes | None = None, expected: tuple[int, ...] = (200,)) -> bytes:
+def ask(
+    method: str,
+    url: str,
+    content: bytes | None = None,
+    expected: tuple[int, ...] = (200,),
+    headers: Mapping[str, str] | None = None,
+) -> bytes:
     """The body of an HTTP answer with one of the expected statuses; user and password of the URL are sent."""
     parts = urllib.parse.urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
-        connection.request(method, target, content, _headers(parts))
+        connection.request(method, target, content, _headers(parts) | dict(headers or {}))
         response = connection.getresponse()
         body = response.read(BODY_BYTES)
     except (OSError, http.client.HTTPException) as error:
@@ -41,6 +48,11 @@ def ask(method: str, url: str, content: bytes | None = None, expected: tuple[int
     if response.status not in expected:
         raise NotReady(f"{method} {parts.path} answers {response.status}: {body[:500].decode(errors='replace')}")
     return body
+
+
+def quoted(text: str) -> str:
+    """One segment of a path."""
+    return urllib.parse.quote(text, safe="")
 
 
 def _headers(parts: urllib.parse.SplitResult) -> dict[str, str]:

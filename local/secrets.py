@@ -5,10 +5,12 @@ that have no packages.
 """
 
 import base64
+import hmac
 import json
 import os
 import secrets as random
 import string
+import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -22,7 +24,26 @@ def new_secret(kind: SecretKind = "password") -> str:
     """A password is 238 bits in letters and digits: it needs no quoting anywhere and never looks like an option."""
     if kind == "key":
         return base64.urlsafe_b64encode(random.token_bytes(32)).decode()
+    if kind == "uuid":
+        return str(uuid.uuid4())
     return "".join(random.choice(string.ascii_letters + string.digits) for _ in range(40))
+
+
+def consul_token(management: str, holder: str) -> str:
+    """The token of one who talks to Consul, which takes nothing but UUIDs.
+
+    It follows from the management token, so that one secret is kept; nobody learns that one, or another's, from theirs.
+    """
+    return str(uuid.UUID(bytes=_of_consul(management, holder)[:16], version=4))
+
+
+def consul_gossip_key(management: str) -> str:
+    """What one has to know to join as a Consul of ours, which would be told everything."""
+    return base64.b64encode(_of_consul(management, "gossip key")).decode()
+
+
+def _of_consul(management: str, what: str) -> bytes:
+    return hmac.digest(management.encode(), f"consul {what}".encode(), "sha256")
 
 
 def put_new(path: Path, text: str, mode: int) -> bool:
@@ -58,6 +79,7 @@ class Secrets:
     audit_key: str
     admin_password: str
     key_encryption_key: str
+    consul_management: str
     rabbitmq_user: str
     llm_api_key: str
     client_secrets: dict[str, str]

@@ -6,7 +6,7 @@ lies beside the data of the services, under a name that is nobody else's, and st
 
 import json
 import secrets
-import urllib.parse
+from collections.abc import Mapping
 from typing import Final
 
 from local import probes
@@ -78,9 +78,9 @@ def chromadb(url: str) -> None:
         raise NotReady("a record that was stored was not found")
 
 
-def consul(url: str) -> None:
-    """A key that is put and read."""
-    place, value = f"{url.rstrip('/')}/v1/kv/{urllib.parse.quote(NAME)}", secrets.token_hex(8).encode()
-    probes.ask("PUT", place, value)
-    if probes.get(f"{place}?raw") != value:
+def consul(url: str, headers: Mapping[str, str]) -> None:
+    """A key that is put and read, with a token that may; none of the services' tokens does."""
+    place, value = f"{url.rstrip('/')}/v1/kv/{probes.quoted(NAME)}", secrets.token_hex(8).encode()
+    probes.ask("PUT", place, value, headers=headers)
+    if probes.ask("GET", f"{place}?raw", headers=headers) != value:
         raise NotReady("what was put was not found")

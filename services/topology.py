@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-SecretKind = Literal["password", "key"]
+SecretKind = Literal["password", "key", "uuid"]
 SECRETS: Final[Mapping[str, SecretKind]] = {
     "postgres_password": "password",
     "redis_password": "password",
@@ -20,6 +20,7 @@ SECRETS: Final[Mapping[str, SecretKind]] = {
     "audit_key": "password",
     "admin_password": "password",
     "key_encryption_key": "key",
+    "consul_management": "uuid",
 }
 """What an installation makes once and keeps, beside a client secret (a password) for each service that asks auth."""
 

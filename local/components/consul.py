@@ -1,4 +1,7 @@
-"""Consul: the one on PATH, else the one that bootstrap.sh unpacked; a single server that keeps its data on disk."""
+"""Consul: the one on PATH, else the one that bootstrap.sh unpacked; a single server that keeps its data on disk.
+
+It asks everybody who they are: what each may is in `local.consul_access`, put there whenever it is looked after.
+"""
 
 import json
 import re
@@ -10,6 +13,7 @@ from typing import Any, Final
 from local import probes, works
 from local.addresses import url
 from local.components.base import Component, Launch
+from local.consul_access import NODE, ConsulAccess, guard, token_header
 from local.ports import LOOPBACK
 from local.site import Site
 
@@ -30,6 +34,7 @@ class Consul(Component):
 
     name = "consul"
     ports = ("consul", "consul_dns", "consul_server", "consul_serf")
+    patience_seconds = 15.0  # an older one takes seconds from its first answer until it knows the management token
 
     def absence(self, site: Site) -> str | None:
         if binary(site) is None:
@@ -50,7 +55,9 @@ class Consul(Component):
         probes.consul_leader(url(site, "consul"))
 
     def verify(self, site: Site) -> None:
-        works.consul(url(site, "consul"))
+        management = site.secrets.consul_management
+        ConsulAccess(url(site, "consul"), management).put()
+        works.consul(url(site, "consul"), token_header(management))
 
 
 def _version(program: Path | None) -> tuple[int, int]:
@@ -70,7 +77,7 @@ def _configuration(site: Site, version: tuple[int, int]) -> dict[str, Any]:
     return {
         "server": True,
         "bootstrap_expect": 1,
-        "node_name": "sutazai",
+        "node_name": NODE,
         "data_dir": str(site.layout.home / "consul" / "data"),
         "bind_addr": LOOPBACK,
         "client_addr": LOOPBACK,
@@ -79,4 +86,4 @@ def _configuration(site: Site, version: tuple[int, int]) -> dict[str, Any]:
         "dns_config": {"only_passing": True},
         "disable_update_check": True,
         "log_level": "WARN",
-    }
+    } | guard(site.secrets.consul_management, version)

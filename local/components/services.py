@@ -14,21 +14,27 @@ from local.components.neo4j import credentials
 from local.errors import NotReady
 from local.layout import REPOSITORY, python
 from local.ports import LOOPBACK, OFFSETS
-from local.secrets import ADMIN_EMAIL
+from local.secrets import ADMIN_EMAIL, consul_token
 from local.site import Site
 from services.topology import SERVICES, Service
 
 COMMON_NEEDS: Final = ("redis", "rabbitmq", "consul")
 
 
-def discovery(site: Site) -> dict[str, str]:
-    """How processes find each other: through Consul, or at fixed addresses where there is none."""
+def discovery(site: Site, process: str) -> dict[str, str]:
+    """How this process finds others: through Consul, or at fixed addresses where there is none.
+
+    Our Consul knows it by a token of its own; for the caller's, CONSUL_TOKEN is the caller's too.
+    """
     fixed = {name: f"http://{LOOPBACK}:{site.ports[name]}" for name in (*SERVICES, "portal")}
     consul = Consul()
     found = {"STATIC_SERVICES": json.dumps(fixed)}
     if consul.external_url(site) is None and consul.absence(site):
         return found | {"DISCOVERY": "static"}
-    return found | {"DISCOVERY": "consul", "CONSUL_URL": url(site, "consul")}
+    found |= {"DISCOVERY": "consul", "CONSUL_URL": url(site, "consul")}
+    if consul.external_url(site):
+        return found
+    return found | {"CONSUL_TOKEN": consul_token(site.secrets.consul_management, process)}
 
 
 def public_url(site: Site) -> str:
@@ -107,7 +113,7 @@ class Process(Component):
         return {
             **site.process_environment(),
             **settings.given(site.environ, self._declared),
-            **discovery(site),
+            **discovery(site, self.name),
             "MALLOC_ARENA_MAX": "2",  # one thread does nearly all the work; more arenas only cost memory
             "ENVIRONMENT": "local",
             "STORAGE_FOLDERS": str(site.layout.home),
@@ -172,7 +178,7 @@ class Gateway(Component):
         environment = {
             **site.process_environment(),
             **settings.given(site.environ, "gateway.envoy.settings:GatewaySettings"),
-            **discovery(site),
+            **discovery(site, self.name),
             "ENVIRONMENT": "local",
             "KONG_CONFIG": str(REPOSITORY / "gateway" / "kong.yml"),
             "GATEWAY_HOST": site.bind,

@@ -14,6 +14,7 @@ from local.layout import REPOSITORY
 from local.suite import Suite
 from tests.fixtures.http import authorities
 from tests.fixtures.ports import free_port
+from tests.fixtures.stores import consul_headers
 
 MODULES: Final = {
     "auth": "services.auth",
@@ -113,7 +114,7 @@ async def _both_known(suite: Suite, name: str) -> None:
     async with httpx.AsyncClient(verify=authorities()) as client:
 
         async def known() -> bool:
-            passing = await client.get(f"{consul}/v1/health/service/{name}?passing=1")
+            passing = await client.get(f"{consul}/v1/health/service/{name}?passing=1", headers=consul_headers(suite))
             return len(passing.json()) == 2
 
         await until(known)

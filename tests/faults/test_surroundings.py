@@ -22,6 +22,7 @@ from shared.schemas import new_id
 from tests.faults.conftest import FREELY, AsUser
 from tests.faults.processes import Running, running
 from tests.fixtures.identity import User
+from tests.fixtures.stores import consul_headers, consul_token
 from tests.services.chat.opening import chat_beside
 from tests.services.chat.servers import ModelServer, Neighbours
 from tests.services.tasks.running import Installation, Tasks
@@ -222,12 +223,12 @@ async def until_silent(discovery: ConsulDiscovery) -> None:
 
 async def test_a_silent_consul_leaves_the_last_known_addresses(own_suite: Suite, http: httpx.AsyncClient) -> None:
     own_suite.up(["consul"])
-    url, service = own_suite.url("consul"), f"svc-{new_id()}"
+    url, service, told = own_suite.url("consul"), f"svc-{new_id()}", consul_headers(own_suite)
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     registered = {"Name": service, "ID": service, "Address": "127.0.0.1", "Port": port}
-    (await http.put(f"{url}/v1/agent/service/register", json=registered)).raise_for_status()
-    discovery = ConsulDiscovery(url, http)
+    (await http.put(f"{url}/v1/agent/service/register", json=registered, headers=told)).raise_for_status()
+    discovery = ConsulDiscovery(url, http, consul_token(own_suite))
     async with server:
         assert await discovery.choose(service) == f"http://127.0.0.1:{port}"
         own_suite.freeze("consul")
@@ -247,15 +248,16 @@ async def test_a_silent_consul_leaves_the_last_known_addresses(own_suite: Suite,
 
 async def test_an_empty_list_of_consul_is_not_believed_at_once(own_suite: Suite, http: httpx.AsyncClient) -> None:
     own_suite.up(["consul"])
-    url, service = own_suite.url("consul"), f"svc-{new_id()}"
+    url, service, told = own_suite.url("consul"), f"svc-{new_id()}", consul_headers(own_suite)
     registered = {"Name": service, "ID": service, "Address": "127.0.0.1", "Port": 1}
-    (await http.put(f"{url}/v1/agent/service/register", json=registered)).raise_for_status()
-    discovery = ConsulDiscovery(url, http)
+    (await http.put(f"{url}/v1/agent/service/register", json=registered, headers=told)).raise_for_status()
+    discovery = ConsulDiscovery(url, http, consul_token(own_suite))
     assert await discovery.choose(service) == "http://127.0.0.1:1"
 
-    (await http.put(f"{url}/v1/agent/service/deregister/{service}")).raise_for_status()
+    (await http.put(f"{url}/v1/agent/service/deregister/{service}", headers=told)).raise_for_status()
     async with asyncio.timeout(10):
-        while (await http.get(f"{url}/v1/health/service/{service}")).json():  # noqa: ASYNC110 - it is Consul's
+        seen = f"{url}/v1/health/service/{service}"
+        while (await http.get(seen, headers=told)).json():  # noqa: ASYNC110 - it is Consul's
             await asyncio.sleep(0.05)
 
     assert await discovery.choose(service) == "http://127.0.0.1:1"

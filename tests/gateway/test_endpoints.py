@@ -15,6 +15,7 @@ from local.suite import Suite
 from shared.discovery import ConsulWatch, Instance
 from shared.loops import in_background
 from tests.fixtures.ports import free_port
+from tests.fixtures.stores import consul_headers
 from tests.gateway.running import Gateway, gateway, script, wait_for
 
 AGENTS = "/api/v1/agents/list"
@@ -165,8 +166,8 @@ def test_requests_go_on_while_consul_is_away(tmp_path: Path) -> None:
             assert running.client.get(AGENTS).status_code == 200
 
 
-def following_gateway(state_dir: Path, consul: str) -> AbstractContextManager[Gateway]:
-    return gateway(state_dir, DISCOVERY="consul", CONSUL_URL=consul)
+def following_gateway(state_dir: Path, consul: str, **settings: str) -> AbstractContextManager[Gateway]:
+    return gateway(state_dir, DISCOVERY="consul", CONSUL_URL=consul, **settings)
 
 
 def pids(running: Gateway, requests: int) -> set[int | None]:
@@ -186,10 +187,12 @@ def test_real_consul_is_followed(tmp_path: Path, suite: Suite) -> None:
     with (
         script("upstream.py", f"agents={ports[0]}", ports=[ports[0]]) as first,
         script("upstream.py", f"agents={ports[1]}", ports=[ports[1]]) as second,
-        registered(consul, ports[1]),
-        following_gateway(tmp_path, consul) as running,
+        registered(suite, ports[1]),
+        following_gateway(
+            tmp_path, consul, CONSUL_TOKEN=suite.environment("gateway").get("CONSUL_TOKEN", "")
+        ) as running,
     ):
-        with registered(consul, ports[0]):
+        with registered(suite, ports[0]):
             wait_for(lambda: {first.pid, second.pid} <= pids(running, 20), "both instances")
         wait_for(lambda: first.pid not in pids(running, 20), "the first to be forgotten")
 
@@ -197,11 +200,12 @@ def test_real_consul_is_followed(tmp_path: Path, suite: Suite) -> None:
 
 
 @contextmanager
-def registered(consul: str, port: int) -> Iterator[None]:
+def registered(suite: Suite, port: int) -> Iterator[None]:
     """An instance of `agents`, as a service would register it."""
     instance = {"ID": f"edge-test-{port}", "Name": "agents", "Address": "127.0.0.1", "Port": port}
-    httpx.put(f"{consul}/v1/agent/service/register", json=instance).raise_for_status()
+    place, headers = f"{suite.url('consul')}/v1/agent/service", consul_headers(suite)
+    httpx.put(f"{place}/register", json=instance, headers=headers).raise_for_status()
     try:
         yield
     finally:
-        httpx.put(f"{consul}/v1/agent/service/deregister/edge-test-{port}").raise_for_status()
+        httpx.put(f"{place}/deregister/edge-test-{port}", headers=headers).raise_for_status()

@@ -24,6 +24,8 @@ OWNERS = {
     "CURSOR_SECRET": set(PROCESSES) - {"gateway"},
     "CLIENT_SECRET": {*CLIENTS, "tasks-worker"},
     "AUDIT_KEY": {"auth"},
+    "CONSUL_TOKEN": set(PROCESSES),
+    "CONSUL_MANAGEMENT": set(),
 }
 
 
@@ -37,6 +39,21 @@ def test_auth_knows_the_client_secret_of_every_service(suite: Suite) -> None:
 
     assert known["chat"] == suite.environment("chat")["CLIENT_SECRET"]
     assert known["tasks"] == suite.environment("tasks-worker")["CLIENT_SECRET"]
+
+
+def test_each_process_is_known_to_consul_by_a_token_of_its_own(suite: Suite) -> None:
+    tokens = {suite.environment(name)["CONSUL_TOKEN"] for name in PROCESSES}
+
+    assert len(tokens) == len(PROCESSES)
+    assert suite.secrets.consul_management not in tokens
+
+
+def test_a_consul_of_the_callers_is_asked_with_the_callers_token(make_suite: MakeSuite) -> None:
+    suite = make_suite(CONSUL_URL="http://consul.example:8500", CONSUL_TOKEN="theirs")
+    without = make_suite(CONSUL_URL="http://consul.example:8500")
+
+    assert {suite.environment(name)["CONSUL_TOKEN"] for name in PROCESSES} == {"theirs"}
+    assert [name for name in PROCESSES if "CONSUL_TOKEN" in without.environment(name)] == []
 
 
 def test_callers_environment_does_not_leak_in(make_suite: MakeSuite) -> None:

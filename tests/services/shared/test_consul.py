@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from shared.discovery import ConsulDiscovery, Registration
 from shared.errors import Unavailable
 from shared.schemas import new_id
 from tests.fixtures.ports import free_port
+from tests.fixtures.stores import consul_headers, consul_token
 
 
 @pytest.fixture
@@ -42,24 +44,33 @@ async def until(known: ConsulDiscovery, service: str, expected: list[str]) -> No
             await asyncio.sleep(0.05)
 
 
-def registration(url: str, http: httpx.AsyncClient, service: str, port: int) -> Registration:
-    return Registration(url, http, service=service, instance_id=f"{service}-1", host="127.0.0.1", port=port)
+async def registered_at(suite: Suite, http: httpx.AsyncClient) -> dict[str, Any]:
+    """What the agent says is registered there."""
+    answer = await http.get(f"{suite.url('consul')}/v1/agent/services", headers=consul_headers(suite))
+    found: dict[str, Any] = answer.raise_for_status().json()
+    return found
+
+
+def registration(suite: Suite, http: httpx.AsyncClient, service: str, port: int) -> Registration:
+    place = {"service": service, "instance_id": f"{service}-1", "host": "127.0.0.1"}
+    return Registration(suite.url("consul"), http, **place, port=port, token=consul_token(suite))
+
+
+def discovery_of(suite: Suite, http: httpx.AsyncClient) -> ConsulDiscovery:
+    return ConsulDiscovery(suite.url("consul"), http, consul_token(suite))
 
 
 async def test_an_instance_is_found_until_it_leaves(suite: Suite, http: httpx.AsyncClient, instance: int) -> None:
     suite.up(["consul"])
     service = f"svc-{new_id()}"
-    discovery, registered = (
-        ConsulDiscovery(suite.url("consul"), http),
-        registration(suite.url("consul"), http, service, instance),
-    )
+    discovery, registered = discovery_of(suite, http), registration(suite, http, service, instance)
 
     registered.start()
     await until(discovery, service, [f"http://127.0.0.1:{instance}"])
     assert await discovery.choose(service) == f"http://127.0.0.1:{instance}"
     await registered.deregister()
 
-    services = (await http.get(f"{suite.url('consul')}/v1/agent/services")).json()
+    services = await registered_at(suite, http)
     assert f"{service}-1" not in services
     await discovery.aclose()
 
@@ -67,16 +78,16 @@ async def test_an_instance_is_found_until_it_leaves(suite: Suite, http: httpx.As
 async def test_an_agent_that_forgot_is_told_again(suite: Suite, http: httpx.AsyncClient, instance: int) -> None:
     suite.up(["consul"])
     service, url = f"svc-{new_id()}", suite.url("consul")
-    registered = registration(url, http, service, instance)
+    registered = registration(suite, http, service, instance)
     registered.start()
 
     async def known() -> bool:
-        return f"{service}-1" in (await http.get(f"{url}/v1/agent/services")).json()
+        return f"{service}-1" in await registered_at(suite, http)
 
     async with asyncio.timeout(20):
         while not await known():  # noqa: ASYNC110 - the agent's view has no event to wait on
             await asyncio.sleep(0.05)
-        await http.put(f"{url}/v1/agent/service/deregister/{service}-1")
+        await http.put(f"{url}/v1/agent/service/deregister/{service}-1", headers=consul_headers(suite))
         while not await known():  # noqa: ASYNC110 - the agent's view has no event to wait on
             await asyncio.sleep(0.05)
     await registered.deregister()
@@ -87,10 +98,7 @@ async def test_the_last_known_address_serves_while_consul_is_away(
 ) -> None:
     suite.up(["consul"])
     service = f"svc-{new_id()}"
-    discovery, registered = (
-        ConsulDiscovery(suite.url("consul"), http),
-        registration(suite.url("consul"), http, service, instance),
-    )
+    discovery, registered = discovery_of(suite, http), registration(suite, http, service, instance)
     registered.start()
     await until(discovery, service, [f"http://127.0.0.1:{instance}"])
 
@@ -105,7 +113,7 @@ async def test_the_last_known_address_serves_while_consul_is_away(
 
 async def test_a_service_nobody_registered_is_unavailable(suite: Suite, http: httpx.AsyncClient) -> None:
     suite.up(["consul"])
-    discovery = ConsulDiscovery(suite.url("consul"), http)
+    discovery = discovery_of(suite, http)
 
     with pytest.raises(Unavailable):
         await discovery.choose(f"svc-{new_id()}")
