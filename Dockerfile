@@ -52,7 +52,7 @@ HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
     CMD ["/usr/local/bin/python", "-I", "/usr/local/lib/healthcheck.py", "http://127.0.0.1:8000/health/ready"]
 CMD ["sh", "-c", "exec python -m \"$MODULE\""]
 
-# --- The portal ----------------------------------------------------------------------------------------------------------
+# --- The portal; what keeps Consul's policies is the same image with another command ----------------------------------------------------------------------------------------------------------
 FROM base AS portal
 COPY --from=packages /opt/venv /opt/venv
 COPY shared shared
@@ -60,6 +60,11 @@ COPY services/__init__.py services/__init__.py
 COPY services/topology.py services/topology.py
 COPY gateway/__init__.py gateway/__init__.py
 COPY gateway/portal gateway/portal
+COPY local/__init__.py local/__init__.py
+COPY local/consul_access.py local/consul_access.py
+COPY local/errors.py local/errors.py
+COPY local/probes.py local/probes.py
+COPY local/secrets.py local/secrets.py
 COPY docs/errors.md docs/errors.md
 RUN chmod -R a+rX . && python -m compileall -q .
 USER 10001:10001

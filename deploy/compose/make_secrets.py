@@ -15,10 +15,12 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
-from local.secrets import new_secret, put_new  # noqa: E402 - the line above finds it
+from local.consul_access import REGISTERING, guard  # noqa: E402 - the line above finds it
+from local.secrets import consul_token, new_secret, put_new  # noqa: E402 - likewise
 from services.topology import CLIENTS, SECRETS, SERVICES, SecretKind  # noqa: E402 - likewise
 
 DEFAULT = REPOSITORY / ".local" / "compose-secrets"
+CONSUL_VERSION = (2, 0)  # of compose.yaml
 DATABASES = [service.name for service in SERVICES.values() if service.has_database]
 RANDOM: dict[str, SecretKind] = {
     **SECRETS,
@@ -38,6 +40,9 @@ def in_the_form_of_programs(known: Mapping[str, str]) -> Iterator[tuple[str, str
     yield "rabbitmq_auth", f"default_user = sutazai\ndefault_pass = {rabbitmq}\ndefault_vhost = sutazai\n"
     yield "rabbitmq_url", f"amqp://sutazai:{rabbitmq}@rabbitmq:5672/sutazai"
     yield "neo4j_auth", f"neo4j/{known['neo4j_password']}"
+    management = known["consul_management"]
+    yield "consul_guard", json.dumps(guard(management, CONSUL_VERSION), indent=2)
+    yield from ((f"consul_token_{name}", consul_token(management, name)) for name in REGISTERING)
     yield "service_client_secrets", json.dumps({name: known[f"client_secret_{name}"] for name in CLIENTS})
 
 

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
+from local.consul_access import guard as consul_guard
 from services.topology import STORES
 from shared.settings import ServiceSettings
 from shared.settings.weak_secrets import setting_weakness
@@ -25,7 +26,7 @@ SETTINGS = {
     "tasks-worker": "services.tasks.settings:WorkerSettings",
 }
 SERVERS = STORES.keys() - {"faiss"}  # which lives in the process of vectors
-COMPONENTS = {*SERVERS, *SETTINGS, "kong", "consul", "llm"}
+COMPONENTS = {*SERVERS, *SETTINGS, "kong", "consul", "consul-access", "llm"}
 
 
 def version(package: str) -> str:
@@ -246,6 +247,31 @@ def test_the_script_makes_every_secret_that_is_mounted(
 
     assert mounted == set(compose["secrets"])
     assert mounted <= {file.name for file in secrets.iterdir()}
+
+
+def test_who_may_say_who_may_what_in_consul(services: dict[str, Service], secrets: Path) -> None:
+    holders = {
+        secret: {name for name, service in services.items() if secret in mounted(service)}
+        for secret in ("consul_management", "consul_guard")
+    }
+    guard = json.loads((secrets / "consul_guard").read_text())
+
+    assert holders == {"consul_management": {"consul-access"}, "consul_guard": {"consul"}}
+    assert guard["acl"]["tokens"]["initial_management"] == (secrets / "consul_management").read_text()
+    minor = tuple(int(part) for part in services["consul"]["image"].split(":")[1].split(".")[:2])
+    assert guard == consul_guard(guard["acl"]["tokens"]["initial_management"], minor)
+
+
+def test_each_is_known_to_consul_by_a_token_of_its_own(services: dict[str, Service], secrets: Path) -> None:
+    tokens = {name: (secrets / f"consul_token_{name}").read_text() for name in SETTINGS}
+
+    assert len(set(tokens.values())) == len(SETTINGS)
+    for name in SETTINGS:
+        assert {secret for secret in mounted(services[name]) if "consul" in secret} == {f"consul_token_{name}"}
+
+
+def mounted(service: Service) -> set[str]:
+    return {secret["source"] for secret in service.get("secrets", [])}
 
 
 def test_making_secrets_again_changes_none(secrets: Path) -> None:

@@ -12,7 +12,11 @@ from tests.architecture.apps import APPS, package_of
 from tests.architecture.conftest import REPOSITORY, Service
 from tests.fixtures.warm import Warm
 
-PROGRAMS = {**{app: f"{package_of(app)}.main" for app in APPS}, "tasks-worker": "services.tasks.worker.main"}
+PROGRAMS = {
+    **{app: f"{package_of(app)}.main" for app in APPS},
+    "tasks-worker": "services.tasks.worker.main",
+    "consul-access": "local.consul_access --help",
+}
 
 
 def stages() -> dict[str, list[str]]:
@@ -74,6 +78,6 @@ def test_an_image_holds_all_that_its_program_imports(
         copy = shutil.copytree if (REPOSITORY / source).is_dir() else shutil.copyfile
         copy(REPOSITORY / source, target)
 
-    imported = warm.run(PROGRAMS[name], environment={"PATH": os.environ["PATH"]}, folder=tmp_path)
+    imported = warm.run(*PROGRAMS[name].split(), environment={"PATH": os.environ["PATH"]}, folder=tmp_path)
 
     assert imported.code == 0, imported.error

@@ -57,7 +57,7 @@ def mounted(container: Container) -> set[str]:
 @pytest.mark.parametrize("name", [*SERVICES, "tasks-worker"])
 def test_a_container_is_given_its_secrets_and_no_others(services: dict[str, Container], name: str) -> None:
     service = SERVICES["tasks" if name == "tasks-worker" else name]
-    given = {"cursor_secret", "redis_url", "rabbitmq_url", *service.secrets}
+    given = {"cursor_secret", "redis_url", "rabbitmq_url", f"consul_token_{name}", *service.secrets}
     given |= {f"{service.name}_database_url"} if service.has_database else set()
     given |= {f"client_secret_{service.name}"} if service.is_client else {"service_client_secrets"}
 
@@ -71,7 +71,7 @@ def test_what_is_no_service_is_given_no_secret_of_one(services: dict[str, Contai
     given = {name: mounted(services[name]) & own for name in services.keys() - {*SERVICES, "tasks-worker"}}
 
     assert {name for name, secrets in given.items() if secrets} == set()
-    assert mounted(services["portal"]) == set()
+    assert mounted(services["portal"]) == {"consul_token_portal"}
 
 
 def test_postgres_has_a_role_and_a_database_for_each_service_that_keeps_one() -> None:
@@ -83,7 +83,7 @@ def test_postgres_has_a_role_and_a_database_for_each_service_that_keeps_one() ->
 
 
 def test_every_secret_of_the_topology_belongs_to_somebody() -> None:
-    of_stores = {f"{store}_password" for store in ("postgres", "redis", "rabbitmq", "neo4j")}
+    of_stores = {f"{store}_password" for store in ("postgres", "redis", "rabbitmq", "neo4j")} | {"consul_management"}
     of_services = {secret for service in SERVICES.values() for secret in service.secrets}
 
     assert of_stores | of_services | {"cursor_secret"} == SECRETS.keys()
