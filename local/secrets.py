@@ -80,6 +80,7 @@ class Secrets:
     admin_password: str
     key_encryption_key: str
     consul_management: str
+    gateway_token: str
     rabbitmq_user: str
     llm_api_key: str
     client_secrets: dict[str, str]

@@ -21,6 +21,7 @@ SECRETS: Final[Mapping[str, SecretKind]] = {
     "admin_password": "password",
     "key_encryption_key": "key",
     "consul_management": "uuid",
+    "gateway_token": "password",
 }
 """What an installation makes once and keeps, beside a client secret (a password) for each service that asks auth."""
 
@@ -49,8 +50,8 @@ class Service:
     secrets: tuple[str, ...] = ()
     """Those of `SECRETS` that its process alone is given under their own names.
 
-    Every service is given `cursor_secret` and the addresses of Redis and RabbitMQ, and one with a database the address
-    of that; their passwords stand in the addresses.
+    Every service is given `cursor_secret`, `gateway_token` and the addresses of Redis and RabbitMQ, and one with a
+    database the address of that; their passwords stand in the addresses.
     """
     is_client: bool = True
     """Whether it asks things of auth, and proves itself with a secret of its own."""

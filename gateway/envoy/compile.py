@@ -6,7 +6,7 @@ from gateway.envoy.filters import cors_policy, http_filters, unrouted
 from gateway.envoy.kong import KongFile
 from gateway.envoy.local_replies import PATH, TRACE_ID, local_reply_config
 from gateway.envoy.messages import Json, extension, set_header, typed
-from gateway.envoy.plugins import CorrelationId, PostFunction, RequestTransformer
+from gateway.envoy.plugins import CorrelationId, PostFunction, PreFunction, RequestTransformer
 from gateway.envoy.routes import compile_routes
 from gateway.envoy.settings import GatewaySettings
 
@@ -24,6 +24,8 @@ _ENVOY_HEADERS = [
     "x-envoy-internal",
     "x-envoy-original-path",
 ]
+# What only we say to a service. A client's own are taken away first: of several alike only one would be overwritten.
+_TOKEN, _SOURCE = "X-Gateway-Token", "X-Real-IP"
 
 
 def compile_bootstrap(kong: KongFile, settings: GatewaySettings) -> Json:
@@ -72,24 +74,24 @@ def _listener(kong: KongFile, settings: GatewaySettings) -> Json:
         "address": _address(settings.gateway_host, settings.gateway_port),
         "per_connection_buffer_limit_bytes": HELD_BYTES,
         "enable_reuse_port": False,  # a second gateway on the port must fail, not share it
-        "default_filter_chain": _chain(kong, trusted=[]),
+        "default_filter_chain": _chain(kong, settings, trusted=[]),
     }
     if trusted := settings.kong_trusted_ips:
         ranges = [
             {"address_prefix": str(network.network_address), "prefix_len": network.prefixlen} for network in trusted
         ]
-        chain = _chain(kong, trusted=ranges)
+        chain = _chain(kong, settings, trusted=ranges)
         listener["filter_chains"] = [chain | {"filter_chain_match": {"direct_source_prefix_ranges": ranges}}]
     return listener
 
 
-def _chain(kong: KongFile, *, trusted: list[Json]) -> Json:
+def _chain(kong: KongFile, settings: GatewaySettings, *, trusted: list[Json]) -> Json:
     name = "envoy.filters.network.http_connection_manager"
     message = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-    return {"filters": [extension(name, message, **_connection_manager(kong, trusted))]}
+    return {"filters": [extension(name, message, **_connection_manager(kong, settings, trusted))]}
 
 
-def _connection_manager(kong: KongFile, trusted: list[Json]) -> Json:
+def _connection_manager(kong: KongFile, settings: GatewaySettings, trusted: list[Json]) -> Json:
     manager: Json = {
         "stat_prefix": STAT_PREFIX,
         "codec_type": "HTTP1",
@@ -103,7 +105,7 @@ def _connection_manager(kong: KongFile, trusted: list[Json]) -> Json:
         "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
         "server_header_transformation": "PASS_THROUGH",
         "http_filters": http_filters(kong),
-        "route_config": _route_config(kong, believing=bool(trusted)),
+        "route_config": _route_config(kong, settings, believing=bool(trusted)),
         "access_log": [_access_log()],
         **_client_address(trusted),
         **_request_id(kong),
@@ -143,8 +145,8 @@ def _request_id(kong: KongFile) -> Json:
     }
 
 
-def _route_config(kong: KongFile, *, believing: bool) -> Json:
-    removed = [*_ENVOY_HEADERS]
+def _route_config(kong: KongFile, settings: GatewaySettings, *, believing: bool) -> Json:
+    removed = [*_ENVOY_HEADERS, _TOKEN, _SOURCE]
     if transformer := kong.plugin(RequestTransformer):
         removed += transformer.config.remove.headers
     host: Json = {"name": "public", "domains": ["*"], "routes": [*compile_routes(kong), *unrouted(kong)]}
@@ -154,7 +156,7 @@ def _route_config(kong: KongFile, *, believing: bool) -> Json:
         "name": "public",
         "virtual_hosts": [host],
         "request_headers_to_remove": removed,
-        "request_headers_to_add": _forwarded_headers(believing=believing),
+        "request_headers_to_add": [*_forwarded_headers(believing=believing), *_proof(kong, settings)],
     }
 
 
@@ -166,8 +168,15 @@ def _forwarded_headers(*, believing: bool) -> list[Json]:
         set_header("X-Forwarded-Host", "%REQ(:AUTHORITY)%", claim),
         set_header("X-Forwarded-Port", "%DOWNSTREAM_LOCAL_PORT%", claim),
         set_header("X-Forwarded-Path", PATH, claim),
-        set_header("X-Real-IP", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),
+        set_header(_SOURCE, "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),
     ]
+
+
+def _proof(kong: KongFile, settings: GatewaySettings) -> list[Json]:
+    """By which the services know that it is we who tell them the source."""
+    if not (kong.plugin(PreFunction) and settings.gateway_token):
+        return []
+    return [set_header(_TOKEN, settings.gateway_token.get_secret_value().replace("%", "%%"))]
 
 
 def _access_log() -> Json:

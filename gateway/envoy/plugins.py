@@ -59,6 +59,25 @@ class _RemovedParts(Strict):
     headers: list[HeaderName] = Field(min_length=1)
 
 
+class PreFunctionConfig(Strict):
+    """The one Lua text of this kind with an equivalent: it says to the services that it is the gateway who asks."""
+
+    access: list[str] = Field(min_length=1, max_length=1)
+
+    @model_validator(mode="after")
+    def _known_text(self) -> "PreFunctionConfig":
+        digest = hashlib.sha256(self.access[0].encode()).hexdigest()
+        if digest != _KNOWN_PROOF:
+            raise ValueError(f"this Lua has no equivalent in gateway/envoy: sha256 {digest}, known is {_KNOWN_PROOF}")
+        return self
+
+
+class PreFunction(_Plugin):
+    name: Literal["pre-function"]
+    instance_name: Literal["gateway-token"]
+    config: PreFunctionConfig
+
+
 class RequestTransformerConfig(Strict):
     """Removing headers, and nothing else the plugin can do."""
 
@@ -160,6 +179,7 @@ class PostFunctionConfig(Strict):
         return {int(row[1]): GatewayProblem(*row.group(2, 3, 4)) for row in rows}
 
 
+_KNOWN_PROOF = "0a391308626d6b00d3e2590e9c7f39a3537d016929307dad5f24887f22f881cd"
 _PROBLEM_ROW = re.compile(r'^ *\[(\d{3})\] = \{"([^"\\%]+)", "([^"\\%]+)", "([^"\\%]+)"\},\n', re.MULTILINE)
 _KNOWN_LUA = "28bf9c66d98792bcf64a8b9c4ff8e4f7bdfef105b6b5137814f92a385164cc35"
 
@@ -171,7 +191,14 @@ class PostFunction(_Plugin):
 
 
 GlobalPlugin = Annotated[
-    Cors | CorrelationId | RequestTransformer | RequestSizeLimiting | RateLimiting | Prometheus | PostFunction,
+    Cors
+    | CorrelationId
+    | PreFunction
+    | RequestTransformer
+    | RequestSizeLimiting
+    | RateLimiting
+    | Prometheus
+    | PostFunction,
     Field(discriminator="name"),
 ]
 # What a route may set for itself, over the global one.

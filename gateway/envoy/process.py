@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import subprocess
 from pathlib import Path
 
@@ -20,6 +21,7 @@ _log = logging.getLogger("gateway.process")
 _POLL_SECONDS = 0.05
 _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
+_OWNER_ONLY = 0o600
 _IDLE_SECONDS = 3.0
 _LOG_FORMAT = '{"time":"%Y-%m-%dT%T.%e","level":"%l","service":"gateway","logger":"envoy.%n","message":"%j"}'
 
@@ -53,7 +55,9 @@ class EnvoyProcess:
 
     def _spawned(self, text: str) -> "subprocess.Popen[bytes]":
         early.forget(self._settings.gateway_state_dir)
-        self._path.write_text(text)
+        self._path.unlink(missing_ok=True)
+        with os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY), "w") as file:
+            file.write(text)  # the gateway's token is in it
         return early.spawn(self._command)
 
     async def _is_ready(self) -> bool:

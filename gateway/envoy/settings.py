@@ -33,6 +33,9 @@ class GatewaySettings(BaseSettings):
     gateway_state_dir: Path = Field(
         default=DEFAULT_STATE_DIR, description="the compiled configuration and the last known endpoints"
     )
+    gateway_token: SecretStr | None = Field(
+        default=None, min_length=32, description="by which it proves itself to the services, as `kong.yml` says"
+    )
     gateway_concurrency: int = Field(default=1, ge=1, le=16, description="Envoy's worker threads")
     gateway_drain_seconds: float = Field(
         default=10.0, ge=0, le=120, description="at SIGTERM: how long requests in flight may take"

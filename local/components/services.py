@@ -37,6 +37,13 @@ def discovery(site: Site, process: str) -> dict[str, str]:
     return found | {"CONSUL_TOKEN": consul_token(site.secrets.consul_management, process)}
 
 
+def gateway_token(site: Site) -> dict[str, str]:
+    """By which the gateway proves itself to the services; with a gateway of the caller's it may be the caller's."""
+    if site.setting("GATEWAY_TOKEN_FILE"):
+        return {}
+    return {"GATEWAY_TOKEN": site.setting("GATEWAY_TOKEN") or site.secrets.gateway_token}
+
+
 def public_url(site: Site) -> str:
     """The gateway as callers write it."""
     return f"http://localhost:{site.ports['gateway']}"
@@ -124,6 +131,7 @@ class Process(Component):
             "REDIS_URL": url(site, "redis"),
             "RABBITMQ_URL": url(site, "rabbitmq"),
             "CURSOR_SECRET": site.secrets.cursor_secret,
+            **(gateway_token(site) if self.name in SERVICES else {}),
             "AUTH_ISSUER": site.setting("AUTH_ISSUER") or f"{public_url(site)}/api/v1/auth",
             **(_identity(site, self._service) if self._service else {}),
             **(own(site) if own else {}),
@@ -179,6 +187,7 @@ class Gateway(Component):
             **site.process_environment(),
             **settings.given(site.environ, "gateway.envoy.settings:GatewaySettings"),
             **discovery(site, self.name),
+            **gateway_token(site),
             "ENVIRONMENT": "local",
             "KONG_CONFIG": str(REPOSITORY / "gateway" / "kong.yml"),
             "GATEWAY_HOST": site.bind,

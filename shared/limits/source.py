@@ -1,19 +1,44 @@
 """Where a request comes from, for what is counted before anybody is known: anonymous requests and failed logins."""
 
+import logging
+from collections.abc import Mapping, MutableMapping
+from hmac import compare_digest
 from ipaddress import IPv6Address, ip_address
+from typing import Any
 
 from fastapi import Request
+from pydantic import SecretStr
 
+_log = logging.getLogger("shared.limits")
+_TOLD = "sutazai.source"
+_REAL_IP, _TOKEN = b"x-real-ip", b"x-gateway-token"
 _NETWORK_BITS = 64  # of IPv6: what one customer is given, and may choose a new address from for every request
 
 
-def source_of(request: Request) -> str:
-    """The client's IPv4 address or IPv6 network.
+class GatewaysWord:
+    """Believes `X-Real-IP` of whoever proves to be the gateway by its token; without a token nobody."""
 
-    The gateways overwrite `X-Real-IP`, so behind them it is true; a peer without a gateway is on our own network.
-    """
+    def __init__(self, token: SecretStr | None) -> None:
+        self._token = token.get_secret_value().encode() if token else None
+        self._has_warned = False
+
+    def note(self, scope: MutableMapping[str, Any], given: Mapping[bytes, bytes]) -> None:
+        """Keep for `source_of` what the gateway says of this request; `given` are its headers."""
+        if (told := given.get(_REAL_IP)) is None:
+            return
+        if self._token is not None and compare_digest(given.get(_TOKEN, b""), self._token):
+            scope[_TOLD] = told
+        elif not self._has_warned:
+            self._has_warned = True  # it may be an attempt, which is not to fill the log
+            cause = "no or another token came with it" if self._token else "GATEWAY_TOKEN is not set"
+            _log.warning("X-Real-IP is not believed, callers count by who connects", extra={"fields": {"cause": cause}})
+
+
+def source_of(request: Request) -> str:
+    """The client's IPv4 address or IPv6 network, as the gateway says; else whoever connects to us is the client."""
+    told: bytes = request.scope.get(_TOLD, b"")
     peer = request.client.host if request.client else ""
-    return _source(request.headers.get("x-real-ip", "")) or _source(peer) or "unknown"
+    return _source(told.decode("latin-1")) or _source(peer) or "unknown"
 
 
 def _source(text: str) -> str | None:

@@ -73,6 +73,12 @@ class ServiceSettings(BaseSettings):
     auth_audience: str = Field(default="sutazai", description="`aud` that tokens must carry")
     cursor_secret: SecretStr = Field(min_length=32, description="signs list cursors; the same for all replicas")
 
+    gateway_token: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="by which the gateway proves itself: only with it is `X-Real-IP` the source of a request",
+    )
+
     request_timeout_seconds: float = Field(default=30.0, gt=0, le=300, description="for one call to another service")
     request_limit_seconds: float = Field(
         default=59.0, gt=0, le=600, description="for one request, streams excepted; one a tenth older is ended with 504"

@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 
 from shared.door import GuardedRoute
 from shared.health import Health
+from shared.limits import GatewaysWord
 from shared.settings import ServiceSettings
 from shared.storage import Storage
 from shared.telemetry import Metrics
@@ -56,6 +57,7 @@ def create_service(
         metrics=app.state.metrics,
         watchdog=app.state.watchdog,
         limit_seconds=settings.request_limit_seconds,
+        gateway=GatewaysWord(settings.gateway_token),
     )
     problems.install(app, render_error)
     for route in (route for router in (*routers, *internal_routers) for route in router.routes):

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import deadlines, telemetry
 from shared.errors import OutOfTime, ServiceError, Unavailable
-from shared.limits import rate_limit_fields
+from shared.limits import GatewaysWord, rate_limit_fields
 from shared.schemas import new_id
 from shared.telemetry import Metrics
 from shared.watchdog import Watchdog
@@ -38,9 +38,11 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 class EdgeMiddleware:
     """Gives each request its id and trace, measures it, logs it, and turns an unexpected error into a bare 500."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, watchdog: Watchdog, limit_seconds: float) -> None:
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, watchdog: Watchdog, limit_seconds: float, gateway: GatewaysWord
+    ) -> None:
         self._app = app
-        self._metrics, self._watchdog = metrics, watchdog
+        self._metrics, self._watchdog, self._gateway = metrics, watchdog, gateway
         self._answered = functools.cache(metrics.requests.labels)  # which checks and joins its labels each time
         self._limit_seconds = limit_seconds
 
@@ -49,6 +51,7 @@ class EdgeMiddleware:
             await self._app(scope, receive, send)
             return
         given = dict(scope["headers"])  # what it looks for comes once; read here, since `Headers` takes longer
+        self._gateway.note(scope, given)
         token = telemetry.request_id.set(_request_id(given))
         try:
             with telemetry.continued(Headers(scope=scope), f"{scope['method']} {scope['path']}"):

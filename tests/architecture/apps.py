@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "LLM_MODEL": "none",
     "DATA_DIR": "/nonexistent",
     "CURSOR_SECRET": "x" * 32,
+    "GATEWAY_TOKEN": "x" * 32,
     "CLIENT_SECRET": "x" * 32,
     "AUDIT_KEY": "x" * 32,
     "API_KEY_PEPPER": "x" * 32,

@@ -270,6 +270,27 @@ def test_each_is_known_to_consul_by_a_token_of_its_own(services: dict[str, Servi
         assert {secret for secret in mounted(services[name]) if "consul" in secret} == {f"consul_token_{name}"}
 
 
+def test_kong_is_given_the_token_as_its_entry_point_finds_it(services: dict[str, Service], tmp_path: Path) -> None:
+    secret, entry = tmp_path / "gateway_token", tmp_path / "entrypoint.sh"
+    secret.write_text("the token\n")
+    entry.write_text('echo "$GATEWAY_TOKEN, $*"\n')
+    kong = services["kong"]
+    script = kong["entrypoint"][2].replace("$$", "$").replace("/run/secrets/gateway_token", str(secret))
+    assert "exec /docker-entrypoint.sh" in script
+    script = script.replace("exec /docker-entrypoint.sh", f"exec bash {entry}")
+
+    said = subprocess.run(
+        [*kong["entrypoint"][:2], script, *kong["entrypoint"][3:], *kong["command"]],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=10,
+    ).stdout
+
+    assert said == "the token, kong docker-start\n"
+    assert kong["environment"]["KONG_NGINX_MAIN_ENV"] == "GATEWAY_TOKEN"  # else nginx would hide it from its workers
+
+
 def mounted(service: Service) -> set[str]:
     return {secret["source"] for secret in service.get("secrets", [])}
 

@@ -58,6 +58,7 @@ def mounted(container: Container) -> set[str]:
 def test_a_container_is_given_its_secrets_and_no_others(services: dict[str, Container], name: str) -> None:
     service = SERVICES["tasks" if name == "tasks-worker" else name]
     given = {"cursor_secret", "redis_url", "rabbitmq_url", f"consul_token_{name}", *service.secrets}
+    given |= set() if name == "tasks-worker" else {"gateway_token"}
     given |= {f"{service.name}_database_url"} if service.has_database else set()
     given |= {f"client_secret_{service.name}"} if service.is_client else {"service_client_secrets"}
 
@@ -67,10 +68,10 @@ def test_a_container_is_given_its_secrets_and_no_others(services: dict[str, Cont
 
 
 def test_what_is_no_service_is_given_no_secret_of_one(services: dict[str, Container]) -> None:
-    own = {secret for service in SERVICES.values() for secret in service.secrets} | {"cursor_secret"}
+    own = {secret for service in SERVICES.values() for secret in service.secrets} | {"cursor_secret", "gateway_token"}
     given = {name: mounted(services[name]) & own for name in services.keys() - {*SERVICES, "tasks-worker"}}
 
-    assert {name for name, secrets in given.items() if secrets} == set()
+    assert {name: secrets for name, secrets in given.items() if secrets} == {"kong": {"gateway_token"}}
     assert mounted(services["portal"]) == {"consul_token_portal"}
 
 
@@ -86,6 +87,6 @@ def test_every_secret_of_the_topology_belongs_to_somebody() -> None:
     of_stores = {f"{store}_password" for store in ("postgres", "redis", "rabbitmq", "neo4j")} | {"consul_management"}
     of_services = {secret for service in SERVICES.values() for secret in service.secrets}
 
-    assert of_stores | of_services | {"cursor_secret"} == SECRETS.keys()
+    assert of_stores | of_services | {"cursor_secret", "gateway_token"} == SECRETS.keys()
     assert {name.upper() for name in SECRETS.keys() - of_stores} <= ENVIRONMENT.keys()
     assert set(CLIENTS) == SERVICES.keys() - {"auth"}

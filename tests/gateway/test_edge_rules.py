@@ -112,6 +112,41 @@ def test_untrusted_caller_is_not_believed(edge: Gateway) -> None:
     assert seen["x-forwarded-path"] == AGENTS
 
 
+TOKEN = "g" * 40
+
+
+@pytest.fixture(scope="module")
+def proving(tmp_path_factory: pytest.TempPathFactory, services: dict[str, str]) -> Iterator[Gateway]:
+    """It proves to the services who it is, and loopback is a proxy we trust."""
+    directory = tmp_path_factory.mktemp("proving")
+    with gateway(directory, services, GATEWAY_TOKEN=TOKEN, KONG_TRUSTED_IPS="127.0.0.0/8") as running:
+        yield running
+
+
+CLAIMS = [("X-Gateway-Token", "guessed"), ("x-gateway-token", "again"), ("X-Real-IP", "::1"), ("x-real-ip", "::2")]
+
+
+def test_the_gateway_proves_itself_and_passes_no_claim_on(proving: Gateway) -> None:
+    claims = [*CLAIMS, ("X-Forwarded-For", "203.0.113.5")]
+
+    seen = proving.client.get(AGENTS, headers=claims).json()["headers"]
+
+    assert (seen["x-gateway-token"], seen["x-real-ip"]) == (TOKEN, "203.0.113.5")
+
+
+def test_a_gateway_without_a_token_passes_none_on(edge: Gateway) -> None:
+    seen = edge.client.get(AGENTS, headers=CLAIMS).json()["headers"]
+
+    assert "x-gateway-token" not in seen
+    assert seen["x-real-ip"] == "127.0.0.1"
+
+
+def test_the_token_lies_where_its_owner_alone_reads_it(proving: Gateway) -> None:
+    holding = [path for path in proving.state_dir.rglob("*") if path.is_file() and TOKEN in path.read_text()]
+
+    assert [(path.name, path.stat().st_mode & 0o777) for path in holding] == [("envoy.json", 0o600)]
+
+
 PREFLIGHT = {
     "Origin": "https://app.example",
     "Access-Control-Request-Method": "GET",

@@ -138,3 +138,41 @@ def test_trace_of_the_caller_names_the_problem(kong: httpx.Client) -> None:
 
 def test_path_cannot_break_the_document(kong: httpx.Client) -> None:
     assert answer(kong, 404, path='/a"\\b').json()["instance"] == '/a"\\b'
+
+
+PROOF = r"""
+function envoy_on_request(handle)
+  local sent = handle:headers():get("x-gateway-token")
+  kong = {
+    vault = {get = function(reference)
+      assert(reference == "{vault://env/gateway-token}")
+      return handle:headers():get("x-kept")
+    end},
+    service = {request = {
+      set_header = function(name, value) assert(name == "X-Gateway-Token") sent = value end,
+      clear_header = function(name) assert(name == "X-Gateway-Token") sent = nil end,
+    }},
+  }
+  local function access() %s end
+  access()
+  handle:respond({[":status"] = "200"}, sent or "nothing")
+end
+"""
+
+
+@pytest.mark.parametrize(("kept", "sent"), [({"x-kept": "the token"}, "the token"), ({}, "nothing")])
+def test_kong_says_its_token_and_nobody_elses(
+    tmp_path_factory: pytest.TempPathFactory, kept: dict[str, str], sent: str
+) -> None:
+    plugins = yaml.safe_load(KONG_FILE.read_text())["plugins"]
+    [code] = [plugin["config"]["access"][0] for plugin in plugins if plugin["name"] == "pre-function"]
+    lua = extension(
+        "envoy.filters.http.lua",
+        "extensions.filters.http.lua.v3.Lua",
+        default_source_code={"inline_string": PROOF % code},
+    )
+    port = free_port()
+    with envoy(tmp_path_factory.mktemp("proof"), port, lua):
+        answer = httpx.get(f"http://127.0.0.1:{port}/", headers={"X-Gateway-Token": "guessed"} | kept)
+
+    assert answer.text == sent

@@ -44,7 +44,7 @@ def test_what_cannot_be_honoured_stops_the_start_and_is_named(tmp_path: Path) ->
 
     said = refused(KONG_CONFIG=str(path))
 
-    assert f"{path}: plugins[5]: Input tag 'jwt'" in said
+    assert f"{path}: plugins[6]: Input tag 'jwt'" in said
     assert f"{path}: plugins[0].cors.config.private_network: Extra inputs are not permitted" in said
 
 

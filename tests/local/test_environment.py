@@ -26,6 +26,7 @@ OWNERS = {
     "AUDIT_KEY": {"auth"},
     "CONSUL_TOKEN": set(PROCESSES),
     "CONSUL_MANAGEMENT": set(),
+    "GATEWAY_TOKEN": {*SERVICES, "gateway"},
 }
 
 
@@ -54,6 +55,13 @@ def test_a_consul_of_the_callers_is_asked_with_the_callers_token(make_suite: Mak
 
     assert {suite.environment(name)["CONSUL_TOKEN"] for name in PROCESSES} == {"theirs"}
     assert [name for name in PROCESSES if "CONSUL_TOKEN" in without.environment(name)] == []
+
+
+def test_a_gateway_of_the_callers_may_have_the_callers_token(make_suite: MakeSuite) -> None:
+    theirs = make_suite(GATEWAY_TOKEN="t" * 40)
+
+    assert theirs.environment("auth")["GATEWAY_TOKEN"] == theirs.environment("gateway")["GATEWAY_TOKEN"] == "t" * 40
+    assert "GATEWAY_TOKEN" not in make_suite(GATEWAY_TOKEN_FILE="/run/token").environment("auth")
 
 
 def test_callers_environment_does_not_leak_in(make_suite: MakeSuite) -> None:

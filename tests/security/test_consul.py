@@ -197,7 +197,7 @@ def test_another_consul_cannot_join_ours(suite: Suite, tmp_path: Path) -> None:
         joined = httpx.put(f"{other}/v1/agent/join/127.0.0.1:{suite.site.ports['consul_serf']}", timeout=20)
 
     assert joined.status_code == 500
-    assert "No installed keys could decrypt" in joined.text or "encryption" in joined.text.lower(), joined.text
+    assert "encrypt" in joined.text.lower(), joined.text
 
 
 @contextmanager

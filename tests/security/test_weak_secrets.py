@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pytest
 
-from local.secrets import Secrets
+from local.secrets import Secrets, consul_token
 from tests.fixtures.warm import Ended, Warm
 
 GENERATED = Secrets.generate()
@@ -16,6 +16,8 @@ STRONG = {
     "RABBITMQ_URL": f"amqp://user:{GENERATED.rabbitmq_password}@127.0.0.1:1/",
     "CURSOR_SECRET": GENERATED.cursor_secret,
     "CLIENT_SECRET": GENERATED.client_secrets["chat"],
+    "GATEWAY_TOKEN": GENERATED.gateway_token,
+    "CONSUL_TOKEN": consul_token(GENERATED.consul_management, "chat"),
     "DISCOVERY": "static",
 }
 OWN = {
@@ -46,6 +48,8 @@ BAD = [
     ("services.agents", "REDIS_URL", "redis://127.0.0.1:6379/0"),
     ("services.chat", "LLM_API_KEY", "my-api-key-12345678"),
     ("services.chat", "LLM_URL", "http://user:hunter2hunter2@127.0.0.1:1/v1"),
+    ("services.chat", "GATEWAY_TOKEN", "gateway-token-" * 3),
+    ("services.chat", "CONSUL_TOKEN", "consul-token-1234"),
     ("services.vectors", "QDRANT_API_KEY", "0123456789abcdef"),
     ("services.vectors", "RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:1/"),
     ("services.tasks", "CURSOR_SECRET", "sutazai-" * 5),

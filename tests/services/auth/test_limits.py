@@ -8,12 +8,13 @@ import pytest
 from local.suite import Suite
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import User
+from tests.fixtures.sources import passed_on_from
 
 REGISTER, TOKEN, ME, KEYS = (f"/api/v1/auth/{name}" for name in ("register", "token", "me", "api-keys"))
 
 
 def _source() -> dict[str, str]:
-    return {"X-Real-IP": ".".join(str(part) for part in (10, *secrets.token_bytes(3)))}
+    return passed_on_from(".".join(str(part) for part in (10, *secrets.token_bytes(3))))
 
 
 @pytest.mark.parametrize(("path", "refused"), [(REGISTER, 422), (TOKEN, 400)])

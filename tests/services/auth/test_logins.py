@@ -21,6 +21,7 @@ from local.suite import Suite
 from shared.postgres import Database
 from tests.fixtures.apps import build_app
 from tests.fixtures.identity import User, register_with
+from tests.fixtures.sources import passed_on_from
 from tests.services.auth.shipped import AS_SHIPPED
 
 TOKEN = "/api/v1/auth/token"
@@ -70,7 +71,7 @@ async def opened(suite: Suite, clock: Clock, **settings: int) -> AsyncIterator[h
 
 def from_somewhere(number: int) -> dict[str, str]:
     """The headers of a request from one of many addresses: for tests of what is counted by account alone."""
-    return {"X-Real-IP": f"198.51.{number // 250}.{number % 250 + 1}"}
+    return passed_on_from(f"198.51.{number // 250}.{number % 250 + 1}")
 
 
 async def log_in(client: httpx.AsyncClient, email: str, password: str, number: int = 0) -> httpx.Response:

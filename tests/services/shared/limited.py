@@ -22,6 +22,7 @@ from shared.platform import Trust, open_platform
 from shared.schemas import RequestModel
 from shared.settings import ServiceSettings
 from shared.web import create_service
+from tests.fixtures.sources import GATEWAY_TOKEN
 
 THINGS = "/api/v1/things"
 KEY = Ed25519PrivateKey.generate()
@@ -91,6 +92,7 @@ def build(redis_url: str, **settings: Any) -> FastAPI:
         "cursor_secret": "c" * 32,
         "discovery": "static",
         "auth_issuer": "test",
+        "gateway_token": GATEWAY_TOKEN,
     }
     configured = ServiceSettings(redis_url=redis_url, **(given | settings))
     return create_service(

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from local.suite import Suite
+from tests.fixtures.sources import passed_on_from
 from tests.services.shared.limited import THINGS, headers_of, things
 
 LONG = "per 10 minutes"  # no window ends within a test, but for one in a few hundred runs
@@ -123,7 +124,7 @@ class TestApiKeys:
 
 class TestWithoutACaller:
     async def test_requests_count_for_their_source(self, client: httpx.AsyncClient) -> None:
-        source, other = {"X-Real-IP": _address()}, {"X-Real-IP": _address()}
+        source, other = passed_on_from(_address()), passed_on_from(_address())
 
         found = [(await client.post(f"{THINGS}/knock", headers=source)).status_code for _ in range(5)]
 
@@ -132,7 +133,7 @@ class TestWithoutACaller:
 
     async def test_one_ipv6_network_is_one_source(self, client: httpx.AsyncClient) -> None:
         network = f"2001:db8:{secrets.token_hex(2)}:{secrets.token_hex(2)}"
-        sources = [{"X-Real-IP": f"{network}::{number}"} for number in range(1, 6)]
+        sources = [passed_on_from(f"{network}::{number}") for number in range(1, 6)]
 
         found = [(await client.post(f"{THINGS}/knock", headers=source)).status_code for source in sources]
 

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from shared import deadlines
 from shared.errors import UpstreamTimeout
+from shared.limits import GatewaysWord
 from shared.telemetry import Metrics
 from shared.watchdog import Watchdog
 from shared.web.middleware import EdgeMiddleware
@@ -42,7 +43,9 @@ async def asked(app: Slow, headers: dict[str, str] | None = None, limit_seconds:
     """The answer to one request, while a watchdog looks."""
     metrics = Metrics()
     watchdog = Watchdog(metrics.outlived)
-    edge = EdgeMiddleware(app, metrics=metrics, watchdog=watchdog, limit_seconds=limit_seconds)
+    edge = EdgeMiddleware(
+        app, metrics=metrics, watchdog=watchdog, limit_seconds=limit_seconds, gateway=GatewaysWord(None)
+    )
     looking = asyncio.create_task(watchdog.run())
     try:
         transport = httpx.ASGITransport(edge)
