@@ -20,6 +20,7 @@ from shared.discovery import Discovery
 from shared.errors import ServiceError
 from shared.health import Health, Status, worst
 from shared.telemetry import monotonic_ms
+from shared.tls import meant, refusal_in
 
 PROBE_SECONDS: Final = 1.5
 """Half a second more than an instance gives a store that hangs: else it would be the instance that seems away."""
@@ -86,10 +87,12 @@ class SystemHealth:
         started = time.perf_counter()
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                response = await self._http.get(f"{address}/health/ready")
+                wanted = meant(name) if self._settings.uses_tls else None
+                response = await self._http.get(f"{address}/health/ready", extensions=wanted)
             readiness = _Readiness.model_validate_json(response.content)
-        except (httpx.HTTPError, TimeoutError):
-            return _failed(started, f"{name} does not answer")
+        except (httpx.HTTPError, TimeoutError) as error:
+            refused = refusal_in(error)
+            return _failed(started, f"{name}: its certificate was refused" if refused else f"{name} does not answer")
         except ValidationError:
             return _failed(started, f"{name} gave an invalid answer")
         readiness.latency_ms = round(monotonic_ms(started), 2)

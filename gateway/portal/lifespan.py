@@ -42,7 +42,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     # A pool of its own: probes go to each instance by address, and must not queue behind documents.
     async with (
         open_platform(app, trust=_NOBODY, redis_is="unused") as platform,
-        open_http_client(PROBE_SECONDS) as http,
+        open_http_client(PROBE_SECONDS, app.state.tls) as http,
     ):
         yield State(
             platform=platform,

@@ -19,6 +19,7 @@ from shared.errors import (
     UpstreamTimeout,
 )
 from shared.telemetry import Metrics
+from shared.tls import meant, refusal_in
 
 _log = logging.getLogger("shared.calls")
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
@@ -30,10 +31,14 @@ _TOLD = 0.95  # of our own patience, so that the answer says what was too slow
 class ServiceClient:
     """Calls services by name. Every failure arrives as one of our errors, naming the service."""
 
-    def __init__(self, discovery: Discovery, http: httpx.AsyncClient, metrics: Metrics) -> None:
+    def __init__(
+        self, discovery: Discovery, http: httpx.AsyncClient, metrics: Metrics, *, uses_tls: bool = False
+    ) -> None:
+        """With `uses_tls` (and `http` a pool with it) nothing is sent but to who proves to be the service meant."""
         self._discovery = discovery
         self._http = http
         self._metrics = metrics
+        self._uses_tls = uses_tls
         self._budgets: dict[str, RetryBudget] = {}
 
     async def call(
@@ -66,6 +71,7 @@ class ServiceClient:
             params=params,
             headers=_headers(token, headers) | {deadlines.HEADER: str(int(seconds * _TOLD * 1000))},
             timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS),
+            extensions=meant(service) if self._uses_tls else None,
         )
         repeatable = method in _IDEMPOTENT if idempotent is None else idempotent
         try:
@@ -98,8 +104,9 @@ class ServiceClient:
                 response = await self._http.send(_addressed(request, address))
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 self._discovery.eject(service, address)
+                refusal = _refusal(service, address, error)
                 if last or not budget.take():
-                    raise Unavailable(service) from error
+                    raise Unavailable(service, detail=refusal) from error
             except httpx.TimeoutException as error:
                 raise UpstreamTimeout(service) from error
             except httpx.TransportError as error:
@@ -119,6 +126,15 @@ def _headers(token: str | None, extra: Mapping[str, str] | None) -> dict[str, st
         headers["x-request-id"] = current
     telemetry.inject(headers)
     return headers
+
+
+def _refusal(service: str, address: str, error: Exception) -> str | None:
+    """What to tell callers when it was not the service that answered there; the log has the address. Else None."""
+    if (reason := refusal_in(error)) is None:
+        return None
+    fields = {"upstream": service, "address": address, "cause": reason}
+    _log.warning("not believed: the certificate was refused", extra={"fields": fields})
+    return f"{service} did not prove who it is: its certificate was refused."
 
 
 def _addressed(request: httpx.Request, address: str) -> httpx.Request:

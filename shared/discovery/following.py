@@ -6,6 +6,7 @@ import httpx
 
 from shared.discovery.balancer import Balancer
 from shared.discovery.consul import ConsulClient, TokenRefused
+from shared.discovery.ports import Scheme
 from shared.discovery.watching import ConsulWatch, Instance
 from shared.errors import Unavailable
 
@@ -19,8 +20,10 @@ class ConsulDiscovery:
     nobody offers any more, by a Consul that has said so for half a minute, get Unavailable at once.
     """
 
-    def __init__(self, url: str, client: httpx.AsyncClient, token: str | None = None) -> None:
-        self._url, self._client, self._token = url, client, token
+    def __init__(
+        self, url: str, client: httpx.AsyncClient, token: str | None = None, *, scheme: Scheme = "http"
+    ) -> None:
+        self._url, self._client, self._token, self._scheme = url, client, token, scheme
         self._consul = ConsulClient(url, client, token)
         self._followed: dict[str, _Followed] = {}
 
@@ -39,7 +42,8 @@ class ConsulDiscovery:
 
     async def _balancer(self, service: str) -> Balancer:
         if service not in self._followed:
-            self._followed[service] = _Followed(self._url, self._client, self._token, service)
+            self._followed[service] = followed = _Followed(self._scheme)
+            followed.follow(ConsulWatch(self._url, self._client, service, followed.take, token=self._token), service)
         followed = self._followed[service]
         if not followed.watch.answered.is_set():
             try:
@@ -68,10 +72,16 @@ class ConsulDiscovery:
 class _Followed:
     """One service: its addresses, and what keeps them current."""
 
-    def __init__(self, url: str, client: httpx.AsyncClient, token: str | None, service: str) -> None:
-        self.balancer = Balancer()
-        self.watch = ConsulWatch(url, client, service, self._take, token=token)
-        self.task = asyncio.create_task(self.watch.run(), name=f"consul:{service}")
+    watch: ConsulWatch
+    task: asyncio.Task[None]
 
-    async def _take(self, instances: list[Instance]) -> None:
-        self.balancer.replace([f"http://{instance.address}:{instance.port}" for instance in instances])
+    def __init__(self, scheme: Scheme) -> None:
+        self.balancer, self._scheme = Balancer(), scheme
+
+    def follow(self, watch: ConsulWatch, service: str) -> None:
+        """From now on, by `watch`, which hands on to `take`."""
+        self.watch = watch
+        self.task = asyncio.create_task(watch.run(), name=f"consul:{service}")
+
+    async def take(self, instances: list[Instance]) -> None:
+        self.balancer.replace([f"{self._scheme}://{instance.address}:{instance.port}" for instance in instances])

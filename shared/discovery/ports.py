@@ -1,6 +1,9 @@
 """What callers need of discovery."""
 
-from typing import Protocol
+from typing import Literal, Protocol
+
+Scheme = Literal["http", "https"]
+"""By which our own processes talk to each other."""
 
 
 class Discovery(Protocol):

@@ -8,6 +8,7 @@ import httpx
 
 from shared.discovery.consul import CONSUL_ERRORS, ConsulClient, TokenRefused
 from shared.loops import keep
+from shared.tls import meant
 
 _log = logging.getLogger("shared.discovery")
 _HEARTBEAT_SECONDS = 3.0
@@ -30,11 +31,13 @@ class Registration:
         host: str,
         port: int,
         token: str | None = None,
+        own: httpx.AsyncClient | None = None,
     ) -> None:
+        """`own` is a pool for our own processes where these talk by TLS, and then this one is asked by it too."""
         self._consul = ConsulClient(url, client, token)
-        self._client = client
+        self._own, self._uses_tls = own or client, own is not None
         self._service, self._id, self._host, self._port = service, instance_id, host, port
-        self._live_url = f"http://{host}:{port}/health/live"
+        self._live_url = f"{'https' if own else 'http'}://{host}:{port}/health/live"
         self._task: asyncio.Task[None] | None = None
         self._is_ours = False
         self._refusal: TokenRefused | None = None
@@ -60,7 +63,8 @@ class Registration:
 
     async def _is_listening(self) -> bool:
         try:
-            return (await self._client.get(self._live_url, timeout=1)).is_success
+            wanted = meant(self._service) if self._uses_tls else None
+            return (await self._own.get(self._live_url, timeout=1, extensions=wanted)).is_success
         except httpx.HTTPError:
             return False
 
@@ -75,7 +79,13 @@ class Registration:
 
     async def _register(self) -> None:
         """Once by every process: what the agent knows of another may be kept in force by a token that is none now."""
-        check = consul.base.Check.http(self._live_url, interval="2s", timeout="2s", deregister="1m")
+        check = consul.base.Check.http(
+            self._live_url,
+            interval="2s",
+            timeout="2s",
+            deregister="1m",
+            tls_skip_verify=self._uses_tls,  # Consul does not know our authority, and its check sends nothing secret
+        )
         await self._consul.agent.service.register(
             self._service,
             service_id=self._id,

@@ -33,6 +33,7 @@ from shared.redis import REDIS_REMEDY, open_redis, write_and_read_back
 from shared.resources import CursorCodec
 from shared.settings import ClientSettings, ServiceSettings
 from shared.storage import STORAGE_REMEDY, Storage
+from shared.tls import TLS_REMEDY, Tls
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +85,13 @@ async def open_platform(
     name: str = app.state.service
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(open_http_client(settings.request_timeout_seconds))
+        inside = await _inside(app, http, stack)
         redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))
         if redis_is != "unused":
             probe = functools.partial(write_and_read_back, redis, app.state.instance)
             app.state.health.add("redis", probe, hard=redis_is == "store", remedy=REDIS_REMEDY)
-        discovery, registration = _discovery(app, http, stack)
-        services = ServiceClient(discovery, http, app.state.metrics)
+        discovery, registration = _discovery(app, http, inside, stack)
+        services = ServiceClient(discovery, inside, app.state.metrics, uses_tls=settings.uses_tls)
         identity = None
         if trust is None:
             assert isinstance(settings, ClientSettings), "a service that asks auth has ClientSettings"  # noqa: S101
@@ -131,12 +133,25 @@ def _watched(app: FastAPI) -> AbstractAsyncContextManager[None]:
     return storage.watched()
 
 
-def _discovery(app: FastAPI, http: httpx.AsyncClient, stack: AsyncExitStack) -> tuple[Discovery, Registration | None]:
+async def _inside(app: FastAPI, http: httpx.AsyncClient, stack: AsyncExitStack) -> httpx.AsyncClient:
+    """The pool for calls to our own services: without TLS that of everything else."""
+    tls: Tls | None = app.state.tls
+    if tls is None:
+        return http
+    await stack.enter_async_context(tls.followed())
+    app.state.health.add("certificate", tls.check, hard=False, remedy=TLS_REMEDY)
+    settings: ServiceSettings = app.state.settings
+    return await stack.enter_async_context(open_http_client(settings.request_timeout_seconds, tls))
+
+
+def _discovery(
+    app: FastAPI, http: httpx.AsyncClient, inside: httpx.AsyncClient, stack: AsyncExitStack
+) -> tuple[Discovery, Registration | None]:
     settings: ServiceSettings = app.state.settings
     if settings.discovery != "consul" or not settings.consul_url:
         return StaticDiscovery(settings.static_services), None
     token = settings.consul_token.get_secret_value() if settings.consul_token else None
-    discovery = ConsulDiscovery(settings.consul_url, http, token)
+    discovery = ConsulDiscovery(settings.consul_url, http, token, scheme="https" if settings.uses_tls else "http")
     stack.push_async_callback(discovery.aclose)
     name: str = app.state.service
     registration = Registration(
@@ -148,6 +163,7 @@ def _discovery(app: FastAPI, http: httpx.AsyncClient, stack: AsyncExitStack) -> 
         host=settings.advertise_host,
         port=settings.port,
         token=token,
+        own=inside if settings.uses_tls else None,
     )
 
     async def lets_us_in() -> None:

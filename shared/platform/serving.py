@@ -16,6 +16,7 @@ from pydantic_settings import SettingsError
 from shared import telemetry
 from shared.platform.starting import SETTINGS_ARE_WRONG, Starting, claimed, end, refusals
 from shared.settings import CannotStart, ServiceSettings
+from shared.tls import Tls
 
 _KEEP_ALIVE_SECONDS = 75  # above the gateway's 60 s, so that it never sends into a connection we are closing
 _DRAIN_SECONDS = 1.5  # how long the balancers take to hear that we left
@@ -65,6 +66,7 @@ def serve(create_app: Callable[[], FastAPI]) -> None:
         sys.exit(SETTINGS_ARE_WRONG)
     except CannotStart as refusal:
         end(refusal)
+    tls: Tls | None = app.state.tls
     telemetry.configure(app.state.service, settings)
     starting = Starting(app)
     config = uvicorn.Config(
@@ -79,6 +81,7 @@ def serve(create_app: Callable[[], FastAPI]) -> None:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(settings.shutdown_seconds),
         limit_concurrency=_MAX_CONCURRENT,
+        ssl_context_factory=(lambda *_: tls.server) if tls else None,
     )
     try:
         DrainingServer(config, app).run(sockets=[address])

@@ -5,7 +5,8 @@ may come from a file instead: `NAME_FILE=/run/secrets/name` (a container's way).
 easy to guess stops the start.
 """
 
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
 
 from limits import parse
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
@@ -40,6 +41,14 @@ def _listed(text: str) -> list[str]:
     return [one for part in text.split(",") if (one := part.strip())]
 
 
+_TLS_FILES: Final = ("tls_certificate_file", "tls_key_file", "tls_authority_file")
+
+
+def _https_only(urls: str) -> bool:
+    """Whether every one of the addresses, by comma, is `https://…`."""
+    return all(url.strip().startswith("https://") for url in urls.split(","))
+
+
 class ServiceSettings(BaseSettings):
     """What the machinery of `shared/` needs to know, whatever the service."""
 
@@ -67,6 +76,19 @@ class ServiceSettings(BaseSettings):
     )
     static_services: dict[str, str] = Field(
         default_factory=dict, description='JSON, `{"agents": "http://127.0.0.1:10202"}`: used when Consul is not'
+    )
+
+    # TLS between our own processes: all three, or none
+    tls_certificate_file: Path | None = Field(
+        default=None,
+        description="PEM: what this process shows its callers; read again when it changes. None: HTTP without TLS, for "
+        "a network that is trusted otherwise",
+    )
+    tls_key_file: Path | None = Field(default=None, description="PEM: its key; it may stand in the same file")
+    tls_authority_file: Path | None = Field(
+        default=None,
+        description="PEM: who may have signed the certificates of our own processes, each for its service's name; "
+        "their addresses are `https://…` then",
     )
 
     auth_issuer: str = Field(default="http://localhost:10200/api/v1/auth", description="`iss` that tokens must carry")
@@ -115,6 +137,27 @@ class ServiceSettings(BaseSettings):
     def watched_folders(self) -> list[str]:
         """Those of `storage_folders`."""
         return _listed(self.storage_folders)
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether this process serves TLS, and asks it of whom it calls."""
+        return self.tls_authority_file is not None
+
+    @field_validator(*_TLS_FILES, mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return value or None
+
+    @field_validator(_TLS_FILES[-1])
+    @classmethod
+    def _tls_is_whole(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        """Half of it would send in the clear what was meant to be hidden."""
+        given = {name: value if name == info.field_name else info.data.get(name) for name in _TLS_FILES}
+        if any(given.values()) and (missing := [name.upper() for name, file in given.items() if not file]):
+            raise ValueError(f"TLS is half set: {' and '.join(missing)} not given")
+        if value and not all(_https_only(urls) for urls in info.data.get("static_services", {}).values()):
+            raise ValueError("with it every address in STATIC_SERVICES is https://…")
+        return value
 
     @field_validator("*")
     @classmethod

@@ -12,6 +12,7 @@ from shared.limits import GatewaysWord
 from shared.settings import ServiceSettings
 from shared.storage import Storage
 from shared.telemetry import Metrics
+from shared.tls import open_tls
 from shared.watchdog import Watchdog
 from shared.web import problems
 from shared.web.document import document_of
@@ -35,7 +36,7 @@ def create_service(
 ) -> FastAPI:
     """The app of service `name`: `routers` under `/api/v1`; `internal_routers` under `/internal`, unrouted outside.
 
-    Raises TypeError for a route that is no `GuardedRoute`.
+    Raises TypeError for a route that is no `GuardedRoute`, and CannotStart for a certificate that is no use.
     """
     app = FastAPI(
         title=title,
@@ -48,6 +49,7 @@ def create_service(
         telemetry={"metrics": False, "logs": False, "operation_spans": False, "auto_configure": False},
     )
     app.state.service, app.state.settings = name, settings
+    app.state.tls = open_tls(name, settings)
     app.state.metrics, app.state.health = Metrics(), Health()
     app.state.instance = f"{name}-{settings.advertise_host}-{settings.port}"
     app.state.storage = Storage(settings.watched_folders, settings.storage_floor_mib)
