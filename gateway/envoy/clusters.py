@@ -5,6 +5,7 @@ from typing import Final
 
 from gateway.envoy.kong import Service
 from gateway.envoy.messages import Json, seconds, typed
+from gateway.envoy.tls import upstream_tls
 
 HELD_BYTES: Final = 64 * 2**10
 """What is held of a body or an answer on each side of it, while the other side does not take it."""
@@ -21,7 +22,7 @@ def endpoints_path(state_dir: Path, service: str) -> Path:
     return state_dir / "endpoints" / f"{service}.json"
 
 
-def compile_cluster(service: Service, state_dir: Path) -> Json:
+def compile_cluster(service: Service, state_dir: Path, *, with_tls: bool = False) -> Json:
     """Envoy's cluster for one Kong service."""
     path = str(endpoints_path(state_dir, service.name).absolute())
     return {
@@ -43,6 +44,7 @@ def compile_cluster(service: Service, state_dir: Path) -> Json:
                 common_http_protocol_options={"idle_timeout": seconds(_UPSTREAM_IDLE_SECONDS)},
             )
         },
+        **(upstream_tls(service, state_dir) if with_tls and service.protocol == "https" else {}),
     }
 
 

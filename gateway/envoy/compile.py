@@ -56,7 +56,10 @@ def compile_bootstrap(kong: KongFile, settings: GatewaySettings) -> Json:
                 status.listener(_address("127.0.0.1", settings.gateway_admin_port)),
             ],
             "clusters": [
-                *(compile_cluster(service, settings.gateway_state_dir) for service in kong.services),
+                *(
+                    compile_cluster(service, settings.gateway_state_dir, with_tls=bool(settings.tls_authority_file))
+                    for service in kong.services
+                ),
                 status.cluster(settings.gateway_state_dir),
             ],
         },

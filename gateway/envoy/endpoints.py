@@ -83,12 +83,12 @@ async def _numeric(endpoint: Instance) -> Instance:
     return endpoint
 
 
-def parse_addresses(urls: str) -> list[Instance]:
-    """The endpoints of `http://a:1,http://b:2`. Raises ValueError for anything but http and an explicit port."""
+def parse_addresses(urls: str, scheme: str = "http") -> list[Instance]:
+    """The endpoints of `http://a:1,http://b:2`. Raises ValueError for another scheme or without an explicit port."""
     endpoints = []
     for url in urls.split(","):
         parts = urlsplit(url.strip())
-        if parts.scheme != "http" or not parts.hostname or not parts.port:
-            raise ValueError(f"{url!r} is not of the form http://host:port")
+        if parts.scheme != scheme or not parts.hostname or not parts.port:
+            raise ValueError(f"{url!r} is not of the form {scheme}://host:port")
         endpoints.append(Instance(parts.hostname, parts.port))
     return endpoints

@@ -46,14 +46,17 @@ KongPath = Annotated[str, AfterValidator(_honoured_path)]
 
 
 class Route(Strict):
-    """Kong strips paths and rewrites the Host unless told otherwise; here it must be told otherwise."""
+    """Kong strips paths unless told otherwise; here it must be told otherwise.
+
+    The Host that it sends is also the name that it wants in the certificate, so it must be the service's.
+    """
 
     name: Name
     methods: list[Method] = Field(min_length=1)
     paths: list[KongPath] = Field(min_length=1)
     regex_priority: int = Field(default=0, ge=0)
     strip_path: Literal[False]
-    preserve_host: Literal[True]
+    preserve_host: Literal[False]
     # Envoy never holds a body or an answer back, so both wishes are met.
     request_buffering: bool = True
     response_buffering: bool = True
@@ -61,10 +64,14 @@ class Route(Strict):
 
 
 class Service(Strict):
-    """A Consul service. `port` is Kong's fallback without an SRV record; discovery always gives one here."""
+    """A Consul service. `port` is Kong's fallback without an SRV record; discovery always gives one here.
+
+    `https` wants the certificate of `host`. Without an authority in the settings Envoy speaks HTTP to it all the same.
+    """
 
     name: Name
-    protocol: Literal["http"]
+    protocol: Literal["http", "https"]
+    tls_verify: bool = False
     host: str = Field(pattern=r"^[a-z0-9-]+\.service\.consul$")
     port: int = Field(ge=1, le=65535)
     connect_timeout: Milliseconds
@@ -76,6 +83,12 @@ class Service(Strict):
     @property
     def consul_name(self) -> str:
         return self.host.removesuffix(_CONSUL_SUFFIX)
+
+    @model_validator(mode="after")
+    def _verified(self) -> "Service":
+        if (self.protocol == "https") != self.tls_verify:
+            raise ValueError("https comes with `tls_verify: true`, and http without: else anybody may be the service")
+        return self
 
     @model_validator(mode="after")
     def _one_idle_timer(self) -> "Service":

@@ -94,6 +94,7 @@ def _action(candidate: _Candidate) -> Json:
     service = candidate.service
     action: Json = {
         "cluster": service.name,
+        "host_rewrite_literal": service.host,  # as Kong does; `X-Forwarded-Host` has what the caller wrote
         # Kong has no limit for a whole answer, only for the silence between two bytes of it.
         "timeout": "0s",
         "idle_timeout": seconds(service.read_timeout / 1000),

@@ -17,6 +17,7 @@ from gateway.envoy.endpoints import EndpointFile, parse_addresses
 from gateway.envoy.kong import KongFile, KongFileError, load
 from gateway.envoy.process import EnvoyFailed, EnvoyProcess
 from gateway.envoy.settings import GatewaySettings
+from gateway.envoy.tls import write_authority
 from shared.discovery import ConsulWatch
 from shared.loops import in_background
 from shared.telemetry import JsonFormatter
@@ -56,6 +57,10 @@ async def run(kong: KongFile, settings: GatewaySettings, early: "subprocess.Pope
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     envoy = EnvoyProcess(settings, early)
+    if settings.tls_authority_file:
+        write_authority(settings.gateway_state_dir, settings.tls_authority_file)
+    else:
+        _log.warning("TLS_AUTHORITY_FILE is not set: what goes to the services is not encrypted")
     async with endpoints_kept(kong, settings), asyncio.TaskGroup() as tasks:
         try:
             await envoy.start(compile_bootstrap(kong, settings))
@@ -76,7 +81,7 @@ async def endpoints_kept(kong: KongFile, settings: GatewaySettings) -> AsyncIter
         for service in kong.services
     }
     if settings.discovery == "static" or settings.consul_url is None:
-        await _fill(files, settings.static_services)
+        await _fill(files, settings.static_services, "https" if settings.tls_authority_file else "http")
         yield
         return
     token = settings.consul_token.get_secret_value() if settings.consul_token else None
@@ -90,9 +95,9 @@ async def endpoints_kept(kong: KongFile, settings: GatewaySettings) -> AsyncIter
             yield
 
 
-async def _fill(files: dict[str, EndpointFile], addresses: dict[str, str]) -> None:
+async def _fill(files: dict[str, EndpointFile], addresses: dict[str, str], scheme: str) -> None:
     for name, file in files.items():
-        await file.replace(parse_addresses(addresses[name]) if name in addresses else [])
+        await file.replace(parse_addresses(addresses[name], scheme) if name in addresses else [])
     if missing := files.keys() - addresses.keys():
         _log.warning("services without an address", extra={"fields": {"services": sorted(missing)}})
 

@@ -51,6 +51,11 @@ class GatewaySettings(BaseSettings):
     static_services: dict[str, str] = Field(
         default_factory=dict, description='JSON, `{"agents": "http://127.0.0.1:10202"}`; several addresses by comma'
     )
+    tls_authority_file: Path | None = Field(
+        default=None,
+        description="PEM: who may have signed the certificates of the services; read again when it is replaced. None: "
+        "HTTP without TLS to them, whatever the file says",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="of the runner's log")
 
     @classmethod
@@ -63,6 +68,11 @@ class GatewaySettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, FileSecretsSource(settings_cls)
+
+    @field_validator("tls_authority_file", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
 
     @field_validator("kong_trusted_ips", mode="before")
     @classmethod

@@ -19,6 +19,8 @@ from gateway.envoy.local_replies import local_reply_config
 from gateway.envoy.plugins import PostFunction
 from gateway.envoy.routes import compile_routes, path_match
 from gateway.envoy.settings import GatewaySettings
+from gateway.envoy.tls import write_authority
+from local.certificates import AUTHORITY, put_missing
 from tests.gateway.running import KONG_FILE, edited
 
 
@@ -123,13 +125,35 @@ def test_every_problem_of_the_file_is_answered(kong: KongFile) -> None:
     assert codes[-2:] == ["common.internal", "common.bad_request"]
 
 
+def test_every_cluster_wants_the_certificate_of_its_service(kong: KongFile, tmp_path: Path) -> None:
+    settings = GatewaySettings(discovery="static", gateway_state_dir=tmp_path, tls_authority_file=tmp_path / "any")
+    *clusters, _status = compile_bootstrap(kong, settings)["static_resources"]["clusters"]
+
+    sockets = [cluster["transport_socket"]["typed_config"] for cluster in clusters]
+
+    for service, socket in zip(kong.services, sockets, strict=True):
+        wanted = socket["common_tls_context"]["combined_validation_context"]["default_validation_context"]
+        assert socket["sni"] == service.host
+        assert wanted["match_typed_subject_alt_names"] == [{"san_type": "DNS", "matcher": {"exact": service.host}}]
+
+
+@pytest.mark.parametrize("inside", ["with", "without"])
 @pytest.mark.parametrize("trusted", ["", "10.0.0.0/8, fd00::/8"])
 @pytest.mark.parametrize("edit", [("origins: ['*']", "origins: ['https://a.example', 'http://b.example:3000']"), None])
 def test_envoy_takes_the_configuration(
-    kong: KongFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: str, edit: tuple[str, str] | None
+    kong: KongFile,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trusted: str,
+    edit: tuple[str, str] | None,
+    inside: str,
 ) -> None:
     monkeypatch.setenv("KONG_TRUSTED_IPS", trusted)
-    settings = GatewaySettings(discovery="static", gateway_state_dir=tmp_path)
+    authority = tmp_path / AUTHORITY if inside == "with" else None
+    settings = GatewaySettings(discovery="static", gateway_state_dir=tmp_path, tls_authority_file=authority)
+    if authority:
+        put_missing(tmp_path, processes=())
+        write_authority(tmp_path, authority)
     chosen = load(edited(tmp_path, edit)) if edit else kong
     for service in chosen.services:
         EndpointFile(endpoints_path(tmp_path, service.name), service.name)

@@ -233,8 +233,10 @@ def test_caller_cannot_steer_the_proxy(edge: Gateway, narrow: Gateway) -> None:
     assert [name for name in (*directly, *by_proxy) if name.startswith("x-envoy")] == []
 
 
-def test_own_host_reaches_the_service(edge: Gateway) -> None:
-    assert edge.client.get(AGENTS, headers={"Host": "api.example.com"}).json()["headers"]["host"] == "api.example.com"
+def test_a_service_is_sent_the_name_of_its_certificate_and_told_what_the_caller_wrote(edge: Gateway) -> None:
+    seen = edge.client.get(AGENTS, headers={"Host": "api.example.com"}).json()["headers"]
+
+    assert (seen["host"], seen["x-forwarded-host"]) == ("agents.service.consul", "api.example.com")
 
 
 def test_problem_has_every_member(edge: Gateway) -> None:

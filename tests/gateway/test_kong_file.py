@@ -43,6 +43,13 @@ def test_every_service_is_found_through_consul(kong: KongFile) -> None:
     assert {service.host for service in kong.services} == {f"{name}.service.consul" for name in APPS}
 
 
+def test_every_service_proves_who_it_is(kong: KongFile) -> None:
+    environment = (REPOSITORY / "gateway" / "kong.env").read_text()
+
+    assert {(service.protocol, service.tls_verify) for service in kong.services} == {("https", True)}
+    assert "KONG_NGINX_PROXY_PROXY_SSL_TRUSTED_CERTIFICATE=/run/secrets/tls_authority\n" in environment
+
+
 def test_preflight_is_possible_on_every_route(kong: KongFile) -> None:
     assert all("OPTIONS" in route.methods for service in kong.services for route in service.routes)
 
@@ -115,6 +122,9 @@ def test_operation_belongs_to_one_route_at_the_highest_priority(kong: KongFile) 
         ("name: auth-me,", "name: auth-me, hosts: [x],", "services[0].routes[6].hosts: "),
         ("strip_path: false", "strip_path: true", "services[0].routes[0].strip_path: "),
         ("retries: 5", "retries: 6", "services[0].retries: "),
+        ("preserve_host: false", "preserve_host: true", "services[0].routes[0].preserve_host: "),
+        ("tls_verify: true", "tls_verify: false", "services[0]: "),
+        ("protocol: https", "protocol: http", "services[0]: "),
         ("write_timeout: 120000", "write_timeout: 1000", "services[2]: "),
         ("auth.service.consul", "auth.example.com", "services[0].host: "),
         ("name: agents-list", "name: agents-create", "document: "),
