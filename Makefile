@@ -2,7 +2,7 @@
 #   make up COMPONENTS="postgres redis"   only these, with what they need
 #   make logs COMPONENTS=chat FOLLOW=-f   one log, as it grows
 #   make bench ROWS=auth                  one row or one group of rows (bench/README.md)
-.PHONY: help bootstrap up down status logs test test-faults attack faults-table check fmt lock demo bench docs rotate-keys verify-audit
+.PHONY: help bootstrap up down status logs test test-faults attack faults-table check fmt lock demo bench docs rotate-keys rotate-certificates verify-audit
 .DEFAULT_GOAL := help
 
 COMPONENTS ?=
@@ -63,6 +63,9 @@ bench: bootstrap ## measure
 
 rotate-keys: bootstrap ## sign access tokens with the next key
 	@$(RUN)/python -m local exec auth -- python -m services.auth.commands rotate-keys $(ARGS)
+
+rotate-certificates: bootstrap ## a new authority and new certificates inside
+	@$(RUN)/python -m local rotate-certificates
 
 verify-audit: bootstrap ## whether the audit log is what it was
 	@$(RUN)/python -m local exec auth -- python -m services.auth.commands verify-audit $(ARGS)

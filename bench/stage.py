@@ -20,6 +20,8 @@ PEOPLE = 1_000
 STORES = ("postgres", "redis", "rabbitmq")
 # A thousand people and a storm of logins come from one address; callers keep the limits they have everywhere.
 _UNLIMITED = {"RATE_LIMIT_ANONYMOUS": "1000000000/minute"}
+# What a service costs is compared with peers that speak HTTP; what TLS adds is in docs/decisions/0031.
+_WITHOUT_TLS = dict.fromkeys(("TLS_CERTIFICATE_FILE", "TLS_KEY_FILE", "TLS_AUTHORITY_FILE"), "")
 _YOUNG_SECONDS = 300  # of the 900 that an access token lives
 
 
@@ -71,7 +73,8 @@ class Stage:
 
     def _serve(self, module: str, service: str, changed: Mapping[str, str]) -> Server:
         port = free_port()
-        environment = {**self.suite.environment(service), "PORT": str(port), "DISCOVERY": "static", **changed}
+        environment = {**self.suite.environment(service), "PORT": str(port), "DISCOVERY": "static"}
+        environment |= {**_WITHOUT_TLS, "STATIC_SERVICES": "{}", **changed}
         return self.stack.enter_context(serving(["-m", module], environment, port=port))
 
     def _empty_database(self, name: str) -> str:

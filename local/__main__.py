@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: `python -m local up|down|status|logs|env|exec [component…]`."""
+"""The commands behind the Makefile: `python -m local up|down|status|logs|env|exec|rotate-certificates [component…]`."""
 
 import argparse
 import contextlib
@@ -98,6 +98,13 @@ def execute(suite: Suite, arguments: argparse.Namespace) -> int:
         return 127
 
 
+def rotate_certificates(suite: Suite, arguments: argparse.Namespace) -> int:  # noqa: ARG001 - as all commands
+    """A new authority, and new certificates of all processes, while they serve."""
+    suite.rotate_certificates()
+    print("every process has a new certificate, of a new authority; what runs forgets the old one when it is restarted")
+    return 0
+
+
 COMMANDS: Final[dict[str, Callable[[Suite, argparse.Namespace], int]]] = {
     "up": up,
     "down": down,
@@ -105,6 +112,7 @@ COMMANDS: Final[dict[str, Callable[[Suite, argparse.Namespace], int]]] = {
     "logs": logs,
     "env": env,
     "exec": execute,
+    "rotate-certificates": rotate_certificates,
 }
 
 

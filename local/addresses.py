@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from local import certificates
 from local.errors import UnknownComponent
 from local.ports import LOOPBACK, OFFSETS
 from local.site import Site
@@ -44,4 +45,9 @@ def _local(site: Site, name: str) -> str:
         "neo4j": f"bolt://{place}",
         "llm": f"http://{place}/v1",
     }
-    return special.get(name, f"http://{place}")
+    return special.get(name, f"{scheme(site, name)}://{place}")
+
+
+def scheme(site: Site, name: str) -> str:
+    """Our own processes talk by TLS unless it is switched off; the public port and the stores do not."""
+    return "https" if name.replace("_", "-") in certificates.PROCESSES and site.uses_tls else "http"

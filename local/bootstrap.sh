@@ -44,6 +44,7 @@ missing_packages() {
     has_java || echo openjdk-17-jre-headless
     has_jars || command -v mvn >/dev/null || echo maven
     command -v setpriv >/dev/null || echo util-linux
+    command -v openssl >/dev/null || echo openssl
 }
 
 install_packages() {

@@ -9,9 +9,12 @@ import base64
 import http.client
 import json
 import socket
+import ssl
 import subprocess
 import urllib.parse
 from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, LiteralString
 
 from local.errors import NotReady
@@ -20,9 +23,27 @@ TIMEOUT_SECONDS: Final = 2.0
 BODY_BYTES: Final = 1 << 20
 
 
+class Ours(http.client.HTTPSConnection):
+    """By TLS, to whoever has the certificate of `process` from `authority`, whatever the address."""
+
+    def __init__(self, host: str, port: int | None, process: str, authority: Path) -> None:
+        super().__init__(host, port, timeout=TIMEOUT_SECONDS)
+        self._process, self._believed = process, ssl.create_default_context(cafile=authority)
+
+    def connect(self) -> None:
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._believed.wrap_socket(self.sock, server_hostname=self._process)
+
+
 def get(url: str, expected: tuple[int, ...] = (200,)) -> bytes:
     """The body of an HTTP answer with one of the expected statuses."""
     return ask("GET", url, expected=expected)
+
+
+def get_ours(url: str, process: str, authority: Path) -> bytes:
+    """The same of one of our own processes, by TLS."""
+    parts = urllib.parse.urlsplit(url)
+    return _answer(Ours(parts.hostname or "", parts.port, process, authority), "GET", parts)
 
 
 def ask(
@@ -36,9 +57,20 @@ def ask(
     parts = urllib.parse.urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
+    return _answer(connection, method, parts, content, expected, headers or {})
+
+
+def _answer(
+    connection: http.client.HTTPConnection,
+    method: str,
+    parts: urllib.parse.SplitResult,
+    content: bytes | None = None,
+    expected: tuple[int, ...] = (200,),
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> bytes:
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
-        connection.request(method, target, content, _headers(parts) | dict(headers or {}))
+        connection.request(method, target, content, _headers(parts) | dict(headers))
         response = connection.getresponse()
         body = response.read(BODY_BYTES)
     except (OSError, http.client.HTTPException) as error:

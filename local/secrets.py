@@ -58,6 +58,11 @@ def put_new(path: Path, text: str, mode: int) -> bool:
     return True
 
 
+def replace(path: Path, text: str, mode: int) -> None:
+    """The file is what it was or all new, whenever somebody reads it."""
+    _draft(path, text, mode).rename(path)
+
+
 def _draft(path: Path, text: str, mode: int) -> Path:
     draft = path.with_name(f".{path.name}.{os.getpid()}.{random.token_hex(4)}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -107,5 +112,5 @@ def load_or_create(path: Path) -> Secrets:
     kept = json.loads(path.read_text())
     if missing := generated.keys() - kept.keys():  # a home of an older version
         kept |= {name: generated[name] for name in missing}
-        _draft(path, json.dumps(kept, indent=2), 0o600).rename(path)
+        replace(path, json.dumps(kept, indent=2), 0o600)
     return Secrets(**kept)

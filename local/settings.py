@@ -7,9 +7,14 @@ from functools import cache
 from typing import Final
 
 # What must differ between processes: one value of the caller's cannot be right for all of them.
-ONE_FOR_EACH: Final = frozenset({"HOST", "PORT", "ADVERTISE_HOST", "CLIENT_ID", "CLIENT_SECRET", "DATABASE_NAME"})
+ONE_FOR_EACH: Final = frozenset(
+    {
+        *("HOST", "PORT", "ADVERTISE_HOST", "CLIENT_ID", "CLIENT_SECRET", "DATABASE_NAME"),
+        *("TLS_CERTIFICATE_FILE", "TLS_KEY_FILE", "TLS_AUTHORITY_FILE"),
+    }
+)
 PREFIX: Final = "SUTAZAI_"
-OF_THE_SUITE: Final = ("SUTAZAI_HOME", "SUTAZAI_PORT_BASE", "SUTAZAI_CACHE", "SUTAZAI_BIND")
+OF_THE_SUITE: Final = ("SUTAZAI_HOME", "SUTAZAI_PORT_BASE", "SUTAZAI_CACHE", "SUTAZAI_BIND", "SUTAZAI_INSIDE_TLS")
 # Read by others than `make up`, and harmless beside it.
 OF_OTHERS: Final = (
     *("SUTAZAI_URL", "SUTAZAI_VERSION", "SUTAZAI_SECRETS", "SUTAZAI_ADMIN_EMAIL"),  # compose.yaml

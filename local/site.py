@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from local.errors import LocalError
 from local.layout import REPOSITORY, Layout, python
 from local.ports import LOOPBACK, Ports
 from local.secrets import Secrets
@@ -38,6 +39,19 @@ class Site:
     def bind(self) -> str:
         """The address of the public port; all others are on loopback."""
         return self.environ.get("SUTAZAI_BIND") or LOOPBACK
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether our own processes talk to each other by TLS. Raises LocalError for anything but on and off."""
+        chosen = self.setting("SUTAZAI_INSIDE_TLS") or "on"
+        if chosen not in ("on", "off"):
+            raise LocalError(f"SUTAZAI_INSIDE_TLS is on or off, not {chosen!r}")
+        return chosen == "on"
+
+    @property
+    def certificates(self) -> Path:
+        """Where those of our own processes lie."""
+        return self.layout.home / "tls"
 
     def setting(self, name: str) -> str | None:
         """A setting of the caller's environment; empty is the same as missing."""

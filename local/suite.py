@@ -1,10 +1,12 @@
 """The suite as a library: what `make up` does, and what the tests start their own stores with."""
 
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Final
 
-from local import leftovers, wellbeing
+from local import certificates, leftovers, wellbeing
 from local.addresses import url
 from local.components import ALL
 from local.components.base import Component
@@ -22,6 +24,8 @@ from local.stopping import stop_all
 from local.supervision import Supervisor
 from services.topology import GATEWAY_PORT
 
+READ_AGAIN_SECONDS: Final = 5.0
+"""Longer than any process takes to read certificates that were replaced (`shared.tls.RELOAD_SECONDS`)."""
 Listener = Callable[[Outcome], None]
 
 
@@ -61,6 +65,8 @@ class Suite:
         """
         chosen = _with_needs(components)
         with exclusive(self.site.layout):
+            if any(component.is_inside for component in chosen):
+                self._make_certificates()
             leftovers.end_orphans(self.site.layout, self._supervisor)
             check_ports(self.site, chosen, self._supervisor)
             self._supervisor.ensure_running(ALL.values())
@@ -71,6 +77,11 @@ class Suite:
         if any(outcome.has_failed for outcome in outcomes):
             raise SuiteFailed(outcomes)
         return outcomes
+
+    def _make_certificates(self) -> None:
+        if self.site.uses_tls:
+            self.site.certificates.mkdir(mode=0o700, exist_ok=True)
+            certificates.put_missing(self.site.certificates)
 
     def _whole(self, *, complete: bool) -> Outcome:
         """Whether the whole works together, asked through the gateway; a Kong elsewhere may not be configured yet."""
@@ -90,6 +101,12 @@ class Suite:
                     self._supervisor.shutdown()
                 leftovers.end_orphans(self.site.layout, self._supervisor)
         return outcomes
+
+    def rotate_certificates(self) -> None:
+        """A new authority and new certificates, without a refused request; takes some seconds. Raises LocalError."""
+        with exclusive(self.site.layout):
+            self._make_certificates()
+            certificates.rotate(self.site.certificates, lambda: time.sleep(READ_AGAIN_SECONDS))
 
     def status(self) -> list[Status]:
         """What every component is doing now, each asked once."""

@@ -17,6 +17,7 @@ from local.suite import Suite
 from tests.fixtures import attacks
 from tests.fixtures.apps import ServiceClient, open_service
 from tests.fixtures.identity import RegisterUser, User, register_with
+from tests.fixtures.inside import INSIDE, client_of
 from tests.fixtures.places import RUN_HOME, TEST_HOME, TEST_PORT_BASE
 from tests.fixtures.sharing import Rooms, processes_for, room_of
 from tests.fixtures.stores import given_stores
@@ -83,7 +84,7 @@ def suite() -> Iterator[Suite]:
     if TEST_HOME.exists():  # an interrupted run may have left processes, and data of an older shape
         Suite(TEST_HOME, TEST_PORT_BASE, environ).down()
         shutil.rmtree(TEST_HOME)
-    suite = Suite(TEST_HOME, TEST_PORT_BASE, environ | SPARING)
+    suite = Suite(TEST_HOME, TEST_PORT_BASE, environ | SPARING | INSIDE)
     yield suite
     suite.kill_all()  # an orderly end takes its stores ten seconds, and nobody reads their data again
 
@@ -99,7 +100,7 @@ def warm() -> Iterator[Warm]:
 async def auth(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
     """The real auth service."""
     suite.up(["auth"])
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{suite.site.ports['auth']}", timeout=30) as client:
+    async with client_of(suite, "auth") as client:
         yield client
 
 
@@ -125,7 +126,7 @@ async def other_user(register_user: RegisterUser) -> User:
 def tokens_that_last(request: pytest.FixtureRequest) -> None:
     """Whom tests share is logged in anew from time to time."""
     for name in {"user", "other_user"}.intersection(request.fixturenames):
-        request.getfixturevalue(name).renew(request.getfixturevalue("auth").base_url)
+        request.getfixturevalue(name).renew(request.getfixturevalue("suite"))
 
 
 @pytest.fixture

@@ -2,8 +2,10 @@
 """Makes the secrets that compose.yaml mounts, once.
 
 A file that exists is kept, so running this again after an upgrade adds what the new version needs and changes nothing
-else. The directory is closed to other users of this machine. The files in it are readable, because a container runs
-under a user of its own, and the file it is given keeps the mode it has here. It takes Python 3.11 and no packages.
+else, but for certificates: one with less than a third of its life left is renewed, and used from the next restart on.
+The directory is closed to other users of this machine. The files in it are readable, because a container runs under a
+user of its own, and the file it is given keeps the mode it has here; no container is given the authority's key. It
+takes Python 3.11 and the program openssl, and no packages.
 """
 
 import argparse
@@ -15,7 +17,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
-from local.consul_access import REGISTERING, guard  # noqa: E402 - the line above finds it
+from local import certificates  # noqa: E402 - the line above finds it
+from local.consul_access import REGISTERING, guard  # noqa: E402 - likewise
 from local.secrets import consul_token, new_secret, put_new  # noqa: E402 - likewise
 from services.topology import CLIENTS, SECRETS, SERVICES, SecretKind  # noqa: E402 - likewise
 
@@ -53,7 +56,7 @@ def make_missing(directory: Path) -> int:
     made = [put_new(directory / name, new_secret(kind), 0o444) for name, kind in RANDOM.items()]
     known = {name: (directory / name).read_text().rstrip("\n") for name in RANDOM}
     made += [put_new(directory / name, text, 0o444) for name, text in in_the_form_of_programs(known)]
-    return sum(made)
+    return sum(made) + certificates.put_missing(directory, 0o444)
 
 
 if __name__ == "__main__":

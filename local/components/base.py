@@ -33,6 +33,8 @@ class Component(ABC):
     start_seconds: ClassVar[int] = 180
     patience_seconds: ClassVar[float] = 5.0
     """How long it may refuse its work, while it answers, before that is taken for a sickness."""
+    is_inside: ClassVar[bool] = False
+    """Whether it shows a certificate of ours to others, or wants theirs."""
     least_free_bytes: ClassVar[int] = 16 << 20
     """With less free under its data no restart can make it well."""
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from local import probes, settings
 from local.addresses import external_url, url
+from local.certificates import AUTHORITY, certificate
 from local.components.base import Component, Launch
 from local.components.consul import Consul
 from local.components.llm import MODEL
@@ -26,7 +27,7 @@ def discovery(site: Site, process: str) -> dict[str, str]:
 
     Our Consul knows it by a token of its own; for the caller's, CONSUL_TOKEN is the caller's too.
     """
-    fixed = {name: f"http://{LOOPBACK}:{site.ports[name]}" for name in (*SERVICES, "portal")}
+    fixed = {name: url(site, name) for name in (*SERVICES, "portal")}
     consul = Consul()
     found = {"STATIC_SERVICES": json.dumps(fixed)}
     if consul.external_url(site) is None and consul.absence(site):
@@ -97,6 +98,7 @@ class Process(Component):
     """A FastAPI process with a readiness route, and with the identity of one of the five services or of none."""
 
     stop_seconds = 30
+    is_inside = True
     patience_seconds = 15.0  # a store that was restarted under it is back within that
 
     def __init__(
@@ -113,7 +115,11 @@ class Process(Component):
         return Launch((python(), "-m", self._module), self._settings(site))
 
     def probe(self, site: Site) -> None:
-        probes.get(f"http://{LOOPBACK}:{site.ports[self.ports[0]]}/health/ready")
+        ready = f"{url(site, self.ports[0])}/health/ready"
+        if site.uses_tls:
+            probes.get_ours(ready, self.name, site.certificates / AUTHORITY)
+        else:
+            probes.get(ready)
 
     def _settings(self, site: Site) -> dict[str, str]:
         own = OWN_SETTINGS.get(self.name)
@@ -133,6 +139,7 @@ class Process(Component):
             "CURSOR_SECRET": site.secrets.cursor_secret,
             **(gateway_token(site) if self.name in SERVICES else {}),
             "AUTH_ISSUER": site.setting("AUTH_ISSUER") or f"{public_url(site)}/api/v1/auth",
+            **(_tls(site, self.name) if site.uses_tls else {}),
             **(_identity(site, self._service) if self._service else {}),
             **(own(site) if own else {}),
         }
@@ -145,6 +152,16 @@ def _identity(site: Site, service: Service) -> dict[str, str]:
         **({"DATABASE_URL": url(site, "postgres")} if service.has_database else {}),
         **({"CLIENT_SECRET": site.secrets.client_secrets[service.name]} if service.is_client else {}),
     }
+
+
+def _tls(site: Site, process: str) -> dict[str, str]:
+    """Its own certificate with its key, and whom to believe."""
+    own = str(certificate(site.certificates, process))
+    return {"TLS_CERTIFICATE_FILE": own, "TLS_KEY_FILE": own, **_believed(site)}
+
+
+def _believed(site: Site) -> dict[str, str]:
+    return {"TLS_AUTHORITY_FILE": str(site.certificates / AUTHORITY)}
 
 
 def _needs(service: Service) -> tuple[str, ...]:
@@ -175,6 +192,7 @@ class Gateway(Component):
     ports = ("gateway", "gateway_admin")
     needs = ("consul", "portal")
     stop_seconds = 30
+    is_inside = True
 
     def external_url(self, site: Site) -> str | None:
         return site.setting("KONG_ADMIN_URL")
@@ -188,6 +206,7 @@ class Gateway(Component):
             **settings.given(site.environ, "gateway.envoy.settings:GatewaySettings"),
             **discovery(site, self.name),
             **gateway_token(site),
+            **(_believed(site) if site.uses_tls else {}),
             "ENVIRONMENT": "local",
             "KONG_CONFIG": str(REPOSITORY / "gateway" / "kong.yml"),
             "GATEWAY_HOST": site.bind,

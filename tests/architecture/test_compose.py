@@ -303,7 +303,9 @@ def test_making_secrets_again_changes_none(secrets: Path) -> None:
     assert said == f"0 secrets made, the others kept, in {secrets}\n"
     assert {file.name: file.read_bytes() for file in secrets.iterdir()} == before
     assert secrets.stat().st_mode & 0o777 == 0o700
-    assert {file.stat().st_mode & 0o777 for file in secrets.iterdir()} == {0o444}
+    modes = {file.name: file.stat().st_mode & 0o777 for file in secrets.iterdir()}
+    assert modes.pop("tls_authority_key") == 0o600  # which no container is given
+    assert set(modes.values()) == {0o444}
 
 
 def test_what_is_missing_is_made_of_what_is_there(tmp_path: Path) -> None:
@@ -343,8 +345,9 @@ def test_a_service_starts_with_what_it_is_given(
 
     assert settings.environment == "production"
     assert settings.consul_url == "http://consul:8500"
-    unknown = {variable.removesuffix("_FILE").lower() for variable in services[name]["environment"]} - set(fields)
-    assert not unknown
+    given = {variable.lower() for variable in services[name]["environment"]}
+    assert not {variable for variable in given - set(fields) if variable.removesuffix("_file") not in fields}
+    assert settings.uses_tls
 
 
 # --- What the documentation tells to write ----------------------------------------------------------------------------
@@ -372,6 +375,17 @@ def test_documented_way_gives_auth_a_mail_server(read_compose: ReadCompose, tmp_
     mounted = {secret["target"] for secret in auth["secrets"]}
     assert auth["environment"]["MAIL_URL_FILE"] in mounted
     assert auth["environment"].keys() >= {"MAIL_FROM", "PUBLIC_URL", "DATABASE_URL_FILE"}
+
+
+def test_documented_way_leaves_tls_out_of_every_program_of_ours(read_compose: ReadCompose, tmp_path: Path) -> None:
+    override = tmp_path / "override.yaml"
+    override.write_text(next(text for text in overrides() if "TLS_AUTHORITY_FILE" in text))
+
+    services = read_compose(REPOSITORY / "compose.yaml", override)["services"]
+
+    given = {name: services[name]["environment"] for name in SETTINGS}
+    assert {value for one in given.values() for name, value in one.items() if name.startswith("TLS_")} == {""}
+    assert all(len([name for name in one if name.startswith("TLS_")]) == 3 for one in given.values())
 
 
 def test_the_password_of_a_mail_provider_is_not_judged() -> None:

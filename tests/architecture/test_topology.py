@@ -61,6 +61,7 @@ def test_a_container_is_given_its_secrets_and_no_others(services: dict[str, Cont
     given |= set() if name == "tasks-worker" else {"gateway_token"}
     given |= {f"{service.name}_database_url"} if service.has_database else set()
     given |= {f"client_secret_{service.name}"} if service.is_client else {"service_client_secrets"}
+    given |= {"tls_authority", f"tls_{name}"}
 
     assert mounted(services[name]) == given
     variables = {name for name in services[name]["environment"] if name.endswith("_FILE")}
@@ -72,7 +73,8 @@ def test_what_is_no_service_is_given_no_secret_of_one(services: dict[str, Contai
     given = {name: mounted(services[name]) & own for name in services.keys() - {*SERVICES, "tasks-worker"}}
 
     assert {name: secrets for name, secrets in given.items() if secrets} == {"kong": {"gateway_token"}}
-    assert mounted(services["portal"]) == {"consul_token_portal"}
+    assert mounted(services["portal"]) == {"consul_token_portal", "tls_authority", "tls_portal"}
+    assert mounted(services["kong"]) == {"gateway_token", "tls_authority"}
 
 
 def test_postgres_has_a_role_and_a_database_for_each_service_that_keeps_one() -> None:

@@ -16,6 +16,7 @@ from tests.faults import table
 from tests.faults.faults import FAULTS
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import User
+from tests.fixtures.inside import INSIDE
 from tests.fixtures.places import FAULTS_PORT_BASE
 
 
@@ -53,7 +54,7 @@ FREELY = {f"rate_limit_{name}": "1000000/minute" for name in ("read", "write", "
 def own_suite(tmp_path: Path) -> Iterator[Suite]:
     """Empty at first, and gone at the end."""
     kept = {name: os.environ[name] for name in ("PATH", "SUTAZAI_CACHE") if name in os.environ}
-    suite = Suite(tmp_path / "own", FAULTS_PORT_BASE, kept)
+    suite = Suite(tmp_path / "own", FAULTS_PORT_BASE, kept | INSIDE)
     yield suite
     suite.down()
 

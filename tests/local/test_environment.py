@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from local import addresses, settings
+from local.errors import LocalError
 from local.layout import LONGEST_SOCKET_PATH, REPOSITORY, Layout
 from local.suite import Suite
 from services.topology import CLIENTS, SERVICES
@@ -27,6 +28,8 @@ OWNERS = {
     "CONSUL_TOKEN": set(PROCESSES),
     "CONSUL_MANAGEMENT": set(),
     "GATEWAY_TOKEN": {*SERVICES, "gateway"},
+    "TLS_KEY_FILE": set(PROCESSES) - {"gateway"},
+    "TLS_AUTHORITY_FILE": set(PROCESSES),
 }
 
 
@@ -62,6 +65,26 @@ def test_a_gateway_of_the_callers_may_have_the_callers_token(make_suite: MakeSui
 
     assert theirs.environment("auth")["GATEWAY_TOKEN"] == theirs.environment("gateway")["GATEWAY_TOKEN"] == "t" * 40
     assert "GATEWAY_TOKEN" not in make_suite(GATEWAY_TOKEN_FILE="/run/token").environment("auth")
+
+
+def test_each_process_has_a_certificate_of_its_own(suite: Suite) -> None:
+    shown = {name: suite.environment(name) for name in PROCESSES if name != "gateway"}
+
+    assert [Path(one["TLS_KEY_FILE"]).name for one in shown.values()] == [f"tls_{name}" for name in shown]
+    assert all(one["TLS_CERTIFICATE_FILE"] == one["TLS_KEY_FILE"] for one in shown.values())
+
+
+def test_tls_inside_is_left_out_when_it_is_switched_off(make_suite: MakeSuite) -> None:
+    suite = make_suite(SUTAZAI_INSIDE_TLS="off")
+
+    assert not [name for process in PROCESSES for name in suite.environment(process) if name.startswith("TLS_")]
+    assert set(json.loads(suite.environment("chat")["STATIC_SERVICES"]).values()) >= {suite.url("auth")}
+    assert suite.url("auth") == f"http://127.0.0.1:{PORT_BASE + 1}"
+
+
+def test_half_a_word_about_tls_is_refused(make_suite: MakeSuite) -> None:
+    with pytest.raises(LocalError, match="SUTAZAI_INSIDE_TLS is on or off, not 'no'"):
+        make_suite(SUTAZAI_INSIDE_TLS="no").environment("chat")
 
 
 def test_callers_environment_does_not_leak_in(make_suite: MakeSuite) -> None:
@@ -130,7 +153,7 @@ def test_without_consul_services_are_found_at_fixed_addresses(make_suite: MakeSu
 
     assert environment["DISCOVERY"] == "static"
     assert "CONSUL_URL" not in environment
-    assert json.loads(environment["STATIC_SERVICES"])["agents"] == f"http://127.0.0.1:{PORT_BASE + 2}"
+    assert json.loads(environment["STATIC_SERVICES"])["agents"] == f"https://127.0.0.1:{PORT_BASE + 2}"
 
 
 def test_secrets_are_generated_once(make_suite: MakeSuite) -> None:

@@ -1,12 +1,15 @@
 """Callers for the proofs: tokens and keys with exactly the scopes a test is about."""
 
 import math
+import shutil
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import httpx
 import pytest
 
+from local import certificates
 from local.secrets import ADMIN_EMAIL
 from local.suite import Suite
 from tests.fixtures.identity import RENEWED_AFTER_SECONDS, User
@@ -57,3 +60,25 @@ async def user_key(gateway: httpx.AsyncClient, user: User) -> str:
 async def admin_key(gateway: httpx.AsyncClient, as_admin: LogIn) -> str:
     """An administrator's API key with every scope there is."""
     return await api_key(gateway, await as_admin(EVERY_SCOPE), EVERY_SCOPE)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The suite's authority, and a certificate of it for every process."""
+    directory = tmp_path_factory.mktemp("certificates")
+    certificates.put_missing(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def strange(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of somebody else."""
+    directory = tmp_path_factory.mktemp("strange")
+    certificates.put_missing(directory, processes=["auth", "agents"])
+    return directory
+
+
+@pytest.fixture
+def own(made: Path, tmp_path: Path) -> Path:
+    """Those of the suite, to be changed by a test."""
+    return Path(shutil.copytree(made, tmp_path / "own"))

@@ -5,6 +5,7 @@ import pytest
 
 from local.suite import Suite
 from tests.architecture.apps import APPS
+from tests.fixtures.inside import client_of
 from tests.security.spec import OPERATIONS, Operation
 
 ELSEWHERE = ("/docs", "/docs/errors", "/docs/assets/reference.js", "/docs/nothing", "/api/v1/openapi.json", "/nowhere")
@@ -26,7 +27,7 @@ async def test_no_page_or_document_is_guessed_at(gateway: httpx.AsyncClient, pat
 
 @pytest.mark.parametrize("name", APPS)
 async def test_nothing_private_is_guessed_at(gateway: httpx.AsyncClient, suite: Suite, name: str) -> None:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{suite.site.ports[name]}") as client:
+    async with client_of(suite, name) as client:
         answers = [await client.get(path) for path in ("/health/live", "/health/ready", "/metrics", "/nowhere")]
 
     assert [sniffing(answer) for answer in answers] == [["nosniff"]] * 4

@@ -9,6 +9,7 @@ import pytest
 from local.suite import Suite
 from tests.architecture.apps import SERVICES
 from tests.fixtures.identity import User
+from tests.fixtures.inside import client_of
 from tests.security.belongings import KINDS, Tenant, places
 from tests.security.spec import FOR_ADMINS, OPERATIONS, PROTECTED, Operation
 
@@ -36,9 +37,7 @@ def forged(user: User) -> dict[str, str]:
 @pytest.fixture
 async def services(suite: Suite, gateway: httpx.AsyncClient) -> AsyncIterator[dict[str, httpx.AsyncClient]]:
     """Every service by itself, as only other services reach it."""
-    clients = {
-        name: httpx.AsyncClient(base_url=f"http://127.0.0.1:{suite.site.ports[name]}", timeout=30) for name in SERVICES
-    }
+    clients = {name: client_of(suite, name) for name in SERVICES}
     yield clients
     for client in clients.values():
         await client.aclose()

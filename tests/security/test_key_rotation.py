@@ -23,6 +23,7 @@ from services.auth.trust.work import Works
 from shared.identity import Revocations
 from shared.postgres import Outbox, open_database
 from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.inside import client_of
 
 ROTATIONS, USERS = 10, 4
 ME, CONVERSATIONS, JWKS = "/api/v1/auth/me", "/api/v1/chat/conversations", "/api/v1/auth/jwks.json"
@@ -34,7 +35,7 @@ PACE_SECONDS = 0.05  # twenty rounds a second and user find every moment of a ro
 async def chat(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
     """A service that verifies with the keys it was given by auth."""
     suite.up(["auth", "chat"])
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{suite.site.ports['chat']}", timeout=30) as client:
+    async with client_of(suite, "chat") as client:
         yield client
 
 

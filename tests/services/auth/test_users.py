@@ -16,6 +16,7 @@ from services.auth.lifespan import MIGRATIONS
 from services.auth.people.passwords.throttle import Throttle, by_account
 from shared.postgres import Database, open_database
 from tests.fixtures.identity import User, admin_headers, register_with
+from tests.fixtures.inside import client_of
 from tests.services.auth.waiting import blocked
 
 USERS, TOKEN, ME, KEYS = "/api/v1/auth/users", "/api/v1/auth/token", "/api/v1/auth/me", "/api/v1/auth/api-keys"
@@ -131,7 +132,7 @@ async def test_another_service_refuses_a_disabled_user_within_seconds(suite: Sui
     suite.up(["chat"])
     user = await register_with(auth)()
     key, admin = await api_key(auth, user, "chat:read"), await admin_headers(auth, suite)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{suite.site.ports['chat']}", timeout=30) as chat:
+    async with client_of(suite, "chat") as chat:
 
         async def statuses() -> set[int]:
             both = [await chat.get("/api/v1/chat/conversations", headers=one) for one in (user.headers, key)]
