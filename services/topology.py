@@ -73,7 +73,7 @@ SERVICES: Final[Mapping[str, Service]] = {
             secrets=("api_key_pepper", "audit_key", "key_encryption_key", "admin_password"),
             scopes=Scopes(
                 viewer=("auth:profile", "auth:keys", "members:read"),
-                owner=("members:write",),
+                owner=("members:write", "audit:read"),
                 admin=("admin", "auth:introspect"),
             ),
             is_client=False,

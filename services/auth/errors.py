@@ -4,7 +4,7 @@ BadRequest      GrantIncomplete · GrantUnsupported · FieldRepeated
 Conflict        EmailTaken · TooManyApiKeys · ApiKeyReplaced · AlreadyMember · LastOwner · OwnAccount
                 TooManyTenants · TooManyInvitations
 Unauthenticated WrongCredentials · RefreshTokenRefused ─ RefreshTokenReused
-                WrongClient
+                WrongClient · ApiKeyUnusable
 NotFound        ApiKeyNotFound · UserNotFound · MemberNotFound · InvitationNotFound
 Invalid         ScopeNotAllowed · PasswordTooCommon · InvitationRefused · AddressRefused
 Forbidden       DelegationRefused · WrongCurrentPassword · DelegateRefused · ApiKeyRefused
@@ -159,6 +159,14 @@ class ApiKeyNotFound(NotFound):
     default_detail = "There is no such API key."
 
 
+class ApiKeyUnusable(Unauthenticated):
+    """A key that is there and opens nothing. Callers are told what they are told of any, the log whose it is."""
+
+    def __init__(self, *, key_id: str, tenant_id: str, reason: str) -> None:
+        super().__init__()
+        self.key_id, self.tenant_id, self.reason = key_id, tenant_id, reason
+
+
 class TooManyApiKeys(Conflict):
     code = "auth.too_many_api_keys"
     meaning = "The user has as many live API keys as one may have: revoke one first."
@@ -250,7 +258,6 @@ class DelegationRefused(Forbidden):
         "The service may not act for this user with these scopes, or what they handed the work over with has ended."
     )
     default_detail = "The service may not act for this user with these scopes."
-    keeps_effects = True
 
 
 class DelegateRefused(Forbidden):

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from services.auth.adapters.mail import mailer_for
 from services.auth.administration.service import UserService
-from services.auth.entry.api_keys.exchange import LocalApiKeys
+from services.auth.entry.api_keys.exchange import ExchangeService, LocalApiKeys
 from services.auth.entry.api_keys.hashing import KeyHasher
 from services.auth.entry.api_keys.last_used import LastUsed
 from services.auth.entry.api_keys.service import ApiKeyService
@@ -33,6 +33,7 @@ from services.auth.people.passwords.hashing import open_hasher
 from services.auth.settings import Settings
 from services.auth.trust.audit.service import AuditService
 from services.auth.trust.changes.service import AccessChanges
+from services.auth.trust.consumers import hearing
 from services.auth.trust.opening import open_trust
 from services.auth.trust.refusals import RefusalLog
 from services.auth.trust.signing.ring import KeyRing
@@ -59,6 +60,7 @@ class State(TypedDict):
     tokens: TokenService
     api_keys: ApiKeyService
     local_api_keys: LocalApiKeys
+    exchanges: ExchangeService
     members: MemberService
     invitations: InvitationService
     acceptances: AcceptanceService
@@ -87,28 +89,32 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         local_api_keys = LocalApiKeys(database, key_hasher, issuer, last_used)
         housekeeping = Housekeeping(works, last_used)
         stack.push_async_callback(housekeeping.round)
-        await stack.enter_async_context(in_background(housekeeping.run()))
+        await stack.enter_async_context(in_background(housekeeping.run(), housekeeping.note()))
         platform = await stack.enter_async_context(open_platform(app, trust=Trust(keys, local_api_keys, trust.feed)))
+        await stack.enter_async_context(hearing(works, settings.rabbitmq_url.get_secret_value()))
         cursors = platform.cursors
         logins = LoginService(works, hasher, issuer, settings.refresh_token_seconds)
         refreshing = Refreshing(works, issuer, Successors(settings.key_encryption_key.get_secret_value()))
-        clients = ClientService(works, issuer, ServiceClients(settings.service_client_secrets), local_api_keys)
+        refusals = RefusalLog(works)
+        exchanges = ExchangeService(local_api_keys, refusals)
+        clients = ClientService(works, issuer, ServiceClients(settings.service_client_secrets), exchanges)
         yield State(
             platform=platform,
             keys=keys,
             changes=trust.changes,
-            audit=AuditService(database, cursors),
-            refusals=RefusalLog(works),
+            audit=AuditService(database, works, cursors),
+            refusals=refusals,
             accounts=AccountService(works, hasher),
             passwords=PasswordService(works, hasher),
             sessions=SessionService(works),
             grants=GrantService(logins, refreshing, clients, app.state.storage),
-            tokens=TokenService(works, issuer, platform.verifier),
+            tokens=TokenService(works, issuer, platform.verifier, refusals),
             api_keys=ApiKeyService(works, key_hasher, cursors),
             local_api_keys=local_api_keys,
+            exchanges=exchanges,
             members=MemberService(works, cursors),
             invitations=InvitationService(works, mailer, cursors, settings.public_url),
-            acceptances=AcceptanceService(works, logins, hasher),
+            acceptances=AcceptanceService(works, logins, hasher, refusals),
             users=UserService(works, cursors),
             housekeeping=housekeeping,
         )

@@ -17,6 +17,7 @@ from services.auth.membership.members.endpoints import router as members
 from services.auth.people.accounts.endpoints import registering
 from services.auth.people.accounts.endpoints import router as accounts
 from services.auth.settings import Settings
+from services.auth.trust.audit.endpoints import of_tenant as tenant_audit
 from services.auth.trust.audit.endpoints import router as audit
 from services.auth.trust.changes.endpoints import internal as access_internal
 from services.auth.trust.signing.endpoints import router as signing
@@ -46,6 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             joining,
             administration,
             audit,
+            tenant_audit,
         ],
         internal_routers=[tokens_internal, api_keys_internal, access_internal],
     )

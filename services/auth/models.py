@@ -13,6 +13,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    SmallInteger,
     Text,
     text,
 )
@@ -238,6 +239,37 @@ class AuditEntry(Base):
         Index("ix_audit_entry_target", "target", "number"),
         Index("ix_audit_entry_at", "at"),
     )
+
+
+class AuditWindow(Base):
+    """An entry that was written lately and may come again: how often it has. Made for the first, gone when it is over.
+
+    `level` is how shortly it is said: whole, or as one of many about its target, in its tenant, at all.
+    """
+
+    __tablename__ = "audit_window"
+
+    key: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    level: Mapped[int] = mapped_column(SmallInteger)
+    action: Mapped[str] = mapped_column(Text, index=True)
+    actor: Mapped[str | None] = mapped_column(Text)
+    tenant_id: Mapped[str | None] = mapped_column(Text)
+    target: Mapped[str | None] = mapped_column(Text)
+    source: Mapped[str | None] = mapped_column(Text)
+    trace_id: Mapped[str] = mapped_column(Text)
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    repeated: Mapped[int] = mapped_column(BigInteger)
+    first_at: Mapped[datetime] = mapped_column(_Moment, index=True)
+    last_at: Mapped[datetime] = mapped_column(_Moment)
+
+
+class HeardMessage(Base):
+    """A message of another service whose effect is here, so that its repetition has none."""
+
+    __tablename__ = "heard_message"
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    heard_at: Mapped[datetime] = mapped_column(_Moment, index=True)
 
 
 class OutboxRow(OutboxMessage, Base):

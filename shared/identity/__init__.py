@@ -7,17 +7,21 @@ from shared.identity.api_keys import PREFIX, PREFIX_PATTERN, public_id_of
 from shared.identity.authenticator import ApiKeyExchange, Authenticator, brings_credential
 from shared.identity.caller import SERVICE_PREFIX, Caller
 from shared.identity.client import ServiceIdentity
+from shared.identity.deeds import DEED_DONE, DEEDS_QUEUE, Deed, declare_deeds, deed
 from shared.identity.feed import Changes, RevocationFeed
 from shared.identity.following import ACCESS_EVENTS, followed
 from shared.identity.remote import RemoteApiKeys, RemoteChanges, RemoteKeys
 from shared.identity.revocations import HeldRevocations, Revocation, Revocations
 from shared.identity.scopes import SCOPE_PATTERN, covers, is_covered, narrowed
 from shared.identity.subjects import key_subject, member_subject, session_subject, token_subject, user_subject
-from shared.identity.tokens import ALGORITHM, TOKEN_TYPE, KeySource, RevocationSource, TokenVerifier
+from shared.identity.telling import Teller, Tells, telling
+from shared.identity.tokens import ALGORITHM, TOKEN_TYPE, KeySource, RevocationSource, TokenForged, TokenVerifier
 
 __all__ = [
     "ACCESS_EVENTS",
     "ALGORITHM",
+    "DEEDS_QUEUE",
+    "DEED_DONE",
     "PREFIX",
     "PREFIX_PATTERN",
     "SCOPE_PATTERN",
@@ -27,6 +31,7 @@ __all__ = [
     "Authenticator",
     "Caller",
     "Changes",
+    "Deed",
     "HeldRevocations",
     "KeySource",
     "RemoteApiKeys",
@@ -37,9 +42,14 @@ __all__ = [
     "RevocationSource",
     "Revocations",
     "ServiceIdentity",
+    "Teller",
+    "Tells",
+    "TokenForged",
     "TokenVerifier",
     "brings_credential",
     "covers",
+    "declare_deeds",
+    "deed",
     "followed",
     "is_covered",
     "key_subject",
@@ -47,6 +57,7 @@ __all__ = [
     "narrowed",
     "public_id_of",
     "session_subject",
+    "telling",
     "token_subject",
     "user_subject",
 ]

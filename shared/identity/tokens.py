@@ -22,6 +22,14 @@ _LEEWAY_SECONDS = 5  # for clocks that differ; none at the end of an API key, wh
 _CACHED = 10_000
 
 
+class TokenForged(Unauthenticated):
+    """Names a key of ours and is not signed with it. Callers are told what they are told of any bad token."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__()
+        self.key_id = key_id
+
+
 class KeySource(Protocol):
     """Where public signing keys come from."""
 
@@ -46,7 +54,10 @@ class TokenVerifier:
         self._verified: TTLCache[str, Caller] = TTLCache(maxsize=_CACHED, ttl=_CACHE_SECONDS)
 
     async def verify(self, token: str) -> Caller:
-        """Raises Unauthenticated for anything but a valid token, Unavailable when no keys or list could be had."""
+        """Raises Unauthenticated for anything but a valid token, Unavailable when no keys or list could be had.
+
+        TokenForged, which is one of the first, where only somebody who made it up could have sent it.
+        """
         try:
             caller = self._verified[token]  # and no `get`, which looks twice
         except KeyError:
@@ -87,6 +98,8 @@ class TokenVerifier:
                 leeway=_LEEWAY_SECONDS,
                 options={"require": _REQUIRED_CLAIMS},
             )
+        except jwt.InvalidSignatureError as error:
+            raise TokenForged(str(key.key_id)) from error
         except jwt.PyJWTError as error:
             raise Unauthenticated from error
         return caller_from(claims, token)

@@ -21,14 +21,15 @@ router = APIRouter(
 
 @router.get("", operation_id="auth_list_users", summary="All users", response_model=Page[UserRead])
 async def list_page(
-    _caller: Admin,
+    caller: Admin,
     users: Users,
+    source: Source,
     filters: Annotated[UserFilters, Depends()],
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[UserRead]:
     """The users of all tenants, newest first."""
-    return (await users.list_page(filters, limit, cursor)).page(UserRead.model_validate)
+    return (await users.list_page(caller, filters, limit, cursor, source)).page(UserRead.model_validate)
 
 
 @router.get(
@@ -38,9 +39,9 @@ async def list_page(
     response_model=UserRead,
     responses=responses(UserNotFound),
 )
-async def get(id: Id, _caller: Admin, users: Users, response: Response) -> User:
+async def get(id: Id, caller: Admin, users: Users, source: Source, response: Response) -> User:
     """One user."""
-    user = await users.get(id)
+    user = await users.get(caller, id, source)
     describe(response, version=user.version)
     return user
 

@@ -4,14 +4,15 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from services.auth.trust.in_person import in_person
-from shared.door import requires
+from services.auth.trust.in_person import in_person, watched
 from shared.identity import Caller
 from shared.limits import source_of
 
-Me = Annotated[Caller, requires("auth:profile")]
+Me = Annotated[Caller, watched("auth:profile")]
 Oneself = Annotated[Caller, in_person("auth:profile")]
 Admin = Annotated[Caller, in_person("admin")]
+Auditor = Annotated[Caller, in_person("audit:read")]
+"""Who may read what was done in their tenant."""
 
 
 async def _source(request: Request) -> str:

@@ -6,16 +6,21 @@ What follows a commit (the list of revocations of this process, the relay of eve
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.trust.access.revoker import Revoker
-from services.auth.trust.audit.log import AuditLog, Noted
+from services.auth.trust.audit.actions import Action
+from services.auth.trust.audit.entries import Noted, acting
+from services.auth.trust.audit.log import AuditLog
 from shared import telemetry
-from shared.errors import ServiceError
+from shared.errors import ServiceError, StorageFull
 from shared.identity import Caller, Revocations
 from shared.postgres import Database, Outbox
+
+_MOST_LATER = 10_000  # many times what passwords can be hashed of in a second
 
 
 @dataclass(slots=True)
@@ -29,27 +34,30 @@ class Work:
 
     def note(
         self,
-        action: str,
+        action: Action,
         *,
+        by: Caller | None = None,
         actor: str | None = None,
         tenant_id: str | None = None,
         target: str | None = None,
         **details: Any,
     ) -> None:
-        """Have the audit log say it, when this is committed. Never pass a secret: the log is read by people."""
+        """Have the audit log say it, when this is committed. Never pass a secret: the log is read by people.
+
+        `by` names a caller with whatever they act by, in their tenant unless another is named; `actor` somebody who is
+        known otherwise, or who does what concerns no tenant.
+        """
+        if by:
+            actor, tenant_id, details = by.subject, tenant_id or by.tenant_id, details | acting(by)
         self.noted.append(Noted(action, actor, tenant_id, target, self.source, telemetry.current_trace_id(), details))
-
-
-def acting(caller: Caller) -> dict[str, str]:
-    """The details that name the service which acts for the caller, beside the caller: as in a token, `act`."""
-    return {"act": caller.actor} if caller.actor else {}
 
 
 class Works:
     """Begins transactions."""
 
     def __init__(self, database: Database, audit: AuditLog, outbox: Outbox, revocations: Revocations) -> None:
-        self.database, self._audit = database, audit
+        self.database, self.audit = database, audit
+        self._later: list[Noted] = []
         self._outbox, self._revocations = outbox, revocations
 
     @asynccontextmanager
@@ -65,8 +73,35 @@ class Works:
                 raise
             await self._commit(work)
 
+    async def note(self, action: Action, *, source: str | None = None, **said: Any) -> None:
+        """Have the audit log say what changes nothing, such as a read: `said` as in `Work.note`. Raises Unavailable.
+
+        But not where the disk is full, when reads go on: then it is counted, and said once there is room.
+        """
+        work: Work | None = None
+        try:
+            async with self.begin(source) as work:
+                work.note(action, **said)
+        except StorageFull:
+            for noted in work.noted if work else ():
+                self.audit.repeats.count(noted)
+
+    def note_later(self, action: Action, *, source: str | None, target: str | None, tenant_id: str | None) -> None:
+        """Have the audit log say it in a moment: for what must not take longer where there is something to say."""
+        if len(self._later) < _MOST_LATER:
+            trace_id = telemetry.current_trace_id()
+            self._later.append(Noted(action, None, tenant_id, target, source, trace_id, {}, datetime.now(UTC)))
+
+    async def write_later(self) -> None:
+        """Write what was to be noted later. Raises Unavailable, and keeps it for the next time."""
+        taken = list(self._later)
+        if taken:
+            async with self.begin() as work:
+                work.noted.extend(taken)
+            del self._later[: len(taken)]
+
     async def _commit(self, work: Work) -> None:
-        await self._audit.append(work.session, work.noted)  # last, because it takes a lock that all wait for
+        await self.audit.append(work.session, work.noted)  # last, because it takes a lock that all wait for
         await work.session.commit()
         if work.access.revoked:
             for revocation in work.access.revoked:

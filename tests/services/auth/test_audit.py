@@ -14,7 +14,9 @@ from sqlalchemy.exc import DBAPIError
 from local.suite import Suite
 from services.auth.lifespan import MIGRATIONS
 from services.auth.models import Tenant
-from services.auth.trust.audit.log import AuditLog, Noted
+from services.auth.trust.audit.actions import Action
+from services.auth.trust.audit.entries import Noted
+from services.auth.trust.audit.log import AuditLog
 from services.auth.trust.audit.verification import verify
 from services.auth.trust.scopes import Role
 from shared.postgres import Database, open_database
@@ -48,7 +50,7 @@ async def append(database: Database, *details: dict[str, Any]) -> None:
 
 
 def noted(details: dict[str, Any]) -> Noted:
-    return Noted("thing.done", "ada", None, "thing", "127.0.0.1", "0" * 32, details)
+    return Noted(Action.USER_ENABLED, "ada", None, "thing", "127.0.0.1", "0" * 32, details)
 
 
 async def test_whatever_was_noted_verifies_as_it_was_stored(database: Database) -> None:

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from services.auth.entry.api_keys.dependencies import ApiKeys, Exchange, Exchanger, KeyMaker, KeyOwner
+from services.auth.entry.api_keys.dependencies import ApiKeys, Exchanger, Exchanges, KeyMaker, KeyOwner
 from services.auth.entry.api_keys.schemas import (
     ApiKeyCreate,
     ApiKeyCreated,
@@ -70,12 +70,12 @@ async def list_page(caller: KeyOwner, api_keys: ApiKeys, limit: Limit = 20, curs
     responses=responses(ApiKeyNotFound),
 )
 @stores_nothing
-async def find(body: ApiKeySearch, _caller: Admin, api_keys: ApiKeys) -> ApiKey:
+async def find(body: ApiKeySearch, caller: Admin, api_keys: ApiKeys, source: Source) -> ApiKey:
     """Who owns the key that begins like this, for administrators who were told of a leak. Revoked ones are found too.
 
     A POST, because what somebody pastes may be the whole key, and addresses end up in logs.
     """
-    return await api_keys.find(body)
+    return await api_keys.find(caller, body, source)
 
 
 @router.delete(
@@ -108,6 +108,6 @@ async def rotate(id: Id, body: ApiKeyRotation, caller: KeyMaker, api_keys: ApiKe
 
 @internal.post("/exchange", response_model=InternalToken)
 @stores_nothing
-async def exchange(body: KeyExchange, _service: Exchanger, local_api_keys: Exchange) -> InternalToken:
+async def exchange(body: KeyExchange, service: Exchanger, exchanges: Exchanges) -> InternalToken:
     """The access token an API key stands for."""
-    return InternalToken.of(await local_api_keys.token_for(body.key))
+    return InternalToken.of(await exchanges.token_for(body.key, by=service, source=None))

@@ -95,12 +95,6 @@ class ApiKeyRepository:
         """A key in any state, by the part of it that may be shown."""
         return await self._session.scalar(select(ApiKey).where(ApiKey.public_id == public_id))
 
-    async def find_usable(self, public_id: str) -> ApiKey | None:
-        """A key that is neither revoked nor expired."""
-        return await self._session.scalar(
-            select(ApiKey).where(ApiKey.public_id == public_id, ApiKey.revoked_at.is_(None), _is_unexpired())
-        )
-
     async def revoke(self, key: ApiKey) -> None:
         key.revoked_at = datetime.now(UTC)
         await self._session.flush()

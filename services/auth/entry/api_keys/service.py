@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 from services.auth.entry.api_keys.domain import MadeApiKey
 from services.auth.entry.api_keys.hashing import KeyHasher
@@ -10,6 +11,8 @@ from services.auth.entry.api_keys.schemas import ApiKeyCreate, ApiKeyRotation, A
 from services.auth.errors import ApiKeyNotFound, ApiKeyReplaced, TooManyApiKeys
 from services.auth.models import ApiKey
 from services.auth.people.accounts.repository import AccountRepository
+from services.auth.trust.audit.actions import Action
+from services.auth.trust.audit.entries import acting
 from services.auth.trust.scopes import granted
 from services.auth.trust.work import Work, Works
 from shared.errors import Invalid
@@ -31,7 +34,7 @@ class ApiKeyService:
         async with self._works.begin(source) as work:
             await AccountRepository(work.session).get_principal(caller.subject, caller.tenant_id)
             made = await self._add(work, caller, body.name, scopes, body.expires_at)
-            _note(work, "api_key.created", caller, made.row, scopes=made.row.scopes)
+            _note(work, Action.API_KEY_CREATED, caller, made.row, scopes=made.row.scopes)
             return made
 
     async def rotate(self, caller: Caller, key_id: str, body: ApiKeyRotation, source: str | None) -> MadeApiKey:
@@ -50,7 +53,7 @@ class ApiKeyService:
             if overlap_seconds == 0:  # it has leaked, perhaps: what was begun with it ends too
                 await keys.revoke(old)
                 work.access.end_key(old.id)
-            _note(work, "api_key.rotated", caller, old, replaced_by=made.row.id, overlap_seconds=overlap_seconds)
+            _note(work, Action.API_KEY_ROTATED, caller, old, replaced_by=made.row.id, overlap_seconds=overlap_seconds)
             return made
 
     async def _add(
@@ -83,10 +86,13 @@ class ApiKeyService:
                 cursor=cursor,
             )
 
-    async def find(self, body: ApiKeySearch) -> ApiKey:
+    async def find(self, caller: Caller, body: ApiKeySearch, source: str | None) -> ApiKey:
         """Whose key begins like this, in any state. Raises ApiKeyNotFound."""
         async with self._works.begin() as work:
             key = await ApiKeyRepository(work.session).find_by_public_id(public_id_of(body.prefix))
+        named = {"tenant_id": key.tenant_id, "target": key.id} if key else {}
+        who = {"actor": caller.subject, **acting(caller)}
+        await self._works.note(Action.API_KEY_LOOKED_UP, source=source, **who, **named)
         if key is None:
             raise ApiKeyNotFound
         return key
@@ -101,8 +107,8 @@ class ApiKeyService:
                 key = await keys.get_live_locked(caller.tenant_id, caller.subject, key_id)
             await keys.revoke(key)
             work.access.end_key(key.id)
-            _note(work, "api_key.revoked", caller, key)
+            _note(work, Action.API_KEY_REVOKED, caller, key)
 
 
-def _note(work: Work, action: str, caller: Caller, key: ApiKey, **details: object) -> None:
-    work.note(action, actor=caller.subject, tenant_id=key.tenant_id, target=key.id, **details)
+def _note(work: Work, action: Action, caller: Caller, key: ApiKey, **details: Any) -> None:
+    work.note(action, by=caller, tenant_id=key.tenant_id, target=key.id, **details)

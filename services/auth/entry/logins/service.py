@@ -10,6 +10,7 @@ from services.auth.models import User
 from services.auth.people.accounts.repository import AccountRepository
 from services.auth.people.passwords.hashing import PasswordHasher
 from services.auth.people.passwords.throttle import Admission, Clock, Counted, Throttle, by_account, by_source, now
+from services.auth.trust.audit.actions import Action
 from services.auth.trust.scopes import Role, granted
 from services.auth.trust.work import Works
 
@@ -56,7 +57,7 @@ class LoginService:
         candidate, user, renewed = await self._proved(given)
         pair = await self._begin_session(given, candidate, user, renewed) if candidate.role else None
         if pair is None:
-            raise await self._refused(given, candidate)
+            raise self._refused(given, candidate)
         return pair
 
     async def prove(self, given: Credentials) -> User:
@@ -76,7 +77,7 @@ class LoginService:
                 given.password, candidate.user.password_hash if candidate.user else None
             )
         if not candidate.is_allowed(matches=matches) or candidate.user is None:
-            raise await self._refused(given, candidate)
+            raise self._refused(given, candidate)
         return candidate, candidate.user, renewed
 
     async def _candidate(self, given: Credentials) -> _Candidate:
@@ -86,16 +87,18 @@ class LoginService:
         user, role = found or (None, None)
         return _Candidate(admission, user, role)
 
-    async def _refused(self, given: Credentials, candidate: _Candidate) -> WrongCredentials | SourceHeldOff:
-        """Which of the two depends on the source alone, and on nothing that was typed."""
-        admission = candidate.admission
-        async with self._works.begin(given.source) as work:
-            user = candidate.user
-            work.note(
-                "login.refused" if admission.is_admitted else "login.held_off",
-                tenant_id=user.tenant_id if user else None,
-                target=user.id if user else None,
-            )
+    def _refused(self, given: Credentials, candidate: _Candidate) -> WrongCredentials | SourceHeldOff:
+        """Which of the two depends on the source alone, and on nothing that was typed.
+
+        It is noted later, since only where there is an account is there something new to write.
+        """
+        admission, user = candidate.admission, candidate.user
+        self._works.note_later(
+            Action.LOGIN_REFUSED if admission.is_admitted else Action.LOGIN_HELD_OFF,
+            source=given.source,
+            tenant_id=user.tenant_id if user else None,
+            target=user.id if user else None,
+        )
         return SourceHeldOff(admission.source_waits_seconds) if admission.source_waits_seconds else WrongCredentials()
 
     async def _begin_session(
@@ -112,7 +115,7 @@ class LoginService:
             session_id, refresh_token = await SessionRepository(work.session).create(
                 user_id=user.id, tenant_id=tenant_id, scope=" ".join(sorted(scopes)), seconds=self._session_seconds
             )
-            work.note("login.succeeded", actor=user.id, tenant_id=tenant_id, target=session_id)
+            work.note(Action.LOGIN_SUCCEEDED, actor=user.id, tenant_id=tenant_id, target=session_id)
             return TokenPair(self._issuer.for_session(principal, scopes, session_id), refresh_token)
 
     async def _succeed(self, given: Credentials, admission: Admission, user: User, renewed: str | None) -> None:

@@ -7,6 +7,7 @@ from services.auth.models import User
 from services.auth.people.accounts.repository import AccountRepository
 from services.auth.people.passwords.hashing import PasswordHasher
 from services.auth.people.passwords.throttle import Clock, Counted, Throttle, by_account, now
+from services.auth.trust.audit.actions import Action
 from services.auth.trust.work import Works
 from shared.identity import Caller
 
@@ -27,7 +28,7 @@ class PasswordService:
             user, may_try = await self._candidate(caller, counted, source)
             matches, _ = await self._hasher.verify(body.current_password.get_secret_value(), user.password_hash)
             if not matches or not may_try:
-                await self._note_refused(caller, source)
+                await self._works.note(Action.PASSWORD_REFUSED, source=source, by=caller, target=caller.subject)
                 raise WrongCurrentPassword
             new_hash = await self._hasher.hash_new(body.new_password.get_secret_value(), "/new_password")
         async with self._works.begin(source) as work:
@@ -37,17 +38,13 @@ class PasswordService:
             await Throttle(work.session).clear(counted)
             await Throttle(work.session).clear(by_account(principal.user.email))
             await SessionEnder(work).end_others(caller.subject, caller.session_id)
-            work.note("password.changed", actor=caller.subject, tenant_id=caller.tenant_id, target=caller.subject)
+            work.note(Action.PASSWORD_CHANGED, by=caller, target=caller.subject)
 
     async def _candidate(self, caller: Caller, counted: Counted, source: str | None) -> tuple[User, bool]:
         async with self._works.begin(source) as work:
             principal = await AccountRepository(work.session).get_principal(caller.subject, caller.tenant_id)
             admission = await Throttle(work.session, self.clock).admit(counted)
             return principal.user, admission.is_admitted
-
-    async def _note_refused(self, caller: Caller, source: str | None) -> None:
-        async with self._works.begin(source) as work:
-            work.note("password.refused", actor=caller.subject, tenant_id=caller.tenant_id, target=caller.subject)
 
 
 def _by_change(caller: Caller) -> Counted:

@@ -20,6 +20,7 @@ from services.auth.entry.sessions.repository import Link, SessionRepository
 from services.auth.entry.sessions.successors import Successors
 from services.auth.errors import RefreshTokenRefused, RefreshTokenReused
 from services.auth.people.accounts.repository import AccountRepository
+from services.auth.trust.audit.actions import Action
 from services.auth.trust.scopes import granted, remaining
 from services.auth.trust.work import Work, Works
 from shared.errors import Unavailable
@@ -62,7 +63,7 @@ class Refreshing:
                     return pair
             # In a work of its own, with a lock that the exchange has no need of: a token that was reused stays so.
             async with self._works.begin(source) as work:
-                await SessionEnder(work).end_by_refresh_token(refresh_token, action="session.token_reused")
+                await SessionEnder(work).end_by_refresh_token(refresh_token, action=Action.SESSION_TOKEN_REUSED)
                 raise RefreshTokenReused
 
     @asynccontextmanager
@@ -109,4 +110,6 @@ class Refreshing:
         successor = self._successors.make(asked.token, child.id)
         if not child.is_kept_as(successor):
             raise RefreshTokenRefused
+        session = link.session
+        work.note(Action.SESSION_TOKEN_REPEATED, actor=session.user_id, tenant_id=session.tenant_id, target=session.id)
         return successor

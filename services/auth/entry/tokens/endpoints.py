@@ -97,9 +97,9 @@ async def revoke(form: TokenHintForm, tokens: Tokens, source: Source) -> Respons
     response_model_exclude_none=True,
 )
 @stores_nothing
-async def introspect(form: TokenHintForm, _caller: Introspector, tokens: Tokens) -> Introspection:
+async def introspect(form: TokenHintForm, caller: Introspector, tokens: Tokens, source: Source) -> Introspection:
     """OAuth 2 introspection (RFC 7662), for services and administrators."""
-    return Introspection.of(await tokens.introspect(form.token.get_secret_value()))
+    return Introspection.of(await tokens.introspect(caller, form.token.get_secret_value(), source))
 
 
 @internal.post("/delegate", response_model=InternalToken)

@@ -38,7 +38,7 @@ class GrantService:
                 if asked.client_id not in (None, client_id):
                     raise WrongClient
                 secret = basic.password if basic else _needed(asked.client_secret, "client_secret").get_secret_value()
-                return TokenPair(await self._clients.token_for(client_id, secret, requested), None)
+                return TokenPair(await self._clients.token_for(client_id, secret, requested, source), None)
 
 
 def _needed(value: T | None, name: str) -> T:

@@ -6,7 +6,7 @@ Passwords are looked at for holders of an open invitation only, so guessing toke
 from collections.abc import Awaitable, Callable
 
 from services.auth.entry.logins.service import Credentials, LoginService
-from services.auth.errors import EmailTaken, TooManyTenants
+from services.auth.errors import EmailTaken, InvitationRefused, TooManyTenants
 from services.auth.membership.invitations.domain import Joined
 from services.auth.membership.invitations.repository import InvitationRepository
 from services.auth.membership.invitations.schemas import InvitationAccept
@@ -17,6 +17,8 @@ from services.auth.people.accounts.service import note_registered
 from services.auth.people.passwords.hashing import PasswordHasher
 from services.auth.people.tenants.domain import MAX_TENANTS
 from services.auth.people.tenants.repository import MemberRepository
+from services.auth.trust.audit.actions import Action
+from services.auth.trust.refusals import RefusalLog
 from services.auth.trust.scopes import Role
 from services.auth.trust.work import Work, Works
 
@@ -26,15 +28,23 @@ Join = Callable[[Work, Invitation], Awaitable[User]]
 class AcceptanceService:
     """No connection is held while a password is hashed."""
 
-    def __init__(self, works: Works, logins: LoginService, hasher: PasswordHasher) -> None:
-        self._works, self._logins, self._hasher = works, logins, hasher
+    def __init__(self, works: Works, logins: LoginService, hasher: PasswordHasher, refusals: RefusalLog) -> None:
+        self._works, self._logins, self._hasher, self._refusals = works, logins, hasher, refusals
 
     async def accept(self, body: InvitationAccept, source: str | None) -> Joined:
         """Make the account when the address has none, and the membership.
 
-        Raises InvitationRefused, WrongCredentials or SourceHeldOff for an existing account (counted like a login; a
-        disabled one never passes), PasswordTooCommon for a new one, AlreadyMember, TooManyTenants, HashingBusy.
+        Raises InvitationRefused, which is noted, since tokens may be guessed; for an existing account WrongCredentials
+        or SourceHeldOff (counted like a login; a disabled one never passes), for a new one PasswordTooCommon;
+        AlreadyMember, TooManyTenants, HashingBusy.
         """
+        try:
+            return await self._accept(body, source)
+        except InvitationRefused as refused:
+            await self._refusals.note(refused, None, source)
+            raise
+
+    async def _accept(self, body: InvitationAccept, source: str | None) -> Joined:
         token, password = body.token.get_secret_value(), body.password.get_secret_value()
         email, has_account = await self._invited(token)
         if has_account:
@@ -45,7 +55,7 @@ class AcceptanceService:
         try:
             return await self._join(token, source, _new(password_hash, body.name))
         except EmailTaken:  # registered while we were hashing
-            return await self.accept(body, source)
+            return await self._accept(body, source)
 
     async def _invited(self, token: str) -> tuple[str, bool]:
         """The address, and whether it has an account."""
@@ -63,7 +73,7 @@ class AcceptanceService:
                 raise TooManyTenants
             tenant_id, role = invitation.tenant_id, Role(invitation.role)
             await members.add(tenant_id, user.id, role)
-            work.note("invitation.accepted", actor=user.id, tenant_id=tenant_id, target=invitation.id, role=role)
+            work.note(Action.INVITATION_ACCEPTED, actor=user.id, tenant_id=tenant_id, target=invitation.id, role=role)
             tenants = await members.list_tenants(user.id)
         return Joined(user, next(tenant for tenant in tenants if tenant.id == tenant_id))
 

@@ -12,6 +12,7 @@ import asyncio
 import secrets
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 from services.auth.errors import AlreadyMember, TooManyInvitations
 from services.auth.membership.deciding import require_decider
@@ -22,6 +23,7 @@ from services.auth.models import IdempotencyKeyRow, Invitation
 from services.auth.people.accounts.repository import AccountRepository
 from services.auth.people.tenants.repository import MemberRepository
 from services.auth.ports import Mailer
+from services.auth.trust.audit.actions import Action
 from services.auth.trust.work import Work, Works
 from shared.door import Once
 from shared.errors import Unavailable
@@ -99,7 +101,7 @@ class InvitationService:
             await _require_room(work, caller, body)
             invitations = InvitationRepository(work.session)
             for earlier in await invitations.withdraw_to(caller.tenant_id, body.email):
-                _note(work, "invitation.withdrawn", caller, earlier)
+                _note(work, Action.INVITATION_WITHDRAWN, caller, earlier)
             invitation = await invitations.create(
                 id=invitation_id,
                 tenant_id=caller.tenant_id,
@@ -109,7 +111,7 @@ class InvitationService:
                 invited_by=caller.subject,
                 expires_at=expires_at,
             )
-            _note(work, "invitation.created", caller, invitation.id, role=body.role)
+            _note(work, Action.INVITATION_CREATED, caller, invitation.id, role=body.role)
         return invitation
 
     async def list_page(self, caller: Caller, limit: int, cursor: str | None) -> Slice[Invitation]:
@@ -128,7 +130,7 @@ class InvitationService:
         async with self._works.begin(source) as work:
             await require_decider(work.session, caller)
             await InvitationRepository(work.session).withdraw(caller.tenant_id, invitation_id)
-            _note(work, "invitation.withdrawn", caller, invitation_id)
+            _note(work, Action.INVITATION_WITHDRAWN, caller, invitation_id)
 
 
 async def _found(work: Work, caller: Caller, once: Once, key: EffectKey) -> Invitation:
@@ -146,5 +148,5 @@ async def _require_room(work: Work, caller: Caller, body: InvitationCreate) -> N
         raise TooManyInvitations
 
 
-def _note(work: Work, action: str, caller: Caller, invitation_id: str, **details: object) -> None:
-    work.note(action, actor=caller.subject, tenant_id=caller.tenant_id, target=invitation_id, **details)
+def _note(work: Work, action: Action, caller: Caller, invitation_id: str, **details: Any) -> None:
+    work.note(action, by=caller, target=invitation_id, **details)

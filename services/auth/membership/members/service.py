@@ -6,6 +6,7 @@ of the new role. A raised member logs in again for more rights, since a session 
 """
 
 from functools import partial
+from typing import Any
 
 from services.auth.entry.api_keys.repository import ApiKeyRepository
 from services.auth.entry.sessions.repository import SessionRepository
@@ -16,6 +17,7 @@ from services.auth.membership.members.schemas import MemberUpdate
 from services.auth.people.accounts.repository import AccountRepository
 from services.auth.people.tenants.domain import Member
 from services.auth.people.tenants.repository import MemberRepository
+from services.auth.trust.audit.actions import Action
 from services.auth.trust.scopes import Role
 from services.auth.trust.work import Work, Works
 from shared.identity import Caller
@@ -48,7 +50,7 @@ class MemberService:
                 await members.set_role(tenant_id, user_id, role)
                 if role.is_lower_than(member.role):
                     await _lower(work, tenant_id, member)
-                _note(work, "member.role_changed", caller, user_id, before=member.role, after=role)
+                _note(work, Action.MEMBER_ROLE_CHANGED, caller, user_id, before=member.role, after=role)
             return await members.get(tenant_id, user_id)
 
     async def remove(self, caller: Caller, user_id: str, source: str | None) -> None:
@@ -89,14 +91,14 @@ async def _remove(work: Work, caller: Caller, user_id: str) -> None:
     user = await accounts.get_locked(user_id)
     if user.tenant_id == tenant_id:  # nobody is left without a place to log in to
         await accounts.move_home(user)
-    _note(work, "member.removed", caller, user_id, role=member.role)
+    _note(work, Action.MEMBER_REMOVED, caller, user_id, role=member.role)
 
 
 async def _withdraw_invitations(work: Work, tenant_id: str, user_id: str) -> None:
     """An offer does not outlive the right to make it."""
     for invitation_id in await InvitationRepository(work.session).withdraw_by(tenant_id, user_id):
-        work.note("invitation.withdrawn", tenant_id=tenant_id, target=invitation_id)
+        work.note(Action.INVITATION_WITHDRAWN, tenant_id=tenant_id, target=invitation_id)
 
 
-def _note(work: Work, action: str, caller: Caller, user_id: str, **details: object) -> None:
-    work.note(action, actor=caller.subject, tenant_id=caller.tenant_id, target=user_id, **details)
+def _note(work: Work, action: Action, caller: Caller, user_id: str, **details: Any) -> None:
+    work.note(action, by=caller, target=user_id, **details)

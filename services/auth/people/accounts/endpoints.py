@@ -55,9 +55,14 @@ async def me(caller: Me, accounts: Accounts, response: Response) -> ProfileRead:
     responses=responses(PreconditionFailed, DelegateRefused),
 )
 async def update_me(
-    body: ProfileUpdate, caller: Oneself, accounts: Accounts, response: Response, if_match: IfMatch = None
+    body: ProfileUpdate,
+    caller: Oneself,
+    accounts: Accounts,
+    source: Source,
+    response: Response,
+    if_match: IfMatch = None,
 ) -> ProfileRead:
     """Change one's own name."""
-    profile = await accounts.update(caller, body, if_match)
+    profile = await accounts.update(caller, body, if_match, source)
     describe(response, version=profile.principal.user.version)
     return ProfileRead.of(profile)

@@ -9,6 +9,7 @@ from services.auth.people.accounts.schemas import ProfileUpdate, Registration
 from services.auth.people.passwords.hashing import PasswordHasher
 from services.auth.people.passwords.spelling import spelled
 from services.auth.people.tenants.repository import MemberRepository
+from services.auth.trust.audit.actions import Action
 from services.auth.trust.work import Work, Works
 from shared.identity import Caller
 from shared.resources import etag, require_match
@@ -37,7 +38,7 @@ class AccountService:
             except EmailTaken:
                 if tells_taken:
                     raise
-                work.note("user.registered_again")
+                work.note(Action.USER_REGISTERED_AGAIN)
             else:
                 note_registered(work, account)
         return account
@@ -48,19 +49,20 @@ class AccountService:
             principal = await AccountRepository(work.session).get_principal(caller.subject, caller.tenant_id)
             return Profile(principal, await MemberRepository(work.session).list_tenants(caller.subject))
 
-    async def update(self, caller: Caller, body: ProfileUpdate, if_match: str | None) -> Profile:
+    async def update(self, caller: Caller, body: ProfileUpdate, if_match: str | None, source: str | None) -> Profile:
         """Raises PreconditionFailed when the account changed since the caller read it."""
-        async with self._works.begin() as work:
+        async with self._works.begin(source) as work:
             accounts = AccountRepository(work.session)
             principal = await accounts.get_principal(caller.subject, caller.tenant_id)
             require_match(if_match, etag(principal.user.version))
             await accounts.rename(principal.user, body.name)
+            work.note(Action.USER_RENAMED, by=caller, target=caller.subject)
             return Profile(principal, await MemberRepository(work.session).list_tenants(caller.subject))
 
 
 def note_registered(work: Work, account: NewAccount) -> None:
     """Whoever registers, however they do, is noted so."""
-    work.note("user.registered", actor=account.id, tenant_id=account.tenant_id, target=account.id)
+    work.note(Action.USER_REGISTERED, actor=account.id, tenant_id=account.tenant_id, target=account.id)
 
 
 async def ensure_admin(works: Works, hasher: PasswordHasher, email: str, password: str) -> None:
@@ -73,6 +75,6 @@ async def ensure_admin(works: Works, hasher: PasswordHasher, email: str, passwor
     try:
         async with works.begin() as work:
             await AccountRepository(work.session).create(account, password_hash, is_admin=True)
-            work.note("user.registered", target=account.id, is_admin=True)
+            work.note(Action.USER_REGISTERED, target=account.id, is_admin=True)
     except EmailTaken:
         return  # another replica was first

@@ -7,18 +7,21 @@ from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.models import AuditEntry
-from services.auth.trust.audit.schemas import AuditFilters
+from services.auth.trust.audit.schemas import AuditFilters, TenantAuditFilters
 
 _COLUMNS = AuditEntry.__table__.c
 
 
 class AuditRepository:
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
+    """The entries that concern one tenant; without a `tenant_id`, all."""
 
-    async def list_newest(self, filters: AuditFilters, before: int | None, limit: int) -> list[AuditEntry]:
+    def __init__(self, session: AsyncSession, tenant_id: str | None = None) -> None:
+        self._session = session
+        self._visible = [AuditEntry.tenant_id == tenant_id] if tenant_id is not None else []
+
+    async def list_newest(self, filters: TenantAuditFilters, before: int | None, limit: int) -> list[AuditEntry]:
         """Up to `limit` matching entries with smaller numbers than `before`."""
-        statement = select(AuditEntry).order_by(AuditEntry.number.desc()).limit(limit)
+        statement = select(AuditEntry).where(*self._visible).order_by(AuditEntry.number.desc()).limit(limit)
         if before is not None:
             statement = statement.where(AuditEntry.number < before)
         return list(await self._session.scalars(_filtered(statement, filters)))
@@ -29,10 +32,10 @@ class AuditRepository:
         return [dict(row) for row in (await self._session.execute(statement)).mappings()]
 
 
-def _filtered(statement: Select[AuditEntry], filters: AuditFilters) -> Select[AuditEntry]:
+def _filtered(statement: Select[AuditEntry], filters: TenantAuditFilters) -> Select[AuditEntry]:
     for column, value in (
         (AuditEntry.actor, filters.actor),
-        (AuditEntry.tenant_id, filters.tenant_id),
+        (AuditEntry.tenant_id, filters.tenant_id if isinstance(filters, AuditFilters) else None),
         (AuditEntry.target, filters.target),
     ):
         if value is not None:

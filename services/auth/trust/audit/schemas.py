@@ -13,8 +13,8 @@ _Moment = Annotated[Moment, Query()]
 
 
 @dataclass(frozen=True, slots=True)
-class AuditFilters:
-    """Which entries; all that are given must match."""
+class TenantAuditFilters:
+    """Which entries of a tenant; all that are given must match."""
 
     action: Annotated[
         str | None,
@@ -25,22 +25,36 @@ class AuditFilters:
         ),
     ] = None
     actor: Annotated[_Name | None, Query(description="who did it: a user's id, or `service:tasks`")] = None
-    tenant_id: Annotated[Id | None, Query(description="in which tenant")] = None
     target: Annotated[_Name | None, Query(description="what it was done to: the id of a user, session, key, …")] = None
     since: Annotated[_Moment | None, Query(description="from this time on")] = None
     until: Annotated[_Moment | None, Query(description="before this time")] = None
 
 
-class AuditEntryRead(ResponseModel):
-    """Who did what, and the hash that chains it to the entry before."""
+@dataclass(frozen=True, slots=True)
+class AuditFilters(TenantAuditFilters):
+    """Which entries; all that are given must match."""
 
-    number: int = Field(description="rises; a transaction that was rolled back leaves a gap")
+    tenant_id: Annotated[Id | None, Query(description="in which tenant")] = None
+
+
+class TenantAuditEntryRead(ResponseModel):
+    """Who did what."""
+
     at: UtcDatetime
-    action: str
+    action: str = Field(description="what docs/audit.md lists")
     actor: str | None = Field(description="null where nobody was known, or the system acted")
-    tenant_id: str | None
     target: str | None
     source: str | None = Field(description="the address the request came from")
     trace_id: str = Field(description="finds the logs")
-    details: dict[str, Any]
+    details: dict[str, Any] = Field(
+        description="what the action has to say; `act` and `key_id`: by what the actor did it; `repeated`: how often "
+        "it came again within some minutes, `others`: that it stands for several"
+    )
+
+
+class AuditEntryRead(TenantAuditEntryRead):
+    """Who did what in which tenant, and the hash that chains it to the entry before."""
+
+    number: int = Field(description="rises; a transaction that was rolled back leaves a gap")
+    tenant_id: str | None
     hash: Annotated[str, BeforeValidator(bytes.hex)] = Field(description="hexadecimal")

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import Depends
 
 from services.auth.trust.changes.service import AccessChanges
+from services.auth.trust.in_person import watched
 from services.auth.trust.scopes import FOLLOW
-from shared.door import requires
 from shared.identity import Caller
 from shared.web import from_state
 
-Follower = Annotated[Caller, requires(FOLLOW)]
+Follower = Annotated[Caller, watched(FOLLOW)]
 Changes = Annotated[AccessChanges, Depends(from_state("changes"))]

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from services.auth.events import SigningKeyPublished, publish
+from services.auth.trust.audit.actions import Action
 from services.auth.trust.signing.repository import SigningKeyRepository
 from services.auth.trust.signing.ring import KeyRing
 from services.auth.trust.work import Works
@@ -33,7 +34,7 @@ class Rotation:
             successor = self._ring.make_next()
             await keys.promote(current, following, successor)
             publish(self._outbox, work.session, SigningKeyPublished(key_id=successor["id"]))
-            work.note("signing_key.rotated", target=following.id, previous=current.id, published=successor["id"])
+            work.note(Action.SIGNING_KEY_ROTATED, target=following.id, previous=current.id, published=successor["id"])
         self._outbox.notify()
         await self._ring.reload()
         return following.id

@@ -1,0 +1,111 @@
+"""Everything that the audit log may say was done: docs/audit.md explains each, and a test holds the two together."""
+
+from enum import StrEnum
+from typing import Final
+
+
+class Action(StrEnum):
+    """What was done, in the past tense, to the thing before the dot."""
+
+    USER_REGISTERED = "user.registered"
+    USER_REGISTERED_AGAIN = "user.registered_again"
+    USER_RENAMED = "user.renamed"
+    USER_LISTED = "user.listed"
+    USER_READ = "user.read"
+    USER_DISABLED = "user.disabled"
+    USER_ENABLED = "user.enabled"
+    USER_UNLOCKED = "user.unlocked"
+
+    LOGIN_SUCCEEDED = "login.succeeded"
+    LOGIN_REFUSED = "login.refused"
+    LOGIN_HELD_OFF = "login.held_off"
+    PASSWORD_CHANGED = "password.changed"  # noqa: S105 - a name
+    PASSWORD_REFUSED = "password.refused"  # noqa: S105 - a name
+    SESSION_ENDED = "session.ended"
+    SESSION_TOKEN_REPEATED = "session.token_repeated"  # noqa: S105 - a name
+    SESSION_TOKEN_REUSED = "session.token_reused"  # noqa: S105 - a name
+
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105 - a name
+    TOKEN_INTROSPECTED = "token.introspected"  # noqa: S105 - a name
+    TOKEN_FORGED = "token.forged"  # noqa: S105 - a name
+    API_KEY_CREATED = "api_key.created"
+    API_KEY_ROTATED = "api_key.rotated"
+    API_KEY_REVOKED = "api_key.revoked"
+    API_KEY_LOOKED_UP = "api_key.looked_up"
+    API_KEY_REFUSED = "api_key.refused"
+    CLIENT_REFUSED = "client.refused"
+    DELEGATION_GIVEN = "delegation.given"
+    DELEGATION_REFUSED = "delegation.refused"
+    ACCESS_REFUSED = "access.refused"
+    CREDENTIAL_REFUSED = "credential.refused"
+
+    MEMBER_ROLE_CHANGED = "member.role_changed"
+    MEMBER_REMOVED = "member.removed"
+    INVITATION_CREATED = "invitation.created"
+    INVITATION_WITHDRAWN = "invitation.withdrawn"
+    INVITATION_ACCEPTED = "invitation.accepted"
+    INVITATION_REFUSED = "invitation.refused"
+
+    SIGNING_KEY_ROTATED = "signing_key.rotated"
+    AUDIT_READ = "audit.read"
+
+    AGENT_CREATED = "agent.created"
+    AGENT_UPDATED = "agent.updated"
+    AGENT_DELETED = "agent.deleted"
+    CONVERSATION_UPDATED = "conversation.updated"
+    CONVERSATION_DELETED = "conversation.deleted"
+    COLLECTION_CREATED = "collection.created"
+    COLLECTION_DELETED = "collection.deleted"
+    RECORD_DELETED = "record.deleted"
+    TASK_CANCELLED = "task.cancelled"
+
+
+ELSEWHERE: Final = frozenset(
+    {
+        Action.AGENT_CREATED,
+        Action.AGENT_UPDATED,
+        Action.AGENT_DELETED,
+        Action.CONVERSATION_UPDATED,
+        Action.CONVERSATION_DELETED,
+        Action.COLLECTION_CREATED,
+        Action.COLLECTION_DELETED,
+        Action.RECORD_DELETED,
+        Action.TASK_CANCELLED,
+    }
+)
+"""What other services tell (`services.auth.trust.consumers`); nothing else is believed of them."""
+
+REPEATABLE: Final = frozenset(
+    {
+        Action.USER_LISTED,
+        Action.USER_READ,
+        Action.LOGIN_REFUSED,
+        Action.LOGIN_HELD_OFF,
+        Action.PASSWORD_REFUSED,
+        Action.SESSION_TOKEN_REPEATED,
+        Action.TOKEN_INTROSPECTED,
+        Action.TOKEN_FORGED,
+        Action.API_KEY_LOOKED_UP,
+        Action.API_KEY_REFUSED,
+        Action.CLIENT_REFUSED,
+        Action.DELEGATION_GIVEN,
+        Action.DELEGATION_REFUSED,
+        Action.ACCESS_REFUSED,
+        Action.CREDENTIAL_REFUSED,
+        Action.INVITATION_REFUSED,
+        Action.AUDIT_READ,
+    }
+)
+"""Refusals and reads: they change nothing, so anybody may cause them without end. Repetitions are counted, and where
+there are too many of different kinds, the log says less of each."""
+CHANGES: Final = frozenset(
+    {
+        Action.USER_RENAMED,
+        Action.AGENT_UPDATED,
+        Action.CONVERSATION_UPDATED,
+        Action.RECORD_DELETED,
+        Action.TASK_CANCELLED,
+    }
+)
+"""Changes that the same person may make to the same thing again and again. Repetitions are counted, and nothing else is
+left out: there are no more kinds of them than people and things."""

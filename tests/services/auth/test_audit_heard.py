@@ -1,0 +1,115 @@
+"""What other services tell: each deed is one entry, however often it is delivered, and nothing else is believed."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import text
+
+from local.suite import Suite
+from services.auth.lifespan import MIGRATIONS
+from services.auth.models import OutboxRow
+from services.auth.trust.audit.log import AuditLog
+from services.auth.trust.audit.verification import verify
+from services.auth.trust.consumers import hearing
+from services.auth.trust.work import Works
+from shared.identity import DEED_DONE, Deed, Revocations, declare_deeds
+from shared.messages import EVENTS_EXCHANGE, OutgoingMessage, Publisher, open_connection
+from shared.postgres import Database, Outbox, open_database
+
+LOG = AuditLog("k" * 32)
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+@pytest.fixture(scope="module")
+async def database(suite: Suite) -> AsyncIterator[Database]:
+    """A log of its own, which this test alone hears for."""
+    suite.up(["postgres", "rabbitmq"])
+    async with open_database(suite.url("postgres"), f"heard_{secrets.token_hex(6)}", MIGRATIONS) as database:
+        yield database
+
+
+@pytest.fixture
+async def publisher(suite: Suite, database: Database) -> AsyncIterator[Publisher]:
+    works = Works(database, LOG, Outbox(OutboxRow), Revocations())
+    url = suite.url("rabbitmq")
+    async with hearing(works, url), open_connection(url, "test") as connection:
+        yield Publisher(connection, declare_deeds)
+
+
+def message(id: str | None = None, **changes: Any) -> OutgoingMessage:
+    done = Deed(action="agent.created", actor="ada", tenant_id="tenant", target=f"agent-{secrets.token_hex(4)}")
+    headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
+    body = orjson.dumps(done.body | changes)
+    return OutgoingMessage(id or secrets.token_hex(8), EVENTS_EXCHANGE, DEED_DONE, body, headers)
+
+
+async def entries(database: Database, target: str) -> list[dict[str, Any]]:
+    async with database.session() as session:
+        found = await session.execute(text("SELECT * FROM audit_entry WHERE target = :target"), {"target": target})
+        return [dict(row) for row in found.mappings()]
+
+
+async def until(found: Callable[[], Any]) -> Any:
+    give_up_at = time.monotonic() + 20
+    while True:
+        if result := await found():
+            return result
+        assert time.monotonic() < give_up_at
+        await asyncio.sleep(0.05)
+
+
+async def test_a_deed_is_one_entry_with_who_did_it_when_and_in_whose_place(
+    publisher: Publisher, database: Database
+) -> None:
+    at = "2026-01-02T03:04:05.678901+00:00"
+    told = message(target="agent-1", act="service:tasks", key_id="key", at=at, details={"count": 3})
+
+    for _ in range(3):
+        await publisher.publish(told)
+    await publisher.publish(message(target="last"))
+    await until(lambda: entries(database, "last"))
+
+    [entry] = await entries(database, "agent-1")
+    assert (entry["action"], entry["actor"], entry["tenant_id"]) == ("agent.created", "ada", "tenant")
+    assert entry["details"] == {"act": "service:tasks", "key_id": "key", "count": 3}
+    assert (entry["at"].isoformat(), entry["trace_id"], entry["source"]) == (at, TRACE, None)
+    assert (await verify(database, LOG)).is_good
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"action": "user.disabled"},
+        {"action": "invented"},
+        {"actor": ""},
+        {"target": "x" * 257},
+        {"at": "2026-01-02T03:04:05"},
+        {"details": {str(number): number for number in range(9)}},
+        {"details": {"text": "x" * 257}},
+    ],
+)
+async def test_what_no_service_would_tell_is_no_entry(
+    publisher: Publisher, database: Database, changes: dict[str, Any]
+) -> None:
+    mark = secrets.token_hex(8)
+    bad = message(**({"target": mark} | changes))
+
+    await publisher.publish(bad)
+    await publisher.publish(message(target=f"after {mark}"))
+
+    await until(lambda: entries(database, f"after {mark}"))
+    assert await entries(database, mark) == []
+
+
+async def test_details_name_nobody_else(publisher: Publisher, database: Database) -> None:
+    mark = secrets.token_hex(8)
+
+    await publisher.publish(message(target=mark, act="service:chat", details={"act": "somebody", "actor": "eve"}))
+
+    [entry] = await until(lambda: entries(database, mark))
+    assert (entry["actor"], entry["details"]["act"]) == ("ada", "service:chat")
