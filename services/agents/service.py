@@ -7,12 +7,13 @@ from typing import Any
 from neo4j import AsyncManagedTransaction
 
 from services.agents.domain import Agent
+from services.agents.events import Done
 from services.agents.graph import Graph
 from services.agents.keys import StoredKey, take_key
 from services.agents.repository import AgentRepository, Position
 from services.agents.schemas import AgentCreate, AgentUpdate
 from shared.door import Once
-from shared.identity import Caller
+from shared.identity import Caller, Tells
 from shared.resources import CursorCodec, Slice, etag, require_match
 from shared.schemas import new_id
 
@@ -20,8 +21,8 @@ from shared.schemas import new_id
 class AgentService:
     """What a caller may do with the agents of their tenant. Every method raises Unavailable when Neo4j cannot serve."""
 
-    def __init__(self, graph: Graph, cursors: CursorCodec) -> None:
-        self._graph, self._cursors = graph, cursors
+    def __init__(self, graph: Graph, cursors: CursorCodec, auth: Tells) -> None:
+        self._graph, self._cursors, self._auth = graph, cursors, auth
 
     async def create(self, caller: Caller, body: AgentCreate, once: Once | None = None) -> Agent:
         """A new agent at version 1; for a repetition of `once` the one that was made, as it is now.
@@ -41,7 +42,9 @@ class AgentService:
             await agents.create(agent, caller.subject)
             return agent
 
-        return await self._graph.write(work)
+        made = await self._graph.write(work)
+        self._auth.tell(caller, Done.CREATED, made.id, once=made.id)  # a repetition too: the first may have told nobody
+        return made
 
     async def get(self, caller: Caller, agent_id: str) -> Agent:
         """Raises AgentNotFound."""
@@ -79,17 +82,23 @@ class AgentService:
         Raises AgentNotFound, PreconditionFailed, AgentNameTaken.
         """
         changes = body.model_dump()
+        is_changed = False
 
         async def work(transaction: AsyncManagedTransaction) -> Agent:
+            nonlocal is_changed
             agents = AgentRepository(transaction, caller.tenant_id)
             current = await agents.get_locked(agent_id)
             require_match(if_match, etag(current.version))
             revised = current.revised(changes, datetime.now(UTC))
-            if revised is not current:
+            is_changed = revised is not current
+            if is_changed:
                 await agents.save(revised, caller.subject)
             return revised
 
-        return await self._graph.write(work)
+        revised = await self._graph.write(work)
+        if is_changed:
+            self._auth.tell(caller, Done.UPDATED, agent_id)
+        return revised
 
     async def delete(self, caller: Caller, agent_id: str, if_match: str | None) -> None:
         """Delete the agent and its history. Raises AgentNotFound, PreconditionFailed."""
@@ -101,3 +110,4 @@ class AgentService:
             await agents.delete(agent_id)
 
         await self._graph.write(work)
+        self._auth.tell(caller, Done.DELETED, agent_id, once=agent_id)

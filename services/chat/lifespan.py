@@ -21,6 +21,7 @@ from services.chat.runs.service import RunService
 from services.chat.runs.supervisor import open_supervisor
 from services.chat.settings import Settings
 from shared.ending import OUTLIVED
+from shared.identity import telling
 from shared.platform import Platform, open_platform
 from shared.redis import open_redis
 
@@ -53,8 +54,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             instruments=Instruments(app.state.metrics.registry),
         )
         conversations = ConversationRepository(platform.redis, timedelta(days=settings.retention_days))
+        rabbitmq_url, registry = settings.rabbitmq_url.get_secret_value(), app.state.metrics.registry
+        auth = await stack.enter_async_context(telling(rabbitmq_url, "chat", registry))
         yield State(
             platform=platform,
-            conversations=ConversationService(conversations, platform.cursors),
+            conversations=ConversationService(conversations, platform.cursors, auth),
             runs=RunService(agents, means, supervisor, heartbeat_seconds=settings.heartbeat_seconds),
         )

@@ -48,6 +48,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         await stack.enter_async_context(in_background(submissions.run(), relay.run()))
         platform = await stack.enter_async_context(open_platform(app))
         tasks = TaskService(
-            database, submissions, app.state.kinds, platform.cursors, max_input_bytes=settings.max_input_bytes
+            database, outbox, submissions, app.state.kinds, platform.cursors, max_input_bytes=settings.max_input_bytes
         )
         yield State(platform=platform, tasks=tasks)

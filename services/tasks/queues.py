@@ -11,6 +11,7 @@ from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel
 
 from services.tasks.domain import Priority
+from shared.identity import declare_deeds
 from shared.messages import declare_dead_letters, declare_queue
 
 MAX_DELIVERIES = 20
@@ -42,6 +43,7 @@ class Queues:
                 dead_letters=dead,
                 max_deliveries=MAX_DELIVERIES,
             )
+        await declare_deeds(channel)  # the outbox has them too, and what no queue takes would stay in it
 
     def message(self, task_id: str, priority: str, traceparent: str | None = None) -> dict[str, Any]:
         """The arguments of `Outbox.compose` that send a worker to this task."""

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from services.tasks.domain import TaskStatus
 from services.tasks.errors import InputInvalid, InputTooLarge, RunAtTooFar, TaskFinished
+from services.tasks.events import Done, tell
 from services.tasks.kinds.kind import Kind
 from services.tasks.kinds.registry import KindRegistry
 from services.tasks.models import Task
@@ -18,8 +19,8 @@ from services.tasks.submissions import Submissions
 from shared import telemetry
 from shared.door import Once
 from shared.errors import FieldProblem, field_problems
-from shared.identity import Caller
-from shared.postgres import Database
+from shared.identity import Caller, deed
+from shared.postgres import Database, Outbox
 from shared.resources import CursorCodec, Slice
 from shared.schemas import new_id
 
@@ -37,13 +38,15 @@ class TaskService:
     def __init__(
         self,
         database: Database,
+        outbox: Outbox,
         submissions: Submissions,
         kinds: KindRegistry,
         cursors: CursorCodec,
         *,
         max_input_bytes: int,
     ) -> None:
-        self._database, self._submissions, self._kinds, self._cursors = database, submissions, kinds, cursors
+        self._database, self._outbox = database, outbox
+        self._submissions, self._kinds, self._cursors = submissions, kinds, cursors
         self._max_input_bytes = max_input_bytes
 
     async def submit(self, caller: Caller, body: TaskSubmit, once: Once | None = None) -> Task:
@@ -103,7 +106,9 @@ class TaskService:
             task = await tasks.cancel(task_id)
             if task is None:
                 raise TaskFinished((await tasks.get(task_id)).status)
-            return task
+            tell(self._outbox, session, deed(caller, Done.CANCELLED, task_id))
+        self._outbox.notify()
+        return task
 
     def list_kinds(self) -> list[Kind[Any]]:
         """By name."""

@@ -13,6 +13,7 @@ from services.vectors.domain import EngineName
 from services.vectors.ports import VectorEngine
 from services.vectors.records.service import RecordService
 from shared.health import STORE_REMEDY
+from shared.identity import telling
 from shared.platform import Platform, open_platform
 
 
@@ -35,12 +36,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             # Soft: the others still serve.
             app.state.health.add(engine.name.component, present.check, hard=False, remedy=STORE_REMEDY)
         platform = await stack.enter_async_context(open_platform(app))
+        rabbitmq_url, registry = app.state.settings.rabbitmq_url.get_secret_value(), app.state.metrics.registry
+        auth = await stack.enter_async_context(telling(rabbitmq_url, "vectors", registry))
         collections = CollectionService(
-            backends.catalogue, backends.engines, platform.cursors, backends.embedder.dimension
+            backends.catalogue, backends.engines, platform.cursors, backends.embedder.dimension, auth
         )
         yield State(
             platform=platform,
             collections=collections,
-            records=RecordService(collections, backends.embedder),
+            records=RecordService(collections, backends.embedder, auth),
             engines=backends.engines,
         )

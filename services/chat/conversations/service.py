@@ -3,15 +3,16 @@
 from services.chat.conversations.repository import ConversationRepository
 from services.chat.conversations.schemas import ConversationUpdate
 from services.chat.domain import Conversation, Message, Owner
-from shared.identity import Caller
+from services.chat.events import Done
+from shared.identity import Caller, Tells
 from shared.resources import CursorCodec, Slice
 
 
 class ConversationService:
     """The use cases of conversations: each caller's own, and nobody else's."""
 
-    def __init__(self, repository: ConversationRepository, cursors: CursorCodec) -> None:
-        self._repository, self._cursors = repository, cursors
+    def __init__(self, repository: ConversationRepository, cursors: CursorCodec, auth: Tells) -> None:
+        self._repository, self._cursors, self._auth = repository, cursors, auth
 
     async def list_page(self, caller: Caller, *, limit: int, cursor: str | None) -> Slice[Conversation]:
         """Newest activity first. A conversation that becomes active while pages are read moves before all cursors."""
@@ -48,8 +49,11 @@ class ConversationService:
         self, caller: Caller, conversation_id: str, body: ConversationUpdate, if_match: str | None
     ) -> Conversation:
         """The renamed conversation. Raises ConversationNotFound, PreconditionFailed, Conflict."""
-        return await self._repository.rename(Owner.of(caller), conversation_id, body.title.strip(), if_match)
+        renamed = await self._repository.rename(Owner.of(caller), conversation_id, body.title.strip(), if_match)
+        self._auth.tell(caller, Done.UPDATED, conversation_id)
+        return renamed
 
     async def delete(self, caller: Caller, conversation_id: str, if_match: str | None) -> None:
         """Raises ConversationNotFound, PreconditionFailed, Conflict."""
         await self._repository.delete(Owner.of(caller), conversation_id, if_match)
+        self._auth.tell(caller, Done.DELETED, conversation_id, once=conversation_id)

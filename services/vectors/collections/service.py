@@ -17,10 +17,11 @@ from services.vectors.errors import (
     CollectionNotFound,
     TooManyCollections,
 )
+from services.vectors.events import Done
 from services.vectors.ports import Catalogue, VectorEngine
 from shared.door import Once
 from shared.errors import ServiceError, Unavailable, UpstreamTimeout
-from shared.identity import Caller
+from shared.identity import Caller, Tells
 from shared.resources import CursorCodec, Slice
 from shared.schemas import new_id
 
@@ -42,11 +43,13 @@ class CollectionService:
         engines: Mapping[EngineName, VectorEngine],
         cursors: CursorCodec,
         default_dimension: int,
+        auth: Tells,
     ) -> None:
         self._catalogue = catalogue
         self._engines = engines
         self._cursors = cursors
         self._default_dimension = default_dimension
+        self._auth = auth
         self._known: LRUCache[tuple[str, str], Collection] = LRUCache(maxsize=10_000)
 
     def engine_of(self, collection: Collection) -> VectorEngine:
@@ -58,6 +61,7 @@ class CollectionService:
         Raises CollectionExists, TooManyCollections.
         """
         if once and (made := await self._made(caller, body.name, once)):
+            self._tell_created(caller, made.collection)  # again, as the first may have told nobody
             return made
         if await self._catalogue.count(caller.tenant_id) >= MAX_COLLECTIONS:
             raise TooManyCollections(MAX_COLLECTIONS)
@@ -70,7 +74,12 @@ class CollectionService:
             metric=body.metric,
             created_at=datetime.now(UTC),
         )
-        return Counted(await self._insert(collection), 0)
+        made = Counted(await self._insert(collection), 0)
+        self._tell_created(caller, made.collection)
+        return made
+
+    def _tell_created(self, caller: Caller, collection: Collection) -> None:
+        self._auth.tell(caller, Done.CREATED, collection.name, once=collection.id, collection_id=collection.id)
 
     async def _made(self, caller: Caller, name: str, once: Once) -> Counted | None:
         """What the same request made before, ready; it may have records by now."""
@@ -155,6 +164,7 @@ class CollectionService:
         await self.engine_of(collection).drop_collection(collection)
         await self._catalogue.remove(collection)
         self._known.pop((caller.tenant_id, name), None)
+        self._auth.tell(caller, Done.DELETED, name, once=collection.id, collection_id=collection.id)
 
     async def get_ready(self, caller: Caller, name: str) -> Collection:
         """The collection, ready for records. Raises CollectionNotFound, also for one that is being deleted."""

@@ -14,13 +14,14 @@ from services.vectors.errors import (
     RecordNotFound,
     UnsupportedCapability,
 )
+from services.vectors.events import Done
 from services.vectors.geometry import float32, placed
 from services.vectors.ports import Embedder, VectorEngine
 from services.vectors.records.domain import Deleted, Found, Stored
 from services.vectors.records.schemas import DeleteRequest, SearchRequest, StoreItem, StoreRequest
 from services.vectors.terms import Condition
 from shared.door import Once
-from shared.identity import Caller
+from shared.identity import Caller, Tells
 from shared.schemas import new_id
 from shared.telemetry import monotonic_ms
 
@@ -34,9 +35,10 @@ Result = TypeVar("Result")
 class RecordService:
     """Everything engines may not be given is refused here, so that all of them refuse alike."""
 
-    def __init__(self, collections: CollectionService, embedder: Embedder) -> None:
+    def __init__(self, collections: CollectionService, embedder: Embedder, auth: Tells) -> None:
         self._collections = collections
         self._embedder = embedder
+        self._auth = auth
 
     async def store(self, caller: Caller, body: StoreRequest, once: Once | None = None) -> Stored:
         """Store the items, in a collection made for them where there is none; the last of an id in them wins.
@@ -106,6 +108,8 @@ class RecordService:
     async def _delete(self, caller: Caller, name: str, wanted: list[str] | Condition) -> Deleted:
         collection = await self._collections.get_ready(caller, name)
         collection, deleted = await self._on(caller, collection, lambda engine, at: _deleted(engine, at, wanted))
+        if deleted:
+            self._auth.tell(caller, Done.RECORDS_DELETED, name)
         return Deleted(collection, deleted)
 
     async def _on(

@@ -1,0 +1,11 @@
+"""What vectors tells auth that was done, for the audit log."""
+
+from enum import StrEnum
+
+
+class Done(StrEnum):
+    """To a collection, by its name, or to records of it."""
+
+    CREATED = "collection.created"
+    DELETED = "collection.deleted"
+    RECORDS_DELETED = "record.deleted"

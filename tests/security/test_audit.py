@@ -1,0 +1,156 @@
+"""S23: what is done in any service is in the audit log of its tenant, with both names, and the chain is unbroken."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from local.suite import Suite
+from services.auth.lifespan import MIGRATIONS
+from services.auth.trust.audit.log import AuditLog
+from services.auth.trust.audit.verification import verify
+from shared.postgres import open_database
+from shared.schemas import new_id
+from tests.fixtures.identity import RegisterUser, User, service_headers
+from tests.security.conftest import EVERY_SCOPE, LogIn, api_key
+from tests.security.spec import FOR_ADMINS
+
+OWN = "/api/v1/auth/tenant/audit"
+Headers = dict[str, str]
+Do = Callable[[httpx.AsyncClient, Headers], Awaitable[dict[str, str]]]
+
+
+async def call(gateway: httpx.AsyncClient, headers: Headers, method: str, path: str, **body: Any) -> dict[str, Any]:
+    answer = await gateway.request(method, f"/api/v1/{path}", headers=headers, json=body or None)
+    assert answer.is_success, answer.text
+    return dict(answer.json()) if answer.content else {}
+
+
+async def have_an_agent(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:
+    made = await call(
+        gateway, headers, "POST", "agents/create", name=f"agent {new_id()}", instructions="Answer briefly."
+    )
+    for name in ("x", "y"):
+        await call(gateway, headers, "PATCH", f"agents/{made['id']}", description=name)
+    await call(gateway, headers, "DELETE", f"agents/{made['id']}")
+    return {f"agent.{done}": made["id"] for done in ("created", "updated", "deleted")}
+
+
+async def have_a_collection(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:
+    name = f"c-{new_id()}"
+    items = [{"id": "a", "vector": [1.0, 0.0]}, {"id": "b", "vector": [0.0, 1.0]}]
+    await call(gateway, headers, "POST", "vectors/collections", name=name, engine="faiss", dimension=2)
+    await call(gateway, headers, "POST", "vectors/store", collection=name, items=items)
+    await call(gateway, headers, "DELETE", f"vectors/collections/{name}/records/a")
+    await call(gateway, headers, "POST", "vectors/delete", collection=name, ids=["b"])
+    await call(gateway, headers, "DELETE", f"vectors/collections/{name}")
+    return {"collection.created": name, "collection.deleted": name, "record.deleted": name}
+
+
+async def have_a_conversation(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:
+    agent = await call(
+        gateway, headers, "POST", "agents/create", name=f"agent {new_id()}", instructions="Answer briefly."
+    )
+    said = await call(gateway, headers, "POST", "chat/message", agent_id=agent["id"], content="Hello.")
+    conversation_id = said["conversation_id"]
+    await call(gateway, headers, "PATCH", f"chat/conversations/{conversation_id}", title="Another")
+    await call(gateway, headers, "DELETE", f"chat/conversations/{conversation_id}")
+    return {"conversation.updated": conversation_id, "conversation.deleted": conversation_id}
+
+
+async def have_a_task(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:
+    later = {"kind": "echo", "input": {"x": 1}, "run_at": "2027-01-01T00:00:00Z"}
+    task = await call(gateway, headers, "POST", "tasks/submit", **later)
+    await call(gateway, headers, "POST", f"tasks/{task['id']}/cancel")
+    return {"task.cancelled": task["id"]}
+
+
+async def entries_of(
+    gateway: httpx.AsyncClient, owner: User, wanted: dict[str, str]
+) -> dict[str, list[dict[str, Any]]]:
+    """The entries about each, when all have come."""
+    async with asyncio.timeout(30):
+        while True:
+            found = {
+                action: await matching(gateway, owner, action=action, target=target)
+                for action, target in wanted.items()
+            }
+            if all(found.values()):
+                return found
+            await asyncio.sleep(0.1)
+
+
+async def matching(gateway: httpx.AsyncClient, owner: User, **filters: str) -> list[dict[str, Any]]:
+    answer = await gateway.get(OWN, params=filters, headers=owner.headers)
+    return list(answer.raise_for_status().json()["items"])
+
+
+@pytest.mark.parametrize("do", [have_an_agent, have_a_collection, have_a_conversation, have_a_task])
+async def test_what_is_done_elsewhere_arrives_in_the_tenants_log_once(
+    gateway: httpx.AsyncClient, register_user: RegisterUser, do: Do
+) -> None:
+    owner = await register_user()
+
+    done = await do(gateway, owner.headers)
+
+    found = await entries_of(gateway, owner, done)
+    assert {action: len(entries) for action, entries in found.items()} == dict.fromkeys(done, 1)
+    assert {entry["actor"] for entries in found.values() for entry in entries} == {owner.user_id}
+
+
+async def test_what_is_done_by_key_names_the_key(gateway: httpx.AsyncClient, register_user: RegisterUser) -> None:
+    owner = await register_user()
+    headers = {"X-API-Key": await api_key(gateway, owner.headers, EVERY_SCOPE - FOR_ADMINS)}
+
+    found = await entries_of(gateway, owner, await have_an_agent(gateway, headers))
+
+    [made] = await matching(gateway, owner, action="api_key.created")
+    assert {entry["details"]["key_id"] for entries in found.values() for entry in entries} == {made["target"]}
+
+
+async def test_what_a_service_does_for_a_user_names_both(
+    gateway: httpx.AsyncClient, auth: httpx.AsyncClient, suite: Suite, register_user: RegisterUser
+) -> None:
+    owner = await register_user()
+    asked = {"subject": owner.user_id, "tenant_id": owner.tenant_id, "scopes": ["agents:write"]}
+    given = await auth.post(
+        "/internal/tokens/delegate", json=asked, headers=await service_headers(auth, suite, "tasks")
+    )
+    delegate = {"Authorization": f"Bearer {given.raise_for_status().json()['access_token']}"}
+
+    found = await entries_of(gateway, owner, await have_an_agent(gateway, delegate))
+
+    [granted] = await matching(gateway, owner, action="delegation.given")
+    both = {(entry["actor"], entry["details"]["act"]) for entries in found.values() for entry in entries}
+    assert both == {(owner.user_id, "service:tasks")}
+    assert (granted["actor"], granted["target"]) == ("service:tasks", owner.user_id)
+
+
+async def test_a_neighbours_deeds_never_show(gateway: httpx.AsyncClient, register_user: RegisterUser) -> None:
+    owner, neighbour = await register_user(), await register_user()
+    await entries_of(gateway, neighbour, await have_an_agent(gateway, neighbour.headers))
+
+    entries = await matching(gateway, owner)
+
+    assert neighbour.user_id not in str(entries)
+    assert {entry["action"] for entry in entries} <= {"user.registered", "login.succeeded", "audit.read"}
+
+
+async def test_administrators_see_it_with_its_tenant_and_the_chain_is_unbroken(
+    gateway: httpx.AsyncClient, suite: Suite, register_user: RegisterUser, as_admin: LogIn
+) -> None:
+    owner = await register_user()
+    await entries_of(gateway, owner, await have_a_task(gateway, owner.headers))
+
+    answer = await gateway.get(
+        "/api/v1/auth/audit",
+        params={"tenant_id": owner.tenant_id, "action": "task"},
+        headers=await as_admin(EVERY_SCOPE),
+    )
+
+    environment = suite.environment("auth")
+    assert [entry["tenant_id"] for entry in answer.json()["items"]] == [owner.tenant_id]
+    async with open_database(environment["DATABASE_URL"], "auth", MIGRATIONS) as database:
+        assert (await verify(database, AuditLog(environment["AUDIT_KEY"]))).is_good
