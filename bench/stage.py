@@ -17,7 +17,7 @@ from bench.servers import Server, free_port, serving
 from local.suite import Suite
 
 PEOPLE = 1_000
-STORES = ("postgres", "redis", "rabbitmq")
+STORES = ("postgres", "redis-cache", "rabbitmq")
 # A thousand people and a storm of logins come from one address; callers keep the limits they have everywhere.
 _UNLIMITED = {"RATE_LIMIT_ANONYMOUS": "1000000000/minute"}
 # What a service costs is compared with peers that speak HTTP; what TLS adds is in docs/decisions/0031.

@@ -14,6 +14,7 @@ VIRTUAL_HOST: Final = "sutazai"
 SETTINGS: Final = {
     "postgres": "DATABASE_URL",
     "redis": "REDIS_URL",
+    "redis-cache": "REDIS_CACHE_URL",
     "rabbitmq": "RABBITMQ_URL",
     "consul": "CONSUL_URL",
     "neo4j": "NEO4J_URL",
@@ -29,17 +30,21 @@ def url(site: Site, name: str) -> str:
 
 def external_url(site: Site, name: str) -> str | None:
     """The caller's own server, when the environment names one."""
+    if name == "redis-cache":  # who has one server has it for both
+        return site.setting(SETTINGS[name]) or external_url(site, "redis")
     return site.setting(SETTINGS[name]) if name in SETTINGS else None
 
 
 def _local(site: Site, name: str) -> str:
-    if name not in OFFSETS:
+    port = name.replace("-", "_")
+    if port not in OFFSETS:
         raise UnknownComponent(f"{name!r} has no address; these have: {', '.join(OFFSETS)}")
-    place = f"{LOOPBACK}:{site.ports[name]}"
+    place = f"{LOOPBACK}:{site.ports[port]}"
     secrets = site.secrets
     special = {
         "postgres": f"postgresql+asyncpg://{SUPERUSER}:{secrets.postgres_password}@{place}/",
         "redis": f"redis://:{secrets.redis_password}@{place}/0",
+        "redis-cache": f"redis://:{secrets.redis_cache_password}@{place}/0",
         "rabbitmq": f"amqp://{secrets.rabbitmq_user}:{secrets.rabbitmq_password}@{place}/{VIRTUAL_HOST}",
         "rabbitmq_management": f"http://{secrets.rabbitmq_user}:{secrets.rabbitmq_password}@{place}",
         "neo4j": f"bolt://{place}",

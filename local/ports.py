@@ -23,6 +23,7 @@ OFFSETS: Final[dict[str, int]] = {
     "chromadb": 17,
     "llm": 18,
     "tasks_worker": 19,
+    "redis_cache": 20,
     "consul_server": 30,
     "consul_serf": 31,
 }

@@ -77,6 +77,7 @@ class Secrets:
 
     postgres_password: str
     redis_password: str
+    redis_cache_password: str
     rabbitmq_password: str
     neo4j_password: str
     cursor_secret: str

@@ -13,6 +13,7 @@ SecretKind = Literal["password", "key", "uuid"]
 SECRETS: Final[Mapping[str, SecretKind]] = {
     "postgres_password": "password",
     "redis_password": "password",
+    "redis_cache_password": "password",
     "rabbitmq_password": "password",
     "neo4j_password": "password",
     "cursor_secret": "password",
@@ -50,8 +51,9 @@ class Service:
     secrets: tuple[str, ...] = ()
     """Those of `SECRETS` that its process alone is given under their own names.
 
-    Every service is given `cursor_secret`, `gateway_token` and the addresses of Redis and RabbitMQ, and one with a
-    database the address of that; their passwords stand in the addresses.
+    Every service is given `cursor_secret`, `gateway_token` and the addresses of RabbitMQ and of the Redis that may lose
+    what it holds, one with a database the address of that, and chat that of the other Redis; their passwords stand in
+    the addresses.
     """
     is_client: bool = True
     """Whether it asks things of auth, and proves itself with a secret of its own."""

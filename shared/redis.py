@@ -74,10 +74,12 @@ class _TlsConnection(_BoundedSending, _SeenToBeClosed, SSLConnection):
 
 
 @asynccontextmanager
-async def open_redis(url: str, *, command_seconds: float = _COMMAND_SECONDS) -> AsyncIterator[Redis]:
+async def open_redis(
+    url: str, *, setting: str = "REDIS_URL", command_seconds: float = _COMMAND_SECONDS
+) -> AsyncIterator[Redis]:
     """A client over one bounded pool. Connecting is lazy: a Redis that is down keeps no service from starting.
 
-    Raises CannotStart for an address that is none.
+    Raises CannotStart, which names the `setting`, for an address that is none.
     """
     try:
         pool = BlockingConnectionPool.from_url(
@@ -91,7 +93,7 @@ async def open_redis(url: str, *, command_seconds: float = _COMMAND_SECONDS) -> 
             decode_responses=False,
         )
     except ValueError as error:
-        raise CannotStart("REDIS_URL", "is no address of a Redis: redis://:password@host:port/0") from error
+        raise CannotStart(setting, "is no address of a Redis: redis://:password@host:port/0") from error
     pool.connection_class = _TlsConnection if issubclass(pool.connection_class, SSLConnection) else _Connection
     client = Redis(connection_pool=pool)
     try:

@@ -37,9 +37,11 @@ def in_the_form_of_programs(known: Mapping[str, str]) -> Iterator[tuple[str, str
     for name in DATABASES:
         password = known[f"postgres_{name}_password"]
         yield f"{name}_database_url", f"postgresql+asyncpg://{name}:{password}@postgres:5432/"
-    redis, rabbitmq = known["redis_password"], known["rabbitmq_password"]
-    yield "redis_auth", f"requirepass {redis}\n"
-    yield "redis_url", f"redis://:{redis}@redis:6379/0"
+    for name in ("redis", "redis_cache"):
+        password, host = known[f"{name}_password"], name.replace("_", "-")
+        yield f"{name}_auth", f"requirepass {password}\n"
+        yield f"{name}_url", f"redis://:{password}@{host}:6379/0"
+    rabbitmq = known["rabbitmq_password"]
     yield "rabbitmq_auth", f"default_user = sutazai\ndefault_pass = {rabbitmq}\ndefault_vhost = sutazai\n"
     yield "rabbitmq_url", f"amqp://sutazai:{rabbitmq}@rabbitmq:5672/sutazai"
     yield "neo4j_auth", f"neo4j/{known['neo4j_password']}"

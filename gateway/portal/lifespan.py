@@ -41,7 +41,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     settings: Settings = app.state.settings
     # A pool of its own: probes go to each instance by address, and must not queue behind documents.
     async with (
-        open_platform(app, trust=_NOBODY, redis_is="unused") as platform,
+        open_platform(app, trust=_NOBODY, has_limits=False) as platform,
         open_http_client(PROBE_SECONDS, app.state.tls) as http,
     ):
         yield State(

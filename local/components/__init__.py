@@ -9,7 +9,7 @@ from local.components.llm import LanguageModel
 from local.components.neo4j import Neo4j
 from local.components.postgres import Postgres
 from local.components.rabbitmq import Epmd, RabbitMQ
-from local.components.redis import Redis
+from local.components.redis import Redis, RedisCache
 from local.components.services import PROCESSES, Gateway
 
 ALL: Final[dict[str, Component]] = {
@@ -20,6 +20,7 @@ ALL: Final[dict[str, Component]] = {
         RabbitMQ(),
         Postgres(),
         Redis(),
+        RedisCache(),
         Consul(),
         ChromaDB(),
         LanguageModel(),

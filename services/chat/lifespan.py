@@ -1,5 +1,6 @@
 """Opens what chat runs on, in order, and closes it in reverse."""
 
+import functools
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -23,7 +24,7 @@ from services.chat.settings import Settings
 from shared.ending import OUTLIVED
 from shared.identity import telling
 from shared.platform import Platform, open_platform
-from shared.redis import open_redis
+from shared.redis import REDIS_REMEDY, open_redis, write_and_read_back
 
 
 class State(TypedDict):
@@ -38,7 +39,10 @@ class State(TypedDict):
 async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     settings: Settings = app.state.settings
     async with AsyncExitStack() as stack:
-        platform = await stack.enter_async_context(open_platform(app, redis_is="store"))
+        platform = await stack.enter_async_context(open_platform(app))
+        redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))
+        probe = functools.partial(write_and_read_back, redis, app.state.instance)
+        platform.health.add("redis", probe, remedy=REDIS_REMEDY)
         stream_redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))
         model = await stack.enter_async_context(open_model(settings))
         platform.health.add(MODEL, model.ping, hard=False, remedy="look at LLM_URL and at the log of the model")
@@ -46,14 +50,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         agents = AgentsDirectory(platform.services, settings.agent_seconds)
         knowledge = VectorsKnowledge(platform.services, settings.search_seconds)
         means = Means(
-            repository=RunRepository(platform.redis, stream_redis, Bounds.of(settings)),
+            repository=RunRepository(redis, stream_redis, Bounds.of(settings)),
             retriever=Retriever(knowledge, settings.passages_per_collection, settings.search_seconds * OUTLIVED),
             model=model,
             default_model=settings.llm_model,
             limits=RunLimits.of(settings),
             instruments=Instruments(app.state.metrics.registry),
         )
-        conversations = ConversationRepository(platform.redis, timedelta(days=settings.retention_days))
+        conversations = ConversationRepository(redis, timedelta(days=settings.retention_days))
         rabbitmq_url, registry = settings.rabbitmq_url.get_secret_value(), app.state.metrics.registry
         auth = await stack.enter_async_context(telling(rabbitmq_url, "chat", registry))
         yield State(

@@ -12,6 +12,13 @@ class Settings(ClientSettings):
 
     port: int = Field(default=10203, ge=1, le=65535, description="port to listen on")
 
+    # Redis
+    redis_url: SecretStr = Field(description="`redis://…`: its store, of which nothing may be lost or evicted")
+    redis_cache_url: SecretStr | None = Field(
+        default=None,
+        description="`redis://…`: rate limits, in a server that may evict them; `REDIS_URL` when unset",
+    )
+
     # Language model
     llm_url: str = Field(
         pattern=r"^https?://\S+$",
@@ -73,3 +80,12 @@ class Settings(ClientSettings):
     retention_days: int = Field(default=90, ge=1, le=3650, description="since the last message; then it is forgotten")
     max_conversations: int = Field(default=10_000, ge=1, le=1_000_000, description="of one user")
     max_messages: int = Field(default=2_000, ge=2, le=100_000, description="of one conversation")
+
+    @property
+    def redis_cache(self) -> tuple[str, str]:
+        """The Redis of what may be lost: the setting that says where, and what it says."""
+        return (
+            ("REDIS_CACHE_URL", self.redis_cache_url.get_secret_value())
+            if self.redis_cache_url
+            else super().redis_cache
+        )

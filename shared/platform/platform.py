@@ -4,11 +4,9 @@ import functools
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal
 
 import httpx
 from fastapi import FastAPI
-from redis.asyncio import Redis
 
 from shared.calls import ServiceClient, open_http_client
 from shared.discovery import ConsulDiscovery, Discovery, Registration, StaticDiscovery
@@ -51,7 +49,6 @@ class Platform:
 
     settings: ServiceSettings
     health: Health
-    redis: Redis
     services: ServiceClient
     identity: ServiceIdentity | None
     """This service as a client of auth; None in auth itself."""
@@ -75,21 +72,22 @@ async def open_platform(
     app: FastAPI,
     *,
     trust: Trust | None = None,
-    redis_is: Literal["store", "aid", "unused"] = "aid",
+    has_limits: bool = True,
 ) -> AsyncIterator[Platform]:
     """Open it for `app`, made by `create_service`. auth gives its own `trust`; the others ask auth.
 
-    Without Redis only what has it as its `store` is unready: the others lose their limits and claims of keys.
+    Without its Redis a service is ready, and has lost the limits and claims of keys that are counted there.
     """
     settings: ServiceSettings = app.state.settings
     name: str = app.state.service
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(open_http_client(settings.request_timeout_seconds))
         inside = await _inside(app, http, stack)
-        redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))
-        if redis_is != "unused":
+        setting, url = settings.redis_cache
+        redis = await stack.enter_async_context(open_redis(url, setting=setting))
+        if has_limits:
             probe = functools.partial(write_and_read_back, redis, app.state.instance)
-            app.state.health.add("redis", probe, hard=redis_is == "store", remedy=REDIS_REMEDY)
+            app.state.health.add("redis-cache", probe, hard=False, remedy=REDIS_REMEDY)
         discovery, registration = _discovery(app, http, inside, stack)
         services = ServiceClient(discovery, inside, app.state.metrics, uses_tls=settings.uses_tls)
         identity = None
@@ -105,7 +103,6 @@ async def open_platform(
         platform = Platform(
             settings=settings,
             health=app.state.health,
-            redis=redis,
             services=services,
             identity=identity,
             discovery=discovery,

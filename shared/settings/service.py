@@ -65,7 +65,9 @@ class ServiceSettings(BaseSettings):
     port: int = Field(default=8000, ge=1, le=65535, description="port to listen on")
     advertise_host: str = Field(default="127.0.0.1", description="address by which other services reach this instance")
 
-    redis_url: SecretStr = Field(description="`redis://…`: idempotency keys, caches; chat's store")
+    redis_url: SecretStr = Field(
+        description="`redis://…`: rate limits, claims and answers of `Idempotency-Key`; nothing that may not be lost"
+    )
     rabbitmq_url: SecretStr = Field(description="`amqp://…`: events and task dispatch")
     consul_url: str | None = Field(default=None, description="`http://…`: the Consul agent to register with")
     consul_token: SecretStr | None = Field(
@@ -132,6 +134,11 @@ class ServiceSettings(BaseSettings):
         default=None, description="where traces go; without it tracing costs nothing and only trace ids are made"
     )
     otel_traces_sample_ratio: float = Field(default=0.01, ge=0, le=1, description="share of new traces that are kept")
+
+    @property
+    def redis_cache(self) -> tuple[str, str]:
+        """The Redis of what may be lost: the setting that says where, and what it says."""
+        return "REDIS_URL", self.redis_url.get_secret_value()
 
     @property
     def watched_folders(self) -> list[str]:

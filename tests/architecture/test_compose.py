@@ -26,7 +26,7 @@ SETTINGS = {
     "tasks-worker": "services.tasks.settings:WorkerSettings",
 }
 SERVERS = STORES.keys() - {"faiss"}  # which lives in the process of vectors
-COMPONENTS = {*SERVERS, *SETTINGS, "kong", "consul", "consul-access", "llm"}
+COMPONENTS = {*SERVERS, *SETTINGS, "kong", "consul", "consul-access", "llm", "redis-cache"}
 
 
 def version(package: str) -> str:
@@ -173,6 +173,7 @@ CLIENTS = {
     "kong": "bash",
     "postgres": "pg_isready",
     "redis": "redis-cli",
+    "redis-cache": "redis-cli",
     "rabbitmq": "rabbitmq-diagnostics",
     "neo4j": "bash",
     "qdrant": "bash",

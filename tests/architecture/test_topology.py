@@ -57,8 +57,9 @@ def mounted(container: Container) -> set[str]:
 @pytest.mark.parametrize("name", [*SERVICES, "tasks-worker"])
 def test_a_container_is_given_its_secrets_and_no_others(services: dict[str, Container], name: str) -> None:
     service = SERVICES["tasks" if name == "tasks-worker" else name]
-    given = {"cursor_secret", "redis_url", "rabbitmq_url", f"consul_token_{name}", *service.secrets}
+    given = {"cursor_secret", "redis_cache_url", "rabbitmq_url", f"consul_token_{name}", *service.secrets}
     given |= set() if name == "tasks-worker" else {"gateway_token"}
+    given |= {"redis_url"} if "redis" in service.stores else set()
     given |= {f"{service.name}_database_url"} if service.has_database else set()
     given |= {f"client_secret_{service.name}"} if service.is_client else {"service_client_secrets"}
     given |= {"tls_authority", f"tls_{name}"}
@@ -86,7 +87,8 @@ def test_postgres_has_a_role_and_a_database_for_each_service_that_keeps_one() ->
 
 
 def test_every_secret_of_the_topology_belongs_to_somebody() -> None:
-    of_stores = {f"{store}_password" for store in ("postgres", "redis", "rabbitmq", "neo4j")} | {"consul_management"}
+    of_stores = {f"{store}_password" for store in ("postgres", "redis", "redis_cache", "rabbitmq", "neo4j")}
+    of_stores |= {"consul_management"}
     of_services = {secret for service in SERVICES.values() for secret in service.secrets}
 
     assert of_stores | of_services | {"cursor_secret", "gateway_token"} == SECRETS.keys()

@@ -195,7 +195,7 @@ async def test_the_folder_of_vectors(suite: Suite, as_user: AsUser, tmp_path: Pa
 @every_store
 async def test_rabbitmq(own_suite: Suite, suite: Suite, user: User) -> None:
     """Tasks are accepted all the while, and done once the broker can carry them."""
-    suite.up(["postgres", "redis"])
+    suite.up(["postgres", "redis-cache"])
     installation, broker = Installation(suite), {"rabbitmq_url": own_suite.url("rabbitmq")}
     with on_a_small_disk(own_suite, "rabbitmq", 300) as disk:
         async with installation.api(**FREELY, **broker) as client, installation.worker(**broker):

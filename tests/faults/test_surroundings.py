@@ -100,7 +100,7 @@ async def foreign_connections(suite: Suite, least: int) -> AsyncIterator[int]:
 
 
 async def test_without_connections_of_postgres_answers_are_503(suite: Suite, as_user: AsUser) -> None:
-    suite.up(["postgres", "redis"])
+    suite.up(["postgres", "redis-cache"])
     async with as_user("tasks") as client:
 
         async def burst() -> set[int]:
@@ -134,7 +134,7 @@ def memory_alarm(suite: Suite) -> Iterator[None]:
 @with_faults
 @pytest.mark.timeout(300)
 async def test_a_broker_with_an_alarm_delays_tasks_and_loses_none(suite: Suite, own_suite: Suite, user: User) -> None:
-    suite.up(["postgres", "redis"])
+    suite.up(["postgres", "redis-cache"])
     own_suite.up(["rabbitmq"])
     installation, broker = Installation(suite), {"rabbitmq_url": own_suite.url("rabbitmq")}
     async with installation.api(**FREELY, **broker) as client, installation.worker(**broker):

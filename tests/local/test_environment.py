@@ -30,12 +30,21 @@ OWNERS = {
     "GATEWAY_TOKEN": {*SERVICES, "gateway"},
     "TLS_KEY_FILE": set(PROCESSES) - {"gateway"},
     "TLS_AUTHORITY_FILE": set(PROCESSES),
+    "REDIS_CACHE_URL": {"chat"},
 }
 
 
 @pytest.mark.parametrize("variable", OWNERS)
 def test_secret_goes_to_those_who_need_it(suite: Suite, variable: str) -> None:
     assert {name for name in PROCESSES if variable in suite.environment(name)} == OWNERS[variable]
+
+
+def test_only_chat_is_told_where_conversations_are(suite: Suite) -> None:
+    told = {name for name in PROCESSES if suite.url("redis") in suite.environment(name).values()}
+    others = {suite.environment(name)["REDIS_URL"] for name in set(PROCESSES) - {"chat", "gateway"}}
+
+    assert told == {"chat"}
+    assert others == {suite.environment("chat")["REDIS_CACHE_URL"]} == {suite.url("redis-cache")}
 
 
 def test_auth_knows_the_client_secret_of_every_service(suite: Suite) -> None:

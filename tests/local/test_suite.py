@@ -129,6 +129,7 @@ def test_external_component_is_used_and_not_started(make_suite: MakeSuite) -> No
 
     assert outcome == {"redis": Result.EXTERNAL}
     assert guest.environment("chat")["REDIS_URL"] == owner.url("redis")
+    assert guest.environment("auth")["REDIS_URL"] == guest.url("redis-cache") == owner.url("redis")
     assert processes_of(guest.site.layout) == []
 
 

@@ -122,7 +122,7 @@ async def test_no_log_holds_a_secret(suite: Suite, gateway: httpx.AsyncClient, r
     await journey.uses_an_api_key()
     await journey.is_malformed()
     await journey.confides()
-    for store in ("postgres", "redis", "rabbitmq"):
+    for store in ("postgres", "redis", "redis-cache", "rabbitmq"):
         async with without(suite, store):
             assert (await journey.log_in(journey.new(f"password without {store}"))).status_code in (401, 503)
         await until_well(gateway)

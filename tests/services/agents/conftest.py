@@ -21,7 +21,7 @@ Create = Callable[..., Awaitable[dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 async def shared_app(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
-    suite.up(["neo4j", "redis"])
+    suite.up(["neo4j", "redis-cache"])
     async with open_service(suite, is_watched=False)("agents") as client:
         yield client
 

@@ -46,13 +46,13 @@ async def test_health_checks_leave_one_node(client: httpx.AsyncClient, graph: Gr
 
 
 async def test_without_redis_agents_serve_and_warn(client: httpx.AsyncClient, suite: Suite) -> None:
-    async with open_redis(suite.url("redis")) as redis:
+    async with open_redis(suite.url("redis-cache")) as redis:
         before = str((await redis.config_get("maxmemory"))["maxmemory"])
         await redis.config_set("maxmemory", "1")
         try:
-            told = await until_check(client, "redis", "warn")
+            told = await until_check(client, "redis-cache", "warn")
         finally:
             await redis.config_set("maxmemory", before)
 
     assert told["code"] == 200
-    await until_check(client, "redis", "pass")
+    await until_check(client, "redis-cache", "pass")

@@ -29,7 +29,7 @@ CALLS = [
 async def relayed(
     suite: Suite, service_client: ServiceClient, relay: Relay, **waits: float
 ) -> AsyncIterator[httpx.AsyncClient]:
-    suite.up(["redis"])
+    suite.up(["redis-cache"])
     async with service_client("agents", neo4j_url=relay.url, neo4j_schema_seconds=10, **waits) as client:
         yield client
 
@@ -107,7 +107,7 @@ async def test_a_service_starts_unready_before_a_store_that_hangs(
 async def test_a_refused_password_is_our_trouble_not_the_callers(
     suite: Suite, service_client: ServiceClient, user: User
 ) -> None:
-    suite.up(["neo4j", "redis"])
+    suite.up(["neo4j", "redis-cache"])
     async with service_client("agents", neo4j_password="not-the-password") as client:
         assert_names_the_store(await client.get(f"{AGENTS}/list", headers=user.headers))
         assert (await client.get("/health/ready")).status_code == 503

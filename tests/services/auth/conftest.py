@@ -15,7 +15,7 @@ from tests.services.auth.tenancy import Join, Letters, joining
 
 @pytest.fixture(scope="module")
 async def shared_app(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
-    suite.up(["postgres", "redis"])
+    suite.up(["postgres", "redis-cache"])
     async with open_service(suite, is_watched=False)("auth") as client:
         yield client
 

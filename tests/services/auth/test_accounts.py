@@ -150,7 +150,7 @@ async def test_no_credential_is_401_everywhere(client: httpx.AsyncClient) -> Non
 
 
 async def test_a_database_that_is_away_is_503_naming_it(suite: Suite, service_client: ServiceClient) -> None:
-    suite.up(["postgres", "redis"])
+    suite.up(["postgres", "redis-cache"])
     async with service_client("auth") as client:
         user = await register_with(client)()
         suite.stop("postgres")

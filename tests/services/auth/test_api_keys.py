@@ -140,7 +140,7 @@ async def test_a_bad_key_request_is_422(client: httpx.AsyncClient, user: User, c
 
 
 async def test_a_mistyped_key_costs_no_query(suite: Suite, user: User) -> None:
-    suite.up(["postgres", "redis"])
+    suite.up(["postgres", "redis-cache"])
     app = build_app(suite, "auth")
     async with (
         LifespanManager(app) as manager,
@@ -234,7 +234,7 @@ async def test_a_revoked_key_is_refused_at_once_though_its_token_is_cached(clien
 
 
 async def test_the_last_use_of_keys_costs_one_statement_however_many_requests(suite: Suite, user: User) -> None:
-    suite.up(["postgres", "redis"])
+    suite.up(["postgres", "redis-cache"])
     app = build_app(suite, "auth")
     async with (
         LifespanManager(app) as manager,

@@ -210,7 +210,7 @@ async def copy_of(session: AsyncSession, invitation_id: str) -> None:
 async def test_without_a_mail_server_nobody_is_invited_and_the_answer_says_so(
     suite: Suite, service_client: ServiceClient
 ) -> None:
-    suite.up(["postgres", "redis"])
+    suite.up(["postgres", "redis-cache"])
     async with service_client("auth", mail_url=None) as client:
         owner = await register_with(client)()
         answer = await invite(client, owner, new_email())

@@ -21,7 +21,7 @@ def _source() -> dict[str, str]:
 async def test_an_anonymous_operation_is_limited_by_its_source(
     suite: Suite, service_client: ServiceClient, path: str, refused: int
 ) -> None:
-    suite.up(["postgres", "redis"])
+    suite.up(["postgres", "redis-cache"])
     source = _source()
     async with service_client("auth", rate_limit_anonymous="3 per 10 minutes") as client:
         found = [(await client.post(path, headers=source)).status_code for _ in range(4)]
@@ -32,7 +32,7 @@ async def test_an_anonymous_operation_is_limited_by_its_source(
 
 
 async def test_register_and_token_share_their_sources_limit(suite: Suite, service_client: ServiceClient) -> None:
-    suite.up(["postgres", "redis"])
+    suite.up(["postgres", "redis-cache"])
     source = _source()
     async with service_client("auth", rate_limit_anonymous="2 per 10 minutes") as client:
         found = [(await client.post(path, headers=source)).status_code for path in (REGISTER, TOKEN, TOKEN)]

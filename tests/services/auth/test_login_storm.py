@@ -16,7 +16,7 @@ PEOPLE = 24
 
 @pytest.fixture
 async def client(suite: Suite, service_client: ServiceClient) -> AsyncIterator[httpx.AsyncClient]:
-    suite.up(["postgres", "redis"])
+    suite.up(["postgres", "redis-cache"])
     async with service_client("auth", **AS_SHIPPED) as client:
         yield client
 

@@ -60,7 +60,7 @@ async def shipped(suite: Suite, clock: Clock) -> AsyncIterator[httpx.AsyncClient
 
 @asynccontextmanager
 async def opened(suite: Suite, clock: Clock, **settings: int) -> AsyncIterator[httpx.AsyncClient]:
-    suite.up(["postgres", "redis"])
+    suite.up(["postgres", "redis-cache"])
     app: FastAPI = build_app(suite, "auth", **settings)
     async with LifespanManager(app) as manager:
         manager._state["grants"].logins.clock = manager._state["passwords"].clock = clock

@@ -181,7 +181,7 @@ def test_letters_need_a_sender() -> None:
 async def test_an_invitation_goes_through_the_mail_server(
     suite: Suite, service_client: ServiceClient, serve: Serve
 ) -> None:
-    suite.up(["postgres", "redis"])
+    suite.up(["postgres", "redis-cache"])
     async with serve("smtp") as server, service_client("auth", mail_url=url("smtp", server.port)) as client:
         owner = await register_with(client)()
         made = await invite(client, owner, f"new-{owner.email}")
@@ -201,7 +201,7 @@ async def test_an_invitation_goes_through_the_mail_server(
 async def test_when_the_letter_fails_nothing_is_made(
     suite: Suite, service_client: ServiceClient, serve: Serve, answer: str, expected: tuple[int, str]
 ) -> None:
-    suite.up(["postgres", "redis"])
+    suite.up(["postgres", "redis-cache"])
     async with serve("smtp") as server, service_client("auth", mail_url=url("smtp", server.port)) as client:
         owner = await register_with(client)()
         server.received.refused[f"new-{owner.email}"] = answer
@@ -215,7 +215,7 @@ async def test_when_the_letter_fails_nothing_is_made(
 async def test_a_mail_server_that_hangs_holds_nobody_up_but_those_who_invite(
     suite: Suite, service_client: ServiceClient
 ) -> None:
-    suite.up(["postgres", "redis"])
+    suite.up(["postgres", "redis-cache"])
     waiting = asyncio.Semaphore(0)
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

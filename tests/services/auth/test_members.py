@@ -132,7 +132,7 @@ async def test_an_owner_decides_about_their_own_tenant_only(client: httpx.AsyncC
 async def test_roles_hold_in_the_other_services(
     suite: Suite, auth: httpx.AsyncClient, register_user: RegisterUser, service_client: ServiceClient, letters: Letters
 ) -> None:
-    suite.up(["auth", "neo4j", "redis"])
+    suite.up(["auth", "neo4j", "redis-cache"])
     join_there = joining(auth, letters, register_user)
     owner = await register_user()
     viewer, member = await join_there(owner, "viewer"), await join_there(owner, "member")
@@ -275,7 +275,7 @@ async def test_a_removed_member_is_out_at_once(client: httpx.AsyncClient, join: 
 async def test_another_service_refuses_the_token_of_a_removed_member_within_a_minute(
     suite: Suite, auth: httpx.AsyncClient, register_user: RegisterUser, service_client: ServiceClient, letters: Letters
 ) -> None:
-    suite.up(["auth", "neo4j", "redis"])
+    suite.up(["auth", "neo4j", "redis-cache"])
     owner = await register_user()
     member = await joining(auth, letters, register_user)(owner, "member")
 

@@ -57,7 +57,7 @@ async def test_of_fifty_parallel_refreshes_all_get_one_successor(client: httpx.A
 
 
 async def test_replicas_give_the_same_successor(suite: Suite) -> None:
-    suite.up(["postgres", "redis"])
+    suite.up(["postgres", "redis-cache"])
     open_replica = open_service(suite, is_watched=False)
     async with open_replica("auth") as one, open_replica("auth") as other:
         user = await register_with(one)()

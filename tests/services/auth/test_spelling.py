@@ -163,7 +163,7 @@ async def test_control_characters_are_refused_in_a_new_password_and_tried_in_an_
 async def test_an_administrator_logs_in_as_their_address_and_password_were_set(
     suite: Suite, service_client: ServiceClient, spellings: dict[str, str]
 ) -> None:
-    suite.up(["postgres", "redis"])
+    suite.up(["postgres", "redis-cache"])
     async with service_client("auth", admin_email=spellings["xn"], admin_password=PASSWORDS["nfd"]) as client:
         login = await log_in(client, spellings["nfd"], PASSWORDS["nfc"])
 

@@ -53,7 +53,7 @@ async def person(register_user: RegisterUser) -> User:
 @pytest.fixture
 def open_chat(suite: Suite, auth: httpx.AsyncClient, model: ModelServer, neighbours: Neighbours) -> OpenChat:
     """`async with open_chat(max_runs=1) as client`: one replica, beside this test's model and neighbours."""
-    suite.up(["redis"])
+    suite.up(["redis", "redis-cache"])
     return chat_beside(suite, auth, model, neighbours)
 
 

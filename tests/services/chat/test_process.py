@@ -30,7 +30,7 @@ def start_process(
     suite: Suite, auth: httpx.AsyncClient, model: ModelServer, neighbours: Neighbours, person: User
 ) -> StartProcess:
     """`async with start_process(SHUTDOWN_SECONDS="2") as (process, client)`."""
-    suite.up(["redis"])
+    suite.up(["redis", "redis-cache"])
 
     @asynccontextmanager
     async def started(**overrides: str) -> AsyncIterator[Started]:

@@ -10,7 +10,7 @@ def settings_of(suite: Suite, **changes: Any) -> ClientSettings:
     """Those of a service that has the secret of agents, and the suite's Redis unless told otherwise."""
     usual = {
         "environment": "local",
-        "redis_url": suite.url("redis"),
+        "redis_url": suite.url("redis-cache"),
         "rabbitmq_url": "amqp://127.0.0.1:1",
         "cursor_secret": "c" * 32,
         "client_id": "agents",

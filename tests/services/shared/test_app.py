@@ -45,7 +45,7 @@ def build(suite: Suite, counter: Counter, redis_url: str | None = None) -> FastA
         async with open_platform(app) as platform:
             yield {"platform": platform}
 
-    settings = settings_of(suite, redis_url=redis_url or suite.url("redis"))
+    settings = settings_of(suite, redis_url=redis_url or suite.url("redis-cache"))
     return create_service("notes", settings, title="Notes", description="", lifespan=lifespan, routers=[router])
 
 

@@ -39,7 +39,7 @@ def doors() -> APIRouter:
 
 @pytest.fixture
 async def client(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
-    app = build(suite.url("redis"))
+    app = build(suite.url("redis-cache"))
     app.include_router(doors())
     async with LifespanManager(app) as manager:
         transport = httpx.ASGITransport(manager.app)

@@ -7,7 +7,7 @@ from redis.exceptions import ResponseError
 
 from local.suite import Suite
 from shared.errors import StorageFull, Unavailable
-from shared.redis import open_redis, redis_errors
+from shared.redis import open_redis, redis_errors, write_and_read_back
 
 AT_ONCE = 20
 SAID = {
@@ -41,3 +41,18 @@ async def test_a_restart_of_redis_costs_no_request_of_those_that_come_after_it(s
         await redis.delete(*(f"restart:{number}" for number in range(AT_ONCE)))
 
     assert one_by_one == at_once == [b"kept"] * AT_ONCE
+
+
+async def test_what_may_be_lost_makes_room_and_what_may_not_is_never_evicted(suite: Suite) -> None:
+    suite.up(["redis", "redis-cache"])
+    megabyte, filler = b"x" * 2**20, [f"filler:{number}" for number in range(80)]
+    async with open_redis(suite.url("redis")) as keeping, open_redis(suite.url("redis-cache")) as forgetting:
+        for name in filler:
+            await forgetting.set(name, megabyte, ex=60)
+        await write_and_read_back(forgetting, "test")
+        left = await forgetting.exists(*filler)
+        await forgetting.delete(*filler)
+        policy = (await keeping.config_get("maxmemory-policy"))["maxmemory-policy"]
+
+    assert 0 < left < len(filler)
+    assert policy == "noeviction"

@@ -15,7 +15,7 @@ from tests.services.tasks.running import Installation, Tasks
 @pytest.fixture(scope="session")
 def new_installation(suite: Suite) -> Callable[[], Installation]:
     """Makes installations that no other test touches."""
-    suite.up(["postgres", "rabbitmq", "redis"])
+    suite.up(["postgres", "rabbitmq", "redis-cache"])
     return lambda: Installation(suite)
 
 

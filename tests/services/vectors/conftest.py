@@ -15,7 +15,7 @@ async def client(
     suite: Suite, auth: httpx.AsyncClient, user: User, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[httpx.AsyncClient]:
     """As `user`, whose token is sent unless a test sends another."""
-    suite.up(["redis", "chromadb"])
+    suite.up(["redis-cache", "chromadb"])
 
     async def as_user(request: httpx.Request) -> None:
         request.headers.setdefault("Authorization", user.headers["Authorization"])
@@ -28,5 +28,5 @@ async def client(
 @pytest.fixture
 def open_vectors(suite: Suite, auth: httpx.AsyncClient, service_client: ServiceClient) -> ServiceClient:
     """Opens further apps, with other settings."""
-    suite.up(["redis", "chromadb"])
+    suite.up(["redis-cache", "chromadb"])
     return service_client
