@@ -40,6 +40,15 @@ class Priority(StrEnum):
     HIGH = "high"
 
 
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What sends a worker to a task: which one, and whose it is."""
+
+    task_id: str
+    tenant_id: str
+    user_id: str
+
+
 AttemptKey = tuple[str, int]
 """The id of a task and the number of one of its attempts."""
 
@@ -70,6 +79,10 @@ class Claim:
     @property
     def key(self) -> AttemptKey:
         return self.id, self.attempt
+
+    @property
+    def ticket(self) -> Ticket:
+        return Ticket(self.id, self.tenant_id, self.user_id)
 
 
 def counted_attempts(task: Any) -> Any:

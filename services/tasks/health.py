@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 
 from fastapi import FastAPI
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 
 from services.tasks.domain import TaskStatus
 from services.tasks.models import ProbeRow, Task
+from services.tasks.turns import IS_DUE, is_served, unserved_since
 from shared.health import STORE_REMEDY, Finding
 from shared.postgres import OUTBOX_REMEDY, Database, DatabaseProbe, Outbox
 
@@ -25,7 +26,7 @@ def watch_work(app: FastAPI, database: Database, outbox: Outbox) -> None:
 
 
 class Waiting:
-    """How long the task that is due for longest has waited for a worker."""
+    """How long the task that is due for longest has waited for a worker; not for others of its own tenant."""
 
     def __init__(self, database: Database, warn_seconds: float) -> None:
         self._database, self._warn_seconds = database, warn_seconds
@@ -38,11 +39,14 @@ class Waiting:
 
     async def seconds(self) -> float:
         """0 when none waits."""
-        queued, sent = Task.status == TaskStatus.QUEUED, Task.enqueued_at.is_not(None)
         # Not by `enqueued_at` itself: what is sent again would seem new.
-        first = select(Task.run_at).where(queued, sent).order_by(Task.enqueued_at).limit(_LOOKED_AT).subquery()
-        unsent = select(func.min(Task.run_at)).where(queued, ~sent).scalar_subquery()
-        oldest = select(func.least(select(func.min(first.c.run_at)).scalar_subquery(), unsent))
+        sent = select(Task.run_at, Task.priority, Task.tenant_id).where(
+            Task.status == TaskStatus.QUEUED, Task.enqueued_at.is_not(None)
+        )
+        first = sent.order_by(Task.enqueued_at).limit(_LOOKED_AT).subquery()
         async with self._database.statements() as session:
-            due_at: datetime | None = await session.scalar(oldest)
+            since = [await session.scalar(select(func.min(first.c.run_at)).where(~is_served(first.c)))]
+            if await session.scalar(select(exists().where(IS_DUE))):
+                since.append(await session.scalar(unserved_since()))
+        due_at = min((moment for moment in since if moment), default=None)
         return max(0.0, (datetime.now(UTC) - due_at).total_seconds()) if due_at else 0.0

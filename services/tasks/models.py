@@ -69,7 +69,7 @@ class Task(Base):
 
     run_at: Mapped[datetime] = mapped_column(_Moment)
     # When a message was last written for the present wait. Without one a task cannot be claimed: so a message left over
-    # from an earlier attempt cannot start a retry before it is due.
+    # from an earlier attempt cannot start a retry before it is due, and what was put off waits for its owner's turn.
     enqueued_at: Mapped[datetime | None] = mapped_column(_Moment)
     traceparent: Mapped[str | None] = mapped_column(Text)
     version: Mapped[int] = mapped_column(Integer)
@@ -83,6 +83,14 @@ class Task(Base):
         Index("ix_task_due", "run_at", postgresql_where=text("status = 'queued' AND enqueued_at IS NULL")),
         Index(
             "ix_task_enqueued", "enqueued_at", postgresql_where=text("status = 'queued' AND enqueued_at IS NOT NULL")
+        ),
+        Index(
+            "ix_task_turn",
+            "priority",
+            "tenant_id",
+            "user_id",
+            "run_at",
+            postgresql_where=text("status = 'queued' AND enqueued_at IS NULL"),
         ),
         Index("ix_task_lease", "lease_expires_at", postgresql_where=text("status = 'running'")),
     )

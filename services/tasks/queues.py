@@ -1,4 +1,4 @@
-"""The exchanges and queues that carry task ids from the API to the workers: one queue a priority.
+"""The exchanges and queues that carry tickets from the API to the workers: one queue a priority.
 
 See docs/decisions/0012-a-queue-per-priority.md for why not one queue with priorities.
 """
@@ -10,7 +10,7 @@ import orjson
 from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel
 
-from services.tasks.domain import Priority
+from services.tasks.domain import Priority, Ticket
 from shared.identity import declare_deeds
 from shared.messages import declare_dead_letters, declare_queue
 
@@ -45,16 +45,20 @@ class Queues:
             )
         await declare_deeds(channel)  # the outbox has them too, and what no queue takes would stay in it
 
-    def message(self, task_id: str, priority: str, traceparent: str | None = None) -> dict[str, Any]:
+    def message(self, ticket: Ticket, priority: str, traceparent: str | None = None) -> dict[str, Any]:
         """The arguments of `Outbox.compose` that send a worker to this task."""
         return {
             "exchange": self.exchange,
             "routing_key": priority,
-            "body": {"task_id": task_id},
+            "body": {"task_id": ticket.task_id, "tenant_id": ticket.tenant_id, "user_id": ticket.user_id},
             "headers": {"traceparent": traceparent} if traceparent else None,
         }
 
 
-def task_id_in(body: bytes) -> str:
-    """The task that such a message names. Raises ValueError, KeyError or TypeError where it names none."""
-    return str(UUID(orjson.loads(body)["task_id"]))
+def ticket_in(body: bytes) -> Ticket:
+    """What such a message says. Raises ValueError, KeyError or TypeError where it names no task.
+
+    One of a release that did not say whose the task is counts as nobody's: all of these together have one user's share.
+    """
+    said = orjson.loads(body)
+    return Ticket(str(UUID(said["task_id"])), str(said.get("tenant_id", "")), str(said.get("user_id", "")))

@@ -44,10 +44,15 @@ class WorkerSettings(Settings):
     port: int = Field(default=10219, ge=1, le=65535, description="port of health and metrics")
     client_id: str = Field(default="tasks", pattern=r"^[a-z-]{1,32}$", description="the worker is tasks to auth")
 
-    # Slots: how many tasks of a priority run at once in one worker
-    high_slots: int = Field(default=8, ge=1, le=500, description="tasks of high priority that run at once")
-    normal_slots: int = Field(default=8, ge=1, le=500, description="tasks of normal priority that run at once")
-    low_slots: int = Field(default=2, ge=1, le=500, description="tasks of low priority that run at once")
+    # Slots: how many tasks of a priority run at once in one worker; a user has a quarter of them, a tenant half
+    high_slots: int = Field(
+        default=32,
+        ge=1,
+        le=500,
+        description="tasks of high priority that run at once, at most a quarter of them one user's",
+    )
+    normal_slots: int = Field(default=32, ge=1, le=500, description="the same of normal priority")
+    low_slots: int = Field(default=8, ge=1, le=500, description="the same of low priority")
 
     # Leases
     lease_seconds: float = Field(default=30, ge=1, le=600, description="a silent worker's task is taken back after")

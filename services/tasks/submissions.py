@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.tasks.domain import Ticket
 from services.tasks.models import IdempotencyKeyRow, Task
 from services.tasks.queues import Queues
 from shared.errors import ServiceError, Unavailable
@@ -52,12 +53,15 @@ class Submissions:
         """
         if len(self._waiting) >= self._max_waiting:
             raise Unavailable("tasks", detail="Too many submits at once; try again in a moment.")
-        due = task["enqueued_at"] is not None
-        message = self._outbox.compose(**self._queues.message(task["id"], task["priority"])) if due else None
+        message = self._message(task) if task["enqueued_at"] is not None else None
         pending = _Pending(task, message, EffectKey(*once, task["id"]) if once else None)
         self._waiting.append(pending)
         self._arrived.set()
         return await pending.written
+
+    def _message(self, task: dict[str, Any]) -> dict[str, Any]:
+        ticket = Ticket(task["id"], task["tenant_id"], task["user_id"])
+        return self._outbox.compose(**self._queues.message(ticket, task["priority"]))
 
     async def run(self) -> None:
         """Never returns; started and cancelled with the service.

@@ -35,6 +35,8 @@ class Attempt:
     stopped: asyncio.Future[Stop] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     progress: ProgressReport | None = None
     is_progress_written: bool = True
+    leaves_others_waiting: bool = False
+    """Whether, as it ended, others of its owner waited for a place."""
 
     def __post_init__(self) -> None:
         self.deadline = time.monotonic() + self.claim.timeout_seconds

@@ -1,12 +1,14 @@
 """What a worker hears: a message for each task that is to be done now, from one queue a priority."""
 
 import asyncio
+import functools
 import logging
 from types import TracebackType
 
 from aio_pika.abc import AbstractIncomingMessage
 
-from services.tasks.queues import Queues, task_id_in
+from services.tasks.domain import Priority
+from services.tasks.queues import Queues, ticket_in
 from services.tasks.settings import WorkerSettings
 from services.tasks.worker.runner import Runner
 from shared.messages import Connection, Consumer
@@ -17,18 +19,25 @@ _log = logging.getLogger("tasks.worker")
 class Consumers:
     """One a priority, each with slots of its own, opened and closed together.
 
-    They take no more messages than there are free slots, so that no task waits behind another in a busy worker.
+    They take no more messages than there are slots. One whose owner has no place left goes back to PostgreSQL, so that
+    those behind it come to be looked at.
     """
 
     def __init__(self, connection: Connection, queues: Queues, runner: Runner, settings: WorkerSettings) -> None:
         self._runner, self._settings = runner, settings
         self._consumers = [
-            Consumer(connection, queues.declare, queues.queue(priority), self._hear, prefetch=slots)
+            Consumer(
+                connection,
+                queues.declare,
+                queues.queue(priority),
+                functools.partial(self._hear, priority),
+                prefetch=slots,
+            )
             for priority, slots in settings.slots.items()
         ]
 
-    async def _hear(self, message: AbstractIncomingMessage) -> None:
-        await self._runner.run(task_id_in(message.body))
+    async def _hear(self, priority: Priority, message: AbstractIncomingMessage) -> None:
+        await self._runner.run(ticket_in(message.body), priority)
 
     async def __aenter__(self) -> "Consumers":
         for consumer in self._consumers:

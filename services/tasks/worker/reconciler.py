@@ -12,11 +12,13 @@ from services.tasks.models import IdempotencyKeyRow
 from services.tasks.queues import Queues
 from services.tasks.settings import WorkerSettings
 from services.tasks.worker.recovery import BATCH, Recovered, RecoveryRepository
+from shared.limits import Shares
 from shared.loops import keep
 from shared.messages import Connection
 from shared.postgres import Database, IdempotencyKeys, Outbox
 
 _log = logging.getLogger("tasks.worker")
+_Take = Callable[[RecoveryRepository], Awaitable[list[Recovered]]]
 
 
 class Reconciler:
@@ -27,6 +29,7 @@ class Reconciler:
     ) -> None:
         self._database, self._outbox, self._queues, self._broker = database, outbox, queues, broker
         self._settings = settings
+        self._most_due = Shares("tasks", max(settings.slots.values())).of_a_user  # more would be put off again
         self._swept_at = float("-inf")
 
     async def run(self) -> None:
@@ -43,7 +46,7 @@ class Reconciler:
                 await self._republish(priority)
             async with self._database.transaction() as session:
                 await IdempotencyKeys(session, IdempotencyKeyRow).delete_old()
-        await self._take("due", lambda tasks: tasks.take_due())
+        await self._take_once("due", lambda tasks: tasks.take_due(self._most_due))
         await self._take("lapsed", lambda tasks: tasks.take_lapsed())
 
     async def _republish(self, priority: Priority) -> None:
@@ -57,18 +60,20 @@ class Reconciler:
         if is_suspect and await self._broker.count_ready(self._queues.queue(priority)) == 0:
             await self._take("unheard", lambda tasks: tasks.take_unheard(priority, seconds))
 
-    async def _take(self, why: str, take: Callable[[RecoveryRepository], Awaitable[list[Recovered]]]) -> None:
-        """Until there are none left. The queued ones get their message in the same transaction."""
-        while True:
-            async with self._database.transaction() as session:
-                tasks = await take(RecoveryRepository(session))
-                queued = [task for task in tasks if task.status == TaskStatus.QUEUED]
-                for task in queued:
-                    message = self._queues.message(task.id, task.priority, task.traceparent)
-                    self._outbox.add(session, **message)
-            if queued:
-                self._outbox.notify()
-            if tasks and why != "due":
-                _log.info("tasks brought back", extra={"fields": {"why": why, "count": len(tasks)}})
-            if len(tasks) < BATCH:
-                return
+    async def _take(self, why: str, take: _Take) -> None:
+        """Until there are none left."""
+        while await self._take_once(why, take) >= BATCH:
+            pass
+
+    async def _take_once(self, why: str, take: _Take) -> int:
+        """How many there were. The queued ones get their message in the same transaction."""
+        async with self._database.transaction() as session:
+            tasks = await take(RecoveryRepository(session))
+            queued = [task for task in tasks if task.status == TaskStatus.QUEUED]
+            for task in queued:
+                self._outbox.add(session, **self._queues.message(task.ticket, task.priority, task.traceparent))
+        if queued:
+            self._outbox.notify()
+        if tasks and why != "due":
+            _log.info("tasks brought back", extra={"fields": {"why": why, "count": len(tasks)}})
+        return len(tasks)

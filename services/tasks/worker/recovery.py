@@ -6,8 +6,18 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Select, case, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.tasks.domain import CANCELLED, EXPIRED, WORKER_LOST, Failure, Priority, TaskStatus, are_attempts_used_up
+from services.tasks.domain import (
+    CANCELLED,
+    EXPIRED,
+    WORKER_LOST,
+    Failure,
+    Priority,
+    TaskStatus,
+    Ticket,
+    are_attempts_used_up,
+)
 from services.tasks.models import OutboxRow, Task, TaskAttempt
+from services.tasks.turns import IS_DUE, next_of_each
 
 BATCH = 500
 _QUEUED = Task.status == TaskStatus.QUEUED
@@ -17,23 +27,30 @@ class Recovered(NamedTuple):
     """A task whose state was set right; one that is queued needs a message with the same transaction."""
 
     id: str
+    tenant_id: str
+    user_id: str
     priority: str
     traceparent: str | None
     status: str
+
+    @property
+    def ticket(self) -> Ticket:
+        return Ticket(self.id, self.tenant_id, self.user_id)
 
 
 class RecoveryRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def take_due(self) -> list[Recovered]:
-        """Delayed tasks and retries whose time has come."""
-        due = _QUEUED & Task.enqueued_at.is_(None) & (Task.run_at <= func.now())
-        return await self._enqueue(due, Task.run_at)
+    async def take_due(self, most: int) -> list[Recovered]:
+        """Delayed tasks and retries whose time has come, and what was put off: so many of each owner, the oldest."""
+        if not await self._session.scalar(select(exists().where(IS_DUE))):
+            return []  # without asking each owner of something that is due later
+        return await self._enqueue(next_of_each(most))
 
     async def take_unheard(self, priority: Priority, seconds: float) -> list[Recovered]:
         """Tasks whose message was written so long ago."""
-        return await self._enqueue(_is_unheard(priority, seconds), Task.enqueued_at)
+        return await self._enqueue(_free(_is_unheard(priority, seconds), Task.enqueued_at))
 
     async def has_unheard(self, priority: Priority, seconds: float) -> bool:
         """Whether there are tasks whose message was written, and has left the outbox, so long ago."""
@@ -41,13 +58,8 @@ class RecoveryRepository:
         statement = select(exists().where(_is_unheard(priority, seconds)) & ~unsent)
         return bool(await self._session.scalar(statement))
 
-    async def _enqueue(self, which: ColumnElement[bool], order: Any) -> list[Recovered]:
-        statement = (
-            update(Task)
-            .where(Task.id.in_(_free(which, order)))
-            .values(enqueued_at=func.now())
-            .returning(Task.id, Task.priority, Task.traceparent, Task.status)
-        )
+    async def _enqueue(self, which: Select[str]) -> list[Recovered]:
+        statement = update(Task).where(Task.id.in_(which)).values(enqueued_at=func.now()).returning(*_columns(Task))
         return [Recovered(*row) for row in await self._session.execute(statement)]
 
     async def take_lapsed(self) -> list[Recovered]:
@@ -69,7 +81,7 @@ class RecoveryRepository:
                 worker_id=None,
                 version=Task.version + 1,
             )
-            .returning(Task.id, Task.priority, Task.traceparent, Task.status, Task.attempt)
+            .returning(*_columns(Task), Task.attempt)
             .cte("lapsed")
         )
         closed = (
@@ -78,9 +90,7 @@ class RecoveryRepository:
             .values(finished_at=func.now(), **_as_columns(WORKER_LOST))
             .cte("closed")
         )
-        rows = await self._session.execute(
-            select(lapsed.c.id, lapsed.c.priority, lapsed.c.traceparent, lapsed.c.status).add_cte(closed)
-        )
+        rows = await self._session.execute(select(*_columns(lapsed.c)).add_cte(closed))
         return [Recovered(*row) for row in rows]
 
     async def expire(self, days: float) -> list[Recovered]:
@@ -95,9 +105,14 @@ class RecoveryRepository:
                 version=Task.version + 1,
                 **_as_columns(EXPIRED),
             )
-            .returning(Task.id, Task.priority, Task.traceparent, Task.status)
+            .returning(*_columns(Task))
         )
         return [Recovered(*row) for row in await self._session.execute(statement)]
+
+
+def _columns(table: Any) -> list[Any]:
+    """What a `Recovered` is made of."""
+    return [getattr(table, name) for name in Recovered._fields]
 
 
 def _is_unheard(priority: Priority, seconds: float) -> ColumnElement[bool]:

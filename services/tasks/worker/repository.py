@@ -4,14 +4,17 @@ Workers serve all tenants: a task is named by its id, which the message carries;
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Float, Select, case, cast, extract, func, insert, literal, select, tuple_, update
+from sqlalchemy import Float, case, cast, exists, extract, func, insert, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tasks.domain import CANCELLED, AttemptKey, Claim, Failure, TaskStatus, storable
 from services.tasks.models import Task, TaskAttempt
+from services.tasks.queues import Queues
+from services.tasks.turns import next_of, waits_of
 from services.tasks.worker.attempt import Attempt, ProgressReport
 from shared.postgres import Outbox
 
@@ -27,7 +30,7 @@ class WorkRepository:
         """The task, now running here; None when it is not there to be had: taken, finished, or not due."""
         claimed = (
             update(Task)
-            .where(Task.id == task_id, Task.status == TaskStatus.QUEUED, Task.enqueued_at.is_not(None))
+            .where(*_claimable(task_id))
             .values(
                 status=TaskStatus.RUNNING,
                 attempt=Task.attempt + 1,
@@ -50,6 +53,10 @@ class WorkRepository:
         )
         row = (await self._session.execute(select(claimed).add_cte(recorded))).mappings().one_or_none()
         return None if row is None else Claim(**row)
+
+    async def put_off(self, task_id: str) -> None:
+        """Let it wait for a place of its owner's, without a message. Nothing happens where it cannot be claimed."""
+        await self._session.execute(update(Task).where(*_claimable(task_id)).values(enqueued_at=None))
 
     async def renew(self, keys: Sequence[AttemptKey], lease_seconds: float) -> dict[AttemptKey, bool]:
         """Prolong the leases still held; answers which these are, and whether each was asked to stop."""
@@ -104,6 +111,13 @@ class WorkRepository:
             outbox.add(self._session, **message)
         return status
 
+    async def send_next(self, claim: Claim, outbox: Outbox, queues: Queues) -> None:
+        """Of the same owner and priority the task that waits for longest, if one does; `outbox` is to be notified."""
+        sent = update(Task).where(Task.id.in_(next_of(claim, 1))).values(enqueued_at=func.now())
+        for task_id, traceparent in await self._session.execute(sent.returning(Task.id, Task.traceparent)):
+            ticket = replace(claim.ticket, task_id=task_id)
+            outbox.add(self._session, **queues.message(ticket, claim.priority, traceparent))
+
     async def _requeue(self, attempt: Attempt, failure: Failure, **values: Any) -> TaskStatus | None:
         stop = Task.cancel_requested_at.is_not(None)
         status = case((stop, TaskStatus.CANCELLED), else_=TaskStatus.QUEUED)
@@ -126,9 +140,14 @@ class WorkRepository:
             .values({"finished_at": func.now(), **error})
             .cte("closed")
         )
-        statement: Select[str] = select(ended.c.status).add_cte(closed)
-        status = await self._session.scalar(statement)
-        return None if status is None else TaskStatus(status)
+        waiting = exists().where(waits_of(attempt.claim))  # read with the rest: most often there is nobody
+        row = (await self._session.execute(select(ended.c.status, waiting).add_cte(closed))).one_or_none()
+        attempt.leaves_others_waiting = row is not None and row[1]
+        return None if row is None else TaskStatus(row[0])
+
+
+def _claimable(task_id: str) -> list[Any]:
+    return [Task.id == task_id, Task.status == TaskStatus.QUEUED, Task.enqueued_at.is_not(None)]
 
 
 def _ours(key: AttemptKey) -> list[Any]:

@@ -1,4 +1,4 @@
-"""From a task's id to its next state: claim, run, record; only then is its message acknowledged."""
+"""From a ticket to the task's next state: a place, claim, run, record; only then is its message acknowledged."""
 
 import asyncio
 import logging
@@ -14,7 +14,9 @@ from services.tasks.domain import (
     TIMED_OUT,
     Claim,
     Failure,
+    Priority,
     TaskStatus,
+    Ticket,
     are_attempts_used_up,
     counted_attempts,
 )
@@ -28,6 +30,7 @@ from services.tasks.worker.failures import failure_of
 from services.tasks.worker.instruments import Instruments
 from services.tasks.worker.leases import Leases
 from services.tasks.worker.repository import WorkRepository
+from services.tasks.worker.slots import Slots
 from shared import deadlines
 from shared.errors import Unavailable
 from shared.messages import RetryLater
@@ -67,6 +70,7 @@ class Runner:
         self._kinds, self._contexts, self._instruments = kinds, contexts, instruments
         self._settings, self._watchdog, self._worker_id = settings, watchdog, worker_id
         self._storage = storage
+        self._slots = {priority: Slots(number) for priority, number in settings.slots.items()}
         self._accepting = True
 
     def stop_accepting(self) -> None:
@@ -77,9 +81,20 @@ class Runner:
         """Stop what runs and queue it for another worker."""
         self._leases.stop_all(Stop.SHUTDOWN)
 
-    async def run(self, task_id: str) -> None:
-        """Raises RetryLater while the task cannot be claimed or recorded."""
+    async def run(self, ticket: Ticket, priority: Priority) -> None:
+        """Raises RetryLater while the task cannot be claimed or recorded.
+
+        Where its owner has no place left it is put off, until one of theirs ends or for about a second.
+        """
         await self._room()
+        async with self._slots[priority].take(ticket) as place:
+            if place is None:
+                await self._through_outages(lambda work: work.put_off(ticket.task_id))
+                self._instruments.put_off.inc()
+            else:
+                await self._run(ticket.task_id)
+
+    async def _run(self, task_id: str) -> None:
         claim = await self._through_outages(
             lambda work: work.claim(task_id, self._worker_id, self._settings.lease_seconds)
         )
@@ -103,8 +118,8 @@ class Runner:
         claim, started = attempt.claim, time.perf_counter()
         with self._instruments.running.labels(claim.kind).track_inprogress():
             outcome = await self._outcome_of(attempt)
-        status = await self._through_outages(lambda work: self._record(work, attempt, outcome))
-        if status is TaskStatus.QUEUED:
+        status = await self._through_outages(lambda work: self._conclude(work, attempt, outcome))
+        if status is TaskStatus.QUEUED or attempt.leaves_others_waiting:
             self._outbox.notify()
         seconds = time.perf_counter() - started
         name = "lost" if status is None else "retry" if status is TaskStatus.QUEUED else str(status)
@@ -153,6 +168,13 @@ class Runner:
             raise PermanentFailure("tasks.result_too_large", detail)
         return encoded.decode()
 
+    async def _conclude(self, work: WorkRepository, attempt: Attempt, outcome: Outcome) -> TaskStatus | None:
+        """Record how the attempt ended, and have the next of its owner sent for the place that it leaves."""
+        status = await self._record(work, attempt, outcome)
+        if attempt.leaves_others_waiting:
+            await work.send_next(attempt.claim, self._outbox, self._queues)
+        return status
+
     async def _record(self, work: WorkRepository, attempt: Attempt, outcome: Outcome) -> TaskStatus | None:
         """Write how the attempt ended; None when it was no longer ours."""
         match outcome:
@@ -164,7 +186,7 @@ class Runner:
                 return await work.cancel(attempt)
             case Stop.SHUTDOWN:
                 claim = attempt.claim
-                message = self._queues.message(claim.id, claim.priority, claim.traceparent)
+                message = self._queues.message(claim.ticket, claim.priority, claim.traceparent)
                 return await work.give_back(attempt, INTERRUPTED, self._outbox, message)
             case Stop.TIMED_OUT:
                 return await self._fail(work, attempt, TIMED_OUT)

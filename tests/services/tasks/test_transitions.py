@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from sqlalchemy import text
 
-from services.tasks.domain import INTERRUPTED, TIMED_OUT, TRANSITIONS, Claim, TaskStatus
+from services.tasks.domain import INTERRUPTED, TIMED_OUT, TRANSITIONS, Claim, TaskStatus, Ticket
 from services.tasks.models import OutboxRow, Task
 from services.tasks.queues import Queues
 from services.tasks.repository import TaskRepository
@@ -41,7 +41,7 @@ class Chaos:
 
     def __init__(self, database: Database, task: dict[str, str], tenant_id: str, queues: Queues) -> None:
         self._database, self._id, self._tenant_id = database, task["id"], tenant_id
-        self._message = queues.message(self._id, task["priority"])
+        self._message = queues.message(Ticket(self._id, tenant_id, task["submitted_by"]), task["priority"])
         self._claims: list[Claim] = []
         self._outbox = Outbox(OutboxRow)
         self.events: list[Callable[[random.Random], Awaitable[object]]] = [
@@ -113,7 +113,7 @@ class Chaos:
     async def come_due(self, _chance: random.Random) -> None:
         await self._at("UPDATE task SET run_at = now() WHERE id = :id AND status = 'queued'")
         async with self._database.transaction() as session:
-            await RecoveryRepository(session).take_due()
+            await RecoveryRepository(session).take_due(most=8)
 
     async def expire(self, chance: random.Random) -> None:
         if chance.random() < 0.2:

@@ -55,7 +55,7 @@ async def test_high_priority_does_not_wait_for_a_backlog(installation: Installat
         statuses = [(await tasks.get(task))["status"] for task in slow]
         return sorted(statuses) == ["queued", "queued", "running", "running"]
 
-    async with installation.worker(normal_slots=2):
+    async with installation.worker(normal_slots=8):  # of which one user has two
         await eventually(slots_are_taken)
 
         urgent = await tasks.run("echo", priority="high")

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from services.tasks.settings import WorkerSettings
+from shared.postgres.opening import _POOL_SIZE
 
 NEEDED: dict[str, Any] = {
     "environment": "local",
@@ -20,7 +21,7 @@ NEEDED: dict[str, Any] = {
 def test_the_defaults_fit_together() -> None:
     settings = WorkerSettings(**NEEDED)
 
-    assert sum(settings.slots.values()) <= 20, "each running task may want a connection of the pool"
+    assert sum(settings.slots.values()) <= 4 * _POOL_SIZE, "each has one for a statement as it begins, and as it ends"
 
 
 @pytest.mark.parametrize("change", [{"client_secret": "short"}, {"lease_seconds": 2, "heartbeat_seconds": 1}])

@@ -1,0 +1,128 @@
+"""No tenant's backlog keeps a neighbour's task waiting, and what waits for its owner's turn loses nothing by it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+
+import pytest
+from sqlalchemy import text
+
+from services.tasks.worker.recovery import RecoveryRepository
+from shared.postgres import Database
+from tests.fixtures.identity import User
+from tests.services.tasks.running import Installation, Tasks, eventually
+
+LONG, MANY = {"seconds": 600}, 500
+
+
+@pytest.fixture
+def installation(new_installation: Callable[[], Installation]) -> Installation:
+    """Of their own: what they leave would come to the workers of other tests."""
+    return new_installation()
+
+
+@pytest.fixture
+async def greedy(installation: Installation, user: User) -> AsyncIterator[Tasks]:
+    async with installation.api() as client:
+        yield Tasks(client, user)
+
+
+@pytest.fixture
+def modest(greedy: Tasks, other_user: User) -> Tasks:
+    """Of another tenant."""
+    return Tasks(greedy.client, other_user)
+
+
+@pytest.fixture
+async def database(installation: Installation, greedy: Tasks) -> AsyncIterator[Database]:
+    async with installation.database() as opened:
+        yield opened
+
+
+async def flood(tasks: Tasks, many: int = MANY) -> list[dict[str, object]]:
+    return await asyncio.gather(*(tasks.submit("test.sleep", LONG) for _ in range(many)))
+
+
+async def count(database: Database, which: str) -> int:
+    async with database.session() as session:
+        return await session.scalar(text(f"SELECT count(*) FROM task WHERE {which}")) or 0  # noqa: S608 - ours
+
+
+async def test_one_task_begins_behind_five_hundred_long_ones(
+    installation: Installation, greedy: Tasks, modest: Tasks, database: Database
+) -> None:
+    await flood(greedy)
+    async with installation.worker():
+        await eventually(lambda: count(database, "status = 'running'"))
+        done = await modest.run("echo", {"text": "and I?"})
+        running = await count(database, "status = 'running'")
+
+    waited = datetime.fromisoformat(done["started_at"]) - datetime.fromisoformat(done["created_at"])
+    assert (done["status"], done["attempt"]) == ("succeeded", 1)
+    assert waited.total_seconds() < 15
+    assert running == 8  # a quarter of 32
+
+
+async def test_the_place_of_one_that_ended_goes_to_the_next_of_its_owner(
+    installation: Installation, greedy: Tasks, database: Database
+) -> None:
+    made = [await greedy.submit("test.sleep", {"seconds": 0.5}) for _ in range(12)]
+    async with installation.worker(normal_slots=8, reconcile_seconds=60):  # nothing else would send them again
+        done = [await greedy.wait(task) for task in made]
+
+    assert {(task["status"], task["attempt"]) for task in done} == {("succeeded", 1)}
+    assert await count(database, "interruptions > 0") == 0
+
+
+async def test_what_was_put_off_says_so_and_can_be_cancelled(
+    installation: Installation, greedy: Tasks, database: Database
+) -> None:
+    async with installation.worker(normal_slots=4) as app:
+        await flood(greedy, 3)
+        await eventually(lambda: put_off(app.state.metrics))
+        (waiting, *_) = [task for task in await listed(greedy) if task["status"] == "queued"]
+        cancelled = await greedy.cancel(waiting)
+
+    assert (waiting["attempt"], waiting["error"]) == (0, None)
+    assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
+
+
+async def put_off(metrics: object) -> bool:
+    return "tasks_put_off_total 0.0" not in metrics.render().decode()  # type: ignore[attr-defined]
+
+
+async def listed(tasks: Tasks) -> list[dict[str, object]]:
+    answer = await tasks.client.get("/api/v1/tasks/list", headers=tasks.user.headers)
+    items: list[dict[str, object]] = answer.json()["items"]
+    return items
+
+
+async def test_each_round_sends_some_of_every_owner_the_oldest_first(
+    greedy: Tasks, modest: Tasks, database: Database
+) -> None:
+    theirs, own = await flood(greedy, 20), await modest.submit("echo")
+    async with database.transaction() as session:
+        await session.execute(text("UPDATE task SET enqueued_at = NULL"))
+
+    async with database.transaction() as session:
+        first = await RecoveryRepository(session).take_due(most=8)
+    async with database.transaction() as session:
+        second = await RecoveryRepository(session).take_due(most=8)
+
+    oldest = sorted(str(task["id"]) for task in theirs)
+    assert sorted(task.id for task in first) == sorted([*oldest[:8], own["id"]])
+    assert {task.tenant_id for task in second} == {greedy.user.tenant_id}
+    assert len(second) == 8
+
+
+async def test_the_next_of_an_owner_is_found_by_its_index(greedy: Tasks, database: Database) -> None:
+    await greedy.submit("echo")
+    async with database.transaction() as session:
+        await session.execute(text("SET LOCAL enable_seqscan = off"))
+        statement = (
+            "EXPLAIN SELECT id FROM task WHERE status = 'queued' AND enqueued_at IS NULL AND priority = 'normal' "
+            "AND tenant_id = 'a' AND user_id = 'b' AND run_at <= now() ORDER BY run_at LIMIT 1"
+        )
+        plan = "\n".join((await session.scalars(text(statement))).all())
+
+    assert "ix_task_turn" in plan
