@@ -11,9 +11,11 @@ from services.vectors.collections.presence import Presence
 from services.vectors.collections.service import CollectionService
 from services.vectors.domain import EngineName
 from services.vectors.ports import VectorEngine
+from services.vectors.records.bulk import UPLOADS
 from services.vectors.records.service import RecordService
 from shared.health import STORE_REMEDY
 from shared.identity import telling
+from shared.limits import Shares
 from shared.platform import Platform, open_platform
 
 
@@ -24,6 +26,7 @@ class State(TypedDict):
     collections: CollectionService
     records: RecordService
     engines: Mapping[EngineName, VectorEngine]
+    uploads: Shares
 
 
 @asynccontextmanager
@@ -46,4 +49,5 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             collections=collections,
             records=RecordService(collections, backends.embedder, auth),
             engines=backends.engines,
+            uploads=Shares("uploads", UPLOADS),
         )

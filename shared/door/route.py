@@ -63,6 +63,8 @@ class GuardedRoute(APIRoute):
         handle = self.inside(super().get_route_handler())
         if self.shows_secret:
             handle = _kept_by_nobody(handle)
+        if self.body_field:
+            handle = self.around(_with_its_body(handle))
         demand, stores, bounded = self.demand, self.stores, self._bounded() if self.body_field else None
 
         async def entered(request: Request) -> Response:  # in one, since each `await` on the way costs every request
@@ -73,8 +75,6 @@ class GuardedRoute(APIRoute):
             if stores:
                 storage: Storage = request.scope["app"].state.storage
                 storage.require_room()
-            if isinstance(request, BoundedRequest):
-                await request.read()
             return await handle(request)
 
         return entered
@@ -92,6 +92,10 @@ class GuardedRoute(APIRoute):
         """What a route class adds for callers who were let in."""
         return handle
 
+    def around(self, handle: Handler) -> Handler:
+        """The same, from before the body is read."""
+        return handle
+
 
 def _kept_by_nobody(handle: Handler) -> Handler:
     async def told(request: Request) -> Response:
@@ -100,6 +104,15 @@ def _kept_by_nobody(handle: Handler) -> Handler:
         return response
 
     return told
+
+
+def _with_its_body(handle: Handler) -> Handler:
+    async def read(request: Request) -> Response:
+        assert isinstance(request, BoundedRequest)  # noqa: S101 - so `entered` made it
+        await request.read()
+        return await handle(request)
+
+    return read
 
 
 def _demanded(endpoint: Callable[..., Any]) -> tuple[Demand | None, Callable[..., Any]]:

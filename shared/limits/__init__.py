@@ -2,11 +2,12 @@
 
 from shared.limits.permits import Limit, Permits
 from shared.limits.ratelimit import LimitName, RateLimiter, limited_by_source, open_permits, rate_limit_fields
-from shared.limits.shares import Place, Shares, ShareTaken
+from shared.limits.shares import TENANT_SHARE, Place, Shares, ShareTaken
 from shared.limits.source import GatewaysWord, source_of
 from shared.limits.turns import Turns
 
 __all__ = [
+    "TENANT_SHARE",
     "GatewaysWord",
     "Limit",
     "LimitName",

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 _Waiting = deque[asyncio.Future[None]]
 
@@ -22,6 +24,18 @@ class Turns:
     def __len__(self) -> int:
         """How many wait."""
         return sum(map(len, self._queues.values()))
+
+    @asynccontextmanager
+    async def turn(self, source: str, refusal: Callable[[], Exception]) -> AsyncIterator[None]:
+        """A turn through the block. Raises what `refusal` makes when too many wait."""
+        try:
+            await self.begin(source)
+        except asyncio.QueueFull:
+            raise refusal() from None
+        try:
+            yield
+        finally:
+            self.end()
 
     async def begin(self, source: str) -> None:
         """Wait for a turn, and have it until `end`. Raises asyncio.QueueFull when too many wait."""

@@ -6,8 +6,10 @@ from local.layout import REPOSITORY
 from services.auth.people.passwords.hashing import SOURCE_SHARE
 from services.auth.settings import Settings as Auth
 from services.chat.settings import Settings as Chat
-from services.vectors.adapters import embeddings
-from shared.limits import Shares
+from services.tasks.settings import WorkerSettings
+from services.vectors.adapters import embeddings, faiss
+from services.vectors.records.bulk import UPLOADS
+from shared.limits import TENANT_SHARE, Shares
 
 PAGE = (REPOSITORY / "docs" / "operations.md").read_text()
 SECTION = PAGE.split("## Who may hold how much at once")[1].split("\n## ")[0]
@@ -38,6 +40,26 @@ def test_answers_of_chat() -> None:
 
 def test_embeddings_of_vectors() -> None:
     assert shared("embeddings that vectors is making") == expected(embeddings._PLACES)
+
+
+def test_uploads_of_vectors() -> None:
+    _, places, user, tenant, left = row("bodies of more than 1 MiB that vectors is storing")
+
+    assert (numbers(places), numbers(user), numbers(tenant), numbers(left)[:1]) == expected(UPLOADS)
+
+
+def test_calls_of_faiss() -> None:
+    _, places, _, tenant, _ = row("calls of FAISS that wait")
+
+    assert (numbers(places), numbers(tenant)) == ([faiss._WAITING], [faiss._WAITING // TENANT_SHARE])
+
+
+def test_slots_of_a_worker() -> None:
+    normal, high, low = (WorkerSettings.model_fields[f"{one}_slots"].default for one in ("normal", "high", "low"))
+
+    assert normal == high
+    assert shared("tasks that a worker runs at normal") == expected(normal)
+    assert shared("tasks that a worker runs at low") == expected(low)
 
 
 def test_passwords() -> None:

@@ -94,11 +94,8 @@ class BatchingEmbedder(ABC):
     ) -> None:
         turns = self._turns[is_query]
         for batch in batches:
-            await turns.begin(tenant_id)
-            try:
+            async with turns.turn(tenant_id, lambda: Unavailable(COMPONENT)):
                 vectors = await self.embed_batch([text for _, text in batch], is_query=is_query)
-            finally:
-                turns.end()
             for (key, _), vector in zip(batch, vectors, strict=True):
                 found[key] = vector
                 if self._cache.maxsize:

@@ -19,11 +19,14 @@ from services.vectors.domain import Capabilities, Collection, EngineName, Match,
 from services.vectors.errors import CollectionFull, CollectionMissing
 from services.vectors.geometry import score
 from services.vectors.terms import Condition
+from shared.errors import Unavailable
+from shared.limits import TENANT_SHARE, Turns
 
 if TYPE_CHECKING:
     from services.vectors.adapters.faiss_index import SlotIndex
 
 _OPEN_COLLECTIONS = 64
+_WAITING = 1024  # calls; more would only wait for their timeouts
 _MEMORY_BYTES = 2 * 2**30  # of vectors, over all open collections; those unused longest are closed first
 
 Result = TypeVar("Result")
@@ -88,6 +91,8 @@ class FaissEngine:
         self._root = root
         self._max_bytes = max_bytes
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="faiss")
+        # One more has its turn than there are threads: it is begun without a round of the event loop.
+        self._turns = Turns(threads + 1, waiting=_WAITING, per_source=_WAITING // TENANT_SHARE)
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
 
     async def create_collection(self, collection: Collection) -> None:
@@ -99,50 +104,54 @@ class FaissEngine:
             "created_at": collection.created_at.isoformat(),
         }
         async with self._entry(collection).lock.writing():
-            await self._run(lambda: faiss_records.create(self._path(collection), about))
+            await self._run(collection.tenant_id, lambda: faiss_records.create(self._path(collection), about))
 
     async def drop_collection(self, collection: Collection) -> None:
         entry = self._entry(collection)
         async with entry.lock.writing():
             await self._close(entry)
-            await self._run(lambda: faiss_records.drop(self._path(collection)))
+            await self._run(collection.tenant_id, lambda: faiss_records.drop(self._path(collection)))
         self._entries.pop(collection.id, None)
 
     async def holds(self, collection: Collection) -> bool:
-        return await self._run(self._path(collection).exists)
+        return await self._run(collection.tenant_id, self._path(collection).exists)
 
     async def upsert(self, collection: Collection, records: Sequence[Record]) -> None:
         async with self._writing(collection) as opened:
-            await self._run(lambda: opened.upsert(records))
+            await self._run(collection.tenant_id, lambda: opened.upsert(records))
 
     async def search(
         self, collection: Collection, vector: Vector, limit: int, condition: Condition | None
     ) -> list[Match]:
         async with self._reading(collection) as opened:
-            return await self._run(lambda: opened.search(vector, limit, condition))
+            return await self._run(collection.tenant_id, lambda: opened.search(vector, limit, condition))
 
     async def find(self, collection: Collection, record_id: str) -> Record | None:
         async with self._reading(collection) as opened:
-            return await self._run(lambda: opened.records.find(record_id))
+            return await self._run(collection.tenant_id, lambda: opened.records.find(record_id))
 
     async def delete(self, collection: Collection, ids: Sequence[str]) -> int:
         async with self._writing(collection) as opened:
-            return await self._run(lambda: opened.delete(list(opened.records.slots_of(ids).values())))
+            return await self._run(
+                collection.tenant_id, lambda: opened.delete(list(opened.records.slots_of(ids).values()))
+            )
 
     async def delete_matching(self, collection: Collection, condition: Condition) -> int:
         async with self._writing(collection) as opened:
-            return await self._run(lambda: opened.delete(opened.records.select(condition).tolist()))
+            return await self._run(
+                collection.tenant_id, lambda: opened.delete(opened.records.select(condition).tolist())
+            )
 
     async def count(self, collection: Collection) -> int:
         async with self._reading(collection) as opened:
-            return await self._run(opened.records.count)
+            return await self._run(collection.tenant_id, opened.records.count)
 
     def capabilities(self) -> Capabilities:
         return Capabilities(backend="FAISS, in this process", modes=(SearchMode.DENSE,), exact=True)
 
     async def check(self) -> None:
         """Only its file: the index of the reserved point would have FAISS imported for those who do not use it."""
-        await self._run(lambda: faiss_records.write_and_read_back(self._path(reserved(self.name))))
+        await self._run_now(lambda: faiss_records.write_and_read_back(self._path(reserved(self.name))))
 
     async def aclose(self) -> None:
         for entry in self._entries.values():
@@ -178,11 +187,13 @@ class FaissEngine:
     async def _open(self, entry: _Entry, collection: Collection) -> FaissCollection:
         if entry.opened is None:
             path = self._path(collection)
-            if not await self._run(path.exists):
+            if not await self._run(collection.tenant_id, path.exists):
                 self._entries.pop(collection.id, None)
                 raise CollectionMissing
             await self._make_room()
-            entry.opened = await self._run(lambda: FaissCollection(path, collection, self._max_bytes))
+            entry.opened = await self._run(
+                collection.tenant_id, lambda: FaissCollection(path, collection, self._max_bytes)
+            )
         return entry.opened
 
     async def _make_room(self) -> None:
@@ -198,10 +209,15 @@ class FaissEngine:
     async def _close(self, entry: _Entry) -> None:
         opened, entry.opened = entry.opened, None
         if opened is not None:
-            await self._run(opened.close)
+            await self._run_now(opened.close)
 
-    async def _run(self, work: Callable[[], Result]) -> Result:
-        """`work` on a worker thread; it has ended when this returns, even when cancelled: the locks depend on it."""
+    async def _run(self, tenant_id: str, work: Callable[[], Result]) -> Result:
+        """`work` on a worker thread, in turns of the tenants. Raises Unavailable when too many wait."""
+        async with self._turns.turn(tenant_id, lambda: Unavailable(self.name.component)):
+            return await self._run_now(work)
+
+    async def _run_now(self, work: Callable[[], Result]) -> Result:
+        """It has ended when this returns, even when cancelled: the locks depend on it."""
         future = asyncio.get_running_loop().run_in_executor(self._threads, work)
         try:
             return await asyncio.shield(future)

@@ -6,10 +6,7 @@ A refresh token has one successor. What happens to one that comes again is decid
     it was used, or later           somebody has a copy, and the session ends
 """
 
-import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -46,6 +43,10 @@ class _Asked:
         return timedelta(seconds=time.monotonic() - self.came_at)
 
 
+def _too_many() -> Unavailable:
+    return Unavailable("auth", retry_after_seconds=1, detail="Too many refresh at once.")
+
+
 class Refreshing:
     def __init__(self, works: Works, issuer: TokenIssuer, successors: Successors) -> None:
         self._works, self._issuer, self._successors = works, issuer, successors
@@ -57,7 +58,8 @@ class Refreshing:
         Raises RefreshTokenRefused, RefreshTokenReused, ScopeNotAllowed, Unavailable when too many wait.
         """
         asked = _Asked(refresh_token, requested)
-        async with self._turn(asked):
+        # Tokens take turns: a crowd with one of them holds up nobody else, and none holds all connections.
+        async with self._turns.turn(asked.token, _too_many):
             async with self._works.begin(source) as work:
                 if pair := await self._exchanged(work, asked):
                     return pair
@@ -65,18 +67,6 @@ class Refreshing:
             async with self._works.begin(source) as work:
                 await SessionEnder(work).end_by_refresh_token(refresh_token, action=Action.SESSION_TOKEN_REUSED)
                 raise RefreshTokenReused
-
-    @asynccontextmanager
-    async def _turn(self, asked: _Asked) -> AsyncIterator[None]:
-        """Tokens take turns, so a crowd with one of them holds up nobody else, and none holds all connections."""
-        try:
-            await self._turns.begin(asked.token)
-        except asyncio.QueueFull:
-            raise Unavailable("auth", retry_after_seconds=1, detail="Too many refresh at once.") from None
-        try:
-            yield
-        finally:
-            self._turns.end()
 
     async def _exchanged(self, work: Work, asked: _Asked) -> TokenPair | None:
         """None for a token that was reused. Raises RefreshTokenRefused, ScopeNotAllowed."""

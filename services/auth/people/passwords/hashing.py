@@ -43,14 +43,8 @@ class PasswordHasher:
         not keep the event loop from everyone else. Sources take turns, so a crowd from many of them costs a newcomer
         one hash of each. Raises HashingBusy when too many wait, of this source or in all.
         """
-        try:
-            await self._turns.begin(source or "")
-        except asyncio.QueueFull:
-            raise HashingBusy from None
-        try:
+        async with self._turns.turn(source or "", HashingBusy):
             yield
-        finally:
-            self._turns.end()
 
     async def hash(self, password: str) -> str:
         """The hash to keep. Call it `admitted`."""
