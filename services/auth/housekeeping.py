@@ -6,6 +6,8 @@ from services.auth.entry.api_keys.last_used import LastUsed
 from services.auth.entry.sessions.repository import SessionRepository
 from services.auth.membership.invitations.repository import InvitationRepository
 from services.auth.models import IdempotencyKeyRow
+from services.auth.people.letters.allowance import Allowance
+from services.auth.people.letters.tokens import MailedTokens
 from services.auth.people.passwords.throttle import Throttle
 from services.auth.trust.access.repository import RevocationRepository
 from services.auth.trust.consumers import HeardRepository
@@ -45,6 +47,8 @@ class Housekeeping:
                 await InvitationRepository(work.session).delete_expired()
                 await Throttle(work.session).delete_old()
                 await HeardRepository(work.session).delete_old()
+                await MailedTokens(work.session).delete_expired()
+                await Allowance(work.session).delete_old()
                 await IdempotencyKeys(work.session, IdempotencyKeyRow).delete_old()
         except ServiceError as error:
             _log.warning("put off", extra={"fields": {"detail": error.detail}})

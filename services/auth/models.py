@@ -46,7 +46,10 @@ class Tenant(Base):
 
 
 class User(Base):
-    """A person who can log in. `tenant_id` is the tenant they act in when they name no other."""
+    """A person who can log in. `tenant_id` is the tenant they act in when they name no other.
+
+    `email_verified_at` is when it was proved that the mailbox is theirs; null until then.
+    """
 
     __tablename__ = "user_account"
 
@@ -60,6 +63,11 @@ class User(Base):
     created_at: Mapped[datetime] = mapped_column(_Moment)
     updated_at: Mapped[datetime] = mapped_column(_Moment)
     disabled_at: Mapped[datetime | None] = mapped_column(_Moment)
+    email_verified_at: Mapped[datetime | None] = mapped_column(_Moment)
+
+    @property
+    def email_verified(self) -> bool:
+        return self.email_verified_at is not None
 
 
 class Membership(Base):
@@ -90,6 +98,37 @@ class Invitation(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(_Moment)
 
     __table_args__ = (Index("ix_invitation_tenant", "tenant_id", "id"),)
+
+
+class MailedToken(Base):
+    """What the reader of a letter may do, once; the token stands in the letter, and here only as a hash.
+
+    `user_id` is no foreign key: a registration for an address that somebody else holds unproved is the draft of an
+    account, with all that makes it one.
+    """
+
+    __tablename__ = "mailed_token"
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    purpose: Mapped[str] = mapped_column(Text)
+    email: Mapped[str] = mapped_column(Text, index=True)
+    user_id: Mapped[str] = mapped_column(Text, index=True)
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    tenant_id: Mapped[str | None] = mapped_column(Text)
+    name: Mapped[str | None] = mapped_column(Text)
+    password_hash: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(_Moment)
+    expires_at: Mapped[datetime] = mapped_column(_Moment, index=True)
+
+
+class LetterCount(Base):
+    """Letters of one kind to one address within an hour of the first of them; named by a hash, as most get one."""
+
+    __tablename__ = "letter_count"
+
+    key: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    letters: Mapped[int] = mapped_column(Integer)
+    began_at: Mapped[datetime] = mapped_column(_Moment, index=True)
 
 
 class LoginSession(Base):
