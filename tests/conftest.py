@@ -18,6 +18,7 @@ from tests.fixtures import attacks
 from tests.fixtures.apps import ServiceClient, open_service
 from tests.fixtures.identity import RegisterUser, User, register_with
 from tests.fixtures.inside import INSIDE, client_of
+from tests.fixtures.letters import Letters, proving
 from tests.fixtures.places import RUN_HOME, TEST_HOME, TEST_PORT_BASE
 from tests.fixtures.sharing import Rooms, processes_for, room_of
 from tests.fixtures.stores import given_stores
@@ -105,9 +106,9 @@ async def auth(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture(scope="session")
-def register_user(auth: httpx.AsyncClient) -> RegisterUser:
-    """Makes users, each in a tenant of their own."""
-    return register_with(auth)
+def register_user(suite: Suite, auth: httpx.AsyncClient) -> RegisterUser:
+    """Makes users, each in a tenant of their own, who have proved their addresses."""
+    return proving(auth, Letters(suite.site.layout.home / "mail"), register_with(auth))
 
 
 @pytest.fixture(scope="session")

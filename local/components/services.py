@@ -61,8 +61,9 @@ def _auth(site: Site) -> dict[str, str]:
         "SERVICE_CLIENT_SECRETS": json.dumps(site.secrets.client_secrets),
         **({} if site.setting("MAIL_URL_FILE") else {"MAIL_URL": (site.layout.home / "mail").as_uri()}),
         "MAIL_FROM": ADMIN_EMAIL,
+        "LOGIN_BEFORE_PROOF": "true",  # who tries it out finds the letter in a folder, or does not look
         "PUBLIC_URL": public_url(site),
-        **site.passed("MAIL_URL", "MAIL_FROM", "PUBLIC_URL"),
+        **site.passed("MAIL_URL", "MAIL_FROM", "LOGIN_BEFORE_PROOF", "PUBLIC_URL"),
     }
 
 

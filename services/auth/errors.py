@@ -7,7 +7,8 @@ Unauthenticated WrongCredentials · RefreshTokenRefused ─ RefreshTokenReused
                 WrongClient · ApiKeyUnusable
 NotFound        ApiKeyNotFound · UserNotFound · MemberNotFound · InvitationNotFound
 Invalid         ScopeNotAllowed · PasswordTooCommon · InvitationRefused · AddressRefused
-Forbidden       DelegationRefused · WrongCurrentPassword · DelegateRefused · ApiKeyRefused
+                ProofRefused · ResetRefused
+Forbidden       DelegationRefused · WrongCurrentPassword · DelegateRefused · ApiKeyRefused · EmailUnverified
 RateLimited     SourceHeldOff
 Unavailable     HashingBusy
 """
@@ -237,6 +238,22 @@ class InvitationRefused(Invalid):
     default_detail = "The invitation is unknown, expired, withdrawn or used."
 
 
+class ProofRefused(Invalid):
+    """One answer for unknown, over, used, and of an address that another account has proved."""
+
+    code = "auth.proof_refused"
+    meaning = "The token of the letter is unknown, over or used, or its address is another account's by now."
+    default_detail = "The token is unknown, over or used: ask for another letter."
+
+
+class ResetRefused(Invalid):
+    """One answer for unknown, over and used."""
+
+    code = "auth.reset_refused"
+    meaning = "The token of the letter is unknown, over or used; the password was not changed."
+    default_detail = "The token is unknown, over or used: ask for another letter."
+
+
 class AddressRefused(Invalid):
     """The mail server does not know the address, or does not take mail for it from us."""
 
@@ -266,6 +283,17 @@ class DelegateRefused(Forbidden):
     code = "auth.delegate_refused"
     meaning = "The token is of a service that acts for the user; this they have to do themself."
     default_detail = "A service that acts for the user may not do this."
+
+
+class EmailUnverified(Forbidden):
+    """Anybody may have typed that address: what is done in its name would be believed to be its owner's."""
+
+    code = "auth.email_unverified"
+    meaning = (
+        "The caller's address has not been proved, so they may not act on others: `POST /auth/verify` with the token "
+        "of the letter, which `POST /auth/verify/resend` sends again."
+    )
+    default_detail = "The e-mail address of this account has to be proved first."
 
 
 class ApiKeyRefused(Forbidden):

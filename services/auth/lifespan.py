@@ -17,7 +17,11 @@ from services.auth.entry.clients.registry import ServiceClients
 from services.auth.entry.clients.service import ClientService
 from services.auth.entry.issuing.issuer import TokenIssuer
 from services.auth.entry.logins.service import LoginService
+from services.auth.entry.passwords.current import CurrentPassword
+from services.auth.entry.passwords.forgotten import ForgottenService
 from services.auth.entry.passwords.service import PasswordService
+from services.auth.entry.proofs.moving import MovingService
+from services.auth.entry.proofs.service import ProofService
 from services.auth.entry.sessions.refreshing import Refreshing
 from services.auth.entry.sessions.service import SessionService
 from services.auth.entry.sessions.successors import Successors
@@ -28,7 +32,10 @@ from services.auth.membership.invitations.acceptance import AcceptanceService
 from services.auth.membership.invitations.service import InvitationService
 from services.auth.membership.members.service import MemberService
 from services.auth.models import ProbeRow
+from services.auth.people.accounts.letters import RegistrationLetters
 from services.auth.people.accounts.service import AccountService, ensure_admin
+from services.auth.people.letters.post import open_post
+from services.auth.people.notices.service import Notices
 from services.auth.people.passwords.hashing import open_hasher
 from services.auth.settings import Settings
 from services.auth.trust.audit.service import AuditService
@@ -55,6 +62,9 @@ class State(TypedDict):
     refusals: RefusalLog
     accounts: AccountService
     passwords: PasswordService
+    forgotten: ForgottenService
+    proofs: ProofService
+    moving: MovingService
     sessions: SessionService
     grants: GrantService
     tokens: TokenService
@@ -92,8 +102,19 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         await stack.enter_async_context(in_background(housekeeping.run(), housekeeping.note()))
         platform = await stack.enter_async_context(open_platform(app, trust=Trust(keys, local_api_keys, trust.feed)))
         await stack.enter_async_context(hearing(works, settings.rabbitmq_url.get_secret_value()))
-        cursors = platform.cursors
-        logins = LoginService(works, hasher, issuer, settings.refresh_token_seconds)
+        cursors, public_url = platform.cursors, settings.public_url
+        # Closed before what it writes with, and after whatever asks it to.
+        post = await stack.enter_async_context(open_post(mailer, is_open=settings.has_mail))
+        notices = Notices(works, post, public_url)
+        current = CurrentPassword(works, hasher)
+        logins = LoginService(
+            works,
+            hasher,
+            issuer,
+            settings.refresh_token_seconds,
+            notices,
+            before_proof=settings.login_before_proof or not settings.has_mail,
+        )
         refreshing = Refreshing(works, issuer, Successors(settings.key_encryption_key.get_secret_value()))
         refusals = RefusalLog(works)
         exchanges = ExchangeService(local_api_keys, refusals)
@@ -104,16 +125,19 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             changes=trust.changes,
             audit=AuditService(database, works, cursors),
             refusals=refusals,
-            accounts=AccountService(works, hasher),
-            passwords=PasswordService(works, hasher),
+            accounts=AccountService(works, hasher, RegistrationLetters(works, post, public_url)),
+            passwords=PasswordService(works, hasher, current, notices),
+            forgotten=ForgottenService(works, hasher, post, notices, public_url),
+            proofs=ProofService(works, post, notices, public_url),
+            moving=MovingService(works, current, post, public_url),
             sessions=SessionService(works),
             grants=GrantService(logins, refreshing, clients, app.state.storage),
             tokens=TokenService(works, issuer, platform.verifier, refusals),
-            api_keys=ApiKeyService(works, key_hasher, cursors),
+            api_keys=ApiKeyService(works, key_hasher, cursors, notices),
             local_api_keys=local_api_keys,
             exchanges=exchanges,
             members=MemberService(works, cursors),
-            invitations=InvitationService(works, mailer, cursors, settings.public_url),
+            invitations=InvitationService(works, mailer, cursors, public_url),
             acceptances=AcceptanceService(works, logins, hasher, refusals),
             users=UserService(works, cursors),
             housekeeping=housekeeping,

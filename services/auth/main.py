@@ -6,7 +6,10 @@ from services.auth.administration.endpoints import router as administration
 from services.auth.entry.api_keys.endpoints import internal as api_keys_internal
 from services.auth.entry.api_keys.endpoints import minting
 from services.auth.entry.api_keys.endpoints import router as api_keys
+from services.auth.entry.passwords.endpoints import forgetting
 from services.auth.entry.passwords.endpoints import router as passwords
+from services.auth.entry.proofs.endpoints import proving
+from services.auth.entry.proofs.endpoints import router as proofs
 from services.auth.entry.tokens.endpoints import internal as tokens_internal
 from services.auth.entry.tokens.endpoints import router as tokens
 from services.auth.lifespan import lifespan
@@ -37,6 +40,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             registering,
             accounts,
             passwords,
+            forgetting,
+            proving,
+            proofs,
             tokens,
             signing,
             minting,

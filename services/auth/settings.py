@@ -40,18 +40,24 @@ class Settings(ServiceSettings):
     internal_token_seconds: int = Field(default=300, ge=120, le=300, description="life of exchanged and delegated ones")
     refresh_token_seconds: int = Field(default=30 * 86400, ge=3600, le=90 * 86400, description="life of a session")
 
-    # Mail, for invitations
+    # Mail, for invitations, proofs of an address, forgotten passwords and notices
     mail_url: SecretStr | None = Field(
         default=None,
         description="`smtps://user:password@host:465`, `smtp://…:587` (STARTTLS), `smtp+plain://host:25` (no TLS, no "
-        "password) or `file:///folder`; without it nobody can be invited",
+        "password) or `file:///folder`; without it nobody can be invited, no address is proved, and a forgotten "
+        "password has no way back",
     )
     mail_from: EmailStr | None = Field(default=None, max_length=254, description="the sender; needed with `mail_url`")
     public_url: str = Field(
         default="http://localhost:10200",
         pattern=r"^https?://[^\s/?#]+$",
         max_length=255,
-        description="where people reach the gateway; invitations lead there",
+        description="where people reach the gateway; letters lead there",
+    )
+    login_before_proof: bool = Field(
+        default=False,
+        description="whether an account logs in before its address is proved, which tells whoever registers with "
+        "somebody else's whether it was free; without mail all do",
     )
 
     # Signing keys
@@ -74,6 +80,11 @@ class Settings(ServiceSettings):
         description="hashes that may wait, an eighth of them from one address; more answer 503. What comes while "
         "another replica is restarted waits here",
     )
+
+    @property
+    def has_mail(self) -> bool:
+        """Whether letters can be sent at all."""
+        return bool(self.mail_url and self.mail_url.get_secret_value())
 
     @field_validator("service_client_secrets")
     @classmethod

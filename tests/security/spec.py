@@ -26,6 +26,9 @@ PUBLIC: Final = {
     "/api/v1/auth/jwks.json": "public keys",
     "/api/v1/auth/.well-known/oauth-authorization-server": "RFC 8414: where clients begin",
     "/api/v1/auth/invitations/accept": "the invitation's token is the proof",
+    "/api/v1/auth/verify": "the letter's token is the proof",
+    "/api/v1/auth/password/forgot": "whoever forgot their password cannot show who they are",
+    "/api/v1/auth/password/reset": "the letter's token is the proof",
     "/api/v1/health/check": "monitors ask it",
 }
 # Scopes that no ordinary user may have.

@@ -14,10 +14,11 @@ from local.layout import REPOSITORY
 from local.suite import Suite
 from services.auth.trust.scopes import Role
 from tests.fixtures.identity import RegisterUser
+from tests.fixtures.letters import Letters
 from tests.security.belongings import AGENT, API, CONVERSATION, KINDS, Kind, Place, Tenant, places
 from tests.security.spec import OPERATIONS, Operation
 from tests.security.test_tenants import Attempt, ask, end_of, is_for_admins, seen
-from tests.services.auth.tenancy import Letters, joining
+from tests.services.auth.tenancy import joining
 
 pytestmark = pytest.mark.timeout(400)
 PERSONAL = [kind for kind in KINDS if kind.is_personal]

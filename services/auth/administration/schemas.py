@@ -28,6 +28,7 @@ class UserRead(ResponseModel):
     email: str
     name: str | None
     tenant_id: Id = Field(description="the tenant that was made with the account")
+    email_verified: bool = Field(description="whether the address was proved, as `GET /auth/me` says")
     is_admin: bool = Field(description="whether this account may administer the installation")
     created_at: UtcDatetime
     disabled_at: UtcDatetime | None = Field(description="null while the user may log in")

@@ -9,8 +9,9 @@ from local.suite import Suite
 from services.auth.lifespan import MIGRATIONS
 from shared.postgres import Database, open_database
 from tests.fixtures.apps import never_blocking, open_service
-from tests.fixtures.identity import admin_headers, register_with
-from tests.services.auth.tenancy import Join, Letters, joining
+from tests.fixtures.identity import RegisterUser, admin_headers, register_with
+from tests.fixtures.letters import Letters, proving
+from tests.services.auth.tenancy import Join, joining
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,12 @@ async def admin(suite: Suite, client: httpx.AsyncClient) -> dict[str, str]:
 def letters(suite: Suite) -> Letters:
     """The letters that any auth of the suite has sent."""
     return Letters(suite.site.layout.home / "mail")
+
+
+@pytest.fixture
+def register_proved(client: httpx.AsyncClient, letters: Letters) -> RegisterUser:
+    """Makes users who have proved their addresses, and so may act on others."""
+    return proving(client, letters, register_with(client))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""S3: registering an address tells nobody whether it has an account.
+"""S3: registering an address, or having forgotten its password, tells nobody whether it has an account.
 
 Nothing here knows what an answer ought to hold. Everything that can be measured of many real and many pretended ones is
 measured, and no measure may tell the two apart: so whatever is added to the answer is held to it as well.
@@ -19,16 +19,20 @@ import pytest
 from sqlalchemy import text
 
 from shared.postgres import Database
-from tests.fixtures.identity import User, register_with
+from tests.fixtures.identity import RegisterUser, User, register_with
 from tests.services.auth.tenancy import INVITATIONS, MEMBERS, TOKEN
 
-REGISTER = "/api/v1/auth/register"
+REGISTER, FORGOT = "/api/v1/auth/register", "/api/v1/auth/password/forgot"
 SAMPLES = 100  # of each
 # So far apart are the distributions of a measure that tells nothing once in a million times, with so many samples.
 CHANCE = 0.4
 # What a real account costs more is written in less; a difference below the twentieth of a login is none (S3).
 CLOCK_SLACK_MS = 1.5
 Measures = dict[str, object]
+
+
+_DISABLE = text("UPDATE user_account SET disabled_at = now() WHERE id = ANY(:ids)")
+_PROVE = text("UPDATE user_account SET email_verified_at = now() WHERE id = ANY(:ids)")
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +47,24 @@ async def measured(shared_app: httpx.AsyncClient, database: Database) -> tuple[l
     return real, pretended
 
 
+@pytest.fixture(scope="module")
+async def forgotten(shared_app: httpx.AsyncClient, database: Database) -> tuple[list[Measures], list[Measures]]:
+    """The same of passwords that were forgotten: of accounts, and of addresses that have none."""
+    taken = await taken_addresses(shared_app, database)
+    real, pretended = list[Measures](), list[Measures]()
+    for number in range(SAMPLES):
+        pair = [(real, taken[number % len(taken)]), (pretended, f"{secrets.token_hex(8)}@example.com")]
+        for found, email in pair[:: (-1) ** number]:
+            found.append(await asked(shared_app, FORGOT, {"email": email}))
+    return real, pretended
+
+
 async def taken_addresses(client: httpx.AsyncClient, database: Database) -> list[str]:
-    """As long as new ones. Of people who only registered, logged in, or were disabled."""
-    users = [await register_with(client)() for _ in range(10)]
+    """As long as new ones. Of people who only registered, logged in, proved their address, or were disabled."""
+    users = [await register_with(client)() for _ in range(12)]
     async with database.transaction() as session:
-        ids = [user.user_id for user in users[::3]]
-        await session.execute(text("UPDATE user_account SET disabled_at = now() WHERE id = ANY(:ids)"), {"ids": ids})
+        for change, some in ((_DISABLE, users[::3]), (_PROVE, users[::2])):
+            await session.execute(change, {"ids": [user.user_id for user in some]})
     fresh = [f"{secrets.token_hex(8)}@example.com" for _ in range(10)]
     for email in fresh:
         (await client.post(REGISTER, json={"email": email, "password": "a password of its own"})).raise_for_status()
@@ -56,15 +72,19 @@ async def taken_addresses(client: httpx.AsyncClient, database: Database) -> list
 
 
 async def registered(client: httpx.AsyncClient, email: str, name: str | None) -> Measures:
+    return await asked(client, REGISTER, {"email": email, "password": secrets.token_urlsafe(12), "name": name})
+
+
+async def asked(client: httpx.AsyncClient, path: str, body: dict[str, str | None]) -> Measures:
     sent_ms = time.time() * 1e3
-    answer = await client.post(REGISTER, json={"email": email, "password": secrets.token_urlsafe(12), "name": name})
+    answer = await client.post(path, json=body)
     received_ms = time.time() * 1e3
     return dict(measures(answer, sent_ms, received_ms))
 
 
 def measures(answer: httpx.Response, sent_ms: float, received_ms: float) -> Iterator[tuple[str, object]]:
     """By name; a number is compared with its likes, anything else is the same or not."""
-    body = answer.json()
+    body = answer.json() if answer.content else {}
     yield "status", answer.status_code
     yield "headers in their order", tuple(name for name, _ in answer.headers.raw)
     yield "members in their order", tuple(body)
@@ -142,6 +162,15 @@ def test_no_measure_tells_a_pretended_account_from_a_real_one(
     assert told_apart(real, pretended) == {}
 
 
+def test_no_measure_tells_whose_forgotten_password_there_is(
+    forgotten: tuple[list[Measures], list[Measures]],
+) -> None:
+    real, pretended = forgotten
+
+    assert {one["status"] for one in real} == {202}
+    assert told_apart(real, pretended) == {}
+
+
 @pytest.mark.parametrize(
     ("change", "name"),
     [
@@ -164,9 +193,9 @@ def test_a_difference_would_be_found(
 
 
 async def test_what_was_pretended_leads_a_stranger_nowhere_as_what_is_real_does(
-    client: httpx.AsyncClient,
+    client: httpx.AsyncClient, register_proved: RegisterUser
 ) -> None:
-    stranger, somebody = [await register_with(client)() for _ in range(2)]
+    stranger, somebody = [await register_proved() for _ in range(2)]
     emails = {"real": f"{secrets.token_hex(8)}@example.com", "pretended": somebody.email}
 
     outcomes = defaultdict(list)
@@ -193,11 +222,13 @@ async def tried(client: httpx.AsyncClient, stranger: User, id: str, tenant_id: s
         await client.delete(f"{MEMBERS}/{id}", headers=stranger.headers),
         await client.post(INVITATIONS, json=invitation, headers=stranger.headers),
         await client.post(REGISTER, json={"email": email, "password": "another of its own"}),
+        await client.post(FORGOT, json={"email": email}),
     ]
 
 
 def told(answer: httpx.Response) -> tuple[object, ...]:
     """What the answer says, but for what is new in each."""
-    body = {name: value for name, value in answer.json().items() if name not in {"trace_id", "instance"}}
+    content = answer.json() if answer.content else {}
+    body = {name: value for name, value in content.items() if name not in {"trace_id", "instance"}}
     words = {name: value for name, value in body.items() if answer.is_error}
     return answer.status_code, tuple(body), str(words), [name for name, _ in answer.headers.multi_items()]

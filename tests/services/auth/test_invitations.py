@@ -19,8 +19,9 @@ from shared.schemas import new_id
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.commits import commits_lost
 from tests.fixtures.forgetting import forget_keys, unclaimed
-from tests.fixtures.identity import User, register_with
-from tests.services.auth.tenancy import INVITATIONS, ME, TOKEN, Join, Letters, accept, invite, log_in
+from tests.fixtures.identity import RegisterUser, User, register_with
+from tests.fixtures.letters import Letters, prove
+from tests.services.auth.tenancy import INVITATIONS, ME, TOKEN, Join, accept, invite, log_in
 
 PASSWORD = "correct horse battery staple"
 REFUSED = (422, "auth.invitation_refused")
@@ -35,8 +36,8 @@ def outcome(answer: httpx.Response) -> tuple[int, str]:
 
 
 @pytest.fixture
-async def owner(client: httpx.AsyncClient) -> User:
-    return await register_with(client)()
+async def owner(register_proved: RegisterUser) -> User:
+    return await register_proved()
 
 
 # --- Sent -------------------------------------------------------------------------------------------------------------
@@ -74,6 +75,7 @@ async def test_a_letter_says_who_invites_and_what_to_do(
 async def test_no_name_that_somebody_chose_gets_into_a_letter(client: httpx.AsyncClient, letters: Letters) -> None:
     form = {"email": new_email(), "password": PASSWORD, "name": "Your parcel waits\r\nBcc: x@example.com"}
     await client.post("/api/v1/auth/register", json=form)
+    await prove(client, letters, form["email"])
     tokens = (
         await client.post(TOKEN, data={"grant_type": "password", "username": form["email"], "password": PASSWORD})
     ).json()
@@ -169,7 +171,11 @@ async def test_two_at_once_without_a_claim_make_one_invitation(
 
 
 @pytest.mark.parametrize(
-    "path", ["register", "api-keys", "api-keys/01890a5d-ac96-774b-bcce-b302099a8057/rotate", "invitations/accept"]
+    "path",
+    [
+        *("register", "verify", "password/forgot", "password/reset", "invitations/accept", "api-keys"),
+        "api-keys/01890a5d-ac96-774b-bcce-b302099a8057/rotate",
+    ],
 )
 async def test_what_cannot_be_repeated_refuses_the_key(client: httpx.AsyncClient, owner: User, path: str) -> None:
     headers = owner.headers | {"Idempotency-Key": new_id()}
@@ -371,10 +377,10 @@ async def add_tenant_of(session: AsyncSession, user: User) -> None:
 
 
 async def test_pages_hold_every_open_invitation_of_the_tenant_once(
-    client: httpx.AsyncClient, owner: User, letters: Letters
+    client: httpx.AsyncClient, owner: User, letters: Letters, register_proved: RegisterUser
 ) -> None:
-    stranger = await register_with(client)()
-    await invite(client, stranger, new_email())
+    stranger = await register_proved()
+    (await invite(client, stranger, new_email())).raise_for_status()
     emails = [new_email() for _ in range(4)]
     for email in (*emails, emails[3]):  # the last one twice: it takes the place of the first
         await invite(client, owner, email)
@@ -390,9 +396,9 @@ async def test_pages_hold_every_open_invitation_of_the_tenant_once(
 
 
 async def test_another_tenants_invitation_is_not_there(
-    client: httpx.AsyncClient, owner: User, letters: Letters
+    client: httpx.AsyncClient, owner: User, letters: Letters, register_proved: RegisterUser
 ) -> None:
-    stranger, email = await register_with(client)(), new_email()
+    stranger, email = await register_proved(), new_email()
     made = (await invite(client, owner, email)).json()
 
     answer = await client.delete(f"{INVITATIONS}/{made['id']}", headers=stranger.headers)
@@ -429,7 +435,7 @@ async def test_the_audit_log_says_who_did_what_and_holds_no_address_or_token(
                 select(AuditEntry).where(AuditEntry.tenant_id == owner.tenant_id).order_by(AuditEntry.number)
             )
         ).all()
-    noted = [(entry.action, entry.actor, entry.target) for entry in entries[2:]]  # registered and logged in before
+    noted = [(entry.action, entry.actor, entry.target) for entry in entries[3:]]  # registered, logged in, proved before
     assert noted == [
         ("invitation.created", owner.user_id, made[0]["id"]),
         ("invitation.created", owner.user_id, made[1]["id"]),

@@ -63,7 +63,7 @@ async def opened(suite: Suite, clock: Clock, **settings: int) -> AsyncIterator[h
     suite.up(["postgres", "redis-cache"])
     app: FastAPI = build_app(suite, "auth", **settings)
     async with LifespanManager(app) as manager:
-        manager._state["grants"].logins.clock = manager._state["passwords"].clock = clock
+        manager._state["grants"].logins.clock = manager._state["passwords"].current.clock = clock
         transport = httpx.ASGITransport(manager.app, client=("127.0.0.9", 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://auth", timeout=60) as client:
             yield client

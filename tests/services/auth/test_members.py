@@ -11,12 +11,12 @@ import pytest
 from local.suite import Suite
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import RegisterUser, User, register_with
+from tests.fixtures.letters import Letters
 from tests.services.auth.tenancy import (
     INVITATIONS,
     ME,
     MEMBERS,
     Join,
-    Letters,
     accept,
     invite,
     joining,
@@ -118,8 +118,10 @@ async def test_only_owners_decide_who_belongs(client: httpx.AsyncClient, join: J
     assert listed.status_code == 200
 
 
-async def test_an_owner_decides_about_their_own_tenant_only(client: httpx.AsyncClient, join: Join) -> None:
-    owner, stranger = await register_with(client)(), await register_with(client)()
+async def test_an_owner_decides_about_their_own_tenant_only(
+    client: httpx.AsyncClient, join: Join, register_proved: RegisterUser
+) -> None:
+    owner, stranger = await register_proved(), await register_proved()
     member = await join(owner, "member")
 
     changed, removed = await set_role(client, stranger, member, "viewer"), await remove(client, stranger, member)

@@ -8,8 +8,9 @@ import pytest
 
 from local.suite import Suite
 from tests.fixtures.apps import ServiceClient
-from tests.fixtures.identity import User, register_with
-from tests.services.auth.tenancy import INVITATIONS, MEMBERS, TOKEN, Letters, accept, invite
+from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.letters import Letters
+from tests.services.auth.tenancy import INVITATIONS, MEMBERS, TOKEN, accept, invite
 
 REGISTER, PASSWORD_CHANGE, USERS = (f"/api/v1/auth/{name}" for name in ("register", "password", "users"))
 PASSWORD = "correct horse battery staple"
@@ -74,9 +75,14 @@ async def test_wrong_passwords_are_counted_for_the_account_and_not_for_its_spell
 
 @pytest.mark.parametrize("typed", ["nfc", "nfd", "xn", "host in capitals", "all in capitals"])
 async def test_an_invitation_reaches_the_account_and_an_administrator_finds_it(
-    client: httpx.AsyncClient, admin: dict[str, str], letters: Letters, spellings: dict[str, str], typed: str
+    client: httpx.AsyncClient,
+    admin: dict[str, str],
+    letters: Letters,
+    register_proved: RegisterUser,
+    spellings: dict[str, str],
+    typed: str,
 ) -> None:
-    owner = await register_with(client)()
+    owner = await register_proved()
     account = (await register(client, spellings["nfc"])).json()
 
     (await invite(client, owner, spellings[typed])).raise_for_status()
@@ -122,8 +128,10 @@ async def test_a_password_is_the_same_in_every_form(client: httpx.AsyncClient, c
     assert (await log_in(client, email, PASSWORDS["nfc"].lower())).status_code == 401
 
 
-async def test_a_password_is_changed_and_proved_in_every_form(client: httpx.AsyncClient, letters: Letters) -> None:
-    owner, user = [await register_with(client)() for _ in range(2)]
+async def test_a_password_is_changed_and_proved_in_every_form(
+    client: httpx.AsyncClient, letters: Letters, register_proved: RegisterUser
+) -> None:
+    owner, user = [await register_proved() for _ in range(2)]
     body = {"current_password": user.password, "new_password": PASSWORDS["nfd"]}
     changed = [await client.post(PASSWORD_CHANGE, json=body, headers=user.headers)]
     body = {"current_password": PASSWORDS["other spaces"], "new_password": PASSWORDS["other spaces"]}
@@ -139,9 +147,9 @@ async def test_a_password_is_changed_and_proved_in_every_form(client: httpx.Asyn
 
 @pytest.mark.parametrize("control", ["\t", "\n", "\x00", "\x7f", "\x85"], ids=ascii)
 async def test_control_characters_are_refused_in_a_new_password_and_tried_in_an_old_one(
-    client: httpx.AsyncClient, letters: Letters, control: str
+    client: httpx.AsyncClient, letters: Letters, register_proved: RegisterUser, control: str
 ) -> None:
-    owner, user = [await register_with(client)() for _ in range(2)]
+    owner, user = [await register_proved() for _ in range(2)]
     guest, password = f"{secrets.token_hex(8)}@example.com", f"horse{control}staple"
     await invite(client, owner, guest)
     change = {"current_password": user.password, "new_password": password}

@@ -95,7 +95,9 @@ async def test_a_user_is_read_without_their_password(client: httpx.AsyncClient, 
     answer = await client.get(f"{USERS}/{user.user_id}", headers=admin)
 
     assert (answer.status_code, answer.json()["email"], answer.json()["disabled_at"]) == (200, user.email, None)
-    assert answer.json().keys() == {"id", "email", "name", "tenant_id", "is_admin", "created_at", "disabled_at"}
+    assert answer.json().keys() == {
+        *("id", "email", "email_verified", "name", "tenant_id", "is_admin", "created_at", "disabled_at")
+    }
     assert "etag" in answer.headers
 
 

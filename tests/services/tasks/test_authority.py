@@ -15,8 +15,9 @@ from services.auth.lifespan import MIGRATIONS
 from shared.errors import Unauthenticated
 from shared.postgres import Database, open_database
 from tests.fixtures.identity import RegisterUser, User, admin_headers, service_headers
+from tests.fixtures.letters import Letters
 from tests.fixtures.ports import free_port
-from tests.services.auth.tenancy import Join, Letters, joining, log_in
+from tests.services.auth.tenancy import Join, joining, log_in
 from tests.services.tasks.running import Installation, Tasks
 
 KEYS = "/api/v1/auth/api-keys"

@@ -8,7 +8,8 @@ import pytest
 
 from local.suite import Suite
 from tests.fixtures.identity import RegisterUser, User
-from tests.services.auth.tenancy import Join, Letters, joining
+from tests.fixtures.letters import Letters
+from tests.services.auth.tenancy import Join, joining
 from tests.services.tasks.running import Tasks
 
 TASKS = "/api/v1/tasks"

@@ -1,6 +1,6 @@
 """Every statement about API keys; the owner filter stands in one place."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select, update
@@ -106,6 +106,16 @@ class ApiKeyRepository:
             .where(ApiKey.tenant_id == tenant_id, ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))
             .values(revoked_at=datetime.now(UTC))
         )
+
+    async def revoke_all_of(self, user_id: str) -> Sequence[str]:
+        """Revoke every key of the user, in all tenants; returns the ids."""
+        revoked = (
+            update(ApiKey)
+            .where(ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))
+            .values(revoked_at=datetime.now(UTC))
+            .returning(ApiKey.id)
+        )
+        return (await self._session.scalars(revoked)).all()
 
     async def replace(self, key: ApiKey, successor: ApiKey, usable_until: datetime) -> None:
         """`successor` takes over; `key` goes on until then, unless it ends sooner."""

@@ -11,6 +11,7 @@ from services.auth.entry.api_keys.schemas import ApiKeyCreate, ApiKeyRotation, A
 from services.auth.errors import ApiKeyNotFound, ApiKeyReplaced, TooManyApiKeys
 from services.auth.models import ApiKey
 from services.auth.people.accounts.repository import AccountRepository
+from services.auth.people.notices.service import Notices
 from services.auth.trust.audit.actions import Action
 from services.auth.trust.audit.entries import acting
 from services.auth.trust.scopes import granted
@@ -23,8 +24,8 @@ _MAX_LIVE_KEYS = 100
 
 
 class ApiKeyService:
-    def __init__(self, works: Works, hasher: KeyHasher, cursors: CursorCodec) -> None:
-        self._works, self._hasher, self._cursors = works, hasher, cursors
+    def __init__(self, works: Works, hasher: KeyHasher, cursors: CursorCodec, notices: Notices) -> None:
+        self._works, self._hasher, self._cursors, self._notices = works, hasher, cursors, notices
 
     async def create(self, caller: Caller, body: ApiKeyCreate, source: str | None) -> MadeApiKey:
         """Raises ScopeNotAllowed for a scope the caller does not hold, TooManyApiKeys, Invalid for a past expiry."""
@@ -35,7 +36,8 @@ class ApiKeyService:
             await AccountRepository(work.session).get_principal(caller.subject, caller.tenant_id)
             made = await self._add(work, caller, body.name, scopes, body.expires_at)
             _note(work, Action.API_KEY_CREATED, caller, made.row, scopes=made.row.scopes)
-            return made
+        self._notices.api_key_made(caller.subject, made.row.prefix, source)
+        return made
 
     async def rotate(self, caller: Caller, key_id: str, body: ApiKeyRotation, source: str | None) -> MadeApiKey:
         """A new key with the same name, scopes and end; the old one goes on through the overlap.
@@ -54,7 +56,8 @@ class ApiKeyService:
                 await keys.revoke(old)
                 work.access.end_key(old.id)
             _note(work, Action.API_KEY_ROTATED, caller, old, replaced_by=made.row.id, overlap_seconds=overlap_seconds)
-            return made
+        self._notices.api_key_made(caller.subject, made.row.prefix, source)
+        return made
 
     async def _add(
         self, work: Work, caller: Caller, name: str, scopes: frozenset[str], expires_at: datetime | None

@@ -8,6 +8,7 @@ from services.auth.entry.sessions.repository import SessionRepository
 from services.auth.errors import SourceHeldOff, WrongCredentials
 from services.auth.models import User
 from services.auth.people.accounts.repository import AccountRepository
+from services.auth.people.notices.service import Notices
 from services.auth.people.passwords.hashing import PasswordHasher
 from services.auth.people.passwords.throttle import Admission, Clock, Counted, Throttle, by_account, by_source, now
 from services.auth.trust.audit.actions import Action
@@ -41,21 +42,35 @@ class _Candidate:
     def is_allowed(self, *, matches: bool) -> bool:
         return matches and self.admission.is_admitted and self.user is not None and self.user.disabled_at is None
 
+    def may_log_in(self, *, before_proof: bool) -> bool:
+        """Whether they have a tenant to act in, and an address that counts."""
+        return self.role is not None and self.user is not None and (before_proof or self.user.email_verified)
+
 
 class LoginService:
     def __init__(
-        self, works: Works, hasher: PasswordHasher, issuer: TokenIssuer, session_seconds: int, clock: Clock = now
+        self,
+        works: Works,
+        hasher: PasswordHasher,
+        issuer: TokenIssuer,
+        session_seconds: int,
+        notices: Notices,
+        *,
+        before_proof: bool,
+        clock: Clock = now,
     ) -> None:
-        self._works, self._hasher, self._issuer = works, hasher, issuer
-        self._session_seconds, self.clock = session_seconds, clock
+        """`before_proof` when an account may log in whose address was not proved."""
+        self._works, self._hasher, self._issuer, self._notices = works, hasher, issuer, notices
+        self._session_seconds, self._before_proof, self.clock = session_seconds, before_proof, clock
 
     async def log_in(self, given: Credentials) -> TokenPair:
         """Raises WrongCredentials, SourceHeldOff, ScopeNotAllowed, HashingBusy.
 
-        Unknown, wrong, locked and disabled take the same way through here, and so the same time.
+        Unknown, wrong, locked, disabled and not yet proved take the same way through here, and so the same time.
         """
         candidate, user, renewed = await self._proved(given)
-        pair = await self._begin_session(given, candidate, user, renewed) if candidate.role else None
+        may_log_in = candidate.may_log_in(before_proof=self._before_proof)
+        pair = await self._begin_session(given, candidate, user, renewed) if may_log_in else None
         if pair is None:
             raise self._refused(given, candidate)
         return pair
@@ -104,12 +119,12 @@ class LoginService:
     async def _begin_session(
         self, given: Credentials, candidate: _Candidate, user: User, renewed: str | None
     ) -> TokenPair | None:
-        """None when the user was disabled, or left the tenant, while the password was hashed."""
+        """None when the user was disabled, left the tenant, or changed the password, while it was hashed."""
         await self._succeed(given, candidate.admission, user, renewed)
         tenant_id = given.tenant_id or user.tenant_id
         async with self._works.begin(given.source) as work:
             principal = await AccountRepository(work.session).hold_principal(user.id, tenant_id)
-            if principal is None:
+            if principal is None or _has_changed(principal.user, user, renewed):
                 return None
             scopes = granted(given.scopes, principal.scopes)
             session_id, refresh_token = await SessionRepository(work.session).create(
@@ -119,8 +134,18 @@ class LoginService:
             return TokenPair(self._issuer.for_session(principal, scopes, session_id), refresh_token)
 
     async def _succeed(self, given: Credentials, admission: Admission, user: User, renewed: str | None) -> None:
-        """Not in the transaction of the session: all logins from one source change one row, and would queue for it."""
+        """Not in the transaction of the session: all logins from one source change one row, and would queue for it.
+
+        The owner is told of a new source whatever comes of the login: after this it is known.
+        """
         async with self._works.database.statements() as session:
-            await Throttle(session, self.clock).succeed(*given.counted, admission)
+            is_new_source = await Throttle(session, self.clock).succeed(*given.counted, admission)
             if renewed:
                 await AccountRepository(session).keep_renewed_hash(user.id, user.password_hash, renewed)
+        if is_new_source:
+            self._notices.logged_in_elsewhere(user.id, given.source)
+
+
+def _has_changed(now: User, before: User, renewed: str | None) -> bool:
+    """Whether the password is another by now; the same one under newer parameters counts as no change of the user."""
+    return now.version != before.version and now.password_hash not in (before.password_hash, renewed)

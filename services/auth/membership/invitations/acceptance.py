@@ -6,7 +6,7 @@ Passwords are looked at for holders of an open invitation only, so guessing toke
 from collections.abc import Awaitable, Callable
 
 from services.auth.entry.logins.service import Credentials, LoginService
-from services.auth.errors import EmailTaken, InvitationRefused, TooManyTenants
+from services.auth.errors import EmailTaken, InvitationRefused, TooManyTenants, WrongCredentials
 from services.auth.membership.invitations.domain import Joined
 from services.auth.membership.invitations.repository import InvitationRepository
 from services.auth.membership.invitations.schemas import InvitationAccept
@@ -79,8 +79,13 @@ class AcceptanceService:
 
 
 def _existing(user_id: str) -> Join:
-    async def join(work: Work, _invitation: Invitation) -> User:
-        return await AccountRepository(work.session).get_locked(user_id)  # so that their tenants are counted exactly
+    async def join(work: Work, invitation: Invitation) -> User:
+        accounts = AccountRepository(work.session)
+        user = await accounts.get_locked(user_id)  # so that their tenants are counted exactly
+        if user.email != invitation.email:  # it was moved or displaced while we were hashing
+            raise WrongCredentials
+        await accounts.prove_address(user)
+        return user
 
     return join
 
@@ -88,7 +93,7 @@ def _existing(user_id: str) -> Join:
 def _new(password_hash: str, name: str | None) -> Join:
     async def join(work: Work, invitation: Invitation) -> User:
         account, accounts = NewAccount.drafted(invitation.email, name), AccountRepository(work.session)
-        await accounts.create(account, password_hash)
+        await accounts.create(account, password_hash, is_proved=True)
         note_registered(work, account)
         return await accounts.get_locked(account.id)
 

@@ -6,6 +6,7 @@ from services.auth.errors import (
     AddressRefused,
     AlreadyMember,
     DelegateRefused,
+    EmailUnverified,
     HashingBusy,
     InvitationNotFound,
     InvitationRefused,
@@ -50,6 +51,7 @@ joining = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=Ke
     status_code=201,
     response_model=InvitationRead,
     responses=responses(
+        EmailUnverified,
         AlreadyMember,
         TooManyInvitations,
         AddressRefused,
@@ -63,7 +65,8 @@ async def create(
 ) -> Invitation:
     """Send a letter with a token that lets its reader join the caller's tenant, for seven days and once.
 
-    An open invitation to the same address is withdrawn. Without a mail server this answers 503, and nothing is made.
+    The caller's own address must be proved. An open invitation to the same address is withdrawn. Without a mail server
+    this answers 503, and nothing is made.
     Repeated with its `Idempotency-Key` it answers the invitation that was made, whatever became of it, and sends no
     second letter; where none was made, it sends one that counts.
     """
@@ -83,7 +86,7 @@ async def list_page(
     operation_id="auth_withdraw_invitation",
     summary="Withdraw an invitation",
     status_code=204,
-    responses=responses(InvitationNotFound),
+    responses=responses(InvitationNotFound, EmailUnverified),
 )
 async def withdraw(id: Id, caller: Decider, invitations: Invitations, source: Source) -> None:
     """Take an open invitation back: its token works no more."""
@@ -110,6 +113,6 @@ async def withdraw(id: Id, caller: Decider, invitations: Invitations, source: So
 async def accept(body: InvitationAccept, acceptances: Acceptances, source: Source) -> Acceptance:
     """Join the tenant that invited you. No caller is needed: the token out of the mail and a password are the proof.
 
-    An address without an account gets one, with a tenant of its own too.
+    An address without an account gets one, with a tenant of its own too. The address counts as proved.
     """
     return Acceptance.of(await acceptances.accept(body, source))

@@ -49,8 +49,8 @@ class InvitationService:
     ) -> Invitation:
         """Send the letter and make the invitation, which takes the place of an open one to the same address.
 
-        Raises AlreadyMember, TooManyInvitations, AddressRefused, Unavailable("mail"), IdempotencyKeyReused,
-        InvitationNotFound where the one that was made for this key is no longer kept.
+        Raises EmailUnverified, AlreadyMember, TooManyInvitations, AddressRefused, Unavailable("mail"),
+        IdempotencyKeyReused, InvitationNotFound where the one that was made for this key is no longer kept.
         """
         if once and (made := await self._made(caller, once)):
             return made

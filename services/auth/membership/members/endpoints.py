@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from services.auth.errors import DelegateRefused, LastOwner, MemberNotFound
+from services.auth.errors import DelegateRefused, EmailUnverified, LastOwner, MemberNotFound
 from services.auth.membership.dependencies import Decider, Reader
 from services.auth.membership.members.dependencies import Members
 from services.auth.membership.members.schemas import MemberRead, MemberUpdate
@@ -45,7 +45,7 @@ async def leave(caller: Oneself, members: Members, source: Source) -> None:
     operation_id="auth_update_member",
     summary="Change a member's role",
     response_model=MemberRead,
-    responses=responses(MemberNotFound, LastOwner),
+    responses=responses(MemberNotFound, LastOwner, EmailUnverified),
 )
 async def update(user_id: Id, body: MemberUpdate, caller: Decider, members: Members, source: Source) -> Member:
     """Change what a member may do.
@@ -61,7 +61,7 @@ async def update(user_id: Id, body: MemberUpdate, caller: Decider, members: Memb
     operation_id="auth_remove_member",
     summary="Remove a member",
     status_code=204,
-    responses=responses(MemberNotFound, LastOwner),
+    responses=responses(MemberNotFound, LastOwner, EmailUnverified),
 )
 async def remove(user_id: Id, caller: Decider, members: Members, source: Source) -> None:
     """Remove a member, which ends their tokens, sessions and API keys in this tenant at once; their account goes on.

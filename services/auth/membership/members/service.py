@@ -40,7 +40,7 @@ class MemberService:
             )
 
     async def change_role(self, caller: Caller, user_id: str, body: MemberUpdate, source: str | None) -> Member:
-        """Raises MemberNotFound, LastOwner."""
+        """Raises MemberNotFound, LastOwner, EmailUnverified."""
         async with self._works.begin(source) as work:
             await require_decider(work.session, caller)
             members, tenant_id, role = MemberRepository(work.session), caller.tenant_id, body.role
@@ -54,7 +54,7 @@ class MemberService:
             return await members.get(tenant_id, user_id)
 
     async def remove(self, caller: Caller, user_id: str, source: str | None) -> None:
-        """Raises MemberNotFound, LastOwner."""
+        """Raises MemberNotFound, LastOwner, EmailUnverified."""
         async with self._works.begin(source) as work:
             await require_decider(work.session, caller)
             await _remove(work, caller, user_id)

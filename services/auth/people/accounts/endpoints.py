@@ -29,8 +29,9 @@ registering = APIRouter(prefix="/auth", tags=["accounts"], route_class=KeylessRo
 async def register(body: Registration, accounts: Accounts, request: Request, source: Source) -> NewAccount:
     """Create an account and the tenant that will own its records. No caller is needed.
 
-    An address that has an account already gets the same answer, and nothing is made: nobody learns here who is
-    registered. Only an administrator's token is told (409).
+    A letter with a token proves the address (`POST /auth/verify`). An address that has an account already gets the same
+    answer, and nothing is made: nobody learns here who is registered, but whoever reads its mail. Only an
+    administrator's token is told (409). An account whose address was never proved gives way to the one whose token is.
     """
     return await accounts.register(body, source, tells_taken=await _is_admin(request))
 

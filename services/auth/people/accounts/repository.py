@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from sqlalchemy import Select, Text, bindparam, func, select, text, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.errors import EmailTaken, UserNotFound
@@ -18,8 +19,8 @@ class AccountRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def create(self, account: NewAccount, password_hash: str, *, is_admin: bool = False) -> None:
-        """Keep the user, as the owner of a tenant of their own.
+    async def create(self, account: NewAccount, password_hash: str, *, is_proved: bool, is_admin: bool = False) -> None:
+        """Keep the user, as the owner of a tenant of their own; `is_proved` when the mailbox is theirs for certain.
 
         Raises EmailTaken; then nothing is changed, and the transaction goes on.
         """
@@ -31,6 +32,7 @@ class AccountRepository:
             "password_hash": password_hash,
             "is_admin": is_admin,
             "created_at": account.created_at,
+            "email_verified_at": account.created_at if is_proved else None,
             "tenant_name": account.tenant_name,
             "role": Role.OWNER,
         }
@@ -58,6 +60,12 @@ class AccountRepository:
 
     async def find_by_email(self, email: str) -> User | None:
         return await self._session.scalar(select(User).where(User.email == email))
+
+    async def find_told(self, user_id: str) -> User | None:
+        """Whom letters about this account reach for certain: enabled, and the address is proved."""
+        return await self._session.scalar(
+            select(User).where(User.id == user_id, User.disabled_at.is_(None), User.email_verified_at.is_not(None))
+        )
 
     async def find_by_email_with_role(self, email: str, tenant_id: str | None) -> tuple[User, Role | None] | None:
         """The user and their role in the tenant, their own when None; the role is None where they do not belong."""
@@ -99,6 +107,25 @@ class AccountRepository:
         user.name = name
         await self._touch(user)
 
+    async def prove_address(self, user: User) -> None:
+        """The mailbox is theirs, from the first time it was shown on."""
+        if user.email_verified_at is None:
+            user.email_verified_at = datetime.now(UTC)
+            await self._touch(user)
+
+    async def move_address(self, user: User, email: str) -> None:
+        """Another address, which is proved. Raises EmailTaken; then the transaction must not go on."""
+        user.email, user.email_verified_at = email, datetime.now(UTC)
+        try:
+            await self._touch(user)
+        except IntegrityError as error:
+            raise EmailTaken from error
+
+    async def displace(self, user: User) -> None:
+        """Take the address away, which is free then, and the account with it: nobody can spell what it is called."""
+        user.email, user.disabled_at = f"displaced {user.id}", datetime.now(UTC)
+        await self._touch(user)
+
     async def replace_password_hash(self, user: User, password_hash: str) -> None:
         user.password_hash = password_hash
         await self._touch(user)
@@ -120,8 +147,9 @@ class AccountRepository:
 _CREATE = text("""
     WITH made AS (
         INSERT INTO user_account
-            (id, tenant_id, email, name, password_hash, is_admin, version, created_at, updated_at)
-        VALUES (:id, :tenant_id, :email, :name, :password_hash, :is_admin, 1, :created_at, :created_at)
+            (id, tenant_id, email, name, password_hash, is_admin, version, created_at, updated_at, email_verified_at)
+        VALUES (:id, :tenant_id, :email, :name, :password_hash, :is_admin, 1, :created_at, :created_at,
+            CAST(:email_verified_at AS timestamptz))
         ON CONFLICT (email) DO NOTHING
         RETURNING id, tenant_id, created_at
     ), home AS (

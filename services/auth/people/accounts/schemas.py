@@ -49,6 +49,10 @@ class ProfileRead(AccountRead):
 
     role: Role = Field(description="in this tenant")
     is_admin: bool = Field(description="whether this account may administer the installation")
+    email_verified: bool = Field(
+        description="whether the address was proved: by the token of a letter, or because nothing could be proved when "
+        "the account was made; until then it acts on nobody else"
+    )
     tenants: list[TenantRead] = Field(description="all the tenants the account belongs to")
 
     @classmethod
@@ -62,5 +66,6 @@ class ProfileRead(AccountRead):
             created_at=user.created_at,
             role=principal.role,
             is_admin=user.is_admin,
+            email_verified=user.email_verified,
             tenants=[TenantRead.model_validate(tenant) for tenant in profile.tenants],
         )

@@ -3,6 +3,7 @@
 from services.auth.errors import EmailTaken
 from services.auth.people.accounts.address import address
 from services.auth.people.accounts.domain import NewAccount
+from services.auth.people.accounts.letters import RegistrationLetters
 from services.auth.people.accounts.principal import Profile
 from services.auth.people.accounts.repository import AccountRepository
 from services.auth.people.accounts.schemas import ProfileUpdate, Registration
@@ -18,14 +19,15 @@ from shared.resources import etag, require_match
 class AccountService:
     """No connection is held while a password is hashed."""
 
-    def __init__(self, works: Works, hasher: PasswordHasher) -> None:
-        self._works, self._hasher = works, hasher
+    def __init__(self, works: Works, hasher: PasswordHasher, letters: RegistrationLetters) -> None:
+        self._works, self._hasher, self._letters = works, hasher, letters
 
     async def register(self, body: Registration, source: str | None, *, tells_taken: bool) -> NewAccount:
         """The new account.
 
         For an address that has one already it is only pretended, and nothing is made. What is answered is the same
-        draft, and takes the same way and as long, so that nobody learns who is registered.
+        draft, and takes the same way and as long, so that nobody learns who is registered. A letter tells the owner of
+        the mailbox what became of it, after the answer.
 
         Raises EmailTaken where the caller may know, PasswordTooCommon, HashingBusy.
         """
@@ -34,13 +36,16 @@ class AccountService:
         account = NewAccount.drafted(body.email, body.name)
         async with self._works.begin(source) as work:
             try:
-                await AccountRepository(work.session).create(account, password_hash)
+                # Without mail nothing can be proved, so nobody is asked to.
+                is_proved = not self._letters.are_sent
+                await AccountRepository(work.session).create(account, password_hash, is_proved=is_proved)
             except EmailTaken:
                 if tells_taken:
                     raise
                 work.note(Action.USER_REGISTERED_AGAIN)
             else:
                 note_registered(work, account)
+        self._letters.registered(account, password_hash, source)
         return account
 
     async def get(self, caller: Caller) -> Profile:
@@ -66,7 +71,10 @@ def note_registered(work: Work, account: NewAccount) -> None:
 
 
 async def ensure_admin(works: Works, hasher: PasswordHasher, email: str, password: str) -> None:
-    """Create the first administrator when there is no such account; an existing one keeps its password."""
+    """Create the first administrator when there is no such account; an existing one keeps its password.
+
+    Whose address it is the operator says.
+    """
     account = NewAccount.drafted(address(email), "Administrator")
     async with works.begin() as work:
         if await AccountRepository(work.session).find_by_email(account.email):
@@ -74,7 +82,7 @@ async def ensure_admin(works: Works, hasher: PasswordHasher, email: str, passwor
     password_hash = await hasher.hash(spelled(password))
     try:
         async with works.begin() as work:
-            await AccountRepository(work.session).create(account, password_hash, is_admin=True)
+            await AccountRepository(work.session).create(account, password_hash, is_admin=True, is_proved=True)
             work.note(Action.USER_REGISTERED, target=account.id, is_admin=True)
     except EmailTaken:
         return  # another replica was first

@@ -71,7 +71,8 @@ _ADMIT = text("""
     )
     SELECT is_free AND (SELECT coalesce(bool_and(is_admitted), false) FROM counted), blocked_until FROM verdict
 """)
-# Two logins of one account take turns at its row, and so never wait for each other at the sources it is known at.
+# Two logins of one account take turns at its row, and so never wait for each other at the sources it is known at. A row
+# that was inserted has no `xmax`, one that was updated has.
 _SUCCEED = text("""
     WITH held AS (
         SELECT key FROM login_throttle
@@ -89,11 +90,14 @@ _SUCCEED = text("""
         SELECT :account, CAST(:source AS bytea), CAST(:at AS timestamptz) FROM turn WHERE :source IS NOT NULL
         ON CONFLICT (account, source) DO UPDATE SET last_login_at = :at
         WHERE known.last_login_at < :at - interval '1 hour'
+        RETURNING xmax = 0 AS is_new
+    ), forgotten AS (
+        DELETE FROM known_login_source USING turn WHERE account = :account AND source IN (
+            SELECT source FROM known_login_source WHERE account = :account AND source <> :source
+            ORDER BY last_login_at DESC OFFSET CAST(:others AS integer)
+        )
     )
-    DELETE FROM known_login_source USING turn WHERE account = :account AND source IN (
-        SELECT source FROM known_login_source WHERE account = :account AND source <> :source
-        ORDER BY last_login_at DESC OFFSET CAST(:others AS integer)
-    )
+    SELECT coalesce(bool_or(is_new), false) FROM remembered
 """)
 
 
@@ -158,8 +162,11 @@ class Throttle:
         ).one()
         return Admission(is_admitted, math.ceil((until - at).total_seconds()) if until else None)
 
-    async def succeed(self, account: Counted, source: Counted | None, admission: Admission) -> None:
-        """The attempt was right: the account begins anew, and is known at the source, which is given this one back."""
+    async def succeed(self, account: Counted, source: Counted | None, admission: Admission) -> bool:
+        """The attempt was right: the account begins anew, and is known at the source, which is given this one back.
+
+        Whether it was not known there before.
+        """
         was_counted = admission.source_waits_seconds is None
         values = {
             "account": account.key,
@@ -168,7 +175,7 @@ class Throttle:
             "at": self._clock(),
             "others": _KNOWN_SOURCES - 1,
         }
-        await self._session.execute(_SUCCEED, values)
+        return bool(await self._session.scalar(_SUCCEED, values))
 
     async def clear(self, counted: Counted) -> bool:
         """Forget failures at once; whether there were any."""

@@ -10,17 +10,24 @@ class Action(StrEnum):
     USER_REGISTERED = "user.registered"
     USER_REGISTERED_AGAIN = "user.registered_again"
     USER_RENAMED = "user.renamed"
+    USER_DISPLACED = "user.displaced"
     USER_LISTED = "user.listed"
     USER_READ = "user.read"
     USER_DISABLED = "user.disabled"
     USER_ENABLED = "user.enabled"
     USER_UNLOCKED = "user.unlocked"
 
+    EMAIL_PROVED = "email.proved"
+    EMAIL_CHANGE_ASKED = "email.change_asked"
+    EMAIL_CHANGED = "email.changed"
+
     LOGIN_SUCCEEDED = "login.succeeded"
     LOGIN_REFUSED = "login.refused"
     LOGIN_HELD_OFF = "login.held_off"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - a name
     PASSWORD_REFUSED = "password.refused"  # noqa: S105 - a name
+    PASSWORD_FORGOTTEN = "password.forgotten"  # noqa: S105 - a name
+    PASSWORD_RESET = "password.reset"  # noqa: S105 - a name
     SESSION_ENDED = "session.ended"
     SESSION_TOKEN_REPEATED = "session.token_repeated"  # noqa: S105 - a name
     SESSION_TOKEN_REUSED = "session.token_reused"  # noqa: S105 - a name
@@ -82,6 +89,7 @@ REPEATABLE: Final = frozenset(
         Action.LOGIN_REFUSED,
         Action.LOGIN_HELD_OFF,
         Action.PASSWORD_REFUSED,
+        Action.PASSWORD_FORGOTTEN,
         Action.SESSION_TOKEN_REPEATED,
         Action.TOKEN_INTROSPECTED,
         Action.TOKEN_FORGED,
@@ -101,6 +109,7 @@ there are too many of different kinds, the log says less of each."""
 CHANGES: Final = frozenset(
     {
         Action.USER_RENAMED,
+        Action.EMAIL_CHANGE_ASKED,
         Action.AGENT_UPDATED,
         Action.CONVERSATION_UPDATED,
         Action.RECORD_DELETED,
