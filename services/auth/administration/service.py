@@ -49,12 +49,14 @@ class UserService:
         if user_id == caller.subject:
             raise OwnAccount
         async with self._works.begin(source) as work:
-            users = UserRepository(work.session)
+            users, sessions = UserRepository(work.session), SessionRepository(work.session)
+            # Sessions first, as a refresh takes them: one under way is waited for, and its token is older than the
+            # revocation. Then, while the user is locked, those that began meanwhile.
+            await sessions.end_others(user_id, None)
             user = await users.get_locked(user_id)
             if user.disabled_at is None:
                 await users.set_disabled(user, datetime.now(UTC))
-                # Sessions first: a refresh under way is waited for, and its token is older than the revocation.
-                await SessionRepository(work.session).end_others(user.id, None)
+                await sessions.end_others(user.id, None)
                 work.access.end_user(user.id)
                 _note(work, Action.USER_DISABLED, caller, user)
             return user

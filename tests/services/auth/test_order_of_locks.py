@@ -1,0 +1,77 @@
+"""What ends sessions takes them before the account, as a refresh does: neither can wait for the other in a circle."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from shared.postgres import Database
+from tests.fixtures.identity import RegisterUser, User, register_with
+from tests.fixtures.letters import FORGOT, PROVE, VERIFY, Letters
+from tests.services.auth.waiting import blocked
+
+Headers = dict[str, str]
+Act = Callable[[httpx.AsyncClient, Letters, Headers, User], Awaitable[Callable[[], Awaitable[httpx.Response]]]]
+AUTH, PASSWORD = "/api/v1/auth", "another horse battery staple"
+
+
+async def disable(
+    client: httpx.AsyncClient, _letters: Letters, admin: Headers, user: User
+) -> Callable[[], Awaitable[httpx.Response]]:
+    return lambda: client.post(f"{AUTH}/users/{user.user_id}/disable", headers=admin)
+
+
+async def change(
+    client: httpx.AsyncClient, _letters: Letters, _admin: Headers, user: User
+) -> Callable[[], Awaitable[httpx.Response]]:
+    tokens = await client.post(
+        f"{AUTH}/token", data={"grant_type": "password", "username": user.email, "password": user.password}
+    )
+    body = {"current_password": user.password, "new_password": PASSWORD}
+    headers = {"Authorization": f"Bearer {tokens.json()['access_token']}"}
+    return lambda: client.post(f"{AUTH}/password", json=body, headers=headers)
+
+
+async def reset(
+    client: httpx.AsyncClient, letters: Letters, _admin: Headers, user: User
+) -> Callable[[], Awaitable[httpx.Response]]:
+    await client.post(f"{AUTH}/password/forgot", json={"email": user.email})
+    body = {"token": await letters.arrived_token(user.email, FORGOT), "password": PASSWORD}
+    return lambda: client.post(f"{AUTH}/password/reset", json=body)
+
+
+async def displace(
+    client: httpx.AsyncClient, letters: Letters, _admin: Headers, user: User
+) -> Callable[[], Awaitable[httpx.Response]]:
+    await letters.arrived(user.email, PROVE)
+    await client.post(f"{AUTH}/register", json={"email": user.email, "password": PASSWORD})
+    token = await letters.arrived_token(user.email, PROVE, number=2)
+    return lambda: client.post(VERIFY, json={"token": token})
+
+
+@pytest.mark.parametrize("act", [disable, change, reset, displace])
+async def test_a_refresh_under_way_is_waited_for(
+    client: httpx.AsyncClient,
+    database: Database,
+    letters: Letters,
+    admin: Headers,
+    register_proved: RegisterUser,
+    act: Act,
+) -> None:
+    user = await (register_with(client) if act is displace else register_proved)()
+    ending = await act(client, letters, admin, user)
+    first = text("SELECT id FROM login_session WHERE user_id = :id ORDER BY created_at LIMIT 1 FOR SHARE")
+    async with database.session() as refreshing:
+        await refreshing.execute(first, {"id": user.user_id})
+        task = asyncio.create_task(_asked(ending))
+        await blocked(database)
+        await refreshing.execute(text("SELECT 1 FROM user_account WHERE id = :id FOR SHARE"), {"id": user.user_id})
+        await refreshing.rollback()
+
+    assert (await task).is_success
+
+
+async def _asked(ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+    return await ask()
