@@ -10,7 +10,7 @@ from fastapi import Request
 from pydantic import SecretStr
 
 _log = logging.getLogger("shared.limits")
-_TOLD = "sutazai.source"
+_TOLD, _DOUBTS = "sutazai.source", "sutazai.source.doubts"
 _REAL_IP, _TOKEN = b"x-real-ip", b"x-gateway-token"
 _NETWORK_BITS = 64  # of IPv6: what one customer is given, and may choose a new address from for every request
 
@@ -29,13 +29,20 @@ class GatewaysWord:
         if self._token is not None and compare_digest(given.get(_TOKEN, b""), self._token):
             scope[_TOLD] = told
         elif not self._has_warned:
-            self._has_warned = True  # it may be an attempt, which is not to fill the log
+            scope[_DOUBTS] = self.warn
+
+    def warn(self) -> None:
+        """That somebody was not believed, where it matters to somebody. Once: it may be an attempt to fill the log."""
+        if not self._has_warned:
+            self._has_warned = True
             cause = "no or another token came with it" if self._token else "GATEWAY_TOKEN is not set"
             _log.warning("X-Real-IP is not believed, callers count by who connects", extra={"fields": {"cause": cause}})
 
 
 def source_of(request: Request) -> str:
     """The client's IPv4 address or IPv6 network, as the gateway says; else whoever connects to us is the client."""
+    if doubts := request.scope.get(_DOUBTS):
+        doubts()
     told: bytes = request.scope.get(_TOLD, b"")
     peer = request.client.host if request.client else ""
     return _source(told.decode("latin-1")) or _source(peer) or "unknown"

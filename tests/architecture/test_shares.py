@@ -3,6 +3,7 @@
 import re
 
 from local.layout import REPOSITORY
+from services.auth.people.letters import post
 from services.auth.people.passwords.hashing import SOURCE_SHARE
 from services.auth.settings import Settings as Auth
 from services.chat.settings import Settings as Chat
@@ -60,6 +61,12 @@ def test_slots_of_a_worker() -> None:
     assert normal == high
     assert shared("tasks that a worker runs at normal") == expected(normal)
     assert shared("tasks that a worker runs at low") == expected(low)
+
+
+def test_letters() -> None:
+    _, places, _, _, left = row("letters that wait to be sent")
+
+    assert (numbers(places), numbers(left)) == ([post.WAITING], [post.WAITING_OF_ONE])
 
 
 def test_passwords() -> None:

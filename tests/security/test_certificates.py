@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import sys
 import time
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -20,6 +21,7 @@ from shared.health import Finding
 from shared.platform.starting import refusals
 from shared.settings import CannotStart
 from shared.tls import RELOAD_SECONDS, Tls
+from tests.architecture.conftest import COMPOSE_SCRIPTS
 from tests.gateway.running import gateway
 from tests.security.inside import EXPIRED, calling, genuine, put_certificate, tls_of
 
@@ -89,6 +91,17 @@ def test_a_certificate_that_is_no_use_stops_the_start(own: Path, spoilt: str, sa
         create_app(settings_with(tls_certificate_file=pem, tls_key_file=key, tls_authority_file=authority))
 
     assert str(refusal.value).startswith(said)
+
+
+@pytest.mark.parametrize(("given", "code"), [({"TLS_CERTIFICATE_FILE": "/run/secrets/tls_auth"}, 0), ({}, 1)])
+async def test_the_check_of_a_container_asks_by_what_it_serves(made: Path, given: dict[str, str], code: int) -> None:
+    async with genuine(tls_of(made, "auth")) as address:
+        asked = address.replace("https:", "http:") + "/health/ready"  # as compose.yaml has it, with TLS and without
+        check = [sys.executable, "-I", str(COMPOSE_SCRIPTS / "healthcheck.py"), asked]
+        process = await asyncio.create_subprocess_exec(*check, env=given)
+        found = await process.wait()
+
+    assert found == code
 
 
 # --- Made, renewed, rotated -------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from shared.identity import DEEDS_QUEUE, declare_deeds
 from shared.messages import Consumer, RetryLater, open_connection
 
 _log = logging.getLogger("auth.consumers")
-_PREFETCH = 20
+_PREFETCH = 2  # entries are chained one by one; more would hold connections to wait for each other
 _AGAIN_SECONDS = 1.0
 _KEPT = timedelta(days=7)
 _Name = Annotated[str, Field(min_length=1, max_length=256)]

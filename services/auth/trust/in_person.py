@@ -35,16 +35,11 @@ class Watched(Demand):
             if refusal := self.refusal_of(caller_of(request)):
                 raise refusal
         except (TokenForged, ApiKeyUnusable) as refused:
-            await self._note(request, refused, None)
+            await _note(request, refused, None)
             raise
         except Forbidden as refused:
-            await self._note(request, refused, await authenticate(request))
+            await _note(request, refused, await authenticate(request))
             raise
-
-    async def _note(self, request: Request, refused: ServiceError, by: Caller | None) -> None:
-        refusals: Refusals = request.state.refusals
-        asked = f"{request.method} {route_path(request.scope)}"
-        await refusals.note(refused, by, source_of(request), asked=asked)
 
     def refusal_of(self, caller: Caller) -> Forbidden | None:
         """Why a caller who has the scopes is refused all the same; here nobody is."""
@@ -72,6 +67,21 @@ class LoggedIn(InPerson):
     @property
     def alternatives(self) -> list[dict[str, list[str]]]:
         return [one for one in super().alternatives if API_KEY not in one]
+
+
+async def recognised(request: Request) -> Caller:
+    """Whoever the credential stands for, where none is demanded. Raises Unauthenticated, and notes what is forged."""
+    try:
+        return await authenticate(request)
+    except (TokenForged, ApiKeyUnusable) as refused:
+        await _note(request, refused, None)
+        raise
+
+
+async def _note(request: Request, refused: ServiceError, by: Caller | None) -> None:
+    refusals: Refusals = request.state.refusals
+    asked = f"{request.method} {route_path(request.scope)}"
+    await refusals.note(refused, by, source_of(request), asked=asked)
 
 
 def watched(*scopes: str) -> Watched:

@@ -3,6 +3,7 @@
 What follows a commit (the list of revocations of this process, the relay of events) follows every commit, here.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from shared.errors import ServiceError, StorageFull
 from shared.identity import Caller, Revocations
 from shared.postgres import Database, Outbox
 
+_NOTING = 2  # connections that a burst of refusals may hold; most of it is counted once the first is written
 _MOST_LATER = 10_000  # many times what passwords can be hashed of in a second
 
 
@@ -58,6 +60,7 @@ class Works:
     def __init__(self, database: Database, audit: AuditLog, outbox: Outbox, revocations: Revocations) -> None:
         self.database, self.audit = database, audit
         self._later: list[Noted] = []
+        self._noting = asyncio.Semaphore(_NOTING)
         self._outbox, self._revocations = outbox, revocations
 
     @asynccontextmanager
@@ -80,7 +83,7 @@ class Works:
         """
         work: Work | None = None
         try:
-            async with self.begin(source) as work:
+            async with self._noting, self.begin(source) as work:
                 work.note(action, **said)
         except StorageFull:
             for noted in work.noted if work else ():

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from local.suite import Suite
 from services.auth.lifespan import MIGRATIONS
@@ -17,8 +18,8 @@ from services.auth.trust.audit.log import AuditLog
 from services.auth.trust.audit.verification import verify
 from services.auth.trust.consumers import hearing
 from services.auth.trust.work import Works
-from shared.identity import DEED_DONE, Deed, Revocations, declare_deeds
-from shared.messages import EVENTS_EXCHANGE, OutgoingMessage, Publisher, open_connection
+from shared.identity import DEED_DONE, DEEDS_QUEUE, Deed, Revocations, declare_deeds
+from shared.messages import EVENTS_EXCHANGE, Connection, OutgoingMessage, Publisher, open_connection
 from shared.postgres import Database, Outbox, open_database
 
 LOG = AuditLog("k" * 32)
@@ -104,6 +105,26 @@ async def test_what_no_service_would_tell_is_no_entry(
 
     await until(lambda: entries(database, f"after {mark}"))
     assert await entries(database, mark) == []
+
+
+async def test_while_the_store_is_away_a_deed_waits_for_whoever_has_one(suite: Suite, database: Database) -> None:
+    mark, url = secrets.token_hex(8), suite.url("rabbitmq")
+    nowhere = Database(create_async_engine("postgresql+asyncpg://nobody:x@127.0.0.1:1/"))
+    async with open_connection(url, "test") as connection:
+        async with hearing(Works(nowhere, LOG, Outbox(OutboxRow), Revocations()), url):
+            await Publisher(connection, declare_deeds).publish(message(target=mark))
+            await until(lambda: is_taken(connection))
+        assert await until(lambda: connection.count_ready(DEEDS_QUEUE)) == 1
+
+    async with hearing(Works(database, LOG, Outbox(OutboxRow), Revocations()), url):
+        [entry] = await until(lambda: entries(database, mark))
+
+    assert entry["action"] == "agent.created"
+
+
+async def is_taken(connection: Connection) -> bool:
+    """Whether somebody has every deed in hand."""
+    return await connection.count_ready(DEEDS_QUEUE) == 0
 
 
 async def test_details_name_nobody_else(publisher: Publisher, database: Database) -> None:

@@ -119,6 +119,16 @@ async def test_a_forged_token_that_is_revoked_or_introspected(client: httpx.Asyn
     assert len(found) == 2
 
 
+async def test_a_forged_token_where_none_is_needed(client: httpx.AsyncClient, admin: Headers) -> None:
+    token, source = forged((await register_with(client)()).token), f"2001:db8:{secrets.randbits(16):x}:1::"
+    body = {"email": f"{secrets.token_hex(8)}@example.com", "password": "correct horse battery staple"}
+
+    answer = await client.post("/api/v1/auth/register", json=body, headers=bearer(token) | {"X-Real-IP": source})
+
+    entry = next(one for one in await noted(client, admin, action="token.forged") if one["source"] == f"{source}/64")
+    assert (answer.status_code, entry["details"]) == (401, {"asked": "POST /api/v1/auth/register"})
+
+
 async def test_a_refresh_token_that_comes_twice(client: httpx.AsyncClient, admin: Headers) -> None:
     user = await register_with(client)()
 

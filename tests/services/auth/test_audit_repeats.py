@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from local.suite import Suite
 from services.auth.lifespan import MIGRATIONS
@@ -168,6 +168,29 @@ async def test_a_flood_from_everywhere_leaves_a_bounded_number_of_entries_that_c
     assert await count_entries(database, Action.API_KEY_REFUSED) <= 2 * MOST_AT_ONCE
     assert await count_told(database, Action.API_KEY_REFUSED) == FLOOD
     assert await is_unbroken(database)
+
+
+async def test_a_burst_leaves_the_connections_to_others(database: Database) -> None:
+    works, held, most = replica(database), 0, 0
+
+    def taken(*_: object) -> None:
+        nonlocal held, most
+        held, most = held + 1, max(most, held + 1)
+
+    def put_back(*_: object) -> None:
+        nonlocal held
+        held -= 1
+
+    event.listen(database.engine.sync_engine, "checkout", taken)
+    event.listen(database.engine.sync_engine, "checkin", put_back)
+    try:
+        await asyncio.gather(*(refuse(works, source=f"source {number}") for number in range(500)))
+    finally:
+        event.remove(database.engine.sync_engine, "checkout", taken)
+        event.remove(database.engine.sync_engine, "checkin", put_back)
+
+    assert 0 < most <= 2
+    assert await count_entries(database, Action.API_KEY_REFUSED) == ROOM_OF_TENANT + 1
 
 
 async def test_a_tenant_that_is_flooded_hides_nothing_of_another(database: Database) -> None:

@@ -122,6 +122,23 @@ async def test_a_mistyped_address_is_left_before_it_is_proved_and_told_nothing(
     assert [letter["Subject"] for letter in letters.to(mistyped.email)] == [PROVE]
 
 
+async def test_an_address_that_its_holder_left_is_had_by_who_registered_meanwhile(
+    client: httpx.AsyncClient, letters: Letters
+) -> None:
+    holder = await register_with(client)()
+    await letters.arrived(holder.email, PROVE)
+    await client.post(REGISTER, json={"email": holder.email, "password": "a password of its own"})
+    token = await letters.arrived_token(holder.email, PROVE, number=2)
+    await ask(client, holder, new := new_email())
+    await proof(client, await letters.arrived_token(new, MOVE))
+
+    answer = await proof(client, token)
+
+    assert answer.status_code == 204
+    assert await log_in(client, holder.email, "a password of its own") == 200
+    assert await address(client, holder) == (new, True)
+
+
 async def test_what_went_to_the_old_address_leads_nowhere(
     client: httpx.AsyncClient, owner: User, letters: Letters
 ) -> None:

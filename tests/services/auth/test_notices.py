@@ -73,6 +73,17 @@ async def test_of_a_login_from_a_source_that_was_not_known(
     assert sorted(told) == [["203.0.113.5"], ["203.0.113.6"]]
 
 
+async def test_a_source_does_not_come_to_be_known_by_a_login_that_is_refused_for_its_scopes(
+    client: httpx.AsyncClient, owner: User, letters: Letters
+) -> None:
+    form = {"grant_type": "password", "username": owner.email, "password": owner.password, "scope": "admin"}
+
+    answer = await client.post(TOKEN, data=form, headers={"X-Real-IP": "203.0.113.10"})
+
+    assert answer.status_code == 422
+    assert "203.0.113.10" in (await letters.arrived(owner.email, LOGIN)).get_content()
+
+
 async def test_a_wrong_password_from_a_new_source_is_no_login(
     suite: Suite, service_client: ServiceClient, register_user: RegisterUser, letters: Letters
 ) -> None:

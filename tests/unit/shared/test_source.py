@@ -51,10 +51,18 @@ def test_a_service_without_a_token_believes_nobody(proof: dict[str, str]) -> Non
 def test_a_word_that_is_not_believed_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
     word = GatewaysWord(SecretStr(TOKEN))
     for _ in range(3):
-        word.note({}, {b"x-real-ip": b"203.0.113.7", b"x-gateway-token": b"another"})
+        scope: dict[str, Any] = {"type": "http", "headers": [], "client": ("10.0.0.1", 1)}
+        word.note(scope, {b"x-real-ip": b"203.0.113.7", b"x-gateway-token": b"another"})
+        source_of(Request(scope))
 
     assert caplog.messages == ["X-Real-IP is not believed, callers count by who connects"]
     assert "another'" not in str(vars(caplog.records[0]))
+
+
+def test_where_no_source_is_asked_for_nothing_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    GatewaysWord(None).note({}, {b"x-real-ip": b"203.0.113.7"})
+
+    assert caplog.messages == []
 
 
 def test_a_peer_on_a_unix_socket_is_one_source() -> None:

@@ -7,7 +7,8 @@ from services.auth.people.accounts.dependencies import Accounts
 from services.auth.people.accounts.domain import NewAccount
 from services.auth.people.accounts.schemas import AccountRead, ProfileRead, ProfileUpdate, Registration
 from services.auth.trust.dependencies import Me, Oneself, Source
-from shared.door import GuardedRoute, IdempotencyKeyRefused, KeylessRoute, authenticate
+from services.auth.trust.in_person import recognised
+from shared.door import GuardedRoute, IdempotencyKeyRefused, KeylessRoute
 from shared.errors import PreconditionFailed, Unauthenticated, responses
 from shared.identity import brings_credential
 from shared.limits import limited_by_source
@@ -37,7 +38,7 @@ async def register(body: Registration, accounts: Accounts, request: Request, sou
 
 
 async def _is_admin(request: Request) -> bool:
-    return brings_credential(request.scope["headers"]) and (await authenticate(request)).allows("admin")
+    return brings_credential(request.scope["headers"]) and (await recognised(request)).allows("admin")
 
 
 @router.get("/me", operation_id="auth_me", summary="Who am I", response_model=ProfileRead)
