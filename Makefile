@@ -39,7 +39,8 @@ test-faults: bootstrap ## the fault tests with all their repetitions
 	@local/bootstrap.sh fault_tools
 	FAULTS=1 $(RUN)/pytest -n 2 tests/faults tests/local/test_sick_stores.py $(ARGS)
 
-attack: bootstrap ## everything hostile that a body, a query or a path can hold, through the gateway
+attack: bootstrap ## sieges beside a neighbour, and everything hostile that a body, a query or a path can hold
+	ATTACKS=1 $(RUN)/pytest -n 0 tests/security/test_availability.py tests/unit/vectors/test_bulk.py $(ARGS)
 	ATTACKS=1 $(RUN)/pytest -n 0 tests/security/test_hostile_bodies.py tests/security/test_paths.py $(ARGS)
 
 faults-table: bootstrap ## every fault under load, and the table of them in docs/operations.md

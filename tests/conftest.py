@@ -71,6 +71,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if line := attacks.summary(terminalreporter.stats):
         terminalreporter.section("attacks")
         terminalreporter.line(line)
+    if rows := attacks.rows(terminalreporter.stats):
+        terminalreporter.section("beside an attack")
+        for row in rows:
+            terminalreporter.line(row)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

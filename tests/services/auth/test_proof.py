@@ -222,7 +222,9 @@ async def test_the_audit_log_has_it_and_holds_no_address_or_token(
 
     async with database.session() as session:
         where = {"id": newcomer.user_id}
-        rows = (await session.execute(text("SELECT * FROM audit_entry WHERE target = :id"), where)).all()
+        rows = (
+            await session.execute(text("SELECT * FROM audit_entry WHERE target = :id ORDER BY number"), where)
+        ).all()
     assert [row.action for row in rows] == ["user.registered", "email.proved"]
     assert not [secret for secret in (newcomer.email, token) if secret in str(rows)]
 
