@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 from sqlalchemy import text
@@ -28,16 +29,28 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 @pytest.fixture(scope="module")
 async def database(suite: Suite) -> AsyncIterator[Database]:
-    """A log of its own, which this test alone hears for."""
-    suite.up(["postgres", "rabbitmq"])
+    """A log of its own."""
+    suite.up(["postgres"])
     async with open_database(suite.url("postgres"), f"heard_{secrets.token_hex(6)}", MIGRATIONS) as database:
         yield database
 
 
+@pytest.fixture(scope="module")
+async def url(suite: Suite) -> str:
+    """A broker within the suite's, where no auth of the suite hears."""
+    suite.up(["rabbitmq"])
+    name = f"heard-{secrets.token_hex(6)}"
+    management, ours = httpx.URL(suite.url("rabbitmq_management")), httpx.URL(suite.url("rabbitmq"))
+    every = {"configure": ".*", "write": ".*", "read": ".*"}
+    async with httpx.AsyncClient(base_url=management, auth=(ours.username, ours.password)) as client:
+        (await client.put(f"/api/vhosts/{name}")).raise_for_status()
+        (await client.put(f"/api/permissions/{name}/{ours.username}", json=every)).raise_for_status()
+    return str(ours.copy_with(path=f"/{name}"))
+
+
 @pytest.fixture
-async def publisher(suite: Suite, database: Database) -> AsyncIterator[Publisher]:
+async def publisher(url: str, database: Database) -> AsyncIterator[Publisher]:
     works = Works(database, LOG, Outbox(OutboxRow), Revocations())
-    url = suite.url("rabbitmq")
     async with hearing(works, url), open_connection(url, "test") as connection:
         yield Publisher(connection, declare_deeds)
 
@@ -107,8 +120,8 @@ async def test_what_no_service_would_tell_is_no_entry(
     assert await entries(database, mark) == []
 
 
-async def test_while_the_store_is_away_a_deed_waits_for_whoever_has_one(suite: Suite, database: Database) -> None:
-    mark, url = secrets.token_hex(8), suite.url("rabbitmq")
+async def test_while_the_store_is_away_a_deed_waits_for_whoever_has_one(url: str, database: Database) -> None:
+    mark = secrets.token_hex(8)
     nowhere = Database(create_async_engine("postgresql+asyncpg://nobody:x@127.0.0.1:1/"))
     async with open_connection(url, "test") as connection:
         async with hearing(Works(nowhere, LOG, Outbox(OutboxRow), Revocations()), url):

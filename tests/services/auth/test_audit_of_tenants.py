@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from shared.postgres import Database
-from tests.fixtures.identity import User, register_with
+from tests.fixtures.identity import RegisterUser, User, register_with
 from tests.services.auth.auditing import Headers, noted
 from tests.services.auth.tenancy import Join, invite
 
@@ -107,8 +107,10 @@ async def test_whoever_is_no_owner_any_more_reads_nothing_more(client: httpx.Asy
     assert (before.status_code, (await client.get(OWN, headers=second.headers)).status_code) == (200, 401)
 
 
-async def test_filters_narrow_and_pages_hold_every_entry_once(client: httpx.AsyncClient) -> None:
-    owner = await register_with(client)()
+async def test_filters_narrow_and_pages_hold_every_entry_once(
+    client: httpx.AsyncClient, register_proved: RegisterUser
+) -> None:
+    owner = await register_proved()
     for number in range(5):
         (await invite(client, owner, f"{number}-{owner.user_id}@example.com")).raise_for_status()
 

@@ -13,6 +13,7 @@ from services.auth.trust.audit.verification import verify
 from shared.identity.api_keys import _checksum  # what a guess needs to be looked up at all
 from shared.postgres import Database
 from tests.fixtures.identity import User, register_with, service_headers
+from tests.fixtures.sources import passed_on_from
 from tests.services.auth.auditing import Headers, count_entries, noted
 from tests.services.auth.tenancy import refresh
 
@@ -97,7 +98,7 @@ async def test_a_forged_token_that_names_a_real_key(client: httpx.AsyncClient, a
     user = await register_with(client)()
     source = f"2001:db8:{secrets.randbits(16):x}:1::"
 
-    answer = await client.get(ME, headers=bearer(forged(user.token)) | {"X-Real-IP": source})
+    answer = await client.get(ME, headers=bearer(forged(user.token)) | passed_on_from(source))
 
     key_ids = [key["kid"] for key in (await client.get("/api/v1/auth/jwks.json")).json()["keys"]]
     entry = next(one for one in await noted(client, admin, action="token.forged") if one["source"] == f"{source}/64")
@@ -108,7 +109,7 @@ async def test_a_forged_token_that_names_a_real_key(client: httpx.AsyncClient, a
 
 async def test_a_forged_token_that_is_revoked_or_introspected(client: httpx.AsyncClient, admin: Headers) -> None:
     user = await register_with(client)()
-    source = {"X-Real-IP": f"2001:db8:{secrets.randbits(16):x}:1::"}
+    source = passed_on_from(f"2001:db8:{secrets.randbits(16):x}:1::")
     body = {"token": forged(user.token)}
 
     revoked = await client.post("/api/v1/auth/revoke", data=body, headers=source)
@@ -123,7 +124,7 @@ async def test_a_forged_token_where_none_is_needed(client: httpx.AsyncClient, ad
     token, source = forged((await register_with(client)()).token), f"2001:db8:{secrets.randbits(16):x}:1::"
     body = {"email": f"{secrets.token_hex(8)}@example.com", "password": "correct horse battery staple"}
 
-    answer = await client.post("/api/v1/auth/register", json=body, headers=bearer(token) | {"X-Real-IP": source})
+    answer = await client.post("/api/v1/auth/register", json=body, headers=bearer(token) | passed_on_from(source))
 
     entry = next(one for one in await noted(client, admin, action="token.forged") if one["source"] == f"{source}/64")
     assert (answer.status_code, entry["details"]) == (401, {"asked": "POST /api/v1/auth/register"})
@@ -143,7 +144,7 @@ async def test_a_guessed_invitation(client: httpx.AsyncClient, admin: Headers) -
     source = f"2001:db8:{secrets.randbits(16):x}:1::"
     body = {"token": secrets.token_urlsafe(32), "password": "correct horse battery staple"}
 
-    answer = await client.post("/api/v1/auth/invitations/accept", json=body, headers={"X-Real-IP": source})
+    answer = await client.post("/api/v1/auth/invitations/accept", json=body, headers=passed_on_from(source))
 
     entry = next(
         one for one in await noted(client, admin, action="invitation.refused") if one["source"] == f"{source}/64"
@@ -156,7 +157,7 @@ async def test_a_service_with_a_wrong_secret(client: httpx.AsyncClient, admin: H
     source = f"2001:db8:{secrets.randbits(16):x}:1::"
     form = {"grant_type": "client_credentials", "client_id": "chat", "client_secret": "wrong"}
 
-    answer = await client.post(TOKEN, data=form, headers={"X-Real-IP": source})
+    answer = await client.post(TOKEN, data=form, headers=passed_on_from(source))
 
     entry = next(one for one in await noted(client, admin, action="client") if one["source"] == f"{source}/64")
     assert answer.status_code == 401
@@ -170,7 +171,7 @@ async def test_2000_forged_tokens_from_as_many_sources_leave_a_bounded_number_of
     before = await count_entries(database, "token.forged")
 
     answers = [
-        await client.get(ME, headers=bearer(token) | {"X-Real-IP": f"10.7.{number // 256}.{number % 256}"})
+        await client.get(ME, headers=bearer(token) | passed_on_from(f"10.7.{number // 256}.{number % 256}"))
         for number in range(FLOOD)
     ]
 

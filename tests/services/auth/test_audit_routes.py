@@ -13,11 +13,13 @@ from local.suite import Suite
 from shared.postgres import Database
 from shared.schemas import new_id
 from tests.architecture.apps import operations
-from tests.fixtures.identity import User, register_with, service_headers
-from tests.services.auth.tenancy import Letters, log_in
+from tests.fixtures.identity import RegisterUser, User, register_with, service_headers
+from tests.fixtures.letters import FORGOT, MOVE, PROVE, Letters
+from tests.fixtures.sources import passed_on_from
+from tests.services.auth.tenancy import log_in
 
 Headers = dict[str, str]
-PASSWORD = "correct horse battery staple"
+PASSWORD, OTHER_PASSWORD = "correct horse battery staple", "wrong donkey charger paperclip"
 OPERATIONS = {described["operationId"]: (method, path, described) for _, method, path, described in operations("auth")}
 PROTECTED = [name for name, (*_, described) in OPERATIONS.items() if described.get("security")]
 OPEN_TO_DELEGATES = {"auth_me"}
@@ -27,6 +29,11 @@ WRITES: dict[str, set[str]] = {
     "auth_me": set(),
     "auth_update_me": {"user.renamed"},
     "auth_change_password": {"password.changed"},
+    "auth_forgot_password": {"password.forgotten"},
+    "auth_reset_password": {"password.reset"},
+    "auth_verify_email": {"email.proved", "email.changed"},
+    "auth_resend_verification": set(),
+    "auth_change_email": {"email.change_asked"},
     "auth_token": {"login.succeeded", "session.token_repeated"},
     "auth_logout": {"session.ended", "token.revoked"},
     "auth_revoke": {"token.revoked"},
@@ -67,7 +74,7 @@ class Recorder:
     async def do(self, name: str, headers: Headers, *, fails: bool = False, id: str = "", **given: Any) -> Any:
         """The body of the answer."""
         method, path, _ = OPERATIONS[name]
-        where = {"X-Real-IP": self.source.removesuffix("/64")}
+        where = passed_on_from(self.source.removesuffix("/64"))
         answer = await self._client.request(method, re.sub(r"\{\w+\}", id, path), headers=headers | where, **given)
         assert answer.is_success != fails, answer.text
         self._traces[name].append(answer.headers["x-trace-id"])
@@ -108,6 +115,24 @@ async def have_an_account(recorder: Recorder, user: User) -> None:
     )
     passwords = {"current_password": user.password, "new_password": PASSWORD}
     await recorder.do("auth_change_password", user.headers, json=passwords)
+
+
+async def have_an_address(recorder: Recorder, letters: Letters) -> None:
+    old, new = (f"{new_id()}@example.com" for _ in range(2))
+
+    async def logged_in(password: str) -> Headers:
+        form = {"grant_type": "password", "username": old, "password": password}
+        return bearer(await recorder.do("auth_token", {}, data=form))
+
+    await recorder.do("auth_register", {}, json={"email": old, "password": PASSWORD})
+    await recorder.do("auth_resend_verification", await logged_in(PASSWORD))
+    await recorder.do("auth_verify_email", {}, json={"token": await letters.arrived_token(old, PROVE, 2)})
+    await recorder.do("auth_forgot_password", {}, json={"email": old})
+    token = await letters.arrived_token(old, FORGOT)
+    await recorder.do("auth_reset_password", {}, json={"token": token, "password": OTHER_PASSWORD})
+    moved = {"email": new, "current_password": OTHER_PASSWORD}
+    await recorder.do("auth_change_email", await logged_in(OTHER_PASSWORD), json=moved)
+    await recorder.do("auth_verify_email", {}, json={"token": await letters.arrived_token(new, MOVE)})
 
 
 async def have_keys(recorder: Recorder, user: User, admin: Headers) -> None:
@@ -154,11 +179,16 @@ def bearer(tokens: dict[str, Any]) -> Headers:
 
 
 async def test_every_operation_writes_what_it_does(
-    recorder: Recorder, client: httpx.AsyncClient, admin: Headers, letters: Letters
+    recorder: Recorder,
+    client: httpx.AsyncClient,
+    admin: Headers,
+    letters: Letters,
+    register_proved: RegisterUser,
 ) -> None:
-    people = [await register_with(client)() for _ in range(4)]
+    people = [await register_proved() for _ in range(4)]
 
     await have_an_account(recorder, people[0])
+    await have_an_address(recorder, letters)
     await have_keys(recorder, people[1], admin)
     await have_members(recorder, people[2], letters, client)
     await administrate(recorder, people[3], admin)
@@ -219,14 +249,19 @@ async def test_what_somebody_does_by_key_names_the_key(recorder: Recorder, clien
 
 
 async def test_no_entry_holds_what_a_person_wrote(
-    recorder: Recorder, client: httpx.AsyncClient, database: Database, admin: Headers, letters: Letters
+    recorder: Recorder,
+    client: httpx.AsyncClient,
+    admin: Headers,
+    letters: Letters,
+    register_proved: RegisterUser,
 ) -> None:
-    people = [await register_with(client)() for _ in range(3)]
+    people = [await register_proved() for _ in range(3)]
     await have_an_account(recorder, people[0])
+    await have_an_address(recorder, letters)
     await have_keys(recorder, people[1], admin)
     await have_members(recorder, people[2], letters, client)
 
     everything = str([entry for name in OPERATIONS for entry in await recorder.entries(name)])
 
-    written = [PASSWORD, "@example.com", "Ada", "sutaz_live_", *(one.password for one in people)]
+    written = [PASSWORD, OTHER_PASSWORD, "@example.com", "Ada", "sutaz_live_", *(one.password for one in people)]
     assert [one for one in written if one in everything] == []

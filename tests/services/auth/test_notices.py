@@ -13,6 +13,7 @@ from shared.errors import Unavailable
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import RegisterUser, User, register_with
 from tests.fixtures.letters import KEY, LOGIN, PASSWORD, Letters
+from tests.fixtures.sources import passed_on_from
 from tests.services.auth.tenancy import TOKEN
 
 KEYS, CHANGE = "/api/v1/auth/api-keys", "/api/v1/auth/password"
@@ -26,7 +27,7 @@ async def owner(register_proved: RegisterUser) -> User:
 
 async def log_in(client: httpx.AsyncClient, user: User, source: str) -> httpx.Response:
     form = {"grant_type": "password", "username": user.email, "password": user.password}
-    return await client.post(TOKEN, data=form, headers={"X-Real-IP": source})
+    return await client.post(TOKEN, data=form, headers=passed_on_from(source))
 
 
 async def make_key(client: httpx.AsyncClient, user: User) -> dict[str, str]:
@@ -54,7 +55,7 @@ async def test_of_a_rotated_key(client: httpx.AsyncClient, owner: User, letters:
 async def test_of_a_changed_password(client: httpx.AsyncClient, owner: User, letters: Letters) -> None:
     body = {"current_password": owner.password, "new_password": "another horse battery staple"}
 
-    await client.post(CHANGE, json=body, headers=owner.headers | {"X-Real-IP": "203.0.113.77"})
+    await client.post(CHANGE, json=body, headers=owner.headers | passed_on_from("203.0.113.77"))
 
     assert "203.0.113.77" in (await letters.arrived(owner.email, PASSWORD)).get_content()
 
@@ -78,7 +79,7 @@ async def test_a_source_does_not_come_to_be_known_by_a_login_that_is_refused_for
 ) -> None:
     form = {"grant_type": "password", "username": owner.email, "password": owner.password, "scope": "admin"}
 
-    answer = await client.post(TOKEN, data=form, headers={"X-Real-IP": "203.0.113.10"})
+    answer = await client.post(TOKEN, data=form, headers=passed_on_from("203.0.113.10"))
 
     assert answer.status_code == 422
     assert "203.0.113.10" in (await letters.arrived(owner.email, LOGIN)).get_content()
@@ -91,7 +92,7 @@ async def test_a_wrong_password_from_a_new_source_is_no_login(
     owner = await register_user()
     async with service_client("auth") as client:
         form = {"grant_type": "password", "username": owner.email, "password": "wrong password"}
-        await client.post(TOKEN, data=form, headers={"X-Real-IP": "203.0.113.8"})
+        await client.post(TOKEN, data=form, headers=passed_on_from("203.0.113.8"))
 
     assert letters.to(owner.email, LOGIN) == []
 

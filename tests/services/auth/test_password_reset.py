@@ -14,6 +14,7 @@ from shared.postgres import Database
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import RegisterUser, User, register_with
 from tests.fixtures.letters import FORGOT, PASSWORD, Letters
+from tests.fixtures.sources import passed_on_from
 from tests.services.auth.tenancy import ME, TOKEN
 from tests.services.auth.waiting import blocked
 
@@ -228,7 +229,7 @@ async def test_nobody_can_have_us_flood_a_mailbox(
     owner = await register_user()
     async with service_client("auth") as client:
         for number in range(30):
-            headers = {"X-Real-IP": f"203.0.113.{number // 10}"}
+            headers = passed_on_from(f"203.0.113.{number // 10}")
             (await client.post(FORGOTTEN, json={"email": owner.email}, headers=headers)).raise_for_status()
 
     assert len(letters.to(owner.email, FORGOT)) == 6

@@ -20,6 +20,7 @@ from shared.postgres.migrating import migrate
 from tests.fixtures.apps import ServiceClient, build_app
 from tests.fixtures.identity import RegisterUser, User, register_with
 from tests.fixtures.letters import INVITED, PROVE, TAKEN, VERIFY, Letters, prove, token_in
+from tests.fixtures.sources import passed_on_from
 from tests.services.auth.tenancy import INVITATIONS, ME, MEMBERS, TOKEN, Join, accept, invite
 
 REGISTER, RESEND, KEYS = (f"/api/v1/auth/{name}" for name in ("register", "verify/resend", "api-keys"))
@@ -36,7 +37,7 @@ def outcome(answer: httpx.Response) -> tuple[int, str]:
 
 
 def from_source(number: int) -> dict[str, str]:
-    return {"X-Real-IP": f"203.0.113.{number}"}
+    return passed_on_from(f"203.0.113.{number}")
 
 
 async def register(client: httpx.AsyncClient, email: str, password: str = PASSWORD, **fields: str) -> dict[str, Any]:

@@ -89,7 +89,6 @@ REPEATABLE: Final = frozenset(
         Action.LOGIN_REFUSED,
         Action.LOGIN_HELD_OFF,
         Action.PASSWORD_REFUSED,
-        Action.PASSWORD_FORGOTTEN,
         Action.SESSION_TOKEN_REPEATED,
         Action.TOKEN_INTROSPECTED,
         Action.TOKEN_FORGED,
@@ -109,7 +108,6 @@ there are too many of different kinds, the log says less of each."""
 CHANGES: Final = frozenset(
     {
         Action.USER_RENAMED,
-        Action.EMAIL_CHANGE_ASKED,
         Action.AGENT_UPDATED,
         Action.CONVERSATION_UPDATED,
         Action.RECORD_DELETED,
