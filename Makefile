@@ -2,7 +2,7 @@
 #   make up COMPONENTS="postgres redis"   only these, with what they need
 #   make logs COMPONENTS=chat FOLLOW=-f   one log, as it grows
 #   make bench ROWS=auth                  one row or one group of rows (bench/README.md)
-.PHONY: help bootstrap up down status logs test test-faults attack faults-table check fmt lock demo bench docs rotate-keys rotate-certificates verify-audit
+.PHONY: help bootstrap up down status logs test test-faults attack fuzz faults-table check fmt lock demo bench docs rotate-keys rotate-certificates verify-audit
 .DEFAULT_GOAL := help
 
 COMPONENTS ?=
@@ -39,8 +39,10 @@ test-faults: bootstrap ## the fault tests with all their repetitions
 	@local/bootstrap.sh fault_tools
 	FAULTS=1 $(RUN)/pytest -n 2 tests/faults tests/local/test_sick_stores.py $(ARGS)
 
-attack: bootstrap ## sieges beside a neighbour, and everything hostile that a body, a query or a path can hold
+attack: bootstrap ## five minutes of attacks on availability, beside a neighbour who works
 	ATTACKS=1 $(RUN)/pytest -n 0 tests/security/test_availability.py tests/unit/vectors/test_bulk.py $(ARGS)
+
+fuzz: bootstrap ## everything hostile that a body, a query or a path can hold, through the gateway
 	ATTACKS=1 $(RUN)/pytest -n 0 tests/security/test_hostile_bodies.py tests/security/test_paths.py $(ARGS)
 
 faults-table: bootstrap ## every fault under load, and the table of them in docs/operations.md

@@ -3,7 +3,7 @@
 Each answer is a success or says what is wrong as problem+json, within a second, and no service takes more memory for it
 than four times the largest body and 16 MiB. Sent through the gateway, with credentials that open the operation.
 
-`make attack` sends all of them. Else one of each family is sent and a few of the others, and a machine that does
+`make fuzz` sends all of them. Else one of each family is sent and a few of the others, and a machine that does
 other work as well has five seconds.
 """
 
