@@ -30,7 +30,7 @@ def documented(process: str) -> dict[str, bool]:
     return {
         check: hard == "hard"
         for processes, checks, hard in rows
-        for check in re.findall(r"`(\w+)`", checks)
+        for check in re.findall(r"`([\w-]+)`", checks)
         if process in processes.split(", ")
     }
 

@@ -17,6 +17,7 @@ from gateway.portal.main import create_app
 from gateway.portal.settings import Settings as PortalSettings
 from local import certificates
 from local.certificates import AUTHORITY, certificate
+from local.consul_access import token_header
 from local.layout import REPOSITORY
 from local.suite import Suite
 from services.topology import SERVICES
@@ -133,12 +134,13 @@ async def test_consul_hears_of_a_service_that_speaks_tls_and_checks_it(suite: Su
     certificates.put_missing(own, processes=[service])
     tls = tls_of(own, service)
     async with open_http_client(5) as http, open_http_client(5, tls) as inside, genuine(tls) as address:
-        place = {"service": service, "instance_id": service, "host": "127.0.0.1", "port": httpx.URL(address).port}
+        token, port = suite.secrets.consul_management, httpx.URL(address).port
+        place = {"service": service, "instance_id": service, "host": "127.0.0.1", "port": port, "token": token}
         registered = Registration(suite.url("consul"), http, **place, own=inside)  # type: ignore[arg-type]
-        discovery = ConsulDiscovery(suite.url("consul"), http, scheme="https")
+        discovery = ConsulDiscovery(suite.url("consul"), http, token, scheme="https")
         registered.start()
         async with asyncio.timeout(20):
-            while not await checked(http, suite.url("consul"), service):  # noqa: ASYNC110 - it is in another process
+            while not await checked(http, suite, service):  # noqa: ASYNC110 - it is in another process
                 await asyncio.sleep(0.1)
         known = await discovery.instances(service)
         await registered.deregister()
@@ -147,9 +149,14 @@ async def test_consul_hears_of_a_service_that_speaks_tls_and_checks_it(suite: Su
     assert known == [address]
 
 
-async def checked(http: httpx.AsyncClient, consul: str, service: str) -> bool:
+async def checked(http: httpx.AsyncClient, suite: Suite, service: str) -> bool:
     """Whether Consul itself has seen it answer: until then it goes by what it was told."""
-    found = (await http.get(f"{consul}/v1/agent/checks")).json().get(f"service:{service}", {})
+    whoever_may = token_header(suite.secrets.consul_management)
+    found = (
+        (await http.get(f"{suite.url('consul')}/v1/agent/checks", headers=whoever_may))
+        .json()
+        .get(f"service:{service}", {})
+    )
     return found.get("Status") == "passing" and "200 OK" in found["Output"]
 
 

@@ -120,7 +120,9 @@ def _seen(answer: httpx.Response, maker: Tenant, kind: Kind) -> tuple[int, Any]:
 
 
 async def test_a_list_holds_nothing_personal_of_another_member(house: House) -> None:
+    """But for the log, by which owners learn what was done in their tenant: it has ids, not what they name."""
     lists = [one for one in OPERATIONS if one.method == "GET" and "{" not in one.path and not is_for_admins(one)]
+    lists = [one for one in lists if one.id != "auth_list_tenant_audit"]
     shown: set[tuple[str, str]] = set()
     for kind in PERSONAL:
         theirs = {await house.makers[maker].id_of(kind) for maker in kind.makers}
