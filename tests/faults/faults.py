@@ -7,7 +7,7 @@ from typing import Final
 
 from local.suite import Suite
 
-STORES: Final = ("postgres", "redis", "rabbitmq", "neo4j", "chromadb", "consul")
+STORES: Final = ("postgres", "redis", "redis-cache", "rabbitmq", "neo4j", "chromadb", "consul")
 PROCESSES: Final = ("auth", "agents", "chat", "vectors", "tasks", "tasks-worker", "gateway")
 WHOLE: Final = "whole suite"
 FROZEN_SECONDS: Final = 5.0
