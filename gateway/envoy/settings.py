@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from gateway.envoy.early import DEFAULT_KONG_CONFIG, DEFAULT_STATE_DIR
 from services.topology import GATEWAY_PORT
-from shared.settings import FileSecretsSource
+from shared.settings import SettingsWithFiles
 
 Network = IPv4Network | IPv6Network
 
 
-class GatewaySettings(BaseSettings):
+class GatewaySettings(SettingsWithFiles):
     """Read from the environment by the upper-case names of the fields, or from the files that `NAME_FILE` names."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
@@ -57,17 +57,6 @@ class GatewaySettings(BaseSettings):
         "HTTP without TLS to them, whatever the file says",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="of the runner's log")
-
-    @classmethod
-    def settings_customise_sources(  # the signature is pydantic's
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, FileSecretsSource(settings_cls)
 
     @field_validator("tls_authority_file", mode="before")
     @classmethod

@@ -1,6 +1,6 @@
 """What a service can be told by its environment; a secret that is easy to guess stops the start."""
 
-from shared.settings.file_secrets import FileSecretsSource
+from shared.settings.file_secrets import SettingsWithFiles
 from shared.settings.refusal import CannotStart, require_address
 from shared.settings.service import ClientSettings, ServiceSettings
 from shared.settings.weak_secrets import setting_weakness, url_weakness, weakness
@@ -8,8 +8,8 @@ from shared.settings.weak_secrets import setting_weakness, url_weakness, weaknes
 __all__ = [
     "CannotStart",
     "ClientSettings",
-    "FileSecretsSource",
     "ServiceSettings",
+    "SettingsWithFiles",
     "require_address",
     "setting_weakness",
     "url_weakness",

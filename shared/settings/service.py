@@ -11,9 +11,9 @@ from typing import Annotated, Any, Final, Literal
 from limits import parse
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from shared.settings.file_secrets import FileSecretsSource
+from shared.settings.file_secrets import SettingsWithFiles
 from shared.settings.weak_secrets import setting_weakness
 
 _MAX_REQUESTS, _MAX_WINDOW_SECONDS = 10**9, 86_400
@@ -49,7 +49,7 @@ def _https_only(urls: str) -> bool:
     return all(url.strip().startswith("https://") for url in urls.split(","))
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(SettingsWithFiles):
     """What the machinery of `shared/` needs to know, whatever the service."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, validate_default=True, hide_input_in_errors=True)
@@ -172,17 +172,6 @@ class ServiceSettings(BaseSettings):
         if info.data.get("environment") != "local" and (reason := setting_weakness(value)):
             raise PydanticCustomError("weak_secret", "{reason}", {"reason": reason})
         return value
-
-    @classmethod
-    def settings_customise_sources(  # the signature is pydantic's
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, FileSecretsSource(settings_cls)
 
 
 class ClientSettings(ServiceSettings):
