@@ -79,9 +79,10 @@ async def log_in(client: httpx.AsyncClient, email: str, password: str, number: i
     return await client.post(TOKEN, data=form, headers=from_somewhere(number))
 
 
-async def lock(client: httpx.AsyncClient, user: User) -> None:
+async def lock(client: httpx.AsyncClient, user: User, at: int | None = None) -> None:
+    """From many places, or from one."""
     for number in range(10):
-        await log_in(client, user.email, "wrong password", number)
+        await log_in(client, user.email, "wrong password", number if at is None else at)
 
 
 async def test_after_ten_wrong_passwords_the_right_one_is_refused_until_time_has_passed(
@@ -149,7 +150,7 @@ async def test_a_source_that_is_held_off_tells_nothing_of_who_exists_or_is_known
         await log_in(client, user.email, user.password, number=247)
     await disable(database, disabled)
     await spray(client, clock, number=247)
-    await lock(client, locked)
+    await lock(client, locked, at=247)
 
     wrong = [(user.email, "wrong password") for user in (known, locked, disabled, stranger)]
     right = [(user.email, user.password) for user in (locked, disabled, stranger)]
@@ -172,6 +173,24 @@ async def test_guessing_at_an_account_that_is_known_there_holds_it_off_alone(
     of_known, of_other = [await log_in(client, user.email, user.password, number=246) for user in (known, other)]
 
     assert (of_known.status_code, of_other.status_code) == (429, 200)
+
+
+async def test_guessing_from_elsewhere_does_not_refuse_an_owner_where_they_are_known(
+    client: httpx.AsyncClient, admin: dict[str, str]
+) -> None:
+    """However many places it comes from, and it goes on being refused there."""
+    user = await register_with(client)()
+    await log_in(client, user.email, user.password, number=244)
+    await lock(client, user)
+
+    at_home, elsewhere = [await log_in(client, user.email, user.password, number) for number in (244, 99)]
+    await lock(client, user, at=244)
+    guessed_at_home = await log_in(client, user.email, user.password, number=244)
+    await client.post(f"/api/v1/auth/users/{user.user_id}/unlock", headers=admin)
+    unlocked = [await log_in(client, user.email, user.password, number) for number in (244, 99)]
+
+    assert (at_home.status_code, elsewhere.status_code, guessed_at_home.status_code) == (200, 401, 401)
+    assert [answer.status_code for answer in unlocked] == [200, 200]
 
 
 async def spray(client: httpx.AsyncClient, clock: Clock, number: int) -> None:

@@ -4,14 +4,15 @@ An attempt is counted before its password is looked at and given back when it wa
 more tries than one after the other. Counts run out as time passes, so that what somebody did in the morning does not
 refuse everybody in the evening. Counted in PostgreSQL, so that it holds over all replicas and without Redis.
 
-A source that is held off still lets in those who logged in from there before. Nobody learns who they are: a wrong
-password is answered as if the source had refused it, and counted by the account alone.
+Where an account logged in before it is known: attempts there are counted apart, by the account at that source. So
+guessing elsewhere, from however many sources, does not refuse the owner where they are, and a source that is held off
+still lets them in. Nobody learns who they are: a wrong password is answered as if the source had refused it.
 """
 
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, text
@@ -43,10 +44,8 @@ _ADMIT = text("""
     ), source AS (
         SELECT (SELECT blocked_until FROM waiting WHERE key = CAST(:source AS bytea)) AS blocked_until
     ), verdict AS (
-        SELECT source.blocked_until, NOT EXISTS (SELECT FROM waiting WHERE key = CAST(:account AS bytea)) AND (
-            source.blocked_until IS NULL
-            OR EXISTS (SELECT FROM known_login_source WHERE account = :account AND known_login_source.source = :source)
-        ) AS is_free FROM source
+        SELECT source.blocked_until, NOT EXISTS (SELECT FROM waiting WHERE key = CAST(:account AS bytea))
+            AND (source.blocked_until IS NULL OR :is_known) AS is_free FROM source
     ), counted AS (
         INSERT INTO login_throttle AS counted (key, failures, last_failed_at)
         SELECT key, 1, CAST(:at AS timestamptz) FROM given, verdict
@@ -76,18 +75,19 @@ _ADMIT = text("""
 _SUCCEED = text("""
     WITH held AS (
         SELECT key FROM login_throttle
-        WHERE key = CAST(:account AS bytea) OR (key = CAST(:counted_source AS bytea) AND failures > 0)
+        WHERE key = CAST(:counted_account AS bytea) OR (key = CAST(:counted_source AS bytea) AND failures > 0)
         ORDER BY key FOR UPDATE
     ), turn AS (
         SELECT count(*) FROM held
     ), given_back AS (
         UPDATE login_throttle AS counted
-        SET failures = CASE WHEN counted.key = :account THEN 0 ELSE greatest(0, counted.failures - 1) END,
+        SET failures = CASE WHEN counted.key = :counted_account THEN 0 ELSE greatest(0, counted.failures - 1) END,
             blocked_until = NULL
         FROM held WHERE counted.key = held.key
     ), remembered AS (
         INSERT INTO known_login_source AS known (account, source, last_login_at)
-        SELECT :account, CAST(:source AS bytea), CAST(:at AS timestamptz) FROM turn WHERE :source IS NOT NULL
+        SELECT CAST(:account AS bytea), CAST(:source AS bytea), CAST(:at AS timestamptz)
+        FROM turn WHERE :source IS NOT NULL
         ON CONFLICT (account, source) DO UPDATE SET last_login_at = :at
         WHERE known.last_login_at < :at - interval '1 hour'
         RETURNING xmax = 0 AS is_new
@@ -98,6 +98,12 @@ _SUCCEED = text("""
         )
     )
     SELECT coalesce(bool_or(is_new), false) FROM remembered
+""")
+_IS_KNOWN = text("SELECT EXISTS (SELECT FROM known_login_source WHERE account = :account AND source = :source)")
+_CLEAR = text("""
+    DELETE FROM login_throttle
+    WHERE key = :key OR key IN (SELECT sha256(account || source) FROM known_login_source WHERE account = :key)
+    RETURNING key
 """)
 
 
@@ -124,15 +130,22 @@ def by_source(address: str) -> Counted:
     return Counted(hashlib.sha256(b"source\0" + address.encode()).digest(), free_failures=100, runs_out_in_seconds=120)
 
 
+def _by_account_at(account: Counted, source: Counted) -> Counted:
+    """As by the account; `_CLEAR` makes the same key."""
+    return replace(account, key=hashlib.sha256(account.key + source.key).digest())
+
+
 @dataclass(frozen=True, slots=True)
 class Admission:
     """Whether the password counts, and how long the source is held off, whoever tries from there; None if it is not.
 
-    An account that is known at the source is admitted all the same.
+    An account that is known at the source is admitted all the same. `by` is what it was counted by: itself, or itself
+    at that source.
     """
 
     is_admitted: bool
     source_waits_seconds: int | None
+    by: Counted
 
 
 class Throttle:
@@ -143,7 +156,9 @@ class Throttle:
 
     async def admit(self, account: Counted, source: Counted | None = None) -> Admission:
         """Count one attempt, unless it may not be tried: refused ones are not counted, so that waits end."""
-        at, counted = self._clock(), [account, *([source] if source else [])]
+        is_known = source is not None and await self._is_known(account, source)
+        by = _by_account_at(account, source) if source and is_known else account
+        at, counted = self._clock(), [by, *([source] if source else [])]
         is_admitted, until = (
             await self._session.execute(
                 _ADMIT,
@@ -151,8 +166,9 @@ class Throttle:
                     "keys": [one.key for one in counted],
                     "free": [one.free_failures for one in counted],
                     "seconds": [one.runs_out_in_seconds for one in counted],
-                    "account": account.key,
+                    "account": by.key,
                     "source": source.key if source else None,
+                    "is_known": is_known,
                     "at": at,
                     "first": _FIRST_WAIT,
                     "longest": _LONGEST_WAIT,
@@ -160,16 +176,22 @@ class Throttle:
                 },
             )
         ).one()
-        return Admission(is_admitted, math.ceil((until - at).total_seconds()) if until else None)
+        return Admission(is_admitted, math.ceil((until - at).total_seconds()) if until else None, by)
+
+    async def _is_known(self, account: Counted, source: Counted) -> bool:
+        return bool(await self._session.scalar(_IS_KNOWN, {"account": account.key, "source": source.key}))
 
     async def succeed(self, account: Counted, source: Counted | None, admission: Admission) -> bool:
-        """The attempt was right: the account begins anew, and is known at the source, which is given this one back.
+        """The attempt was right: what it was counted by begins anew, and the source is given this one back.
+
+        The account is known there from now on.
 
         Whether it was not known there before.
         """
         was_counted = admission.source_waits_seconds is None
         values = {
             "account": account.key,
+            "counted_account": admission.by.key,
             "source": source.key if source else None,
             "counted_source": source.key if source and was_counted else None,
             "at": self._clock(),
@@ -178,11 +200,8 @@ class Throttle:
         return bool(await self._session.scalar(_SUCCEED, values))
 
     async def clear(self, counted: Counted) -> bool:
-        """Forget failures at once; whether there were any."""
-        cleared = await self._session.scalar(
-            delete(LoginThrottle).where(LoginThrottle.key == counted.key).returning(LoginThrottle.key)
-        )
-        return cleared is not None
+        """Forget failures at once, also those at sources where the account is known; whether there were any."""
+        return bool((await self._session.scalars(_CLEAR, {"key": counted.key})).all())
 
     async def delete_old(self) -> None:
         """What has run out, and where nobody logs in any more."""
