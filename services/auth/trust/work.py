@@ -22,6 +22,7 @@ from shared.identity import Caller, Revocations
 from shared.postgres import Database, Outbox
 
 _NOTING = 2  # connections that a burst of refusals may hold; most of it is counted once the first is written
+_LATER_AT_ONCE = 8
 _MOST_LATER = 10_000  # many times what passwords can be hashed of in a second
 
 
@@ -96,9 +97,11 @@ class Works:
             self._later.append(Noted(action, None, tenant_id, target, source, trace_id, {}, datetime.now(UTC)))
 
     async def write_later(self) -> None:
-        """Write what was to be noted later. Raises Unavailable, and keeps it for the next time."""
-        taken = list(self._later)
-        if taken:
+        """Write what was to be noted later. Raises Unavailable, and keeps it for the next time.
+
+        Some at a time: who appends holds up every other transaction that does, a login for one.
+        """
+        while taken := self._later[:_LATER_AT_ONCE]:
             async with self.begin() as work:
                 work.noted.extend(taken)
             del self._later[: len(taken)]
