@@ -90,9 +90,13 @@ class Neighbour:
 
     @asynccontextmanager
     async def waiting(self, seconds: float, *, logs_in: bool = False) -> AsyncIterator["AtWork"]:
-        """Ready to work for so long; logs in once a turn where that is asked for."""
+        """Ready to work for so long; where that is asked for, logs in every third turn, as who waits for answers."""
         turns = max(1, round(seconds * RATE / 9))
-        asks = [one for _ in range(turns) for one in [*self._turn(), *([self._log_in()] if logs_in else [])]]
+        asks = [
+            one
+            for number in range(turns)
+            for one in [*self._turn(), *([self._log_in()] if logs_in and number % 3 == 0 else [])]
+        ]
         command = [sys.executable, "-m", "tests.security.neighbour"]
         process = await asyncio.create_subprocess_exec(*command, cwd=REPOSITORY, stdin=PIPE, stdout=PIPE, limit=2**24)
         try:
