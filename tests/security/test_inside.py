@@ -17,7 +17,6 @@ from gateway.portal.main import create_app
 from gateway.portal.settings import Settings as PortalSettings
 from local import certificates
 from local.certificates import AUTHORITY, certificate
-from local.consul_access import token_header
 from local.layout import REPOSITORY
 from local.suite import Suite
 from services.topology import SERVICES
@@ -26,6 +25,7 @@ from shared.discovery import ConsulDiscovery, Registration
 from shared.errors import Unavailable
 from shared.schemas import new_id
 from tests.fixtures.ports import free_port
+from tests.fixtures.stores import consul_headers, consul_token
 from tests.gateway.running import gateway
 from tests.security.inside import WHO, Rogue, calling, genuine, rogue, showing, shown_by, tls_of
 
@@ -134,7 +134,7 @@ async def test_consul_hears_of_a_service_that_speaks_tls_and_checks_it(suite: Su
     certificates.put_missing(own, processes=[service])
     tls = tls_of(own, service)
     async with open_http_client(5) as http, open_http_client(5, tls) as inside, genuine(tls) as address:
-        token, port = suite.secrets.consul_management, httpx.URL(address).port
+        token, port = consul_token(suite), httpx.URL(address).port
         place = {"service": service, "instance_id": service, "host": "127.0.0.1", "port": port, "token": token}
         registered = Registration(suite.url("consul"), http, **place, own=inside)  # type: ignore[arg-type]
         discovery = ConsulDiscovery(suite.url("consul"), http, token, scheme="https")
@@ -151,12 +151,8 @@ async def test_consul_hears_of_a_service_that_speaks_tls_and_checks_it(suite: Su
 
 async def checked(http: httpx.AsyncClient, suite: Suite, service: str) -> bool:
     """Whether Consul itself has seen it answer: until then it goes by what it was told."""
-    whoever_may = token_header(suite.secrets.consul_management)
-    found = (
-        (await http.get(f"{suite.url('consul')}/v1/agent/checks", headers=whoever_may))
-        .json()
-        .get(f"service:{service}", {})
-    )
+    checks = await http.get(f"{suite.url('consul')}/v1/agent/checks", headers=consul_headers(suite))
+    found = checks.json().get(f"service:{service}", {})
     return found.get("Status") == "passing" and "200 OK" in found["Output"]
 
 
