@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from services.auth.people.passwords.throttle import Admission, Counted, Throttle, by_account, by_source
 from shared.postgres import Database
+from tests.services.auth.waiting import blocked
 
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -172,6 +173,27 @@ async def test_an_account_known_at_a_source_is_held_off_itself_and_changes_nothi
 
     assert await tries(database, [known, source], 30) == known.free_failures + 1
     assert (await judged(database, somebody(), source)).source_waits_seconds == 30
+
+
+async def test_attempts_that_do_not_see_the_same_rows_do_not_wait_for_each_other(database: Database) -> None:
+    """One began before the row of the account there was made, and the next after it."""
+    source, admission = somewhere(), None
+    while admission is None or admission.by.key > source.key:
+        known = somebody()
+        await log_in(database, known, source)
+        admission = await judged(database, known, source)
+    row, makes = {"key": admission.by.key}, text("INSERT INTO login_throttle VALUES (:key, 1, now())")
+    async with database.transaction() as session:
+        await session.execute(text("DELETE FROM login_throttle WHERE key = :key"), row)
+
+    async with asyncio.TaskGroup() as group, database.transaction() as session:
+        await session.execute(text("SELECT FROM login_throttle WHERE key = :key FOR UPDATE"), {"key": source.key})
+        group.create_task(admit(database, known, source))
+        await blocked(database)
+        async with database.statements() as other:
+            await other.execute(makes, row)
+        group.create_task(admit(database, known, source))
+        await blocked(database, statements=2)
 
 
 async def test_a_login_where_a_source_is_held_off_does_not_end_its_wait(database: Database) -> None:

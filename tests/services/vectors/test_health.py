@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from local.suite import Suite
@@ -47,9 +48,8 @@ def stopped(pid: int) -> Iterator[None]:
 
 def edge_of(data_dir: Path) -> int:
     """The process of the engine that works in `data_dir`."""
-    wanted = str(data_dir / "qdrant").encode()
-    lines = {int(path.parent.name): path for path in Path("/proc").glob("[0-9]*/cmdline")}
-    [pid] = [pid for pid, path in lines.items() if wanted in path.read_bytes().split(b"\0")]
+    wanted = str(data_dir / "qdrant")
+    [pid] = [each.pid for each in psutil.process_iter(["cmdline"]) if wanted in (each.info["cmdline"] or [])]
     return pid
 
 

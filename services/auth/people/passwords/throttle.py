@@ -11,7 +11,7 @@ still lets them in. Nobody learns who they are: a wrong password is answered as 
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -29,14 +29,19 @@ _KNOWN_SOURCES = 10  # of one account, the latest
 _KNOWN_FOR = timedelta(days=90)  # since the last login from there, which is kept to the hour
 
 # All rows or none: what one of them refuses does not count against the other, but for a known source, which is passed
-# over. Rows are locked in the order of their keys, or two logins could wait for each other. Beyond what is free each
-# failure doubles the wait. Whole failures run out, and the time is set forward by what those took: the rest counts for
-# the next. A row that others made while we looked was not held, and may have begun to wait before it counted us: then
-# its count says so.
+# over. Two that count by the same key take turns first, in the order of `locks`: rows alone would not do, as one that
+# others made while we looked cannot be held in its order, and two logins could wait for each other. Beyond what is free
+# each failure doubles the wait. Whole failures run out, and the time is set forward by what those took: the rest counts
+# for the next. A row that others made while we looked may have begun to wait before it counted us: then its count says
+# so.
 _ADMIT = text("""
-    WITH given AS (
-        SELECT * FROM unnest(CAST(:keys AS bytea[]), CAST(:free AS integer[]), CAST(:seconds AS integer[]))
+    WITH turns AS (
+        SELECT count(pg_advisory_xact_lock(lock)) AS taken FROM unnest(CAST(:locks AS bigint[])) AS one (lock)
+    ), given AS (
+        SELECT one.* FROM turns
+        CROSS JOIN unnest(CAST(:keys AS bytea[]), CAST(:free AS integer[]), CAST(:seconds AS integer[]))
             AS one (key, free, seconds)
+        WHERE taken > 0
     ), held AS (
         SELECT key, blocked_until FROM login_throttle WHERE key IN (SELECT key FROM given) ORDER BY key FOR UPDATE
     ), waiting AS (
@@ -73,9 +78,12 @@ _ADMIT = text("""
 # Two logins of one account take turns at its row, and so never wait for each other at the sources it is known at. A row
 # that was inserted has no `xmax`, one that was updated has.
 _SUCCEED = text("""
-    WITH held AS (
+    WITH turns AS (
+        SELECT count(pg_advisory_xact_lock(lock)) AS taken FROM unnest(CAST(:locks AS bigint[])) AS one (lock)
+    ), held AS (
         SELECT key FROM login_throttle
-        WHERE key = CAST(:counted_account AS bytea) OR (key = CAST(:counted_source AS bytea) AND failures > 0)
+        WHERE (SELECT taken FROM turns) > 0
+            AND (key = CAST(:counted_account AS bytea) OR (key = CAST(:counted_source AS bytea) AND failures > 0))
         ORDER BY key FOR UPDATE
     ), turn AS (
         SELECT count(*) FROM held
@@ -148,6 +156,11 @@ class Admission:
     by: Counted
 
 
+def _locks(counted: Iterable[Counted | None]) -> list[int]:
+    """What two attempts that are counted by the same take turns at, in the one order everybody keeps."""
+    return sorted(int.from_bytes(one.key[:8], signed=True) for one in counted if one)
+
+
 class Throttle:
     """The counts. Outside of a transaction each operation is one by itself, and holds its rows no longer."""
 
@@ -163,6 +176,7 @@ class Throttle:
             await self._session.execute(
                 _ADMIT,
                 {
+                    "locks": _locks(counted),
                     "keys": [one.key for one in counted],
                     "free": [one.free_failures for one in counted],
                     "seconds": [one.runs_out_in_seconds for one in counted],
@@ -190,6 +204,7 @@ class Throttle:
         """
         was_counted = admission.source_waits_seconds is None
         values = {
+            "locks": _locks([admission.by, source if was_counted else None]),
             "account": account.key,
             "counted_account": admission.by.key,
             "source": source.key if source else None,
