@@ -42,7 +42,7 @@ async def test_health_checks_leave_one_node(client: httpx.AsyncClient, graph: Gr
     async with graph.session(10) as session:
         found = await (await session.run("MATCH (p:HealthProbe) RETURN collect(p.instance)")).single(strict=True)
 
-    assert found[0] == [instance]
+    assert found[0].count(instance) == 1  # other instances keep theirs
 
 
 async def test_without_redis_agents_serve_and_warn(client: httpx.AsyncClient, suite: Suite) -> None:
