@@ -134,6 +134,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"did not start: {', '.join(failed)}; what started was left running", file=sys.stderr)
     except LocalError as error:
         print(error, file=sys.stderr)
+    except PermissionError as error:
+        print(f"{error.filename} is closed to you: another user runs the suite there, root perhaps", file=sys.stderr)
     return 1
 
 

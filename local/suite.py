@@ -85,7 +85,7 @@ class Suite:
         if self.site.uses_tls:
             self.site.certificates.mkdir(mode=0o700, exist_ok=True)
             if accounts.are_used():
-                self.site.certificates.chmod(0o711)  # each comes to its own
+                self.site.certificates.chmod(0o755)  # each comes to its own, and Envoy watches the directory
             certificates.put_missing(self.site.certificates, owner_of=_owner_of())
 
     def open_doors(self, components: Iterable[str] | None = None) -> dict[Path, list[str]]:
