@@ -2,7 +2,7 @@
 #   make up COMPONENTS="postgres redis"   only these, with what they need
 #   make logs COMPONENTS=chat FOLLOW=-f   one log, as it grows
 #   make bench ROWS=auth                  one row or one group of rows (bench/README.md)
-.PHONY: help bootstrap up down status logs test test-faults attack fuzz faults-table check fmt lock demo bench docs rotate-keys rotate-certificates verify-audit
+.PHONY: help bootstrap up down status logs test test-faults attack fuzz faults-table check fmt lock demo bench eval docs rotate-keys rotate-certificates verify-audit
 .DEFAULT_GOAL := help
 
 COMPONENTS ?=
@@ -63,6 +63,9 @@ demo: bootstrap ## the main job before your eyes
 
 bench: bootstrap ## measure
 	@$(RUN)/python -m bench $(if $(ROWS),--rows $(ROWS)) $(ARGS)
+
+eval: bootstrap ## how well searches find, in six languages
+	@$(RUN)/python -m bench.evaluation
 
 rotate-keys: bootstrap ## sign access tokens with the next key
 	@$(RUN)/python -m local exec auth -- python -m services.auth.commands rotate-keys $(ARGS)

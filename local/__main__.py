@@ -37,6 +37,10 @@ def up(suite: Suite, arguments: argparse.Namespace) -> int:
     print(f"starting SutazAI in {suite.site.layout.home}", flush=True)
     for complaint in settings.unknown(suite.site.environ):
         print(f"  ! {complaint}", file=sys.stderr, flush=True)
+    for place, names in suite.open_doors(arguments.components or None).items():
+        print(
+            f"  ! {place} is closed to other users: {', '.join(names)} may read every file", file=sys.stderr, flush=True
+        )
     suite.up(arguments.components or None)
     if not arguments.components:
         print(farewell.text(suite.site))
@@ -130,6 +134,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"did not start: {', '.join(failed)}; what started was left running", file=sys.stderr)
     except LocalError as error:
         print(error, file=sys.stderr)
+    except PermissionError as error:
+        print(f"{error.filename} is closed to you: another user runs the suite there, root perhaps", file=sys.stderr)
     return 1
 
 

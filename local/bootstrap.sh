@@ -45,6 +45,7 @@ missing_packages() {
     has_jars || command -v mvn >/dev/null || echo maven
     command -v setpriv >/dev/null || echo util-linux
     command -v openssl >/dev/null || echo openssl
+    command -v useradd >/dev/null || echo passwd
 }
 
 install_packages() {
@@ -154,15 +155,22 @@ consul_program() {
 has_environment() { [ -x "$1/bin/python" ] && is_stamped "$1/.lock-digest" "$(digest "$2")"; }
 has_venv() { has_environment "$venv" "$lock"; }
 
-find_python() {
-    local candidate
+find_python() { # one that the users of the servers may run, where there is one; root's own may lie in root's home
+    local candidate found any=
     for candidate in python3.11 python3 python3.12 python3.13 /usr/bin/python3; do
-        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-            "$candidate" -c 'import sys; print(sys.executable)'
+        "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
+        found=$("$candidate" -c 'import sys; print(sys.executable)')
+        if everybody_runs "$found"; then
+            echo "$found"
             return
         fi
+        any=${any:-$found}
     done
-    return 1
+    [ -n "$any" ] && echo "$any"
+}
+
+everybody_runs() {
+    [ "$(id -u)" != 0 ] || setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$1"
 }
 
 find_uv() {

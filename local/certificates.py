@@ -4,6 +4,7 @@ Standard library and the program `openssl` only: `deploy/compose/make_secrets.py
 hosts that have no packages.
 """
 
+import os
 import secrets
 import subprocess
 import tempfile
@@ -17,6 +18,8 @@ from services.topology import SERVICES
 
 PROCESSES: Final = (*SERVICES, "tasks-worker", "portal")
 """Who shows a certificate."""
+OwnerOf = Callable[[str], tuple[int, int]]
+"""Of a process: the ids of the user and the group it runs as, who alone may read its key."""
 AUTHORITY: Final = "tls_authority"
 """Whom to believe: the certificates of one authority, of two while they are rotated."""
 AUTHORITY_KEY: Final = "tls_authority_key"
@@ -26,6 +29,8 @@ DAYS: Final = 90
 RENEWED_BELOW: Final = 1 / 3
 _DAY_SECONDS = 86_400
 _ONLY_OWNER = 0o600
+_FOR_ALL = 0o044
+"""On top of a mode: who reads an authority learns nothing that a handshake does not say."""
 _NEW_KEY: Final = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 _CONFIGURATION: Final = """
 [req]
@@ -52,36 +57,54 @@ def certificate(directory: Path, process: str) -> Path:
     return directory / f"tls_{process}"
 
 
-def put_missing(directory: Path, mode: int = _ONLY_OWNER, processes: Iterable[str] = PROCESSES) -> int:
+def put_missing(
+    directory: Path, mode: int = _ONLY_OWNER, processes: Iterable[str] = PROCESSES, owner_of: OwnerOf | None = None
+) -> int:
     """How many there were to make: what is missing, and what has less than a third of its life left.
 
-    Each appears whole or not at all. `mode` is that of what processes are given. Raises LocalError without `openssl`.
+    Each appears whole or not at all, and each key that is there is its owner's afterwards. `mode` is that of what
+    processes are given. Raises LocalError without `openssl`.
     """
+    believable = _believable(mode, owner_of)
     if missing := not (directory / AUTHORITY_KEY).exists():
         replace(directory / AUTHORITY_KEY, _new_authority(directory), _ONLY_OWNER)
     if missing or not (directory / AUTHORITY).exists():
-        replace(directory / AUTHORITY, _certificates((directory / AUTHORITY_KEY).read_text()), mode)
+        replace(directory / AUTHORITY, _certificates((directory / AUTHORITY_KEY).read_text()), believable)
     due = [name for name in processes if missing or _is_due(certificate(directory, name))]
     for name in due:
-        replace(certificate(directory, name), _new_certificate(directory, name), mode)
+        replace(certificate(directory, name), _new_certificate(directory, name), mode, owner_of and owner_of(name))
+    if owner_of:
+        _hand_over(directory, processes, owner_of, believable)
     return len(due) + 2 * missing
 
 
-def rotate(directory: Path, wait: Callable[[], None], mode: int = _ONLY_OWNER) -> None:
+def _believable(mode: int, owner_of: OwnerOf | None) -> int:
+    """The mode of an authority: where each process is another user, all of them read it."""
+    return mode | _FOR_ALL if owner_of else mode
+
+
+def _hand_over(directory: Path, processes: Iterable[str], owner_of: OwnerOf, mode: int) -> None:
+    """What an earlier version made, for processes that all ran as the one who made it; `mode` is the authority's."""
+    (directory / AUTHORITY).chmod(mode)
+    for name in processes:
+        os.chown(certificate(directory, name), *owner_of(name))
+
+
+def rotate(directory: Path, wait: Callable[[], None], mode: int = _ONLY_OWNER, owner_of: OwnerOf | None = None) -> None:
     """Have a new authority sign a new certificate for each process; `wait` returns when all have read the files again.
 
     The new one is believed beside the old before it signs, and the old one until all that it signed is gone, so nobody
     is refused meanwhile. May be repeated from the beginning, wherever it was interrupted. Raises LocalError.
     """
-    authority = _new_authority(directory)
+    authority, believable = _new_authority(directory), _believable(mode, owner_of)
     believed = (directory / AUTHORITY).read_text()
-    replace(directory / AUTHORITY, _certificates(authority) + believed, mode)
+    replace(directory / AUTHORITY, _certificates(authority) + believed, believable)
     wait()
     replace(directory / AUTHORITY_KEY, authority, _ONLY_OWNER)
     for name in PROCESSES:
-        replace(certificate(directory, name), _new_certificate(directory, name), mode)
+        replace(certificate(directory, name), _new_certificate(directory, name), mode, owner_of and owner_of(name))
     wait()
-    replace(directory / AUTHORITY, _certificates(authority), mode)
+    replace(directory / AUTHORITY, _certificates(authority), believable)
 
 
 def _is_due(path: Path) -> bool:

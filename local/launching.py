@@ -1,13 +1,14 @@
 """Turns a `Launch` into a script the supervisor runs, so that secrets reach a process without a command line."""
 
 import hashlib
-import os
 import shlex
 from pathlib import Path
 from typing import Final
 
+from local.accounts import Owner
 from local.components.base import Launch
 from local.layout import Layout
+from local.secrets import replace
 
 # Every process of a suite carries it and hands it to its children, so that none can be overlooked by `down`.
 MARK: Final = "SUTAZAI_SUPERVISED_HOME"
@@ -18,12 +19,15 @@ def script(layout: Layout, component: str) -> Path:
     return layout.run / f"{component}.sh"
 
 
-def write(layout: Layout, component: str, launch: Launch) -> str:
-    """Writes script and configuration files; returns a fingerprint that changes when any of them does."""
-    text = _text(layout, launch)
+def write(layout: Layout, component: str, launch: Launch, owner: Owner | None) -> str:
+    """Writes script and configuration files; returns a fingerprint that changes when any of them does.
+
+    The configuration is its owner's. The script stays ours, also where it becomes another user: nobody else reads it.
+    """
+    text = _text(layout, launch, owner)
     _write_private(script(layout, component), text)
     for path, content in launch.files.items():
-        _write_private(path, content)
+        _write_private(path, content, owner)
     everything = "\0".join([text, *(f"{path}\0{content}" for path, content in sorted(launch.files.items()))])
     return hashlib.sha256(everything.encode()).hexdigest()
 
@@ -50,14 +54,12 @@ def worked(layout: Layout, component: str, start: int) -> bool:
     return note.exists() and note.read_text() == str(start)
 
 
-def _text(layout: Layout, launch: Launch) -> str:
+def _text(layout: Layout, launch: Launch, owner: Owner | None) -> str:
     environment = dict(launch.environment) | {MARK: str(layout.home)}
     exports = [f"export {name}={shlex.quote(value)}" for name, value in sorted(environment.items())]
-    return "\n".join(["#!/bin/sh", *exports, f"exec {shlex.join(launch.command)}", ""])
+    command = shlex.join((*(owner.become if owner else ()), *launch.command))
+    return "\n".join(["#!/bin/sh", *exports, f"exec {command}", ""])
 
 
-def _write_private(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    draft.rename(path)
+def _write_private(path: Path, text: str, owner: Owner | None = None) -> None:
+    replace(path, text, 0o600, owner.ids if owner else None)

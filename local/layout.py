@@ -50,3 +50,8 @@ class Layout:
 def python() -> str:
     """The interpreter of the environment that everything is installed in."""
     return sys.executable
+
+
+def code() -> tuple[Path, ...]:
+    """What a Python program of the suite is read from: the interpreter, its library, its environment, and our own."""
+    return Path(sys.executable), Path(sys.base_prefix), Path(sys.prefix), REPOSITORY / "services" / "topology.py"

@@ -14,9 +14,7 @@ from local.supervision import ALIVE, Supervisor
 def check_ports(site: Site, components: Iterable[Component], supervisor: Supervisor) -> None:
     """Raises PortTaken that names every taken port, its component and its holder."""
     running = {name for name, info in supervisor.infos().items() if info["statename"] in ALIVE}
-    starting = [
-        component for component in components if _starts_here(site, component) and component.name not in running
-    ]
+    starting = [component for component in components if starts_here(site, component) and component.name not in running]
     taken = [
         f"port {site.ports[port]} of {component.name} is taken by {_holder(site.ports[port])}"
         for component in starting
@@ -28,7 +26,8 @@ def check_ports(site: Site, components: Iterable[Component], supervisor: Supervi
         raise PortTaken("; ".join(taken) + f" ({advice})")
 
 
-def _starts_here(site: Site, component: Component) -> bool:
+def starts_here(site: Site, component: Component) -> bool:
+    """Whether `up` starts it, neither the caller's own nor done without."""
     return component.external_url(site) is None and component.absence(site) is None
 
 

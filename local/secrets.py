@@ -58,16 +58,21 @@ def put_new(path: Path, text: str, mode: int) -> bool:
     return True
 
 
-def replace(path: Path, text: str, mode: int) -> None:
-    """The file is what it was or all new, whenever somebody reads it."""
-    _draft(path, text, mode).rename(path)
+def replace(path: Path, text: str, mode: int, owner: tuple[int, int] | None = None) -> None:
+    """The file is what it was or all new, whenever somebody reads it. `owner` is a user's and a group's id, else ours.
+
+    Safe in a directory of that owner's: nothing that lies there is followed or written into.
+    """
+    _draft(path, text, mode, owner).rename(path)
 
 
-def _draft(path: Path, text: str, mode: int) -> Path:
+def _draft(path: Path, text: str, mode: int, owner: tuple[int, int] | None = None) -> Path:
     draft = path.with_name(f".{path.name}.{os.getpid()}.{random.token_hex(4)}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         os.fchmod(file.fileno(), mode)
         file.write(text)
+        if owner:
+            os.fchown(file.fileno(), *owner)
     return draft
 
 

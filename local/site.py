@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from local.accounts import are_used
 from local.errors import LocalError
 from local.layout import REPOSITORY, Layout, python
 from local.ports import LOOPBACK, Ports
@@ -23,6 +24,8 @@ KEPT: Final = (
     "http_proxy",
     "https_proxy",
 )
+OF_ONE_USER: Final = ("HOME", "TMPDIR")
+"""What of it root's servers do without, which are other users: they have no home, and `/tmp`."""
 SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -66,7 +69,7 @@ class Site:
         direct = {"NO_PROXY": f"{LOOPBACK},localhost", "no_proxy": f"{LOOPBACK},localhost"}
         return {
             **(direct | self.passed("NO_PROXY", "no_proxy")),
-            **self.passed(*KEPT),
+            **self.passed(*(name for name in KEPT if not (are_used() and name in OF_ONE_USER))),
             "PATH": f"{Path(python()).parent}:{SYSTEM_PATH}",
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",

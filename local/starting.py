@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from local import launching, sickness
+from local import accounts, launching, sickness
 from local.components.base import Component
 from local.errors import LocalError, NotReady
 from local.outcomes import Outcome, Result
@@ -79,15 +79,20 @@ class Starter:
         return result, ""
 
     def _launch(self, component: Component) -> Result:
-        component.prepare(self._site)
         layout, name = self._site.layout, component.name
-        fingerprint = launching.write(layout, name, component.launch(self._site))
+        owner, folders = component.owner(self._site), component.folders(self._site)
+        for folder in folders:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        fingerprint = launching.write(layout, name, component.launch(self._site), owner)
         result = Result.STARTED
         if self._supervisor.info(name)["statename"] in ALIVE:
             if launching.remembered(layout, name) == fingerprint:
                 return Result.RUNNING
             self._supervisor.stop(name)
             result = Result.RESTARTED
+        for folder in folders:  # now that nobody is at work in them
+            accounts.give(folder, owner)
+        component.prepare(self._site)
         launching.remember(layout, name, fingerprint)
         self._supervisor.start(name)
         return result

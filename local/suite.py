@@ -3,10 +3,11 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from local import certificates, leftovers, wellbeing
+from local import accounts, bytecode, certificates, leftovers, wellbeing
 from local.addresses import url
 from local.components import ALL
 from local.components.base import Component
@@ -15,7 +16,7 @@ from local.layout import REPOSITORY, Layout
 from local.lock import exclusive
 from local.outcomes import Outcome, Result, Status
 from local.ports import Ports
-from local.preflight import check_ports
+from local.preflight import check_ports, starts_here
 from local.secrets import Secrets, load_or_create
 from local.site import Site
 from local.starting import Starter
@@ -69,6 +70,8 @@ class Suite:
                 self._make_certificates()
             leftovers.end_orphans(self.site.layout, self._supervisor)
             check_ports(self.site, chosen, self._supervisor)
+            if accounts.are_used():
+                bytecode.compile_missing()
             self._supervisor.ensure_running(ALL.values())
             outcomes = Starter(self.site, self._supervisor, self._listener).start(chosen)
             if components is None and not any(outcome.has_failed for outcome in outcomes):
@@ -81,7 +84,17 @@ class Suite:
     def _make_certificates(self) -> None:
         if self.site.uses_tls:
             self.site.certificates.mkdir(mode=0o700, exist_ok=True)
-            certificates.put_missing(self.site.certificates)
+            if accounts.are_used():
+                self.site.certificates.chmod(0o755)  # each comes to its own, and Envoy watches the directory
+            certificates.put_missing(self.site.certificates, owner_of=_owner_of())
+
+    def open_doors(self, components: Iterable[str] | None = None) -> dict[Path, list[str]]:
+        """The places that users of their own may not enter, and who therefore reads every file; none where not root."""
+        found: dict[Path, list[str]] = {}
+        for component in _with_needs(components) if accounts.are_used() else ():
+            if starts_here(self.site, component) and (place := component.closed(self.site)):
+                found.setdefault(place, []).append(component.name)
+        return found
 
     def _whole(self, *, complete: bool) -> Outcome:
         """Whether the whole works together, asked through the gateway; a Kong elsewhere may not be configured yet."""
@@ -106,7 +119,8 @@ class Suite:
         """A new authority and new certificates, without a refused request; takes some seconds. Raises LocalError."""
         with exclusive(self.site.layout):
             self._make_certificates()
-            certificates.rotate(self.site.certificates, lambda: time.sleep(READ_AGAIN_SECONDS))
+            wait = partial(time.sleep, READ_AGAIN_SECONDS)
+            certificates.rotate(self.site.certificates, wait, owner_of=_owner_of())
 
     def status(self) -> list[Status]:
         """What every component is doing now, each asked once."""
@@ -143,6 +157,10 @@ class Suite:
     def environment(self, service: str) -> dict[str, str]:
         """The complete environment of one process of the suite."""
         return dict(_one(service).launch(self.site).environment)
+
+
+def _owner_of() -> certificates.OwnerOf | None:
+    return accounts.ids_of if accounts.are_used() else None
 
 
 def _one(name: str) -> Component:

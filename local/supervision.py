@@ -67,9 +67,15 @@ class Supervisor:
         return True
 
     def ensure_running(self, components: Iterable[Component]) -> None:
-        """Starts it as a daemon, or brings a running one up to date; raises SupervisorFailed when it does not come."""
+        """Starts it as a daemon, or brings a running one up to date.
+
+        Raises SupervisorFailed when it does not come, and when it is another user's, who cannot start what is ours.
+        """
+        is_running = self.is_running()
+        if is_running and (uid := psutil.Process(self._call("getPID")).uids().real) != os.geteuid():
+            raise SupervisorFailed(f"what runs was started by another user (uid {uid}): `make down` first")
         configured = self._configure(components)
-        if not self.is_running():
+        if not is_running:
             self._start()
         elif configured:
             self._update()

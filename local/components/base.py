@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from local import addresses
+from local import accounts, addresses
+from local.accounts import Owner
 from local.site import Site
 
 
 @dataclass(frozen=True)
 class Launch:
-    """One process: its command, its complete environment, and the configuration files it reads (written 0600)."""
+    """One process: its command, its complete environment, and the configuration files it reads (0600, its owner's)."""
 
     command: tuple[str, ...]
     environment: Mapping[str, str]
@@ -46,8 +47,26 @@ class Component(ABC):
         """Why the suite can do without this component and has to here; None where it can be started."""
         return None
 
+    def folders(self, site: Site) -> tuple[Path, ...]:  # noqa: ARG002 - an override looks at the site
+        """What it writes, all of it: closed to everybody else, and its owner's."""
+        return ()
+
+    def reads(self, site: Site) -> tuple[Path, ...]:  # noqa: ARG002 - an override looks at the site
+        """What it is started from: programs and libraries that the system does not have where everybody may read."""
+        return ()
+
+    def closed(self, site: Site) -> Path | None:
+        """What a user of its own may not enter or read of all that it has to; None where it may."""
+        return accounts.barred(site.layout.home) or accounts.unreadable(self.reads(site))
+
+    def owner(self, site: Site) -> Owner | None:
+        """Whom it runs as; None where we are not root. Raises LocalError where the system takes no user."""
+        reads_all = (accounts.READ_ALL,) if self.closed(site) else ()
+        is_low = any(site.ports[port] < accounts.FIRST_FREE_PORT for port in self.ports)
+        return accounts.owner_of(self.name, (*reads_all, *((accounts.LOW_PORTS,) if is_low else ())))
+
     def prepare(self, site: Site) -> None:  # noqa: B027 - most components have nothing to prepare
-        """Makes what the process needs before its first start; may be repeated."""
+        """Makes what the process needs before its first start, in folders that are there; may be repeated."""
 
     @abstractmethod
     def launch(self, site: Site) -> Launch:

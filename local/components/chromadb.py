@@ -1,9 +1,11 @@
 """ChromaDB's server from the `chromadb` wheel."""
 
+from pathlib import Path
+
 from local import probes, works
 from local.addresses import url
 from local.components.base import Component, Launch
-from local.layout import python
+from local.layout import code, python
 from local.ports import LOOPBACK
 from local.site import Site
 
@@ -14,8 +16,11 @@ class ChromaDB(Component):
     name = "chromadb"
     ports = ("chromadb",)
 
-    def prepare(self, site: Site) -> None:
-        (site.layout.home / "chromadb").mkdir(mode=0o700, exist_ok=True)
+    def folders(self, site: Site) -> tuple[Path, ...]:
+        return (site.layout.home / "chromadb",)
+
+    def reads(self, site: Site) -> tuple[Path, ...]:  # noqa: ARG002 - of no site in particular
+        return code()
 
     def launch(self, site: Site) -> Launch:
         place = ("--path", str(site.layout.home / "chromadb"))

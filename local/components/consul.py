@@ -41,8 +41,12 @@ class Consul(Component):
             return "no consul on PATH and none could be fetched: services find each other at FIXED addresses"
         return None
 
-    def prepare(self, site: Site) -> None:
-        (site.layout.home / "consul").mkdir(mode=0o700, exist_ok=True)
+    def folders(self, site: Site) -> tuple[Path, ...]:
+        return (site.layout.home / "consul",)
+
+    def reads(self, site: Site) -> tuple[Path, ...]:
+        program = binary(site)
+        return (program,) if program else ()
 
     def launch(self, site: Site) -> Launch:
         program = binary(site)

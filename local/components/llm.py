@@ -1,11 +1,12 @@
 """The local language model behind an OpenAI-compatible address."""
 
+from pathlib import Path
 from typing import Final
 
 from local import probes
 from local.addresses import url
 from local.components.base import Component, Launch
-from local.layout import python
+from local.layout import code, python
 from local.site import Site
 
 MODEL: Final = "smollm2-135m-instruct"
@@ -16,6 +17,9 @@ class LanguageModel(Component):
 
     name = "llm"
     ports = ("llm",)
+
+    def reads(self, site: Site) -> tuple[Path, ...]:  # noqa: ARG002 - of no site in particular
+        return code()
 
     def launch(self, site: Site) -> Launch:
         command = (python(), "-m", "local.model_server", "--port", str(site.ports["llm"]), "--alias", MODEL)

@@ -1,10 +1,12 @@
 """Neo4j: the published server artifacts in a JVM that a small Python process starts and stops."""
 
+from pathlib import Path
+
 from local import probes, works
 from local.addresses import external_url, url
 from local.components.base import Component, Launch
 from local.errors import LocalError
-from local.layout import python
+from local.layout import code, python
 from local.ports import LOOPBACK
 from local.site import Site
 
@@ -16,13 +18,16 @@ class Neo4j(Component):
     ports = ("neo4j",)
     stop_seconds = 40
 
+    def folders(self, site: Site) -> tuple[Path, ...]:
+        return (site.layout.home / "neo4j",)
+
+    def reads(self, site: Site) -> tuple[Path, ...]:
+        return (*code(), site.layout.cache / "neo4j")
+
     def prepare(self, site: Site) -> None:
         jars = site.layout.cache / "neo4j"
         if not any(jars.glob("neo4j-5*.jar")):
             raise LocalError(f"its artifacts are not in {jars}: run local/bootstrap.sh")
-        home = site.layout.home / "neo4j"
-        home.mkdir(mode=0o700, exist_ok=True)
-        (home / "conf").mkdir(exist_ok=True)
 
     def launch(self, site: Site) -> Launch:
         home = site.layout.home / "neo4j"
@@ -44,7 +49,7 @@ class Neo4j(Component):
         configuration = "".join(f"{name}={value}\n" for name, value in settings.items())
         environment = site.process_environment() | {"NEO4J_PASSWORD": site.secrets.neo4j_password}
         command = (python(), "-m", "local.neo4j.server", str(home), str(site.layout.cache / "neo4j"))
-        return Launch(command, environment, {home / "conf" / "neo4j.conf": configuration})
+        return Launch(command, environment, {home / "neo4j.conf": configuration})
 
     def probe(self, site: Site) -> None:
         probes.bolt(url(site, "neo4j"), *credentials(site))

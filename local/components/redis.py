@@ -40,8 +40,11 @@ class Redis(Component):
     def password(self, site: Site) -> str:
         return site.secrets.redis_password
 
-    def prepare(self, site: Site) -> None:
-        self.home(site).mkdir(mode=0o700, exist_ok=True)
+    def folders(self, site: Site) -> tuple[Path, ...]:
+        return (self.home(site),)
+
+    def reads(self, site: Site) -> tuple[Path, ...]:  # noqa: ARG002 - of no site in particular
+        return (binary(),)
 
     def launch(self, site: Site) -> Launch:
         home = self.home(site)

@@ -13,12 +13,13 @@ from local.components.consul import Consul
 from local.components.llm import MODEL
 from local.components.neo4j import credentials
 from local.errors import NotReady
-from local.layout import REPOSITORY, python
+from local.layout import REPOSITORY, code, python
 from local.ports import LOOPBACK, OFFSETS
 from local.secrets import ADMIN_EMAIL, consul_token
 from local.site import Site
 from services.topology import SERVICES, Service
 
+MAIL, VECTORS = "mail", "vectors"
 COMMON_NEEDS: Final = ("redis-cache", "rabbitmq", "consul")
 
 
@@ -59,7 +60,7 @@ def _auth(site: Site) -> dict[str, str]:
     return {
         "ADMIN_EMAIL": ADMIN_EMAIL,
         "SERVICE_CLIENT_SECRETS": json.dumps(site.secrets.client_secrets),
-        **({} if site.setting("MAIL_URL_FILE") else {"MAIL_URL": (site.layout.home / "mail").as_uri()}),
+        **({} if site.setting("MAIL_URL_FILE") else {"MAIL_URL": (site.layout.home / MAIL).as_uri()}),
         "MAIL_FROM": ADMIN_EMAIL,
         "LOGIN_BEFORE_PROOF": "true",  # who tries it out finds the letter in a folder, or does not look
         "PUBLIC_URL": public_url(site),
@@ -79,7 +80,7 @@ def _chat(site: Site) -> dict[str, str]:
 
 
 def _vectors(site: Site) -> dict[str, str]:
-    return {"CHROMADB_URL": url(site, "chromadb"), "DATA_DIR": str(site.layout.home / "vectors")}
+    return {"CHROMADB_URL": url(site, "chromadb"), "DATA_DIR": str(site.layout.home / VECTORS)}
 
 
 def _portal(site: Site) -> dict[str, str]:
@@ -96,6 +97,10 @@ OWN_SETTINGS: Final[Mapping[str, Callable[[Site], dict[str, str]]]] = {
 """What a process is told beyond what follows from the topology."""
 
 
+FOLDERS: Final[Mapping[str, tuple[str, ...]]] = {"auth": (MAIL,), "vectors": (VECTORS,)}
+"""Where a process writes."""
+
+
 class Process(Component):
     """A FastAPI process with a readiness route, and with the identity of one of the five services or of none."""
 
@@ -109,9 +114,11 @@ class Process(Component):
         self.name, self.needs, self.ports = name, tuple(needs) or COMMON_NEEDS, (name.replace("-", "_"),)
         self._module, self._declared, self._service = module, declared, service
 
-    def prepare(self, site: Site) -> None:
-        if directory := self._settings(site).get("DATA_DIR"):
-            Path(directory).mkdir(mode=0o700, exist_ok=True)
+    def folders(self, site: Site) -> tuple[Path, ...]:
+        return tuple(site.layout.home / name for name in FOLDERS.get(self.name, ()))
+
+    def reads(self, site: Site) -> tuple[Path, ...]:  # noqa: ARG002 - of no site in particular
+        return code()
 
     def launch(self, site: Site) -> Launch:
         return Launch((python(), "-m", self._module), self._settings(site))
@@ -199,8 +206,11 @@ class Gateway(Component):
     def external_url(self, site: Site) -> str | None:
         return site.setting("KONG_ADMIN_URL")
 
-    def prepare(self, site: Site) -> None:
-        (site.layout.home / "gateway").mkdir(mode=0o700, exist_ok=True)
+    def folders(self, site: Site) -> tuple[Path, ...]:
+        return (site.layout.home / "gateway",)
+
+    def reads(self, site: Site) -> tuple[Path, ...]:  # noqa: ARG002 - of no site in particular
+        return code()
 
     def launch(self, site: Site) -> Launch:
         environment = {

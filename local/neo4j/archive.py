@@ -33,10 +33,9 @@ def _free_port() -> int:
 
 
 def _configure(home: Path, address: str) -> None:
-    (home / "conf").mkdir()
     settings = f"server.directories.neo4j_home={home}\nserver.bolt.enabled=true\nserver.bolt.listen_address={address}\n"
     settings += "server.memory.pagecache.size=8m\ndbms.usage_report.enabled=false\n"
-    (home / "conf" / "neo4j.conf").write_text(settings)
+    (home / "neo4j.conf").write_text(settings)
 
 
 def _exercise(address: str) -> None:

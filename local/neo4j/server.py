@@ -55,17 +55,17 @@ def set_first_password(home: Path, password: str) -> None:
     """
     if (home / "data" / "databases").exists():
         return
-    java_home, java_conf = _java_path(home), _java_path(home / "conf")
-    context = jpype.JClass("org.neo4j.cli.ExecutionContext")(java_home, java_conf)
+    java_home = _java_path(home)
+    context = jpype.JClass("org.neo4j.cli.ExecutionContext")(java_home, java_home)
     command = jpype.JClass("org.neo4j.commandline.admin.security.SetInitialPasswordCommand")(context)
     if jpype.JClass("picocli.CommandLine")(command).execute(password) != 0:
         raise RuntimeError("the first password could not be set")
 
 
 def start_server(home: Path) -> Any:
-    """The running server, with the settings of `conf/neo4j.conf`."""
+    """The running server, with the settings of `neo4j.conf`."""
     builder = jpype.JClass("org.neo4j.dbms.api.DatabaseManagementServiceBuilder")(_java_path(home))
-    return builder.loadPropertiesFromFile(_java_path(home / "conf" / "neo4j.conf")).build()
+    return builder.loadPropertiesFromFile(_java_path(home / "neo4j.conf")).build()
 
 
 def _java_path(path: Path) -> Any:

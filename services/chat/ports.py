@@ -20,8 +20,11 @@ class AgentDirectory(Protocol):
 class Knowledge(Protocol):
     """Searchable collections of text."""
 
-    async def search(self, collection: str, query: str, *, limit: int, token: str) -> list[Passage]:
+    async def search(self, collection: str, query: str, *, limit: int, by_words: bool, token: str) -> list[Passage]:
         """Up to `limit` passages with text, best first, with the rights of `token`.
+
+        By their meaning, and with `by_words` by the words of the query too, where the collection keeps any: that finds
+        better, and its scores say nothing about passages of other collections.
 
         Raises CollectionUnusable where this collection cannot be searched by text while others may be; Unavailable and
         UpstreamTimeout naming `vectors`; Relayed for other refusals (a missing scope, an engine that is down).

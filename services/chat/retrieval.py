@@ -24,10 +24,12 @@ class Retriever:
     async def retrieve(self, agent: Agent, content: str, *, token: str) -> Evidence:
         """What was found, best first, with a warning for each collection that cannot be searched.
 
+        One collection alone is searched by words too; passages of several are compared, which only meaning allows.
         An agent may well name a collection before its first document is stored, so a missing one is an empty one.
         Raises what Knowledge.search raises, and UpstreamTimeout for searches that outlive their limit.
         """
-        searches = [self._search(collection, content[:_MAX_QUERY_CHARS], token) for collection in agent.knowledge]
+        query, is_alone = content[:_MAX_QUERY_CHARS], len(agent.knowledge) == 1
+        searches = [self._search(collection, query, is_alone, token) for collection in agent.knowledge]
         try:
             found = await within(self._seconds, _all_of(searches))
         except TimeoutError as error:
@@ -38,9 +40,9 @@ class Retriever:
         passages = [passage for outcome in found if isinstance(outcome, list) for passage in outcome]
         return Evidence(best_first(passages), [outcome for outcome in found if isinstance(outcome, SearchWarning)])
 
-    async def _search(self, collection: str, query: str, token: str) -> Found:
+    async def _search(self, collection: str, query: str, by_words: bool, token: str) -> Found:
         try:
-            return await self._knowledge.search(collection, query, limit=self._limit, token=token)
+            return await self._knowledge.search(collection, query, limit=self._limit, by_words=by_words, token=token)
         except CollectionUnusable as error:
             return SearchWarning(collection, error.code, error.detail)
 

@@ -9,6 +9,7 @@ from services.vectors.collections.service import CollectionService
 from services.vectors.domain import COLLECTION_NAME, MAX_ID_CHARS, EngineName
 from services.vectors.ports import VectorEngine
 from services.vectors.records.service import RecordService
+from services.vectors.searching.service import SearchService
 from shared.door import requires
 from shared.identity import Caller
 from shared.schemas import PathText
@@ -18,6 +19,8 @@ Reader = Annotated[Caller, requires("vectors:read")]
 Writer = Annotated[Caller, requires("vectors:write")]
 # For routes whose body names the collection: a scope may be narrowed to one.
 CollectionReader = Annotated[Caller, requires("vectors:read", body="collection", limit="read")]
+# For many searches at once, of any collection: a scope narrowed to one opens none of it.
+BatchReader = Annotated[Caller, requires("vectors:read", limit="bulk")]
 CollectionWriter = Annotated[Caller, requires("vectors:write", body="collection")]
 CollectionFiller = Annotated[Caller, requires("vectors:write", body="collection", limit="bulk")]
 CollectionMaker = Annotated[Caller, requires("vectors:write", body="name")]
@@ -27,4 +30,5 @@ RecordId = Annotated[PathText, Path(min_length=1, max_length=MAX_ID_CHARS, descr
 
 Collections = Annotated[CollectionService, Depends(from_state("collections"))]
 Records = Annotated[RecordService, Depends(from_state("records"))]
+Searches = Annotated[SearchService, Depends(from_state("searches"))]
 Engines = Annotated[Mapping[EngineName, VectorEngine], Depends(from_state("engines"))]

@@ -15,7 +15,10 @@ Metadata = Mapping[str, MetadataScalar | list[MetadataScalar]]
 
 MAX_DIMENSION = 4096
 MAX_ITEMS = 1000
-MAX_K = 256
+MAX_K = 1000
+MAX_GROUP_SIZE = 10
+MAX_BATCH = 64
+MAX_BATCH_K = 4000
 MAX_TEXT_CHARS = 16_384
 MAX_ID_CHARS = 128
 MAX_METADATA_KEYS = 64
@@ -65,6 +68,10 @@ class SearchMode(StrEnum):
     DENSE = "dense"
     KEYWORD = "keyword"
     HYBRID = "hybrid"
+
+
+DENSE_ONLY = (SearchMode.DENSE,)
+ALL_MODES = tuple(SearchMode)
 
 
 class Op(StrEnum):  # what a leaf of a filter asks; a docstring would stand in the OpenAPI document
@@ -120,6 +127,7 @@ class Capabilities:
     backend: str
     modes: Sequence[SearchMode]
     exact: bool
+    exact_on_request: bool
     metrics: Sequence[Metric] = tuple(Metric)
     max_dimension: int = MAX_DIMENSION
 

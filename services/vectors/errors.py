@@ -6,7 +6,8 @@
     │   ├── CollectionNotFound        vectors.collection_not_found
     │   └── RecordNotFound            vectors.record_not_found
     ├── Conflict
-    │   └── CollectionExists          vectors.collection_exists
+    │   ├── CollectionExists          vectors.collection_exists
+    │   └── WordsMissing              vectors.words_missing
     ├── Invalid
     │   ├── DimensionMismatch         vectors.dimension_mismatch
     │   ├── VectorInvalid             vectors.vector_invalid
@@ -52,6 +53,18 @@ class CollectionExists(Conflict):
     def __init__(self, name: str, engine: str, *, being_deleted: bool = False) -> None:
         state = "is still being deleted from" if being_deleted else "exists already in"
         super().__init__(f"Collection {name!r} {state} {engine}.")
+
+
+class WordsMissing(Conflict):
+    """Its engine cannot add them to a collection that has records: it would find some of them and not the others."""
+
+    code = "vectors.words_missing"
+    meaning = (
+        "The collection was made before its engine kept words: vectors find its records, keywords those of a new one."
+    )
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Collection {name!r} keeps no words: it was made before keyword search. Make a new one.")
 
 
 class DimensionMismatch(Invalid):

@@ -12,10 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.vectors.domain import Metric, Vector, comparable
-from services.vectors.errors import VectorInvalid
+from services.vectors.errors import DimensionMismatch, VectorInvalid
 
 MAX_LENGTH = 1e18  # where the length is kept; under cosine it is not, so any is taken
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+def require_dimension(name: str, expected: int, given: int, pointer: str) -> None:
+    """Raises DimensionMismatch."""
+    if given != expected:
+        raise DimensionMismatch(pointer, given=given, name=name, expected=expected)
 
 
 def float32(values: NDArray[np.float64], pointer: str) -> Vector:

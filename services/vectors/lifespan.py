@@ -13,6 +13,7 @@ from services.vectors.domain import EngineName
 from services.vectors.ports import VectorEngine
 from services.vectors.records.bulk import UPLOADS
 from services.vectors.records.service import RecordService
+from services.vectors.searching.service import SearchService
 from shared.health import STORE_REMEDY
 from shared.identity import telling
 from shared.limits import Shares
@@ -25,6 +26,7 @@ class State(TypedDict):
     platform: Platform
     collections: CollectionService
     records: RecordService
+    searches: SearchService
     engines: Mapping[EngineName, VectorEngine]
     uploads: Shares
 
@@ -48,6 +50,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             platform=platform,
             collections=collections,
             records=RecordService(collections, backends.embedder, auth),
+            searches=SearchService(collections, backends.embedder),
             engines=backends.engines,
             uploads=Shares("uploads", UPLOADS),
         )

@@ -8,6 +8,8 @@ from services.vectors.engines.endpoints import router as engines
 from services.vectors.lifespan import lifespan
 from services.vectors.records.endpoints import creating as creating_records
 from services.vectors.records.endpoints import router as records
+from services.vectors.searching.endpoints import batches
+from services.vectors.searching.endpoints import router as searching
 from services.vectors.settings import Settings
 from shared.web import create_service
 
@@ -20,5 +22,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="SutazAI vectors",
         description="Collections of vectors on Qdrant, ChromaDB or FAISS: one contract, one filter language.",
         lifespan=lifespan,
-        routers=[creating_collections, creating_records, collections, records, engines],
+        routers=[creating_collections, creating_records, collections, records, searching, batches, engines],
     )

@@ -34,9 +34,21 @@ class VectorEngine(Protocol):
         """
 
     async def search(
-        self, collection: Collection, vector: Vector, limit: int, condition: Condition | None
+        self, collection: Collection, vector: Vector, limit: int, condition: Condition | None, *, exact: bool = False
     ) -> list[Match]:
-        """Up to `limit` records nearest to `vector` among those that meet `condition`; ties in no order."""
+        """Up to `limit` records nearest to `vector` among those that meet `condition`; ties in no order.
+
+        With `exact`, which is asked only of who offers it, none of them is missed.
+        """
+
+    async def search_words(
+        self, collection: Collection, tokens: Sequence[int], limit: int, condition: Condition | None
+    ) -> list[Match]:
+        """Up to `limit` records with the best sums of weight and rarity (`words.py`) over `tokens`, which are not none.
+
+        Among those that meet `condition` and hold one of `tokens`; ties in no order. Asked only of engines that offer
+        keyword search. Raises WordsMissing for a collection that was made before its engine kept words.
+        """
 
     async def find(self, collection: Collection, record_id: str) -> Record | None:
         """The record, or None."""
@@ -105,6 +117,9 @@ class Embedder(Protocol):
 
     async def embed_query(self, text: str, caller: Caller) -> Vector:
         """The vector to search with."""
+
+    async def embed_queries(self, texts: Sequence[str], caller: Caller) -> list[Vector]:
+        """The vectors to search with, in the order of `texts`."""
 
     async def embed_passages(self, texts: Sequence[str], caller: Caller) -> list[Vector]:
         """The vectors to store, in the order of `texts`."""

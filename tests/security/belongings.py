@@ -144,6 +144,7 @@ IN_BODIES: Final[dict[str, Kind | None]] = {
     "agent_id": AGENT,
     "conversation_id": CONVERSATION,
     "collection": COLLECTION,
+    "searches[].collection": COLLECTION,
     "knowledge[]": COLLECTION,
     "ids[]": RECORD,
     "vectors_store:items[].id": RECORD,
@@ -159,6 +160,7 @@ BODIES: Final[dict[str, Callable[[User], dict[str, Any]]]] = {
     "auth_token": lambda user: {"grant_type": "password", "username": user.email, "password": user.password},
     "vectors_store": lambda _: {"items": [{"text": "theirs"}]},
     "vectors_search": lambda _: {"query": "mine"},
+    "vectors_search_batch": lambda _: {"searches": [{"query": "mine"}]},
     "vectors_delete": lambda _: {"ids": ["none"]},
 }
 # Where an id of nothing is not answered with 404, and what it is answered with.

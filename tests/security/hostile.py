@@ -275,12 +275,17 @@ def full(schema: Schema) -> Any:
     return example(schema)
 
 
+def _search(full: dict[str, Any]) -> dict[str, Any]:
+    """By a vector, which takes neither words nor weights."""
+    taken = {name: value for name, value in full.items() if name not in ("query", "weights")}
+    return taken | {"collection": "hostile", "mode": "dense"}
+
+
 BODIES: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     # What its model takes together, where not everything at once.
     "vectors_store": lambda full: full | {"collection": "hostile"},
-    "vectors_search": lambda full: (
-        {name: value for name, value in full.items() if name != "query"} | {"collection": "hostile", "mode": "dense"}
-    ),
+    "vectors_search": _search,
+    "vectors_search_batch": lambda full: {"searches": [_search(full["searches"][0])]},
     "vectors_delete": lambda full: {"collection": "hostile", "filter": full["filter"]},
     "chat_send_message": lambda full: full | {"agent_id": MISSING_ID, "conversation_id": MISSING_ID, "stream": False},
 }

@@ -11,8 +11,8 @@ from cachetools import LRUCache
 from services.vectors.adapters.chroma_api import ChromaApi
 from services.vectors.adapters.chroma_metadata import METADATA, content_of, metadata_of, where_of
 from services.vectors.adapters.probing import write_and_read_back
-from services.vectors.domain import Capabilities, Collection, EngineName, Match, Metric, Record, SearchMode, Vector
-from services.vectors.errors import CollectionMissing
+from services.vectors.domain import DENSE_ONLY, Capabilities, Collection, EngineName, Match, Metric, Record, Vector
+from services.vectors.errors import CollectionMissing, UnsupportedCapability
 from services.vectors.geometry import score
 from services.vectors.terms import Condition
 
@@ -68,7 +68,13 @@ class ChromaEngine:
             )
 
     async def search(
-        self, collection: Collection, vector: Vector, limit: int, condition: Condition | None
+        self,
+        collection: Collection,
+        vector: Vector,
+        limit: int,
+        condition: Condition | None,
+        *,
+        exact: bool = False,  # noqa: ARG002 - the service asks only who offers it
     ) -> list[Match]:
         where = where_of(condition) if condition else None
         found = await self._api.query(await self._chroma_id(collection), vector, limit, where)
@@ -77,6 +83,13 @@ class ChromaEngine:
             Match(record_id, _score(collection.metric, distance), *content_of(text, kept))
             for record_id, distance, text, kept in rows
         ]
+
+    async def search_words(
+        self, collection: Collection, tokens: Sequence[int], limit: int, condition: Condition | None
+    ) -> list[Match]:
+        """Its server keeps no words that it could score. Raises UnsupportedCapability."""
+        del collection, tokens, limit, condition
+        raise UnsupportedCapability("/mode", engine=self.name, capability="'keyword' search")
 
     async def find(self, collection: Collection, record_id: str) -> Record | None:
         found = await self._api.get(
@@ -106,7 +119,7 @@ class ChromaEngine:
         return known
 
     def capabilities(self) -> Capabilities:
-        return Capabilities(backend="ChromaDB server", modes=(SearchMode.DENSE,), exact=False)
+        return Capabilities(backend="ChromaDB server", modes=DENSE_ONLY, exact=False, exact_on_request=False)
 
     async def check(self) -> None:
         await write_and_read_back(self)

@@ -31,6 +31,10 @@ class EdgeFailed(Exception):
     """Edge refused a command that should not have been given: a fault of ours, so a 500."""
 
 
+class EdgeWordless(Exception):
+    """The collection was made before Edge kept words."""
+
+
 class EdgeProcess:
     """One child process, and the commands under way in it."""
 
@@ -47,7 +51,10 @@ class EdgeProcess:
         self._heard_at = 0.0
 
     async def call(self, message: Message, blob: bytes = b"") -> Answer:
-        """The answer to `message`. Raises CollectionMissing, Unavailable, StorageFull, UpstreamTimeout, EdgeFailed."""
+        """The answer to `message`.
+
+        Raises CollectionMissing, EdgeWordless, Unavailable, StorageFull, UpstreamTimeout, EdgeFailed.
+        """
         if len(self._waiting) >= _MAX_WAITING:
             raise Unavailable(_COMPONENT)
         number = next(self._numbers)
@@ -160,6 +167,8 @@ def _raise_for(body: Message) -> None:
             return
         case "missing":
             raise CollectionMissing
+        case "wordless":
+            raise EdgeWordless
         case _ if says_full(str(body.get("detail"))):
             raise StorageFull(_COMPONENT)
         case _:

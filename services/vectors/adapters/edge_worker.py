@@ -28,35 +28,45 @@ _INDEXES = {"keyword": edge.PayloadSchemaType.Keyword, "float": edge.PayloadSche
 # Edge searches exactly: building its graph would stop every other search for half a minute per 100,000 vectors.
 _NO_GRAPH = edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000)
 _EXACT = edge.SearchParams(exact=True)
+_DENSE, _WORDS = "", "words"
+# Rarity among the records there are: without a filter, one of all, deleted ones would count until a shard is compacted.
+_RARITY = edge.SearchParams(idf=edge.IdfParams(corpus=edge.Filter()))
 
 
 class Missing(Exception):
     """There is no such shard."""
 
 
+class Wordless(Exception):
+    """The shard was made before words were kept."""
+
+
 class Shard:
     """One open collection."""
 
-    def __init__(self, shard: edge.EdgeShard) -> None:
+    def __init__(self, shard: edge.EdgeShard, *, has_words: bool) -> None:
         self._shard = shard
+        self._has_words = has_words
         self.indexed = set(self._shard.info().payload_schema)
         self._written = 0
 
-    def upsert(self, points: list[Message], vectors: "array.array[float]", wanted: list[str], most: int) -> None:
+    def upsert(self, points: list[Message], vectors: list[Any], wanted: list[str], most: int) -> None:
         """Durable when it returns: the write-ahead log is on disk. Numeric fields seen first get their index."""
         for path in wanted:
             if path not in self.indexed and len(self.indexed) < most:
                 self.create_index(path, "float")
-        size = len(vectors) // len(points)
         self._write(
             edge.UpdateOperation.upsert_points(
                 [
-                    edge.Point(point["id"], vectors[at * size : (at + 1) * size].tolist(), point["payload"])
-                    for at, point in enumerate(points)
+                    edge.Point(point["id"], self._placed(vector), point["payload"])
+                    for point, vector in zip(points, vectors, strict=True)
                 ]
             )
         )
         self._written += len(points)
+
+    def _placed(self, vector: dict[str, Any]) -> Any:
+        return vector if self._has_words else vector[_DENSE]
 
     def create_index(self, path: str, kind: str) -> None:
         self._write(edge.UpdateOperation.create_field_index(path, _INDEXES[kind]))
@@ -77,6 +87,15 @@ class Shard:
         query = edge.Query.Nearest(vector)
         return self._shard.query(
             edge.QueryRequest(limit=limit, query=query, filter=wanted, with_payload=True, params=_EXACT)
+        )
+
+    def search_words(self, tokens: list[int], limit: int, wanted: edge.Filter | None) -> list[edge.ScoredPoint]:
+        """Raises Wordless."""
+        if not self._has_words:
+            raise Wordless
+        query = edge.Query.Nearest(edge.SparseVector(tokens, [1.0] * len(tokens)), _WORDS)
+        return self._shard.query(
+            edge.QueryRequest(limit=limit, query=query, filter=wanted, with_payload=True, params=_RARITY)
         )
 
     def find(self, point: str) -> edge.Record | None:
@@ -108,6 +127,11 @@ def _load(path: Path) -> edge.EdgeShard:
             time.sleep(0.05)
 
 
+def _keeps_words(path: Path) -> bool:
+    """As the shard's own description says, which the binding does not tell."""
+    return _WORDS in orjson.loads((path / "edge_config.json").read_bytes()).get("sparse_vectors", {})
+
+
 class Shards:
     """The shards under one directory; at most so many open, the longest unused closed first."""
 
@@ -126,7 +150,7 @@ class Shards:
                 raise Missing
             if len(self._open) >= _OPEN_SHARDS:
                 self._open.popitem(last=False)[1].close()
-            self._open[name] = Shard(_load(path))
+            self._open[name] = Shard(_load(path), has_words=_keeps_words(path))
         self._open.move_to_end(name)
         return self._open[name]
 
@@ -145,8 +169,9 @@ class Shards:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir()
         vectors = edge.EdgeVectorParams(size=dimension, distance=_DISTANCES[metric])
-        config = edge.EdgeConfig(vectors=vectors, hnsw_config=_NO_GRAPH, max_search_threads=1)
-        shard = Shard(edge.EdgeShard.create(str(unfinished), config))
+        words = {_WORDS: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)}
+        config = edge.EdgeConfig(vectors=vectors, sparse_vectors=words, hnsw_config=_NO_GRAPH, max_search_threads=1)
+        shard = Shard(edge.EdgeShard.create(str(unfinished), config), has_words=True)
         for field, kind in indexes.items():
             shard.create_index(field, kind)
         shard.close()
@@ -190,8 +215,6 @@ def _edge_condition(data: Message) -> Any:
 def answer(shards: Shards, message: Message, blob: bytes) -> tuple[Message, bytes]:
     """Do what `message` says. Raises Missing, or whatever Edge does."""
     name = message.get("name", "")
-    vectors = array.array("f")
-    vectors.frombytes(blob)
     match message["do"]:
         case "create":
             shards.create(name, message["dimension"], message["metric"], message["indexes"])
@@ -200,22 +223,47 @@ def answer(shards: Shards, message: Message, blob: bytes) -> tuple[Message, byte
         case "drop":
             shards.drop(name)
         case "upsert":
+            vectors = _vectors(message["words"], blob)
             shards.get(name).upsert(message["points"], vectors, message["numbers"], message["most"])
         case "search":
-            hits = shards.get(name).search(vectors.tolist(), message["limit"], edge_filter(message["filter"]))
-            return {"hits": [[hit.score, hit.payload] for hit in hits]}, b""
+            vector = array.array("f", blob).tolist()
+            return _hits(shards.get(name).search(vector, message["limit"], edge_filter(message["filter"])))
+        case "search_words":
+            wanted = edge_filter(message["filter"])
+            return _hits(shards.get(name).search_words(message["tokens"], message["limit"], wanted))
         case "find":
             found = shards.get(name).find(message["point"])
             if found:
-                vector: Any = found.vector  # one unnamed dense vector: a list of floats
-                return {"payload": found.payload}, array.array("f", vector).tobytes()
+                kept: Any = found.vector  # by their names, but for one that is alone and has none
+                dense = kept[_DENSE] if isinstance(kept, dict) else kept
+                return {"payload": found.payload}, array.array("f", dense).tobytes()
         case "delete":
-            wanted = edge_filter(message["filter"])
-            assert wanted is not None, "a deletion names what to delete"  # noqa: S101
-            return {"count": shards.get(name).delete(wanted)}, b""
+            doomed = edge_filter(message["filter"])
+            assert doomed is not None, "a deletion names what to delete"  # noqa: S101
+            return {"count": shards.get(name).delete(doomed)}, b""
         case "count":
             return {"count": shards.get(name).count()}, b""
     return {}, b""
+
+
+def _hits(found: list[edge.ScoredPoint]) -> tuple[Message, bytes]:
+    return {"hits": [[hit.score, hit.payload] for hit in found]}, b""
+
+
+def _vectors(words: list[int], blob: bytes) -> list[dict[str, Any]]:
+    """Those of each point by their names; `words` says how many each has, which come last, tokens before weights."""
+    total = sum(words)
+    dense = array.array("f", blob[: len(blob) - 8 * total]).tolist()
+    tokens = array.array("I", blob[len(blob) - 8 * total : len(blob) - 4 * total]).tolist()
+    weights = array.array("f", blob[len(blob) - 4 * total :]).tolist()
+    size, at, made = len(dense) // len(words), 0, list[dict[str, Any]]()
+    for point, number in enumerate(words):
+        vector: dict[str, Any] = {_DENSE: dense[point * size : (point + 1) * size]}
+        if number:
+            vector[_WORDS] = edge.SparseVector(tokens[at : at + number], weights[at : at + number])
+        made.append(vector)
+        at += number
+    return made
 
 
 def _read(source: BinaryIO) -> tuple[Message, bytes] | None:
@@ -231,6 +279,8 @@ def _reply(shards: Shards, message: Message, blob: bytes) -> bytes:
         body, floats = answer(shards, message, blob)
     except Missing:
         body, floats = {"error": "missing"}, b""
+    except Wordless:
+        body, floats = {"error": "wordless"}, b""
     except Exception as error:  # noqa: BLE001 - the binding raises bare Exception; the service decides what it means
         body, floats = {"error": "failed", "detail": f"{type(error).__name__}: {error}"}, b""
     return encode(body | {"id": message["id"]}, floats)

@@ -59,6 +59,9 @@ class BatchingEmbedder(ABC):
     async def embed_query(self, text: str, caller: Caller) -> Vector:
         return (await self._embed([text], caller, is_query=True))[0]
 
+    async def embed_queries(self, texts: Sequence[str], caller: Caller) -> list[Vector]:
+        return await self._embed(texts, caller, is_query=True)
+
     async def embed_passages(self, texts: Sequence[str], caller: Caller) -> list[Vector]:
         return await self._embed(texts, caller, is_query=False)
 

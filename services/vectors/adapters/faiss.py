@@ -15,7 +15,7 @@ from services.vectors.adapters.faiss_records import FaissRecords
 from services.vectors.adapters.fullness import absent
 from services.vectors.adapters.probing import reserved
 from services.vectors.adapters.read_write import ReadWriteLock
-from services.vectors.domain import Capabilities, Collection, EngineName, Match, Record, SearchMode, Vector
+from services.vectors.domain import ALL_MODES, Capabilities, Collection, EngineName, Match, Record, Vector, comparable
 from services.vectors.errors import CollectionFull, CollectionMissing
 from services.vectors.geometry import score
 from services.vectors.terms import Condition
@@ -59,11 +59,15 @@ class FaissCollection:
     def search(self, vector: Vector, limit: int, condition: Condition | None) -> list[Match]:
         among = self.records.select(condition) if condition else None
         slots, values = self.index.search(vector, limit, among)
+        return self._matches(slots, [score(self._collection.metric, value) for value in values])
+
+    def search_words(self, tokens: Sequence[int], limit: int, condition: Condition | None) -> list[Match]:
+        found = self.records.best_worded(tokens, limit, condition)
+        return self._matches([slot for slot, _ in found], [comparable(value) for _, value in found])
+
+    def _matches(self, slots: Sequence[int], scores: Sequence[float]) -> list[Match]:
         contents = self.records.contents(slots)
-        return [
-            Match(contents[slot][0], score(self._collection.metric, value), *contents[slot][1:])
-            for slot, value in zip(slots, values, strict=True)
-        ]
+        return [Match(contents[slot][0], value, *contents[slot][1:]) for slot, value in zip(slots, scores, strict=True)]
 
     def delete(self, slots: Sequence[int]) -> int:
         self.records.delete(slots)
@@ -121,10 +125,22 @@ class FaissEngine:
             await self._run(collection.tenant_id, lambda: opened.upsert(records))
 
     async def search(
-        self, collection: Collection, vector: Vector, limit: int, condition: Condition | None
+        self,
+        collection: Collection,
+        vector: Vector,
+        limit: int,
+        condition: Condition | None,
+        *,
+        exact: bool = False,  # noqa: ARG002 - every search is
     ) -> list[Match]:
         async with self._reading(collection) as opened:
             return await self._run(collection.tenant_id, lambda: opened.search(vector, limit, condition))
+
+    async def search_words(
+        self, collection: Collection, tokens: Sequence[int], limit: int, condition: Condition | None
+    ) -> list[Match]:
+        async with self._reading(collection) as opened:
+            return await self._run(collection.tenant_id, lambda: opened.search_words(tokens, limit, condition))
 
     async def find(self, collection: Collection, record_id: str) -> Record | None:
         async with self._reading(collection) as opened:
@@ -147,7 +163,7 @@ class FaissEngine:
             return await self._run(collection.tenant_id, opened.records.count)
 
     def capabilities(self) -> Capabilities:
-        return Capabilities(backend="FAISS, in this process", modes=(SearchMode.DENSE,), exact=True)
+        return Capabilities(backend="FAISS, in this process", modes=ALL_MODES, exact=True, exact_on_request=True)
 
     async def check(self) -> None:
         """Only its file: the index of the reserved point would have FAISS imported for those who do not use it."""

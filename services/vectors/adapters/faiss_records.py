@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from services.vectors.adapters.faiss_words import WordIndex
 from services.vectors.adapters.probing import probe_point, require_point
 from services.vectors.domain import EngineName, Op, Record, Vector
 from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast, terms_of
@@ -83,6 +84,7 @@ class FaissRecords:
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(f"file:{path}?mode=rw", uri=True, check_same_thread=False)
         self._connection.execute("PRAGMA synchronous = FULL")
+        self._words = WordIndex(self._connection)
 
     def vectors(self) -> Iterator[tuple[Slots, list[Vector]]]:
         """All of them, in the order of their slots, some at a time."""
@@ -114,6 +116,7 @@ class FaissRecords:
             self._connection.executemany("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?)", rows)
             self._connection.executemany("INSERT INTO term VALUES (?, ?)", terms)
             self._connection.executemany("INSERT INTO number VALUES (?, ?, ?)", numbers)
+            self._words.put([(slot, record.text) for slot, record in records])
 
     def delete(self, slots: Sequence[int]) -> None:
         """All of them or, when it raises, none."""
@@ -124,12 +127,19 @@ class FaissRecords:
     def _forget(self, slots: Sequence[int]) -> None:
         self._connection.executemany("DELETE FROM term WHERE slot = ?", [(slot,) for slot in slots])
         self._connection.executemany("DELETE FROM number WHERE slot = ?", [(slot,) for slot in slots])
+        self._words.forget(slots)
 
     def select(self, condition: Condition) -> Slots:
         """The slots of the records that meet it."""
         where, values = _sql(condition)
         rows = self._read(f"SELECT slot FROM record WHERE {where}", values)  # noqa: S608 - made of our own words and ?
         return np.fromiter((slot for (slot,) in rows), dtype=np.int64)
+
+    def best_worded(self, tokens: Sequence[int], limit: int, condition: Condition | None) -> list[tuple[int, float]]:
+        """Slots and their scores: the best by keywords of the records that meet `condition`."""
+        where, values = _sql(condition) if condition else ("true", [])
+        with self._lock:
+            return self._words.best(tokens, limit, where, values)
 
     def contents(self, slots: Sequence[int]) -> dict[int, Content]:
         """Id, text and metadata by slot."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from services.vectors.adapters.edge_process import EdgeProcess
+from services.vectors.adapters.edge_process import EdgeProcess, EdgeWordless
 from services.vectors.adapters.probing import write_and_read_back
 from services.vectors.adapters.qdrant_payload import (
     MAX_INDEXED_NUMBERS,
@@ -22,9 +22,11 @@ from services.vectors.adapters.qdrant_payload import (
     physical_name,
     point_id,
 )
-from services.vectors.domain import Capabilities, Collection, EngineName, Match, Record, SearchMode, Vector
+from services.vectors.domain import ALL_MODES, Capabilities, Collection, EngineName, Match, Record, Vector, comparable
+from services.vectors.errors import WordsMissing
 from services.vectors.geometry import score
 from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast
+from services.vectors.words import words_of
 
 
 class QdrantEdgeEngine:
@@ -49,21 +51,38 @@ class QdrantEdgeEngine:
         return bool(answer["holds"])
 
     async def upsert(self, collection: Collection, records: Sequence[Record]) -> None:
-        points, blob = await asyncio.to_thread(_points, records)
+        points, words, blob = await asyncio.to_thread(_points, records)
         numbers = dict.fromkeys(number_path(key) for point in points for key in point["payload"]["numbers"])
         most = 1 + MAX_INDEXED_NUMBERS  # the index of the terms counts
-        await self._edge.call(
-            _command("upsert", collection) | {"points": points, "numbers": list(numbers), "most": most}, blob
-        )
+        message = {"points": points, "words": words, "numbers": list(numbers), "most": most}
+        await self._edge.call(_command("upsert", collection) | message, blob)
 
     async def search(
-        self, collection: Collection, vector: Vector, limit: int, condition: Condition | None
+        self,
+        collection: Collection,
+        vector: Vector,
+        limit: int,
+        condition: Condition | None,
+        *,
+        exact: bool = False,  # noqa: ARG002 - every search is
     ) -> list[Match]:
         wanted = _wanted(condition) if condition else None
         answer, _ = await self._edge.call(
             _command("search", collection) | {"limit": limit, "filter": wanted}, vector.tobytes()
         )
-        return [_match(collection, raw, payload) for raw, payload in answer["hits"]]
+        # Edge gives the Euclidean distance itself, where lower is nearer, as the server does.
+        return [_match(score(collection.metric, raw), payload) for raw, payload in answer["hits"]]
+
+    async def search_words(
+        self, collection: Collection, tokens: Sequence[int], limit: int, condition: Condition | None
+    ) -> list[Match]:
+        wanted = _wanted(condition) if condition else None
+        message = {"tokens": list(tokens), "limit": limit, "filter": wanted}
+        try:
+            answer, _ = await self._edge.call(_command("search_words", collection) | message)
+        except EdgeWordless as error:
+            raise WordsMissing(collection.name) from error
+        return [_match(comparable(raw), payload) for raw, payload in answer["hits"]]
 
     async def find(self, collection: Collection, record_id: str) -> Record | None:
         answer, blob = await self._edge.call(_command("find", collection) | {"point": point_id(record_id)})
@@ -87,7 +106,8 @@ class QdrantEdgeEngine:
         return int(answer["count"])
 
     def capabilities(self) -> Capabilities:
-        return Capabilities(backend="Qdrant Edge, in a process of this service", modes=(SearchMode.DENSE,), exact=True)
+        backend = "Qdrant Edge, in a process of this service"
+        return Capabilities(backend=backend, modes=ALL_MODES, exact=True, exact_on_request=True)
 
     async def check(self) -> None:
         await write_and_read_back(self)
@@ -100,15 +120,21 @@ def _command(do: str, collection: Collection) -> dict[str, Any]:
     return {"do": do, "name": physical_name(collection.id)}
 
 
-def _points(records: Sequence[Record]) -> tuple[list[dict[str, Any]], bytes]:
+def _points(records: Sequence[Record]) -> tuple[list[dict[str, Any]], list[int], bytes]:
+    """The points, how many words each has, and one after the other their vectors, all tokens and all weights."""
     points = [{"id": point_id(record.id), "payload": payload_of(record)} for record in records]
-    return points, np.stack([record.vector for record in records]).tobytes()
+    words = [words_of(record.text) for record in records]
+    numbers = [
+        np.stack([record.vector for record in records]),
+        np.concatenate([some.tokens for some in words]),
+        np.concatenate([some.weights for some in words]),
+    ]
+    return points, [len(some) for some in words], b"".join(some.tobytes() for some in numbers)
 
 
-def _match(collection: Collection, raw: float | None, payload: dict[str, Any]) -> Match:
+def _match(value: float, payload: dict[str, Any]) -> Match:
     record_id, text, metadata = content_of(payload)
-    # Edge gives the Euclidean distance itself, where lower is nearer, as the server does.
-    return Match(record_id, score(collection.metric, raw), text, metadata)
+    return Match(record_id, value, text, metadata)
 
 
 def _wanted(condition: Condition) -> dict[str, Any]:

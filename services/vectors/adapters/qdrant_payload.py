@@ -17,6 +17,8 @@ TEXT = "text"
 METADATA = "metadata"
 TERMS = "terms"
 NUMBERS = "numbers"
+# The names of a point's two vectors: that of its record, which is Qdrant's unnamed one, and the words of its text.
+DENSE, WORDS = "", "words"
 # A payload index per numeric field makes its ranges fast; without one they are right, but read every payload.
 MAX_INDEXED_NUMBERS = 32
 

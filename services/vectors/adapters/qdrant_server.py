@@ -1,6 +1,8 @@
 """Qdrant's server through its own client: the engine to choose when one machine is not enough."""
 
+import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,21 +10,35 @@ import numpy as np
 from services.vectors.adapters.probing import write_and_read_back
 from services.vectors.adapters.qdrant_connection import QdrantConnection
 from services.vectors.adapters.qdrant_payload import (
+    DENSE,
     ID,
     MAX_INDEXED_NUMBERS,
     METADATA,
     NUMBERS,
     TERMS,
     TEXT,
+    WORDS,
     content_of,
     number_path,
     payload_of,
     physical_name,
     point_id,
 )
-from services.vectors.domain import Capabilities, Collection, EngineName, Match, Metric, Record, SearchMode, Vector
+from services.vectors.domain import (
+    ALL_MODES,
+    Capabilities,
+    Collection,
+    EngineName,
+    Match,
+    Metric,
+    Record,
+    Vector,
+    comparable,
+)
+from services.vectors.errors import WordsMissing
 from services.vectors.geometry import score
 from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast
+from services.vectors.words import Words, words_of
 from shared.errors import ServiceError
 
 _DISTANCES = {Metric.COSINE: "Cosine", Metric.DOT: "Dot", Metric.L2: "Euclid"}
@@ -32,6 +48,14 @@ _SEARCH_EF = 128  # the default lost 6 % of the neighbours on overlapping cluste
 _RETURNED = [ID, TEXT, METADATA]
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a collection has beside its records: `indexed` grows, whether it keeps words is settled when it is made."""
+
+    indexed: set[str]
+    has_words: bool
+
+
 class QdrantServerEngine:
     """VectorEngine over a server. A failed upsert may have stored the batches before the failure."""
 
@@ -39,7 +63,7 @@ class QdrantServerEngine:
 
     def __init__(self, connection: QdrantConnection) -> None:
         self._qdrant = connection
-        self._indexed: dict[str, set[str]] = {}
+        self._kept: dict[str, _Kept] = {}
 
     async def create_collection(self, collection: Collection) -> None:
         name = physical_name(collection.id)
@@ -56,6 +80,7 @@ class QdrantServerEngine:
                     vectors_config=models.VectorParams(
                         size=collection.dimension, distance=models.Distance(_DISTANCES[collection.metric])
                     ),
+                    sparse_vectors_config={WORDS: models.SparseVectorParams(modifier=models.Modifier.IDF)},
                     metadata=about | {"created_at": collection.created_at.isoformat()},
                 )
             )
@@ -75,7 +100,7 @@ class QdrantServerEngine:
 
     async def drop_collection(self, collection: Collection) -> None:
         name = physical_name(collection.id)
-        self._indexed.pop(name, None)
+        self._kept.pop(name, None)
         if await self._qdrant.run(lambda client, _: client.collection_exists(name)):
             await self._qdrant.run(lambda client, _: client.delete_collection(name))
 
@@ -85,53 +110,90 @@ class QdrantServerEngine:
 
     async def upsert(self, collection: Collection, records: Sequence[Record]) -> None:
         name = physical_name(collection.id)
+        kept = await self._look_up(name)
         for start in range(0, len(records), _BATCH_POINTS):
-            payloads = [payload_of(record) for record in records[start : start + _BATCH_POINTS]]
-            await self._index_numbers(name, {key for payload in payloads for key in payload[NUMBERS]})
-            await self._upsert(name, records[start : start + _BATCH_POINTS], payloads)
+            batch = records[start : start + _BATCH_POINTS]
+            payloads = [payload_of(record) for record in batch]
+            await self._index_numbers(name, kept, {key for payload in payloads for key in payload[NUMBERS]})
+            words = await asyncio.to_thread(_words, batch) if kept.has_words else [None] * len(batch)
+            await self._upsert(name, batch, payloads, words)
 
-    async def _upsert(self, name: str, records: Sequence[Record], payloads: list[dict[str, Any]]) -> None:
+    async def _upsert(
+        self, name: str, records: Sequence[Record], payloads: list[dict[str, Any]], words: Sequence[Words | None]
+    ) -> None:
         await self._qdrant.run(
             lambda client, models: client.upsert(
                 name,
                 [
-                    models.PointStruct(id=point_id(record.id), vector=record.vector.tolist(), payload=payload)
-                    for record, payload in zip(records, payloads, strict=True)
+                    models.PointStruct(id=point_id(record.id), vector=_vectors(models, record, some), payload=payload)
+                    for record, payload, some in zip(records, payloads, words, strict=True)
                 ],
                 wait=True,
             )
         )
 
-    async def _index_numbers(self, name: str, keys: set[str]) -> None:
-        """Ranges over a numeric field read every payload until it has an index; the first few fields get theirs."""
-        if self._qdrant.in_memory or not keys:
-            return
-        if name not in self._indexed:
+    async def _look_up(self, name: str) -> _Kept:
+        """Raises CollectionMissing."""
+        if name not in self._kept:
             info = await self._qdrant.run(lambda client, _: client.get_collection(name))
-            self._indexed[name] = set(info.payload_schema)
-        known = self._indexed[name]
+            self._kept[name] = _Kept(set(info.payload_schema), WORDS in (info.config.params.sparse_vectors or {}))
+        return self._kept[name]
+
+    async def _index_numbers(self, name: str, kept: _Kept, keys: set[str]) -> None:
+        """Ranges over a numeric field read every payload until it has an index; the first few fields get theirs."""
+        if self._qdrant.in_memory:
+            return
         for path in sorted(map(number_path, keys)):
-            if path not in known and len(known) <= MAX_INDEXED_NUMBERS:
+            if path not in kept.indexed and len(kept.indexed) <= MAX_INDEXED_NUMBERS:
                 await self._index(name, path, "float")
-                known.add(path)
+                kept.indexed.add(path)
 
     async def search(
-        self, collection: Collection, vector: Vector, limit: int, condition: Condition | None
+        self, collection: Collection, vector: Vector, limit: int, condition: Condition | None, *, exact: bool = False
     ) -> list[Match]:
-        found = await self._qdrant.run(
-            lambda client, models: client.query_points(
+        found = await self._query(
+            collection, limit, condition, lambda models: (vector.tolist(), None, self._effort(models, limit, exact))
+        )
+        return [_match(point, score(collection.metric, point.score)) for point in found.points]
+
+    def _effort(self, models: Any, limit: int, exact: bool) -> Any:
+        if self._qdrant.in_memory:  # it is exact, and warns
+            return None
+        return models.SearchParams(exact=True) if exact else models.SearchParams(hnsw_ef=max(_SEARCH_EF, 2 * limit))
+
+    async def search_words(
+        self, collection: Collection, tokens: Sequence[int], limit: int, condition: Condition | None
+    ) -> list[Match]:
+        if not (await self._look_up(physical_name(collection.id))).has_words:
+            raise WordsMissing(collection.name)
+
+        def asked(models: Any) -> tuple[Any, str, Any]:
+            sparse = models.SparseVector(indices=list(tokens), values=[1.0] * len(tokens))
+            # Rarity among the records there are: without a filter, one of all, deleted ones would count for a while.
+            present = models.IdfCorpusParams(corpus=models.Filter())
+            return sparse, WORDS, models.SearchParams(idf=present)
+
+        found = await self._query(collection, limit, condition, asked)
+        return [_match(point, comparable(point.score)) for point in found.points]
+
+    async def _query(
+        self, collection: Collection, limit: int, condition: Condition | None, asked: Callable[[Any], tuple[Any, ...]]
+    ) -> Any:
+        """`asked` makes of Qdrant's models the query, the name of the vector it is for, and the parameters."""
+
+        def query(client: Any, models: Any) -> Any:
+            wanted, using, parameters = asked(models)
+            return client.query_points(
                 physical_name(collection.id),
-                query=vector.tolist(),
+                query=wanted,
+                using=using,
                 query_filter=_filter(models, condition) if condition else None,
-                search_params=self._effort(models, limit),
+                search_params=parameters,
                 limit=limit,
                 with_payload=_RETURNED,
             )
-        )
-        return [_match(collection.metric, point) for point in found.points]
 
-    def _effort(self, models: Any, limit: int) -> Any:
-        return None if self._qdrant.in_memory else models.SearchParams(hnsw_ef=max(_SEARCH_EF, 2 * limit))
+        return await self._qdrant.run(query)
 
     async def find(self, collection: Collection, record_id: str) -> Record | None:
         found = await self._qdrant.run(
@@ -142,7 +204,7 @@ class QdrantServerEngine:
         if not found:
             return None
         found_id, text, metadata = content_of(found[0].payload or {})
-        return Record(found_id, np.array(found[0].vector, dtype=np.float32), text, metadata)
+        return Record(found_id, np.array(_dense(found[0].vector), dtype=np.float32), text, metadata)
 
     async def delete(self, collection: Collection, ids: Sequence[str]) -> int:
         points = [point_id(one) for one in ids]
@@ -165,7 +227,7 @@ class QdrantServerEngine:
         return int(found.count)
 
     def capabilities(self) -> Capabilities:
-        return Capabilities(backend="Qdrant server", modes=(SearchMode.DENSE,), exact=False)
+        return Capabilities(backend="Qdrant server", modes=ALL_MODES, exact=False, exact_on_request=True)
 
     async def check(self) -> None:
         await write_and_read_back(self)
@@ -174,9 +236,24 @@ class QdrantServerEngine:
         """The connection is closed by whoever opened it."""
 
 
-def _match(metric: Metric, point: Any) -> Match:
+def _match(point: Any, value: float) -> Match:
     record_id, text, metadata = content_of(point.payload)
-    return Match(record_id, score(metric, point.score), text, metadata)
+    return Match(record_id, value, text, metadata)
+
+
+def _words(records: Sequence[Record]) -> list[Words]:
+    return [words_of(record.text) for record in records]
+
+
+def _vectors(models: Any, record: Record, words: Words | None) -> Any:
+    if not words:
+        return record.vector.tolist()
+    sparse = models.SparseVector(indices=words.tokens.tolist(), values=words.weights.tolist())
+    return {DENSE: record.vector.tolist(), WORDS: sparse}
+
+
+def _dense(vectors: Any) -> Any:
+    return vectors[DENSE] if isinstance(vectors, dict) else vectors
 
 
 def _filter(models: Any, condition: Condition) -> Any:

@@ -3,6 +3,9 @@
 from pydantic import Field
 
 from services.vectors.domain import (
+    MAX_BATCH,
+    MAX_BATCH_K,
+    MAX_GROUP_SIZE,
     MAX_ITEMS,
     MAX_K,
     MAX_METADATA_KEYS,
@@ -25,10 +28,14 @@ class EngineRead(ResponseModel):
     modes: list[SearchMode]
     metrics: list[Metric]
     exact: bool = Field(description="whether every search compares all vectors; if not, a few neighbours may be missed")
+    exact_on_request: bool = Field(description="whether it does with `exact`")
     filter_ops: list[Op]
     max_dimension: int
     max_items: int
     max_k: int
+    max_group_size: int
+    max_batch: int = Field(description="searches in one call")
+    max_batch_k: int = Field(description="results of all of them")
     max_text_chars: int
     max_metadata_keys: int
 
@@ -42,10 +49,14 @@ class EngineRead(ResponseModel):
             modes=list(can.modes),
             metrics=list(can.metrics),
             exact=can.exact,
+            exact_on_request=can.exact_on_request,
             filter_ops=list(Op),
             max_dimension=can.max_dimension,
             max_items=MAX_ITEMS,
             max_k=MAX_K,
+            max_group_size=MAX_GROUP_SIZE,
+            max_batch=MAX_BATCH,
+            max_batch_k=MAX_BATCH_K,
             max_text_chars=MAX_TEXT_CHARS,
             max_metadata_keys=MAX_METADATA_KEYS,
         )

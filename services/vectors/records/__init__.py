@@ -1,1 +1,1 @@
-"""Records: storing, searching, reading and deleting them."""
+"""Records: storing, reading and deleting them."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from services.vectors.domain import Collection, Match
+from services.vectors.domain import Collection
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,13 +12,6 @@ class Stored:
     collection: Collection
     stored: int
     ids: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    collection: Collection
-    results: list[Match]
-    took_ms: float
 
 
 @dataclass(frozen=True, slots=True)

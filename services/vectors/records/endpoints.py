@@ -1,10 +1,9 @@
-"""`/vectors/store`, `/vectors/search`, `/vectors/delete` and single records."""
+"""`/vectors/store`, `/vectors/delete` and single records."""
 
 from fastapi import APIRouter
 
 from services.vectors.dependencies import (
     CollectionFiller,
-    CollectionReader,
     CollectionWriter,
     Name,
     Reader,
@@ -29,8 +28,6 @@ from services.vectors.records.schemas import (
     DeleteRequest,
     DeleteResult,
     RecordRead,
-    SearchRequest,
-    SearchResult,
     StoreRequest,
     StoreResult,
 )
@@ -57,21 +54,6 @@ creating = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BulkRoute)
 async def store(body: StoreRequest, caller: CollectionFiller, records: Records, once: Keyed) -> StoreResult:
     """Store up to 1,000 records; they are durable and searchable when the answer comes. The same id again replaces."""
     return StoreResult.of(await records.store(caller, body, once))
-
-
-@router.post(
-    "/search",
-    operation_id="vectors_search",
-    summary="Search a collection",
-    response_model=SearchResult,
-    responses=responses(
-        *_ENGINE_ERRORS, DimensionMismatch, VectorInvalid, FilterInvalid, UnsupportedCapability, EmbeddingsFailed
-    ),
-)
-@takes(kib=512, values=12_000, texts=8_000, depth=32)
-async def search(body: SearchRequest, caller: CollectionReader, records: Records) -> SearchResult:
-    """The records nearest to a query, among those that meet the filter."""
-    return SearchResult.of(await records.search(caller, body))
 
 
 @router.post(

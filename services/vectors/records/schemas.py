@@ -6,8 +6,8 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.vectors.collections.schemas import CollectionName
-from services.vectors.domain import MAX_ITEMS, MAX_K, MAX_TEXT_CHARS, EngineName, Record, SearchMode
-from services.vectors.records.domain import Deleted, Found, Stored
+from services.vectors.domain import MAX_ITEMS, MAX_TEXT_CHARS, EngineName, Record
+from services.vectors.records.domain import Deleted, Stored
 from services.vectors.records.fields import MetadataField, RecordId, Vector
 from services.vectors.records.filter_schema import FilterField
 from services.vectors.records.filters import parse
@@ -51,56 +51,6 @@ class StoreResult(ResponseModel):
     def of(cls, stored: Stored) -> "StoreResult":
         collection = stored.collection
         return cls(collection=collection.name, engine=collection.engine, stored=stored.stored, ids=stored.ids)
-
-
-class SearchRequest(LargeModel):
-    """A query in words, or a vector."""
-
-    collection: CollectionName
-    query: (
-        Annotated[Text, Field(min_length=1, max_length=MAX_TEXT_CHARS, examples=["how do I rotate keys?"])] | None
-    ) = None
-    vector: Vector | None = None
-    k: int = Field(default=10, ge=1, le=MAX_K, description="how many results at most")
-    filter: FilterField | None = None
-    mode: SearchMode = Field(default=SearchMode.DENSE, description="what an engine offers: GET /vectors/engines")
-
-    @model_validator(mode="after")
-    def _asks_once(self) -> "SearchRequest":
-        if (self.query is None) is (self.vector is None):
-            raise PydanticCustomError("query_or_vector", "Give either 'query' or 'vector'.")
-        return self
-
-    def condition(self) -> Condition | None:
-        """Raises FilterInvalid."""
-        return None if self.filter is None else parse(self.filter)
-
-
-class SearchMatch(ResponseModel):
-    """One result."""
-
-    id: str
-    score: float = Field(description="higher is better whatever the metric")
-    text: str | None
-    metadata: dict[str, Any]
-
-
-class SearchResult(ResponseModel):
-    """Best first; equal scores by id."""
-
-    collection: str
-    engine: EngineName
-    results: list[SearchMatch]
-    took_ms: float = Field(description="embedding the query included")
-
-    @classmethod
-    def of(cls, found: Found) -> "SearchResult":
-        return cls(
-            collection=found.collection.name,
-            engine=found.collection.engine,
-            results=[SearchMatch.model_validate(match) for match in found.results],
-            took_ms=found.took_ms,
-        )
 
 
 class DeleteRequest(LargeModel):

@@ -1,33 +1,22 @@
-"""The use cases around records: storing, searching, reading and deleting them."""
+"""The use cases around records: storing, reading and deleting them."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from services.vectors.collections.calling import on_engine
 from services.vectors.collections.service import CollectionService
-from services.vectors.domain import Collection, Match, Record, Vector, ranked
-from services.vectors.errors import (
-    CollectionMissing,
-    CollectionNotFound,
-    DimensionMismatch,
-    RecordNotFound,
-    UnsupportedCapability,
-)
+from services.vectors.domain import Collection, Record, Vector
+from services.vectors.errors import RecordNotFound
 from services.vectors.events import Done
-from services.vectors.geometry import float32, placed
+from services.vectors.geometry import float32, placed, require_dimension
 from services.vectors.ports import Embedder, VectorEngine
-from services.vectors.records.domain import Deleted, Found, Stored
-from services.vectors.records.schemas import DeleteRequest, SearchRequest, StoreItem, StoreRequest
+from services.vectors.records.domain import Deleted, Stored
+from services.vectors.records.schemas import DeleteRequest, StoreItem, StoreRequest
 from services.vectors.terms import Condition
 from shared.door import Once
 from shared.identity import Caller, Tells
 from shared.schemas import new_id
-from shared.telemetry import monotonic_ms
-
-# Ties have no order on any engine, so a few more than k are fetched; when the tie reaches past them, many more.
-_TIE_MARGIN = 8
-_TIE_LIMIT = 2048
 
 Result = TypeVar("Result")
 
@@ -60,33 +49,10 @@ class RecordService:
         for at, item in enumerate(items):
             size = self._embedder.dimension if item.vector is None else len(item.vector)
             member = "text" if item.vector is None else "vector"
-            _require_dimension(collection.name, collection.dimension, size, f"/items/{at}/{member}")
+            require_dimension(collection.name, collection.dimension, size, f"/items/{at}/{member}")
 
     async def _embed(self, texts: list[str], caller: Caller) -> list[Vector]:
         return await self._embedder.embed_passages(texts, caller) if texts else []
-
-    async def search(self, caller: Caller, body: SearchRequest) -> Found:
-        """The `k` best, equal scores by id.
-
-        Raises FilterInvalid, CollectionNotFound, UnsupportedCapability, DimensionMismatch, VectorInvalid.
-        """
-        condition = body.condition()
-        started = time.perf_counter()
-        collection = await self._collections.get_ready(caller, body.collection)
-        if body.mode not in self._collections.engine_of(collection).capabilities().modes:
-            raise UnsupportedCapability("/mode", engine=collection.engine, capability=f"{body.mode.value!r} search")
-        point = await self._point(collection, body, caller)
-        collection, results = await self._on(
-            caller, collection, lambda engine, at: _best(engine, at, point, body.k, condition)
-        )
-        return Found(collection, results, round(monotonic_ms(started), 2))
-
-    async def _point(self, collection: Collection, body: SearchRequest, caller: Caller) -> Vector:
-        if body.vector is not None:
-            _require_dimension(collection.name, collection.dimension, len(body.vector), "/vector")
-            return placed(float32(body.vector, "/vector"), collection.metric, "/vector")
-        _require_dimension(collection.name, collection.dimension, self._embedder.dimension, "/query")
-        return placed(await self._embedder.embed_query(body.query or "", caller), collection.metric, "/query")
 
     async def get(self, caller: Caller, name: str, record_id: str) -> Record:
         """Raises CollectionNotFound, RecordNotFound."""
@@ -116,16 +82,7 @@ class RecordService:
         self, caller: Caller, collection: Collection, call: Callable[[VectorEngine, Collection], Awaitable[Result]]
     ) -> tuple[Collection, Result]:
         """Call the engine; once more when the collection was deleted and made anew since it was looked up."""
-        try:
-            return collection, await call(self._collections.engine_of(collection), collection)
-        except CollectionMissing:
-            present = await self._collections.get_anew(caller, collection)
-        if (present.dimension, present.metric) != (collection.dimension, collection.metric):
-            raise CollectionNotFound(collection.name)  # what was asked for is gone; its name now means something else
-        try:
-            return present, await call(self._collections.engine_of(present), present)
-        except CollectionMissing as error:
-            raise CollectionNotFound(collection.name) from error
+        return await on_engine(self._collections, caller, collection, call)
 
 
 def _common_dimension(body: StoreRequest) -> int | None:
@@ -133,13 +90,8 @@ def _common_dimension(body: StoreRequest) -> int | None:
     common = next((len(item.vector) for item in body.items if item.vector is not None), None)
     for at, item in enumerate(body.items):
         if common is not None and item.vector is not None:
-            _require_dimension(body.collection, common, len(item.vector), f"/items/{at}/vector")
+            require_dimension(body.collection, common, len(item.vector), f"/items/{at}/vector")
     return common
-
-
-def _require_dimension(name: str, expected: int, given: int, pointer: str) -> None:
-    if given != expected:
-        raise DimensionMismatch(pointer, given=given, name=name, expected=expected)
 
 
 def _records(
@@ -153,19 +105,6 @@ def _records(
         vector = next(made) if item.vector is None else float32(item.vector, pointer)
         records[record_id] = Record(record_id, placed(vector, collection.metric, pointer), item.text, item.metadata)
     return list(records.values())
-
-
-async def _best(
-    engine: VectorEngine, collection: Collection, vector: Vector, k: int, condition: Condition | None
-) -> list[Match]:
-    """The first `k` in an order that depends on scores and ids alone, up to 2,048 equal scores at the cut."""
-    limit = k + _TIE_MARGIN
-    while True:
-        found = ranked(await engine.search(collection, vector, limit, condition))
-        tie_goes_on = len(found) >= limit and found[-1].score == found[k - 1].score
-        if not tie_goes_on or limit >= _TIE_LIMIT:
-            return found[:k]
-        limit = min(_TIE_LIMIT, limit * 4)
 
 
 async def _deleted(engine: VectorEngine, collection: Collection, wanted: list[str] | Condition) -> int:

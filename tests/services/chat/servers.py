@@ -118,6 +118,7 @@ class Neighbours:
         self.agents: dict[str, dict[str, Any]] = {}
         self.collections: dict[str, list[dict[str, Any]]] = {}
         self.vectors_problem: tuple[int, str] | None = None
+        self.refuses_hybrid: tuple[int, str] | None = None
         self.searches: list[dict[str, Any]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,6 +135,8 @@ class Neighbours:
         self.searches.append(body)
         if self.vectors_problem:
             await _problem(send, *self.vectors_problem)
+        elif self.refuses_hybrid and body.get("mode") == "hybrid":
+            await _problem(send, *self.refuses_hybrid)
         elif body["collection"] not in self.collections:
             await _problem(send, 404, "vectors.collection_not_found")
         else:

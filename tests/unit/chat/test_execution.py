@@ -52,7 +52,7 @@ class World:
             with suppress(asyncio.CancelledError):
                 await self.over.wait()
 
-    async def search(self, collection: str, query: str, *, limit: int, token: str) -> list[Passage]:
+    async def search(self, collection: str, query: str, *, limit: int, by_words: bool, token: str) -> list[Passage]:
         await self._at("search")
         return []
 

@@ -16,9 +16,11 @@ class FixedKnowledge:
     def __init__(self, found: dict[str, list[Passage] | Exception]) -> None:
         self.found = found
         self.queries: list[str] = []
+        self.by_words: set[bool] = set()
 
-    async def search(self, collection: str, query: str, *, limit: int, token: str) -> list[Passage]:
+    async def search(self, collection: str, query: str, *, limit: int, by_words: bool, token: str) -> list[Passage]:
         self.queries.append(query)
+        self.by_words.add(by_words)
         found = self.found[collection]
         if isinstance(found, Exception):
             raise found
@@ -59,6 +61,17 @@ async def test_a_long_message_is_searched_by_its_beginning() -> None:
     await Retriever(knowledge, 4, 5).retrieve(AGENT, "x" * 30_000, token="t")
 
     assert {len(query) for query in knowledge.queries} == {2_000}
+
+
+@pytest.mark.parametrize(("collections", "by_words"), [(("one",), True), (("one", "two"), False)])
+async def test_words_are_searched_where_scores_need_not_be_compared(
+    collections: tuple[str, ...], by_words: bool
+) -> None:
+    knowledge = FixedKnowledge({"one": [], "two": []})
+
+    await Retriever(knowledge, 4, 5).retrieve(Agent("a", "", None, collections), "?", token="t")
+
+    assert knowledge.by_words == {by_words}
 
 
 def test_the_same_text_counts_once_at_its_best_score() -> None:

@@ -1,0 +1,74 @@
+"""`/vectors/search` and `/vectors/search/batch`."""
+
+from fastapi import APIRouter
+
+from services.vectors.dependencies import BatchReader, CollectionReader, Searches
+from services.vectors.domain import MAX_DIMENSION
+from services.vectors.errors import (
+    CollectionLost,
+    CollectionNotFound,
+    DimensionMismatch,
+    EmbeddingsFailed,
+    FilterInvalid,
+    UnsupportedCapability,
+    VectorInvalid,
+    WordsMissing,
+)
+from services.vectors.records.bulk import BulkRequest
+from services.vectors.searching.schemas import SearchBatch, SearchBatchResult, SearchRequest, SearchResult
+from shared.door import GuardedRoute, takes
+from shared.errors import UpstreamTimeout, responses
+
+_REFUSED = responses(
+    CollectionNotFound,
+    CollectionLost,
+    WordsMissing,
+    DimensionMismatch,
+    VectorInvalid,
+    FilterInvalid,
+    UnsupportedCapability,
+    EmbeddingsFailed,
+    UpstreamTimeout,
+)
+
+
+class BatchRequest(BulkRequest):
+    model = SearchBatch
+
+
+class BatchRoute(GuardedRoute):
+    """A batch with vectors is as large as a store of some records, and read like one."""
+
+    request_class = BatchRequest
+
+
+router = APIRouter(prefix="/vectors", tags=["vectors"], route_class=GuardedRoute)
+batches = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BatchRoute)
+
+
+@router.post(
+    "/search",
+    operation_id="vectors_search",
+    summary="Search a collection",
+    response_model=SearchResult,
+    responses=_REFUSED,
+)
+@takes(kib=512, values=12_000, texts=8_000, depth=32)
+async def search(body: SearchRequest, caller: CollectionReader, searches: Searches) -> SearchResult:
+    """The records nearest to a query, or with its words, or both, among those that meet the filter."""
+    return SearchResult.of(await searches.search(caller, body))
+
+
+@batches.post(
+    "/search/batch",
+    operation_id="vectors_search_batch",
+    summary="Search many times at once",
+    response_model=SearchBatchResult,
+    responses=_REFUSED,
+)
+# Sixty-four vectors, and filters of the usual size with them.
+@takes(kib=6 * 1024, values=300_000, texts=32_000, depth=34, holders=20_000, row=2 * MAX_DIMENSION)
+async def search_batch(body: SearchBatch, caller: BatchReader, searches: Searches) -> SearchBatchResult:
+    """Up to 64 searches, each of its own collection. All are answered, or the first that cannot be refuses them all:
+    `errors` points at it. A key for one collection needs `POST /vectors/search`."""
+    return SearchBatchResult.of(await searches.search_batch(caller, body))
