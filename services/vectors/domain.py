@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float32]
 MetadataScalar = str | bool | int | float
 Metadata = Mapping[str, MetadataScalar | list[MetadataScalar]]
+MetadataChanges = Mapping[str, MetadataScalar | list[MetadataScalar] | None]
 
 MAX_DIMENSION = 4096
 MAX_ITEMS = 1000

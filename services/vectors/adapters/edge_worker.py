@@ -27,6 +27,7 @@ _DISTANCES = {"cosine": edge.Distance.Cosine, "dot": edge.Distance.Dot, "l2": ed
 _INDEXES = {"keyword": edge.PayloadSchemaType.Keyword, "float": edge.PayloadSchemaType.Float}
 # Edge searches exactly: building its graph would stop every other search for half a minute per 100,000 vectors.
 _NO_GRAPH = edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000)
+_WRITES = frozenset({"upsert", "insert", "amend", "delete"})
 _EXACT = edge.SearchParams(exact=True)
 
 
@@ -44,9 +45,7 @@ class Shard:
 
     def upsert(self, points: list[Message], vectors: "array.array[float]", wanted: list[str], most: int) -> None:
         """Durable when it returns: the write-ahead log is on disk. Numeric fields seen first get their index."""
-        for path in wanted:
-            if path not in self.indexed and len(self.indexed) < most:
-                self.create_index(path, "float")
+        self._index_numbers(wanted, most)
         size = len(vectors) // len(points)
         self._write(
             edge.UpdateOperation.upsert_points(
@@ -58,9 +57,34 @@ class Shard:
         )
         self._written += len(points)
 
+    def insert(self, points: list[Message], vectors: "array.array[float]", wanted: list[str], most: int) -> list[str]:
+        """As `upsert`, but for points that are there already; the ids of the others."""
+        there = {str(record.id) for record in self._shard.retrieve([UUID(point["id"]) for point in points], False, False)}
+        size = len(vectors) // len(points)
+        new = [at for at, point in enumerate(points) if point["id"] not in there]
+        if new:
+            kept = array.array("f", b"".join(vectors[at * size : (at + 1) * size].tobytes() for at in new))
+            self.upsert([points[at] for at in new], kept, wanted, most)
+        return [points[at]["id"] for at in new]
+
+    def amend(self, message: Message) -> bool:
+        """Put `payload` into the point's, if the value under `key` still is what it `was`; whether it was."""
+        found = self._shard.retrieve([UUID(message["point"])], [message["key"]], False)
+        if not found or (found[0].payload or {}).get(message["key"]) != message["was"]:
+            return False
+        self._index_numbers(message["numbers"], message["most"])
+        self._write(edge.UpdateOperation.set_payload([message["point"]], message["payload"]))
+        self._written += 1
+        return True
+
     def create_index(self, path: str, kind: str) -> None:
         self._write(edge.UpdateOperation.create_field_index(path, _INDEXES[kind]))
         self.indexed.add(path)
+
+    def _index_numbers(self, wanted: list[str], most: int) -> None:
+        for path in wanted:
+            if path not in self.indexed and len(self.indexed) < most:
+                self.create_index(path, "float")
 
     def delete(self, wanted: edge.Filter) -> int:
         found = self.count(wanted)
@@ -82,6 +106,14 @@ class Shard:
     def find(self, point: str) -> edge.Record | None:
         found = self._shard.retrieve([UUID(point)], True, True)
         return found[0] if found else None
+
+    def page(self, message: Message) -> list[edge.Record]:
+        """Up to `limit` points that follow the point `after`, by their ids."""
+        after, most, wanted = message["after"], message["limit"], edge_filter(message["filter"])
+        start = UUID(after) if after else None  # which is among what is found, while it is there
+        asked = edge.ScrollRequest(start, most + 1, wanted, message["returned"], message["vectors"])
+        found, _ = self._shard.scroll(asked)
+        return [record for record in found if str(record.id) != after][:most]
 
     def count(self, wanted: edge.Filter | None = None) -> int:
         return self._shard.count(edge.CountRequest(filter=wanted))
@@ -201,6 +233,15 @@ def answer(shards: Shards, message: Message, blob: bytes) -> tuple[Message, byte
             shards.drop(name)
         case "upsert":
             shards.get(name).upsert(message["points"], vectors, message["numbers"], message["most"])
+        case "insert":
+            new = shards.get(name).insert(message["points"], vectors, message["numbers"], message["most"])
+            return {"new": new}, b""
+        case "amend":
+            return {"amended": shards.get(name).amend(message)}, b""
+        case "page":
+            records = shards.get(name).page(message)
+            listed: Any = [number for record in records for number in record.vector or ()]
+            return {"payloads": [record.payload for record in records]}, array.array("f", listed).tobytes()
         case "search":
             hits = shards.get(name).search(vectors.tolist(), message["limit"], edge_filter(message["filter"]))
             return {"hits": [[hit.score, hit.payload] for hit in hits]}, b""
@@ -214,7 +255,7 @@ def answer(shards: Shards, message: Message, blob: bytes) -> tuple[Message, byte
             assert wanted is not None, "a deletion names what to delete"  # noqa: S101
             return {"count": shards.get(name).delete(wanted)}, b""
         case "count":
-            return {"count": shards.get(name).count()}, b""
+            return {"count": shards.get(name).count(edge_filter(message["filter"]))}, b""
     return {}, b""
 
 
@@ -245,7 +286,7 @@ def main(root: Path) -> None:
         message, blob = frame
         sink.write(_reply(shards, message, blob))
         sink.flush()
-        if message["do"] in ("upsert", "delete") and (shard := shards.peek(message["name"])):
+        if message["do"] in _WRITES and (shard := shards.peek(message["name"])):
             shard.compact_when_due()
     shards.close()
 

@@ -151,6 +151,10 @@ async def test_every_call_says_when_the_collection_is_missing(engine: VectorEngi
         lambda: engine.delete(missing, ["a"]),
         lambda: engine.delete_matching(missing, parse(leaf("a", "eq", 1))),
         lambda: engine.count(missing),
+        lambda: engine.count(missing, parse(leaf("a", "eq", 1))),
+        lambda: engine.page(missing, None, 10, None, with_vectors=False),
+        lambda: engine.insert(missing, [COSINE.record("a", 1, 0, 0, 0)]),
+        lambda: engine.merge_metadata(missing, "a", {"a": 1}),
     ):
         with pytest.raises(CollectionMissing):
             await call()
