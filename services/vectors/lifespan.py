@@ -12,6 +12,7 @@ from services.vectors.collections.service import CollectionService
 from services.vectors.domain import EngineName
 from services.vectors.ports import VectorEngine
 from services.vectors.records.bulk import UPLOADS
+from services.vectors.records.listing import ListingService
 from services.vectors.records.service import RecordService
 from shared.health import STORE_REMEDY
 from shared.identity import telling
@@ -25,6 +26,7 @@ class State(TypedDict):
     platform: Platform
     collections: CollectionService
     records: RecordService
+    listing: ListingService
     engines: Mapping[EngineName, VectorEngine]
     uploads: Shares
 
@@ -48,6 +50,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             platform=platform,
             collections=collections,
             records=RecordService(collections, backends.embedder, auth),
+            listing=ListingService(collections, platform.cursors),
             engines=backends.engines,
             uploads=Shares("uploads", UPLOADS),
         )

@@ -59,7 +59,9 @@ class Shard:
 
     def insert(self, points: list[Message], vectors: "array.array[float]", wanted: list[str], most: int) -> list[str]:
         """As `upsert`, but for points that are there already; the ids of the others."""
-        there = {str(record.id) for record in self._shard.retrieve([UUID(point["id"]) for point in points], False, False)}
+        there = {
+            str(record.id) for record in self._shard.retrieve([UUID(point["id"]) for point in points], False, False)
+        }
         size = len(vectors) // len(points)
         new = [at for at, point in enumerate(points) if point["id"] not in there]
         if new:

@@ -1,0 +1,34 @@
+"""A call to the engine of a collection that may be deleted, and made anew, at any moment."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from services.vectors.collections.service import CollectionService
+from services.vectors.domain import Collection
+from services.vectors.errors import CollectionMissing, CollectionNotFound
+from services.vectors.ports import VectorEngine
+from shared.identity import Caller
+
+Result = TypeVar("Result")
+
+
+async def on_engine(
+    collections: CollectionService,
+    caller: Caller,
+    collection: Collection,
+    call: Callable[[VectorEngine, Collection], Awaitable[Result]],
+) -> tuple[Collection, Result]:
+    """Call the engine; once more when the collection was deleted and made anew since it was looked up.
+
+    Raises CollectionNotFound, CollectionLost, and what `call` does.
+    """
+    try:
+        return collection, await call(collections.engine_of(collection), collection)
+    except CollectionMissing:
+        present = await collections.get_anew(caller, collection)
+    if (present.dimension, present.metric) != (collection.dimension, collection.metric):
+        raise CollectionNotFound(collection.name)  # what was asked for is gone; its name now means something else
+    try:
+        return present, await call(collections.engine_of(present), present)
+    except CollectionMissing as error:
+        raise CollectionNotFound(collection.name) from error
