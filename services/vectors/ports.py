@@ -118,8 +118,10 @@ class Catalogue(Protocol):
     async def count(self, tenant_id: str) -> int:
         """How many the tenant has."""
 
-    async def set_status(self, collection: Collection, status: CollectionStatus) -> None:
-        """Nothing happens when the collection is gone."""
+    async def set_status(
+        self, collection: Collection, status: CollectionStatus, *, was: CollectionStatus | None = None
+    ) -> bool:
+        """False, and nothing changed, when the collection is gone or, given `was`, has another status."""
 
     async def remove(self, collection: Collection) -> None:
         """Free the name; nothing happens when the collection is gone."""
