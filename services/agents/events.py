@@ -1,9 +1,9 @@
 """What agents tells auth that was done, for the audit log."""
 
-from enum import StrEnum
+from shared.words import Word
 
 
-class Done(StrEnum):
+class Done(Word):
     """To an agent, by its id."""
 
     CREATED = "agent.created"

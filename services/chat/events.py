@@ -1,9 +1,9 @@
 """What chat tells auth that was done, for the audit log."""
 
-from enum import StrEnum
+from shared.words import Word
 
 
-class Done(StrEnum):
+class Done(Word):
     """To a conversation, by its id."""
 
     UPDATED = "conversation.updated"

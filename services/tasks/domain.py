@@ -3,11 +3,12 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
+from shared.words import Word
 
-class TaskStatus(StrEnum):
+
+class TaskStatus(Word):
     """Where a task is in its life."""
 
     QUEUED = "queued"
@@ -32,7 +33,7 @@ TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
 CANCELLABLE = [status for status in TaskStatus if TaskStatus.CANCELLED in TRANSITIONS[status]]
 
 
-class Priority(StrEnum):
+class Priority(Word):
     """Each priority has a queue, and slots of its own in every worker."""
 
     LOW = "low"

@@ -1,15 +1,14 @@
 """What tasks tells auth that was done, for the audit log, in the transaction of the change."""
 
-from enum import StrEnum
-
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.identity import DEED_DONE, Deed
 from shared.messages import EVENTS_EXCHANGE
 from shared.postgres import Outbox
+from shared.words import Word
 
 
-class Done(StrEnum):
+class Done(Word):
     """To a task, by its id."""
 
     CANCELLED = "task.cancelled"

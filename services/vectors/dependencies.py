@@ -8,6 +8,7 @@ from fastapi import Depends, Path
 from services.vectors.collections.service import CollectionService
 from services.vectors.domain import COLLECTION_NAME, MAX_ID_CHARS, EngineName
 from services.vectors.ports import VectorEngine
+from services.vectors.records.listing import ListingService
 from services.vectors.records.service import RecordService
 from services.vectors.searching.service import SearchService
 from shared.door import requires
@@ -31,4 +32,5 @@ RecordId = Annotated[PathText, Path(min_length=1, max_length=MAX_ID_CHARS, descr
 Collections = Annotated[CollectionService, Depends(from_state("collections"))]
 Records = Annotated[RecordService, Depends(from_state("records"))]
 Searches = Annotated[SearchService, Depends(from_state("searches"))]
+Listings = Annotated[ListingService, Depends(from_state("listing"))]
 Engines = Annotated[Mapping[EngineName, VectorEngine], Depends(from_state("engines"))]

@@ -3,15 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.words import Word
+
 Vector = NDArray[np.float32]
 MetadataScalar = str | bool | int | float
 Metadata = Mapping[str, MetadataScalar | list[MetadataScalar]]
+MetadataChanges = Mapping[str, MetadataScalar | list[MetadataScalar] | None]
 
 MAX_DIMENSION = 4096
 MAX_ITEMS = 1000
@@ -30,7 +32,7 @@ MAX_NAME_CHARS = 63
 COLLECTION_NAME = rf"^[a-z0-9][a-z0-9_-]{{0,{MAX_NAME_CHARS - 1}}}$"
 
 
-class EngineName(StrEnum):
+class EngineName(Word):
     """What a collection may be kept in."""
 
     QDRANT = "qdrant"
@@ -43,7 +45,7 @@ class EngineName(StrEnum):
         return "chromadb" if self is EngineName.CHROMA else self.value
 
 
-class Metric(StrEnum):
+class Metric(Word):
     """How near two vectors are; a higher score is nearer under each of them.
 
     cosine: the cosine, -1 to 1. dot: the inner product. l2: the Euclidean distance, negated.
@@ -54,7 +56,7 @@ class Metric(StrEnum):
     L2 = "l2"
 
 
-class CollectionStatus(StrEnum):
+class CollectionStatus(Word):
     """`creating` and `deleting` say that the engine has not confirmed yet; repeating the request finishes the work."""
 
     CREATING = "creating"
@@ -62,7 +64,7 @@ class CollectionStatus(StrEnum):
     DELETING = "deleting"
 
 
-class SearchMode(StrEnum):
+class SearchMode(Word):
     """How a query finds records."""
 
     DENSE = "dense"
@@ -74,7 +76,7 @@ DENSE_ONLY = (SearchMode.DENSE,)
 ALL_MODES = tuple(SearchMode)
 
 
-class Op(StrEnum):  # what a leaf of a filter asks; a docstring would stand in the OpenAPI document
+class Op(Word):  # what a leaf of a filter asks; a docstring would stand in the OpenAPI document
     EQ = "eq"
     NE = "ne"
     GT = "gt"

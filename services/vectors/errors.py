@@ -13,6 +13,7 @@
     │   ├── VectorInvalid             vectors.vector_invalid
     │   ├── FilterInvalid             vectors.filter_invalid
     │   ├── UnsupportedCapability     vectors.unsupported_capability
+    │   ├── MetadataTooLarge          vectors.metadata_too_large
     │   ├── CollectionFull            vectors.collection_full
     │   └── TooManyCollections        vectors.too_many_collections
     ├── UpstreamFailed
@@ -97,6 +98,15 @@ class UnsupportedCapability(Invalid):
     def __init__(self, pointer: str, *, engine: str, capability: str) -> None:
         detail = f"The engine {engine!r} does not offer {capability} here; see GET /api/v1/vectors/engines."
         super().__init__(detail, errors=[FieldProblem(pointer=pointer, code="unsupported_capability", detail=detail)])
+
+
+class MetadataTooLarge(Invalid):
+    code = "vectors.metadata_too_large"
+    meaning = "With the change, the record's metadata would have more members than it may."
+
+    def __init__(self, given: int, limit: int) -> None:
+        detail = f"The metadata would have {given} members; it may have {limit}."
+        super().__init__(detail, errors=[FieldProblem(pointer="/metadata", code="metadata_form", detail=detail)])
 
 
 class CollectionFull(Invalid):

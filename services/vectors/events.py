@@ -1,9 +1,9 @@
 """What vectors tells auth that was done, for the audit log."""
 
-from enum import StrEnum
+from shared.words import Word
 
 
-class Done(StrEnum):
+class Done(Word):
     """To a collection, by its name, or to records of it."""
 
     CREATED = "collection.created"

@@ -12,6 +12,7 @@ from services.vectors.collections.service import CollectionService
 from services.vectors.domain import EngineName
 from services.vectors.ports import VectorEngine
 from services.vectors.records.bulk import UPLOADS
+from services.vectors.records.listing import ListingService
 from services.vectors.records.service import RecordService
 from services.vectors.searching.service import SearchService
 from shared.health import STORE_REMEDY
@@ -27,6 +28,7 @@ class State(TypedDict):
     collections: CollectionService
     records: RecordService
     searches: SearchService
+    listing: ListingService
     engines: Mapping[EngineName, VectorEngine]
     uploads: Shares
 
@@ -51,6 +53,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             collections=collections,
             records=RecordService(collections, backends.embedder, auth),
             searches=SearchService(collections, backends.embedder),
+            listing=ListingService(collections, platform.cursors),
             engines=backends.engines,
             uploads=Shares("uploads", UPLOADS),
         )

@@ -5,22 +5,39 @@ import math
 from services.vectors.domain import (
     MAX_INTEGER,
     MAX_METADATA_KEY_CHARS,
+    MAX_METADATA_KEYS,
     MAX_METADATA_LIST,
     MAX_METADATA_STRING_CHARS,
+    Metadata,
+    MetadataChanges,
 )
+from services.vectors.errors import MetadataTooLarge
+
+
+def merged(metadata: Metadata, changes: MetadataChanges) -> Metadata:
+    """`metadata` with `changes`, of which None takes a member away (RFC 7396). Raises MetadataTooLarge."""
+    made = {key: value for key, value in {**metadata, **changes}.items() if value is not None}
+    if len(made) > MAX_METADATA_KEYS:
+        raise MetadataTooLarge(len(made), MAX_METADATA_KEYS)
+    return made
 
 
 def member_problem(key: str, value: object) -> str | None:
     """Why `key: value` may not be a member of metadata, None when it may."""
-    if not 1 <= len(key) <= MAX_METADATA_KEY_CHARS:
-        return f"a name has 1 to {MAX_METADATA_KEY_CHARS} characters"
-    if not _is_storable(key):
-        return "a name may hold neither NUL nor lone surrogates"
+    if problem := key_problem(key):
+        return problem
     if not isinstance(value, list):
         return scalar_problem(value)
     if len(value) > MAX_METADATA_LIST:
         return f"a list may have {MAX_METADATA_LIST} elements"
     return next((problem for one in value if (problem := scalar_problem(one))), None)
+
+
+def key_problem(key: str) -> str | None:
+    """Why `key` may not name a member of metadata, None when it may."""
+    if not 1 <= len(key) <= MAX_METADATA_KEY_CHARS:
+        return f"a name has 1 to {MAX_METADATA_KEY_CHARS} characters"
+    return None if _is_storable(key) else "a name may hold neither NUL nor lone surrogates"
 
 
 def scalar_problem(value: object) -> str | None:

@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from services.vectors.domain import Capabilities, Collection, CollectionStatus, EngineName, Match, Record, Vector
+from services.vectors.domain import (
+    Capabilities,
+    Collection,
+    CollectionStatus,
+    EngineName,
+    Match,
+    MetadataChanges,
+    Record,
+    Vector,
+)
 from services.vectors.terms import Condition
 from shared.identity import Caller
 
@@ -33,6 +42,13 @@ class VectorEngine(Protocol):
         Raises CollectionFull where the engine has a bound.
         """
 
+    async def insert(self, collection: Collection, records: Sequence[Record]) -> list[str]:
+        """Store those of `records` (their ids differ) whose ids are not there, and leave the others as they are.
+
+        The ids of those stored; each is told to one of several at once. Safe to repeat after an error, but what the
+        broken attempt stored is then there already. Raises CollectionFull where the engine has a bound.
+        """
+
     async def search(
         self, collection: Collection, vector: Vector, limit: int, condition: Condition | None, *, exact: bool = False
     ) -> list[Match]:
@@ -53,14 +69,35 @@ class VectorEngine(Protocol):
     async def find(self, collection: Collection, record_id: str) -> Record | None:
         """The record, or None."""
 
+    async def page(
+        self,
+        collection: Collection,
+        after: str | None,
+        limit: int,
+        condition: Condition | None,
+        *,
+        with_vectors: bool,
+    ) -> list[Record]:
+        """Up to `limit` records that meet `condition`; fewer only when no more follow.
+
+        They follow the record `after`, there or not, in an order of the engine's own that depends on ids alone: so none
+        that stays is missed or met twice, whatever is written meanwhile. Unless asked for, vectors are empty.
+        """
+
+    async def merge_metadata(self, collection: Collection, record_id: str, changes: MetadataChanges) -> Record | None:
+        """Put `changes` into the record's metadata (None takes a member away); its text and vector stay.
+
+        The record as it is then, or None. Of several at once, no change is lost. Raises MetadataTooLarge.
+        """
+
     async def delete(self, collection: Collection, ids: Sequence[str]) -> int:
         """Delete by id; the number of records that were there."""
 
     async def delete_matching(self, collection: Collection, condition: Condition) -> int:
         """Delete what meets `condition`; the number of records that did."""
 
-    async def count(self, collection: Collection) -> int:
-        """How many records it holds, exactly."""
+    async def count(self, collection: Collection, condition: Condition | None = None) -> int:
+        """How many records it holds, or how many of them meet `condition`; exactly."""
 
     def capabilities(self) -> Capabilities:
         """What it can do here."""
@@ -93,8 +130,10 @@ class Catalogue(Protocol):
     async def count(self, tenant_id: str) -> int:
         """How many the tenant has."""
 
-    async def set_status(self, collection: Collection, status: CollectionStatus) -> None:
-        """Nothing happens when the collection is gone."""
+    async def set_status(
+        self, collection: Collection, status: CollectionStatus, *, was: CollectionStatus | None = None
+    ) -> bool:
+        """False, and nothing changed, when the collection is gone or, given `was`, has another status."""
 
     async def remove(self, collection: Collection) -> None:
         """Free the name; nothing happens when the collection is gone."""

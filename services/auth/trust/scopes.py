@@ -4,18 +4,18 @@ What users may be granted over a service's things stands in `services.topology`.
 """
 
 from collections.abc import Iterable
-from enum import StrEnum
 
 from services.auth.errors import ScopeNotAllowed
 from services.topology import SERVICES
 from shared.identity import is_covered
+from shared.words import Word
 
 FOLLOW, EXCHANGE, DELEGATE, INTROSPECT = "access:follow", "keys:exchange", "tokens:delegate", "auth:introspect"
 """What services ask of auth; administrators may introspect too."""
 _EVERY_SERVICE = frozenset({FOLLOW, EXCHANGE, INTROSPECT})
 
 
-class Role(StrEnum):
+class Role(Word):
     """What a user is in a tenant; each may do what the one before may, and more."""
 
     VIEWER = "viewer"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
+from pydantic_core import PydanticCustomError
 
 from services.tasks.errors import PermanentFailure
 from services.tasks.kinds.kind import Context, Kind
@@ -17,6 +18,7 @@ _BATCH = 64
 _DOCUMENTS_A_DELETE = 32  # each takes two leaves of a filter, and a filter has at most 64
 _STORE_SECONDS = 120.0
 _CONFLICT = 409
+_TEXT_BYTES = 2**20  # counted as the input is that it stands in, `MAX_INPUT_BYTES`
 
 # The bounds of `vectors`, so that what it would refuse later is refused at once.
 CollectionName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["handbook"])]
@@ -32,13 +34,33 @@ def _without_ours(metadata: Metadata) -> Metadata:
     return metadata
 
 
+def _within_bytes(text: str) -> str:
+    if (given := len(text.encode())) > _TEXT_BYTES:
+        raise PydanticCustomError(
+            "text_too_long", "Has {given} bytes in UTF-8; may have {most}.", {"given": given, "most": _TEXT_BYTES}
+        )
+    return text
+
+
+DocumentText = Annotated[
+    Text,
+    Field(
+        min_length=1,
+        max_length=_TEXT_BYTES,
+        description=f"at most {_TEXT_BYTES} bytes in UTF-8, which is what the whole input may have as JSON",
+        examples=["Refunds are paid within 14 days."],
+    ),
+    AfterValidator(_within_bytes),
+]
+
+
 class Document(LargeModel):
     """One text. Storing a document under the same id again replaces its chunks."""
 
     id: Annotated[PathText, Field(min_length=1, max_length=112)] | None = Field(
         default=None, description="made from the task's id when absent", examples=["refunds.md"]
     )
-    text: Annotated[Text, Field(min_length=1, max_length=2**20, examples=["Refunds are paid within 14 days."])]
+    text: DocumentText
     metadata: Annotated[Metadata, Field(max_length=62), AfterValidator(_without_ours)] = Field(
         default_factory=dict,
         description="of each chunk, beside its `document_id` and `chunk`",

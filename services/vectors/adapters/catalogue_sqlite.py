@@ -61,8 +61,11 @@ class SqliteCatalogue:
         (number,) = await self._run(lambda connection: connection.execute(statement, (tenant_id,)).fetchone())
         return int(number)
 
-    async def set_status(self, collection: Collection, status: CollectionStatus) -> None:
-        await self._write("UPDATE collection SET status = ? WHERE id = ?", status.value, collection.id)
+    async def set_status(
+        self, collection: Collection, status: CollectionStatus, *, was: CollectionStatus | None = None
+    ) -> bool:
+        statement = "UPDATE collection SET status = ?1 WHERE id = ?2 AND status = coalesce(?3, status)"
+        return await self._write(statement, status.value, collection.id, was and was.value) == 1
 
     async def remove(self, collection: Collection) -> None:
         await self._write("DELETE FROM collection WHERE id = ?", collection.id)

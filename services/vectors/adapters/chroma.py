@@ -2,24 +2,52 @@
 
 import asyncio
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 from cachetools import LRUCache
 
 from services.vectors.adapters.chroma_api import ChromaApi
-from services.vectors.adapters.chroma_metadata import METADATA, content_of, metadata_of, where_of
+from services.vectors.adapters.chroma_metadata import METADATA, content_of, indexed_metadata, metadata_of, where_of
+from services.vectors.adapters.chroma_paging import ids_after
 from services.vectors.adapters.probing import write_and_read_back
-from services.vectors.domain import DENSE_ONLY, Capabilities, Collection, EngineName, Match, Metric, Record, Vector
+from services.vectors.adapters.read_write import ReadWriteLock
+from services.vectors.domain import (
+    DENSE_ONLY,
+    Capabilities,
+    Collection,
+    EngineName,
+    Match,
+    MetadataChanges,
+    Metric,
+    Record,
+    Vector,
+)
 from services.vectors.errors import CollectionMissing, UnsupportedCapability
 from services.vectors.geometry import score
+from services.vectors.metadata import merged
 from services.vectors.terms import Condition
 
 _SPACES = {Metric.COSINE: "cosine", Metric.DOT: "ip", Metric.L2: "l2"}
 _BATCH_BYTES = 900_000  # a larger body would hold up the event loop; the server's own bound is 40 MiB
 
+_MARK = "inserted_by"
+_HAS_PLACES = "has_places"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
 Prepared = tuple[Record, dict[str, Any]]
+
+
+class _Physical(NamedTuple):
+    """A collection as ChromaDB knows it; whether all of its records have a place."""
+
+    chroma_id: str
+    is_placed: bool
 
 
 class ChromaEngine:
@@ -29,19 +57,21 @@ class ChromaEngine:
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
         self._api = ChromaApi(url, timeout_seconds)
-        self._ids: LRUCache[str, str] = LRUCache(maxsize=10_000)
+        self._found: LRUCache[str, _Physical] = LRUCache(maxsize=10_000)
+        self._changing: WeakValueDictionary[str, ReadWriteLock] = WeakValueDictionary()
 
     async def create_collection(self, collection: Collection) -> None:
         about = {
             "tenant_id": collection.tenant_id,
             "name": collection.name,
             "created_at": collection.created_at.isoformat(),
+            _HAS_PLACES: "yes",
         }
-        self._ids.pop(collection.id, None)  # the one of health checks may be made again, under the same id
+        self._found.pop(collection.id, None)  # the one of health checks may be made again, under the same id
         await self._api.create_collection(_physical_name(collection), _SPACES[collection.metric], about)
 
     async def drop_collection(self, collection: Collection) -> None:
-        self._ids.pop(collection.id, None)
+        self._found.pop(collection.id, None)
         try:
             await self._api.delete_collection(_physical_name(collection))
         except CollectionMissing:
@@ -49,17 +79,35 @@ class ChromaEngine:
 
     async def holds(self, collection: Collection) -> bool:
         try:
-            await self._api.collection_id(_physical_name(collection))
+            await self._api.collection(_physical_name(collection))
         except CollectionMissing:
             return False
         return True
 
     async def upsert(self, collection: Collection, records: Sequence[Record]) -> None:
+        await self._put("upsert", collection, records)
+
+    async def insert(self, collection: Collection, records: Sequence[Record]) -> list[str]:
+        """Marked by whom, so that one of several at once finds its mark: ChromaDB says nothing of what it left out."""
+        mark = secrets.token_hex(8)
+        await self._put("add", collection, records, {_MARK: mark})
+        ids = [record.id for record in records]
+        stored = set(await self._api.ids(await self._chroma_id(collection), {_MARK: mark}, ids))
+        return [one for one in ids if one in stored]
+
+    async def _put(
+        self, action: str, collection: Collection, records: Sequence[Record], about: Mapping[str, str] = _NOTHING
+    ) -> None:
         chroma_id = await self._chroma_id(collection)
-        metadatas = await asyncio.to_thread(lambda: [metadata_of(record) for record in records])
-        for batch in _batches(list(zip(records, metadatas, strict=True))):
-            await self._api.upsert(
+        metadatas = await asyncio.to_thread(lambda: [{**metadata_of(record), **about} for record in records])
+        async with self._lock_of(collection).reading():
+            await self._put_batches(action, chroma_id, _batches(list(zip(records, metadatas, strict=True))))
+
+    async def _put_batches(self, action: str, chroma_id: str, batches: Iterator[list[Prepared]]) -> None:
+        for batch in batches:
+            await self._api.put(
                 chroma_id,
+                action,
                 ids=[record.id for record, _ in batch],
                 vectors=[record.vector for record, _ in batch],
                 # An upsert keeps what it is not given, so a record without text says so.
@@ -95,10 +143,40 @@ class ChromaEngine:
         found = await self._api.get(
             await self._chroma_id(collection), [record_id], ["documents", "metadatas", "embeddings"]
         )
-        if not found["ids"]:
-            return None
-        text, metadata = content_of(found["documents"][0], found["metadatas"][0])
-        return Record(record_id, np.array(found["embeddings"][0], dtype=np.float32), text, metadata)
+        return next(iter(_records(found)), None)
+
+    async def page(
+        self,
+        collection: Collection,
+        after: str | None,
+        limit: int,
+        condition: Condition | None,
+        *,
+        with_vectors: bool,
+    ) -> list[Record]:
+        chroma_id, is_placed = await self._physical(collection)
+        where = where_of(condition) if condition else None
+        wanted = ["documents", "metadatas", *(["embeddings"] if with_vectors else [])]
+        page: list[Record] = []
+        async for ids in ids_after(self._api, chroma_id, after, limit, where, is_placed=is_placed):
+            for start in range(0, len(ids), limit):  # what is deleted in between is made up for by those that follow
+                some = ids[start : start + limit]
+                there = {record.id: record for record in _records(await self._api.get(chroma_id, some, wanted))}
+                page += [there[one] for one in some if one in there]
+                if len(page) >= limit:
+                    return page[:limit]
+        return page
+
+    async def merge_metadata(self, collection: Collection, record_id: str, changes: MetadataChanges) -> Record | None:
+        """Read, merge, write. ChromaDB has nothing that keeps two apart: here a lock does, within this process."""
+        chroma_id = await self._chroma_id(collection)
+        async with self._lock_of(collection).writing():
+            found = await self.find(collection, record_id)
+            if found is None:
+                return None
+            made = replace(found, metadata=merged(found.metadata, changes))
+            await self._api.amend(chroma_id, record_id, indexed_metadata(made.metadata))
+            return made
 
     async def delete(self, collection: Collection, ids: Sequence[str]) -> int:
         chroma_id = await self._chroma_id(collection)
@@ -110,13 +188,24 @@ class ChromaEngine:
     async def delete_matching(self, collection: Collection, condition: Condition) -> int:
         return await self._api.delete(await self._chroma_id(collection), where=where_of(condition))
 
-    async def count(self, collection: Collection) -> int:
-        return await self._api.count(await self._chroma_id(collection))
+    async def count(self, collection: Collection, condition: Condition | None = None) -> int:
+        chroma_id = await self._chroma_id(collection)
+        if condition is None:
+            return await self._api.count(chroma_id)
+        return len(await self._api.ids(chroma_id, where_of(condition)))
 
     async def _chroma_id(self, collection: Collection) -> str:
-        if (known := self._ids.get(collection.id)) is None:
-            known = self._ids[collection.id] = await self._api.collection_id(_physical_name(collection))
+        return (await self._physical(collection)).chroma_id
+
+    async def _physical(self, collection: Collection) -> _Physical:
+        if (known := self._found.get(collection.id)) is None:
+            chroma_id, about = await self._api.collection(_physical_name(collection))
+            known = self._found[collection.id] = _Physical(chroma_id, _HAS_PLACES in about)
         return known
+
+    def _lock_of(self, collection: Collection) -> ReadWriteLock:
+        """Those who store read, as it were: they may be many. Who merges metadata is alone."""
+        return self._changing.setdefault(collection.id, ReadWriteLock())
 
     def capabilities(self) -> Capabilities:
         return Capabilities(backend="ChromaDB server", modes=DENSE_ONLY, exact=False, exact_on_request=False)
@@ -126,6 +215,16 @@ class ChromaEngine:
 
     async def aclose(self) -> None:
         await self._api.aclose()
+
+
+def _records(found: Mapping[str, Any]) -> list[Record]:
+    vectors = found.get("embeddings") or [()] * len(found["ids"])
+    return [
+        Record(record_id, np.array(vector, dtype=np.float32), *content_of(text, kept))
+        for record_id, vector, text, kept in zip(
+            found["ids"], vectors, found["documents"], found["metadatas"], strict=True
+        )
+    ]
 
 
 def _physical_name(collection: Collection) -> str:

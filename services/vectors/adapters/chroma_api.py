@@ -48,30 +48,37 @@ class ChromaApi:
         }
         await self._ask("POST", f"{_DATABASE}/collections", body)
 
-    async def collection_id(self, name: str) -> str:
-        """Raises CollectionMissing."""
-        return str((await self._ask("GET", f"{_DATABASE}/collections/{name}"))["id"])
+    async def collection(self, name: str) -> tuple[str, dict[str, Any]]:
+        """Its id and its metadata. Raises CollectionMissing."""
+        found = await self._ask("GET", f"{_DATABASE}/collections/{name}")
+        return str(found["id"]), found["metadata"] or {}
 
     async def delete_collection(self, name: str) -> None:
         """Raises CollectionMissing."""
         await self._ask("DELETE", f"{_DATABASE}/collections/{name}")
 
-    async def upsert(
+    async def put(
         self,
         collection_id: str,
+        action: str,
         *,
         ids: Sequence[str],
         vectors: Sequence[Vector],
         documents: Sequence[str],
         metadatas: Sequence[Mapping[str, Any]],
     ) -> None:
+        """`action`: "upsert" replaces what is there, "add" leaves it as it is."""
         body = {
             "ids": ids,
             "embeddings": [base64.b64encode(vector.tobytes()).decode() for vector in vectors],
             "documents": documents,
             "metadatas": metadatas,
         }
-        await self._records("upsert", collection_id, body)
+        await self._records(action, collection_id, body)
+
+    async def amend(self, collection_id: str, record_id: str, metadata: Mapping[str, Any]) -> None:
+        """Put `metadata` into the record's, if it is there; a member of None goes."""
+        await self._records("update", collection_id, {"ids": [record_id], "metadatas": [metadata]})
 
     async def query(
         self, collection_id: str, vector: Vector, limit: int, where: Mapping[str, Any] | None
@@ -86,6 +93,13 @@ class ChromaApi:
 
     async def get(self, collection_id: str, ids: Sequence[str], include: Sequence[str]) -> dict[str, Any]:
         return await self._records("get", collection_id, {"ids": ids, "include": include}, self._read_seconds)
+
+    async def ids(
+        self, collection_id: str, where: Mapping[str, Any] | None, among: Sequence[str] | None = None
+    ) -> list[str]:
+        """Of the records that meet `where`, `among` those when given."""
+        found = await self._records("get", collection_id, {"ids": among, "where": where, "include": []})
+        return list(found["ids"])
 
     async def delete(
         self, collection_id: str, *, ids: Sequence[str] | None = None, where: Mapping[str, Any] | None = None

@@ -1,11 +1,12 @@
 """How records lie in ChromaDB's metadata, and conditions in its language of filters."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from services.vectors.domain import EngineName, Op, Record
+from services.vectors.domain import EngineName, Metadata, Op, Record
 from services.vectors.errors import UnsupportedCapability
 from services.vectors.terms import (
     AllOf,
@@ -20,6 +21,9 @@ from services.vectors.terms import (
 )
 
 METADATA = "metadata"
+PLACE = "place"
+_PLACE_BYTES = 6
+PLACES = 2 ** (8 * _PLACE_BYTES)
 _TERMS, _HAS_TEXT = "terms", "has_text"
 _ABSENT = "!"  # a term no record has
 _MAX_COMPARISONS = 500  # SQLite under it parses expressions of a thousand
@@ -27,16 +31,27 @@ _OPPOSITES = {Op.GT: Op.LTE, Op.GTE: Op.LT, Op.LT: Op.GTE, Op.LTE: Op.GT}
 
 
 def metadata_of(record: Record) -> dict[str, Any]:
-    """ChromaDB's upsert merges metadata: a number of a replaced record stays behind, so its filter asks for a term too.
-
-    A list may not be empty, and its numbers cannot be compared, so the least and the greatest stand beside it.
-    """
-    indexed = terms_of(record.metadata)
-    kept: dict[str, Any] = {
-        _TERMS: indexed.terms or [_ABSENT],
-        METADATA: orjson.dumps(record.metadata).decode(),
+    """What ChromaDB keeps beside the text and the vector of `record`."""
+    return {
+        PLACE: place_of(record.id),
         _HAS_TEXT: record.text is not None,
+        **indexed_metadata(record.metadata),
     }
+
+
+def place_of(record_id: str) -> int:
+    """Where the record stands among all: anywhere, but always there."""
+    return int.from_bytes(hashlib.blake2b(record_id.encode(), digest_size=_PLACE_BYTES).digest())
+
+
+def indexed_metadata(metadata: Metadata) -> dict[str, Any]:
+    """The part that is made of the record's own metadata, and what filters ask for.
+
+    ChromaDB merges metadata: a number of a replaced record stays behind, so its filter asks for a term too. A list may
+    not be empty, and its numbers cannot be compared, so the least and the greatest stand beside it.
+    """
+    indexed = terms_of(metadata)
+    kept: dict[str, Any] = {_TERMS: indexed.terms or [_ABSENT], METADATA: orjson.dumps(metadata).decode()}
     for key, numbers in indexed.numbers.items():
         kept[f"least.{key}"], kept[f"greatest.{key}"] = min(numbers), max(numbers)
     return kept

@@ -27,6 +27,7 @@ _DISTANCES = {"cosine": edge.Distance.Cosine, "dot": edge.Distance.Dot, "l2": ed
 _INDEXES = {"keyword": edge.PayloadSchemaType.Keyword, "float": edge.PayloadSchemaType.Float}
 # Edge searches exactly: building its graph would stop every other search for half a minute per 100,000 vectors.
 _NO_GRAPH = edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000)
+_WRITES = frozenset({"upsert", "insert", "amend", "delete"})
 _EXACT = edge.SearchParams(exact=True)
 _DENSE, _WORDS = "", "words"
 # Rarity among the records there are: without a filter, one of all, deleted ones would count until a shard is compacted.
@@ -52,9 +53,7 @@ class Shard:
 
     def upsert(self, points: list[Message], vectors: list[Any], wanted: list[str], most: int) -> None:
         """Durable when it returns: the write-ahead log is on disk. Numeric fields seen first get their index."""
-        for path in wanted:
-            if path not in self.indexed and len(self.indexed) < most:
-                self.create_index(path, "float")
+        self._index_numbers(wanted, most)
         self._write(
             edge.UpdateOperation.upsert_points(
                 [
@@ -68,9 +67,34 @@ class Shard:
     def _placed(self, vector: dict[str, Any]) -> Any:
         return vector if self._has_words else vector[_DENSE]
 
+    def insert(self, points: list[Message], vectors: list[Any], wanted: list[str], most: int) -> list[str]:
+        """As `upsert`, but for points that are there already; the ids of the others."""
+        there = {
+            str(record.id) for record in self._shard.retrieve([UUID(point["id"]) for point in points], False, False)
+        }
+        new = [at for at, point in enumerate(points) if point["id"] not in there]
+        if new:
+            self.upsert([points[at] for at in new], [vectors[at] for at in new], wanted, most)
+        return [points[at]["id"] for at in new]
+
+    def amend(self, message: Message) -> bool:
+        """Put `payload` into the point's, if the value under `key` still is what it `was`; whether it was."""
+        found = self._shard.retrieve([UUID(message["point"])], [message["key"]], False)
+        if not found or (found[0].payload or {}).get(message["key"]) != message["was"]:
+            return False
+        self._index_numbers(message["numbers"], message["most"])
+        self._write(edge.UpdateOperation.set_payload([message["point"]], message["payload"]))
+        self._written += 1
+        return True
+
     def create_index(self, path: str, kind: str) -> None:
         self._write(edge.UpdateOperation.create_field_index(path, _INDEXES[kind]))
         self.indexed.add(path)
+
+    def _index_numbers(self, wanted: list[str], most: int) -> None:
+        for path in wanted:
+            if path not in self.indexed and len(self.indexed) < most:
+                self.create_index(path, "float")
 
     def delete(self, wanted: edge.Filter) -> int:
         found = self.count(wanted)
@@ -101,6 +125,14 @@ class Shard:
     def find(self, point: str) -> edge.Record | None:
         found = self._shard.retrieve([UUID(point)], True, True)
         return found[0] if found else None
+
+    def page(self, message: Message) -> list[edge.Record]:
+        """Up to `limit` points that follow the point `after`, by their ids."""
+        after, most, wanted = message["after"], message["limit"], edge_filter(message["filter"])
+        start = UUID(after) if after else None  # which is among what is found, while it is there
+        asked = edge.ScrollRequest(start, most + 1, wanted, message["returned"], message["vectors"])
+        found, _ = self._shard.scroll(asked)
+        return [record for record in found if str(record.id) != after][:most]
 
     def count(self, wanted: edge.Filter | None = None) -> int:
         return self._shard.count(edge.CountRequest(filter=wanted))
@@ -212,6 +244,12 @@ def _edge_condition(data: Message) -> Any:
             return edge_filter(data)
 
 
+def _dense(kept: Any) -> list[float]:
+    """Of a point's vectors, which are given by their names, but for one that is alone and has none."""
+    dense: list[float] = kept[_DENSE] if isinstance(kept, dict) else kept
+    return dense
+
+
 def answer(shards: Shards, message: Message, blob: bytes) -> tuple[Message, bytes]:
     """Do what `message` says. Raises Missing, or whatever Edge does."""
     name = message.get("name", "")
@@ -225,6 +263,16 @@ def answer(shards: Shards, message: Message, blob: bytes) -> tuple[Message, byte
         case "upsert":
             vectors = _vectors(message["words"], blob)
             shards.get(name).upsert(message["points"], vectors, message["numbers"], message["most"])
+        case "insert":
+            vectors = _vectors(message["words"], blob)
+            new = shards.get(name).insert(message["points"], vectors, message["numbers"], message["most"])
+            return {"new": new}, b""
+        case "amend":
+            return {"amended": shards.get(name).amend(message)}, b""
+        case "page":
+            records = shards.get(name).page(message)
+            listed = [number for record in records if record.vector for number in _dense(record.vector)]
+            return {"payloads": [record.payload for record in records]}, array.array("f", listed).tobytes()
         case "search":
             vector = array.array("f", blob).tolist()
             return _hits(shards.get(name).search(vector, message["limit"], edge_filter(message["filter"])))
@@ -234,15 +282,13 @@ def answer(shards: Shards, message: Message, blob: bytes) -> tuple[Message, byte
         case "find":
             found = shards.get(name).find(message["point"])
             if found:
-                kept: Any = found.vector  # by their names, but for one that is alone and has none
-                dense = kept[_DENSE] if isinstance(kept, dict) else kept
-                return {"payload": found.payload}, array.array("f", dense).tobytes()
+                return {"payload": found.payload}, array.array("f", _dense(found.vector)).tobytes()
         case "delete":
             doomed = edge_filter(message["filter"])
             assert doomed is not None, "a deletion names what to delete"  # noqa: S101
             return {"count": shards.get(name).delete(doomed)}, b""
         case "count":
-            return {"count": shards.get(name).count()}, b""
+            return {"count": shards.get(name).count(edge_filter(message["filter"]))}, b""
     return {}, b""
 
 
@@ -295,7 +341,7 @@ def main(root: Path) -> None:
         message, blob = frame
         sink.write(_reply(shards, message, blob))
         sink.flush()
-        if message["do"] in ("upsert", "delete") and (shard := shards.peek(message["name"])):
+        if message["do"] in _WRITES and (shard := shards.peek(message["name"])):
             shard.compact_when_due()
     shards.close()
 

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,9 +16,20 @@ from services.vectors.adapters.faiss_records import FaissRecords
 from services.vectors.adapters.fullness import absent
 from services.vectors.adapters.probing import reserved
 from services.vectors.adapters.read_write import ReadWriteLock
-from services.vectors.domain import ALL_MODES, Capabilities, Collection, EngineName, Match, Record, Vector, comparable
+from services.vectors.domain import (
+    ALL_MODES,
+    Capabilities,
+    Collection,
+    EngineName,
+    Match,
+    MetadataChanges,
+    Record,
+    Vector,
+    comparable,
+)
 from services.vectors.errors import CollectionFull, CollectionMissing
 from services.vectors.geometry import score
+from services.vectors.metadata import merged
 from services.vectors.terms import Condition
 from shared.errors import Unavailable
 from shared.limits import TENANT_SHARE, Turns
@@ -55,6 +67,22 @@ class FaissCollection:
         placed = [(slots[record.id], record) for record in sorted(records, key=lambda record: slots[record.id])]
         self.records.write(placed)
         self.index.put([slot for slot, _ in placed], [record.vector for _, record in placed])
+
+    def insert(self, records: Sequence[Record]) -> list[str]:
+        there = self.records.slots_of([record.id for record in records])
+        new = [record for record in records if record.id not in there]
+        if new:
+            self.upsert(new)
+        return [record.id for record in new]
+
+    def merge_metadata(self, record_id: str, changes: MetadataChanges) -> Record | None:
+        """The index knows nothing of metadata. Raises MetadataTooLarge."""
+        found = self.records.find(record_id)
+        if found is None:
+            return None
+        made = replace(found, metadata=merged(found.metadata, changes))
+        self.records.set_metadata(record_id, made.metadata)
+        return made
 
     def search(self, vector: Vector, limit: int, condition: Condition | None) -> list[Match]:
         among = self.records.select(condition) if condition else None
@@ -124,6 +152,10 @@ class FaissEngine:
         async with self._writing(collection) as opened:
             await self._run(collection.tenant_id, lambda: opened.upsert(records))
 
+    async def insert(self, collection: Collection, records: Sequence[Record]) -> list[str]:
+        async with self._writing(collection) as opened:
+            return await self._run(collection.tenant_id, lambda: opened.insert(records))
+
     async def search(
         self,
         collection: Collection,
@@ -146,6 +178,25 @@ class FaissEngine:
         async with self._reading(collection) as opened:
             return await self._run(collection.tenant_id, lambda: opened.records.find(record_id))
 
+    async def page(
+        self,
+        collection: Collection,
+        after: str | None,
+        limit: int,
+        condition: Condition | None,
+        *,
+        with_vectors: bool,
+    ) -> list[Record]:
+        async with self._reading(collection) as opened:
+            return await self._run(
+                collection.tenant_id,
+                lambda: opened.records.page(after, limit, condition, with_vectors=with_vectors),
+            )
+
+    async def merge_metadata(self, collection: Collection, record_id: str, changes: MetadataChanges) -> Record | None:
+        async with self._writing(collection) as opened:
+            return await self._run(collection.tenant_id, lambda: opened.merge_metadata(record_id, changes))
+
     async def delete(self, collection: Collection, ids: Sequence[str]) -> int:
         async with self._writing(collection) as opened:
             return await self._run(
@@ -158,9 +209,9 @@ class FaissEngine:
                 collection.tenant_id, lambda: opened.delete(opened.records.select(condition).tolist())
             )
 
-    async def count(self, collection: Collection) -> int:
+    async def count(self, collection: Collection, condition: Condition | None = None) -> int:
         async with self._reading(collection) as opened:
-            return await self._run(collection.tenant_id, opened.records.count)
+            return await self._run(collection.tenant_id, lambda: opened.records.count(condition))
 
     def capabilities(self) -> Capabilities:
         return Capabilities(backend="FAISS, in this process", modes=ALL_MODES, exact=True, exact_on_request=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from services.vectors.adapters.faiss_words import WordIndex
 from services.vectors.adapters.probing import probe_point, require_point
-from services.vectors.domain import EngineName, Op, Record, Vector
+from services.vectors.domain import EngineName, Metadata, Op, Record, Vector
 from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast, terms_of
 
 Slots = NDArray[np.int64]
@@ -102,32 +102,45 @@ class FaissRecords:
 
     def write(self, records: Sequence[tuple[int, Record]]) -> None:
         """Put each record at its slot, replacing what is there. All of them or, when it raises, none."""
-        rows: list[tuple[Any, ...]] = []
+        rows = [
+            (slot, record.id, record.vector.tobytes(), record.text, orjson.dumps(record.metadata).decode())
+            for slot, record in records
+        ]
+        with self._connection:
+            self._connection.executemany("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?)", rows)
+            self._index([(slot, record.metadata) for slot, record in records])
+            self._words.forget([slot for slot, _ in records])
+            self._words.put([(slot, record.text) for slot, record in records])
+
+    def set_metadata(self, record_id: str, metadata: Metadata) -> None:
+        """Of a record that is there; with what filters ask for, or not at all."""
+        with self._connection:
+            kept = (orjson.dumps(metadata).decode(), record_id)
+            self._connection.execute("UPDATE record SET metadata = ? WHERE id = ?", kept)
+            self._index([(slot, metadata) for slot in self.slots_of([record_id]).values()])
+
+    def _index(self, metadatas: Sequence[tuple[int, Metadata]]) -> None:
+        """What filters ask for, in place of what they asked for."""
         terms: list[tuple[str, int]] = []
         numbers: list[tuple[str, float, int]] = []
-        for slot, record in records:
-            metadata = orjson.dumps(record.metadata).decode()
-            rows.append((slot, record.id, record.vector.tobytes(), record.text, metadata))
-            indexed = terms_of(record.metadata)
+        for slot, metadata in metadatas:
+            indexed = terms_of(metadata)
             terms += [(term, slot) for term in indexed.terms]
             numbers += {(key, value, slot) for key, values in indexed.numbers.items() for value in values}
-        with self._connection:
-            self._forget([slot for slot, _ in records])
-            self._connection.executemany("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?)", rows)
-            self._connection.executemany("INSERT INTO term VALUES (?, ?)", terms)
-            self._connection.executemany("INSERT INTO number VALUES (?, ?, ?)", numbers)
-            self._words.put([(slot, record.text) for slot, record in records])
+        self._forget([slot for slot, _ in metadatas])
+        self._connection.executemany("INSERT INTO term VALUES (?, ?)", terms)
+        self._connection.executemany("INSERT INTO number VALUES (?, ?, ?)", numbers)
 
     def delete(self, slots: Sequence[int]) -> None:
         """All of them or, when it raises, none."""
         with self._connection:
             self._forget(slots)
+            self._words.forget(slots)
             self._connection.executemany("DELETE FROM record WHERE slot = ?", [(slot,) for slot in slots])
 
     def _forget(self, slots: Sequence[int]) -> None:
         self._connection.executemany("DELETE FROM term WHERE slot = ?", [(slot,) for slot in slots])
         self._connection.executemany("DELETE FROM number WHERE slot = ?", [(slot,) for slot in slots])
-        self._words.forget(slots)
 
     def select(self, condition: Condition) -> Slots:
         """The slots of the records that meet it."""
@@ -155,8 +168,22 @@ class FaissRecords:
             return Record(record_id, np.frombuffer(blob, dtype=np.float32), text, orjson.loads(kept))
         return None
 
-    def count(self) -> int:
-        return int(self._read("SELECT count(*) FROM record", [])[0][0])
+    def page(self, after: str | None, limit: int, condition: Condition | None, *, with_vectors: bool) -> list[Record]:
+        """By id."""
+        where, values = _sql(condition) if condition else ("TRUE", [])
+        vector = "vector" if with_vectors else "x''"
+        rows = self._read(
+            f"SELECT id, {vector}, text, metadata FROM record WHERE id > ? AND {where} ORDER BY id LIMIT ?",  # noqa: S608
+            [after or "", *values, limit],
+        )
+        return [
+            Record(record_id, np.frombuffer(blob, dtype=np.float32), text, orjson.loads(kept))
+            for record_id, blob, text, kept in rows
+        ]
+
+    def count(self, condition: Condition | None = None) -> int:
+        where, values = _sql(condition) if condition else ("TRUE", [])
+        return int(self._read(f"SELECT count(*) FROM record WHERE {where}", values)[0][0])  # noqa: S608
 
     def _read(self, statement: str, values: Sequence[Any]) -> list[Any]:
         with self._lock:

@@ -12,17 +12,34 @@ from typing import Any
 import numpy as np
 
 from services.vectors.adapters.edge_process import EdgeProcess, EdgeWordless
+from services.vectors.adapters.edge_protocol import Message
 from services.vectors.adapters.probing import write_and_read_back
 from services.vectors.adapters.qdrant_payload import (
     MAX_INDEXED_NUMBERS,
+    METADATA,
+    NUMBERS,
+    RETURNED,
     TERMS,
     content_of,
+    merge_while_same,
+    metadata_payload,
     number_path,
     payload_of,
     physical_name,
     point_id,
 )
-from services.vectors.domain import ALL_MODES, Capabilities, Collection, EngineName, Match, Record, Vector, comparable
+from services.vectors.domain import (
+    ALL_MODES,
+    Capabilities,
+    Collection,
+    EngineName,
+    Match,
+    Metadata,
+    MetadataChanges,
+    Record,
+    Vector,
+    comparable,
+)
 from services.vectors.errors import WordsMissing
 from services.vectors.geometry import score
 from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast
@@ -51,11 +68,17 @@ class QdrantEdgeEngine:
         return bool(answer["holds"])
 
     async def upsert(self, collection: Collection, records: Sequence[Record]) -> None:
+        await self._put("upsert", collection, records)
+
+    async def insert(self, collection: Collection, records: Sequence[Record]) -> list[str]:
+        new = set((await self._put("insert", collection, records))["new"])
+        return [record.id for record in records if point_id(record.id) in new]
+
+    async def _put(self, do: str, collection: Collection, records: Sequence[Record]) -> Message:
         points, words, blob = await asyncio.to_thread(_points, records)
-        numbers = dict.fromkeys(number_path(key) for point in points for key in point["payload"]["numbers"])
-        most = 1 + MAX_INDEXED_NUMBERS  # the index of the terms counts
-        message = {"points": points, "words": words, "numbers": list(numbers), "most": most}
-        await self._edge.call(_command("upsert", collection) | message, blob)
+        message = {"points": points, "words": words} | _numbers([point["payload"] for point in points])
+        answer, _ = await self._edge.call(_command(do, collection) | message, blob)
+        return answer
 
     async def search(
         self,
@@ -88,8 +111,38 @@ class QdrantEdgeEngine:
         answer, blob = await self._edge.call(_command("find", collection) | {"point": point_id(record_id)})
         if "payload" not in answer:
             return None
-        found_id, text, metadata = content_of(answer["payload"])
-        return Record(found_id, np.frombuffer(blob, dtype=np.float32), text, metadata)
+        return _record(answer["payload"], np.frombuffer(blob, dtype=np.float32))
+
+    async def page(
+        self,
+        collection: Collection,
+        after: str | None,
+        limit: int,
+        condition: Condition | None,
+        *,
+        with_vectors: bool,
+    ) -> list[Record]:
+        start = None if after is None else point_id(after)
+        wanted = _wanted(condition) if condition else None
+        asked = {"after": start, "limit": limit, "filter": wanted, "returned": RETURNED, "vectors": with_vectors}
+        answer, blob = await self._edge.call(_command("page", collection) | asked)
+        size = collection.dimension if with_vectors else 0
+        vectors = np.frombuffer(blob, dtype=np.float32).reshape(len(answer["payloads"]), size)
+        return [_record(payload, vector) for payload, vector in zip(answer["payloads"], vectors, strict=True)]
+
+    async def merge_metadata(self, collection: Collection, record_id: str, changes: MetadataChanges) -> Record | None:
+        """Read, merge, and write if it still is what was read: the process does one thing at a time."""
+        return await merge_while_same(
+            changes,
+            lambda: self.find(collection, record_id),
+            lambda was, made: self._amend(collection, record_id, was, made),
+        )
+
+    async def _amend(self, collection: Collection, record_id: str, was: str, made: Metadata) -> bool:
+        payload = metadata_payload(made)
+        asked = {"point": point_id(record_id), "key": METADATA, "was": was, "payload": payload}
+        answer, _ = await self._edge.call(_command("amend", collection) | asked | _numbers([payload]))
+        return bool(answer["amended"])
 
     async def delete(self, collection: Collection, ids: Sequence[str]) -> int:
         return await self._delete(collection, {"must": [{"has_id": [point_id(one) for one in ids]}]})
@@ -101,8 +154,9 @@ class QdrantEdgeEngine:
         answer, _ = await self._edge.call(_command("delete", collection) | {"filter": wanted})
         return int(answer["count"])
 
-    async def count(self, collection: Collection) -> int:
-        answer, _ = await self._edge.call(_command("count", collection))
+    async def count(self, collection: Collection, condition: Condition | None = None) -> int:
+        wanted = _wanted(condition) if condition else None
+        answer, _ = await self._edge.call(_command("count", collection) | {"filter": wanted})
         return int(answer["count"])
 
     def capabilities(self) -> Capabilities:
@@ -118,6 +172,17 @@ class QdrantEdgeEngine:
 
 def _command(do: str, collection: Collection) -> dict[str, Any]:
     return {"do": do, "name": physical_name(collection.id)}
+
+
+def _numbers(payloads: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What is said of numeric fields, which get an index when they are met first."""
+    paths = dict.fromkeys(number_path(key) for payload in payloads for key in payload[NUMBERS])
+    return {"numbers": list(paths), "most": 1 + MAX_INDEXED_NUMBERS}  # the index of the terms counts
+
+
+def _record(payload: dict[str, Any], vector: Vector) -> Record:
+    record_id, text, metadata = content_of(payload)
+    return Record(record_id, vector, text, metadata)
 
 
 def _points(records: Sequence[Record]) -> tuple[list[dict[str, Any]], list[int], bytes]:

@@ -1,6 +1,7 @@
 """Qdrant's server through its own client: the engine to choose when one machine is not enough."""
 
 import asyncio
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +16,13 @@ from services.vectors.adapters.qdrant_payload import (
     MAX_INDEXED_NUMBERS,
     METADATA,
     NUMBERS,
+    RETURNED,
     TERMS,
-    TEXT,
     WORDS,
     content_of,
+    kept_metadata,
+    merge_while_same,
+    metadata_payload,
     number_path,
     payload_of,
     physical_name,
@@ -30,6 +34,8 @@ from services.vectors.domain import (
     Collection,
     EngineName,
     Match,
+    Metadata,
+    MetadataChanges,
     Metric,
     Record,
     Vector,
@@ -45,7 +51,7 @@ _DISTANCES = {Metric.COSINE: "Cosine", Metric.DOT: "Dot", Metric.L2: "Euclid"}
 # The client turns points into messages on the event loop: few at a time keep each turn at a few milliseconds.
 _BATCH_POINTS = 64
 _SEARCH_EF = 128  # the default lost 6 % of the neighbours on overlapping clusters
-_RETURNED = [ID, TEXT, METADATA]
+_MARK = "inserted_by"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +119,41 @@ class QdrantServerEngine:
         kept = await self._look_up(name)
         for start in range(0, len(records), _BATCH_POINTS):
             batch = records[start : start + _BATCH_POINTS]
-            payloads = [payload_of(record) for record in batch]
-            await self._index_numbers(name, kept, {key for payload in payloads for key in payload[NUMBERS]})
-            words = await asyncio.to_thread(_words, batch) if kept.has_words else [None] * len(batch)
-            await self._upsert(name, batch, payloads, words)
+            await self._upsert(name, kept, batch, [payload_of(record) for record in batch])
+
+    async def insert(self, collection: Collection, records: Sequence[Record]) -> list[str]:
+        """Marked by whom, so that one of several at once finds its mark: the server says nothing of what it left out.
+
+        What is there is looked for first all the same, for servers before 1.17, which know no insertion.
+        """
+        name, mark = physical_name(collection.id), secrets.token_hex(8)
+        kept = await self._look_up(name)
+        there = await self._marks(name, [record.id for record in records])
+        new = [record for record in records if record.id not in there]
+        for start in range(0, len(new), _BATCH_POINTS):
+            batch = new[start : start + _BATCH_POINTS]
+            payloads = [payload_of(record) | {_MARK: mark} for record in batch]
+            await self._upsert(name, kept, batch, payloads, mode="insert_only")
+        stored = await self._marks(name, [record.id for record in new]) if new else {}
+        return [record.id for record in new if stored.get(record.id) == mark]
+
+    async def _marks(self, name: str, ids: Sequence[str]) -> dict[str, str | None]:
+        """Of those that are there, by whom they were inserted."""
+        points = [point_id(one) for one in ids]
+        found = await self._qdrant.run(lambda client, _: client.retrieve(name, points, with_payload=[ID, _MARK]))
+        payloads = [point.payload or {} for point in found]
+        return {payload[ID]: payload.get(_MARK) for payload in payloads}
 
     async def _upsert(
-        self, name: str, records: Sequence[Record], payloads: list[dict[str, Any]], words: Sequence[Words | None]
+        self,
+        name: str,
+        kept: _Kept,
+        records: Sequence[Record],
+        payloads: list[dict[str, Any]],
+        mode: str | None = None,
     ) -> None:
+        await self._index_numbers(name, kept, {key for payload in payloads for key in payload[NUMBERS]})
+        words = await asyncio.to_thread(_words, records) if kept.has_words else [None] * len(records)
         await self._qdrant.run(
             lambda client, models: client.upsert(
                 name,
@@ -129,6 +162,7 @@ class QdrantServerEngine:
                     for record, payload, some in zip(records, payloads, words, strict=True)
                 ],
                 wait=True,
+                update_mode=models.UpdateMode(mode) if mode else None,
             )
         )
 
@@ -190,7 +224,7 @@ class QdrantServerEngine:
                 query_filter=_filter(models, condition) if condition else None,
                 search_params=parameters,
                 limit=limit,
-                with_payload=_RETURNED,
+                with_payload=RETURNED,
             )
 
         return await self._qdrant.run(query)
@@ -198,13 +232,62 @@ class QdrantServerEngine:
     async def find(self, collection: Collection, record_id: str) -> Record | None:
         found = await self._qdrant.run(
             lambda client, _: client.retrieve(
-                physical_name(collection.id), [point_id(record_id)], with_payload=_RETURNED, with_vectors=True
+                physical_name(collection.id), [point_id(record_id)], with_payload=RETURNED, with_vectors=True
             )
         )
-        if not found:
-            return None
-        found_id, text, metadata = content_of(found[0].payload or {})
-        return Record(found_id, np.array(_dense(found[0].vector), dtype=np.float32), text, metadata)
+        return _record(found[0]) if found else None
+
+    async def page(
+        self,
+        collection: Collection,
+        after: str | None,
+        limit: int,
+        condition: Condition | None,
+        *,
+        with_vectors: bool,
+    ) -> list[Record]:
+        start = None if after is None else point_id(after)  # which is among what is found, while it is there
+        found, _ = await self._qdrant.run(
+            lambda client, models: client.scroll(
+                physical_name(collection.id),
+                scroll_filter=_filter(models, condition) if condition else None,
+                limit=limit + 1,
+                offset=start,
+                with_payload=RETURNED,
+                with_vectors=with_vectors,
+            )
+        )
+        return [_record(point) for point in found if str(point.id) != start][:limit]
+
+    async def merge_metadata(self, collection: Collection, record_id: str, changes: MetadataChanges) -> Record | None:
+        """Read, merge, and write if it still is what was read, which the server judges; read again, since it tells not.
+
+        One that was overtaken after its write merges once more, into what overtook it.
+        """
+        return await merge_while_same(
+            changes,
+            lambda: self.find(collection, record_id),
+            lambda was, made: self._amend(collection, record_id, was, made),
+        )
+
+    async def _amend(self, collection: Collection, record_id: str, was: str, made: Metadata) -> bool:
+        name, payload = physical_name(collection.id), metadata_payload(made)
+        await self._index_numbers(name, await self._look_up(name), set(payload[NUMBERS]))
+        await self._qdrant.run(
+            lambda client, models: client.set_payload(
+                name,
+                payload,
+                models.Filter(
+                    must=[
+                        models.HasIdCondition(has_id=[point_id(record_id)]),
+                        models.FieldCondition(key=METADATA, match=models.MatchValue(value=was)),
+                    ]
+                ),
+                wait=True,
+            )
+        )
+        found = await self.find(collection, record_id)
+        return found is not None and kept_metadata(found.metadata) == payload[METADATA]
 
     async def delete(self, collection: Collection, ids: Sequence[str]) -> int:
         points = [point_id(one) for one in ids]
@@ -222,8 +305,12 @@ class QdrantServerEngine:
         )
         return int(found.count)
 
-    async def count(self, collection: Collection) -> int:
-        found = await self._qdrant.run(lambda client, _: client.count(physical_name(collection.id), exact=True))
+    async def count(self, collection: Collection, condition: Condition | None = None) -> int:
+        found = await self._qdrant.run(
+            lambda client, models: client.count(
+                physical_name(collection.id), _filter(models, condition) if condition else None, exact=True
+            )
+        )
         return int(found.count)
 
     def capabilities(self) -> Capabilities:
@@ -253,7 +340,13 @@ def _vectors(models: Any, record: Record, words: Words | None) -> Any:
 
 
 def _dense(vectors: Any) -> Any:
-    return vectors[DENSE] if isinstance(vectors, dict) else vectors
+    """Empty where they were not asked for."""
+    return vectors[DENSE] if isinstance(vectors, dict) else vectors or ()
+
+
+def _record(point: Any) -> Record:
+    record_id, text, metadata = content_of(point.payload)
+    return Record(record_id, np.array(_dense(point.vector), dtype=np.float32), text, metadata)
 
 
 def _filter(models: Any, condition: Condition) -> Any:

@@ -18,7 +18,10 @@ async def on_engine(
     collection: Collection,
     call: Callable[[VectorEngine, Collection], Awaitable[Result]],
 ) -> tuple[Collection, Result]:
-    """Call the engine; once more when the collection was deleted and made anew. Raises CollectionNotFound."""
+    """Call the engine; once more when the collection was deleted and made anew since it was looked up.
+
+    Raises CollectionNotFound, CollectionLost, and what `call` does.
+    """
     try:
         return collection, await call(collections.engine_of(collection), collection)
     except CollectionMissing:

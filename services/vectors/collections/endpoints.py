@@ -1,16 +1,21 @@
 """`/vectors/collections`."""
 
+from typing import Any
+
 from fastapi import APIRouter, Response
 
 from services.vectors.collections.schemas import CollectionCreate, CollectionRead
 from services.vectors.dependencies import CollectionMaker, Collections, Name, Reader, Writer
 from services.vectors.errors import CollectionExists, CollectionNotFound, TooManyCollections
 from shared.door import ClaimingRoute, GuardedRoute, Keyed
-from shared.errors import UpstreamTimeout, responses
-from shared.resources import Cursor, Limit, Page, describe
+from shared.errors import PreconditionFailed, UpstreamTimeout, responses
+from shared.resources import Cursor, IfMatch, Limit, Page, describe
 
 router = APIRouter(prefix="/vectors/collections", tags=["vectors"], route_class=GuardedRoute)
 creating = APIRouter(prefix="/vectors/collections", tags=["vectors"], route_class=ClaimingRoute)
+
+_TAG = {"description": "which collection it is, for `If-Match`: one made anew under the name has another"}
+_TAGGED: dict[str, Any] = {"headers": {"ETag": {**_TAG, "schema": {"type": "string"}}}}
 
 
 @creating.post(
@@ -25,9 +30,9 @@ async def create(
     body: CollectionCreate, caller: CollectionMaker, collections: Collections, response: Response, once: Keyed
 ) -> CollectionRead:
     """Make a collection on the engine of one's choice. Its dimension and metric stay as they are."""
-    created = CollectionRead.of(await collections.create(caller, body, once))
-    describe(response, location=f"/api/v1/vectors/collections/{created.name}")
-    return created
+    made = await collections.create(caller, body, once)
+    describe(response, version=made.collection.id, location=f"/api/v1/vectors/collections/{made.collection.name}")
+    return CollectionRead.of(made)
 
 
 @router.get(
@@ -49,11 +54,13 @@ async def list_page(
     operation_id="vectors_get_collection",
     summary="Read a collection",
     response_model=CollectionRead,
-    responses=responses(CollectionNotFound),
+    responses={200: _TAGGED, **responses(CollectionNotFound)},
 )
-async def get(name: Name, caller: Reader, collections: Collections) -> CollectionRead:
-    """A collection, whatever its status."""
-    return CollectionRead.of(await collections.get(caller, name))
+async def get(name: Name, caller: Reader, collections: Collections, response: Response) -> CollectionRead:
+    """A collection, whatever its status. Its tag says which it is, not what is in it."""
+    found = await collections.get(caller, name)
+    describe(response, version=found.collection.id)
+    return CollectionRead.of(found)
 
 
 @router.delete(
@@ -61,8 +68,8 @@ async def get(name: Name, caller: Reader, collections: Collections) -> Collectio
     operation_id="vectors_delete_collection",
     summary="Delete a collection",
     status_code=204,
-    responses=responses(CollectionNotFound, UpstreamTimeout),
+    responses=responses(CollectionNotFound, PreconditionFailed, UpstreamTimeout),
 )
-async def delete(name: Name, caller: Writer, collections: Collections) -> None:
+async def delete(name: Name, caller: Writer, collections: Collections, if_match: IfMatch = None) -> None:
     """Delete a collection with its records. Repeated after a failure, it goes on."""
-    await collections.delete(caller, name)
+    await collections.delete(caller, name, if_match)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from cachetools import LRUCache
 
@@ -22,11 +22,12 @@ from services.vectors.ports import Catalogue, VectorEngine
 from shared.door import Once
 from shared.errors import ServiceError, Unavailable, UpstreamTimeout
 from shared.identity import Caller, Tells
-from shared.resources import CursorCodec, Slice
+from shared.resources import CursorCodec, Slice, etag, require_match
 from shared.schemas import new_id
 
 MAX_COLLECTIONS = 1000
 _COUNTED_AT_ONCE = 8
+_MADE_WITHIN = timedelta(seconds=60)  # then whoever began it has gone
 
 
 class CollectionService:
@@ -94,31 +95,41 @@ class CollectionService:
             return await self._taken(collection)
         try:
             return await self._finish(collection)
+        except CollectionNotFound:
+            return _ready(collection)  # it was made, and deleted at once
         except ServiceError:
-            await self._catalogue.remove(collection)  # the name must not be held by an engine that is down
+            # The name must not be held by an engine that is down; unless another request has finished it meanwhile.
+            if await self._catalogue.set_status(collection, CollectionStatus.DELETING, was=CollectionStatus.CREATING):
+                await self._catalogue.remove(collection)
             raise
 
     async def _taken(self, wanted: Collection) -> Collection:
-        """Finish an earlier attempt at the very same collection; anything else is a conflict."""
+        """Finish what nobody is at any more, if it is the very same collection; anything else is a conflict."""
         existing = await self._catalogue.find(wanted.tenant_id, wanted.name)
         if existing is None:
             raise CollectionExists(wanted.name, wanted.engine)
-        if existing.id == wanted.id and existing.status is CollectionStatus.READY:
-            return existing  # by the same request under the same key, at this very moment
-        same = (existing.engine, existing.dimension, existing.metric) == (
-            wanted.engine,
-            wanted.dimension,
-            wanted.metric,
-        )
-        if existing.status is CollectionStatus.CREATING and same:
-            return await self._finish(existing)
+        if existing.id == wanted.id and existing.status is not CollectionStatus.DELETING:  # by the same request,
+            is_made = existing.status is CollectionStatus.READY  # under the same key, at this very moment
+            return existing if is_made else await self._finish(existing)
+        if _is_abandoned(existing, wanted) and await self._has_taken_over(existing):
+            return _ready(existing)
         being_deleted = existing.status is CollectionStatus.DELETING
         raise CollectionExists(wanted.name, existing.engine, being_deleted=being_deleted)
 
-    async def _finish(self, collection: Collection) -> Collection:
+    async def _has_taken_over(self, collection: Collection) -> bool:
+        """Of several at once, one has."""
         await self.engine_of(collection).create_collection(collection)
-        await self._catalogue.set_status(collection, CollectionStatus.READY)
-        return replace(collection, status=CollectionStatus.READY)
+        return await self._catalogue.set_status(collection, CollectionStatus.READY, was=CollectionStatus.CREATING)
+
+    async def _finish(self, collection: Collection) -> Collection:
+        """The collection, ready. Raises CollectionNotFound when it was deleted meanwhile; its engine has it no more."""
+        if await self._has_taken_over(collection):
+            return _ready(collection)
+        present = await self._catalogue.find(collection.tenant_id, collection.name)
+        if present == _ready(collection):
+            return present
+        await self.engine_of(collection).drop_collection(collection)  # here it was made again behind the deletion
+        raise CollectionNotFound(collection.name)
 
     async def get(self, caller: Caller, name: str) -> Counted:
         """The collection whatever its status. Raises CollectionNotFound."""
@@ -154,12 +165,16 @@ class CollectionService:
         except (Unavailable, UpstreamTimeout):
             return Counted(collection, None)
 
-    async def delete(self, caller: Caller, name: str) -> None:
-        """Delete it with its records; repeated after a failure it goes on. Raises CollectionNotFound."""
+    async def delete(self, caller: Caller, name: str, if_match: str | None = None) -> None:
+        """Delete it with its records; repeated after a failure it goes on.
+
+        Raises CollectionNotFound, and PreconditionFailed for the tag of a collection that had the name before.
+        """
         self._known.pop((caller.tenant_id, name), None)
         collection = await self._catalogue.find(caller.tenant_id, name)
         if collection is None:
             raise CollectionNotFound(name)
+        require_match(if_match, etag(collection.id))
         await self._catalogue.set_status(collection, CollectionStatus.DELETING)
         await self.engine_of(collection).drop_collection(collection)
         await self._catalogue.remove(collection)
@@ -196,3 +211,16 @@ class CollectionService:
             self._known.pop((collection.tenant_id, collection.name), None)
             raise CollectionLost(collection.name, collection.engine.component)
         return present
+
+
+def _ready(collection: Collection) -> Collection:
+    return replace(collection, status=CollectionStatus.READY)
+
+
+def _is_abandoned(existing: Collection, wanted: Collection) -> bool:
+    """Whether it is what is wanted, and was begun so long ago that whoever did has gone."""
+    return (
+        existing.status is CollectionStatus.CREATING
+        and datetime.now(UTC) - existing.created_at > _MADE_WITHIN
+        and (existing.engine, existing.dimension, existing.metric) == (wanted.engine, wanted.dimension, wanted.metric)
+    )

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from services.vectors.dependencies import (
     CollectionFiller,
     CollectionWriter,
+    Listings,
     Name,
     Reader,
     RecordId,
@@ -19,11 +20,14 @@ from services.vectors.errors import (
     DimensionMismatch,
     EmbeddingsFailed,
     FilterInvalid,
+    MetadataTooLarge,
     RecordNotFound,
     UnsupportedCapability,
     VectorInvalid,
 )
 from services.vectors.records.bulk import BulkRoute
+from services.vectors.records.listing import Listing
+from services.vectors.records.listing_schemas import QueryFilter, RecordPage, RecordUpdate, WithCount, WithVectors
 from services.vectors.records.schemas import (
     DeleteRequest,
     DeleteResult,
@@ -33,6 +37,7 @@ from services.vectors.records.schemas import (
 )
 from shared.door import GuardedRoute, Keyed, stores_nothing, takes
 from shared.errors import UpstreamTimeout, responses
+from shared.resources import Cursor, Limit
 
 _ENGINE_ERRORS = (CollectionNotFound, CollectionLost, UpstreamTimeout)
 
@@ -71,6 +76,28 @@ async def delete(body: DeleteRequest, caller: CollectionWriter, records: Records
 
 
 @router.get(
+    "/collections/{name}/records",
+    operation_id="vectors_list_records",
+    summary="List records",
+    response_model=RecordPage,
+    responses=responses(*_ENGINE_ERRORS, FilterInvalid, UnsupportedCapability),
+)
+async def list_page(
+    name: Name,
+    caller: Reader,
+    listing: Listings,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    filter: QueryFilter = None,
+    include_vectors: WithVectors = False,
+    count: WithCount = False,
+) -> RecordPage:
+    """The records that meet the filter, each once, in an order of the engine's own: what stays is never missed."""
+    asked = Listing(limit, cursor, filter, with_vectors=include_vectors, with_count=count)
+    return RecordPage.of(await listing.list_page(caller, name, asked))
+
+
+@router.get(
     "/collections/{name}/records/{record_id:path}",
     operation_id="vectors_get_record",
     summary="Read a record",
@@ -80,6 +107,19 @@ async def delete(body: DeleteRequest, caller: CollectionWriter, records: Records
 async def get(name: Name, record_id: RecordId, caller: Reader, records: Records) -> RecordRead:
     """A record with its vector."""
     return RecordRead.of(await records.get(caller, name, record_id))
+
+
+@router.patch(
+    "/collections/{name}/records/{record_id:path}",
+    operation_id="vectors_update_record",
+    summary="Change a record's metadata",
+    response_model=RecordRead,
+    responses=responses(*_ENGINE_ERRORS, RecordNotFound, MetadataTooLarge),
+)
+@takes(kib=1024, values=8_000, texts=8_000)
+async def update(name: Name, record_id: RecordId, body: RecordUpdate, caller: Writer, records: Records) -> RecordRead:
+    """Merge members into a record's metadata (RFC 7396); of two changes at once, none is lost."""
+    return RecordRead.of(await records.update(caller, name, record_id, body.metadata))
 
 
 @router.delete(

@@ -1,6 +1,7 @@
 """The parts of a record in bodies: checked by hand, because a thousand vectors are, and documented to the letter."""
 
 from array import array
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from services.vectors.domain import (
     MAX_METADATA_LIST,
     MAX_METADATA_STRING_CHARS,
     Metadata,
+    MetadataChanges,
 )
-from services.vectors.metadata import member_problem
+from services.vectors.metadata import key_problem, member_problem
 from shared.schemas import PathText
 
 SCALAR_SCHEMA: list[dict[str, Any]] = [
@@ -41,12 +43,20 @@ def _numbers(value: object) -> NDArray[np.float64]:
 
 
 def _metadata(value: object) -> Metadata:
+    return _members(value, member_problem)
+
+
+def _changes(value: object) -> MetadataChanges:
+    return _members(value, lambda key, member: key_problem(key) if member is None else member_problem(key, member))
+
+
+def _members(value: object, problem_of: Callable[[str, object], str | None]) -> dict[str, Any]:
     if not isinstance(value, dict) or len(value) > MAX_METADATA_KEYS:
         raise PydanticCustomError(
             "metadata_form", "Must be an object of at most {most} members.", {"most": MAX_METADATA_KEYS}
         )
     for key, member in value.items():
-        if problem := member_problem(key, member):
+        if problem := problem_of(key, member):
             raise PydanticCustomError(
                 "metadata_value", "Member {key}: {problem}.", {"key": repr(key[:64]), "problem": problem}
             )
@@ -67,21 +77,28 @@ Vector = Annotated[
         }
     ),
 ]
-MetadataField = Annotated[
-    dict[str, Any],
-    PlainValidator(_metadata),
-    WithJsonSchema(
+
+
+def _schema(members: list[dict[str, Any]], example: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema(
         {
             "type": "object",
             "maxProperties": MAX_METADATA_KEYS,
             "propertyNames": {"minLength": 1, "maxLength": MAX_METADATA_KEY_CHARS},
-            "additionalProperties": {
-                "anyOf": [
-                    *SCALAR_SCHEMA,
-                    {"type": "array", "maxItems": MAX_METADATA_LIST, "items": {"anyOf": SCALAR_SCHEMA}},
-                ]
-            },
-            "examples": [{"year": 2024, "tags": ["draft", "legal"], "public": True}],
+            "additionalProperties": {"anyOf": members},
+            "examples": [example],
         }
-    ),
+    )
+
+
+_MEMBERS = [*SCALAR_SCHEMA, {"type": "array", "maxItems": MAX_METADATA_LIST, "items": {"anyOf": SCALAR_SCHEMA}}]
+MetadataField = Annotated[
+    dict[str, Any],
+    PlainValidator(_metadata),
+    _schema(_MEMBERS, {"year": 2024, "tags": ["draft", "legal"], "public": True}),
+]
+MetadataChangesField = Annotated[
+    dict[str, Any],
+    PlainValidator(_changes),
+    _schema([*_MEMBERS, {"type": "null"}], {"year": 2025, "draft": None}),
 ]

@@ -19,9 +19,12 @@ MAX_LEAVES = 64
 MAX_VALUES = 100
 
 
-def parse(data: object) -> Condition:
-    """What the filter that is JSON `data` asks. Raises FilterInvalid, pointing at the first part that is wrong."""
-    return _Parser().node(data, "/filter", depth=1)
+def parse(data: object, pointer: str = "/filter") -> Condition:
+    """What the filter that is JSON `data` asks. Raises FilterInvalid, pointing at the first part that is wrong.
+
+    `pointer` is where the filter stands.
+    """
+    return _Parser().node(data, pointer, depth=1)
 
 
 class _Parser:

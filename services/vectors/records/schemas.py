@@ -37,6 +37,9 @@ class StoreRequest(LargeModel):
 
     collection: CollectionName
     items: list[StoreItem] = Field(min_length=1, max_length=MAX_ITEMS)
+    if_absent: bool = Field(
+        default=False, description="leave a record as it is whose id is there already, instead of replacing it"
+    )
 
 
 class StoreResult(ResponseModel):
@@ -46,11 +49,18 @@ class StoreResult(ResponseModel):
     engine: EngineName
     stored: int = Field(description="records written; an id given twice counts once, and its last item wins")
     ids: list[str]
+    existing: list[str] = Field(description="with `if_absent`, the ids that were there already: their records stayed")
 
     @classmethod
     def of(cls, stored: Stored) -> "StoreResult":
         collection = stored.collection
-        return cls(collection=collection.name, engine=collection.engine, stored=stored.stored, ids=stored.ids)
+        return cls(
+            collection=collection.name,
+            engine=collection.engine,
+            stored=stored.stored,
+            ids=stored.ids,
+            existing=stored.existing,
+        )
 
 
 class DeleteRequest(LargeModel):

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from services.vectors.collections.calling import on_engine
 from services.vectors.collections.service import CollectionService
-from services.vectors.domain import Collection, Record, Vector
+from services.vectors.domain import Collection, MetadataChanges, Record, Vector
 from services.vectors.errors import RecordNotFound
 from services.vectors.events import Done
 from services.vectors.geometry import float32, placed, require_dimension
@@ -32,7 +32,8 @@ class RecordService:
     async def store(self, caller: Caller, body: StoreRequest, once: Once | None = None) -> Stored:
         """Store the items, in a collection made for them where there is none; the last of an id in them wins.
 
-        A repetition of `once` makes the same ids for items that name none, so it replaces what the first stored.
+        With `if_absent` the first of an id wins, and what is there already stays as it is. A repetition of `once` makes
+        the same ids for items that name none, so it replaces what the first stored, or finds it there.
         Raises DimensionMismatch, VectorInvalid, CollectionFull.
         """
         # A missing collection takes the dimension of the vectors; nothing is made for items that disagree.
@@ -41,9 +42,12 @@ class RecordService:
         ids = [item.id or (once.id_at(at) if once else new_id()) for at, item in enumerate(body.items)]
         embedded = await self._embed([item.text or "" for item in body.items if item.vector is None], caller)
         # Thousands of conversions: on a thread, so that other requests go on between them.
-        records = await asyncio.to_thread(_records, collection, ids, body.items, embedded)
-        collection, _ = await self._on(caller, collection, lambda engine, at: engine.upsert(at, records))
-        return Stored(collection, len(records), ids)
+        records = await asyncio.to_thread(_records, collection, body, ids, embedded)
+        collection, new = await self._on(
+            caller, collection, lambda engine, at: _put(engine, at, records, if_absent=body.if_absent)
+        )
+        there = [record.id for record in records if record.id not in new]
+        return Stored(collection, len(new), ids, there)
 
     def _check_dimensions(self, collection: Collection, items: Sequence[StoreItem]) -> None:
         for at, item in enumerate(items):
@@ -58,6 +62,14 @@ class RecordService:
         """Raises CollectionNotFound, RecordNotFound."""
         collection = await self._collections.get_ready(caller, name)
         _, record = await self._on(caller, collection, lambda engine, at: engine.find(at, record_id))
+        if record is None:
+            raise RecordNotFound(name, record_id)
+        return record
+
+    async def update(self, caller: Caller, name: str, record_id: str, changes: MetadataChanges) -> Record:
+        """The record with `changes` in its metadata. Raises CollectionNotFound, RecordNotFound, MetadataTooLarge."""
+        collection = await self._collections.get_ready(caller, name)
+        _, record = await self._on(caller, collection, lambda engine, at: engine.merge_metadata(at, record_id, changes))
         if record is None:
             raise RecordNotFound(name, record_id)
         return record
@@ -95,16 +107,26 @@ def _common_dimension(body: StoreRequest) -> int | None:
 
 
 def _records(
-    collection: Collection, ids: Sequence[str], items: Sequence[StoreItem], embedded: Sequence[Vector]
+    collection: Collection, body: StoreRequest, ids: Sequence[str], embedded: Sequence[Vector]
 ) -> list[Record]:
-    """The items as engines take them, the last of each id."""
+    """The items as engines take them, the last of each id, or the first."""
     made = iter(embedded)
     records: dict[str, Record] = {}
-    for at, (record_id, item) in enumerate(zip(ids, items, strict=True)):
+    for at, (record_id, item) in enumerate(zip(ids, body.items, strict=True)):
         pointer = f"/items/{at}/vector"
         vector = next(made) if item.vector is None else float32(item.vector, pointer)
-        records[record_id] = Record(record_id, placed(vector, collection.metric, pointer), item.text, item.metadata)
+        record = Record(record_id, placed(vector, collection.metric, pointer), item.text, item.metadata)
+        if not (body.if_absent and record_id in records):
+            records[record_id] = record
     return list(records.values())
+
+
+async def _put(engine: VectorEngine, collection: Collection, records: Sequence[Record], *, if_absent: bool) -> set[str]:
+    """The ids of those that were stored."""
+    if if_absent:
+        return set(await engine.insert(collection, records))
+    await engine.upsert(collection, records)
+    return {record.id for record in records}
 
 
 async def _deleted(engine: VectorEngine, collection: Collection, wanted: list[str] | Condition) -> int:

@@ -94,7 +94,7 @@ async def test_the_status_changes_and_the_name_becomes_free(catalogue: Catalogue
     collection = a_collection()
     await catalogue.insert(collection)
 
-    await catalogue.set_status(collection, CollectionStatus.READY)
+    assert await catalogue.set_status(collection, CollectionStatus.READY)
     found = await catalogue.find(collection.tenant_id, collection.name)
     assert found == replace(collection, status=CollectionStatus.READY)
 
@@ -194,3 +194,15 @@ async def test_until_qdrant_was_heard_an_unknown_name_is_not_said_to_be_none(
     with pytest.raises(Unavailable, match="qdrant"):
         await catalogue.find(known.tenant_id, "unknown")
     await catalogue.aclose()
+
+
+async def test_of_several_who_change_a_status_one_has_changed_it(catalogue: Catalogue) -> None:
+    collection = a_collection()
+    await catalogue.insert(collection)
+
+    changed = await asyncio.gather(
+        *(catalogue.set_status(collection, CollectionStatus.READY, was=CollectionStatus.CREATING) for _ in range(6))
+    )
+
+    assert changed.count(True) == 1
+    assert not await catalogue.set_status(a_collection(), CollectionStatus.READY)

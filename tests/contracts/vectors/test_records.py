@@ -1,5 +1,7 @@
 """Storing, replacing, reading and deleting records; making and dropping collections."""
 
+import asyncio
+
 import numpy as np
 import pytest
 
@@ -131,6 +133,31 @@ async def test_creating_and_dropping_may_be_repeated(engine: VectorEngine, new_c
         await engine.count(collection)
 
 
+async def test_writes_under_way_do_not_revive_what_is_dropped(
+    engine: VectorEngine, new_collection: NewCollection
+) -> None:
+    collection = await new_collection()
+    records = [COSINE.record(f"{at}", 1, at, 0, 0, n=at) for at in range(300)]
+    await engine.upsert(collection, records)
+
+    async def drop() -> None:
+        await engine.drop_collection(collection)
+
+    outcomes = await asyncio.gather(
+        *(engine.upsert(collection, records) for _ in range(3)),
+        *(engine.merge_metadata(collection, f"{at}", {"n": -at}) for at in range(5)),
+        drop(),
+        engine.insert(collection, records),
+        *(engine.upsert(collection, records) for _ in range(3)),
+        return_exceptions=True,
+    )
+
+    assert [one for one in outcomes if isinstance(one, Exception) and not isinstance(one, CollectionMissing)] == []
+    assert await engine.holds(collection) is False
+    with pytest.raises(CollectionMissing):
+        await engine.upsert(collection, records)
+
+
 async def test_an_engine_says_what_it_holds(engine: VectorEngine, new_collection: NewCollection) -> None:
     collection = await new_collection()
     assert await engine.holds(collection) is True
@@ -151,6 +178,10 @@ async def test_every_call_says_when_the_collection_is_missing(engine: VectorEngi
         lambda: engine.delete(missing, ["a"]),
         lambda: engine.delete_matching(missing, parse(leaf("a", "eq", 1))),
         lambda: engine.count(missing),
+        lambda: engine.count(missing, parse(leaf("a", "eq", 1))),
+        lambda: engine.page(missing, None, 10, None, with_vectors=False),
+        lambda: engine.insert(missing, [COSINE.record("a", 1, 0, 0, 0)]),
+        lambda: engine.merge_metadata(missing, "a", {"a": 1}),
     ):
         with pytest.raises(CollectionMissing):
             await call()

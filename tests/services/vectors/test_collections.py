@@ -74,6 +74,8 @@ async def test_another_tenants_collection_is_as_if_it_were_not(client: httpx.Asy
     calls = [
         ("GET", f"{COLLECTIONS}/mine", None),
         ("DELETE", f"{COLLECTIONS}/mine", None),
+        ("GET", f"{COLLECTIONS}/mine/records", None),
+        ("PATCH", f"{COLLECTIONS}/mine/records/a", {"metadata": {}}),
         ("GET", f"{COLLECTIONS}/mine/records/a", None),
         ("DELETE", f"{COLLECTIONS}/mine/records/a", None),
         ("POST", "/api/v1/vectors/search", {"collection": "mine", "vector": [1, 2]}),

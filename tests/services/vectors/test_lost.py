@@ -60,6 +60,8 @@ async def test_what_an_engine_lost_is_named_by_every_route_and_by_health(
             ("POST", SEARCH, {"collection": name, "vector": [3, 4]}),
             ("POST", STORE, {"collection": name, "items": [{"vector": [3, 4]}]}),
             ("POST", DELETE, {"collection": name, "ids": ["a"]}),
+            ("GET", f"{COLLECTIONS}/{name}/records", None),
+            ("PATCH", f"{COLLECTIONS}/{name}/records/a", {"metadata": {}}),
             ("GET", f"{COLLECTIONS}/{name}/records/a", None),
             ("DELETE", f"{COLLECTIONS}/{name}/records/a", None),
         ):

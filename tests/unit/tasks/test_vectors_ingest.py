@@ -138,3 +138,12 @@ def test_chunks_respect_the_bound_and_overlap() -> None:
 def test_what_vectors_would_refuse_is_refused_at_submit(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         IngestInput.model_validate(ingest(**change))
+
+
+def test_a_text_is_bounded_in_bytes_as_the_input_is_that_it_stands_in() -> None:
+    def given(text: str) -> dict[str, Any]:
+        return ingest(documents=[{"text": text}])
+
+    assert IngestInput.model_validate(given("語" * (2**20 // 3))).documents[0].text
+    with pytest.raises(ValidationError, match="1048577 bytes in UTF-8; may have 1048576"):
+        IngestInput.model_validate(given("語" * (2**20 // 3) + "xy"))

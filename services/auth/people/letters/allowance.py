@@ -6,18 +6,18 @@ told. Of what strangers may ask for, one source has a share, so that it takes mo
 
 import hashlib
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.models import LetterCount
+from shared.words import Word
 
 WINDOW: Final = timedelta(hours=1)
 
 
-class Kind(StrEnum):
+class Kind(Word):
     """What letters are counted by."""
 
     PROOF = "proof"

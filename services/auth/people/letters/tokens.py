@@ -4,7 +4,6 @@ import hashlib
 import secrets
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import delete, or_, select
@@ -12,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.models import MailedToken
 from shared.schemas import new_id
+from shared.words import Word
 
 
-class Purpose(StrEnum):
+class Purpose(Word):
     """What the reader of the letter may do."""
 
     PROOF = "proof"

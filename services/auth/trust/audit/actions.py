@@ -1,10 +1,11 @@
 """Everything that the audit log may say was done: docs/audit.md explains each, and a test holds the two together."""
 
-from enum import StrEnum
 from typing import Final
 
+from shared.words import Word
 
-class Action(StrEnum):
+
+class Action(Word):
     """What was done, in the past tense, to the thing before the dot."""
 
     USER_REGISTERED = "user.registered"
