@@ -10,6 +10,7 @@ from services.vectors.domain import COLLECTION_NAME, MAX_ID_CHARS, EngineName
 from services.vectors.ports import VectorEngine
 from services.vectors.records.listing import ListingService
 from services.vectors.records.service import RecordService
+from services.vectors.usage.service import UsageService
 from shared.door import requires
 from shared.identity import Caller
 from shared.schemas import PathText
@@ -29,4 +30,5 @@ RecordId = Annotated[PathText, Path(min_length=1, max_length=MAX_ID_CHARS, descr
 Collections = Annotated[CollectionService, Depends(from_state("collections"))]
 Records = Annotated[RecordService, Depends(from_state("records"))]
 Listings = Annotated[ListingService, Depends(from_state("listing"))]
+Usages = Annotated[UsageService, Depends(from_state("usage"))]
 Engines = Annotated[Mapping[EngineName, VectorEngine], Depends(from_state("engines"))]

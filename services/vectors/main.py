@@ -9,6 +9,7 @@ from services.vectors.lifespan import lifespan
 from services.vectors.records.endpoints import creating as creating_records
 from services.vectors.records.endpoints import router as records
 from services.vectors.settings import Settings
+from services.vectors.usage.endpoints import router as usage
 from shared.web import create_service
 
 
@@ -20,5 +21,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="SutazAI vectors",
         description="Collections of vectors on Qdrant, ChromaDB or FAISS: one contract, one filter language.",
         lifespan=lifespan,
-        routers=[creating_collections, creating_records, collections, records, engines],
+        routers=[creating_collections, creating_records, collections, records, engines, usage],
     )

@@ -19,6 +19,8 @@ from services.vectors.records.calling import on_engine
 from services.vectors.records.domain import Deleted, Found, Stored
 from services.vectors.records.schemas import DeleteRequest, SearchRequest, StoreItem, StoreRequest
 from services.vectors.terms import Condition
+from services.vectors.usage.domain import Size, content_bytes, size_of
+from services.vectors.usage.service import UsageService
 from shared.door import Once
 from shared.identity import Caller, Tells
 from shared.schemas import new_id
@@ -34,28 +36,30 @@ Result = TypeVar("Result")
 class RecordService:
     """Everything engines may not be given is refused here, so that all of them refuse alike."""
 
-    def __init__(self, collections: CollectionService, embedder: Embedder, auth: Tells) -> None:
+    def __init__(self, collections: CollectionService, embedder: Embedder, auth: Tells, usage: UsageService) -> None:
         self._collections = collections
         self._embedder = embedder
         self._auth = auth
+        self._usage = usage
 
     async def store(self, caller: Caller, body: StoreRequest, once: Once | None = None) -> Stored:
         """Store the items, in a collection made for them where there is none; the last of an id in them wins.
 
         With `if_absent` the first of an id wins, and what is there already stays as it is. A repetition of `once` makes
         the same ids for items that name none, so it replaces what the first stored, or finds it there.
-        Raises DimensionMismatch, VectorInvalid, CollectionFull.
+        Raises DimensionMismatch, VectorInvalid, CollectionFull, QuotaExceeded.
         """
         # A missing collection takes the dimension of the vectors; nothing is made for items that disagree.
         collection = await self._collections.get_or_create(caller, body.collection, _common_dimension(body))
         self._check_dimensions(collection, body.items)
         ids = [item.id or (once.id_at(at) if once else new_id()) for at, item in enumerate(body.items)]
-        embedded = await self._embed([item.text or "" for item in body.items if item.vector is None], caller)
-        # Thousands of conversions: on a thread, so that other requests go on between them.
-        records = await asyncio.to_thread(_records, collection, body, ids, embedded)
-        collection, new = await self._on(
-            caller, collection, lambda engine, at: _put(engine, at, records, if_absent=body.if_absent)
-        )
+        async with self._usage.room(collection, lambda: _size(collection, body.items)):
+            embedded = await self._embed([item.text or "" for item in body.items if item.vector is None], caller)
+            # Thousands of conversions: on a thread, so that other requests go on between them.
+            records = await asyncio.to_thread(_records, collection, body, ids, embedded)
+            collection, new = await self._on(
+                caller, collection, lambda engine, at: _put(engine, at, records, if_absent=body.if_absent)
+            )
         there = [record.id for record in records if record.id not in new]
         return Stored(collection, len(new), ids, there)
 
@@ -105,6 +109,7 @@ class RecordService:
         _, record = await self._on(caller, collection, lambda engine, at: engine.merge_metadata(at, record_id, changes))
         if record is None:
             raise RecordNotFound(name, record_id)
+        self._usage.changed(collection)
         return record
 
     async def delete(self, caller: Caller, body: DeleteRequest) -> Deleted:
@@ -120,6 +125,7 @@ class RecordService:
         collection = await self._collections.get_ready(caller, name)
         collection, deleted = await self._on(caller, collection, lambda engine, at: _deleted(engine, at, wanted))
         if deleted:
+            self._usage.changed(collection)
             self._auth.tell(caller, Done.RECORDS_DELETED, name)
         return Deleted(collection, deleted)
 
@@ -141,6 +147,10 @@ def _common_dimension(body: StoreRequest) -> int | None:
 def _require_dimension(name: str, expected: int, given: int, pointer: str) -> None:
     if given != expected:
         raise DimensionMismatch(pointer, given=given, name=name, expected=expected)
+
+
+def _size(collection: Collection, items: Sequence[StoreItem]) -> Size:
+    return size_of(len(items), collection.dimension, sum(content_bytes(item.text, item.metadata) for item in items))
 
 
 def _records(
