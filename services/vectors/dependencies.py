@@ -11,6 +11,7 @@ from services.vectors.ports import VectorEngine
 from services.vectors.records.listing import ListingService
 from services.vectors.records.service import RecordService
 from services.vectors.searching.service import SearchService
+from services.vectors.usage.service import UsageService
 from shared.door import requires
 from shared.identity import Caller
 from shared.schemas import PathText
@@ -33,4 +34,5 @@ Collections = Annotated[CollectionService, Depends(from_state("collections"))]
 Records = Annotated[RecordService, Depends(from_state("records"))]
 Searches = Annotated[SearchService, Depends(from_state("searches"))]
 Listings = Annotated[ListingService, Depends(from_state("listing"))]
+Usages = Annotated[UsageService, Depends(from_state("usage"))]
 Engines = Annotated[Mapping[EngineName, VectorEngine], Depends(from_state("engines"))]

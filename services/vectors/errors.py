@@ -7,6 +7,7 @@
     │   └── RecordNotFound            vectors.record_not_found
     ├── Conflict
     │   ├── CollectionExists          vectors.collection_exists
+    │   ├── QuotaExceeded             vectors.quota_exceeded
     │   └── WordsMissing              vectors.words_missing
     ├── Invalid
     │   ├── DimensionMismatch         vectors.dimension_mismatch
@@ -14,8 +15,7 @@
     │   ├── FilterInvalid             vectors.filter_invalid
     │   ├── UnsupportedCapability     vectors.unsupported_capability
     │   ├── MetadataTooLarge          vectors.metadata_too_large
-    │   ├── CollectionFull            vectors.collection_full
-    │   └── TooManyCollections        vectors.too_many_collections
+    │   └── CollectionFull            vectors.collection_full
     ├── UpstreamFailed
     │   └── EmbeddingsFailed          vectors.embeddings_failed
     └── Unavailable
@@ -117,12 +117,15 @@ class CollectionFull(Invalid):
         super().__init__(f"The engine {engine!r} keeps {limit} in one collection at most; use 'qdrant' for more.")
 
 
-class TooManyCollections(Invalid):
-    code = "vectors.too_many_collections"
-    meaning = "The tenant has as many collections as one may have."
+class QuotaExceeded(Conflict):
+    code = "vectors.quota_exceeded"
+    meaning = (
+        "The tenant would have more collections, records or bytes than one may have: delete some. `GET "
+        "/api/v1/vectors/usage` tells how many there are."
+    )
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"A tenant may have {limit} collections.")
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(f"A tenant may have {limit} {what} here, and there would be more; delete some first.")
 
 
 class CollectionLost(NotFound):

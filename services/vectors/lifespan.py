@@ -15,6 +15,9 @@ from services.vectors.records.bulk import UPLOADS
 from services.vectors.records.listing import ListingService
 from services.vectors.records.service import RecordService
 from services.vectors.searching.service import SearchService
+from services.vectors.settings import Settings
+from services.vectors.usage.domain import Quotas
+from services.vectors.usage.service import UsageService
 from shared.health import STORE_REMEDY
 from shared.identity import telling
 from shared.limits import Shares
@@ -30,6 +33,7 @@ class State(TypedDict):
     searches: SearchService
     listing: ListingService
     engines: Mapping[EngineName, VectorEngine]
+    usage: UsageService
     uploads: Shares
 
 
@@ -46,14 +50,25 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         rabbitmq_url, registry = app.state.settings.rabbitmq_url.get_secret_value(), app.state.metrics.registry
         auth = await stack.enter_async_context(telling(rabbitmq_url, "vectors", registry))
         collections = CollectionService(
-            backends.catalogue, backends.engines, platform.cursors, backends.embedder.dimension, auth
+            backends.catalogue,
+            backends.engines,
+            platform.cursors,
+            backends.embedder.dimension,
+            auth,
+            app.state.settings.quota_collections,
         )
+        usage = UsageService(backends.catalogue, backends.engines, _quotas(app.state.settings))
         yield State(
             platform=platform,
             collections=collections,
-            records=RecordService(collections, backends.embedder, auth),
+            records=RecordService(collections, backends.embedder, auth, usage),
             searches=SearchService(collections, backends.embedder),
             listing=ListingService(collections, platform.cursors),
             engines=backends.engines,
+            usage=usage,
             uploads=Shares("uploads", UPLOADS),
         )
+
+
+def _quotas(settings: Settings) -> Quotas:
+    return Quotas(settings.quota_collections, settings.quota_records, settings.quota_bytes)

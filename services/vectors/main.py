@@ -11,6 +11,7 @@ from services.vectors.records.endpoints import router as records
 from services.vectors.searching.endpoints import batches
 from services.vectors.searching.endpoints import router as searching
 from services.vectors.settings import Settings
+from services.vectors.usage.endpoints import router as usage
 from shared.web import create_service
 
 
@@ -22,5 +23,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="SutazAI vectors",
         description="Collections of vectors on Qdrant, ChromaDB or FAISS: one contract, one filter language.",
         lifespan=lifespan,
-        routers=[creating_collections, creating_records, collections, records, searching, batches, engines],
+        routers=[creating_collections, creating_records, collections, records, searching, batches, engines, usage],
     )

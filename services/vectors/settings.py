@@ -30,6 +30,18 @@ class Settings(ClientSettings):
         default=2**30, ge=2**20, le=2**36, description="vectors of one FAISS collection, in memory; more is refused"
     )
 
+    # What a tenant may have; 0 is no limit
+    quota_collections: int = Field(default=1000, ge=0, le=10**6, description="collections of one tenant; 0: any number")
+    quota_records: int = Field(
+        default=0, ge=0, le=10**12, description="records of one tenant; 0: any number. A store counts all of its as new"
+    )
+    quota_bytes: int = Field(
+        default=0,
+        ge=0,
+        le=2**50,
+        description="of one tenant's vectors, texts and metadata, estimated; 0: any number",
+    )
+
     # Embeddings
     embeddings_url: str | None = Field(
         default=None, description="base of an OpenAI-compatible API; without it the built-in model runs here"

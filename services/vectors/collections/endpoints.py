@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from services.vectors.collections.schemas import CollectionCreate, CollectionRead
 from services.vectors.dependencies import CollectionMaker, Collections, Name, Reader, Writer
-from services.vectors.errors import CollectionExists, CollectionNotFound, TooManyCollections
+from services.vectors.errors import CollectionExists, CollectionNotFound, QuotaExceeded
 from shared.door import ClaimingRoute, GuardedRoute, Keyed
 from shared.errors import PreconditionFailed, UpstreamTimeout, responses
 from shared.resources import Cursor, IfMatch, Limit, Page, describe
@@ -24,7 +24,7 @@ _TAGGED: dict[str, Any] = {"headers": {"ETag": {**_TAG, "schema": {"type": "stri
     summary="Create a collection",
     status_code=201,
     response_model=CollectionRead,
-    responses=responses(CollectionExists, TooManyCollections, UpstreamTimeout),
+    responses=responses(CollectionExists, QuotaExceeded, UpstreamTimeout),
 )
 async def create(
     body: CollectionCreate, caller: CollectionMaker, collections: Collections, response: Response, once: Keyed

@@ -15,7 +15,7 @@ from services.vectors.errors import (
     CollectionLost,
     CollectionMissing,
     CollectionNotFound,
-    TooManyCollections,
+    QuotaExceeded,
 )
 from services.vectors.events import Done
 from services.vectors.ports import Catalogue, VectorEngine
@@ -25,7 +25,6 @@ from shared.identity import Caller, Tells
 from shared.resources import CursorCodec, Slice, etag, require_match
 from shared.schemas import new_id
 
-MAX_COLLECTIONS = 1000
 _COUNTED_AT_ONCE = 8
 _MADE_WITHIN = timedelta(seconds=60)  # then whoever began it has gone
 
@@ -45,12 +44,15 @@ class CollectionService:
         cursors: CursorCodec,
         default_dimension: int,
         auth: Tells,
+        most: int = 0,
     ) -> None:
+        """A tenant may have `most` collections; 0 is no limit."""
         self._catalogue = catalogue
         self._engines = engines
         self._cursors = cursors
         self._default_dimension = default_dimension
         self._auth = auth
+        self._most = most
         self._known: LRUCache[tuple[str, str], Collection] = LRUCache(maxsize=10_000)
 
     def engine_of(self, collection: Collection) -> VectorEngine:
@@ -59,13 +61,13 @@ class CollectionService:
     async def create(self, caller: Caller, body: CollectionCreate, once: Once | None = None) -> Counted:
         """A new collection; for a repetition of `once` the one that was made, which its id tells.
 
-        Raises CollectionExists, TooManyCollections.
+        Raises CollectionExists, QuotaExceeded.
         """
         if once and (made := await self._made(caller, body.name, once)):
             self._tell_created(caller, made.collection)  # again, as the first may have told nobody
             return made
-        if await self._catalogue.count(caller.tenant_id) >= MAX_COLLECTIONS:
-            raise TooManyCollections(MAX_COLLECTIONS)
+        if 0 < self._most <= await self._catalogue.count(caller.tenant_id):
+            raise QuotaExceeded("collections", self._most)
         collection = Collection(
             id=once.id_at(0) if once else new_id(),
             tenant_id=caller.tenant_id,

@@ -21,6 +21,7 @@ from services.vectors.errors import (
     EmbeddingsFailed,
     FilterInvalid,
     MetadataTooLarge,
+    QuotaExceeded,
     RecordNotFound,
     UnsupportedCapability,
     VectorInvalid,
@@ -51,7 +52,13 @@ creating = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BulkRoute)
     summary="Store records",
     response_model=StoreResult,
     responses=responses(
-        DimensionMismatch, VectorInvalid, CollectionFull, CollectionLost, EmbeddingsFailed, UpstreamTimeout
+        DimensionMismatch,
+        VectorInvalid,
+        CollectionFull,
+        CollectionLost,
+        QuotaExceeded,
+        EmbeddingsFailed,
+        UpstreamTimeout,
     ),
 )
 # A thousand vectors, and the usual metadata with them: an item has three objects and lists, and those in its metadata.

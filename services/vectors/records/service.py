@@ -14,6 +14,8 @@ from services.vectors.ports import Embedder, VectorEngine
 from services.vectors.records.domain import Deleted, Stored
 from services.vectors.records.schemas import DeleteRequest, StoreItem, StoreRequest
 from services.vectors.terms import Condition
+from services.vectors.usage.domain import Size, content_bytes, size_of
+from services.vectors.usage.service import UsageService
 from shared.door import Once
 from shared.identity import Caller, Tells
 from shared.schemas import new_id
@@ -24,28 +26,30 @@ Result = TypeVar("Result")
 class RecordService:
     """Everything engines may not be given is refused here, so that all of them refuse alike."""
 
-    def __init__(self, collections: CollectionService, embedder: Embedder, auth: Tells) -> None:
+    def __init__(self, collections: CollectionService, embedder: Embedder, auth: Tells, usage: UsageService) -> None:
         self._collections = collections
         self._embedder = embedder
         self._auth = auth
+        self._usage = usage
 
     async def store(self, caller: Caller, body: StoreRequest, once: Once | None = None) -> Stored:
         """Store the items, in a collection made for them where there is none; the last of an id in them wins.
 
         With `if_absent` the first of an id wins, and what is there already stays as it is. A repetition of `once` makes
         the same ids for items that name none, so it replaces what the first stored, or finds it there.
-        Raises DimensionMismatch, VectorInvalid, CollectionFull.
+        Raises DimensionMismatch, VectorInvalid, CollectionFull, QuotaExceeded.
         """
         # A missing collection takes the dimension of the vectors; nothing is made for items that disagree.
         collection = await self._collections.get_or_create(caller, body.collection, _common_dimension(body))
         self._check_dimensions(collection, body.items)
         ids = [item.id or (once.id_at(at) if once else new_id()) for at, item in enumerate(body.items)]
-        embedded = await self._embed([item.text or "" for item in body.items if item.vector is None], caller)
-        # Thousands of conversions: on a thread, so that other requests go on between them.
-        records = await asyncio.to_thread(_records, collection, body, ids, embedded)
-        collection, new = await self._on(
-            caller, collection, lambda engine, at: _put(engine, at, records, if_absent=body.if_absent)
-        )
+        async with self._usage.room(collection, lambda: _size(collection, body.items)):
+            embedded = await self._embed([item.text or "" for item in body.items if item.vector is None], caller)
+            # Thousands of conversions: on a thread, so that other requests go on between them.
+            records = await asyncio.to_thread(_records, collection, body, ids, embedded)
+            collection, new = await self._on(
+                caller, collection, lambda engine, at: _put(engine, at, records, if_absent=body.if_absent)
+            )
         there = [record.id for record in records if record.id not in new]
         return Stored(collection, len(new), ids, there)
 
@@ -72,6 +76,7 @@ class RecordService:
         _, record = await self._on(caller, collection, lambda engine, at: engine.merge_metadata(at, record_id, changes))
         if record is None:
             raise RecordNotFound(name, record_id)
+        self._usage.changed(collection)
         return record
 
     async def delete(self, caller: Caller, body: DeleteRequest) -> Deleted:
@@ -87,6 +92,7 @@ class RecordService:
         collection = await self._collections.get_ready(caller, name)
         collection, deleted = await self._on(caller, collection, lambda engine, at: _deleted(engine, at, wanted))
         if deleted:
+            self._usage.changed(collection)
             self._auth.tell(caller, Done.RECORDS_DELETED, name)
         return Deleted(collection, deleted)
 
@@ -104,6 +110,10 @@ def _common_dimension(body: StoreRequest) -> int | None:
         if common is not None and item.vector is not None:
             require_dimension(body.collection, common, len(item.vector), f"/items/{at}/vector")
     return common
+
+
+def _size(collection: Collection, items: Sequence[StoreItem]) -> Size:
+    return size_of(len(items), collection.dimension, sum(content_bytes(item.text, item.metadata) for item in items))
 
 
 def _records(

@@ -1,0 +1,1 @@
+"""What a tenant keeps here, and how much it may."""

@@ -1,0 +1,15 @@
+"""`/vectors/usage`."""
+
+from fastapi import APIRouter
+
+from services.vectors.dependencies import Reader, Usages
+from services.vectors.usage.schemas import UsageRead
+from shared.door import GuardedRoute
+
+router = APIRouter(prefix="/vectors/usage", tags=["vectors"], route_class=GuardedRoute)
+
+
+@router.get("", operation_id="vectors_get_usage", summary="What the tenant has", response_model=UsageRead)
+async def get(caller: Reader, usage: Usages) -> UsageRead:
+    """Collections, records and bytes of the caller's tenant, and how many it may have."""
+    return UsageRead.of(await usage.get(caller), usage.quotas)

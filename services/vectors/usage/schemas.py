@@ -1,0 +1,41 @@
+"""Usage as callers see it."""
+
+from pydantic import Field
+
+from services.vectors.usage.domain import Quotas, Usage
+from shared.schemas import ResponseModel
+
+
+class Limits(ResponseModel):
+    """What a tenant may have; null is no limit."""
+
+    collections: int | None
+    records: int | None
+    bytes: int | None
+
+    @classmethod
+    def of(cls, quotas: Quotas) -> "Limits":
+        return cls(collections=quotas.collections or None, records=quotas.records or None, bytes=quotas.bytes or None)
+
+
+class UsageRead(ResponseModel):
+    """What the caller's tenant has."""
+
+    collections: int
+    records: int
+    bytes: int = Field(
+        description="of vectors, texts and metadata, without what engines add; where a collection has more than a "
+        "hundred records, its texts and metadata are estimated by a hundred of them"
+    )
+    uncounted: int = Field(description="collections of which nothing is counted: their engine does not answer")
+    limits: Limits
+
+    @classmethod
+    def of(cls, usage: Usage, quotas: Quotas) -> "UsageRead":
+        return cls(
+            collections=usage.collections,
+            records=usage.size.records,
+            bytes=usage.size.bytes,
+            uncounted=usage.uncounted,
+            limits=Limits.of(quotas),
+        )
