@@ -67,6 +67,25 @@ async def test_a_key_for_one_collection_stores_and_searches_there_only(gateway: 
     assert searched == [200, 403]
 
 
+async def test_a_batch_of_searches_needs_the_scope_itself(gateway: httpx.AsyncClient, owner: User) -> None:
+    body = {"name": "batched", "engine": "faiss"}
+    (await gateway.post("/api/v1/vectors/collections", json=body, headers=owner.headers)).raise_for_status()
+    item = {"collection": "batched", "items": [{"id": "tea", "text": "Tea is steeped."}]}
+    (await gateway.post("/api/v1/vectors/store", json=item, headers=owner.headers)).raise_for_status()
+    searches = {"searches": [{"collection": "batched", "query": "tea", "mode": "hybrid"}]}
+
+    answers = [
+        await gateway.post("/api/v1/vectors/search/batch", json=searches, headers=headers)
+        for headers in (
+            await with_key(gateway, owner, "vectors:batched:read"),
+            await with_key(gateway, owner, "vectors:read"),
+        )
+    ]
+
+    assert [answer.status_code for answer in answers] == [403, 200]
+    assert answers[1].json()["results"][0]["results"][0]["id"] == "tea"
+
+
 async def test_a_large_body_is_judged_by_the_collection_it_names(gateway: httpx.AsyncClient, owner: User) -> None:
     """What is long is read elsewhere, and must be known by its name all the same, also when it is not valid."""
     narrow = await with_key(gateway, owner, "vectors:large:write")
