@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from services.vectors.domain import Capabilities, Collection, CollectionStatus, EngineName, Match, Record, Vector
+from services.vectors.domain import (
+    Capabilities,
+    Collection,
+    CollectionStatus,
+    Embedded,
+    EngineName,
+    Match,
+    Record,
+    Vector,
+)
 from services.vectors.terms import Condition
 from shared.identity import Caller
 
@@ -97,7 +106,9 @@ class Catalogue(Protocol):
 class Embedder(Protocol):
     """A model that turns text into vectors; queries and passages may be embedded differently. Tenants take turns.
 
-    Raises ShareTaken, Unavailable, UpstreamTimeout or EmbeddingsFailed.
+    A text longer than the model reads at once is embedded in windows; nothing of it is left out. More than can be done
+    in time is refused before anything is done. Raises ShareTaken, EmbeddingsBusy, TooMuchText, Unavailable,
+    UpstreamTimeout or EmbeddingsFailed.
     """
 
     model: str
@@ -108,6 +119,9 @@ class Embedder(Protocol):
 
     async def embed_passages(self, texts: Sequence[str], caller: Caller) -> list[Vector]:
         """The vectors to store, in the order of `texts`."""
+
+    async def embed(self, texts: Sequence[str], caller: Caller, *, is_query: bool) -> list[Embedded]:
+        """Vectors of either kind with their tokens, in the order of `texts`."""
 
     async def aclose(self) -> None:
         """Release what it holds."""

@@ -18,9 +18,12 @@ from services.vectors.errors import (
     CollectionLost,
     CollectionNotFound,
     DimensionMismatch,
+    EmbeddingsBusy,
     EmbeddingsFailed,
     FilterInvalid,
+    ModelMismatch,
     RecordNotFound,
+    TooMuchText,
     UnsupportedCapability,
     VectorInvalid,
 )
@@ -38,6 +41,7 @@ from shared.door import GuardedRoute, Keyed, stores_nothing, takes
 from shared.errors import UpstreamTimeout, responses
 
 _ENGINE_ERRORS = (CollectionNotFound, CollectionLost, UpstreamTimeout)
+_EMBEDDING_ERRORS = (ModelMismatch, TooMuchText, EmbeddingsBusy, EmbeddingsFailed)
 
 router = APIRouter(prefix="/vectors", tags=["vectors"], route_class=GuardedRoute)
 creating = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BulkRoute)
@@ -49,7 +53,7 @@ creating = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BulkRoute)
     summary="Store records",
     response_model=StoreResult,
     responses=responses(
-        DimensionMismatch, VectorInvalid, CollectionFull, CollectionLost, EmbeddingsFailed, UpstreamTimeout
+        DimensionMismatch, VectorInvalid, CollectionFull, CollectionLost, *_EMBEDDING_ERRORS, UpstreamTimeout
     ),
 )
 # A thousand vectors, and the usual metadata with them: an item has three objects and lists, and those in its metadata.
@@ -65,7 +69,7 @@ async def store(body: StoreRequest, caller: CollectionFiller, records: Records, 
     summary="Search a collection",
     response_model=SearchResult,
     responses=responses(
-        *_ENGINE_ERRORS, DimensionMismatch, VectorInvalid, FilterInvalid, UnsupportedCapability, EmbeddingsFailed
+        *_ENGINE_ERRORS, DimensionMismatch, VectorInvalid, FilterInvalid, UnsupportedCapability, *_EMBEDDING_ERRORS
     ),
 )
 @takes(kib=512, values=12_000, texts=8_000, depth=32)
