@@ -93,6 +93,9 @@ class Catalogue(Protocol):
     async def set_status(self, collection: Collection, status: CollectionStatus) -> None:
         """Nothing happens when the collection is gone."""
 
+    async def claim_model(self, collection: Collection, model: str) -> str | None:
+        """What its texts are embedded with: `model` when none was said before. None when the collection is gone."""
+
     async def remove(self, collection: Collection) -> None:
         """Free the name; nothing happens when the collection is gone."""
 

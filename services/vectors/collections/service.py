@@ -15,6 +15,7 @@ from services.vectors.errors import (
     CollectionLost,
     CollectionMissing,
     CollectionNotFound,
+    ModelMismatch,
     TooManyCollections,
 )
 from services.vectors.events import Done
@@ -188,6 +189,23 @@ class CollectionService:
             except CollectionExists:  # made by another request in between, or being deleted: then it is not found again
                 return await self.get_ready(caller, name)
 
+    async def require_model(self, collection: Collection, model: str, pointer: str) -> None:
+        """Raises ModelMismatch, pointing at a text, where the collection's texts were embedded with another model."""
+        kept = collection.model
+        if kept is None:  # as it was remembered; its first text may have come since, through another replica
+            present = await self._catalogue.find(collection.tenant_id, collection.name)
+            kept = present.model if present and present.id == collection.id else None
+        _require_same(collection, kept, model, pointer)
+
+    async def claim_model(self, collection: Collection, model: str, pointer: str) -> None:
+        """Before its first text is stored: the collection's texts are those of `model`. Raises ModelMismatch."""
+        if collection.model is None:
+            kept = await self._catalogue.claim_model(collection, model)
+            self._known.pop((collection.tenant_id, collection.name), None)
+        else:
+            kept = collection.model
+        _require_same(collection, kept, model, pointer)
+
     async def get_anew(self, caller: Caller, collection: Collection) -> Collection:
         """After its engine missed `collection`: what has its name now. Raises CollectionNotFound, CollectionLost."""
         self._known.pop((collection.tenant_id, collection.name), None)
@@ -196,3 +214,8 @@ class CollectionService:
             self._known.pop((collection.tenant_id, collection.name), None)
             raise CollectionLost(collection.name, collection.engine.component)
         return present
+
+
+def _require_same(collection: Collection, kept: str | None, model: str, pointer: str) -> None:
+    if kept not in (None, model):
+        raise ModelMismatch(pointer, name=collection.name, kept=kept, here=model)

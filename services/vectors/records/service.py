@@ -44,16 +44,25 @@ class RecordService:
         """Store the items, in a collection made for them where there is none; the last of an id in them wins.
 
         A repetition of `once` makes the same ids for items that name none, so it replaces what the first stored.
-        Raises DimensionMismatch, VectorInvalid, CollectionFull.
+        Raises DimensionMismatch, ModelMismatch, VectorInvalid, CollectionFull.
         """
         # A missing collection takes the dimension of the vectors; nothing is made for items that disagree.
         collection = await self._collections.get_or_create(caller, body.collection, _common_dimension(body))
         self._check_dimensions(collection, body.items)
+        texts = [item.text or "" for item in body.items if item.vector is None]
+        if texts:
+            await self._collections.require_model(collection, self._embedder.model, "/items")
         ids = [item.id or (once.id_at(at) if once else new_id()) for at, item in enumerate(body.items)]
-        embedded = await self._embed([item.text or "" for item in body.items if item.vector is None], caller)
+        embedded = await self._embedder.embed_passages(texts, caller) if texts else []
         # Thousands of conversions: on a thread, so that other requests go on between them.
         records = await asyncio.to_thread(_records, collection, ids, body.items, embedded)
-        collection, _ = await self._on(caller, collection, lambda engine, at: engine.upsert(at, records))
+
+        async def put(engine: VectorEngine, at: Collection) -> None:
+            if texts:  # of whichever collection has the name now
+                await self._collections.claim_model(at, self._embedder.model, "/items")
+            await engine.upsert(at, records)
+
+        collection, _ = await self._on(caller, collection, put)
         return Stored(collection, len(records), ids)
 
     def _check_dimensions(self, collection: Collection, items: Sequence[StoreItem]) -> None:
@@ -62,13 +71,11 @@ class RecordService:
             member = "text" if item.vector is None else "vector"
             _require_dimension(collection.name, collection.dimension, size, f"/items/{at}/{member}")
 
-    async def _embed(self, texts: list[str], caller: Caller) -> list[Vector]:
-        return await self._embedder.embed_passages(texts, caller) if texts else []
-
     async def search(self, caller: Caller, body: SearchRequest) -> Found:
         """The `k` best, equal scores by id.
 
-        Raises FilterInvalid, CollectionNotFound, UnsupportedCapability, DimensionMismatch, VectorInvalid.
+        Raises FilterInvalid, CollectionNotFound, UnsupportedCapability, DimensionMismatch, ModelMismatch,
+        VectorInvalid.
         """
         condition = body.condition()
         started = time.perf_counter()
@@ -86,6 +93,7 @@ class RecordService:
             _require_dimension(collection.name, collection.dimension, len(body.vector), "/vector")
             return placed(float32(body.vector, "/vector"), collection.metric, "/vector")
         _require_dimension(collection.name, collection.dimension, self._embedder.dimension, "/query")
+        await self._collections.require_model(collection, self._embedder.model, "/query")
         return placed(await self._embedder.embed_query(body.query or "", caller), collection.metric, "/query")
 
     async def get(self, caller: Caller, name: str, record_id: str) -> Record:
