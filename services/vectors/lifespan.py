@@ -10,6 +10,7 @@ from services.vectors.backends import open_backends
 from services.vectors.collections.presence import Presence
 from services.vectors.collections.service import CollectionService
 from services.vectors.domain import EngineName
+from services.vectors.embeddings.service import EmbeddingService
 from services.vectors.ports import VectorEngine
 from services.vectors.records.bulk import UPLOADS
 from services.vectors.records.service import RecordService
@@ -25,6 +26,7 @@ class State(TypedDict):
     platform: Platform
     collections: CollectionService
     records: RecordService
+    embeddings: EmbeddingService
     engines: Mapping[EngineName, VectorEngine]
     uploads: Shares
 
@@ -48,6 +50,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             platform=platform,
             collections=collections,
             records=RecordService(collections, backends.embedder, auth),
+            embeddings=EmbeddingService(backends.embedder),
             engines=backends.engines,
             uploads=Shares("uploads", UPLOADS),
         )
