@@ -9,6 +9,7 @@ from services.vectors.engines.endpoints import router as engines
 from services.vectors.lifespan import lifespan
 from services.vectors.records.endpoints import creating as creating_records
 from services.vectors.records.endpoints import router as records
+from services.vectors.records.endpoints import searching
 from services.vectors.settings import Settings
 from shared.web import create_service
 
@@ -21,5 +22,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="SutazAI vectors",
         description="Collections of vectors on Qdrant, ChromaDB or FAISS: one contract, one filter language.",
         lifespan=lifespan,
-        routers=[creating_collections, creating_records, collections, records, engines, embeddings],
+        routers=[creating_collections, creating_records, searching, collections, records, engines, embeddings],
     )

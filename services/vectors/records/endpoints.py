@@ -27,7 +27,8 @@ from services.vectors.errors import (
     UnsupportedCapability,
     VectorInvalid,
 )
-from services.vectors.records.bulk import BulkRoute
+from services.vectors.records.binary import in_bytes
+from services.vectors.records.bulk import BulkRoute, SearchRoute
 from services.vectors.records.schemas import (
     DeleteRequest,
     DeleteResult,
@@ -42,9 +43,11 @@ from shared.errors import UpstreamTimeout, responses
 
 _ENGINE_ERRORS = (CollectionNotFound, CollectionLost, UpstreamTimeout)
 _EMBEDDING_ERRORS = (ModelMismatch, TooMuchText, EmbeddingsBusy, EmbeddingsFailed)
+_STORE_KIB, _SEARCH_KIB = 32 * 1024, 512
 
 router = APIRouter(prefix="/vectors", tags=["vectors"], route_class=GuardedRoute)
 creating = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BulkRoute)
+searching = APIRouter(prefix="/vectors", tags=["vectors"], route_class=SearchRoute)
 
 
 @creating.post(
@@ -55,15 +58,16 @@ creating = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BulkRoute)
     responses=responses(
         DimensionMismatch, VectorInvalid, CollectionFull, CollectionLost, *_EMBEDDING_ERRORS, UpstreamTimeout
     ),
+    openapi_extra=in_bytes(kib=_STORE_KIB, row="item"),
 )
 # A thousand vectors, and the usual metadata with them: an item has three objects and lists, and those in its metadata.
-@takes(kib=32 * 1024, values=4_300_000, texts=200_000, holders=70_000, row=2 * MAX_DIMENSION)
+@takes(kib=_STORE_KIB, values=4_300_000, texts=200_000, holders=70_000, row=2 * MAX_DIMENSION)
 async def store(body: StoreRequest, caller: CollectionFiller, records: Records, once: Keyed) -> StoreResult:
     """Store up to 1,000 records; they are durable and searchable when the answer comes. The same id again replaces."""
     return StoreResult.of(await records.store(caller, body, once))
 
 
-@router.post(
+@searching.post(
     "/search",
     operation_id="vectors_search",
     summary="Search a collection",
@@ -71,8 +75,9 @@ async def store(body: StoreRequest, caller: CollectionFiller, records: Records, 
     responses=responses(
         *_ENGINE_ERRORS, DimensionMismatch, VectorInvalid, FilterInvalid, UnsupportedCapability, *_EMBEDDING_ERRORS
     ),
+    openapi_extra=in_bytes(kib=_SEARCH_KIB, row="search"),
 )
-@takes(kib=512, values=12_000, texts=8_000, depth=32)
+@takes(kib=_SEARCH_KIB, values=12_000, texts=8_000, depth=32)
 async def search(body: SearchRequest, caller: CollectionReader, records: Records) -> SearchResult:
     """The records nearest to a query, among those that meet the filter."""
     return SearchResult.of(await records.search(caller, body))
