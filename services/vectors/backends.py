@@ -90,6 +90,7 @@ def _open_embedder(settings: Settings) -> Embedder:
         settings.embeddings_url,
         model=settings.embeddings_model,
         dimension=settings.embeddings_dimension,
+        window_tokens=settings.embeddings_window_tokens,
         api_key=settings.embeddings_api_key.get_secret_value() if settings.embeddings_api_key else None,
         query_prefix=settings.embeddings_query_prefix,
         passage_prefix=settings.embeddings_passage_prefix,

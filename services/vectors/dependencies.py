@@ -7,6 +7,7 @@ from fastapi import Depends, Path
 
 from services.vectors.collections.service import CollectionService
 from services.vectors.domain import COLLECTION_NAME, MAX_ID_CHARS, EngineName
+from services.vectors.embeddings.service import EmbeddingService
 from services.vectors.ports import VectorEngine
 from services.vectors.records.listing import ListingService
 from services.vectors.records.service import RecordService
@@ -18,6 +19,7 @@ from shared.schemas import PathText
 from shared.web import from_state
 
 Reader = Annotated[Caller, requires("vectors:read")]
+BulkReader = Annotated[Caller, requires("vectors:read", limit="bulk")]
 Writer = Annotated[Caller, requires("vectors:write")]
 # For routes whose body names the collection: a scope may be narrowed to one.
 CollectionReader = Annotated[Caller, requires("vectors:read", body="collection", limit="read")]
@@ -36,3 +38,4 @@ Searches = Annotated[SearchService, Depends(from_state("searches"))]
 Listings = Annotated[ListingService, Depends(from_state("listing"))]
 Usages = Annotated[UsageService, Depends(from_state("usage"))]
 Engines = Annotated[Mapping[EngineName, VectorEngine], Depends(from_state("engines"))]
+Embeddings = Annotated[EmbeddingService, Depends(from_state("embeddings"))]

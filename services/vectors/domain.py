@@ -100,6 +100,8 @@ class Collection:
     metric: Metric
     created_at: datetime
     status: CollectionStatus = CollectionStatus.CREATING
+    model: str | None = None
+    """What its texts were embedded with; None while it holds none, and where that was not written down yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,14 @@ class Record:
     vector: Vector
     text: str | None = None
     metadata: Metadata = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A text's vector, and how many tokens the model read for it."""
+
+    vector: Vector
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,15 @@
     │   ├── FilterInvalid             vectors.filter_invalid
     │   ├── UnsupportedCapability     vectors.unsupported_capability
     │   ├── MetadataTooLarge          vectors.metadata_too_large
-    │   └── CollectionFull            vectors.collection_full
+    │   ├── CollectionFull            vectors.collection_full
+    │   ├── ModelMismatch             vectors.model_mismatch
+    │   ├── UnknownModel              vectors.unknown_model
+    │   ├── DimensionsFixed           vectors.dimensions_fixed
+    │   └── TooMuchText               vectors.too_much_text
     ├── UpstreamFailed
     │   └── EmbeddingsFailed          vectors.embeddings_failed
     └── Unavailable
+        ├── EmbeddingsBusy            vectors.embeddings_busy
         └── EngineKeyRefused          vectors.engine_key_refused
 
 An engine that is down is `Unavailable` with its component's name. `CollectionMissing` never reaches a caller.
@@ -117,6 +122,47 @@ class CollectionFull(Invalid):
         super().__init__(f"The engine {engine!r} keeps {limit} in one collection at most; use 'qdrant' for more.")
 
 
+class ModelMismatch(Invalid):
+    code = "vectors.model_mismatch"
+    meaning = (
+        "The collection's texts were embedded with another model than the one here, so text would be compared with "
+        "what it cannot be compared with; `detail` names both. Vectors of one's own are taken."
+    )
+
+    def __init__(self, pointer: str, *, name: str, kept: str, here: str) -> None:
+        detail = f"Collection {name!r} holds texts embedded with {kept!r}; here text is embedded with {here!r}."
+        super().__init__(detail, errors=[FieldProblem(pointer=pointer, code="model_mismatch", detail=detail)])
+
+
+class UnknownModel(Invalid):
+    code = "vectors.unknown_model"
+    meaning = "There is no embedding model of this name; `detail` names the one that there is."
+
+    def __init__(self, asked: str, here: str) -> None:
+        detail = f"There is no embedding model {asked!r} here; there is {here!r}."
+        super().__init__(detail, errors=[FieldProblem(pointer="/model", code="unknown_model", detail=detail)])
+
+
+class DimensionsFixed(Invalid):
+    code = "vectors.dimensions_fixed"
+    meaning = "The model's vectors have one number of dimensions, and are not made shorter; `detail` names it."
+
+    def __init__(self, model: str, dimension: int) -> None:
+        detail = f"Vectors of {model!r} have {dimension} dimensions, and no other number."
+        super().__init__(detail, errors=[FieldProblem(pointer="/dimensions", code="dimensions_fixed", detail=detail)])
+
+
+class TooMuchText(Invalid):
+    code = "vectors.too_much_text"
+    meaning = "The model here cannot embed so much text in the time of one request; `detail` says how much it can."
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(
+            f"About {most_bytes:,} bytes of text can be embedded in one request at the pace of the model here: "
+            "send it in several."
+        )
+
+
 class QuotaExceeded(Conflict):
     code = "vectors.quota_exceeded"
     meaning = (
@@ -142,6 +188,23 @@ class EmbeddingsFailed(UpstreamFailed):
     code = "vectors.embeddings_failed"
     meaning = "The embedding model refused the text or gave an answer that makes no sense."
     default_detail = "embeddings gave an invalid answer."
+
+
+class EmbeddingsBusy(Unavailable):
+    """Nothing was done: what is under way takes as long as a request has."""
+
+    code = "vectors.embeddings_busy"
+    meaning = (
+        "More text waits to be embedded than can be in the time of a request; nothing was done, and `Retry-After` says "
+        "when there is room."
+    )
+
+    def __init__(self, *, retry_after_seconds: int) -> None:
+        super().__init__(
+            "embeddings",
+            retry_after_seconds=retry_after_seconds,
+            detail="More text waits to be embedded than can be in time; nothing was done.",
+        )
 
 
 class EngineKeyRefused(Unavailable):

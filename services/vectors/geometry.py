@@ -7,6 +7,7 @@ They add up scores in 32 bits. Of vectors no longer than L, an inner product and
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ def require_dimension(name: str, expected: int, given: int, pointer: str) -> Non
         raise DimensionMismatch(pointer, given=given, name=name, expected=expected)
 
 
-def float32(values: NDArray[np.float64], pointer: str) -> Vector:
+def float32(values: NDArray[np.floating[Any]], pointer: str) -> Vector:
     """`values` in the precision engines keep. Raises VectorInvalid where that is not a finite number."""
     with np.errstate(over="ignore", under="ignore"):
         vector = values.astype(np.float32)

@@ -10,6 +10,7 @@ from services.vectors.backends import open_backends
 from services.vectors.collections.presence import Presence
 from services.vectors.collections.service import CollectionService
 from services.vectors.domain import EngineName
+from services.vectors.embeddings.service import EmbeddingService
 from services.vectors.ports import VectorEngine
 from services.vectors.records.bulk import UPLOADS
 from services.vectors.records.listing import ListingService
@@ -32,6 +33,7 @@ class State(TypedDict):
     records: RecordService
     searches: SearchService
     listing: ListingService
+    embeddings: EmbeddingService
     engines: Mapping[EngineName, VectorEngine]
     usage: UsageService
     uploads: Shares
@@ -64,6 +66,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             records=RecordService(collections, backends.embedder, auth, usage),
             searches=SearchService(collections, backends.embedder),
             listing=ListingService(collections, platform.cursors),
+            embeddings=EmbeddingService(backends.embedder),
             engines=backends.engines,
             usage=usage,
             uploads=Shares("uploads", UPLOADS),

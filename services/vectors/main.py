@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from services.vectors.collections.endpoints import creating as creating_collections
 from services.vectors.collections.endpoints import router as collections
+from services.vectors.embeddings.endpoints import router as embeddings
 from services.vectors.engines.endpoints import router as engines
 from services.vectors.lifespan import lifespan
 from services.vectors.records.endpoints import creating as creating_records
@@ -23,5 +24,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="SutazAI vectors",
         description="Collections of vectors on Qdrant, ChromaDB or FAISS: one contract, one filter language.",
         lifespan=lifespan,
-        routers=[creating_collections, creating_records, collections, records, searching, batches, engines, usage],
+        routers=[
+            creating_collections,
+            creating_records,
+            collections,
+            records,
+            searching,
+            batches,
+            engines,
+            usage,
+            embeddings,
+        ],
     )

@@ -7,6 +7,7 @@ from services.vectors.domain import (
     Capabilities,
     Collection,
     CollectionStatus,
+    Embedded,
     EngineName,
     Match,
     MetadataChanges,
@@ -135,6 +136,9 @@ class Catalogue(Protocol):
     ) -> bool:
         """False, and nothing changed, when the collection is gone or, given `was`, has another status."""
 
+    async def claim_model(self, collection: Collection, model: str) -> str | None:
+        """What its texts are embedded with: `model` when none was said before. None when the collection is gone."""
+
     async def remove(self, collection: Collection) -> None:
         """Free the name; nothing happens when the collection is gone."""
 
@@ -148,7 +152,9 @@ class Catalogue(Protocol):
 class Embedder(Protocol):
     """A model that turns text into vectors; queries and passages may be embedded differently. Tenants take turns.
 
-    Raises ShareTaken, Unavailable, UpstreamTimeout or EmbeddingsFailed.
+    A text longer than the model reads at once is embedded in windows; nothing of it is left out. More than can be done
+    in time is refused before anything is done. Raises ShareTaken, EmbeddingsBusy, TooMuchText, Unavailable,
+    UpstreamTimeout or EmbeddingsFailed.
     """
 
     model: str
@@ -162,6 +168,9 @@ class Embedder(Protocol):
 
     async def embed_passages(self, texts: Sequence[str], caller: Caller) -> list[Vector]:
         """The vectors to store, in the order of `texts`."""
+
+    async def embed(self, texts: Sequence[str], caller: Caller, *, is_query: bool) -> list[Embedded]:
+        """Vectors of either kind with their tokens, in the order of `texts`."""
 
     async def aclose(self) -> None:
         """Release what it holds."""

@@ -49,6 +49,12 @@ class Settings(ClientSettings):
     embeddings_model: str = Field(default="multilingual-e5-small", max_length=200, description="asked for at that API")
     embeddings_api_key: SecretStr | None = Field(default=None, description="of that API, where it asks for one")
     embeddings_dimension: int = Field(default=384, ge=1, le=4096, description="of that model's vectors")
+    embeddings_window_tokens: int = Field(
+        default=512,
+        ge=32,
+        le=10**6,
+        description="what that model reads at once; a longer text is embedded in windows, whose vectors are averaged",
+    )
     embeddings_query_prefix: str = Field(default="", max_length=200, description="put before queries for that model")
     embeddings_passage_prefix: str = Field(default="", max_length=200, description="put before passages for that model")
     embeddings_threads: int = Field(default=2, ge=1, le=64, description="of the built-in model, for passages")

@@ -1,7 +1,7 @@
 """The body of a request, read and looked at before anybody makes something of it."""
 
 import json
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -23,6 +23,9 @@ class UnsupportedMediaType(ServiceError):
 
 class BoundedRequest(Request):
     """A request whose body keeps to `bounds`, and is parsed once."""
+
+    also: ClassVar[str] = ""
+    """What a kind of request takes beside JSON, for those whom it refuses."""
 
     def __init__(self, scope: Scope, receive: Receive, bounds: Bounds, *, is_form: bool) -> None:
         super().__init__(scope, receive)
@@ -77,7 +80,7 @@ class BoundedRequest(Request):
     def _require_media_type(self) -> None:
         told = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if told != self._media_type and not (self._media_type == _JSON and told.endswith("+json")):
-            raise UnsupportedMediaType(f"The body of this operation is {self._media_type}.")
+            raise UnsupportedMediaType(f"The body of this operation is {self._media_type}{self.also}.")
 
 
 def _unreadable(code: str, message: str, *place: int) -> RequestValidationError:

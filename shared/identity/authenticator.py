@@ -69,7 +69,8 @@ class Authenticator:
     async def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
         """From headers as ASGI gives them. Raises Unauthenticated without a valid credential.
 
-        A bearer token counts before a key; what else is in `Authorization` is somebody else's, such as a proxy's Basic.
+        A bearer token counts before a key, and may be a key itself, as OpenAI's clients send theirs; what else is in
+        `Authorization` is somebody else's, such as a proxy's Basic.
         """
         token, api_key = _given(headers)
         if token:
@@ -89,5 +90,6 @@ def _given(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
     given = dict(reversed([header for header in headers if header[0] in _CREDENTIALS]))  # the first of each counts
     scheme, _, token = given.get(b"authorization", b"").decode("latin-1").partition(" ")
     if scheme.lower() == "bearer":
-        return token.strip(), ""
+        token = token.strip()
+        return ("", token) if token.startswith(api_keys.PREFIX) else (token, "")
     return "", given.get(b"x-api-key", b"").decode("latin-1")

@@ -55,6 +55,15 @@ def test_images_run_as_a_user_and_check_themselves() -> None:
         assert "\nHEALTHCHECK " in text
 
 
+def test_no_image_of_a_service_holds_the_server_of_an_engine() -> None:
+    """With its own packages ChromaDB's made vectors twice as large."""
+    unused = {"chromadb", "kubernetes", "onnxruntime", "jpype1", "supervisor"}
+
+    for service in APPS:
+        locked = (REPOSITORY / "requirements" / f"{service}.txt").read_text()
+        assert not unused & set(re.findall(r"^([\w-]+)==", locked, re.MULTILINE)), service
+
+
 @pytest.mark.parametrize("target", ["service", "portal", "llm"])
 def test_what_is_copied_may_be_read_whatever_the_umask_of_the_checkout(target: str) -> None:
     lines = stages()[target]

@@ -104,6 +104,26 @@ async def test_a_large_body_is_judged_by_the_collection_it_names(gateway: httpx.
     assert answers == [200, 422, 403, 403]
 
 
+async def test_bytes_are_judged_by_the_collection_that_their_header_names(
+    gateway: httpx.AsyncClient, owner: User
+) -> None:
+    narrow = await with_key(gateway, owner, "vectors:bytes:write", "vectors:bytes:read")
+    for name in ("bytes", "beside"):
+        body = {"name": name, "engine": "faiss", "dimension": 1}
+        (await gateway.post("/api/v1/vectors/collections", json=body, headers=owner.headers)).raise_for_status()
+
+    async def asked(path: str, header: bytes) -> int:
+        content = len(header).to_bytes(8, "little") + header + bytes(3) + b"\x40"
+        headers = narrow | {"Content-Type": "application/octet-stream"}
+        return (await gateway.post(f"/api/v1/vectors/{path}", content=content, headers=headers)).status_code
+
+    assert await asked("store", b'{"collection": "bytes", "items": [{}]}') == 200
+    assert await asked("search", b'{"collection": "bytes"}') == 200
+    assert await asked("store", b'{"collection": "beside", "items": [{}]}') == 403
+    assert await asked("search", b'{"collection": "beside"}') == 403
+    assert await asked("search", b"[") in (403, 422)
+
+
 async def test_a_body_that_names_no_object_or_a_malformed_one_opens_nothing(
     gateway: httpx.AsyncClient, owner: User
 ) -> None:

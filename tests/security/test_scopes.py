@@ -19,9 +19,12 @@ UNDOCUMENTED = {
     "/.well-known/oauth-authorization-server/api/v1/auth": "RFC 8414: what is documented below `/api/v1/auth`",
 }
 PUBLIC_ROOTS = ("/api/", "/.well-known/")
-READING_POSTS = dict.fromkeys(
-    ("vectors_search", "vectors_search_batch"), "the question does not fit into a query string"
-)
+_QUESTION = "the question does not fit into a query string"
+READING_POSTS = {
+    "vectors_search": _QUESTION,
+    "vectors_search_batch": _QUESTION,
+    "vectors_create_embeddings": "nothing is kept; a thousand texts do not fit into a query string",
+}
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 every_protected_operation = pytest.mark.parametrize("operation", PROTECTED, ids=str)
 

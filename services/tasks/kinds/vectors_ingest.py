@@ -19,6 +19,7 @@ _DOCUMENTS_A_DELETE = 32  # each takes two leaves of a filter, and a filter has 
 _STORE_SECONDS = 120.0
 _CONFLICT = 409
 _TEXT_BYTES = 2**20  # counted as the input is that it stands in, `MAX_INPUT_BYTES`
+_BUSY, _TOO_MUCH_TEXT = "vectors.embeddings_busy", "vectors.too_much_text"
 
 # The bounds of `vectors`, so that what it would refuse later is refused at once.
 CollectionName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["handbook"])]
@@ -156,6 +157,22 @@ def _beyond(document_id: str, count: int) -> dict[str, Any]:
 
 
 async def _store(context: Context, collection: str, chunks: list[Chunk]) -> None:
+    """In as many requests as the model of `vectors` has time for."""
+    try:
+        await _store_at_once(context, collection, chunks)
+    except ServiceError as error:
+        if error.code == _BUSY:  # nothing was done, and it says when there is room
+            await asyncio.sleep(min(float(error.headers.get("Retry-After", 1)), context.remaining_seconds))
+            await _store(context, collection, chunks)
+        elif error.code == _TOO_MUCH_TEXT and len(chunks) > 1:
+            middle = len(chunks) // 2
+            await _store(context, collection, chunks[:middle])
+            await _store(context, collection, chunks[middle:])
+        else:
+            raise
+
+
+async def _store_at_once(context: Context, collection: str, chunks: list[Chunk]) -> None:
     await context.call(
         "vectors",
         "POST",

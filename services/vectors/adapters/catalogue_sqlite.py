@@ -28,8 +28,10 @@ CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY CHECK (id = 1), token T
 """
 COMPONENT = "catalogue"
 _ADOPTED = "former catalogue adopted"
-_COLUMNS = "id, tenant_id, name, engine, dimension, metric, created_at, status"
-_INSERT = f"INSERT INTO collection ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608
+_MODEL_IS_KEPT = "SELECT 1 FROM pragma_table_info('collection') WHERE name = 'model'"
+_KEEP_MODEL = "ALTER TABLE collection ADD COLUMN model TEXT"  # null where it is unknown, as in catalogues without it
+_COLUMNS = "id, tenant_id, name, engine, dimension, metric, created_at, status, model"
+_INSERT = f"INSERT INTO collection ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608
 
 Result = TypeVar("Result")
 
@@ -66,6 +68,17 @@ class SqliteCatalogue:
     ) -> bool:
         statement = "UPDATE collection SET status = ?1 WHERE id = ?2 AND status = coalesce(?3, status)"
         return await self._write(statement, status.value, collection.id, was and was.value) == 1
+
+    async def claim_model(self, collection: Collection, model: str) -> str | None:
+        def claim(connection: sqlite3.Connection) -> Any:
+            with connection:
+                connection.execute(
+                    "UPDATE collection SET model = ? WHERE id = ? AND model IS NULL", (model, collection.id)
+                )
+                return connection.execute("SELECT model FROM collection WHERE id = ?", (collection.id,)).fetchone()
+
+        row = await self._run(claim)
+        return row[0] if row else None
 
     async def remove(self, collection: Collection) -> None:
         await self._write("DELETE FROM collection WHERE id = ?", collection.id)
@@ -116,8 +129,11 @@ class SqliteCatalogue:
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self._path)
-            self._connection.executescript(_SCHEMA)
+            connection = sqlite3.connect(self._path)
+            connection.executescript(_SCHEMA)
+            if connection.execute(_MODEL_IS_KEPT).fetchone() is None:
+                connection.execute(_KEEP_MODEL)
+            self._connection = connection
         return self._connection
 
 
@@ -161,11 +177,12 @@ def _row(collection: Collection) -> tuple[Any, ...]:
         collection.metric.value,
         collection.created_at.isoformat(),
         collection.status.value,
+        collection.model,
     )
 
 
 def _collection(row: tuple[Any, ...]) -> Collection:
-    collection_id, tenant_id, name, engine, dimension, metric, created_at, status = row
+    collection_id, tenant_id, name, engine, dimension, metric, created_at, status, model = row
     return Collection(
         id=collection_id,
         tenant_id=tenant_id,
@@ -175,4 +192,5 @@ def _collection(row: tuple[Any, ...]) -> Collection:
         metric=Metric(metric),
         created_at=datetime.fromisoformat(created_at),
         status=CollectionStatus(status),
+        model=model,
     )

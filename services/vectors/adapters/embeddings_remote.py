@@ -1,13 +1,15 @@
 """A model behind an OpenAI-compatible `/embeddings`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import httpx
 import numpy as np
 import orjson
 
 from services.vectors.adapters.embeddings import COMPONENT, BatchingEmbedder
-from services.vectors.domain import Vector
+from services.vectors.adapters.embeddings_windows import estimated_tokens
+from services.vectors.domain import Embedded
 from services.vectors.errors import EmbeddingsFailed
 from shared.calls import open_http_client
 from shared.errors import Unavailable, UpstreamTimeout
@@ -26,6 +28,7 @@ class RemoteEmbedder(BatchingEmbedder):
         *,
         model: str,
         dimension: int,
+        window_tokens: int,
         api_key: str | None,
         query_prefix: str,
         passage_prefix: str,
@@ -35,6 +38,7 @@ class RemoteEmbedder(BatchingEmbedder):
         super().__init__(
             model=model,
             dimension=dimension,
+            window_tokens=window_tokens,
             lanes=_LANES,
             query_lanes=_LANES,
             batch_texts=_BATCH_TEXTS,
@@ -47,7 +51,10 @@ class RemoteEmbedder(BatchingEmbedder):
         self._prefixes = {True: query_prefix, False: passage_prefix}
         self._http = open_http_client(timeout_seconds)
 
-    async def embed_batch(self, texts: Sequence[str], *, is_query: bool) -> list[Vector]:
+    def tokens_of(self, text: str, *, is_query: bool) -> int:
+        return estimated_tokens(self._prefixes[is_query] + text)
+
+    async def embed_batch(self, texts: Sequence[str], *, is_query: bool, is_interactive: bool) -> list[Embedded]:  # noqa: ARG002 - any call may be either
         prefix = self._prefixes[is_query]
         body = {"model": self.model, "input": [prefix + text for text in texts], "encoding_format": "float"}
         try:
@@ -62,17 +69,28 @@ class RemoteEmbedder(BatchingEmbedder):
             raise Unavailable(COMPONENT)
         if response.is_error:
             raise EmbeddingsFailed(f"embeddings refused the request with status {response.status_code}.")
-        return self._vectors(response.content, len(texts))
+        counts = [self.tokens_of(text, is_query=is_query) for text in texts]
+        return self._embedded(response.content, counts)
 
-    def _vectors(self, content: bytes, expected: int) -> list[Vector]:
+    def _embedded(self, content: bytes, counts: list[int]) -> list[Embedded]:
         try:
-            items = sorted(orjson.loads(content)["data"], key=lambda item: item["index"])
+            answer = orjson.loads(content)
+            items = sorted(answer["data"], key=lambda item: item["index"])
             vectors = np.array([item["embedding"] for item in items], dtype=np.float32)
         except (ValueError, KeyError, TypeError) as error:
             raise EmbeddingsFailed from error
-        if vectors.shape != (expected, self.dimension) or not np.isfinite(vectors).all():
-            raise EmbeddingsFailed(f"embeddings did not give {expected} vectors of {self.dimension} dimensions.")
-        return list(vectors)
+        if vectors.shape != (len(counts), self.dimension) or not np.isfinite(vectors).all():
+            raise EmbeddingsFailed(f"embeddings did not give {len(counts)} vectors of {self.dimension} dimensions.")
+        return list(map(Embedded, vectors, _told(answer, counts)))
 
     async def aclose(self) -> None:
         await self._http.aclose()
+
+
+def _told(answer: Any, counts: list[int]) -> list[int]:
+    """The tokens of each text: the number told of all, shared out as they were estimated; those where none is told."""
+    told = (answer.get("usage") or {}).get("prompt_tokens")
+    if not isinstance(told, int) or told < 1:
+        return counts
+    ends = [sum(counts[: at + 1]) * told // sum(counts) for at in range(len(counts))]
+    return [max(1, end - start) for start, end in zip([0, *ends], ends, strict=False)]

@@ -51,6 +51,9 @@ class CollectionRead(ResponseModel):
         description="`unavailable`: the engine does not answer; `lost`: it no longer holds the collection; "
         "`creating`, `deleting`: repeat the request to finish it"
     )
+    model: str | None = Field(
+        description="what its texts are embedded with, the only model it takes text for; null before the first"
+    )
     count: int | None = Field(description="records in it; null unless the status is `ready`")
     created_at: UtcDatetime
 
@@ -65,6 +68,7 @@ class CollectionRead(ResponseModel):
             dimension=collection.dimension,
             metric=collection.metric,
             status=("lost" if counted.is_lost else "unavailable") if uncounted else collection.status.value,
+            model=collection.model,
             count=counted.count,
             created_at=collection.created_at,
         )

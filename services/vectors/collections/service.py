@@ -15,6 +15,7 @@ from services.vectors.errors import (
     CollectionLost,
     CollectionMissing,
     CollectionNotFound,
+    ModelMismatch,
     QuotaExceeded,
 )
 from services.vectors.events import Done
@@ -205,6 +206,23 @@ class CollectionService:
             except CollectionExists:  # made by another request in between, or being deleted: then it is not found again
                 return await self.get_ready(caller, name)
 
+    async def require_model(self, collection: Collection, model: str, pointer: str) -> None:
+        """Raises ModelMismatch, pointing at a text, where the collection's texts were embedded with another model."""
+        kept = collection.model
+        if kept is None:  # as it was remembered; its first text may have come since, through another replica
+            present = await self._catalogue.find(collection.tenant_id, collection.name)
+            kept = present.model if present and present.id == collection.id else None
+        _require_same(collection, kept, model, pointer)
+
+    async def claim_model(self, collection: Collection, model: str, pointer: str) -> None:
+        """Before its first text is stored: the collection's texts are those of `model`. Raises ModelMismatch."""
+        if collection.model is None:
+            kept = await self._catalogue.claim_model(collection, model)
+            self._known.pop((collection.tenant_id, collection.name), None)
+        else:
+            kept = collection.model
+        _require_same(collection, kept, model, pointer)
+
     async def get_anew(self, caller: Caller, collection: Collection) -> Collection:
         """After its engine missed `collection`: what has its name now. Raises CollectionNotFound, CollectionLost."""
         self._known.pop((collection.tenant_id, collection.name), None)
@@ -226,3 +244,8 @@ def _is_abandoned(existing: Collection, wanted: Collection) -> bool:
         and datetime.now(UTC) - existing.created_at > _MADE_WITHIN
         and (existing.engine, existing.dimension, existing.metric) == (wanted.engine, wanted.dimension, wanted.metric)
     )
+
+
+def _require_same(collection: Collection, kept: str | None, model: str, pointer: str) -> None:
+    if kept not in (None, model):
+        raise ModelMismatch(pointer, name=collection.name, kept=kept, here=model)

@@ -9,11 +9,12 @@ from typing import Any, ClassVar, Final
 import orjson
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from services.vectors.records import pieces
+from services.vectors.records.binary import BinaryRequest, validated
 from services.vectors.records.schemas import StoreRequest
-from shared.door import BoundedRequest, ClaimingRoute, Handler, caller_of
+from shared.door import ClaimingRoute, Handler, caller_of
 from shared.errors import Unavailable
 from shared.limits import Place
 
@@ -22,29 +23,23 @@ _UPLOAD_BYTES: Final = 2**20
 UPLOADS: Final = 16
 
 
-class BulkRequest(BoundedRequest):
+class BulkRequest(BinaryRequest):
     """Gives FastAPI the validated model itself; it takes an instance as it is."""
 
     model: ClassVar[type[BaseModel]] = StoreRequest
 
     async def parsed(self, body: bytes) -> Any:
-        if len(body) <= _SMALL_BYTES:
+        if len(body) <= _SMALL_BYTES and not self.is_binary:
             self.bounds.require_shape(body)
             return orjson.loads(body)
-        found = await asyncio.to_thread(self._validated, body)
+        found = await asyncio.to_thread(self.of_matrix if self.is_binary else self._validated, body)
         if isinstance(found, RequestValidationError):
             raise found  # here: raised there, its traceback would keep the body until the garbage is collected
         return found
 
-    def _validated(self, body: bytes) -> Any:
-        """The model, or the refusal that FastAPI would make after looking at all of it again on the event loop."""
+    def _validated(self, body: bytes) -> BaseModel | RequestValidationError:
         self.bounds.require_shape(body)
-        parsed = pieces.loads(body)
-        try:
-            return self.model.model_validate(parsed)
-        except ValidationError as error:
-            found = error.errors(include_url=False, include_input=False, include_context=False)
-            return RequestValidationError([one | {"loc": ("body", *one["loc"])} for one in found], body=parsed)
+        return validated(self.model, pieces.loads(body))
 
 
 class BulkRoute(ClaimingRoute):

@@ -18,14 +18,18 @@ from services.vectors.errors import (
     CollectionLost,
     CollectionNotFound,
     DimensionMismatch,
+    EmbeddingsBusy,
     EmbeddingsFailed,
     FilterInvalid,
     MetadataTooLarge,
+    ModelMismatch,
     QuotaExceeded,
     RecordNotFound,
+    TooMuchText,
     UnsupportedCapability,
     VectorInvalid,
 )
+from services.vectors.records.binary import in_bytes
 from services.vectors.records.bulk import BulkRoute
 from services.vectors.records.listing import Listing
 from services.vectors.records.listing_schemas import QueryFilter, RecordPage, RecordUpdate, WithCount, WithVectors
@@ -41,6 +45,8 @@ from shared.errors import UpstreamTimeout, responses
 from shared.resources import Cursor, Limit
 
 _ENGINE_ERRORS = (CollectionNotFound, CollectionLost, UpstreamTimeout)
+_EMBEDDING_ERRORS = (ModelMismatch, TooMuchText, EmbeddingsBusy, EmbeddingsFailed)
+_STORE_KIB, _SEARCH_KIB = 32 * 1024, 512
 
 router = APIRouter(prefix="/vectors", tags=["vectors"], route_class=GuardedRoute)
 creating = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BulkRoute)
@@ -57,12 +63,13 @@ creating = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BulkRoute)
         CollectionFull,
         CollectionLost,
         QuotaExceeded,
-        EmbeddingsFailed,
+        *_EMBEDDING_ERRORS,
         UpstreamTimeout,
     ),
+    openapi_extra=in_bytes(kib=_STORE_KIB, row="item"),
 )
 # A thousand vectors, and the usual metadata with them: an item has three objects and lists, and those in its metadata.
-@takes(kib=32 * 1024, values=4_300_000, texts=200_000, holders=70_000, row=2 * MAX_DIMENSION)
+@takes(kib=_STORE_KIB, values=4_300_000, texts=200_000, holders=70_000, row=2 * MAX_DIMENSION)
 async def store(body: StoreRequest, caller: CollectionFiller, records: Records, once: Keyed) -> StoreResult:
     """Store up to 1,000 records; they are durable and searchable when the answer comes. The same id again replaces."""
     return StoreResult.of(await records.store(caller, body, once))

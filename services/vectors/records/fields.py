@@ -1,5 +1,6 @@
 """The parts of a record in bodies: checked by hand, because a thousand vectors are, and documented to the letter."""
 
+import base64
 from array import array
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -29,17 +30,41 @@ SCALAR_SCHEMA: list[dict[str, Any]] = [
     {"type": "boolean"},
 ]
 _FLOAT32_MAX = 3.4e38
+_FLOAT_BYTES = 4
+_MAX_CODED = -(-MAX_DIMENSION * _FLOAT_BYTES // 3) * 4
 
 
-def _numbers(value: object) -> NDArray[np.float64]:
+def _numbers(value: object) -> NDArray[np.floating[Any]]:
+    if isinstance(value, np.ndarray):  # a row of a matrix, which no JSON can say
+        return value
+    if isinstance(value, str):
+        return _coded(value)
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_DIMENSION:
-        raise PydanticCustomError("vector_form", "Must be a list of 1 to {most} numbers.", {"most": MAX_DIMENSION})
+        raise PydanticCustomError(
+            "vector_form", "Must be a list of 1 to {most} numbers, or their base64.", {"most": MAX_DIMENSION}
+        )
     if not set(map(type, value)) <= {float, int}:
         raise PydanticCustomError("vector_form", "Every element must be a number.")
     try:
         return np.frombuffer(array("d", value))
     except OverflowError as error:
         raise PydanticCustomError("vector_form", "Every number must be finite in 32-bit floating point.") from error
+
+
+def _coded(value: str) -> NDArray[np.floating[Any]]:
+    """Whether its numbers are finite is asked where those of lists are."""
+    try:
+        decoded = base64.b64decode(value, validate=True)
+    except ValueError as error:
+        raise PydanticCustomError("vector_form", "Is text, but no base64 of RFC 4648.") from error
+    count, rest = divmod(len(decoded), _FLOAT_BYTES)
+    if rest or not 1 <= count <= MAX_DIMENSION:
+        raise PydanticCustomError(
+            "vector_form",
+            "Must be the base64 of 1 to {most} little-endian 32-bit floats; it is of {given} bytes.",
+            {"most": MAX_DIMENSION, "given": len(decoded)},
+        )
+    return np.frombuffer(decoded, "<f4")
 
 
 def _metadata(value: object) -> Metadata:
@@ -65,14 +90,26 @@ def _members(value: object, problem_of: Callable[[str, object], str | None]) -> 
 
 RecordId = Annotated[PathText, Field(min_length=1, max_length=MAX_ID_CHARS, examples=["handbook.md#3"])]
 Vector = Annotated[
-    NDArray[np.float64],
+    NDArray[np.floating[Any]],
     PlainValidator(_numbers),
     WithJsonSchema(
         {
-            "type": "array",
-            "items": {"type": "number", "minimum": -_FLOAT32_MAX, "maximum": _FLOAT32_MAX},
-            "minItems": 1,
-            "maxItems": MAX_DIMENSION,
+            "anyOf": [
+                {
+                    "type": "array",
+                    "items": {"type": "number", "minimum": -_FLOAT32_MAX, "maximum": _FLOAT32_MAX},
+                    "minItems": 1,
+                    "maxItems": MAX_DIMENSION,
+                },
+                {
+                    "type": "string",
+                    "description": "the base64 of little-endian 32-bit floats",
+                    "contentEncoding": "base64",
+                    "pattern": "^[A-Za-z0-9+/]+={0,2}$",
+                    "minLength": 8,
+                    "maxLength": _MAX_CODED,
+                },
+            ],
             "examples": [[0.12, -0.5, 0.33]],
         }
     ),

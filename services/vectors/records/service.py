@@ -37,19 +37,26 @@ class RecordService:
 
         With `if_absent` the first of an id wins, and what is there already stays as it is. A repetition of `once` makes
         the same ids for items that name none, so it replaces what the first stored, or finds it there.
-        Raises DimensionMismatch, VectorInvalid, CollectionFull, QuotaExceeded.
+        Raises DimensionMismatch, ModelMismatch, VectorInvalid, CollectionFull, QuotaExceeded.
         """
         # A missing collection takes the dimension of the vectors; nothing is made for items that disagree.
         collection = await self._collections.get_or_create(caller, body.collection, _common_dimension(body))
         self._check_dimensions(collection, body.items)
+        texts = [item.text or "" for item in body.items if item.vector is None]
+        if texts:
+            await self._collections.require_model(collection, self._embedder.model, "/items")
         ids = [item.id or (once.id_at(at) if once else new_id()) for at, item in enumerate(body.items)]
+
+        async def put(engine: VectorEngine, at: Collection) -> set[str]:
+            if texts:  # of whichever collection has the name now
+                await self._collections.claim_model(at, self._embedder.model, "/items")
+            return await _put(engine, at, records, if_absent=body.if_absent)
+
         async with self._usage.room(collection, lambda: _size(collection, body.items)):
-            embedded = await self._embed([item.text or "" for item in body.items if item.vector is None], caller)
+            embedded = await self._embedder.embed_passages(texts, caller) if texts else []
             # Thousands of conversions: on a thread, so that other requests go on between them.
             records = await asyncio.to_thread(_records, collection, body, ids, embedded)
-            collection, new = await self._on(
-                caller, collection, lambda engine, at: _put(engine, at, records, if_absent=body.if_absent)
-            )
+            collection, new = await self._on(caller, collection, put)
         there = [record.id for record in records if record.id not in new]
         return Stored(collection, len(new), ids, there)
 
@@ -58,9 +65,6 @@ class RecordService:
             size = self._embedder.dimension if item.vector is None else len(item.vector)
             member = "text" if item.vector is None else "vector"
             require_dimension(collection.name, collection.dimension, size, f"/items/{at}/{member}")
-
-    async def _embed(self, texts: list[str], caller: Caller) -> list[Vector]:
-        return await self._embedder.embed_passages(texts, caller) if texts else []
 
     async def get(self, caller: Caller, name: str, record_id: str) -> Record:
         """Raises CollectionNotFound, RecordNotFound."""

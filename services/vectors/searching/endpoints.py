@@ -1,6 +1,9 @@
 """`/vectors/search` and `/vectors/search/batch`."""
 
+from typing import Any
+
 from fastapi import APIRouter
+from fastapi.exceptions import RequestValidationError
 
 from services.vectors.dependencies import BatchReader, CollectionReader, Searches
 from services.vectors.domain import MAX_DIMENSION
@@ -8,12 +11,16 @@ from services.vectors.errors import (
     CollectionLost,
     CollectionNotFound,
     DimensionMismatch,
+    EmbeddingsBusy,
     EmbeddingsFailed,
     FilterInvalid,
+    ModelMismatch,
+    TooMuchText,
     UnsupportedCapability,
     VectorInvalid,
     WordsMissing,
 )
+from services.vectors.records.binary import BinaryRequest, in_bytes
 from services.vectors.records.bulk import BulkRequest
 from services.vectors.searching.schemas import SearchBatch, SearchBatchResult, SearchRequest, SearchResult
 from shared.door import GuardedRoute, takes
@@ -27,13 +34,43 @@ _REFUSED = responses(
     VectorInvalid,
     FilterInvalid,
     UnsupportedCapability,
+    ModelMismatch,
+    TooMuchText,
+    EmbeddingsBusy,
     EmbeddingsFailed,
     UpstreamTimeout,
 )
 
 
+_SEARCH_KIB = 512
+
+
+class SearchBody(BinaryRequest):
+    """Of a search, whose body is short."""
+
+    model = SearchRequest
+
+    async def parsed(self, body: bytes) -> Any:
+        if not self.is_binary:
+            return await super().parsed(body)
+        found = self.of_matrix(body)
+        if isinstance(found, RequestValidationError):
+            raise found
+        return found
+
+
+class SearchRoute(GuardedRoute):
+    """The route of `POST /vectors/search`."""
+
+    request_class = SearchBody
+
+
 class BatchRequest(BulkRequest):
+    """JSON only: each of its searches has a vector of its own, or none."""
+
     model = SearchBatch
+    takes_bytes = False
+    also = ""
 
 
 class BatchRoute(GuardedRoute):
@@ -42,7 +79,7 @@ class BatchRoute(GuardedRoute):
     request_class = BatchRequest
 
 
-router = APIRouter(prefix="/vectors", tags=["vectors"], route_class=GuardedRoute)
+router = APIRouter(prefix="/vectors", tags=["vectors"], route_class=SearchRoute)
 batches = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BatchRoute)
 
 
@@ -52,8 +89,9 @@ batches = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BatchRoute)
     summary="Search a collection",
     response_model=SearchResult,
     responses=_REFUSED,
+    openapi_extra=in_bytes(kib=_SEARCH_KIB, row="search"),
 )
-@takes(kib=512, values=12_000, texts=8_000, depth=32)
+@takes(kib=_SEARCH_KIB, values=12_000, texts=8_000, depth=32)
 async def search(body: SearchRequest, caller: CollectionReader, searches: Searches) -> SearchResult:
     """The records nearest to a query, or with its words, or both, among those that meet the filter."""
     return SearchResult.of(await searches.search(caller, body))

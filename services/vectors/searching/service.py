@@ -53,7 +53,8 @@ class SearchService:
     async def search(self, caller: Caller, body: SearchRequest) -> Found:
         """The `k` best, equal scores by id.
 
-        Raises FilterInvalid, CollectionNotFound, UnsupportedCapability, WordsMissing, DimensionMismatch, VectorInvalid.
+        Raises FilterInvalid, CollectionNotFound, UnsupportedCapability, WordsMissing, DimensionMismatch, ModelMismatch,
+        VectorInvalid.
         """
         started = time.perf_counter()
         asked = await self._understood(caller, body, "")
@@ -81,7 +82,7 @@ class SearchService:
             condition, tokens = _read(body) if is_short else await asyncio.to_thread(_read, body)
             collection = await self._collections.get_ready(caller, body.collection)
             self._require_capabilities(collection, body)
-            return Asked(body, condition, tokens, collection, self._given_vector(collection, body), pointer)
+            return Asked(body, condition, tokens, collection, await self._given_vector(collection, body), pointer)
 
     def _require_capabilities(self, collection: Collection, body: SearchRequest) -> None:
         can = self._collections.engine_of(collection).capabilities()
@@ -92,12 +93,13 @@ class SearchService:
         if body.exact and not can.exact_on_request:
             raise UnsupportedCapability("/exact", engine=collection.engine.value, capability="exact search")
 
-    def _given_vector(self, collection: Collection, body: SearchRequest) -> Vector | None:
+    async def _given_vector(self, collection: Collection, body: SearchRequest) -> Vector | None:
         if body.vector is not None:
             require_dimension(collection.name, collection.dimension, len(body.vector), "/vector")
             return placed(float32(body.vector, "/vector"), collection.metric, "/vector")
         if body.mode is not SearchMode.KEYWORD:
             require_dimension(collection.name, collection.dimension, self._embedder.dimension, "/query")
+            await self._collections.require_model(collection, self._embedder.model, "/query")
         return None
 
     async def _embedded(self, caller: Caller, asked: Sequence[Asked]) -> list[Asked]:

@@ -1,7 +1,9 @@
 """Where collections are listed: the service's own file, whatever has become of the engines and of earlier lists."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,6 +103,32 @@ async def test_the_status_changes_and_the_name_becomes_free(catalogue: Catalogue
     await catalogue.remove(collection)
     assert await catalogue.count(collection.tenant_id) == 0
     assert await catalogue.insert(named(collection.name, collection))
+
+
+async def test_a_model_is_claimed_once_however_many_ask_at_the_same_time(catalogue: Catalogue) -> None:
+    collection = a_collection()
+    await catalogue.insert(collection)
+
+    told = await asyncio.gather(*(catalogue.claim_model(collection, f"model {at}") for at in range(10)))
+
+    assert len(set(told)) == 1
+    assert await catalogue.find(collection.tenant_id, collection.name) == replace(collection, model=told[0])
+    assert await catalogue.claim_model(a_collection(), "model") is None, "there is no such collection"
+
+
+async def test_a_catalogue_of_an_earlier_version_is_read_with_models_unknown(tmp_path: Path) -> None:
+    path, collection = tmp_path / "catalogue.db", a_collection()
+    catalogue = SqliteCatalogue(path)
+    await catalogue.insert(replace(collection, model="forgotten"))
+    await catalogue.aclose()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE collection DROP COLUMN model")
+
+    for kept in (None, "model"):  # and read again with what was written since
+        catalogue = SqliteCatalogue(path)
+        assert await catalogue.find(collection.tenant_id, collection.name) == replace(collection, model=kept)
+        assert await catalogue.claim_model(collection, "model") == "model"
+        await catalogue.aclose()
 
 
 async def test_a_collection_that_was_replaced_is_not_touched(catalogue: Catalogue) -> None:

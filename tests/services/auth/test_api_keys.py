@@ -103,6 +103,20 @@ async def times_let_in(client: httpx.AsyncClient, headers: dict[str, str]) -> li
         times.append(asked_at)
 
 
+async def test_a_key_may_come_as_a_bearer_token(client: httpx.AsyncClient, user: User) -> None:
+    """The only way in which OpenAI's clients send one."""
+    key = (await create(client, user)).json()["key"]
+
+    async def asked(credential: str, **others: str) -> int:
+        headers = {"Authorization": f"Bearer {credential}", **others}
+        return (await client.get("/api/v1/auth/me", headers=headers)).status_code
+
+    changed = key[:-1] + ("a" if key[-1] != "a" else "b")
+    assert (await asked(key), await asked(f" {key}"), await asked(changed)) == (200, 200, 401)
+    assert await asked(key, **{"X-API-Key": "nobody's"}) == 200
+    assert await asked(changed, **{"X-API-Key": key}) == 401
+
+
 @pytest.mark.parametrize(
     ("authorization", "key", "status"),
     [

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from services.tasks.errors import PermanentFailure
 from services.tasks.kinds.vectors_ingest import VECTORS_INGEST, IngestInput, split
+from shared.errors import Relayed
 from tests.unit.tasks.fakes import RecordingContext, conflict
 
 STORE, COLLECTIONS = "POST /api/v1/vectors/store", "POST /api/v1/vectors/collections"
@@ -35,6 +36,25 @@ async def test_every_chunk_is_stored_once_in_batches_with_progress() -> None:
     assert context.reports[0] == (0, len(ids))
     assert context.reports[-1] == (len(ids), len(ids))
     assert result == {"collection": "handbook", "documents": 1, "chunks": len(ids)}
+
+
+async def test_a_model_that_is_slow_or_busy_is_asked_for_less_or_later() -> None:
+    busy = [True]
+
+    def slow(call: str, body: Any) -> Any:
+        if call == STORE and busy:
+            busy.clear()
+            raise Relayed(503, "vectors.embeddings_busy", "Busy", "later", headers={"Retry-After": "0"})
+        if call == STORE and len(body["items"]) > 10:
+            raise Relayed(422, "vectors.too_much_text", "Too much", "less")
+        return {}
+
+    context = RecordingContext(slow)
+
+    result = await VECTORS_INGEST.execute(context, ingest(chunk_size=100, chunk_overlap=0))
+
+    stored = [item["id"] for body in context.bodies(STORE) if len(body["items"]) <= 10 for item in body["items"]]
+    assert stored == [f"refunds.md#{n}" for n in range(result["chunks"])]
 
 
 async def test_a_repetition_stores_the_same_chunks() -> None:

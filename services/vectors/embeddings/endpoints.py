@@ -1,0 +1,34 @@
+"""`/embeddings`: where OpenAI's clients look for it."""
+
+import asyncio
+
+from fastapi import APIRouter, Response
+
+from services.vectors.dependencies import BulkReader, Embeddings
+from services.vectors.domain import MAX_ITEMS
+from services.vectors.embeddings.answers import written
+from services.vectors.embeddings.schemas import EmbeddingsRequest, EmbeddingsResult
+from services.vectors.errors import DimensionsFixed, EmbeddingsBusy, EmbeddingsFailed, TooMuchText, UnknownModel
+from shared.door import GuardedRoute, takes
+from shared.errors import UpstreamTimeout, responses
+
+router = APIRouter(prefix="/embeddings", tags=["vectors"], route_class=GuardedRoute)
+
+
+@router.post(
+    "",
+    operation_id="vectors_create_embeddings",
+    summary="Turn texts into vectors",
+    response_model=EmbeddingsResult,
+    responses=responses(UnknownModel, DimensionsFixed, TooMuchText, EmbeddingsBusy, EmbeddingsFailed, UpstreamTimeout),
+)
+@takes(kib=1024, values=MAX_ITEMS + 64, texts=MAX_ITEMS + 128)
+async def create(body: EmbeddingsRequest, caller: BulkReader, embeddings: Embeddings) -> Response:
+    """In OpenAI's shape, for clients that keep vectors themselves; nothing is stored.
+
+    Errors are this API's. What texts are stored with here is the same model, as `passage`, and queries as `query`.
+    """
+    embedded = await embeddings.create(caller, body)
+    as_base64 = body.encoding_format == "base64"
+    answer = await asyncio.to_thread(written, embedded, model=body.model, as_base64=as_base64)
+    return Response(answer, media_type="application/json")
