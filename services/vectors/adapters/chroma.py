@@ -27,8 +27,8 @@ class ChromaEngine:
 
     name = EngineName.CHROMA
 
-    def __init__(self, url: str, timeout_seconds: float) -> None:
-        self._api = ChromaApi(url, timeout_seconds)
+    def __init__(self, url: str, timeout_seconds: float, tenant: str | None = None) -> None:
+        self._api = ChromaApi(url, timeout_seconds, tenant)
         self._ids: LRUCache[str, str] = LRUCache(maxsize=10_000)
 
     async def create_collection(self, collection: Collection) -> None:
