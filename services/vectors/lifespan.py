@@ -14,7 +14,6 @@ from services.vectors.ports import VectorEngine
 from services.vectors.records.bulk import UPLOADS
 from services.vectors.records.service import RecordService
 from shared.health import STORE_REMEDY
-from shared.identity import telling
 from shared.limits import Shares
 from shared.platform import Platform, open_platform
 
@@ -39,8 +38,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             # Soft: the others still serve.
             app.state.health.add(engine.name.component, present.check, hard=False, remedy=STORE_REMEDY)
         platform = await stack.enter_async_context(open_platform(app))
-        rabbitmq_url, registry = app.state.settings.rabbitmq_url.get_secret_value(), app.state.metrics.registry
-        auth = await stack.enter_async_context(telling(rabbitmq_url, "vectors", registry))
+        auth = platform.auth
         collections = CollectionService(
             backends.catalogue, backends.engines, platform.cursors, backends.embedder.dimension, auth
         )
