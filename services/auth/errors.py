@@ -255,10 +255,13 @@ class ResetRefused(Invalid):
 
 
 class AddressRefused(Invalid):
-    """The mail server does not know the address, or does not take mail for it from us."""
+    """The mail server does not know the address, does not take mail for it from us, or cannot read it."""
 
     code = "auth.address_refused"
-    meaning = "The mail server takes no mail for this address; nobody was invited."
+    meaning = (
+        "The mail server takes no mail for this address, or none whose part before the `@` is beyond ASCII (SMTPUTF8); "
+        "nobody was invited."
+    )
     default_detail = "The mail server takes no mail for this address."
 
     def __init__(self) -> None:
