@@ -300,10 +300,10 @@ class EmailUnverified(Forbidden):
 
 
 class ApiKeyRefused(Forbidden):
-    """A key made by a key would outlive it."""
+    """What a key made or gave would outlive it."""
 
     code = "auth.api_key_refused"
-    meaning = "An API key makes and rotates no API keys: log in for that."
+    meaning = "An API key makes and rotates no API keys, invites nobody and changes nobody's role: log in for that."
     default_detail = "This takes the access token of a login; an API key may not do it."
 
 
