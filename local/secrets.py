@@ -94,6 +94,7 @@ class Secrets:
     gateway_token: str
     rabbitmq_user: str
     llm_api_key: str
+    chromadb_tenant: str
     client_secrets: dict[str, str]
 
     @classmethod
@@ -101,6 +102,7 @@ class Secrets:
         return cls(
             rabbitmq_user=f"sutazai-{random.token_hex(4)}",
             llm_api_key=new_secret(),
+            chromadb_tenant=new_secret(),
             client_secrets={service: new_secret() for service in CLIENTS},
             **{name: new_secret(kind) for name, kind in SECRETS.items()},
         )

@@ -63,10 +63,9 @@ def rabbitmq(url: str, management_url: str) -> None:
         raise NotReady(f"queues are down: {', '.join(down[:5])}")
 
 
-def chromadb(url: str) -> None:
-    """A collection with a record, stored, read and deleted."""
-    name = f"{NAME}_{secrets.token_hex(4)}"
-    place = f"{url.rstrip('/')}/api/v2/tenants/default_tenant/databases/default_database/collections"
+def chromadb(database: str) -> None:
+    """A collection with a record, stored, read and deleted in the database of this address."""
+    name, place = f"{NAME}_{secrets.token_hex(4)}", f"{database}/collections"
     made = json.loads(probes.ask("POST", place, json.dumps({"name": name}).encode(), (200, 201)))
     record = json.dumps({"ids": ["1"], "embeddings": [[1.0, 0.0]]}).encode()
     try:

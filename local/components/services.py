@@ -80,7 +80,8 @@ def _chat(site: Site) -> dict[str, str]:
 
 
 def _vectors(site: Site) -> dict[str, str]:
-    return {"CHROMADB_URL": url(site, "chromadb"), "DATA_DIR": str(site.layout.home / VECTORS)}
+    ours = {"CHROMADB_TENANT": site.secrets.chromadb_tenant} if external_url(site, "chromadb") is None else {}
+    return {"CHROMADB_URL": url(site, "chromadb"), "DATA_DIR": str(site.layout.home / VECTORS), **ours}
 
 
 def _portal(site: Site) -> dict[str, str]:

@@ -13,7 +13,6 @@ from services.agents.keys import forget_old_keys
 from services.agents.service import AgentService
 from services.agents.settings import Settings
 from shared.health import STORE_REMEDY
-from shared.identity import telling
 from shared.loops import in_background
 from shared.platform import Platform, open_platform
 
@@ -35,6 +34,4 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         await stack.enter_async_context(applied_schema(graph, settings.neo4j_schema_seconds))
         await stack.enter_async_context(in_background(forget_old_keys(graph)))
         platform = await stack.enter_async_context(open_platform(app))
-        url, registry = settings.rabbitmq_url.get_secret_value(), app.state.metrics.registry
-        auth = await stack.enter_async_context(telling(url, "agents", registry))
-        yield State(platform=platform, agents=AgentService(graph, platform.cursors, auth))
+        yield State(platform=platform, agents=AgentService(graph, platform.cursors, platform.auth))

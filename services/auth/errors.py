@@ -255,10 +255,13 @@ class ResetRefused(Invalid):
 
 
 class AddressRefused(Invalid):
-    """The mail server does not know the address, or does not take mail for it from us."""
+    """The mail server does not know the address, does not take mail for it from us, or cannot read it."""
 
     code = "auth.address_refused"
-    meaning = "The mail server takes no mail for this address; nobody was invited."
+    meaning = (
+        "The mail server takes no mail for this address, or none whose part before the `@` is beyond ASCII (SMTPUTF8); "
+        "nobody was invited."
+    )
     default_detail = "The mail server takes no mail for this address."
 
     def __init__(self) -> None:
@@ -297,10 +300,10 @@ class EmailUnverified(Forbidden):
 
 
 class ApiKeyRefused(Forbidden):
-    """A key made by a key would outlive it."""
+    """What a key made or gave would outlive it."""
 
     code = "auth.api_key_refused"
-    meaning = "An API key makes and rotates no API keys: log in for that."
+    meaning = "An API key makes and rotates no API keys, invites nobody and changes nobody's role: log in for that."
     default_detail = "This takes the access token of a login; an API key may not do it."
 
 

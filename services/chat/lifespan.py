@@ -22,7 +22,6 @@ from services.chat.runs.service import RunService
 from services.chat.runs.supervisor import open_supervisor
 from services.chat.settings import Settings
 from shared.ending import OUTLIVED
-from shared.identity import telling
 from shared.platform import Platform, open_platform
 from shared.redis import REDIS_REMEDY, open_redis, write_and_read_back
 
@@ -58,10 +57,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             instruments=Instruments(app.state.metrics.registry),
         )
         conversations = ConversationRepository(redis, timedelta(days=settings.retention_days))
-        rabbitmq_url, registry = settings.rabbitmq_url.get_secret_value(), app.state.metrics.registry
-        auth = await stack.enter_async_context(telling(rabbitmq_url, "chat", registry))
         yield State(
             platform=platform,
-            conversations=ConversationService(conversations, platform.cursors, auth),
+            conversations=ConversationService(conversations, platform.cursors, platform.auth),
             runs=RunService(agents, means, supervisor, heartbeat_seconds=settings.heartbeat_seconds),
         )

@@ -49,7 +49,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         qdrant, catalogue = await _open_qdrant(settings, stack)
         engines: list[VectorEngine] = [
             qdrant,
-            ChromaEngine(settings.chromadb_url, settings.engine_timeout_seconds),
+            _open_chroma(settings),
             FaissEngine(
                 settings.data_dir / "faiss", threads=settings.faiss_threads, max_bytes=settings.faiss_max_bytes
             ),
@@ -77,6 +77,11 @@ async def _open_qdrant(settings: Settings, stack: AsyncExitStack) -> tuple[Vecto
         )
     )
     return QdrantServerEngine(connection), catalogue
+
+
+def _open_chroma(settings: Settings) -> VectorEngine:
+    tenant = settings.chromadb_tenant.get_secret_value() if settings.chromadb_tenant else None
+    return ChromaEngine(settings.chromadb_url, settings.engine_timeout_seconds, tenant)
 
 
 def _open_embedder(settings: Settings) -> Embedder:

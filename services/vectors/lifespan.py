@@ -20,7 +20,6 @@ from services.vectors.settings import Settings
 from services.vectors.usage.domain import Quotas
 from services.vectors.usage.service import UsageService
 from shared.health import STORE_REMEDY
-from shared.identity import telling
 from shared.limits import Shares
 from shared.platform import Platform, open_platform
 
@@ -49,8 +48,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             # Soft: the others still serve.
             app.state.health.add(engine.name.component, present.check, hard=False, remedy=STORE_REMEDY)
         platform = await stack.enter_async_context(open_platform(app))
-        rabbitmq_url, registry = app.state.settings.rabbitmq_url.get_secret_value(), app.state.metrics.registry
-        auth = await stack.enter_async_context(telling(rabbitmq_url, "vectors", registry))
+        auth = platform.auth
         collections = CollectionService(
             backends.catalogue,
             backends.engines,

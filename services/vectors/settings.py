@@ -15,6 +15,13 @@ class Settings(ClientSettings):
 
     # Engines
     chromadb_url: str = Field(description="`http://…`: ChromaDB's server")
+    chromadb_tenant: SecretStr | None = Field(
+        default=None,
+        min_length=3,
+        max_length=512,
+        description="ChromaDB's tenant that has the collections, instead of the one whose name everybody knows; its "
+        "server asks for nothing else, so who knows this name has them",
+    )
     qdrant_url: str | None = Field(
         default=None, description="`http://…`: Qdrant's server, gRPC on port 6334; without it Qdrant Edge runs here"
     )

@@ -2,7 +2,7 @@
 
 from shared.door.body import BODY_IS_HERE, BoundedRequest, UnsupportedMediaType
 from shared.door.bounds import Bounds, TooComplex, takes
-from shared.door.demand import API_KEY, SECURITY_SCHEMES, Demand, authenticate, caller_of, requires
+from shared.door.demand import API_KEY, SECURITY_SCHEMES, Demand, authenticate, caller_of, known_caller, requires
 from shared.door.idempotency import Idempotency, IdempotencyKeyInUse
 from shared.door.idempotent_route import ClaimingRoute, IdempotentRoute
 from shared.door.keyless_route import IdempotencyKeyRefused, KeylessRoute
@@ -31,6 +31,7 @@ __all__ = [
     "UnsupportedMediaType",
     "authenticate",
     "caller_of",
+    "known_caller",
     "requires",
     "stores_nothing",
     "takes",

@@ -30,6 +30,12 @@ def caller_of(request: Request) -> Caller:
     return caller
 
 
+def known_caller(request: Request) -> Caller | None:
+    """Whoever the request is known to come from, be they refused; None where nobody was asked, or found."""
+    caller: Caller | None = request.scope.get(_CALLER)
+    return caller
+
+
 @dataclass(frozen=True, slots=True)
 class Demand:
     """What a route demands of its caller."""
@@ -43,13 +49,12 @@ class Demand:
         scope = request.scope
         platform = scope["state"]["platform"]  # `request.state` makes an object for each question
         authenticator: Authenticator = platform.authenticator
-        caller = await authenticator.authenticate(scope["headers"])
+        caller = scope[_CALLER] = await authenticator.authenticate(scope["headers"])
         for one in self.scopes:
             if not caller.allows(one):
                 caller.require(one, await self._object_of(request))
         limiter: RateLimiter = platform.rate_limiter
         await limiter.admit_caller(scope, self.limit, caller.owner, caller.key_id)
-        scope[_CALLER] = caller
 
     @property
     def only_reads(self) -> bool:

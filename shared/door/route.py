@@ -14,6 +14,8 @@ from shared.door.body import BoundedRequest
 from shared.door.bounds import bounds_of
 from shared.door.demand import Demand, caller_of
 from shared.door.secrecy import NOT_KEPT, declaring, shows_secret
+from shared.errors import Forbidden
+from shared.identity import TokenForged
 from shared.storage import Storage
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -36,6 +38,8 @@ class GuardedRoute(APIRoute):
 
     Then, where the disk is nearly full, it refuses what would be stored (507). Deletions are let in, since they make
     room, and so are `stores_nothing` and a POST whose scopes only read.
+
+    Who is refused by then or later, for a forged token or what they may not do, is told to auth's log.
 
     Last it reads the body, which keeps to the bounds of the route (`takes`) before anything is made of it (413).
 
@@ -70,12 +74,16 @@ class GuardedRoute(APIRoute):
         async def entered(request: Request) -> Response:  # in one, since each `await` on the way costs every request
             if bounded is not None:
                 request = bounded(request)
-            if demand is not None:
-                await demand.admit(request)
-            if stores:
-                storage: Storage = request.scope["app"].state.storage
-                storage.require_room()
-            return await handle(request)
+            try:
+                if demand is not None:
+                    await demand.admit(request)
+                if stores:
+                    storage: Storage = request.scope["app"].state.storage
+                    storage.require_room()
+                return await handle(request)
+            except (TokenForged, Forbidden) as refused:
+                request.scope["state"]["platform"].note_refusal(request, refused)
+                raise
 
         return entered
 

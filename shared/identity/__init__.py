@@ -7,9 +7,10 @@ from shared.identity.api_keys import PREFIX, PREFIX_PATTERN, public_id_of
 from shared.identity.authenticator import ApiKeyExchange, Authenticator, brings_credential
 from shared.identity.caller import SERVICE_PREFIX, Caller
 from shared.identity.client import ServiceIdentity
-from shared.identity.deeds import DEED_DONE, DEEDS_QUEUE, Deed, declare_deeds, deed
+from shared.identity.deeds import ACCESS_REFUSED, DEED_DONE, DEEDS_QUEUE, TOKEN_FORGED, Deed, declare_deeds, deed
 from shared.identity.feed import Changes, RevocationFeed
 from shared.identity.following import ACCESS_EVENTS, followed
+from shared.identity.refusals import Refusals, refusing
 from shared.identity.remote import RemoteApiKeys, RemoteChanges, RemoteKeys
 from shared.identity.revocations import HeldRevocations, Revocation, Revocations
 from shared.identity.scopes import SCOPE_PATTERN, covers, is_covered, narrowed
@@ -19,6 +20,7 @@ from shared.identity.tokens import ALGORITHM, TOKEN_TYPE, KeySource, RevocationS
 
 __all__ = [
     "ACCESS_EVENTS",
+    "ACCESS_REFUSED",
     "ALGORITHM",
     "DEEDS_QUEUE",
     "DEED_DONE",
@@ -26,6 +28,7 @@ __all__ = [
     "PREFIX_PATTERN",
     "SCOPE_PATTERN",
     "SERVICE_PREFIX",
+    "TOKEN_FORGED",
     "TOKEN_TYPE",
     "ApiKeyExchange",
     "Authenticator",
@@ -34,6 +37,7 @@ __all__ = [
     "Deed",
     "HeldRevocations",
     "KeySource",
+    "Refusals",
     "RemoteApiKeys",
     "RemoteChanges",
     "RemoteKeys",
@@ -56,6 +60,7 @@ __all__ = [
     "member_subject",
     "narrowed",
     "public_id_of",
+    "refusing",
     "session_subject",
     "telling",
     "token_subject",

@@ -11,25 +11,32 @@ from shared.identity.caller import Caller
 from shared.messages import EVENTS_EXCHANGE, declare_dead_letters, declare_events, declare_queue
 
 DEED_DONE: Final = "deed.done.v1"
+TOKEN_FORGED: Final = "token.forged"  # noqa: S105 - a name
+ACCESS_REFUSED: Final = "access.refused"
 DEEDS_QUEUE: Final = "auth.deeds"
 _DEAD: Final = "auth.dead"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
-    """Somebody did something: ids and numbers, nothing that they wrote."""
+    """Somebody did something, or was refused it: ids and numbers, nothing that they wrote."""
 
     action: str
     """One that auth knows (`services.auth.trust.audit.actions`)."""
-    actor: str
-    tenant_id: str
-    target: str
+    actor: str | None
+    """None where nobody is known: nothing is believed that a forged token says."""
+    tenant_id: str | None
+    target: str | None
+    source: str | None = None
+    """The address it came from; told of refusals alone."""
     act: str | None = None
     """The service that did it for the actor."""
     key_id: str | None = None
     """The API key that they did it with."""
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
     details: dict[str, int | str] = field(default_factory=dict)
+    times: int = 1
+    """How often it was."""
 
     @property
     def body(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter
 from shared import telemetry
 from shared.errors import ServiceError
 from shared.identity.caller import Caller
-from shared.identity.deeds import DEED_DONE, declare_deeds, deed
+from shared.identity.deeds import DEED_DONE, Deed, declare_deeds, deed
 from shared.loops import in_background, keep
 from shared.messages import EVENTS_EXCHANGE, OutgoingMessage, Publisher, open_connection
 from shared.schemas import new_id
@@ -49,13 +49,17 @@ class Teller:
 
     def tell(self, by: Caller, action: str, target: str, *, once: str | None = None, **details: int | str) -> None:
         """Kept in memory until it is told; beyond 10,000 it is counted as untold. Never raises, never waits."""
+        self.tell_deed(deed(by, action, target, **details), once=once)
+
+    def tell_deed(self, done: Deed, *, once: str | None = None) -> None:
+        """The same, of one that is made already."""
         if len(self._waiting) >= _KEPT:
             self._give_up(1)
             return
         headers: dict[str, str] = {}
         telemetry.inject(headers)  # the entry carries the trace of the request
-        body = orjson.dumps(deed(by, action, target, **details).body)
-        message_id = f"{action}:{once}" if once else new_id()
+        body = orjson.dumps(done.body)
+        message_id = f"{done.action}:{once}" if once else new_id()
         self._waiting.append(OutgoingMessage(message_id, EVENTS_EXCHANGE, DEED_DONE, body, headers))
         self._wake.set()
 

@@ -6,32 +6,38 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 
 import httpx
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from shared.calls import ServiceClient, open_http_client
 from shared.discovery import ConsulDiscovery, Discovery, Registration, StaticDiscovery
-from shared.door import Idempotency
+from shared.door import Idempotency, known_caller
+from shared.errors import ServiceError
 from shared.health import Health
 from shared.identity import (
     ApiKeyExchange,
     Authenticator,
     KeySource,
+    Refusals,
     RemoteApiKeys,
     RemoteChanges,
     RemoteKeys,
     RevocationFeed,
     RevocationSource,
     ServiceIdentity,
+    Teller,
     TokenVerifier,
     followed,
+    refusing,
+    telling,
 )
-from shared.limits import RateLimiter, open_permits
+from shared.limits import RateLimiter, open_permits, source_of
 from shared.loops import in_background
 from shared.redis import REDIS_REMEDY, open_redis, write_and_read_back
 from shared.resources import CursorCodec
 from shared.settings import ClientSettings, ServiceSettings
 from shared.storage import STORAGE_REMEDY, Storage
 from shared.tls import TLS_REMEDY, Tls
+from shared.web import route_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,22 @@ class Platform:
     idempotency: Idempotency
     cursors: CursorCodec
     registration: Registration | None
+    teller: Teller | None
+    """By which auth's log is told; None in auth itself, which writes it, and where there is no auth."""
+    refusals: Refusals | None
+
+    def note_refusal(self, request: Request, refused: ServiceError) -> None:
+        """Have auth's log say who was refused what; auth says its own where it refuses. Never raises, never waits."""
+        if self.refusals:
+            asked = f"{request.method} {route_path(request.scope)}"
+            self.refusals.note(refused, known_caller(request), source=source_of(request), asked=asked)
+
+    @property
+    def auth(self) -> Teller:
+        """Who is told what was done. Raises LookupError in auth."""
+        if self.teller is None:
+            raise LookupError("auth tells nobody")
+        return self.teller
 
     async def drain(self) -> None:
         """Leave the load balancers: unready, then out of Consul. Requests are still answered."""
@@ -90,11 +112,14 @@ async def open_platform(
             app.state.health.add("redis-cache", probe, hard=False, remedy=REDIS_REMEDY)
         discovery, registration = _discovery(app, http, inside, stack)
         services = ServiceClient(discovery, inside, app.state.metrics, uses_tls=settings.uses_tls)
-        identity = None
+        identity = teller = refusals = None
         if trust is None:
             assert isinstance(settings, ClientSettings), "a service that asks auth has ClientSettings"  # noqa: S101
             identity = ServiceIdentity(services, settings.client_id or name, settings.client_secret.get_secret_value())
             trust = await _auths_trust(app, services, identity, stack)
+            registry = app.state.metrics.registry
+            teller = await stack.enter_async_context(telling(settings.rabbitmq_url.get_secret_value(), name, registry))
+            refusals = await stack.enter_async_context(refusing(teller))
         verifier = TokenVerifier(
             trust.keys, trust.revocations, issuer=settings.auth_issuer, audience=settings.auth_audience
         )
@@ -112,6 +137,8 @@ async def open_platform(
             idempotency=idempotency,
             cursors=CursorCodec(settings.cursor_secret.get_secret_value()),
             registration=registration,
+            teller=teller,
+            refusals=refusals,
         )
         app.state.platform = platform
         await stack.enter_async_context(in_background(app.state.watchdog.run()))

@@ -179,7 +179,8 @@ async def stored_through(client: httpx.AsyncClient, disk: Disk, engine: str) -> 
 async def test_chromadb(own_suite: Suite, as_user: AsUser, tmp_path: Path) -> None:
     """It keeps writes waiting, for as long as a call to an engine may take, and then for good."""
     with on_a_small_disk(own_suite, "chromadb", 24) as disk:
-        settings = {"chromadb_url": own_suite.url("chromadb"), "engine_timeout_seconds": 8.0}
+        place = {"chromadb_url": own_suite.url("chromadb"), "chromadb_tenant": own_suite.secrets.chromadb_tenant}
+        settings = {**place, "engine_timeout_seconds": 8.0}
         async with as_user("vectors", data_dir=tmp_path / "vectors", **settings) as client:
             course, by_itself, read = await stored_through(client, disk, "chroma")
             if not by_itself:

@@ -159,3 +159,63 @@ async def test_administrators_see_it_with_its_tenant_and_the_chain_is_unbroken(
     assert [entry["tenant_id"] for entry in answer.json()["items"]] == [owner.tenant_id]
     async with open_database(environment["DATABASE_URL"], "auth", MIGRATIONS) as database:
         assert (await verify(database, AuditLog(environment["AUDIT_KEY"]))).is_good
+
+
+ELSEWHERE = [
+    "/api/v1/agents/list",
+    "/api/v1/chat/conversations",
+    "/api/v1/vectors/collections",
+    "/api/v1/tasks/list",
+]
+
+
+async def until_told(look: Callable[[], Awaitable[list[dict[str, Any]]]]) -> list[dict[str, Any]]:
+    async with asyncio.timeout(30):
+        while True:
+            if found := await look():
+                return found
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("path", ELSEWHERE)
+async def test_who_lacks_a_scope_elsewhere_is_in_the_tenants_log(
+    gateway: httpx.AsyncClient, register_user: RegisterUser, path: str
+) -> None:
+    owner = await register_user()
+    headers = {"X-API-Key": await api_key(gateway, owner.headers, frozenset({"auth:profile"}))}
+
+    statuses = {(await gateway.get(path, headers=headers)).status_code for _ in range(5)}
+
+    async def look() -> list[dict[str, Any]]:
+        return await matching(gateway, owner, action="access.refused")
+
+    [entry] = await until_told(look)
+    [made] = await matching(gateway, owner, action="api_key.created")
+    assert statuses == {403}
+    assert (entry["actor"], entry["target"]) == (owner.user_id, made["target"])
+    assert entry["details"] == {"asked": f"GET {path}", "key_id": made["target"]}
+    assert entry["source"]
+
+
+@pytest.mark.parametrize("path", ELSEWHERE)
+async def test_a_token_that_was_forged_is_in_the_log_wherever_it_is_shown(
+    gateway: httpx.AsyncClient, register_user: RegisterUser, as_admin: LogIn, path: str
+) -> None:
+    """Whose it claims to be is in no entry."""
+    claimed = await register_user()
+    forged = claimed.token.rpartition(".")[0] + "." + "A" * 86
+
+    refused = await gateway.get(path, headers={"Authorization": f"Bearer {forged}"})
+
+    async def look() -> list[dict[str, Any]]:
+        asked = {"action": "token.forged", "limit": "100"}
+        answer = await gateway.get("/api/v1/auth/audit", params=asked, headers=await as_admin(EVERY_SCOPE))
+        told = answer.raise_for_status().json()["items"]
+        return [entry for entry in told if entry["details"].get("asked") == f"GET {path}"]
+
+    entry, *_ = await until_told(look)
+    assert refused.status_code == 401
+    assert (entry["actor"], entry["tenant_id"], "key_id" in entry["details"]) == (None, None, False)
+    assert entry["target"]
+    assert entry["source"]
+    assert claimed.user_id not in str(entry)

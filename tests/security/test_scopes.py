@@ -111,7 +111,7 @@ async def test_every_other_scope_is_not_enough(
 
 
 @every_protected_operation
-async def test_an_api_key_opens_it_unless_it_would_make_another(
+async def test_an_api_key_opens_it_unless_it_would_make_what_outlives_it(
     gateway: httpx.AsyncClient, user_key: str, admin_key: str, operation: Operation
 ) -> None:
     key = admin_key if FOR_ADMINS & set(operation.scopes) else user_key
@@ -124,8 +124,13 @@ async def test_an_api_key_opens_it_unless_it_would_make_another(
         assert (answer.status_code, answer.json()["code"]) == (403, "auth.api_key_refused")
 
 
-def test_only_what_makes_keys_takes_none() -> None:
-    assert {one.id for one in PROTECTED if not one.takes_keys} == {"auth_create_api_key", "auth_rotate_api_key"}
+def test_only_what_makes_keys_or_gives_rights_takes_none() -> None:
+    assert {one.id for one in PROTECTED if not one.takes_keys} == {
+        "auth_create_api_key",
+        "auth_rotate_api_key",
+        "auth_create_invitation",
+        "auth_update_member",
+    }
 
 
 @pytest.mark.parametrize("service", SERVICES)

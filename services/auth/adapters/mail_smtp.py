@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from dataclasses import dataclass, field
+from email.message import EmailMessage
 
 import aiosmtplib
 
@@ -39,7 +40,7 @@ class SmtpMailer:
         message = message_of(mail, self._sender)
         try:
             async with asyncio.timeout(_SEND_SECONDS), self._connection() as connection:
-                await connection.send_message(message)
+                await _hand_over(connection, message)
         except aiosmtplib.SMTPRecipientsRefused as error:
             if all(refused.code >= _FOR_GOOD for refused in error.recipients):
                 raise AddressRefused from error
@@ -60,3 +61,12 @@ class SmtpMailer:
             start_tls=server.starttls,  # True: a server that does not offer it is refused, False: never
             tls_context=self._tls_context,
         )
+
+
+async def _hand_over(connection: aiosmtplib.SMTP, message: EmailMessage) -> None:
+    try:
+        await connection.send_message(message)
+    except aiosmtplib.SMTPNotSupported as error:  # SMTPUTF8, without which such a name cannot be written: RFC 6531, 3.2
+        if message["To"].isascii():
+            raise
+        raise AddressRefused from error

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.models import HeardMessage
-from services.auth.trust.audit.actions import ELSEWHERE, Action
+from services.auth.trust.audit.actions import ELSEWHERE, REFUSED_ELSEWHERE, Action
 from services.auth.trust.audit.entries import Noted
 from services.auth.trust.work import Works
 from shared import telemetry
@@ -33,13 +33,21 @@ class DeedHeard(BaseModel):
     """auth's own copy of `shared.identity.Deed`: what it takes of it."""
 
     action: Action
-    actor: _Name
-    tenant_id: _Name
-    target: _Name
+    actor: _Name | None
+    tenant_id: _Name | None
+    target: _Name | None
+    source: _Name | None = None
     act: _Name | None = None
     key_id: _Name | None = None
     at: AwareDatetime
-    details: Annotated[dict[_Name, int | _Name], Field(max_length=8)] = {}
+    details: Annotated[dict[_Name, bool | int | _Name], Field(max_length=8)] = {}
+    times: Annotated[int, Field(ge=1, le=10**9)] = 1
+
+    @property
+    def is_ours_to_note(self) -> bool:
+        """Whether a service may tell it: a refusal, also of nobody who is known; or what somebody did to something."""
+        is_whole = self.actor and self.tenant_id and self.target and self.times == 1
+        return self.action in REFUSED_ELSEWHERE or bool(self.action in ELSEWHERE and is_whole)
 
     @property
     def noted(self) -> Noted:
@@ -50,10 +58,11 @@ class DeedHeard(BaseModel):
             actor=self.actor,
             tenant_id=self.tenant_id,
             target=self.target,
-            source=None,
+            source=self.source,
             trace_id=telemetry.current_trace_id(),
             details={**self.details, **by},
             at=self.at,
+            times=self.times,
         )
 
 
@@ -88,7 +97,7 @@ class DeedConsumer:
         Raises RetryLater then, and ValueError for what no service of ours would tell.
         """
         heard = DeedHeard.model_validate_json(message.body)
-        if heard.action not in ELSEWHERE or not message.message_id:
+        if not heard.is_ours_to_note or not message.message_id:
             raise ValueError(heard.action)
         while not self._stopping.is_set():  # and not back into its queue, which counts how often
             try:

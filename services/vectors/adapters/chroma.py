@@ -55,8 +55,8 @@ class ChromaEngine:
 
     name = EngineName.CHROMA
 
-    def __init__(self, url: str, timeout_seconds: float) -> None:
-        self._api = ChromaApi(url, timeout_seconds)
+    def __init__(self, url: str, timeout_seconds: float, tenant: str | None = None) -> None:
+        self._api = ChromaApi(url, timeout_seconds, tenant)
         self._found: LRUCache[str, _Physical] = LRUCache(maxsize=10_000)
         self._changing: WeakValueDictionary[str, ReadWriteLock] = WeakValueDictionary()
 

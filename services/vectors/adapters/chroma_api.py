@@ -7,6 +7,7 @@ clients of a process, and tells a wrong key from a full disk by nothing but text
 import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -18,7 +19,8 @@ from shared.calls import open_http_client
 from shared.errors import Unavailable, UpstreamTimeout
 
 _COMPONENT = EngineName.CHROMA.component
-_DATABASE = "/api/v2/tenants/default_tenant/databases/default_database"
+_OPEN_TENANT = "default_tenant"  # whose name everybody knows
+_DATABASE = "/databases/default_database"
 _SAID_CHARS = 2000
 _READ_SECONDS = 8.0  # by name and id; one whose disk is full keeps these waiting, and no caller should for long
 
@@ -31,31 +33,34 @@ class ChromaFailed(Exception):
 
 
 class ChromaApi:
-    """Collections by name, records by the id that ChromaDB gave the collection."""
+    """Collections by name, records by the id that ChromaDB gave the collection.
 
-    def __init__(self, url: str, timeout_seconds: float) -> None:
-        self._url = url.rstrip("/")
+    All are of `tenant`, which is never made here: so a wrong name is told from an empty server.
+    """
+
+    def __init__(self, url: str, timeout_seconds: float, tenant: str | None = None) -> None:
+        self._url = f"{url.rstrip('/')}/api/v2/tenants/{quote(tenant or _OPEN_TENANT, safe='')}"
         self._http = open_http_client(timeout_seconds)
         self._seconds, self._read_seconds = timeout_seconds, min(timeout_seconds, _READ_SECONDS)
 
     async def create_collection(self, name: str, space: str, metadata: Mapping[str, str]) -> None:
-        """Nothing happens when it is there already."""
+        """Nothing happens when it is there already. Raises EngineKeyRefused where there is no such tenant."""
         body = {
             "name": name,
             "configuration": {"hnsw": {"space": space, "ef_search": 128}},
             "metadata": metadata,
             "get_or_create": True,
         }
-        await self._ask("POST", f"{_DATABASE}/collections", body)
+        await self._by_name("POST", f"{_DATABASE}/collections", body)
 
     async def collection(self, name: str) -> tuple[str, dict[str, Any]]:
-        """Its id and its metadata. Raises CollectionMissing."""
-        found = await self._ask("GET", f"{_DATABASE}/collections/{name}")
+        """Its id and its metadata. Raises CollectionMissing, and EngineKeyRefused where there is no such tenant."""
+        found = await self._by_name("GET", f"{_DATABASE}/collections/{name}")
         return str(found["id"]), found["metadata"] or {}
 
     async def delete_collection(self, name: str) -> None:
-        """Raises CollectionMissing."""
-        await self._ask("DELETE", f"{_DATABASE}/collections/{name}")
+        """Raises CollectionMissing, and EngineKeyRefused where there is no such tenant."""
+        await self._by_name("DELETE", f"{_DATABASE}/collections/{name}")
 
     async def put(
         self,
@@ -115,6 +120,20 @@ class ChromaApi:
         self, action: str, collection_id: str, body: Mapping[str, Any], seconds: float | None = None
     ) -> dict[str, Any]:
         return await self._ask("POST", f"{_DATABASE}/collections/{collection_id}/{action}", body, seconds)
+
+    async def _by_name(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """In a tenant that is not there nothing is found and nothing made, which must not pass for a loss."""
+        try:
+            return await self._ask(method, path, body)
+        except (CollectionMissing, ChromaFailed):
+            await self._require_database()
+            raise
+
+    async def _require_database(self) -> None:
+        try:
+            await self._ask("GET", _DATABASE)
+        except CollectionMissing as error:
+            raise EngineKeyRefused(_COMPONENT, "CHROMADB_TENANT") from error
 
     async def _ask(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, seconds: float | None = None

@@ -39,7 +39,7 @@ async def engine(
         case "chroma":
             suite: Suite = request.getfixturevalue("suite")
             suite.up(["chromadb"])
-            opened = ChromaEngine(suite.url("chromadb"), timeout_seconds=30)
+            opened = ChromaEngine(suite.url("chromadb"), 30, suite.environment("vectors").get("CHROMADB_TENANT"))
         case kind:
             connection = given_qdrant() if kind == "qdrant-server" else QdrantConnection(None)
             opened = QdrantServerEngine(connection)

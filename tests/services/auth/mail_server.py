@@ -48,8 +48,8 @@ class MailServer:
 
 
 @asynccontextmanager
-async def mail_server(directory: Path, scheme: str) -> AsyncIterator[MailServer]:
-    """On loopback; asks for what `scheme` promises."""
+async def mail_server(directory: Path, scheme: str, *, reads_unicode: bool = False) -> AsyncIterator[MailServer]:
+    """On loopback; asks for what `scheme` promises. With `reads_unicode` it knows SMTPUTF8."""
     received = Received()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate(directory), directory / "key.pem")
@@ -60,7 +60,7 @@ async def mail_server(directory: Path, scheme: str) -> AsyncIterator[MailServer]
     }
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: SMTP(received, hostname="mail", authenticator=check, **chosen[scheme]),
+        lambda: SMTP(received, hostname="mail", authenticator=check, enable_SMTPUTF8=reads_unicode, **chosen[scheme]),
         "127.0.0.1",
         0,
         ssl=context if scheme == "smtps" else None,

@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 from sqlalchemy import text
@@ -22,6 +21,8 @@ from services.auth.trust.work import Works
 from shared.identity import DEED_DONE, DEEDS_QUEUE, Deed, Revocations, declare_deeds
 from shared.messages import EVENTS_EXCHANGE, Connection, OutgoingMessage, Publisher, open_connection
 from shared.postgres import Database, Outbox, open_database
+from tests.fixtures.brokers import own_broker
+from tests.services.auth.auditing import count_told, end_windows
 
 LOG = AuditLog("k" * 32)
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -38,14 +39,7 @@ async def database(suite: Suite) -> AsyncIterator[Database]:
 @pytest.fixture(scope="module")
 async def url(suite: Suite) -> str:
     """A broker within the suite's, where no auth of the suite hears."""
-    suite.up(["rabbitmq"])
-    name = f"heard-{secrets.token_hex(6)}"
-    management, ours = httpx.URL(suite.url("rabbitmq_management")), httpx.URL(suite.url("rabbitmq"))
-    every = {"configure": ".*", "write": ".*", "read": ".*"}
-    async with httpx.AsyncClient(base_url=management, auth=(ours.username, ours.password)) as client:
-        (await client.put(f"/api/vhosts/{name}")).raise_for_status()
-        (await client.put(f"/api/permissions/{name}/{ours.username}", json=every)).raise_for_status()
-    return str(ours.copy_with(path=f"/{name}"))
+    return await own_broker(suite)
 
 
 @pytest.fixture
@@ -101,6 +95,10 @@ async def test_a_deed_is_one_entry_with_who_did_it_when_and_in_whose_place(
         {"action": "user.disabled"},
         {"action": "invented"},
         {"actor": ""},
+        {"actor": None},
+        {"tenant_id": None},
+        {"times": 2},
+        {"action": "token.forged", "times": 0},
         {"target": "x" * 257},
         {"at": "2026-01-02T03:04:05"},
         {"details": {str(number): number for number in range(9)}},
@@ -147,3 +145,57 @@ async def test_details_name_nobody_else(publisher: Publisher, database: Database
 
     [entry] = await until(lambda: entries(database, mark))
     assert (entry["actor"], entry["details"]["act"]) == ("ada", "service:chat")
+
+
+def forged(target: str, times: int = 1) -> OutgoingMessage:
+    return message(
+        action="token.forged",
+        actor=None,
+        tenant_id=None,
+        target=target,
+        source="192.0.2.1",
+        times=times,
+        details={"asked": "GET /api/v1/agents/list"},
+    )
+
+
+async def test_a_forged_token_is_told_of_nobody_but_an_address(publisher: Publisher, database: Database) -> None:
+    mark = secrets.token_hex(8)
+
+    await publisher.publish(forged(mark))
+
+    [entry] = await until(lambda: entries(database, mark))
+    assert (entry["action"], entry["actor"], entry["tenant_id"]) == ("token.forged", None, None)
+    assert (entry["source"], entry["details"]) == ("192.0.2.1", {"asked": "GET /api/v1/agents/list"})
+
+
+async def test_what_services_counted_is_counted_on_in_two_entries(url: str, database: Database) -> None:
+    """By however many processes it was told: one tells the first, and each how often it came again."""
+    mark, works = secrets.token_hex(8), Works(database, LOG, Outbox(OutboxRow), Revocations())
+    async with hearing(works, url), open_connection(url, "test") as connection:
+        publisher = Publisher(connection, declare_deeds)
+        for times in (1, 40, 1, 7):
+            await publisher.publish(forged(mark, times))
+        await publisher.publish(message(target=f"after {mark}"))
+        await until(lambda: entries(database, f"after {mark}"))
+
+    await LOG.repeats.write(database)
+    await end_windows(database)
+    await LOG.settle(database)
+
+    assert await count_told(database, "token.forged", mark) == 1 + 48
+    assert [entry["details"].get("repeated") for entry in await entries(database, mark)] == [None, 48]
+    assert (await verify(database, LOG)).is_good
+
+
+async def test_all_others_are_one_entry(publisher: Publisher, database: Database) -> None:
+    others = {"actor": None, "tenant_id": None, "target": None, "details": {"others": True}}
+    mark = secrets.token_hex(8)
+
+    await publisher.publish(message(action="access.refused", **others))
+    await publisher.publish(message(target=mark))
+    await until(lambda: entries(database, mark))
+
+    async with database.session() as session:
+        found = await session.execute(text("SELECT details FROM audit_entry WHERE action = 'access.refused'"))
+        assert [row.details for row in found] == [{"others": True}]

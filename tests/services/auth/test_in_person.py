@@ -14,6 +14,7 @@ from local.suite import Suite
 from shared.schemas import new_id
 from tests.architecture.apps import operations
 from tests.fixtures.identity import User, register_with, service_headers
+from tests.services.auth.tenancy import INVITATIONS, MEMBERS, Join, invite
 
 DELEGATE = "/internal/tokens/delegate"
 KEYS, ME, AUDIT = (f"/api/v1/auth/{name}" for name in ("api-keys", "me", "audit"))
@@ -101,6 +102,28 @@ async def test_a_key_makes_no_key_and_rotates_none(
     assert {(one.status_code, one.json()["code"]) for one in (made, rotated)} == {(403, "auth.api_key_refused")}
     assert [one["id"] for one in listed] == [key["id"]]
     assert [one["action"] for one in await noted(client, admin, target=key["id"])][:2] == ["credential.refused"] * 2
+
+
+async def test_a_key_gives_nobody_rights_that_would_outlive_it_and_takes_them_away(
+    client: httpx.AsyncClient, admin: Headers, join: Join
+) -> None:
+    owner = await register_with(client)()
+    member = await join(owner, "viewer")
+    key = await make_key(client, owner, scopes=["members:write", "members:read"])
+    headers = {"X-API-Key": key["key"]}
+    offered = (await invite(client, owner, f"offered-{owner.email}")).raise_for_status().json()
+
+    invited = await client.post(INVITATIONS, json={"email": f"new-{owner.email}", "role": "owner"}, headers=headers)
+    raised = await client.patch(f"{MEMBERS}/{member.user_id}", json={"role": "owner"}, headers=headers)
+    kept = [one["id"] for one in (await client.get(INVITATIONS, headers=headers)).json()["items"]]
+    withdrawn = await client.delete(f"{INVITATIONS}/{offered['id']}", headers=headers)
+    removed = await client.delete(f"{MEMBERS}/{member.user_id}", headers=headers)
+
+    assert {(one.status_code, one.json()["code"]) for one in (invited, raised)} == {(403, "auth.api_key_refused")}
+    assert kept == [offered["id"]]
+    assert (withdrawn.status_code, removed.status_code) == (204, 204)
+    refused = await noted(client, admin, action="credential.refused", tenant_id=owner.tenant_id)
+    assert {one["details"]["asked"] for one in refused} == {f"POST {INVITATIONS}", f"PATCH {MEMBERS}/{{user_id}}"}
 
 
 async def test_a_key_may_still_revoke_itself(client: httpx.AsyncClient) -> None:

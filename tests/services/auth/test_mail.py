@@ -27,7 +27,7 @@ from tests.services.auth.tenancy import INVITATIONS, accept, invite
 
 SENDER = "no-reply@example.com"
 MAIL = Mail(to="ada@example.com", subject="Hallo, schöne Welt", text="Erste Zeile\n.zweite, mit Punkt\nÜber uns\n")
-Serve = Callable[[str], AbstractAsyncContextManager[MailServer]]
+Serve = Callable[..., AbstractAsyncContextManager[MailServer]]
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
     """`async with serve("smtp") as server`: a mail server that asks for this, and whose certificate is trusted."""
 
     @asynccontextmanager
-    async def serve(scheme: str) -> AsyncIterator[MailServer]:
-        async with mail_server(tmp_path, scheme) as server:
+    async def serve(scheme: str, **knows: bool) -> AsyncIterator[MailServer]:
+        async with mail_server(tmp_path, scheme, **knows) as server:
             monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
             yield server
 
@@ -82,6 +82,22 @@ async def test_a_letter_to_a_host_beyond_ascii_needs_no_newer_server(serve: Serv
     [envelope] = server.received.letters
     assert envelope.rcpt_tos == ["ada@xn--bcher-kva.example.com"]
     assert b"To: ada@xn--bcher-kva.example.com\r\n" in bytes(envelope.content or b"")
+
+
+async def test_a_name_beyond_ascii_is_refused_for_good_by_a_server_that_cannot_read_it(serve: Serve) -> None:
+    async with serve("smtp+plain") as server:
+        with pytest.raises(AddressRefused):
+            await send(url("smtp+plain", server.port), replace(MAIL, to="jürgen@example.com"))
+
+    assert server.received.letters == []
+
+
+async def test_a_name_beyond_ascii_is_written_to_where_the_server_reads_it(serve: Serve) -> None:
+    async with serve("smtp+plain", reads_unicode=True) as server:
+        await send(url("smtp+plain", server.port), replace(MAIL, to="jürgen@bücher.example.com"))
+
+    [envelope] = server.received.letters
+    assert envelope.rcpt_tos == ["jürgen@bücher.example.com"]
 
 
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])
@@ -225,6 +241,19 @@ async def test_when_the_letter_fails_nothing_is_made(
         listed = await client.get(INVITATIONS, headers=owner.headers)
 
     assert (failed.status_code, failed.json()["code"]) == expected
+    assert listed.json()["items"] == []
+
+
+async def test_whom_the_mail_server_cannot_read_is_not_invited_and_is_told_so(
+    suite: Suite, service_client: ServiceClient, serve: Serve, database: Database
+) -> None:
+    suite.up(["postgres", "redis-cache"])
+    async with serve("smtp") as server, service_client("auth", mail_url=url("smtp", server.port)) as client:
+        owner = await proved(database, await register_with(client)())
+        refused = await invite(client, owner, "jürgen@example.com")
+        listed = await client.get(INVITATIONS, headers=owner.headers)
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "auth.address_refused")
     assert listed.json()["items"] == []
 
 

@@ -7,10 +7,10 @@ import orjson
 import pytest
 
 from services.auth.events import Event
-from services.auth.trust.audit.actions import ELSEWHERE
+from services.auth.trust.audit.actions import ELSEWHERE, REFUSED_ELSEWHERE
 from services.auth.trust.consumers import DeedHeard
 from services.topology import CLIENTS
-from shared.identity import ACCESS_EVENTS, Caller, deed
+from shared.identity import ACCESS_EVENTS, ACCESS_REFUSED, TOKEN_FORGED, Caller, deed
 
 ADA = Caller("ada", "tenant", frozenset(), "token", 0.0, 0.0, "", actor="service:tasks", key_id="key")
 TOLD = {name: list(importlib.import_module(f"services.{name}.events").Done) for name in CLIENTS}
@@ -32,3 +32,7 @@ def test_a_deed_is_read_as_it_was_told(action: str) -> None:
 
     assert (heard.action, heard.actor, heard.tenant_id, heard.target) == (action, "ada", "tenant", "thing")
     assert heard.details == {"act": "service:tasks", "key_id": "key", "count": 3}
+
+
+def test_what_services_refuse_is_what_auth_takes() -> None:
+    assert {ACCESS_REFUSED, TOKEN_FORGED} == REFUSED_ELSEWHERE

@@ -5,6 +5,7 @@ from fastapi import APIRouter, Depends
 from services.auth.errors import (
     AddressRefused,
     AlreadyMember,
+    ApiKeyRefused,
     DelegateRefused,
     EmailUnverified,
     HashingBusy,
@@ -16,7 +17,7 @@ from services.auth.errors import (
     TooManyTenants,
     WrongCredentials,
 )
-from services.auth.membership.dependencies import Decider, Reader
+from services.auth.membership.dependencies import Decider, Granter, Reader
 from services.auth.membership.invitations.dependencies import Acceptances, Invitations
 from services.auth.membership.invitations.schemas import Acceptance, InvitationAccept, InvitationCreate, InvitationRead
 from services.auth.models import Invitation
@@ -51,6 +52,7 @@ joining = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=Ke
     status_code=201,
     response_model=InvitationRead,
     responses=responses(
+        ApiKeyRefused,
         EmailUnverified,
         AlreadyMember,
         TooManyInvitations,
@@ -61,12 +63,12 @@ joining = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=Ke
     ),
 )
 async def create(
-    body: InvitationCreate, caller: Decider, invitations: Invitations, source: Source, once: Keyed
+    body: InvitationCreate, caller: Granter, invitations: Invitations, source: Source, once: Keyed
 ) -> Invitation:
     """Send a letter with a token that lets its reader join the caller's tenant, for seven days and once.
 
-    The caller's own address must be proved. An open invitation to the same address is withdrawn. Without a mail server
-    this answers 503, and nothing is made.
+    It takes a login: whoever joins stays, also when an API key is revoked. The caller's own address must be proved. An
+    open invitation to the same address is withdrawn. Without a mail server this answers 503, and nothing is made.
     Repeated with its `Idempotency-Key` it answers the invitation that was made, whatever became of it, and sends no
     second letter; where none was made, it sends one that counts.
     """

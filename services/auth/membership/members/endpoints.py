@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from services.auth.errors import DelegateRefused, EmailUnverified, LastOwner, MemberNotFound
-from services.auth.membership.dependencies import Decider, Reader
+from services.auth.errors import ApiKeyRefused, DelegateRefused, EmailUnverified, LastOwner, MemberNotFound
+from services.auth.membership.dependencies import Decider, Granter, Reader
 from services.auth.membership.members.dependencies import Members
 from services.auth.membership.members.schemas import MemberRead, MemberUpdate
 from services.auth.people.tenants.domain import Member
@@ -45,10 +45,10 @@ async def leave(caller: Oneself, members: Members, source: Source) -> None:
     operation_id="auth_update_member",
     summary="Change a member's role",
     response_model=MemberRead,
-    responses=responses(MemberNotFound, LastOwner, EmailUnverified),
+    responses=responses(ApiKeyRefused, MemberNotFound, LastOwner, EmailUnverified),
 )
-async def update(user_id: Id, body: MemberUpdate, caller: Decider, members: Members, source: Source) -> Member:
-    """Change what a member may do.
+async def update(user_id: Id, body: MemberUpdate, caller: Granter, members: Members, source: Source) -> Member:
+    """Change what a member may do. It takes a login: rights that an API key gave would outlive it.
 
     A lower role holds at once: the member's access tokens end, and refreshed ones have the new rights. For more rights
     the member logs in again. The last owner cannot be lowered.

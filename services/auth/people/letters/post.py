@@ -29,6 +29,10 @@ _LAST_SECONDS = 5.0  # for what is under way when the process ends
 _log = logging.getLogger("auth.letters")
 
 
+class _TooManyWait(Exception):
+    """Of all, or of this one."""
+
+
 class Post:
     """Those who wait take turns by whom they are for, so a crowd of one source holds up nobody else's."""
 
@@ -60,20 +64,16 @@ class Post:
 
     async def _deliver(self, write: Write, turn: str) -> None:
         try:
-            await self._turns.begin(turn)
-        except asyncio.QueueFull:
+            async with self._turns.turn(turn, _TooManyWait):
+                await within(_SECONDS, self._send(write))
+        except _TooManyWait:
             _log.warning("a letter was not sent: too many wait")
-            return
-        try:
-            await within(_SECONDS, self._send(write))
         except (ServiceError, TimeoutError) as error:
             cause = error.detail if isinstance(error, ServiceError) else "it took too long"
             _log.warning("a letter was not sent", extra={"fields": {"cause": cause}})
         except Exception as error:  # noqa: BLE001 - nobody waits for it; its text may quote the address
             fields = {"cause": type(error).__name__, "stack": "".join(traceback.format_tb(error.__traceback__))}
             _log.error("a letter failed", extra={"fields": fields})
-        finally:
-            self._turns.end()
 
     async def _send(self, write: Write) -> None:
         if letter := await write():

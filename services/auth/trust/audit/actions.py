@@ -81,7 +81,10 @@ ELSEWHERE: Final = frozenset(
         Action.TASK_CANCELLED,
     }
 )
-"""What other services tell (`services.auth.trust.consumers`); nothing else is believed of them."""
+"""What other services tell that was done (`services.auth.trust.consumers`)."""
+
+REFUSED_ELSEWHERE: Final = frozenset({Action.TOKEN_FORGED, Action.ACCESS_REFUSED})
+"""What they tell that they refused; nothing else is believed of them."""
 
 REPEATABLE: Final = frozenset(
     {

@@ -24,6 +24,8 @@ class Noted:
     details: dict[str, Any]
     at: datetime | None = None
     """When it was done; None for now."""
+    times: int = 1
+    """How often, where another process has counted; only repetitions are more."""
 
     @property
     def is_repeatable(self) -> bool:

@@ -43,7 +43,7 @@ class OpenRepeats:
         """Whether it repeats what is written already, and was counted."""
         for said in noted.said_ever_shorter:
             if found := self._open.get(_key(said)):
-                found.repeated += 1
+                found.repeated += noted.times
                 return True
         return False
 
@@ -59,12 +59,14 @@ class OpenRepeats:
         ages = await windows.find_ages(list(candidates))
         for key, (level, said) in candidates.items():
             if key in ages:
-                self._remember(key, said, level, ages[key]).repeated += 1
+                self._remember(key, said, level, ages[key]).repeated += noted.times
                 return None
         taken = await windows.count_by_level(noted.action, noted.tenant_id)
         *longer, last = candidates.items()
         key, (level, said) = next((one for one in longer if _has_room(taken, one[1][0])), last)
-        await windows.add([self._remember(key, said, level, 0.0)])
+        opened = self._remember(key, said, level, 0.0)
+        await windows.add([opened])
+        opened.repeated += noted.times - 1
         return said
 
     def _remember(self, key: bytes, noted: Noted, level: int, age_seconds: float) -> Open:

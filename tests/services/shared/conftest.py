@@ -1,0 +1,24 @@
+"""Somebody who hears what services tell auth."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from local.suite import Suite
+from shared.messages import open_connection
+from tests.fixtures.brokers import own_broker
+from tests.services.shared.hearing import Heard
+
+
+@pytest.fixture
+async def heard(suite: Suite) -> AsyncIterator[Heard]:
+    """At a broker where nothing is told but by the test."""
+    url = await own_broker(suite)
+    async with open_connection(url, "test hears") as connection:
+        heard = Heard(connection, url)
+        heard.consumer.start()
+        async with asyncio.timeout(20):
+            await heard.is_bound.wait()
+        yield heard
+        await heard.consumer.aclose()
