@@ -143,7 +143,7 @@ async def test_engines_say_what_they_can_do(client: httpx.AsyncClient) -> None:
 
     assert [engine["name"] for engine in engines] == ENGINES
     for engine in engines:
-        assert engine["modes"] == ["dense"]
+        assert engine["modes"] == (["dense"] if engine["name"] == "chroma" else ["dense", "keyword", "hybrid"])
         assert engine["metrics"] == ["cosine", "dot", "l2"]
     assert [engine["is_default"] for engine in engines] == [True, False, False]
 
