@@ -10,6 +10,9 @@ FOLLOW ?=
 ROWS ?=
 ARGS ?=
 RUN := .venv/bin
+# What is compiled is kept (`__pycache__`, which git ignores): a run of the tests starts some dozens of processes, and
+# each of them would compile all of ours again.
+unexport PYTHONDONTWRITEBYTECODE
 EXTRAS := auth agents chat vectors tasks portal
 UV := $(shell command -v uv || echo .local/cache/tools/bin/uv)
 COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header

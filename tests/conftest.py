@@ -21,6 +21,7 @@ from tests.fixtures.inside import INSIDE, client_of
 from tests.fixtures.letters import Letters, proving
 from tests.fixtures.places import RUN_HOME, TEST_HOME, TEST_PORT_BASE
 from tests.fixtures.sharing import Rooms, processes_for, room_of
+from tests.fixtures.standing import StandingSuite
 from tests.fixtures.stores import given_stores
 from tests.fixtures.warm import Warm, open_warm
 
@@ -89,7 +90,7 @@ def suite() -> Iterator[Suite]:
     if TEST_HOME.exists():  # an interrupted run may have left processes, and data of an older shape
         Suite(TEST_HOME, TEST_PORT_BASE, environ).down()
         shutil.rmtree(TEST_HOME)
-    suite = Suite(TEST_HOME, TEST_PORT_BASE, environ | SPARING | INSIDE)
+    suite = StandingSuite(TEST_HOME, TEST_PORT_BASE, environ | SPARING | INSIDE)
     yield suite
     suite.kill_all()  # an orderly end takes its stores ten seconds, and nobody reads their data again
 
