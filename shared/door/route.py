@@ -14,6 +14,7 @@ from shared.door.body import BoundedRequest
 from shared.door.bounds import bounds_of
 from shared.door.demand import Demand, caller_of
 from shared.door.secrecy import NOT_KEPT, declaring, shows_secret
+from shared.identity import acting_for
 from shared.storage import Storage
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -75,7 +76,8 @@ class GuardedRoute(APIRoute):
             if stores:
                 storage: Storage = request.scope["app"].state.storage
                 storage.require_room()
-            return await handle(request)
+            with acting_for(caller_of(request) if demand else None):
+                return await handle(request)
 
         return entered
 
