@@ -49,7 +49,7 @@ class CollectionRead(ResponseModel):
     metric: Metric
     status: Literal["creating", "ready", "deleting", "unavailable", "lost"] = Field(
         description="`unavailable`: the engine does not answer; `lost`: it no longer holds the collection; "
-        "`creating`, `deleting`: repeat the request to finish it"
+        "`creating`, `deleting`: repeat the request to finish it, that of creating after a minute"
     )
     count: int | None = Field(description="records in it; null unless the status is `ready`")
     created_at: UtcDatetime

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from cachetools import LRUCache
 
@@ -27,6 +27,7 @@ from shared.schemas import new_id
 
 MAX_COLLECTIONS = 1000
 _COUNTED_AT_ONCE = 8
+_UNDER_WAY = timedelta(seconds=60)  # no request takes longer
 
 
 class CollectionService:
@@ -99,7 +100,11 @@ class CollectionService:
             raise
 
     async def _taken(self, wanted: Collection) -> Collection:
-        """Finish an earlier attempt at the very same collection; anything else is a conflict."""
+        """Finish an earlier attempt that broke off, at the very same collection; anything else is a conflict.
+
+        One that may still be under way is somebody else's to answer, here or in another replica: of two identical
+        requests at once one is told that it made the collection.
+        """
         existing = await self._catalogue.find(wanted.tenant_id, wanted.name)
         if existing is None:
             raise CollectionExists(wanted.name, wanted.engine)
@@ -110,7 +115,8 @@ class CollectionService:
             wanted.dimension,
             wanted.metric,
         )
-        if existing.status is CollectionStatus.CREATING and same:
+        is_ours = existing.id == wanted.id or wanted.created_at - existing.created_at > _UNDER_WAY
+        if existing.status is CollectionStatus.CREATING and same and is_ours:
             return await self._finish(existing)
         being_deleted = existing.status is CollectionStatus.DELETING
         raise CollectionExists(wanted.name, existing.engine, being_deleted=being_deleted)
