@@ -15,7 +15,7 @@ from local.errors import LocalError
 from local.secrets import replace
 from services.topology import SERVICES
 
-PROCESSES: Final = (*SERVICES, "tasks-worker", "portal")
+PROCESSES: Final = (*SERVICES, "tasks-worker", "faiss", "portal")
 """Who shows a certificate."""
 AUTHORITY: Final = "tls_authority"
 """Whom to believe: the certificates of one authority, of two while they are rotated."""

@@ -7,7 +7,7 @@ dimensions, and never wrong; a collection that outgrows it belongs on a server.
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -25,6 +25,10 @@ from services.vectors.adapters.qdrant_payload import (
 from services.vectors.domain import Capabilities, Collection, EngineName, Match, Record, SearchMode, Vector
 from services.vectors.geometry import score
 from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast
+
+CAPABILITIES: Final = Capabilities(
+    backend="Qdrant Edge, in a process of this service", modes=(SearchMode.DENSE,), exact=True
+)
 
 
 class QdrantEdgeEngine:
@@ -87,7 +91,7 @@ class QdrantEdgeEngine:
         return int(answer["count"])
 
     def capabilities(self) -> Capabilities:
-        return Capabilities(backend="Qdrant Edge, in a process of this service", modes=(SearchMode.DENSE,), exact=True)
+        return CAPABILITIES
 
     async def check(self) -> None:
         await write_and_read_back(self)
