@@ -16,7 +16,7 @@ from local.errors import LocalError
 from local.secrets import replace
 from services.topology import SERVICES
 
-PROCESSES: Final = (*SERVICES, "tasks-worker", "portal")
+PROCESSES: Final = (*SERVICES, "tasks-worker", "faiss", "portal")
 """Who shows a certificate."""
 OwnerOf = Callable[[str], tuple[int, int]]
 """Of a process: the ids of the user and the group it runs as, who alone may read its key."""

@@ -23,7 +23,7 @@ FIRST_WITH_DNS_TOKEN: Final = (1, 17)
 NODE: Final = "sutazai"
 """What our Consuls call themselves."""
 READS: Final = 'node_prefix "" { policy = "read" } service_prefix "" { policy = "read" }'
-REGISTERING: Final = (*SERVICES, "tasks-worker", "portal")
+REGISTERING: Final = (*SERVICES, "tasks-worker", "faiss", "portal")
 AGENT, DNS, GATEWAY = "agent", "dns", "gateway"
 RULES: Final[Mapping[str, str]] = {
     **{name: f'service "{name}" {{ policy = "write" }} {READS}' for name in REGISTERING},

@@ -24,6 +24,7 @@ OFFSETS: Final[dict[str, int]] = {
     "llm": 18,
     "tasks_worker": 19,
     "redis_cache": 20,
+    "faiss": 21,
     "consul_server": 30,
     "consul_serf": 31,
 }

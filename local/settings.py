@@ -14,7 +14,10 @@ ONE_FOR_EACH: Final = frozenset(
     }
 )
 PREFIX: Final = "SUTAZAI_"
-OF_THE_SUITE: Final = ("SUTAZAI_HOME", "SUTAZAI_PORT_BASE", "SUTAZAI_CACHE", "SUTAZAI_BIND", "SUTAZAI_INSIDE_TLS")
+OF_THE_SUITE: Final = (
+    *("SUTAZAI_HOME", "SUTAZAI_PORT_BASE", "SUTAZAI_CACHE", "SUTAZAI_BIND"),
+    *("SUTAZAI_INSIDE_TLS", "SUTAZAI_FAISS_NODE"),
+)
 # Read by others than `make up`, and harmless beside it.
 OF_OTHERS: Final = (
     *("SUTAZAI_URL", "SUTAZAI_VERSION", "SUTAZAI_SECRETS", "SUTAZAI_ADMIN_EMAIL"),  # compose.yaml

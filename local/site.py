@@ -46,9 +46,17 @@ class Site:
     @property
     def uses_tls(self) -> bool:
         """Whether our own processes talk to each other by TLS. Raises LocalError for anything but on and off."""
-        chosen = self.setting("SUTAZAI_INSIDE_TLS") or "on"
+        return self._is_on("SUTAZAI_INSIDE_TLS", usually="on")
+
+    @property
+    def has_node(self) -> bool:
+        """Whether vectors keeps nothing itself, so that it may have replicas. Raises LocalError likewise."""
+        return self._is_on("SUTAZAI_FAISS_NODE", usually="off")
+
+    def _is_on(self, name: str, *, usually: str) -> bool:
+        chosen = self.setting(name) or usually
         if chosen not in ("on", "off"):
-            raise LocalError(f"SUTAZAI_INSIDE_TLS is on or off, not {chosen!r}")
+            raise LocalError(f"{name} is on or off, not {chosen!r}")
         return chosen == "on"
 
     @property

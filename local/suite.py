@@ -64,7 +64,7 @@ class Suite:
         What runs already is left alone, unless its configuration changed. Raises PortTaken before anything starts when
         another program has one of the ports, and SuiteFailed when a component does not come up; the others stay.
         """
-        chosen = _with_needs(components)
+        chosen = [one for one in _with_needs(components) if one.is_wanted(self.site)]
         with exclusive(self.site.layout):
             if any(component.is_inside for component in chosen):
                 self._make_certificates()
@@ -124,7 +124,8 @@ class Suite:
 
     def status(self) -> list[Status]:
         """What every component is doing now, each asked once."""
-        return status_of(self.site, self._supervisor, ALL.values())
+        wanted = (one for one in ALL.values() if one.is_wanted(self.site))
+        return status_of(self.site, self._supervisor, wanted)
 
     def start(self, component: str) -> None:
         """Starts one component and waits until it works; for tests that stopped or killed it."""

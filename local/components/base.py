@@ -43,6 +43,10 @@ class Component(ABC):
         """The caller's own server, which is then used instead of one of ours."""
         return addresses.external_url(site, self.name)
 
+    def is_wanted(self, site: Site) -> bool:  # noqa: ARG002 - an override looks at the site
+        """Whether it is a part of this suite at all."""
+        return True
+
     def absence(self, site: Site) -> str | None:  # noqa: ARG002 - an override looks at the site
         """Why the suite can do without this component and has to here; None where it can be started."""
         return None

@@ -81,7 +81,12 @@ def _chat(site: Site) -> dict[str, str]:
 
 def _vectors(site: Site) -> dict[str, str]:
     ours = {"CHROMADB_TENANT": site.secrets.chromadb_tenant} if external_url(site, "chromadb") is None else {}
-    return {"CHROMADB_URL": url(site, "chromadb"), "DATA_DIR": str(site.layout.home / VECTORS), **ours}
+    kept = {"FAISS_URL": url(site, "faiss")} if site.has_node else _faiss(site)
+    return {"CHROMADB_URL": url(site, "chromadb"), **ours, **kept}
+
+
+def _faiss(site: Site) -> dict[str, str]:
+    return {"DATA_DIR": str(site.layout.home / VECTORS)}
 
 
 def _portal(site: Site) -> dict[str, str]:
@@ -93,6 +98,7 @@ OWN_SETTINGS: Final[Mapping[str, Callable[[Site], dict[str, str]]]] = {
     "agents": _agents,
     "chat": _chat,
     "vectors": _vectors,
+    "faiss": _faiss,
     "portal": _portal,
 }
 """What a process is told beyond what follows from the topology."""
@@ -155,6 +161,13 @@ class Process(Component):
         }
 
 
+class Node(Process):
+    """The process that owns the files of vectors, where vectors is to have replicas."""
+
+    def is_wanted(self, site: Site) -> bool:
+        return site.has_node
+
+
 def _identity(site: Site, service: Service) -> dict[str, str]:
     """The secrets of one service and of no other."""
     return {
@@ -191,6 +204,7 @@ PROCESSES: Final = (
         service=SERVICES["tasks"],
         needs=["tasks"],
     ),
+    Node("faiss", "services.vectors.node", "services.vectors.settings:NodeSettings", service=SERVICES["vectors"]),
     Process("portal", "gateway.portal", "gateway.portal.settings:Settings"),
 )
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from services.vectors.adapters import faiss, qdrant_edge
 from services.vectors.adapters.catalogue_former import AdoptingCatalogue
 from services.vectors.adapters.catalogue_sqlite import SqliteCatalogue
 from services.vectors.adapters.chroma import ChromaEngine
@@ -12,18 +13,30 @@ from services.vectors.adapters.data_dir import owned
 from services.vectors.adapters.embeddings_local import LocalEmbedder
 from services.vectors.adapters.embeddings_remote import RemoteEmbedder
 from services.vectors.adapters.faiss import FaissEngine
+from services.vectors.adapters.node_catalogue import NodeCatalogue
+from services.vectors.adapters.node_connection import NodeConnection
+from services.vectors.adapters.node_engine import NodeEngine
 from services.vectors.adapters.qdrant_connection import QdrantConnection
 from services.vectors.adapters.qdrant_edge import QdrantEdgeEngine
 from services.vectors.adapters.qdrant_server import QdrantServerEngine
 from services.vectors.domain import EngineName
 from services.vectors.ports import Catalogue, Embedder, VectorEngine
-from services.vectors.settings import Settings
+from services.vectors.settings import KeptSettings, Settings
 from shared.loops import in_background, keep
 from shared.settings import require_address
 
+CATALOGUE_REMEDY = "look at the free space under DATA_DIR"
 _log = logging.getLogger("vectors.backends")
 _ADOPTION_RETRY_SECONDS = 2.0
 _ADOPTED_SECONDS = 3600.0  # then there is nothing more to do
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What lives in the data directory."""
+
+    engines: Mapping[EngineName, VectorEngine]
+    catalogue: SqliteCatalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,47 +49,75 @@ class Backends:
 
 
 @asynccontextmanager
-async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
+async def open_backends(settings: Settings, node: NodeConnection | None = None) -> AsyncIterator[Backends]:
     """Nothing is asked yet: an engine that is down keeps the others from nothing.
 
-    Raises DataDirInUse, and CannotStart for an address that is none.
+    With `node` nothing is kept here. Raises DataDirInUse, and CannotStart for an address that is none.
     """
     for variable in ("chromadb_url", "qdrant_url", "embeddings_url"):
         if url := getattr(settings, variable):
             require_address(variable.upper(), url, "http", "https")
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(owned(settings.data_dir))
-        qdrant, catalogue = await _open_qdrant(settings, stack)
-        engines: list[VectorEngine] = [
-            qdrant,
-            _open_chroma(settings),
-            FaissEngine(
-                settings.data_dir / "faiss", threads=settings.faiss_threads, max_bytes=settings.faiss_max_bytes
-            ),
-        ]
         embedder = _open_embedder(settings)
+        stack.push_async_callback(embedder.aclose)
+        catalogue: Catalogue
+        if node is None:
+            kept = await stack.enter_async_context(open_kept(settings))
+            engines, catalogue = dict(kept.engines), kept.catalogue
+        else:
+            engines, catalogue = _kept_by(node), NodeCatalogue(node)
+        engines[EngineName.CHROMA] = _open_chroma(settings)
+        stack.push_async_callback(engines[EngineName.CHROMA].aclose)
+        if connection := await _qdrant(settings, stack):
+            engines[EngineName.QDRANT] = QdrantServerEngine(connection)
+        yield Backends({name: engines[name] for name in EngineName}, catalogue, embedder)
+
+
+@asynccontextmanager
+async def open_kept(settings: KeptSettings) -> AsyncIterator[Kept]:
+    """What the data directory holds, which is this process's alone while the block runs. Raises DataDirInUse."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(owned(settings.data_dir))
+        catalogue = await _open_catalogue(settings, stack)
+        stack.push_async_callback(catalogue.aclose)
+        engines: list[VectorEngine] = [
+            FaissEngine(settings.data_dir / "faiss", threads=settings.faiss_threads, max_bytes=settings.faiss_max_bytes)
+        ]
+        if settings.qdrant_url is None:
+            engines.append(QdrantEdgeEngine(settings.data_dir / "qdrant", settings.engine_timeout_seconds))
         for engine in engines:
             stack.push_async_callback(engine.aclose)
-        stack.push_async_callback(catalogue.aclose)
-        stack.push_async_callback(embedder.aclose)
-        yield Backends({engine.name: engine for engine in engines}, catalogue, embedder)
+        yield Kept({engine.name: engine for engine in engines}, catalogue)
 
 
-async def _open_qdrant(settings: Settings, stack: AsyncExitStack) -> tuple[VectorEngine, Catalogue]:
-    """Its server or Edge. The catalogue is in the data directory either way; a server may have a former one."""
-    path = settings.data_dir / "catalogue.db"
+def _kept_by(node: NodeConnection) -> dict[EngineName, VectorEngine]:
+    return {
+        EngineName.FAISS: NodeEngine(EngineName.FAISS, node, faiss.CAPABILITIES),
+        EngineName.QDRANT: NodeEngine(EngineName.QDRANT, node, qdrant_edge.CAPABILITIES),
+    }
+
+
+async def _qdrant(settings: KeptSettings, stack: AsyncExitStack) -> QdrantConnection | None:
     if settings.qdrant_url is None:
-        return QdrantEdgeEngine(settings.data_dir / "qdrant", settings.engine_timeout_seconds), SqliteCatalogue(path)
+        return None
     api_key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
     connection = QdrantConnection(settings.qdrant_url, api_key, settings.engine_timeout_seconds)
     stack.push_async_callback(connection.aclose)
+    return connection
+
+
+async def _open_catalogue(settings: KeptSettings, stack: AsyncExitStack) -> SqliteCatalogue:
+    """In the data directory, wherever Qdrant is; a server may have a former one."""
+    path = settings.data_dir / "catalogue.db"
+    if (connection := await _qdrant(settings, stack)) is None:
+        return SqliteCatalogue(path)
     catalogue = AdoptingCatalogue(path, connection)
     await stack.enter_async_context(
         in_background(
             keep(catalogue.adopt, log=_log, every_seconds=_ADOPTED_SECONDS, retry_seconds=_ADOPTION_RETRY_SECONDS)
         )
     )
-    return QdrantServerEngine(connection), catalogue
+    return catalogue
 
 
 def _open_chroma(settings: Settings) -> VectorEngine:

@@ -119,6 +119,7 @@ class CollectionFull(Invalid):
     meaning = "The engine keeps no more in one collection."
 
     def __init__(self, engine: str, limit: str) -> None:
+        self.engine, self.limit = engine, limit
         super().__init__(f"The engine {engine!r} keeps {limit} in one collection at most; use 'qdrant' for more.")
 
 

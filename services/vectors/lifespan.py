@@ -6,7 +6,9 @@ from typing import TypedDict
 
 from fastapi import FastAPI
 
-from services.vectors.backends import open_backends
+from services.vectors.adapters.node_connection import NodeConnection
+from services.vectors.adapters.node_protocol import NODE
+from services.vectors.backends import CATALOGUE_REMEDY, open_backends
 from services.vectors.collections.presence import Presence
 from services.vectors.collections.service import CollectionService
 from services.vectors.domain import EngineName
@@ -19,9 +21,12 @@ from services.vectors.searching.service import SearchService
 from services.vectors.settings import Settings
 from services.vectors.usage.domain import Quotas
 from services.vectors.usage.service import UsageService
+from shared.calls import ServiceClient, open_http_client
+from shared.discovery import StaticDiscovery
 from shared.health import STORE_REMEDY
 from shared.limits import Shares
 from shared.platform import Platform, open_platform
+from shared.settings import require_address
 
 
 class State(TypedDict):
@@ -41,13 +46,14 @@ class State(TypedDict):
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     async with AsyncExitStack() as stack:
-        backends = await stack.enter_async_context(open_backends(app.state.settings))
-        app.state.health.add("catalogue", backends.catalogue.check, remedy="look at the free space under DATA_DIR")
+        platform = await stack.enter_async_context(open_platform(app))
+        node = await _open_node(app, platform, stack)
+        backends = await stack.enter_async_context(open_backends(app.state.settings, node))
+        app.state.health.add("catalogue", backends.catalogue.check, remedy=CATALOGUE_REMEDY)
         for engine in backends.engines.values():
             present = Presence(backends.catalogue, engine)
             # Soft: the others still serve.
             app.state.health.add(engine.name.component, present.check, hard=False, remedy=STORE_REMEDY)
-        platform = await stack.enter_async_context(open_platform(app))
         auth = platform.auth
         collections = CollectionService(
             backends.catalogue,
@@ -73,3 +79,26 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
 
 def _quotas(settings: Settings) -> Quotas:
     return Quotas(settings.quota_collections, settings.quota_records, settings.quota_bytes)
+
+
+async def _open_node(app: FastAPI, platform: Platform, stack: AsyncExitStack) -> NodeConnection | None:
+    """To the process that owns the data directory, where that is another. Raises CannotStart for what is no address."""
+    settings: Settings = app.state.settings
+    if settings.faiss_url is None:
+        return None
+    require_address("FAISS_URL", settings.faiss_url, "http", "https")
+    assert platform.identity is not None  # noqa: S101 - only auth has none
+    seconds = settings.engine_timeout_seconds
+    http = await stack.enter_async_context(open_http_client(seconds, app.state.tls))
+    places = StaticDiscovery({NODE: settings.faiss_url})
+    services = ServiceClient(places, http, app.state.metrics, uses_tls=settings.uses_tls)
+    node = NodeConnection(
+        settings.faiss_url,
+        http,
+        services,
+        platform.identity,
+        seconds=seconds,
+        whole_seconds=settings.request_timeout_seconds,
+    )
+    stack.push_async_callback(node.aclose)
+    return node

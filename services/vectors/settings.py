@@ -1,19 +1,47 @@
-"""What vectors needs to know beyond what every service does."""
+"""What vectors and its node need to know beyond what every service does."""
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from shared.settings import ClientSettings
 
 
-class Settings(ClientSettings):
+class KeptSettings(ClientSettings):
+    """What is kept in files: by vectors itself, or by a node of its own."""
+
+    # Engines
+    qdrant_url: str | None = Field(
+        default=None,
+        description="`http://…`: Qdrant's server, gRPC on port 6334; without it Qdrant Edge runs where the data is",
+    )
+    qdrant_api_key: SecretStr | None = Field(default=None, description="Qdrant's key, where the server asks for one")
+    data_dir: Path = Field(
+        default=Path("data"),
+        description="where the catalogue, FAISS and Qdrant Edge keep their files; one process only, and none where "
+        "`FAISS_URL` names another",
+    )
+    engine_timeout_seconds: float = Field(default=20.0, gt=0, le=120, description="for one call to an engine")
+    faiss_threads: int = Field(default=2, ge=1, le=64, description="FAISS searches and writes at once")
+    faiss_max_bytes: int = Field(
+        default=2**30, ge=2**20, le=2**36, description="vectors of one FAISS collection, in memory; more is refused"
+    )
+
+
+class NodeSettings(KeptSettings):
+    """The node's. It is vectors to auth, and asks nothing of a model."""
+
+    port: int = Field(default=10221, ge=1, le=65535, description="port that replicas of vectors ask")
+    client_id: str = Field(default="vectors", pattern=r"^[a-z-]{1,32}$", description="the node is vectors to auth")
+
+
+class Settings(KeptSettings):
     """Engines, the model of embeddings, and how much of either at once."""
 
     port: int = Field(default=10204, ge=1, le=65535, description="port to listen on")
 
-    # Engines
+    # Engines on servers
     chromadb_url: str = Field(description="`http://…`: ChromaDB's server")
     chromadb_tenant: SecretStr | None = Field(
         default=None,
@@ -22,19 +50,10 @@ class Settings(ClientSettings):
         description="ChromaDB's tenant that has the collections, instead of the one whose name everybody knows; its "
         "server asks for nothing else, so who knows this name has them",
     )
-    qdrant_url: str | None = Field(
-        default=None, description="`http://…`: Qdrant's server, gRPC on port 6334; without it Qdrant Edge runs here"
-    )
-    qdrant_api_key: SecretStr | None = Field(default=None, description="Qdrant's key, where the server asks for one")
-    faiss_url: None = Field(default=None, description="refused: FAISS runs in this process only, so there is one of it")
-    data_dir: Path = Field(
-        default=Path("data"),
-        description="where the catalogue and the engines of this process keep their files; one process only",
-    )
-    engine_timeout_seconds: float = Field(default=20.0, gt=0, le=120, description="for one call to an engine")
-    faiss_threads: int = Field(default=2, ge=1, le=64, description="FAISS searches and writes at once")
-    faiss_max_bytes: int = Field(
-        default=2**30, ge=2**20, le=2**36, description="vectors of one FAISS collection, in memory; more is refused"
+    faiss_url: str | None = Field(
+        default=None,
+        description="`https://…`: the node that owns the data directory, so that vectors may have several replicas; "
+        "without it this process owns it",
     )
 
     # What a tenant may have; 0 is no limit
@@ -72,8 +91,13 @@ class Settings(ClientSettings):
 
     @field_validator("faiss_url", mode="before")
     @classmethod
-    def _there_is_no_faiss_server(cls, value: object) -> None:
-        if value:
-            raise PydanticCustomError(
-                "faiss_url", "FAISS runs in the vectors process and nowhere else: leave FAISS_URL out"
-            )
+    def _empty_is_no_node(cls, value: object) -> object:
+        return value or None
+
+    @field_validator("faiss_url")
+    @classmethod
+    def _node_proves_who_it_is(cls, value: str | None, info: ValidationInfo) -> str | None:
+        """It is sent the tokens of callers."""
+        if value and info.data.get("tls_authority_file") and not value.startswith("https://"):
+            raise PydanticCustomError("faiss_url", "with TLS inside the node's address is https://…")
+        return value

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from typing import Any
 
 import httpx
@@ -49,6 +49,7 @@ class ServiceClient:
         *,
         token: str | None = None,
         json: Any = None,
+        content: bytes | AsyncIterable[bytes] | None = None,
         form: Mapping[str, str] | None = None,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
@@ -67,6 +68,7 @@ class ServiceClient:
             method,
             f"http://{service}{path}",
             json=json,
+            content=content,
             data=form,
             params=params,
             headers=_headers(token, headers) | {deadlines.HEADER: str(int(seconds * _TOLD * 1000))},

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from services.vectors.settings import NodeSettings
 from shared.settings import ServiceSettings
 from tests.architecture.apps import APPS, package_of
 
@@ -27,13 +28,18 @@ Written by `make docs` from the code.
 
 def page() -> str:
     """The whole page."""
-    common = ServiceSettings.model_fields
-    parts = [HEAD, section("All services", common)]
+    parts = [HEAD, section("All services", ServiceSettings.model_fields)]
     for app in APPS:
-        fields = importlib.import_module(f"{package_of(app)}.settings").Settings.model_fields
-        own = {name: field for name, field in fields.items() if name not in common or differs(field, common[name])}
-        parts.append(section(app, own))
+        parts.append(section(app, own_of(importlib.import_module(f"{package_of(app)}.settings").Settings)))
+        if app == "vectors":
+            parts.append(section("vectors' node", own_of(NodeSettings)))
     return "\n".join(parts)
+
+
+def own_of(settings: type[ServiceSettings]) -> dict[str, FieldInfo]:
+    """What all services do not have, or have otherwise."""
+    common, fields = ServiceSettings.model_fields, settings.model_fields
+    return {name: field for name, field in fields.items() if name not in common or differs(field, common[name])}
 
 
 def differs(field: FieldInfo, base: FieldInfo) -> bool:

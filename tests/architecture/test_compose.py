@@ -24,9 +24,9 @@ from tests.architecture.conftest import COMPOSE_SCRIPTS, REPOSITORY, ReadCompose
 SETTINGS = {
     **{app: f"{package_of(app)}.settings:Settings" for app in APPS},
     "tasks-worker": "services.tasks.settings:WorkerSettings",
+    "faiss": "services.vectors.settings:NodeSettings",
 }
-SERVERS = STORES.keys() - {"faiss"}  # which lives in the process of vectors
-COMPONENTS = {*SERVERS, *SETTINGS, "kong", "consul", "consul-access", "llm", "redis-cache"}
+COMPONENTS = {*STORES, *SETTINGS, "kong", "consul", "consul-access", "llm", "redis-cache"}
 
 
 def version(package: str) -> str:

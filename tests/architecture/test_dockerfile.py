@@ -15,6 +15,7 @@ from tests.fixtures.warm import Warm
 PROGRAMS = {
     **{app: f"{package_of(app)}.main" for app in APPS},
     "tasks-worker": "services.tasks.worker.main",
+    "faiss": "services.vectors.node.main",
     "consul-access": "local.consul_access --help",
 }
 

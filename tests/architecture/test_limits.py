@@ -14,7 +14,7 @@ from services.chat.runs import journal
 from services.chat.settings import Settings as Chat
 from services.tasks.settings import Settings as Tasks
 from services.tasks.settings import WorkerSettings
-from services.vectors.adapters import chroma_api
+from services.vectors.adapters import chroma_api, node_connection
 from services.vectors.settings import Settings as Vectors
 from shared import redis
 from shared.calls import client, pool
@@ -37,6 +37,7 @@ CODE = {
     "shared/identity/client.py": {identity.CALL_SECONDS},
     "shared/calls/pool.py": {pool.CONNECT_SECONDS},
     "services/vectors/adapters/chroma_api.py": {chroma_api._READ_SECONDS},
+    "services/vectors/adapters/node_connection.py": {node_connection.AWAY_SECONDS},
     "services/chat/runs/journal.py": {journal.STORE_SECONDS},
 }
 

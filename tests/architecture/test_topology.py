@@ -54,11 +54,15 @@ def mounted(container: Container) -> set[str]:
     return {secret["source"] for secret in container.get("secrets", [])}
 
 
-@pytest.mark.parametrize("name", [*SERVICES, "tasks-worker"])
+OF_A_SERVICE = {"tasks-worker": "tasks", "faiss": "vectors"}
+"""What is no service and has the identity of one."""
+
+
+@pytest.mark.parametrize("name", [*SERVICES, *OF_A_SERVICE])
 def test_a_container_is_given_its_secrets_and_no_others(services: dict[str, Container], name: str) -> None:
-    service = SERVICES["tasks" if name == "tasks-worker" else name]
+    service = SERVICES[OF_A_SERVICE.get(name, name)]
     given = {"cursor_secret", "redis_cache_url", "rabbitmq_url", f"consul_token_{name}", *service.secrets}
-    given |= set() if name == "tasks-worker" else {"gateway_token"}
+    given |= set() if name in OF_A_SERVICE else {"gateway_token"}
     given |= {"redis_url"} if "redis" in service.stores else set()
     given |= {f"{service.name}_database_url"} if service.has_database else set()
     given |= {f"client_secret_{service.name}"} if service.is_client else {"service_client_secrets"}
@@ -71,7 +75,7 @@ def test_a_container_is_given_its_secrets_and_no_others(services: dict[str, Cont
 
 def test_what_is_no_service_is_given_no_secret_of_one(services: dict[str, Container]) -> None:
     own = {secret for service in SERVICES.values() for secret in service.secrets} | {"cursor_secret", "gateway_token"}
-    given = {name: mounted(services[name]) & own for name in services.keys() - {*SERVICES, "tasks-worker"}}
+    given = {name: mounted(services[name]) & own for name in services.keys() - {*SERVICES, *OF_A_SERVICE}}
 
     assert {name: secrets for name, secrets in given.items() if secrets} == {"kong": {"gateway_token"}}
     assert mounted(services["portal"]) == {"consul_token_portal", "tls_authority", "tls_portal"}

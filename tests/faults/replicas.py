@@ -20,12 +20,13 @@ MODULES: Final = {
     "auth": "services.auth",
     "agents": "services.agents",
     "chat": "services.chat",
+    "vectors": "services.vectors",
     "tasks": "services.tasks",
     "tasks-worker": "services.tasks.worker",
     "portal": "gateway.portal",
     "gateway": "gateway.envoy",
 }
-"""What may have two replicas. Not vectors: the folder of its own engines has one writer."""
+"""What may have two replicas: vectors where a node keeps its files, which has one."""
 _READY_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 45.0
 
@@ -98,12 +99,17 @@ def _second(suite: Suite, name: str) -> Second:
 
 async def roll(suite: Suite, second: Second) -> None:
     """Restarts both replicas by SIGTERM, the second once the first works again and is known to the gateway."""
-    await asyncio.to_thread(suite.stop, second.name)
-    await asyncio.to_thread(suite.start, second.name)
+    await restart(suite, second.name)
     await _both_known(suite, second.name)
     await second.stop()
     await second.start()
     await _both_known(suite, second.name)
+
+
+async def restart(suite: Suite, name: str) -> None:
+    """Restarts what has no second by SIGTERM."""
+    await asyncio.to_thread(suite.stop, name)
+    await asyncio.to_thread(suite.start, name)
 
 
 async def _both_known(suite: Suite, name: str) -> None:

@@ -19,6 +19,8 @@ Send = Callable[[], Awaitable[None]]
 _RECENT: Final = 20
 _AT_ONCE: Final = 10
 _QUICK_SECONDS: Final = 0.5
+ENGINES: Final = ("faiss", "qdrant")
+"""Of which collections are searched and filled: those that the node keeps here."""
 
 
 @dataclass
@@ -99,16 +101,18 @@ class Mixed:
         self._edge, self._user = edge, user
         self._agents: list[str] = []
         self._tasks: list[str] = []
-        self._collection = f"rolling-{secrets.token_hex(4)}"
+        self._collections = {engine: f"rolling-{engine}-{secrets.token_hex(4)}" for engine in ENGINES}
 
     async def prepare(self) -> None:
-        body = {"name": self._collection, "engine": "faiss", "dimension": 3, "metric": "l2"}
-        await self._ask("POST", "/vectors/collections", json=body)
-        await self._ask(
-            "POST", "/vectors/store", json={"collection": self._collection, "items": [{"vector": [1, 2, 3]}]}
-        )
+        await self.make_collections()
         await self.make_agent()
         await self.submit()
+
+    async def make_collections(self) -> None:
+        for engine, name in self._collections.items():
+            body = {"name": name, "engine": engine, "dimension": 3, "metric": "l2"}
+            await self._ask("POST", "/vectors/collections", json=body)
+            await self._ask("POST", "/vectors/store", json={"collection": name, "items": [{"vector": [1, 2, 3]}]})
 
     async def is_quick(self) -> bool:
         """Whether a list of agents comes at the pace of a database that has been in use for a while."""
@@ -127,7 +131,8 @@ class Mixed:
             self.submit: 8,
             self.read_profile: 10,
             self.read_keys: 5,
-            self.search: 8,
+            self.search: 10,
+            self.store: 6,
             self.log_in: 3,
             self.talk: 1,
         }
@@ -160,7 +165,13 @@ class Mixed:
         await self._ask("GET", "/auth/jwks.json")
 
     async def search(self) -> None:
-        await self._ask("POST", "/vectors/search", json={"collection": self._collection, "vector": [1, 2, 3]})
+        collection = random.choice(list(self._collections.values()))
+        await self._ask("POST", "/vectors/search", json={"collection": collection, "vector": [1, 2, 3]})
+
+    async def store(self) -> None:
+        item = {"id": str(random.randrange(100)), "vector": [random.random(), 2, 3]}
+        collection = random.choice(list(self._collections.values()))
+        await self._ask("POST", "/vectors/store", json={"collection": collection, "items": [item]})
 
     async def log_in(self) -> None:
         form = {"grant_type": "password", "username": self._user.email, "password": self._user.password}

@@ -20,6 +20,8 @@ INSIDE = [
     "/internal/tokens/delegate",
     "/internal/api-keys/exchange",
     "/internal/access/changes",
+    "/internal/vectors/faiss/search",
+    "/internal/vectors/catalogue/find",
     "/health/live",
     "/health/ready",
     "/metrics",

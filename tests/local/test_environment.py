@@ -14,7 +14,7 @@ from local.suite import Suite
 from services.topology import CLIENTS, SERVICES
 from tests.local.conftest import PORT_BASE, MakeSuite
 
-PROCESSES = [*SERVICES, "tasks-worker", "portal", "gateway"]
+PROCESSES = [*SERVICES, "tasks-worker", "faiss", "portal", "gateway"]
 OWNERS = {
     "API_KEY_PEPPER": {"auth"},
     "KEY_ENCRYPTION_KEY": {"auth"},
@@ -23,7 +23,7 @@ OWNERS = {
     "DATABASE_URL": {"auth", "tasks", "tasks-worker"},
     "NEO4J_PASSWORD": {"agents"},
     "CURSOR_SECRET": set(PROCESSES) - {"gateway"},
-    "CLIENT_SECRET": {*CLIENTS, "tasks-worker"},
+    "CLIENT_SECRET": {*CLIENTS, "tasks-worker", "faiss"},
     "AUDIT_KEY": {"auth"},
     "CONSUL_TOKEN": set(PROCESSES),
     "CONSUL_MANAGEMENT": set(),

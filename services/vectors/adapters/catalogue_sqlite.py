@@ -51,6 +51,11 @@ class SqliteCatalogue:
         rows = await self._read("tenant_id = ? AND name = ?", tenant_id, name)
         return rows[0] if rows else None
 
+    async def find_by_id(self, collection_id: str) -> Collection | None:
+        """Of any tenant."""
+        rows = await self._read("id = ?", collection_id)
+        return rows[0] if rows else None
+
     async def list_page(self, tenant_id: str, *, after: str | None, limit: int) -> list[Collection]:
         return await self._read("tenant_id = ? AND name > ? ORDER BY name LIMIT ?", tenant_id, after or "", limit)
 

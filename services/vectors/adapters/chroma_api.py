@@ -18,6 +18,7 @@ from services.vectors.errors import CollectionMissing, EngineKeyRefused
 from shared.calls import open_http_client
 from shared.errors import Unavailable, UpstreamTimeout
 
+_BEING_DELETED = "Missing metadata segment"  # what Chroma finds of a collection that another request deletes just now
 _COMPONENT = EngineName.CHROMA.component
 _OPEN_TENANT = "default_tenant"  # whose name everybody knows
 _DATABASE = "/databases/default_database"
@@ -167,6 +168,8 @@ def _refuse(response: httpx.Response) -> NoReturn:
     failed = ChromaFailed(f"{response.status_code}: {response.text[:500]}")
     match response.status_code:
         case 404:
+            raise CollectionMissing
+        case 412 if _BEING_DELETED in response.text:
             raise CollectionMissing
         case 401 | 403:
             raise EngineKeyRefused(_COMPONENT, "CHROMADB_URL") from failed

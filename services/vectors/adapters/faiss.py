@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from services.vectors.adapters import faiss_records
 from services.vectors.adapters.faiss_records import FaissRecords
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 _OPEN_COLLECTIONS = 64
 _WAITING = 1024  # calls; more would only wait for their timeouts
 _MEMORY_BYTES = 2 * 2**30  # of vectors, over all open collections; those unused longest are closed first
+
+CAPABILITIES: Final = Capabilities(backend="FAISS, in this process", modes=ALL_MODES, exact=True, exact_on_request=True)
 
 Result = TypeVar("Result")
 
@@ -214,7 +216,7 @@ class FaissEngine:
             return await self._run(collection.tenant_id, lambda: opened.records.count(condition))
 
     def capabilities(self) -> Capabilities:
-        return Capabilities(backend="FAISS, in this process", modes=ALL_MODES, exact=True, exact_on_request=True)
+        return CAPABILITIES
 
     async def check(self) -> None:
         """Only its file: the index of the reserved point would have FAISS imported for those who do not use it."""

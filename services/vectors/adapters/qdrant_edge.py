@@ -7,7 +7,7 @@ dimensions, and never wrong; a collection that outgrows it belongs on a server.
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -44,6 +44,10 @@ from services.vectors.errors import WordsMissing
 from services.vectors.geometry import score
 from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast
 from services.vectors.words import words_of
+
+CAPABILITIES: Final = Capabilities(
+    backend="Qdrant Edge, in a process of this service", modes=ALL_MODES, exact=True, exact_on_request=True
+)
 
 
 class QdrantEdgeEngine:
@@ -160,8 +164,7 @@ class QdrantEdgeEngine:
         return int(answer["count"])
 
     def capabilities(self) -> Capabilities:
-        backend = "Qdrant Edge, in a process of this service"
-        return Capabilities(backend=backend, modes=ALL_MODES, exact=True, exact_on_request=True)
+        return CAPABILITIES
 
     async def check(self) -> None:
         await write_and_read_back(self)

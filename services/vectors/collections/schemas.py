@@ -49,7 +49,7 @@ class CollectionRead(ResponseModel):
     metric: Metric
     status: Literal["creating", "ready", "deleting", "unavailable", "lost"] = Field(
         description="`unavailable`: the engine does not answer; `lost`: it no longer holds the collection; "
-        "`creating`, `deleting`: repeat the request to finish it"
+        "`creating`, `deleting`: repeat the request to finish it, that of creating after a minute"
     )
     model: str | None = Field(
         description="what its texts are embedded with, the only model it takes text for; null before the first"

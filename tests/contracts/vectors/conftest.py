@@ -1,4 +1,4 @@
-"""Every engine under one suite: FAISS, Edge, ChromaDB's server, and the Qdrant client with and without a server."""
+"""Every engine under one suite: FAISS and Edge, here and on a node, ChromaDB, and Qdrant with and without a server."""
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,19 +10,50 @@ import numpy as np
 import pytest
 
 from local.suite import Suite
+from services.vectors.adapters import faiss, qdrant_edge
 from services.vectors.adapters.chroma import ChromaEngine
 from services.vectors.adapters.faiss import FaissEngine
+from services.vectors.adapters.node_catalogue import NodeCatalogue
+from services.vectors.adapters.node_connection import NodeConnection
+from services.vectors.adapters.node_engine import NodeEngine
 from services.vectors.adapters.qdrant_connection import QdrantConnection
 from services.vectors.adapters.qdrant_edge import QdrantEdgeEngine
 from services.vectors.adapters.qdrant_server import QdrantServerEngine
-from services.vectors.domain import Collection, EngineName, Metric, Record, Vector
+from services.vectors.domain import Capabilities, Collection, EngineName, Metric, Record, Vector
 from services.vectors.geometry import placed
 from services.vectors.ports import VectorEngine
 from shared.schemas import new_id
+from tests.fixtures.node import connected, open_node
 from tests.fixtures.stores import given_stores
 
 GIVEN = given_stores(os.environ)
-ENGINES = ["faiss", "edge", "chroma", "qdrant-client", *(["qdrant-server"] if "QDRANT_URL" in GIVEN else [])]
+ENGINES = [
+    "faiss",
+    "edge",
+    "faiss-node",
+    "edge-node",
+    "chroma",
+    "qdrant-client",
+    *(["qdrant-server"] if "QDRANT_URL" in GIVEN else []),
+]
+
+
+KEPT_BY_NODE = {
+    "faiss-node": (EngineName.FAISS, faiss.CAPABILITIES),
+    "edge-node": (EngineName.QDRANT, qdrant_edge.CAPABILITIES),
+}
+
+
+class ListedEngine(NodeEngine):
+    """The node makes nothing that is not in its catalogue, where the service puts a collection first."""
+
+    def __init__(self, node: NodeConnection, name: EngineName, can: Capabilities) -> None:
+        super().__init__(name, node, can)
+        self._catalogue = NodeCatalogue(node)
+
+    async def create_collection(self, collection: Collection) -> None:
+        await self._catalogue.insert(collection)
+        await super().create_collection(collection)
 
 
 @pytest.fixture(scope="session", params=ENGINES)
@@ -36,15 +67,21 @@ async def engine(
             opened: VectorEngine = FaissEngine(directory, threads=2, max_bytes=2**26)
         case "edge":
             opened = QdrantEdgeEngine(directory, timeout_seconds=30)
-        case "chroma":
+        case "faiss-node" | "edge-node" as kind:
             suite: Suite = request.getfixturevalue("suite")
+            suite.up(["auth"])
+            async with open_node(suite, directory) as node, connected(suite, node) as connection:
+                yield ListedEngine(connection, *KEPT_BY_NODE[kind])
+            return
+        case "chroma":
+            suite = request.getfixturevalue("suite")
             suite.up(["chromadb"])
             opened = ChromaEngine(suite.url("chromadb"), 30, suite.environment("vectors").get("CHROMADB_TENANT"))
         case kind:
-            connection = given_qdrant() if kind == "qdrant-server" else QdrantConnection(None)
-            opened = QdrantServerEngine(connection)
+            qdrant = given_qdrant() if kind == "qdrant-server" else QdrantConnection(None)
+            opened = QdrantServerEngine(qdrant)
             yield opened
-            await connection.aclose()
+            await qdrant.aclose()
             return
     yield opened
     await opened.aclose()

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from local.suite import Suite
 from services.vectors.adapters.catalogue_former import AdoptingCatalogue
 from services.vectors.adapters.catalogue_sqlite import SqliteCatalogue
+from services.vectors.adapters.node_catalogue import NodeCatalogue
 from services.vectors.adapters.qdrant_connection import QdrantConnection
 from services.vectors.domain import Collection, CollectionStatus, EngineName
 from services.vectors.ports import Catalogue
@@ -18,6 +20,7 @@ from shared.errors import Unavailable
 from shared.schemas import new_id
 from tests.contracts.vectors.conftest import a_collection, given_qdrant
 from tests.contracts.vectors.qdrant_server import GRPC_PORT, free_host
+from tests.fixtures.node import connected, open_node
 
 FORMER = f"sutazai-test-{new_id()}"  # a server may have a list that is no test's
 
@@ -39,10 +42,16 @@ async def no_qdrant() -> AsyncIterator[QdrantConnection]:
     await connection.aclose()
 
 
-@pytest.fixture(params=["of its own", "beside Qdrant", "beside no Qdrant"])
+@pytest.fixture(params=["of its own", "beside Qdrant", "beside no Qdrant", "on a node"])
 async def catalogue(
     request: pytest.FixtureRequest, tmp_path: Path, qdrant: QdrantConnection, no_qdrant: QdrantConnection
 ) -> AsyncIterator[Catalogue]:
+    if request.param == "on a node":
+        suite: Suite = request.getfixturevalue("suite")
+        suite.up(["auth"])
+        async with open_node(suite, tmp_path) as node, connected(suite, node) as connection:
+            yield NodeCatalogue(connection)
+        return
     open_catalogue: dict[str, Callable[[Path], SqliteCatalogue]] = {
         "of its own": SqliteCatalogue,
         "beside Qdrant": lambda path: AdoptingCatalogue(path, qdrant, FORMER),

@@ -1,5 +1,6 @@
 """What vectors does not offer is refused by name, not passed over."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +18,13 @@ NEEDED: dict[str, Any] = {
 }
 
 
-def test_a_faiss_server_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It lifted the lock of the data directory and did nothing else: two replicas split the collections."""
-    monkeypatch.setenv("FAISS_URL", "http://vectors-faiss:10204")
+def test_with_tls_a_node_is_sent_no_token_in_the_clear(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FAISS_URL", "http://faiss:8000")
+    tls = {f"tls_{name}_file": tmp_path for name in ("certificate", "key", "authority")}
 
-    with pytest.raises(ValidationError, match="leave FAISS_URL out"):
-        Settings(**NEEDED)
+    with pytest.raises(ValidationError, match="the node's address is https"):
+        Settings(**NEEDED, **tls)
+    assert Settings(**NEEDED).faiss_url == "http://faiss:8000"
 
 
 def test_an_empty_one_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
