@@ -17,6 +17,9 @@ UNDOCUMENTED = {
         "DELETE /api/v1/vectors/collections/docs",
         "GET /api/v1/vectors/collections/docs/records/a%2Fb",
         "DELETE /api/v1/vectors/collections/docs/records/1",
+        "GET /api/v1/vectors/collections/docs/records",
+        "PATCH /api/v1/vectors/collections/docs/records/1",
+        "GET /api/v1/vectors/usage",
     ],
     "portal": [
         "GET /api/v1/openapi.json",
