@@ -11,8 +11,8 @@ from services.vectors.terms import Condition
 class NodeEngine:
     """VectorEngine `name` of the node. What was asked of it may be repeated when the answer was lost on the way.
 
-    A deletion by condition is not, as meanwhile there may be others that meet it; nor an insertion, which would find what
-    it stored itself.
+    A deletion by condition is not, as meanwhile there may be others that meet it; nor an insertion, which would find
+    what it stored itself.
     """
 
     def __init__(self, name: EngineName, node: NodeConnection, can: Capabilities) -> None:
