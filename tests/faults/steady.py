@@ -27,20 +27,20 @@ ENGINES: Final = ("faiss", "qdrant")
 class Edge:
     """All gateways as one address, as a balancer of connections has it: one that refuses to connect is passed over.
 
-    A kept connection may be closed in the moment in which it is used again. What is idempotent is then sent once more,
-    as RFC 9110, section 9.2.2, has clients do and httpx does not; `sent_again` counts these.
+    A kept connection may be closed in the moment in which it is used again. What is idempotent, by its method or by a
+    key, is then sent once more, as RFC 9110, section 9.2.2, has clients do and httpx does not; `sent_again` counts it.
     """
 
     gateways: Sequence[httpx.AsyncClient]
     sent_again: int = 0
     _turn: "itertools.count[int]" = field(default_factory=itertools.count)
 
-    async def request(self, method: str, path: str, **given: Any) -> httpx.Response:
+    async def request(self, method: str, path: str, *, repeatable: bool = False, **given: Any) -> httpx.Response:
         """The answer of the gateway whose turn it is. Raises httpx.HTTPError, and for a status HTTPStatusError."""
         try:
             return await self._request(method, path, **given)
         except (httpx.ReadError, httpx.RemoteProtocolError):
-            if method != "GET":
+            if not (repeatable or method == "GET"):
                 raise
             self.sent_again += 1
             return await self._request(method, path, **given)
@@ -139,7 +139,7 @@ class Mixed:
 
     async def make_agent(self) -> None:
         body = {"name": f"R {secrets.token_hex(6)}", "instructions": "Answer with one word."}
-        made = await self._ask("POST", "/agents/create", json=body)
+        made = await self._keyed("/agents/create", body)
         self._agents = [*self._agents[-_RECENT:], made.json()["id"]]
 
     async def read_agent(self) -> None:
@@ -152,7 +152,7 @@ class Mixed:
         await self._ask("GET", "/chat/conversations")
 
     async def submit(self) -> None:
-        made = await self._ask("POST", "/tasks/submit", json={"kind": "echo", "input": {}})
+        made = await self._keyed("/tasks/submit", {"kind": "echo", "input": {}})
         self._tasks = [*self._tasks[-_RECENT:], made.json()["id"]]
 
     async def read_task(self) -> None:
@@ -166,12 +166,13 @@ class Mixed:
 
     async def search(self) -> None:
         collection = random.choice(list(self._collections.values()))
-        await self._ask("POST", "/vectors/search", json={"collection": collection, "vector": [1, 2, 3]})
+        body = {"collection": collection, "vector": [1, 2, 3]}
+        await self._ask("POST", "/vectors/search", repeatable=True, json=body)
 
     async def store(self) -> None:
         item = {"id": str(random.randrange(100)), "vector": [random.random(), 2, 3]}
         collection = random.choice(list(self._collections.values()))
-        await self._ask("POST", "/vectors/store", json={"collection": collection, "items": [item]})
+        await self._keyed("/vectors/store", {"collection": collection, "items": [item]})
 
     async def log_in(self) -> None:
         form = {"grant_type": "password", "username": self._user.email, "password": self._user.password}
@@ -185,5 +186,10 @@ class Mixed:
         if not events or events[-1].type != "run.completed":
             raise httpx.RemoteProtocolError(f"ended with {events[-1:]}", request=answer.request)
 
+    async def _keyed(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        """A POST whose repetition does nothing new."""
+        key = {"Idempotency-Key": secrets.token_hex(16)}
+        return await self._ask("POST", path, repeatable=True, headers=self._user.headers | key, json=body)
+
     async def _ask(self, method: str, path: str, **given: Any) -> httpx.Response:
-        return await self._edge.request(method, f"{API}{path}", headers=self._user.headers, **given)
+        return await self._edge.request(method, f"{API}{path}", **{"headers": self._user.headers} | given)

@@ -7,10 +7,7 @@ a time, which also makes it the one writer each shard may have. The process ends
 
 import array
 import os
-import shutil
 import sys
-import time
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import UUID
@@ -19,207 +16,9 @@ import orjson
 import qdrant_edge as edge
 
 from services.vectors.adapters.edge_protocol import HEADER_BYTES, Message, encode, lengths
+from services.vectors.adapters.edge_shards import DENSE, WORDS, Missing, Shards, Wordless
 
-_OPEN_SHARDS = 64  # each costs a thread, a few descriptors and about a megabyte
-_LOCK_WAIT_SECONDS = 5.0
-_COMPACT_AFTER = 20_000  # replaced points leave their old payload behind until a shard is compacted
-_DISTANCES = {"cosine": edge.Distance.Cosine, "dot": edge.Distance.Dot, "l2": edge.Distance.Euclid}
-_INDEXES = {"keyword": edge.PayloadSchemaType.Keyword, "float": edge.PayloadSchemaType.Float}
-# Edge searches exactly: building its graph would stop every other search for half a minute per 100,000 vectors.
-_NO_GRAPH = edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000)
 _WRITES = frozenset({"upsert", "insert", "amend", "delete"})
-_EXACT = edge.SearchParams(exact=True)
-_DENSE, _WORDS = "", "words"
-# Rarity among the records there are: without a filter, one of all, deleted ones would count until a shard is compacted.
-_RARITY = edge.SearchParams(idf=edge.IdfParams(corpus=edge.Filter()))
-
-
-class Missing(Exception):
-    """There is no such shard."""
-
-
-class Wordless(Exception):
-    """The shard was made before words were kept."""
-
-
-class Shard:
-    """One open collection."""
-
-    def __init__(self, shard: edge.EdgeShard, *, has_words: bool) -> None:
-        self._shard = shard
-        self._has_words = has_words
-        self.indexed = set(self._shard.info().payload_schema)
-        self._written = 0
-
-    def upsert(self, points: list[Message], vectors: list[Any], wanted: list[str], most: int) -> None:
-        """Durable when it returns: the write-ahead log is on disk. Numeric fields seen first get their index."""
-        self._index_numbers(wanted, most)
-        self._write(
-            edge.UpdateOperation.upsert_points(
-                [
-                    edge.Point(point["id"], self._placed(vector), point["payload"])
-                    for point, vector in zip(points, vectors, strict=True)
-                ]
-            )
-        )
-        self._written += len(points)
-
-    def _placed(self, vector: dict[str, Any]) -> Any:
-        return vector if self._has_words else vector[_DENSE]
-
-    def insert(self, points: list[Message], vectors: list[Any], wanted: list[str], most: int) -> list[str]:
-        """As `upsert`, but for points that are there already; the ids of the others."""
-        there = {
-            str(record.id) for record in self._shard.retrieve([UUID(point["id"]) for point in points], False, False)
-        }
-        new = [at for at, point in enumerate(points) if point["id"] not in there]
-        if new:
-            self.upsert([points[at] for at in new], [vectors[at] for at in new], wanted, most)
-        return [points[at]["id"] for at in new]
-
-    def amend(self, message: Message) -> bool:
-        """Put `payload` into the point's, if the value under `key` still is what it `was`; whether it was."""
-        found = self._shard.retrieve([UUID(message["point"])], [message["key"]], False)
-        if not found or (found[0].payload or {}).get(message["key"]) != message["was"]:
-            return False
-        self._index_numbers(message["numbers"], message["most"])
-        self._write(edge.UpdateOperation.set_payload([message["point"]], message["payload"]))
-        self._written += 1
-        return True
-
-    def create_index(self, path: str, kind: str) -> None:
-        self._write(edge.UpdateOperation.create_field_index(path, _INDEXES[kind]))
-        self.indexed.add(path)
-
-    def _index_numbers(self, wanted: list[str], most: int) -> None:
-        for path in wanted:
-            if path not in self.indexed and len(self.indexed) < most:
-                self.create_index(path, "float")
-
-    def delete(self, wanted: edge.Filter) -> int:
-        found = self.count(wanted)
-        if found:
-            self._write(edge.UpdateOperation.delete_points_by_filter(wanted))
-            self._written += found
-        return found
-
-    def _write(self, operation: edge.UpdateOperation) -> None:
-        self._shard.update(operation)
-        self._shard.flush()
-
-    def search(self, vector: list[float], limit: int, wanted: edge.Filter | None) -> list[edge.ScoredPoint]:
-        query = edge.Query.Nearest(vector)
-        return self._shard.query(
-            edge.QueryRequest(limit=limit, query=query, filter=wanted, with_payload=True, params=_EXACT)
-        )
-
-    def search_words(self, tokens: list[int], limit: int, wanted: edge.Filter | None) -> list[edge.ScoredPoint]:
-        """Raises Wordless."""
-        if not self._has_words:
-            raise Wordless
-        query = edge.Query.Nearest(edge.SparseVector(tokens, [1.0] * len(tokens)), _WORDS)
-        return self._shard.query(
-            edge.QueryRequest(limit=limit, query=query, filter=wanted, with_payload=True, params=_RARITY)
-        )
-
-    def find(self, point: str) -> edge.Record | None:
-        found = self._shard.retrieve([UUID(point)], True, True)
-        return found[0] if found else None
-
-    def page(self, message: Message) -> list[edge.Record]:
-        """Up to `limit` points that follow the point `after`, by their ids."""
-        after, most, wanted = message["after"], message["limit"], edge_filter(message["filter"])
-        start = UUID(after) if after else None  # which is among what is found, while it is there
-        asked = edge.ScrollRequest(start, most + 1, wanted, message["returned"], message["vectors"])
-        found, _ = self._shard.scroll(asked)
-        return [record for record in found if str(record.id) != after][:most]
-
-    def count(self, wanted: edge.Filter | None = None) -> int:
-        return self._shard.count(edge.CountRequest(filter=wanted))
-
-    def compact_when_due(self) -> None:
-        """Reclaim what replaced and deleted points left, once they are as many as the points there are."""
-        if self._written >= max(_COMPACT_AFTER, self._shard.info().points_count):
-            self._shard.optimize()
-            self._written = 0
-
-    def close(self) -> None:
-        self._shard.close()
-
-
-def _load(path: Path) -> edge.EdgeShard:
-    """A process that was just killed may hold the log's lock a moment longer."""
-    deadline = time.monotonic() + _LOCK_WAIT_SECONDS
-    while True:
-        try:
-            return edge.EdgeShard.load(str(path))
-        except Exception as error:  # the binding raises nothing more exact
-            if "WouldBlock" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-
-
-def _keeps_words(path: Path) -> bool:
-    """As the shard's own description says, which the binding does not tell."""
-    return _WORDS in orjson.loads((path / "edge_config.json").read_bytes()).get("sparse_vectors", {})
-
-
-class Shards:
-    """The shards under one directory; at most so many open, the longest unused closed first."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._open: OrderedDict[str, Shard] = OrderedDict()
-        root.mkdir(parents=True, exist_ok=True)
-        for leftover in [*root.glob("*.new"), *root.glob("*.dropped")]:
-            shutil.rmtree(leftover)
-
-    def get(self, name: str) -> Shard:
-        """Raises Missing."""
-        if name not in self._open:
-            path = self._root / name
-            if not path.is_dir():
-                raise Missing
-            if len(self._open) >= _OPEN_SHARDS:
-                self._open.popitem(last=False)[1].close()
-            self._open[name] = Shard(_load(path), has_words=_keeps_words(path))
-        self._open.move_to_end(name)
-        return self._open[name]
-
-    def peek(self, name: str) -> Shard | None:
-        """The shard if it is open."""
-        return self._open.get(name)
-
-    def holds(self, name: str) -> bool:
-        return (self._root / name).is_dir()
-
-    def create(self, name: str, dimension: int, metric: str, indexes: dict[str, str]) -> None:
-        """Renamed into place when whole, so that a shard is there entirely or not at all."""
-        path, unfinished = self._root / name, self._root / f"{name}.new"
-        if path.is_dir():
-            return
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir()
-        vectors = edge.EdgeVectorParams(size=dimension, distance=_DISTANCES[metric])
-        words = {_WORDS: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)}
-        config = edge.EdgeConfig(vectors=vectors, sparse_vectors=words, hnsw_config=_NO_GRAPH, max_search_threads=1)
-        shard = Shard(edge.EdgeShard.create(str(unfinished), config), has_words=True)
-        for field, kind in indexes.items():
-            shard.create_index(field, kind)
-        shard.close()
-        unfinished.rename(path)
-
-    def drop(self, name: str) -> None:
-        if shard := self._open.pop(name, None):
-            shard.close()
-        path, dropped = self._root / name, self._root / f"{name}.dropped"
-        if path.is_dir():
-            path.rename(dropped)
-            shutil.rmtree(dropped)
-
-    def close(self) -> None:
-        while self._open:
-            self._open.popitem()[1].close()
 
 
 def edge_filter(data: Message | None) -> edge.Filter | None:
@@ -246,7 +45,7 @@ def _edge_condition(data: Message) -> Any:
 
 def _dense(kept: Any) -> list[float]:
     """Of a point's vectors, which are given by their names, but for one that is alone and has none."""
-    dense: list[float] = kept[_DENSE] if isinstance(kept, dict) else kept
+    dense: list[float] = kept[DENSE] if isinstance(kept, dict) else kept
     return dense
 
 
@@ -270,7 +69,13 @@ def answer(shards: Shards, message: Message, blob: bytes) -> tuple[Message, byte
         case "amend":
             return {"amended": shards.get(name).amend(message)}, b""
         case "page":
-            records = shards.get(name).page(message)
+            records = shards.get(name).page(
+                message["after"],
+                message["limit"],
+                edge_filter(message["filter"]),
+                message["returned"],
+                with_vectors=message["vectors"],
+            )
             listed = [number for record in records if record.vector for number in _dense(record.vector)]
             return {"payloads": [record.payload for record in records]}, array.array("f", listed).tobytes()
         case "search":
@@ -304,9 +109,9 @@ def _vectors(words: list[int], blob: bytes) -> list[dict[str, Any]]:
     weights = array.array("f", blob[len(blob) - 4 * total :]).tolist()
     size, at, made = len(dense) // len(words), 0, list[dict[str, Any]]()
     for point, number in enumerate(words):
-        vector: dict[str, Any] = {_DENSE: dense[point * size : (point + 1) * size]}
+        vector: dict[str, Any] = {DENSE: dense[point * size : (point + 1) * size]}
         if number:
-            vector[_WORDS] = edge.SparseVector(tokens[at : at + number], weights[at : at + number])
+            vector[WORDS] = edge.SparseVector(tokens[at : at + number], weights[at : at + number])
         made.append(vector)
         at += number
     return made

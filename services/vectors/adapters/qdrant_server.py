@@ -6,12 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from services.vectors.adapters.probing import write_and_read_back
 from services.vectors.adapters.qdrant_connection import QdrantConnection
 from services.vectors.adapters.qdrant_payload import (
-    DENSE,
     ID,
     MAX_INDEXED_NUMBERS,
     METADATA,
@@ -19,7 +16,6 @@ from services.vectors.adapters.qdrant_payload import (
     RETURNED,
     TERMS,
     WORDS,
-    content_of,
     kept_metadata,
     merge_while_same,
     metadata_payload,
@@ -28,6 +24,7 @@ from services.vectors.adapters.qdrant_payload import (
     physical_name,
     point_id,
 )
+from services.vectors.adapters.qdrant_points import filter_of, match_of, record_of, vectors_of, words_in
 from services.vectors.domain import (
     ALL_MODES,
     Capabilities,
@@ -43,8 +40,7 @@ from services.vectors.domain import (
 )
 from services.vectors.errors import WordsMissing
 from services.vectors.geometry import score
-from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast
-from services.vectors.words import Words, words_of
+from services.vectors.terms import Condition
 from shared.errors import ServiceError
 
 _DISTANCES = {Metric.COSINE: "Cosine", Metric.DOT: "Dot", Metric.L2: "Euclid"}
@@ -153,12 +149,12 @@ class QdrantServerEngine:
         mode: str | None = None,
     ) -> None:
         await self._index_numbers(name, kept, {key for payload in payloads for key in payload[NUMBERS]})
-        words = await asyncio.to_thread(_words, records) if kept.has_words else [None] * len(records)
+        words = await asyncio.to_thread(words_in, records) if kept.has_words else [None] * len(records)
         await self._qdrant.run(
             lambda client, models: client.upsert(
                 name,
                 [
-                    models.PointStruct(id=point_id(record.id), vector=_vectors(models, record, some), payload=payload)
+                    models.PointStruct(id=point_id(record.id), vector=vectors_of(models, record, some), payload=payload)
                     for record, payload, some in zip(records, payloads, words, strict=True)
                 ],
                 wait=True,
@@ -188,7 +184,7 @@ class QdrantServerEngine:
         found = await self._query(
             collection, limit, condition, lambda models: (vector.tolist(), None, self._effort(models, limit, exact))
         )
-        return [_match(point, score(collection.metric, point.score)) for point in found.points]
+        return [match_of(point, score(collection.metric, point.score)) for point in found.points]
 
     def _effort(self, models: Any, limit: int, exact: bool) -> Any:
         if self._qdrant.in_memory:  # it is exact, and warns
@@ -208,7 +204,7 @@ class QdrantServerEngine:
             return sparse, WORDS, models.SearchParams(idf=present)
 
         found = await self._query(collection, limit, condition, asked)
-        return [_match(point, comparable(point.score)) for point in found.points]
+        return [match_of(point, comparable(point.score)) for point in found.points]
 
     async def _query(
         self, collection: Collection, limit: int, condition: Condition | None, asked: Callable[[Any], tuple[Any, ...]]
@@ -221,7 +217,7 @@ class QdrantServerEngine:
                 physical_name(collection.id),
                 query=wanted,
                 using=using,
-                query_filter=_filter(models, condition) if condition else None,
+                query_filter=filter_of(models, condition) if condition else None,
                 search_params=parameters,
                 limit=limit,
                 with_payload=RETURNED,
@@ -235,7 +231,7 @@ class QdrantServerEngine:
                 physical_name(collection.id), [point_id(record_id)], with_payload=RETURNED, with_vectors=True
             )
         )
-        return _record(found[0]) if found else None
+        return record_of(found[0]) if found else None
 
     async def page(
         self,
@@ -250,14 +246,14 @@ class QdrantServerEngine:
         found, _ = await self._qdrant.run(
             lambda client, models: client.scroll(
                 physical_name(collection.id),
-                scroll_filter=_filter(models, condition) if condition else None,
+                scroll_filter=filter_of(models, condition) if condition else None,
                 limit=limit + 1,
                 offset=start,
                 with_payload=RETURNED,
                 with_vectors=with_vectors,
             )
         )
-        return [_record(point) for point in found if str(point.id) != start][:limit]
+        return [record_of(point) for point in found if str(point.id) != start][:limit]
 
     async def merge_metadata(self, collection: Collection, record_id: str, changes: MetadataChanges) -> Record | None:
         """Read, merge, and write if it still is what was read, which the server judges; read again, since it tells not.
@@ -294,7 +290,7 @@ class QdrantServerEngine:
         return await self._delete(collection, lambda models: models.Filter(must=[models.HasIdCondition(has_id=points)]))
 
     async def delete_matching(self, collection: Collection, condition: Condition) -> int:
-        return await self._delete(collection, lambda models: _filter(models, condition))
+        return await self._delete(collection, lambda models: filter_of(models, condition))
 
     async def _delete(self, collection: Collection, wanted: Callable[[Any], Any]) -> int:
         """Delete what is met by the filter that `wanted` makes of Qdrant's models."""
@@ -308,7 +304,7 @@ class QdrantServerEngine:
     async def count(self, collection: Collection, condition: Condition | None = None) -> int:
         found = await self._qdrant.run(
             lambda client, models: client.count(
-                physical_name(collection.id), _filter(models, condition) if condition else None, exact=True
+                physical_name(collection.id), filter_of(models, condition) if condition else None, exact=True
             )
         )
         return int(found.count)
@@ -321,50 +317,3 @@ class QdrantServerEngine:
 
     async def aclose(self) -> None:
         """The connection is closed by whoever opened it."""
-
-
-def _match(point: Any, value: float) -> Match:
-    record_id, text, metadata = content_of(point.payload)
-    return Match(record_id, value, text, metadata)
-
-
-def _words(records: Sequence[Record]) -> list[Words]:
-    return [words_of(record.text) for record in records]
-
-
-def _vectors(models: Any, record: Record, words: Words | None) -> Any:
-    if not words:
-        return record.vector.tolist()
-    sparse = models.SparseVector(indices=words.tokens.tolist(), values=words.weights.tolist())
-    return {DENSE: record.vector.tolist(), WORDS: sparse}
-
-
-def _dense(vectors: Any) -> Any:
-    """Empty where they were not asked for."""
-    return vectors[DENSE] if isinstance(vectors, dict) else vectors or ()
-
-
-def _record(point: Any) -> Record:
-    record_id, text, metadata = content_of(point.payload)
-    return Record(record_id, np.array(_dense(point.vector), dtype=np.float32), text, metadata)
-
-
-def _filter(models: Any, condition: Condition) -> Any:
-    """`condition` as Qdrant's own filter."""
-    match condition:
-        case AllOf(of):
-            return models.Filter(must=[_filter(models, part) for part in of])
-        case AnyOf(of):
-            return models.Filter(should=[_filter(models, part) for part in of])
-        case NoneOf(of):
-            return models.Filter(must_not=[_filter(models, of)])
-        case HasTerm(term):
-            return _where(models, TERMS, match=models.MatchValue(value=term))
-        case HasAnyTerm(terms):
-            return _where(models, TERMS, match=models.MatchAny(any=list(terms)))
-        case NumberPast(key, op, bound):
-            return _where(models, number_path(key), range=models.Range(**{op.value: bound}))
-
-
-def _where(models: Any, path: str, **asked: Any) -> Any:
-    return models.Filter(must=[models.FieldCondition(key=path, **asked)])
