@@ -285,7 +285,7 @@ BODIES: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     # What its model takes together, where not everything at once.
     "vectors_store": lambda full: full | {"collection": "hostile"},
     "vectors_search": _search,
-    "vectors_search_batch": lambda full: {"searches": [_search(full["searches"][0])]},
+    "vectors_search_batch": lambda _: {"searches": [_search(full({"$ref": "#/components/schemas/SearchRequest"}))]},
     "vectors_delete": lambda full: {"collection": "hostile", "filter": full["filter"]},
     "chat_send_message": lambda full: full | {"agent_id": MISSING_ID, "conversation_id": MISSING_ID, "stream": False},
 }

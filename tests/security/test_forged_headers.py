@@ -43,8 +43,14 @@ async def services(suite: Suite, gateway: httpx.AsyncClient) -> AsyncIterator[di
         await client.aclose()
 
 
-def at(place: str, gateway: httpx.AsyncClient, services: dict[str, httpx.AsyncClient], path: str) -> httpx.AsyncClient:
-    return gateway if place == "gateway" else services[path.split("/")[3]]
+def at(
+    place: str, gateway: httpx.AsyncClient, services: dict[str, httpx.AsyncClient], operation: Operation
+) -> httpx.AsyncClient:
+    return gateway if place == "gateway" else services[service_of(operation)]
+
+
+def service_of(operation: Operation) -> str:
+    return operation.id.partition("_")[0]
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -52,7 +58,7 @@ async def test_without_a_token_they_open_nothing(
     gateway: httpx.AsyncClient, services: dict[str, httpx.AsyncClient], user: User, place: str
 ) -> None:
     async def status(operation: Operation) -> int:
-        client = at(place, gateway, services, operation.path)
+        client = at(place, gateway, services, operation)
         return (await client.request(operation.method, operation.filled(), headers=forged(user))).status_code
 
     answers = {str(operation): await status(operation) for operation in PROTECTED}
@@ -72,7 +78,7 @@ async def test_beside_a_token_they_change_nothing(
         await owner.id_of(kind)
     different = {}
     for operation in READS:
-        client = at(place, gateway, services, operation.path)
+        client = at(place, gateway, services, operation)
         path = operation.filled({place.name: owner.owned[place.kind.name] for place in places(operation) if place.kind})
         await client.get(path, headers=other_user.headers)  # a log that tells of its first reader tells both the same
         plain = await client.get(path, headers=other_user.headers)
@@ -97,7 +103,7 @@ async def test_no_scope_comes_from_a_header(services: dict[str, httpx.AsyncClien
     for_admins = [one for one in OPERATIONS if FOR_ADMINS & set(one.scopes)]
 
     answers = [
-        await services[one.path.split("/")[3]].request(one.method, one.filled(), headers=user.headers | forged(user))
+        await services[service_of(one)].request(one.method, one.filled(), headers=user.headers | forged(user))
         for one in for_admins
     ]
 

@@ -10,6 +10,7 @@ from services.vectors.errors import MetadataTooLarge
 from services.vectors.ports import VectorEngine
 from services.vectors.records.filters import parse
 from services.vectors.terms import Condition
+from shared.errors import ServiceError
 from tests.contracts.vectors.conftest import COSINE, DOT, NewCollection
 from tests.contracts.vectors.language import leaf
 
@@ -186,8 +187,9 @@ async def test_metadata_does_not_outgrow_its_bound(engine: VectorEngine, new_col
     full: Metadata = {f"k{at}": at for at in range(MAX_METADATA_KEYS)}
     await engine.upsert(collection, [Record("a", COSINE.vector(1, 0, 0, 0), None, full)])
 
-    with pytest.raises(MetadataTooLarge):
+    with pytest.raises(ServiceError) as refused:
         await engine.merge_metadata(collection, "a", {"more": 1})
+    assert refused.value.code == MetadataTooLarge.code
     await engine.merge_metadata(collection, "a", {"more": 1, "k0": None})
 
     found = await engine.find(collection, "a")

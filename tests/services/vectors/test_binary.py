@@ -47,7 +47,7 @@ async def test_bytes_are_stored_and_found_as_lists_are(client: httpx.AsyncClient
     by_list = await client.post(SEARCH, json=asked | {"vector": [0, 1, 0]})
     by_text = await client.post(SEARCH, json=asked | {"vector": coded(0, 1, 0)})
 
-    assert stored.json() == {"collection": name, "engine": engine, "stored": 3, "ids": ["0", "1", "2"]}
+    assert stored.json() == {"collection": name, "engine": engine, "stored": 3, "ids": ["0", "1", "2"], "existing": []}
     assert [one["id"] for one in found.json()["results"]] == ["1", "2"]
     assert found.json()["results"] == by_list.json()["results"] == by_text.json()["results"]
     record = (await client.get(f"/api/v1/vectors/collections/{name}/records/0")).json()
