@@ -74,10 +74,8 @@ class UsageService:
         async with balance.turn:
             is_recent = time.monotonic() - balance.looked_at < _KNOWN_SECONDS
             if not is_recent or self._exceeded(balance.found + balance.let_in + size):
-                under_way, looked_at = (
-                    balance.under_way,
-                    time.monotonic(),
-                )  # may be found as well: rather twice than not
+                # What is under way may be found as well: rather twice than not.
+                under_way, looked_at = balance.under_way, time.monotonic()
                 balance.found, balance.let_in = (await self._look(tenant_id)).size, under_way
                 balance.looked_at = looked_at
             if exceeded := self._exceeded(balance.found + balance.let_in + size):
