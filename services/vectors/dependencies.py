@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path
 
+from services.vectors.aliases.service import AliasService
 from services.vectors.collections.service import CollectionService
 from services.vectors.domain import COLLECTION_NAME, MAX_ID_CHARS, EngineName
 from services.vectors.embeddings.service import EmbeddingService
@@ -29,10 +30,12 @@ CollectionWriter = Annotated[Caller, requires("vectors:write", body="collection"
 CollectionFiller = Annotated[Caller, requires("vectors:write", body="collection", limit="bulk")]
 CollectionMaker = Annotated[Caller, requires("vectors:write", body="name")]
 
-Name = Annotated[str, Path(pattern=COLLECTION_NAME, description="of the collection")]
+Name = Annotated[str, Path(pattern=COLLECTION_NAME, description="of the collection, or an alias of it")]
+AliasName = Annotated[str, Path(pattern=COLLECTION_NAME, description="of the alias; no collection has it")]
 RecordId = Annotated[PathText, Path(min_length=1, max_length=MAX_ID_CHARS, description="of the record")]
 
 Collections = Annotated[CollectionService, Depends(from_state("collections"))]
+Aliases = Annotated[AliasService, Depends(from_state("aliases"))]
 Records = Annotated[RecordService, Depends(from_state("records"))]
 Searches = Annotated[SearchService, Depends(from_state("searches"))]
 Listings = Annotated[ListingService, Depends(from_state("listing"))]

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from shared.words import Word
 
+READ, WRITE = "vectors:read", "vectors:write"
+
 Vector = NDArray[np.float32]
 MetadataScalar = str | bool | int | float
 Metadata = Mapping[str, MetadataScalar | list[MetadataScalar]]
@@ -102,6 +104,28 @@ class Collection:
     status: CollectionStatus = CollectionStatus.CREATING
     model: str | None = None
     """What its texts were embedded with; None while it holds none, and where that was not written down yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A tenant's other name for a collection; `version` is a new one after each switch, and never used twice."""
+
+    tenant_id: str
+    name: str
+    collection: str
+    """The name of the one it points to."""
+    version: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class AliasRefused(Word):
+    """Why an alias does not point where it was to."""
+
+    NAME_TAKEN = "name_taken"  # by a collection
+    TARGET_GONE = "target_gone"  # or not ready
+    CHANGED = "changed"
+    TOO_MANY = "too_many"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,13 @@
 
     ServiceError
     ├── NotFound
+    │   ├── AliasNotFound             vectors.alias_not_found
     │   ├── CollectionLost            vectors.collection_lost
     │   ├── CollectionNotFound        vectors.collection_not_found
     │   └── RecordNotFound            vectors.record_not_found
     ├── Conflict
+    │   ├── AliasExists               vectors.alias_exists
+    │   ├── CollectionAliased         vectors.collection_aliased
     │   ├── CollectionExists          vectors.collection_exists
     │   ├── QuotaExceeded             vectors.quota_exceeded
     │   └── WordsMissing              vectors.words_missing
@@ -44,6 +47,14 @@ class CollectionNotFound(NotFound):
         super().__init__(f"There is no collection {name!r}.")
 
 
+class AliasNotFound(NotFound):
+    code = "vectors.alias_not_found"
+    meaning = "There is no such alias, or it belongs to another tenant."
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no alias {name!r}.")
+
+
 class RecordNotFound(NotFound):
     code = "vectors.record_not_found"
     meaning = "The collection holds no record with this id."
@@ -56,9 +67,25 @@ class CollectionExists(Conflict):
     code = "vectors.collection_exists"
     meaning = "A collection of this name exists, or is still being deleted."
 
-    def __init__(self, name: str, engine: str, *, being_deleted: bool = False) -> None:
+    def __init__(self, name: str, engine: str | None = None, *, being_deleted: bool = False) -> None:
         state = "is still being deleted from" if being_deleted else "exists already in"
-        super().__init__(f"Collection {name!r} {state} {engine}.")
+        super().__init__(f"Collection {name!r} {state} {engine}." if engine else f"Collection {name!r} exists already.")
+
+
+class AliasExists(Conflict):
+    code = "vectors.alias_exists"
+    meaning = "An alias has this name, which a collection cannot have then."
+
+    def __init__(self, name: str, collection: str) -> None:
+        super().__init__(f"{name!r} is an alias of collection {collection!r}.")
+
+
+class CollectionAliased(Conflict):
+    code = "vectors.collection_aliased"
+    meaning = "An alias points to the collection, which is not deleted while it does; `detail` names both."
+
+    def __init__(self, name: str, alias: str) -> None:
+        super().__init__(f"The alias {alias!r} points to collection {name!r}: switch or delete the alias first.")
 
 
 class WordsMissing(Conflict):

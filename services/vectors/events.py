@@ -4,8 +4,11 @@ from shared.words import Word
 
 
 class Done(Word):
-    """To a collection, by its name, or to records of it."""
+    """To a collection, by its name, to records of it, or to an alias, by its own name."""
 
     CREATED = "collection.created"
     DELETED = "collection.deleted"
     RECORDS_DELETED = "record.deleted"
+    ALIAS_CREATED = "alias.created"
+    ALIAS_SWITCHED = "alias.switched"
+    ALIAS_DELETED = "alias.deleted"

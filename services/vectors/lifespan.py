@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from services.vectors.adapters.node_connection import NodeConnection
 from services.vectors.adapters.node_protocol import NODE
+from services.vectors.aliases.service import AliasService
 from services.vectors.backends import CATALOGUE_REMEDY, open_backends
 from services.vectors.collections.presence import Presence
 from services.vectors.collections.service import CollectionService
@@ -34,6 +35,7 @@ class State(TypedDict):
 
     platform: Platform
     collections: CollectionService
+    aliases: AliasService
     records: RecordService
     searches: SearchService
     listing: ListingService
@@ -63,10 +65,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             auth,
             app.state.settings.quota_collections,
         )
+        most = app.state.settings.quota_collections  # of aliases, too
         usage = UsageService(backends.catalogue, backends.engines, _quotas(app.state.settings))
         yield State(
             platform=platform,
             collections=collections,
+            aliases=AliasService(backends.catalogue, collections, platform.cursors, auth, most),
             records=RecordService(collections, backends.embedder, auth, usage),
             searches=SearchService(collections, backends.embedder),
             listing=ListingService(collections, platform.cursors),

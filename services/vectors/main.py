@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 
+from services.vectors.aliases.endpoints import router as aliases
 from services.vectors.collections.endpoints import creating as creating_collections
 from services.vectors.collections.endpoints import router as collections
 from services.vectors.embeddings.endpoints import router as embeddings
@@ -28,6 +29,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             creating_collections,
             creating_records,
             collections,
+            aliases,
             records,
             searching,
             batches,

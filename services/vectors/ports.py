@@ -1,9 +1,12 @@
 """What the service needs from the world outside: engines that keep vectors, a catalogue, and a model of embeddings."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from services.vectors.domain import (
+    Alias,
+    AliasRefused,
     Capabilities,
     Collection,
     CollectionStatus,
@@ -111,16 +114,19 @@ class VectorEngine(Protocol):
 
 
 class Catalogue(Protocol):
-    """Which collections there are: the one place where a name is unique per tenant, across engines and none of theirs.
+    """Which collections and aliases there are: where a name is unique per tenant, across engines and none of theirs.
 
     Raises Unavailable when its store cannot answer, StorageFull when its disk is full.
     """
 
     async def insert(self, collection: Collection) -> bool:
-        """False, and nothing stored, when the tenant has a collection of that name already."""
+        """False, and nothing stored, when the tenant has a collection or an alias of that name already."""
 
     async def find(self, tenant_id: str, name: str) -> Collection | None:
         """The tenant's collection of that name, whatever its status."""
+
+    async def resolve(self, tenant_id: str, name: str) -> Collection | None:
+        """The tenant's collection of that name, or the one that an alias of that name points to at this moment."""
 
     async def list_page(self, tenant_id: str, *, after: str | None, limit: int) -> list[Collection]:
         """By name, those after `after`."""
@@ -139,8 +145,29 @@ class Catalogue(Protocol):
     async def claim_model(self, collection: Collection, model: str) -> str | None:
         """What its texts are embedded with: `model` when none was said before. None when the collection is gone."""
 
+    async def retire(self, collection: Collection) -> str | None:
+        """Its status is `deleting` then, unless an alias points to it: then nothing changes, and that one is named."""
+
     async def remove(self, collection: Collection) -> None:
         """Free the name; nothing happens when the collection is gone."""
+
+    async def find_alias(self, tenant_id: str, name: str) -> Alias | None:
+        """The tenant's alias of that name."""
+
+    async def list_aliases(self, tenant_id: str, *, after: str | None, limit: int) -> list[Alias]:
+        """By name, those after `after`."""
+
+    async def point_alias(
+        self, name: str, collection: Collection, *, version: str, at: datetime, was: str | None, most: int
+    ) -> Alias | AliasRefused:
+        """Let the tenant's alias `name` point to `collection`, which has to be ready, from `at` on and as `version`.
+
+        One that points there already stays as it is. Given `was`, only an alias of that version is switched. A tenant
+        may have `most`; 0 is no limit.
+        """
+
+    async def remove_alias(self, tenant_id: str, name: str, *, was: str) -> bool:
+        """False, and nothing changed, when there is no such alias of the version `was`."""
 
     async def check(self) -> None:
         """Write something and read it back. Raises Finding, or as the others do."""

@@ -57,7 +57,9 @@ class Settings(KeptSettings):
     )
 
     # What a tenant may have; 0 is no limit
-    quota_collections: int = Field(default=1000, ge=0, le=10**6, description="collections of one tenant; 0: any number")
+    quota_collections: int = Field(
+        default=1000, ge=0, le=10**6, description="collections of one tenant, and as many aliases; 0: any number"
+    )
     quota_records: int = Field(
         default=0, ge=0, le=10**12, description="records of one tenant; 0: any number. A store counts all of its as new"
     )

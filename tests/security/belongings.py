@@ -87,6 +87,13 @@ async def _record(tenant: Tenant) -> str:
     return str((await tenant.post("/vectors/store", body))["ids"][0])
 
 
+async def _alias(tenant: Tenant) -> str:
+    name = f"alias-{secrets.token_hex(4)}"
+    made = await tenant.call("PUT", f"{API}/vectors/aliases/{name}", json={"collection": await _collection(tenant)})
+    assert made.is_success, made.text
+    return name
+
+
 async def _task(tenant: Tenant) -> str:
     tomorrow = datetime.now(UTC) + timedelta(days=1)  # it stays queued, so that a cancel would show
     return str((await tenant.post("/tasks/submit", {"kind": "echo", "run_at": tomorrow.isoformat()}))["id"])
@@ -118,12 +125,13 @@ CONVERSATION: Final = Kind(
 )
 COLLECTION: Final = Kind("collection", _collection, ("/vectors/collections/{collection}",), "missing")
 RECORD: Final = Kind("record", _record, ("/vectors/collections/{collection}/records/{record}",), "missing")
+ALIAS: Final = Kind("alias", _alias, ("/vectors/aliases/{alias}",), "missing")
 TASK: Final = Kind("task", _task, ("/tasks/status/{task}",), makers=("member", "owner"), also=("owner",))
 API_KEY: Final = Kind("API key", _api_key, ("/auth/api-keys",), makers=("viewer", "member", "owner"))
 INVITATION: Final = Kind("invitation", _invitation, ("/auth/invitations",))
 MEMBER: Final = Kind("member", _member, ("/auth/members",))
 TENANT: Final = Kind("tenant", _tenant, ("/auth/me",))
-KINDS: Final = (AGENT, CONVERSATION, COLLECTION, RECORD, TASK, API_KEY, INVITATION, MEMBER, TENANT)
+KINDS: Final = (AGENT, CONVERSATION, COLLECTION, RECORD, ALIAS, TASK, API_KEY, INVITATION, MEMBER, TENANT)
 
 # --- Where ids stand --------------------------------------------------------------------------------------------------
 
@@ -133,6 +141,7 @@ IN_PATHS: Final[dict[str, Kind | None]] = {
     "/api/v1/chat/conversations/{id}": CONVERSATION,
     "/api/v1/vectors/collections/{name}": COLLECTION,
     "/api/v1/vectors/collections/{name}/records/{record_id}": RECORD,
+    "/api/v1/vectors/aliases/{name}": ALIAS,
     "/api/v1/tasks/status/{task_id}": TASK,
     "/api/v1/tasks/{id}": TASK,
     "/api/v1/auth/api-keys/{id}": API_KEY,
@@ -169,6 +178,7 @@ TOLERANT: Final[dict[tuple[str, str], int]] = {
     ("agents_create", "knowledge[]"): 201,  # named, not checked: it may be made later
     ("agents_update", "knowledge[]"): 200,
     ("vectors_create_collection", "name"): 201,  # names are unique within a tenant only
+    ("vectors_point_alias", "name"): 201,  # likewise
     ("vectors_store", "collection"): 200,  # made when missing
     ("vectors_store", "items[].id"): 200,
     ("vectors_delete", "ids[]"): 200,  # nothing of that id to delete

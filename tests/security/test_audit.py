@@ -45,8 +45,14 @@ async def have_a_collection(gateway: httpx.AsyncClient, headers: Headers) -> dic
     await call(gateway, headers, "POST", "vectors/store", collection=name, items=items)
     await call(gateway, headers, "DELETE", f"vectors/collections/{name}/records/a")
     await call(gateway, headers, "POST", "vectors/delete", collection=name, ids=["b"])
+    other, alias = f"c-{new_id()}", f"a-{new_id()}"
+    await call(gateway, headers, "POST", "vectors/collections", name=other, engine="faiss", dimension=2)
+    for target in (name, other, other):
+        await call(gateway, headers, "PUT", f"vectors/aliases/{alias}", collection=target)
+    await call(gateway, headers, "DELETE", f"vectors/aliases/{alias}")
     await call(gateway, headers, "DELETE", f"vectors/collections/{name}")
-    return {"collection.created": name, "collection.deleted": name, "record.deleted": name}
+    collection = {f"collection.{done}": name for done in ("created", "deleted")} | {"record.deleted": name}
+    return collection | {f"alias.{done}": alias for done in ("created", "switched", "deleted")}
 
 
 async def have_a_conversation(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:

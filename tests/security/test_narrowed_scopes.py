@@ -86,6 +86,45 @@ async def test_a_batch_of_searches_needs_the_scope_itself(gateway: httpx.AsyncCl
     assert answers[1].json()["results"][0]["results"][0]["id"] == "tea"
 
 
+async def test_an_alias_opens_its_collection_to_who_has_the_scope_for_both(
+    gateway: httpx.AsyncClient, owner: User
+) -> None:
+    """Else whoever may switch an alias would choose what its readers see, and the other way round."""
+    for name in ("inside", "outside"):
+        item = {"collection": name, "items": [{"id": name, "vector": [1.0, 0.0]}]}
+        (await gateway.post("/api/v1/vectors/store", json=item, headers=owner.headers)).raise_for_status()
+    for_alias = ("vectors:door:read", "vectors:door:write")
+    both = await with_key(gateway, owner, *for_alias, "vectors:inside:read", "vectors:inside:write")
+    reading = await with_key(gateway, owner, *for_alias, "vectors:inside:read")
+    alias_only = await with_key(gateway, owner, *for_alias)
+    target_only = await with_key(gateway, owner, "vectors:inside:read", "vectors:inside:write")
+
+    async def pointing(headers: dict[str, str], collection: str) -> int:
+        body = {"collection": collection}
+        return (await gateway.put("/api/v1/vectors/aliases/door", json=body, headers=headers)).status_code
+
+    async def used(headers: dict[str, str]) -> list[int]:
+        item = {"collection": "door", "items": [{"id": "x", "vector": [1.0, 0.0]}]}
+        search = {"collection": "door", "vector": [1.0, 0.0]}
+        answers = [
+            await gateway.post("/api/v1/vectors/search", json=search, headers=headers),
+            await gateway.get("/api/v1/vectors/collections/door", headers=headers),
+            await gateway.get("/api/v1/vectors/collections/door/records", headers=headers),
+            await gateway.post("/api/v1/vectors/store", json=item, headers=headers),
+            await gateway.post("/api/v1/vectors/delete", json={"collection": "door", "ids": ["x"]}, headers=headers),
+        ]
+        return [answer.status_code for answer in answers]
+
+    assert [await pointing(one, "inside") for one in (alias_only, reading, target_only)] == [403] * 3
+    assert await pointing(both, "inside") == 201
+    assert await used(both) == [200] * 5
+    assert await used(reading) == [200, 200, 200, 403, 403]
+    assert await used(alias_only) == await used(target_only) == [403] * 5
+    assert await pointing(both, "outside") == 403
+    assert await pointing(owner.headers, "outside") == 200
+    assert await used(both) == [403] * 5, "the collection is another now"
+
+
 async def test_a_large_body_is_judged_by_the_collection_it_names(gateway: httpx.AsyncClient, owner: User) -> None:
     """What is long is read elsewhere, and must be known by its name all the same, also when it is not valid."""
     narrow = await with_key(gateway, owner, "vectors:large:write")

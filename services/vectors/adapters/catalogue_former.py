@@ -6,6 +6,7 @@ with Qdrant's name instead. What is in the catalogue, and what is made meanwhile
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,20 @@ class AdoptingCatalogue(SqliteCatalogue):
             self._tried.set()
 
     async def find(self, tenant_id: str, name: str) -> Collection | None:
-        found = await super().find(tenant_id, name)
+        return await self._surely(super().find, tenant_id, name)
+
+    async def resolve(self, tenant_id: str, name: str) -> Collection | None:
+        return await self._surely(super().resolve, tenant_id, name)
+
+    async def _surely(
+        self, find: Callable[[str, str], Awaitable[Collection | None]], tenant_id: str, name: str
+    ) -> Collection | None:
+        found = await find(tenant_id, name)
         if found is not None or self._adopted:
             return found
         await self._first_try()
         if self._adopted:
-            return await super().find(tenant_id, name)
+            return await find(tenant_id, name)
         component = EngineName.QDRANT.component
         raise Unavailable(component, detail=f"{component} has not answered yet whether there is a collection {name!r}.")
 

@@ -11,8 +11,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from services.vectors.adapters import catalogue_aliases as aliases
 from services.vectors.adapters.fullness import absent
-from services.vectors.domain import MAX_NAME_CHARS, Collection, CollectionStatus, EngineName, Metric
+from services.vectors.domain import (
+    MAX_NAME_CHARS,
+    Alias,
+    AliasRefused,
+    Collection,
+    CollectionStatus,
+    EngineName,
+    Metric,
+)
 from shared.health import require_kept
 
 _SCHEMA = """
@@ -31,7 +40,10 @@ _ADOPTED = "former catalogue adopted"
 _MODEL_IS_KEPT = "SELECT 1 FROM pragma_table_info('collection') WHERE name = 'model'"
 _KEEP_MODEL = "ALTER TABLE collection ADD COLUMN model TEXT"  # null where it is unknown, as in catalogues without it
 _COLUMNS = "id, tenant_id, name, engine, dimension, metric, created_at, status, model"
-_INSERT = f"INSERT INTO collection ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608
+_INSERT = f"""
+INSERT INTO collection ({_COLUMNS}) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
+WHERE NOT EXISTS (SELECT 1 FROM alias WHERE tenant_id = ?2 AND name = ?3) ON CONFLICT DO NOTHING
+"""  # noqa: S608 - our own words
 
 Result = TypeVar("Result")
 
@@ -49,6 +61,10 @@ class SqliteCatalogue:
 
     async def find(self, tenant_id: str, name: str) -> Collection | None:
         rows = await self._read("tenant_id = ? AND name = ?", tenant_id, name)
+        return rows[0] if rows else None
+
+    async def resolve(self, tenant_id: str, name: str) -> Collection | None:
+        rows = await self._read(aliases.RESOLVED, tenant_id, name)
         return rows[0] if rows else None
 
     async def find_by_id(self, collection_id: str) -> Collection | None:
@@ -85,8 +101,26 @@ class SqliteCatalogue:
         row = await self._run(claim)
         return row[0] if row else None
 
+    async def retire(self, collection: Collection) -> str | None:
+        return await self._run(lambda connection: aliases.retire(connection, collection))
+
     async def remove(self, collection: Collection) -> None:
-        await self._write("DELETE FROM collection WHERE id = ?", collection.id)
+        await self._run(lambda connection: aliases.remove_with_collection(connection, collection))
+
+    async def find_alias(self, tenant_id: str, name: str) -> Alias | None:
+        return await self._run(lambda connection: aliases.find(connection, tenant_id, name))
+
+    async def list_aliases(self, tenant_id: str, *, after: str | None, limit: int) -> list[Alias]:
+        return await self._run(lambda connection: aliases.list_page(connection, tenant_id, after or "", limit))
+
+    async def point_alias(
+        self, name: str, collection: Collection, *, version: str, at: datetime, was: str | None, most: int
+    ) -> Alias | AliasRefused:
+        wanted = Alias(collection.tenant_id, name, collection.name, version, at, at)
+        return await self._run(lambda connection: aliases.point(connection, wanted, collection.id, was, most))
+
+    async def remove_alias(self, tenant_id: str, name: str, *, was: str) -> bool:
+        return await self._write(aliases.REMOVE, tenant_id, name, was) == 1
 
     async def check(self) -> None:
         """Over when it has ended, even when cancelled: the one thread is not given a second look while it is at one."""
@@ -135,7 +169,7 @@ class SqliteCatalogue:
         if self._connection is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self._path)
-            connection.executescript(_SCHEMA)
+            connection.executescript(_SCHEMA + aliases.SCHEMA)
             if connection.execute(_MODEL_IS_KEPT).fetchone() is None:
                 connection.execute(_KEEP_MODEL)
             self._connection = connection

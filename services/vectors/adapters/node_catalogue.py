@@ -1,8 +1,10 @@
 """The catalogue of the node, which all replicas share."""
 
+from datetime import datetime
+
 from services.vectors.adapters.node_connection import NodeConnection
 from services.vectors.adapters.node_protocol import CATALOGUE
-from services.vectors.domain import Collection, CollectionStatus, EngineName
+from services.vectors.domain import Alias, AliasRefused, Collection, CollectionStatus, EngineName
 
 
 class NodeCatalogue:
@@ -21,6 +23,10 @@ class NodeCatalogue:
 
     async def find(self, tenant_id: str, name: str) -> Collection | None:
         found: Collection | None = await self._node.ask(CATALOGUE, "find", tenant_id=tenant_id, name=name)
+        return found
+
+    async def resolve(self, tenant_id: str, name: str) -> Collection | None:
+        found: Collection | None = await self._node.ask(CATALOGUE, "resolve", tenant_id=tenant_id, name=name)
         return found
 
     async def list_page(self, tenant_id: str, *, after: str | None, limit: int) -> list[Collection]:
@@ -48,8 +54,35 @@ class NodeCatalogue:
         kept: str | None = await self._node.ask(CATALOGUE, "claim_model", collection=collection, model=model)
         return kept
 
+    async def retire(self, collection: Collection) -> str | None:
+        alias: str | None = await self._node.ask(CATALOGUE, "retire", collection=collection)
+        return alias
+
     async def remove(self, collection: Collection) -> None:
         await self._node.ask(CATALOGUE, "remove", collection=collection)
+
+    async def find_alias(self, tenant_id: str, name: str) -> Alias | None:
+        found: Alias | None = await self._node.ask(CATALOGUE, "find_alias", tenant_id=tenant_id, name=name)
+        return found
+
+    async def list_aliases(self, tenant_id: str, *, after: str | None, limit: int) -> list[Alias]:
+        found: list[Alias] = await self._node.ask(
+            CATALOGUE, "list_aliases", tenant_id=tenant_id, after=after, limit=limit
+        )
+        return found
+
+    async def point_alias(
+        self, name: str, collection: Collection, *, version: str, at: datetime, was: str | None, most: int
+    ) -> Alias | AliasRefused:
+        pointed: Alias | AliasRefused = await self._node.ask(
+            CATALOGUE, "point_alias", name=name, collection=collection, version=version, at=at, was=was, most=most
+        )
+        return pointed
+
+    async def remove_alias(self, tenant_id: str, name: str, *, was: str) -> bool:
+        """True also when a first attempt whose answer was lost has removed it."""
+        removed: bool = await self._node.ask(CATALOGUE, "remove_alias", tenant_id=tenant_id, name=name, was=was)
+        return removed or await self.find_alias(tenant_id, name) is None
 
     async def check(self) -> None:
         """The node looks at itself."""

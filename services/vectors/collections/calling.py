@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from services.vectors.collections.domain import Named
 from services.vectors.collections.service import CollectionService
 from services.vectors.domain import Collection
 from services.vectors.errors import CollectionMissing, CollectionNotFound
@@ -15,20 +16,22 @@ Result = TypeVar("Result")
 async def on_engine(
     collections: CollectionService,
     caller: Caller,
+    named: Named,
     collection: Collection,
     call: Callable[[VectorEngine, Collection], Awaitable[Result]],
 ) -> tuple[Collection, Result]:
-    """Call the engine; once more when the collection was deleted and made anew since it was looked up.
+    """Call the engine; once more when what is `named` is another since it was looked up.
 
-    Raises CollectionNotFound, CollectionLost, and what `call` does.
+    That is a collection that was deleted and made anew, or what an alias was switched to. Raises CollectionNotFound,
+    CollectionLost, MissingScope, and what `call` does.
     """
     try:
         return collection, await call(collections.engine_of(collection), collection)
     except CollectionMissing:
-        present = await collections.get_anew(caller, collection)
+        present = await collections.get_anew(caller, named, collection)
     if (present.dimension, present.metric) != (collection.dimension, collection.metric):
-        raise CollectionNotFound(collection.name)  # what was asked for is gone; its name now means something else
+        raise CollectionNotFound(named.name)  # what was asked for is gone; its name now means something else
     try:
         return present, await call(collections.engine_of(present), present)
     except CollectionMissing as error:
-        raise CollectionNotFound(collection.name) from error
+        raise CollectionNotFound(named.name) from error

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from services.vectors.collections.schemas import CollectionCreate, CollectionRead
 from services.vectors.dependencies import CollectionMaker, Collections, Name, Reader, Writer
-from services.vectors.errors import CollectionExists, CollectionNotFound, QuotaExceeded
+from services.vectors.errors import AliasExists, CollectionAliased, CollectionExists, CollectionNotFound, QuotaExceeded
 from shared.door import ClaimingRoute, GuardedRoute, Keyed
 from shared.errors import PreconditionFailed, UpstreamTimeout, responses
 from shared.resources import Cursor, IfMatch, Limit, Page, describe
@@ -24,7 +24,7 @@ _TAGGED: dict[str, Any] = {"headers": {"ETag": {**_TAG, "schema": {"type": "stri
     summary="Create a collection",
     status_code=201,
     response_model=CollectionRead,
-    responses=responses(CollectionExists, QuotaExceeded, UpstreamTimeout),
+    responses=responses(CollectionExists, AliasExists, QuotaExceeded, UpstreamTimeout),
 )
 async def create(
     body: CollectionCreate, caller: CollectionMaker, collections: Collections, response: Response, once: Keyed
@@ -68,8 +68,8 @@ async def get(name: Name, caller: Reader, collections: Collections, response: Re
     operation_id="vectors_delete_collection",
     summary="Delete a collection",
     status_code=204,
-    responses=responses(CollectionNotFound, PreconditionFailed, UpstreamTimeout),
+    responses=responses(CollectionNotFound, CollectionAliased, PreconditionFailed, UpstreamTimeout),
 )
 async def delete(name: Name, caller: Writer, collections: Collections, if_match: IfMatch = None) -> None:
-    """Delete a collection with its records. Repeated after a failure, it goes on."""
+    """Delete a collection with its records; none that an alias points to. Repeated after a failure, it goes on."""
     await collections.delete(caller, name, if_match)

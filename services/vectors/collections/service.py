@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 from cachetools import LRUCache
 
-from services.vectors.collections.domain import Counted
+from services.vectors.collections.domain import Counted, Named
 from services.vectors.collections.schemas import CollectionCreate
 from services.vectors.domain import Collection, CollectionStatus, EngineName
 from services.vectors.errors import (
+    AliasExists,
+    CollectionAliased,
     CollectionExists,
     CollectionLost,
     CollectionMissing,
@@ -35,7 +37,8 @@ class CollectionService:
 
     The catalogue is written before the engine and cleared after it, so what an engine holds is always listed. A process
     that dies in between leaves a collection that is `creating` or `deleting`, and the next request finishes it. What is
-    remembered never goes stale unnoticed: a collection's id is used once, so its engine says when it is gone.
+    remembered never goes stale unnoticed: a collection's id is used once, so its engine says when it is gone. No engine
+    would say of an alias that it was switched, so what those point to is looked up each time.
     """
 
     def __init__(
@@ -62,7 +65,7 @@ class CollectionService:
     async def create(self, caller: Caller, body: CollectionCreate, once: Once | None = None) -> Counted:
         """A new collection; for a repetition of `once` the one that was made, which its id tells.
 
-        Raises CollectionExists, QuotaExceeded.
+        Raises CollectionExists, AliasExists, QuotaExceeded.
         """
         if once and (made := await self._made(caller, body.name, once)):
             self._tell_created(caller, made.collection)  # again, as the first may have told nobody
@@ -108,6 +111,8 @@ class CollectionService:
 
     async def _taken(self, wanted: Collection) -> Collection:
         """Finish what nobody is at any more, if it is the very same collection; anything else is a conflict."""
+        if alias := await self._catalogue.find_alias(wanted.tenant_id, wanted.name):
+            raise AliasExists(wanted.name, alias.collection)
         existing = await self._catalogue.find(wanted.tenant_id, wanted.name)
         if existing is None:
             raise CollectionExists(wanted.name, wanted.engine)
@@ -136,10 +141,7 @@ class CollectionService:
 
     async def get(self, caller: Caller, name: str) -> Counted:
         """The collection whatever its status. Raises CollectionNotFound."""
-        collection = await self._catalogue.find(caller.tenant_id, name)
-        if collection is None:
-            raise CollectionNotFound(name)
-        return await self._counted(collection)
+        return await self._counted(await self._resolved(caller, Named.to_read(name)))
 
     async def list_page(self, caller: Caller, limit: int, cursor: str | None) -> Slice[Counted]:
         """By name."""
@@ -171,40 +173,58 @@ class CollectionService:
     async def delete(self, caller: Caller, name: str, if_match: str | None = None) -> None:
         """Delete it with its records; repeated after a failure it goes on.
 
-        Raises CollectionNotFound, and PreconditionFailed for the tag of a collection that had the name before.
+        Raises CollectionNotFound, CollectionAliased, also by the alias's own name, and PreconditionFailed for the tag
+        of a collection that had the name before.
         """
         self._known.pop((caller.tenant_id, name), None)
-        collection = await self._catalogue.find(caller.tenant_id, name)
-        if collection is None:
-            raise CollectionNotFound(name)
+        collection = await self._resolved(caller, Named.to_write(name))
+        if collection.name != name:
+            raise CollectionAliased(collection.name, name)
         require_match(if_match, etag(collection.id))
-        await self._catalogue.set_status(collection, CollectionStatus.DELETING)
+        if alias := await self._catalogue.retire(collection):
+            raise CollectionAliased(collection.name, alias)
         await self.engine_of(collection).drop_collection(collection)
         await self._catalogue.remove(collection)
         self._known.pop((caller.tenant_id, name), None)
         self._auth.tell(caller, Done.DELETED, name, once=collection.id, collection_id=collection.id)
 
-    async def get_ready(self, caller: Caller, name: str) -> Collection:
-        """The collection, ready for records. Raises CollectionNotFound, also for one that is being deleted."""
-        if known := self._known.get((caller.tenant_id, name)):
+    async def get_ready(self, caller: Caller, named: Named) -> Collection:
+        """The collection, ready for records.
+
+        Raises CollectionNotFound, also for one that is being deleted, and MissingScope (`Named`).
+        """
+        if known := self._known.get((caller.tenant_id, named.name)):
             return known
-        collection = await self._catalogue.find(caller.tenant_id, name)
-        if collection is None or collection.status is CollectionStatus.DELETING:
-            raise CollectionNotFound(name)
+        return await self.look_up(caller, named)
+
+    async def look_up(self, caller: Caller, named: Named) -> Collection:
+        """The same, as the catalogue has it at this moment."""
+        collection = await self._resolved(caller, named)
+        if collection.status is CollectionStatus.DELETING:
+            raise CollectionNotFound(named.name)
         if collection.status is CollectionStatus.CREATING:
             collection = await self._finish(collection)
-        self._known[caller.tenant_id, name] = collection
+        self._known[caller.tenant_id, collection.name] = collection
         return collection
 
-    async def get_or_create(self, caller: Caller, name: str, dimension: int | None) -> Collection:
+    async def _resolved(self, caller: Caller, named: Named) -> Collection:
+        """Whatever its status. Raises CollectionNotFound, MissingScope."""
+        collection = await self._catalogue.resolve(caller.tenant_id, named.name)
+        if collection is None:
+            raise CollectionNotFound(named.name)
+        if collection.name != named.name:
+            caller.require(named.scope, collection.name)
+        return collection
+
+    async def get_or_create(self, caller: Caller, named: Named, dimension: int | None) -> Collection:
         """The collection, ready; a missing one is made with the defaults and, when given, `dimension`."""
         try:
-            return await self.get_ready(caller, name)
+            return await self.get_ready(caller, named)
         except CollectionNotFound:
             try:
-                return (await self.create(caller, CollectionCreate(name=name, dimension=dimension))).collection
-            except CollectionExists:  # made by another request in between, or being deleted: then it is not found again
-                return await self.get_ready(caller, name)
+                return (await self.create(caller, CollectionCreate(name=named.name, dimension=dimension))).collection
+            except (CollectionExists, AliasExists):  # made in between, or being deleted: then it is not found again
+                return await self.get_ready(caller, named)
 
     async def require_model(self, collection: Collection, model: str, pointer: str) -> None:
         """Raises ModelMismatch, pointing at a text, where the collection's texts were embedded with another model."""
@@ -223,10 +243,13 @@ class CollectionService:
             kept = collection.model
         _require_same(collection, kept, model, pointer)
 
-    async def get_anew(self, caller: Caller, collection: Collection) -> Collection:
-        """After its engine missed `collection`: what has its name now. Raises CollectionNotFound, CollectionLost."""
+    async def get_anew(self, caller: Caller, named: Named, collection: Collection) -> Collection:
+        """After its engine missed `collection`: what is `named` so now.
+
+        Raises CollectionNotFound, CollectionLost, MissingScope.
+        """
         self._known.pop((collection.tenant_id, collection.name), None)
-        present = await self.get_ready(caller, collection.name)
+        present = await self.look_up(caller, named)
         if present.id == collection.id:
             self._known.pop((collection.tenant_id, collection.name), None)
             raise CollectionLost(collection.name, collection.engine.component)

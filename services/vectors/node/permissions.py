@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.vectors.adapters.node_protocol import CATALOGUE, PORTS
+from services.vectors.domain import READ, WRITE
 from shared.errors import MissingScope
 from shared.identity import Caller
-
-READ, WRITE = "vectors:read", "vectors:write"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,12 @@ _OF_THE_CATALOGUE: Final = {
     "set_status": _READS,  # likewise; `NodeService` lets them say no more than that it is ready
     "claim_model": _STORES,
     "remove": _TAKES_AWAY,
+    "resolve": _READS,
+    "retire": _TAKES_AWAY,
+    "find_alias": _READS,
+    "list_aliases": _READS,
+    "point_alias": _STORES,
+    "remove_alias": _TAKES_AWAY,
 }
 PERMISSIONS: Final[Mapping[str, Mapping[str, Permission]]] = {
     place: _OF_THE_CATALOGUE if place == CATALOGUE else _OF_ENGINES for place in PORTS

@@ -12,9 +12,16 @@ from cachetools import LRUCache
 from services.vectors.adapters import node_protocol as protocol
 from services.vectors.adapters.catalogue_sqlite import SqliteCatalogue
 from services.vectors.adapters.node_protocol import CATALOGUE
-from services.vectors.domain import COLLECTION_NAME, MAX_DIMENSION, Collection, CollectionStatus, EngineName
+from services.vectors.domain import (
+    COLLECTION_NAME,
+    MAX_DIMENSION,
+    WRITE,
+    Collection,
+    CollectionStatus,
+    EngineName,
+)
 from services.vectors.errors import CollectionMissing
-from services.vectors.node.permissions import PERMISSIONS, WRITE, Permission
+from services.vectors.node.permissions import PERMISSIONS, Permission
 from services.vectors.ports import VectorEngine
 from shared.errors import Invalid, NotFound, ServiceError, Unavailable
 from shared.identity import SERVICE_PREFIX, Caller
@@ -101,14 +108,17 @@ class NodeService:
     def _require_allowed(self, call: _Call, collection: Collection | None) -> None:
         if collection:
             _require_sound(collection)
+        _require_name(call.arguments.get("name"))
         if self._is_ours(call.caller):
             return
-        name = collection.name if collection else call.arguments.get("name")
+        # An alias has a name of its own beside that of the collection.
+        names = [name for name in (collection and collection.name, call.arguments.get("name")) if name] or [None]
         if (collection.tenant_id if collection else call.arguments.get("tenant_id")) != call.caller.tenant_id:
             raise CollectionMissing
-        call.permission.require(call.caller, name)
-        if call.status is not CollectionStatus.READY:
-            call.caller.require(WRITE, name)
+        for name in names:
+            call.permission.require(call.caller, name)
+            if call.status is not CollectionStatus.READY:
+                call.caller.require(WRITE, name)
 
     async def _listed(self, call: _Call, given: Collection) -> Collection:
         """As the catalogue has it. Raises CollectionMissing, also for what is to be made while it is deleted."""
@@ -158,6 +168,12 @@ def _require_sound(collection: Collection) -> None:
         is_sound = str(UUID(collection.id)) == collection.id
     except ValueError:
         is_sound = False
-    is_sound &= re.fullmatch(COLLECTION_NAME, collection.name) is not None
+    _require_name(collection.name)
     if not (is_sound and 1 <= collection.dimension <= MAX_DIMENSION):
         raise Invalid("The collection is none that vectors would make.")
+
+
+def _require_name(name: str | None) -> None:
+    """Raises Invalid for what can be the name of no collection, and of no alias."""
+    if name is not None and re.fullmatch(COLLECTION_NAME, name) is None:
+        raise Invalid("The name is none that vectors would take.")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import orjson
 
 from services.vectors.collections.calling import on_engine
+from services.vectors.collections.domain import Named
 from services.vectors.collections.service import CollectionService
 from services.vectors.domain import Collection, Record
 from services.vectors.errors import FilterInvalid
@@ -47,13 +48,14 @@ class ListingService:
         Raises FilterInvalid, CollectionNotFound, UnsupportedCapability, Invalid for another list's cursor.
         """
         condition = None if asked.filter is None else _parsed(asked.filter)
-        collection = await self._collections.get_ready(caller, name)
+        named = Named.to_read(name)
+        collection = await self._collections.get_ready(caller, named)
 
         async def read(engine: VectorEngine, at: Collection) -> Listed:
             records = await self._slice(engine, at, asked, condition)
             return Listed(records, await engine.count(at, condition) if asked.with_count else None)
 
-        _, listed = await on_engine(self._collections, caller, collection, read)
+        _, listed = await on_engine(self._collections, caller, named, collection, read)
         return listed
 
     async def _slice(

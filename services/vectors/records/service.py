@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from services.vectors.collections.calling import on_engine
+from services.vectors.collections.domain import Named
 from services.vectors.collections.service import CollectionService
 from services.vectors.domain import Collection, MetadataChanges, Record, Vector
 from services.vectors.errors import RecordNotFound
@@ -40,7 +41,8 @@ class RecordService:
         Raises DimensionMismatch, ModelMismatch, VectorInvalid, CollectionFull, QuotaExceeded.
         """
         # A missing collection takes the dimension of the vectors; nothing is made for items that disagree.
-        collection = await self._collections.get_or_create(caller, body.collection, _common_dimension(body))
+        named = Named.to_write(body.collection)
+        collection = await self._collections.get_or_create(caller, named, _common_dimension(body))
         self._check_dimensions(collection, body.items)
         texts = [item.text or "" for item in body.items if item.vector is None]
         if texts:
@@ -56,7 +58,7 @@ class RecordService:
             embedded = await self._embedder.embed_passages(texts, caller) if texts else []
             # Thousands of conversions: on a thread, so that other requests go on between them.
             records = await asyncio.to_thread(_records, collection, body, ids, embedded)
-            collection, new = await self._on(caller, collection, put)
+            collection, new = await self._on(caller, named, collection, put)
         there = [record.id for record in records if record.id not in new]
         return Stored(collection, len(new), ids, there)
 
@@ -68,18 +70,22 @@ class RecordService:
 
     async def get(self, caller: Caller, name: str, record_id: str) -> Record:
         """Raises CollectionNotFound, RecordNotFound."""
-        collection = await self._collections.get_ready(caller, name)
-        _, record = await self._on(caller, collection, lambda engine, at: engine.find(at, record_id))
+        named = Named.to_read(name)
+        collection = await self._collections.get_ready(caller, named)
+        collection, record = await self._on(caller, named, collection, lambda engine, at: engine.find(at, record_id))
         if record is None:
-            raise RecordNotFound(name, record_id)
+            raise RecordNotFound(collection.name, record_id)
         return record
 
     async def update(self, caller: Caller, name: str, record_id: str, changes: MetadataChanges) -> Record:
         """The record with `changes` in its metadata. Raises CollectionNotFound, RecordNotFound, MetadataTooLarge."""
-        collection = await self._collections.get_ready(caller, name)
-        _, record = await self._on(caller, collection, lambda engine, at: engine.merge_metadata(at, record_id, changes))
+        named = Named.to_write(name)
+        collection = await self._collections.get_ready(caller, named)
+        collection, record = await self._on(
+            caller, named, collection, lambda engine, at: engine.merge_metadata(at, record_id, changes)
+        )
         if record is None:
-            raise RecordNotFound(name, record_id)
+            raise RecordNotFound(collection.name, record_id)
         self._usage.changed(collection)
         return record
 
@@ -89,22 +95,28 @@ class RecordService:
 
     async def delete_one(self, caller: Caller, name: str, record_id: str) -> None:
         """Raises CollectionNotFound, RecordNotFound."""
-        if not (await self._delete(caller, name, [record_id])).deleted:
-            raise RecordNotFound(name, record_id)
+        done = await self._delete(caller, name, [record_id])
+        if not done.deleted:
+            raise RecordNotFound(done.collection.name, record_id)
 
     async def _delete(self, caller: Caller, name: str, wanted: list[str] | Condition) -> Deleted:
-        collection = await self._collections.get_ready(caller, name)
-        collection, deleted = await self._on(caller, collection, lambda engine, at: _deleted(engine, at, wanted))
+        named = Named.to_write(name)
+        collection = await self._collections.get_ready(caller, named)
+        collection, deleted = await self._on(caller, named, collection, lambda engine, at: _deleted(engine, at, wanted))
         if deleted:
             self._usage.changed(collection)
-            self._auth.tell(caller, Done.RECORDS_DELETED, name)
+            self._auth.tell(caller, Done.RECORDS_DELETED, collection.name)
         return Deleted(collection, deleted)
 
     async def _on(
-        self, caller: Caller, collection: Collection, call: Callable[[VectorEngine, Collection], Awaitable[Result]]
+        self,
+        caller: Caller,
+        named: Named,
+        collection: Collection,
+        call: Callable[[VectorEngine, Collection], Awaitable[Result]],
     ) -> tuple[Collection, Result]:
         """Call the engine; once more when the collection was deleted and made anew since it was looked up."""
-        return await on_engine(self._collections, caller, collection, call)
+        return await on_engine(self._collections, caller, named, collection, call)
 
 
 def _common_dimension(body: StoreRequest) -> int | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from services.vectors.collections.calling import on_engine
+from services.vectors.collections.domain import Named
 from services.vectors.collections.service import CollectionService
 from services.vectors.domain import MAX_K, Collection, Match, SearchMode, Vector
 from services.vectors.errors import UnsupportedCapability
@@ -80,7 +81,7 @@ class SearchService:
         with _pointed(pointer):
             is_short = len(body.query or "") <= _SHORT_QUERY_CHARS and not beside
             condition, tokens = _read(body) if is_short else await asyncio.to_thread(_read, body)
-            collection = await self._collections.get_ready(caller, body.collection)
+            collection = await self._collections.get_ready(caller, Named.to_read(body.collection))
             self._require_capabilities(collection, body)
             return Asked(body, condition, tokens, collection, await self._given_vector(collection, body), pointer)
 
@@ -112,7 +113,11 @@ class SearchService:
         started = time.perf_counter()
         with _pointed(asked.pointer):
             collection, hits = await on_engine(
-                self._collections, caller, asked.collection, lambda engine, at: _hits(engine, at, asked)
+                self._collections,
+                caller,
+                Named.to_read(asked.body.collection),
+                asked.collection,
+                lambda engine, at: _hits(engine, at, asked),
             )
         return Found(collection, hits, round(monotonic_ms(started), 2))
 

@@ -2,66 +2,20 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from local.suite import Suite
 from services.vectors.adapters.catalogue_former import AdoptingCatalogue
 from services.vectors.adapters.catalogue_sqlite import SqliteCatalogue
-from services.vectors.adapters.node_catalogue import NodeCatalogue
 from services.vectors.adapters.qdrant_connection import QdrantConnection
 from services.vectors.domain import Collection, CollectionStatus, EngineName
 from services.vectors.ports import Catalogue
 from shared.errors import Unavailable
 from shared.schemas import new_id
-from tests.contracts.vectors.conftest import a_collection, given_qdrant
-from tests.contracts.vectors.qdrant_server import GRPC_PORT, free_host
-from tests.fixtures.node import connected, open_node
-
-FORMER = f"sutazai-test-{new_id()}"  # a server may have a list that is no test's
-
-
-@pytest.fixture
-async def qdrant() -> AsyncIterator[QdrantConnection]:
-    """With nothing of an earlier version."""
-    connection = given_qdrant()
-    yield connection
-    if await connection.run(lambda client, _: client.collection_exists(FORMER)):
-        await connection.run(lambda client, _: client.delete_collection(FORMER))
-    await connection.aclose()
-
-
-@pytest.fixture
-async def no_qdrant() -> AsyncIterator[QdrantConnection]:
-    connection = QdrantConnection(f"http://{free_host()}:{GRPC_PORT}")
-    yield connection
-    await connection.aclose()
-
-
-@pytest.fixture(params=["of its own", "beside Qdrant", "beside no Qdrant", "on a node"])
-async def catalogue(
-    request: pytest.FixtureRequest, tmp_path: Path, qdrant: QdrantConnection, no_qdrant: QdrantConnection
-) -> AsyncIterator[Catalogue]:
-    if request.param == "on a node":
-        suite: Suite = request.getfixturevalue("suite")
-        suite.up(["auth"])
-        async with open_node(suite, tmp_path) as node, connected(suite, node) as connection:
-            yield NodeCatalogue(connection)
-        return
-    open_catalogue: dict[str, Callable[[Path], SqliteCatalogue]] = {
-        "of its own": SqliteCatalogue,
-        "beside Qdrant": lambda path: AdoptingCatalogue(path, qdrant, FORMER),
-        "beside no Qdrant": lambda path: AdoptingCatalogue(path, no_qdrant, FORMER),
-    }
-    opened = open_catalogue[request.param](tmp_path / "catalogue.db")
-    if request.param == "beside Qdrant":
-        await opened.adopt()  # type: ignore[attr-defined]
-    yield opened
-    await opened.aclose()
+from tests.contracts.vectors.conftest import FORMER, a_collection
 
 
 def named(name: str, like: Collection) -> Collection:

@@ -145,6 +145,37 @@ async def test_a_token_opens_no_more_than_its_scopes(
         await catalogue.find(stranger.tenant_id, "none")
 
 
+async def test_an_alias_is_its_tenants_and_takes_the_scope_for_both_names(
+    auth: httpx.AsyncClient, catalogue: NodeCatalogue, engine: NodeEngine, user: User, other_user: User
+) -> None:
+    collection = await made(catalogue, engine, user)
+    alias, how = f"now-{collection.id[-12:]}", {"version": collection.id, "at": collection.created_at, "most": 0}
+    narrow = {"name": "narrow", "scopes": [f"vectors:{collection.name}:write"]}
+    key = (await auth.post("/api/v1/auth/api-keys", json=narrow, headers=user.headers)).raise_for_status().json()["key"]
+
+    with acting_for(caller(other_user)):
+        for asking in (
+            catalogue.point_alias(alias, collection, was=None, **how),  # type: ignore[arg-type]
+            catalogue.retire(collection),
+            catalogue.resolve(user.tenant_id, collection.name),
+            catalogue.find_alias(user.tenant_id, alias),
+            catalogue.list_aliases(user.tenant_id, after=None, limit=10),
+            catalogue.remove_alias(user.tenant_id, alias, was=collection.id),
+        ):
+            with pytest.raises(CollectionMissing):
+                await asking
+    with acting_for(replace(caller(user), token=key)), pytest.raises(Relayed, match="vectors:write"):
+        await catalogue.point_alias(alias, collection, was=None, **how)  # type: ignore[arg-type]
+    with acting_for(caller(user)):
+        with pytest.raises(Relayed) as refused:
+            await catalogue.point_alias("../Upper", collection, was=None, **how)  # type: ignore[arg-type]
+        assert await catalogue.find_alias(user.tenant_id, alias) is None
+        await catalogue.point_alias(alias, collection, was=None, **how)  # type: ignore[arg-type]
+        found = await catalogue.resolve(user.tenant_id, alias)
+    assert refused.value.status == 422
+    assert found == collection
+
+
 async def test_only_vectors_itself_works_for_nobody(
     suite: Suite, auth: httpx.AsyncClient, node: httpx.AsyncClient, catalogue: NodeCatalogue, user: User
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from services.vectors.adapters.catalogue_sqlite import SqliteCatalogue
 from services.vectors.adapters.faiss import FaissEngine
+from services.vectors.collections.domain import Named
 from services.vectors.collections.schemas import CollectionCreate
 from services.vectors.collections.service import CollectionService
 from services.vectors.domain import Collection, CollectionStatus, EngineName
@@ -64,8 +65,8 @@ def collections(engine: PausedEngine, catalogue: SqliteCatalogue) -> CollectionS
     return CollectionService(catalogue, {EngineName.FAISS: engine}, CursorCodec("x" * 32), 4, NobodyListens())
 
 
-def a_caller(tenant_id: str) -> Caller:
-    return Caller("ada", tenant_id, frozenset(), new_id(), 0.0, 0.0, "")
+def a_caller(tenant_id: str, *scopes: str) -> Caller:
+    return Caller("ada", tenant_id, frozenset(scopes), new_id(), 0.0, 0.0, "")
 
 
 @pytest.mark.parametrize("engine_name", ENGINES)
@@ -95,7 +96,7 @@ async def test_what_is_being_made_is_taken_and_what_was_left_is_finished_once(
     made = await asyncio.gather(*(collections.create(caller, body) for _ in range(4)), return_exceptions=True)
 
     assert sum(isinstance(one, CollectionExists) for one in made) == 3
-    found = await collections.get_ready(caller, "things")
+    found = await collections.get_ready(caller, Named.to_read("things"))
     assert (found.id, found.status) == (being_made.id, CollectionStatus.READY)
 
 
@@ -105,7 +106,7 @@ async def test_what_is_deleted_while_another_finishes_it_does_not_come_back(
     begun = a_collection()
     caller = a_caller(begun.tenant_id)
     await catalogue.insert(begun)
-    finishing = asyncio.create_task(collections.get_ready(caller, "things"))
+    finishing = asyncio.create_task(collections.get_ready(caller, Named.to_read("things")))
     await engine.entered.wait()
 
     await collections.delete(caller, "things")
@@ -115,7 +116,7 @@ async def test_what_is_deleted_while_another_finishes_it_does_not_come_back(
         await finishing
     assert await engine.holds(begun) is False
     with pytest.raises(CollectionNotFound):
-        await collections.get_ready(caller, "things")
+        await collections.get_ready(caller, Named.to_read("things"))
 
 
 async def test_a_creation_that_fails_leaves_what_another_finished(

@@ -118,6 +118,39 @@ async def test_what_was_deleted_and_made_anew_is_seen_anew(pair: Pair, engine: s
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+async def test_a_switch_through_one_is_seen_by_the_next_request_to_the_other(pair: Pair, engine: str) -> None:
+    """Both collections stay, so no engine tells a replica that it remembers the wrong one."""
+    one, other = pair
+    blue, green, alias = name(), name(), name()
+    for collection in (blue, green):
+        await one.post(COLLECTIONS, json={"name": collection, "engine": engine, "dimension": 2})
+        await store(one, collection, {"id": collection, "vector": [1, 0]})
+    place = f"/api/v1/vectors/aliases/{alias}"
+
+    for _ in range(5):
+        for collection in (blue, green):
+            assert (await one.put(place, json={"collection": collection})).is_success
+            assert await found(other, alias, 1, 0) == [collection]
+            assert (await other.delete(f"{COLLECTIONS}/{collection}")).status_code == 409
+    assert (await other.post(COLLECTIONS, json={"name": alias})).json()["code"] == "vectors.alias_exists"
+    assert (await other.delete(place)).status_code == 204
+    assert await found(one, alias, 1, 0) == "vectors.collection_not_found"
+
+
+async def test_what_was_a_collection_and_is_an_alias_now_is_seen_anew(pair: Pair) -> None:
+    one, other = pair
+    was, target = name(), name()
+    for collection in (was, target):
+        await store(one, collection, {"id": collection, "vector": [1, 0]})
+    assert await found(other, was, 1, 0) == [was]
+
+    assert (await one.delete(f"{COLLECTIONS}/{was}")).status_code == 204
+    assert (await one.put(f"/api/v1/vectors/aliases/{was}", json={"collection": target})).status_code == 201
+
+    assert await found(other, was, 1, 0) == [target]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 async def test_a_write_under_way_does_not_bring_back_what_is_deleted(pair: Pair, engine: str) -> None:
     one, other = pair
     collection = name()

@@ -65,6 +65,9 @@ class Action(Word):
     COLLECTION_CREATED = "collection.created"
     COLLECTION_DELETED = "collection.deleted"
     RECORD_DELETED = "record.deleted"
+    ALIAS_CREATED = "alias.created"
+    ALIAS_SWITCHED = "alias.switched"
+    ALIAS_DELETED = "alias.deleted"
     TASK_CANCELLED = "task.cancelled"
 
 
@@ -78,6 +81,9 @@ ELSEWHERE: Final = frozenset(
         Action.COLLECTION_CREATED,
         Action.COLLECTION_DELETED,
         Action.RECORD_DELETED,
+        Action.ALIAS_CREATED,
+        Action.ALIAS_SWITCHED,
+        Action.ALIAS_DELETED,
         Action.TASK_CANCELLED,
     }
 )

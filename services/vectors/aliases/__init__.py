@@ -1,0 +1,1 @@
+"""Aliases: names that point to a collection and can be switched to another."""
