@@ -88,17 +88,18 @@ class ChromaApi:
 
     async def query(
         self, collection_id: str, vector: Vector, limit: int, where: Mapping[str, Any] | None
-    ) -> dict[str, Any]:
-        body = {
-            "query_embeddings": [vector.tolist()],
-            "n_results": limit,
-            "where": where,
-            "include": ["documents", "metadatas", "distances"],
-        }
-        return await self._records("query", collection_id, body)
+    ) -> list[tuple[str, float | None]]:
+        """Ids and distances, of which null is what overflowed."""
+        body = {"query_embeddings": [vector.tolist()], "n_results": limit, "where": where, "include": ["distances"]}
+        found = await self._records("query", collection_id, body)
+        return list(zip(found["ids"][0], found["distances"][0], strict=True))
 
-    async def get(self, collection_id: str, ids: Sequence[str], include: Sequence[str]) -> dict[str, Any]:
-        return await self._records("get", collection_id, {"ids": ids, "include": include}, self._read_seconds)
+    async def get(
+        self, collection_id: str, ids: Sequence[str], include: Sequence[str], where: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Of `ids` those that are there and meet `where`, in an order of ChromaDB's own."""
+        body = {"ids": ids, "where": where, "include": include}
+        return await self._records("get", collection_id, body, self._read_seconds)
 
     async def ids(
         self, collection_id: str, where: Mapping[str, Any] | None, among: Sequence[str] | None = None
