@@ -19,6 +19,7 @@ from shared.calls import open_http_client
 from shared.errors import Unavailable, UpstreamTimeout
 
 _BEING_DELETED = "Missing metadata segment"  # what Chroma finds of a collection that another request deletes just now
+_RECORD_GONE = "Error finding id"  # what Chroma finds of a record that another request deletes just now
 _COMPONENT = EngineName.CHROMA.component
 _OPEN_TENANT = "default_tenant"  # whose name everybody knows
 _DATABASE = "/databases/default_database"
@@ -31,6 +32,11 @@ class ChromaFailed(Exception):
 
     One it could not fulfil is no fault of ours: it is the cause of `Unavailable`, for the log.
     """
+
+
+def is_of_a_record_gone(error: Unavailable) -> bool:
+    """Whether it failed by a record that was deleted while it read, which the next attempt does not meet."""
+    return _RECORD_GONE in str(error.__cause__)
 
 
 class ChromaApi:

@@ -14,14 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from services.vectors.adapters.chroma_api import ChromaApi
+from services.vectors.adapters.chroma_api import ChromaApi, is_of_a_record_gone
 from services.vectors.adapters.chroma_metadata import content_of
 from services.vectors.domain import Match, Metric, Vector
 from services.vectors.geometry import score
+from shared.errors import Unavailable
 
 EXACT_RECORDS = 5_000
 """Among so many records that meet the filter, none is missed."""
 _FETCHED_AT_ONCE = 64  # these few are compared here: a query that a filter leaves few goes through all of the graph
+_ATTEMPTS = 7
 _WIDER = 4  # than asked for: what goes through more of the graph misses less
 _NUMBERS_AT_ONCE = 2**17  # of vectors in one answer, which is about a megabyte of JSON
 
@@ -40,7 +42,19 @@ class ChromaSearch:
     exact_up_to: int = EXACT_RECORDS
 
     async def nearest(self, limit: int) -> list[Match]:
-        """Up to `limit` of them; what meets the filter no more when it is read is made up for by those that follow."""
+        """Up to `limit` of them; what meets the filter no more when it is read is made up for by those that follow.
+
+        Raises Unavailable also where at each of several attempts a record was deleted between two looks of ChromaDB's.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._nearest(limit)
+            except Unavailable as error:
+                if not is_of_a_record_gone(error):
+                    raise
+        return await self._nearest(limit)
+
+    async def _nearest(self, limit: int) -> list[Match]:
         ids = None if self.where is None else await self.api.ids(self.chroma_id, self.where)
         number = await self.api.count(self.chroma_id) if ids is None else len(ids)
         scores = await self._scores(limit, number, ids)
@@ -57,9 +71,9 @@ class ChromaSearch:
         if number > self.exact_up_to:
             return await self._queried(limit * _WIDER)
         found = await self._queried(number) if number > _FETCHED_AT_ONCE else {}
-        if len(found) < number:
-            missing = [one for one in ids or await self.api.ids(self.chroma_id, None) if one not in found]
-            found |= await self._fetched(missing)
+        if ids is None:
+            ids = await self.api.ids(self.chroma_id, None) if len(found) < number else ()
+        found |= await self._fetched([one for one in ids if one not in found])
         return found
 
     async def _queried(self, limit: int) -> Scores:

@@ -82,12 +82,15 @@ async def test_what_is_written_meanwhile_spoils_no_search(chroma: tuple[ChromaEn
 
     writing = asyncio.create_task(write())
     searches = 0
-    while not writing.done() or not searches:
-        found = await engine.search(collection, records[0].vector, 400, parse(IN))
-        assert {match.id for match in found} >= staying
-        assert all(match.metadata["in"] for match in found)
-        searches += 1
-    await writing
+    try:
+        while not writing.done() or not searches:
+            found = await engine.search(collection, records[0].vector, 400, parse(IN))
+            assert {match.id for match in found} >= staying
+            assert all(match.metadata["in"] for match in found)
+            searches += 1
+        await writing
+    finally:
+        writing.cancel()
     assert len(await engine.search(collection, records[0].vector, 400, parse(IN))) == 200
     await engine.drop_collection(collection)
 
