@@ -2,7 +2,7 @@
 #   make up COMPONENTS="postgres redis"   only these, with what they need
 #   make logs COMPONENTS=chat FOLLOW=-f   one log, as it grows
 #   make bench ROWS=auth                  one row or one group of rows (bench/README.md)
-.PHONY: help bootstrap up down status logs test test-faults attack fuzz faults-table check fmt lock demo bench eval docs rotate-keys rotate-certificates verify-audit
+.PHONY: help bootstrap up down status logs test test-faults attack fuzz alike faults-table check fmt lock demo bench eval docs rotate-keys rotate-certificates verify-audit
 .DEFAULT_GOAL := help
 
 COMPONENTS ?=
@@ -47,6 +47,9 @@ attack: bootstrap ## five minutes of attacks on availability, beside a neighbour
 
 fuzz: bootstrap ## everything hostile that a body, a query or a path can hold, through the gateway
 	ATTACKS=1 $(RUN)/pytest -n 0 tests/security/test_hostile_bodies.py tests/security/test_paths.py $(ARGS)
+
+alike: bootstrap ## whether every engine finds the same, by hundreds of searches
+	ALIKE=1 $(RUN)/pytest -n 0 tests/contracts/vectors/test_alike.py $(ARGS)
 
 faults-table: bootstrap ## every fault under load, and the table of them in docs/operations.md
 	FAULTS=1 FAULTS_TABLE=1 $(RUN)/pytest tests/faults/test_faults.py $(ARGS)

@@ -164,6 +164,8 @@ class Capabilities:
     modes: Sequence[SearchMode]
     exact: bool
     exact_on_request: bool
+    exact_up_to: int | None = None
+    """Among so many records that meet the filter a search that is not exact is; None where it may always miss some."""
     metrics: Sequence[Metric] = tuple(Metric)
     max_dimension: int = MAX_DIMENSION
 

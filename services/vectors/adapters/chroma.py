@@ -1,7 +1,6 @@
 """ChromaDB as an engine."""
 
 import asyncio
-import math
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from cachetools import LRUCache
 from services.vectors.adapters.chroma_api import ChromaApi
 from services.vectors.adapters.chroma_metadata import METADATA, content_of, indexed_metadata, metadata_of, where_of
 from services.vectors.adapters.chroma_paging import ids_after
+from services.vectors.adapters.chroma_search import EXACT_RECORDS, ChromaSearch
 from services.vectors.adapters.probing import write_and_read_back
 from services.vectors.adapters.read_write import ReadWriteLock
 from services.vectors.domain import (
@@ -29,7 +29,6 @@ from services.vectors.domain import (
     Vector,
 )
 from services.vectors.errors import CollectionMissing, UnsupportedCapability
-from services.vectors.geometry import score
 from services.vectors.metadata import merged
 from services.vectors.terms import Condition
 
@@ -125,12 +124,8 @@ class ChromaEngine:
         exact: bool = False,  # noqa: ARG002 - the service asks only who offers it
     ) -> list[Match]:
         where = where_of(condition) if condition else None
-        found = await self._api.query(await self._chroma_id(collection), vector, limit, where)
-        rows = zip(found["ids"][0], found["distances"][0], found["documents"][0], found["metadatas"][0], strict=True)
-        return [
-            Match(record_id, _score(collection.metric, distance), *content_of(text, kept))
-            for record_id, distance, text, kept in rows
-        ]
+        chroma_id = await self._chroma_id(collection)
+        return await ChromaSearch(self._api, chroma_id, collection.metric, vector, where).nearest(limit)
 
     async def search_words(
         self, collection: Collection, tokens: Sequence[int], limit: int, condition: Condition | None
@@ -208,7 +203,13 @@ class ChromaEngine:
         return self._changing.setdefault(collection.id, ReadWriteLock())
 
     def capabilities(self) -> Capabilities:
-        return Capabilities(backend="ChromaDB server", modes=DENSE_ONLY, exact=False, exact_on_request=False)
+        return Capabilities(
+            backend="ChromaDB server",
+            modes=DENSE_ONLY,
+            exact=False,
+            exact_on_request=False,
+            exact_up_to=EXACT_RECORDS,
+        )
 
     async def check(self) -> None:
         await write_and_read_back(self)
@@ -243,10 +244,3 @@ def _batches(prepared: Sequence[Prepared]) -> Iterator[list[Prepared]]:
         batch.append((record, metadata))
         size += more
     yield batch
-
-
-def _score(metric: Metric, distance: float | None) -> float:
-    """ChromaDB answers one less the cosine or the inner product, or the squared Euclidean distance."""
-    if distance is None:
-        return score(metric, None)
-    return score(metric, math.sqrt(max(0.0, distance)) if metric is Metric.L2 else 1.0 - distance)

@@ -19,6 +19,7 @@ from shared.calls import open_http_client
 from shared.errors import Unavailable, UpstreamTimeout
 
 _BEING_DELETED = "Missing metadata segment"  # what Chroma finds of a collection that another request deletes just now
+_RECORD_GONE = "Error finding id"  # what Chroma finds of a record that another request deletes just now
 _COMPONENT = EngineName.CHROMA.component
 _OPEN_TENANT = "default_tenant"  # whose name everybody knows
 _DATABASE = "/databases/default_database"
@@ -31,6 +32,11 @@ class ChromaFailed(Exception):
 
     One it could not fulfil is no fault of ours: it is the cause of `Unavailable`, for the log.
     """
+
+
+def is_of_a_record_gone(error: Unavailable) -> bool:
+    """Whether it failed by a record that was deleted while it read, which the next attempt does not meet."""
+    return _RECORD_GONE in str(error.__cause__)
 
 
 class ChromaApi:
@@ -88,17 +94,18 @@ class ChromaApi:
 
     async def query(
         self, collection_id: str, vector: Vector, limit: int, where: Mapping[str, Any] | None
-    ) -> dict[str, Any]:
-        body = {
-            "query_embeddings": [vector.tolist()],
-            "n_results": limit,
-            "where": where,
-            "include": ["documents", "metadatas", "distances"],
-        }
-        return await self._records("query", collection_id, body)
+    ) -> list[tuple[str, float | None]]:
+        """Ids and distances, of which null is what overflowed."""
+        body = {"query_embeddings": [vector.tolist()], "n_results": limit, "where": where, "include": ["distances"]}
+        found = await self._records("query", collection_id, body)
+        return list(zip(found["ids"][0], found["distances"][0], strict=True))
 
-    async def get(self, collection_id: str, ids: Sequence[str], include: Sequence[str]) -> dict[str, Any]:
-        return await self._records("get", collection_id, {"ids": ids, "include": include}, self._read_seconds)
+    async def get(
+        self, collection_id: str, ids: Sequence[str], include: Sequence[str], where: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Of `ids` those that are there and meet `where`, in an order of ChromaDB's own."""
+        body = {"ids": ids, "where": where, "include": include}
+        return await self._records("get", collection_id, body, self._read_seconds)
 
     async def ids(
         self, collection_id: str, where: Mapping[str, Any] | None, among: Sequence[str] | None = None

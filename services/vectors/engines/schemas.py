@@ -29,6 +29,9 @@ class EngineRead(ResponseModel):
     metrics: list[Metric]
     exact: bool = Field(description="whether every search compares all vectors; if not, a few neighbours may be missed")
     exact_on_request: bool = Field(description="whether it does with `exact`")
+    exact_up_to: int | None = Field(
+        description="where not every search does: among so many records that meet the filter it does; null if unknown"
+    )
     filter_ops: list[Op]
     max_dimension: int
     max_items: int
@@ -50,6 +53,7 @@ class EngineRead(ResponseModel):
             metrics=list(can.metrics),
             exact=can.exact,
             exact_on_request=can.exact_on_request,
+            exact_up_to=can.exact_up_to,
             filter_ops=list(Op),
             max_dimension=can.max_dimension,
             max_items=MAX_ITEMS,
