@@ -23,6 +23,7 @@ MAX_K = 1000
 MAX_GROUP_SIZE = 10
 MAX_BATCH = 64
 MAX_BATCH_K = 4000
+MAX_ANSWER_BYTES = 32 * 2**20  # of texts and metadata that one search or page reads
 MAX_TEXT_CHARS = 16_384
 MAX_ID_CHARS = 128
 MAX_METADATA_KEYS = 64

@@ -19,6 +19,7 @@
     │   ├── UnsupportedCapability     vectors.unsupported_capability
     │   ├── MetadataTooLarge          vectors.metadata_too_large
     │   ├── CollectionFull            vectors.collection_full
+    │   ├── AnswerTooLarge            vectors.answer_too_large
     │   ├── ModelMismatch             vectors.model_mismatch
     │   ├── UnknownModel              vectors.unknown_model
     │   ├── DimensionsFixed           vectors.dimensions_fixed
@@ -148,6 +149,16 @@ class CollectionFull(Invalid):
     def __init__(self, engine: str, limit: str) -> None:
         self.engine, self.limit = engine, limit
         super().__init__(f"The engine {engine!r} keeps {limit} in one collection at most; use 'qdrant' for more.")
+
+
+class AnswerTooLarge(Invalid):
+    code = "vectors.answer_too_large"
+    meaning = "The records found hold more text and metadata than one answer may: ask for fewer at once."
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(
+            f"What was found holds more than {most_bytes // 2**20} MiB of text and metadata: ask for fewer at once."
+        )
 
 
 class ModelMismatch(Invalid):

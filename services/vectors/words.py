@@ -36,6 +36,10 @@ _UNSPACED = (
     "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"  # Chinese characters
 )
 _MARKS = "".join(char for char in map(chr, range(0x300, 0x11A00)) if unicodedata.category(char).startswith("M"))
+_MOST_MARKS = 30  # one on the other that count: as Unicode's annex 15 bounds them for its stream-safe text
+# What normalizing puts in order among its neighbours, in a time that grows with the square of their number.
+_ORDERED = "".join(char for char in map(chr, range(0x300, 0x1F000)) if unicodedata.combining(char))
+_HEAPED = re.compile(rf"([{_ORDERED}]{{{_MOST_MARKS}}})[{_ORDERED}]+")
 _RUNS = re.compile(rf"([{_UNSPACED}]+)|((?:[^\W_{_UNSPACED}][{_MARKS}]*)+)")
 
 
@@ -87,11 +91,12 @@ def rarity(records: int, holding: int) -> float:
     return math.log(1 + (records - holding + 0.5) / (holding + 0.5))
 
 
-def _runs(text: str) -> list[tuple[str, str]]:
-    """Each a run of characters without spaces, or a word."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    found: list[tuple[str, str]] = _RUNS.findall(folded)
-    return found
+def _runs(text: str) -> Iterator[tuple[str, str]]:
+    """Each a run of characters without spaces, or a word; found one by one, so that other threads go on in between."""
+    bounded = text if text.isascii() else _HEAPED.sub(r"\1", text)
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", bounded).casefold())
+    for found in _RUNS.finditer(folded):
+        yield found[1] or "", found[2] or ""
 
 
 def _pairs(run: str) -> Iterator[str]:

@@ -13,8 +13,8 @@ import orjson
 
 from services.vectors.adapters.edge_protocol import HEADER_BYTES, Message, encode, lengths
 from services.vectors.adapters.fullness import says_full
-from services.vectors.domain import EngineName
-from services.vectors.errors import CollectionMissing
+from services.vectors.domain import MAX_ANSWER_BYTES, EngineName
+from services.vectors.errors import AnswerTooLarge, CollectionMissing
 from shared.errors import StorageFull, Unavailable, UpstreamTimeout
 
 _log = logging.getLogger("vectors.edge")
@@ -53,7 +53,7 @@ class EdgeProcess:
     async def call(self, message: Message, blob: bytes = b"") -> Answer:
         """The answer to `message`.
 
-        Raises CollectionMissing, EdgeWordless, Unavailable, StorageFull, UpstreamTimeout, EdgeFailed.
+        Raises CollectionMissing, EdgeWordless, AnswerTooLarge, Unavailable, StorageFull, UpstreamTimeout, EdgeFailed.
         """
         if len(self._waiting) >= _MAX_WAITING:
             raise Unavailable(_COMPONENT)
@@ -169,6 +169,8 @@ def _raise_for(body: Message) -> None:
             raise CollectionMissing
         case "wordless":
             raise EdgeWordless
+        case "large":
+            raise AnswerTooLarge(MAX_ANSWER_BYTES)
         case _ if says_full(str(body.get("detail"))):
             raise StorageFull(_COMPONENT)
         case _:

@@ -33,6 +33,10 @@ class Wordless(Exception):
     """The shard was made before words were kept."""
 
 
+class Large(Exception):
+    """What was found is more than may be sent."""
+
+
 class Shard:
     """One open collection."""
 
@@ -101,7 +105,7 @@ class Shard:
     def search(self, vector: list[float], limit: int, wanted: edge.Filter | None) -> list[edge.ScoredPoint]:
         query = edge.Query.Nearest(vector)
         return self._shard.query(
-            edge.QueryRequest(limit=limit, query=query, filter=wanted, with_payload=True, params=_EXACT)
+            edge.QueryRequest(limit=limit, query=query, filter=wanted, with_payload=False, params=_EXACT)
         )
 
     def search_words(self, tokens: list[int], limit: int, wanted: edge.Filter | None) -> list[edge.ScoredPoint]:
@@ -110,8 +114,13 @@ class Shard:
             raise Wordless
         query = edge.Query.Nearest(edge.SparseVector(tokens, [1.0] * len(tokens)), WORDS)
         return self._shard.query(
-            edge.QueryRequest(limit=limit, query=query, filter=wanted, with_payload=True, params=_RARITY)
+            edge.QueryRequest(limit=limit, query=query, filter=wanted, with_payload=False, params=_RARITY)
         )
+
+    def payloads(self, ids: list[Any], returned: list[str]) -> list[Any]:
+        """Of the points with those ids, in their order; of each what is `returned`."""
+        kept = {str(record.id): record.payload for record in self._shard.retrieve(ids, returned, False)}
+        return [kept[str(one)] for one in ids]
 
     def find(self, point: str) -> edge.Record | None:
         found = self._shard.retrieve([UUID(point)], True, True)

@@ -16,8 +16,9 @@ import orjson
 import qdrant_edge as edge
 
 from services.vectors.adapters.edge_protocol import HEADER_BYTES, Message, encode, lengths
-from services.vectors.adapters.edge_shards import DENSE, WORDS, Missing, Shards, Wordless
+from services.vectors.adapters.edge_shards import DENSE, WORDS, Large, Missing, Shard, Shards, Wordless
 
+_READ_AT_ONCE = 32
 _WRITES = frozenset({"upsert", "insert", "amend", "delete"})
 
 
@@ -77,13 +78,15 @@ def answer(shards: Shards, message: Message, blob: bytes) -> tuple[Message, byte
                 with_vectors=message["vectors"],
             )
             listed = [number for record in records if record.vector for number in _dense(record.vector)]
-            return {"payloads": [record.payload for record in records]}, array.array("f", listed).tobytes()
+            sizes, contents = _contents([record.payload for record in records], message["bytes"])
+            return {"sizes": sizes}, contents + array.array("f", listed).tobytes()
         case "search":
-            vector = array.array("f", blob).tolist()
-            return _hits(shards.get(name).search(vector, message["limit"], edge_filter(message["filter"])))
+            vector, wanted = array.array("f", blob).tolist(), edge_filter(message["filter"])
+            shard = shards.get(name)
+            return _hits(shard, shard.search(vector, message["limit"], wanted), message)
         case "search_words":
-            wanted = edge_filter(message["filter"])
-            return _hits(shards.get(name).search_words(message["tokens"], message["limit"], wanted))
+            shard, wanted = shards.get(name), edge_filter(message["filter"])
+            return _hits(shard, shard.search_words(message["tokens"], message["limit"], wanted), message)
         case "find":
             found = shards.get(name).find(message["point"])
             if found:
@@ -97,8 +100,25 @@ def answer(shards: Shards, message: Message, blob: bytes) -> tuple[Message, byte
     return {}, b""
 
 
-def _hits(found: list[edge.ScoredPoint]) -> tuple[Message, bytes]:
-    return {"hits": [[hit.score, hit.payload] for hit in found]}, b""
+def _hits(shard: Shard, found: list[edge.ScoredPoint], message: Message) -> tuple[Message, bytes]:
+    sizes, contents = list[int](), list[bytes]()
+    left = message["bytes"]
+    for start in range(0, len(found), _READ_AT_ONCE):  # so that no more is read than may be sent
+        ids = [hit.id for hit in found[start : start + _READ_AT_ONCE]]
+        some, part = _contents(shard.payloads(ids, message["returned"]), left)
+        sizes += some
+        contents.append(part)
+        left -= len(part)
+    return {"scores": [hit.score for hit in found], "sizes": sizes}, b"".join(contents)
+
+
+def _contents(payloads: list[Any], most: int) -> tuple[list[int], bytes]:
+    """Each as JSON of its own, for whoever reads them one by one. Raises Large beyond `most` bytes."""
+    written = [orjson.dumps(payload) for payload in payloads]
+    sizes = list(map(len, written))
+    if sum(sizes) > most:
+        raise Large
+    return sizes, b"".join(written)
 
 
 def _vectors(words: list[int], blob: bytes) -> list[dict[str, Any]]:
@@ -132,6 +152,8 @@ def _reply(shards: Shards, message: Message, blob: bytes) -> bytes:
         body, floats = {"error": "missing"}, b""
     except Wordless:
         body, floats = {"error": "wordless"}, b""
+    except Large:
+        body, floats = {"error": "large"}, b""
     except Exception as error:  # noqa: BLE001 - the binding raises bare Exception; the service decides what it means
         body, floats = {"error": "failed", "detail": f"{type(error).__name__}: {error}"}, b""
     return encode(body | {"id": message["id"]}, floats)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from cachetools import LRUCache
 
-from services.vectors.adapters.embeddings_backlog import Backlog, Work
+from services.vectors.adapters.embeddings_backlog import TEXT_BYTES, Backlog, Work
 from services.vectors.adapters.embeddings_windows import averaged, is_short, windows_of
 from services.vectors.domain import Embedded, Vector
 from shared.errors import Unavailable, UpstreamTimeout
@@ -187,4 +187,5 @@ def _key(text: str, *, is_query: bool) -> Key:
 
 
 def _size(text: str) -> int:
-    return len(text.encode())
+    """Texts of one letter would else tell of a model that is ten times slower than it is, and keep neighbours out."""
+    return len(text.encode()) + TEXT_BYTES

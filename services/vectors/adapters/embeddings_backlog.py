@@ -17,7 +17,11 @@ from services.vectors.errors import EmbeddingsBusy, TooMuchText
 _CERTAIN: Final = 0.8  # of the time is promised: what is measured is not what will be
 _KEPT: Final = 0.9  # of what was measured before, with each batch
 _OLD_SECONDS: Final = 60.0
-_LEAST_BYTES: Final = MAX_TEXT_CHARS  # that is taken on whatever was measured, when nothing else is under way
+TEXT_BYTES: Final = 16
+"""That each text counts for beside its own: what a model reads before and behind it (`passage: `, two marks)."""
+_LEAST_BYTES: Final = (
+    MAX_TEXT_CHARS + TEXT_BYTES
+)  # that is taken on whatever was measured, when nothing else is under way
 
 Owner = tuple[str, str]
 """A tenant and a user."""

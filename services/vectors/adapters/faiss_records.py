@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from services.vectors.adapters.faiss_words import WordIndex
 from services.vectors.adapters.probing import probe_point, require_point
-from services.vectors.domain import EngineName, Metadata, Op, Record, Vector
+from services.vectors.domain import MAX_ANSWER_BYTES, EngineName, Metadata, Op, Record, Vector
+from services.vectors.errors import AnswerTooLarge
 from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast, terms_of
 
 Slots = NDArray[np.int64]
@@ -35,11 +36,13 @@ CREATE TABLE number (
 CREATE INDEX number_slot ON number (slot);
 """
 _SLOTS = "SELECT id, slot FROM record WHERE id "
-_CONTENTS = "SELECT slot, id, text, metadata FROM record WHERE slot "
+_SIZE = "ifnull(length(CAST(text AS BLOB)), 0) + length(CAST(metadata AS BLOB))"
+_CONTENTS = f"SELECT slot, id, text, metadata, {_SIZE} FROM record WHERE slot "  # noqa: S608 - made of our own words
 _TERM = "SELECT slot FROM term WHERE term"
 _NUMBER = "SELECT slot FROM number WHERE key = ? AND value"
 _OPERATORS = {Op.GT: ">", Op.GTE: ">=", Op.LT: "<", Op.LTE: "<="}
 _ROWS_AT_ONCE = 500
+_CONTENTS_AT_ONCE = 100  # the largest are a megabyte each
 
 
 def create(path: Path, about: Mapping[str, str]) -> None:
@@ -155,11 +158,14 @@ class FaissRecords:
             return self._words.best(tokens, limit, where, values)
 
     def contents(self, slots: Sequence[int]) -> dict[int, Content]:
-        """Id, text and metadata by slot."""
+        """Id, text and metadata by slot. Raises AnswerTooLarge."""
         found: dict[int, Content] = {}
-        for part in _parts(slots):
+        size = 0
+        for part in _parts(slots, _CONTENTS_AT_ONCE):
             rows = self._read(_CONTENTS + _in(part), part)
-            found.update((slot, (record_id, text, orjson.loads(kept))) for slot, record_id, text, kept in rows)
+            size += sum(row[-1] for row in rows)
+            _require_room(size)
+            found.update((slot, (record_id, text, orjson.loads(kept))) for slot, record_id, text, kept, _ in rows)
         return found
 
     def find(self, record_id: str) -> Record | None:
@@ -169,16 +175,17 @@ class FaissRecords:
         return None
 
     def page(self, after: str | None, limit: int, condition: Condition | None, *, with_vectors: bool) -> list[Record]:
-        """By id."""
+        """By id. Raises AnswerTooLarge."""
         where, values = _sql(condition) if condition else ("TRUE", [])
         vector = "vector" if with_vectors else "x''"
         rows = self._read(
-            f"SELECT id, {vector}, text, metadata FROM record WHERE id > ? AND {where} ORDER BY id LIMIT ?",  # noqa: S608
+            f"SELECT id, {vector}, text, metadata, {_SIZE} FROM record WHERE id > ? AND {where} ORDER BY id LIMIT ?",  # noqa: S608
             [after or "", *values, limit],
         )
+        _require_room(sum(row[-1] for row in rows))
         return [
             Record(record_id, np.frombuffer(blob, dtype=np.float32), text, orjson.loads(kept))
-            for record_id, blob, text, kept in rows
+            for record_id, blob, text, kept, _ in rows
         ]
 
     def count(self, condition: Condition | None = None) -> int:
@@ -193,8 +200,13 @@ class FaissRecords:
         self._connection.close()
 
 
-def _parts(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    return (values[start : start + _ROWS_AT_ONCE] for start in range(0, len(values), _ROWS_AT_ONCE))
+def _require_room(size: int) -> None:
+    if size > MAX_ANSWER_BYTES:
+        raise AnswerTooLarge(MAX_ANSWER_BYTES)
+
+
+def _parts(values: Sequence[Any], most: int = _ROWS_AT_ONCE) -> Iterable[Sequence[Any]]:
+    return (values[start : start + most] for start in range(0, len(values), most))
 
 
 def _in(values: Sequence[Any]) -> str:

@@ -14,8 +14,8 @@ import orjson
 
 from services.vectors.adapters.edge_protocol import HEADER_BYTES, encode, lengths
 from services.vectors.adapters.node_values import Floats, Kind, kind_of
-from services.vectors.domain import EngineName
-from services.vectors.errors import CollectionFull, CollectionMissing
+from services.vectors.domain import MAX_ANSWER_BYTES, EngineName
+from services.vectors.errors import AnswerTooLarge, CollectionFull, CollectionMissing
 from services.vectors.ports import Catalogue, VectorEngine
 from shared.errors import StorageFull, Unavailable, UpstreamTimeout
 
@@ -97,6 +97,7 @@ class _Told:
 _TOLD: Final = {
     "missing": _Told(CollectionMissing, lambda _: [], CollectionMissing),
     "full": _Told(CollectionFull, lambda error: [error.engine, error.limit], CollectionFull),
+    "large": _Told(AnswerTooLarge, lambda _: [], lambda: AnswerTooLarge(MAX_ANSWER_BYTES)),
     "no_room": _Told(StorageFull, lambda error: [error.component], StorageFull),
     "away": _Told(
         Unavailable,

@@ -5,11 +5,13 @@ dimensions, and never wrong; a collection that outgrows it belongs on a server.
 """
 
 import asyncio
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import orjson
 
 from services.vectors.adapters.edge_process import EdgeProcess, EdgeWordless
 from services.vectors.adapters.edge_protocol import Message
@@ -30,6 +32,7 @@ from services.vectors.adapters.qdrant_payload import (
 )
 from services.vectors.domain import (
     ALL_MODES,
+    MAX_ANSWER_BYTES,
     Capabilities,
     Collection,
     EngineName,
@@ -44,6 +47,8 @@ from services.vectors.errors import WordsMissing
 from services.vectors.geometry import score
 from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast
 from services.vectors.words import words_of
+
+_SMALL_BYTES = 256 * 2**10  # of JSON, read in a millisecond
 
 CAPABILITIES: Final = Capabilities(
     backend="Qdrant Edge, in a process of this service", modes=ALL_MODES, exact=True, exact_on_request=True
@@ -94,22 +99,22 @@ class QdrantEdgeEngine:
         exact: bool = False,  # noqa: ARG002 - every search is
     ) -> list[Match]:
         wanted = _wanted(condition) if condition else None
-        answer, _ = await self._edge.call(
-            _command("search", collection) | {"limit": limit, "filter": wanted}, vector.tobytes()
-        )
+        message = {"limit": limit, "filter": wanted, "returned": RETURNED, "bytes": MAX_ANSWER_BYTES}
+        answer, contents = await self._edge.call(_command("search", collection) | message, vector.tobytes())
         # Edge gives the Euclidean distance itself, where lower is nearer, as the server does.
-        return [_match(score(collection.metric, raw), payload) for raw, payload in answer["hits"]]
+        return await _matches(answer, contents, lambda raw: score(collection.metric, raw))
 
     async def search_words(
         self, collection: Collection, tokens: Sequence[int], limit: int, condition: Condition | None
     ) -> list[Match]:
         wanted = _wanted(condition) if condition else None
-        message = {"tokens": list(tokens), "limit": limit, "filter": wanted}
+        asked = {"limit": limit, "filter": wanted, "returned": RETURNED, "bytes": MAX_ANSWER_BYTES}
+        message = {"tokens": list(tokens)} | asked
         try:
-            answer, _ = await self._edge.call(_command("search_words", collection) | message)
+            answer, contents = await self._edge.call(_command("search_words", collection) | message)
         except EdgeWordless as error:
             raise WordsMissing(collection.name) from error
-        return [_match(comparable(raw), payload) for raw, payload in answer["hits"]]
+        return await _matches(answer, contents, comparable)
 
     async def find(self, collection: Collection, record_id: str) -> Record | None:
         answer, blob = await self._edge.call(_command("find", collection) | {"point": point_id(record_id)})
@@ -129,10 +134,12 @@ class QdrantEdgeEngine:
         start = None if after is None else point_id(after)
         wanted = _wanted(condition) if condition else None
         asked = {"after": start, "limit": limit, "filter": wanted, "returned": RETURNED, "vectors": with_vectors}
+        asked["bytes"] = MAX_ANSWER_BYTES
         answer, blob = await self._edge.call(_command("page", collection) | asked)
-        size = collection.dimension if with_vectors else 0
-        vectors = np.frombuffer(blob, dtype=np.float32).reshape(len(answer["payloads"]), size)
-        return [_record(payload, vector) for payload, vector in zip(answer["payloads"], vectors, strict=True)]
+        sizes, size = answer["sizes"], collection.dimension if with_vectors else 0
+        vectors = np.frombuffer(blob[sum(sizes) :], dtype=np.float32).reshape(len(sizes), size)
+        contents = await _apart(sizes, blob)
+        return [Record(one[0], vector, *one[1:]) for one, vector in zip(contents, vectors, strict=True)]
 
     async def merge_metadata(self, collection: Collection, record_id: str, changes: MetadataChanges) -> Record | None:
         """Read, merge, and write if it still is what was read: the process does one thing at a time."""
@@ -200,9 +207,19 @@ def _points(records: Sequence[Record]) -> tuple[list[dict[str, Any]], list[int],
     return points, [len(some) for some in words], b"".join(some.tobytes() for some in numbers)
 
 
-def _match(value: float, payload: dict[str, Any]) -> Match:
-    record_id, text, metadata = content_of(payload)
-    return Match(record_id, value, text, metadata)
+async def _matches(answer: Message, contents: bytes, value: Callable[[float], float]) -> list[Match]:
+    found = zip(await _apart(answer["sizes"], contents), answer["scores"], strict=True)
+    return [Match(content[0], value(raw), *content[1:]) for content, raw in found]
+
+
+async def _apart(sizes: list[int], contents: bytes) -> list[tuple[str, str | None, dict[str, Any]]]:
+    """Id, text and metadata of records one after the other; of many, or large ones, on a thread."""
+
+    def read() -> list[tuple[str, str | None, dict[str, Any]]]:
+        whole, ends = memoryview(contents), itertools.accumulate(sizes)
+        return [content_of(orjson.loads(whole[end - size : end])) for size, end in zip(sizes, ends, strict=True)]
+
+    return read() if sum(sizes) <= _SMALL_BYTES else await asyncio.to_thread(read)
 
 
 def _wanted(condition: Condition) -> dict[str, Any]:

@@ -5,10 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from services.vectors.adapters.qdrant_payload import DENSE, TERMS, WORDS, content_of, number_path
-from services.vectors.domain import Match, Record
+from services.vectors.adapters.qdrant_payload import DENSE, METADATA, TERMS, TEXT, WORDS, content_of, number_path
+from services.vectors.domain import MAX_ANSWER_BYTES, Match, Record
+from services.vectors.errors import AnswerTooLarge
 from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast
 from services.vectors.words import Words, words_of
+
+
+def few(points: Sequence[Any]) -> Sequence[Any]:
+    """Those points, when what they keep is no more than one answer may hold. Raises AnswerTooLarge."""
+    kept = (value for point in points for value in (point.payload.get(TEXT), point.payload[METADATA]) if value)
+    if sum(len(value.encode()) for value in kept) > MAX_ANSWER_BYTES:
+        raise AnswerTooLarge(MAX_ANSWER_BYTES)
+    return points
 
 
 def match_of(point: Any, value: float) -> Match:

@@ -24,7 +24,7 @@ from services.vectors.adapters.qdrant_payload import (
     physical_name,
     point_id,
 )
-from services.vectors.adapters.qdrant_points import filter_of, match_of, record_of, vectors_of, words_in
+from services.vectors.adapters.qdrant_points import few, filter_of, match_of, record_of, vectors_of, words_in
 from services.vectors.domain import (
     ALL_MODES,
     Capabilities,
@@ -184,7 +184,7 @@ class QdrantServerEngine:
         found = await self._query(
             collection, limit, condition, lambda models: (vector.tolist(), None, self._effort(models, limit, exact))
         )
-        return [match_of(point, score(collection.metric, point.score)) for point in found.points]
+        return [match_of(point, score(collection.metric, point.score)) for point in few(found.points)]
 
     def _effort(self, models: Any, limit: int, exact: bool) -> Any:
         if self._qdrant.in_memory:  # it is exact, and warns
@@ -204,7 +204,7 @@ class QdrantServerEngine:
             return sparse, WORDS, models.SearchParams(idf=present)
 
         found = await self._query(collection, limit, condition, asked)
-        return [match_of(point, comparable(point.score)) for point in found.points]
+        return [match_of(point, comparable(point.score)) for point in few(found.points)]
 
     async def _query(
         self, collection: Collection, limit: int, condition: Condition | None, asked: Callable[[Any], tuple[Any, ...]]
@@ -253,7 +253,7 @@ class QdrantServerEngine:
                 with_vectors=with_vectors,
             )
         )
-        return [record_of(point) for point in found if str(point.id) != start][:limit]
+        return [record_of(point) for point in few(found) if str(point.id) != start][:limit]
 
     async def merge_metadata(self, collection: Collection, record_id: str, changes: MetadataChanges) -> Record | None:
         """Read, merge, and write if it still is what was read, which the server judges; read again, since it tells not.

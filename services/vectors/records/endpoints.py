@@ -14,6 +14,7 @@ from services.vectors.dependencies import (
 )
 from services.vectors.domain import MAX_DIMENSION
 from services.vectors.errors import (
+    AnswerTooLarge,
     CollectionFull,
     CollectionLost,
     CollectionNotFound,
@@ -94,7 +95,7 @@ async def delete(body: DeleteRequest, caller: CollectionWriter, records: Records
     operation_id="vectors_list_records",
     summary="List records",
     response_model=RecordPage,
-    responses=responses(*_ENGINE_ERRORS, FilterInvalid, UnsupportedCapability),
+    responses=responses(*_ENGINE_ERRORS, FilterInvalid, UnsupportedCapability, AnswerTooLarge),
 )
 async def list_page(
     name: Name,

@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from services.vectors.dependencies import BatchReader, CollectionReader, Searches
 from services.vectors.domain import MAX_DIMENSION
 from services.vectors.errors import (
+    AnswerTooLarge,
     CollectionLost,
     CollectionNotFound,
     DimensionMismatch,
@@ -34,6 +35,7 @@ _REFUSED = responses(
     VectorInvalid,
     FilterInvalid,
     UnsupportedCapability,
+    AnswerTooLarge,
     ModelMismatch,
     TooMuchText,
     EmbeddingsBusy,

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from cachetools import LRUCache, TTLCache
 
-from services.vectors.domain import Collection, CollectionStatus, EngineName
-from services.vectors.errors import CollectionMissing, QuotaExceeded
+from services.vectors.domain import Collection, CollectionStatus, EngineName, Record
+from services.vectors.errors import AnswerTooLarge, CollectionMissing, QuotaExceeded
 from services.vectors.ports import Catalogue, VectorEngine
 from services.vectors.usage.domain import NOTHING, Quotas, Size, Usage, estimated
 from shared.errors import Unavailable, UpstreamTimeout
@@ -22,6 +22,7 @@ from shared.identity import Caller
 
 _LOOKED_AT_ONCE = 8
 _SAMPLE = 100  # records by whose texts and metadata those of a collection are estimated
+_FEW = 7  # where they are large: each as it comes has 4 MiB at most
 _PAGE = 500
 _KNOWN_SECONDS = 300.0  # another replica may have written, too
 
@@ -116,10 +117,17 @@ class UsageService:
         engine, changes = self._engines[collection.engine], self._changes.get(collection.id)
         try:
             count = await engine.count(collection)
-            sample = await engine.page(collection, None, _SAMPLE, None, with_vectors=False) if count else []
+            sample = await _some(engine, collection) if count else []
         except (CollectionMissing, Unavailable, UpstreamTimeout):
             return None
         size = estimated(count, collection.dimension, sample)
         if self._changes.get(collection.id) == changes:
             self._known[collection.id] = size
         return size
+
+
+async def _some(engine: VectorEngine, collection: Collection) -> list[Record]:
+    try:
+        return await engine.page(collection, None, _SAMPLE, None, with_vectors=False)
+    except AnswerTooLarge:
+        return await engine.page(collection, None, _FEW, None, with_vectors=False)

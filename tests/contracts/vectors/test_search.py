@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from services.vectors.domain import Metric, Record, ranked
+from services.vectors.domain import EngineName, Metric, Record, SearchMode, ranked
+from services.vectors.errors import AnswerTooLarge
 from services.vectors.ports import VectorEngine
+from services.vectors.words import asked_of
 from tests.contracts.vectors.conftest import COSINE, DOT, L2, NewCollection, Space
 
 
@@ -100,3 +102,29 @@ async def test_a_match_carries_text_and_metadata_as_stored(engine: VectorEngine,
 
     assert (match.id, match.text, match.metadata) == (stored.id, stored.text, metadata)
     assert [type(value) for value in match.metadata.values()] == [type(value) for value in metadata.values()]
+
+
+async def test_what_is_more_than_one_answer_may_hold_is_refused_and_ends_nothing(
+    engine: VectorEngine, new_collection: NewCollection
+) -> None:
+    """Forty megabytes: read whole, and those of others with them, they took the memory and the time of everybody."""
+    if engine.name is EngineName.CHROMA:
+        pytest.skip("its answers are not bounded yet")
+    collection = await new_collection()
+    text, metadata = "wort " * 3000, {f"note {at}": "\u4e2d" * 4000 for at in range(20)}
+    for start in range(0, 160, 40):
+        large = [COSINE.record(f"{at:03}", 1, at, 0, 0, text=text, **metadata) for at in range(start, start + 40)]
+        await engine.upsert(collection, large)
+    vector, tokens = COSINE.vector(1, 0, 0, 0), asked_of("wort")
+
+    with pytest.raises(AnswerTooLarge):
+        await engine.search(collection, vector, 160, None)
+    if SearchMode.KEYWORD in engine.capabilities().modes:
+        with pytest.raises(AnswerTooLarge):
+            await engine.search_words(collection, tokens, 160, None)
+        assert len(await engine.search_words(collection, tokens, 40, None)) == 40
+    with pytest.raises(AnswerTooLarge):
+        await engine.page(collection, None, 160, None, with_vectors=False)
+
+    assert ranked(await engine.search(collection, vector, 40, None))[0].id == "000"
+    assert len(await engine.page(collection, None, 40, None, with_vectors=False)) == 40

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from services.vectors.adapters.embeddings import BatchingEmbedder
+from services.vectors.adapters.embeddings_backlog import TEXT_BYTES
 from services.vectors.adapters.embeddings_local import LocalEmbedder
 from services.vectors.domain import Embedded
 from services.vectors.errors import EmbeddingsBusy, TooMuchText
@@ -217,6 +218,18 @@ async def test_what_cannot_be_done_in_time_is_refused_before_anything_is_done() 
     assert int(refusal.value.headers["Retry-After"]) == 10
     assert all("a" not in text for batch in embedder.batches for text in batch)
     first.cancel()
+
+
+async def test_many_texts_of_a_letter_keep_no_neighbour_out() -> None:
+    """Most of what a model reads for them is what stands around each text, which therefore counts as well."""
+    embedder = Gated(timeout_seconds=60)
+    noted: list[int] = []
+    embedder.passages.backlog.pace.note = lambda size, _: noted.append(size)  # type: ignore[method-assign,misc]
+    embedder.let(2)
+
+    await embedder.embed_passages(["a", "b", "cc", "d"], ADA)
+
+    assert noted == [2 + 2 * TEXT_BYTES, 3 + 2 * TEXT_BYTES]
 
 
 async def test_a_neighbour_is_let_in_beside_a_tenant_that_has_all_the_time() -> None:

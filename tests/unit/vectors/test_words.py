@@ -55,3 +55,11 @@ def test_a_word_counts_more_the_more_often_the_shorter_the_text_the_rarer_it_is(
     assert weight("key key") > weight("key")
     assert weight("key " * 1000) < 2.2  # k1 + 1, whatever is repeated
     assert rarity(100, 1) > rarity(100, 50) > rarity(100, 100) > 0
+
+
+def test_marks_heaped_on_a_letter_count_up_to_thirty() -> None:
+    """Putting sixteen thousand in order takes a second, through which nothing else runs in the process."""
+    heaped = "a" + "\u0301" * 8192 + "\u0323" * 8191
+
+    assert asked_of(heaped) == asked_of("a" + "\u0301" * 30)
+    assert asked_of("e\u0323\u0302 " + heaped) == sorted([*asked_of("\u1ec7"), *asked_of(heaped)])
