@@ -206,12 +206,12 @@ async def test_windows_of_a_text_that_ran_out_of_time_are_not_embedded_again() -
 
 async def test_what_cannot_be_done_in_time_is_refused_before_anything_is_done() -> None:
     embedder = Gated(timeout_seconds=60)
-    embedder.passages.backlog.pace.note(1000, 1.0)  # 48,000 bytes in the 48 seconds that are promised
-    first = asyncio.create_task(embedder.embed_passages(["x" * 16_000, "y" * 16_000, "z" * 10_000], ADA))
+    embedder.passages.backlog.pace.note(1000, 1.0)  # 48,000 bytes in the 48 seconds that are promised, 16 beside a text
+    first = asyncio.create_task(embedder.embed_passages(["x" * 15_984, "y" * 15_984, "z" * 9_984], ADA))
     await embedder.begun.acquire()
 
     with pytest.raises(EmbeddingsBusy) as refusal:
-        await embedder.embed_passages(["a" * 16_000], ADA)
+        await embedder.embed_passages(["a" * 15_984], ADA)
     with pytest.raises(TooMuchText, match="48,000 bytes"):
         await embedder.embed_passages([f"{at}" * 16_000 for at in range(4)], ADA)
 
