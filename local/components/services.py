@@ -104,8 +104,10 @@ OWN_SETTINGS: Final[Mapping[str, Callable[[Site], dict[str, str]]]] = {
 """What a process is told beyond what follows from the topology."""
 
 
-FOLDERS: Final[Mapping[str, tuple[str, ...]]] = {"auth": (MAIL,), "vectors": (VECTORS,)}
-"""Where a process writes."""
+def _folders(process: str, site: Site) -> tuple[str, ...]:
+    """Where a process writes: the files of vectors are the node's where there is one, and handed over to it."""
+    keeper = "faiss" if site.has_node else "vectors"
+    return {"auth": (MAIL,), keeper: (VECTORS,)}.get(process, ())
 
 
 class Process(Component):
@@ -122,7 +124,7 @@ class Process(Component):
         self._module, self._declared, self._service = module, declared, service
 
     def folders(self, site: Site) -> tuple[Path, ...]:
-        return tuple(site.layout.home / name for name in FOLDERS.get(self.name, ()))
+        return tuple(site.layout.home / name for name in _folders(self.name, site))
 
     def reads(self, site: Site) -> tuple[Path, ...]:  # noqa: ARG002 - of no site in particular
         return code()
