@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from shared.errors import (
     BadRequest,
     Conflict,
-    FieldProblem,
     Forbidden,
     Invalid,
     NotFound,
@@ -110,7 +109,7 @@ class GrantIncomplete(BadRequest):
         detail = f"This grant needs {name}."
         super().__init__(
             detail,
-            errors=[FieldProblem(pointer=f"/{name}", code="missing", detail=detail)],
+            at=(f"/{name}", "missing"),
             members={"error": "invalid_request"},
         )
 
@@ -121,8 +120,7 @@ class GrantUnsupported(BadRequest):
     default_detail = "There is no such grant."
 
     def __init__(self) -> None:
-        problem = FieldProblem(pointer="/grant_type", code="unsupported", detail=self.default_detail)
-        super().__init__(errors=[problem], members={"error": "unsupported_grant_type"})
+        super().__init__(at=("/grant_type", "unsupported"), members={"error": "unsupported_grant_type"})
 
 
 class FieldRepeated(BadRequest):
@@ -143,7 +141,7 @@ class PasswordTooCommon(Invalid):
 
     def __init__(self, pointer: str) -> None:
         detail = "This password is among the most common ones, which are tried first."
-        super().__init__(detail, errors=[FieldProblem(pointer=pointer, code="too_common", detail=detail)])
+        super().__init__(detail, at=(pointer, "too_common"))
 
 
 class WrongCurrentPassword(Forbidden):
@@ -266,7 +264,7 @@ class AddressRefused(Invalid):
 
     def __init__(self) -> None:
         super().__init__(
-            errors=[FieldProblem(pointer="/email", code="address_refused", detail=self.default_detail)],
+            at=("/email", "address_refused"),
         )
 
 

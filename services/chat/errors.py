@@ -8,7 +8,7 @@ Unavailable      ModelUnavailable · Interrupted · Overloaded
 UpstreamTimeout  ModelTimeout
 """
 
-from shared.errors import Conflict, FieldProblem, Invalid, NotFound, Unavailable, UpstreamFailed, UpstreamTimeout
+from shared.errors import Conflict, Invalid, NotFound, Unavailable, UpstreamFailed, UpstreamTimeout
 
 MODEL = "model"
 
@@ -72,7 +72,7 @@ class MessageTooLong(Invalid):
             f"With the agent's instructions the message needs about {needed_tokens} tokens; "
             f"a prompt may have {allowed_tokens}."
         )
-        super().__init__(detail, errors=[FieldProblem(pointer="/content", code="too_long_for_model", detail=detail)])
+        super().__init__(detail, at=("/content", "too_long_for_model"))
 
 
 class ModelUnknown(Invalid):

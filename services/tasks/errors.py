@@ -6,7 +6,7 @@ Invalid    KindUnknown · InputInvalid · InputTooLarge · RunAtTooFar
 Exception  PermanentFailure: raised by a kind in the worker, never answered over HTTP
 """
 
-from shared.errors import Conflict, FieldProblem, Invalid, NotFound
+from shared.errors import Conflict, Invalid, NotFound
 
 
 class TaskNotFound(NotFound):
@@ -31,7 +31,7 @@ class KindUnknown(Invalid):
 
     def __init__(self, kind: str) -> None:
         detail = f"There is no kind of task named {kind!r}."
-        super().__init__(detail, errors=[FieldProblem(pointer="/kind", code="unknown", detail=detail)])
+        super().__init__(detail, at=("/kind", "unknown"))
 
 
 class InputInvalid(Invalid):
@@ -48,7 +48,7 @@ class InputTooLarge(Invalid):
 
     def __init__(self, size: int, limit: int) -> None:
         detail = f"The input has {size} bytes as JSON; {limit} are allowed."
-        super().__init__(detail, errors=[FieldProblem(pointer="/input", code="too_large", detail=detail)])
+        super().__init__(detail, at=("/input", "too_large"))
 
 
 class RunAtTooFar(Invalid):
@@ -57,7 +57,7 @@ class RunAtTooFar(Invalid):
 
     def __init__(self, days: int) -> None:
         detail = f"A task may be scheduled up to {days} days ahead."
-        super().__init__(detail, errors=[FieldProblem(pointer="/run_at", code="too_far", detail=detail)])
+        super().__init__(detail, at=("/run_at", "too_far"))
 
 
 class PermanentFailure(Exception):

@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from services.vectors.adapters import faiss, qdrant_edge
 from services.vectors.adapters.catalogue_former import AdoptingCatalogue
@@ -33,10 +34,11 @@ _ADOPTED_SECONDS = 3600.0  # then there is nothing more to do
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What lives in the data directory."""
+    """What lives in the data directory, and the connection to Qdrant's server that the catalogue has."""
 
     engines: Mapping[EngineName, VectorEngine]
     catalogue: SqliteCatalogue
+    qdrant: QdrantConnection | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +65,12 @@ async def open_backends(settings: Settings, node: NodeConnection | None = None) 
         catalogue: Catalogue
         if node is None:
             kept = await stack.enter_async_context(open_kept(settings))
-            engines, catalogue = dict(kept.engines), kept.catalogue
+            engines, catalogue, connection = dict(kept.engines), kept.catalogue, kept.qdrant
         else:
-            engines, catalogue = _kept_by(node), NodeCatalogue(node)
+            engines, catalogue, connection = _kept_by(node), NodeCatalogue(node), _qdrant(settings, stack)
         engines[EngineName.CHROMA] = _open_chroma(settings)
         stack.push_async_callback(engines[EngineName.CHROMA].aclose)
-        if connection := await _qdrant(settings, stack):
+        if connection:
             engines[EngineName.QDRANT] = QdrantServerEngine(connection)
         yield Backends({name: engines[name] for name in EngineName}, catalogue, embedder)
 
@@ -78,16 +80,17 @@ async def open_kept(settings: KeptSettings) -> AsyncIterator[Kept]:
     """What the data directory holds, which is this process's alone while the block runs. Raises DataDirInUse."""
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(owned(settings.data_dir))
-        catalogue = await _open_catalogue(settings, stack)
+        connection = _qdrant(settings, stack)
+        catalogue = await _open_catalogue(settings.data_dir / "catalogue.db", connection, stack)
         stack.push_async_callback(catalogue.aclose)
         engines: list[VectorEngine] = [
             FaissEngine(settings.data_dir / "faiss", threads=settings.faiss_threads, max_bytes=settings.faiss_max_bytes)
         ]
-        if settings.qdrant_url is None:
+        if connection is None:
             engines.append(QdrantEdgeEngine(settings.data_dir / "qdrant", settings.engine_timeout_seconds))
         for engine in engines:
             stack.push_async_callback(engine.aclose)
-        yield Kept({engine.name: engine for engine in engines}, catalogue)
+        yield Kept({engine.name: engine for engine in engines}, catalogue, connection)
 
 
 def _kept_by(node: NodeConnection) -> dict[EngineName, VectorEngine]:
@@ -97,7 +100,7 @@ def _kept_by(node: NodeConnection) -> dict[EngineName, VectorEngine]:
     }
 
 
-async def _qdrant(settings: KeptSettings, stack: AsyncExitStack) -> QdrantConnection | None:
+def _qdrant(settings: KeptSettings, stack: AsyncExitStack) -> QdrantConnection | None:
     if settings.qdrant_url is None:
         return None
     api_key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
@@ -106,10 +109,9 @@ async def _qdrant(settings: KeptSettings, stack: AsyncExitStack) -> QdrantConnec
     return connection
 
 
-async def _open_catalogue(settings: KeptSettings, stack: AsyncExitStack) -> SqliteCatalogue:
-    """In the data directory, wherever Qdrant is; a server may have a former one."""
-    path = settings.data_dir / "catalogue.db"
-    if (connection := await _qdrant(settings, stack)) is None:
+async def _open_catalogue(path: Path, connection: QdrantConnection | None, stack: AsyncExitStack) -> SqliteCatalogue:
+    """A file here, wherever Qdrant is; its server may have a former one."""
+    if connection is None:
         return SqliteCatalogue(path)
     catalogue = AdoptingCatalogue(path, connection)
     await stack.enter_async_context(

@@ -33,7 +33,7 @@
 An engine that is down is `Unavailable` with its component's name. `CollectionMissing` never reaches a caller.
 """
 
-from shared.errors import Conflict, FieldProblem, Invalid, NotFound, Unavailable, UpstreamFailed
+from shared.errors import Conflict, Invalid, NotFound, Unavailable, UpstreamFailed
 
 
 class CollectionMissing(Exception):
@@ -107,7 +107,7 @@ class DimensionMismatch(Invalid):
 
     def __init__(self, pointer: str, *, given: int, name: str, expected: int) -> None:
         detail = f"The vector has {given} dimensions; collection {name!r} has {expected}."
-        super().__init__(detail, errors=[FieldProblem(pointer=pointer, code="dimension_mismatch", detail=detail)])
+        super().__init__(detail, at=(pointer, "dimension_mismatch"))
 
 
 class VectorInvalid(Invalid):
@@ -130,7 +130,7 @@ class UnsupportedCapability(Invalid):
 
     def __init__(self, pointer: str, *, engine: str, capability: str) -> None:
         detail = f"The engine {engine!r} does not offer {capability} here; see GET /api/v1/vectors/engines."
-        super().__init__(detail, errors=[FieldProblem(pointer=pointer, code="unsupported_capability", detail=detail)])
+        super().__init__(detail, at=(pointer, "unsupported_capability"))
 
 
 class MetadataTooLarge(Invalid):
@@ -139,7 +139,7 @@ class MetadataTooLarge(Invalid):
 
     def __init__(self, given: int, limit: int) -> None:
         detail = f"The metadata would have {given} members; it may have {limit}."
-        super().__init__(detail, errors=[FieldProblem(pointer="/metadata", code="metadata_form", detail=detail)])
+        super().__init__(detail, at=("/metadata", "metadata_form"))
 
 
 class CollectionFull(Invalid):
@@ -170,7 +170,7 @@ class ModelMismatch(Invalid):
 
     def __init__(self, pointer: str, *, name: str, kept: str, here: str) -> None:
         detail = f"Collection {name!r} holds texts embedded with {kept!r}; here text is embedded with {here!r}."
-        super().__init__(detail, errors=[FieldProblem(pointer=pointer, code="model_mismatch", detail=detail)])
+        super().__init__(detail, at=(pointer, "model_mismatch"))
 
 
 class UnknownModel(Invalid):
@@ -179,7 +179,7 @@ class UnknownModel(Invalid):
 
     def __init__(self, asked: str, here: str) -> None:
         detail = f"There is no embedding model {asked!r} here; there is {here!r}."
-        super().__init__(detail, errors=[FieldProblem(pointer="/model", code="unknown_model", detail=detail)])
+        super().__init__(detail, at=("/model", "unknown_model"))
 
 
 class DimensionsFixed(Invalid):
@@ -188,7 +188,7 @@ class DimensionsFixed(Invalid):
 
     def __init__(self, model: str, dimension: int) -> None:
         detail = f"Vectors of {model!r} have {dimension} dimensions, and no other number."
-        super().__init__(detail, errors=[FieldProblem(pointer="/dimensions", code="dimensions_fixed", detail=detail)])
+        super().__init__(detail, at=("/dimensions", "dimensions_fixed"))
 
 
 class TooMuchText(Invalid):

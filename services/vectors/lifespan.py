@@ -47,30 +47,30 @@ class State(TypedDict):
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[State]:
+    settings: Settings = app.state.settings
     async with AsyncExitStack() as stack:
         platform = await stack.enter_async_context(open_platform(app))
         node = await _open_node(app, platform, stack)
-        backends = await stack.enter_async_context(open_backends(app.state.settings, node))
+        backends = await stack.enter_async_context(open_backends(settings, node))
         app.state.health.add("catalogue", backends.catalogue.check, remedy=CATALOGUE_REMEDY)
         for engine in backends.engines.values():
             present = Presence(backends.catalogue, engine)
             # Soft: the others still serve.
             app.state.health.add(engine.name.component, present.check, hard=False, remedy=STORE_REMEDY)
-        auth = platform.auth
+        auth, quotas = platform.auth, _quotas(settings)
         collections = CollectionService(
             backends.catalogue,
             backends.engines,
             platform.cursors,
             backends.embedder.dimension,
             auth,
-            app.state.settings.quota_collections,
+            quotas.collections,
         )
-        most = app.state.settings.quota_collections  # of aliases, too
-        usage = UsageService(backends.catalogue, backends.engines, _quotas(app.state.settings))
+        usage = UsageService(backends.catalogue, backends.engines, quotas)
         yield State(
             platform=platform,
             collections=collections,
-            aliases=AliasService(backends.catalogue, collections, platform.cursors, auth, most),
+            aliases=AliasService(backends.catalogue, collections, platform.cursors, auth, quotas.collections),
             records=RecordService(collections, backends.embedder, auth, usage),
             searches=SearchService(collections, backends.embedder),
             listing=ListingService(collections, platform.cursors),

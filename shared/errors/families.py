@@ -41,12 +41,15 @@ class ServiceError(Exception):
         self,
         detail: str | None = None,
         *,
+        at: tuple[str, str] | None = None,
         errors: Sequence[FieldProblem] = (),
         headers: Mapping[str, str] | None = None,
         members: Mapping[str, Any] | None = None,
     ) -> None:
+        """`at`: where one field is to blame, its pointer and what is wrong with it, as a code."""
         self.detail = detail or self.default_detail
-        self.errors = list(errors)
+        blamed = [FieldProblem(pointer=at[0], code=at[1], detail=self.detail)] if at else []
+        self.errors = [*blamed, *errors]
         self.headers = dict(headers or {})
         self.members = dict(members or {})  # extension members of the problem, such as OAuth's `error`
         super().__init__(self.detail)
@@ -120,7 +123,7 @@ class Invalid(ServiceError):
     @classmethod
     def field(cls, pointer: str, code: str, detail: str) -> "Invalid":
         """A refusal of one field that only the service could judge."""
-        return cls(detail, errors=[FieldProblem(pointer=pointer, code=code, detail=detail)])
+        return cls(detail, at=(pointer, code))
 
 
 class RateLimited(ServiceError):

@@ -98,20 +98,17 @@ class QdrantEdgeEngine:
         *,
         exact: bool = False,  # noqa: ARG002 - every search is
     ) -> list[Match]:
-        wanted = _wanted(condition) if condition else None
-        message = {"limit": limit, "filter": wanted, "returned": RETURNED, "bytes": MAX_ANSWER_BYTES}
-        answer, contents = await self._edge.call(_command("search", collection) | message, vector.tobytes())
+        message = _command("search", collection) | _asked(limit, condition)
+        answer, contents = await self._edge.call(message, vector.tobytes())
         # Edge gives the Euclidean distance itself, where lower is nearer, as the server does.
         return await _matches(answer, contents, lambda raw: score(collection.metric, raw))
 
     async def search_words(
         self, collection: Collection, tokens: Sequence[int], limit: int, condition: Condition | None
     ) -> list[Match]:
-        wanted = _wanted(condition) if condition else None
-        asked = {"limit": limit, "filter": wanted, "returned": RETURNED, "bytes": MAX_ANSWER_BYTES}
-        message = {"tokens": list(tokens)} | asked
+        message = _command("search_words", collection) | {"tokens": list(tokens)} | _asked(limit, condition)
         try:
-            answer, contents = await self._edge.call(_command("search_words", collection) | message)
+            answer, contents = await self._edge.call(message)
         except EdgeWordless as error:
             raise WordsMissing(collection.name) from error
         return await _matches(answer, contents, comparable)
@@ -132,9 +129,7 @@ class QdrantEdgeEngine:
         with_vectors: bool,
     ) -> list[Record]:
         start = None if after is None else point_id(after)
-        wanted = _wanted(condition) if condition else None
-        asked = {"after": start, "limit": limit, "filter": wanted, "returned": RETURNED, "vectors": with_vectors}
-        asked["bytes"] = MAX_ANSWER_BYTES
+        asked = {"after": start, "vectors": with_vectors} | _asked(limit, condition)
         answer, blob = await self._edge.call(_command("page", collection) | asked)
         sizes, size = answer["sizes"], collection.dimension if with_vectors else 0
         vectors = np.frombuffer(blob[sum(sizes) :], dtype=np.float32).reshape(len(sizes), size)
@@ -166,8 +161,7 @@ class QdrantEdgeEngine:
         return int(answer["count"])
 
     async def count(self, collection: Collection, condition: Condition | None = None) -> int:
-        wanted = _wanted(condition) if condition else None
-        answer, _ = await self._edge.call(_command("count", collection) | {"filter": wanted})
+        answer, _ = await self._edge.call(_command("count", collection) | _filtered(condition))
         return int(answer["count"])
 
     def capabilities(self) -> Capabilities:
@@ -182,6 +176,15 @@ class QdrantEdgeEngine:
 
 def _command(do: str, collection: Collection) -> dict[str, Any]:
     return {"do": do, "name": physical_name(collection.id)}
+
+
+def _asked(limit: int, condition: Condition | None) -> dict[str, Any]:
+    """Of whatever reads records: which, how many, and what of each."""
+    return {"limit": limit, "returned": RETURNED, "bytes": MAX_ANSWER_BYTES} | _filtered(condition)
+
+
+def _filtered(condition: Condition | None) -> dict[str, Any]:
+    return {"filter": _wanted(condition) if condition else None}
 
 
 def _numbers(payloads: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -53,6 +53,9 @@ class BinaryRequest(BoundedRequest):
             scope["headers"] = [*others, (b"content-type", b"application/json")]
         super().__init__(scope, receive, bounds, is_form=is_form)
 
+    async def parsed(self, body: bytes) -> Any:
+        return accepted(self.of_matrix(body)) if self.is_binary else await super().parsed(body)
+
     def of_matrix(self, body: bytes) -> BaseModel | RequestValidationError:
         """The model, or the refusal. Raises TooComplex, and ValueError for a header that is no JSON."""
         try:
@@ -72,6 +75,13 @@ def validated(model: type[BaseModel], parsed: Any) -> BaseModel | RequestValidat
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False, include_context=False)
         return RequestValidationError([one | {"loc": ("body", *one["loc"])} for one in found], body=parsed)
+
+
+def accepted(found: BaseModel | RequestValidationError) -> BaseModel:
+    """The model. Raises the refusal here: on the way its traceback would keep the body until garbage is collected."""
+    if isinstance(found, RequestValidationError):
+        raise found
+    return found
 
 
 class MatrixError(Exception):

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 
 from services.vectors.records import pieces
-from services.vectors.records.binary import BinaryRequest, validated
+from services.vectors.records.binary import BinaryRequest, accepted, validated
 from services.vectors.records.schemas import StoreRequest
 from shared.door import ClaimingRoute, Handler, caller_of
 from shared.errors import Unavailable
@@ -32,10 +32,7 @@ class BulkRequest(BinaryRequest):
         if len(body) <= _SMALL_BYTES and not self.is_binary:
             self.bounds.require_shape(body)
             return orjson.loads(body)
-        found = await asyncio.to_thread(self.of_matrix if self.is_binary else self._validated, body)
-        if isinstance(found, RequestValidationError):
-            raise found  # here: raised there, its traceback would keep the body until the garbage is collected
-        return found
+        return accepted(await asyncio.to_thread(self.of_matrix if self.is_binary else self._validated, body))
 
     def _validated(self, body: bytes) -> BaseModel | RequestValidationError:
         self.bounds.require_shape(body)

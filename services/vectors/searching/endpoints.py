@@ -1,9 +1,6 @@
 """`/vectors/search` and `/vectors/search/batch`."""
 
-from typing import Any
-
 from fastapi import APIRouter
-from fastapi.exceptions import RequestValidationError
 
 from services.vectors.dependencies import BatchReader, CollectionReader, Searches
 from services.vectors.domain import MAX_DIMENSION
@@ -51,14 +48,6 @@ class SearchBody(BinaryRequest):
     """Of a search, whose body is short."""
 
     model = SearchRequest
-
-    async def parsed(self, body: bytes) -> Any:
-        if not self.is_binary:
-            return await super().parsed(body)
-        found = self.of_matrix(body)
-        if isinstance(found, RequestValidationError):
-            raise found
-        return found
 
 
 class SearchRoute(GuardedRoute):
