@@ -5,6 +5,7 @@ import pwd
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -130,6 +131,19 @@ def test_data_that_root_left_is_handed_over(suite: Suite) -> None:
 def own_by_root(folder: Path) -> None:
     for path in (folder, *folder.rglob("*")):
         os.chown(path, 0, 0)
+
+
+@pytest.mark.parametrize("has_node", ["off", "on"])
+def test_where_a_process_is_told_to_keep_files_is_its_own(suite: Suite, has_node: str) -> None:
+    site = replace(suite.site, environ={**suite.site.environ, "SUTAZAI_FAISS_NODE": has_node})
+    started = [one for one in ALL.values() if one.is_wanted(site)]
+
+    keeping = {one.name: kept for one in started if (kept := one.launch(site).environment.get("DATA_DIR"))}
+    owners = [folder for one in started for folder in one.folders(site)]
+
+    assert keeping.keys() == {"faiss" if has_node == "on" else "vectors"}
+    assert all(Path(kept) in ALL[name].folders(site) for name, kept in keeping.items())
+    assert len(owners) == len(set(owners))
 
 
 def test_what_a_server_puts_in_the_way_is_not_written_into(suite: Suite) -> None:
