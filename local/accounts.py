@@ -39,8 +39,12 @@ class Owner:
     def become(self) -> tuple[str, ...]:
         """The prefix that runs a command as that user, for good."""
         kept = ",".join(("-all", *(f"+{capability}" for capability in self.capabilities)))
+        # Without it access(2) answers any user but root as if it had no capability, and whoever asks it before they
+        # write (RabbitMQ, Neo4j) finds their own folder closed; see capabilities(7), SECBIT_NO_SETUID_FIXUP.
+        honoured = ("--securebits=+no_setuid_fixup",) if self.capabilities else ()
         return (
             "setpriv",
+            *honoured,
             f"--reuid={self.uid}",
             f"--regid={self.gid}",
             "--clear-groups",

@@ -3,6 +3,8 @@
 import os
 import pwd
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -110,6 +112,22 @@ def test_a_closed_place_costs_reading_and_nothing_more(suite: Suite) -> None:
     assert "redis" in closed(suite)
     assert psutil.Process(status.pid).username() == f"{PREFIX}redis"
     assert capabilities(status.pid) == CAN_READ_ALL
+
+
+def test_behind_a_closed_place_its_own_folder_is_open_to_who_asks_first(tmp_path: Path) -> None:
+    """As RabbitMQ and Neo4j do before they write: the kernel answers that question by rules of its own."""
+    own, others = tmp_path / "own", tmp_path / "others"
+    owner = accounts.owner_of("redis", [accounts.READ_ALL])
+    accounts.give(own, owner)
+    others.mkdir(mode=0o700)
+    assert owner is not None
+    assert accounts.barred(own)
+
+    asked = "import os, sys; print(*(folder for folder in sys.argv[1:] if os.access(folder, os.W_OK)))"
+    command = [*owner.become, sys.executable, "-I", "-c", asked, str(own), str(others)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert answer.stdout.split() == [str(own)]
 
 
 def test_data_that_root_left_is_handed_over(suite: Suite) -> None:
