@@ -1,6 +1,6 @@
 """`vectors.ingest`: how documents become chunks, and what is asked of the vectors service."""
 
-import os
+import asyncio
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -235,7 +235,7 @@ async def test_a_file_is_fetched_read_and_taken_away(tmp_path: Path, monkeypatch
     items = context.bodies(STORE)[0]["items"]
     assert [item["metadata"].get("page") for item in items] == [1, 1, 2]
     assert items[2]["metadata"]["headings"] == ["Tickets"]
-    assert os.listdir(tmp_path) == []
+    assert await asyncio.to_thread(lambda: list(tmp_path.iterdir())) == []
 
 
 async def test_a_file_that_is_not_there_whole_ends_the_task() -> None:
