@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
@@ -64,46 +65,88 @@ class ServiceClient:
         most, and no longer than whoever we work for waits: past that nothing is sent.
         """
         seconds = deadlines.remaining(timeout_seconds or self._http.timeout.read or _MAX_CALL_SECONDS)
-        request = self._http.build_request(
+        request = self._request(
+            service,
             method,
-            f"http://{service}{path}",
+            path,
+            seconds,
             json=json,
             content=content,
             data=form,
             params=params,
-            headers=_headers(token, headers) | {deadlines.HEADER: str(int(seconds * _TOLD * 1000))},
-            timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS),
-            extensions=meant(service) if self._uses_tls else None,
+            headers=_headers(token, headers),
         )
         repeatable = method in _IDEMPOTENT if idempotent is None else idempotent
-        try:
+        with self._counted(service):
             response = await self._send_in_time(service, request, seconds, repeatable=repeatable)
             raise_for_problem(service, response)
+        return response
+
+    @asynccontextmanager
+    async def stream(
+        self, service: str, path: str, *, token: str, timeout_seconds: float
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The body of `service`'s 2xx answer to a GET, piece by piece as it comes; closed at the end of the block.
+
+        Opening it is tried elsewhere as `call` is, what was begun is not begun again: a body that breaks off raises
+        Unavailable where it is read. Opening and reading together take `timeout_seconds` at most; raises as `call`.
+        """
+        seconds = deadlines.remaining(timeout_seconds)
+        request = self._request(service, "GET", path, seconds, headers=_headers(token, None))
+        end_at = asyncio.get_running_loop().time() + seconds
+        with self._counted(service):
+            response = await self._send_in_time(service, request, seconds, repeatable=True, streamed=True)
+            try:
+                if response.is_error:
+                    async with _in_time(service, end_at):
+                        await response.aread()
+                raise_for_problem(service, response)
+                yield _pieces(service, response, end_at)
+            finally:
+                await response.aclose()
+
+    def _request(
+        self, service: str, method: str, path: str, seconds: float, *, headers: dict[str, str], **body: Any
+    ) -> httpx.Request:
+        return self._http.build_request(
+            method,
+            f"http://{service}{path}",
+            headers=headers | {deadlines.HEADER: str(int(seconds * _TOLD * 1000))},
+            timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS),
+            extensions=meant(service) if self._uses_tls else None,
+            **body,
+        )
+
+    @contextmanager
+    def _counted(self, service: str) -> Iterator[None]:
+        try:
+            yield
         except ServiceError as error:
             self._metrics.upstream_calls.labels(service, error.code).inc()
             raise
         self._metrics.upstream_calls.labels(service, "ok").inc()
-        return response
 
     async def _send_in_time(
-        self, service: str, request: httpx.Request, seconds: float, *, repeatable: bool
+        self, service: str, request: httpx.Request, seconds: float, *, repeatable: bool, streamed: bool = False
     ) -> httpx.Response:
         if seconds <= 0:
             raise UpstreamTimeout(service)
         try:
             async with asyncio.timeout(seconds):
-                return await self._send_with_retries(service, request, repeatable=repeatable)
+                return await self._send_with_retries(service, request, repeatable=repeatable, streamed=streamed)
         except TimeoutError as error:
             raise UpstreamTimeout(service) from error
 
-    async def _send_with_retries(self, service: str, request: httpx.Request, *, repeatable: bool) -> httpx.Response:
+    async def _send_with_retries(
+        self, service: str, request: httpx.Request, *, repeatable: bool, streamed: bool
+    ) -> httpx.Response:
         budget = self._budgets.setdefault(service, RetryBudget())
         budget.record_call()
         for attempt in range(_MAX_RETRIES + 1):
             last = attempt == _MAX_RETRIES
             address = await self._discovery.choose(service)
             try:
-                response = await self._http.send(_addressed(request, address))
+                response = await self._http.send(_addressed(request, address), stream=streamed)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 self._discovery.eject(service, address)
                 refusal = _refusal(service, address, error)
@@ -118,6 +161,28 @@ class ServiceClient:
                 return response
             await asyncio.sleep(random.uniform(0, 0.05 * 2**attempt))
         raise Unavailable(service)
+
+
+@asynccontextmanager
+async def _in_time(service: str, end_at: float) -> AsyncIterator[None]:
+    """What breaks off or is too slow in the block becomes our own error."""
+    try:
+        async with asyncio.timeout_at(end_at):
+            yield
+    except (TimeoutError, httpx.TimeoutException) as error:
+        raise UpstreamTimeout(service) from error
+    except httpx.TransportError as error:
+        raise Unavailable(service) from error
+
+
+async def _pieces(service: str, response: httpx.Response, end_at: float) -> AsyncIterator[bytes]:
+    pieces = response.aiter_bytes()
+    while True:
+        async with _in_time(service, end_at):
+            piece = await anext(pieces, None)
+        if piece is None:
+            return
+        yield piece
 
 
 def _headers(token: str | None, extra: Mapping[str, str] | None) -> dict[str, str]:

@@ -24,6 +24,7 @@ READING_POSTS = {
     "vectors_search": _QUESTION,
     "vectors_search_batch": _QUESTION,
     "vectors_create_embeddings": "nothing is kept; a thousand texts do not fit into a query string",
+    "vectors_count_tokens": "nothing is kept; a thousand texts do not fit into a query string",
 }
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 every_protected_operation = pytest.mark.parametrize("operation", PROTECTED, ids=str)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import httpx
@@ -54,6 +55,14 @@ class Context(Protocol):
         idempotent: bool | None = None,
     ) -> httpx.Response:
         """Call a service as the submitting user; never waits past the attempt's timeout. Raises as ServiceClient."""
+
+    async def download(self, path: str, to: Path, *, most_bytes: int) -> int:
+        """Write what `vectors` answers to a GET of `path` into the file `to`, as it comes; the number of its bytes.
+
+        Raises as `call`, Unavailable also for what breaks off, PermanentFailure (`tasks.file_too_large`) beyond
+        `most_bytes`, and StorageFull for a full disk. What it raises leaves a part in `to`, which is the caller's to
+        take away.
+        """
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,22 @@
 """What a handler is given: implements `kinds.kind.Context` for one attempt."""
 
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import httpx
 
 from services.tasks.domain import Claim, storable
 from services.tasks.worker.attempt import Attempt, ProgressReport
+from services.tasks.worker.files import written
 from shared.calls import ServiceClient
 from shared.errors import Unauthenticated, UpstreamTimeout
 
 _MAX_MESSAGE_CHARS = 500
 _MAX_COUNT = 2**53  # beyond it JavaScript rounds
 _DEFAULT_CALL_SECONDS = 60.0
+_FILES = "vectors"  # the service that keeps the files which tasks read
+T = TypeVar("T")
 
 
 class Tokens(Protocol):
@@ -63,27 +68,42 @@ class AttemptContext:
         timeout_seconds: float | None = None,
         idempotent: bool | None = None,
     ) -> httpx.Response:
+        async def send(token: str) -> httpx.Response:
+            return await self.services.call(
+                service,
+                method,
+                path,
+                token=token,
+                json=json,
+                headers=headers,
+                timeout_seconds=self._seconds(service, timeout_seconds or _DEFAULT_CALL_SECONDS),
+                idempotent=idempotent,
+            )
+
+        return await self._with_token(send)
+
+    async def download(self, path: str, to: Path, *, most_bytes: int) -> int:
+        async def receive(token: str) -> int:
+            seconds = self._seconds(_FILES, self.remaining_seconds)
+            async with self.services.stream(_FILES, path, token=token, timeout_seconds=seconds) as pieces:
+                return await written(pieces, to, most_bytes=most_bytes)
+
+        return await self._with_token(receive)
+
+    def _seconds(self, service: str, wanted: float) -> float:
+        """What is left for a call. Raises UpstreamTimeout when that is nothing."""
+        seconds = min(wanted, self.remaining_seconds)
+        if seconds <= 0:
+            raise UpstreamTimeout(service)
+        return seconds
+
+    async def _with_token(self, call: Callable[[str], Awaitable[T]]) -> T:
         """A refused token is replaced once: auth may have rotated its keys."""
-        for is_last in (False, True):
-            seconds = min(timeout_seconds or _DEFAULT_CALL_SECONDS, self.remaining_seconds)
-            if seconds <= 0:
-                raise UpstreamTimeout(service)
-            try:
-                return await self.services.call(
-                    service,
-                    method,
-                    path,
-                    token=await self.token(),
-                    json=json,
-                    headers=headers,
-                    timeout_seconds=seconds,
-                    idempotent=idempotent,
-                )
-            except Unauthenticated:
-                if is_last:
-                    raise
-                self._tokens.forget(self._attempt.claim)
-        raise AssertionError("unreachable")
+        try:
+            return await call(await self.token())
+        except Unauthenticated:
+            self._tokens.forget(self._attempt.claim)
+            return await call(await self.token())
 
 
 def _bounded(count: int) -> int:
