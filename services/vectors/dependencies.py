@@ -9,6 +9,7 @@ from services.vectors.aliases.service import AliasService
 from services.vectors.collections.service import CollectionService
 from services.vectors.domain import COLLECTION_NAME, MAX_ID_CHARS, EngineName
 from services.vectors.embeddings.service import EmbeddingService
+from services.vectors.files.service import FileService
 from services.vectors.ports import VectorEngine
 from services.vectors.records.listing import ListingService
 from services.vectors.records.service import RecordService
@@ -16,7 +17,7 @@ from services.vectors.searching.service import SearchService
 from services.vectors.usage.service import UsageService
 from shared.door import requires
 from shared.identity import Caller
-from shared.schemas import PathText
+from shared.schemas import Id, PathText
 from shared.web import from_state
 
 Reader = Annotated[Caller, requires("vectors:read")]
@@ -28,17 +29,21 @@ CollectionReader = Annotated[Caller, requires("vectors:read", body="collection",
 BatchReader = Annotated[Caller, requires("vectors:read", limit="bulk")]
 CollectionWriter = Annotated[Caller, requires("vectors:write", body="collection")]
 CollectionFiller = Annotated[Caller, requires("vectors:write", body="collection", limit="bulk")]
+# For what takes a file, which counts as what takes many records.
+FileWriter = Annotated[Caller, requires("vectors:write", limit="bulk")]
 CollectionMaker = Annotated[Caller, requires("vectors:write", body="name")]
 
 Name = Annotated[str, Path(pattern=COLLECTION_NAME, description="of the collection, or an alias of it")]
 AliasName = Annotated[str, Path(pattern=COLLECTION_NAME, description="of the alias; no collection has it")]
 RecordId = Annotated[PathText, Path(min_length=1, max_length=MAX_ID_CHARS, description="of the record")]
+FileId = Annotated[Id, Path(description="of the file")]
 
 Collections = Annotated[CollectionService, Depends(from_state("collections"))]
 Aliases = Annotated[AliasService, Depends(from_state("aliases"))]
 Records = Annotated[RecordService, Depends(from_state("records"))]
 Searches = Annotated[SearchService, Depends(from_state("searches"))]
 Listings = Annotated[ListingService, Depends(from_state("listing"))]
+Files = Annotated[FileService, Depends(from_state("files"))]
 Usages = Annotated[UsageService, Depends(from_state("usage"))]
 Engines = Annotated[Mapping[EngineName, VectorEngine], Depends(from_state("engines"))]
 Embeddings = Annotated[EmbeddingService, Depends(from_state("embeddings"))]

@@ -171,6 +171,15 @@ class Capabilities:
     max_dimension: int = MAX_DIMENSION
 
 
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Some bytes that are kept under a path."""
+
+    path: str
+    bytes: int
+    modified_at: datetime
+
+
 def ranked(matches: Sequence[Match]) -> list[Match]:
     """Best first, ties by id: engines leave ties in no order, and in another one at each call."""
     return sorted(matches, key=lambda match: (-match.score, match.id))

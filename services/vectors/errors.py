@@ -31,6 +31,7 @@
         └── EngineKeyRefused          vectors.engine_key_refused
 
 An engine that is down is `Unavailable` with its component's name. `CollectionMissing` never reaches a caller.
+Those of files are in `files/errors.py`.
 """
 
 from shared.errors import Conflict, Invalid, NotFound, Unavailable, UpstreamFailed
@@ -205,7 +206,7 @@ class TooMuchText(Invalid):
 class QuotaExceeded(Conflict):
     code = "vectors.quota_exceeded"
     meaning = (
-        "The tenant would have more collections, records or bytes than one may have: delete some. `GET "
+        "The tenant would have more collections, records, files or bytes than one may have: delete some. `GET "
         "/api/v1/vectors/usage` tells how many there are."
     )
 

@@ -4,7 +4,7 @@ from shared.words import Word
 
 
 class Done(Word):
-    """To a collection, by its name, to records of it, or to an alias, by its own name."""
+    """To a collection, by its name, to records of it, to an alias, by its own name, or to a file, by its id."""
 
     CREATED = "collection.created"
     DELETED = "collection.deleted"
@@ -12,3 +12,5 @@ class Done(Word):
     ALIAS_CREATED = "alias.created"
     ALIAS_SWITCHED = "alias.switched"
     ALIAS_DELETED = "alias.deleted"
+    FILE_CREATED = "file.created"
+    FILE_DELETED = "file.deleted"

@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import TypedDict
 
 from fastapi import FastAPI
 
+from services.vectors.adapters.blobs_folder import FolderBlobs
+from services.vectors.adapters.blobs_s3 import S3Blobs
 from services.vectors.adapters.node_connection import NodeConnection
 from services.vectors.adapters.node_protocol import NODE
 from services.vectors.aliases.service import AliasService
@@ -14,7 +17,13 @@ from services.vectors.collections.presence import Presence
 from services.vectors.collections.service import CollectionService
 from services.vectors.domain import EngineName
 from services.vectors.embeddings.service import EmbeddingService
-from services.vectors.ports import VectorEngine
+from services.vectors.files import sweeping
+from services.vectors.files.quota import FileLimits, FileQuota
+from services.vectors.files.repository import FileRepository
+from services.vectors.files.route import FILE_UPLOADS
+from services.vectors.files.service import FileService
+from services.vectors.files.sweeping import Sweeper
+from services.vectors.ports import Blobs, VectorEngine
 from services.vectors.records.bulk import UPLOADS
 from services.vectors.records.listing import ListingService
 from services.vectors.records.service import RecordService
@@ -26,8 +35,11 @@ from shared.calls import ServiceClient, open_http_client
 from shared.discovery import StaticDiscovery
 from shared.health import STORE_REMEDY
 from shared.limits import Shares
+from shared.loops import in_background, keep
 from shared.platform import Platform, open_platform
 from shared.settings import require_address
+
+FILES_REMEDY = "look at the folder of FILES_DIR and the free space there, or at the bucket of FILES_URL"
 
 
 class State(TypedDict):
@@ -43,6 +55,8 @@ class State(TypedDict):
     engines: Mapping[EngineName, VectorEngine]
     usage: UsageService
     uploads: Shares
+    files: FileService
+    file_uploads: Shares
 
 
 @asynccontextmanager
@@ -66,6 +80,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             auth,
             quotas.collections,
         )
+        files = await _open_files(app, platform, stack)
         usage = UsageService(backends.catalogue, backends.engines, quotas)
         yield State(
             platform=platform,
@@ -78,11 +93,51 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             engines=backends.engines,
             usage=usage,
             uploads=Shares("uploads", UPLOADS),
+            files=files,
+            file_uploads=Shares("uploads of files", FILE_UPLOADS),
         )
 
 
 def _quotas(settings: Settings) -> Quotas:
     return Quotas(settings.quota_collections, settings.quota_records, settings.quota_bytes)
+
+
+async def _open_files(app: FastAPI, platform: Platform, stack: AsyncExitStack) -> FileService:
+    """The files of all tenants. Soft: without them all else still serves."""
+    settings: Settings = app.state.settings
+    blobs = await _open_blobs(settings)
+    stack.push_async_callback(blobs.aclose)
+    app.state.health.add("files", blobs.check, hard=False, remedy=FILES_REMEDY)
+    limits = FileLimits(
+        settings.files_max_bytes,
+        timedelta(seconds=settings.files_upload_seconds),
+        settings.quota_files,
+        settings.quota_file_bytes,
+    )
+    files = FileRepository(blobs)
+    sweeper = Sweeper(files, limits.life)
+    await stack.enter_async_context(
+        in_background(keep(sweeper.sweep, log=sweeping.log, every_seconds=sweeping.EVERY_SECONDS))
+    )
+    return FileService(files, FileQuota(files, limits), limits, platform.cursors, platform.auth)
+
+
+async def _open_blobs(settings: Settings) -> Blobs:
+    """Raises CannotStart for an endpoint that is none."""
+    if settings.files_url is not None:
+        if settings.files_s3_endpoint:
+            require_address("FILES_S3_ENDPOINT", settings.files_s3_endpoint, "http", "https")
+        return S3Blobs(
+            settings.files_url,
+            settings.files_timeout_seconds,
+            endpoint=settings.files_s3_endpoint,
+            region=settings.files_s3_region,
+            key_id=settings.files_s3_key_id,
+            secret=settings.files_s3_secret.get_secret_value() if settings.files_s3_secret else None,
+        )
+    blobs = FolderBlobs(settings.files_dir or settings.data_dir / "files", settings.files_timeout_seconds)
+    await blobs.open()
+    return blobs
 
 
 async def _open_node(app: FastAPI, platform: Platform, stack: AsyncExitStack) -> NodeConnection | None:

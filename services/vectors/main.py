@@ -7,6 +7,9 @@ from services.vectors.collections.endpoints import creating as creating_collecti
 from services.vectors.collections.endpoints import router as collections
 from services.vectors.embeddings.endpoints import router as embeddings
 from services.vectors.engines.endpoints import router as engines
+from services.vectors.files.endpoints import creating as creating_files
+from services.vectors.files.endpoints import pieces
+from services.vectors.files.endpoints import router as files
 from services.vectors.lifespan import lifespan
 from services.vectors.records.endpoints import creating as creating_records
 from services.vectors.records.endpoints import router as records
@@ -28,9 +31,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         routers=[
             creating_collections,
             creating_records,
+            creating_files,
             collections,
             aliases,
             records,
+            files,
+            pieces,
             searching,
             batches,
             engines,

@@ -7,6 +7,7 @@ from typing import Protocol
 from services.vectors.domain import (
     Alias,
     AliasRefused,
+    Blob,
     Capabilities,
     Collection,
     CollectionStatus,
@@ -172,6 +173,32 @@ class Catalogue(Protocol):
 
     async def check(self) -> None:
         """Write something and read it back. Raises Finding, or as the others do."""
+
+    async def aclose(self) -> None:
+        """Release what it holds."""
+
+
+class Blobs(Protocol):
+    """Bytes by path, the same for every replica. A path is of letters, digits and dashes, between slashes.
+
+    What is put or deleted is durable, and seen by every call that follows. Raises Unavailable or UpstreamTimeout
+    (naming `files`) when it cannot answer, StorageFull when there is no room.
+    """
+
+    async def put(self, path: str, content: bytes) -> bool:
+        """False, and nothing changed, when there are some at `path`: of several at once, one is told True."""
+
+    async def get(self, path: str) -> bytes | None:
+        """None when there are none."""
+
+    async def list(self, folder: str) -> list[Blob]:
+        """What lies below `folder`, however deep; by path."""
+
+    async def delete(self, path: str) -> None:
+        """What is at `path` and below it; nothing happens when nothing is."""
+
+    async def check(self) -> None:
+        """Put some, read them back and delete them. Raises Finding, or as the others do."""
 
     async def aclose(self) -> None:
         """Release what it holds."""

@@ -70,6 +70,38 @@ class Settings(KeptSettings):
         description="of one tenant's vectors, texts and metadata, estimated; 0: any number",
     )
 
+    # Files
+    files_dir: Path | None = Field(
+        default=None,
+        description="where uploaded files are kept; `files` in `DATA_DIR` where it is not said. Replicas share it",
+    )
+    files_url: str | None = Field(
+        default=None,
+        pattern=r"^(|s3://[a-z0-9][a-z0-9.-]{1,62}(/[A-Za-z0-9._/-]*)?)$",
+        description="`s3://bucket/prefix`: where uploaded files are kept instead of a folder",
+    )
+    files_s3_endpoint: str | None = Field(
+        default=None, description="`https://…`: a server that speaks like S3; without it AWS' own"
+    )
+    files_s3_region: str = Field(default="us-east-1", pattern=r"^[a-z0-9-]{1,32}$", description="of the bucket")
+    files_s3_key_id: str | None = Field(
+        default=None,
+        max_length=256,
+        description="of the key that may list, read, put and delete there; without it AWS' own ways to find one",
+    )
+    files_s3_secret: SecretStr | None = Field(default=None, description="of that key")
+    files_max_bytes: int = Field(default=100 * 2**20, ge=1, le=2**34, description="of one uploaded file")
+    files_upload_seconds: int = Field(
+        default=86_400, ge=60, le=30 * 86_400, description="which an upload has to become whole; then it is deleted"
+    )
+    files_timeout_seconds: float = Field(default=20.0, gt=0, le=120, description="for one MiB, written or read")
+    quota_files: int = Field(
+        default=1000, ge=0, le=10**6, description="files of one tenant, with uploads; 0: any number"
+    )
+    quota_file_bytes: int = Field(
+        default=10 * 2**30, ge=0, le=2**50, description="of one tenant's files, with uploads; 0: any number"
+    )
+
     # Embeddings
     embeddings_url: str | None = Field(
         default=None, description="base of an OpenAI-compatible API; without it the built-in model runs here"
@@ -91,9 +123,9 @@ class Settings(KeptSettings):
     )
     embeddings_cached: int = Field(default=4096, ge=0, le=10**6, description="vectors of recent texts kept in memory")
 
-    @field_validator("faiss_url", mode="before")
+    @field_validator("faiss_url", "files_url", "files_s3_endpoint", "files_s3_key_id", "files_s3_secret", mode="before")
     @classmethod
-    def _empty_is_no_node(cls, value: object) -> object:
+    def _empty_is_none_too(cls, value: object) -> object:
         return value or None
 
     @field_validator("faiss_url")

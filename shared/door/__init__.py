@@ -4,7 +4,7 @@ from shared.door.body import BODY_IS_HERE, BoundedRequest, UnsupportedMediaType
 from shared.door.bounds import Bounds, TooComplex, takes
 from shared.door.demand import API_KEY, SECURITY_SCHEMES, Demand, authenticate, caller_of, known_caller, requires
 from shared.door.idempotency import Idempotency, IdempotencyKeyInUse
-from shared.door.idempotent_route import ClaimingRoute, IdempotentRoute
+from shared.door.idempotent_route import ClaimingRoute, IdempotentRoute, UnreadRoute
 from shared.door.keyless_route import IdempotencyKeyRefused, KeylessRoute
 from shared.door.once import IdempotencyKeyReused, Keyed, Once
 from shared.door.route import GuardedRoute, Handler, stores_nothing
@@ -28,6 +28,7 @@ __all__ = [
     "KeylessRoute",
     "Once",
     "TooComplex",
+    "UnreadRoute",
     "UnsupportedMediaType",
     "authenticate",
     "caller_of",

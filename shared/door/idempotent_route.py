@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from shared.door.demand import caller_of
 from shared.door.idempotency import Idempotency
-from shared.door.once import Once, is_asked_for, keyed, tell_repetition
+from shared.door.once import Once, is_asked_for, keyed, keyed_unread, tell_repetition
 from shared.door.route import GuardedRoute, Handler
 
 _BOUNDS: Final[dict[str, Any]] = {"min_length": 1, "max_length": 255, "pattern": r"^[\x21-\x7e]+$"}
@@ -63,14 +63,25 @@ class IdempotentRoute(GuardedRoute):
             key = request.headers.get("idempotency-key")
             if key is None or not _is_usable(key):
                 return await handle(request)  # an unusable one is refused by the bounds of the parameter
-            asked = await keyed(request, caller_of(request).owner, key)
+            asked = await self.keyed(request, caller_of(request).owner, key)
             return tell_repetition(await self.answer(request, asked, handle), asked)
 
         return once
 
+    async def keyed(self, request: Request, owner: str, key: str) -> Once:
+        """What is asked for under the key."""
+        return await keyed(request, owner, key)
+
     async def answer(self, request: Request, _once: Once, handle: Handler) -> Response:
         """The answer of a request with a key."""
         return await handle(request)
+
+
+class UnreadRoute(IdempotentRoute):
+    """For a body that is too large to be read before the endpoint: that one says what was asked, in `Once.of`."""
+
+    async def keyed(self, request: Request, owner: str, key: str) -> Once:
+        return keyed_unread(request, owner, key)
 
 
 class ClaimingRoute(IdempotentRoute):

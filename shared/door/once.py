@@ -69,7 +69,16 @@ def is_asked_for(annotation: object) -> bool:
 async def keyed(request: Request, owner: str, key: str) -> Once:
     """What `owner` asks for under `key`, for the endpoint to find."""
     asked = (request.method.encode(), request.url.path.encode(), await request.body())
-    once = Once(hashlib.sha256(f"{owner}\0{key}".encode()).digest(), hashlib.sha256(b"\0".join(asked)).digest())
+    return _found_by_endpoint(request, owner, key, hashlib.sha256(b"\0".join(asked)).digest())
+
+
+def keyed_unread(request: Request, owner: str, key: str) -> Once:
+    """The same of a body that only the endpoint reads, which says what it was asked: `of` is empty until then."""
+    return _found_by_endpoint(request, owner, key, b"")
+
+
+def _found_by_endpoint(request: Request, owner: str, key: str, of: bytes) -> Once:
+    once = Once(hashlib.sha256(f"{owner}\0{key}".encode()).digest(), of)
     request.scope[_ONCE] = once
     return once
 

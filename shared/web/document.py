@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from shared.door import SECURITY_SCHEMES
 from shared.errors import PROBLEM_JSON, PROBLEM_REF, Problem
 
-_HTTP_METHODS = frozenset({"get", "put", "post", "delete", "patch"})
+_HTTP_METHODS = frozenset({"get", "head", "put", "post", "delete", "patch"})
 
 
 def document_of(app: FastAPI) -> dict[str, Any]:

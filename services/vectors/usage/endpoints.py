@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from services.vectors.dependencies import Reader, Usages
+from services.vectors.dependencies import Files, Reader, Usages
 from services.vectors.usage.schemas import UsageRead
 from shared.door import GuardedRoute
 
@@ -10,6 +10,6 @@ router = APIRouter(prefix="/vectors/usage", tags=["vectors"], route_class=Guarde
 
 
 @router.get("", operation_id="vectors_get_usage", summary="What the tenant has", response_model=UsageRead)
-async def get(caller: Reader, usage: Usages) -> UsageRead:
-    """Collections, records and bytes of the caller's tenant, and how many it may have."""
-    return UsageRead.of(await usage.get(caller), usage.quotas)
+async def get(caller: Reader, usage: Usages, files: Files) -> UsageRead:
+    """Collections, records, files and bytes of the caller's tenant, and how many it may have."""
+    return UsageRead.of(await usage.get(caller), await files.usage(caller), usage.quotas, files.limits)

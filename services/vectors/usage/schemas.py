@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from services.vectors.files.quota import FileLimits, FileUsage
 from services.vectors.usage.domain import Quotas, Usage
 from shared.schemas import ResponseModel
 
@@ -12,10 +13,18 @@ class Limits(ResponseModel):
     collections: int | None
     records: int | None
     bytes: int | None
+    files: int | None
+    file_bytes: int | None
 
     @classmethod
-    def of(cls, quotas: Quotas) -> "Limits":
-        return cls(collections=quotas.collections or None, records=quotas.records or None, bytes=quotas.bytes or None)
+    def of(cls, quotas: Quotas, files: FileLimits) -> "Limits":
+        return cls(
+            collections=quotas.collections or None,
+            records=quotas.records or None,
+            bytes=quotas.bytes or None,
+            files=files.files or None,
+            file_bytes=files.bytes or None,
+        )
 
 
 class UsageRead(ResponseModel):
@@ -28,14 +37,18 @@ class UsageRead(ResponseModel):
         "hundred records, its texts and metadata are estimated by a hundred of them"
     )
     uncounted: int = Field(description="collections of which nothing is counted: their engine does not answer")
+    files: int | None = Field(description="with uploads that are under way; null when the files cannot be counted now")
+    file_bytes: int | None = Field(description="of those files, as many as each is to have")
     limits: Limits
 
     @classmethod
-    def of(cls, usage: Usage, quotas: Quotas) -> "UsageRead":
+    def of(cls, usage: Usage, files: FileUsage | None, quotas: Quotas, limits: FileLimits) -> "UsageRead":
         return cls(
             collections=usage.collections,
             records=usage.size.records,
             bytes=usage.size.bytes,
             uncounted=usage.uncounted,
-            limits=Limits.of(quotas),
+            files=files and files.files,
+            file_bytes=files and files.bytes,
+            limits=Limits.of(quotas, limits),
         )

@@ -68,6 +68,8 @@ class Action(Word):
     ALIAS_CREATED = "alias.created"
     ALIAS_SWITCHED = "alias.switched"
     ALIAS_DELETED = "alias.deleted"
+    FILE_CREATED = "file.created"
+    FILE_DELETED = "file.deleted"
     TASK_CANCELLED = "task.cancelled"
 
 
@@ -84,6 +86,8 @@ ELSEWHERE: Final = frozenset(
         Action.ALIAS_CREATED,
         Action.ALIAS_SWITCHED,
         Action.ALIAS_DELETED,
+        Action.FILE_CREATED,
+        Action.FILE_DELETED,
         Action.TASK_CANCELLED,
     }
 )

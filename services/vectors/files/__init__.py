@@ -1,0 +1,1 @@
+"""Files: uploaded whole or in pieces, kept as they are, and read by whoever ingests them."""

@@ -1,0 +1,227 @@
+"""`/vectors/files`."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import StreamingResponse
+
+from services.vectors.dependencies import FileId, Files, FileWriter, Reader, Writer
+from services.vectors.errors import QuotaExceeded
+from services.vectors.files import tus
+from services.vectors.files.domain import StoredFile
+from services.vectors.files.errors import (
+    FileNotFound,
+    FileUnfinished,
+    RangeUnsatisfiable,
+    TooManyPieces,
+    TusVersionUnsupported,
+    UploadConflict,
+)
+from services.vectors.files.multipart import AROUND_BYTES, FIELD, MEDIA_TYPE, OneFile
+from services.vectors.files.ranges import asked_range, attachment
+from services.vectors.files.route import FileRoute, PieceRoute, body_of, told_bytes
+from services.vectors.files.schemas import FileRead
+from shared.door import GuardedRoute, Keyed, UnsupportedMediaType
+from shared.errors import PreconditionFailed, TooLarge, responses
+from shared.resources import Cursor, IfMatch, Limit, Page, describe, etag, require_match
+
+router = APIRouter(prefix="/vectors/files", tags=["vectors"], route_class=GuardedRoute)
+pieces = APIRouter(prefix="/vectors/files", tags=["vectors"], route_class=PieceRoute)
+creating = APIRouter(prefix="/vectors/files", tags=["vectors"], route_class=FileRoute)
+
+_BODY: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        FIELD: {
+            "type": "string",
+            "format": "binary",
+            "maxLength": 100 * 2**20,
+            "description": "the file, with its name",
+        }
+    },
+    "required": [FIELD],
+    "additionalProperties": False,
+}
+_PIECE: dict[str, Any] = {"type": "string", "format": "binary", "maxLength": 100 * 2**20}
+_OFFSET: dict[str, Any] = {
+    "headers": {"Upload-Offset": {"description": "where the next piece begins", "schema": {"type": "integer"}}}
+}
+_BYTES: dict[str, Any] = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+_CONTENT: dict[int | str, dict[str, Any]] = {
+    200: {**_BYTES, "description": "All of it, under its own media type"},
+    206: {**_BYTES, "description": "The bytes of `Range`"},
+    304: {"description": "It is what `If-None-Match` names; a file never changes"},
+}
+
+
+@creating.post(
+    "",
+    operation_id="vectors_upload_file",
+    summary="Upload a file",
+    status_code=201,
+    response_model=FileRead,
+    responses=responses(QuotaExceeded, TooLarge, TusVersionUnsupported),
+    openapi_extra={"requestBody": {"content": {MEDIA_TYPE: {"schema": _BODY}}}},
+)
+async def upload(
+    request: Request,
+    caller: FileWriter,
+    files: Files,
+    response: Response,
+    once: Keyed,
+    upload_length: tus.UploadLength = None,
+    upload_metadata: tus.UploadMetadata = None,
+    tus_resumable: tus.TusResumable = None,
+) -> FileRead:
+    """Keep a file, in the form's field `file`, for `vectors.ingest`. What it is is told by its content.
+
+    One that is large, or sent over a bad line, comes in pieces: with `Upload-Length` and its name in `Upload-Metadata`
+    there is no body, and `PATCH` of what `Location` names sends it, as tus 1.0.0 has it.
+    """
+    if upload_length is not None:
+        tus.require_version(tus_resumable)
+        tus.require_no_body(request)
+        file = await files.begin(caller, tus.name_in(upload_metadata), upload_length, once)
+        _describe(response, file)
+        tus.tell(response, file)
+        return FileRead.of(file)
+    told = told_bytes(request, files.limits.file_bytes + AROUND_BYTES)
+    form = OneFile(request.headers.get("content-type", ""), body_of(request), files.limits.file_bytes)
+    file = await files.receive(caller, await form.opened(), told, once)
+    _describe(response, file)
+    return FileRead.of(file)
+
+
+@router.get("", operation_id="vectors_list_files", summary="List files", response_model=Page[FileRead])
+async def list_page(caller: Reader, files: Files, limit: Limit = 20, cursor: Cursor = None) -> Page[FileRead]:
+    """Oldest first, but for those that were made with an `Idempotency-Key`, with the uploads that are under way."""
+    found = await files.list_page(caller, limit, cursor)
+    return found.page(FileRead.of)
+
+
+@router.get(
+    "/{file_id}",
+    operation_id="vectors_get_file",
+    summary="Read about a file",
+    response_model=FileRead,
+    responses=responses(FileNotFound),
+)
+async def get(file_id: FileId, caller: Reader, files: Files, response: Response) -> FileRead:
+    """What it is, and how much of it is there."""
+    file = await files.get(caller, file_id)
+    response.headers["ETag"] = _tag(file)
+    return FileRead.of(file)
+
+
+@router.head(
+    "/{file_id}",
+    operation_id="vectors_head_file",
+    summary="Ask how far an upload is",
+    responses={200: _OFFSET, **responses(FileNotFound)},
+)
+async def head(file_id: FileId, caller: Reader, files: Files) -> Response:
+    """`Upload-Offset` is where the next piece begins."""
+    file = await files.get(caller, file_id)
+    response = Response(headers={"Cache-Control": "no-store", "ETag": _tag(file)})
+    tus.tell(response, file)
+    return response
+
+
+@pieces.patch(
+    "/{file_id}",
+    operation_id="vectors_append_to_file",
+    summary="Send a piece of a file",
+    status_code=204,
+    responses={
+        204: _OFFSET,
+        **responses(FileNotFound, UploadConflict, TooManyPieces, TooLarge, UnsupportedMediaType, TusVersionUnsupported),
+    },
+    openapi_extra={"requestBody": {"content": {tus.PIECE: {"schema": _PIECE}}}},
+)
+async def append(
+    request: Request,
+    file_id: FileId,
+    caller: FileWriter,
+    files: Files,
+    upload_offset: tus.UploadOffset,
+    tus_resumable: tus.TusResumable = None,
+) -> Response:
+    """Send what follows. What has come is kept when the line breaks, and the file is ready with its last byte."""
+    tus.require_version(tus_resumable)
+    tus.require_piece(request)
+    told = told_bytes(request, files.limits.file_bytes)
+    file = await files.append(caller, file_id, upload_offset, body_of(request), told)
+    response = Response(status_code=204, headers={"ETag": _tag(file)})
+    tus.tell(response, file)
+    return response
+
+
+@router.head(
+    "/{file_id}/content",
+    operation_id="vectors_head_file_content",
+    summary="Ask how long a file is",
+    response_class=Response,
+    responses=responses(FileNotFound, FileUnfinished, RangeUnsatisfiable),
+)
+@router.get(
+    "/{file_id}/content",
+    operation_id="vectors_get_file_content",
+    summary="Read a file",
+    response_class=Response,
+    responses={**_CONTENT, **responses(FileNotFound, FileUnfinished, RangeUnsatisfiable)},
+)
+async def content(
+    request: Request,
+    file_id: FileId,
+    caller: Reader,
+    files: Files,
+    range: Annotated[str | None, Header(max_length=256, description="one range of bytes, such as `bytes=0-99`")] = None,
+    if_range: Annotated[str | None, Header(max_length=256, description="all of it unless the `ETag` is this")] = None,
+    if_none_match: Annotated[
+        str | None, Header(max_length=1024, description="nothing where the `ETag` is this")
+    ] = None,
+) -> Response:
+    """The bytes as they were uploaded, to be saved and not to be shown."""
+    file = await files.get_whole(caller, file_id)
+    tag, length = etag(file.id), file.received
+    headers = {"ETag": tag, "Accept-Ranges": "bytes", "Cache-Control": "private, no-cache"}
+    if if_none_match is not None and (
+        if_none_match.strip() == "*" or tag in if_none_match.replace("W/", "").split(", ")
+    ):
+        return Response(status_code=304, headers=headers)
+    found = asked_range(range, length) if if_range in (None, tag) else None
+    start, end = found or (0, length)
+    headers |= {
+        "Content-Length": str(end - start),
+        "Content-Disposition": attachment(file.upload.name),
+        "Content-Security-Policy": "sandbox",
+        **({"Content-Range": f"bytes {start}-{end - 1}/{length}"} if found else {}),
+    }
+    status, media_type = 206 if found else 200, file.media_type
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=media_type)
+    return StreamingResponse(files.read(file, start, end), status, headers, media_type)
+
+
+@router.delete(
+    "/{file_id}",
+    operation_id="vectors_delete_file",
+    summary="Delete a file",
+    status_code=204,
+    responses=responses(FileNotFound, PreconditionFailed),
+)
+async def delete(file_id: FileId, caller: Writer, files: Files, if_match: IfMatch = None) -> None:
+    """Delete it, or give up its upload; what was ingested from it stays."""
+    if if_match is not None:
+        require_match(if_match, _tag(await files.get(caller, file_id)))
+    await files.delete(caller, file_id)
+
+
+def _describe(response: Response, file: StoredFile) -> None:
+    describe(response, location=f"/api/v1/vectors/files/{file.id}")
+    response.headers["ETag"] = _tag(file)
+
+
+def _tag(file: StoredFile) -> str:
+    """Another with each byte that comes."""
+    return etag(f"{file.received}-{file.status.value}")
