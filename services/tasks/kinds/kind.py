@@ -33,6 +33,10 @@ class Context(Protocol):
     def remaining_seconds(self) -> float:
         """Until this attempt times out."""
 
+    @property
+    def done_before(self) -> int:
+        """The progress that the attempt before had said last; 0 for the first."""
+
     def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
         """Say how far the work has come. Cheap: written at most once a heartbeat, the last word wins."""
 
@@ -62,6 +66,12 @@ class Context(Protocol):
         Raises as `call`, Unavailable also for what breaks off, PermanentFailure (`tasks.file_too_large`) beyond
         `most_bytes`, and StorageFull for a full disk. What it raises leaves a part in `to`, which is the caller's to
         take away.
+        """
+
+    async def upload(self, path: str, name: str, source: Path, media_type: str) -> dict[str, Any]:
+        """Send the file `source` to `vectors` as the field `file` of a form, as it is read; the JSON of the answer.
+
+        A repetition makes another file. Raises as `call`, UpstreamTimeout when it takes what is left of the attempt.
         """
 
 

@@ -1,5 +1,6 @@
 """What a handler is given: implements `kinds.kind.Context` for one attempt."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -8,7 +9,7 @@ import httpx
 
 from services.tasks.domain import Claim, storable
 from services.tasks.worker.attempt import Attempt, ProgressReport
-from services.tasks.worker.files import written
+from services.tasks.worker.files import FileForm, written
 from shared.calls import ServiceClient
 from shared.errors import Unauthenticated, UpstreamTimeout
 
@@ -45,6 +46,10 @@ class AttemptContext:
     @property
     def remaining_seconds(self) -> float:
         return self._attempt.remaining_seconds
+
+    @property
+    def done_before(self) -> int:
+        return self._attempt.claim.progress_done
 
     def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
         report = ProgressReport(
@@ -89,6 +94,18 @@ class AttemptContext:
                 return await written(pieces, to, most_bytes=most_bytes)
 
         return await self._with_token(receive)
+
+    async def upload(self, path: str, name: str, source: Path, media_type: str) -> dict[str, Any]:
+        form = await asyncio.to_thread(FileForm, name, source, media_type)
+
+        async def send(token: str) -> httpx.Response:
+            seconds = self._seconds(_FILES, self.remaining_seconds)
+            return await self.services.call(
+                _FILES, "POST", path, token=token, content=form, headers=form.headers, timeout_seconds=seconds
+            )
+
+        made: dict[str, Any] = (await self._with_token(send)).json()
+        return made
 
     def _seconds(self, service: str, wanted: float) -> float:
         """What is left for a call. Raises UpstreamTimeout when that is nothing."""

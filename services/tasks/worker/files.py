@@ -2,13 +2,16 @@
 
 import asyncio
 import errno
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import IO
 
 from services.tasks.errors import PermanentFailure
 from shared.errors import StorageFull
 
 _WRITTEN_AT_ONCE = 2**20  # bytes: a hop to a thread for each piece would cost more than the write
+_READ_AT_ONCE = 2**18
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -38,3 +41,31 @@ def _append(to: Path, piece: bytearray) -> None:
         if error.errno in _FULL:
             raise StorageFull("tasks") from error
         raise
+
+
+class FileForm:
+    """A file as the one field of a form (RFC 7578), read as it is sent; it can be sent again from its beginning."""
+
+    def __init__(self, name: str, source: Path, media_type: str) -> None:
+        """Looks at the disk. `name` may hold any characters."""
+        boundary = secrets.token_hex(16)
+        self._source = source
+        # As browsers write it (WHATWG HTML, multipart/form-data): UTF-8, with what would end the name escaped.
+        escaped = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{escaped}"\r\n'
+        self._head = f"{head}Content-Type: {media_type}\r\n\r\n".encode()
+        self._tail = f"\r\n--{boundary}--\r\n".encode()
+        self.headers = {
+            "Content-Type": f"multipart/form-data; boundary={boundary}",
+            "Content-Length": str(len(self._head) + source.stat().st_size + len(self._tail)),
+        }
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._head
+        file: IO[bytes] = await asyncio.to_thread(self._source.open, "rb")
+        try:
+            while piece := await asyncio.to_thread(file.read, _READ_AT_ONCE):
+                yield piece
+        finally:
+            file.close()
+        yield self._tail

@@ -1,0 +1,90 @@
+"""What a dump is: its formats, its header, its bounds, and how one is refused. The worker imports it: nothing heavy."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from shared.words import Word
+
+NAME: Final = "sutazai.vectors"
+VERSION: Final = 1
+
+# The bounds of `vectors`, so that what it would refuse later is refused before anything is stored.
+MAX_ID_CHARS: Final = 128
+MAX_TEXT_CHARS: Final = 16_384
+MAX_DIMENSION: Final = 4096
+# Of a dump. A line holds any record that a store takes, and a page of another's dump.
+MAX_LINE_BYTES: Final = 32 * 2**20
+MAX_BYTES: Final = 4 * 2**30
+MAX_RECORDS: Final = 10_000_000
+
+
+class DumpFormat(Word):
+    """What a dump is written in."""
+
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+    CHROMA = "chroma"
+    QDRANT = "qdrant"
+
+
+class DumpRefused(Exception):
+    """The file is not what it must be. Trying again cannot help: the task fails with `code` and `detail`."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code, self.detail = f"tasks.dump_{code}", detail
+
+
+def broken(place: str, problem: str) -> DumpRefused:
+    """What is wrong with one record, by its place."""
+    return DumpRefused("record_invalid", f"{place[:1].upper()}{place[1:]}: {problem}")
+
+
+class Row(NamedTuple):
+    """A record as `POST /vectors/store` takes it, and where in the file it stands; `dimension` 0: without a vector."""
+
+    place: str
+    item: dict[str, Any]
+    dimension: int
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a caller may say about another's dump."""
+
+    text_field: str | None = None
+    vector_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """A file that was opened: `rows` goes through it from its beginning each time. It raises DumpRefused."""
+
+    format: DumpFormat
+    collection: dict[str, Any] | None
+    """What the header says of the collection; None where there is none."""
+    rows: Callable[[], Iterator[Row]]
+
+
+def header(collection: dict[str, Any]) -> dict[str, Any]:
+    """Of our own dumps: the first line of JSON Lines, the metadata of a Parquet schema."""
+    return {"format": NAME, "version": VERSION, "collection": collection}
+
+
+def collection_of(given: Any) -> dict[str, Any]:
+    """What a header says of the collection. Raises DumpRefused, by name for a version that is not known here."""
+    if not isinstance(given, dict) or given.get("format") != NAME:
+        raise DumpRefused("unknown", f"The file's header does not say that its format is {NAME!r}.")
+    version, collection = given.get("version"), given.get("collection")
+    if version != VERSION:
+        raise DumpRefused("version", f"The dump is of version {version!r}; this installation reads {VERSION}.")
+    if not isinstance(collection, dict):
+        raise DumpRefused("unknown", "The file's header says nothing of its collection.")
+    for member, kind in {"name": str, "engine": str, "metric": str, "model": str, "dimension": int}.items():
+        value = collection.get(member)
+        if value is not None and type(value) is not kind:
+            raise DumpRefused(
+                "unknown", f"The {member} in the file's header must be {'text' if kind is str else 'an integer'}."
+            )
+    return collection

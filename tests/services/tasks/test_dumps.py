@@ -1,0 +1,136 @@
+"""Exports and imports whose worker is killed in the middle, at the real vectors."""
+
+import asyncio
+import json
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from local.suite import Suite
+from tests.fixtures.identity import User
+from tests.fixtures.inside import client_of
+from tests.services.tasks.running import Installation, Tasks
+
+RECORDS = 10_000
+API = "/api/v1/vectors"
+
+
+@pytest.fixture(scope="module")
+async def vectors(suite: Suite, user: User) -> AsyncIterator[httpx.AsyncClient]:
+    """As `user`."""
+    suite.up(["vectors"])
+    async with client_of(suite, "vectors") as client:
+        client.headers.update(user.headers)
+        yield client
+
+
+def lines(name: str, records: int) -> bytes:
+    collection = {"name": name, "engine": "faiss", "dimension": 8, "metric": "l2", "model": None}
+    header = {"format": "sutazai.vectors", "version": 1, "collection": collection}
+    made = [{"id": f"{at:05}", "metadata": {"at": at}, "vector": [at, 1, 2, 3, 4, 5, 6, 0.1]} for at in range(records)]
+    return "\n".join(map(json.dumps, [header, *made])).encode()
+
+
+async def uploaded(vectors: httpx.AsyncClient, content: bytes) -> str:
+    answer = await vectors.post(f"{API}/files", files={"file": ("dump.jsonl", content)})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+async def count(vectors: httpx.AsyncClient, name: str) -> int:
+    return int((await vectors.get(f"{API}/collections/{name}")).json()["count"])
+
+
+def is_under_way(task: dict[str, Any]) -> bool:
+    assert task["status"] in ("queued", "running"), task
+    return 0 < task["progress"]["done"] < (task["progress"]["total"] or 0)
+
+
+async def killed(tasks: Tasks, task: dict[str, Any], process: "subprocess.Popen[bytes]") -> int:
+    """Kill the worker in the middle of `task`; how far that had come. What it had started ends too."""
+    await tasks.wait(task, until=is_under_way, seconds=60)
+    children = psutil.Process(process.pid).children()
+    process.send_signal(signal.SIGKILL)
+    gone, alive = await asyncio.to_thread(psutil.wait_procs, children, 10)
+    assert (len(gone), alive) == (len(children), [])
+    return int((await tasks.get(task))["progress"]["done"])
+
+
+@pytest.mark.timeout(300)
+async def test_a_killed_import_goes_on_where_it_was(
+    installation: Installation, tasks: Tasks, vectors: httpx.AsyncClient
+) -> None:
+    name = f"killed-{secrets.token_hex(4)}"
+    task = await tasks.submit("vectors.import", {"file_id": await uploaded(vectors, lines(name, RECORDS))})
+    with installation.worker_process() as process:
+        done = await killed(tasks, task, process)
+    there = await count(vectors, name)
+    assert (await vectors.delete(f"{API}/collections/{name}/records/00000")).status_code == 204
+
+    async with installation.worker():
+        ended = await tasks.wait(task, seconds=120)
+
+    assert (ended["status"], ended["attempt"], ended["progress"]["done"]) == ("succeeded", 2, RECORDS), ended
+    assert done <= there < RECORDS
+    # All of them, but for the one that was stored, and taken away by its owner, before the second attempt.
+    assert await count(vectors, name) == RECORDS - 1
+    assert (await vectors.get(f"{API}/collections/{name}/records/00000")).status_code == 404
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+async def test_a_killed_export_is_whole_in_the_end_and_there_once(
+    installation: Installation, tasks: Tasks, vectors: httpx.AsyncClient, kind: str
+) -> None:
+    name = f"killed-{secrets.token_hex(4)}"
+    items = [{"id": f"{at:05}", "vector": [at, 1]} for at in range(RECORDS // 2)]
+    for at in range(0, len(items), 1000):
+        assert (
+            await vectors.post(f"{API}/store", json={"collection": name, "items": items[at : at + 1000]})
+        ).is_success
+    task = await tasks.submit("vectors.export", {"collection": name, "format": kind})
+    with installation.worker_process() as process:
+        await killed(tasks, task, process)
+
+    async with installation.worker():
+        ended = await tasks.wait(task, seconds=120)
+        copied = await tasks.run(
+            "vectors.import", {"file_id": ended["result"]["file_id"], "collection": f"{name}-copy"}
+        )
+
+    files = (await vectors.get(f"{API}/files", params={"limit": "100"})).json()["items"]
+    assert (ended["attempt"], ended["result"]["records"]) == (2, len(items))
+    assert [file["id"] for file in files if file["name"] == f"{name}.{kind}"] == [ended["result"]["file_id"]]
+    assert copied["status"] == "succeeded", copied
+    assert await count(vectors, f"{name}-copy") == len(items)
+
+
+async def test_a_worker_goes_on_with_others_while_it_reads_a_large_file(
+    installation: Installation, tasks: Tasks, vectors: httpx.AsyncClient
+) -> None:
+    """A turn of its loop is never long: what it would read by itself here takes seconds."""
+    file_id = await uploaded(vectors, lines("large", 60_000) + b"\n{")
+    longest, over = 0.0, asyncio.Event()
+
+    async def watch() -> None:
+        nonlocal longest
+        while not over.is_set():
+            began = time.perf_counter()
+            await asyncio.sleep(0.005)
+            longest = max(longest, time.perf_counter() - began)
+
+    async with installation.worker():
+        watching = asyncio.create_task(watch())
+        task = await tasks.run("vectors.import", {"file_id": file_id})
+        over.set()
+        await watching
+
+    assert task["error"]["code"] == "tasks.dump_record_invalid"
+    assert longest < 1.0

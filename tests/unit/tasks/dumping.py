@@ -1,0 +1,72 @@
+"""A context with files, and the program that reads and writes dumps on some."""
+
+import asyncio
+import gzip
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from services.tasks.dumps.program import running, scratch
+from tests.unit.tasks.fakes import RecordingContext
+
+OPTIONS = {"format": None, "text_field": None, "vector_name": None}
+HEADER = {
+    "format": "sutazai.vectors",
+    "version": 1,
+    "collection": {"name": "cats", "engine": "faiss", "dimension": 2, "metric": "cosine", "model": None},
+}
+Records = list[dict[str, Any]]
+
+
+@dataclass
+class FilesContext(RecordingContext):
+    """Keeps what is uploaded, and hands out `content` as the file of any id."""
+
+    content: bytes = b""
+    done_before: int = 0
+    uploaded: list[tuple[str, str, bytes]] = field(default_factory=list)
+
+    async def download(self, path: str, to: Path, *, most_bytes: int) -> int:
+        return await asyncio.to_thread(to.write_bytes, self.content)
+
+    async def upload(self, path: str, name: str, source: Path, media_type: str) -> dict[str, Any]:
+        content = await asyncio.to_thread(source.read_bytes)
+        self.uploaded.append((name, media_type, content))
+        return {"id": "made", "bytes": len(content)}
+
+
+def jsonl(*lines: Any) -> bytes:
+    """Each in a line of its own; text as it stands."""
+    return b"".join((one if isinstance(one, str) else json.dumps(one)).encode() + b"\n" for one in lines)
+
+
+def zipped(content: bytes) -> bytes:
+    return gzip.compress(content)
+
+
+async def read(content: bytes, **options: Any) -> tuple[dict[str, Any], Records, list[str]]:
+    """What the program says of `content`, its records and their places."""
+    async with scratch() as path:
+        path.write_bytes(content)
+        async with running("read", path, OPTIONS | options) as program:
+            survey = await program.receive()
+            assert survey is not None
+            items, places = Records(), list[str]()
+            while batch := await program.receive():
+                assert batch["first"] == len(items)
+                items += batch["items"]
+                places += batch["places"]
+    return survey, items, places
+
+
+async def written(page: Records, **options: Any) -> bytes:
+    """The dump that the program writes of one page."""
+    given = {"collection": HEADER["collection"], "format": "jsonl", "gzip": False, "vectors": "list", **options}
+    async with scratch() as path:
+        async with running("write", path, given) as program:
+            await program.send(json.dumps({"items": page}).encode())
+            assert await program.receive()
+            await program.send(b"")
+            assert await program.receive() is None
+        return path.read_bytes()
