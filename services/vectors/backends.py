@@ -31,6 +31,8 @@ _log = logging.getLogger("vectors.backends")
 _ADOPTION_RETRY_SECONDS = 2.0
 _ADOPTED_SECONDS = 3600.0  # then there is nothing more to do
 
+_LOOKS = 8  # for what is idle, in the time after which it is
+_LEAST_PAUSE_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -83,20 +85,40 @@ async def open_kept(settings: KeptSettings) -> AsyncIterator[Kept]:
         connection = _qdrant(settings, stack)
         catalogue = await _open_catalogue(settings.data_dir / "catalogue.db", connection, stack)
         stack.push_async_callback(catalogue.aclose)
-        engines: list[VectorEngine] = [
-            FaissEngine(settings.data_dir / "faiss", threads=settings.faiss_threads, max_bytes=settings.faiss_max_bytes)
-        ]
+        engines: list[FaissEngine | QdrantEdgeEngine] = [_open_faiss(settings)]
         if connection is None:
-            engines.append(QdrantEdgeEngine(settings.data_dir / "qdrant", settings.engine_timeout_seconds))
+            engines.append(_open_edge(settings))
         for engine in engines:
             stack.push_async_callback(engine.aclose)
         yield Kept({engine.name: engine for engine in engines}, catalogue, connection)
 
 
 def _kept_by(node: NodeConnection) -> dict[EngineName, VectorEngine]:
+        pause = max(_LEAST_PAUSE_SECONDS, settings.unload_after_seconds / _LOOKS)
+        idle = [keep(engine.close_idle, log=_log, every_seconds=pause, pauses_first=True) for engine in engines]
+        await stack.enter_async_context(in_background(*idle))
     return {
         EngineName.FAISS: NodeEngine(EngineName.FAISS, node, faiss.CAPABILITIES),
         EngineName.QDRANT: NodeEngine(EngineName.QDRANT, node, qdrant_edge.CAPABILITIES),
+def _open_faiss(settings: KeptSettings) -> FaissEngine:
+    return FaissEngine(
+        settings.data_dir / "faiss",
+        threads=settings.faiss_threads,
+        max_bytes=settings.faiss_max_bytes,
+        memory_bytes=settings.loaded_max_bytes,
+        idle_seconds=settings.unload_after_seconds,
+    )
+
+
+def _open_edge(settings: KeptSettings) -> QdrantEdgeEngine:
+    return QdrantEdgeEngine(
+        settings.data_dir / "qdrant",
+        settings.engine_timeout_seconds,
+        memory_bytes=settings.loaded_max_bytes,
+        idle_seconds=settings.unload_after_seconds,
+    )
+
+
     }
 
 

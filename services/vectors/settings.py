@@ -27,6 +27,20 @@ class KeptSettings(ClientSettings):
     faiss_max_bytes: int = Field(
         default=2**30, ge=2**20, le=2**36, description="vectors of one FAISS collection, in memory; more is refused"
     )
+    loaded_max_bytes: int = Field(
+        default=2**31,
+        ge=2**20,
+        le=2**40,
+        description="vectors in memory, of all FAISS collections, and as much of Qdrant Edge's; what was longest "
+        "unused makes room, and one that has more is there alone",
+    )
+    unload_after_seconds: float = Field(
+        default=1800.0,
+        ge=0,
+        le=30 * 86400,
+        description="after so long without use a collection of FAISS or Qdrant Edge leaves memory, until it is used "
+        "again; 0: only to make room",
+    )
 
 
 class NodeSettings(KeptSettings):
