@@ -37,7 +37,7 @@ class KeptSettings(ClientSettings):
     unload_after_seconds: float = Field(
         default=1800.0,
         ge=0,
-        le=30 * 86400,
+        le=30 * 86_400,
         description="after so long without use a collection of FAISS or Qdrant Edge leaves memory, until it is used "
         "again; 0: only to make room",
     )
@@ -105,10 +105,29 @@ class Settings(KeptSettings):
     )
     embeddings_cached: int = Field(default=4096, ge=0, le=10**6, description="vectors of recent texts kept in memory")
 
+    # Reordering
+    rerank_url: str | None = Field(
+        default=None,
+        description="base of an API with `POST /rerank` as Cohere and Jina answer it; without it `rerank` is refused",
+    )
+    rerank_model: str = Field(default="", max_length=200, validate_default=True, description="asked for at that API")
+    rerank_api_key: SecretStr | None = Field(default=None, description="of that API, where it asks for one")
+    rerank_timeout_seconds: float = Field(
+        default=15.0, gt=0, le=120, description="for reordering the results of one search"
+    )
+
     @field_validator("faiss_url", mode="before")
     @classmethod
     def _empty_is_no_node(cls, value: object) -> object:
         return value or None
+
+    @field_validator("rerank_model")
+    @classmethod
+    def _reranker_has_a_name(cls, value: str, info: ValidationInfo) -> str:
+        """Answers and `GET /vectors/engines` say who put results in order."""
+        if info.data.get("rerank_url") and not value:
+            raise PydanticCustomError("rerank_model", "RERANK_URL needs RERANK_MODEL")
+        return value
 
     @field_validator("faiss_url")
     @classmethod
