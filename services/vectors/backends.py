@@ -20,8 +20,9 @@ from services.vectors.adapters.node_engine import NodeEngine
 from services.vectors.adapters.qdrant_connection import QdrantConnection
 from services.vectors.adapters.qdrant_edge import QdrantEdgeEngine
 from services.vectors.adapters.qdrant_server import QdrantServerEngine
+from services.vectors.adapters.rerank_remote import RemoteReranker
 from services.vectors.domain import EngineName
-from services.vectors.ports import Catalogue, Embedder, VectorEngine
+from services.vectors.ports import Catalogue, Embedder, Reranker, VectorEngine
 from services.vectors.settings import KeptSettings, Settings
 from shared.loops import in_background, keep
 from shared.settings import require_address
@@ -30,6 +31,7 @@ CATALOGUE_REMEDY = "look at the free space under DATA_DIR"
 _log = logging.getLogger("vectors.backends")
 _ADOPTION_RETRY_SECONDS = 2.0
 _ADOPTED_SECONDS = 3600.0  # then there is nothing more to do
+_LOOKS = 8  # for what is idle, in the time after which it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Backends:
     engines: Mapping[EngineName, VectorEngine]
     catalogue: Catalogue
     embedder: Embedder
+    reranker: Reranker | None
 
 
 @asynccontextmanager
@@ -56,12 +59,14 @@ async def open_backends(settings: Settings, node: NodeConnection | None = None) 
 
     With `node` nothing is kept here. Raises DataDirInUse, and CannotStart for an address that is none.
     """
-    for variable in ("chromadb_url", "qdrant_url", "embeddings_url"):
+    for variable in ("chromadb_url", "qdrant_url", "embeddings_url", "rerank_url"):
         if url := getattr(settings, variable):
             require_address(variable.upper(), url, "http", "https")
     async with AsyncExitStack() as stack:
         embedder = _open_embedder(settings)
         stack.push_async_callback(embedder.aclose)
+        if reranker := _open_reranker(settings):
+            stack.push_async_callback(reranker.aclose)
         catalogue: Catalogue
         if node is None:
             kept = await stack.enter_async_context(open_kept(settings))
@@ -72,7 +77,7 @@ async def open_backends(settings: Settings, node: NodeConnection | None = None) 
         stack.push_async_callback(engines[EngineName.CHROMA].aclose)
         if connection:
             engines[EngineName.QDRANT] = QdrantServerEngine(connection)
-        yield Backends({name: engines[name] for name in EngineName}, catalogue, embedder)
+        yield Backends({name: engines[name] for name in EngineName}, catalogue, embedder, reranker)
 
 
 @asynccontextmanager
@@ -83,14 +88,34 @@ async def open_kept(settings: KeptSettings) -> AsyncIterator[Kept]:
         connection = _qdrant(settings, stack)
         catalogue = await _open_catalogue(settings.data_dir / "catalogue.db", connection, stack)
         stack.push_async_callback(catalogue.aclose)
-        engines: list[VectorEngine] = [
-            FaissEngine(settings.data_dir / "faiss", threads=settings.faiss_threads, max_bytes=settings.faiss_max_bytes)
-        ]
+        engines: list[FaissEngine | QdrantEdgeEngine] = [_open_faiss(settings)]
         if connection is None:
-            engines.append(QdrantEdgeEngine(settings.data_dir / "qdrant", settings.engine_timeout_seconds))
+            engines.append(_open_edge(settings))
         for engine in engines:
             stack.push_async_callback(engine.aclose)
+        if pause := settings.unload_after_seconds / _LOOKS:
+            idle = [keep(engine.close_idle, log=_log, every_seconds=pause, pauses_first=True) for engine in engines]
+            await stack.enter_async_context(in_background(*idle))
         yield Kept({engine.name: engine for engine in engines}, catalogue, connection)
+
+
+def _open_faiss(settings: KeptSettings) -> FaissEngine:
+    return FaissEngine(
+        settings.data_dir / "faiss",
+        threads=settings.faiss_threads,
+        max_bytes=settings.faiss_max_bytes,
+        memory_bytes=settings.loaded_max_bytes,
+        idle_seconds=settings.unload_after_seconds,
+    )
+
+
+def _open_edge(settings: KeptSettings) -> QdrantEdgeEngine:
+    return QdrantEdgeEngine(
+        settings.data_dir / "qdrant",
+        settings.engine_timeout_seconds,
+        memory_bytes=settings.loaded_max_bytes,
+        idle_seconds=settings.unload_after_seconds,
+    )
 
 
 def _kept_by(node: NodeConnection) -> dict[EngineName, VectorEngine]:
@@ -144,4 +169,15 @@ def _open_embedder(settings: Settings) -> Embedder:
         passage_prefix=settings.embeddings_passage_prefix,
         timeout_seconds=settings.embeddings_timeout_seconds,
         cached=settings.embeddings_cached,
+    )
+
+
+def _open_reranker(settings: Settings) -> Reranker | None:
+    if settings.rerank_url is None:
+        return None
+    return RemoteReranker(
+        settings.rerank_url,
+        model=settings.rerank_model,
+        api_key=settings.rerank_api_key.get_secret_value() if settings.rerank_api_key else None,
+        timeout_seconds=settings.rerank_timeout_seconds,
     )

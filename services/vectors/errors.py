@@ -23,9 +23,11 @@
     │   ├── ModelMismatch             vectors.model_mismatch
     │   ├── UnknownModel              vectors.unknown_model
     │   ├── DimensionsFixed           vectors.dimensions_fixed
+    │   ├── RerankUnconfigured        vectors.rerank_unconfigured
     │   └── TooMuchText               vectors.too_much_text
     ├── UpstreamFailed
-    │   └── EmbeddingsFailed          vectors.embeddings_failed
+    │   ├── EmbeddingsFailed          vectors.embeddings_failed
+    │   └── RerankFailed              vectors.rerank_failed
     └── Unavailable
         ├── EmbeddingsBusy            vectors.embeddings_busy
         └── EngineKeyRefused          vectors.engine_key_refused
@@ -192,6 +194,17 @@ class DimensionsFixed(Invalid):
         super().__init__(detail, at=("/dimensions", "dimensions_fixed"))
 
 
+class RerankUnconfigured(Invalid):
+    code = "vectors.rerank_unconfigured"
+    meaning = (
+        "No model reorders results here: `RERANK_URL` names none. `GET /api/v1/vectors/engines` says whether one does."
+    )
+
+    def __init__(self) -> None:
+        detail = "No model reorders results here, as RERANK_URL is not set: search without 'rerank'."
+        super().__init__(detail, at=("/rerank", "rerank_unconfigured"))
+
+
 class TooMuchText(Invalid):
     code = "vectors.too_much_text"
     meaning = "The model here cannot embed so much text in the time of one request; `detail` says how much it can."
@@ -228,6 +241,12 @@ class EmbeddingsFailed(UpstreamFailed):
     code = "vectors.embeddings_failed"
     meaning = "The embedding model refused the text or gave an answer that makes no sense."
     default_detail = "embeddings gave an invalid answer."
+
+
+class RerankFailed(UpstreamFailed):
+    code = "vectors.rerank_failed"
+    meaning = "The model that reorders results refused the request or gave an answer that makes no sense."
+    default_detail = "rerank gave an invalid answer."
 
 
 class EmbeddingsBusy(Unavailable):

@@ -53,6 +53,7 @@ class State(TypedDict):
     listing: ListingService
     embeddings: EmbeddingService
     engines: Mapping[EngineName, VectorEngine]
+    reranked_by: str | None
     usage: UsageService
     uploads: Shares
     files: FileService
@@ -87,10 +88,11 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             collections=collections,
             aliases=AliasService(backends.catalogue, collections, platform.cursors, auth, quotas.collections),
             records=RecordService(collections, backends.embedder, auth, usage),
-            searches=SearchService(collections, backends.embedder),
+            searches=SearchService(collections, backends.embedder, backends.reranker),
             listing=ListingService(collections, platform.cursors),
             embeddings=EmbeddingService(backends.embedder),
             engines=backends.engines,
+            reranked_by=backends.reranker.model if backends.reranker else None,
             usage=usage,
             uploads=Shares("uploads", UPLOADS),
             files=files,

@@ -1,4 +1,4 @@
-"""What the service needs from the world outside: engines that keep vectors, a catalogue, and a model of embeddings."""
+"""What the service needs from the world outside: engines that keep vectors, a catalogue, and models."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -234,6 +234,21 @@ class Embedder(Protocol):
 
     async def embed(self, texts: Sequence[str], caller: Caller, *, is_query: bool) -> list[Embedded]:
         """Vectors of either kind with their tokens, in the order of `texts`."""
+
+    async def aclose(self) -> None:
+        """Release what it holds."""
+
+
+class Reranker(Protocol):
+    """A model that reads a query and a text together, and says how well the one answers the other."""
+
+    model: str
+
+    async def scores(self, query: str, texts: Sequence[str], caller: Caller) -> list[float]:
+        """Of each of `texts`, in their order; higher is better, on a scale of the model's own.
+
+        Raises RerankFailed, UpstreamTimeout, and Unavailable also when too many wait.
+        """
 
     async def aclose(self) -> None:
         """Release what it holds."""

@@ -27,6 +27,20 @@ class KeptSettings(ClientSettings):
     faiss_max_bytes: int = Field(
         default=2**30, ge=2**20, le=2**36, description="vectors of one FAISS collection, in memory; more is refused"
     )
+    loaded_max_bytes: int = Field(
+        default=2**31,
+        ge=2**20,
+        le=2**40,
+        description="vectors in memory, of all FAISS collections, and as much of Qdrant Edge's; what was longest "
+        "unused makes room, and one that has more is there alone",
+    )
+    unload_after_seconds: float = Field(
+        default=1800.0,
+        ge=0,
+        le=30 * 86_400,
+        description="after so long without use a collection of FAISS or Qdrant Edge leaves memory, until it is used "
+        "again; 0: only to make room",
+    )
 
 
 class NodeSettings(KeptSettings):
@@ -123,10 +137,29 @@ class Settings(KeptSettings):
     )
     embeddings_cached: int = Field(default=4096, ge=0, le=10**6, description="vectors of recent texts kept in memory")
 
+    # Reordering
+    rerank_url: str | None = Field(
+        default=None,
+        description="base of an API with `POST /rerank` as Cohere and Jina answer it; without it `rerank` is refused",
+    )
+    rerank_model: str = Field(default="", max_length=200, validate_default=True, description="asked for at that API")
+    rerank_api_key: SecretStr | None = Field(default=None, description="of that API, where it asks for one")
+    rerank_timeout_seconds: float = Field(
+        default=15.0, gt=0, le=120, description="for reordering the results of one search"
+    )
+
     @field_validator("faiss_url", "files_url", "files_s3_endpoint", "files_s3_key_id", "files_s3_secret", mode="before")
     @classmethod
     def _empty_is_none_too(cls, value: object) -> object:
         return value or None
+
+    @field_validator("rerank_model")
+    @classmethod
+    def _reranker_has_a_name(cls, value: str, info: ValidationInfo) -> str:
+        """Answers and `GET /vectors/engines` say who put results in order."""
+        if info.data.get("rerank_url") and not value:
+            raise PydanticCustomError("rerank_model", "RERANK_URL needs RERANK_MODEL")
+        return value
 
     @field_validator("faiss_url")
     @classmethod

@@ -8,7 +8,7 @@ from services.auth.people.passwords.hashing import SOURCE_SHARE
 from services.auth.settings import Settings as Auth
 from services.chat.settings import Settings as Chat
 from services.tasks.settings import WorkerSettings
-from services.vectors.adapters import embeddings, faiss
+from services.vectors.adapters import embeddings, faiss, rerank_remote
 from services.vectors.records.bulk import UPLOADS
 from shared.limits import TENANT_SHARE, Shares
 
@@ -53,6 +53,16 @@ def test_calls_of_faiss() -> None:
     _, places, _, tenant, _ = row("calls of FAISS that wait")
 
     assert (numbers(places), numbers(tenant)) == ([faiss._WAITING], [faiss._WAITING // TENANT_SHARE])
+
+
+def test_searches_that_are_reranked() -> None:
+    _, places, _, tenant, _ = row("searches that wait for one of")
+
+    assert (numbers(places), numbers(tenant)) == (
+        [rerank_remote._WAITING],
+        [rerank_remote._WAITING // TENANT_SHARE],
+    )
+    assert f"one of {rerank_remote._LANES} calls" in row("searches that wait for one of")[0]
 
 
 def test_slots_of_a_worker() -> None:

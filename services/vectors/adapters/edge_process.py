@@ -38,8 +38,9 @@ class EdgeWordless(Exception):
 class EdgeProcess:
     """One child process, and the commands under way in it."""
 
-    def __init__(self, root: Path, timeout_seconds: float) -> None:
+    def __init__(self, root: Path, timeout_seconds: float, memory_bytes: int) -> None:
         self._root = root.absolute()
+        self._memory_bytes = memory_bytes
         self._timeout_seconds = timeout_seconds
         self._process: Process | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -49,6 +50,11 @@ class EdgeProcess:
         self._closing = False
         self._started_at = float("-inf")
         self._heard_at = 0.0
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started, and has not ended."""
+        return self._process is not None and self._process.returncode is None
 
     async def call(self, message: Message, blob: bytes = b"") -> Answer:
         """The answer to `message`.
@@ -95,7 +101,7 @@ class EdgeProcess:
         try:
             return await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "services.vectors.adapters.edge_worker", str(self._root)),
+                *("-m", "services.vectors.adapters.edge_worker", str(self._root), str(self._memory_bytes)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 cwd=_PROJECT,

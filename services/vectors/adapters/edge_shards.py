@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -40,11 +41,20 @@ class Large(Exception):
 class Shard:
     """One open collection."""
 
-    def __init__(self, shard: edge.EdgeShard, *, has_words: bool) -> None:
+    def __init__(self, shard: edge.EdgeShard, *, dimension: int, has_words: bool) -> None:
         self._shard = shard
         self._has_words = has_words
+        self._point_bytes = 4 * dimension
         self.indexed = set(self._shard.info().payload_schema)
         self._written = 0
+        self.used_at = 0.0
+        self.measure()
+
+    def measure(self) -> int:
+        """How many points it has; `nbytes` are those of their vectors from then on."""
+        points = int(self._shard.info().points_count)
+        self.nbytes = points * self._point_bytes
+        return points
 
     def upsert(self, points: list[Message], vectors: list[Any], wanted: list[str], most: int) -> None:
         """Durable when it returns: the write-ahead log is on disk. Numeric fields seen first get their index."""
@@ -139,7 +149,7 @@ class Shard:
 
     def compact_when_due(self) -> None:
         """Reclaim what replaced and deleted points left, once they are as many as the points there are."""
-        if self._written >= max(_COMPACT_AFTER, self._shard.info().points_count):
+        if self._written >= max(_COMPACT_AFTER, self.measure()):
             self._shard.optimize()
             self._written = 0
 
@@ -159,16 +169,22 @@ def _load(path: Path) -> edge.EdgeShard:
             time.sleep(0.05)
 
 
-def _keeps_words(path: Path) -> bool:
-    """As the shard's own description says, which the binding does not tell."""
-    return WORDS in orjson.loads((path / "edge_config.json").read_bytes()).get("sparse_vectors", {})
+def _opened(path: Path) -> Shard:
+    """What the binding does not tell is in the shard's own description."""
+    about = orjson.loads((path / "edge_config.json").read_bytes())
+    dimension = about["vectors"][DENSE]["size"]
+    return Shard(_load(path), dimension=dimension, has_words=WORDS in about.get("sparse_vectors", {}))
 
 
 class Shards:
-    """The shards under one directory; at most so many open, the longest unused closed first."""
+    """The shards under one directory; at most so many open, and vectors of `most_bytes`: those unused longest go first.
 
-    def __init__(self, root: Path) -> None:
+    One that has more alone is open by itself.
+    """
+
+    def __init__(self, root: Path, most_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._root = root
+        self._most_bytes, self._clock = most_bytes, clock
         self._open: OrderedDict[str, Shard] = OrderedDict()
         root.mkdir(parents=True, exist_ok=True)
         for leftover in [*root.glob("*.new"), *root.glob("*.dropped")]:
@@ -182,9 +198,25 @@ class Shards:
                 raise Missing
             if len(self._open) >= _OPEN_SHARDS:
                 self._open.popitem(last=False)[1].close()
-            self._open[name] = Shard(_load(path), has_words=_keeps_words(path))
+            self._open[name] = _opened(path)
         self._open.move_to_end(name)
-        return self._open[name]
+        shard = self._open[name]
+        shard.used_at = self._clock()
+        while len(self._open) > 1 and self.nbytes > self._most_bytes:
+            self._open.popitem(last=False)[1].close()
+        return shard
+
+    @property
+    def nbytes(self) -> int:
+        """Of the vectors in all that are open."""
+        return sum(shard.nbytes for shard in self._open.values())
+
+    def close_idle(self, seconds: float) -> int:
+        """Close what nobody has used for so long; how many are still open."""
+        now = self._clock()
+        for name in [name for name, shard in self._open.items() if now - shard.used_at >= seconds]:
+            self._open.pop(name).close()
+        return len(self._open)
 
     def peek(self, name: str) -> Shard | None:
         """The shard if it is open."""
@@ -203,7 +235,7 @@ class Shards:
         vectors = edge.EdgeVectorParams(size=dimension, distance=_DISTANCES[metric])
         words = {WORDS: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)}
         config = edge.EdgeConfig(vectors=vectors, sparse_vectors=words, hnsw_config=_NO_GRAPH, max_search_threads=1)
-        shard = Shard(edge.EdgeShard.create(str(unfinished), config), has_words=True)
+        shard = Shard(edge.EdgeShard.create(str(unfinished), config), dimension=dimension, has_words=True)
         for field, kind in indexes.items():
             shard.create_index(field, kind)
         shard.close()

@@ -1,4 +1,4 @@
-"""The process in which Qdrant Edge runs: `python -m services.vectors.adapters.edge_worker DIRECTORY`.
+"""The process in which Qdrant Edge runs: `python -m services.vectors.adapters.edge_worker DIRECTORY BYTES`.
 
 Edge's Python binding holds the interpreter lock through every call (15 ms for a search over 100,000 vectors, seconds to
 compact), so inside the service it would stop the event loop, whatever the thread. It runs here instead, one command at
@@ -60,6 +60,8 @@ def answer(shards: Shards, message: Message, blob: bytes) -> tuple[Message, byte
             return {"holds": shards.holds(name)}, b""
         case "drop":
             shards.drop(name)
+        case "close_idle":
+            return {"open": shards.close_idle(message["seconds"])}, b""
         case "upsert":
             vectors = _vectors(message["words"], blob)
             shards.get(name).upsert(message["points"], vectors, message["numbers"], message["most"])
@@ -159,11 +161,11 @@ def _reply(shards: Shards, message: Message, blob: bytes) -> bytes:
     return encode(body | {"id": message["id"]}, floats)
 
 
-def main(root: Path) -> None:
-    """Answer commands until standard input ends."""
+def main(root: Path, most_bytes: int) -> None:
+    """Answer commands until standard input ends; vectors of `most_bytes` are in memory."""
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever the engine prints must not get between frames
-    shards = Shards(root)
+    shards = Shards(root, most_bytes)
     while frame := _read(source):
         message, blob = frame
         sink.write(_reply(shards, message, blob))
@@ -174,4 +176,4 @@ def main(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -3,10 +3,9 @@
 import asyncio
 import importlib
 import sqlite3
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from services.vectors.adapters import faiss_records
 from services.vectors.adapters.faiss_records import FaissRecords
 from services.vectors.adapters.fullness import absent
+from services.vectors.adapters.in_memory import Collections, Opening
 from services.vectors.adapters.probing import reserved
-from services.vectors.adapters.read_write import ReadWriteLock
 from services.vectors.domain import (
     ALL_MODES,
     Capabilities,
@@ -27,7 +26,7 @@ from services.vectors.domain import (
     Vector,
     comparable,
 )
-from services.vectors.errors import CollectionFull, CollectionMissing
+from services.vectors.errors import CollectionFull
 from services.vectors.geometry import score
 from services.vectors.metadata import merged
 from services.vectors.terms import Condition
@@ -37,9 +36,9 @@ from shared.limits import TENANT_SHARE, Turns
 if TYPE_CHECKING:
     from services.vectors.adapters.faiss_index import SlotIndex
 
-_OPEN_COLLECTIONS = 64
+_OPEN_COLLECTIONS = 64  # each has three files
 _WAITING = 1024  # calls; more would only wait for their timeouts
-_MEMORY_BYTES = 2 * 2**30  # of vectors, over all open collections; those unused longest are closed first
+DEFAULT_MEMORY_BYTES: Final = 2 * 2**30
 
 CAPABILITIES: Final = Capabilities(backend="FAISS, in this process", modes=ALL_MODES, exact=True, exact_on_request=True)
 
@@ -104,16 +103,12 @@ class FaissCollection:
         self.index.clear(slots)
         return len(slots)
 
+    @property
+    def nbytes(self) -> int:
+        return self.index.nbytes
+
     def close(self) -> None:
         self.records.close()
-
-
-class _Entry:
-    """A collection that is or was open; `opened` changes only under the writing side of the lock."""
-
-    def __init__(self) -> None:
-        self.lock = ReadWriteLock()
-        self.opened: FaissCollection | None = None
 
 
 class FaissEngine:
@@ -121,13 +116,32 @@ class FaissEngine:
 
     name = EngineName.FAISS
 
-    def __init__(self, root: Path, *, threads: int, max_bytes: int) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        threads: int,
+        max_bytes: int,
+        memory_bytes: int = DEFAULT_MEMORY_BYTES,
+        idle_seconds: float = 0.0,
+    ) -> None:
+        """`max_bytes` are of one collection, `memory_bytes` of all that are in memory at once.
+
+        They leave it after `idle_seconds` without use; at 0 only for others.
+        """
         self._root = root
         self._max_bytes = max_bytes
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="faiss")
         # One more has its turn than there are threads: it is begun without a round of the event loop.
         self._turns = Turns(threads + 1, waiting=_WAITING, per_source=_WAITING // TENANT_SHARE)
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._collections: Collections[FaissCollection] = Collections(
+            most=_OPEN_COLLECTIONS,
+            most_bytes=memory_bytes,
+            idle_seconds=idle_seconds,
+            close=lambda opened: self._run_now(opened.close),
+            loads=Turns(threads, waiting=_WAITING, per_source=_WAITING // TENANT_SHARE),
+            refusal=lambda: Unavailable(self.name.component),
+        )
 
     async def create_collection(self, collection: Collection) -> None:
         about = {
@@ -137,15 +151,12 @@ class FaissEngine:
             "metric": collection.metric.value,
             "created_at": collection.created_at.isoformat(),
         }
-        async with self._entry(collection).lock.writing():
+        async with self._collections.without(collection.id):
             await self._run(collection.tenant_id, lambda: faiss_records.create(self._path(collection), about))
 
     async def drop_collection(self, collection: Collection) -> None:
-        entry = self._entry(collection)
-        async with entry.lock.writing():
-            await self._close(entry)
+        async with self._collections.without(collection.id):
             await self._run(collection.tenant_id, lambda: faiss_records.drop(self._path(collection)))
-        self._entries.pop(collection.id, None)
 
     async def holds(self, collection: Collection) -> bool:
         return await self._run(collection.tenant_id, self._path(collection).exists)
@@ -222,63 +233,31 @@ class FaissEngine:
         """Only its file: the index of the reserved point would have FAISS imported for those who do not use it."""
         await self._run_now(lambda: faiss_records.write_and_read_back(self._path(reserved(self.name))))
 
+    async def close_idle(self) -> None:
+        """What nobody has used for a while leaves memory."""
+        await self._collections.close_idle()
+
     async def aclose(self) -> None:
-        for entry in self._entries.values():
-            async with entry.lock.writing():
-                await self._close(entry)
+        await self._collections.aclose()
         await asyncio.to_thread(self._threads.shutdown)
 
     def _path(self, collection: Collection) -> Path:
         return self._root / f"{collection.id}.db"
 
-    def _entry(self, collection: Collection) -> _Entry:
-        entry = self._entries.setdefault(collection.id, _Entry())
-        self._entries.move_to_end(collection.id)
-        return entry
+    def _reading(self, collection: Collection) -> AbstractAsyncContextManager[FaissCollection]:
+        return self._collections.reading(self._opening(collection))
 
-    @asynccontextmanager
-    async def _reading(self, collection: Collection) -> AsyncIterator[FaissCollection]:
-        entry = self._entry(collection)
-        while True:
-            async with entry.lock.reading():
-                if entry.opened is not None:
-                    yield entry.opened
-                    return
-            async with entry.lock.writing():
-                await self._open(entry, collection)
+    def _writing(self, collection: Collection) -> AbstractAsyncContextManager[FaissCollection]:
+        return self._collections.writing(self._opening(collection))
 
-    @asynccontextmanager
-    async def _writing(self, collection: Collection) -> AsyncIterator[FaissCollection]:
-        entry = self._entry(collection)
-        async with entry.lock.writing():
-            yield await self._open(entry, collection)
-
-    async def _open(self, entry: _Entry, collection: Collection) -> FaissCollection:
-        if entry.opened is None:
-            path = self._path(collection)
-            if not await self._run(collection.tenant_id, path.exists):
-                self._entries.pop(collection.id, None)
-                raise CollectionMissing
-            await self._make_room()
-            entry.opened = await self._run(
-                collection.tenant_id, lambda: FaissCollection(path, collection, self._max_bytes)
-            )
-        return entry.opened
-
-    async def _make_room(self) -> None:
-        opened = [entry for entry in self._entries.values() if entry.opened is not None]
-        used = sum(entry.opened.index.nbytes for entry in opened if entry.opened)
-        while opened and (len(opened) >= _OPEN_COLLECTIONS or used >= _MEMORY_BYTES):
-            entry = opened.pop(0)
-            if entry.lock.idle and entry.opened:
-                used -= entry.opened.index.nbytes
-                async with entry.lock.writing():
-                    await self._close(entry)
-
-    async def _close(self, entry: _Entry) -> None:
-        opened, entry.opened = entry.opened, None
-        if opened is not None:
-            await self._run_now(opened.close)
+    def _opening(self, collection: Collection) -> Opening[FaissCollection]:
+        path, tenant_id = self._path(collection), collection.tenant_id
+        return Opening(
+            collection.id,
+            tenant_id,
+            lambda: self._run(tenant_id, lambda: 4 * collection.dimension * faiss_records.slots(path)),
+            lambda: self._run(tenant_id, lambda: FaissCollection(path, collection, self._max_bytes)),
+        )
 
     async def _run(self, tenant_id: str, work: Callable[[], Result]) -> Result:
         """`work` on a worker thread, in turns of the tenants. Raises Unavailable when too many wait."""

@@ -7,6 +7,7 @@ ask for lies in two indexed tables, so a filter names its records exactly, befor
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from services.vectors.adapters.faiss_words import WordIndex
 from services.vectors.adapters.probing import probe_point, require_point
 from services.vectors.domain import MAX_ANSWER_BYTES, EngineName, Metadata, Op, Record, Vector
-from services.vectors.errors import AnswerTooLarge
+from services.vectors.errors import AnswerTooLarge, CollectionMissing
 from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast, terms_of
 
 Slots = NDArray[np.int64]
@@ -66,6 +67,15 @@ def drop(path: Path) -> None:
     """Delete the file; nothing happens when it is gone."""
     for suffix in ("-wal", "-shm", ""):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def slots(path: Path) -> int:
+    """How many vectors the index of the file has, free slots among them. Raises CollectionMissing without a file."""
+    if not path.exists():
+        raise CollectionMissing
+    with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as connection:
+        (last,) = connection.execute("SELECT max(slot) FROM record").fetchone()
+    return 0 if last is None else int(last) + 1
 
 
 def write_and_read_back(path: Path) -> None:

@@ -48,6 +48,7 @@ from services.vectors.geometry import score
 from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast
 from services.vectors.words import words_of
 
+DEFAULT_MEMORY_BYTES: Final = 2 * 2**30
 _SMALL_BYTES = 256 * 2**10  # of JSON, read in a millisecond
 
 CAPABILITIES: Final = Capabilities(
@@ -60,8 +61,20 @@ class QdrantEdgeEngine:
 
     name = EngineName.QDRANT
 
-    def __init__(self, root: Path, timeout_seconds: float) -> None:
-        self._edge = EdgeProcess(root, timeout_seconds)
+    def __init__(
+        self,
+        root: Path,
+        timeout_seconds: float,
+        *,
+        memory_bytes: int = DEFAULT_MEMORY_BYTES,
+        idle_seconds: float = 0.0,
+    ) -> None:
+        """`memory_bytes` are of the vectors of all collections that are open at once.
+
+        They are closed after `idle_seconds` without use; at 0 only for others.
+        """
+        self._edge = EdgeProcess(root, timeout_seconds, memory_bytes)
+        self._idle_seconds = idle_seconds
 
     async def create_collection(self, collection: Collection) -> None:
         await self._edge.call(
@@ -169,6 +182,11 @@ class QdrantEdgeEngine:
 
     async def check(self) -> None:
         await write_and_read_back(self)
+
+    async def close_idle(self) -> None:
+        """What nobody has used for a while is closed; a process that does not run is not started for it."""
+        if self._idle_seconds and self._edge.runs:
+            await self._edge.call({"do": "close_idle", "seconds": self._idle_seconds})
 
     async def aclose(self) -> None:
         await self._edge.aclose()

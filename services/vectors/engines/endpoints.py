@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from services.vectors.dependencies import Engines, Reader
-from services.vectors.engines.schemas import EngineList, EngineRead
+from services.vectors.dependencies import Engines, Reader, RerankedBy
+from services.vectors.engines.schemas import EngineList
 from shared.door import GuardedRoute
 
 router = APIRouter(prefix="/vectors/engines", tags=["vectors"], route_class=GuardedRoute)
@@ -15,6 +15,6 @@ router = APIRouter(prefix="/vectors/engines", tags=["vectors"], route_class=Guar
     summary="What each engine can do",
     response_model=EngineList,
 )
-async def list_all(_caller: Reader, engines: Engines) -> EngineList:
+async def list_all(_caller: Reader, engines: Engines, reranker: RerankedBy) -> EngineList:
     """Capabilities and limits of the engines of this deployment, as data."""
-    return EngineList(items=[EngineRead.of(engine) for engine in engines.values()])
+    return EngineList.of(engines.values(), reranker)

@@ -1,10 +1,13 @@
 """Engines as callers see them."""
 
+from collections.abc import Iterable
+
 from pydantic import Field
 
 from services.vectors.domain import (
     MAX_BATCH,
     MAX_BATCH_K,
+    MAX_CANDIDATES,
     MAX_GROUP_SIZE,
     MAX_ITEMS,
     MAX_K,
@@ -68,3 +71,13 @@ class EngineRead(ResponseModel):
 
 class EngineList(ResponseModel):
     items: list[EngineRead]
+    reranker: str | None = Field(description="the model behind `rerank`, on every engine; null where there is none")
+    max_rerank_candidates: int
+
+    @classmethod
+    def of(cls, engines: Iterable[VectorEngine], reranker: str | None) -> "EngineList":
+        return cls(
+            items=[EngineRead.of(engine) for engine in engines],
+            reranker=reranker,
+            max_rerank_candidates=MAX_CANDIDATES,
+        )

@@ -21,6 +21,8 @@ class Found:
     collection: Collection
     hits: Sequence[Hit]
     took_ms: float
+    reranked_by: str | None = None
+    """The model that put the hits in order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from services.vectors.errors import (
     EmbeddingsFailed,
     FilterInvalid,
     ModelMismatch,
+    RerankFailed,
+    RerankUnconfigured,
     TooMuchText,
     UnsupportedCapability,
     VectorInvalid,
@@ -37,6 +39,8 @@ _REFUSED = responses(
     TooMuchText,
     EmbeddingsBusy,
     EmbeddingsFailed,
+    RerankUnconfigured,
+    RerankFailed,
     UpstreamTimeout,
 )
 
@@ -84,7 +88,8 @@ batches = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BatchRoute)
 )
 @takes(kib=_SEARCH_KIB, values=12_000, texts=8_000, depth=32)
 async def search(body: SearchRequest, caller: CollectionReader, searches: Searches) -> SearchResult:
-    """The records nearest to a query, or with its words, or both, among those that meet the filter."""
+    """The records nearest to a query, or with its words, or both, among those that meet the filter; with `rerank` the
+    best of them in the order of a model that reads the query and their texts."""
     return SearchResult.of(await searches.search(caller, body))
 
 

@@ -7,8 +7,10 @@ from pydantic_core import PydanticCustomError
 
 from services.vectors.collections.schemas import CollectionName
 from services.vectors.domain import (
+    CANDIDATES,
     MAX_BATCH,
     MAX_BATCH_K,
+    MAX_CANDIDATES,
     MAX_GROUP_SIZE,
     MAX_K,
     MAX_METADATA_KEY_CHARS,
@@ -66,6 +68,18 @@ class SearchRequest(LargeModel):
         examples=["source"],
     )
     group_size: int = Field(default=1, ge=1, le=MAX_GROUP_SIZE, description="results of one group at most")
+    rerank: bool = Field(
+        default=False,
+        description="have the best put in order by a model that reads `query` and their texts; what has no text is "
+        "left out. Whether there is such a model: GET /vectors/engines",
+    )
+    rerank_candidates: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_CANDIDATES,
+        description=f"of how many of the best by `mode` the model makes its order; {CANDIDATES}, or `k` where that is "
+        "more, unless told",
+    )
 
     @model_validator(mode="after")
     def _asks_for_what_its_mode_needs(self) -> "SearchRequest":
@@ -87,6 +101,27 @@ class SearchRequest(LargeModel):
             raise PydanticCustomError("too_many_results", "'k' times 'group_size' may be {most}.", {"most": MAX_K})
         return self
 
+    @model_validator(mode="after")
+    def _reranks_what_it_asks_for(self) -> "SearchRequest":
+        if not self.rerank:
+            if self.rerank_candidates is not None:
+                raise PydanticCustomError("candidates_unused", "'rerank_candidates' needs 'rerank'.")
+            return self
+        if self.query is None:
+            raise PydanticCustomError("rerank_query_missing", "'rerank' needs 'query', which its model reads.")
+        if self.k * self.group_size > (self.rerank_candidates or MAX_CANDIDATES):
+            raise PydanticCustomError(
+                "too_few_candidates",
+                "With 'rerank', 'k' times 'group_size' may be 'rerank_candidates', and that {most}.",
+                {"most": MAX_CANDIDATES},
+            )
+        return self
+
+    @property
+    def candidates(self) -> int:
+        """How many are put in order by the model; 0 where none does."""
+        return (self.rerank_candidates or max(CANDIDATES, self.k * self.group_size)) if self.rerank else 0
+
     def condition(self) -> Condition | None:
         """The filter, and that the field to group by is there. Raises FilterInvalid."""
         asked = None if self.filter is None else parse(self.filter)
@@ -99,7 +134,9 @@ class SearchMatch(ResponseModel):
     """One result."""
 
     id: str
-    score: float = Field(description="higher is better; `hybrid`: at most 1, which is first in both lists")
+    score: float = Field(
+        description="higher is better; `hybrid`: at most 1, which is first in both lists; with `rerank` its model's own"
+    )
     text: str | None
     metadata: dict[str, Any]
     group: MetadataScalar | None = Field(description="with `group_by`: the value it stands under; a list, under each")
@@ -116,6 +153,7 @@ class SearchResult(ResponseModel):
     collection: str
     engine: EngineName
     results: list[SearchMatch]
+    reranked_by: str | None = Field(description="the model that put them in order; null without `rerank`")
     took_ms: float = Field(description="embedding the query included; in a batch without it")
 
     @classmethod
@@ -124,6 +162,7 @@ class SearchResult(ResponseModel):
             collection=found.collection.name,
             engine=found.collection.engine,
             results=[SearchMatch.of(hit) for hit in found.hits],
+            reranked_by=found.reranked_by,
             took_ms=found.took_ms,
         )
 
@@ -137,9 +176,11 @@ class SearchBatch(LargeModel):
 
     @model_validator(mode="after")
     def _asks_for_what_one_answer_holds(self) -> "SearchBatch":
-        if sum(one.k * one.group_size for one in self.searches) > MAX_BATCH_K:
+        if sum(one.candidates or one.k * one.group_size for one in self.searches) > MAX_BATCH_K:
             raise PydanticCustomError(
-                "too_many_results", "All 'k' of a batch may be {most} together.", {"most": MAX_BATCH_K}
+                "too_many_results",
+                "All 'k' of a batch, or candidates where they are reranked, may be {most} together.",
+                {"most": MAX_BATCH_K},
             )
         return self
 

@@ -11,11 +11,12 @@ from services.vectors.collections.calling import on_engine
 from services.vectors.collections.domain import Named
 from services.vectors.collections.service import CollectionService
 from services.vectors.domain import MAX_K, Collection, Match, SearchMode, Vector
-from services.vectors.errors import UnsupportedCapability
+from services.vectors.errors import RerankUnconfigured, UnsupportedCapability
 from services.vectors.geometry import float32, placed, require_dimension
-from services.vectors.ports import Embedder, VectorEngine
+from services.vectors.ports import Embedder, Reranker, VectorEngine
 from services.vectors.searching.domain import AllFound, Found, Hit
 from services.vectors.searching.ranking import FUSION_DEPTH, best, fused, grouped
+from services.vectors.searching.reordering import reordered
 from services.vectors.searching.schemas import SearchBatch, SearchRequest, Weights
 from services.vectors.searching.together import together
 from services.vectors.terms import Condition
@@ -47,15 +48,16 @@ class Asked:
 class SearchService:
     """Everything engines may not be given is refused here, so that all of them refuse alike."""
 
-    def __init__(self, collections: CollectionService, embedder: Embedder) -> None:
+    def __init__(self, collections: CollectionService, embedder: Embedder, reranker: Reranker | None = None) -> None:
         self._collections = collections
         self._embedder = embedder
+        self._reranker = reranker
 
     async def search(self, caller: Caller, body: SearchRequest) -> Found:
         """The `k` best, equal scores by id.
 
-        Raises FilterInvalid, CollectionNotFound, UnsupportedCapability, WordsMissing, DimensionMismatch, ModelMismatch,
-        VectorInvalid.
+        Raises FilterInvalid, CollectionNotFound, UnsupportedCapability, RerankUnconfigured, WordsMissing,
+        DimensionMismatch, ModelMismatch, VectorInvalid, RerankFailed.
         """
         started = time.perf_counter()
         asked = await self._understood(caller, body, "")
@@ -93,6 +95,8 @@ class SearchService:
             )
         if body.exact and not can.exact_on_request:
             raise UnsupportedCapability("/exact", engine=collection.engine.value, capability="exact search")
+        if body.rerank and self._reranker is None:
+            raise RerankUnconfigured
 
     async def _given_vector(self, collection: Collection, body: SearchRequest) -> Vector | None:
         if body.vector is not None:
@@ -117,9 +121,21 @@ class SearchService:
                 caller,
                 Named.to_read(asked.body.collection),
                 asked.collection,
-                lambda engine, at: _hits(engine, at, asked),
+                lambda engine, at: self._hits(engine, at, asked, caller),
             )
-        return Found(collection, hits, round(monotonic_ms(started), 2))
+        reranked_by = self._reranker.model if self._reranker and asked.body.rerank else None
+        return Found(collection, hits, round(monotonic_ms(started), 2), reranked_by)
+
+    async def _hits(self, engine: VectorEngine, collection: Collection, asked: Asked, caller: Caller) -> list[Hit]:
+        body = asked.body
+        found = await _ranked(engine, collection, asked, body.candidates or (MAX_K if body.group_by else body.k))
+        if body.rerank and self._reranker:
+            found = await reordered(self._reranker, body.query or "", found, caller)
+        if body.min_score is not None:
+            found = [match for match in found if match.score >= body.min_score]
+        if body.group_by:
+            return grouped(found, body.group_by, body.k, body.group_size)
+        return [Hit(match) for match in found[: body.k]]
 
 
 def _read(body: SearchRequest) -> tuple[Condition | None, Sequence[int]]:
@@ -133,16 +149,6 @@ def _read(body: SearchRequest) -> tuple[Condition | None, Sequence[int]]:
 def _placed(asked: Asked, vector: Vector) -> Asked:
     with _pointed(asked.pointer):
         return replace(asked, vector=placed(vector, asked.collection.metric, "/query"))
-
-
-async def _hits(engine: VectorEngine, collection: Collection, asked: Asked) -> list[Hit]:
-    body = asked.body
-    found = await _ranked(engine, collection, asked, MAX_K if body.group_by else body.k)
-    if body.min_score is not None:
-        found = [match for match in found if match.score >= body.min_score]
-    if body.group_by:
-        return grouped(found, body.group_by, body.k, body.group_size)
-    return [Hit(match) for match in found]
 
 
 async def _ranked(engine: VectorEngine, collection: Collection, asked: Asked, limit: int) -> list[Match]:

@@ -31,3 +31,9 @@ def test_an_empty_one_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAISS_URL", "")
 
     assert Settings(**NEEDED).faiss_url is None
+
+
+def test_who_puts_results_in_order_has_a_name() -> None:
+    with pytest.raises(ValidationError, match="RERANK_URL needs RERANK_MODEL"):
+        Settings(**NEEDED, rerank_url="http://127.0.0.1")
+    assert Settings(**NEEDED).rerank_model == ""

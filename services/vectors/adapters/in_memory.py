@@ -1,0 +1,222 @@
+"""Which collections are in memory: brought there by the first who use them, once for all who wait, and taken from it.
+
+They leave when nobody has used them for a while, and before that, those unused longest first, when others need their
+room. What is being used stays; who needs more room than is left waits until somebody is done.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from services.vectors.adapters.read_write import ReadWriteLock
+from shared.errors import ServiceError
+from shared.limits import Turns
+
+
+class InMemory(Protocol):
+    """What is in memory of a collection."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+Opened = TypeVar("Opened", bound=InMemory)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening(Generic[Opened]):
+    """How a collection is brought into memory, and for whom; `size` is how many bytes it will have there."""
+
+    key: str
+    tenant_id: str
+    size: Callable[[], Awaitable[int]]
+    open: Callable[[], Awaitable[Opened]]
+
+
+class _Place(Generic[Opened]):
+    """Of one collection that is used, in memory, or on its way there."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.lock = ReadWriteLock()
+        self.opened: Opened | None = None
+        self.loading: asyncio.Task[None] | None = None
+        self.wanted = 0
+        """Bytes that are kept free for it while it is loaded; 0 else."""
+        self.users = 0
+        self.used_at = 0.0
+
+    @property
+    def nbytes(self) -> int:
+        return self.opened.nbytes if self.opened is not None else self.wanted
+
+    @property
+    def is_held(self) -> bool:
+        return self.opened is not None or self.wanted > 0
+
+    @property
+    def is_idle(self) -> bool:
+        """In memory, and nobody's."""
+        return self.opened is not None and not self.users
+
+
+class Collections(Generic[Opened]):
+    """At most `most` of them and `most_bytes` in all; a single one that is larger has memory to itself."""
+
+    def __init__(
+        self,
+        *,
+        most: int,
+        most_bytes: int,
+        idle_seconds: float,
+        close: Callable[[Opened], Awaitable[None]],
+        loads: Turns,
+        refusal: Callable[[], Exception],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`loads` are the turns in which tenants load theirs, `refusal` what is raised when too many wait for one.
+
+        With `idle_seconds` of 0 none leaves but for room.
+        """
+        self._most, self._most_bytes, self._idle_seconds = most, most_bytes, idle_seconds
+        self._close_one, self._loads, self._refusal, self._clock = close, loads, refusal, clock
+        self._places: OrderedDict[str, _Place[Opened]] = OrderedDict()  # that used last at the end
+        self._freed = asyncio.Event()
+
+    @property
+    def number(self) -> int:
+        """How many are in memory."""
+        return sum(place.opened is not None for place in self._places.values())
+
+    @property
+    def nbytes(self) -> int:
+        """Of all that are in memory, or on their way there."""
+        return sum(place.nbytes for place in self._places.values())
+
+    @asynccontextmanager
+    async def reading(self, opening: Opening[Opened]) -> AsyncIterator[Opened]:
+        """Many at once. Raises what `opening` does."""
+        place = self._taken(opening.key)
+        try:
+            while True:
+                await self._loaded(place, opening)
+                async with place.lock.reading():
+                    if place.opened is not None:  # else it was dropped in between
+                        yield place.opened
+                        return
+        finally:
+            self._give_back(place)
+
+    @asynccontextmanager
+    async def writing(self, opening: Opening[Opened]) -> AsyncIterator[Opened]:
+        """One at a time, and no reader with it. Raises what `opening` does."""
+        place = self._taken(opening.key)
+        try:
+            while True:
+                await self._loaded(place, opening)
+                async with place.lock.writing():
+                    if place.opened is not None:
+                        yield place.opened
+                        return
+        finally:
+            self._give_back(place)
+
+    @asynccontextmanager
+    async def without(self, key: str) -> AsyncIterator[None]:
+        """Nothing of it is in memory, and nobody brings it there."""
+        place = self._taken(key)
+        try:
+            async with place.lock.writing():
+                await self._close(place)
+                yield
+        finally:
+            self._give_back(place)
+
+    async def close_idle(self) -> None:
+        """Those that nobody has used for a while leave memory."""
+        for place in [place for place in self._places.values() if place.is_idle]:
+            if 0 < self._idle_seconds <= self._clock() - place.used_at:
+                await self._leave(place)
+
+    async def aclose(self) -> None:
+        """Everything leaves memory."""
+        if loading := [place.loading for place in self._places.values() if place.loading]:
+            await asyncio.wait(loading)
+        for place in list(self._places.values()):
+            async with place.lock.writing():
+                await self._close(place)
+
+    def _taken(self, key: str) -> _Place[Opened]:
+        place = self._places.setdefault(key, _Place(key))
+        place.users += 1
+        return place
+
+    def _give_back(self, place: _Place[Opened]) -> None:
+        place.users -= 1
+        place.used_at = self._clock()
+        self._places.move_to_end(place.key)
+        self._tidy(place)
+
+    def _tidy(self, place: _Place[Opened]) -> None:
+        """Forgets it where there is nothing to remember, and wakes who waits for room."""
+        if not (place.users or place.is_held or place.loading):
+            self._places.pop(place.key, None)
+        self._freed.set()
+
+    async def _loaded(self, place: _Place[Opened], opening: Opening[Opened]) -> None:
+        """Who goes away meanwhile ends nothing: whoever comes next finds it there."""
+        while place.opened is None:
+            is_mine = place.loading is None
+            loading = place.loading = place.loading or asyncio.create_task(self._load(place, opening))
+            if is_mine:
+                loading.add_done_callback(lambda task: self._has_loaded(place, task))
+            try:
+                await asyncio.shield(loading)
+            except ServiceError as error:
+                if is_mine:
+                    raise
+                raise self._refusal() from error  # each request's error is its own
+
+    def _has_loaded(self, place: _Place[Opened], task: asyncio.Task[None]) -> None:
+        place.loading = None
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; that nobody did is no news
+        self._tidy(place)
+
+    async def _load(self, place: _Place[Opened], opening: Opening[Opened]) -> None:
+        async with place.lock.writing(), self._loads.turn(opening.tenant_id, self._refusal):
+            size = max(1, await opening.size())
+            await self._make_room(size)
+            place.wanted = size  # before anything is waited for, or two would take the same room
+            try:
+                place.opened = await opening.open()
+            finally:
+                place.wanted = 0
+
+    async def _make_room(self, size: int) -> None:
+        while not self._has_room(size):
+            idle = next((place for place in self._places.values() if place.is_idle), None)
+            if idle is not None:
+                await self._leave(idle)
+            else:
+                self._freed.clear()
+                await self._freed.wait()
+
+    def _has_room(self, size: int) -> bool:
+        held = [place for place in self._places.values() if place.is_held]
+        return not held or (len(held) < self._most and sum(place.nbytes for place in held) + size <= self._most_bytes)
+
+    async def _leave(self, place: _Place[Opened]) -> None:
+        async with place.lock.writing():
+            if place.is_idle:  # who came in between finds it there
+                await self._close(place)
+        self._tidy(place)
+
+    async def _close(self, place: _Place[Opened]) -> None:
+        opened, place.opened = place.opened, None
+        if opened is not None:
+            await self._close_one(opened)

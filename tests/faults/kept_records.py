@@ -1,0 +1,134 @@
+"""Records stored one by one through a kill, and whether each that was acknowledged is found in every way there is."""
+
+import asyncio
+import itertools
+import random
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import httpx
+
+from tests.fixtures.identity import User
+
+COLLECTIONS: Final = "/api/v1/vectors/collections"
+_DIMENSION: Final = 8
+_AT_ONCE: Final = 8
+_SEARCHES: Final = 64
+_BLOCK: Final = 50
+"""Records that one filter leaves: among so few every engine is exact, whatever its index makes of more."""
+
+
+def vector_of(number: int) -> list[float]:
+    """The same in every process."""
+    numbers = random.Random(number)
+    return [round(numbers.uniform(-1, 1), 6) for _ in range(_DIMENSION)]
+
+
+def text_of(number: int) -> str:
+    """With a word that no other record has."""
+    return f"what was kept of only{number}"
+
+
+@dataclass
+class Keeping:
+    """A collection of `engine`, filled by several clients at once."""
+
+    client: httpx.AsyncClient
+    user: User
+    engine: str
+    acknowledged: set[int] = field(default_factory=set)
+    refused: int = 0
+    _name: str = "kept"
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    async def make(self) -> None:
+        """The collection, new."""
+        body = {"name": self._name, "engine": self.engine, "dimension": _DIMENSION, "metric": "l2"}
+        (await self._post(COLLECTIONS, body)).raise_for_status()
+
+    async def remove(self) -> None:
+        """The collection: ChromaDB's server goes on after the test."""
+        await self.client.delete(f"{COLLECTIONS}/{self._name}", headers=self.user.headers)
+
+    async def fill(self, most: int, strike: Callable[[], Awaitable[None]]) -> None:
+        """Stores until `most` are acknowledged, and strikes once half of them are."""
+        clients = [asyncio.create_task(self._store_until(most)) for _ in range(_AT_ONCE)]
+        try:
+            await self._until(most // 2)
+            await strike()
+            await asyncio.gather(*clients)
+        finally:
+            for one in clients:
+                one.cancel()
+
+    async def _until(self, number: int) -> None:
+        while len(self.acknowledged) < number:  # noqa: ASYNC110 - the clients work
+            await asyncio.sleep(0.005)
+
+    async def _store_until(self, most: int) -> None:
+        for number in self._numbers:
+            if len(self.acknowledged) >= most:
+                return
+            item = {
+                "id": f"{number}",
+                "vector": vector_of(number),
+                "text": text_of(number),
+                "metadata": {"block": number // _BLOCK},
+            }
+            try:
+                stored = await self._post("/api/v1/vectors/store", {"collection": self._name, "items": [item]})
+            except httpx.TransportError:  # it is being killed, or not up yet
+                stored = None
+            if stored is not None and stored.is_success:
+                self.acknowledged.add(number)
+            else:
+                self.refused += 1
+                await asyncio.sleep(0.05)  # as a client that means to try again
+
+    async def lost_by_id(self) -> list[int]:
+        """What is not there, or not as it was stored."""
+
+        async def is_whole(number: int) -> bool:
+            place = f"{COLLECTIONS}/{self._name}/records/{number}"
+            found = (await self.client.get(place, headers=self.user.headers)).json()
+            return bool(found.get("text") == text_of(number) and found["metadata"] == {"block": number // _BLOCK})
+
+        lost: list[int] = []
+        for some in _parts(sorted(self.acknowledged), _AT_ONCE):
+            whole = await asyncio.gather(*map(is_whole, some))
+            lost += [number for number, is_there in zip(some, whole, strict=True) if not is_there]
+        return lost
+
+    async def lost_to_searches(self) -> list[int]:
+        """What its own vector does not find, among the records of its block."""
+        return await self._lost_to(
+            lambda number: {
+                "vector": vector_of(number),
+                "filter": {"field": "block", "op": "eq", "value": number // _BLOCK},
+            }
+        )
+
+    async def lost_to_keywords(self) -> list[int]:
+        """What its own word does not find, among all."""
+        return await self._lost_to(lambda number: {"mode": "keyword", "query": f"only{number}"})
+
+    async def _lost_to(self, query: Callable[[int], dict[str, Any]]) -> list[int]:
+        lost: list[int] = []
+        for some in _parts(sorted(self.acknowledged), _SEARCHES):
+            searches = [{"collection": self._name, "k": 1, **query(number)} for number in some]
+            answer = await self._post("/api/v1/vectors/search/batch", {"searches": searches})
+            found = [[match["id"] for match in one["results"]] for one in answer.raise_for_status().json()["results"]]
+            lost += [number for number, ids in zip(some, found, strict=True) if ids != [f"{number}"]]
+        return lost
+
+    async def count(self) -> int:
+        answer = await self.client.get(f"{COLLECTIONS}/{self._name}", headers=self.user.headers)
+        return int(answer.raise_for_status().json()["count"])
+
+    async def _post(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        return await self.client.post(path, json=body, headers=self.user.headers)
+
+
+def _parts(numbers: list[int], most: int) -> Iterable[list[int]]:
+    return (numbers[start : start + most] for start in range(0, len(numbers), most))
