@@ -12,6 +12,8 @@ from services.vectors.aliases.service import AliasService
 from services.vectors.backends import CATALOGUE_REMEDY, open_backends
 from services.vectors.collections.presence import Presence
 from services.vectors.collections.service import CollectionService
+from services.vectors.copies.noting import Journal
+from services.vectors.copies.service import CopyService
 from services.vectors.domain import EngineName
 from services.vectors.embeddings.service import EmbeddingService
 from services.vectors.ports import VectorEngine
@@ -42,6 +44,7 @@ class State(TypedDict):
     embeddings: EmbeddingService
     engines: Mapping[EngineName, VectorEngine]
     usage: UsageService
+    copies: CopyService
     uploads: Shares
 
 
@@ -71,12 +74,13 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             platform=platform,
             collections=collections,
             aliases=AliasService(backends.catalogue, collections, platform.cursors, auth, quotas.collections),
-            records=RecordService(collections, backends.embedder, auth, usage),
+            records=RecordService(collections, backends.embedder, auth, usage, Journal(backends.catalogue)),
             searches=SearchService(collections, backends.embedder),
             listing=ListingService(collections, platform.cursors),
             embeddings=EmbeddingService(backends.embedder),
             engines=backends.engines,
             usage=usage,
+            copies=CopyService(backends.catalogue, collections, backends.embedder, auth, usage),
             uploads=Shares("uploads", UPLOADS),
         )
 

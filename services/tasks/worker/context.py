@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import httpx
 
 from services.tasks.domain import Claim, storable
-from services.tasks.worker.attempt import Attempt, ProgressReport
+from services.tasks.worker.attempt import Attempt, ProgressReport, Stop
 from shared.calls import ServiceClient
 from shared.errors import Unauthenticated, UpstreamTimeout
 
@@ -36,6 +36,10 @@ class AttemptContext:
     @property
     def cancelled(self) -> bool:
         return self._attempt.stopped.done()
+
+    @property
+    def was_cancelled(self) -> bool:
+        return self._attempt.stop_reason is Stop.CANCELLED
 
     @property
     def remaining_seconds(self) -> float:
