@@ -7,6 +7,7 @@ from fastapi import Depends, Path
 
 from services.vectors.aliases.service import AliasService
 from services.vectors.collections.service import CollectionService
+from services.vectors.copies.service import CopyService
 from services.vectors.domain import COLLECTION_NAME, MAX_ID_CHARS, EngineName
 from services.vectors.embeddings.service import EmbeddingService
 from services.vectors.files.service import FileService
@@ -46,5 +47,6 @@ Listings = Annotated[ListingService, Depends(from_state("listing"))]
 Files = Annotated[FileService, Depends(from_state("files"))]
 Usages = Annotated[UsageService, Depends(from_state("usage"))]
 Engines = Annotated[Mapping[EngineName, VectorEngine], Depends(from_state("engines"))]
+Copies = Annotated[CopyService, Depends(from_state("copies"))]
 Embeddings = Annotated[EmbeddingService, Depends(from_state("embeddings"))]
 RerankedBy = Annotated[str | None, Depends(from_state("reranked_by"))]

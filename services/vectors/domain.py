@@ -62,9 +62,13 @@ class Metric(Word):
 
 
 class CollectionStatus(Word):
-    """`creating` and `deleting` say that the engine has not confirmed yet; repeating the request finishes the work."""
+    """`creating` and `deleting` say that the engine has not confirmed yet; repeating the request finishes the work.
+
+    `filling` is the target of a copy until that ends: it is listed, and serves for nothing but to be deleted.
+    """
 
     CREATING = "creating"
+    FILLING = "filling"
     READY = "ready"
     DELETING = "deleting"
 

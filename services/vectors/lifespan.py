@@ -15,6 +15,8 @@ from services.vectors.aliases.service import AliasService
 from services.vectors.backends import CATALOGUE_REMEDY, open_backends
 from services.vectors.collections.presence import Presence
 from services.vectors.collections.service import CollectionService
+from services.vectors.copies.noting import Journal
+from services.vectors.copies.service import CopyService
 from services.vectors.domain import EngineName
 from services.vectors.embeddings.service import EmbeddingService
 from services.vectors.files import sweeping
@@ -55,6 +57,7 @@ class State(TypedDict):
     engines: Mapping[EngineName, VectorEngine]
     reranked_by: str | None
     usage: UsageService
+    copies: CopyService
     uploads: Shares
     files: FileService
     file_uploads: Shares
@@ -87,13 +90,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             platform=platform,
             collections=collections,
             aliases=AliasService(backends.catalogue, collections, platform.cursors, auth, quotas.collections),
-            records=RecordService(collections, backends.embedder, auth, usage),
+            records=RecordService(collections, backends.embedder, auth, usage, Journal(backends.catalogue)),
             searches=SearchService(collections, backends.embedder, backends.reranker),
             listing=ListingService(collections, platform.cursors),
             embeddings=EmbeddingService(backends.embedder),
             engines=backends.engines,
             reranked_by=backends.reranker.model if backends.reranker else None,
             usage=usage,
+            copies=CopyService(backends.catalogue, collections, backends.embedder, auth, usage),
             uploads=Shares("uploads", UPLOADS),
             files=files,
             file_uploads=Shares("uploads of files", FILE_UPLOADS),

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from services.vectors.aliases.endpoints import router as aliases
 from services.vectors.collections.endpoints import creating as creating_collections
 from services.vectors.collections.endpoints import router as collections
+from services.vectors.copies.endpoints import internal as copies
 from services.vectors.embeddings.endpoints import router as embeddings
 from services.vectors.embeddings.endpoints import tokens
 from services.vectors.engines.endpoints import router as engines
@@ -45,4 +46,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             embeddings,
             tokens,
         ],
+        internal_routers=[copies],
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from services.vectors.copies.ports import Copies
 from services.vectors.domain import (
     Alias,
     AliasRefused,
@@ -115,7 +116,7 @@ class VectorEngine(Protocol):
         """Release what it holds; acknowledged writes are kept."""
 
 
-class Catalogue(Protocol):
+class Catalogue(Copies, Protocol):
     """Which collections and aliases there are: where a name is unique per tenant, across engines and none of theirs.
 
     Raises Unavailable when its store cannot answer, StorageFull when its disk is full.

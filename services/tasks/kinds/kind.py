@@ -30,6 +30,10 @@ class Context(Protocol):
         """Whether to stop: for handlers that compute without awaiting."""
 
     @property
+    def was_cancelled(self) -> bool:
+        """Whether it is to stop because its task was cancelled: no other attempt will go on with it."""
+
+    @property
     def remaining_seconds(self) -> float:
         """Until this attempt times out."""
 

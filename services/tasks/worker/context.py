@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 import httpx
 
 from services.tasks.domain import Claim, storable
-from services.tasks.worker.attempt import Attempt, ProgressReport
+from services.tasks.worker.attempt import Attempt, ProgressReport, Stop
 from services.tasks.worker.files import FileForm, written
 from shared.calls import ServiceClient
 from shared.errors import Unauthenticated, UpstreamTimeout
@@ -42,6 +42,10 @@ class AttemptContext:
     @property
     def cancelled(self) -> bool:
         return self._attempt.stopped.done()
+
+    @property
+    def was_cancelled(self) -> bool:
+        return self._attempt.stop_reason is Stop.CANCELLED
 
     @property
     def remaining_seconds(self) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from services.vectors.adapters import catalogue_copies as copies
 from services.vectors.domain import Alias, AliasRefused, Collection, CollectionStatus
 
 # An earlier version that was started again in between knows no aliases, and deletes what they point to.
@@ -75,6 +76,7 @@ def retire(connection: sqlite3.Connection, collection: Collection) -> str | None
     with connection:
         values = (CollectionStatus.DELETING.value, collection.id)
         connection.execute("UPDATE collection SET status = ? WHERE id = ?", values)
+        copies.forget(connection, collection.id)
     return None
 
 
@@ -83,6 +85,7 @@ def remove_with_collection(connection: sqlite3.Connection, collection: Collectio
     with connection:
         connection.execute("DELETE FROM alias WHERE collection_id = ?", (collection.id,))
         connection.execute("DELETE FROM collection WHERE id = ?", (collection.id,))
+        copies.forget(connection, collection.id)
 
 
 def _is_there(connection: sqlite3.Connection, where: str, tenant_id: str, *values: str) -> bool:

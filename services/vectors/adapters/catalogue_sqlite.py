@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from services.vectors.adapters import catalogue_aliases as aliases
+from services.vectors.adapters import catalogue_copies as copies
 from services.vectors.adapters.fullness import absent
+from services.vectors.copies.domain import Advance, Change, Copy, CopyRefused, Noted
 from services.vectors.domain import (
     MAX_NAME_CHARS,
     Alias,
@@ -22,6 +24,7 @@ from services.vectors.domain import (
     EngineName,
     Metric,
 )
+from services.vectors.terms import Condition
 from shared.health import require_kept
 
 _SCHEMA = """
@@ -122,6 +125,57 @@ class SqliteCatalogue:
     async def remove_alias(self, tenant_id: str, name: str, *, was: str) -> bool:
         return await self._write(aliases.REMOVE, tenant_id, name, was) == 1
 
+    async def begin_copy(self, collection: Collection, copy: Copy) -> Copy | CopyRefused:
+        return await self._run(lambda connection: copies.begin(connection, collection, copy))
+
+    async def find_copy(self, collection: Collection) -> Copy | None:
+        return await self._run(lambda connection: copies.find(connection, collection.id))
+
+    async def take_turn(self, collection: Collection, turn: str, seconds: float) -> Copy | None:
+        return await self._run(lambda connection: copies.take_turn(connection, collection, turn, seconds))
+
+    async def list_changes(self, collection: Collection, limit: int) -> list[Change]:
+        return await self._run(lambda connection: copies.list_changes(connection, collection, limit))
+
+    async def advance_copy(self, collection: Collection, turn: str, step: Advance) -> bool:
+        return await self._run(lambda connection: copies.advance(connection, collection, turn, step))
+
+    async def close_copy(self, collection: Collection, turn: str) -> list[Change] | None:
+        return await self._run(lambda connection: copies.close(connection, collection, turn))
+
+    async def end_copy(
+        self,
+        collection: Collection,
+        name: str | None,
+        *,
+        turn: str,
+        settled: Sequence[int],
+        count: int,
+        version: str,
+        at: datetime,
+    ) -> CopyRefused | None:
+        return await self._run(
+            lambda connection: copies.end(
+                connection, collection, alias=name, turn=turn, settled=settled, count=count, version=version, at=at
+            )
+        )
+
+    async def note_change(
+        self,
+        collection: Collection,
+        ids: Sequence[str],
+        condition: Condition | None,
+        *,
+        number: int,
+        alias: str | None,
+        insists: bool,
+    ) -> Noted:
+        return await self._run(
+            lambda connection: copies.note(
+                connection, collection, ids, condition, number=number, alias=alias, insists=insists
+            )
+        )
+
     async def check(self) -> None:
         """Over when it has ended, even when cancelled: the one thread is not given a second look while it is at one."""
         looking = asyncio.create_task(self._run(_write_and_read_back))
@@ -169,7 +223,7 @@ class SqliteCatalogue:
         if self._connection is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self._path)
-            connection.executescript(_SCHEMA + aliases.SCHEMA)
+            connection.executescript(_SCHEMA + aliases.SCHEMA + copies.SCHEMA)
             if connection.execute(_MODEL_IS_KEPT).fetchone() is None:
                 connection.execute(_KEEP_MODEL)
             self._connection = connection

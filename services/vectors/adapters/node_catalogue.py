@@ -1,10 +1,13 @@
 """The catalogue of the node, which all replicas share."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from services.vectors.adapters.node_connection import NodeConnection
 from services.vectors.adapters.node_protocol import CATALOGUE
+from services.vectors.copies.domain import Advance, Change, Copy, CopyRefused, Noted
 from services.vectors.domain import Alias, AliasRefused, Collection, CollectionStatus, EngineName
+from services.vectors.terms import Condition
 
 
 class NodeCatalogue:
@@ -83,6 +86,79 @@ class NodeCatalogue:
         """True also when a first attempt whose answer was lost has removed it."""
         removed: bool = await self._node.ask(CATALOGUE, "remove_alias", tenant_id=tenant_id, name=name, was=was)
         return removed or await self.find_alias(tenant_id, name) is None
+
+    async def begin_copy(self, collection: Collection, copy: Copy) -> Copy | CopyRefused:
+        begun: Copy | CopyRefused = await self._node.ask(CATALOGUE, "begin_copy", collection=collection, copy=copy)
+        return begun
+
+    async def find_copy(self, collection: Collection) -> Copy | None:
+        copy: Copy | None = await self._node.ask(CATALOGUE, "find_copy", collection=collection)
+        return copy
+
+    async def take_turn(self, collection: Collection, turn: str, seconds: float) -> Copy | None:
+        copy: Copy | None = await self._node.ask(
+            CATALOGUE, "take_turn", collection=collection, turn=turn, seconds=seconds
+        )
+        return copy
+
+    async def list_changes(self, collection: Collection, limit: int) -> list[Change]:
+        found: list[Change] = await self._node.ask(CATALOGUE, "list_changes", collection=collection, limit=limit)
+        return found
+
+    async def advance_copy(self, collection: Collection, turn: str, step: Advance) -> bool:
+        """False also when a first attempt whose answer was lost has kept it."""
+        kept: bool = await self._node.ask(CATALOGUE, "advance_copy", collection=collection, turn=turn, step=step)
+        return kept
+
+    async def close_copy(self, collection: Collection, turn: str) -> list[Change] | None:
+        found: list[Change] | None = await self._node.ask(CATALOGUE, "close_copy", collection=collection, turn=turn)
+        return found
+
+    async def end_copy(
+        self,
+        collection: Collection,
+        name: str | None,
+        *,
+        turn: str,
+        settled: Sequence[int],
+        count: int,
+        version: str,
+        at: datetime,
+    ) -> CopyRefused | None:
+        refused: CopyRefused | None = await self._node.ask(
+            CATALOGUE,
+            "end_copy",
+            collection=collection,
+            name=name,
+            turn=turn,
+            settled=settled,
+            count=count,
+            version=version,
+            at=at,
+        )
+        return refused
+
+    async def note_change(
+        self,
+        collection: Collection,
+        ids: Sequence[str],
+        condition: Condition | None,
+        *,
+        number: int,
+        alias: str | None,
+        insists: bool,
+    ) -> Noted:
+        noted: Noted = await self._node.ask(
+            CATALOGUE,
+            "note_change",
+            collection=collection,
+            ids=ids,
+            condition=condition,
+            number=number,
+            alias=alias,
+            insists=insists,
+        )
+        return noted
 
     async def check(self) -> None:
         """The node looks at itself."""

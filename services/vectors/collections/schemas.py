@@ -47,9 +47,10 @@ class CollectionRead(ResponseModel):
     engine: EngineName
     dimension: int
     metric: Metric
-    status: Literal["creating", "ready", "deleting", "unavailable", "lost"] = Field(
+    status: Literal["creating", "filling", "ready", "deleting", "unavailable", "lost"] = Field(
         description="`unavailable`: the engine does not answer; `lost`: it no longer holds the collection; "
-        "`creating`, `deleting`: repeat the request to finish it, that of creating after a minute"
+        "`creating`, `deleting`: repeat the request to finish it, that of creating after a minute; `filling`: a task "
+        "of the kind `vectors.copy` fills it, and it can only be deleted until then"
     )
     model: str | None = Field(
         description="what its texts are embedded with, the only model it takes text for; null before the first"

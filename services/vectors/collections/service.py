@@ -191,7 +191,7 @@ class CollectionService:
     async def get_ready(self, caller: Caller, named: Named) -> Collection:
         """The collection, ready for records.
 
-        Raises CollectionNotFound, also for one that is being deleted, and MissingScope (`Named`).
+        Raises CollectionNotFound, also for one that is being deleted or filled, and MissingScope (`Named`).
         """
         if known := self._known.get((caller.tenant_id, named.name)):
             return known
@@ -200,7 +200,7 @@ class CollectionService:
     async def look_up(self, caller: Caller, named: Named) -> Collection:
         """The same, as the catalogue has it at this moment."""
         collection = await self._resolved(caller, named)
-        if collection.status is CollectionStatus.DELETING:
+        if collection.status in (CollectionStatus.DELETING, CollectionStatus.FILLING):
             raise CollectionNotFound(named.name)
         if collection.status is CollectionStatus.CREATING:
             collection = await self._finish(collection)

@@ -62,6 +62,14 @@ _OF_THE_CATALOGUE: Final = {
     "list_aliases": _READS,
     "point_alias": _STORES,
     "remove_alias": _TAKES_AWAY,
+    "begin_copy": _STORES,
+    "find_copy": _READS,
+    "take_turn": Permission(writes=True),
+    "list_changes": Permission(writes=True),
+    "advance_copy": Permission(writes=True),  # also when the disk is nearly full: what was copied is not copied again
+    "close_copy": Permission(writes=True),
+    "end_copy": Permission(writes=True),
+    "note_change": Permission(writes=True),  # of what is done already
 }
 PERMISSIONS: Final[Mapping[str, Mapping[str, Permission]]] = {
     place: _OF_THE_CATALOGUE if place == CATALOGUE else _OF_ENGINES for place in PORTS

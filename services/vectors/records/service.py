@@ -7,6 +7,7 @@ from typing import TypeVar
 from services.vectors.collections.calling import on_engine
 from services.vectors.collections.domain import Named
 from services.vectors.collections.service import CollectionService
+from services.vectors.copies.noting import Journal
 from services.vectors.domain import Collection, MetadataChanges, Record, Vector
 from services.vectors.errors import RecordNotFound
 from services.vectors.events import Done
@@ -18,6 +19,7 @@ from services.vectors.terms import Condition
 from services.vectors.usage.domain import Size, content_bytes, size_of
 from services.vectors.usage.service import UsageService
 from shared.door import Once
+from shared.errors import ServiceError
 from shared.identity import Caller, Tells
 from shared.schemas import new_id
 
@@ -25,13 +27,25 @@ Result = TypeVar("Result")
 
 
 class RecordService:
-    """Everything engines may not be given is refused here, so that all of them refuse alike."""
+    """Everything engines may not be given is refused here, so that all of them refuse alike.
 
-    def __init__(self, collections: CollectionService, embedder: Embedder, auth: Tells, usage: UsageService) -> None:
+    A change that was asked for by an alias is acknowledged where that points then: what was switched meanwhile, gets
+    the change as well. So none is lost in a switch, nor in a copy that ends with one.
+    """
+
+    def __init__(
+        self,
+        collections: CollectionService,
+        embedder: Embedder,
+        auth: Tells,
+        usage: UsageService,
+        journal: Journal,
+    ) -> None:
         self._collections = collections
         self._embedder = embedder
         self._auth = auth
         self._usage = usage
+        self._journal = journal
 
     async def store(self, caller: Caller, body: StoreRequest, once: Once | None = None) -> Stored:
         """Store the items, in a collection made for them where there is none; the last of an id in them wins.
@@ -43,11 +57,20 @@ class RecordService:
         # A missing collection takes the dimension of the vectors; nothing is made for items that disagree.
         named = Named.to_write(body.collection)
         collection = await self._collections.get_or_create(caller, named, _common_dimension(body))
+        ids = [item.id or (once.id_at(at) if once else new_id()) for at, item in enumerate(body.items)]
+        while True:
+            stored = await self._store(caller, named, collection, body, ids)
+            if not await self._journal.has_moved(named, stored.collection, ids, number=len(ids)):
+                return stored
+            collection = await self._collections.look_up(caller, named)
+
+    async def _store(
+        self, caller: Caller, named: Named, collection: Collection, body: StoreRequest, ids: list[str]
+    ) -> Stored:
         self._check_dimensions(collection, body.items)
         texts = [item.text or "" for item in body.items if item.vector is None]
         if texts:
             await self._collections.require_model(collection, self._embedder.model, "/items")
-        ids = [item.id or (once.id_at(at) if once else new_id()) for at, item in enumerate(body.items)]
 
         async def put(engine: VectorEngine, at: Collection) -> set[str]:
             if texts:  # of whichever collection has the name now
@@ -58,7 +81,7 @@ class RecordService:
             embedded = await self._embedder.embed_passages(texts, caller) if texts else []
             # Thousands of conversions: on a thread, so that other requests go on between them.
             records = await asyncio.to_thread(_records, collection, body, ids, embedded)
-            collection, new = await self._on(caller, named, collection, put)
+            collection, new = await self._changed(caller, named, collection, put, ids)
         there = [record.id for record in records if record.id not in new]
         return Stored(collection, len(new), ids, there)
 
@@ -81,13 +104,16 @@ class RecordService:
         """The record with `changes` in its metadata. Raises CollectionNotFound, RecordNotFound, MetadataTooLarge."""
         named = Named.to_write(name)
         collection = await self._collections.get_ready(caller, named)
-        collection, record = await self._on(
-            caller, named, collection, lambda engine, at: engine.merge_metadata(at, record_id, changes)
-        )
-        if record is None:
-            raise RecordNotFound(collection.name, record_id)
-        self._usage.changed(collection)
-        return record
+        while True:
+            collection, record = await self._changed(
+                caller, named, collection, lambda engine, at: engine.merge_metadata(at, record_id, changes), [record_id]
+            )
+            if record is None:
+                raise RecordNotFound(collection.name, record_id)
+            self._usage.changed(collection)
+            if not await self._journal.has_moved(named, collection, [record_id], number=1):
+                return record
+            collection = await self._collections.look_up(caller, named)
 
     async def delete(self, caller: Caller, body: DeleteRequest) -> Deleted:
         """Delete by ids or by filter; what is not there is not counted. Raises FilterInvalid, CollectionNotFound."""
@@ -102,11 +128,36 @@ class RecordService:
     async def _delete(self, caller: Caller, name: str, wanted: list[str] | Condition) -> Deleted:
         named = Named.to_write(name)
         collection = await self._collections.get_ready(caller, named)
-        collection, deleted = await self._on(caller, named, collection, lambda engine, at: _deleted(engine, at, wanted))
-        if deleted:
-            self._usage.changed(collection)
-            self._auth.tell(caller, Done.RECORDS_DELETED, collection.name)
-        return Deleted(collection, deleted)
+        ids, condition = (wanted, None) if isinstance(wanted, list) else ([], wanted)
+        most = 0
+        while True:
+            collection, deleted = await self._changed(
+                caller, named, collection, lambda engine, at: _deleted(engine, at, wanted), ids, condition
+            )
+            most = max(most, deleted)
+            if deleted:
+                self._usage.changed(collection)
+                self._auth.tell(caller, Done.RECORDS_DELETED, collection.name)
+            # Also where none was there: a first attempt whose answer was lost may have deleted them.
+            if not await self._journal.has_moved(named, collection, ids, condition, number=deleted):
+                return Deleted(collection, most)
+            collection = await self._collections.look_up(caller, named)
+
+    async def _changed(
+        self,
+        caller: Caller,
+        named: Named,
+        collection: Collection,
+        call: Callable[[VectorEngine, Collection], Awaitable[Result]],
+        ids: Sequence[str],
+        condition: Condition | None = None,
+    ) -> tuple[Collection, Result]:
+        """As `_on`, of a call that changes records: where it fails, some of them may have been."""
+        try:
+            return await self._on(caller, named, collection, call)
+        except ServiceError:
+            await self._journal.may_have_changed(collection, ids, condition)
+            raise
 
     async def _on(
         self,

@@ -112,7 +112,7 @@ class UsageService:
         """None when its engine does not answer, or does not have it."""
         if (known := self._known.get(collection.id)) is not None:
             return known
-        if collection.status is not CollectionStatus.READY:
+        if collection.status not in (CollectionStatus.READY, CollectionStatus.FILLING):
             return NOTHING
         engine, changes = self._engines[collection.engine], self._changes.get(collection.id)
         try:

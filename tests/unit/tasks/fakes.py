@@ -23,6 +23,7 @@ class RecordingContext:
     task_id: str = "01890a5d-ac96-774b-bcce-b302099a8057"
     attempt: int = 1
     cancelled: bool = False
+    was_cancelled: bool = False
     remaining_seconds: float = 60
     calls: list[tuple[str, Any, dict[str, str]]] = field(default_factory=list)
     reports: list[tuple[int, int | None]] = field(default_factory=list)

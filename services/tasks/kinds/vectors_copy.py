@@ -1,0 +1,152 @@
+"""`vectors.copy`: a collection is copied to another engine, or embedded anew, while it is read and written to."""
+
+import asyncio
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from services.tasks.kinds.kind import Context, Kind
+from shared.errors import ServiceError, Unavailable
+from shared.schemas import LargeModel, Text
+
+_BEGIN, _STEP = "/internal/copies", "/internal/copies/step"
+_STEP_SECONDS = 55.0  # a step ends itself before
+_LAST_SECONDS = 60.0  # of an attempt: a step that it would be too short for is left to the next attempt
+_ENDED, _BUSY_CODES = "ended", frozenset({"vectors.copy_busy", "vectors.embeddings_busy"})
+_CLIENT_ERRORS = range(400, 500)
+_PASSING = frozenset({401, 408, 425, 429})
+_TAKING_AWAY: set[asyncio.Task[None]] = set()
+"""What goes on after its attempt was told to stop; asyncio itself forgets tasks that nobody holds."""
+
+# The bounds of `vectors`, so that what it would refuse later is refused at once.
+CollectionName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["handbook"])]
+
+
+class Verify(LargeModel):
+    """What the copy has to reach before anything is switched."""
+
+    recall: float = Field(
+        default=0.95, ge=0, le=1, description="share of the ten nearest records that searches of the copy find at least"
+    )
+    samples: int = Field(default=20, ge=0, le=100, description="records for which that is looked at; 0 for none")
+
+
+class CopyInput(LargeModel):
+    """What to copy, and where to."""
+
+    source: CollectionName
+    target: Annotated[CollectionName, Field(description="the new collection; there is none of this name")]
+    engine: Literal["qdrant", "chroma", "faiss"] | None = Field(
+        default=None, description="that of the source when absent", examples=["qdrant"]
+    )
+    model: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
+        default=None,
+        description="the embedding model by which vectors are made anew, of texts; vectors are copied when absent",
+    )
+    metric: Literal["cosine", "dot", "l2"] | None = Field(
+        default=None, description="that of the source when absent; another one takes a `model`"
+    )
+    alias: CollectionName | None = Field(
+        default=None, description="points to the source, and to the target as soon as that has everything"
+    )
+    verify: Verify = Field(default_factory=Verify)
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "CopyInput":
+        if len({self.source, self.target, self.alias}) < 3:
+            raise ValueError("source, target and alias must differ")
+        return self
+
+    def begins(self, task_id: str) -> dict[str, Any]:
+        return {"id": task_id, **self.model_dump(exclude_none=True, exclude={"verify"})}
+
+    def step(self, task_id: str) -> dict[str, Any]:
+        return {"id": task_id, "target": self.target, **self.verify.model_dump()}
+
+
+async def _copy(context: Context, given: CopyInput) -> dict[str, Any]:
+    """Step by step; another attempt goes on where this one stopped.
+
+    What can succeed no more, or was cancelled, takes the half target away with it, and leaves the source as it was.
+    """
+    begun = (await context.call("vectors", "POST", _BEGIN, json=given.begins(context.task_id), idempotent=True)).json()
+    try:
+        ended = await _follow(context, given, begun)
+    except asyncio.CancelledError:
+        if context.was_cancelled:
+            await _take_away_beside(context, given)
+        raise
+    except ServiceError as error:
+        if error.status in _CLIENT_ERRORS and error.status not in _PASSING:
+            await _take_away(context, given)
+        raise
+    return {
+        "source": given.source,
+        "target": given.target,
+        "alias": given.alias,
+        "count": ended["count"],
+        "recall": ended["recall"],
+    }
+
+
+async def _follow(context: Context, given: CopyInput, copy: dict[str, Any]) -> dict[str, Any]:
+    """The copy when it has ended. Raises Unavailable shortly before the attempt would, for another to go on."""
+    total = copy["total"]
+    while copy["phase"] != _ENDED:
+        copy = await _step(context, given) or copy
+        context.progress(copy["copied"], max(total, copy["copied"]), copy["phase"])
+        if copy["phase"] != _ENDED and context.remaining_seconds < _LAST_SECONDS:
+            raise Unavailable("tasks", detail="The copy goes on in another attempt.")
+    return copy
+
+
+async def _step(context: Context, given: CopyInput) -> dict[str, Any] | None:
+    """None when it could not be done right now; then it has been waited for as long as that takes."""
+    try:
+        answer = await context.call(
+            "vectors",
+            "POST",
+            _STEP,
+            json=given.step(context.task_id),
+            timeout_seconds=_STEP_SECONDS,
+            idempotent=True,  # of two at once one is told to wait
+        )
+    except ServiceError as error:
+        if error.code not in _BUSY_CODES:
+            raise
+        await asyncio.sleep(min(float(error.headers.get("Retry-After", 1)), context.remaining_seconds))
+        return None
+    copy: dict[str, Any] = answer.json()
+    return copy
+
+
+async def _take_away(context: Context, given: CopyInput) -> None:
+    """The target, if it is still this copy's: its tag is the copy's id. One that an alias points to stays."""
+    try:
+        await context.call(
+            "vectors",
+            "DELETE",
+            f"/api/v1/vectors/collections/{given.target}",
+            headers={"If-Match": f'"{context.task_id}"'},
+        )
+    except ServiceError:
+        return  # it is gone, or somebody else's; or it stays, is listed as `filling`, and can be deleted
+
+
+async def _take_away_beside(context: Context, given: CopyInput) -> None:
+    """The same, also when the attempt is not given the time for it."""
+    task = asyncio.create_task(_take_away(context, given))
+    _TAKING_AWAY.add(task)
+    task.add_done_callback(_TAKING_AWAY.discard)
+    await asyncio.shield(task)
+
+
+VECTORS_COPY = Kind(
+    name="vectors.copy",
+    description="Copies a collection to another engine, or embeds it anew, while it is written to; then switches an "
+    "alias to the copy.",
+    input_model=CopyInput,
+    run=_copy,
+    scopes=("vectors:read", "vectors:write"),
+    timeout_seconds=1500,
+)
