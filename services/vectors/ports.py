@@ -61,7 +61,7 @@ class VectorEngine(Protocol):
         """Up to `limit` records nearest to `vector` among those that meet `condition`; ties in no order.
 
         With `exact`, which is asked only of who offers it, none of them is missed. Raises AnswerTooLarge where they
-        hold more than `MAX_ANSWER_BYTES`, as do `search_words` and `page`; on ChromaDB that is not bounded yet.
+        hold more than `MAX_ANSWER_BYTES`, as do `search_words` and `page`.
         """
 
     async def search_words(

@@ -2,10 +2,12 @@
 
 from shared.calls.budget import RetryBudget
 from shared.calls.client import ServiceClient
+from shared.calls.pieces import in_pieces
 from shared.calls.pool import open_http_client
 
 __all__ = [
     "RetryBudget",
     "ServiceClient",
+    "in_pieces",
     "open_http_client",
 ]

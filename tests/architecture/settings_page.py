@@ -2,14 +2,15 @@
 
 import importlib
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from services.vectors.settings import NodeSettings
-from shared.settings import ServiceSettings
-from tests.architecture.apps import APPS, package_of
+from local.layout import REPOSITORY
+from shared.settings import ServiceSettings, SettingsWithFiles
+from tests.architecture.apps import APPS
 
 HEAD = """# Configuration
 
@@ -29,16 +30,34 @@ Written by `make docs` from the code.
 def page() -> str:
     """The whole page."""
     parts = [HEAD, section("All services", ServiceSettings.model_fields)]
-    for app in APPS:
-        parts.append(section(app, own_of(importlib.import_module(f"{package_of(app)}.settings").Settings)))
-        if app == "vectors":
-            parts.append(section("vectors' node", own_of(NodeSettings)))
+    parts += [section(title, own_of(settings)) for title, settings in processes()]
     return "\n".join(parts)
 
 
-def own_of(settings: type[ServiceSettings]) -> dict[str, FieldInfo]:
-    """What all services do not have, or have otherwise."""
-    common, fields = ServiceSettings.model_fields, settings.model_fields
+def processes() -> Iterator[tuple[str, type[SettingsWithFiles]]]:
+    """Each that has settings of its own, whatever file called `settings.py` they stand in, with its title."""
+    files = [*REPOSITORY.glob("services/*/settings.py"), *REPOSITORY.glob("gateway/*/settings.py")]
+    for file in sorted(files, key=lambda file: [*APPS, "envoy"].index(file.parent.name)):
+        module = importlib.import_module(".".join(file.relative_to(REPOSITORY).with_suffix("").parts))
+        ours = [one for one in vars(module).values() if getattr(one, "__module__", "") == module.__name__]
+        kinds = [one for one in ours if isinstance(one, type) and issubclass(one, SettingsWithFiles)]
+        for settings in sorted(kinds, key=lambda one: one.__name__ != "Settings"):
+            # What processes only share is read under theirs.
+            if settings.__name__ == "Settings" or not any(settings in one.__mro__[1:] for one in kinds):
+                yield titled(file.parent.name, settings.__name__.removesuffix("Settings").lower()), settings
+
+
+def titled(room: str, process: str) -> str:
+    """The service's name, and which of its processes it is when that is not the service itself."""
+    if room == "envoy":
+        return process
+    return f"{room}' {process}" if process else room
+
+
+def own_of(settings: type[SettingsWithFiles]) -> dict[str, FieldInfo]:
+    """What all services do not have, or have otherwise; all of what is no service's."""
+    fields = settings.model_fields
+    common = ServiceSettings.model_fields if issubclass(settings, ServiceSettings) else {}
     return {name: field for name, field in fields.items() if name not in common or differs(field, common[name])}
 
 

@@ -5,13 +5,25 @@ import subprocess
 
 import pytest
 
+from gateway.envoy.settings import GatewaySettings
 from local.layout import REPOSITORY
+from services.tasks.settings import WorkerSettings
 from services.topology import SERVICES
-from tests.architecture.settings_page import page
+from services.vectors.settings import NodeSettings
+from tests.architecture.settings_page import page, processes
 
 
 def test_the_configuration_page_is_what_the_settings_say() -> None:
     assert (REPOSITORY / "docs" / "configuration.md").read_text() == page(), "run `make docs`"
+
+
+def test_every_process_has_its_settings_there() -> None:
+    listed = dict(processes())
+
+    assert [listed[name] for name in ("vectors' node", "tasks' worker", "gateway")] == [
+        NodeSettings, WorkerSettings, GatewaySettings,
+    ]  # fmt: skip
+    assert len(listed) == len(SERVICES) + 4  # the portal
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -1,6 +1,7 @@
 """ChromaDB as an engine."""
 
 import asyncio
+import itertools
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,8 +13,9 @@ import numpy as np
 from cachetools import LRUCache
 
 from services.vectors.adapters.chroma_api import ChromaApi
-from services.vectors.adapters.chroma_metadata import METADATA, content_of, indexed_metadata, metadata_of, where_of
-from services.vectors.adapters.chroma_paging import ids_after
+from services.vectors.adapters.chroma_contents import Answer, contents_of, parts_of
+from services.vectors.adapters.chroma_metadata import METADATA, indexed_metadata, metadata_of, where_of
+from services.vectors.adapters.chroma_paging import count_of, ids_after
 from services.vectors.adapters.chroma_search import EXACT_RECORDS, ChromaSearch
 from services.vectors.adapters.probing import write_and_read_back
 from services.vectors.adapters.read_write import ReadWriteLock
@@ -30,6 +32,7 @@ from services.vectors.domain import (
 )
 from services.vectors.errors import CollectionMissing, UnsupportedCapability
 from services.vectors.metadata import merged
+from services.vectors.room import Room
 from services.vectors.terms import Condition
 
 _SPACES = {Metric.COSINE: "cosine", Metric.DOT: "ip", Metric.L2: "l2"}
@@ -135,10 +138,9 @@ class ChromaEngine:
         raise UnsupportedCapability("/mode", engine=self.name, capability="'keyword' search")
 
     async def find(self, collection: Collection, record_id: str) -> Record | None:
-        found = await self._api.get(
-            await self._chroma_id(collection), [record_id], ["documents", "metadatas", "embeddings"]
-        )
-        return next(iter(_records(found)), None)
+        wanted = ["documents", "metadatas", "embeddings"]
+        found = await self._found_by_id(await self._chroma_id(collection), [record_id], wanted, Room())
+        return found.get(record_id)
 
     async def page(
         self,
@@ -153,14 +155,25 @@ class ChromaEngine:
         where = where_of(condition) if condition else None
         wanted = ["documents", "metadatas", *(["embeddings"] if with_vectors else [])]
         page: list[Record] = []
+        room = Room()
         async for ids in ids_after(self._api, chroma_id, after, limit, where, is_placed=is_placed):
-            for start in range(0, len(ids), limit):  # what is deleted in between is made up for by those that follow
-                some = ids[start : start + limit]
-                there = {record.id: record for record in _records(await self._api.get(chroma_id, some, wanted))}
+            left = iter(ids)
+            # What is deleted in between is made up for by those that follow.
+            while len(page) < limit and (some := list(itertools.islice(left, limit - len(page)))):
+                there = await self._found_by_id(chroma_id, some, wanted, room)
                 page += [there[one] for one in some if one in there]
-                if len(page) >= limit:
-                    return page[:limit]
+            if len(page) == limit:
+                break
         return page
+
+    async def _found_by_id(
+        self, chroma_id: str, ids: Sequence[str], wanted: Sequence[str], room: Room
+    ) -> dict[str, Record]:
+        """Those that are there. Raises AnswerTooLarge."""
+        found: dict[str, Record] = {}
+        async for part in parts_of(self._api, chroma_id, ids, wanted):
+            found |= await asyncio.to_thread(_records, part, room)
+        return found
 
     async def merge_metadata(self, collection: Collection, record_id: str, changes: MetadataChanges) -> Record | None:
         """Read, merge, write. ChromaDB has nothing that keeps two apart: here a lock does, within this process."""
@@ -175,7 +188,7 @@ class ChromaEngine:
 
     async def delete(self, collection: Collection, ids: Sequence[str]) -> int:
         chroma_id = await self._chroma_id(collection)
-        there = (await self._api.get(chroma_id, ids, []))["ids"]
+        there = await self._api.ids(chroma_id, None, ids)
         if there:
             await self._api.delete(chroma_id, ids=there)
         return len(there)
@@ -184,10 +197,10 @@ class ChromaEngine:
         return await self._api.delete(await self._chroma_id(collection), where=where_of(condition))
 
     async def count(self, collection: Collection, condition: Condition | None = None) -> int:
-        chroma_id = await self._chroma_id(collection)
+        chroma_id, is_placed = await self._physical(collection)
         if condition is None:
             return await self._api.count(chroma_id)
-        return len(await self._api.ids(chroma_id, where_of(condition)))
+        return await count_of(self._api, chroma_id, where_of(condition), is_placed=is_placed)
 
     async def _chroma_id(self, collection: Collection) -> str:
         return (await self._physical(collection)).chroma_id
@@ -218,14 +231,10 @@ class ChromaEngine:
         await self._api.aclose()
 
 
-def _records(found: Mapping[str, Any]) -> list[Record]:
+def _records(found: Answer, room: Room) -> dict[str, Record]:
     vectors = found.get("embeddings") or [()] * len(found["ids"])
-    return [
-        Record(record_id, np.array(vector, dtype=np.float32), *content_of(text, kept))
-        for record_id, vector, text, kept in zip(
-            found["ids"], vectors, found["documents"], found["metadatas"], strict=True
-        )
-    ]
+    rows = zip(found["ids"], vectors, contents_of(found, room), strict=True)
+    return {one: Record(one, np.array(vector, dtype=np.float32), *content) for one, vector, content in rows}
 
 
 def _physical_name(collection: Collection) -> str:
@@ -237,7 +246,7 @@ def _batches(prepared: Sequence[Prepared]) -> Iterator[list[Prepared]]:
     size = 0
     for record, metadata in prepared:
         # Base64 takes four bytes for three; terms repeat the metadata.
-        more = record.vector.nbytes * 4 // 3 + len(record.text or "") + 3 * len(metadata[METADATA])
+        more = record.vector.nbytes * 4 // 3 + len((record.text or "").encode()) + 3 * len(metadata[METADATA])
         if batch and size + more > _BATCH_BYTES:
             yield batch
             batch, size = [], 0

@@ -4,6 +4,7 @@ Its own client is left out on purpose: it takes twice the processor, sets no tim
 clients of a process, and tells a wrong key from a full disk by nothing but text (docs/decisions/0041).
 """
 
+import asyncio
 import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
@@ -13,17 +14,20 @@ import httpx
 import orjson
 
 from services.vectors.adapters.fullness import absent
-from services.vectors.domain import EngineName, Vector
-from services.vectors.errors import CollectionMissing, EngineKeyRefused
-from shared.calls import open_http_client
+from services.vectors.domain import MAX_ANSWER_BYTES, EngineName, Vector
+from services.vectors.errors import AnswerTooLarge, CollectionMissing, EngineKeyRefused
+from shared.calls import in_pieces, open_http_client
 from shared.errors import Unavailable, UpstreamTimeout
 
 _BEING_DELETED = "Missing metadata segment"  # what Chroma finds of a collection that another request deletes just now
-_RECORD_GONE = "Error finding id"  # what Chroma finds of a record that another request deletes just now
+# What Chroma finds of a record that another request deletes between two looks of its own; it reads none of them then.
+_RECORD_GONE = "Error finding id"
+_ATTEMPTS = 8  # of a read that fails so
 _COMPONENT = EngineName.CHROMA.component
 _OPEN_TENANT = "default_tenant"  # whose name everybody knows
 _DATABASE = "/databases/default_database"
 _SAID_CHARS = 2000
+_LARGE_BYTES = 64 * 2**10  # takes milliseconds to read, so it is not done on the event loop
 _READ_SECONDS = 8.0  # by name and id; one whose disk is full keeps these waiting, and no caller should for long
 
 
@@ -34,9 +38,12 @@ class ChromaFailed(Exception):
     """
 
 
-def is_of_a_record_gone(error: Unavailable) -> bool:
-    """Whether it failed by a record that was deleted while it read, which the next attempt does not meet."""
-    return _RECORD_GONE in str(error.__cause__)
+class LongAnswer(AnswerTooLarge):
+    """An answer of more bytes than are to be read, of which no more was; `length` is what it has, or more than."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        super().__init__(MAX_ANSWER_BYTES)
 
 
 class ChromaApi:
@@ -97,22 +104,37 @@ class ChromaApi:
     ) -> list[tuple[str, float | None]]:
         """Ids and distances, of which null is what overflowed."""
         body = {"query_embeddings": [vector.tolist()], "n_results": limit, "where": where, "include": ["distances"]}
-        found = await self._records("query", collection_id, body)
+        content = await self._read("query", collection_id, body, self._seconds)
+        found = await _parsed(content)
         return list(zip(found["ids"][0], found["distances"][0], strict=True))
 
     async def get(
-        self, collection_id: str, ids: Sequence[str], include: Sequence[str], where: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """Of `ids` those that are there and meet `where`, in an order of ChromaDB's own."""
+        self,
+        collection_id: str,
+        ids: Sequence[str],
+        include: Sequence[str],
+        where: Mapping[str, Any] | None = None,
+        *,
+        most_bytes: int = MAX_ANSWER_BYTES,
+    ) -> tuple[dict[str, Any], int]:
+        """Of `ids` those that are there and meet `where`, in an order of ChromaDB's own; and its length in bytes.
+
+        Raises LongAnswer for more than `most_bytes`.
+        """
         body = {"ids": ids, "where": where, "include": include}
-        return await self._records("get", collection_id, body, self._read_seconds)
+        content = await self._read("get", collection_id, body, self._read_seconds, most_bytes)
+        return await _parsed(content), len(content)
 
     async def ids(
-        self, collection_id: str, where: Mapping[str, Any] | None, among: Sequence[str] | None = None
+        self,
+        collection_id: str,
+        where: Mapping[str, Any] | None,
+        among: Sequence[str] | None = None,
+        limit: int | None = None,
     ) -> list[str]:
-        """Of the records that meet `where`, `among` those when given."""
-        found = await self._records("get", collection_id, {"ids": among, "where": where, "include": []})
-        return list(found["ids"])
+        """Of the records that meet `where`, `among` those when given, up to `limit` of them."""
+        asked = {"ids": among, "where": where, "limit": limit, "include": []}
+        return list((await _parsed(await self._read("get", collection_id, asked, self._seconds)))["ids"])
 
     async def delete(
         self, collection_id: str, *, ids: Sequence[str] | None = None, where: Mapping[str, Any] | None = None
@@ -124,10 +146,26 @@ class ChromaApi:
         answer: Any = await self._ask("GET", f"{_DATABASE}/collections/{collection_id}/count")
         return int(answer)
 
-    async def _records(
-        self, action: str, collection_id: str, body: Mapping[str, Any], seconds: float | None = None
-    ) -> dict[str, Any]:
-        return await self._ask("POST", f"{_DATABASE}/collections/{collection_id}/{action}", body, seconds)
+    async def _read(
+        self,
+        action: str,
+        collection_id: str,
+        body: Mapping[str, Any],
+        seconds: float,
+        most_bytes: int = MAX_ANSWER_BYTES,
+    ) -> bytes:
+        """Again where a record was deleted meanwhile, so that Unavailable is raised for it hardly ever."""
+        path = f"{_DATABASE}/collections/{collection_id}/{action}"
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return await self._content("POST", path, body, seconds, most_bytes)
+            except Unavailable as error:
+                if _RECORD_GONE not in str(error.__cause__):
+                    raise
+        return await self._content("POST", path, body, seconds, most_bytes)
+
+    async def _records(self, action: str, collection_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return await self._ask("POST", f"{_DATABASE}/collections/{collection_id}/{action}", body)
 
     async def _by_name(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """In a tenant that is not there nothing is found and nothing made, which must not pass for a loss."""
@@ -143,18 +181,22 @@ class ChromaApi:
         except CollectionMissing as error:
             raise EngineKeyRefused(_COMPONENT, "CHROMADB_TENANT") from error
 
-    async def _ask(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, seconds: float | None = None
-    ) -> dict[str, Any]:
-        """Within `seconds`; unless told, as long as a read takes when it is a GET and as an engine's call when not."""
-        content = None if body is None else orjson.dumps(body)
-        limit = seconds or (self._read_seconds if method == "GET" else self._seconds)
-        limits = {**self._http.timeout.as_dict(), "read": limit}
-        headers = {"content-type": "application/json"}
+    async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """As long as a read takes when it is a GET and as an engine's call when not."""
+        seconds = self._read_seconds if method == "GET" else self._seconds
+        answer: dict[str, Any] = await _parsed(await self._content(method, path, body, seconds, MAX_ANSWER_BYTES))
+        return answer
+
+    async def _content(
+        self, method: str, path: str, body: Mapping[str, Any] | None, seconds: float, most_bytes: int
+    ) -> bytes:
+        """The answer, whose parts are waited for `seconds` each. Raises LongAnswer for more than `most_bytes`."""
         try:
-            response = await self._http.request(
-                method, f"{self._url}{path}", content=content, headers=headers, timeout=httpx.Timeout(**limits)
-            )
+            response = await self._http.send(self._request(method, path, body, seconds), stream=True)
+            try:
+                content = await _read(response, most_bytes)
+            finally:
+                await response.aclose()
         except httpx.ConnectTimeout as error:
             raise Unavailable(_COMPONENT) from error
         except httpx.TimeoutException as error:
@@ -162,25 +204,50 @@ class ChromaApi:
         except httpx.TransportError as error:
             raise Unavailable(_COMPONENT) from error
         if response.is_error:
-            _refuse(response)
-        answer: dict[str, Any] = orjson.loads(response.content)
-        return answer
+            _refuse(response.status_code, content.decode(errors="replace"))
+        return content
+
+    def _request(self, method: str, path: str, body: Mapping[str, Any] | None, seconds: float) -> httpx.Request:
+        limits = httpx.Timeout(**{**self._http.timeout.as_dict(), "read": seconds})
+        url, headers = f"{self._url}{path}", {"content-type": "application/json"}
+        if body is None:
+            return self._http.build_request(method, url, headers=headers, timeout=limits)
+        sent = orjson.dumps(body)
+        headers["content-length"] = str(len(sent))
+        return self._http.build_request(method, url, content=in_pieces(sent), headers=headers, timeout=limits)
 
     async def aclose(self) -> None:
         await self._http.aclose()
 
 
-def _refuse(response: httpx.Response) -> NoReturn:
+async def _read(response: httpx.Response, most_bytes: int) -> bytes:
+    """Raises LongAnswer."""
+    told = response.headers.get("content-length", "")
+    if told.isdecimal() and int(told) > most_bytes:
+        raise LongAnswer(int(told))
+    received = bytearray()
+    async for chunk in response.aiter_raw():
+        received += chunk
+        if len(received) > most_bytes:
+            raise LongAnswer(len(received))
+    return bytes(received)
+
+
+async def _parsed(content: bytes) -> Any:
+    return orjson.loads(content) if len(content) <= _LARGE_BYTES else await asyncio.to_thread(orjson.loads, content)
+
+
+def _refuse(status: int, said: str) -> NoReturn:
     """Raises CollectionMissing, EngineKeyRefused, Unavailable, StorageFull, or ChromaFailed."""
-    failed = ChromaFailed(f"{response.status_code}: {response.text[:500]}")
-    match response.status_code:
+    failed = ChromaFailed(f"{status}: {said[:500]}")
+    match status:
         case 404:
             raise CollectionMissing
-        case 412 if _BEING_DELETED in response.text:
+        case 412 if _BEING_DELETED in said:
             raise CollectionMissing
         case 401 | 403:
             raise EngineKeyRefused(_COMPONENT, "CHROMADB_URL") from failed
-        case status if status in (408, 429) or status >= 500:
-            raise absent(_COMPONENT, said=response.text[:_SAID_CHARS]) from failed
+        case _ if status in (408, 429) or status >= 500:
+            raise absent(_COMPONENT, said=said[:_SAID_CHARS]) from failed
         case _:
             raise failed

@@ -12,6 +12,7 @@ from services.vectors.adapters.chroma_api import ChromaApi
 from services.vectors.adapters.chroma_metadata import PLACE, PLACES, place_of
 
 _WIDER = 4  # than the range before, in which there was too little
+_COUNTED_AT_ONCE = 10_000  # ids, which are half a megabyte
 
 
 async def ids_after(
@@ -25,9 +26,31 @@ async def ids_after(
     width = PLACES * 2 * limit // max(1, await api.count(chroma_id)) + 1
     while low < PLACES - 1:
         high = min(PLACES - 1, low + width)
-        within = [{PLACE: {"$gt": low}}, {PLACE: {"$lte": high}}]
-        yield _following(await api.ids(chroma_id, {"$and": [*within, *([where] if where else [])]}), after)
+        yield _following(await api.ids(chroma_id, _within(low, high, where)), after)
         low, width = high, width * _WIDER
+
+
+async def count_of(
+    api: ChromaApi, chroma_id: str, where: Mapping[str, Any], *, is_placed: bool, at_once: int = _COUNTED_AT_ONCE
+) -> int:
+    """How many records meet `where`: ChromaDB counts all or none, so their ids are counted, fewer than `at_once`."""
+    found = len(await api.ids(chroma_id, where, limit=at_once if is_placed else None))
+    if found < at_once or not is_placed:
+        return found
+    found, low, width = 0, -1, PLACES // _WIDER
+    while low < PLACES - 1:
+        high = min(PLACES - 1, low + width)
+        some = len(await api.ids(chroma_id, _within(low, high, where), limit=at_once))
+        if some == at_once and width > 1:
+            width = max(1, width // _WIDER)
+        else:
+            low, found = high, found + some
+    return found
+
+
+def _within(low: int, high: int, where: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    within = [{PLACE: {"$gt": low}}, {PLACE: {"$lte": high}}]
+    return {"$and": [*within, *([where] if where else [])]}
 
 
 def _following(ids: list[str], after: str | None) -> list[str]:

@@ -7,25 +7,24 @@ inner product, in 32 bits, which leaves nothing of a small one.
 """
 
 import asyncio
+import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from services.vectors.adapters.chroma_api import ChromaApi, is_of_a_record_gone
-from services.vectors.adapters.chroma_metadata import content_of
+from services.vectors.adapters.chroma_api import ChromaApi
+from services.vectors.adapters.chroma_contents import Answer, contents_of, parts_of
 from services.vectors.domain import Match, Metric, Vector
 from services.vectors.geometry import score
-from shared.errors import Unavailable
+from services.vectors.room import Room
 
 EXACT_RECORDS = 5_000
 """Among so many records that meet the filter, none is missed."""
 _FETCHED_AT_ONCE = 64  # these few are compared here: a query that a filter leaves few goes through all of the graph
-_ATTEMPTS = 7
 _WIDER = 4  # than asked for: what goes through more of the graph misses less
-_NUMBERS_AT_ONCE = 2**17  # of vectors in one answer, which is about a megabyte of JSON
 
 Scores = dict[str, float]
 
@@ -44,27 +43,16 @@ class ChromaSearch:
     async def nearest(self, limit: int) -> list[Match]:
         """Up to `limit` of them; what meets the filter no more when it is read is made up for by those that follow.
 
-        Raises Unavailable also where at each of several attempts a record was deleted between two looks of ChromaDB's.
+        Raises AnswerTooLarge.
         """
-        for _ in range(_ATTEMPTS):
-            try:
-                return await self._nearest(limit)
-            except Unavailable as error:
-                if not is_of_a_record_gone(error):
-                    raise
-        return await self._nearest(limit)
-
-    async def _nearest(self, limit: int) -> list[Match]:
-        ids = None if self.where is None else await self.api.ids(self.chroma_id, self.where)
+        ids = None if self.where is None else await self.api.ids(self.chroma_id, self.where, limit=self.exact_up_to + 1)
         number = await self.api.count(self.chroma_id) if ids is None else len(ids)
         scores = await self._scores(limit, number, ids)
-        ordered = sorted(scores, key=lambda one: (-scores[one], one))
-        nearest: list[Match] = []
-        for start in range(0, len(ordered), limit):
-            nearest += await self._matches(ordered[start : start + limit])
-            if len(nearest) >= limit:
-                break
-        return nearest[:limit]
+        ordered = iter(sorted(scores, key=lambda one: (-scores[one], one)))
+        nearest, room = list[Match](), Room()
+        while some := list(itertools.islice(ordered, limit - len(nearest))):
+            nearest += await self._matches(some, room)
+        return nearest
 
     async def _scores(self, limit: int, number: int, ids: Sequence[str] | None) -> Scores:
         """Roughly, of all `number` that meet the filter, or of the nearest if they are too many."""
@@ -72,7 +60,7 @@ class ChromaSearch:
             return await self._queried(limit * _WIDER)
         found = await self._queried(number) if number > _FETCHED_AT_ONCE else {}
         if ids is None:
-            ids = await self.api.ids(self.chroma_id, None) if len(found) < number else ()
+            ids = await self.api.ids(self.chroma_id, None, limit=self.exact_up_to + 1) if len(found) < number else ()
         found |= await self._fetched([one for one in ids if one not in found])
         return found
 
@@ -83,25 +71,24 @@ class ChromaSearch:
 
     async def _fetched(self, ids: Sequence[str]) -> Scores:
         found: Scores = {}
-        for some in self._parts(ids):
-            answer = await self.api.get(self.chroma_id, some, ["embeddings"])
-            found |= dict(zip(answer["ids"], await self._scored(answer), strict=True))
+        async for part in parts_of(self.api, self.chroma_id, ids, ["embeddings"]):
+            found |= dict(zip(part["ids"], await asyncio.to_thread(self._scored, part), strict=True))
         return found
 
-    async def _matches(self, ids: Sequence[str]) -> list[Match]:
+    async def _matches(self, ids: Sequence[str], room: Room) -> list[Match]:
+        """Raises AnswerTooLarge."""
         matches: list[Match] = []
-        for some in self._parts(ids):
-            answer = await self.api.get(self.chroma_id, some, ["documents", "metadatas", "embeddings"], self.where)
-            rows = zip(answer["ids"], await self._scored(answer), answer["documents"], answer["metadatas"], strict=True)
-            matches += [Match(one, value, *content_of(text, kept)) for one, value, text, kept in rows]
+        wanted = ["documents", "metadatas", "embeddings"]
+        async for part in parts_of(self.api, self.chroma_id, ids, wanted, self.where):
+            matches += await asyncio.to_thread(self._read, part, room)
         return matches
 
-    def _parts(self, ids: Sequence[str]) -> Iterator[Sequence[str]]:
-        size = max(1, _NUMBERS_AT_ONCE // len(self.vector))
-        return (ids[start : start + size] for start in range(0, len(ids), size))
+    def _read(self, answer: Answer, room: Room) -> list[Match]:
+        rows = zip(answer["ids"], self._scored(answer), contents_of(answer, room), strict=True)
+        return [Match(one, value, *content) for one, value, content in rows]
 
-    async def _scored(self, answer: Mapping[str, Any]) -> list[float]:
-        return await asyncio.to_thread(_exact, self.metric, self.vector, answer["embeddings"])
+    def _scored(self, answer: Answer) -> list[float]:
+        return _exact(self.metric, self.vector, answer["embeddings"])
 
 
 def _exact(metric: Metric, vector: Vector, others: Sequence[Sequence[float]]) -> list[float]:

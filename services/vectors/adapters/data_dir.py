@@ -8,11 +8,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO
 
+from shared.settings import CannotStart
+
 _WAIT_SECONDS = 15.0  # the instance before us may still be finishing its last requests
 
 
-class DataDirInUse(RuntimeError):
+class DataDirInUse(CannotStart):
     """Another process owns the directory."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__("DATA_DIR", f"{directory} belongs to another process of vectors, which is to end first")
 
 
 @asynccontextmanager
@@ -36,5 +41,5 @@ def _lock(directory: Path) -> IO[str]:
         except BlockingIOError as error:
             if time.monotonic() > deadline:
                 file.close()
-                raise DataDirInUse(f"{directory} belongs to another vectors process; there can be one only") from error
+                raise DataDirInUse(directory) from error
             time.sleep(0.1)

@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -13,7 +13,7 @@ from services.vectors.adapters import node_protocol as protocol
 from services.vectors.adapters.node_protocol import CATALOGUE, MEDIA_TYPE, NODE
 from services.vectors.domain import EngineName
 from shared import deadlines
-from shared.calls import ServiceClient
+from shared.calls import ServiceClient, in_pieces
 from shared.errors import Relayed, ServiceError, Unavailable, UpstreamFailed, UpstreamTimeout
 from shared.health import PROBE_SECONDS, Finding
 from shared.identity import ServiceIdentity, acted_for
@@ -22,7 +22,6 @@ from shared.tls import meant, refusal_in
 AWAY_SECONDS = 25.0  # a restart takes some four seconds, several times that on a machine that is busy
 _LOOK_SECONDS = 0.1
 _TOLD = 0.95  # of the caller's patience, so that the answer says what was too slow
-_PIECE_BYTES = 64 * 2**10
 _LARGE_BYTES = 64 * 2**10  # takes milliseconds to read or write, so it is not done on the event loop
 _START = "start the process of FAISS_URL, or look at its log"
 
@@ -91,7 +90,7 @@ class NodeConnection:
                 "POST",
                 f"/internal/vectors/{place}/{method}",
                 token=token,
-                content=message if len(message) <= _PIECE_BYTES else _InPieces(message),
+                content=in_pieces(message),
                 headers={"content-type": MEDIA_TYPE, "content-length": str(len(message))},
                 timeout_seconds=self._seconds,
                 idempotent=False,  # what is repeated, and when, is decided here
@@ -144,17 +143,6 @@ class NodeConnection:
         if self._returning is not None:
             self._returning.cancel()
             await asyncio.gather(self._returning, return_exceptions=True)
-
-
-class _InPieces:
-    """A body that is sent a little at a time: megabytes in one would keep everybody else in this process waiting."""
-
-    def __init__(self, message: bytes) -> None:
-        self._message = message
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for at in range(0, len(self._message), _PIECE_BYTES):
-            yield self._message[at : at + _PIECE_BYTES]
 
 
 class _CutOff(Exception):

@@ -1,7 +1,9 @@
 """What ChromaDB refuses is told as what it is, over a real server that refuses."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -81,3 +83,42 @@ async def test_a_server_is_used_without_a_tenant_of_its_own(open_engine: Open) -
     assert await engine.count(collection) == 1
     await engine.drop_collection(collection)
     assert not await engine.holds(collection)
+
+
+@asynccontextmanager
+async def deleting_server(times: int) -> AsyncIterator[str]:
+    """Its first `times` reads meet a record that another request deletes; then there is none."""
+    reads = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal reads
+        status, body = 200, {"id": "one", "metadata": {"has_places": "yes"}}
+        if (await reader.readuntil(b"\r\n\r\n")).startswith(b"POST"):
+            reads += 1
+            gone = "Error executing plan: Internal error: Error finding id"
+            body = {"ids": [], "documents": [], "metadatas": [], "embeddings": []}  # type: ignore[dict-item]
+            if reads <= times:
+                status, body = 500, {"error": "InternalError", "message": gone}  # type: ignore[dict-item]
+        content = json.dumps(body)
+        head = f"HTTP/1.1 {status} Told\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n"
+        writer.write(f"{head}{content}".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_a_read_that_meets_a_deletion_is_made_again() -> None:
+    """ChromaDB looks twice, and fails where a record went in between: one of 120 requests at once on one id."""
+    collection = a_collection(engine=EngineName.CHROMA)
+    async with deleting_server(times=5) as url:
+        engine = ChromaEngine(url, 5)
+        assert await engine.find(collection, "a") is None
+        await engine.aclose()
+    async with deleting_server(times=100) as url:
+        engine = ChromaEngine(url, 5)
+        with pytest.raises(Unavailable):
+            await engine.find(collection, "a")
+        await engine.aclose()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from services.vectors.domain import EngineName, Metric, Record, SearchMode, ranked
+from services.vectors.domain import Metric, Record, SearchMode, ranked
 from services.vectors.errors import AnswerTooLarge
 from services.vectors.ports import VectorEngine
 from services.vectors.words import asked_of
@@ -108,8 +108,6 @@ async def test_what_is_more_than_one_answer_may_hold_is_refused_and_ends_nothing
     engine: VectorEngine, new_collection: NewCollection
 ) -> None:
     """Forty megabytes: read whole, and those of others with them, they took the memory and the time of everybody."""
-    if engine.name is EngineName.CHROMA:
-        pytest.skip("its answers are not bounded yet")
     collection = await new_collection()
     text, metadata = "wort " * 3000, {f"note {at}": "\u4e2d" * 4000 for at in range(20)}
     for start in range(0, 160, 40):
