@@ -1,11 +1,13 @@
 """Files where several replicas find them, in a folder and in a bucket; and what is swept away."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import pytest
@@ -189,3 +191,16 @@ async def test_a_bucket_that_is_away_takes_nothing_else_along(
     assert "files" in refused.json()["detail"]
     assert (usage["files"], usage["file_bytes"], usage["collections"]) == (None, None, 0)
     assert (ready.status_code, ready.json()["checks"]["files"]["status"]) == (200, "warn")
+
+
+async def test_a_full_disk_takes_no_file_and_keeps_what_there_is(client: httpx.AsyncClient) -> None:
+    place = await begun(client, 2 * PART_BYTES)
+    assert (await send(client, place, 0, bytes(PART_BYTES))).status_code == 204
+
+    with mock.patch("os.fsync", side_effect=OSError(errno.ENOSPC, "no room")):
+        refused = [await upload(client, b"x"), await send(client, place, PART_BYTES, bytes(PART_BYTES))]
+    went_on = await send(client, place, await offset_of(client, place), bytes(PART_BYTES))
+
+    assert [code(answer) for answer in refused] == [(507, "common.storage_full")] * 2
+    assert went_on.status_code == 204
+    assert (await client.get(place)).json()["status"] == "ready"
