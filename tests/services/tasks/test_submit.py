@@ -212,7 +212,7 @@ async def test_kinds_show_the_schema_of_their_input(tasks: Tasks) -> None:
 
     kinds = {kind["name"]: kind for kind in answer.json()["items"]}
     assert {"agent.run", "echo", "vectors.ingest"} <= kinds.keys()
-    assert kinds["vectors.ingest"]["scopes"] == ["vectors:read", "vectors:write"]
+    assert kinds["vectors.ingest"]["scopes"] == ["vectors:write", "vectors:read"]
     assert set(kinds["vectors.ingest"]["input_schema"]["required"]) == {"collection", "documents"}
 
 
