@@ -14,7 +14,7 @@ DEPTH: Final = 200
 CELL_CHARS: Final = 2**20
 
 OUTPUT_BYTES: Final = 8 * CHARS
-MEMORY_BYTES: Final = 768 * 2**20
+MEMORY_BYTES: Final = 640 * 2**20
 CPU_SECONDS: Final = 120
 SECONDS: Final = 240.0
 AT_ONCE: Final = 2

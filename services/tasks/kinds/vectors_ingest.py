@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from services.tasks.documents.blocks import Block
 from services.tasks.documents.chunking import Chunk, Chunker
 from services.tasks.documents.measuring import Measure, measured
 from services.tasks.documents.sources import Sources
@@ -17,6 +18,7 @@ from services.tasks.kinds.kind import Context, Kind
 from shared.errors import ServiceError
 
 _BATCH = 64
+_BLOCKS_MEASURED = 200
 _TEXTS_COUNTED, _CHARS_COUNTED = 500, 200_000  # in one request
 _CONFLICT = 409
 
@@ -43,6 +45,7 @@ class _Ingestion:
             (document.id or f"{context.task_id}-{index}", document) for index, document in enumerate(given.documents)
         ]
         self._items = Spool(own / "chunks")
+        self._chunker, self._at = self._new_chunker(), 0
         self._counts = dict.fromkeys((document_id for document_id, _ in self._documents), 0)
 
     async def run(self) -> dict[str, Any]:
@@ -62,22 +65,33 @@ class _Ingestion:
         }
 
     async def _read(self) -> None:
-        """Every document's chunks, into the spool."""
-        measure: Measure = _characters if self._given.counts_characters else self._tokens
-        chunker, at = self._chunker(), 0
+        """Every document's chunks, into the spool. Small documents are measured together: a request costs its turn."""
+        waiting: list[tuple[int, Block]] = []
         async for index, blocks in Sources(self._context, self._own).blocks(self._documents):
-            if index != at:
-                await self._keep(at, list(chunker.end()))
-                chunker, at = self._chunker(), index
-            found = await measured(blocks, measure, self._given.most)
-            await self._keep(at, [chunk for one in found for chunk in chunker.add(one)])
-        await self._keep(at, list(chunker.end()))
+            waiting += [(index, block) for block in blocks]
+            if len(waiting) >= _BLOCKS_MEASURED:
+                await self._cut(waiting)
+                waiting = []
+        await self._cut(waiting)
+        await self._keep(list(self._chunker.end()))
 
-    def _chunker(self) -> Chunker:
+    async def _cut(self, blocks: Sequence[tuple[int, Block]]) -> None:
+        measure: Measure = _characters if self._given.counts_characters else self._tokens
+        found = await measured([block for _, block in blocks], measure, self._given.most)
+        chunks: list[Chunk] = []
+        for (index, _), one in zip(blocks, found, strict=True):
+            if index != self._at:
+                await self._keep([*chunks, *self._chunker.end()])
+                chunks, self._chunker, self._at = [], self._new_chunker(), index
+            chunks += self._chunker.add(one)
+        await self._keep(chunks)
+
+    def _new_chunker(self) -> Chunker:
         return Chunker(self._given.most, self._given.overlap, glue_counts=self._given.counts_characters)
 
-    async def _keep(self, index: int, chunks: Sequence[Chunk]) -> None:
-        document_id, document = self._documents[index]
+    async def _keep(self, chunks: Sequence[Chunk]) -> None:
+        """The next chunks of the document under way."""
+        document_id, document = self._documents[self._at]
         first = self._counts[document_id]
         items = [item_of(chunk, document_id, first + n, document.metadata) for n, chunk in enumerate(chunks)]
         self._counts[document_id] += len(items)
@@ -152,6 +166,6 @@ VECTORS_INGEST = Kind(
     description="Reads documents, cuts them into chunks, embeds them and stores them in a collection.",
     input_model=IngestInput,
     run=_ingest,
-    scopes=("vectors:read", "vectors:write"),
+    scopes=("vectors:write", "vectors:read"),
     timeout_seconds=900,
 )

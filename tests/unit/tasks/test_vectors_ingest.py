@@ -211,6 +211,20 @@ async def test_an_empty_document_takes_away_what_it_had() -> None:
     assert body["filter"]["or"][0]["and"][1] == {"field": "chunk", "op": "gte", "value": 0}
 
 
+async def test_many_small_documents_are_measured_together() -> None:
+    context = RecordingContext(stores)
+    many = [{"id": f"d{n}", "text": f"# Title\n\nText {n}." if n % 2 else f"Text {n}."} for n in range(450)]
+
+    result = await VECTORS_INGEST.execute(context, ingest(documents=many))
+
+    items = [item for body in context.bodies(STORE) for item in body["items"]]
+    assert len(context.bodies(TOKENS)) <= 5
+    assert result["chunks"] == 450
+    assert [(item["id"], f"Text {n}." in item["text"]) for n, item in enumerate(items)] == [
+        (f"d{n}#0", True) for n in range(450)
+    ]
+
+
 async def test_a_section_is_a_chunk_with_the_titles_that_it_stands_under() -> None:
     context = RecordingContext(stores)
     text = "# Guide\n\n## Refunds\n\nWithin 14 days.\n\n## Returns\n\nBy post."
