@@ -17,7 +17,7 @@ from services.tasks.dumps.form import DumpFormat, DumpRefused, Options
 from services.tasks.dumps.jsonl import JsonlWriter
 from services.tasks.dumps.opening import opened
 
-_MEMORY_BYTES = 2**30
+_MEMORY_BYTES = 2**29  # a page of 32 MiB and what Python makes of it take half
 _PROCESSOR_SECONDS = 3600
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _END: dict[str, Any] = {"end": True}
@@ -53,6 +53,7 @@ def _writer(path: Path, options: dict[str, Any]) -> Any:
 
 
 def main() -> None:
+    Path("/proc/self/oom_score_adj").write_text("1000")  # where memory is short it ends, and not its worker
     resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (_PROCESSOR_SECONDS, _PROCESSOR_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

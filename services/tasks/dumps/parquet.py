@@ -28,6 +28,7 @@ MAGIC = b"PAR1"
 _KEY = NAME.encode()
 _GROUP_BYTES = 8 * 2**20  # of a row group, of which a reader holds one
 _READ_ROWS = 256
+_READ_BYTES = 2**20  # at once: by itself it reads the column of a row group whole
 _COLUMNS = frozenset({"id", "text", "metadata", "vector"})
 
 
@@ -59,7 +60,7 @@ def opened(path: Path) -> Dump:
 
 def _rows(path: Path) -> Iterator[Row]:
     number = 0
-    with _ours(), pq.ParquetFile(path, pre_buffer=False) as file:
+    with _ours(), pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_BYTES) as file:
         for batch in file.iter_batches(_READ_ROWS, use_threads=False):
             columns = {name: batch.column(name) for name in batch.schema.names}
             vectors = _vectors(columns.pop("vector", None), number, len(batch))

@@ -65,6 +65,7 @@ async def _collection(context: Context, given: ImportInput, survey: dict[str, An
         "engine": given.engine or header.get("engine"),
         "metric": given.metric or header.get("metric"),
         "dimension": survey["dimension"],
+        "model": header.get("model"),
     }
     if wanted["name"] is None:
         raise PermanentFailure("tasks.dump_unnamed", "The file names no collection; name one in the input.")

@@ -59,6 +59,14 @@ async def test_the_input_says_more_than_the_header() -> None:
     assert context.bodies(COLLECTIONS) == [{"name": "dogs", "engine": "chroma", "metric": "l2", "dimension": 2}]
 
 
+async def test_the_model_of_the_header_is_the_collections() -> None:
+    context = FilesContext(takes, content=dump(model="m"))
+
+    await run(context)
+
+    assert context.bodies(COLLECTIONS)[0]["model"] == "m"
+
+
 async def test_if_absent_is_passed_on() -> None:
     context = FilesContext(takes, content=dump(RECORDS[0]))
 
