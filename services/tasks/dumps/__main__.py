@@ -13,7 +13,8 @@ import orjson
 
 from services.tasks.dumps import frames
 from services.tasks.dumps.batches import batches, survey
-from services.tasks.dumps.form import DumpFormat, DumpRefused, Options
+from services.tasks.dumps.failures import DumpRefused, DumpTooLarge
+from services.tasks.dumps.form import DumpFormat, Options
 from services.tasks.dumps.jsonl import JsonlWriter
 from services.tasks.dumps.opening import opened
 
@@ -64,7 +65,7 @@ def main() -> None:
         frames.put(sys.stdout.buffer, {"error": {"code": refused.code, "detail": refused.detail}})
     except MemoryError:
         detail = f"Reading the file takes more memory than the {_MEMORY_BYTES} bytes that it may."
-        frames.put(sys.stdout.buffer, {"error": {"code": "tasks.dump_too_large", "detail": detail}})
+        frames.put(sys.stdout.buffer, {"error": {"code": DumpTooLarge.code, "detail": detail}})
     except (BrokenPipeError, EOFError):  # the worker is gone
         sys.exit(1)
     except OSError as error:

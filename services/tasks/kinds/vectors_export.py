@@ -6,6 +6,7 @@ from urllib.parse import quote
 import orjson
 from pydantic import Field, model_validator
 
+from services.tasks.dumps.failures import DumpTooLarge
 from services.tasks.dumps.program import Program, running, scratch
 from services.tasks.errors import PermanentFailure
 from services.tasks.kinds.kind import Context, Kind
@@ -69,7 +70,7 @@ async def _write(context: Context, place: str, program: Program, dimension: int)
         await program.send(page)
         written = await program.receive()
         if written and written["bytes"] > _MAX_BYTES:
-            raise PermanentFailure("tasks.dump_too_large", f"The file would have more than {_MAX_BYTES} bytes.")
+            raise PermanentFailure(DumpTooLarge.code, f"The file would have more than {_MAX_BYTES} bytes.")
         done += len(found["items"])
         context.progress(done, max(done, total), "writing")
         cursor = found["next_cursor"]

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from services.tasks.dumps.batches import survey
-from services.tasks.dumps.form import Dump, DumpFormat, DumpRefused, Row
+from services.tasks.dumps.failures import DumpTooLarge
+from services.tasks.dumps.form import Dump, DumpFormat, Row
 from services.tasks.dumps.program import running, scratch
 from services.tasks.errors import PermanentFailure
 from tests.unit.tasks.dumping import HEADER, jsonl, read, written, zipped
@@ -242,5 +243,5 @@ async def test_a_dump_holds_so_much_and_no_more(monkeypatch: pytest.MonkeyPatch)
     dump = Dump(DumpFormat.JSONL, None, lambda: iter(rows))
     monkeypatch.setattr("services.tasks.dumps.batches.MAX_BYTES", 300)
 
-    with pytest.raises(DumpRefused, match="or 300 bytes"):
+    with pytest.raises(DumpTooLarge, match="or 300 bytes"):
         survey(dump)
