@@ -87,4 +87,4 @@ async def running(mode: str, path: Path, options: dict[str, Any]) -> AsyncIterat
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-        await process.wait()
+        await process.communicate()  # to the end of what it had said: a pipe with something in it is never closed

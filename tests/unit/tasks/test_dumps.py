@@ -3,8 +3,10 @@
 import base64
 import io
 import json
+import os
 import struct
 import tarfile
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +18,7 @@ from services.tasks.dumps.failures import DumpTooLarge
 from services.tasks.dumps.form import Dump, DumpFormat, Row
 from services.tasks.dumps.program import running, scratch
 from services.tasks.errors import PermanentFailure
+from shared.errors import StorageFull
 from tests.unit.tasks.dumping import HEADER, jsonl, read, written, zipped
 
 PAGE = [
@@ -228,6 +231,18 @@ async def test_a_table_that_unpacks_beyond_memory_is_refused() -> None:
 
     assert len(content) < 2**20
     assert refused.value.code == "tasks.dump_too_large"
+
+
+async def test_a_full_disk_is_told_as_one() -> None:
+    file = os.open("/dev/full", os.O_RDWR)
+    options = {"collection": HEADER["collection"], "format": "jsonl", "gzip": False, "vectors": "list"}
+    try:
+        async with running("write", Path(f"/dev/fd/{file}"), options) as program:
+            await program.send(b"")
+            with pytest.raises(StorageFull):
+                await program.receive()
+    finally:
+        os.close(file)
 
 
 async def test_a_program_that_dies_is_a_failure_of_the_file() -> None:
