@@ -7,6 +7,7 @@ import orjson
 from pydantic import Field, model_validator
 
 from services.tasks.dumps.failures import DumpTooLarge
+from services.tasks.dumps.places import PLACES
 from services.tasks.dumps.program import Program, running, scratch
 from services.tasks.errors import PermanentFailure
 from services.tasks.kinds.kind import Context, Kind
@@ -51,7 +52,7 @@ async def _export(context: Context, given: ExportInput) -> dict[str, Any]:
     collection = {member: read[member] for member in _HEADER}
     options = {"collection": collection, **given.model_dump(include={"format", "gzip", "vectors"})}
     ending, media_type = _ENDINGS[given.format, given.gzip]
-    async with scratch() as path:
+    async with PLACES.take(context.ticket), scratch() as path:
         async with running("write", path, options) as program:
             records = await _write(context, place, program, collection["dimension"])
         made = await context.upload("/api/v1/vectors/files", f"{collection['name']}{ending}", path, media_type)

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from services.tasks.dumps.failures import DumpDimension, DumpUnnamed, MetricMismatch, ModelMismatch
 from services.tasks.dumps.form import broken
+from services.tasks.dumps.places import PLACES
 from services.tasks.dumps.program import Program, running, scratch
 from services.tasks.errors import PermanentFailure
 from services.tasks.kinds.kind import Context, Kind
@@ -46,7 +47,7 @@ class ImportInput(RequestModel):
 
 async def _import(context: Context, given: ImportInput) -> dict[str, Any]:
     """Read all of the file, and only then store it; an attempt goes on where the one before had got to."""
-    async with scratch() as path:
+    async with PLACES.take(context.ticket), scratch() as path:
         place = f"/api/v1/vectors/files/{given.file_id}/content"
         await context.download(place, path, most_bytes=_MAX_BYTES)
         options = given.model_dump(include={"format", "text_field", "vector_name"})
