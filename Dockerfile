@@ -24,7 +24,7 @@ RUN python -m venv --without-pip /opt/venv \
 FROM python AS base
 RUN groupadd --gid 10001 sutazai \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin sutazai \
- && install -d -o sutazai -g sutazai /data
+ && install -d -o sutazai -g sutazai /data /files
 COPY --chmod=755 deploy/compose/entrypoint.sh /usr/local/bin/entrypoint
 COPY --chmod=644 deploy/compose/healthcheck.py /usr/local/lib/healthcheck.py
 WORKDIR /app

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Final
 
 CATALOGUE: Final = Path(__file__).parents[2] / "docs" / "errors.md"
-_ROW = re.compile(r"\|\s*`([a-z0-9_.]+)`\s*\|\s*(\d{3})\s*\|\s*(.+?)\s*\|$")
+NO_STATUS: Final = "–"  # noqa: RUF001 - a dash, as a table has it
+_ROW = re.compile(r"\|\s*`([a-z0-9_.]+)`\s*\|\s*(\d{3}|–)\s*\|\s*(.+?)\s*\|$")  # noqa: RUF001 - the same
 _FRAME = re.compile(r"\|[\s:|-]+\|$|\|\s*code\s*\|")
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorEntry:
-    """One stable code."""
+    """One stable code; without a status where it is that of a task which failed, and never an answer's."""
 
     code: str
-    status: int
+    status: int | None
     meaning: str
 
 
@@ -61,4 +62,4 @@ def _add_row(section: Section, line: str) -> None:
     row = _ROW.fullmatch(line)
     if row is None:
         raise ValueError(f"not a row of the error catalogue: {line}")
-    section.entries.append(ErrorEntry(row[1], int(row[2]), row[3]))
+    section.entries.append(ErrorEntry(row[1], None if row[2] == NO_STATUS else int(row[2]), row[3]))

@@ -17,7 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 from starlette.types import Scope
 
-from gateway.portal.catalogue import CATALOGUE, ErrorEntry, Section, read_catalogue
+from gateway.portal.catalogue import CATALOGUE, NO_STATUS, ErrorEntry, Section, read_catalogue
 from services.topology import SERVICES
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -109,7 +109,9 @@ def _section(section: Section) -> str:
 
 def _row(entry: ErrorEntry) -> str:
     link = f'<a href="#{entry.code}"><code>{entry.code}</code></a>'
-    return f'<tr id="{entry.code}"><td>{link}</td><td>{entry.status}</td><td>{_text(entry.meaning)}</td></tr>'
+    return (
+        f'<tr id="{entry.code}"><td>{link}</td><td>{entry.status or NO_STATUS}</td><td>{_text(entry.meaning)}</td></tr>'
+    )
 
 
 def _paragraphs(section: Section) -> str:

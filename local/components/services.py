@@ -19,7 +19,7 @@ from local.secrets import ADMIN_EMAIL, consul_token
 from local.site import Site
 from services.topology import SERVICES, Service
 
-MAIL, VECTORS = "mail", "vectors"
+MAIL, VECTORS, FILES = "mail", "vectors", "files"
 COMMON_NEEDS: Final = ("redis-cache", "rabbitmq", "consul")
 
 
@@ -82,7 +82,8 @@ def _chat(site: Site) -> dict[str, str]:
 def _vectors(site: Site) -> dict[str, str]:
     ours = {"CHROMADB_TENANT": site.secrets.chromadb_tenant} if external_url(site, "chromadb") is None else {}
     kept = {"FAISS_URL": url(site, "faiss")} if site.has_node else _faiss(site)
-    return {"CHROMADB_URL": url(site, "chromadb"), **ours, **kept}
+    files = {"FILES_DIR": str(site.layout.home / FILES), **site.passed("FILES_DIR")}
+    return {"CHROMADB_URL": url(site, "chromadb"), **ours, **kept, **files}
 
 
 def _faiss(site: Site) -> dict[str, str]:
@@ -105,9 +106,10 @@ OWN_SETTINGS: Final[Mapping[str, Callable[[Site], dict[str, str]]]] = {
 
 
 def _folders(process: str, site: Site) -> tuple[str, ...]:
-    """Where a process writes: the files of vectors are the node's where there is one, and handed over to it."""
-    keeper = "faiss" if site.has_node else "vectors"
-    return {"auth": (MAIL,), keeper: (VECTORS,)}.get(process, ())
+    """Where a process writes: the engines' files are the node's where there is one, and handed over to it."""
+    if process == "vectors":
+        return (FILES,) if site.has_node else (FILES, VECTORS)
+    return {"auth": (MAIL,), "faiss": (VECTORS,)}.get(process, ())
 
 
 class Process(Component):

@@ -37,7 +37,7 @@ from shared.health import STORE_REMEDY
 from shared.limits import Shares
 from shared.loops import in_background, keep
 from shared.platform import Platform, open_platform
-from shared.settings import require_address
+from shared.settings import CannotStart, require_address
 
 FILES_REMEDY = "look at the folder of FILES_DIR and the free space there, or at the bucket of FILES_URL"
 
@@ -123,7 +123,7 @@ async def _open_files(app: FastAPI, platform: Platform, stack: AsyncExitStack) -
 
 
 async def _open_blobs(settings: Settings) -> Blobs:
-    """Raises CannotStart for an endpoint that is none."""
+    """Raises CannotStart for an endpoint that is none, and for a folder that replicas would each have of their own."""
     if settings.files_url is not None:
         if settings.files_s3_endpoint:
             require_address("FILES_S3_ENDPOINT", settings.files_s3_endpoint, "http", "https")
@@ -135,6 +135,8 @@ async def _open_blobs(settings: Settings) -> Blobs:
             key_id=settings.files_s3_key_id,
             secret=settings.files_s3_secret.get_secret_value() if settings.files_s3_secret else None,
         )
+    if settings.files_dir is None and settings.faiss_url is not None:
+        raise CannotStart("FILES_DIR", "with FAISS_URL there may be replicas: it names the folder that they share")
     blobs = FolderBlobs(settings.files_dir or settings.data_dir / "files", settings.files_timeout_seconds)
     await blobs.open()
     return blobs

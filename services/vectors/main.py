@@ -6,6 +6,7 @@ from services.vectors.aliases.endpoints import router as aliases
 from services.vectors.collections.endpoints import creating as creating_collections
 from services.vectors.collections.endpoints import router as collections
 from services.vectors.embeddings.endpoints import router as embeddings
+from services.vectors.embeddings.endpoints import tokens
 from services.vectors.engines.endpoints import router as engines
 from services.vectors.files.endpoints import creating as creating_files
 from services.vectors.files.endpoints import pieces
@@ -42,5 +43,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             engines,
             usage,
             embeddings,
+            tokens,
         ],
     )

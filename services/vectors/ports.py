@@ -214,6 +214,14 @@ class Embedder(Protocol):
 
     model: str
     dimension: int
+    window_tokens: int
+    """That it reads at once, with what it puts before and behind each text."""
+
+    async def make_ready(self) -> None:
+        """Whatever the first text would have to wait for."""
+
+    def tokens_of(self, text: str, *, is_query: bool) -> int:
+        """How many tokens it reads for `text`, rather too many than too few. For a thread, once it is ready."""
 
     async def embed_query(self, text: str, caller: Caller) -> Vector:
         """The vector to search with."""

@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope
 
 from shared.door import BODY_IS_HERE
 
-_DRAINED_BYTES = 32 * 2**20  # as much as the gateway lets through
+_DRAINED_BYTES = 32 * 2**20  # as much as the gateway lets through, but for files
 _DRAINED_SECONDS = 10.0
 
 

@@ -9,7 +9,9 @@ from types import ModuleType
 
 import services
 import shared
-from gateway.portal.catalogue import ErrorEntry
+from gateway.portal.catalogue import NO_STATUS, ErrorEntry
+from services.tasks.documents.failures import FAILURES as OF_DOCUMENTS
+from services.tasks.dumps.failures import FAILURES as OF_DUMPS
 from services.topology import SERVICES
 from shared.errors import Relayed, ServiceError
 
@@ -30,6 +32,24 @@ OF_THE_GATEWAY = (
     ErrorEntry("common.request_timeout", 408, "The request did not arrive in time."),
     ErrorEntry("common.headers_too_large", 431, "The request's headers are larger than the gateway takes."),
 )
+# What a task fails with where no class stands for it; with the codes of the services that its kind asked.
+OF_TASKS = (
+    ErrorEntry("tasks.authority_ended", None, "What the task was submitted with has ended, or allows it no longer."),
+    ErrorEntry(
+        "tasks.chunks_too_large", None, "`chunk_tokens` is more than the model of the embeddings reads at once."
+    ),
+    ErrorEntry("tasks.engine_mismatch", None, "The collection exists, in another engine than the one asked for."),
+    ErrorEntry("tasks.file_not_ready", None, "The file is not uploaded whole yet."),
+    ErrorEntry("tasks.file_too_large", None, "The file is larger than a task reads."),
+    ErrorEntry("tasks.result_too_large", None, "The result is larger as JSON than a task may have."),
+)
+TASKS_HEAD = """## Tasks that failed
+
+`error.code` of a task, which is no answer to a request and so has no status. Trying again says the same.
+
+| code | status | meaning |
+|---|---|---|
+"""
 # Run at import, by design: programs, and what only Alembic may import.
 NOT_IMPORTABLE = re.compile(r"\.__main__$|\.migrations(\.|$)")
 
@@ -41,12 +61,18 @@ def page() -> str:
     parts = [HEAD]
     for part, title in {"common": "Any operation", **{name: name for name in SERVICES}}.items():
         rows = [entry for entry in entries.values() if entry.code.partition(".")[0] == part]
-        parts.append(section(title, sorted(rows, key=lambda entry: (entry.status, entry.code))))
-    return "\n".join(parts)
+        parts.append(section(title, sorted(rows, key=lambda entry: (entry.status or 0, entry.code))))
+    failures = [*OF_TASKS, *(ErrorEntry(one.code, None, one.meaning) for one in {**OF_DOCUMENTS, **OF_DUMPS}.values())]
+    rows = sorted(failures, key=lambda entry: entry.code)
+    return "\n".join([*parts, TASKS_HEAD + "".join(map(row, rows))])
+
+
+def row(entry: ErrorEntry) -> str:
+    return f"| `{entry.code}` | {entry.status or NO_STATUS} | {entry.meaning} |\n"
 
 
 def section(title: str, entries: list[ErrorEntry]) -> str:
-    rows = "".join(f"| `{entry.code}` | {entry.status} | {entry.meaning} |\n" for entry in entries)
+    rows = "".join(map(row, entries))
     return f"## {title}\n\n| code | status | meaning |\n|---|---|---|\n{rows}"
 
 

@@ -10,6 +10,7 @@ from services.chat.settings import Settings as Chat
 from services.tasks.dumps.places import AT_ONCE
 from services.tasks.settings import WorkerSettings
 from services.vectors.adapters import embeddings, faiss
+from services.vectors.files.route import FILE_UPLOADS
 from services.vectors.records.bulk import UPLOADS
 from shared.limits import TENANT_SHARE, Shares
 
@@ -48,6 +49,10 @@ def test_uploads_of_vectors() -> None:
     _, places, user, tenant, left = row("bodies of more than 1 MiB that vectors is storing")
 
     assert (numbers(places), numbers(user), numbers(tenant), numbers(left)[:1]) == expected(UPLOADS)
+
+
+def test_files_of_vectors() -> None:
+    assert shared("files that are uploaded to vectors") == expected(FILE_UPLOADS)
 
 
 def test_calls_of_faiss() -> None:

@@ -71,7 +71,7 @@ def test_only_safe_methods_are_tried_again_after_they_were_sent(kong: KongFile) 
         if "route" in route and "reset" in route["route"]["retry_policy"]["retry_on"].split(",")
     }
 
-    assert again == {"GET", "OPTIONS"}
+    assert again == {"GET", "HEAD", "OPTIONS"}
 
 
 def test_service_without_retries_has_no_retry_policy(tmp_path: Path) -> None:
@@ -96,6 +96,8 @@ def test_route_has_its_own_body_limit(kong: KongFile) -> None:
     }
 
     assert limits.pop("vectors-store-too-large") == 32 * 2**20
+    assert limits.pop("vectors-files-too-large") == 101 * 2**20
+    assert limits.pop("vectors-file-too-large") == 100 * 2**20
     assert set(limits.values()) == {8 * 2**20}
     assert {name.removesuffix("-too-large") for name in limits} < {route["name"] for route in routes}
 

@@ -10,9 +10,9 @@ from services.tasks.dumps.failures import DumpTooLarge
 from services.tasks.dumps.places import PLACES
 from services.tasks.dumps.program import Program, running, scratch
 from services.tasks.errors import PermanentFailure
+from services.tasks.kinds.ingest_input import CollectionName
 from services.tasks.kinds.kind import Context, Kind
 from services.tasks.kinds.patience import patiently
-from services.tasks.kinds.vectors_ingest import CollectionName
 from shared.errors import ServiceError
 from shared.schemas import RequestModel
 

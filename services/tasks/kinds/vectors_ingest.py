@@ -1,186 +1,135 @@
-"""`vectors.ingest`: documents are split into chunks and stored in a collection, where they are embedded."""
+"""`vectors.ingest`: documents are read, cut into chunks and stored in a collection, where they are embedded."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
-from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
-from pydantic_core import PydanticCustomError
-
+from services.tasks.documents.chunking import Chunk, Chunker
+from services.tasks.documents.measuring import Measure, measured
+from services.tasks.documents.sources import Sources
+from services.tasks.documents.spool import Spool, folder
+from services.tasks.documents.storing import delete_leftovers, item_of, missing, store
 from services.tasks.errors import PermanentFailure
+from services.tasks.kinds.ingest_input import IngestInput
 from services.tasks.kinds.kind import Context, Kind
 from shared.errors import ServiceError
-from shared.schemas import LargeModel, PathText, Text
 
 _BATCH = 64
-_DOCUMENTS_A_DELETE = 32  # each takes two leaves of a filter, and a filter has at most 64
-_STORE_SECONDS = 120.0
+_TEXTS_COUNTED, _CHARS_COUNTED = 500, 200_000  # in one request
 _CONFLICT = 409
-_TEXT_BYTES = 2**20  # counted as the input is that it stands in, `MAX_INPUT_BYTES`
-_BUSY, _TOO_MUCH_TEXT = "vectors.embeddings_busy", "vectors.too_much_text"
-
-# The bounds of `vectors`, so that what it would refuse later is refused at once.
-CollectionName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["handbook"])]
-_OURS = frozenset({"document_id", "chunk"})
-_Scalar = StrictBool | StrictInt | StrictFloat | Annotated[Text, Field(max_length=4096)]
-MetadataValue = _Scalar | Annotated[list[_Scalar], Field(max_length=64)]
-Metadata = dict[Annotated[Text, Field(min_length=1, max_length=64)], MetadataValue]
-
-
-def _without_ours(metadata: Metadata) -> Metadata:
-    if taken := _OURS & metadata.keys():
-        raise ValueError(f"{', '.join(sorted(taken))}: set by the ingestion itself")
-    return metadata
-
-
-def _within_bytes(text: str) -> str:
-    if (given := len(text.encode())) > _TEXT_BYTES:
-        raise PydanticCustomError(
-            "text_too_long", "Has {given} bytes in UTF-8; may have {most}.", {"given": given, "most": _TEXT_BYTES}
-        )
-    return text
-
-
-DocumentText = Annotated[
-    Text,
-    Field(
-        min_length=1,
-        max_length=_TEXT_BYTES,
-        description=f"at most {_TEXT_BYTES} bytes in UTF-8, which is what the whole input may have as JSON",
-        examples=["Refunds are paid within 14 days."],
-    ),
-    AfterValidator(_within_bytes),
-]
-
-
-class Document(LargeModel):
-    """One text. Storing a document under the same id again replaces its chunks."""
-
-    id: Annotated[PathText, Field(min_length=1, max_length=112)] | None = Field(
-        default=None, description="made from the task's id when absent", examples=["refunds.md"]
-    )
-    text: DocumentText
-    metadata: Annotated[Metadata, Field(max_length=62), AfterValidator(_without_ours)] = Field(
-        default_factory=dict,
-        description="of each chunk, beside its `document_id` and `chunk`",
-        examples=[{"year": 2026}],
-    )
-
-
-class IngestInput(LargeModel):
-    """Documents and where to put them."""
-
-    collection: CollectionName
-    engine: Literal["qdrant", "chroma", "faiss"] | None = Field(
-        default=None, description="makes the collection with this engine when there is none", examples=["qdrant"]
-    )
-    documents: list[Document] = Field(min_length=1, max_length=1000)
-    chunk_size: int = Field(default=1000, ge=100, le=8000, description="most characters of a chunk")
-    chunk_overlap: int = Field(default=100, ge=0, le=4000, description="characters that neighbours share")
-
-    @model_validator(mode="after")
-    def _overlap_is_smaller(self) -> "IngestInput":
-        if self.chunk_overlap * 2 > self.chunk_size:
-            raise ValueError("chunk_overlap must be at most half of chunk_size")
-        ids = [document.id for document in self.documents if document.id is not None]
-        if len(set(ids)) < len(ids):
-            raise ValueError("document ids must differ")
-        return self
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A piece of a document; its id is the same however often the document is split."""
-
-    id: str
-    document_id: str
-    text: str
-    metadata: dict[str, Any]
-
-    def as_item(self) -> dict[str, Any]:
-        return {"id": self.id, "text": self.text, "metadata": self.metadata}
-
-
-def split(given: IngestInput, task_id: str) -> list[Chunk]:
-    """All chunks, in order. Splits at the largest boundaries that fit: paragraphs, sentences, words."""
-    from semantic_text_splitter import TextSplitter  # here: the API process does not need it
-
-    splitter = TextSplitter(given.chunk_size, overlap=given.chunk_overlap)
-    return [
-        chunk
-        for index, document in enumerate(given.documents)
-        for chunk in _chunks_of(document, document.id or f"{task_id}-{index}", splitter.chunks(document.text))
-    ]
-
-
-def _chunks_of(document: Document, document_id: str, texts: list[str]) -> Iterator[Chunk]:
-    for number, text in enumerate(texts):
-        metadata = {**document.metadata, "document_id": document_id, "chunk": number}
-        yield Chunk(f"{document_id}#{number}", document_id, text, metadata)
 
 
 async def _ingest(context: Context, given: IngestInput) -> dict[str, Any]:
-    """Store every chunk. A repeated attempt replaces what the one before had stored."""
-    chunks = await asyncio.to_thread(split, given, context.task_id)
-    if given.engine is not None:
-        await _ensure_collection(context, given.collection, given.engine)
-    context.progress(0, len(chunks), "storing")
-    for start in range(0, len(chunks), _BATCH):
-        batch = chunks[start : start + _BATCH]
-        await _store(context, given.collection, batch)
-        context.progress(start + len(batch), len(chunks), "storing")
-    if chunks:
-        await _delete_leftovers(context, given, chunks)
-    return {"collection": given.collection, "documents": len(given.documents), "chunks": len(chunks)}
+    """Store every chunk that is not there yet, just as it is.
+
+    So a repeated attempt goes on where the one before ended, and a document that did not change costs no embedding.
+    """
+    with ExitStack() as stack:
+        own = await asyncio.to_thread(stack.enter_context, folder())
+        try:
+            return await _Ingestion(context, given, own).run()
+        finally:
+            await asyncio.to_thread(stack.pop_all().close)
 
 
-async def _delete_leftovers(context: Context, given: IngestInput, chunks: list[Chunk]) -> None:
-    """What a longer text left behind that was stored under the same document id before."""
-    counts = Counter(chunk.document_id for chunk in chunks)
-    named = [document.id for document in given.documents if document.id is not None]
-    for start in range(0, len(named), _DOCUMENTS_A_DELETE):
-        beyond = [_beyond(name, counts[name]) for name in named[start : start + _DOCUMENTS_A_DELETE]]
-        body = {"collection": given.collection, "filter": {"or": beyond}}
-        await context.call("vectors", "POST", "/api/v1/vectors/delete", json=body, idempotent=True)
+class _Ingestion:
+    """One attempt."""
 
-
-def _beyond(document_id: str, count: int) -> dict[str, Any]:
-    """The chunks of a document from number `count` on."""
-    return {
-        "and": [
-            {"field": "document_id", "op": "eq", "value": document_id},
-            {"field": "chunk", "op": "gte", "value": count},
+    def __init__(self, context: Context, given: IngestInput, own: Path) -> None:
+        self._context, self._given, self._own = context, given, own
+        self._documents = [
+            (document.id or f"{context.task_id}-{index}", document) for index, document in enumerate(given.documents)
         ]
-    }
+        self._items = Spool(own / "chunks")
+        self._counts = dict.fromkeys((document_id for document_id, _ in self._documents), 0)
+
+    async def run(self) -> dict[str, Any]:
+        if self._given.engine is not None:
+            await _ensure_collection(self._context, self._given.collection, self._given.engine)
+        self._context.progress(0, None, "reading")
+        await self._read()
+        unchanged = await self._store()
+        named = {document.id for document in self._given.documents if document.id is not None}
+        counts = {one: count for one, count in self._counts.items() if one in named}
+        await delete_leftovers(self._context, self._given.collection, counts)
+        return {
+            "collection": self._given.collection,
+            "documents": len(self._documents),
+            "chunks": self._items.count,
+            "unchanged": unchanged,
+        }
+
+    async def _read(self) -> None:
+        """Every document's chunks, into the spool."""
+        measure: Measure = _characters if self._given.counts_characters else self._tokens
+        chunker, at = self._chunker(), 0
+        async for index, blocks in Sources(self._context, self._own).blocks(self._documents):
+            if index != at:
+                await self._keep(at, list(chunker.end()))
+                chunker, at = self._chunker(), index
+            found = await measured(blocks, measure, self._given.most)
+            await self._keep(at, [chunk for one in found for chunk in chunker.add(one)])
+        await self._keep(at, list(chunker.end()))
+
+    def _chunker(self) -> Chunker:
+        return Chunker(self._given.most, self._given.overlap, glue_counts=self._given.counts_characters)
+
+    async def _keep(self, index: int, chunks: Sequence[Chunk]) -> None:
+        document_id, document = self._documents[index]
+        first = self._counts[document_id]
+        items = [item_of(chunk, document_id, first + n, document.metadata) for n, chunk in enumerate(chunks)]
+        self._counts[document_id] += len(items)
+        await asyncio.to_thread(self._items.append, items)
+
+    async def _store(self) -> int:
+        """How many chunks were there already."""
+        context, total, done, stored = self._context, self._items.count, 0, 0
+        context.progress(0, total, "storing")
+        batches = self._items.batches(_BATCH)
+        while batch := await asyncio.to_thread(next, batches, None):
+            new = await missing(context, self._given.collection, batch) if self._may_be_there() else batch
+            if new:
+                await store(context, self._given.collection, new)
+            done, stored = done + len(batch), stored + len(new)
+            context.progress(done, total, "storing")
+        return total - stored
+
+    def _may_be_there(self) -> bool:
+        """Documents without a name of their own have one that only this task knows."""
+        return self._context.attempt > 1 or any(document.id is not None for document in self._given.documents)
+
+    async def _tokens(self, texts: Sequence[str]) -> list[int]:
+        """As the model that embeds them counts. Raises PermanentFailure for chunks larger than it reads at once."""
+        sizes: list[int] = []
+        for some in _requests(texts):
+            answer = await self._context.call(
+                "vectors", "POST", "/api/v1/vectors/tokens", json={"texts": some}, idempotent=True
+            )
+            counted = answer.json()
+            if self._given.most > (window := counted["window_tokens"]):
+                detail = f"Chunks of {self._given.most} tokens were asked for; the model reads {window} at once."
+                raise PermanentFailure("tasks.chunks_too_large", detail)
+            sizes += counted["tokens"]
+        return sizes
 
 
-async def _store(context: Context, collection: str, chunks: list[Chunk]) -> None:
-    """In as many requests as the model of `vectors` has time for."""
-    try:
-        await _store_at_once(context, collection, chunks)
-    except ServiceError as error:
-        if error.code == _BUSY:  # nothing was done, and it says when there is room
-            await asyncio.sleep(min(float(error.headers.get("Retry-After", 1)), context.remaining_seconds))
-            await _store(context, collection, chunks)
-        elif error.code == _TOO_MUCH_TEXT and len(chunks) > 1:
-            middle = len(chunks) // 2
-            await _store(context, collection, chunks[:middle])
-            await _store(context, collection, chunks[middle:])
-        else:
-            raise
+async def _characters(texts: Sequence[str]) -> list[int]:
+    return [len(text) for text in texts]
 
 
-async def _store_at_once(context: Context, collection: str, chunks: list[Chunk]) -> None:
-    await context.call(
-        "vectors",
-        "POST",
-        "/api/v1/vectors/store",
-        json={"collection": collection, "items": [chunk.as_item() for chunk in chunks]},
-        timeout_seconds=_STORE_SECONDS,
-        idempotent=True,  # same ids replace
-    )
+def _requests(texts: Sequence[str]) -> list[list[str]]:
+    """`texts` in as many requests as they need."""
+    requests: list[list[str]] = []
+    chars = _CHARS_COUNTED
+    for text in texts:
+        if chars + len(text) > _CHARS_COUNTED or len(requests[-1]) == _TEXTS_COUNTED:
+            requests.append([])
+            chars = 0
+        requests[-1].append(text)
+        chars += len(text)
+    return requests
 
 
 async def _ensure_collection(context: Context, name: str, engine: str) -> None:
@@ -200,9 +149,9 @@ async def _ensure_collection(context: Context, name: str, engine: str) -> None:
 
 VECTORS_INGEST = Kind(
     name="vectors.ingest",
-    description="Splits documents into chunks, embeds them and stores them in a collection.",
+    description="Reads documents, cuts them into chunks, embeds them and stores them in a collection.",
     input_model=IngestInput,
     run=_ingest,
-    scopes=("vectors:write",),
+    scopes=("vectors:read", "vectors:write"),
     timeout_seconds=900,
 )

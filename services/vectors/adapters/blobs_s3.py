@@ -112,7 +112,11 @@ class S3Blobs:
 def _our_errors() -> Iterator[None]:
     try:
         yield
-    except (AlreadyExistsError, FileNotFoundError):
+    except AlreadyExistsError:
+        raise
+    except FileNotFoundError as error:
+        if "NoSuchBucket" in str(error):
+            raise absent(COMPONENT) from error
         raise
     except (PermissionDeniedError, UnauthenticatedError) as error:
         raise EngineKeyRefused(COMPONENT, "FILES_S3_KEY_ID or FILES_S3_SECRET") from error

@@ -71,7 +71,7 @@ class BatchingEmbedder(ABC):
     ) -> None:
         self.model = model
         self.dimension = dimension
-        self._window_tokens = window_tokens
+        self.window_tokens = window_tokens
         self._batch_texts, self._batch_chars = batch_texts, batch_chars
         self._timeout_seconds = timeout_seconds
         self._cache: LRUCache[Key, Embedded] = LRUCache(maxsize=cached)
@@ -132,10 +132,10 @@ class BatchingEmbedder(ABC):
         """Each text in windows. Counting tokens takes a hundredth of what embedding them does, and so a thread."""
 
         def cut(key: Key, text: str) -> list[tuple[Key, str]]:
-            windows = windows_of(text, lambda part: self.tokens_of(part, is_query=is_query), self._window_tokens)
+            windows = windows_of(text, lambda part: self.tokens_of(part, is_query=is_query), self.window_tokens)
             return [(_key(one, is_query=is_query), one) for one in windows] if len(windows) > 1 else [(key, text)]
 
-        if all(is_short(text, self._window_tokens) for text in texts.values()):  # a query need not wait for a thread
+        if all(is_short(text, self.window_tokens) for text in texts.values()):  # a query need not wait for a thread
             return {key: [(key, text)] for key, text in texts.items()}
         return await asyncio.to_thread(lambda: {key: cut(key, text) for key, text in texts.items()})
 

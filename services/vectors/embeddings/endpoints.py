@@ -1,4 +1,4 @@
-"""`/embeddings`: where OpenAI's clients look for it."""
+"""`/embeddings`, where OpenAI's clients look for it, and `/vectors/tokens`."""
 
 import asyncio
 
@@ -7,12 +7,13 @@ from fastapi import APIRouter, Response
 from services.vectors.dependencies import BulkReader, Embeddings
 from services.vectors.domain import MAX_ITEMS
 from services.vectors.embeddings.answers import written
-from services.vectors.embeddings.schemas import EmbeddingsRequest, EmbeddingsResult
+from services.vectors.embeddings.schemas import EmbeddingsRequest, EmbeddingsResult, TokensRequest, TokensResult
 from services.vectors.errors import DimensionsFixed, EmbeddingsBusy, EmbeddingsFailed, TooMuchText, UnknownModel
 from shared.door import GuardedRoute, takes
 from shared.errors import UpstreamTimeout, responses
 
 router = APIRouter(prefix="/embeddings", tags=["vectors"], route_class=GuardedRoute)
+tokens = APIRouter(prefix="/vectors/tokens", tags=["vectors"], route_class=GuardedRoute)
 
 
 @router.post(
@@ -32,3 +33,10 @@ async def create(body: EmbeddingsRequest, caller: BulkReader, embeddings: Embedd
     as_base64 = body.encoding_format == "base64"
     answer = await asyncio.to_thread(written, embedded, model=body.model, as_base64=as_base64)
     return Response(answer, media_type="application/json")
+
+
+@tokens.post("", operation_id="vectors_count_tokens", summary="Count tokens")
+@takes(kib=1024, values=MAX_ITEMS + 64, texts=MAX_ITEMS + 128)
+async def count(body: TokensRequest, caller: BulkReader, embeddings: Embeddings) -> TokensResult:  # noqa: ARG001 - asked for its scope
+    """How many tokens the model makes of texts, and how many it reads in one piece; nothing is embedded or stored."""
+    return await embeddings.count(body)

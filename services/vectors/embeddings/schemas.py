@@ -75,3 +75,22 @@ class EmbeddingsResult(ResponseModel):
     data: list[Embedding]
     model: str
     usage: Usage
+
+
+class TokensRequest(LargeModel):
+    """Texts of which nothing but the length is asked."""
+
+    texts: list[Annotated[Text, Field(min_length=1, max_length=MAX_TEXT_CHARS)]] = Field(
+        min_length=1, max_length=MAX_ITEMS, examples=[["Keys are rotated every ninety days."]]
+    )
+
+
+class TokensResult(ResponseModel):
+    """What the model makes of passages."""
+
+    model: str
+    window_tokens: int = Field(description="that a text may have to be embedded in one piece")
+    tokens: list[int] = Field(
+        description="of each text alone, in their order, without what the model reads before and behind it; estimated, "
+        "rather too many, where the model is elsewhere"
+    )

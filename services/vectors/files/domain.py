@@ -9,8 +9,8 @@ from shared.words import Word
 
 PART_BYTES: Final = 2**20
 """As much of a file as is in memory at once, and as is put away at once."""
-MAX_PARTS: Final = 10_000
-"""Of one file: an upload byte by byte would make a million."""
+SPARE_PARTS: Final = 1_000
+"""So many more than full ones a file may have: an upload byte by byte would make a million."""
 MAX_FILE_NAME_CHARS: Final = 255
 
 
@@ -67,6 +67,11 @@ class StoredFile:
     def bytes(self) -> int | None:
         """None where nobody has said how long it will be."""
         return self.received if self.is_ready else self.upload.length
+
+    @property
+    def most_parts(self) -> int:
+        """Whoever has put as many sends pieces that are too small."""
+        return SPARE_PARTS + (self.upload.length or 0) // PART_BYTES
 
     @property
     def is_ready(self) -> bool:

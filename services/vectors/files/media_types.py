@@ -4,6 +4,8 @@ import codecs
 import re
 from typing import Final
 
+LOOKED_AT_BYTES: Final = 64 * 2**10
+"""At either end of a file; the directory of a ZIP with hundreds of entries is shorter."""
 ANYTHING: Final = "application/octet-stream"
 _ZIP: Final = "application/zip"
 _OFFICE: Final = "application/vnd.openxmlformats-officedocument."

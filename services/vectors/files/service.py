@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from services.vectors.events import Done
-from services.vectors.files.domain import MAX_PARTS, StoredFile, Upload
+from services.vectors.files.domain import StoredFile, Upload
 from services.vectors.files.errors import FileNotFound, FileUnfinished, TooManyPieces, UploadConflict
 from services.vectors.files.intake import take_in
-from services.vectors.files.media_types import media_type_of
+from services.vectors.files.media_types import LOOKED_AT_BYTES, media_type_of
 from services.vectors.files.multipart import OneFile
 from services.vectors.files.quota import FileLimits, FileQuota, FileUsage
 from services.vectors.files.repository import FileRepository
@@ -72,8 +72,8 @@ class FileService:
         length = file.upload.length
         if file.is_ready or length is None or offset != file.received:
             raise UploadConflict(file.received)
-        if len(file.parts) >= MAX_PARTS:
-            raise TooManyPieces(MAX_PARTS)
+        if len(file.parts) >= file.most_parts:
+            raise TooManyPieces(file.most_parts)
         if offset + (told_bytes or 0) > length:
             raise TooLarge(f"The file is to have {length:,} bytes, of which {length - offset:,} are missing.")
 
@@ -112,9 +112,9 @@ class FileService:
     async def _finished(self, caller: Caller, file: StoredFile, length: int, once: Once | None = None) -> StoredFile:
         """It is ready, and what it is. Raises FileNotFound when it was deleted meanwhile."""
         whole = await self._still(caller, file.id)
-        ends = [await self._files.get_part(caller.tenant_id, file.id, part.offset) or b"" for part in whole.parts[-2:]]
-        head = b"" if not whole.parts else await self._files.get_part(caller.tenant_id, file.id, 0) or b""
-        media_type = media_type_of(file.upload.name, head, b"".join(ends))
+        ends = [(0, LOOKED_AT_BYTES), (max(0, length - LOOKED_AT_BYTES), length)]
+        head, tail = [b"".join([some async for some in self.read(whole, *end)]) for end in ends]
+        media_type = media_type_of(file.upload.name, head, tail)
         is_first = await self._files.finish(file, length, media_type)
         found = await self._still(caller, file.id)
         if is_first:

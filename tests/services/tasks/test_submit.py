@@ -53,7 +53,7 @@ async def test_an_accepted_task_is_queued_and_can_be_followed(api: httpx.AsyncCl
         (
             {"kind": "vectors.ingest", "input": {"collection": "c", "documents": [{"txt": "x"}]}},
             "tasks.input_invalid",
-            "/input/documents/0/text",
+            "/input/documents/0/txt",
         ),
         ({"kind": "agent.run", "input": {"agent_id": "x", "content": "hi"}}, "tasks.input_invalid", "/input/agent_id"),
     ],
@@ -212,7 +212,7 @@ async def test_kinds_show_the_schema_of_their_input(tasks: Tasks) -> None:
 
     kinds = {kind["name"]: kind for kind in answer.json()["items"]}
     assert {"agent.run", "echo", "vectors.ingest"} <= kinds.keys()
-    assert kinds["vectors.ingest"]["scopes"] == ["vectors:write"]
+    assert kinds["vectors.ingest"]["scopes"] == ["vectors:read", "vectors:write"]
     assert set(kinds["vectors.ingest"]["input_schema"]["required"]) == {"collection", "documents"}
 
 

@@ -35,6 +35,24 @@ async def test_texts_are_answered_in_openais_shape(client: httpx.AsyncClient) ->
     assert answer["usage"]["prompt_tokens"] == answer["usage"]["total_tokens"] > 8
 
 
+async def test_tokens_are_counted_as_the_model_reads_them(client: httpx.AsyncClient) -> None:
+    texts = ["Hallo Welt.", "Wie geht es dir?", "Hallo Welt. Wie geht es dir?", "語" * 8, "🙂"]
+
+    counted = (await client.post("/api/v1/vectors/tokens", json={"texts": texts})).raise_for_status().json()
+    read = (await embedded(client, input=texts)).json()["usage"]["prompt_tokens"]
+
+    hello, how, both, signs, face = counted["tokens"]
+    assert (counted["model"], counted["window_tokens"]) == (MODEL, 508)
+    assert (hello, how, both, face >= 1) == (3, 5, 8, True)
+    assert signs >= 8
+    assert read == sum(counted["tokens"]) + len(texts) * (512 - counted["window_tokens"])
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["x"] * 1001, "text", [1]])
+async def test_what_is_no_list_of_texts_has_no_tokens(client: httpx.AsyncClient, texts: object) -> None:
+    assert (await client.post("/api/v1/vectors/tokens", json={"texts": texts})).status_code == 422
+
+
 async def test_base64_holds_the_same_numbers(client: httpx.AsyncClient) -> None:
     """What the `openai` client asks for unless told otherwise, and how it reads the answer."""
     plain = (await embedded(client, input="a cat")).json()["data"][0]["embedding"]

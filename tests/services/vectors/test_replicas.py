@@ -42,10 +42,10 @@ async def pair(
         request.headers.setdefault("Authorization", user.headers["Authorization"])
 
     opened = open_service(suite, is_watched=False)
-    nothing = tmp_path_factory.mktemp("nothing")
+    nothing, files = tmp_path_factory.mktemp("nothing"), tmp_path_factory.mktemp("files")
     async with (
-        opened("vectors", faiss_url=node.url, data_dir=nothing) as one,
-        opened("vectors", faiss_url=node.url, data_dir=nothing) as other,
+        opened("vectors", faiss_url=node.url, data_dir=nothing, files_dir=files) as one,
+        opened("vectors", faiss_url=node.url, data_dir=nothing, files_dir=files) as other,
     ):
         for client in (one, other):
             client.event_hooks = {"request": [as_user]}
@@ -279,7 +279,10 @@ async def test_a_node_that_stands_still_costs_no_more_than_the_caller_waits(pair
 async def test_without_its_node_a_replica_is_unready_and_says_whose_fault_it_is(
     suite: Suite, auth: httpx.AsyncClient, user: User, tmp_path: Path, service_client: ServiceClient
 ) -> None:
-    async with open_node_process(suite, tmp_path) as node, service_client("vectors", faiss_url=node.url) as client:
+    async with (
+        open_node_process(suite, tmp_path / "node") as node,
+        service_client("vectors", faiss_url=node.url, files_dir=tmp_path / "files") as client,
+    ):
         client.headers.update(user.headers)
         await until_check(client, "catalogue", "pass")
         assert (await client.post(COLLECTIONS, json={"name": "kept", "engine": "faiss"})).status_code == 201

@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from shared.calls import RetryBudget, ServiceClient, open_http_client
@@ -37,6 +37,17 @@ async def never(request: Request) -> Response:
     raise AssertionError("unreachable")
 
 
+async def pieces(request: Request) -> Response:
+    async def sent() -> AsyncIterator[bytes]:
+        yield b"a" * 100_000
+        if request.query_params.get("then") == "silence":
+            await asyncio.Event().wait()
+        yield b"b" * 100_000
+
+    length = {"content-length": "300000"} if request.query_params.get("then") == "break" else {}
+    return StreamingResponse(sent(), headers=length)
+
+
 @asynccontextmanager
 async def neighbour() -> AsyncIterator[str]:
     """A real server that answers as told."""
@@ -45,6 +56,7 @@ async def neighbour() -> AsyncIterator[str]:
         Route("/problem/{status}", problem, methods=["GET", "POST"]),
         Route("/nonsense", nonsense),
         Route("/never", never),
+        Route("/pieces", pieces),
     ]
     config = uvicorn.Config(
         Starlette(routes=routes), port=free_port(), log_config=None, lifespan="off", timeout_graceful_shutdown=0
@@ -118,3 +130,39 @@ def test_retries_stay_within_a_tenth_of_the_calls() -> None:
         retries += budget.take()
 
     assert 95 <= retries <= 103
+
+
+async def received(client: ServiceClient, path: str, seconds: float = 5) -> bytes:
+    async with client.stream("other", path, token="t", timeout_seconds=seconds) as body:
+        return b"".join([piece async for piece in body])
+
+
+async def test_a_body_comes_in_pieces() -> None:
+    async with neighbour() as address, client_of(address) as client:
+        assert await received(client, "/pieces") == b"a" * 100_000 + b"b" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("/pieces?then=break", Unavailable),
+        ("/pieces?then=silence", UpstreamTimeout),
+        ("/never", UpstreamTimeout),
+        ("/problem/404", Relayed),
+        ("/problem/401", Unauthenticated),
+        ("/nonsense", UpstreamFailed),
+    ],
+)
+async def test_a_body_that_does_not_come_whole_is_an_error_by_name(path: str, error: type[Exception]) -> None:
+    async with neighbour() as address, client_of(address) as client:
+        with pytest.raises(error):
+            await received(client, path, seconds=1)
+        assert client._metrics.upstream_calls.labels("other", "ok")._value.get() == 0
+
+
+async def test_whoever_stops_reading_closes_the_body() -> None:
+    async with neighbour() as address, client_of(address) as client:
+        async with client.stream("other", "/pieces?then=silence", token="t", timeout_seconds=5) as body:
+            await anext(body)
+
+        assert (await client.call("other", "GET", "/echo")).status_code == 200

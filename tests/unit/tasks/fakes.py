@@ -1,7 +1,9 @@
 """A context without a worker around it."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,6 +27,9 @@ class RecordingContext:
     calls: list[tuple[str, Any, dict[str, str]]] = field(default_factory=list)
     reports: list[tuple[int, int | None]] = field(default_factory=list)
 
+    files: dict[str, bytes] = field(default_factory=dict)
+    """By their path, for `download`."""
+
     def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
         self.reports.append((done, total))
 
@@ -44,6 +49,10 @@ class RecordingContext:
     ) -> httpx.Response:
         self.calls.append((f"{method} {path}", json, headers or {}))
         return httpx.Response(200, json=self.answer(f"{method} {path}", json))
+
+    async def download(self, path: str, to: Path, *, most_bytes: int) -> int:
+        assert len(self.files[path]) <= most_bytes
+        return await asyncio.to_thread(to.write_bytes, self.files[path])
 
     def bodies(self, call: str) -> list[Any]:
         return [body for called, body, _ in self.calls if called == call]

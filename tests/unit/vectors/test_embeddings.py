@@ -269,7 +269,7 @@ async def test_the_built_in_model_reads_a_long_text_to_its_end() -> None:
     finally:
         await embedder.aclose()
 
-    assert one.tokens > embedder._window_tokens
+    assert one.tokens > embedder.window_tokens
     assert both.tokens > one.tokens
     assert float(np.linalg.norm(both.vector)) == pytest.approx(1, abs=1e-5)
     assert both.vector @ query > one.vector @ query + 0.01

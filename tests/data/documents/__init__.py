@@ -1,0 +1,1 @@
+"""Twelve small documents of our own, two of each type and in five languages; `make.py` writes them."""

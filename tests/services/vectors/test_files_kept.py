@@ -1,0 +1,191 @@
+"""Files where several replicas find them, in a folder and in a bucket; and what is swept away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from services.vectors.adapters.blobs_folder import FolderBlobs
+from services.vectors.files.domain import PART_BYTES, Upload
+from services.vectors.files.repository import FileRepository
+from services.vectors.files.route import FILE_UPLOADS
+from services.vectors.files.sweeping import Sweeper
+from shared.limits import Shares
+from shared.schemas import new_id
+from shared.settings import CannotStart
+from tests.fixtures.apps import ServiceClient
+from tests.fixtures.buckets import open_bucket
+from tests.fixtures.identity import RegisterUser, User
+from tests.services.vectors.test_file_pieces import begun, offset_of, send
+from tests.services.vectors.test_files import FILES, PDF, code, made, upload
+
+Pair = tuple[httpx.AsyncClient, httpx.AsyncClient]
+
+
+@pytest.fixture(params=["folder", "bucket"])
+async def pair(
+    request: pytest.FixtureRequest, open_vectors: ServiceClient, user: User, tmp_path: Path
+) -> AsyncIterator[Pair]:
+    """Two services that keep files in one place."""
+    async with AsyncExitStack() as stack:
+        place: dict[str, Any] = {"files_dir": tmp_path / "files"}
+        if request.param == "bucket":
+            place = stack.enter_context(open_bucket()).settings
+        replicas = [
+            await stack.enter_async_context(open_vectors("vectors", data_dir=tmp_path / name, **place))
+            for name in ("one", "other")
+        ]
+        for replica in replicas:
+            replica.headers["Authorization"] = user.headers["Authorization"]
+        yield replicas[0], replicas[1]
+
+
+async def test_what_one_replica_takes_the_other_has(pair: Pair) -> None:
+    one, other = pair
+    place = f"{FILES}/{(await made(one, PDF, 'a.pdf'))['id']}"
+
+    assert (await other.get(f"{place}/content")).content == PDF
+    part = await other.get(f"{place}/content", headers={"Range": f"bytes={PART_BYTES - 1}-{PART_BYTES}"})
+    assert (part.status_code, part.content) == (206, PDF[PART_BYTES - 1 : PART_BYTES + 1])
+    assert [item["media_type"] for item in (await other.get(FILES)).json()["items"]] == ["application/pdf"]
+    assert (await other.delete(place)).status_code == 204
+    assert (await one.get(place)).status_code == 404
+    assert (await one.get(FILES)).json()["items"] == []
+
+
+async def test_an_upload_goes_on_wherever_it_is_sent(pair: Pair) -> None:
+    place = await begun(pair[0], len(PDF))
+    at = 0
+    for end in (1_000, 1_500_000, 1_500_001, len(PDF)):
+        assert (await send(pair[end % 2], place, at, PDF[at:end])).status_code == 204
+        at = end
+        assert [await offset_of(replica, place) for replica in pair] == [end, end]
+
+    assert (await pair[0].get(f"{place}/content")).content == PDF
+
+
+async def test_a_key_is_known_to_every_replica(pair: Pair) -> None:
+    key = {"Idempotency-Key": new_id()}
+    first = await upload(pair[0], PDF, **key)
+
+    again = await upload(pair[1], PDF, **key)
+
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert code(await upload(pair[1], PDF + b"x", **key)) == (422, "common.idempotency_key_reused")
+
+
+async def test_a_repetition_finishes_what_the_first_could_not(client: httpx.AsyncClient) -> None:
+    key = {"Idempotency-Key": new_id(), "Content-Type": "multipart/form-data; boundary=x"}
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    broken = await client.post(FILES, content=head + PDF[: PART_BYTES + 100], headers=key)
+
+    whole = await client.post(FILES, content=head + PDF + b"\r\n--x--\r\n", headers=key)
+
+    assert (broken.status_code, whole.status_code) == (422, 201)
+    assert "Idempotency-Replayed" not in whole.headers
+    assert (await client.get(f"{FILES}/{whole.json()['id']}/content")).content == PDF
+
+
+@pytest.fixture
+async def files(tmp_path: Path) -> AsyncIterator[FileRepository]:
+    blobs = FolderBlobs(tmp_path, 20)
+    await blobs.open()
+    yield FileRepository(blobs)
+    await blobs.aclose()
+
+
+def an_upload() -> Upload:
+    now = datetime.now(UTC)
+    return Upload("a", 10, now, now)
+
+
+async def test_what_never_became_whole_is_swept_away_and_nothing_else(files: FileRepository) -> None:
+    tenant, unfinished, ready, marked = (new_id() for _ in range(4))
+    for file_id in (unfinished, ready, marked):
+        await files.begin(tenant, file_id, an_upload())
+        await files.put_part(tenant, file_id, 0, b"0123456789")
+    for file_id in (ready, marked):
+        file = await files.find(tenant, file_id)
+        assert file is not None
+        await files.finish(file, 10, "text/plain")
+    await files.begin(tenant, marked, an_upload())  # as when whoever finished it died over its mark
+    stray = new_id()
+    await files.begin(tenant, stray, an_upload())
+    await files._blobs.delete(f"files/{tenant}/{stray}/upload")  # deleted, and then a piece came
+    await files.put_part(tenant, stray, 0, b"x")
+
+    assert await Sweeper(files, timedelta(hours=1)).sweep() is False
+    assert set(await files.sizes(tenant)) == {unfinished, ready, marked}, "it is not time yet"
+    assert await Sweeper(files, timedelta(0), timedelta(0)).sweep() is False
+
+    assert set(await files.sizes(tenant)) == {ready, marked}
+    assert {blob.path.split("/")[2] for blob in await files._blobs.list("files")} == {ready, marked}
+    assert await files.list_unfinished(datetime.now(UTC) + timedelta(days=1)) == []
+
+
+async def test_a_sweep_is_bounded_and_goes_on(files: FileRepository) -> None:
+    for _ in range(101):
+        await files.begin("tenant", new_id(), an_upload())
+    sweeper = Sweeper(files, timedelta(0), timedelta(0))
+
+    assert await sweeper.sweep() is True
+    assert len(await files.sizes("tenant")) == 1
+    assert await sweeper.sweep() is False
+    assert await files.sizes("tenant") == {}
+
+
+async def test_one_users_uploads_leave_places_for_others(
+    client: httpx.AsyncClient, register_user: RegisterUser
+) -> None:
+    ours, theirs = [(await register_user()).headers for _ in range(2)]
+    share, go_on = Shares("uploads", FILE_UPLOADS).of_a_user, asyncio.Event()
+    places = [await begun(client, 2, **ours) for _ in range(share + 1)]
+    begun_ones = [asyncio.Event() for _ in range(share)]
+
+    async def slow(begins: asyncio.Event) -> AsyncIterator[bytes]:
+        begins.set()
+        await go_on.wait()
+        yield b"12"
+
+    sent = [
+        asyncio.create_task(send(client, place, 0, slow(begins), **ours))
+        for place, begins in zip(places, begun_ones, strict=False)
+    ]
+    for begins in begun_ones:
+        await begins.wait()
+    refused = await send(client, places[-1], 0, b"12", **ours)
+    others = await upload(client, b"x", **theirs)
+    go_on.set()
+
+    assert code(refused) == (429, "common.share_taken")
+    assert others.status_code == 201
+    assert [answer.status_code for answer in await asyncio.gather(*sent)] == [204] * share
+
+
+async def test_with_replicas_it_is_said_where_files_are(open_vectors: ServiceClient, tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match="FILES_DIR"):
+        async with open_vectors("vectors", faiss_url="http://127.0.0.1:9", data_dir=tmp_path):
+            raise AssertionError
+
+
+async def test_a_bucket_that_is_away_takes_nothing_else_along(
+    open_vectors: ServiceClient, user: User, tmp_path: Path
+) -> None:
+    place = {"files_url": "s3://bucket", "files_s3_endpoint": "http://127.0.0.1:9", "files_s3_key_id": "key"}
+    async with open_vectors("vectors", data_dir=tmp_path, **place, files_s3_secret="none") as client:
+        client.headers.update(user.headers)
+
+        refused = await upload(client, b"x")
+        usage = (await client.get("/api/v1/vectors/usage")).json()
+        ready = await client.get("/health/ready")
+
+    assert code(refused) == (503, "common.unavailable")
+    assert "files" in refused.json()["detail"]
+    assert (usage["files"], usage["file_bytes"], usage["collections"]) == (None, None, 0)
+    assert (ready.status_code, ready.json()["checks"]["files"]["status"]) == (200, "warn")
