@@ -14,7 +14,7 @@ from services.tasks.kinds.ingest_input import CollectionName
 from services.tasks.kinds.kind import Context, Kind
 from services.tasks.kinds.patience import patiently
 from shared.errors import ServiceError
-from shared.schemas import RequestModel
+from shared.schemas import LargeModel
 
 _PAGE_RECORDS = 100
 _PAGE_NUMBERS = 100_000  # of the vectors of a page: what is read in a few milliseconds
@@ -28,7 +28,7 @@ _ENDINGS = {
 }
 
 
-class ExportInput(RequestModel):
+class ExportInput(LargeModel):
     """What to write, and how."""
 
     collection: CollectionName

@@ -14,7 +14,7 @@ from services.tasks.kinds.ingest_input import CollectionName
 from services.tasks.kinds.kind import Context, Kind
 from services.tasks.kinds.patience import patiently
 from shared.errors import ServiceError
-from shared.schemas import Id, RequestModel, Text
+from shared.schemas import Id, LargeModel, Text
 
 _MAX_BYTES = 2**30  # of the disk; what a tenant may keep as a file is for `vectors` to say
 _STORE_SECONDS = 120.0
@@ -26,7 +26,7 @@ _ITEM = re.compile(r"/items/(\d+)/?(.*)", re.DOTALL)
 Name = Annotated[Text, Field(min_length=1, max_length=64)]
 
 
-class ImportInput(RequestModel):
+class ImportInput(LargeModel):
     """Which file, and where to put its records."""
 
     file_id: Id
