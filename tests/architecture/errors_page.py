@@ -10,7 +10,8 @@ from types import ModuleType
 import services
 import shared
 from gateway.portal.catalogue import NO_STATUS, ErrorEntry
-from services.tasks.documents.failures import FAILURES
+from services.tasks.documents.failures import FAILURES as OF_DOCUMENTS
+from services.tasks.dumps.failures import FAILURES as OF_DUMPS
 from services.topology import SERVICES
 from shared.errors import Relayed, ServiceError
 
@@ -61,7 +62,7 @@ def page() -> str:
     for part, title in {"common": "Any operation", **{name: name for name in SERVICES}}.items():
         rows = [entry for entry in entries.values() if entry.code.partition(".")[0] == part]
         parts.append(section(title, sorted(rows, key=lambda entry: (entry.status or 0, entry.code))))
-    failures = [*OF_TASKS, *(ErrorEntry(one.code, None, one.meaning) for one in FAILURES.values())]
+    failures = [*OF_TASKS, *(ErrorEntry(one.code, None, one.meaning) for one in {**OF_DOCUMENTS, **OF_DUMPS}.values())]
     rows = sorted(failures, key=lambda entry: entry.code)
     return "\n".join([*parts, TASKS_HEAD + "".join(map(row, rows))])
 

@@ -7,6 +7,7 @@ from services.auth.people.letters import post
 from services.auth.people.passwords.hashing import SOURCE_SHARE
 from services.auth.settings import Settings as Auth
 from services.chat.settings import Settings as Chat
+from services.tasks.dumps.places import AT_ONCE
 from services.tasks.settings import WorkerSettings
 from services.vectors.adapters import embeddings, faiss, rerank_remote
 from services.vectors.files.route import FILE_UPLOADS
@@ -76,6 +77,12 @@ def test_slots_of_a_worker() -> None:
     assert normal == high
     assert shared("tasks that a worker runs at normal") == expected(normal)
     assert shared("tasks that a worker runs at low") == expected(low)
+
+
+def test_dumps_of_a_worker() -> None:
+    _, places, user, tenant, left = row("dumps that a worker reads and writes")
+
+    assert (numbers(places)[:1], numbers(user), numbers(tenant), numbers(left)) == expected(AT_ONCE)
 
 
 def test_letters() -> None:

@@ -152,6 +152,18 @@ async def test_texts_are_embedded_and_what_is_there_can_stay(caller: Caller) -> 
     assert [(one[0], one[1]) for one in found] == [("a", "mine"), ("b", "Birds nest.")]
 
 
+async def test_the_model_of_its_texts_comes_along(caller: Caller) -> None:
+    collection, copy = f"texts-{secrets.token_hex(4)}", f"copy-{secrets.token_hex(4)}"
+    assert (await caller.post("vectors/store", {"collection": collection, "items": [{"text": "mine"}]})).is_success
+    model = (await caller.get(f"vectors/collections/{collection}", {})).json()["model"]
+
+    left = await caller.run("vectors.export", {"collection": collection})
+    await caller.run("vectors.import", {"file_id": left["result"]["file_id"], "collection": copy})
+
+    assert model
+    assert (await caller.get(f"vectors/collections/{copy}", {})).json()["model"] == model
+
+
 async def test_another_tenants_file_and_collection_are_not_there(
     caller: Caller, other_user: User, gateway: Any
 ) -> None:

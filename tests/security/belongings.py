@@ -169,6 +169,7 @@ IN_BODIES: Final[dict[str, Kind | None]] = {
     "vectors_create_collection:name": COLLECTION,
     "auth_token:tenant_id": TENANT,
     "client_id": None,  # a client's own name, proved by its secret
+    "vectors.import:file_id": FILE,
     "vectors.ingest:documents[].file_id": None,  # read later as the user; another's fails the task (tests/e2e)
     "vectors.ingest:documents[].id": None,  # one's own name for a document; the collection decides whose it is
 }

@@ -13,11 +13,12 @@ import orjson
 
 from services.tasks.dumps import frames
 from services.tasks.dumps.batches import batches, survey
-from services.tasks.dumps.form import DumpFormat, DumpRefused, Options
+from services.tasks.dumps.failures import DumpRefused, DumpTooLarge
+from services.tasks.dumps.form import DumpFormat, Options
 from services.tasks.dumps.jsonl import JsonlWriter
 from services.tasks.dumps.opening import opened
 
-_MEMORY_BYTES = 2**30
+_MEMORY_BYTES = 2**29  # a page of 32 MiB and what Python makes of it take half
 _PROCESSOR_SECONDS = 3600
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _END: dict[str, Any] = {"end": True}
@@ -53,6 +54,7 @@ def _writer(path: Path, options: dict[str, Any]) -> Any:
 
 
 def main() -> None:
+    Path("/proc/self/oom_score_adj").write_text("1000")  # where memory is short it ends, and not its worker
     resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (_PROCESSOR_SECONDS, _PROCESSOR_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -63,7 +65,7 @@ def main() -> None:
         frames.put(sys.stdout.buffer, {"error": {"code": refused.code, "detail": refused.detail}})
     except MemoryError:
         detail = f"Reading the file takes more memory than the {_MEMORY_BYTES} bytes that it may."
-        frames.put(sys.stdout.buffer, {"error": {"code": "tasks.dump_too_large", "detail": detail}})
+        frames.put(sys.stdout.buffer, {"error": {"code": DumpTooLarge.code, "detail": detail}})
     except (BrokenPipeError, EOFError):  # the worker is gone
         sys.exit(1)
     except OSError as error:

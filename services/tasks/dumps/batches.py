@@ -5,7 +5,8 @@ from typing import Any
 
 import orjson
 
-from services.tasks.dumps.form import MAX_BYTES, MAX_RECORDS, Dump, DumpRefused, Row
+from services.tasks.dumps.failures import DumpDimension, DumpTooLarge
+from services.tasks.dumps.form import MAX_BYTES, MAX_RECORDS, Dump, Row
 
 _RECORDS = 256
 _TEXTS = 64  # of which each is embedded
@@ -21,7 +22,7 @@ def survey(dump: Dump) -> dict[str, Any]:
         records, size = records + 1, size + len(orjson.dumps(row.item))
         if records > MAX_RECORDS or size > MAX_BYTES:  # of a table kilobytes can be gigabytes
             detail = f"The file holds more than {MAX_RECORDS} records, or {MAX_BYTES} bytes of them."
-            raise DumpRefused("too_large", detail)
+            raise DumpTooLarge(detail)
         if row.dimension:
             dimension = dimension or row.dimension
             _require(row, dimension)
@@ -32,7 +33,7 @@ def _require(row: Row, dimension: int) -> None:
     if row.dimension != dimension:
         place = f"{row.place[:1].upper()}{row.place[1:]}"
         detail = f"{place}: its vector has {row.dimension} dimensions, and the dump {dimension}."
-        raise DumpRefused("dimension", detail)
+        raise DumpDimension(detail)
 
 
 def batches(dump: Dump) -> Iterator[bytes]:

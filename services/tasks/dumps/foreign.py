@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from services.tasks.dumps import lines
-from services.tasks.dumps.form import DumpFormat, DumpRefused, Options, Row, broken
+from services.tasks.dumps.failures import DumpSnapshot
+from services.tasks.dumps.form import DumpFormat, Options, Row, broken
 from services.tasks.dumps.rows import made, packed, parsed
 
 Page = Callable[[str, dict[str, Any], Options], Iterator[Row]]
@@ -110,4 +111,4 @@ def refuse_archive(head: bytes) -> None:
             "The file is a tar archive, as Qdrant's snapshots are: only Qdrant reads those. "
             "Send the answers of its points/scroll."
         )
-        raise DumpRefused("snapshot", detail)
+        raise DumpSnapshot(detail)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from services.tasks.dumps.failures import DumpRecordInvalid, DumpUnknown, DumpVersion
 from shared.words import Word
 
 NAME: Final = "sutazai.vectors"
@@ -28,17 +29,9 @@ class DumpFormat(Word):
     QDRANT = "qdrant"
 
 
-class DumpRefused(Exception):
-    """The file is not what it must be. Trying again cannot help: the task fails with `code` and `detail`."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code, self.detail = f"tasks.dump_{code}", detail
-
-
-def broken(place: str, problem: str) -> DumpRefused:
+def broken(place: str, problem: str) -> DumpRecordInvalid:
     """What is wrong with one record, by its place."""
-    return DumpRefused("record_invalid", f"{place[:1].upper()}{place[1:]}: {problem}")
+    return DumpRecordInvalid(f"{place[:1].upper()}{place[1:]}: {problem}")
 
 
 class Row(NamedTuple):
@@ -75,16 +68,14 @@ def header(collection: dict[str, Any]) -> dict[str, Any]:
 def collection_of(given: Any) -> dict[str, Any]:
     """What a header says of the collection. Raises DumpRefused, by name for a version that is not known here."""
     if not isinstance(given, dict) or given.get("format") != NAME:
-        raise DumpRefused("unknown", f"The file's header does not say that its format is {NAME!r}.")
+        raise DumpUnknown(f"The file's header does not say that its format is {NAME!r}.")
     version, collection = given.get("version"), given.get("collection")
     if version != VERSION:
-        raise DumpRefused("version", f"The dump is of version {version!r}; this installation reads {VERSION}.")
+        raise DumpVersion(f"The dump is of version {version!r}; this installation reads {VERSION}.")
     if not isinstance(collection, dict):
-        raise DumpRefused("unknown", "The file's header says nothing of its collection.")
+        raise DumpUnknown("The file's header says nothing of its collection.")
     for member, kind in {"name": str, "engine": str, "metric": str, "model": str, "dimension": int}.items():
         value = collection.get(member)
         if value is not None and type(value) is not kind:
-            raise DumpRefused(
-                "unknown", f"The {member} in the file's header must be {'text' if kind is str else 'an integer'}."
-            )
+            raise DumpUnknown(f"The {member} in the file's header must be {'text' if kind is str else 'an integer'}.")
     return collection

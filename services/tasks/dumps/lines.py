@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from services.tasks.dumps.form import MAX_BYTES, MAX_LINE_BYTES, DumpRefused
+from services.tasks.dumps.failures import DumpBroken, DumpTooLarge
+from services.tasks.dumps.form import MAX_BYTES, MAX_LINE_BYTES
 
 _GZIP = b"\x1f\x8b"
 _MARK = b"\xef\xbb\xbf"  # what some editors begin UTF-8 with
@@ -31,7 +32,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             else:
                 yield raw
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise DumpRefused("broken", f"The file's compression is broken: {error}.") from error
+            raise DumpBroken(f"The file's compression is broken: {error}.") from error
 
 
 def read(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -42,9 +43,9 @@ def read(path: Path) -> Iterator[tuple[int, bytes]]:
         while line := file.readline(MAX_LINE_BYTES + 1):
             number, total = number + 1, total + len(line)
             if len(line) > MAX_LINE_BYTES:
-                raise DumpRefused("too_large", f"Line {number} has more than {MAX_LINE_BYTES} bytes.")
+                raise DumpTooLarge(f"Line {number} has more than {MAX_LINE_BYTES} bytes.")
             if total > MAX_BYTES:
-                raise DumpRefused("too_large", f"The file holds more than {MAX_BYTES} bytes.")
+                raise DumpTooLarge(f"The file holds more than {MAX_BYTES} bytes.")
             if stripped := (line.removeprefix(_MARK) if number == 1 else line).strip():
                 yield number, stripped
 
@@ -55,5 +56,5 @@ def whole(path: Path) -> bytes:
         content = file.read(MAX_LINE_BYTES + 1)
     if len(content) > MAX_LINE_BYTES:
         detail = f"A file that is one JSON value may have {MAX_LINE_BYTES} bytes; write a line for each page."
-        raise DumpRefused("too_large", detail)
+        raise DumpTooLarge(detail)
     return content.removeprefix(_MARK)

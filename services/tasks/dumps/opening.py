@@ -5,7 +5,8 @@ from pathlib import Path
 import orjson
 
 from services.tasks.dumps import foreign, jsonl, lines
-from services.tasks.dumps.form import Dump, DumpFormat, DumpRefused, Options, broken, collection_of
+from services.tasks.dumps.failures import DumpUnknown
+from services.tasks.dumps.form import Dump, DumpFormat, Options, broken, collection_of
 
 _HEAD_BYTES = 512
 
@@ -14,10 +15,10 @@ def opened(path: Path, wanted: DumpFormat | None, options: Options) -> Dump:
     """Raises DumpRefused, also where the file is not in the format `wanted`, or `options` mean nothing to it."""
     dump = _opened(path, options)
     if wanted and dump.format is not wanted:
-        raise DumpRefused("unknown", f"The file is in the format {dump.format!r}, not {wanted!r}.")
+        raise DumpUnknown(f"The file is in the format {dump.format!r}, not {wanted!r}.")
     if dump.format is not DumpFormat.QDRANT and options != Options():
         detail = f"'text_field' and 'vector_name' are for 'qdrant'; the file is in the format {dump.format!r}."
-        raise DumpRefused("unknown", detail)
+        raise DumpUnknown(detail)
     return dump
 
 
@@ -31,9 +32,9 @@ def _opened(path: Path, options: Options) -> Dump:
         foreign.refuse_archive(text.read(_HEAD_BYTES))
     number, first = next(lines.read(path), (0, b""))
     if not first:
-        raise DumpRefused("unknown", "The file is empty.")
+        raise DumpUnknown("The file is empty.")
     if first[:1] not in b"{[":
-        raise DumpRefused("unknown", "The file is neither Parquet nor JSON.")
+        raise DumpUnknown("The file is neither Parquet nor JSON.")
     try:
         value = orjson.loads(first)
     except ValueError:
@@ -44,7 +45,7 @@ def _opened(path: Path, options: Options) -> Dump:
         return Dump(DumpFormat.JSONL, collection_of(value), lambda: jsonl.rows(path, has_header=True))
     if isinstance(value, dict) and "id" in value:
         return Dump(DumpFormat.JSONL, None, lambda: jsonl.rows(path, has_header=False))
-    raise DumpRefused("unknown", "The file is JSON, but no dump of ours, of Chroma or of Qdrant.")
+    raise DumpUnknown("The file is JSON, but no dump of ours, of Chroma or of Qdrant.")
 
 
 def _one_value(path: Path, number: int, options: Options) -> Dump:
@@ -54,5 +55,5 @@ def _one_value(path: Path, number: int, options: Options) -> Dump:
     except ValueError:
         raise broken(f"line {number}", "Is no JSON.") from None
     if kind is None:
-        raise DumpRefused("unknown", "The file is JSON, but no dump of ours, of Chroma or of Qdrant.")
+        raise DumpUnknown("The file is JSON, but no dump of ours, of Chroma or of Qdrant.")
     return Dump(kind, None, lambda: foreign.rows(path, kind, options, is_one_value=True))

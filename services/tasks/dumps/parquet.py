@@ -10,13 +10,13 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from services.tasks.dumps.failures import DumpBroken, DumpTooLarge, DumpUnknown
 from services.tasks.dumps.form import (
     MAX_DIMENSION,
     MAX_RECORDS,
     NAME,
     Dump,
     DumpFormat,
-    DumpRefused,
     Row,
     broken,
     collection_of,
@@ -28,6 +28,7 @@ MAGIC = b"PAR1"
 _KEY = NAME.encode()
 _GROUP_BYTES = 8 * 2**20  # of a row group, of which a reader holds one
 _READ_ROWS = 256
+_READ_BYTES = 2**20  # at once: by itself it reads the column of a row group whole
 _COLUMNS = frozenset({"id", "text", "metadata", "vector"})
 
 
@@ -39,7 +40,7 @@ def _ours() -> Iterator[None]:
     except pa.ArrowMemoryError as error:  # it is an ArrowException too
         raise MemoryError from error
     except (pa.ArrowException, OSError) as error:  # it says OSError of a page that does not unpack
-        raise DumpRefused("broken", f"The Parquet file cannot be read: {str(error)[:200]}") from error
+        raise DumpBroken(f"The Parquet file cannot be read: {str(error)[:200]}") from error
 
 
 def opened(path: Path) -> Dump:
@@ -47,11 +48,11 @@ def opened(path: Path) -> Dump:
     with _ours(), pq.ParquetFile(path) as file:
         schema, records = file.schema_arrow, file.metadata.num_rows
     if records > MAX_RECORDS:
-        raise DumpRefused("too_large", f"The file holds {records} records; a dump may have {MAX_RECORDS}.")
+        raise DumpTooLarge(f"The file holds {records} records; a dump may have {MAX_RECORDS}.")
     if unknown := set(schema.names) - _COLUMNS:
-        raise DumpRefused("unknown", f"There is no column {min(unknown)[:64]!r} in a dump.")
+        raise DumpUnknown(f"There is no column {min(unknown)[:64]!r} in a dump.")
     if "id" not in schema.names:
-        raise DumpRefused("unknown", "The Parquet file has no column 'id'.")
+        raise DumpUnknown("The Parquet file has no column 'id'.")
     said = (schema.metadata or {}).get(_KEY)
     collection = None if said is None else collection_of(parsed("header", said))
     return Dump(DumpFormat.PARQUET, collection, lambda: _rows(path))
@@ -59,7 +60,7 @@ def opened(path: Path) -> Dump:
 
 def _rows(path: Path) -> Iterator[Row]:
     number = 0
-    with _ours(), pq.ParquetFile(path, pre_buffer=False) as file:
+    with _ours(), pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_BYTES) as file:
         for batch in file.iter_batches(_READ_ROWS, use_threads=False):
             columns = {name: batch.column(name) for name in batch.schema.names}
             vectors = _vectors(columns.pop("vector", None), number, len(batch))
@@ -76,7 +77,7 @@ def _texts(name: str, column: Any) -> list[str | None]:
     try:
         found: list[str | None] = column.cast(pa.large_string()).to_pylist()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
-        raise DumpRefused("unknown", f"The column {name!r} must hold text in UTF-8.") from error
+        raise DumpUnknown(f"The column {name!r} must hold text in UTF-8.") from error
     return found
 
 
@@ -86,7 +87,7 @@ def _vectors(column: Any, before: int, count: int) -> list[bytes | None]:
     kind = column.type
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     if not is_list or not pa.types.is_floating(kind.value_type):
-        raise DumpRefused("unknown", f"The column 'vector' must hold lists of floating-point numbers, not {kind}.")
+        raise DumpUnknown(f"The column 'vector' must hold lists of floating-point numbers, not {kind}.")
     return [_vector(f"record {before + at + 1}", column[at]) for at in range(count)]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from services.tasks.dumps import frames
+from services.tasks.dumps.failures import DumpUnreadable
 from services.tasks.errors import PermanentFailure
 from shared.errors import StorageFull
 
@@ -60,7 +61,7 @@ class Program:
             size = frames.length(await stdout.readexactly(frames.LENGTH_BYTES))
             said: dict[str, Any] = orjson.loads(await stdout.readexactly(size))
         except asyncio.IncompleteReadError as error:
-            raise PermanentFailure("tasks.dump_unreadable", _DIED) from error
+            raise PermanentFailure(DumpUnreadable.code, _DIED) from error
         if refusal := said.get("error"):
             if refusal["code"] == StorageFull.code:
                 raise StorageFull("tasks")
@@ -86,4 +87,4 @@ async def running(mode: str, path: Path, options: dict[str, Any]) -> AsyncIterat
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-        await process.wait()
+        await process.communicate()  # to the end of what it had said: a pipe with something in it is never closed

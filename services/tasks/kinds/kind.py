@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import httpx
 from pydantic import BaseModel
 
+from services.tasks.domain import Ticket
 from shared.calls import ServiceClient
 
 Input = TypeVar("Input", bound=BaseModel)
@@ -36,6 +37,10 @@ class Context(Protocol):
     @property
     def remaining_seconds(self) -> float:
         """Until this attempt times out."""
+
+    @property
+    def ticket(self) -> Ticket:
+        """Whose task it is."""
 
     @property
     def done_before(self) -> int:

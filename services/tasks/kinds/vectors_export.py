@@ -6,13 +6,15 @@ from urllib.parse import quote
 import orjson
 from pydantic import Field, model_validator
 
+from services.tasks.dumps.failures import DumpTooLarge
+from services.tasks.dumps.places import PLACES
 from services.tasks.dumps.program import Program, running, scratch
 from services.tasks.errors import PermanentFailure
+from services.tasks.kinds.ingest_input import CollectionName
 from services.tasks.kinds.kind import Context, Kind
 from services.tasks.kinds.patience import patiently
-from services.tasks.kinds.vectors_ingest import CollectionName
 from shared.errors import ServiceError
-from shared.schemas import RequestModel
+from shared.schemas import LargeModel
 
 _PAGE_RECORDS = 100
 _PAGE_NUMBERS = 100_000  # of the vectors of a page: what is read in a few milliseconds
@@ -26,7 +28,7 @@ _ENDINGS = {
 }
 
 
-class ExportInput(RequestModel):
+class ExportInput(LargeModel):
     """What to write, and how."""
 
     collection: CollectionName
@@ -50,7 +52,7 @@ async def _export(context: Context, given: ExportInput) -> dict[str, Any]:
     collection = {member: read[member] for member in _HEADER}
     options = {"collection": collection, **given.model_dump(include={"format", "gzip", "vectors"})}
     ending, media_type = _ENDINGS[given.format, given.gzip]
-    async with scratch() as path:
+    async with PLACES.take(context.ticket), scratch() as path:
         async with running("write", path, options) as program:
             records = await _write(context, place, program, collection["dimension"])
         made = await context.upload("/api/v1/vectors/files", f"{collection['name']}{ending}", path, media_type)
@@ -69,7 +71,7 @@ async def _write(context: Context, place: str, program: Program, dimension: int)
         await program.send(page)
         written = await program.receive()
         if written and written["bytes"] > _MAX_BYTES:
-            raise PermanentFailure("tasks.dump_too_large", f"The file would have more than {_MAX_BYTES} bytes.")
+            raise PermanentFailure(DumpTooLarge.code, f"The file would have more than {_MAX_BYTES} bytes.")
         done += len(found["items"])
         context.progress(done, max(done, total), "writing")
         cursor = found["next_cursor"]

@@ -5,24 +5,28 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from services.tasks.dumps.failures import DumpDimension, DumpUnnamed, MetricMismatch, ModelMismatch
 from services.tasks.dumps.form import broken
+from services.tasks.dumps.places import PLACES
 from services.tasks.dumps.program import Program, running, scratch
 from services.tasks.errors import PermanentFailure
+from services.tasks.kinds.ingest_input import CollectionName
 from services.tasks.kinds.kind import Context, Kind
 from services.tasks.kinds.patience import patiently
-from services.tasks.kinds.vectors_ingest import CollectionName
 from shared.errors import ServiceError
-from shared.schemas import Id, RequestModel, Text
+from shared.schemas import Id, LargeModel, Text
 
 _MAX_BYTES = 2**30  # of the disk; what a tenant may keep as a file is for `vectors` to say
 _STORE_SECONDS = 120.0
-_CONFLICT, _INVALID = 409, 422
+_INVALID = 422
+_THERE = frozenset({"vectors.collection_exists", "vectors.alias_exists"})
+_GOING = "deleting"
 _TOO_MUCH_TEXT = "vectors.too_much_text"
 _ITEM = re.compile(r"/items/(\d+)/?(.*)", re.DOTALL)
 Name = Annotated[Text, Field(min_length=1, max_length=64)]
 
 
-class ImportInput(RequestModel):
+class ImportInput(LargeModel):
     """Which file, and where to put its records."""
 
     file_id: Id
@@ -43,7 +47,7 @@ class ImportInput(RequestModel):
 
 async def _import(context: Context, given: ImportInput) -> dict[str, Any]:
     """Read all of the file, and only then store it; an attempt goes on where the one before had got to."""
-    async with scratch() as path:
+    async with PLACES.take(context.ticket), scratch() as path:
         place = f"/api/v1/vectors/files/{given.file_id}/content"
         await context.download(place, path, most_bytes=_MAX_BYTES)
         options = given.model_dump(include={"format", "text_field", "vector_name"})
@@ -65,21 +69,23 @@ async def _collection(context: Context, given: ImportInput, survey: dict[str, An
         "engine": given.engine or header.get("engine"),
         "metric": given.metric or header.get("metric"),
         "dimension": survey["dimension"],
+        "model": header.get("model"),
     }
     if wanted["name"] is None:
-        raise PermanentFailure("tasks.dump_unnamed", "The file names no collection; name one in the input.")
+        raise PermanentFailure(DumpUnnamed.code, "The file names no collection; name one in the input.")
     body = {member: value for member, value in wanted.items() if value is not None}
     try:
         await patiently(context, lambda: context.call("vectors", "POST", "/api/v1/vectors/collections", json=body))
     except ServiceError as error:
-        if error.status != _CONFLICT:
+        if error.code not in _THERE:
             raise
-    else:
-        return body["name"], True
-    place = f"/api/v1/vectors/collections/{body['name']}"
-    existing = (await patiently(context, lambda: context.call("vectors", "GET", place))).json()
-    _require_alike(existing, given, survey, header)
-    return body["name"], False
+        place = f"/api/v1/vectors/collections/{body['name']}"
+        existing = (await patiently(context, lambda: context.call("vectors", "GET", place))).json()
+        if existing["status"] == _GOING:
+            raise
+        _require_alike(existing, given, survey, header)
+        return body["name"], False
+    return body["name"], True
 
 
 def _require_alike(
@@ -87,14 +93,13 @@ def _require_alike(
 ) -> None:
     """Raises PermanentFailure where the collection that is there cannot take the records, or is not what was asked."""
     asked = {
-        "engine": given.engine,
-        "metric": given.metric,
-        "dimension": survey["dimension"],
-        "model": header.get("model") if existing["model"] else None,
+        "engine": (given.engine, "tasks.engine_mismatch"),
+        "metric": (given.metric, MetricMismatch.code),
+        "dimension": (survey["dimension"], DumpDimension.code),
+        "model": (header.get("model") if existing["model"] else None, ModelMismatch.code),
     }
-    for member, wanted in asked.items():
+    for member, (wanted, code) in asked.items():
         if wanted is not None and existing[member] != wanted:
-            code = "tasks.dump_dimension" if member == "dimension" else f"tasks.{member}_mismatch"
             detail = (
                 f"The collection {existing['name']!r} exists and its {member} is {existing[member]!r}, not {wanted!r}."
             )

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 import httpx
 
-from services.tasks.domain import Claim, storable
+from services.tasks.domain import Claim, Ticket, storable
 from services.tasks.worker.attempt import Attempt, ProgressReport, Stop
 from services.tasks.worker.files import FileForm, written
 from shared.calls import ServiceClient
@@ -50,6 +50,10 @@ class AttemptContext:
     @property
     def remaining_seconds(self) -> float:
         return self._attempt.remaining_seconds
+
+    @property
+    def ticket(self) -> Ticket:
+        return self._attempt.claim.ticket
 
     @property
     def done_before(self) -> int:

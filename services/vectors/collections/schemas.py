@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from services.vectors.collections.domain import Counted
 from services.vectors.domain import COLLECTION_NAME, MAX_DIMENSION, CollectionStatus, EngineName, Metric
-from shared.schemas import RequestModel, ResponseModel, UtcDatetime
+from shared.schemas import RequestModel, ResponseModel, Text, UtcDatetime
 
 
 def _known_engine(value: object) -> object:
@@ -38,6 +38,12 @@ class CollectionCreate(RequestModel):
         default=None, ge=1, le=MAX_DIMENSION, description="of its vectors; without it that of the embedding model"
     )
     metric: Metric = Field(default=Metric.COSINE, description="`l2` scores are negated distances: higher is better")
+    model: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
+        default=None,
+        description="what its vectors were embedded with elsewhere: the only model it takes text for; without it the "
+        "first text says so",
+        examples=["multilingual-e5-small"],
+    )
 
 
 class CollectionRead(ResponseModel):

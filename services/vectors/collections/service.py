@@ -80,6 +80,7 @@ class CollectionService:
             dimension=body.dimension or self._default_dimension,
             metric=body.metric,
             created_at=datetime.now(UTC),
+            model=body.model,
         )
         made = Counted(await self._insert(collection), 0)
         self._tell_created(caller, made.collection)
@@ -266,6 +267,7 @@ def _is_abandoned(existing: Collection, wanted: Collection) -> bool:
         existing.status is CollectionStatus.CREATING
         and datetime.now(UTC) - existing.created_at > _MADE_WITHIN
         and (existing.engine, existing.dimension, existing.metric) == (wanted.engine, wanted.dimension, wanted.metric)
+        and existing.model == wanted.model
     )
 
 

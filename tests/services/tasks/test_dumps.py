@@ -16,7 +16,7 @@ import pytest
 from local.suite import Suite
 from tests.fixtures.identity import User
 from tests.fixtures.inside import client_of
-from tests.services.tasks.running import Installation, Tasks
+from tests.services.tasks.running import Installation, Tasks, eventually
 
 RECORDS = 10_000
 API = "/api/v1/vectors"
@@ -110,6 +110,40 @@ async def test_a_killed_export_is_whole_in_the_end_and_there_once(
     assert [file["id"] for file in files if file["name"] == f"{name}.{kind}"] == [ended["result"]["file_id"]]
     assert copied["status"] == "succeeded", copied
     assert await count(vectors, f"{name}-copy") == len(items)
+
+
+def programs() -> list[psutil.Process]:
+    """Those that read and write dumps for a worker in this process."""
+    return [one for one in psutil.Process().children() if "services.tasks.dumps" in one.cmdline()]
+
+
+async def test_a_cancelled_import_leaves_no_program_behind(
+    installation: Installation, tasks: Tasks, vectors: httpx.AsyncClient
+) -> None:
+    name = f"cancelled-{secrets.token_hex(4)}"
+    async with installation.worker():
+        task = await tasks.submit("vectors.import", {"file_id": await uploaded(vectors, lines(name, RECORDS))})
+        await tasks.wait(task, until=is_under_way, seconds=60)
+        begun = programs()
+
+        assert (await tasks.cancel(task)).is_success
+        ended = await tasks.wait(task)
+
+        await eventually(lambda: asyncio.sleep(0, not programs()))
+    assert (len(begun), ended["status"]) == (1, "cancelled")
+    assert await count(vectors, name) < RECORDS
+
+
+async def test_two_imports_into_one_new_collection_at_once(
+    installation: Installation, tasks: Tasks, vectors: httpx.AsyncClient
+) -> None:
+    name = f"both-{secrets.token_hex(4)}"
+    given = {"file_id": await uploaded(vectors, lines(name, 1000))}
+    async with installation.worker():
+        ended = await asyncio.gather(*(tasks.run("vectors.import", given) for _ in range(2)))
+
+    assert [one["status"] for one in ended] == ["succeeded"] * 2, ended
+    assert await count(vectors, name) == 1000
 
 
 async def test_a_worker_goes_on_with_others_while_it_reads_a_large_file(

@@ -49,6 +49,23 @@ async def test_the_first_text_says_which_model_it_is(open_vectors: ServiceClient
         assert [one["model"] for one in listed] == [OURS]
 
 
+async def test_a_collection_can_be_made_for_vectors_of_a_model(
+    open_vectors: ServiceClient, user: User, tmp_path: Path
+) -> None:
+    async with open_vectors("vectors", data_dir=tmp_path) as client:
+        for name, model in (("ours", OURS), ("theirs", OTHERS)):
+            made = await client.post(COLLECTIONS, json={"name": name, "model": model}, headers=user.headers)
+            assert (made.status_code, made.json()["model"]) == (201, model)
+        answers = [
+            await client.post(path, json=body, headers=user.headers)
+            for name in ("ours", "theirs")
+            for path, body in ((STORE, texts(name, "a cat")), (SEARCH, {"collection": name, "query": "a cat"}))
+        ]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 422, 422]
+    assert {answer.json()["code"] for answer in answers[2:]} == {"vectors.model_mismatch"}
+
+
 async def test_text_for_another_model_is_refused_and_vectors_are_not(
     open_vectors: ServiceClient, user: User, server: ModelServer, tmp_path: Path
 ) -> None:

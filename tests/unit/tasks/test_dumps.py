@@ -3,8 +3,10 @@
 import base64
 import io
 import json
+import os
 import struct
 import tarfile
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,9 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from services.tasks.dumps.batches import survey
-from services.tasks.dumps.form import Dump, DumpFormat, DumpRefused, Row
+from services.tasks.dumps.failures import DumpTooLarge
+from services.tasks.dumps.form import Dump, DumpFormat, Row
 from services.tasks.dumps.program import running, scratch
 from services.tasks.errors import PermanentFailure
+from shared.errors import StorageFull
 from tests.unit.tasks.dumping import HEADER, jsonl, read, written, zipped
 
 PAGE = [
@@ -229,6 +233,18 @@ async def test_a_table_that_unpacks_beyond_memory_is_refused() -> None:
     assert refused.value.code == "tasks.dump_too_large"
 
 
+async def test_a_full_disk_is_told_as_one() -> None:
+    file = os.open("/dev/full", os.O_RDWR)
+    options = {"collection": HEADER["collection"], "format": "jsonl", "gzip": False, "vectors": "list"}
+    try:
+        async with running("write", Path(f"/dev/fd/{file}"), options) as program:
+            await program.send(b"")
+            with pytest.raises(StorageFull):
+                await program.receive()
+    finally:
+        os.close(file)
+
+
 async def test_a_program_that_dies_is_a_failure_of_the_file() -> None:
     async with scratch() as path, running("nonsense", path, {}) as program:
         with pytest.raises(PermanentFailure) as refused:
@@ -242,5 +258,5 @@ async def test_a_dump_holds_so_much_and_no_more(monkeypatch: pytest.MonkeyPatch)
     dump = Dump(DumpFormat.JSONL, None, lambda: iter(rows))
     monkeypatch.setattr("services.tasks.dumps.batches.MAX_BYTES", 300)
 
-    with pytest.raises(DumpRefused, match="or 300 bytes"):
+    with pytest.raises(DumpTooLarge, match="or 300 bytes"):
         survey(dump)

@@ -13,7 +13,7 @@ from tests.unit.tasks.fakes import conflict
 
 STORE, COLLECTIONS = "POST /api/v1/vectors/store", "POST /api/v1/vectors/collections"
 FILE = "01890a5d-ac96-774b-bcce-b302099a8057"
-CATS = {"name": "cats", "engine": "faiss", "dimension": 2, "metric": "cosine", "model": "m"}
+CATS = {"status": "ready", "name": "cats", "engine": "faiss", "dimension": 2, "metric": "cosine", "model": "m"}
 RECORDS = [{"id": f"{number}", "vector": [number, 1]} for number in range(600)]
 
 
@@ -59,6 +59,14 @@ async def test_the_input_says_more_than_the_header() -> None:
     assert context.bodies(COLLECTIONS) == [{"name": "dogs", "engine": "chroma", "metric": "l2", "dimension": 2}]
 
 
+async def test_the_model_of_the_header_is_the_collections() -> None:
+    context = FilesContext(takes, content=dump(model="m"))
+
+    await run(context)
+
+    assert context.bodies(COLLECTIONS)[0]["model"] == "m"
+
+
 async def test_if_absent_is_passed_on() -> None:
     context = FilesContext(takes, content=dump(RECORDS[0]))
 
@@ -96,6 +104,23 @@ async def test_what_does_not_fit_is_refused_before_anything_is_stored(
 
     with pytest.raises(PermanentFailure, match=words) as refused:
         await run(context, **fields)
+
+    assert (refused.value.code, stored(context)) == (code, [])
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("vectors.quota_exceeded", "ready"), ("vectors.collection_exists", "deleting")]
+)
+async def test_a_collection_that_cannot_be_had_ends_it_in_the_words_of_vectors(code: str, status: str) -> None:
+    def refuses(call: str, _body: Any) -> Any:
+        if call == COLLECTIONS:
+            raise conflict(code)
+        return CATS | {"status": status}
+
+    context = FilesContext(refuses, content=dump(*RECORDS))
+
+    with pytest.raises(Relayed) as refused:
+        await run(context)
 
     assert (refused.value.code, stored(context)) == (code, [])
 
