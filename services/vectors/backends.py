@@ -77,6 +77,7 @@ async def open_backends(settings: Settings, node: NodeConnection | None = None) 
         stack.push_async_callback(engines[EngineName.CHROMA].aclose)
         if connection:
             engines[EngineName.QDRANT] = QdrantServerEngine(connection)
+            stack.push_async_callback(engines[EngineName.QDRANT].aclose)
         yield Backends({name: engines[name] for name in EngineName}, catalogue, embedder, reranker)
 
 

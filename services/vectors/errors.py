@@ -93,15 +93,22 @@ class CollectionAliased(Conflict):
 
 
 class WordsMissing(Conflict):
-    """Its engine cannot add them to a collection that has records: it would find some of them and not the others."""
+    """Searching by half of the words would find some records and not the others."""
 
     code = "vectors.words_missing"
     meaning = (
-        "The collection was made before its engine kept words: vectors find its records, keywords those of a new one."
+        "The collection was made before its engine kept words: they are being made of its texts since it was first "
+        "searched by keywords, and until that is done vectors find its records; `detail` says where it failed."
     )
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"Collection {name!r} keeps no words: it was made before keyword search. Make a new one.")
+    def __init__(self, name: str, *, are_coming: bool = True) -> None:
+        """`are_coming`: whether nothing has failed so far."""
+        state = (
+            "they are being made of its texts; search again in a while"
+            if are_coming
+            else "they could not be made the last time, and are being tried again"
+        )
+        super().__init__(f"Collection {name!r} was made before keyword search and has no words yet: {state}.")
 
 
 class DimensionMismatch(Invalid):

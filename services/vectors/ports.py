@@ -70,7 +70,7 @@ class VectorEngine(Protocol):
         """Up to `limit` records with the best sums of weight and rarity (`words.py`) over `tokens`, which are not none.
 
         Among those that meet `condition` and hold one of `tokens`; ties in no order. Asked only of engines that offer
-        keyword search. Raises WordsMissing for a collection that was made before its engine kept words.
+        keyword search. Raises WordsMissing for a collection of before its engine kept words, which it then gets.
         """
 
     async def find(self, collection: Collection, record_id: str) -> Record | None:

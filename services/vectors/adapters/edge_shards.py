@@ -1,5 +1,7 @@
 """The collections of Qdrant Edge, a shard each, as the process that runs them has them open."""
 
+import importlib
+import os
 import shutil
 import time
 from collections import OrderedDict
@@ -22,6 +24,8 @@ _INDEXES = {"keyword": edge.PayloadSchemaType.Keyword, "float": edge.PayloadSche
 _NO_GRAPH = edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000)
 _EXACT = edge.SearchParams(exact=True)
 DENSE, WORDS = "", "words"
+_UNWORDED = "unworded"
+_WORDED_AT_ONCE = 16  # the longest texts keep others waiting for a tenth of a second
 # Rarity among the records there are: without a filter, one of all, deleted ones would count until a shard is compacted.
 _RARITY = edge.SearchParams(idf=edge.IdfParams(corpus=edge.Filter()))
 
@@ -41,9 +45,11 @@ class Large(Exception):
 class Shard:
     """One open collection."""
 
-    def __init__(self, shard: edge.EdgeShard, *, dimension: int, has_words: bool) -> None:
+    def __init__(self, shard: edge.EdgeShard, path: Path, *, dimension: int, has_words: bool) -> None:
+        """`has_words`: whether points may have them; while `path` has the mark, some have none yet."""
         self._shard = shard
         self._has_words = has_words
+        self._unworded = path / _UNWORDED
         self._point_bytes = 4 * dimension
         self.indexed = set(self._shard.info().payload_schema)
         self._written = 0
@@ -120,12 +126,39 @@ class Shard:
 
     def search_words(self, tokens: list[int], limit: int, wanted: edge.Filter | None) -> list[edge.ScoredPoint]:
         """Raises Wordless."""
-        if not self._has_words:
+        if not self._has_words or self._unworded.exists():
             raise Wordless
         query = edge.Query.Nearest(edge.SparseVector(tokens, [1.0] * len(tokens)), WORDS)
         return self._shard.query(
             edge.QueryRequest(limit=limit, query=query, filter=wanted, with_payload=False, params=_RARITY)
         )
+
+    def give_words(self, field: str, after: str | None) -> str | None:
+        """Words to the texts, under `field`, of some points that have none and follow `after`, if they are of before.
+
+        The last of those looked at, None when none was left. Points that are stored meanwhile come with theirs.
+        """
+        if not self._has_words:
+            _mark(self._unworded)
+            self._write(edge.UpdateOperation.create_sparse_vector(WORDS, edge.Modifier.Idf))
+            self._has_words = True
+        if not self._unworded.exists():
+            return None
+        wordless = edge.Filter(must_not=[edge.HasVectorCondition(WORDS)])
+        found = self.page(after, _WORDED_AT_ONCE, wordless, [field], with_vectors=False)
+        # Late, as it loads numpy, of which this process has no other need.
+        words_of = importlib.import_module("services.vectors.words").words_of
+        given = [(record.id, words_of((record.payload or {}).get(field))) for record in found]
+        points = [
+            edge.PointVectors(point, {WORDS: edge.SparseVector(words.tokens.tolist(), words.weights.tolist())})
+            for point, words in given
+            if words
+        ]
+        if points:
+            self._write(edge.UpdateOperation.update_vectors(points))
+        if not found:
+            self._unworded.unlink()
+        return str(found[-1].id) if found else None
 
     def payloads(self, ids: list[Any], returned: list[str]) -> list[Any]:
         """Of the points with those ids, in their order; of each what is `returned`."""
@@ -157,6 +190,16 @@ class Shard:
         self._shard.close()
 
 
+def _mark(file: Path) -> None:
+    """It is on disk when this returns: what follows must not be there without it."""
+    file.touch()
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def _load(path: Path) -> edge.EdgeShard:
     """A process that was just killed may hold the log's lock a moment longer."""
     deadline = time.monotonic() + _LOCK_WAIT_SECONDS
@@ -173,7 +216,7 @@ def _opened(path: Path) -> Shard:
     """What the binding does not tell is in the shard's own description."""
     about = orjson.loads((path / "edge_config.json").read_bytes())
     dimension = about["vectors"][DENSE]["size"]
-    return Shard(_load(path), dimension=dimension, has_words=WORDS in about.get("sparse_vectors", {}))
+    return Shard(_load(path), path, dimension=dimension, has_words=WORDS in about.get("sparse_vectors", {}))
 
 
 class Shards:
@@ -235,7 +278,8 @@ class Shards:
         vectors = edge.EdgeVectorParams(size=dimension, distance=_DISTANCES[metric])
         words = {WORDS: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)}
         config = edge.EdgeConfig(vectors=vectors, sparse_vectors=words, hnsw_config=_NO_GRAPH, max_search_threads=1)
-        shard = Shard(edge.EdgeShard.create(str(unfinished), config), dimension=dimension, has_words=True)
+        made = edge.EdgeShard.create(str(unfinished), config)
+        shard = Shard(made, unfinished, dimension=dimension, has_words=True)
         for field, kind in indexes.items():
             shard.create_index(field, kind)
         shard.close()

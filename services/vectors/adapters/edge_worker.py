@@ -60,6 +60,8 @@ def answer(shards: Shards, message: Message, blob: bytes) -> tuple[Message, byte
             return {"holds": shards.holds(name)}, b""
         case "drop":
             shards.drop(name)
+        case "give_words":
+            return {"after": shards.get(name).give_words(message["field"], message["after"])}, b""
         case "close_idle":
             return {"open": shards.close_idle(message["seconds"])}, b""
         case "upsert":

@@ -22,6 +22,7 @@ from services.vectors.adapters.qdrant_payload import (
     NUMBERS,
     RETURNED,
     TERMS,
+    TEXT,
     content_of,
     merge_while_same,
     metadata_payload,
@@ -30,6 +31,7 @@ from services.vectors.adapters.qdrant_payload import (
     physical_name,
     point_id,
 )
+from services.vectors.adapters.words_late import LateWords
 from services.vectors.domain import (
     ALL_MODES,
     MAX_ANSWER_BYTES,
@@ -43,7 +45,6 @@ from services.vectors.domain import (
     Vector,
     comparable,
 )
-from services.vectors.errors import WordsMissing
 from services.vectors.geometry import score
 from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast
 from services.vectors.words import words_of
@@ -75,6 +76,7 @@ class QdrantEdgeEngine:
         """
         self._edge = EdgeProcess(root, timeout_seconds, memory_bytes)
         self._idle_seconds = idle_seconds
+        self._late_words = LateWords(self._give_words)
 
     async def create_collection(self, collection: Collection) -> None:
         await self._edge.call(
@@ -123,8 +125,18 @@ class QdrantEdgeEngine:
         try:
             answer, contents = await self._edge.call(message)
         except EdgeWordless as error:
-            raise WordsMissing(collection.name) from error
+            raise self._late_words.missing(collection) from error
         return await _matches(answer, contents, comparable)
+
+    async def _give_words(self, collection: Collection) -> None:
+        """In small steps, between which the process does what else it is asked for."""
+        after: str | None = None
+        while True:
+            command = _command("give_words", collection) | {"field": TEXT, "after": after}
+            answer, _ = await self._edge.call(command)
+            after = answer["after"]
+            if after is None:
+                return
 
     async def find(self, collection: Collection, record_id: str) -> Record | None:
         answer, blob = await self._edge.call(_command("find", collection) | {"point": point_id(record_id)})
@@ -189,6 +201,7 @@ class QdrantEdgeEngine:
             await self._edge.call({"do": "close_idle", "seconds": self._idle_seconds})
 
     async def aclose(self) -> None:
+        await self._late_words.aclose()
         await self._edge.aclose()
 
 

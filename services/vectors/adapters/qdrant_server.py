@@ -3,28 +3,27 @@
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from services.vectors.adapters.probing import write_and_read_back
+from services.vectors.adapters.qdrant_collections import Kept, QdrantCollections
 from services.vectors.adapters.qdrant_connection import QdrantConnection
 from services.vectors.adapters.qdrant_payload import (
     ID,
-    MAX_INDEXED_NUMBERS,
     METADATA,
     NUMBERS,
     RETURNED,
-    TERMS,
     WORDS,
     kept_metadata,
     merge_while_same,
     metadata_payload,
-    number_path,
     payload_of,
     physical_name,
     point_id,
 )
 from services.vectors.adapters.qdrant_points import few, filter_of, match_of, record_of, vectors_of, words_in
+from services.vectors.adapters.qdrant_words import SETTLED_SECONDS, QdrantWords
+from services.vectors.adapters.words_late import LateWords
 from services.vectors.domain import (
     ALL_MODES,
     Capabilities,
@@ -33,29 +32,17 @@ from services.vectors.domain import (
     Match,
     Metadata,
     MetadataChanges,
-    Metric,
     Record,
     Vector,
     comparable,
 )
-from services.vectors.errors import WordsMissing
 from services.vectors.geometry import score
 from services.vectors.terms import Condition
-from shared.errors import ServiceError
 
-_DISTANCES = {Metric.COSINE: "Cosine", Metric.DOT: "Dot", Metric.L2: "Euclid"}
 # The client turns points into messages on the event loop: few at a time keep each turn at a few milliseconds.
 _BATCH_POINTS = 64
 _SEARCH_EF = 128  # the default lost 6 % of the neighbours on overlapping clusters
 _MARK = "inserted_by"
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """What a collection has beside its records: `indexed` grows, whether it keeps words is settled when it is made."""
-
-    indexed: set[str]
-    has_words: bool
 
 
 class QdrantServerEngine:
@@ -63,58 +50,26 @@ class QdrantServerEngine:
 
     name = EngineName.QDRANT
 
-    def __init__(self, connection: QdrantConnection) -> None:
+    def __init__(self, connection: QdrantConnection, settled_seconds: float = SETTLED_SECONDS) -> None:
+        """`settled_seconds`: how long a collection of before is looked through again for texts without words."""
         self._qdrant = connection
-        self._kept: dict[str, _Kept] = {}
+        self._collections = QdrantCollections(connection)
+        self._late_words = LateWords(QdrantWords(connection, self._collections, settled_seconds).give)
 
     async def create_collection(self, collection: Collection) -> None:
-        name = physical_name(collection.id)
-        if not await self._qdrant.run(lambda client, _: client.collection_exists(name)):
-            await self._create(name, collection)
-        await self._index(name, TERMS, "keyword")
-
-    async def _create(self, name: str, collection: Collection) -> None:
-        about = {"tenant_id": collection.tenant_id, "name": collection.name, "metric": collection.metric.value}
-        try:
-            await self._qdrant.run(
-                lambda client, models: client.create_collection(
-                    name,
-                    vectors_config=models.VectorParams(
-                        size=collection.dimension, distance=models.Distance(_DISTANCES[collection.metric])
-                    ),
-                    sparse_vectors_config={WORDS: models.SparseVectorParams(modifier=models.Modifier.IDF)},
-                    metadata=about | {"created_at": collection.created_at.isoformat()},
-                )
-            )
-        except ServiceError:
-            raise
-        except Exception:
-            # Another request finished the same creation first; nothing else makes this id.
-            if not await self._qdrant.run(lambda client, _: client.collection_exists(name)):
-                raise
-
-    async def _index(self, name: str, field: str, kind: str) -> None:
-        if self._qdrant.in_memory:  # it has no indexes, and warns
-            return
-        await self._qdrant.run(
-            lambda client, models: client.create_payload_index(name, field, models.PayloadSchemaType(kind), wait=True)
-        )
+        await self._collections.create(collection)
 
     async def drop_collection(self, collection: Collection) -> None:
-        name = physical_name(collection.id)
-        self._kept.pop(name, None)
-        if await self._qdrant.run(lambda client, _: client.collection_exists(name)):
-            await self._qdrant.run(lambda client, _: client.delete_collection(name))
+        await self._collections.drop(physical_name(collection.id))
 
     async def holds(self, collection: Collection) -> bool:
-        name = physical_name(collection.id)
-        return await self._qdrant.run(lambda client, _: client.collection_exists(name))
+        return await self._collections.holds(physical_name(collection.id))
 
     async def upsert(self, collection: Collection, records: Sequence[Record]) -> None:
         name = physical_name(collection.id)
-        kept = await self._look_up(name)
         for start in range(0, len(records), _BATCH_POINTS):
             batch = records[start : start + _BATCH_POINTS]
+            kept = await self._collections.look_up(name)  # each time: one of before may be given words meanwhile
             await self._upsert(name, kept, batch, [payload_of(record) for record in batch])
 
     async def insert(self, collection: Collection, records: Sequence[Record]) -> list[str]:
@@ -123,12 +78,12 @@ class QdrantServerEngine:
         What is there is looked for first all the same, for servers before 1.17, which know no insertion.
         """
         name, mark = physical_name(collection.id), secrets.token_hex(8)
-        kept = await self._look_up(name)
         there = await self._marks(name, [record.id for record in records])
         new = [record for record in records if record.id not in there]
         for start in range(0, len(new), _BATCH_POINTS):
             batch = new[start : start + _BATCH_POINTS]
             payloads = [payload_of(record) | {_MARK: mark} for record in batch]
+            kept = await self._collections.look_up(name)
             await self._upsert(name, kept, batch, payloads, mode="insert_only")
         stored = await self._marks(name, [record.id for record in new]) if new else {}
         return [record.id for record in new if stored.get(record.id) == mark]
@@ -143,12 +98,12 @@ class QdrantServerEngine:
     async def _upsert(
         self,
         name: str,
-        kept: _Kept,
+        kept: Kept,
         records: Sequence[Record],
         payloads: list[dict[str, Any]],
         mode: str | None = None,
     ) -> None:
-        await self._index_numbers(name, kept, {key for payload in payloads for key in payload[NUMBERS]})
+        await self._collections.index_numbers(name, kept, {key for payload in payloads for key in payload[NUMBERS]})
         words = await asyncio.to_thread(words_in, records) if kept.has_words else [None] * len(records)
         await self._qdrant.run(
             lambda client, models: client.upsert(
@@ -161,22 +116,6 @@ class QdrantServerEngine:
                 update_mode=models.UpdateMode(mode) if mode else None,
             )
         )
-
-    async def _look_up(self, name: str) -> _Kept:
-        """Raises CollectionMissing."""
-        if name not in self._kept:
-            info = await self._qdrant.run(lambda client, _: client.get_collection(name))
-            self._kept[name] = _Kept(set(info.payload_schema), WORDS in (info.config.params.sparse_vectors or {}))
-        return self._kept[name]
-
-    async def _index_numbers(self, name: str, kept: _Kept, keys: set[str]) -> None:
-        """Ranges over a numeric field read every payload until it has an index; the first few fields get theirs."""
-        if self._qdrant.in_memory:
-            return
-        for path in sorted(map(number_path, keys)):
-            if path not in kept.indexed and len(kept.indexed) <= MAX_INDEXED_NUMBERS:
-                await self._index(name, path, "float")
-                kept.indexed.add(path)
 
     async def search(
         self, collection: Collection, vector: Vector, limit: int, condition: Condition | None, *, exact: bool = False
@@ -194,8 +133,8 @@ class QdrantServerEngine:
     async def search_words(
         self, collection: Collection, tokens: Sequence[int], limit: int, condition: Condition | None
     ) -> list[Match]:
-        if not (await self._look_up(physical_name(collection.id))).has_words:
-            raise WordsMissing(collection.name)
+        if not (await self._collections.look_up(physical_name(collection.id))).finds_words:
+            raise self._late_words.missing(collection)
 
         def asked(models: Any) -> tuple[Any, str, Any]:
             sparse = models.SparseVector(indices=list(tokens), values=[1.0] * len(tokens))
@@ -268,7 +207,7 @@ class QdrantServerEngine:
 
     async def _amend(self, collection: Collection, record_id: str, was: str, made: Metadata) -> bool:
         name, payload = physical_name(collection.id), metadata_payload(made)
-        await self._index_numbers(name, await self._look_up(name), set(payload[NUMBERS]))
+        await self._collections.index_numbers(name, await self._collections.look_up(name), set(payload[NUMBERS]))
         await self._qdrant.run(
             lambda client, models: client.set_payload(
                 name,
@@ -317,3 +256,4 @@ class QdrantServerEngine:
 
     async def aclose(self) -> None:
         """The connection is closed by whoever opened it."""
+        await self._late_words.aclose()
