@@ -135,10 +135,10 @@ class UnsupportedCapability(Invalid):
 
 class MetadataTooLarge(Invalid):
     code = "vectors.metadata_too_large"
-    meaning = "With the change, the record's metadata would have more members than it may."
+    meaning = "With the change, the record's metadata would have more members, or bytes, than it may."
 
-    def __init__(self, given: int, limit: int) -> None:
-        detail = f"The metadata would have {given} members; it may have {limit}."
+    def __init__(self, given: int, limit: int, what: str) -> None:
+        detail = f"The metadata would have {given:,} {what}; it may have {limit:,}."
         super().__init__(detail, at=("/metadata", "metadata_form"))
 
 
