@@ -9,6 +9,7 @@
     ├── Conflict
     │   ├── AliasExists               vectors.alias_exists
     │   ├── CollectionAliased         vectors.collection_aliased
+    │   ├── CollectionChanged         vectors.collection_changed
     │   ├── CollectionExists          vectors.collection_exists
     │   ├── QuotaExceeded             vectors.quota_exceeded
     │   └── WordsMissing              vectors.words_missing
@@ -87,6 +88,17 @@ class CollectionAliased(Conflict):
 
     def __init__(self, name: str, alias: str) -> None:
         super().__init__(f"The alias {alias!r} points to collection {name!r}: switch or delete the alias first.")
+
+
+class CollectionChanged(Conflict):
+    code = "vectors.collection_changed"
+    meaning = (
+        "While the request was served its name came to stand for a collection of another dimension or metric, and then "
+        "for yet another: send it again."
+    )
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r} stands for a collection of another dimension or metric since a moment: try again.")
 
 
 class WordsMissing(Conflict):

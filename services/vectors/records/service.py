@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from services.vectors.collections.calling import on_engine
+from services.vectors.collections.calling import anew_when_changed, on_engine
 from services.vectors.collections.domain import Named
 from services.vectors.collections.service import CollectionService
 from services.vectors.domain import Collection, MetadataChanges, Record, Vector
@@ -38,8 +38,11 @@ class RecordService:
 
         With `if_absent` the first of an id wins, and what is there already stays as it is. A repetition of `once` makes
         the same ids for items that name none, so it replaces what the first stored, or finds it there.
-        Raises DimensionMismatch, ModelMismatch, VectorInvalid, CollectionFull, QuotaExceeded.
+        Raises DimensionMismatch, ModelMismatch, VectorInvalid, CollectionChanged, CollectionFull, QuotaExceeded.
         """
+        return await anew_when_changed(lambda: self._store(caller, body, once))
+
+    async def _store(self, caller: Caller, body: StoreRequest, once: Once | None) -> Stored:
         # A missing collection takes the dimension of the vectors; nothing is made for items that disagree.
         named = Named.to_write(body.collection)
         collection = await self._collections.get_or_create(caller, named, _common_dimension(body))
@@ -58,7 +61,7 @@ class RecordService:
             embedded = await self._embedder.embed_passages(texts, caller) if texts else []
             # Thousands of conversions: on a thread, so that other requests go on between them.
             records = await asyncio.to_thread(_records, collection, body, ids, embedded)
-            collection, new = await self._on(caller, named, collection, put)
+            collection, new = await self._on(caller, named, collection, put, has_vectors=True)
         there = [record.id for record in records if record.id not in new]
         return Stored(collection, len(new), ids, there)
 
@@ -114,9 +117,11 @@ class RecordService:
         named: Named,
         collection: Collection,
         call: Callable[[VectorEngine, Collection], Awaitable[Result]],
+        *,
+        has_vectors: bool = False,
     ) -> tuple[Collection, Result]:
         """Call the engine; once more when the collection was deleted and made anew since it was looked up."""
-        return await on_engine(self._collections, caller, named, collection, call)
+        return await on_engine(self._collections, caller, named, collection, call, has_vectors=has_vectors)
 
 
 def _common_dimension(body: StoreRequest) -> int | None:

@@ -6,6 +6,7 @@ from services.vectors.dependencies import BatchReader, CollectionReader, Searche
 from services.vectors.domain import MAX_DIMENSION
 from services.vectors.errors import (
     AnswerTooLarge,
+    CollectionChanged,
     CollectionLost,
     CollectionNotFound,
     DimensionMismatch,
@@ -27,6 +28,7 @@ from shared.errors import UpstreamTimeout, responses
 _REFUSED = responses(
     CollectionNotFound,
     CollectionLost,
+    CollectionChanged,
     WordsMissing,
     DimensionMismatch,
     VectorInvalid,
