@@ -24,6 +24,7 @@
     │   ├── ModelMismatch             vectors.model_mismatch
     │   ├── UnknownModel              vectors.unknown_model
     │   ├── DimensionsFixed           vectors.dimensions_fixed
+    │   ├── TextExpands               vectors.text_expands
     │   └── TooMuchText               vectors.too_much_text
     ├── UpstreamFailed
     │   └── EmbeddingsFailed          vectors.embeddings_failed
@@ -211,6 +212,19 @@ class TooMuchText(Invalid):
         super().__init__(
             f"About {most_bytes:,} bytes of text can be embedded in one request at the pace of the model here: "
             "send it in several."
+        )
+
+
+class TextExpands(Invalid):
+    code = "vectors.text_expands"
+    meaning = (
+        "The text is full of characters that stand for a phrase each, such as U+FDFA: written out, as models read it, "
+        "it is longer than any text may be."
+    )
+
+    def __init__(self, most_chars: int) -> None:
+        super().__init__(
+            f"Written out (NFKC), as models read it, a text has more than {most_chars:,} characters: send it in parts."
         )
 
 

@@ -27,6 +27,7 @@ from services.vectors.errors import (
     ModelMismatch,
     QuotaExceeded,
     RecordNotFound,
+    TextExpands,
     TooMuchText,
     UnsupportedCapability,
     VectorInvalid,
@@ -47,7 +48,7 @@ from shared.errors import UpstreamTimeout, responses
 from shared.resources import Cursor, Limit
 
 _ENGINE_ERRORS = (CollectionNotFound, CollectionLost, UpstreamTimeout)
-_EMBEDDING_ERRORS = (ModelMismatch, TooMuchText, EmbeddingsBusy, EmbeddingsFailed)
+_EMBEDDING_ERRORS = (ModelMismatch, TextExpands, TooMuchText, EmbeddingsBusy, EmbeddingsFailed)
 _STORE_KIB, _SEARCH_KIB = 32 * 1024, 512
 
 router = APIRouter(prefix="/vectors", tags=["vectors"], route_class=GuardedRoute)
