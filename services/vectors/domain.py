@@ -26,6 +26,7 @@ CANDIDATES = 50  # that are reordered, unless told
 MAX_BATCH = 64
 MAX_BATCH_K = 4000
 MAX_ANSWER_BYTES = 32 * 2**20  # of texts and metadata that one search or page reads
+MAX_RECORD_BYTES = 4 * 2**20  # of JSON, as one comes; and of its metadata, however that came to be
 MAX_TEXT_CHARS = 16_384
 MAX_ID_CHARS = 128
 MAX_METADATA_KEYS = 64

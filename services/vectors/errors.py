@@ -9,6 +9,7 @@
     ├── Conflict
     │   ├── AliasExists               vectors.alias_exists
     │   ├── CollectionAliased         vectors.collection_aliased
+    │   ├── CollectionChanged         vectors.collection_changed
     │   ├── CollectionExists          vectors.collection_exists
     │   ├── QuotaExceeded             vectors.quota_exceeded
     │   └── WordsMissing              vectors.words_missing
@@ -24,6 +25,7 @@
     │   ├── UnknownModel              vectors.unknown_model
     │   ├── DimensionsFixed           vectors.dimensions_fixed
     │   ├── RerankUnconfigured        vectors.rerank_unconfigured
+    │   ├── TextExpands               vectors.text_expands
     │   └── TooMuchText               vectors.too_much_text
     ├── UpstreamFailed
     │   ├── EmbeddingsFailed          vectors.embeddings_failed
@@ -92,6 +94,17 @@ class CollectionAliased(Conflict):
         super().__init__(f"The alias {alias!r} points to collection {name!r}: switch or delete the alias first.")
 
 
+class CollectionChanged(Conflict):
+    code = "vectors.collection_changed"
+    meaning = (
+        "While the request was served its name came to stand for a collection of another dimension or metric, and then "
+        "for yet another: send it again."
+    )
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r} stands for a collection of another dimension or metric since a moment: try again.")
+
+
 class WordsMissing(Conflict):
     """Searching by half of the words would find some records and not the others."""
 
@@ -145,10 +158,10 @@ class UnsupportedCapability(Invalid):
 
 class MetadataTooLarge(Invalid):
     code = "vectors.metadata_too_large"
-    meaning = "With the change, the record's metadata would have more members than it may."
+    meaning = "With the change, the record's metadata would have more members, or bytes, than it may."
 
-    def __init__(self, given: int, limit: int) -> None:
-        detail = f"The metadata would have {given} members; it may have {limit}."
+    def __init__(self, given: int, limit: int, what: str) -> None:
+        detail = f"The metadata would have {given:,} {what}; it may have {limit:,}."
         super().__init__(detail, at=("/metadata", "metadata_form"))
 
 
@@ -220,6 +233,19 @@ class TooMuchText(Invalid):
         super().__init__(
             f"About {most_bytes:,} bytes of text can be embedded in one request at the pace of the model here: "
             "send it in several."
+        )
+
+
+class TextExpands(Invalid):
+    code = "vectors.text_expands"
+    meaning = (
+        "The text is full of characters that stand for a phrase each, such as U+FDFA: written out, as models read it, "
+        "it is longer than any text may be."
+    )
+
+    def __init__(self, most_chars: int) -> None:
+        super().__init__(
+            f"Written out (NFKC), as models read it, a text has more than {most_chars:,} characters: send it in parts."
         )
 
 

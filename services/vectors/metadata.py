@@ -2,12 +2,15 @@
 
 import math
 
+import orjson
+
 from services.vectors.domain import (
     MAX_INTEGER,
     MAX_METADATA_KEY_CHARS,
     MAX_METADATA_KEYS,
     MAX_METADATA_LIST,
     MAX_METADATA_STRING_CHARS,
+    MAX_RECORD_BYTES,
     Metadata,
     MetadataChanges,
 )
@@ -15,10 +18,16 @@ from services.vectors.errors import MetadataTooLarge
 
 
 def merged(metadata: Metadata, changes: MetadataChanges) -> Metadata:
-    """`metadata` with `changes`, of which None takes a member away (RFC 7396). Raises MetadataTooLarge."""
+    """`metadata` with `changes`, of which None takes a member away (RFC 7396).
+
+    Raises MetadataTooLarge for more than a record may be stored with; what had more before may be made less.
+    """
     made = {key: value for key, value in {**metadata, **changes}.items() if value is not None}
     if len(made) > MAX_METADATA_KEYS:
-        raise MetadataTooLarge(len(made), MAX_METADATA_KEYS)
+        raise MetadataTooLarge(len(made), MAX_METADATA_KEYS, "members")
+    size = _bytes(made)
+    if size > MAX_RECORD_BYTES and size > _bytes(metadata):
+        raise MetadataTooLarge(size, MAX_RECORD_BYTES, "bytes as JSON")
     return made
 
 
@@ -57,6 +66,10 @@ def scalar_problem(value: object) -> str | None:
 def is_number(value: object) -> bool:
     """Whether it is a number: a boolean is none, though Python says so."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _bytes(metadata: Metadata) -> int:
+    return len(orjson.dumps(metadata))
 
 
 def _text_problem(value: str) -> str | None:

@@ -209,8 +209,8 @@ class Embedder(Protocol):
     """A model that turns text into vectors; queries and passages may be embedded differently. Tenants take turns.
 
     A text longer than the model reads at once is embedded in windows; nothing of it is left out. More than can be done
-    in time is refused before anything is done. Raises ShareTaken, EmbeddingsBusy, TooMuchText, Unavailable,
-    UpstreamTimeout or EmbeddingsFailed.
+    in time is refused before anything is done. Raises ShareTaken, EmbeddingsBusy, TooMuchText, TextExpands,
+    Unavailable, UpstreamTimeout or EmbeddingsFailed.
     """
 
     model: str

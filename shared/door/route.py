@@ -15,7 +15,7 @@ from shared.door.bounds import bounds_of
 from shared.door.demand import Demand, caller_of
 from shared.door.secrecy import NOT_KEPT, declaring, shows_secret
 from shared.errors import Forbidden
-from shared.identity import TokenForged, acting_for
+from shared.identity import TokenForged, act_for, act_no_more
 from shared.storage import Storage
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -80,8 +80,11 @@ class GuardedRoute(APIRoute):
                 if stores:
                     storage: Storage = request.scope["app"].state.storage
                     storage.require_room()
-                with acting_for(caller_of(request) if demand else None):
+                working = act_for(caller_of(request) if demand else None)
+                try:
                     return await handle(request)
+                finally:
+                    act_no_more(working)
             except (TokenForged, Forbidden) as refused:
                 request.scope["state"]["platform"].note_refusal(request, refused)
                 raise

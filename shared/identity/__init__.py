@@ -3,7 +3,7 @@
 This is the one room of `shared/` that knows a service by name: every service asks auth, and none asks another so.
 """
 
-from shared.identity.acting import acted_for, acting_for
+from shared.identity.acting import act_for, act_no_more, acted_for, acting_for
 from shared.identity.api_keys import PREFIX, PREFIX_PATTERN, public_id_of
 from shared.identity.authenticator import ApiKeyExchange, Authenticator, brings_credential
 from shared.identity.caller import SERVICE_PREFIX, Caller
@@ -51,6 +51,8 @@ __all__ = [
     "Tells",
     "TokenForged",
     "TokenVerifier",
+    "act_for",
+    "act_no_more",
     "acted_for",
     "acting_for",
     "brings_credential",

@@ -4,13 +4,19 @@ Set by the door for as long as a request is handled; what runs in the background
 """
 
 import contextvars
+from typing import Final
 
 from shared.identity.caller import Caller
 
 _caller: contextvars.ContextVar[Caller | None] = contextvars.ContextVar("acting_for", default=None)
 
 
-class acting_for:  # noqa: N801 - read as a verb; no generator, since every request passes here
+# The two halves of `acting_for`, for the door: every request of every service passes there, and these are written in C.
+act_for: Final = _caller.set
+act_no_more: Final = _caller.reset
+
+
+class acting_for:  # noqa: N801 - read as a verb
     """What the block does is for `caller`; None is nobody."""
 
     __slots__ = ("_caller", "_token")

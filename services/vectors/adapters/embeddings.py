@@ -8,12 +8,13 @@ import asyncio
 import hashlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from cachetools import LRUCache
 
 from services.vectors.adapters.embeddings_backlog import TEXT_BYTES, Backlog, Work
+from services.vectors.adapters.embeddings_weight import weight
 from services.vectors.adapters.embeddings_windows import averaged, is_short, windows_of
 from services.vectors.domain import Embedded, Vector
 from shared.errors import Unavailable, UpstreamTimeout
@@ -22,6 +23,7 @@ from shared.limits import Shares, Turns
 
 COMPONENT = "embeddings"
 _PLACES = 64  # requests of either line; more would only wait for their timeouts
+_SHORT_CHARS = 32 * 2**10
 _TELLING = 0.1  # of a full batch, from which on the time that it takes says how fast the model is
 
 Key = bytes
@@ -65,14 +67,14 @@ class BatchingEmbedder(ABC):
         lanes: int,
         query_lanes: int,
         batch_texts: int,
-        batch_chars: int,
+        batch_bytes: int,
         timeout_seconds: float,
         cached: int,
     ) -> None:
         self.model = model
         self.dimension = dimension
         self.window_tokens = window_tokens
-        self._batch_texts, self._batch_chars = batch_texts, batch_chars
+        self._batch_texts, self._batch_bytes = batch_texts, batch_bytes
         self._timeout_seconds = timeout_seconds
         self._cache: LRUCache[Key, Embedded] = LRUCache(maxsize=cached)
         self.passages, self.queries = Line(lanes, timeout_seconds), Line(query_lanes, timeout_seconds)
@@ -117,7 +119,7 @@ class BatchingEmbedder(ABC):
         keys = [_key(text, is_query=is_query) for text in texts]
         found = {key: kept for key in keys if (kept := self._cache.get(key)) is not None}
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
-        owner, size = (caller.tenant_id, caller.subject), sum(map(_size, missing.values()))
+        owner, size = (caller.tenant_id, caller.subject), await _sizes(missing.values())
         with line.backlog.taking_on(owner, size) as work:
             cut = await self._cut(missing, is_query=is_query)
             windows = {key: window for parts in cut.values() for key, window in parts}
@@ -161,7 +163,7 @@ class BatchingEmbedder(ABC):
         started, size = time.monotonic(), sum(map(_size, texts))
         embedded = await self.embed_batch(texts, is_query=job.is_query, is_interactive=job.is_interactive)
         job.work.done(size)
-        if size >= self._batch_chars * _TELLING or len(texts) == self._batch_texts:
+        if size >= self._batch_bytes * _TELLING or len(texts) == self._batch_texts:
             job.line.backlog.pace.note(size, time.monotonic() - started)
         return embedded
 
@@ -171,13 +173,14 @@ class BatchingEmbedder(ABC):
 
     def _batches(self, texts: dict[Key, str]) -> Iterator[list[tuple[Key, str]]]:
         batch: list[tuple[Key, str]] = []
-        chars = 0
+        size = 0
         for key, text in texts.items():
-            if batch and (len(batch) == self._batch_texts or chars + len(text) > self._batch_chars):
+            more = weight(text)
+            if batch and (len(batch) == self._batch_texts or size + more > self._batch_bytes):
                 yield batch
-                batch, chars = [], 0
+                batch, size = [], 0
             batch.append((key, text))
-            chars += len(text)
+            size += more
         if batch:
             yield batch
 
@@ -188,4 +191,11 @@ def _key(text: str, *, is_query: bool) -> Key:
 
 def _size(text: str) -> int:
     """Texts of one letter would else tell of a model that is ten times slower than it is, and keep neighbours out."""
-    return len(text.encode()) + TEXT_BYTES
+    return weight(text) + TEXT_BYTES
+
+
+async def _sizes(texts: Collection[str]) -> int:
+    """Of all together; of much text on a thread. Raises TextExpands."""
+    if sum(map(len, texts)) <= _SHORT_CHARS:
+        return sum(map(_size, texts))
+    return await asyncio.to_thread(lambda: sum(map(_size, texts)))

@@ -14,7 +14,7 @@ from services.vectors.errors import EmbeddingsFailed
 from shared.calls import open_http_client
 from shared.errors import Unavailable, UpstreamTimeout
 
-_BATCH_TEXTS, _BATCH_CHARS = 64, 100_000
+_BATCH_TEXTS, _BATCH_BYTES = 64, 100_000
 _LANES = 4
 _BUSY = frozenset({429, 502, 503, 504})
 
@@ -42,7 +42,7 @@ class RemoteEmbedder(BatchingEmbedder):
             lanes=_LANES,
             query_lanes=_LANES,
             batch_texts=_BATCH_TEXTS,
-            batch_chars=_BATCH_CHARS,
+            batch_bytes=_BATCH_BYTES,
             timeout_seconds=timeout_seconds,
             cached=cached,
         )

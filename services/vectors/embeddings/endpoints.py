@@ -8,7 +8,14 @@ from services.vectors.dependencies import BulkReader, Embeddings
 from services.vectors.domain import MAX_ITEMS
 from services.vectors.embeddings.answers import written
 from services.vectors.embeddings.schemas import EmbeddingsRequest, EmbeddingsResult, TokensRequest, TokensResult
-from services.vectors.errors import DimensionsFixed, EmbeddingsBusy, EmbeddingsFailed, TooMuchText, UnknownModel
+from services.vectors.errors import (
+    DimensionsFixed,
+    EmbeddingsBusy,
+    EmbeddingsFailed,
+    TextExpands,
+    TooMuchText,
+    UnknownModel,
+)
 from shared.door import GuardedRoute, takes
 from shared.errors import UpstreamTimeout, responses
 
@@ -21,7 +28,9 @@ tokens = APIRouter(prefix="/vectors/tokens", tags=["vectors"], route_class=Guard
     operation_id="vectors_create_embeddings",
     summary="Turn texts into vectors",
     response_model=EmbeddingsResult,
-    responses=responses(UnknownModel, DimensionsFixed, TooMuchText, EmbeddingsBusy, EmbeddingsFailed, UpstreamTimeout),
+    responses=responses(
+        UnknownModel, DimensionsFixed, TextExpands, TooMuchText, EmbeddingsBusy, EmbeddingsFailed, UpstreamTimeout
+    ),
 )
 @takes(kib=1024, values=MAX_ITEMS + 64, texts=MAX_ITEMS + 128)
 async def create(body: EmbeddingsRequest, caller: BulkReader, embeddings: Embeddings) -> Response:

@@ -15,6 +15,7 @@ from services.vectors.dependencies import (
 from services.vectors.domain import MAX_DIMENSION
 from services.vectors.errors import (
     AnswerTooLarge,
+    CollectionChanged,
     CollectionFull,
     CollectionLost,
     CollectionNotFound,
@@ -26,6 +27,7 @@ from services.vectors.errors import (
     ModelMismatch,
     QuotaExceeded,
     RecordNotFound,
+    TextExpands,
     TooMuchText,
     UnsupportedCapability,
     VectorInvalid,
@@ -46,7 +48,7 @@ from shared.errors import UpstreamTimeout, responses
 from shared.resources import Cursor, Limit
 
 _ENGINE_ERRORS = (CollectionNotFound, CollectionLost, UpstreamTimeout)
-_EMBEDDING_ERRORS = (ModelMismatch, TooMuchText, EmbeddingsBusy, EmbeddingsFailed)
+_EMBEDDING_ERRORS = (ModelMismatch, TextExpands, TooMuchText, EmbeddingsBusy, EmbeddingsFailed)
 _STORE_KIB, _SEARCH_KIB = 32 * 1024, 512
 
 router = APIRouter(prefix="/vectors", tags=["vectors"], route_class=GuardedRoute)
@@ -63,6 +65,7 @@ creating = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BulkRoute)
         VectorInvalid,
         CollectionFull,
         CollectionLost,
+        CollectionChanged,
         QuotaExceeded,
         *_EMBEDDING_ERRORS,
         UpstreamTimeout,
@@ -117,7 +120,7 @@ async def list_page(
     operation_id="vectors_get_record",
     summary="Read a record",
     response_model=RecordRead,
-    responses=responses(*_ENGINE_ERRORS, RecordNotFound),
+    responses=responses(*_ENGINE_ERRORS, RecordNotFound, AnswerTooLarge),
 )
 async def get(name: Name, record_id: RecordId, caller: Reader, records: Records) -> RecordRead:
     """A record with its vector."""
@@ -129,7 +132,7 @@ async def get(name: Name, record_id: RecordId, caller: Reader, records: Records)
     operation_id="vectors_update_record",
     summary="Change a record's metadata",
     response_model=RecordRead,
-    responses=responses(*_ENGINE_ERRORS, RecordNotFound, MetadataTooLarge),
+    responses=responses(*_ENGINE_ERRORS, RecordNotFound, MetadataTooLarge, AnswerTooLarge),
 )
 @takes(kib=1024, values=8_000, texts=8_000)
 async def update(name: Name, record_id: RecordId, body: RecordUpdate, caller: Writer, records: Records) -> RecordRead:

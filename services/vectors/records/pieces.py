@@ -10,9 +10,10 @@ from typing import Any
 
 import orjson
 
+from services.vectors.domain import MAX_RECORD_BYTES
 from shared.door import TooComplex
 
-_RECORD_KIB, _REST_KIB = 4096, 64
+_REST_KIB = 64
 _RECORD_DEPTH = 3  # in the list of the object
 # A stretch of neither and then a bracket, a text, or nothing where the stretch goes on. A text that is longer than any
 # may be, or is full of escapes, is cut off too: no step may be long.
@@ -28,8 +29,8 @@ def loads(body: bytes) -> Any:
     """
     whole, records, rest, kept = memoryview(body), list[Any](), list[bytes | memoryview](), 0
     for start, end in _records(body):
-        if end - start > _RECORD_KIB * 2**10:
-            raise TooComplex(f"A record may have {_RECORD_KIB:,} KiB here.")
+        if end - start > MAX_RECORD_BYTES:
+            raise TooComplex(f"A record may have {MAX_RECORD_BYTES // 2**10:,} KiB here.")
         records.append(_parsed(whole[start:end], start))
         rest += whole[kept:start], b"[%d]" % (len(records) - 1)
         kept = end

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from services.vectors.collections.calling import on_engine
+from services.vectors.collections.calling import anew_when_changed, on_engine
 from services.vectors.collections.domain import Named
 from services.vectors.collections.service import CollectionService
 from services.vectors.copies.noting import Journal
@@ -52,19 +52,22 @@ class RecordService:
 
         With `if_absent` the first of an id wins, and what is there already stays as it is. A repetition of `once` makes
         the same ids for items that name none, so it replaces what the first stored, or finds it there.
-        Raises DimensionMismatch, ModelMismatch, VectorInvalid, CollectionFull, QuotaExceeded.
+        Raises DimensionMismatch, ModelMismatch, VectorInvalid, CollectionChanged, CollectionFull, QuotaExceeded.
         """
+        ids = [item.id or (once.id_at(at) if once else new_id()) for at, item in enumerate(body.items)]
+        return await anew_when_changed(lambda: self._store(caller, body, ids))
+
+    async def _store(self, caller: Caller, body: StoreRequest, ids: list[str]) -> Stored:
         # A missing collection takes the dimension of the vectors; nothing is made for items that disagree.
         named = Named.to_write(body.collection)
         collection = await self._collections.get_or_create(caller, named, _common_dimension(body))
-        ids = [item.id or (once.id_at(at) if once else new_id()) for at, item in enumerate(body.items)]
         while True:
-            stored = await self._store(caller, named, collection, body, ids)
+            stored = await self._stored(caller, named, collection, body, ids)
             if not await self._journal.has_moved(named, stored.collection, ids, number=len(ids)):
                 return stored
             collection = await self._collections.look_up(caller, named)
 
-    async def _store(
+    async def _stored(
         self, caller: Caller, named: Named, collection: Collection, body: StoreRequest, ids: list[str]
     ) -> Stored:
         self._check_dimensions(collection, body.items)
@@ -81,7 +84,7 @@ class RecordService:
             embedded = await self._embedder.embed_passages(texts, caller) if texts else []
             # Thousands of conversions: on a thread, so that other requests go on between them.
             records = await asyncio.to_thread(_records, collection, body, ids, embedded)
-            collection, new = await self._changed(caller, named, collection, put, ids)
+            collection, new = await self._changed(caller, named, collection, put, ids, has_vectors=True)
         there = [record.id for record in records if record.id not in new]
         return Stored(collection, len(new), ids, there)
 
@@ -151,10 +154,12 @@ class RecordService:
         call: Callable[[VectorEngine, Collection], Awaitable[Result]],
         ids: Sequence[str],
         condition: Condition | None = None,
+        *,
+        has_vectors: bool = False,
     ) -> tuple[Collection, Result]:
         """As `_on`, of a call that changes records: where it fails, some of them may have been."""
         try:
-            return await self._on(caller, named, collection, call)
+            return await self._on(caller, named, collection, call, has_vectors=has_vectors)
         except ServiceError:
             await self._journal.may_have_changed(collection, ids, condition)
             raise
@@ -165,9 +170,11 @@ class RecordService:
         named: Named,
         collection: Collection,
         call: Callable[[VectorEngine, Collection], Awaitable[Result]],
+        *,
+        has_vectors: bool = False,
     ) -> tuple[Collection, Result]:
         """Call the engine; once more when the collection was deleted and made anew since it was looked up."""
-        return await on_engine(self._collections, caller, named, collection, call)
+        return await on_engine(self._collections, caller, named, collection, call, has_vectors=has_vectors)
 
 
 def _common_dimension(body: StoreRequest) -> int | None:

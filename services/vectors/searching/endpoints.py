@@ -6,6 +6,7 @@ from services.vectors.dependencies import BatchReader, CollectionReader, Searche
 from services.vectors.domain import MAX_DIMENSION
 from services.vectors.errors import (
     AnswerTooLarge,
+    CollectionChanged,
     CollectionLost,
     CollectionNotFound,
     DimensionMismatch,
@@ -15,6 +16,7 @@ from services.vectors.errors import (
     ModelMismatch,
     RerankFailed,
     RerankUnconfigured,
+    TextExpands,
     TooMuchText,
     UnsupportedCapability,
     VectorInvalid,
@@ -29,6 +31,7 @@ from shared.errors import UpstreamTimeout, responses
 _REFUSED = responses(
     CollectionNotFound,
     CollectionLost,
+    CollectionChanged,
     WordsMissing,
     DimensionMismatch,
     VectorInvalid,
@@ -36,6 +39,7 @@ _REFUSED = responses(
     UnsupportedCapability,
     AnswerTooLarge,
     ModelMismatch,
+    TextExpands,
     TooMuchText,
     EmbeddingsBusy,
     EmbeddingsFailed,

@@ -7,19 +7,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from services.vectors.collections.calling import on_engine
+from services.vectors.collections.calling import anew_when_changed, on_engine
 from services.vectors.collections.domain import Named
 from services.vectors.collections.service import CollectionService
 from services.vectors.domain import MAX_K, Collection, Match, SearchMode, Vector
 from services.vectors.errors import RerankUnconfigured, UnsupportedCapability
 from services.vectors.geometry import float32, placed, require_dimension
 from services.vectors.ports import Embedder, Reranker, VectorEngine
+from services.vectors.room import Room
 from services.vectors.searching.domain import AllFound, Found, Hit
 from services.vectors.searching.ranking import FUSION_DEPTH, best, fused, grouped
 from services.vectors.searching.reordering import reordered
 from services.vectors.searching.schemas import SearchBatch, SearchRequest, Weights
 from services.vectors.searching.together import together
 from services.vectors.terms import Condition
+from services.vectors.usage.domain import content_bytes
 from services.vectors.words import MAX_QUERY_WORDS, asked_of
 from shared.errors import FieldProblem, Invalid, ServiceError
 from shared.identity import Caller
@@ -57,26 +59,31 @@ class SearchService:
         """The `k` best, equal scores by id.
 
         Raises FilterInvalid, CollectionNotFound, UnsupportedCapability, RerankUnconfigured, WordsMissing,
-        DimensionMismatch, ModelMismatch, VectorInvalid, RerankFailed.
+        DimensionMismatch, ModelMismatch, VectorInvalid, RerankFailed, CollectionChanged.
         """
         started = time.perf_counter()
-        asked = await self._understood(caller, body, "")
-        (asked,) = await self._embedded(caller, [asked])
-        return replace(await self._found(caller, asked), took_ms=round(monotonic_ms(started), 2))
+
+        async def search() -> Found:
+            (asked,) = await self._embedded(caller, [await self._understood(caller, body, "")])
+            return await self._found(caller, asked)
+
+        return replace(await anew_when_changed(search), took_ms=round(monotonic_ms(started), 2))
 
     async def search_batch(self, caller: Caller, body: SearchBatch) -> AllFound:
         """All of them, embedded together; one that is refused refuses all, with a pointer to it.
 
-        Raises what `search` raises.
+        Raises what `search` raises, and AnswerTooLarge also for what all of them hold together.
         """
         started = time.perf_counter()
-        asked = [
-            await self._understood(caller, search, f"/searches/{at}", beside=True)
-            for at, search in enumerate(body.searches)
-        ]
-        asked = await self._embedded(caller, asked)
-        found = await together([partial(self._found, caller, one) for one in asked], _AT_ONCE)
+        found = await anew_when_changed(lambda: self._all_found(caller, body.searches))
         return AllFound(found, round(monotonic_ms(started), 2))
+
+    async def _all_found(self, caller: Caller, searches: Sequence[SearchRequest]) -> list[Found]:
+        asked = [
+            await self._understood(caller, search, f"/searches/{at}", beside=True) for at, search in enumerate(searches)
+        ]
+        asked, room = await self._embedded(caller, asked), Room()
+        return await together([partial(self._found_within, room, caller, one) for one in asked], _AT_ONCE)
 
     async def _understood(self, caller: Caller, body: SearchRequest, pointer: str, *, beside: bool = False) -> Asked:
         """`beside`: on a thread, as one of many that together take long to read."""
@@ -113,6 +120,14 @@ class SearchService:
         vectors = iter(await self._embedder.embed_queries(texts, caller) if texts else ())
         return [_placed(one, next(vectors)) if one.is_to_be_embedded else one for one in asked]
 
+    async def _found_within(self, room: Room, caller: Caller, asked: Asked) -> Found:
+        """Takes of `room` what was found; which of many is one too many depends on all of them."""
+        found = await self._found(caller, asked)
+        with _pointed("/searches"):
+            for hit in found.hits:
+                room.take(content_bytes(hit.match.text, hit.match.metadata))
+        return found
+
     async def _found(self, caller: Caller, asked: Asked) -> Found:
         started = time.perf_counter()
         with _pointed(asked.pointer):
@@ -122,6 +137,7 @@ class SearchService:
                 Named.to_read(asked.body.collection),
                 asked.collection,
                 lambda engine, at: self._hits(engine, at, asked, caller),
+                has_vectors=asked.vector is not None,
             )
         reranked_by = self._reranker.model if self._reranker and asked.body.rerank else None
         return Found(collection, hits, round(monotonic_ms(started), 2), reranked_by)

@@ -5,7 +5,15 @@ import asyncio
 import numpy as np
 import pytest
 
-from services.vectors.domain import MAX_METADATA_KEYS, Collection, Metadata, Metric, Record
+from services.vectors.domain import (
+    MAX_METADATA_KEYS,
+    MAX_RECORD_BYTES,
+    Collection,
+    Metadata,
+    MetadataScalar,
+    Metric,
+    Record,
+)
 from services.vectors.errors import MetadataTooLarge
 from services.vectors.ports import VectorEngine
 from services.vectors.records.filters import parse
@@ -195,3 +203,21 @@ async def test_metadata_does_not_outgrow_its_bound(engine: VectorEngine, new_col
     found = await engine.find(collection, "a")
     assert found is not None
     assert found.metadata == {key: value for key, value in full.items() if key != "k0"} | {"more": 1}
+
+
+async def test_metadata_outgrows_no_store_by_changes(engine: VectorEngine, new_collection: NewCollection) -> None:
+    """Change by change it grew to 64 megabytes, which nobody could read any more."""
+    collection = await new_collection()
+    quarter: list[MetadataScalar] = ["x" * 4096] * 64
+    most = MAX_RECORD_BYTES // (4096 * 64)
+    full: Metadata = {f"k{at}": quarter for at in range(most - 1)}
+    await engine.upsert(collection, [Record("a", COSINE.vector(1, 0, 0, 0), None, full)])
+
+    with pytest.raises(ServiceError) as refused:
+        await engine.merge_metadata(collection, "a", {"more": quarter})
+    assert (refused.value.code, "4,194,304" in refused.value.detail) == (MetadataTooLarge.code, True)
+    await engine.merge_metadata(collection, "a", {"more": quarter, "k0": None})
+
+    found = await engine.find(collection, "a")
+    assert found is not None
+    assert found.metadata == {key: value for key, value in full.items() if key != "k0"} | {"more": quarter}

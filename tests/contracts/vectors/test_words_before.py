@@ -11,6 +11,7 @@ import qdrant_edge as edge
 
 from services.vectors.adapters.edge_shards import Shards
 from services.vectors.adapters.faiss import FaissEngine
+from services.vectors.adapters.faiss_words import WordIndex
 from services.vectors.adapters.qdrant_connection import QdrantConnection
 from services.vectors.adapters.qdrant_edge import QdrantEdgeEngine
 from services.vectors.adapters.qdrant_payload import TEXT, physical_name
@@ -20,6 +21,22 @@ from services.vectors.errors import WordsMissing
 from services.vectors.ports import VectorEngine
 from services.vectors.words import asked_of
 from tests.contracts.vectors.conftest import COSINE, a_collection, given_qdrant
+
+
+def test_words_that_are_replaced_are_looked_for_together(tmp_path: Path) -> None:
+    """Record by record it was asked a thousand times for what most of them never had."""
+    file = sqlite3.connect(tmp_path / "words.db")
+    file.execute("CREATE TABLE record (slot INTEGER PRIMARY KEY, text TEXT)")
+    words, asked = WordIndex(file), list[str]()
+    words.put([(7, "seven"), (8, "eight")])
+    file.set_trace_callback(asked.append)
+
+    words.forget(range(1000))
+
+    assert len([one for one in asked if one.startswith("SELECT")]) == 2
+    assert file.execute("SELECT count(*) FROM word").fetchone() == (0,)
+    assert file.execute("SELECT count(*) FROM worded").fetchone() == (0,)
+    file.close()
 
 
 async def test_a_faiss_file_gets_the_words_of_its_texts(tmp_path: Path) -> None:

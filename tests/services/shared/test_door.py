@@ -1,5 +1,6 @@
 """The door of a route: who gets in, and that the endpoint hears who it is from nobody else."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ from fastapi import APIRouter, FastAPI, Request
 
 from local.suite import Suite
 from shared.door import GuardedRoute, caller_of, requires
-from shared.identity import Caller
+from shared.identity import Caller, acted_for
 from shared.settings import ServiceSettings
 from shared.web import create_service
 from tests.services.shared.limited import build, headers_of
@@ -29,6 +30,12 @@ def doors() -> APIRouter:
     @router.post("/body")
     async def with_a_body(body: dict[str, Any], caller: Reader) -> dict[str, Any]:
         return {"subject": caller.subject, "body": body}
+
+    @router.get("/for/{name}")
+    async def for_whom(name: str, caller: Reader) -> list[str]:
+        await asyncio.sleep(0)
+        working_for = acted_for()
+        return [name, caller.subject, working_for.subject if working_for else ""]
 
     @router.get("/open/door")
     async def nobody(request: Request) -> str:
@@ -51,6 +58,17 @@ async def test_an_endpoint_is_given_its_caller_beside_everything_else(client: ht
     answer = await client.get("/doors/front?subject=root&caller=root", headers=headers_of("ada"))
 
     assert answer.json() == {"name": "front", "subject": "ada", "path": "/doors/front", "claimed": "root"}
+
+
+async def test_what_is_done_for_a_request_is_done_for_its_caller_alone(client: httpx.AsyncClient) -> None:
+    asked = [client.get(f"/doors/for/{one}", headers=headers_of(one)) for one in ("ada", "bob", "cleo")]
+
+    answers = [answer.json() for answer in await asyncio.gather(*asked)]
+
+    assert answers == [[one, one, one] for one in ("ada", "bob", "cleo")]
+    assert (await client.get("/doors/for/dan", headers=headers_of("dan"))).status_code == 200
+    assert (await client.get("/doors/for/eve", headers=headers_of("eve", scope="things:write"))).status_code == 403
+    assert acted_for() is None
 
 
 async def test_a_body_is_not_taken_for_the_caller(client: httpx.AsyncClient) -> None:

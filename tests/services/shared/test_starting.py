@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from local.suite import Suite
+from services.vectors.adapters.data_dir import owned
 from tests.fixtures.ports import free_port
 from tests.fixtures.warm import Ended, Warm
 
@@ -127,6 +128,18 @@ def test_a_taken_port_is_one_line(start: Start) -> None:
 
     assert ended.code == os.EX_CONFIG, ended.output
     assert ended.error == f"cannot start: PORT: {port} is taken by another program\n"
+
+
+async def test_a_data_directory_in_use_is_one_line(start: Start, suite: Suite, tmp_path: Path) -> None:
+    """As after switching to a node of its own while the service that had the files still runs."""
+    suite.up(["redis", "redis-cache"])
+    async with owned(tmp_path):
+        ended = await asyncio.to_thread(start, "vectors", DATA_DIR=str(tmp_path))
+
+    assert ended.code == os.EX_CONFIG, ended.output
+    assert ended.error == (
+        f"cannot start: DATA_DIR: {tmp_path} belongs to another process of vectors, which is to end first\n"
+    )
 
 
 def test_a_store_that_is_away_is_one_line_and_may_come_back(start: Start) -> None:

@@ -83,3 +83,18 @@ async def test_all_results_together_are_bounded(client: httpx.AsyncClient) -> No
     answer = await client.post(BATCH, json={"searches": searches})
 
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "too_many_results")
+
+
+async def test_what_all_find_together_is_bounded_as_what_one_finds(client: httpx.AsyncClient) -> None:
+    """Sixty-four answers of thirty megabytes each were one answer of two thousand."""
+    name = await collection(client, "faiss", dimension=2)
+    metadata = {f"k{at}": ["x" * 4096] * 32 for at in range(3)}
+    for start in (0, 25):
+        items = [{"id": f"{at}", "vector": [1, at], "metadata": metadata} for at in range(start, start + 25)]
+        assert (await store(client, name, *items)).status_code == 200
+    search: dict[str, object] = {"collection": name, "vector": [1, 0], "k": 50}
+
+    alone = await client.post(BATCH, json={"searches": [search]})
+
+    assert (alone.status_code, len(alone.json()["results"][0]["results"])) == (200, 50)
+    assert await refused(client, search, search) == (422, "vectors.answer_too_large", "/searches")

@@ -42,7 +42,7 @@ class Gated(BatchingEmbedder):
             lanes=lanes,
             query_lanes=lanes,
             batch_texts=2,
-            batch_chars=10,
+            batch_bytes=10,
             timeout_seconds=timeout_seconds,
             cached=100,
         )

@@ -4,7 +4,6 @@ import errno
 import sqlite3
 from pathlib import Path
 
-import httpx
 import pytest
 
 from services.vectors.adapters import chroma_api
@@ -39,6 +38,6 @@ def test_sqlite_and_the_system_say_by_a_code_that_there_is_no_room(tmp_path: Pat
 )
 def test_a_server_says_it_in_words(said: str, becomes: type[Exception]) -> None:
     with pytest.raises(becomes) as raised:
-        chroma_api._refuse(httpx.Response(500, text=said))
+        chroma_api._refuse(500, said)
 
     assert type(raised.value) is becomes
