@@ -1,12 +1,13 @@
 """What `vectors.ingest` is given."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.tasks.documents.blocks import DocumentType
 from services.tasks.documents.storing import OURS
+from services.tasks.kinds.collections import CollectionName, EngineName
 from shared.schemas import Id, LargeModel, PathText, Text
 
 _TEXT_BYTES = 2**20  # counted as the input is that it stands in, `MAX_INPUT_BYTES`
@@ -14,7 +15,6 @@ _TOKENS, _OVERLAP_TOKENS = 200, 30
 _MOST_KEYS = 64 - len(OURS)  # of what `vectors` takes
 
 # The bounds of `vectors`, so that what it would refuse later is refused at once.
-CollectionName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["handbook"])]
 _Scalar = StrictBool | StrictInt | StrictFloat | Annotated[Text, Field(max_length=4096)]
 MetadataValue = _Scalar | Annotated[list[_Scalar], Field(max_length=64)]
 Metadata = dict[Annotated[Text, Field(min_length=1, max_length=64)], MetadataValue]
@@ -82,7 +82,7 @@ class IngestInput(LargeModel):
     """Documents and where to put them."""
 
     collection: CollectionName
-    engine: Literal["qdrant", "chroma", "faiss"] | None = Field(
+    engine: EngineName | None = Field(
         default=None, description="makes the collection with this engine when there is none", examples=["qdrant"]
     )
     documents: list[Document] = Field(min_length=1, max_length=1000)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from services.tasks.kinds.collections import CollectionName, EngineName
 from services.tasks.kinds.kind import Context, Kind
 from shared.errors import ServiceError, Unavailable
 from shared.schemas import LargeModel, Text
@@ -17,9 +18,6 @@ _CLIENT_ERRORS = range(400, 500)
 _PASSING = frozenset({401, 408, 425, 429})
 _TAKING_AWAY: set[asyncio.Task[None]] = set()
 """What goes on after its attempt was told to stop; asyncio itself forgets tasks that nobody holds."""
-
-# The bounds of `vectors`, so that what it would refuse later is refused at once.
-CollectionName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["handbook"])]
 
 
 class Verify(LargeModel):
@@ -36,9 +34,7 @@ class CopyInput(LargeModel):
 
     source: CollectionName
     target: Annotated[CollectionName, Field(description="the new collection; there is none of this name")]
-    engine: Literal["qdrant", "chroma", "faiss"] | None = Field(
-        default=None, description="that of the source when absent", examples=["qdrant"]
-    )
+    engine: EngineName | None = Field(default=None, description="that of the source when absent", examples=["qdrant"])
     model: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
         default=None,
         description="the embedding model by which vectors are made anew, of texts; vectors are copied when absent",

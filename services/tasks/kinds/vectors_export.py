@@ -10,7 +10,7 @@ from services.tasks.dumps.failures import DumpTooLarge
 from services.tasks.dumps.places import PLACES
 from services.tasks.dumps.program import Program, running, scratch
 from services.tasks.errors import PermanentFailure
-from services.tasks.kinds.ingest_input import CollectionName
+from services.tasks.kinds.collections import CollectionName
 from services.tasks.kinds.kind import Context, Kind
 from services.tasks.kinds.patience import patiently
 from shared.errors import ServiceError

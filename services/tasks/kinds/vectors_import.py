@@ -10,7 +10,7 @@ from services.tasks.dumps.form import broken
 from services.tasks.dumps.places import PLACES
 from services.tasks.dumps.program import Program, running, scratch
 from services.tasks.errors import PermanentFailure
-from services.tasks.kinds.ingest_input import CollectionName
+from services.tasks.kinds.collections import CollectionName, EngineName
 from services.tasks.kinds.kind import Context, Kind
 from services.tasks.kinds.patience import patiently
 from shared.errors import ServiceError
@@ -33,7 +33,7 @@ class ImportInput(LargeModel):
     collection: CollectionName | None = Field(
         default=None, description="made when there is none; without it the one that the file's header names"
     )
-    engine: Literal["qdrant", "chroma", "faiss"] | None = Field(
+    engine: EngineName | None = Field(
         default=None, description="of a collection that is made; without it that of the header, or the default"
     )
     metric: Literal["cosine", "dot", "l2"] | None = Field(default=None, description="likewise")
