@@ -1,10 +1,12 @@
-"""Loaded by schemathesis: bounds what it would unroll for ever."""
+"""Loaded by schemathesis: bounds what it would unroll for ever, and says how a piece of a file is sent."""
 
 from typing import Any
 
 import schemathesis
 
 JUNCTIONS = {"FilterAnd": "and", "FilterOr": "or", "FilterNot": "not"}
+
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
 
 
 @schemathesis.hook

@@ -46,7 +46,7 @@ _PIECE: dict[str, Any] = {"type": "string", "format": "binary", "maxLength": 100
 _OFFSET: dict[str, Any] = {
     "headers": {"Upload-Offset": {"description": "where the next piece begins", "schema": {"type": "integer"}}}
 }
-_BYTES: dict[str, Any] = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+_BYTES: dict[str, Any] = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
 _CONTENT: dict[int | str, dict[str, Any]] = {
     200: {**_BYTES, "description": "All of it, under its own media type"},
     206: {**_BYTES, "description": "The bytes of `Range`"},
@@ -117,6 +117,7 @@ async def get(file_id: FileId, caller: Reader, files: Files, response: Response)
     "/{file_id}",
     operation_id="vectors_head_file",
     summary="Ask how far an upload is",
+    response_class=Response,
     responses={200: _OFFSET, **responses(FileNotFound)},
 )
 async def head(file_id: FileId, caller: Reader, files: Files) -> Response:
