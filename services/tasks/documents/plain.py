@@ -53,9 +53,10 @@ def _encoding(raw: bytes, *, is_html: bool) -> str:
 
 def _is_known(name: str) -> bool:
     try:
-        return codecs.lookup(name)._is_text_encoding
-    except LookupError:
+        " ".encode(name)
+    except (LookupError, UnicodeError):  # the first also for a codec that is not one of text
         return False
+    return True
 
 
 def _guessed(raw: bytes) -> str:
