@@ -15,7 +15,7 @@ import qdrant_edge as edge
 
 from services.vectors.adapters.edge_protocol import Message
 
-_OPEN_SHARDS = 64  # each costs a thread, a few descriptors and about a megabyte
+_OPEN_SHARDS = 64  # each costs a thread, a few descriptors and about six megabytes
 _LOCK_WAIT_SECONDS = 5.0
 _COMPACT_AFTER = 20_000  # replaced points leave their old payload behind until a shard is compacted
 _DISTANCES = {"cosine": edge.Distance.Cosine, "dot": edge.Distance.Dot, "l2": edge.Distance.Euclid}

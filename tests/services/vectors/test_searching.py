@@ -185,7 +185,9 @@ async def test_an_engine_does_what_the_list_of_engines_says(client: httpx.AsyncC
         ({"vector": [1, 0], "group_by": "page", "group_size": 11}, "/group_size"),
         ({"vector": [1, 0], "group_by": "page", "group_size": 10, "k": 101}, ""),
         ({"vector": [1, 0], "group_by": ""}, "/group_by"),
-        ({"vector": [1, 0], "rerank": True}, "/rerank"),
+        ({"vector": [1, 0], "rerank": True}, ""),
+        ({"query": "x", "mode": "keyword", "rerank": True}, "/rerank"),
+        ({"vector": [1, 0], "reorder": True}, "/reorder"),
     ],
     ids=lambda value: str(value)[:60],
 )
