@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,7 +19,8 @@ from shared.schemas import new_id
 
 _PAGE: Final = 256
 _TEXTS: Final = 16  # of a page that is embedded
-_FEW: Final = 64  # changes, which are made good in a moment: writers wait for it
+_CHANGES: Final = 1000  # made good by a step
+_FEW: Final = 256  # of them, which are made good in a moment: writers wait for it
 _FEW_TEXTS: Final = 4
 _NAMED: Final = 1000  # records that meet the condition of a deletion, by a step
 _MOST_ROUNDS: Final = 2
@@ -46,6 +47,10 @@ class Step:
     @property
     def page(self) -> int:
         return _TEXTS if self.copy.embeds else _PAGE
+
+    @property
+    def changes(self) -> int:
+        return _TEXTS if self.copy.embeds else _CHANGES
 
     @property
     def few(self) -> int:
@@ -98,7 +103,7 @@ class Steps:
         await self._advance(step, Advance(phase, after, unsure=gone))
 
     async def _follow(self, step: Step) -> None:
-        changes = await self._catalogue.list_changes(step.target.collection, step.page)
+        changes = await self._catalogue.list_changes(step.target.collection, step.changes)
         if len(changes) > step.few or any(change.condition for change in changes):
             await self._make_good(step, changes)
         elif step.copy.count is None:
@@ -107,28 +112,30 @@ class Steps:
             await self._end(step)
 
     async def _make_good(self, step: Step, changes: Sequence[Change]) -> None:
-        first = changes[0]
-        if first.condition is not None:
-            await self._name(step, first)
+        if any(change.condition for change in changes):
+            await self._name(step, changes)
             return
-        named = [change for change in changes if change.condition is None]
-        await step.transfer.settle(ids(named))
-        await self._advance(step, _settled(named))
+        await step.transfer.settle(ids(changes))
+        await self._advance(step, _settled(changes))
 
-    async def _name(self, step: Step, change: Change) -> None:
-        """Of records that were deleted by a condition those that the target still has are looked at one by one."""
-        try:
-            records, has_more = await step.target.page(change.after, _NAMED, change.condition)
-        except UnsupportedCapability:  # a filter that the engine of the source took: then all are looked at
-            await self._advance(step, Advance(CopyPhase.SWEEPING, settled=(change.seq,)))
-            return
-        found = tuple(record.id for record in records)
-        if has_more:
-            await self._advance(
-                step, Advance(CopyPhase.FOLLOWING, unsure=found, named=change.seq, named_after=found[-1])
-            )
-        else:
-            await self._advance(step, Advance(CopyPhase.FOLLOWING, unsure=found, settled=(change.seq,)))
+    async def _name(self, step: Step, changes: Sequence[Change]) -> None:
+        """Of records that were deleted by conditions those that the target still has are looked at one by one."""
+        unsure, settled = list[str](), list[int]()
+        for change in changes:
+            if change.condition is None:
+                continue
+            try:
+                records, has_more = await step.target.page(change.after, _NAMED, change.condition)
+            except UnsupportedCapability:  # a filter that the engine of the source took: then all are looked at
+                await self._advance(step, Advance(CopyPhase.SWEEPING, settled=(change.seq,)))
+                return
+            unsure += [record.id for record in records]
+            if has_more:
+                named = Advance(CopyPhase.FOLLOWING, named=change.seq, named_after=unsure[-1])
+                await self._advance(step, replace(named, unsure=tuple(unsure), settled=tuple(settled)))
+                return
+            settled.append(change.seq)
+        await self._advance(step, Advance(CopyPhase.FOLLOWING, unsure=tuple(unsure), settled=tuple(settled)))
 
     async def _verify(self, step: Step, changes: Sequence[Change]) -> None:
         """When the few `changes` are made good."""

@@ -8,6 +8,9 @@ import pytest
 from local.suite import Suite
 from tests.fixtures.apps import ServiceClient, open_service
 from tests.fixtures.identity import User
+from tests.fixtures.node import NodeProcess, open_node_process
+
+Pair = tuple[httpx.AsyncClient, httpx.AsyncClient]
 
 
 @pytest.fixture(scope="module")
@@ -30,3 +33,33 @@ def open_vectors(suite: Suite, auth: httpx.AsyncClient, service_client: ServiceC
     """Opens further apps, with other settings."""
     suite.up(["redis-cache", "chromadb"])
     return service_client
+
+
+@pytest.fixture(scope="module")
+async def node(
+    suite: Suite, auth: httpx.AsyncClient, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[NodeProcess]:
+    suite.up(["redis-cache", "chromadb"])
+    async with open_node_process(suite, tmp_path_factory.mktemp("node")) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+async def pair(
+    suite: Suite, node: NodeProcess, user: User, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Pair]:
+    """Two replicas, asked as `user` unless a test says otherwise."""
+
+    async def as_user(request: httpx.Request) -> None:
+        request.headers.setdefault("Authorization", user.headers["Authorization"])
+
+    opened = open_service(suite, is_watched=False)
+    nothing, files = tmp_path_factory.mktemp("nothing"), tmp_path_factory.mktemp("files")
+    async with (
+        opened("vectors", faiss_url=node.url, data_dir=nothing, files_dir=files) as one,
+        opened("vectors", faiss_url=node.url, data_dir=nothing, files_dir=files) as other,
+    ):
+        for client in (one, other):
+            client.event_hooks = {"request": [as_user]}
+        yield one, other
+    assert list(nothing.iterdir()) == []

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,44 +13,14 @@ import pytest
 
 from local.suite import Suite
 from shared.schemas import new_id
-from tests.fixtures.apps import ServiceClient, open_service
+from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import RegisterUser, User
 from tests.fixtures.node import NodeProcess, open_node_process
 from tests.fixtures.readiness import until_check
+from tests.services.vectors.conftest import Pair
 
 COLLECTIONS, STORE, SEARCH = "/api/v1/vectors/collections", "/api/v1/vectors/store", "/api/v1/vectors/search"
 ENGINES = ["qdrant", "chroma", "faiss"]
-Pair = tuple[httpx.AsyncClient, httpx.AsyncClient]
-
-
-@pytest.fixture(scope="module")
-async def node(
-    suite: Suite, auth: httpx.AsyncClient, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[NodeProcess]:
-    suite.up(["redis-cache", "chromadb"])
-    async with open_node_process(suite, tmp_path_factory.mktemp("node")) as process:
-        yield process
-
-
-@pytest.fixture(scope="module")
-async def pair(
-    suite: Suite, node: NodeProcess, user: User, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Pair]:
-    """Two replicas, asked as `user` unless a test says otherwise."""
-
-    async def as_user(request: httpx.Request) -> None:
-        request.headers.setdefault("Authorization", user.headers["Authorization"])
-
-    opened = open_service(suite, is_watched=False)
-    nothing, files = tmp_path_factory.mktemp("nothing"), tmp_path_factory.mktemp("files")
-    async with (
-        opened("vectors", faiss_url=node.url, data_dir=nothing, files_dir=files) as one,
-        opened("vectors", faiss_url=node.url, data_dir=nothing, files_dir=files) as other,
-    ):
-        for client in (one, other):
-            client.event_hooks = {"request": [as_user]}
-        yield one, other
-    assert list(nothing.iterdir()) == []
 
 
 def name() -> str:
