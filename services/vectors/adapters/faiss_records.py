@@ -22,6 +22,8 @@ from services.vectors.errors import AnswerTooLarge
 from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast, terms_of
 
 Slots = NDArray[np.int64]
+Near = tuple[list[int], list[float]]
+"""Slots and their similarities, or Euclidean distances."""
 Content = tuple[str, str | None, dict[str, Any]]
 
 _SCHEMA = """

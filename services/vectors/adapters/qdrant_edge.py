@@ -59,6 +59,7 @@ class QdrantEdgeEngine:
     """VectorEngine over Edge."""
 
     name = EngineName.QDRANT
+    at_once = 4
 
     def __init__(self, root: Path, timeout_seconds: float) -> None:
         self._edge = EdgeProcess(root, timeout_seconds)

@@ -62,6 +62,7 @@ class QdrantServerEngine:
     """VectorEngine over a server. A failed upsert may have stored the batches before the failure."""
 
     name = EngineName.QDRANT
+    at_once = 4
 
     def __init__(self, connection: QdrantConnection) -> None:
         self._qdrant = connection

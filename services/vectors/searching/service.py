@@ -25,7 +25,6 @@ from shared.identity import Caller
 from shared.telemetry import monotonic_ms
 
 _SHORT_QUERY_CHARS = 1000  # a longer one is cut into words on a thread
-_AT_ONCE = 4  # searches of a batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,8 @@ class SearchService:
             for at, search in enumerate(body.searches)
         ]
         asked = await self._embedded(caller, asked)
-        found = await together([partial(self._found, caller, one) for one in asked], _AT_ONCE)
+        at_once = min(self._collections.engine_of(one.collection).at_once for one in asked)
+        found = await together([partial(self._found, caller, one) for one in asked], at_once)
         return AllFound(found, round(monotonic_ms(started), 2))
 
     async def _understood(self, caller: Caller, body: SearchRequest, pointer: str, *, beside: bool = False) -> Asked:
