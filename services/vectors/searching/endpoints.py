@@ -1,5 +1,7 @@
 """`/vectors/search` and `/vectors/search/batch`."""
 
+from typing import Any
+
 from fastapi import APIRouter
 
 from services.vectors.dependencies import BatchReader, CollectionReader, Searches
@@ -18,6 +20,7 @@ from services.vectors.errors import (
     VectorInvalid,
     WordsMissing,
 )
+from services.vectors.records import quick
 from services.vectors.records.binary import BinaryRequest, in_bytes
 from services.vectors.records.bulk import BulkRequest
 from services.vectors.searching.schemas import SearchBatch, SearchBatchResult, SearchRequest, SearchResult
@@ -48,6 +51,12 @@ class SearchBody(BinaryRequest):
     """Of a search, whose body is short."""
 
     model = SearchRequest
+
+    async def parsed(self, body: bytes) -> Any:
+        if self.is_binary:
+            return await super().parsed(body)
+        self.bounds.require_shape(body)
+        return quick.loads(body)
 
 
 class SearchRoute(GuardedRoute):
