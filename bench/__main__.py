@@ -4,6 +4,7 @@ import argparse
 from contextlib import ExitStack
 
 from bench import results, table
+from bench.corpus import Corpus
 from bench.rows import GROUPS, ROWS
 from bench.stage import Stage
 from local.layout import REPOSITORY
@@ -13,7 +14,7 @@ def main() -> None:
     arguments = _parse()
     rows = []
     with ExitStack() as stack:
-        stage = Stage(stack)
+        stage = Stage(stack, arguments.vectors)
         for id in _ids(arguments.rows):
             rows.append(ROWS[id](stage, arguments.rounds, arguments.seconds))
             table.show(rows[-1])
@@ -27,7 +28,13 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", choices=known, default=list(ROWS), metavar="ROW", help=", ".join(known))
     parser.add_argument("--rounds", type=int, default=7, help="counted rounds of each row")
     parser.add_argument("--seconds", type=int, default=4, help="length of one run")
+    parser.add_argument("--vectors", type=_corpus, default="20000x384", help="what V1 and V2 search: COUNTxDIMENSION")
     return parser.parse_args()
+
+
+def _corpus(size: str) -> Corpus:
+    count, _, dimension = size.partition("x")
+    return Corpus(int(count), int(dimension))
 
 
 def _ids(names: list[str]) -> list[str]:

@@ -33,11 +33,11 @@ def log_in(auth_url: str, addresses: Sequence[str]) -> list[str]:
     return each(auth_url, addresses, one)
 
 
-def create_keys(auth_url: str, tokens: Sequence[str]) -> list[str]:
+def create_keys(auth_url: str, tokens: Sequence[str], scopes: Sequence[str] = ("agents:read",)) -> list[str]:
     """An API key for each."""
 
     async def one(client: httpx.AsyncClient, token: str) -> Any:
-        body = {"name": "bench", "scopes": ["agents:read"]}
+        body = {"name": "bench", "scopes": list(scopes)}
         answer = await client.post("/api/v1/auth/api-keys", json=body, headers={"Authorization": f"Bearer {token}"})
         return answer.raise_for_status().json()["key"]
 

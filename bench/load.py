@@ -15,6 +15,7 @@ from bench.servers import cpu_seconds, machine_seconds, rss_mib
 
 BUSY_CLIENT = 0.85
 """The share of a core from which on the client may be what is measured."""
+_LUA_BYTES = [chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else rf"\{byte:03}" for byte in range(256)]
 _LUA = """
 local prepared, turn = {}, 0
 
@@ -42,7 +43,7 @@ class Request:
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: str | None = None
+    body: str | bytes | None = None
 
 
 def run_wrk(
@@ -89,9 +90,15 @@ def not_busy(share: float) -> float:
 
 def _prepared(request: Request) -> str:
     method = "POST" if request.body is not None else "GET"
-    headers = ", ".join(f"[{json.dumps(name)}] = {json.dumps(value)}" for name, value in request.headers.items())
-    body = json.dumps(request.body) if request.body is not None else "nil"
+    headers = ", ".join(f"[{_lua(name)}] = {_lua(value)}" for name, value in request.headers.items())
+    body = _lua(request.body) if request.body is not None else "nil"
     return f'  prepared[#prepared + 1] = wrk.format("{method}", nil, {{{headers}}}, {body})'
+
+
+def _lua(text: str | bytes) -> str:
+    """As Lua writes it: any byte may stand in a string, and those that mean something by their number."""
+    coded = text.encode() if isinstance(text, str) else text
+    return '"' + "".join(map(_LUA_BYTES.__getitem__, coded)) + '"'
 
 
 def _wrk() -> str:

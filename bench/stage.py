@@ -2,16 +2,22 @@
 
 import asyncio
 import json
+import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cached_property
+from pathlib import Path
 
 import asyncpg
+import psutil
 from sqlalchemy.engine import make_url
 
 from bench import accounts
 from bench.apps.ours import SERVICE
+from bench.corpus import Corpus
+from bench.kept import Kept
+from bench.peers.engines import KINDS, EngineAlone, engine_alone
 from bench.peers.starting import FastAPIUsers, fastapi_users
 from bench.servers import Server, free_port, serving
 from local.suite import Suite
@@ -22,14 +28,18 @@ STORES = ("postgres", "redis-cache", "rabbitmq")
 _UNLIMITED = {"RATE_LIMIT_ANONYMOUS": "1000000000/minute"}
 # What a service costs is compared with peers that speak HTTP; what TLS adds is in docs/decisions/0031.
 _WITHOUT_TLS = dict.fromkeys(("TLS_CERTIFICATE_FILE", "TLS_KEY_FILE", "TLS_AUTHORITY_FILE"), "")
+# One tenant owns the collection, and nobody is to be measured at a limit.
+_SEARCHED = {f"RATE_LIMIT_{name}": "1000000000/minute" for name in ("READ", "WRITE", "BULK")}
+_LIBRARIAN = "librarian@example.com"
 _YOUNG_SECONDS = 300  # of the 900 that an access token lives
 
 
 class Stage:
     """Real stores of a suite, the real auth, a service of ours, and the peer."""
 
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, corpus: Corpus) -> None:
         self.stack = stack
+        self._corpus = corpus
         self._tokens: list[str] = []
         self._logged_in_at = float("-inf")
 
@@ -70,6 +80,39 @@ class Stage:
         """fastapi-users with as many."""
         url = self._empty_database("bench_peer")
         return self.stack.enter_context(fastapi_users(url, users=PEOPLE, password=accounts.PASSWORD))
+
+    @cached_property
+    def vectors(self) -> Server:
+        """vectors as the suite starts it, beside the suite's own, with files of its own."""
+        self.suite.up(["chromadb"])
+        folder = self.stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-vectors-"))
+        auth = {"STATIC_SERVICES": json.dumps({"auth": self.auth.url})}
+        return self._serve("services.vectors", "vectors", {**auth, **_SEARCHED, "DATA_DIR": folder, "FAISS_URL": ""})
+
+    @cached_property
+    def chroma(self) -> psutil.Process:
+        """Its own server, which the suite has for vectors."""
+        self.suite.up(["chromadb"])
+        pids = {one.component: one.pid for one in self.suite.status()}
+        return psutil.Process(pids["chromadb"])
+
+    @cached_property
+    def kept(self) -> Kept:
+        """The corpus, stored in ours and in Chroma for somebody with a key, which outlives a long run."""
+        accounts.register(self.auth.url, [_LIBRARIAN])
+        tokens = accounts.log_in(self.auth.url, [_LIBRARIAN])
+        [key] = accounts.create_keys(self.auth.url, tokens, ("vectors:read", "vectors:write"))
+        chroma = f"{self.suite.url('chromadb')}/api/v2/tenants/{self.suite.secrets.chromadb_tenant}"
+        kept = Kept(self._corpus, self.vectors.url, {"X-API-Key": key}, f"{chroma}/databases/default_database")
+        kept.fill()
+        return kept
+
+    @cached_property
+    def engines(self) -> Mapping[str, EngineAlone]:
+        """FAISS and Qdrant Edge with the corpus, and nobody in between."""
+        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-corpus-")))
+        file = self._corpus.save(folder / "corpus.npz")
+        return {kind: self.stack.enter_context(engine_alone(kind, file)) for kind in KINDS}
 
     def _serve(self, module: str, service: str, changed: Mapping[str, str]) -> Server:
         port = free_port()

@@ -32,6 +32,8 @@ class VectorEngine(Protocol):
     """
 
     name: EngineName
+    at_once: int
+    """Of the searches of one batch, how many it is given at once."""
 
     async def create_collection(self, collection: Collection) -> None:
         """Make it; nothing happens when it is there already, so a broken attempt may be repeated."""

@@ -56,6 +56,7 @@ class ChromaEngine:
     """VectorEngine over ChromaDB. A failed upsert may have stored the batches before the failure."""
 
     name = EngineName.CHROMA
+    at_once = 4
 
     def __init__(self, url: str, timeout_seconds: float, tenant: str | None = None) -> None:
         self._api = ChromaApi(url, timeout_seconds, tenant)

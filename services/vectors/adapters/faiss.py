@@ -1,22 +1,24 @@
 """FAISS as an engine: exact search in memory, records in a file, both in this process, which is their one writer."""
 
 import asyncio
-import importlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
+from weakref import WeakValueDictionary
 
 from services.vectors.adapters import faiss_records
-from services.vectors.adapters.faiss_records import FaissRecords
+from services.vectors.adapters.faiss_collection import FaissCollection, Nearest
 from services.vectors.adapters.fullness import absent
+from services.vectors.adapters.gathering import Gathering
 from services.vectors.adapters.in_memory import Collections, Opening
 from services.vectors.adapters.probing import reserved
 from services.vectors.domain import (
     ALL_MODES,
+    MAX_BATCH,
     Capabilities,
     Collection,
     EngineName,
@@ -24,17 +26,10 @@ from services.vectors.domain import (
     MetadataChanges,
     Record,
     Vector,
-    comparable,
 )
-from services.vectors.errors import CollectionFull
-from services.vectors.geometry import score
-from services.vectors.metadata import merged
 from services.vectors.terms import Condition
 from shared.errors import Unavailable
 from shared.limits import TENANT_SHARE, Turns
-
-if TYPE_CHECKING:
-    from services.vectors.adapters.faiss_index import SlotIndex
 
 _OPEN_COLLECTIONS = 64  # each has three files
 _WAITING = 1024  # calls; more would only wait for their timeouts
@@ -45,76 +40,11 @@ CAPABILITIES: Final = Capabilities(backend="FAISS, in this process", modes=ALL_M
 Result = TypeVar("Result")
 
 
-class FaissCollection:
-    """One open collection: the file, and the index made from it. Blocking."""
-
-    def __init__(self, path: Path, collection: Collection, max_bytes: int) -> None:
-        # Importing FAISS takes most of a second, so it waits for the first collection and happens on a worker thread.
-        index = importlib.import_module("services.vectors.adapters.faiss_index")
-        self.records = FaissRecords(path)
-        self.index: SlotIndex = index.SlotIndex(collection.dimension, collection.metric)
-        self._collection = collection
-        self._max_vectors = max_bytes // (4 * collection.dimension)
-        for slots, vectors in self.records.vectors():
-            self.index.load(slots, vectors)
-
-    def upsert(self, records: Sequence[Record]) -> None:
-        """The file first: what fails there changes nothing in memory. Raises CollectionFull."""
-        slots = self.records.slots_of([record.id for record in records])
-        new = [record.id for record in records if record.id not in slots]
-        if len(self.index) + len(new) > self._max_vectors:
-            raise CollectionFull(EngineName.FAISS, f"{self._max_vectors} vectors of {self._collection.dimension}")
-        slots.update(zip(new, self.index.spare(len(new)), strict=True))
-        placed = [(slots[record.id], record) for record in sorted(records, key=lambda record: slots[record.id])]
-        self.records.write(placed)
-        self.index.put([slot for slot, _ in placed], [record.vector for _, record in placed])
-
-    def insert(self, records: Sequence[Record]) -> list[str]:
-        there = self.records.slots_of([record.id for record in records])
-        new = [record for record in records if record.id not in there]
-        if new:
-            self.upsert(new)
-        return [record.id for record in new]
-
-    def merge_metadata(self, record_id: str, changes: MetadataChanges) -> Record | None:
-        """The index knows nothing of metadata. Raises MetadataTooLarge."""
-        found = self.records.find(record_id)
-        if found is None:
-            return None
-        made = replace(found, metadata=merged(found.metadata, changes))
-        self.records.set_metadata(record_id, made.metadata)
-        return made
-
-    def search(self, vector: Vector, limit: int, condition: Condition | None) -> list[Match]:
-        among = self.records.select(condition) if condition else None
-        slots, values = self.index.search(vector, limit, among)
-        return self._matches(slots, [score(self._collection.metric, value) for value in values])
-
-    def search_words(self, tokens: Sequence[int], limit: int, condition: Condition | None) -> list[Match]:
-        found = self.records.best_worded(tokens, limit, condition)
-        return self._matches([slot for slot, _ in found], [comparable(value) for _, value in found])
-
-    def _matches(self, slots: Sequence[int], scores: Sequence[float]) -> list[Match]:
-        contents = self.records.contents(slots)
-        return [Match(contents[slot][0], value, *contents[slot][1:]) for slot, value in zip(slots, scores, strict=True)]
-
-    def delete(self, slots: Sequence[int]) -> int:
-        self.records.delete(slots)
-        self.index.clear(slots)
-        return len(slots)
-
-    @property
-    def nbytes(self) -> int:
-        return self.index.nbytes
-
-    def close(self) -> None:
-        self.records.close()
-
-
 class FaissEngine:
     """VectorEngine over FAISS."""
 
     name = EngineName.FAISS
+    at_once = MAX_BATCH  # which it searches together
 
     def __init__(
         self,
@@ -131,6 +61,7 @@ class FaissEngine:
         """
         self._root = root
         self._max_bytes = max_bytes
+        self._calls = threads
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="faiss")
         # One more has its turn than there are threads: it is begun without a round of the event loop.
         self._turns = Turns(threads + 1, waiting=_WAITING, per_source=_WAITING // TENANT_SHARE)
@@ -142,6 +73,8 @@ class FaissEngine:
             loads=Turns(threads, waiting=_WAITING, per_source=_WAITING // TENANT_SHARE),
             refusal=lambda: Unavailable(self.name.component),
         )
+        # Held by who waits for them, and by nobody else.
+        self._searches: WeakValueDictionary[str, Gathering[Nearest, list[Match]]] = WeakValueDictionary()
 
     async def create_collection(self, collection: Collection) -> None:
         about = {
@@ -178,8 +111,29 @@ class FaissEngine:
         *,
         exact: bool = False,  # noqa: ARG002 - every search is
     ) -> list[Match]:
+        if condition is None:
+            return await self._gathered(collection, Nearest(vector, limit))
         async with self._reading(collection) as opened:
-            return await self._run(collection.tenant_id, lambda: opened.search(vector, limit, condition))
+            return await self._run(collection.tenant_id, lambda: opened.search_among(vector, limit, condition))
+
+    async def _gathered(self, collection: Collection, asked: Nearest) -> list[Match]:
+        """With whatever else is asked of the collection meanwhile."""
+        searches = self._searches.get(collection.id)
+        if searches is None:
+            searches = self._searches[collection.id] = Gathering(
+                partial(self._search, collection), most=lambda: self._most_together(collection), calls=self._calls
+            )
+        if len(searches) >= _WAITING:
+            raise Unavailable(self.name.component)
+        return await searches.answer(asked)
+
+    def _most_together(self, collection: Collection) -> int:
+        opened = self._collections.opened(collection.id)
+        return opened.index.most_together if opened else 1
+
+    async def _search(self, collection: Collection, asked: Sequence[Nearest]) -> list[list[Match]]:
+        async with self._reading(collection) as opened:
+            return await self._run(collection.tenant_id, lambda: opened.search(asked))
 
     async def search_words(
         self, collection: Collection, tokens: Sequence[int], limit: int, condition: Condition | None

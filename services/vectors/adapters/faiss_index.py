@@ -1,7 +1,12 @@
 """The vectors of one collection in memory, in a FAISS flat index: every search compares all of them, so it is exact.
 
 FAISS numbers vectors by position and shifts them all when one is removed. Here a position, a *slot*, stays with its
-record: replacing writes into it, deleting frees it for the next record, and searches are told which slots are in use.
+record: replacing writes into it, deleting frees it for the next record. A slot that is free holds no numbers (NaN),
+which are nearer than nothing, so no search finds it.
+
+What a search takes is reading the vectors from memory, so searches of many are made together: a product of matrices
+reads them once for all (docs/decisions/0050). Its sums differ in the last bits from those of a search that is made
+alone, so what it found is scored again, one by one: a search finds the same whoever searches beside it.
 """
 
 from collections.abc import Sequence
@@ -11,12 +16,25 @@ import faiss as _faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from services.vectors.adapters.faiss_records import Slots
+from services.vectors.adapters.faiss_records import Near, Slots
 from services.vectors.domain import Metric, Vector
 
 faiss: Any = _faiss  # its annotations are those of the C++ wrapper, not of the Python layer over it
 # One search runs on one thread; several run side by side instead of each using every core.
 faiss.omp_set_num_threads(1)
+# How many numbers are searched for from which on FAISS multiplies matrices, unless it is given a selector.
+_MULTIPLIED = faiss.cvar.distance_compute_blas_threshold = 1025
+
+_NUMBERS, _SEARCHES = 2**20, 4
+"""From how many of both on a product is made; fewer are compared sooner one by one."""
+_MOST_TOGETHER = 64
+_PRODUCTS = 2**31  # a tenth of a second of one core
+_SPARE = 16  # found beyond those asked for: the last bits decide which of the last ones is nearer
+
+
+def most_together(numbers: int) -> int:
+    """How many searches of a collection of so many numbers: others do not wait long for their end."""
+    return max(1, min(_MOST_TOGETHER, _PRODUCTS // max(1, numbers)))
 
 
 class SlotIndex:
@@ -25,7 +43,6 @@ class SlotIndex:
     def __init__(self, dimension: int, metric: Metric) -> None:
         self._index = faiss.IndexFlatL2(dimension) if metric is Metric.L2 else faiss.IndexFlatIP(dimension)
         self._is_l2 = metric is Metric.L2
-        self._used = np.zeros(0, dtype=bool)
         self._free: list[int] = []
 
     @property
@@ -38,13 +55,10 @@ class SlotIndex:
     def load(self, slots: Slots, vectors: Sequence[Vector]) -> None:
         """Take what the file holds; slots rise from call to call."""
         start = int(self._index.ntotal)
-        block = np.zeros((int(slots[-1]) + 1 - start, self._index.d), dtype=np.float32)
+        block = np.full((int(slots[-1]) + 1 - start, self._index.d), np.nan, dtype=np.float32)
         block[slots - start] = np.stack(vectors)
         self._index.add(block)
-        used = np.zeros(len(block), dtype=bool)
-        used[slots - start] = True
-        self._used = np.concatenate([self._used, used])
-        self._free += (start + np.flatnonzero(~used)).tolist()
+        self._free += np.setdiff1d(np.arange(start, self._index.ntotal), slots, assume_unique=True).tolist()
 
     def spare(self, number: int) -> list[int]:
         """Slots for `number` new records: freed ones first. They are taken by `put`."""
@@ -58,36 +72,70 @@ class SlotIndex:
         new = [at for at, slot in enumerate(slots) if slot >= self._index.ntotal]
         for at in old:
             self._rows()[slots[at]] = vectors[at]
-            self._used[slots[at]] = True
         taken = set(slots)
         self._free = [slot for slot in self._free if slot not in taken]
         if new:
             self._index.add(np.stack([vectors[at] for at in new]))
-            self._used = np.concatenate([self._used, np.ones(len(new), dtype=bool)])
 
     def clear(self, slots: Sequence[int]) -> None:
         """Free them."""
-        self._used[list(slots)] = False
+        if not slots:
+            return
+        self._rows()[list(slots)] = np.nan
         self._free += slots
 
-    def search(self, vector: Vector, limit: int, among: Slots | None) -> tuple[list[int], list[float]]:
-        """The nearest slots and their similarities, or Euclidean distances; only `among` those when given."""
-        selector = self._selector(among)
-        limit = min(limit, len(self) if among is None else len(among))
+    @property
+    def most_together(self) -> int:
+        """How many searches may be made together."""
+        return most_together(int(self._index.ntotal) * int(self._index.d))
+
+    def search(self, vectors: Sequence[Vector], limit: int) -> list[Near]:
+        """For each of `vectors` the nearest slots."""
+        limit = min(limit, len(self))
+        if not limit:
+            return [([], [])] * len(vectors)
+        asked = np.stack(vectors)
+        if self._is_l2 or int(self._index.ntotal) * int(self._index.d) < _NUMBERS:
+            # Distances come out of a product of matrices as a difference of squares, in which near ones vanish.
+            return list(map(self._nearest, *self._one_by_one(asked, limit)))
+        compare = self._one_by_one if len(asked) < _SEARCHES else self._index.search
+        _, slots = compare(asked, min(limit + _SPARE, len(self)))
+        return [self._best(limit, *scored) for scored in zip(slots, self._products(asked, slots), strict=True)]
+
+    def _one_by_one(self, asked: NDArray[np.float32], limit: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        whole = faiss.SearchParameters(sel=faiss.IDSelectorAll()) if self._index.d >= _MULTIPLIED else None
+        found = [self._index.search(asked[at : at + 1], limit, params=whole) for at in range(len(asked))]
+        return np.concatenate([values for values, _ in found]), np.concatenate([slots for _, slots in found])
+
+    def search_among(self, vector: Vector, limit: int, among: Slots) -> Near:
+        """The nearest of the slots `among`."""
+        limit = min(limit, len(among))
         if not limit:
             return [], []
-        parameters = faiss.SearchParameters(sel=selector) if selector else None
-        found, slots = self._index.search(vector[np.newaxis], limit, params=parameters)
-        values: NDArray[np.float64] = found[0].astype(np.float64)
+        parameters = faiss.SearchParameters(sel=faiss.IDSelectorArray(among))
+        [found], [slots] = self._index.search(vector[np.newaxis], limit, params=parameters)
+        return self._nearest(found, slots)
+
+    def _nearest(self, found: NDArray[np.float32], slots: NDArray[np.int64]) -> Near:
+        values: NDArray[np.float64] = found.astype(np.float64)
         if self._is_l2:
             values = np.sqrt(np.maximum(values, 0.0))  # FAISS answers the square
-        ranked = slots[0] >= 0  # what overflowed, of before there was a bound, has no rank and no slot
-        return slots[0][ranked].tolist(), values[ranked].tolist()
+        ranked = slots >= 0  # what overflowed, of before there was a bound, has no rank and no slot
+        return slots[ranked].tolist(), values[ranked].tolist()
 
-    def _selector(self, among: Slots | None) -> Any:
-        if among is not None:
-            return faiss.IDSelectorArray(among)
-        return faiss.IDSelectorBitmap(np.packbits(self._used, bitorder="little")) if self._free else None
+    def _products(self, asked: NDArray[np.float32], slots: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Of each vector with those in its slots, one by one, as `search_among` has them."""
+        number, found = slots.shape
+        products = np.empty((number, found), dtype=np.float32)
+        pointers = faiss.swig_ptr(products), faiss.swig_ptr(asked), self._index.get_xb(), faiss.swig_ptr(slots)
+        faiss.fvec_inner_products_by_idx(*pointers, int(self._index.d), number, found)
+        return products
+
+    @staticmethod
+    def _best(limit: int, slots: NDArray[np.int64], products: NDArray[np.float32]) -> Near:
+        ranked = np.flatnonzero(slots >= 0)
+        best = ranked[np.argsort(-products[ranked], kind="stable")[:limit]]
+        return slots[best].tolist(), products[best].astype(np.float64).tolist()
 
     def _rows(self) -> NDArray[np.float32]:
         rows: NDArray[np.float32] = faiss.rev_swig_ptr(self._index.get_xb(), self._index.ntotal * self._index.d)

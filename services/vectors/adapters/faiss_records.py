@@ -15,13 +15,16 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from services.vectors.adapters.faiss_filters import OPERATORS, Meeting
 from services.vectors.adapters.faiss_words import WordIndex
 from services.vectors.adapters.probing import probe_point, require_point
-from services.vectors.domain import MAX_ANSWER_BYTES, EngineName, Metadata, Op, Record, Vector
+from services.vectors.domain import MAX_ANSWER_BYTES, EngineName, Metadata, Record, Vector
 from services.vectors.errors import AnswerTooLarge, CollectionMissing
 from services.vectors.terms import AllOf, AnyOf, Condition, HasAnyTerm, HasTerm, NoneOf, NumberPast, terms_of
 
 Slots = NDArray[np.int64]
+Near = tuple[list[int], list[float]]
+"""Slots and their similarities, or Euclidean distances."""
 Content = tuple[str, str | None, dict[str, Any]]
 
 _SCHEMA = """
@@ -41,7 +44,6 @@ _SIZE = "ifnull(length(CAST(text AS BLOB)), 0) + length(CAST(metadata AS BLOB))"
 _CONTENTS = f"SELECT slot, id, text, metadata, {_SIZE} FROM record WHERE slot "  # noqa: S608 - made of our own words
 _TERM = "SELECT slot FROM term WHERE term"
 _NUMBER = "SELECT slot FROM number WHERE key = ? AND value"
-_OPERATORS = {Op.GT: ">", Op.GTE: ">=", Op.LT: "<", Op.LTE: "<="}
 _ROWS_AT_ONCE = 500
 _CONTENTS_AT_ONCE = 100  # the largest are a megabyte each
 
@@ -98,6 +100,7 @@ class FaissRecords:
         self._connection = sqlite3.connect(f"file:{path}?mode=rw", uri=True, check_same_thread=False)
         self._connection.execute("PRAGMA synchronous = FULL")
         self._words = WordIndex(self._connection)
+        self._meeting = Meeting(self._read)
 
     def vectors(self) -> Iterator[tuple[Slots, list[Vector]]]:
         """All of them, in the order of their slots, some at a time."""
@@ -119,6 +122,7 @@ class FaissRecords:
             (slot, record.id, record.vector.tobytes(), record.text, orjson.dumps(record.metadata).decode())
             for slot, record in records
         ]
+        self._meeting.forget()
         with self._connection:
             self._connection.executemany("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?)", rows)
             self._index([(slot, record.metadata) for slot, record in records])
@@ -127,6 +131,7 @@ class FaissRecords:
 
     def set_metadata(self, record_id: str, metadata: Metadata) -> None:
         """Of a record that is there; with what filters ask for, or not at all."""
+        self._meeting.forget()
         with self._connection:
             kept = (orjson.dumps(metadata).decode(), record_id)
             self._connection.execute("UPDATE record SET metadata = ? WHERE id = ?", kept)
@@ -146,6 +151,7 @@ class FaissRecords:
 
     def delete(self, slots: Sequence[int]) -> None:
         """All of them or, when it raises, none."""
+        self._meeting.forget()
         with self._connection:
             self._forget(slots)
             self._words.forget(slots)
@@ -157,9 +163,7 @@ class FaissRecords:
 
     def select(self, condition: Condition) -> Slots:
         """The slots of the records that meet it."""
-        where, values = _sql(condition)
-        rows = self._read(f"SELECT slot FROM record WHERE {where}", values)  # noqa: S608 - made of our own words and ?
-        return np.fromiter((slot for (slot,) in rows), dtype=np.int64)
+        return self._meeting.slots(condition)
 
     def best_worded(self, tokens: Sequence[int], limit: int, condition: Condition | None) -> list[tuple[int, float]]:
         """Slots and their scores: the best by keywords of the records that meet `condition`."""
@@ -237,7 +241,7 @@ def _sql(condition: Condition) -> tuple[str, list[Any]]:
         case HasAnyTerm(terms):
             return f"(slot IN ({_TERM} {_in(terms)}))", list(terms)
         case NumberPast(key, op, bound):
-            return f"(slot IN ({_NUMBER} {_OPERATORS[op]} ?))", [key, bound]
+            return f"(slot IN ({_NUMBER} {OPERATORS[op]} ?))", [key, bound]
 
 
 def _joined(word: str, parts: Sequence[Condition]) -> tuple[str, list[Any]]:

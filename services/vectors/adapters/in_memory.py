@@ -97,6 +97,11 @@ class Collections(Generic[Opened]):
         """Of all that are in memory, or on their way there."""
         return sum(place.nbytes for place in self._places.values())
 
+    def opened(self, key: str) -> Opened | None:
+        """What is in memory of it at this moment; not to be used but under `reading` or `writing`."""
+        place = self._places.get(key)
+        return place.opened if place else None
+
     @asynccontextmanager
     async def reading(self, opening: Opening[Opened]) -> AsyncIterator[Opened]:
         """Many at once. Raises what `opening` does."""

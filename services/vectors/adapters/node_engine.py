@@ -15,6 +15,8 @@ class NodeEngine:
     what it stored itself.
     """
 
+    at_once = 4
+
     def __init__(self, name: EngineName, node: NodeConnection, can: Capabilities) -> None:
         """`can`: what the engine there can do."""
         self.name = name

@@ -61,6 +61,7 @@ class QdrantEdgeEngine:
     """VectorEngine over Edge."""
 
     name = EngineName.QDRANT
+    at_once = 4
 
     def __init__(
         self,

@@ -49,6 +49,7 @@ class QdrantServerEngine:
     """VectorEngine over a server. A failed upsert may have stored the batches before the failure."""
 
     name = EngineName.QDRANT
+    at_once = 4
 
     def __init__(self, connection: QdrantConnection, settled_seconds: float = SETTLED_SECONDS) -> None:
         """`settled_seconds`: how long a collection of before is looked through again for texts without words."""

@@ -1,6 +1,8 @@
 """`/vectors/search` and `/vectors/search/batch`."""
 
-from fastapi import APIRouter
+from typing import Any
+
+from fastapi import APIRouter, Response
 
 from services.vectors.dependencies import BatchReader, CollectionReader, Searches
 from services.vectors.domain import MAX_DIMENSION
@@ -22,8 +24,10 @@ from services.vectors.errors import (
     VectorInvalid,
     WordsMissing,
 )
+from services.vectors.records import quick
 from services.vectors.records.binary import BinaryRequest, in_bytes
 from services.vectors.records.bulk import BulkRequest
+from services.vectors.searching.answers import all_written, answered, written
 from services.vectors.searching.schemas import SearchBatch, SearchBatchResult, SearchRequest, SearchResult
 from shared.door import GuardedRoute, takes
 from shared.errors import UpstreamTimeout, responses
@@ -56,6 +60,12 @@ class SearchBody(BinaryRequest):
     """Of a search, whose body is short."""
 
     model = SearchRequest
+
+    async def parsed(self, body: bytes) -> Any:
+        if self.is_binary:
+            return await super().parsed(body)
+        self.bounds.require_shape(body)
+        return quick.loads(body)
 
 
 class SearchRoute(GuardedRoute):
@@ -91,10 +101,11 @@ batches = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BatchRoute)
     openapi_extra=in_bytes(kib=_SEARCH_KIB, row="search"),
 )
 @takes(kib=_SEARCH_KIB, values=12_000, texts=8_000, depth=32)
-async def search(body: SearchRequest, caller: CollectionReader, searches: Searches) -> SearchResult:
+async def search(body: SearchRequest, caller: CollectionReader, searches: Searches) -> Response:
     """The records nearest to a query, or with its words, or both, among those that meet the filter; with `rerank` the
     best of them in the order of a model that reads the query and their texts."""
-    return SearchResult.of(await searches.search(caller, body))
+    found = await searches.search(caller, body)
+    return await answered(written, found, len(found.hits))
 
 
 @batches.post(
@@ -106,7 +117,8 @@ async def search(body: SearchRequest, caller: CollectionReader, searches: Search
 )
 # Sixty-four vectors, and filters of the usual size with them.
 @takes(kib=6 * 1024, values=300_000, texts=32_000, depth=34, holders=20_000, row=2 * MAX_DIMENSION)
-async def search_batch(body: SearchBatch, caller: BatchReader, searches: Searches) -> SearchBatchResult:
+async def search_batch(body: SearchBatch, caller: BatchReader, searches: Searches) -> Response:
     """Up to 64 searches, each of its own collection. All are answered, or the first that cannot be refuses them all:
     `errors` points at it. A key for one collection needs `POST /vectors/search`."""
-    return SearchBatchResult.of(await searches.search_batch(caller, body))
+    all_found = await searches.search_batch(caller, body)
+    return await answered(all_written, all_found, sum(len(one.hits) for one in all_found.found))

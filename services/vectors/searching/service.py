@@ -28,7 +28,6 @@ from shared.identity import Caller
 from shared.telemetry import monotonic_ms
 
 _SHORT_QUERY_CHARS = 1000  # a longer one is cut into words on a thread
-_AT_ONCE = 4  # searches of a batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,8 @@ class SearchService:
             await self._understood(caller, search, f"/searches/{at}", beside=True) for at, search in enumerate(searches)
         ]
         asked, room = await self._embedded(caller, asked), Room()
-        return await together([partial(self._found_within, room, caller, one) for one in asked], _AT_ONCE)
+        at_once = min(self._collections.engine_of(one.collection).at_once for one in asked)
+        return await together([partial(self._found_within, room, caller, one) for one in asked], at_once)
 
     async def _understood(self, caller: Caller, body: SearchRequest, pointer: str, *, beside: bool = False) -> Asked:
         """`beside`: on a thread, as one of many that together take long to read."""

@@ -1,0 +1,113 @@
+"""An open collection of FAISS: the file, and the index made from it."""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from services.vectors.adapters.faiss_records import Content, FaissRecords, Near
+from services.vectors.domain import (
+    Collection,
+    EngineName,
+    Match,
+    MetadataChanges,
+    Record,
+    Vector,
+    comparable,
+)
+from services.vectors.errors import CollectionFull
+from services.vectors.geometry import score
+from services.vectors.metadata import merged
+from services.vectors.terms import Condition
+
+if TYPE_CHECKING:
+    from services.vectors.adapters.faiss_index import SlotIndex
+
+
+class Nearest(NamedTuple):
+    """What a search without a filter asks for."""
+
+    vector: Vector
+    limit: int
+
+
+class FaissCollection:
+    """One open collection: the file, and the index made from it. Blocking."""
+
+    def __init__(self, path: Path, collection: Collection, max_bytes: int) -> None:
+        # Importing FAISS takes most of a second, so it waits for the first collection and happens on a worker thread.
+        index = importlib.import_module("services.vectors.adapters.faiss_index")
+        self.records = FaissRecords(path)
+        self.index: SlotIndex = index.SlotIndex(collection.dimension, collection.metric)
+        self._collection = collection
+        self._max_vectors = max_bytes // (4 * collection.dimension)
+        for slots, vectors in self.records.vectors():
+            self.index.load(slots, vectors)
+
+    def upsert(self, records: Sequence[Record]) -> None:
+        """The file first: what fails there changes nothing in memory. Raises CollectionFull."""
+        slots = self.records.slots_of([record.id for record in records])
+        new = [record.id for record in records if record.id not in slots]
+        if len(self.index) + len(new) > self._max_vectors:
+            raise CollectionFull(EngineName.FAISS, f"{self._max_vectors} vectors of {self._collection.dimension}")
+        slots.update(zip(new, self.index.spare(len(new)), strict=True))
+        placed = [(slots[record.id], record) for record in sorted(records, key=lambda record: slots[record.id])]
+        self.records.write(placed)
+        self.index.put([slot for slot, _ in placed], [record.vector for _, record in placed])
+
+    def insert(self, records: Sequence[Record]) -> list[str]:
+        there = self.records.slots_of([record.id for record in records])
+        new = [record for record in records if record.id not in there]
+        if new:
+            self.upsert(new)
+        return [record.id for record in new]
+
+    def merge_metadata(self, record_id: str, changes: MetadataChanges) -> Record | None:
+        """The index knows nothing of metadata. Raises MetadataTooLarge."""
+        found = self.records.find(record_id)
+        if found is None:
+            return None
+        made = replace(found, metadata=merged(found.metadata, changes))
+        self.records.set_metadata(record_id, made.metadata)
+        return made
+
+    def search(self, asked: Sequence[Nearest]) -> list[list[Match]]:
+        """Raises AnswerTooLarge where all of them together hold more than one may."""
+        found: list[Near] = [([], [])] * len(asked)
+        for limit in {one.limit for one in asked}:
+            alike = [at for at, one in enumerate(asked) if one.limit == limit]
+            nearest = self.index.search([asked[at].vector for at in alike], limit)
+            for at, near in zip(alike, nearest, strict=True):
+                found[at] = near
+        contents = self.records.contents(list({slot for slots, _ in found for slot in slots}))
+        return [self._scored(near, contents) for near in found]
+
+    def search_among(self, vector: Vector, limit: int, condition: Condition) -> list[Match]:
+        near = self.index.search_among(vector, limit, self.records.select(condition))
+        return self._scored(near, self.records.contents(near[0]))
+
+    def _scored(self, near: Near, contents: Mapping[int, Content]) -> list[Match]:
+        slots, values = near
+        return _matches(slots, [score(self._collection.metric, value) for value in values], contents)
+
+    def search_words(self, tokens: Sequence[int], limit: int, condition: Condition | None) -> list[Match]:
+        found = self.records.best_worded(tokens, limit, condition)
+        slots = [slot for slot, _ in found]
+        return _matches(slots, [comparable(value) for _, value in found], self.records.contents(slots))
+
+    def delete(self, slots: Sequence[int]) -> int:
+        self.records.delete(slots)
+        self.index.clear(slots)
+        return len(slots)
+
+    @property
+    def nbytes(self) -> int:
+        return self.index.nbytes
+
+    def close(self) -> None:
+        self.records.close()
+
+
+def _matches(slots: Sequence[int], scores: Sequence[float], contents: Mapping[int, Content]) -> list[Match]:
+    return [Match(contents[slot][0], value, *contents[slot][1:]) for slot, value in zip(slots, scores, strict=True)]
