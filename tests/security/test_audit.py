@@ -55,6 +55,13 @@ async def have_a_collection(gateway: httpx.AsyncClient, headers: Headers) -> dic
     return collection | {f"alias.{done}": alias for done in ("created", "switched", "deleted")}
 
 
+async def have_a_file(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:
+    made = await gateway.post("/api/v1/vectors/files", files={"file": ("a.txt", b"mine")}, headers=headers)
+    file_id = str(made.raise_for_status().json()["id"])
+    await call(gateway, headers, "DELETE", f"vectors/files/{file_id}")
+    return {"file.created": file_id, "file.deleted": file_id}
+
+
 async def have_a_conversation(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:
     agent = await call(
         gateway, headers, "POST", "agents/create", name=f"agent {new_id()}", instructions="Answer briefly."
@@ -93,7 +100,7 @@ async def matching(gateway: httpx.AsyncClient, owner: User, **filters: str) -> l
     return list(answer.raise_for_status().json()["items"])
 
 
-@pytest.mark.parametrize("do", [have_an_agent, have_a_collection, have_a_conversation, have_a_task])
+@pytest.mark.parametrize("do", [have_an_agent, have_a_collection, have_a_file, have_a_conversation, have_a_task])
 async def test_what_is_done_elsewhere_arrives_in_the_tenants_log_once(
     gateway: httpx.AsyncClient, register_user: RegisterUser, do: Do
 ) -> None:
