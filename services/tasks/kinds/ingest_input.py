@@ -85,7 +85,9 @@ class IngestInput(LargeModel):
     engine: EngineName | None = Field(
         default=None, description="makes the collection with this engine when there is none", examples=["qdrant"]
     )
-    documents: list[Document] = Field(min_length=1, max_length=1000)
+    documents: list[Document] = Field(
+        min_length=1, max_length=1000, examples=[[{"id": "refunds.md", "text": "Refunds are paid within 14 days."}]]
+    )
     chunk_tokens: int | None = Field(
         default=None,
         ge=32,
