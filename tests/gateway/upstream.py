@@ -61,7 +61,10 @@ class Upstream:
             "headers": headers,
             "body_bytes": len(body),
         }
-        await _answer(send, 200, json.dumps(seen).encode(), b"application/json")
+        seen_bytes = json.dumps(seen).encode()
+        # Once more beside the body, which HEAD leaves out; without what came in headers, which may be as long.
+        told = json.dumps({name: value for name, value in seen.items() if name != "headers"}).encode()
+        await _answer(send, 200, seen_bytes, b"application/json", told)
 
     async def _stream(self, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream")]
@@ -87,8 +90,9 @@ async def _body(receive: Receive) -> bytes:
             return body
 
 
-async def _answer(send: Send, status: int, body: bytes, media_type: bytes) -> None:
+async def _answer(send: Send, status: int, body: bytes, media_type: bytes, seen: bytes = b"") -> None:
     headers = [(b"content-type", media_type), (b"content-length", str(len(body)).encode())]
+    headers += [(b"x-seen", seen)] if seen else []
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

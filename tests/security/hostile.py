@@ -276,8 +276,9 @@ def full(schema: Schema) -> Any:
 
 
 def _search(full: dict[str, Any]) -> dict[str, Any]:
-    """By a vector, which takes neither words nor weights."""
-    taken = {name: value for name, value in full.items() if name not in ("query", "weights")}
+    """By a vector, which takes neither words nor weights, and which no model reads."""
+    unread = ("query", "weights", "rerank", "rerank_candidates")
+    taken = {name: value for name, value in full.items() if name not in unread}
     return taken | {"collection": "hostile", "mode": "dense"}
 
 

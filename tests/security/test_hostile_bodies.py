@@ -153,7 +153,7 @@ async def timed(gateway: httpx.AsyncClient, method: str, path: str, **request: A
 def fault(answer: httpx.Response, seconds: float) -> str | None:
     """What is wrong with an answer, None when nothing is."""
     said = f"{answer.status_code} {answer.text[:200]}"
-    if answer.status_code >= 500 or answer.status_code == 429 or answer.is_redirect:
+    if answer.status_code >= 500 or answer.status_code == 429 or answer.has_redirect_location:
         return said
     if answer.is_error and not is_problem(answer):
         return f"no problem: {said}"
@@ -168,6 +168,8 @@ def is_read(answer: httpx.Response) -> bool:
 def is_problem(answer: httpx.Response) -> bool:
     if answer.headers.get("content-type") != "application/problem+json":
         return False
+    if answer.request.method == "HEAD":
+        return not answer.content
     problem = answer.json()
     return problem["status"] == answer.status_code and bool(problem["code"] and problem["title"] and problem["detail"])
 

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import itertools
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -195,9 +196,9 @@ async def test_a_neighbour_meets_nothing_and_a_colleague_goes_on(client: httpx.A
 
 
 @pytest.fixture
-async def narrow(open_vectors: ServiceClient) -> AsyncIterator[httpx.AsyncClient]:
+async def narrow(open_vectors: ServiceClient, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A service where a tenant has two files, of a hundred bytes together."""
-    async with open_vectors("vectors", quota_files=2, quota_file_bytes=100) as opened:
+    async with open_vectors("vectors", data_dir=tmp_path, quota_files=2, quota_file_bytes=100) as opened:
         yield opened
 
 

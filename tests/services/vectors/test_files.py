@@ -4,6 +4,7 @@ import asyncio
 import io
 import zipfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -249,9 +250,9 @@ async def test_what_is_no_whole_form_is_refused(
 
 
 @pytest.fixture
-async def small(open_vectors: ServiceClient) -> AsyncIterator[httpx.AsyncClient]:
+async def small(open_vectors: ServiceClient, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A service that takes files of a MiB and a half."""
-    async with open_vectors("vectors", files_max_bytes=3 * PART_BYTES // 2) as opened:
+    async with open_vectors("vectors", data_dir=tmp_path, files_max_bytes=3 * PART_BYTES // 2) as opened:
         yield opened
 
 

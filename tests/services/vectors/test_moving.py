@@ -12,6 +12,7 @@ from services.vectors.adapters.faiss import FaissEngine
 from services.vectors.aliases.service import AliasService
 from services.vectors.collections.schemas import CollectionCreate
 from services.vectors.collections.service import CollectionService
+from services.vectors.copies.noting import Journal
 from services.vectors.domain import Collection, Embedded, EngineName, Match, Metric, Record, Vector
 from services.vectors.errors import CollectionChanged, DimensionMismatch
 from services.vectors.records.schemas import StoreRequest
@@ -84,7 +85,7 @@ class World:
         self.aliases = AliasService(self.catalogue, self.collections, cursors, nobody)
         self.searches = SearchService(self.collections, Compass())
         usage = UsageService(self.catalogue, engines, Quotas())
-        self.records = RecordService(self.collections, Compass(), nobody, usage)
+        self.records = RecordService(self.collections, Compass(), nobody, usage, Journal(self.catalogue))
         self.caller = a_caller(new_id(), "vectors:read", "vectors:write")
 
     async def switch(self, name: str, was: str | None, dimension: int, metric: Metric) -> None:

@@ -83,7 +83,7 @@ async def test_what_was_deleted_and_made_anew_is_seen_anew(pair: Pair, engine: s
     await one.delete(f"{COLLECTIONS}/{collection}")
     await one.post(COLLECTIONS, json=body | {"dimension": 3})
     assert (await store(one, collection, {"id": "wide", "vector": [1, 2, 3]})).status_code == 200
-    assert await found(other, collection, 1, 2) == "vectors.collection_not_found"  # what it meant is gone
+    assert await found(other, collection, 1, 2) == "vectors.dimension_mismatch"  # of what the name means now
     assert await found(other, collection, 1, 2, 3) == ["wide"]
 
 
