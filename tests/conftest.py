@@ -27,8 +27,8 @@ from tests.fixtures.warm import Warm, open_warm
 
 # No DATABASE_URL and the like, unless `given_stores` is asked for them.
 # Everybody here comes from one address, more often a minute than strangers of one address should; and so many people
-# are made that their passwords took a fifth of the time. One key asks for everything that a document has, bulk too. What
-# is said of any of them is tested with the real figures. And nobody reads what the model says beyond its first words.
+# are made that their passwords took a fifth of the time. One key asks for all that a document has, bulk too. What is
+# said of any of them is tested with the real figures. And nobody reads what the model says beyond its first words.
 SPARING = {
     "RATE_LIMIT_ANONYMOUS": "60000/minute",
     "RATE_LIMIT_BULK": "60000/minute",
