@@ -75,6 +75,11 @@ class FileRepository:
         await self._blobs.delete(folder)
         await self._blobs.delete(_unfinished(tenant_id, file_id))
 
+    async def remove_strays(self, tenant_id: str, file_id: str) -> None:
+        """What is there of a file that is deleted; nothing happens to one that is not."""
+        if await self.find(tenant_id, file_id) is None:
+            await self.remove(tenant_id, file_id)
+
     async def list_unfinished(self, before: datetime) -> list[tuple[str, str]]:
         """Of all tenants, with the id of each: what began, or was to be deleted, before then."""
         marks = await self._blobs.list("unfinished")

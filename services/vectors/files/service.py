@@ -48,8 +48,7 @@ class FileService:
                 file = await self._begun(caller, file_id, upload, once)
                 return await self._received(caller, file, form, once)
             except BaseException:
-                if once is None:
-                    self._clear(caller.tenant_id, file_id)
+                self._clear(caller.tenant_id, file_id, only_strays=once is not None)
                 raise
 
     async def begin(self, caller: Caller, name: str, length: int, once: Once | None) -> StoredFile:
@@ -81,7 +80,11 @@ class FileService:
             if not await self._files.put_part(caller.tenant_id, file_id, at, content):
                 raise UploadConflict(None)
 
-        end = await take_in(chunks, put, at=offset, most=length, is_kept=True)
+        try:
+            end = await take_in(chunks, put, at=offset, most=length, is_kept=True)
+        except BaseException:
+            self._clear(caller.tenant_id, file_id, only_strays=True)
+            raise
         if end == length:
             return await self._finished(caller, file, length)
         return await self._still(caller, file_id)
@@ -131,9 +134,13 @@ class FileService:
             raise FileNotFound(file_id)
         return found
 
-    def _clear(self, tenant_id: str, file_id: str) -> None:
-        """Not waited for, since the request may be at its end; what is not done is swept away later."""
-        task = asyncio.create_task(self._files.remove(tenant_id, file_id), name="files:clear")
+    def _clear(self, tenant_id: str, file_id: str, *, only_strays: bool = False) -> None:
+        """Not waited for, since the request may be at its end; what is not done is swept away later.
+
+        `only_strays` are parts that came after their file was deleted: nobody sees them, and no quota counts them.
+        """
+        remove = self._files.remove_strays if only_strays else self._files.remove
+        task = asyncio.create_task(remove(tenant_id, file_id), name="files:clear")
         self._clearing.add(task)
         task.add_done_callback(self._cleared)
 
