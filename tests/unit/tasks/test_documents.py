@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from services.tasks.documents.blocks import Block, BlockKind, DocumentType
-from services.tasks.documents.failures import FAILURES
 from services.tasks.documents.bounds import CPU_SECONDS
+from services.tasks.documents.failures import FAILURES
 from services.tasks.documents.process import Job, blocks_in, read
 from services.tasks.documents.sources import type_of
 from services.tasks.errors import PermanentFailure
+from shared.errors import Unavailable
 from tests.data.documents.formats import WORD, docx, package, paragraph, pdf
 from tests.data.documents.make import FOLDER, documents
 
@@ -233,8 +234,6 @@ async def test_a_document_that_ends_its_process_fails_the_task_alone(tmp_path: P
     assert refused.value.code == "tasks.document_crashed"
 
 
-async def test_the_process_knows_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://secret")
 async def test_a_document_that_computes_too_long_is_told_so(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     reading = asyncio.create_task(read([Job("fifo", DocumentType.TEXT, tmp_path / "fifo")], tmp_path / "out"))
@@ -286,6 +285,8 @@ async def test_a_process_that_is_killed_says_nothing_of_its_document(tmp_path: P
         await reading
 
 
+async def test_the_process_knows_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://secret")
     os.mkfifo(tmp_path / "fifo")
     reading = asyncio.create_task(read([Job("fifo", DocumentType.TEXT, tmp_path / "fifo")], tmp_path / "out"))
     process = await begun(tmp_path)

@@ -18,7 +18,7 @@ from services.tasks.dumps.failures import DumpTooLarge
 from services.tasks.dumps.form import Dump, DumpFormat, Row
 from services.tasks.dumps.program import running, scratch
 from services.tasks.errors import PermanentFailure
-from shared.errors import StorageFull
+from shared.errors import StorageFull, Unavailable
 from tests.unit.tasks.dumping import HEADER, jsonl, read, written, zipped
 
 PAGE = [
@@ -251,6 +251,16 @@ async def test_a_program_that_dies_is_a_failure_of_the_file() -> None:
             await program.receive()
 
     assert refused.value.code == "tasks.dump_unreadable"
+
+
+async def test_a_program_that_is_killed_says_nothing_of_its_file() -> None:
+    """Where memory is short it goes first, and another's dump may be why."""
+    options = {"collection": HEADER["collection"], "format": "jsonl", "gzip": False, "vectors": "list"}
+    async with scratch() as path, running("write", path, options) as program:
+        program._process.kill()
+
+        with pytest.raises(Unavailable):
+            await program.receive()
 
 
 async def test_a_dump_holds_so_much_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
