@@ -270,3 +270,13 @@ async def test_a_dump_holds_so_much_and_no_more(monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(DumpTooLarge, match="or 300 bytes"):
         survey(dump)
+
+
+async def test_a_record_is_no_larger_than_vectors_takes() -> None:
+    """It is refused by its place, before the worker has it in memory."""
+    rows = [{"id": "a", "text": "x"}, {"id": "b", "text": "x", "metadata": {"note": "x" * 2**22}}]
+
+    with pytest.raises(PermanentFailure, match="Line 3: Has 41943") as refused:
+        await read(jsonl(HEADER, *rows))
+
+    assert refused.value.code == "tasks.dump_record_invalid"
