@@ -36,9 +36,9 @@ class Job:
     path: Path
 
 
-def turn(task_id: str) -> AbstractAsyncContextManager[None]:
-    """A place for one document through the block; tasks take turns. Raises Unavailable when too many wait."""
-    return _TURNS.turn(task_id, lambda: Unavailable("tasks", detail="Too many documents wait to be read."))
+def turn(tenant_id: str) -> AbstractAsyncContextManager[None]:
+    """A place for one document through the block; tenants take turns. Raises Unavailable when too many wait."""
+    return _TURNS.turn(tenant_id, lambda: Unavailable("tasks", detail="Too many documents wait to be read."))
 
 
 async def read(jobs: Sequence[Job], out: Path, *, seconds: float = SECONDS) -> None:
