@@ -204,3 +204,13 @@ async def test_a_full_disk_takes_no_file_and_keeps_what_there_is(client: httpx.A
     assert [code(answer) for answer in refused] == [(507, "common.storage_full")] * 2
     assert went_on.status_code == 204
     assert (await client.get(place)).json()["status"] == "ready"
+
+
+async def test_on_a_full_disk_a_file_may_be_deleted(client: httpx.AsyncClient) -> None:
+    place = f"{FILES}/{(await made(client, PDF))['id']}"
+
+    with mock.patch("os.link", side_effect=OSError(errno.ENOSPC, "no room")):
+        refused, deleted = await upload(client, b"x"), await client.delete(place)
+
+    assert (code(refused), deleted.status_code) == ((507, "common.storage_full"), 204)
+    assert (await client.get(place)).status_code == 404
