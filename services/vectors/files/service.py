@@ -18,19 +18,27 @@ from shared.errors import TooLarge, Unavailable, UpstreamTimeout
 from shared.identity import Caller, Tells
 from shared.resources import CursorCodec, Slice
 from shared.schemas import new_id
+from shared.storage import Storage
 
 
 class FileService:
     """Built once. Every method raises what `Blobs` does, beside what it says."""
 
     def __init__(
-        self, files: FileRepository, quota: FileQuota, limits: FileLimits, cursors: CursorCodec, auth: Tells
+        self,
+        files: FileRepository,
+        quota: FileQuota,
+        limits: FileLimits,
+        cursors: CursorCodec,
+        auth: Tells,
+        storage: Storage,
     ) -> None:
         self._files = files
         self._quota = quota
         self.limits = limits
         self._cursors = cursors
         self._auth = auth
+        self._storage = storage
         self._clearing = set[asyncio.Task[None]]()
 
     # --- Taking in ----------------------------------------------------------------------------------------------------
@@ -77,7 +85,7 @@ class FileService:
             raise TooLarge(f"The file is to have {length:,} bytes, of which {length - offset:,} are missing.")
 
         async def put(at: int, content: bytes) -> None:
-            if not await self._files.put_part(caller.tenant_id, file_id, at, content):
+            if not await self._put_part(caller, file_id, at, content):
                 raise UploadConflict(None)
 
         try:
@@ -100,7 +108,7 @@ class FileService:
 
     async def _received(self, caller: Caller, file: StoredFile, form: OneFile, once: Once | None) -> StoredFile:
         async def put(at: int, content: bytes) -> None:
-            if not file.is_ready and await self._files.put_part(caller.tenant_id, file.id, at, content):
+            if not file.is_ready and await self._put_part(caller, file.id, at, content):
                 return
             if await self._files.get_part(caller.tenant_id, file.id, at) != content:
                 raise IdempotencyKeyReused  # nobody else knows of the id
@@ -111,6 +119,11 @@ class FileService:
         if file.bytes != length:
             raise IdempotencyKeyReused
         return file
+
+    async def _put_part(self, caller: Caller, file_id: str, at: int, content: bytes) -> bool:
+        """As FileRepository does. Raises StorageFull too where the disk became nearly full while the file comes."""
+        self._storage.require_room()
+        return await self._files.put_part(caller.tenant_id, file_id, at, content)
 
     async def _finished(self, caller: Caller, file: StoredFile, length: int, once: Once | None = None) -> StoredFile:
         """It is ready, and what it is. Raises FileNotFound when it was deleted meanwhile."""
