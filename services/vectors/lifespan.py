@@ -125,7 +125,7 @@ async def _open_files(app: FastAPI, platform: Platform, stack: AsyncExitStack) -
     await stack.enter_async_context(
         in_background(keep(sweeper.sweep, log=sweeping.log, every_seconds=sweeping.EVERY_SECONDS))
     )
-    return FileService(files, FileQuota(files, limits), limits, platform.cursors, platform.auth)
+    return FileService(files, FileQuota(files, limits), limits, platform.cursors, platform.auth, app.state.storage)
 
 
 async def _open_blobs(settings: Settings) -> Blobs:

@@ -7,6 +7,7 @@ The last line is `{"failure": code, "detail": …, "document": n}` where a docum
 Nothing else says that it came to the end.
 """
 
+import os
 import resource
 import sys
 from collections.abc import Iterator
@@ -20,9 +21,14 @@ from services.tasks.documents.blocks import Block, DocumentType, encoded
 from services.tasks.documents.failures import DocumentBroken, DocumentFailure, TooDeep, TooLarge
 from services.tasks.documents.readers import read
 
-_FORBIDDEN: Final = frozenset(
-    {"socket.connect", "socket.bind", "socket.sendto", "subprocess.Popen", "os.exec", "os.fork"}
-)
+# fmt: off
+_FORBIDDEN: Final = frozenset({
+    "socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg",
+    "subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system",
+    "os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.truncate",
+})
+# fmt: on
+_WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 def main(jobs: list[tuple[DocumentType, Path]], out: BinaryIO) -> None:
@@ -68,12 +74,13 @@ def confine() -> None:
     """Take away what reading needs not. Some of it root may have nevertheless; a container's user may not."""
     for limit, value in {
         resource.RLIMIT_AS: bounds.MEMORY_BYTES,
-        resource.RLIMIT_CPU: bounds.CPU_SECONDS,
         resource.RLIMIT_FSIZE: bounds.OUTPUT_BYTES,
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_NPROC: 0,
     }.items():
         resource.setrlimit(limit, (value, value))
+    # Where both are the same the kernel kills at once (SIGKILL), and nothing says that it was for the time (SIGXCPU).
+    resource.setrlimit(resource.RLIMIT_CPU, (bounds.CPU_SECONDS, bounds.CPU_SECONDS + 5))
     sys.addaudithook(_forbid)
 
 
@@ -83,8 +90,9 @@ def _forbid(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _writes(arguments: tuple[Any, ...]) -> bool:
-    mode = arguments[1]
-    return isinstance(mode, str) and any(letter in mode for letter in "wax+")
+    """Python's own `open` names a mode, `os.open` has none but in its flags."""
+    _, mode, flags = arguments
+    return bool(flags & _WRITING) or (isinstance(mode, str) and any(letter in mode for letter in "wax+"))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ ZIP_ENTRIES: Final = 10_000
 DEPTH: Final = 200
 """Of elements, lists and objects within one another."""
 CELL_CHARS: Final = 2**20
+CHUNKS_BYTES: Final = 2**29
+"""On the worker's disk: all chunks of a task, each with its metadata. The same file may be read a thousand times."""
 
 OUTPUT_BYTES: Final = 8 * CHARS
 MEMORY_BYTES: Final = 640 * 2**20

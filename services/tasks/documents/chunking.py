@@ -44,6 +44,7 @@ class Measured:
     """A block in pieces."""
 
     block: Block
+    fence: str = ""
     fence_size: int = 0
     pieces: list[Piece] = field(default_factory=list)
     size: int = 0
@@ -62,7 +63,7 @@ def fence_of(block: Block) -> str:
     """Longer than any within, as CommonMark wants it; empty for what is no code."""
     if block.kind is not BlockKind.CODE:
         return ""
-    longest = max((len(found) for found in _FENCE.findall(block.text)), default=2)
+    longest = max((len(found[0]) for found in _FENCE.finditer(block.text)), default=2)
     return "`" * min(longest + 1, _FENCE_CHARS)
 
 
@@ -173,7 +174,7 @@ def _written(pieces: Sequence[Piece]) -> str:
         while at < len(pieces) and pieces[at].block is measured:
             text += pieces[at].text
             at += 1
-        if fence := fence_of(measured.block):
+        if fence := measured.fence:
             text = f"{fence}{measured.block.language}\n{text.strip(chr(10))}\n{fence}"
         parts.append(text if fence else text.strip())
     return "".join(parts).strip()

@@ -16,10 +16,12 @@ _LEAST_CHARS: Final = 8
 
 async def measured(blocks: Sequence[Block], measure: Measure, most: int) -> list[Measured]:
     """`blocks` in pieces of at most `most`, with their fence: cut at sentences, else words, else characters."""
-    texts = await asyncio.to_thread(_cut_all, blocks, max(_LEAST_CHARS, min(_PIECE_CHARS, most // 2)))
-    fences = [f"{fence}{block.language}\n\n{fence}" if (fence := fence_of(block)) else "" for block in blocks]
-    sizes = iter(await measure([one for one in fences if one] + [text for of_block in texts for text in of_block]))
-    found = [Measured(block, next(sizes) if fence else 0) for block, fence in zip(blocks, fences, strict=True)]
+    found, texts = await asyncio.to_thread(_cut_all, blocks, max(_LEAST_CHARS, min(_PIECE_CHARS, most // 2)))
+    fenced = [one for one in found if one.fence]
+    fences = [f"{one.fence}{one.block.language}\n\n{one.fence}" for one in fenced]
+    sizes = iter(await measure(fences + [text for of_block in texts for text in of_block]))
+    for one in fenced:
+        one.fence_size = next(sizes)
     for one, of_block in zip(found, texts, strict=True):
         for text in of_block:
             await _add(one, text, next(sizes), measure, max(1, most - one.fence_size))
@@ -36,8 +38,8 @@ async def _add(to: Measured, text: str, size: int, measure: Measure, most: int) 
         await _add(to, half, of_half, measure, most)
 
 
-def _cut_all(blocks: Sequence[Block], chars: int) -> list[list[str]]:
+def _cut_all(blocks: Sequence[Block], chars: int) -> tuple[list[Measured], list[list[str]]]:
     from semantic_text_splitter import TextSplitter  # here: the API process does not need it
 
     splitter = TextSplitter(chars, trim=False)
-    return [splitter.chunks(block.text) for block in blocks]
+    return [Measured(block, fence_of(block)) for block in blocks], [splitter.chunks(block.text) for block in blocks]

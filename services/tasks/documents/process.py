@@ -36,16 +36,16 @@ class Job:
     path: Path
 
 
-def turn(task_id: str) -> AbstractAsyncContextManager[None]:
-    """A place for one document through the block; tasks take turns. Raises Unavailable when too many wait."""
-    return _TURNS.turn(task_id, lambda: Unavailable("tasks", detail="Too many documents wait to be read."))
+def turn(tenant_id: str) -> AbstractAsyncContextManager[None]:
+    """A place for one document through the block; tenants take turns. Raises Unavailable when too many wait."""
+    return _TURNS.turn(tenant_id, lambda: Unavailable("tasks", detail="Too many documents wait to be read."))
 
 
 async def read(jobs: Sequence[Job], out: Path, *, seconds: float = SECONDS) -> None:
     """Have `jobs` read, in their order, into the new file `out`; what is there then is for `blocks_in`.
 
-    Raises a PermanentFailure that names the document which cannot be read. The process is gone when this returns,
-    however it ends.
+    Raises a PermanentFailure that names the document which cannot be read, Unavailable where the process was killed, as
+    it may be where memory is short. The process is gone when this returns, however it ends.
     """
     with await asyncio.to_thread(out.open, "wb") as file:
         process = await asyncio.create_subprocess_exec(
@@ -79,7 +79,7 @@ def blocks_in(out: Path) -> Iterator[tuple[int, Block]]:
                 yield decoded(line)
 
 
-def _failure_in(jobs: Sequence[Job], out: Path, ended_with: int | None) -> PermanentFailure | None:
+def _failure_in(jobs: Sequence[Job], out: Path, ended_with: int | None) -> PermanentFailure | Unavailable | None:
     end = _end_of(out)
     if ended_with == 0 and "done" in end:
         return None
@@ -88,6 +88,8 @@ def _failure_in(jobs: Sequence[Job], out: Path, ended_with: int | None) -> Perma
     _log.warning("the process that reads documents ended", extra={"fields": {"status": ended_with}})
     if out.stat().st_size >= OUTPUT_BYTES:
         return _permanent(TooLarge(), jobs)
+    if ended_with == -signal.SIGKILL:
+        return Unavailable("tasks", detail="The process that reads documents was killed; memory may have been short.")
     return _permanent(_BY_KERNEL.get(ended_with or 0, Crashed)(), jobs)
 
 

@@ -94,7 +94,7 @@ class Sources:
         for start in range(0, len(parsed), _TEXTS_A_PROCESS):
             some = parsed[start : start + _TEXTS_A_PROCESS]
             found |= {index: [] for index, _, _ in some}
-            async with process.turn(self._context.task_id):
+            async with process.turn(self._context.ticket.tenant_id):
                 out = await self._parsed(some)
             for at, block in await asyncio.to_thread(list[tuple[int, Block]], process.blocks_in(out)):
                 found[some[at][0]].append(block)
@@ -116,7 +116,7 @@ class Sources:
             raise PermanentFailure("tasks.file_not_ready", f"{name}: the file is not uploaded whole yet.")
         job = process.Job(name, stated or type_of(name, about), self._folder / "file")
         content = f"/api/v1/vectors/files/{quote(file_id, safe='')}/content"
-        async with process.turn(self._context.task_id):
+        async with process.turn(self._context.ticket.tenant_id):
             try:
                 await self._context.download(content, job.path, most_bytes=FILE_BYTES)
                 return await self._read([job])

@@ -11,6 +11,10 @@ from typing import Any, Final
 
 import orjson
 
+from services.tasks.documents.bounds import CHUNKS_BYTES
+from services.tasks.documents.failures import TooLarge
+from services.tasks.errors import PermanentFailure
+
 _PREFIX: Final = "sutazai-documents-"
 _LEFT_BEHIND_SECONDS: Final = 3600  # longer than an attempt may last: a worker that was killed took nothing away
 
@@ -34,14 +38,21 @@ def _sweep(parent: Path) -> None:
 class Spool:
     """Records in a file: written behind one another, and read from the first on. Its methods are for a thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, most_bytes: int = CHUNKS_BYTES) -> None:
         self._path = path
         self.count = 0
+        self._most = self._left = most_bytes
 
     def append(self, records: Iterable[Any]) -> None:
+        """Raises PermanentFailure beyond what the file may have."""
         with self._path.open("ab") as file:
             for record in records:
-                file.write(orjson.dumps(record) + b"\n")
+                line = orjson.dumps(record) + b"\n"
+                self._left -= len(line)
+                if self._left < 0:
+                    detail = f"The chunks of all documents, with their metadata, have more than {self._most} bytes."
+                    raise PermanentFailure(TooLarge.code, detail)
+                file.write(line)
                 self.count += 1
 
     def batches(self, size: int) -> Iterator[list[Any]]:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import orjson
 
 from services.tasks.documents.chunking import Chunk
+from services.tasks.kinds.halving import in_halves
 from services.tasks.kinds.kind import Context
 from shared.errors import ServiceError
 
@@ -17,7 +18,7 @@ OURS: Final = frozenset({"document_id", "chunk", "headings", "page", "digest"})
 """Metadata that ingestion sets."""
 _DOCUMENTS_A_DELETE: Final = 32  # each takes two leaves of a filter, and a filter has at most 64
 _STORE_SECONDS: Final = 120.0
-_BUSY, _TOO_MUCH_TEXT, _NONE = "vectors.embeddings_busy", "vectors.too_much_text", "vectors.collection_not_found"
+_BUSY, _NONE = "vectors.embeddings_busy", "vectors.collection_not_found"
 
 Item = dict[str, Any]
 """A record as `POST /vectors/store` takes it."""
@@ -55,18 +56,19 @@ async def missing(context: Context, collection: str, items: Sequence[Item]) -> l
 
 async def store(context: Context, collection: str, items: Sequence[Item]) -> None:
     """In as many requests as the model of `vectors` has time for."""
-    try:
-        await _store_at_once(context, collection, items)
-    except ServiceError as error:
-        if error.code == _BUSY:  # nothing was done, and it says when there is room
-            await asyncio.sleep(min(float(error.headers.get("Retry-After", 1)), context.remaining_seconds))
-            await store(context, collection, items)
-        elif error.code == _TOO_MUCH_TEXT and len(items) > 1:
-            middle = len(items) // 2
-            await store(context, collection, items[:middle])
-            await store(context, collection, items[middle:])
-        else:
-            raise
+    await in_halves(items, lambda some: _store_in_turn(context, collection, some))
+
+
+async def _store_in_turn(context: Context, collection: str, items: Sequence[Item]) -> None:
+    """Where the model is busy nothing was done, and it says when there is room."""
+    while True:
+        try:
+            return await _store_at_once(context, collection, items)
+        except ServiceError as error:
+            if error.code != _BUSY:
+                raise
+            seconds = float(error.headers.get("Retry-After", 1))
+        await asyncio.sleep(min(seconds, context.remaining_seconds))
 
 
 async def _store_at_once(context: Context, collection: str, items: Sequence[Item]) -> None:

@@ -56,7 +56,7 @@ def _writer(path: Path, options: dict[str, Any]) -> Any:
 def main() -> None:
     Path("/proc/self/oom_score_adj").write_text("1000")  # where memory is short it ends, and not its worker
     resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY_BYTES, _MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (_PROCESSOR_SECONDS, _PROCESSOR_SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (_PROCESSOR_SECONDS, _PROCESSOR_SECONDS + 5))  # SIGXCPU, then SIGKILL
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     mode, path, options = sys.argv[1:]
     try:

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from services.tasks.dumps.failures import DumpDimension, DumpTooLarge
-from services.tasks.dumps.form import MAX_BYTES, MAX_RECORDS, Dump, Row
+from services.tasks.dumps.form import MAX_BYTES, MAX_RECORD_BYTES, MAX_RECORDS, Dump, Row, broken
 
 _RECORDS = 256
 _TEXTS = 64  # of which each is embedded
@@ -19,7 +19,10 @@ def survey(dump: Dump) -> dict[str, Any]:
     dimension: int | None = collection.get("dimension") if collection else None
     records, size = 0, 0
     for row in dump.rows():
-        records, size = records + 1, size + len(orjson.dumps(row.item))
+        length = len(orjson.dumps(row.item))
+        if length > MAX_RECORD_BYTES:  # the worker holds it as well, with everybody's tasks
+            raise broken(row.place, f"Has {length} bytes as JSON; a record may have {MAX_RECORD_BYTES}.")
+        records, size = records + 1, size + length
         if records > MAX_RECORDS or size > MAX_BYTES:  # of a table kilobytes can be gigabytes
             detail = f"The file holds more than {MAX_RECORDS} records, or {MAX_BYTES} bytes of them."
             raise DumpTooLarge(detail)

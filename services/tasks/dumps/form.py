@@ -14,6 +14,7 @@ VERSION: Final = 1
 MAX_ID_CHARS: Final = 128
 MAX_TEXT_CHARS: Final = 16_384
 MAX_DIMENSION: Final = 4096
+MAX_RECORD_BYTES: Final = 4 * 2**20  # as JSON
 # Of a dump. A line holds any record that a store takes, and a page of another's dump.
 MAX_LINE_BYTES: Final = 32 * 2**20
 MAX_BYTES: Final = 4 * 2**30

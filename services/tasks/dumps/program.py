@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
@@ -16,7 +17,7 @@ import orjson
 from services.tasks.dumps import frames
 from services.tasks.dumps.failures import DumpUnreadable
 from services.tasks.errors import PermanentFailure
-from shared.errors import StorageFull
+from shared.errors import StorageFull, Unavailable
 
 _MODULE = "services.tasks.dumps"
 _PROJECT = Path(__file__).resolve().parents[3]
@@ -27,6 +28,7 @@ _DIED = (
     "The program that reads and writes dumps died of this file: it took more memory or time than it may, or something "
     "in it that no dump has."
 )
+_KILLED = "The program that reads and writes dumps was killed; memory may have been short."
 
 
 @asynccontextmanager
@@ -40,7 +42,10 @@ async def scratch() -> AsyncIterator[Path]:
 
 
 class Program:
-    """One run of it. Raises PermanentFailure for what it refuses and when it dies, StorageFull for a full disk."""
+    """One run of it. Raises PermanentFailure for what it refuses and when it dies of it, StorageFull for a full disk.
+
+    Where memory is short the system kills it, whosever it is: that says nothing of its file, and is Unavailable.
+    """
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -61,6 +66,8 @@ class Program:
             size = frames.length(await stdout.readexactly(frames.LENGTH_BYTES))
             said: dict[str, Any] = orjson.loads(await stdout.readexactly(size))
         except asyncio.IncompleteReadError as error:
+            if await self._process.wait() == -signal.SIGKILL:
+                raise Unavailable("tasks", detail=_KILLED) from error
             raise PermanentFailure(DumpUnreadable.code, _DIED) from error
         if refusal := said.get("error"):
             if refusal["code"] == StorageFull.code:

@@ -1,6 +1,7 @@
 """`vectors.import`: the records of a file are stored in a collection."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from services.tasks.dumps.places import PLACES
 from services.tasks.dumps.program import Program, running, scratch
 from services.tasks.errors import PermanentFailure
 from services.tasks.kinds.collections import CollectionName, EngineName
+from services.tasks.kinds.halving import in_halves
 from services.tasks.kinds.kind import Context, Kind
 from services.tasks.kinds.patience import patiently
 from shared.errors import ServiceError
@@ -21,7 +23,6 @@ _STORE_SECONDS = 120.0
 _INVALID = 422
 _THERE = frozenset({"vectors.collection_exists", "vectors.alias_exists"})
 _GOING = "deleting"
-_TOO_MUCH_TEXT = "vectors.too_much_text"
 _ITEM = re.compile(r"/items/(\d+)/?(.*)", re.DOTALL)
 Name = Annotated[Text, Field(min_length=1, max_length=64)]
 
@@ -120,15 +121,15 @@ async def _store_all(
 
 async def _store(context: Context, body: dict[str, Any], items: list[Any], places: list[str]) -> None:
     """In as many requests as the model of `vectors` has time for. Raises PermanentFailure naming a refused record."""
-    try:
-        await patiently(context, lambda: _store_at_once(context, body | {"items": items}))
-    except ServiceError as error:
-        if error.code == _TOO_MUCH_TEXT and len(items) > 1:
-            middle = len(items) // 2
-            await _store(context, body, items[:middle], places[:middle])
-            await _store(context, body, items[middle:], places[middle:])
-        else:
-            raise _named(error, places) or error from error
+
+    async def store(some: Sequence[tuple[Any, str]]) -> None:
+        asked = body | {"items": [item for item, _ in some]}
+        try:
+            await patiently(context, lambda: _store_at_once(context, asked))
+        except ServiceError as error:
+            raise _named(error, [place for _, place in some]) or error from error
+
+    await in_halves(list(zip(items, places, strict=True)), store)
 
 
 async def _store_at_once(context: Context, body: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from services.tasks.documents.blocks import Block
-from services.tasks.documents.chunking import Chunk, Chunker
+from services.tasks.documents.chunking import Chunk, Chunker, Measured
 from services.tasks.documents.measuring import Measure, measured
 from services.tasks.documents.sources import Sources
 from services.tasks.documents.spool import Spool, folder
@@ -73,29 +73,36 @@ class _Ingestion:
                 await self._cut(waiting)
                 waiting = []
         await self._cut(waiting)
-        await self._keep(list(self._chunker.end()))
+        await asyncio.to_thread(self._end)
 
     async def _cut(self, blocks: Sequence[tuple[int, Block]]) -> None:
         measure: Measure = _characters if self._given.counts_characters else self._tokens
         found = await measured([block for _, block in blocks], measure, self._given.most)
+        await asyncio.to_thread(self._pack, [index for index, _ in blocks], found)
+
+    def _pack(self, places: Sequence[int], found: Sequence[Measured]) -> None:
+        """For a thread, as all that makes chunks: a block of megabytes has ten thousands of them."""
         chunks: list[Chunk] = []
-        for (index, _), one in zip(blocks, found, strict=True):
+        for index, one in zip(places, found, strict=True):
             if index != self._at:
-                await self._keep([*chunks, *self._chunker.end()])
+                self._keep([*chunks, *self._chunker.end()])
                 chunks, self._chunker, self._at = [], self._new_chunker(), index
             chunks += self._chunker.add(one)
-        await self._keep(chunks)
+        self._keep(chunks)
+
+    def _end(self) -> None:
+        self._keep(list(self._chunker.end()))
 
     def _new_chunker(self) -> Chunker:
         return Chunker(self._given.most, self._given.overlap, glue_counts=self._given.counts_characters)
 
-    async def _keep(self, chunks: Sequence[Chunk]) -> None:
+    def _keep(self, chunks: Sequence[Chunk]) -> None:
         """The next chunks of the document under way."""
         document_id, document = self._documents[self._at]
         first = self._counts[document_id]
         items = [item_of(chunk, document_id, first + n, document.metadata) for n, chunk in enumerate(chunks)]
         self._counts[document_id] += len(items)
-        await asyncio.to_thread(self._items.append, items)
+        self._items.append(items)
 
     async def _store(self) -> int:
         """How many chunks were there already."""

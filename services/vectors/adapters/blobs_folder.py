@@ -121,7 +121,7 @@ class FolderBlobs:
         _sync(folder.parent)
 
     def _below(self, place: Path) -> Iterator[Blob]:
-        for folder, _, names in os.walk(place):
+        for folder, _, names in os.walk(place, onerror=_unless_absent):
             for name in names:
                 one = Path(folder, name)
                 with suppress(FileNotFoundError):  # deleted since
@@ -153,6 +153,12 @@ def _delete(place: Path) -> None:
         return
     if place.parent.is_dir():
         _sync(place.parent)
+
+
+def _unless_absent(error: OSError) -> None:
+    """By itself `os.walk` leaves out what it cannot read: a file would look deleted, and its parts be taken away."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
 
 
 def _unless_gone(_: object, __: str, raised: tuple[type[BaseException], BaseException, object]) -> None:

@@ -11,6 +11,7 @@ No blob is written twice, so two who upload at one place find out at the first.
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ import orjson
 from services.vectors.domain import Blob
 from services.vectors.files.domain import FileStatus, Part, StoredFile, Upload, in_a_row
 from services.vectors.ports import Blobs
+from shared.errors import StorageFull
 
 _READ_AT_ONCE: Final = 8
 _UPLOAD, _PARTS, _READY = "upload", "parts/", "ready"
@@ -68,12 +70,18 @@ class FileRepository:
         return await self._files(tenant_id, {one: found[one] for one in ids})
 
     async def remove(self, tenant_id: str, file_id: str) -> None:
-        """Nothing happens when it is gone. What breaks off on the way is swept away later."""
+        """Nothing happens when it is gone. What breaks off is swept away later, but where the disk was full."""
         folder = _folder(tenant_id, file_id)
-        await self._blobs.put(_unfinished(tenant_id, file_id), b"")
+        with suppress(StorageFull):  # whoever deletes makes room
+            await self._blobs.put(_unfinished(tenant_id, file_id), b"")
         await self._blobs.delete(f"{folder}/{_UPLOAD}")
         await self._blobs.delete(folder)
         await self._blobs.delete(_unfinished(tenant_id, file_id))
+
+    async def remove_strays(self, tenant_id: str, file_id: str) -> None:
+        """What is there of a file that is deleted; nothing happens to one that is not."""
+        if await self.find(tenant_id, file_id) is None:
+            await self.remove(tenant_id, file_id)
 
     async def list_unfinished(self, before: datetime) -> list[tuple[str, str]]:
         """Of all tenants, with the id of each: what began, or was to be deleted, before then."""

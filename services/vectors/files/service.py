@@ -18,19 +18,27 @@ from shared.errors import TooLarge, Unavailable, UpstreamTimeout
 from shared.identity import Caller, Tells
 from shared.resources import CursorCodec, Slice
 from shared.schemas import new_id
+from shared.storage import Storage
 
 
 class FileService:
     """Built once. Every method raises what `Blobs` does, beside what it says."""
 
     def __init__(
-        self, files: FileRepository, quota: FileQuota, limits: FileLimits, cursors: CursorCodec, auth: Tells
+        self,
+        files: FileRepository,
+        quota: FileQuota,
+        limits: FileLimits,
+        cursors: CursorCodec,
+        auth: Tells,
+        storage: Storage,
     ) -> None:
         self._files = files
         self._quota = quota
         self.limits = limits
         self._cursors = cursors
         self._auth = auth
+        self._storage = storage
         self._clearing = set[asyncio.Task[None]]()
 
     # --- Taking in ----------------------------------------------------------------------------------------------------
@@ -48,8 +56,7 @@ class FileService:
                 file = await self._begun(caller, file_id, upload, once)
                 return await self._received(caller, file, form, once)
             except BaseException:
-                if once is None:
-                    self._clear(caller.tenant_id, file_id)
+                self._clear(caller.tenant_id, file_id, only_strays=once is not None)
                 raise
 
     async def begin(self, caller: Caller, name: str, length: int, once: Once | None) -> StoredFile:
@@ -78,10 +85,14 @@ class FileService:
             raise TooLarge(f"The file is to have {length:,} bytes, of which {length - offset:,} are missing.")
 
         async def put(at: int, content: bytes) -> None:
-            if not await self._files.put_part(caller.tenant_id, file_id, at, content):
+            if not await self._put_part(caller, file_id, at, content):
                 raise UploadConflict(None)
 
-        end = await take_in(chunks, put, at=offset, most=length, is_kept=True)
+        try:
+            end = await take_in(chunks, put, at=offset, most=length, is_kept=True)
+        except BaseException:
+            self._clear(caller.tenant_id, file_id, only_strays=True)
+            raise
         if end == length:
             return await self._finished(caller, file, length)
         return await self._still(caller, file_id)
@@ -97,7 +108,7 @@ class FileService:
 
     async def _received(self, caller: Caller, file: StoredFile, form: OneFile, once: Once | None) -> StoredFile:
         async def put(at: int, content: bytes) -> None:
-            if not file.is_ready and await self._files.put_part(caller.tenant_id, file.id, at, content):
+            if not file.is_ready and await self._put_part(caller, file.id, at, content):
                 return
             if await self._files.get_part(caller.tenant_id, file.id, at) != content:
                 raise IdempotencyKeyReused  # nobody else knows of the id
@@ -108,6 +119,11 @@ class FileService:
         if file.bytes != length:
             raise IdempotencyKeyReused
         return file
+
+    async def _put_part(self, caller: Caller, file_id: str, at: int, content: bytes) -> bool:
+        """As FileRepository does. Raises StorageFull too where the disk became nearly full while the file comes."""
+        self._storage.require_room()
+        return await self._files.put_part(caller.tenant_id, file_id, at, content)
 
     async def _finished(self, caller: Caller, file: StoredFile, length: int, once: Once | None = None) -> StoredFile:
         """It is ready, and what it is. Raises FileNotFound when it was deleted meanwhile."""
@@ -131,9 +147,13 @@ class FileService:
             raise FileNotFound(file_id)
         return found
 
-    def _clear(self, tenant_id: str, file_id: str) -> None:
-        """Not waited for, since the request may be at its end; what is not done is swept away later."""
-        task = asyncio.create_task(self._files.remove(tenant_id, file_id), name="files:clear")
+    def _clear(self, tenant_id: str, file_id: str, *, only_strays: bool = False) -> None:
+        """Not waited for, since the request may be at its end; what is not done is swept away later.
+
+        `only_strays` are parts that came after their file was deleted: nobody sees them, and no quota counts them.
+        """
+        remove = self._files.remove_strays if only_strays else self._files.remove
+        task = asyncio.create_task(remove(tenant_id, file_id), name="files:clear")
         self._clearing.add(task)
         task.add_done_callback(self._cleared)
 

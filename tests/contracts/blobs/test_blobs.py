@@ -128,6 +128,15 @@ async def test_a_full_disk_is_told_from_one_that_is_away(tmp_path: Path) -> None
     assert list((tmp_path / ".aside").iterdir()) == []
 
 
+async def test_a_folder_that_cannot_be_read_is_not_one_with_nothing_in_it(tmp_path: Path) -> None:
+    """Else a file would look deleted, and its parts be taken away as what is left of it."""
+    blobs = FolderBlobs(tmp_path, SECONDS)
+    (tmp_path / "loop").symlink_to("loop")
+
+    with pytest.raises(Unavailable):
+        await blobs.list("loop")
+
+
 async def test_a_bucket_that_is_not_there_is_away(bucket: Bucket) -> None:
     blobs = in_bucket(bucket, "no-such-bucket")
 

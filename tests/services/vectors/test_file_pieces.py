@@ -18,6 +18,7 @@ from tests.fixtures.identity import RegisterUser, User
 from tests.services.vectors.test_files import FILES, PDF, code, made, upload
 
 TUS = {"Tus-Resumable": "1.0.0"}
+FORM = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
 CONFLICT = (409, "vectors.upload_conflict")
 
 
@@ -78,6 +79,39 @@ async def test_a_file_of_nothing_is_ready_at_once(client: httpx.AsyncClient) -> 
     place = await begun(client, 0)
 
     assert (await client.get(place)).json()["status"] == "ready"
+
+
+@pytest.mark.parametrize("comes_in_pieces", [True, False])
+async def test_what_comes_of_a_file_that_was_deleted_does_not_stay(
+    open_vectors: ServiceClient, user: User, tmp_path: Path, comes_in_pieces: bool
+) -> None:
+    """No quota counts it, and no sweep would find it."""
+    async with open_vectors("vectors", files_dir=tmp_path, files_max_bytes=2 * PART_BYTES) as client:
+        client.headers["Authorization"] = user.headers["Authorization"]
+
+        async def more(place: str | None) -> AsyncIterator[bytes]:
+            yield FORM if place is None else b""
+            yield bytes(PART_BYTES + 1)
+            found = place or f"{FILES}/{(await client.get(FILES)).json()['items'][0]['id']}"
+            assert (await client.delete(found)).status_code == 204
+            yield bytes(PART_BYTES - 1)
+            yield bytes(PART_BYTES)
+
+        if comes_in_pieces:
+            place = await begun(client, 2 * PART_BYTES)
+            refused = await send(client, place, 0, more(place))
+        else:
+            form = {"Content-Type": "multipart/form-data; boundary=x", "Idempotency-Key": new_id()}
+            refused = await client.post(FILES, content=more(None), headers=form)
+
+        assert code(refused) == (413, "common.too_large")
+        async with asyncio.timeout(10):
+            while await asyncio.to_thread(kept_below, tmp_path):  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.01)
+
+
+def kept_below(folder: Path) -> list[Path]:
+    return [one for one in folder.rglob("*") if one.is_file() and one.parent.name != "probes"]
 
 
 async def test_of_two_at_one_offset_one_is_refused(client: httpx.AsyncClient) -> None:

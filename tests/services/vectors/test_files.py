@@ -157,6 +157,8 @@ async def test_a_list_has_all_of_a_tenants_files_and_no_other(
         ("a", b' [{"a": 1}]', "application/json"),
         ("a", b"[a note]", "text/plain"),
         ("a", b"\n<!-- x --><!DOCTYPE html><p>", "text/html"),
+        ("a", b" <!--x--> <!-- y -->\n<html>", "text/html"),
+        pytest.param("a", b"<!---->" * 285, "text/plain", marks=pytest.mark.timeout(20)),  # not in twice the time each
         ("a.txt", b"<html><p>", "text/html"),
         ("a", "größe".encode("utf-16"), "text/plain"),
         ("a", "größe".encode("latin-1"), "text/plain"),

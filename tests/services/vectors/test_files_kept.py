@@ -17,9 +17,11 @@ from services.vectors.files.domain import PART_BYTES, Upload
 from services.vectors.files.repository import FileRepository
 from services.vectors.files.route import FILE_UPLOADS
 from services.vectors.files.sweeping import Sweeper
+from shared.errors import StorageFull
 from shared.limits import Shares
 from shared.schemas import new_id
 from shared.settings import CannotStart
+from shared.storage import Storage
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.buckets import open_bucket
 from tests.fixtures.identity import RegisterUser, User
@@ -204,3 +206,24 @@ async def test_a_full_disk_takes_no_file_and_keeps_what_there_is(client: httpx.A
     assert [code(answer) for answer in refused] == [(507, "common.storage_full")] * 2
     assert went_on.status_code == 204
     assert (await client.get(place)).json()["status"] == "ready"
+
+
+async def test_on_a_full_disk_a_file_may_be_deleted(client: httpx.AsyncClient) -> None:
+    place = f"{FILES}/{(await made(client, PDF))['id']}"
+
+    with mock.patch("os.link", side_effect=OSError(errno.ENOSPC, "no room")):
+        refused, deleted = await upload(client, b"x"), await client.delete(place)
+
+    assert (code(refused), deleted.status_code) == ((507, "common.storage_full"), 204)
+    assert (await client.get(place)).status_code == 404
+
+
+async def test_an_upload_ends_where_the_disk_becomes_nearly_full(client: httpx.AsyncClient) -> None:
+    """Those that are under way together are larger than what is kept free for them."""
+    place = await begun(client, 2 * PART_BYTES)
+
+    with mock.patch.object(Storage, "require_room", side_effect=[None, None, StorageFull()]):
+        refused = await send(client, place, 0, bytes(2 * PART_BYTES))
+
+    assert code(refused) == (507, "common.storage_full")
+    assert await offset_of(client, place) == PART_BYTES

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from services.tasks.domain import Ticket
 from services.tasks.dumps.program import running, scratch
 from tests.unit.tasks.fakes import RecordingContext
 
@@ -17,7 +16,6 @@ HEADER = {
     "version": 1,
     "collection": {"name": "cats", "engine": "faiss", "dimension": 2, "metric": "cosine", "model": None},
 }
-TICKET = Ticket("task", "tenant", "user")
 Records = list[dict[str, Any]]
 
 
@@ -27,7 +25,6 @@ class FilesContext(RecordingContext):
 
     content: bytes = b""
     done_before: int = 0
-    ticket: Ticket = TICKET
     uploaded: list[tuple[str, str, bytes]] = field(default_factory=list)
 
     async def download(self, path: str, to: Path, *, most_bytes: int) -> int:

@@ -8,10 +8,12 @@ from typing import Any
 
 import httpx
 
+from services.tasks.domain import Ticket
 from shared.calls import ServiceClient
 from shared.errors import Relayed
 
 Answer = Callable[[str, Any], Any]
+TICKET = Ticket("task", "tenant", "user")
 
 
 @dataclass
@@ -25,6 +27,7 @@ class RecordingContext:
     cancelled: bool = False
     was_cancelled: bool = False
     remaining_seconds: float = 60
+    ticket: Ticket = TICKET
     calls: list[tuple[str, Any, dict[str, str]]] = field(default_factory=list)
     reports: list[tuple[int, int | None]] = field(default_factory=list)
 

@@ -1,5 +1,6 @@
 """Chunks: what they hold together, and how large they are."""
 
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -143,3 +144,15 @@ async def test_what_has_no_sentences_is_cut_nevertheless(text: str) -> None:
 
     assert all(len(chunk.text) <= 100 for chunk in found)
     assert "".join("".join(chunk.text.split()) for chunk in found) == "".join(text.split())
+
+
+async def test_code_is_looked_through_once_however_many_chunks_it_has() -> None:
+    """Each time takes as long as the code is; for a megabyte in ten thousand chunks that were minutes."""
+    code = Block(BlockKind.CODE, "x = 1\n" * (2**20 // 6), language="python")
+    began = time.process_time()
+
+    found = await chunks([code], 100)
+
+    assert time.process_time() - began < 20
+    assert len(found) > 10_000
+    assert all(chunk.text.startswith("```python\nx") for chunk in found)

@@ -2,17 +2,21 @@
 
 import asyncio
 import os
+import resource
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.tasks.documents.blocks import Block, BlockKind, DocumentType
+from services.tasks.documents.bounds import CPU_SECONDS
 from services.tasks.documents.failures import FAILURES
 from services.tasks.documents.process import Job, blocks_in, read
 from services.tasks.documents.sources import type_of
 from services.tasks.errors import PermanentFailure
+from shared.errors import Unavailable
 from tests.data.documents.formats import WORD, docx, package, paragraph, pdf
 from tests.data.documents.make import FOLDER, documents
 
@@ -228,6 +232,57 @@ async def test_a_document_that_ends_its_process_fails_the_task_alone(tmp_path: P
     with pytest.raises(PermanentFailure) as refused:
         await reading
     assert refused.value.code == "tasks.document_crashed"
+
+
+async def test_a_document_that_computes_too_long_is_told_so(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    reading = asyncio.create_task(read([Job("fifo", DocumentType.TEXT, tmp_path / "fifo")], tmp_path / "out"))
+    process = await begun(tmp_path)
+    async with asyncio.timeout(30):
+        while (found := resource.prlimit(process, resource.RLIMIT_CPU))[0] != CPU_SECONDS:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    os.kill(process, signal.SIGXCPU)  # which the kernel sends at the first of the two, and SIGKILL at the second
+
+    with pytest.raises(PermanentFailure) as refused:
+        await reading
+    assert found[1] > found[0]
+    assert refused.value.code == "tasks.document_too_slow"
+
+
+@pytest.mark.parametrize(
+    ("attempted", "event"),
+    [
+        ("open('/dev/null', 'w')", "open"),
+        ("os.open('/dev/null', os.O_WRONLY)", "open"),
+        ("os.remove('/nowhere')", "os.remove"),
+        ("os.system('true')", "os.system"),
+        ("os.posix_spawn('/bin/true', ['true'], {})", "os.posix_spawn"),
+        ("subprocess.run(['true'])", "subprocess.Popen"),
+        ("socket.create_connection(('127.0.0.1', 9))", "socket.connect"),
+    ],
+)
+async def test_what_reads_documents_does_nothing_else(attempted: str, event: str) -> None:
+    confined = "import os, socket, subprocess; from services.tasks.documents.__main__ import confine; confine()"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", f"{confined}; open('/dev/null').close(); {attempted}", stderr=asyncio.subprocess.PIPE
+    )
+
+    _, said = await process.communicate()
+
+    assert said.decode().rstrip().endswith(f"PermissionError: {event}")
+
+
+async def test_a_process_that_is_killed_says_nothing_of_its_document(tmp_path: Path) -> None:
+    """Where memory is short the system ends whom it likes."""
+    os.mkfifo(tmp_path / "fifo")
+    reading = asyncio.create_task(read([Job("fifo", DocumentType.TEXT, tmp_path / "fifo")], tmp_path / "out"))
+    process = await begun(tmp_path)
+
+    os.kill(process, signal.SIGKILL)
+
+    with pytest.raises(Unavailable):
+        await reading
 
 
 async def test_the_process_knows_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

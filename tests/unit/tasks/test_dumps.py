@@ -18,7 +18,7 @@ from services.tasks.dumps.failures import DumpTooLarge
 from services.tasks.dumps.form import Dump, DumpFormat, Row
 from services.tasks.dumps.program import running, scratch
 from services.tasks.errors import PermanentFailure
-from shared.errors import StorageFull
+from shared.errors import StorageFull, Unavailable
 from tests.unit.tasks.dumping import HEADER, jsonl, read, written, zipped
 
 PAGE = [
@@ -253,6 +253,16 @@ async def test_a_program_that_dies_is_a_failure_of_the_file() -> None:
     assert refused.value.code == "tasks.dump_unreadable"
 
 
+async def test_a_program_that_is_killed_says_nothing_of_its_file() -> None:
+    """Where memory is short it goes first, and another's dump may be why."""
+    options = {"collection": HEADER["collection"], "format": "jsonl", "gzip": False, "vectors": "list"}
+    async with scratch() as path, running("write", path, options) as program:
+        program._process.kill()
+
+        with pytest.raises(Unavailable):
+            await program.receive()
+
+
 async def test_a_dump_holds_so_much_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [Row(f"line {at}", {"id": f"{at}", "text": "x" * 90}, 0) for at in range(3)]
     dump = Dump(DumpFormat.JSONL, None, lambda: iter(rows))
@@ -260,3 +270,13 @@ async def test_a_dump_holds_so_much_and_no_more(monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(DumpTooLarge, match="or 300 bytes"):
         survey(dump)
+
+
+async def test_a_record_is_no_larger_than_vectors_takes() -> None:
+    """It is refused by its place, before the worker has it in memory."""
+    rows = [{"id": "a", "text": "x"}, {"id": "b", "text": "x", "metadata": {"note": "x" * 2**22}}]
+
+    with pytest.raises(PermanentFailure, match="Line 3: Has 41943") as refused:
+        await read(jsonl(HEADER, *rows))
+
+    assert refused.value.code == "tasks.dump_record_invalid"

@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -10,6 +11,9 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
+from services.tasks.documents import process
+from services.tasks.documents.bounds import AT_ONCE
+from services.tasks.domain import Ticket
 from services.tasks.errors import PermanentFailure
 from services.tasks.kinds.ingest_input import IngestInput
 from services.tasks.kinds.vectors_ingest import VECTORS_INGEST
@@ -304,3 +308,25 @@ def test_a_text_is_bounded_in_bytes_as_the_input_is_that_it_stands_in() -> None:
     assert IngestInput.model_validate(given("語" * (2**20 // 3))).documents[0].text
     with pytest.raises(ValidationError, match="1048577 bytes in UTF-8; may have 1048576"):
         IngestInput.model_validate(given("語" * (2**20 // 3) + "xy"))
+
+
+async def test_a_tenants_many_tasks_do_not_keep_anothers_from_being_read() -> None:
+    read: list[str] = []
+
+    async def ingest_json(task: str, tenant: str) -> None:
+        given = ingest(documents=[{"id": "a", "text": '["x"]', "type": "json"}], chunk_size=100)
+        context = RecordingContext(stores, task_id=task, ticket=Ticket(task, tenant, "user"))
+        await VECTORS_INGEST.execute(context, given)
+        read.append(task)
+
+    async with AsyncExitStack() as held:
+        for _ in range(AT_ONCE):
+            await held.enter_async_context(process.turn("before"))
+        tasks = [("1", "many"), ("2", "many"), ("3", "many"), ("other", "one")]
+        running = [asyncio.create_task(ingest_json(*task)) for task in tasks]
+        async with asyncio.timeout(10):
+            while len(process._TURNS) < len(tasks):  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.01)
+    await asyncio.gather(*running)
+
+    assert "other" in read[:AT_ONCE]
