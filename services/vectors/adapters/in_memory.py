@@ -168,8 +168,9 @@ class Collections(Generic[Opened]):
 
     def _tidy(self, place: _Place[Opened]) -> None:
         """Forgets it where there is nothing to remember, and wakes who waits for room."""
-        if not (place.users or place.is_held or place.loading):
-            self._places.pop(place.key, None)
+        is_known = self._places.get(place.key) is place  # else it was forgotten, and another has the key since
+        if is_known and not (place.users or place.is_held or place.loading):
+            del self._places[place.key]
         self._freed.set()
 
     async def _loaded(self, place: _Place[Opened], opening: Opening[Opened]) -> None:
