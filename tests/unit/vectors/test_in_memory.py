@@ -28,6 +28,7 @@ class World:
     most: int = 3
     most_bytes: int = 100
     idle_seconds: float = 10.0
+    patience_seconds: float = 60.0
     now: float = 0.0
     opened: list[str] = field(default_factory=list)
     closed: int = 0
@@ -44,6 +45,7 @@ class World:
             close=self._close,
             loads=Turns(2, waiting=1000, per_source=1000),
             refusal=lambda: Unavailable("faiss"),
+            patience_seconds=self.patience_seconds,
             clock=lambda: self.now,
         )
 
@@ -186,6 +188,28 @@ async def test_who_needs_room_waits_for_those_who_use_theirs() -> None:
     await third
 
     assert world.opened == ["a", "b", "c"]
+
+
+async def test_who_is_never_done_keeps_nobody_out_for_long() -> None:
+    world = World(most=1, patience_seconds=0.01)
+    is_over = False
+
+    async def use_without_a_pause() -> None:
+        while not is_over:
+            async with world.collections.reading(world.of("a")) as thing:
+                await asyncio.sleep(0.001)
+                assert not thing.is_closed
+
+    users = [asyncio.create_task(use_without_a_pause()) for _ in range(3)]
+    async with asyncio.timeout(10):
+        await world.use("a")
+        await asyncio.gather(world.use("b"), world.use("c"))
+        await world.use("a")
+        is_over = True
+        await asyncio.gather(*users)
+
+    assert {"b", "c"} < set(world.opened)
+    assert world.opened.count("a") > 1, "its users go on afterwards"
 
 
 async def test_who_goes_away_while_it_is_loaded_leaves_it_to_who_comes() -> None:
