@@ -127,15 +127,20 @@ class Collections(Generic[Opened]):
 
     @asynccontextmanager
     async def writing(self, opening: Opening[Opened]) -> AsyncIterator[Opened]:
-        """One at a time, and no reader with it. Raises what `opening` does."""
+        """One at a time, and no reader with it. Raises what `opening` does.
+
+        It may have grown then: others that are unused leave for it.
+        """
         place = self._taken(opening.key)
         try:
-            while True:
+            is_done = False
+            while not is_done:
                 await self._loaded(place, opening)
                 async with place.lock.writing():
                     if place.opened is not None:
                         yield place.opened
-                        return
+                        is_done = True
+            await self._leave_room()
         finally:
             self._give_back(place)
 
@@ -228,6 +233,10 @@ class Collections(Generic[Opened]):
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(until):
                         await self._freed.wait()
+
+    async def _leave_room(self) -> None:
+        while self.nbytes > self._most_bytes and (idle := self._unused_longest()):
+            await self._leave(idle)
 
     def _unused_longest(self, or_opened_before: float | None = None) -> _Place[Opened] | None:
         """Of those in memory that are idle, or were opened before then."""

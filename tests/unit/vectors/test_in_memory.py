@@ -165,6 +165,17 @@ async def test_room_is_counted_in_bytes() -> None:
     assert (world.closed, world.collections.nbytes) == (2, 95)
 
 
+async def test_who_grows_takes_the_room_of_those_who_are_unused() -> None:
+    world = World(most=100, sizes={"new": 1})
+    for key in "abcd":
+        await world.use(key)
+    async with world.collections.reading(world.of("a")), world.collections.writing(world.of("new")) as thing:
+        thing.nbytes = 75
+
+    assert (world.closed, world.collections.nbytes) == (2, 95)
+    assert world.collections.opened("a")
+
+
 async def test_one_that_has_more_than_there_may_be_is_there_alone() -> None:
     world = World(sizes={"huge": 1000})
     await world.use("a")
