@@ -185,13 +185,16 @@ def note(
     alias: str | None,
     insists: bool,
 ) -> Noted:
-    """As `Copies.note_change`. Of a collection that nobody copies nothing is written."""
-    if alias and _points_elsewhere(connection, source.tenant_id, alias, source.id):
-        return Noted.MOVED
+    """As `Copies.note_change`. Of a collection that nobody copies nothing is written.
+
+    What has moved is noted as well: it was changed here, too.
+    """
+    has_moved = alias is not None and _points_elsewhere(connection, source.tenant_id, alias, source.id)
+    noted = Noted.MOVED if has_moved else Noted.DONE
     statement = f"SELECT target_id, phase FROM copy WHERE source_id = ? AND {_UNDER_WAY}"  # noqa: S608 - our own words
     row = connection.execute(statement, (source.id,)).fetchone()
     if row is None:
-        return Noted.DONE
+        return noted
     target_id, phase = row
     is_closing = phase == CopyPhase.CLOSING.value
     if is_closing and not insists:
@@ -203,7 +206,7 @@ def note(
         _note(connection, target_id, ids)
         if condition is not None:
             connection.execute(_NOTE_CONDITION, (target_id, _written(condition)))
-    return Noted.DONE
+    return noted
 
 
 def forget(connection: sqlite3.Connection, collection_id: str) -> None:

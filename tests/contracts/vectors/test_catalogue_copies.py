@@ -195,3 +195,13 @@ async def test_a_write_by_an_alias_that_was_switched_by_hand_has_moved(catalogue
 
     assert await noted(catalogue, blue, "a", alias="current") is Noted.MOVED
     assert await noted(catalogue, blue, "a", alias="gone") is Noted.DONE, "it ends where it began"
+
+
+async def test_what_has_moved_is_noted_where_it_was_made(catalogue: Catalogue) -> None:
+    """The alias was switched by hand, away from a collection that is being copied."""
+    source, target = await begun(catalogue, "current")
+    await made(catalogue, await ready(catalogue, "third", source))
+
+    assert await noted(catalogue, source, "a", alias="current") is Noted.MOVED
+
+    assert [change.record_id for change in await catalogue.list_changes(target, 10)] == ["a"]
