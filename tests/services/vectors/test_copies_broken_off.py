@@ -35,6 +35,8 @@ class SlowEngine(FaissEngine):
         super().__init__(root, threads=2, max_bytes=2**20)
         self.entered, self.released = asyncio.Event(), asyncio.Event()
         self.holds_up = self.fails = False
+        self.most_chars = 0
+        """Of the texts that were put into the target at once."""
 
     async def upsert(self, collection: Collection, records: Sequence[Record]) -> None:
         if collection.name == "green" and self.holds_up:
@@ -42,6 +44,8 @@ class SlowEngine(FaissEngine):
             self.entered.set()
             await self.released.wait()
         await super().upsert(collection, records)
+        if collection.name == "green":
+            self.most_chars = max(self.most_chars, sum(len(record.text or "") for record in records))
         if collection.name == "green" and self.fails:
             self.fails = False
             raise Unavailable(self.name.component)
@@ -167,3 +171,16 @@ async def test_a_change_while_it_is_closed_opens_it_again(installation: Installa
     assert (await ending).phase is CopyPhase.FOLLOWING
     await installation.until_ended()
     assert await installation.found("green") == {"value": 3}
+
+
+async def test_large_records_that_changed_are_put_a_few_at_a_time(installation: Installation) -> None:
+    assert (await installation.step()).phase is CopyPhase.FOLLOWING
+    named, ids = Named.to_write("blue"), [f"large {at}" for at in range(100)]
+    source = await installation.collections.get_ready(installation.caller, named)
+    vector = np.ones(4, np.float32)
+    await installation.engine.upsert(source, [Record(one, vector, "x" * 2**18, {}) for one in ids])
+    await installation.journal.has_moved(named, source, ids, number=len(ids))
+
+    await installation.until_ended()
+
+    assert 2**18 < installation.engine.most_chars <= 8 * 2**20
