@@ -40,6 +40,7 @@ SELECT source_id, (SELECT name FROM collection WHERE id = source_id), alias, emb
 FROM copy WHERE target_id = ?
 """
 _NOTE = "INSERT OR REPLACE INTO change (target_id, record_id) VALUES (?, ?)"  # under a new number
+_FORGET_CONDITION = "DELETE FROM change WHERE target_id = ? AND record_id IS NULL AND condition = ?"
 _NOTE_CONDITION = "INSERT INTO change (target_id, condition) VALUES (?, ?)"
 _ADVANCE = """
 UPDATE copy SET phase = ?, after = ?, copied = copied + ?, rounds = rounds + ?, samples = coalesce(?, samples),
@@ -205,7 +206,9 @@ def note(
         connection.execute("UPDATE copy SET noted = noted + ? WHERE target_id = ?", (number, target_id))
         _note(connection, target_id, ids)
         if condition is not None:
-            connection.execute(_NOTE_CONDITION, (target_id, _written(condition)))
+            asked = (target_id, _written(condition))
+            connection.execute(_FORGET_CONDITION, asked)  # from its beginning again, under a new number
+            connection.execute(_NOTE_CONDITION, asked)
     return noted
 
 

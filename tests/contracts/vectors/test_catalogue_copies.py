@@ -121,6 +121,23 @@ async def test_a_condition_is_kept_and_followed(catalogue: Catalogue) -> None:
     assert (copy.turn, copy.noted, copy.pending) == (turn, 2, 2)
 
 
+async def test_a_condition_that_is_noted_again_is_followed_from_its_beginning(catalogue: Catalogue) -> None:
+    source, target = await begun(catalogue)
+    turn = await follows(catalogue, target)
+    await noted(catalogue, source, condition=CONDITION, number=2)
+    (first,) = await catalogue.list_changes(target, 10)
+    step = Advance(CopyPhase.FOLLOWING, named=first.seq, named_after="a", keeps_turn=True)
+    assert await catalogue.advance_copy(target, turn, step)
+
+    for _ in range(3):
+        await noted(catalogue, source, condition=CONDITION, number=2)
+    assert await catalogue.advance_copy(target, turn, Advance(CopyPhase.FOLLOWING, settled=(first.seq,)))
+
+    (again,) = await catalogue.list_changes(target, 10)
+    assert (again.condition, again.after) == (CONDITION, None)
+    assert again.seq > first.seq
+
+
 async def test_the_end_switches_the_alias_and_takes_nothing_unsettled(catalogue: Catalogue) -> None:
     source, target = await begun(catalogue, "current")
     assert await catalogue.claim_model(source, "e5") == "e5"
