@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +14,13 @@ from services.vectors.adapters.faiss import FaissEngine
 from services.vectors.collections.domain import Named
 from services.vectors.collections.schemas import CollectionCreate
 from services.vectors.collections.service import CollectionService
+from services.vectors.copies import verifying
 from services.vectors.copies.domain import Copy, CopyPhase
 from services.vectors.copies.errors import CopyBusy
 from services.vectors.copies.noting import Journal
 from services.vectors.copies.schemas import CopyBegin, CopyStep
 from services.vectors.copies.service import CopyService
-from services.vectors.domain import Collection, EngineName, Metadata, Record
+from services.vectors.domain import Collection, EngineName, Match, Metadata, Record
 from services.vectors.usage.domain import Quotas
 from services.vectors.usage.service import UsageService
 from shared.errors import Unavailable
@@ -37,6 +39,7 @@ class SlowEngine(FaissEngine):
         self.holds_up = self.fails = False
         self.most_chars = 0
         """Of the texts that were put into the target at once."""
+        self.searches = 0
 
     async def upsert(self, collection: Collection, records: Sequence[Record]) -> None:
         if collection.name == "green" and self.holds_up:
@@ -49,6 +52,10 @@ class SlowEngine(FaissEngine):
         if collection.name == "green" and self.fails:
             self.fails = False
             raise Unavailable(self.name.component)
+
+    async def search(self, *given: Any, **more: Any) -> list[Match]:
+        self.searches += 1
+        return await super().search(*given, **more)
 
 
 @dataclass
@@ -184,3 +191,18 @@ async def test_large_records_that_changed_are_put_a_few_at_a_time(installation: 
     await installation.until_ended()
 
     assert 2**18 < installation.engine.most_chars <= 8 * 2**20
+
+
+@pytest.mark.parametrize(("seconds", "searches"), [(60.0, 2 * 11), (0.0, 2)])
+async def test_searches_that_take_long_are_fewer(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, seconds: float, searches: int
+) -> None:
+    """One of the source and one of the copy for each record: of a large collection a step has not the time for all."""
+    monkeypatch.setattr(verifying, "_SEARCHED_SECONDS", seconds)
+    source = await installation.collections.get_ready(installation.caller, Named.to_write("blue"))
+    vectors = np.eye(4, dtype=np.float32)
+    await installation.engine.upsert(source, [Record(f"{at}", vectors[at % 4], None, {}) for at in range(10)])
+
+    await installation.until_ended()
+
+    assert installation.engine.searches == searches
