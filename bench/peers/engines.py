@@ -36,7 +36,7 @@ class EngineAlone:
         self._process.stdin.write(what + "\n")
         self._process.stdin.flush()
         found = self._read()
-        cuts = quantiles(found["taken"], n=100) if len(found["taken"]) > 1 else found["taken"] * 99
+        cuts = quantiles(found["taken"], n=100, method="inclusive") if len(found["taken"]) > 1 else found["taken"] * 99
         return Load(
             requests_per_second=found["done"] / found["seconds"],
             p50_us=cuts[49] * 1e6,

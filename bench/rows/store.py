@@ -82,7 +82,7 @@ def _timed(calls: Sequence[Callable[[], httpx.Response]], servers: Sequence[psut
         began = time.perf_counter()
         call().raise_for_status()
         taken.append(time.perf_counter() - began)
-    cuts = quantiles(taken, n=100) if len(taken) > 1 else taken * 99
+    cuts = quantiles(taken, n=100, method="inclusive") if len(taken) > 1 else taken * 99
     return Load(
         requests_per_second=records / sum(taken),
         p50_us=cuts[49] * 1e6,

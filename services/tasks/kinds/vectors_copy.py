@@ -11,6 +11,7 @@ from shared.errors import ServiceError, Unavailable
 from shared.schemas import LargeModel, Text
 
 _BEGIN, _STEP = "/internal/copies", "/internal/copies/step"
+_COLLECTIONS, _FILLING = "/api/v1/vectors/collections", "filling"
 _STEP_SECONDS = 55.0  # a step ends itself before
 _LAST_SECONDS = 60.0  # of an attempt: a step that it would be too short for is left to the next attempt
 _ENDED, _BUSY_CODES = "ended", frozenset({"vectors.copy_busy", "vectors.embeddings_busy"})
@@ -117,14 +118,14 @@ async def _step(context: Context, given: CopyInput) -> dict[str, Any] | None:
 
 
 async def _take_away(context: Context, given: CopyInput) -> None:
-    """The target, if it is still this copy's: its tag is the copy's id. One that an alias points to stays."""
+    """The target, if it is still this copy's, its tag being the copy's id, and still being filled.
+
+    When the copy has ended, and only nobody was told, what it made is in use, and may be all that is left.
+    """
+    target = f"{_COLLECTIONS}/{given.target}"
     try:
-        await context.call(
-            "vectors",
-            "DELETE",
-            f"/api/v1/vectors/collections/{given.target}",
-            headers={"If-Match": f'"{context.task_id}"'},
-        )
+        if (await context.call("vectors", "GET", target)).json()["status"] == _FILLING:
+            await context.call("vectors", "DELETE", target, headers={"If-Match": f'"{context.task_id}"'})
     except ServiceError:
         return  # it is gone, or somebody else's; or it stays, is listed as `filling`, and can be deleted
 

@@ -40,6 +40,7 @@ SELECT source_id, (SELECT name FROM collection WHERE id = source_id), alias, emb
 FROM copy WHERE target_id = ?
 """
 _NOTE = "INSERT OR REPLACE INTO change (target_id, record_id) VALUES (?, ?)"  # under a new number
+_FORGET_CONDITION = "DELETE FROM change WHERE target_id = ? AND record_id IS NULL AND condition = ?"
 _NOTE_CONDITION = "INSERT INTO change (target_id, condition) VALUES (?, ?)"
 _ADVANCE = """
 UPDATE copy SET phase = ?, after = ?, copied = copied + ?, rounds = rounds + ?, samples = coalesce(?, samples),
@@ -185,13 +186,16 @@ def note(
     alias: str | None,
     insists: bool,
 ) -> Noted:
-    """As `Copies.note_change`. Of a collection that nobody copies nothing is written."""
-    if alias and _points_elsewhere(connection, source.tenant_id, alias, source.id):
-        return Noted.MOVED
+    """As `Copies.note_change`. Of a collection that nobody copies nothing is written.
+
+    What has moved is noted as well: it was changed here, too.
+    """
+    has_moved = alias is not None and _points_elsewhere(connection, source.tenant_id, alias, source.id)
+    noted = Noted.MOVED if has_moved else Noted.DONE
     statement = f"SELECT target_id, phase FROM copy WHERE source_id = ? AND {_UNDER_WAY}"  # noqa: S608 - our own words
     row = connection.execute(statement, (source.id,)).fetchone()
     if row is None:
-        return Noted.DONE
+        return noted
     target_id, phase = row
     is_closing = phase == CopyPhase.CLOSING.value
     if is_closing and not insists:
@@ -202,8 +206,10 @@ def note(
         connection.execute("UPDATE copy SET noted = noted + ? WHERE target_id = ?", (number, target_id))
         _note(connection, target_id, ids)
         if condition is not None:
-            connection.execute(_NOTE_CONDITION, (target_id, _written(condition)))
-    return Noted.DONE
+            asked = (target_id, _written(condition))
+            connection.execute(_FORGET_CONDITION, asked)  # from its beginning again, under a new number
+            connection.execute(_NOTE_CONDITION, asked)
+    return noted
 
 
 def forget(connection: sqlite3.Connection, collection_id: str) -> None:

@@ -1,10 +1,13 @@
 """Which collections are in memory: brought there by the first who use them, once for all who wait, and taken from it.
 
 They leave when nobody has used them for a while, and before that, those unused longest first, when others need their
-room. What is being used stays; who needs more room than is left waits until somebody is done.
+room. What is being used stays; who needs more room than is left waits until somebody is done. What is used without a
+pause would never be: after a moment it leaves all the same, between two uses.
 """
 
 import asyncio
+import contextlib
+import math
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,6 +18,8 @@ from typing import Generic, Protocol, TypeVar
 from services.vectors.adapters.read_write import ReadWriteLock
 from shared.errors import ServiceError
 from shared.limits import Turns
+
+_PATIENCE_SECONDS = 1.0
 
 
 class InMemory(Protocol):
@@ -44,6 +49,8 @@ class _Place(Generic[Opened]):
         self.key = key
         self.lock = ReadWriteLock()
         self.opened: Opened | None = None
+        self.opened_at = 0.0
+        """By the clock of the event loop."""
         self.loading: asyncio.Task[None] | None = None
         self.wanted = 0
         """Bytes that are kept free for it while it is loaded; 0 else."""
@@ -76,14 +83,16 @@ class Collections(Generic[Opened]):
         close: Callable[[Opened], Awaitable[None]],
         loads: Turns,
         refusal: Callable[[], Exception],
+        patience_seconds: float = _PATIENCE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`loads` are the turns in which tenants load theirs, `refusal` what is raised when too many wait for one.
 
-        With `idle_seconds` of 0 none leaves but for room.
+        With `idle_seconds` of 0 none leaves but for room, for which others wait `patience_seconds` while all are used.
         """
         self._most, self._most_bytes, self._idle_seconds = most, most_bytes, idle_seconds
         self._close_one, self._loads, self._refusal, self._clock = close, loads, refusal, clock
+        self._patience_seconds = patience_seconds
         self._places: OrderedDict[str, _Place[Opened]] = OrderedDict()  # that used last at the end
         self._freed = asyncio.Event()
 
@@ -118,15 +127,20 @@ class Collections(Generic[Opened]):
 
     @asynccontextmanager
     async def writing(self, opening: Opening[Opened]) -> AsyncIterator[Opened]:
-        """One at a time, and no reader with it. Raises what `opening` does."""
+        """One at a time, and no reader with it. Raises what `opening` does.
+
+        It may have grown then: others that are unused leave for it.
+        """
         place = self._taken(opening.key)
         try:
-            while True:
+            is_done = False
+            while not is_done:
                 await self._loaded(place, opening)
                 async with place.lock.writing():
                     if place.opened is not None:
                         yield place.opened
-                        return
+                        is_done = True
+            await self._leave_room()
         finally:
             self._give_back(place)
 
@@ -168,8 +182,9 @@ class Collections(Generic[Opened]):
 
     def _tidy(self, place: _Place[Opened]) -> None:
         """Forgets it where there is nothing to remember, and wakes who waits for room."""
-        if not (place.users or place.is_held or place.loading):
-            self._places.pop(place.key, None)
+        is_known = self._places.get(place.key) is place  # else it was forgotten, and another has the key since
+        if is_known and not (place.users or place.is_held or place.loading):
+            del self._places[place.key]
         self._freed.set()
 
     async def _loaded(self, place: _Place[Opened], opening: Opening[Opened]) -> None:
@@ -199,25 +214,44 @@ class Collections(Generic[Opened]):
             place.wanted = size  # before anything is waited for, or two would take the same room
             try:
                 place.opened = await opening.open()
+                place.opened_at = asyncio.get_running_loop().time()
             finally:
                 place.wanted = 0
 
     async def _make_room(self, size: int) -> None:
+        now = asyncio.get_running_loop().time
+        until = now() + self._patience_seconds
         while not self._has_room(size):
-            idle = next((place for place in self._places.values() if place.is_idle), None)
-            if idle is not None:
-                await self._leave(idle)
+            is_impatient = now() >= until
+            leaving = self._unused_longest(now() - self._patience_seconds if is_impatient else None)
+            if leaving is not None:
+                await self._leave(leaving, is_used=is_impatient)
+            elif is_impatient:  # what is there has just come
+                until = now() + self._patience_seconds
             else:
                 self._freed.clear()
-                await self._freed.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(until):
+                        await self._freed.wait()
+
+    async def _leave_room(self) -> None:
+        while self.nbytes > self._most_bytes and (idle := self._unused_longest()):
+            await self._leave(idle)
+
+    def _unused_longest(self, or_opened_before: float | None = None) -> _Place[Opened] | None:
+        """Of those in memory that are idle, or were opened before then."""
+        before = -math.inf if or_opened_before is None else or_opened_before
+        places = (place for place in self._places.values() if place.opened is not None)
+        return next((place for place in places if place.is_idle or place.opened_at <= before), None)
 
     def _has_room(self, size: int) -> bool:
         held = [place for place in self._places.values() if place.is_held]
         return not held or (len(held) < self._most and sum(place.nbytes for place in held) + size <= self._most_bytes)
 
-    async def _leave(self, place: _Place[Opened]) -> None:
+    async def _leave(self, place: _Place[Opened], *, is_used: bool = False) -> None:
+        """With `is_used` after those who use it now, and before those who wait to: they bring it back."""
         async with place.lock.writing():
-            if place.is_idle:  # who came in between finds it there
+            if is_used or place.is_idle:  # who came in between finds it there
                 await self._close(place)
         self._tidy(place)
 

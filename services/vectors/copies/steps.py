@@ -179,6 +179,8 @@ class Steps:
         )
         if refused is CopyRefused.REOPENED:
             await self._advance(step, Advance(CopyPhase.FOLLOWING, written=tuple(ids(left))))
+        elif refused is CopyRefused.SOURCE_GONE:
+            raise CollectionNotFound(step.source.collection.name)
         elif refused is not None:
             raise CopyAliasElsewhere(alias or "", step.source.collection.name)
         elif alias:

@@ -16,6 +16,8 @@ from services.vectors.usage.service import UsageService
 from shared.identity import Caller
 
 _FOUND_AT_ONCE: Final = 8
+_SETTLED_AT_ONCE: Final = 64  # the largest are a few megabytes each
+_PUT_BYTES: Final = 8 * 2**20  # of texts and metadata; an engine's own form of them may have three times that
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +69,25 @@ class Transfer:
     async def settle(self, ids: Sequence[str]) -> None:
         """What the source has of `ids` the target has as well, as it is there now; what it has not is deleted.
 
-        Raises CopyTextMissing, QuotaExceeded, and what engines and models do.
+        Some at a time. Raises CopyTextMissing, QuotaExceeded, and what engines and models do.
         """
-        if not ids:
-            return
-        there = await self.source.find(ids)
-        await self.put(list(there.values()))
-        if gone := [one for one in ids if one not in there]:
-            self.is_writing = True
-            await self.target.engine.delete(self.target.collection, gone)
-            self.is_writing = False
+        for start in range(0, len(ids), _SETTLED_AT_ONCE):
+            some = ids[start : start + _SETTLED_AT_ONCE]
+            there = await self.source.find(some)
+            await self.put(list(there.values()))
+            if gone := [one for one in some if one not in there]:
+                self.is_writing = True
+                await self.target.engine.delete(self.target.collection, gone)
+                self.is_writing = False
 
     async def put(self, records: Sequence[Record]) -> None:
-        """Raises as `settle`."""
+        """So many at once as engines, and what leads to them, surely take. Raises as `settle`."""
         if not records:
+            return
+        if len(records) > 1 and await asyncio.to_thread(_contents, records) > _PUT_BYTES:
+            middle = len(records) // 2
+            await self.put(records[:middle])
+            await self.put(records[middle:])
             return
         made = await self._made(records)
         async with self.usage.room(self.target.collection, lambda: self._size(made)):
@@ -89,8 +96,7 @@ class Transfer:
             self.is_writing = False
 
     def _size(self, records: Sequence[Record]) -> Size:
-        contents = sum(content_bytes(record.text, record.metadata) for record in records)
-        return size_of(len(records), self.target.collection.dimension, contents)
+        return size_of(len(records), self.target.collection.dimension, _contents(records))
 
     async def _made(self, records: Sequence[Record]) -> Sequence[Record]:
         """As the target keeps them."""
@@ -111,3 +117,7 @@ class Transfer:
             Record(record.id, placed(vector, metric, "/model"), record.text, record.metadata)
             for record, vector in zip(records, vectors, strict=True)
         ]
+
+
+def _contents(records: Sequence[Record]) -> int:
+    return sum(content_bytes(record.text, record.metadata) for record in records)

@@ -121,6 +121,23 @@ async def test_a_condition_is_kept_and_followed(catalogue: Catalogue) -> None:
     assert (copy.turn, copy.noted, copy.pending) == (turn, 2, 2)
 
 
+async def test_a_condition_that_is_noted_again_is_followed_from_its_beginning(catalogue: Catalogue) -> None:
+    source, target = await begun(catalogue)
+    turn = await follows(catalogue, target)
+    await noted(catalogue, source, condition=CONDITION, number=2)
+    (first,) = await catalogue.list_changes(target, 10)
+    step = Advance(CopyPhase.FOLLOWING, named=first.seq, named_after="a", keeps_turn=True)
+    assert await catalogue.advance_copy(target, turn, step)
+
+    for _ in range(3):
+        await noted(catalogue, source, condition=CONDITION, number=2)
+    assert await catalogue.advance_copy(target, turn, Advance(CopyPhase.FOLLOWING, settled=(first.seq,)))
+
+    (again,) = await catalogue.list_changes(target, 10)
+    assert (again.condition, again.after) == (CONDITION, None)
+    assert again.seq > first.seq
+
+
 async def test_the_end_switches_the_alias_and_takes_nothing_unsettled(catalogue: Catalogue) -> None:
     source, target = await begun(catalogue, "current")
     assert await catalogue.claim_model(source, "e5") == "e5"
@@ -195,3 +212,13 @@ async def test_a_write_by_an_alias_that_was_switched_by_hand_has_moved(catalogue
 
     assert await noted(catalogue, blue, "a", alias="current") is Noted.MOVED
     assert await noted(catalogue, blue, "a", alias="gone") is Noted.DONE, "it ends where it began"
+
+
+async def test_what_has_moved_is_noted_where_it_was_made(catalogue: Catalogue) -> None:
+    """The alias was switched by hand, away from a collection that is being copied."""
+    source, target = await begun(catalogue, "current")
+    await made(catalogue, await ready(catalogue, "third", source))
+
+    assert await noted(catalogue, source, "a", alias="current") is Noted.MOVED
+
+    assert [change.record_id for change in await catalogue.list_changes(target, 10)] == ["a"]

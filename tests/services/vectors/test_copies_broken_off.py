@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +14,13 @@ from services.vectors.adapters.faiss import FaissEngine
 from services.vectors.collections.domain import Named
 from services.vectors.collections.schemas import CollectionCreate
 from services.vectors.collections.service import CollectionService
+from services.vectors.copies import verifying
 from services.vectors.copies.domain import Copy, CopyPhase
 from services.vectors.copies.errors import CopyBusy
 from services.vectors.copies.noting import Journal
 from services.vectors.copies.schemas import CopyBegin, CopyStep
 from services.vectors.copies.service import CopyService
-from services.vectors.domain import Collection, EngineName, Metadata, Record
+from services.vectors.domain import Collection, EngineName, Match, Metadata, Record
 from services.vectors.usage.domain import Quotas
 from services.vectors.usage.service import UsageService
 from shared.errors import Unavailable
@@ -35,6 +37,9 @@ class SlowEngine(FaissEngine):
         super().__init__(root, threads=2, max_bytes=2**20)
         self.entered, self.released = asyncio.Event(), asyncio.Event()
         self.holds_up = self.fails = False
+        self.most_chars = 0
+        """Of the texts that were put into the target at once."""
+        self.searches = 0
 
     async def upsert(self, collection: Collection, records: Sequence[Record]) -> None:
         if collection.name == "green" and self.holds_up:
@@ -42,9 +47,15 @@ class SlowEngine(FaissEngine):
             self.entered.set()
             await self.released.wait()
         await super().upsert(collection, records)
+        if collection.name == "green":
+            self.most_chars = max(self.most_chars, sum(len(record.text or "") for record in records))
         if collection.name == "green" and self.fails:
             self.fails = False
             raise Unavailable(self.name.component)
+
+    async def search(self, *given: Any, **more: Any) -> list[Match]:
+        self.searches += 1
+        return await super().search(*given, **more)
 
 
 @dataclass
@@ -167,3 +178,31 @@ async def test_a_change_while_it_is_closed_opens_it_again(installation: Installa
     assert (await ending).phase is CopyPhase.FOLLOWING
     await installation.until_ended()
     assert await installation.found("green") == {"value": 3}
+
+
+async def test_large_records_that_changed_are_put_a_few_at_a_time(installation: Installation) -> None:
+    assert (await installation.step()).phase is CopyPhase.FOLLOWING
+    named, ids = Named.to_write("blue"), [f"large {at}" for at in range(100)]
+    source = await installation.collections.get_ready(installation.caller, named)
+    vector = np.ones(4, np.float32)
+    await installation.engine.upsert(source, [Record(one, vector, "x" * 2**18, {}) for one in ids])
+    await installation.journal.has_moved(named, source, ids, number=len(ids))
+
+    await installation.until_ended()
+
+    assert 2**18 < installation.engine.most_chars <= 8 * 2**20
+
+
+@pytest.mark.parametrize(("seconds", "searches"), [(60.0, 2 * 11), (0.0, 2)])
+async def test_searches_that_take_long_are_fewer(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, seconds: float, searches: int
+) -> None:
+    """One of the source and one of the copy for each record: of a large collection a step has not the time for all."""
+    monkeypatch.setattr(verifying, "_SEARCHED_SECONDS", seconds)
+    source = await installation.collections.get_ready(installation.caller, Named.to_write("blue"))
+    vectors = np.eye(4, dtype=np.float32)
+    await installation.engine.upsert(source, [Record(f"{at}", vectors[at % 4], None, {}) for at in range(10)])
+
+    await installation.until_ended()
+
+    assert installation.engine.searches == searches

@@ -19,8 +19,8 @@ def copy(phase: str, copied: int, **fields: Any) -> dict[str, Any]:
     return {"phase": phase, "copied": copied, "pending": 0, "count": None, "recall": None, "total": 2, **fields}
 
 
-def answering(*steps: Any) -> RecordingContext:
-    """Steps are answered in turn; what is an exception is raised."""
+def answering(*steps: Any, status: str = "filling") -> RecordingContext:
+    """Steps are answered in turn; what is an exception is raised. `status` is that of the target."""
     left = list(steps)
 
     def answer(call: str, _body: Any) -> Any:
@@ -31,7 +31,7 @@ def answering(*steps: Any) -> RecordingContext:
             if isinstance(step, BaseException):
                 raise step
             return step
-        return {}
+        return {"status": status}
 
     return RecordingContext(answer, remaining_seconds=600)
 
@@ -73,6 +73,16 @@ async def test_what_fails_for_good_takes_the_target_away() -> None:
         await VECTORS_COPY.execute(context, GIVEN)
 
     assert context.calls[-1] == (DELETE, None, {"If-Match": f'"{context.task_id}"'})
+
+
+async def test_what_has_ended_is_not_taken_away() -> None:
+    """Its answer was lost, and somebody has deleted the source since: then the target is all that there is."""
+    context = answering(Relayed(404, "vectors.collection_not_found", "Not found", "gone"), status="ready")
+
+    with pytest.raises(Relayed):
+        await VECTORS_COPY.execute(context, GIVEN)
+
+    assert DELETE not in called(context)
 
 
 async def test_what_passes_leaves_it_for_the_next_attempt() -> None:

@@ -28,11 +28,14 @@ class World:
     most: int = 3
     most_bytes: int = 100
     idle_seconds: float = 10.0
+    patience_seconds: float = 60.0
     now: float = 0.0
     opened: list[str] = field(default_factory=list)
     closed: int = 0
     sizes: dict[str, int] = field(default_factory=dict)
     opens: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0)
+    closing: asyncio.Event | None = None
+    """What the next to be closed waits for."""
 
     def __post_init__(self) -> None:
         self.collections: Collections[Thing] = Collections(
@@ -42,6 +45,7 @@ class World:
             close=self._close,
             loads=Turns(2, waiting=1000, per_source=1000),
             refusal=lambda: Unavailable("faiss"),
+            patience_seconds=self.patience_seconds,
             clock=lambda: self.now,
         )
 
@@ -58,7 +62,8 @@ class World:
         return Opening(key, f"tenant of {key}", size, opening)
 
     async def _close(self, thing: Thing) -> None:
-        await asyncio.sleep(0)
+        gate, self.closing = self.closing, None
+        await (gate.wait() if gate else asyncio.sleep(0))
         thing.is_closed = True
         self.closed += 1
 
@@ -111,6 +116,24 @@ async def test_what_is_used_stays_however_long_that_takes() -> None:
     assert thing.is_closed
 
 
+async def test_what_came_back_while_the_idle_leave_is_there_once() -> None:
+    """A list of the idle is old by its end: one of them may have made room, and be used again, as another."""
+    world = World(sizes={"large": 95})
+    await world.use("a")
+    await world.use("b")
+    world.now = 10
+    gate = world.closing = asyncio.Event()
+    leaving = asyncio.create_task(world.collections.close_idle())
+    assert await waits(leaving)  # for a, which is being closed
+    await world.use("large")  # in the room of b
+    async with world.collections.reading(world.of("b")):
+        gate.set()
+        await leaving
+        async with world.collections.reading(world.of("b")):
+            assert world.opened == ["a", "b", "large", "b"]
+            assert world.collections.number == 1
+
+
 async def test_without_a_time_none_leaves() -> None:
     world = World(idle_seconds=0)
     await world.use("a")
@@ -142,6 +165,17 @@ async def test_room_is_counted_in_bytes() -> None:
     assert (world.closed, world.collections.nbytes) == (2, 95)
 
 
+async def test_who_grows_takes_the_room_of_those_who_are_unused() -> None:
+    world = World(most=100, sizes={"new": 1})
+    for key in "abcd":
+        await world.use(key)
+    async with world.collections.reading(world.of("a")), world.collections.writing(world.of("new")) as thing:
+        thing.nbytes = 75
+
+    assert (world.closed, world.collections.nbytes) == (2, 95)
+    assert world.collections.opened("a")
+
+
 async def test_one_that_has_more_than_there_may_be_is_there_alone() -> None:
     world = World(sizes={"huge": 1000})
     await world.use("a")
@@ -165,6 +199,28 @@ async def test_who_needs_room_waits_for_those_who_use_theirs() -> None:
     await third
 
     assert world.opened == ["a", "b", "c"]
+
+
+async def test_who_is_never_done_keeps_nobody_out_for_long() -> None:
+    world = World(most=1, patience_seconds=0.01)
+    is_over = False
+
+    async def use_without_a_pause() -> None:
+        while not is_over:
+            async with world.collections.reading(world.of("a")) as thing:
+                await asyncio.sleep(0.001)
+                assert not thing.is_closed
+
+    users = [asyncio.create_task(use_without_a_pause()) for _ in range(3)]
+    async with asyncio.timeout(10):
+        await world.use("a")
+        await asyncio.gather(world.use("b"), world.use("c"))
+        await world.use("a")
+        is_over = True
+        await asyncio.gather(*users)
+
+    assert {"b", "c"} < set(world.opened)
+    assert world.opened.count("a") > 1, "its users go on afterwards"
 
 
 async def test_who_goes_away_while_it_is_loaded_leaves_it_to_who_comes() -> None:
