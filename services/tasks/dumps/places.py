@@ -8,7 +8,7 @@ from typing import Final
 from services.tasks.domain import Ticket
 from shared.limits import Place, Shares, ShareTaken
 
-AT_ONCE: Final = 8
+AT_ONCE: Final = 4
 
 
 class Places:

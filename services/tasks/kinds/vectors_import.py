@@ -55,15 +55,17 @@ async def _import(context: Context, given: ImportInput) -> dict[str, Any]:
         async with running("read", path, options) as program:
             survey = await program.receive()
             assert survey is not None  # noqa: S101 - it is said before the end is
-            name, is_new = await _collection(context, given, survey)
-            start = 0 if is_new else min(context.done_before, survey["records"])
+            name, kept = await _collection(context, given, survey)
+            start = min(context.done_before, survey["records"])
+            if kept < start:  # it was made anew since, or holds an id of several lines once
+                start = 0
             context.progress(start, survey["records"], "storing")
             await _store_all(context, name, program, start, survey["records"], if_absent=given.if_absent)
     return {"collection": name, "format": survey["format"], "records": survey["records"]}
 
 
-async def _collection(context: Context, given: ImportInput, survey: dict[str, Any]) -> tuple[str, bool]:
-    """The collection's name, and whether it was made. Raises PermanentFailure when the one that is there is another."""
+async def _collection(context: Context, given: ImportInput, survey: dict[str, Any]) -> tuple[str, int]:
+    """The collection's name, and how many records it has. Raises PermanentFailure when the one there is another."""
     header = survey["collection"] or {}
     wanted = {
         "name": given.collection or header.get("name"),
@@ -85,8 +87,8 @@ async def _collection(context: Context, given: ImportInput, survey: dict[str, An
         if existing["status"] == _GOING:
             raise
         _require_alike(existing, given, survey, header)
-        return body["name"], False
-    return body["name"], True
+        return body["name"], existing["count"] or 0
+    return body["name"], 0
 
 
 def _require_alike(

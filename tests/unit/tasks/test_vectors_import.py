@@ -25,7 +25,12 @@ def there(call: str, _body: Any) -> Any:
     """The collection exists."""
     if call == COLLECTIONS:
         raise conflict("vectors.collection_exists")
-    return CATS
+    return CATS | {"count": 300}
+
+
+def there_anew(call: str, body: Any) -> Any:
+    """The collection exists, and holds less than was stored: it was deleted, and somebody has made it again."""
+    return there(call, body) | {"count": 299}
 
 
 def dump(*records: Any, **collection: Any) -> bytes:
@@ -75,7 +80,11 @@ async def test_if_absent_is_passed_on() -> None:
     assert [body["if_absent"] for body in context.bodies(STORE)] == [True]
 
 
-@pytest.mark.parametrize(("answers", "first"), [(there, "300"), (takes, "0")], ids=["there", "gone-meanwhile"])
+@pytest.mark.parametrize(
+    ("answers", "first"),
+    [(there, "300"), (takes, "0"), (there_anew, "0")],
+    ids=["there", "gone-meanwhile", "made-anew-meanwhile"],
+)
 async def test_an_attempt_goes_on_where_the_one_before_had_got_to(answers: Any, first: str) -> None:
     context = FilesContext(answers, content=dump(*RECORDS), attempt=2, done_before=300)
 
