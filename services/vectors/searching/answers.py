@@ -6,7 +6,7 @@ microseconds. So many results are written on a thread, and whoever else runs in 
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import orjson
 from fastapi import Response
@@ -14,12 +14,13 @@ from fastapi import Response
 from services.vectors.searching.domain import AllFound, Found, Hit
 
 Answer = TypeVar("Answer")
-_FEW: Final = 20
+_FEW, _SHORT_CHARS = 20, 2**18
 
 
-async def answered(written: Callable[[Answer], bytes], answer: Answer, results: int) -> Response:
-    """What `written` makes of an answer of so many results; of many on a thread."""
-    body = written(answer) if results <= _FEW else await asyncio.to_thread(written, answer)
+async def answered(written: Callable[[Answer], bytes], answer: Answer, hits: Sequence[Hit]) -> Response:
+    """What `written` makes of an answer with these results; of many, or large ones, on a thread."""
+    is_short = len(hits) <= _FEW and sum(map(_chars, hits)) <= _SHORT_CHARS
+    body = written(answer) if is_short else await asyncio.to_thread(written, answer)
     return Response(body, media_type="application/json")
 
 
@@ -34,6 +35,15 @@ def all_written(found: AllFound) -> bytes:
     """The bytes of a `SearchBatchResult`."""
     took = orjson.dumps({"took_ms": found.took_ms})
     return b'{"results":' + _list([written(one) for one in found.found]) + b"," + took[1:]
+
+
+def _chars(hit: Hit) -> int:
+    """Of what may be long."""
+    found = len(hit.match.text or "")
+    for value in hit.match.metadata.values():
+        for one in value if isinstance(value, list) else (value,):
+            found += len(one) if isinstance(one, str) else 0
+    return found
 
 
 def _hit(hit: Hit) -> bytes:

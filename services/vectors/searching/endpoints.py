@@ -105,7 +105,7 @@ async def search(body: SearchRequest, caller: CollectionReader, searches: Search
     """The records nearest to a query, or with its words, or both, among those that meet the filter; with `rerank` the
     best of them in the order of a model that reads the query and their texts."""
     found = await searches.search(caller, body)
-    return await answered(written, found, len(found.hits))
+    return await answered(written, found, found.hits)
 
 
 @batches.post(
@@ -121,4 +121,4 @@ async def search_batch(body: SearchBatch, caller: BatchReader, searches: Searche
     """Up to 64 searches, each of its own collection. All are answered, or the first that cannot be refuses them all:
     `errors` points at it. A key for one collection needs `POST /vectors/search`."""
     all_found = await searches.search_batch(caller, body)
-    return await answered(all_written, all_found, sum(len(one.hits) for one in all_found.found))
+    return await answered(all_written, all_found, [hit for one in all_found.found for hit in one.hits])

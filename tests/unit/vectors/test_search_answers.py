@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
@@ -62,11 +63,13 @@ def test_models_are_serialized_so_by_the_framework() -> None:
     assert TestClient(app).get("/").content == written(found)
 
 
-def largest() -> Found:
-    """As much as one answer may hold, of what takes longest to write."""
-    texts, metadata = '"' * 16_384, {str(at): '"' * 4096 for at in range(4)}
-    hits = [Hit(Match(str(at), 0.5, texts, metadata)) for at in range(MAX_K)]
-    assert MAX_ANSWER_BYTES * 0.95 < MAX_K * (16_384 + 4 * 4096) < MAX_ANSWER_BYTES
+def largest(results: int) -> Found:
+    """As much as one answer may hold, of what takes longest to write: many short results, or few long ones."""
+    values = (MAX_ANSWER_BYTES // results - 16_384) // 4096
+    metadata = {str(at): ['"' * 4096] * 64 for at in range(values // 64)}
+    metadata |= {f"{at} more": ['"' * 4096] for at in range(values % 64)}
+    hits = [Hit(Match(str(at), 0.5, '"' * 16_384, metadata)) for at in range(results)]
+    assert MAX_ANSWER_BYTES * 0.85 < results * (16_384 + values * 4096) <= MAX_ANSWER_BYTES
     return Found(COLLECTION, hits, 1.0)
 
 
@@ -79,10 +82,11 @@ async def busiest_step(until: "asyncio.Task[Any]") -> float:
     return longest
 
 
-async def test_no_search_holds_up_the_loop() -> None:
-    found, steps = largest(), []
+@pytest.mark.parametrize("results", [MAX_K, 8])
+async def test_no_search_holds_up_the_loop(results: int) -> None:
+    found, steps = largest(results), []
     for _ in range(TRIES):
-        answering = asyncio.create_task(answered(written, found, len(found.hits)))
+        answering = asyncio.create_task(answered(written, found, found.hits))
         steps.append(await busiest_step(answering))
         assert len(answering.result().body) > MAX_ANSWER_BYTES
 
@@ -91,7 +95,7 @@ async def test_no_search_holds_up_the_loop() -> None:
 
 def test_nor_does_any_result_hold_the_interpreter_for_long() -> None:
     """What is written on a thread lets go of the loop only between results."""
-    [first, *_], took = largest().hits, []
+    [first, *_], took = largest(MAX_K).hits, []
     for _ in range(TRIES):
         began = time.thread_time()
         written(Found(COLLECTION, [first], 1.0))
