@@ -14,7 +14,7 @@ from services.vectors.adapters.faiss import FaissEngine
 from services.vectors.collections.domain import Named
 from services.vectors.collections.schemas import CollectionCreate
 from services.vectors.collections.service import CollectionService
-from services.vectors.copies import verifying
+from services.vectors.copies import transfer, verifying
 from services.vectors.copies.domain import Copy, CopyPhase
 from services.vectors.copies.errors import CopyBusy
 from services.vectors.copies.noting import Journal
@@ -180,17 +180,20 @@ async def test_a_change_while_it_is_closed_opens_it_again(installation: Installa
     assert await installation.found("green") == {"value": 3}
 
 
-async def test_large_records_that_changed_are_put_a_few_at_a_time(installation: Installation) -> None:
+async def test_large_records_that_changed_are_put_a_few_at_a_time(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "_PUT_BYTES", 2**17)
     assert (await installation.step()).phase is CopyPhase.FOLLOWING
     named, ids = Named.to_write("blue"), [f"large {at}" for at in range(100)]
     source = await installation.collections.get_ready(installation.caller, named)
     vector = np.ones(4, np.float32)
-    await installation.engine.upsert(source, [Record(one, vector, "x" * 2**18, {}) for one in ids])
+    await installation.engine.upsert(source, [Record(one, vector, "x" * 2**12, {}) for one in ids])
     await installation.journal.has_moved(named, source, ids, number=len(ids))
 
     await installation.until_ended()
 
-    assert 2**18 < installation.engine.most_chars <= 8 * 2**20
+    assert 2**12 < installation.engine.most_chars <= 2**17
 
 
 @pytest.mark.parametrize(("seconds", "searches"), [(60.0, 2 * 11), (0.0, 2)])

@@ -86,7 +86,8 @@ async def test_what_comes_of_a_file_that_was_deleted_does_not_stay(
     open_vectors: ServiceClient, user: User, tmp_path: Path, comes_in_pieces: bool
 ) -> None:
     """No quota counts it, and no sweep would find it."""
-    async with open_vectors("vectors", files_dir=tmp_path, files_max_bytes=2 * PART_BYTES) as client:
+    own = {"data_dir": tmp_path / "data", "files_dir": tmp_path / "files"}
+    async with open_vectors("vectors", **own, files_max_bytes=2 * PART_BYTES) as client:
         client.headers["Authorization"] = user.headers["Authorization"]
 
         async def more(place: str | None) -> AsyncIterator[bytes]:
@@ -106,7 +107,7 @@ async def test_what_comes_of_a_file_that_was_deleted_does_not_stay(
 
         assert code(refused) == (413, "common.too_large")
         async with asyncio.timeout(10):
-            while await asyncio.to_thread(kept_below, tmp_path):  # noqa: ASYNC110 - it has no event
+            while await asyncio.to_thread(kept_below, tmp_path / "files"):  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.01)
 
 
