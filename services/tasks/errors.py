@@ -6,7 +6,7 @@ Invalid    KindUnknown · InputInvalid · InputTooLarge · RunAtTooFar
 Exception  PermanentFailure: raised by a kind in the worker, never answered over HTTP
 """
 
-from shared.errors import Conflict, Invalid, NotFound
+from shared.errors import Conflict, Invalid, NotFound, ServiceError
 
 
 class TaskNotFound(NotFound):
@@ -66,3 +66,20 @@ class PermanentFailure(Exception):
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
         self.code, self.detail = code, detail
+
+
+# 4xx that pass: a token that ran out, a request that was too slow, too early or one too many.
+_PASSING = frozenset({401, 408, 425, 429})
+_PASSING_CODES = frozenset({"common.idempotency_key_in_use"})
+_SERVER_ERROR = 500
+
+
+def may_pass(error: ServiceError) -> bool:
+    """Whether asking again can help."""
+    return error.status >= _SERVER_ERROR or error.status in _PASSING or error.code in _PASSING_CODES
+
+
+def retry_after(error: ServiceError) -> int:
+    """In seconds; 0 where the error names none, or a date."""
+    given = error.headers.get("Retry-After", "")
+    return int(given) if given.isascii() and given.isdecimal() else 0

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import orjson
 
 from services.tasks.documents.chunking import Chunk
+from services.tasks.errors import retry_after
 from services.tasks.kinds.halving import in_halves
 from services.tasks.kinds.kind import Context
 from shared.errors import ServiceError
@@ -67,7 +68,7 @@ async def _store_in_turn(context: Context, collection: str, items: Sequence[Item
         except ServiceError as error:
             if error.code != _BUSY:
                 raise
-            seconds = float(error.headers.get("Retry-After", 1))
+            seconds = retry_after(error) or 1
         await asyncio.sleep(min(seconds, context.remaining_seconds))
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from services.tasks.errors import retry_after
 from services.tasks.kinds.kind import Context
 from shared.errors import ServiceError
 
@@ -20,8 +21,7 @@ async def patiently(context: Context, ask: Callable[[], Awaitable[T]]) -> T:
         except ServiceError as error:
             if error.status not in _PASSING:
                 raise
-            told = error.headers.get("Retry-After", "")
-            seconds = max(wait, float(told) if told.isdecimal() else 0.0)
+            seconds = max(wait, retry_after(error))
             if seconds > _WAITS[-1] or seconds > context.remaining_seconds:
                 raise
             await asyncio.sleep(seconds)

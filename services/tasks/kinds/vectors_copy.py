@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from services.tasks.errors import may_pass, retry_after
 from services.tasks.kinds.collections import CollectionName, EngineName
 from services.tasks.kinds.kind import Context, Kind
 from shared.errors import ServiceError, Unavailable
@@ -15,8 +16,6 @@ _COLLECTIONS, _FILLING = "/api/v1/vectors/collections", "filling"
 _STEP_SECONDS = 55.0  # a step ends itself before
 _LAST_SECONDS = 60.0  # of an attempt: a step that it would be too short for is left to the next attempt
 _ENDED, _BUSY_CODES = "ended", frozenset({"vectors.copy_busy", "vectors.embeddings_busy"})
-_CLIENT_ERRORS = range(400, 500)
-_PASSING = frozenset({401, 408, 425, 429})
 _TAKING_AWAY: set[asyncio.Task[None]] = set()
 """What goes on after its attempt was told to stop; asyncio itself forgets tasks that nobody holds."""
 
@@ -74,7 +73,7 @@ async def _copy(context: Context, given: CopyInput) -> dict[str, Any]:
             await _take_away_beside(context, given)
         raise
     except ServiceError as error:
-        if error.status in _CLIENT_ERRORS and error.status not in _PASSING:
+        if not may_pass(error):
             await _take_away(context, given)
         raise
     return {
@@ -111,7 +110,7 @@ async def _step(context: Context, given: CopyInput) -> dict[str, Any] | None:
     except ServiceError as error:
         if error.code not in _BUSY_CODES:
             raise
-        await asyncio.sleep(min(float(error.headers.get("Retry-After", 1)), context.remaining_seconds))
+        await asyncio.sleep(min(retry_after(error) or 1, context.remaining_seconds))
         return None
     copy: dict[str, Any] = answer.json()
     return copy
