@@ -211,16 +211,17 @@ async def test_unknown_wrong_locked_and_disabled_answer_alike_in_body_and_time(
     """S3. Each kind costs one hash, and what is done beside it differs by less than a twentieth of such a login.
 
     The hash is told apart by a few logins at an installation's cost; what is beside it by many with one that costs
-    nearly nothing, where a difference cannot hide. What others do on the machine can only spread samples, so what this
-    process worked for each (client, service, hashing) may be compared instead. A difference of ours stays in both.
+    nearly nothing, where a difference cannot hide. What others do on the machine only adds to a sample, so the least
+    disturbed are compared, and what this process worked for each (client, service, hashing) may be compared instead. A
+    difference of ours stays in all of them.
     """
     costly, cheap = await sampled(shipped, database, 12), await sampled(client, database, SAMPLES)
 
     assert len(costly.bodies | cheap.bodies) == 1
-    hashing = costly.medians(costly.worked)
+    hashing = {kind: min(worked) for kind, worked in costly.worked.items()}
     assert max(hashing.values()) < 1.25 * min(hashing.values()), hashing
-    login = min(statistics.median(hashing.values()), statistics.median(costly.medians(costly.seconds).values()))
-    beside = [cheap.medians(cheap.seconds), cheap.medians(cheap.worked)]
+    login = min(hashing.values())
+    beside = [undisturbed(cheap.seconds), undisturbed(cheap.worked)]
     assert min(max(one.values()) - min(one.values()) for one in beside) < 0.05 * login, (beside, login)
 
 
@@ -232,9 +233,10 @@ class Samples:
     worked: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     bodies: set[tuple[int, str, str]] = field(default_factory=set)
 
-    @staticmethod
-    def medians(taken: Mapping[str, list[float]]) -> dict[str, float]:
-        return {kind: statistics.median(one) for kind, one in taken.items()}
+
+def undisturbed(taken: Mapping[str, list[float]]) -> dict[str, float]:
+    """What a tenth of each kind's logins stays below: others on the machine only ever add to it."""
+    return {kind: statistics.quantiles(one, n=10)[0] for kind, one in taken.items()}
 
 
 async def sampled(client: httpx.AsyncClient, database: Database, number_of_each: int) -> Samples:
