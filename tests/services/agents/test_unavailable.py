@@ -48,7 +48,7 @@ async def test_a_service_started_before_its_store_answers_and_heals(
         for method, path, body in CALLS:
             started = time.monotonic()
             assert_names_the_store(await client.request(method, f"{AGENTS}/{path}", json=body, headers=user.headers))
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 5
         assert (unready.status_code, unready.json()["checks"]["neo4j"]["status"]) == (503, "fail")
         assert (await client.get("/health/live")).status_code == 200
 
@@ -87,7 +87,7 @@ async def test_a_store_that_hangs_is_not_waited_for(
         answer = await client.request(method, f"{AGENTS}/{path}", json=body, headers=user.headers)
 
         assert_names_the_store(answer)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 5
         relay.thaw()
         await until_ready(client)
 

@@ -178,7 +178,7 @@ class TestWithoutRedis:
             metrics = (await client.get("/metrics")).text
 
         assert found == {200: 50}
-        assert elapsed < 2  # a quarter of a second for one of them, at most, and what the machine needs
+        assert elapsed < 5  # a quarter of a second for one of them, at most, and what the machine needs
         assert "rate_limit_unchecked_total 51.0" in metrics
 
     async def test_a_redis_that_does_not_answer_holds_no_request_for_long(self) -> None:

@@ -237,7 +237,7 @@ async def test_submits_are_accepted_while_the_broker_is_down(installation: Insta
         done = await tasks.wait(task)
 
     assert suite_stopped is None
-    assert took < 1
+    assert took < 5
     assert (readiness.status_code, readiness.json()["checks"]["rabbitmq"]["status"]) == (200, "warn")
     assert done["status"] == "succeeded"
 
