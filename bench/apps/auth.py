@@ -9,7 +9,7 @@ from shared.platform import serve
 
 def with_guarded_route() -> FastAPI:
     app = create_app()
-    app.include_router(router, prefix="/api/v1")
+    app.include_router(router)
     return app
 
 

@@ -19,7 +19,7 @@ from shared.web import create_service
 
 SERVICE = "agents"  # whose environment and client secret it runs with
 Reader = Annotated[Caller, requires("agents:read")]
-router = APIRouter(prefix="/bench", route_class=GuardedRoute)
+router = APIRouter(prefix="/api/v1/bench", route_class=GuardedRoute)
 
 
 @router.get("/guarded", response_model=ItemRead)

@@ -8,7 +8,7 @@ from shared.door import GuardedRoute
 
 HEALTH_JSON = "application/health+json"
 
-router = APIRouter(route_class=GuardedRoute)
+router = APIRouter(prefix="/api/v1", route_class=GuardedRoute)
 
 
 class HealthResponse(Response):

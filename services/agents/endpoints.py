@@ -13,8 +13,8 @@ from shared.errors import PreconditionFailed, responses
 from shared.resources import Cursor, IfMatch, Limit, Page, describe
 from shared.schemas import Id
 
-router = APIRouter(prefix="/agents", tags=["agents"], route_class=GuardedRoute)
-creating = APIRouter(prefix="/agents", tags=["agents"], route_class=IdempotentRoute)
+router = APIRouter(prefix="/api/v1/agents", tags=["agents"], route_class=GuardedRoute)
+creating = APIRouter(prefix="/api/v1/agents", tags=["agents"], route_class=IdempotentRoute)
 
 _KIB = 1024  # the longest instructions and metadata, each character of them written as `\u1234`
 _TEXT = {"schema": {"type": "string"}}

@@ -30,7 +30,7 @@ from shared.web import create_service
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The app, from `settings` or the environment."""
-    app = create_service(
+    return create_service(
         "auth",
         settings or Settings(),
         title="SutazAI auth",
@@ -54,8 +54,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             administration,
             audit,
             tenant_audit,
+            well_known,
+            tokens_internal,
+            api_keys_internal,
+            access_internal,
         ],
-        internal_routers=[tokens_internal, api_keys_internal, access_internal],
     )
-    app.include_router(well_known)
-    return app

@@ -14,8 +14,8 @@ from shared.errors import responses
 from shared.resources import Cursor, Limit, Page, describe
 from shared.schemas import Id
 
-router = APIRouter(prefix="/tasks", tags=["tasks"], route_class=GuardedRoute)
-creating = APIRouter(prefix="/tasks", tags=["tasks"], route_class=IdempotentRoute)
+router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"], route_class=GuardedRoute)
+creating = APIRouter(prefix="/api/v1/tasks", tags=["tasks"], route_class=IdempotentRoute)
 
 
 @creating.post(

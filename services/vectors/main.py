@@ -45,6 +45,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             usage,
             embeddings,
             tokens,
+            copies,
         ],
-        internal_routers=[copies],
     )

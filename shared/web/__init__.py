@@ -1,11 +1,12 @@
 """The app of a service: errors, ids, metrics, health, body limit and document are there before its own routes."""
 
 from shared.web.app import create_service
-from shared.web.routing import route_path
+from shared.web.routing import route_path, routes_of
 from shared.web.state import from_state
 
 __all__ = [
     "create_service",
     "from_state",
     "route_path",
+    "routes_of",
 ]

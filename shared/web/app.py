@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 
 from shared.door import GuardedRoute
 from shared.health import Health
@@ -18,7 +19,7 @@ from shared.web import problems
 from shared.web.document import document_of
 from shared.web.middleware import EdgeMiddleware
 from shared.web.operations import operations
-from shared.web.routing import literal_paths
+from shared.web.routing import RouteIndex, api_routes, literal_paths
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Any]]
 
@@ -31,10 +32,9 @@ def create_service(
     description: str,
     lifespan: Lifespan,
     routers: Sequence[APIRouter],
-    internal_routers: Sequence[APIRouter] = (),
     render_error: problems.Renderer | None = None,
 ) -> FastAPI:
-    """The app of service `name`: `routers` under `/api/v1`; `internal_routers` under `/internal`, unrouted outside.
+    """The app of service `name`, whose routers have whole paths: under `/api/v1`, or `/internal`, unrouted outside.
 
     Raises TypeError for a route that is no `GuardedRoute`, and CannotStart for a certificate that is no use.
     """
@@ -62,13 +62,15 @@ def create_service(
         gateway=GatewaysWord(settings.gateway_token),
     )
     problems.install(app, render_error)
-    for route in (route for router in (*routers, *internal_routers) for route in router.routes):
-        if not isinstance(route, GuardedRoute):  # FastAPI would have the request say who its caller is
-            raise TypeError(f"{route!r} is no GuardedRoute")
-    for router in (literal_paths(routers), *routers):
-        app.include_router(router, prefix="/api/v1")
-    for router in internal_routers:
-        app.include_router(router, prefix="/internal", include_in_schema=False)
-    app.include_router(operations)
+    app.router.routes.insert(0, RouteIndex([*_guarded(routers), *api_routes(operations)]))
     app.openapi = lambda: document_of(app)  # type: ignore[method-assign] # FastAPI's documented way to extend the document
     return app
+
+
+def _guarded(routers: Sequence[APIRouter]) -> list[APIRoute]:
+    """Their routes, and before them what answers for methods that a literal path lacks."""
+    routes = [route for router in routers for route in api_routes(router)]
+    for route in routes:
+        if not isinstance(route, GuardedRoute):  # FastAPI would have the request say who its caller is
+            raise TypeError(f"{route!r} is no GuardedRoute")
+    return [*literal_paths(routes), *routes]

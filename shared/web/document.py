@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 
 from shared.door import SECURITY_SCHEMES
 from shared.errors import PROBLEM_JSON, PROBLEM_REF, Problem
+from shared.web.routing import routes_of
 
 _HTTP_METHODS = frozenset({"get", "head", "put", "post", "delete", "patch"})
 
@@ -15,7 +16,11 @@ def document_of(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI 3.1 document, with the errors any route may answer and problem+json where FastAPI assumes its own."""
     if app.openapi_schema is None:
         document = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=routes_of(app),
+            tags=app.openapi_tags,
         )
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.pop("HTTPValidationError", None)

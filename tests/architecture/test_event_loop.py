@@ -8,6 +8,7 @@ import pytest
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
+from shared.web import routes_of
 from tests.architecture.apps import APPS, app_of
 
 
@@ -21,7 +22,7 @@ def calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:
 
 @pytest.mark.parametrize("app", APPS)
 def test_endpoints_and_dependencies_are_coroutines(app: str) -> None:
-    routes = list(iter_route_contexts(app_of(app).routes))
+    routes = list(iter_route_contexts(routes_of(app_of(app))))
     found = [call for route in routes if isinstance(route.original_route, APIRoute) for call in calls(route.dependant)]
 
     assert len(found) > 2

@@ -7,6 +7,8 @@ from typing import Any
 from fastapi import FastAPI
 
 from services.topology import SERVICES
+from shared.door import GuardedRoute
+from shared.web import routes_of
 from tests.architecture.apps import app_of
 from tests.architecture.conftest import REPOSITORY
 
@@ -15,11 +17,9 @@ SAFE = {"GET", "HEAD", "OPTIONS", "DELETE"}
 
 def routes(app: FastAPI) -> Iterator[Any]:
     """Those of `services` that are documented, each with what `GuardedRoute` made of it."""
-    for route in app.routes:
-        inner: Any = getattr(route, "effective_route_contexts", lambda: [])
-        for context in inner():
-            if context.include_in_schema and context.operation_id:
-                yield context.original_route
+    for route in routes_of(app):
+        if isinstance(route, GuardedRoute) and route.include_in_schema and route.operation_id:
+            yield route
 
 
 def going_on() -> set[str]:

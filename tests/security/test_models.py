@@ -12,6 +12,7 @@ from services.tasks.kinds.registry import BUILT_IN
 from services.topology import SERVICES
 from shared.door import Bounds, GuardedRoute
 from shared.schemas import LargeModel
+from shared.web import routes_of
 from tests.architecture.apps import app_of
 from tests.security.spec import OPERATIONS, Operation, Schema, fields, parts, resolved
 
@@ -171,7 +172,6 @@ def is_secret(place: str, schema: Schema) -> bool:
 
 def routes(app: FastAPI, *, documented: bool) -> Iterator[Any]:
     """Those that its document names, or the others."""
-    for route in app.routes:
-        for context in getattr(route, "effective_route_contexts", lambda: [])():
-            if context.include_in_schema is documented and isinstance(context.original_route, GuardedRoute):
-                yield context.original_route
+    for route in routes_of(app):
+        if isinstance(route, GuardedRoute) and route.include_in_schema is documented:
+            yield route

@@ -1,12 +1,13 @@
 """S11: every operation demands a scope of its caller; what nobody needs one for stands in a short list."""
 
-from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 
 from shared.schemas import new_id
+from shared.web import routes_of
 from tests.architecture.apps import SERVICES, app_of
 from tests.fixtures.identity import User
 from tests.security.conftest import EVERY_SCOPE, LogIn
@@ -33,13 +34,10 @@ every_protected_operation = pytest.mark.parametrize("operation", PROTECTED, ids=
 def routes(app: FastAPI) -> set[tuple[str, str]]:
     """Every method and path that the app has an operation for, documented or not."""
     found: set[tuple[str, str]] = set()
-    for route in app.routes:
-        inner: Any = getattr(route, "effective_route_contexts", lambda route=route: [route])
-        for context in inner():
-            if context.endpoint.__module__ == "shared.web.routing":  # they answer 405
-                continue
-            path = context.path.replace(":path}", "}")
-            found |= {(method, path) for method in context.methods or () if method != "HEAD"}
+    for route in iter_route_contexts(routes_of(app)):
+        if route.endpoint.__module__ != "shared.web.routing":  # they answer 405
+            path = route.path.replace(":path}", "}")
+            found |= {(method, path) for method in route.methods or () if method != "HEAD"}
     return found
 
 

@@ -15,7 +15,7 @@ from shared.resources import Cursor, Limit, Page, describe
 from shared.schemas import Id
 
 router = APIRouter(
-    prefix="/auth/users", tags=["administration"], route_class=GuardedRoute, responses=responses(DelegateRefused)
+    prefix="/api/v1/auth/users", tags=["administration"], route_class=GuardedRoute, responses=responses(DelegateRefused)
 )
 
 

@@ -11,7 +11,7 @@ from shared.errors import Conflict, PreconditionFailed, responses
 from shared.resources import Cursor, IfMatch, Limit, Page, describe
 from shared.schemas import Id
 
-router = APIRouter(prefix="/chat/conversations", tags=["conversations"], route_class=GuardedRoute)
+router = APIRouter(prefix="/api/v1/chat/conversations", tags=["conversations"], route_class=GuardedRoute)
 
 
 @router.get(

@@ -11,7 +11,7 @@ from services.chat.runs.streaming import EVENT_STREAM, event_stream
 from shared.door import IdempotentRoute, Keyed, takes
 from shared.errors import UpstreamFailed, UpstreamTimeout, responses
 
-creating = APIRouter(prefix="/chat", tags=["messages"], route_class=IdempotentRoute)
+creating = APIRouter(prefix="/api/v1/chat", tags=["messages"], route_class=IdempotentRoute)
 
 _EVENTS = (
     'id: 1\nevent: run.started\ndata: {"run_id":"…","conversation_id":"…","agent_id":"…","message":{…}}\n\n'

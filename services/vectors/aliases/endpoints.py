@@ -11,7 +11,7 @@ from shared.door import GuardedRoute
 from shared.errors import PreconditionFailed, responses
 from shared.resources import Cursor, IfMatch, Limit, Page, describe
 
-router = APIRouter(prefix="/vectors/aliases", tags=["vectors"], route_class=GuardedRoute)
+router = APIRouter(prefix="/api/v1/vectors/aliases", tags=["vectors"], route_class=GuardedRoute)
 
 _TAG = {"description": "where it points since when, for `If-Match`: after a switch it is another"}
 _TAGGED: dict[str, Any] = {"headers": {"ETag": {**_TAG, "schema": {"type": "string"}}}}

@@ -11,8 +11,8 @@ from shared.door import ClaimingRoute, GuardedRoute, Keyed
 from shared.errors import PreconditionFailed, UpstreamTimeout, responses
 from shared.resources import Cursor, IfMatch, Limit, Page, describe
 
-router = APIRouter(prefix="/vectors/collections", tags=["vectors"], route_class=GuardedRoute)
-creating = APIRouter(prefix="/vectors/collections", tags=["vectors"], route_class=ClaimingRoute)
+router = APIRouter(prefix="/api/v1/vectors/collections", tags=["vectors"], route_class=GuardedRoute)
+creating = APIRouter(prefix="/api/v1/vectors/collections", tags=["vectors"], route_class=ClaimingRoute)
 
 _TAG = {"description": "which collection it is, for `If-Match`: one made anew under the name has another"}
 _TAGGED: dict[str, Any] = {"headers": {"ETag": {**_TAG, "schema": {"type": "string"}}}}

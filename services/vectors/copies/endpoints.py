@@ -7,7 +7,7 @@ from services.vectors.dependencies import Copies, Writer
 from shared.door import GuardedRoute
 from shared.resources import describe
 
-internal = APIRouter(prefix="/copies", route_class=GuardedRoute)
+internal = APIRouter(prefix="/internal/copies", route_class=GuardedRoute, include_in_schema=False)
 
 
 @internal.post("", response_model=CopyRead)

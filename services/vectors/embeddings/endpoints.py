@@ -19,8 +19,8 @@ from services.vectors.errors import (
 from shared.door import GuardedRoute, takes
 from shared.errors import UpstreamTimeout, responses
 
-router = APIRouter(prefix="/embeddings", tags=["vectors"], route_class=GuardedRoute)
-tokens = APIRouter(prefix="/vectors/tokens", tags=["vectors"], route_class=GuardedRoute)
+router = APIRouter(prefix="/api/v1/embeddings", tags=["vectors"], route_class=GuardedRoute)
+tokens = APIRouter(prefix="/api/v1/vectors/tokens", tags=["vectors"], route_class=GuardedRoute)
 
 
 @router.post(

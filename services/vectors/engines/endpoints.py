@@ -6,7 +6,7 @@ from services.vectors.dependencies import Engines, Reader, RerankedBy
 from services.vectors.engines.schemas import EngineList
 from shared.door import GuardedRoute
 
-router = APIRouter(prefix="/vectors/engines", tags=["vectors"], route_class=GuardedRoute)
+router = APIRouter(prefix="/api/v1/vectors/engines", tags=["vectors"], route_class=GuardedRoute)
 
 
 @router.get(

@@ -25,9 +25,9 @@ from shared.door import GuardedRoute, Keyed, UnsupportedMediaType
 from shared.errors import PreconditionFailed, TooLarge, responses
 from shared.resources import Cursor, IfMatch, Limit, Page, describe, etag, require_match
 
-router = APIRouter(prefix="/vectors/files", tags=["vectors"], route_class=GuardedRoute)
-pieces = APIRouter(prefix="/vectors/files", tags=["vectors"], route_class=PieceRoute)
-creating = APIRouter(prefix="/vectors/files", tags=["vectors"], route_class=FileRoute)
+router = APIRouter(prefix="/api/v1/vectors/files", tags=["vectors"], route_class=GuardedRoute)
+pieces = APIRouter(prefix="/api/v1/vectors/files", tags=["vectors"], route_class=PieceRoute)
+creating = APIRouter(prefix="/api/v1/vectors/files", tags=["vectors"], route_class=FileRoute)
 
 _BODY: dict[str, Any] = {
     "type": "object",

@@ -9,7 +9,7 @@ from services.vectors.node.service import NodeService
 from shared.door import BoundedRequest, Bounds, GuardedRoute, authenticate, stores_nothing
 from shared.web import from_state
 
-internal = APIRouter(prefix="/vectors", route_class=GuardedRoute)
+internal = APIRouter(prefix="/internal/vectors", route_class=GuardedRoute, include_in_schema=False)
 Node = Annotated[NodeService, Depends(from_state("node"))]
 _BOUNDS = Bounds(kib=MAX_MIB * 1024)
 

@@ -17,6 +17,5 @@ def create_app(settings: NodeSettings | None = None) -> FastAPI:
         title="SutazAI vectors node",
         description="Keeps the catalogue and the engines that have files of their own, for all replicas of vectors.",
         lifespan=lifespan,
-        routers=[],
-        internal_routers=[internal],
+        routers=[internal],
     )

@@ -51,8 +51,8 @@ _ENGINE_ERRORS = (CollectionNotFound, CollectionLost, UpstreamTimeout)
 _EMBEDDING_ERRORS = (ModelMismatch, TextExpands, TooMuchText, EmbeddingsBusy, EmbeddingsFailed)
 _STORE_KIB, _SEARCH_KIB = 32 * 1024, 512
 
-router = APIRouter(prefix="/vectors", tags=["vectors"], route_class=GuardedRoute)
-creating = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BulkRoute)
+router = APIRouter(prefix="/api/v1/vectors", tags=["vectors"], route_class=GuardedRoute)
+creating = APIRouter(prefix="/api/v1/vectors", tags=["vectors"], route_class=BulkRoute)
 
 
 @creating.post(

@@ -88,8 +88,8 @@ class BatchRoute(GuardedRoute):
     request_class = BatchRequest
 
 
-router = APIRouter(prefix="/vectors", tags=["vectors"], route_class=SearchRoute)
-batches = APIRouter(prefix="/vectors", tags=["vectors"], route_class=BatchRoute)
+router = APIRouter(prefix="/api/v1/vectors", tags=["vectors"], route_class=SearchRoute)
+batches = APIRouter(prefix="/api/v1/vectors", tags=["vectors"], route_class=BatchRoute)
 
 
 @router.post(

@@ -6,7 +6,7 @@ from services.vectors.dependencies import Files, Reader, Usages
 from services.vectors.usage.schemas import UsageRead
 from shared.door import GuardedRoute
 
-router = APIRouter(prefix="/vectors/usage", tags=["vectors"], route_class=GuardedRoute)
+router = APIRouter(prefix="/api/v1/vectors/usage", tags=["vectors"], route_class=GuardedRoute)
 
 
 @router.get("", operation_id="vectors_get_usage", summary="What the tenant has", response_model=UsageRead)

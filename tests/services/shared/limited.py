@@ -56,8 +56,8 @@ def headers_of(user: str | None = None, *, scope: str = "things:*", **claims: An
 
 
 def build(redis_url: str, **settings: Any) -> FastAPI:
-    router = APIRouter(prefix="/things", route_class=GuardedRoute)
-    creating = APIRouter(prefix="/things", route_class=ClaimingRoute)
+    router = APIRouter(prefix="/api/v1/things", route_class=GuardedRoute)
+    creating = APIRouter(prefix="/api/v1/things", route_class=ClaimingRoute)
 
     @router.get("")
     async def look(_: Annotated[Caller, requires("things:read")]) -> list[str]:

@@ -30,7 +30,7 @@ class Counter:
 
 
 def build(suite: Suite, counter: Counter, redis_url: str | None = None) -> FastAPI:
-    router = APIRouter(prefix="/notes", route_class=ClaimingRoute)
+    router = APIRouter(prefix="/api/v1/notes", route_class=ClaimingRoute)
 
     @router.post("", status_code=201)
     @takes(kib=2, values=10, texts=20, depth=3)

@@ -45,7 +45,7 @@ class Shelf:
 @asynccontextmanager
 async def library(redis_url: str, shelf: Shelf) -> AsyncIterator[httpx.AsyncClient]:
     """One replica."""
-    creating = APIRouter(prefix="/books", route_class=ClaimingRoute)
+    creating = APIRouter(prefix="/api/v1/books", route_class=ClaimingRoute)
 
     @creating.post("", status_code=201)
     async def create(_: Annotated[Caller, requires("things:write")], once: Keyed) -> dict[str, str]:

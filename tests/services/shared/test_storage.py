@@ -24,7 +24,7 @@ THINGS = "/api/v1/things"
 
 
 def build(suite: Suite, folder: Path) -> FastAPI:
-    router = APIRouter(prefix="/things", route_class=GuardedRoute)
+    router = APIRouter(prefix="/api/v1/things", route_class=GuardedRoute)
     reader, writer = requires("agents:read"), requires("agents:write")
 
     @router.get("")

@@ -29,15 +29,15 @@ from shared.resources import Cursor, Limit, Page
 from shared.schemas import Id
 
 router = APIRouter(
-    prefix="/auth/api-keys", tags=["api keys"], route_class=GuardedRoute, responses=responses(DelegateRefused)
+    prefix="/api/v1/auth/api-keys", tags=["api keys"], route_class=GuardedRoute, responses=responses(DelegateRefused)
 )
 minting = APIRouter(
-    prefix="/auth/api-keys",
+    prefix="/api/v1/auth/api-keys",
     tags=["api keys"],
     route_class=KeylessRoute,
     responses=responses(DelegateRefused, ApiKeyRefused),
 )
-internal = APIRouter(prefix="/api-keys", route_class=GuardedRoute)
+internal = APIRouter(prefix="/internal/api-keys", route_class=GuardedRoute, include_in_schema=False)
 
 
 @minting.post(

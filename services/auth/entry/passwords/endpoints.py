@@ -10,8 +10,8 @@ from shared.door import GuardedRoute, IdempotencyKeyRefused, KeylessRoute
 from shared.errors import responses
 from shared.limits import limited_by_source
 
-router = APIRouter(prefix="/auth", tags=["accounts"], route_class=GuardedRoute)
-forgetting = APIRouter(prefix="/auth/password", tags=["accounts"], route_class=KeylessRoute)
+router = APIRouter(prefix="/api/v1/auth", tags=["accounts"], route_class=GuardedRoute)
+forgetting = APIRouter(prefix="/api/v1/auth/password", tags=["accounts"], route_class=KeylessRoute)
 
 
 @router.post(

@@ -10,8 +10,10 @@ from shared.door import GuardedRoute, IdempotencyKeyRefused, KeylessRoute
 from shared.errors import responses
 from shared.limits import limited_by_source
 
-router = APIRouter(prefix="/auth", tags=["accounts"], route_class=GuardedRoute, responses=responses(DelegateRefused))
-proving = APIRouter(prefix="/auth", tags=["accounts"], route_class=KeylessRoute)
+router = APIRouter(
+    prefix="/api/v1/auth", tags=["accounts"], route_class=GuardedRoute, responses=responses(DelegateRefused)
+)
+proving = APIRouter(prefix="/api/v1/auth", tags=["accounts"], route_class=KeylessRoute)
 
 
 @proving.post(

@@ -22,8 +22,8 @@ from shared.door import GuardedRoute, stores_nothing
 from shared.errors import responses
 from shared.limits import limited_by_source
 
-router = APIRouter(prefix="/auth", tags=["tokens"], route_class=OAuthRoute)
-internal = APIRouter(prefix="/tokens", route_class=GuardedRoute)
+router = APIRouter(prefix="/api/v1/auth", tags=["tokens"], route_class=OAuthRoute)
+internal = APIRouter(prefix="/internal/tokens", route_class=GuardedRoute, include_in_schema=False)
 
 
 @router.post(

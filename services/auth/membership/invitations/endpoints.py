@@ -37,12 +37,12 @@ from shared.resources import Cursor, Limit, Page
 from shared.schemas import Id
 
 router = APIRouter(
-    prefix="/auth/invitations", tags=["members"], route_class=GuardedRoute, responses=responses(DelegateRefused)
+    prefix="/api/v1/auth/invitations", tags=["members"], route_class=GuardedRoute, responses=responses(DelegateRefused)
 )
 creating = APIRouter(
-    prefix="/auth/invitations", tags=["members"], route_class=ClaimingRoute, responses=responses(DelegateRefused)
+    prefix="/api/v1/auth/invitations", tags=["members"], route_class=ClaimingRoute, responses=responses(DelegateRefused)
 )
-joining = APIRouter(prefix="/auth/invitations", tags=["members"], route_class=KeylessRoute)
+joining = APIRouter(prefix="/api/v1/auth/invitations", tags=["members"], route_class=KeylessRoute)
 
 
 @creating.post(

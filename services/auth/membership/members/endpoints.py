@@ -14,7 +14,7 @@ from shared.resources import Cursor, Limit, Page
 from shared.schemas import Id
 
 router = APIRouter(
-    prefix="/auth/members", tags=["members"], route_class=GuardedRoute, responses=responses(DelegateRefused)
+    prefix="/api/v1/auth/members", tags=["members"], route_class=GuardedRoute, responses=responses(DelegateRefused)
 )
 
 

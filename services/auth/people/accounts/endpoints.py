@@ -14,8 +14,8 @@ from shared.identity import brings_credential
 from shared.limits import limited_by_source
 from shared.resources import IfMatch, describe
 
-router = APIRouter(prefix="/auth", tags=["accounts"], route_class=GuardedRoute)
-registering = APIRouter(prefix="/auth", tags=["accounts"], route_class=KeylessRoute)
+router = APIRouter(prefix="/api/v1/auth", tags=["accounts"], route_class=GuardedRoute)
+registering = APIRouter(prefix="/api/v1/auth", tags=["accounts"], route_class=KeylessRoute)
 
 
 @registering.post(

@@ -12,8 +12,8 @@ from shared.door import GuardedRoute
 from shared.errors import responses
 from shared.resources import Cursor, Limit, Page
 
-router = APIRouter(prefix="/auth/audit", tags=["administration"], route_class=GuardedRoute)
-of_tenant = APIRouter(prefix="/auth/tenant/audit", tags=["members"], route_class=GuardedRoute)
+router = APIRouter(prefix="/api/v1/auth/audit", tags=["administration"], route_class=GuardedRoute)
+of_tenant = APIRouter(prefix="/api/v1/auth/tenant/audit", tags=["members"], route_class=GuardedRoute)
 
 
 @router.get(

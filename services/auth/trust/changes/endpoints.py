@@ -8,7 +8,7 @@ from services.auth.trust.changes.dependencies import Changes, Follower
 from services.auth.trust.changes.schemas import ChangesRead
 from shared.door import GuardedRoute
 
-internal = APIRouter(prefix="/access", route_class=GuardedRoute)
+internal = APIRouter(prefix="/internal/access", route_class=GuardedRoute, include_in_schema=False)
 
 
 @internal.get("/changes", response_model=ChangesRead)

@@ -6,7 +6,7 @@ from services.auth.trust.signing.dependencies import Keys
 from services.auth.trust.signing.schemas import JsonWebKeySet, ServerMetadata
 from shared.door import GuardedRoute
 
-router = APIRouter(prefix="/auth", tags=["tokens"], route_class=GuardedRoute)
+router = APIRouter(prefix="/api/v1/auth", tags=["tokens"], route_class=GuardedRoute)
 well_known = APIRouter(route_class=GuardedRoute, include_in_schema=False)
 
 
