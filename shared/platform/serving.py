@@ -68,6 +68,7 @@ def serve(create_app: Callable[[], FastAPI]) -> None:
         end(refusal)
     tls: Tls | None = app.state.tls
     telemetry.configure(app.state.service, settings)
+    app.openapi()  # here, as the first who needs it would hold the loop for a third of a second
     starting = Starting(app)
     config = uvicorn.Config(
         starting,

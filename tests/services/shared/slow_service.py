@@ -14,7 +14,8 @@ from shared.web import create_service
 
 
 @asynccontextmanager
-async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    assert app.openapi_schema, "the document is made while no request can wait for it"
     yield
 
 
