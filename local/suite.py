@@ -127,6 +127,10 @@ class Suite:
         wanted = (one for one in ALL.values() if one.is_wanted(self.site))
         return status_of(self.site, self._supervisor, wanted)
 
+    def pids(self) -> dict[str, int]:
+        """The process of each component that has one here; nothing is asked of them (`status` asks each)."""
+        return {name: info["pid"] for name, info in self._supervisor.infos().items() if info["pid"]}
+
     def start(self, component: str) -> None:
         """Starts one component and waits until it works; for tests that stopped or killed it."""
         self.up([component])

@@ -140,7 +140,11 @@ class Supervisor:
 
     def info(self, component: str) -> dict[str, Any]:
         """The supervisor's view of one process; a process it does not know is STOPPED."""
-        return self.infos().get(component, {"statename": "STOPPED", "pid": 0, "start": 0})
+        try:
+            found: dict[str, Any] | None = self._call("getProcessInfo", component, tolerated=(BAD_NAME,))
+        except SupervisorFailed:
+            found = None
+        return found or {"statename": "STOPPED", "pid": 0, "start": 0}
 
     def infos(self) -> dict[str, dict[str, Any]]:
         """The supervisor's view of all processes by name; nothing when it does not run."""

@@ -16,6 +16,7 @@ import pytest
 from local.suite import Suite
 from tests.fixtures import attacks
 from tests.fixtures.apps import ServiceClient, open_service
+from tests.fixtures.http import authorities
 from tests.fixtures.identity import RegisterUser, User, register_with
 from tests.fixtures.inside import INSIDE, client_of
 from tests.fixtures.letters import Letters, proving
@@ -146,5 +147,7 @@ def service_client(suite: Suite) -> ServiceClient:
 async def gateway(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
     """The whole suite, through its one public address."""
     suite.up()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{suite.site.ports['gateway']}", timeout=60) as client:
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{suite.site.ports['gateway']}", timeout=60, verify=authorities()
+    ) as client:
         yield client

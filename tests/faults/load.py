@@ -19,6 +19,7 @@ from tests.faults.trade_chat import Chat
 from tests.faults.trade_tasks import ENGINES, Tasks
 from tests.faults.trade_vectors import Vectors
 from tests.faults.trades import Trade
+from tests.fixtures.http import authorities
 from tests.fixtures.identity import User, register_with
 
 USERS: Final = 3
@@ -88,7 +89,7 @@ async def working(gateway: httpx.AsyncClient) -> AsyncIterator[Load]:
     register, tally = register_with(gateway), Tally()
     users = [await register() for _ in range(USERS + 1)]
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=50)
-    async with httpx.AsyncClient(base_url=gateway.base_url, timeout=60, limits=limits) as http:
+    async with httpx.AsyncClient(base_url=gateway.base_url, timeout=60, limits=limits, verify=authorities()) as http:
         trades = [
             trade
             for user, engine in zip(users[:USERS], ENGINES, strict=True)

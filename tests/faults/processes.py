@@ -10,6 +10,7 @@ import httpx
 
 from local.layout import REPOSITORY
 from local.suite import Suite
+from tests.fixtures.http import authorities
 from tests.fixtures.ports import free_port
 
 
@@ -40,7 +41,7 @@ async def running(suite: Suite, service: str, **surroundings: str) -> AsyncItera
     command = (sys.executable, "-m", f"services.{service}")
     process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=REPOSITORY)
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15, verify=authorities()) as client:
             await _until_ready(client)
             yield Running(process.pid, client)
     finally:

@@ -18,6 +18,7 @@ import pytest
 from local.suite import Suite
 from tests.faults.conftest import FREELY
 from tests.faults.kept_records import Keeping
+from tests.fixtures.http import authorities
 from tests.fixtures.identity import RegisterUser
 from tests.fixtures.node import NodeProcess, open_node_process, open_vectors_process
 
@@ -54,7 +55,9 @@ async def keeping(
             await process.kill()
             await process.start()
 
-        client = await stack.enter_async_context(httpx.AsyncClient(base_url=vectors.url, timeout=40))
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=vectors.url, timeout=40, verify=authorities())
+        )
         kept = Keeping(client, await register_user(), engine)
         await kept.make()
         yield kept, strike

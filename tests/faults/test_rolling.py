@@ -16,6 +16,7 @@ import pytest
 from local.suite import Suite
 from tests.faults.replicas import MODULES, Second, restart, roll, seconds_of, until
 from tests.faults.steady import Edge, Mixed, Send, Steady
+from tests.fixtures.http import authorities
 from tests.fixtures.identity import User, register_with
 
 RATE = 50.0
@@ -30,8 +31,10 @@ pytestmark = pytest.mark.skipif(not os.environ.get("FAULTS"), reason="minutes: `
 async def edge_of(gateway: httpx.AsyncClient, second: Second | None = None) -> AsyncIterator[tuple[Edge, User]]:
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=50)
     async with (
-        httpx.AsyncClient(base_url=gateway.base_url, timeout=30, limits=limits) as one,
-        httpx.AsyncClient(base_url=second.url if second else gateway.base_url, timeout=30, limits=limits) as other,
+        httpx.AsyncClient(base_url=gateway.base_url, timeout=30, limits=limits, verify=authorities()) as one,
+        httpx.AsyncClient(
+            base_url=second.url if second else gateway.base_url, timeout=30, limits=limits, verify=authorities()
+        ) as other,
     ):
         yield Edge([one, other] if second else [one]), await register_with(gateway)()
 
@@ -65,7 +68,9 @@ async def with_node(suite: Suite, *components: str) -> AsyncIterator[None]:
 @pytest.mark.timeout(300)
 async def test_nothing_of_vectors_fails_while_it_and_its_node_are_restarted(suite: Suite) -> None:
     suite.up(["auth", "gateway"])
-    gateway = httpx.AsyncClient(base_url=f"http://127.0.0.1:{suite.site.ports['gateway']}", timeout=60)
+    gateway = httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{suite.site.ports['gateway']}", timeout=60, verify=authorities()
+    )
     async with (
         gateway,
         with_node(suite, "auth", "vectors", "gateway"),

@@ -21,6 +21,7 @@ from shared.discovery import ConsulDiscovery
 from shared.schemas import new_id
 from tests.faults.conftest import FREELY, AsUser
 from tests.faults.processes import Running, running
+from tests.fixtures.http import authorities
 from tests.fixtures.identity import User
 from tests.fixtures.stores import consul_headers, consul_token
 from tests.services.chat.opening import chat_beside
@@ -71,7 +72,7 @@ async def test_without_file_descriptors_it_refuses_and_recovers(
         resource.prlimit(chat.pid, resource.RLIMIT_NOFILE, (256, 256))
         async with connected(chat.client.base_url, 300):
             statuses = [await asked(chat, user) for _ in range(5)]
-            async with httpx.AsyncClient(base_url=chat.client.base_url) as another:
+            async with httpx.AsyncClient(base_url=chat.client.base_url, verify=authorities()) as another:
                 statuses.append(await asked(Running(chat.pid, another), user))
             busy = await busy_share(chat.pid, 2)
         async with asyncio.timeout(15):

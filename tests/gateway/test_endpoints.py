@@ -14,6 +14,7 @@ from gateway.envoy.endpoints import EndpointFile, parse_addresses
 from local.suite import Suite
 from shared.discovery import ConsulWatch, Instance
 from shared.loops import in_background
+from tests.fixtures.http import authorities
 from tests.fixtures.ports import free_port
 from tests.fixtures.stores import consul_headers
 from tests.gateway.running import Gateway, gateway, script, wait_for
@@ -76,17 +77,17 @@ async def file(tmp_path: Path) -> EndpointFile:
 @pytest.fixture
 async def watch(consul: str, file: EndpointFile) -> AsyncIterator[ConsulWatch]:
     """Follows `agents`; believes in nobody after a second."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=authorities()) as client:
         yield ConsulWatch(consul, client, "agents", file.take, grace_seconds=1.0)
 
 
 def passing(consul: str, *addresses: str) -> None:
-    httpx.put(f"{consul}/test/agents", json=list(addresses)).raise_for_status()
+    httpx.put(f"{consul}/test/agents", json=list(addresses), verify=authorities()).raise_for_status()
 
 
 def forget(consul: str) -> None:
     """As if restarted without its data."""
-    httpx.post(f"{consul}/test/forget").raise_for_status()
+    httpx.post(f"{consul}/test/forget", verify=authorities()).raise_for_status()
 
 
 async def in_force(file: EndpointFile, endpoints: list[Instance]) -> None:
@@ -126,7 +127,7 @@ async def test_instance_that_returns_in_time_was_never_dropped(
 async def test_watch_outlives_a_consul_that_is_away(tmp_path: Path, file: EndpointFile) -> None:
     port = free_port()
     async with (
-        httpx.AsyncClient() as client,
+        httpx.AsyncClient(verify=authorities()) as client,
         in_background(ConsulWatch(f"http://127.0.0.1:{port}", client, "agents", file.take).run()),
     ):
         with script("consul.py", str(port), ports=[port]):
@@ -204,8 +205,8 @@ def registered(suite: Suite, port: int) -> Iterator[None]:
     """An instance of `agents`, as a service would register it."""
     instance = {"ID": f"edge-test-{port}", "Name": "agents", "Address": "127.0.0.1", "Port": port}
     place, headers = f"{suite.url('consul')}/v1/agent/service", consul_headers(suite)
-    httpx.put(f"{place}/register", json=instance, headers=headers).raise_for_status()
+    httpx.put(f"{place}/register", json=instance, headers=headers, verify=authorities()).raise_for_status()
     try:
         yield
     finally:
-        httpx.put(f"{place}/deregister/edge-test-{port}", headers=headers).raise_for_status()
+        httpx.put(f"{place}/deregister/edge-test-{port}", headers=headers, verify=authorities()).raise_for_status()

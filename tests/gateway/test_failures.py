@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.fixtures.http import authorities
 from tests.fixtures.ports import free_port
 from tests.gateway.running import Gateway, gateway, script, wait_for
 
@@ -138,7 +139,7 @@ def test_the_one_that_lives_is_found_among_the_dead(tmp_path: Path, method: str,
 def calls(running: Gateway, method: str, path: str, enough: threading.Event, journal: Path) -> list[int]:
     """One caller, one request after another until it is enough; how each was answered."""
     statuses = []
-    with httpx.Client(base_url=running.client.base_url, timeout=10) as client:
+    with httpx.Client(base_url=running.client.base_url, timeout=10, verify=authorities()) as client:
         while not enough.is_set():
             headers = {"x-journal": str(journal), "x-request-id": f"{method}-{uuid.uuid4()}"}
             try:

@@ -12,6 +12,7 @@ import yaml
 from gateway.envoy.kong import load
 from gateway.envoy.messages import extension
 from gateway.envoy.plugins import PostFunction
+from tests.fixtures.http import authorities
 from tests.fixtures.ports import free_port
 from tests.gateway.running import KONG_FILE, envoy
 
@@ -67,7 +68,10 @@ def kong(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         default_source_code={"inline_string": code},
     )
     port = free_port()
-    with envoy(tmp_path_factory.mktemp("lua"), port, lua), httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+    with (
+        envoy(tmp_path_factory.mktemp("lua"), port, lua),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", verify=authorities()) as client,
+    ):
         yield client
 
 
@@ -173,6 +177,8 @@ def test_kong_says_its_token_and_nobody_elses(
     )
     port = free_port()
     with envoy(tmp_path_factory.mktemp("proof"), port, lua):
-        answer = httpx.get(f"http://127.0.0.1:{port}/", headers={"X-Gateway-Token": "guessed"} | kept)
+        answer = httpx.get(
+            f"http://127.0.0.1:{port}/", headers={"X-Gateway-Token": "guessed"} | kept, verify=authorities()
+        )
 
     assert answer.text == sent

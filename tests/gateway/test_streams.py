@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.fixtures.http import authorities
 from tests.gateway.running import Gateway, edited, gateway, upstreams
 
 MESSAGE = "/api/v1/chat/message"
@@ -20,7 +21,7 @@ def test_first_event_arrives_before_the_second_exists(tmp_path: Path) -> None:
     ):
         events = answer.iter_raw()
         first = next(events)
-        httpx.get(f"{urls['chat']}/release", timeout=10)  # only now the second event is made
+        httpx.get(f"{urls['chat']}/release", timeout=10, verify=authorities())  # only now the second event is made
         rest = b"".join(events)
 
     assert answer.headers["content-type"] == "text/event-stream"

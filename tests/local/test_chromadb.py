@@ -54,7 +54,7 @@ def test_who_does_not_know_the_tenant_finds_nothing(suite: Suite) -> None:
 def test_the_tenant_stands_in_no_log_and_no_command(suite: Suite) -> None:
     suite.up(["chromadb"])
     put(suite, suite.secrets.chromadb_tenant, "ours")
-    (pid,) = [one.pid for one in suite.status() if one.component == "chromadb"]
+    pid = suite.pids()["chromadb"]
 
     logs = b"".join(path.read_bytes() for path in suite.site.layout.logs.iterdir() if path.is_file())
     command = Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -19,6 +19,7 @@ from local.layout import REPOSITORY
 from local.probes import ask
 from local.secrets import consul_token
 from local.suite import Suite
+from tests.fixtures.http import authorities
 
 MANAGEMENT = "8d0b2b0e-5d3f-4d59-8a3c-1d8b1f0a9c11"
 
@@ -89,16 +90,22 @@ def test_what_is_missing_is_put_and_nothing_else(suite: Suite) -> None:
 def test_a_consul_of_before_goes_on_and_forgets_who_registered(suite: Suite) -> None:
     stranger = {"ID": "false-auth", "Name": "auth", "Address": "203.0.113.9", "Port": 1}
     with unguarded(suite) as url:
-        httpx.put(f"{url}/v1/agent/service/register", json=stranger).raise_for_status()
-        httpx.put(f"{url}/v1/kv/kept", content=b"yes").raise_for_status()
-        until(lambda: bool(httpx.get(f"{url}/v1/catalog/service/auth").json()), "the catalogue to know it")
+        httpx.put(f"{url}/v1/agent/service/register", json=stranger, verify=authorities()).raise_for_status()
+        httpx.put(f"{url}/v1/kv/kept", content=b"yes", verify=authorities()).raise_for_status()
+        until(
+            lambda: bool(httpx.get(f"{url}/v1/catalog/service/auth", verify=authorities()).json()),
+            "the catalogue to know it",
+        )
 
     suite.up(["consul"])
 
     assert get(suite, "/v1/agent/services") == {}
     assert get(suite, "/v1/catalog/services") == {"consul": []}
     assert [one["Value"] for one in get(suite, "/v1/kv/kept")] == [base64.b64encode(b"yes").decode()]
-    assert httpx.put(f"{suite.url('consul')}/v1/agent/service/register", json=stranger).status_code == 403
+    assert (
+        httpx.put(f"{suite.url('consul')}/v1/agent/service/register", json=stranger, verify=authorities()).status_code
+        == 403
+    )
     assert get(suite, "/v1/health/service/auth", suite.environment("gateway")["CONSUL_TOKEN"]) == []
 
 
@@ -123,7 +130,7 @@ def unguarded(suite: Suite) -> Iterator[str]:
 
 def has_leader(url: str) -> bool:
     try:
-        return bool(httpx.get(f"{url}/v1/status/leader", timeout=2).json())
+        return bool(httpx.get(f"{url}/v1/status/leader", timeout=2, verify=authorities()).json())
     except httpx.HTTPError:
         return False
 

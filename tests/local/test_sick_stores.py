@@ -25,7 +25,7 @@ def outcome_of(suite: Suite, name: str) -> Outcome:
 
 
 def pid_of(suite: Suite, name: str) -> int:
-    (pid,) = [one.pid for one in suite.status() if one.component == name]
+    pid = suite.pids()[name]
     assert pid
     return pid
 

@@ -20,7 +20,7 @@ from local.components import ALL
 from local.leftovers import processes_of
 from local.suite import Suite
 from tests.fixtures.places import RUN_HOME
-from tests.fixtures.users import readable, user_of
+from tests.fixtures.users import files_of, readable, user_of
 from tests.local.conftest import SECOND_PORT_BASE, MakeSuite
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give servers users of their own")
@@ -56,7 +56,7 @@ def capabilities(pid: int) -> int:
 
 
 def test_each_server_runs_as_a_user_of_its_own(running: Suite) -> None:
-    pids = {one.component: one.pid for one in running.status() if one.pid}
+    pids = running.pids()
 
     families = {name: [p := psutil.Process(pid), *p.children(recursive=True)] for name, pid in pids.items()}
     found = {name: {one.username() for one in family} for name, family in families.items()}
@@ -75,7 +75,7 @@ def test_nobody_reads_a_file_of_the_suite(running: Suite) -> None:
         home / "tls" / "tls_auth",
     ]
 
-    found = readable(nobody, home)
+    found = readable(nobody, files_of(home))
 
     assert all(path.is_file() for path in secret)
     assert found == {home / "tls" / "tls_authority"}
@@ -88,12 +88,12 @@ def test_a_server_reads_its_own_files_and_no_others(running: Suite, name: str) -
     shared = {home / "tls" / "tls_authority"}
     key = {home / "tls" / f"tls_{name}"} if name == "portal" else set()
 
-    assert readable(user_of(name), home) == own | shared | key
+    assert readable(user_of(name), files_of(home)) == own | shared | key
 
 
 def test_a_server_keeps_no_power_of_root(running: Suite) -> None:
     """Of those whose programs everybody may read; others see `test_a_closed_place_costs_reading`."""
-    pids = {one.component: one.pid for one in running.status() if one.pid and one.component not in closed(running)}
+    pids = {name: pid for name, pid in running.pids().items() if name not in closed(running)}
 
     assert {"redis", "rabbitmq", "consul"} <= pids.keys()
     assert {name: capabilities(pid) for name, pid in pids.items()} == dict.fromkeys(pids, 0)

@@ -7,6 +7,7 @@ import copy
 import json
 import random
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, quote_plus, urlencode
 
@@ -22,13 +23,18 @@ SIZES: Final = (60 * KIB, 1_000 * KIB, 2_000 * KIB, LARGEST)
 
 
 class Attack(NamedTuple):
-    """One body. `is_whole`: the valid one in other words, to be answered alike."""
+    """One body, or what makes it: of a family only some are sent. `is_whole`: the valid one in other words, to be
+    answered alike."""
 
     family: str
     name: str
-    body: bytes
+    content: bytes | Callable[[], bytes]
     media_type: str = JSON
     is_whole: bool = False
+
+    @property
+    def body(self) -> bytes:
+        return self.content if isinstance(self.content, bytes) else self.content()
 
     def request(self, headers: dict[str, str]) -> dict[str, Any]:
         """What a client takes to send it."""
@@ -182,19 +188,25 @@ def in_size(body: Any, size: int) -> Iterator[Attack]:
         "quotes": (text[:-1] + ', "x": "', r"\"", '"}'),
         "commas": ("[", ",", "]"),
     }
-    for name, (begin, again, end) in shapes.items():
-        room = size - len(begin) - len(end)
-        filling = (
-            "".join(again % at for at in range(room // len(again % 0)))
-            if "%" in again
-            else again * (room // len(again))
-        )
-        yield Attack("bulk", f"{name}, {size:,} bytes", f"{begin}{filling}{end}".encode())
+    for name, shape in shapes.items():
+        yield Attack("bulk", f"{name}, {size:,} bytes", cache(partial(_filled, shape, size)))
     for place in places(body):
         if isinstance(_at(body, place), list):
             for item in ("1", '"x"', "{}", "[]", "null"):
-                filling = ",".join([item] * ((size - len(text)) // (len(item) + 1)))
-                yield Attack("bulk", f"{place} of {item}, {size:,} bytes", with_fragment(body, place, f"[{filling}]"))
+                long = partial(_with_many, body, place, item, (size - len(text)) // (len(item) + 1))
+                yield Attack("bulk", f"{place} of {item}, {size:,} bytes", cache(long))
+
+
+def _filled(shape: tuple[str, str, str], size: int) -> bytes:
+    begin, again, end = shape
+    room = size - len(begin) - len(end)
+    if "%" not in again:
+        return f"{begin}{again * (room // len(again))}{end}".encode()
+    return f"{begin}{''.join(again % at for at in range(room // len(again % 0)))}{end}".encode()
+
+
+def _with_many(body: Any, place: tuple[str | int, ...], item: str, count: int) -> bytes:
+    return with_fragment(body, place, f"[{','.join([item] * count)}]")
 
 
 def _at(body: Any, place: tuple[str | int, ...]) -> Any:

@@ -18,6 +18,7 @@ import pytest
 
 from local.suite import Suite
 from tests.fixtures import attacks
+from tests.fixtures.http import authorities
 from tests.fixtures.identity import register_with
 from tests.security.belongings import AGENT, Tenant
 from tests.security.neighbour import Neighbour, Report
@@ -59,12 +60,12 @@ async def stage(gateway: httpx.AsyncClient, neighbour: Neighbour) -> AsyncIterat
     """An attacker of another tenant, and addresses of their own."""
     async with AsyncExitStack() as stack:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=50)
-        client = httpx.AsyncClient(base_url=gateway.base_url, timeout=60, limits=limits)
+        client = httpx.AsyncClient(base_url=gateway.base_url, timeout=60, limits=limits, verify=authorities())
         sources = [
             httpx.AsyncClient(
                 base_url=gateway.base_url,
                 timeout=60,
-                transport=httpx.AsyncHTTPTransport(local_address=f"127.0.2.{number + 1}"),
+                transport=httpx.AsyncHTTPTransport(local_address=f"127.0.2.{number + 1}", verify=authorities()),
             )
             for number in range(SOURCES)
         ]

@@ -18,6 +18,7 @@ from local.consul_access import REGISTERING
 from local.suite import Suite
 from shared.schemas import new_id
 from tests.fixtures.apps import ServiceClient
+from tests.fixtures.http import authorities
 from tests.fixtures.ports import free_port
 from tests.gateway.running import listens, wait_for
 
@@ -31,7 +32,7 @@ UNSEEN = {"TTL": "1h", "Status": "critical"}  # what is registered for a moment 
 @pytest.fixture
 async def consul(suite: Suite, gateway: httpx.AsyncClient) -> AsyncIterator[httpx.AsyncClient]:
     """The agent of the whole suite, which is up."""
-    async with httpx.AsyncClient(base_url=suite.url("consul"), timeout=10) as client:
+    async with httpx.AsyncClient(base_url=suite.url("consul"), timeout=10, verify=authorities()) as client:
         yield client
 
 
@@ -195,7 +196,9 @@ async def test_a_token_that_is_refused_is_said_to_be(
 def test_another_consul_cannot_join_ours(suite: Suite, tmp_path: Path) -> None:
     """As a server it would be handed everything, the tokens too."""
     with another_consul(suite, tmp_path) as other:
-        joined = httpx.put(f"{other}/v1/agent/join/127.0.0.1:{suite.site.ports['consul_serf']}", timeout=20)
+        joined = httpx.put(
+            f"{other}/v1/agent/join/127.0.0.1:{suite.site.ports['consul_serf']}", timeout=20, verify=authorities()
+        )
 
     assert joined.status_code == 500
     assert "encrypt" in joined.text.lower(), joined.text

@@ -178,7 +178,7 @@ class Memory:
     """The most memory that the process of each service has had at once since this was made."""
 
     def __init__(self, suite: Suite) -> None:
-        self._processes = {one.component: one.pid for one in suite.status() if one.component in SERVICES and one.pid}
+        self._processes = {name: pid for name, pid in suite.pids().items() if name in SERVICES}
         for pid in self._processes.values():
             Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak begins at what is held now (proc(5))
         self._before = self._peaks()

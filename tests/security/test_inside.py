@@ -24,6 +24,7 @@ from shared.calls import open_http_client
 from shared.discovery import ConsulDiscovery, Registration
 from shared.errors import Unavailable
 from shared.schemas import new_id
+from tests.fixtures.http import authorities
 from tests.fixtures.ports import free_port
 from tests.fixtures.stores import consul_headers, consul_token
 from tests.gateway.running import gateway
@@ -239,6 +240,6 @@ async def test_the_whole_way_is_by_tls(inside: Suite, tmp_path: Path) -> None:
 
     async with processes(inside, "auth", "agents") as addresses:
         assert await asyncio.to_thread(walk, addresses) == [201, 200, 201, 200]
-        async with httpx.AsyncClient() as plain:
+        async with httpx.AsyncClient(verify=authorities()) as plain:
             with pytest.raises(httpx.RemoteProtocolError):
                 await plain.get(addresses["auth"].replace("https:", "http:") + "/health/live")

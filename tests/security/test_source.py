@@ -8,6 +8,7 @@ import pytest
 
 from local.suite import Suite
 from tests.fixtures.apps import ServiceClient
+from tests.fixtures.http import authorities
 from tests.fixtures.sources import passed_on_from
 from tests.security.conftest import LogIn
 
@@ -24,7 +25,9 @@ FORGED = {
 @pytest.fixture
 async def admin(gateway: httpx.AsyncClient, as_admin: LogIn) -> AsyncIterator[httpx.AsyncClient]:
     headers = await as_admin(frozenset({"admin"}))
-    async with httpx.AsyncClient(base_url=gateway.base_url, headers=headers, timeout=30) as client:
+    async with httpx.AsyncClient(
+        base_url=gateway.base_url, headers=headers, timeout=30, verify=authorities()
+    ) as client:
         yield client
 
 
@@ -35,7 +38,7 @@ async def test_a_claim_changes_no_source(
 ) -> None:
     """Asked of the audit log, which has the source of every registration."""
     email = f"{secrets.token_hex(8)}@example.com"
-    transport = httpx.AsyncHTTPTransport(local_address=CALLER)
+    transport = httpx.AsyncHTTPTransport(local_address=CALLER, verify=authorities())
     url = f"http://127.0.0.1:{suite.site.ports[place]}"
     async with httpx.AsyncClient(base_url=url, transport=transport, headers=list(claims.items())) as caller:
         body = {"email": email, "password": secrets.token_hex(16)}

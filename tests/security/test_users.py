@@ -9,13 +9,13 @@ import pytest
 from local.accounts import PREFIX
 from local.components import ALL
 from local.suite import Suite
-from tests.fixtures.users import readable, user_of
+from tests.fixtures.users import files_of, readable, user_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give servers users of their own")
 
 
 def test_no_server_is_root(suite: Suite, gateway: httpx.AsyncClient) -> None:
-    pids = {one.component: one.pid for one in suite.status() if one.pid}
+    pids = suite.pids()
 
     found = {name: psutil.Process(pid).username() for name, pid in pids.items()}
 
@@ -25,12 +25,12 @@ def test_no_server_is_root(suite: Suite, gateway: httpx.AsyncClient) -> None:
 
 def test_no_server_reads_what_is_anothers(suite: Suite, gateway: httpx.AsyncClient) -> None:
     """With the rights of its user; where that cannot enter what its program is read from, `make up` tells what else."""
-    home, components = suite.site.layout.home, [ALL[one.component] for one in suite.status() if one.pid]
+    files, components = files_of(suite.site.layout.home), [ALL[name] for name in suite.pids()]
 
     strange = {
         (component.name, path)
         for component in components
-        for path in readable(user_of(component.name), home)
+        for path in readable(user_of(component.name), files)
         if not any(path.is_relative_to(folder) for folder in component.folders(suite.site))
         and path.name not in ("tls_authority", f"tls_{component.name}")
     }

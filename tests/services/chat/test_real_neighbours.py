@@ -8,6 +8,7 @@ import pytest
 from local.suite import Suite
 from shared.schemas import new_id
 from tests.fixtures.apps import ServiceClient
+from tests.fixtures.http import authorities
 from tests.fixtures.identity import User
 from tests.services.chat.client import events_of
 
@@ -20,7 +21,7 @@ FACTS = {
 
 @pytest.fixture
 async def chat(suite: Suite, service_client: ServiceClient, user: User) -> AsyncIterator[httpx.AsyncClient]:
-    suite.up(["agents", "vectors", "llm"])
+    suite.up(["redis", "agents", "vectors", "llm"])
     async with service_client("chat", answer_tokens=40) as client:
         client.headers.update(user.headers)
         client.timeout = httpx.Timeout(110)  # a small machine reads a prompt slowly
@@ -34,7 +35,7 @@ async def agent_id(suite: Suite, user: User) -> str:
     collection = f"facts-{new_id()}"
     items = [{"id": name, "text": text} for name, text in FACTS.items()]
     agent = {"name": f"support {new_id()}", "instructions": "Answer in one sentence.", "knowledge": [collection]}
-    async with httpx.AsyncClient(headers=user.headers, timeout=60) as client:
+    async with httpx.AsyncClient(headers=user.headers, timeout=60, verify=authorities()) as client:
         vectors, agents = (f"http://127.0.0.1:{suite.site.ports[name]}/api/v1" for name in ("vectors", "agents"))
         stored = await client.post(f"{vectors}/vectors/store", json={"collection": collection, "items": items})
         stored.raise_for_status()
@@ -74,7 +75,7 @@ async def test_the_model_writes_for_nobody_without_its_key(suite: Suite) -> None
     chat = suite.environment("chat")
     body = {"model": chat["LLM_MODEL"], "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]}
 
-    async with httpx.AsyncClient(base_url=chat["LLM_URL"], timeout=60) as model:
+    async with httpx.AsyncClient(base_url=chat["LLM_URL"], timeout=60, verify=authorities()) as model:
         keyless = await model.post("/chat/completions", json=body)
         known = await model.post(
             "/chat/completions", json=body, headers={"Authorization": f"Bearer {chat['LLM_API_KEY']}"}

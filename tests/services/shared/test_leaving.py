@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from local.layout import REPOSITORY
+from tests.fixtures.http import authorities
 from tests.fixtures.ports import free_port
 
 SETTINGS = {
@@ -28,7 +29,7 @@ async def slow() -> AsyncIterator[tuple[httpx.AsyncClient, asyncio.subprocess.Pr
     command = [sys.executable, "-m", "tests.services.shared.slow_service"]
     process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=REPOSITORY)
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20, verify=authorities()) as client:
             await until(client, "False")
             yield client, process
     finally:

@@ -26,6 +26,7 @@ from shared.messages import (
     declare_queue,
     open_connection,
 )
+from tests.fixtures.http import authorities
 
 MAX_DELIVERIES = 5
 
@@ -257,7 +258,9 @@ async def test_the_queues_are_what_the_guarantees_say(wiring: Wiring, suite: Sui
         await publisher.publish(wiring.message("x"))
 
     secrets_, port = suite.secrets, suite.site.ports["rabbitmq_management"]
-    async with httpx.AsyncClient(auth=(secrets_.rabbitmq_user, secrets_.rabbitmq_password)) as client:
+    async with httpx.AsyncClient(
+        auth=(secrets_.rabbitmq_user, secrets_.rabbitmq_password), verify=authorities()
+    ) as client:
         queue = (await client.get(f"http://127.0.0.1:{port}/api/queues/sutazai/{wiring.name}")).json()
 
     assert queue["durable"]

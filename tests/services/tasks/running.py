@@ -30,7 +30,7 @@ from tests.services.tasks.kinds import TEST_KINDS
 FINAL = {"succeeded", "failed", "cancelled", "expired"}
 FAST = {
     "heartbeat_seconds": 0.1,
-    "reconcile_seconds": 0.1,
+    "reconcile_seconds": 0.2,
     "retry_base_seconds": 0.05,
     "retry_cap_seconds": 0.2,
     "shutdown_seconds": 0.5,
@@ -136,10 +136,10 @@ class Tasks:
     ) -> dict[str, Any]:
         """The task once it is final, or as `until` wants it."""
         reached = until or (lambda read: read["status"] in FINAL)
-        give_up_at = time.monotonic() + seconds
+        give_up_at, pauses = time.monotonic() + seconds, growing_pauses()
         while not reached(read := await self.get(task)):
             assert time.monotonic() < give_up_at, read
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(next(pauses))
         return read
 
     async def run(self, kind: str, given: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
@@ -149,8 +149,16 @@ class Tasks:
 
 async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = 20) -> Any:
     """What `condition` answers, once that is true."""
-    give_up_at = time.monotonic() + seconds
+    give_up_at, pauses = time.monotonic() + seconds, growing_pauses()
     while not (answer := await condition()):
         assert time.monotonic() < give_up_at, "the condition did not come true in time"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(next(pauses))
     return answer
+
+
+def growing_pauses() -> Iterator[float]:
+    """Between two looks, in seconds: asking is a request or a statement, which takes what is waited for its time."""
+    pause = 0.02
+    while True:
+        yield pause
+        pause = min(pause * 1.3, 0.1)
