@@ -1,10 +1,10 @@
-"""`make bench`: runs the rows, prints the table, keeps the figures in `bench/results/`."""
+"""`make bench`: runs the rows, prints the table, keeps the figures and a plot of them in `bench/results/`."""
 
 import argparse
 import time
 from contextlib import ExitStack
 
-from bench import results, table
+from bench import plot, results, table
 from bench.corpus import Corpus
 from bench.row import Rounds
 from bench.rows import GROUPS, ROWS
@@ -23,7 +23,7 @@ def main() -> None:
             rows.append(planned.measure(stage, Rounds(arguments.rounds, until), arguments.seconds or planned.seconds))
             table.show(rows[-1])
             file = results.keep(rows)  # after each, so that a later one that fails costs no earlier one
-    print(f"\nkept in {file.relative_to(REPOSITORY)}")
+    print(f"\nkept in {file.relative_to(REPOSITORY)}, drawn in {plot.draw(file).relative_to(REPOSITORY)}")
 
 
 def _parse() -> argparse.Namespace:
