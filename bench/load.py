@@ -46,9 +46,7 @@ class Request:
     body: str | bytes | None = None
 
 
-def run_wrk(
-    requests: Sequence[Request], *, connections: int, seconds: float, servers: Sequence[psutil.Process]
-) -> Load:
+def run_wrk(requests: Sequence[Request], *, connections: int, seconds: int, servers: Sequence[psutil.Process]) -> Load:
     """Sends `requests` in turn, over and over, all to the same address.
 
     Raises RuntimeError when any failed (a fast error is no speed) or the client was the bottleneck.

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import select
 import statistics
 import subprocess
 import sys
@@ -37,6 +38,11 @@ class PacedClient:
         assert self._process.stdin
         self._process.stdin.write("go\n")
         self._process.stdin.flush()
+
+    def end(self) -> None:
+        """Nothing is sent from now on, though the time may not be over."""
+        with contextlib.suppress(BrokenPipeError):
+            self.begin()
 
     def result(self) -> Load:
         """Waits for the end. Raises RuntimeError when a request failed or the client could not keep its pace."""
@@ -83,8 +89,14 @@ class _Answers:
     failures: list[str] = field(default_factory=list)
 
 
-async def run(url: str, headers: Sequence[Mapping[str, str]], rate: int, seconds: float) -> _Answers:
-    """Sends on time and waits for every answer."""
+async def run(
+    url: str,
+    headers: Sequence[Mapping[str, str]],
+    rate: int,
+    seconds: float,
+    ended: Callable[[], bool] = lambda: False,
+) -> _Answers:
+    """Sends on time, until it is `ended`, and waits for every answer."""
     answers, tasks = _Answers(), set[asyncio.Task[None]]()
     loop = asyncio.get_running_loop()
     timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
@@ -95,19 +107,27 @@ async def run(url: str, headers: Sequence[Mapping[str, str]], rate: int, seconds
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-        await asyncio.to_thread(_keep_pace, loop, send, rate, seconds)
+        await asyncio.to_thread(_keep_pace, loop, send, rate, seconds, ended)
         await asyncio.sleep(0)  # the last one was only scheduled
         while tasks:
             await asyncio.wait(set(tasks))
     return answers
 
 
-def _keep_pace(loop: asyncio.AbstractEventLoop, send: Callable[[int, float], None], rate: int, seconds: float) -> None:
+def _keep_pace(
+    loop: asyncio.AbstractEventLoop,
+    send: Callable[[int, float], None],
+    rate: int,
+    seconds: float,
+    ended: Callable[[], bool],
+) -> None:
     """In a thread: the loop's own timers are whole milliseconds late, and that would count as latency."""
     began = time.perf_counter()
     for number in range(round(rate * seconds)):
         due = began + number / rate
         time.sleep(max(0.0, due - time.perf_counter()))
+        if ended():
+            return
         loop.call_soon_threadsafe(send, number, due)
 
 
@@ -123,6 +143,12 @@ async def _send(
     answers.latencies.append(time.perf_counter() - due)
 
 
+def _is_told_to_end() -> bool:
+    """Whether another line has come; that none will come any more is no such word."""
+    readable, _, _ = select.select([sys.stdin], [], [], 0)
+    return bool(readable) and bool(sys.stdin.readline())
+
+
 def main() -> None:
     order = json.loads(sys.stdin.readline())
     with contextlib.suppress(PermissionError):  # what is measured is the server's delay, not our own wait for a core
@@ -130,7 +156,7 @@ def main() -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     began, cpu = time.perf_counter(), time.process_time()
-    answers = asyncio.run(run(**order))
+    answers = asyncio.run(run(**order, ended=_is_told_to_end))
     elapsed = time.perf_counter() - began
     if answers.failures:
         sys.exit(f"{len(answers.failures)} of {len(answers.latencies)} failed: {answers.failures[0]}")

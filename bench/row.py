@@ -1,6 +1,7 @@
 """A row of the table: the runs of every contender, round by round, and the ratios they come to."""
 
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,10 @@ from bench.servers import settle
 
 BUSY_MACHINE = 0.15
 """The share of the machine that others may use; what the stores of a row do for it counts as theirs."""
+FEWEST_ROUNDS = 3
+"""Of which one may be off, and the median is not."""
+PATIENCE_SECONDS = 60.0
+"""That a row waits for a quiet machine, all turns together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +77,26 @@ class Row:
         return self.others_cpu_share <= BUSY_MACHINE
 
 
-def in_turns(contenders: Sequence[Callable[[], Mapping[str, Load]]], rounds: int) -> Runs:
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """How often each contender has its turn: `most` times, or fewer where another would end after `until`."""
+
+    most: int
+    until: float = float("inf")
+
+
+def in_turns(
+    contenders: Sequence[Callable[[], Mapping[str, Load]]], rounds: Rounds, *, patience: float = PATIENCE_SECONDS
+) -> Runs:
     """A B C A B C …: the machine's drift meets all of them alike. One round beforehand warms up and is dropped."""
     runs: Runs = {}
-    for number in range(rounds + 1):
+    began = time.monotonic()
+    for number in range(rounds.most + 1):
+        now = time.monotonic()
+        if number > FEWEST_ROUNDS and now + (now - began) / number > rounds.until:
+            break
         for run in contenders:
-            settle()
+            patience -= settle(patience)
             for name, load in run().items():
                 if number:
                     runs.setdefault(name, []).append(load)

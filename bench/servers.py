@@ -82,12 +82,14 @@ def rss_mib(processes: Sequence[psutil.Process]) -> float:
     return float(sum(process.memory_info().rss for process in processes)) / 2**20
 
 
-def settle() -> None:
+def settle(patience: float) -> float:
     """Waits until the machine is quiet: a server still works off requests whose client has gone, and others work too.
 
-    Not for ever: on a machine that is never quiet the spread says so.
+    Not for ever, nor longer than `patience`: on a machine that is never quiet the spread says so. Returns the seconds.
     """
-    deadline = time.monotonic() + _SETTLE_SECONDS
+    began = time.monotonic()
+    deadline = began + min(patience, _SETTLE_SECONDS)
     while time.monotonic() < deadline:
         if psutil.cpu_percent(_LOOK_SECONDS) < _QUIET_PERCENT:
-            return
+            break
+    return time.monotonic() - began

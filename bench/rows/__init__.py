@@ -1,11 +1,34 @@
 """The rows: what is compared with what, and what the ratio means. One function a row, from a stage to a `Row`."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.row import Rounds, Row
 from bench.rows.echo import echo
 from bench.rows.gateway import hop
 from bench.rows.identity import api_keys, tokens
 from bench.rows.search import search
 from bench.rows.store import store
 from bench.rows.storm import storm
+from bench.stage import Stage
 
-ROWS = {"H1": echo, "K1": hop, "A1": tokens, "A1k": api_keys, "A3": storm, "V1": search, "V2": store}
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A row, what it may last with all that it has to prepare, and how long one run is."""
+
+    measure: Callable[[Stage, Rounds, int], Row]
+    minutes: float
+    seconds: int = 4
+
+
+ROWS = {
+    "H1": Planned(echo, minutes=4),
+    "K1": Planned(hop, minutes=3),
+    "A1": Planned(tokens, minutes=5),
+    "A1k": Planned(api_keys, minutes=4),
+    "A3": Planned(storm, minutes=6),
+    "V1": Planned(search, minutes=6.5, seconds=2),
+    "V2": Planned(store, minutes=2.5),
+}
 GROUPS = {"auth": ("A1", "A1k", "A3"), "vectors": ("V1", "V2")}

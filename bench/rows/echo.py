@@ -5,7 +5,7 @@ import os
 import sys
 
 from bench.load import Request
-from bench.row import Figure, Row, in_turns, ratios
+from bench.row import Figure, Rounds, Row, in_turns, ratios
 from bench.rows.contenders import flat_out, hot
 from bench.servers import UVICORN, free_port, serving
 from bench.stage import Stage
@@ -14,7 +14,7 @@ ECHO = {"id": 7, "tags": ["a", "b", "c"], "text": "x" * 960}
 PATH = "/api/v1/bench/echo"
 
 
-def echo(stage: Stage, rounds: int, seconds: int) -> Row:
+def echo(stage: Stage, rounds: Rounds, seconds: int) -> Row:
     """Our defaults with a verified token, against bare FastAPI and against bytes copied, on the same server.
 
     A thousand tokens in turn: one would meet its limit.

@@ -4,7 +4,7 @@ import httpx
 import psutil
 
 from bench.load import Request
-from bench.row import Figure, Row, in_turns
+from bench.row import Figure, Rounds, Row, in_turns
 from bench.rows.contenders import flat_out
 from bench.stage import Stage
 from local.suite import Suite
@@ -13,7 +13,7 @@ PATH = "/api/v1/auth/jwks.json"
 COMPONENTS = ("auth", "gateway")
 
 
-def hop(stage: Stage, rounds: int, seconds: int) -> Row:
+def hop(stage: Stage, rounds: Rounds, seconds: int) -> Row:
     """The same request through the gateway and straight to the service, one connection."""
     stage.suite.up(["auth", "gateway"])
     servers = measured(stage.suite)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from bench import accounts
 from bench.load import Request
-from bench.row import Figure, Load, Row, Runs, in_turns, ratios
+from bench.row import Figure, Load, Rounds, Row, Runs, in_turns, ratios
 from bench.rows.contenders import Contender, flat_out, hot
 from bench.stage import Stage
 
@@ -12,7 +12,7 @@ GUARDED, OPEN = "/api/v1/bench/guarded", "/api/v1/bench/open"
 Headers = Sequence[Mapping[str, str]]
 
 
-def tokens(stage: Stage, rounds: int, seconds: int) -> Row:
+def tokens(stage: Stage, rounds: Rounds, seconds: int) -> Row:
     """A1: access tokens of a thousand people, in turn."""
     ours = _bearer(stage.tokens())
     theirs = [Request(stage.peer.server.url + GUARDED, headers) for headers in _bearer(stage.peer.tokens)]
@@ -22,7 +22,7 @@ def tokens(stage: Stage, rounds: int, seconds: int) -> Row:
     return Row("A1", "protected GET, 1,000 live tokens, 32 connections", runs, figures)
 
 
-def api_keys(stage: Stage, rounds: int, seconds: int) -> Row:
+def api_keys(stage: Stage, rounds: Rounds, seconds: int) -> Row:
     """A1k: as many API keys, each exchanged at the real auth."""
     keys = accounts.create_keys(stage.auth.url, stage.tokens())
     runs = in_turns(_with_and_without_caller(stage, [{"X-API-Key": key} for key in keys], seconds), rounds)

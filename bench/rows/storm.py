@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from bench import accounts
 from bench.load import Request, run_wrk
 from bench.paced import paced
-from bench.row import Figure, Load, Row, Runs, in_turns, p99, ratios
+from bench.row import Figure, Load, Rounds, Row, Runs, in_turns, p99, ratios
 from bench.rows.identity import GUARDED
 from bench.servers import Server, cpu_seconds, rss_mib
 from bench.stage import Stage
@@ -58,7 +58,7 @@ class Side:
             return {"raw beside GETs": _raw(self.seconds), f"{self.name} beside raw": client.result()}
 
 
-def storm(stage: Stage, rounds: int, seconds: int) -> Row:
+def storm(stage: Stage, rounds: Rounds, seconds: int) -> Row:
     """Logins a second against the raw rate of the hash, and what the storm does to everyone else."""
     emails, peer = stage.emails[:PEOPLE], stage.peer
     ours = Side(

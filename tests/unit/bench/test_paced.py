@@ -37,3 +37,11 @@ async def test_paced_client_sends_on_time_and_counts_the_wait(stalled_until_all_
     assert answers.failures == []
     assert len(answers.latencies) == COUNT
     assert max(answers.latencies) >= (COUNT - 1) / RATE  # the first one waited for the last
+
+
+async def test_paced_client_stops_when_it_is_told_to(stalled_until_all_came: str) -> None:
+    looks = iter(range(RATE))
+
+    answers = await run(stalled_until_all_came, [{}], RATE, 60, ended=lambda: next(looks) == COUNT)
+
+    assert len(answers.latencies) == COUNT
