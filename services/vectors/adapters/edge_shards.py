@@ -43,7 +43,7 @@ class Large(Exception):
 
 
 class Shard:
-    """One open collection."""
+    """One open collection. What was written is on disk once it is settled."""
 
     def __init__(self, shard: edge.EdgeShard, path: Path, *, dimension: int, has_words: bool) -> None:
         """`has_words`: whether points may have them; while `path` has the mark, some have none yet."""
@@ -53,6 +53,7 @@ class Shard:
         self._point_bytes = 4 * dimension
         self.indexed = set(self._shard.info().payload_schema)
         self._written = 0
+        self.is_settled = True
         self.used_at = 0.0
         self.measure()
 
@@ -63,7 +64,7 @@ class Shard:
         return points
 
     def upsert(self, points: list[Message], vectors: list[Any], wanted: list[str], most: int) -> None:
-        """Durable when it returns: the write-ahead log is on disk. Numeric fields seen first get their index."""
+        """All of them or none. Numeric fields seen first get their index."""
         self._index_numbers(wanted, most)
         self._write(
             edge.UpdateOperation.upsert_points(
@@ -115,8 +116,14 @@ class Shard:
         return found
 
     def _write(self, operation: edge.UpdateOperation) -> None:
+        self.is_settled = False
         self._shard.update(operation)
-        self._shard.flush()
+
+    def settle(self) -> None:
+        """All that was written is on disk when this returns. It takes as long for many writes as for one."""
+        if not self.is_settled:
+            self._shard.flush()
+            self.is_settled = True
 
     def search(self, vector: list[float], limit: int, wanted: edge.Filter | None) -> list[edge.ScoredPoint]:
         query = edge.Query.Nearest(vector)
@@ -157,6 +164,7 @@ class Shard:
         if points:
             self._write(edge.UpdateOperation.update_vectors(points))
         if not found:
+            self.settle()  # first, or half of the words would pass for all
             self._unworded.unlink()
         return str(found[-1].id) if found else None
 
@@ -282,6 +290,7 @@ class Shards:
         shard = Shard(made, unfinished, dimension=dimension, has_words=True)
         for field, kind in indexes.items():
             shard.create_index(field, kind)
+        shard.settle()
         shard.close()
         unfinished.rename(path)
 
