@@ -21,7 +21,8 @@ import qdrant_edge as edge
 
 from services.vectors.adapters.edge_intake import Frame, Intake, by_shard
 from services.vectors.adapters.edge_protocol import Message, encode
-from services.vectors.adapters.edge_shards import DENSE, WORDS, Large, Missing, Shard, Shards, Wordless
+from services.vectors.adapters.edge_shard import DENSE, WORDS, Large, Shard, Wordless
+from services.vectors.adapters.edge_shards import Missing, Shards
 
 _READ_AT_ONCE = 32
 _WRITES = frozenset({"upsert", "insert", "amend", "delete", "give_words"})
