@@ -131,9 +131,14 @@ class ChromaApi:
         where: Mapping[str, Any] | None,
         among: Sequence[str] | None = None,
         limit: int | None = None,
+        *,
+        offset: int = 0,
     ) -> list[str]:
-        """Of the records that meet `where`, `among` those when given, up to `limit` of them."""
-        asked = {"ids": among, "where": where, "limit": limit, "include": []}
+        """Of the records that meet `where`, `among` those when given, up to `limit` of them after `offset`.
+
+        In the order in which they were stored first. Raises LongAnswer.
+        """
+        asked = {"ids": among, "where": where, "limit": limit, "offset": offset, "include": []}
         return list((await _parsed(await self._read("get", collection_id, asked, self._seconds)))["ids"])
 
     async def delete(
