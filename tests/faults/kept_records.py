@@ -13,7 +13,8 @@ from tests.fixtures.identity import User
 
 COLLECTIONS: Final = "/api/v1/vectors/collections"
 _DIMENSION: Final = 8
-_AT_ONCE: Final = 8
+_STORING: Final = 32
+_READING: Final = 8
 _SEARCHES: Final = 64
 _BLOCK: Final = 50
 """Records that one filter leaves: among so few every engine is exact, whatever its index makes of more."""
@@ -53,7 +54,7 @@ class Keeping:
 
     async def fill(self, most: int, strike: Callable[[], Awaitable[None]]) -> None:
         """Stores until `most` are acknowledged, and strikes once half of them are."""
-        clients = [asyncio.create_task(self._store_until(most)) for _ in range(_AT_ONCE)]
+        clients = [asyncio.create_task(self._store_until(most)) for _ in range(_STORING)]
         try:
             await self._until(most // 2)
             await strike()
@@ -95,7 +96,7 @@ class Keeping:
             return bool(found.get("text") == text_of(number) and found["metadata"] == {"block": number // _BLOCK})
 
         lost: list[int] = []
-        for some in _parts(sorted(self.acknowledged), _AT_ONCE):
+        for some in _parts(sorted(self.acknowledged), _READING):
             whole = await asyncio.gather(*map(is_whole, some))
             lost += [number for number, is_there in zip(some, whole, strict=True) if not is_there]
         return lost

@@ -13,11 +13,12 @@ from urllib.parse import quote
 import httpx
 import orjson
 
+from services.vectors.adapters.chroma_patience import Patience
 from services.vectors.adapters.fullness import absent
 from services.vectors.domain import MAX_ANSWER_BYTES, EngineName, Vector
 from services.vectors.errors import AnswerTooLarge, CollectionMissing, EngineKeyRefused
 from shared.calls import in_pieces, open_http_client
-from shared.errors import Unavailable, UpstreamTimeout
+from shared.errors import ServiceError, StorageFull, Unavailable, UpstreamTimeout
 
 _BEING_DELETED = "Missing metadata segment"  # what Chroma finds of a collection that another request deletes just now
 # What Chroma finds of a record that another request deletes between two looks of its own; it reads none of them then.
@@ -56,6 +57,7 @@ class ChromaApi:
         self._url = f"{url.rstrip('/')}/api/v2/tenants/{quote(tenant or _OPEN_TENANT, safe='')}"
         self._http = open_http_client(timeout_seconds)
         self._seconds, self._read_seconds = timeout_seconds, min(timeout_seconds, _READ_SECONDS)
+        self._patience = Patience(self._seconds, when_full=self._read_seconds)
 
     async def create_collection(self, name: str, space: str, metadata: Mapping[str, str]) -> None:
         """Nothing happens when it is there already. Raises EngineKeyRefused where there is no such tenant."""
@@ -131,9 +133,14 @@ class ChromaApi:
         where: Mapping[str, Any] | None,
         among: Sequence[str] | None = None,
         limit: int | None = None,
+        *,
+        offset: int = 0,
     ) -> list[str]:
-        """Of the records that meet `where`, `among` those when given, up to `limit` of them."""
-        asked = {"ids": among, "where": where, "limit": limit, "include": []}
+        """Of the records that meet `where`, `among` those when given, up to `limit` of them after `offset`.
+
+        In the order in which they were stored first. Raises LongAnswer.
+        """
+        asked = {"ids": among, "where": where, "limit": limit, "offset": offset, "include": []}
         return list((await _parsed(await self._read("get", collection_id, asked, self._seconds)))["ids"])
 
     async def delete(
@@ -182,10 +189,29 @@ class ChromaApi:
             raise EngineKeyRefused(_COMPONENT, "CHROMADB_TENANT") from error
 
     async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """As long as a read takes when it is a GET and as an engine's call when not."""
-        seconds = self._read_seconds if method == "GET" else self._seconds
-        answer: dict[str, Any] = await _parsed(await self._content(method, path, body, seconds, MAX_ANSWER_BYTES))
+        """What is no GET writes."""
+        if method == "GET":
+            content = await self._content(method, path, body, self._read_seconds, MAX_ANSWER_BYTES)
+        else:
+            content = await self._written(method, path, body)
+        answer: dict[str, Any] = await _parsed(content)
         return answer
+
+    async def _written(self, method: str, path: str, body: Mapping[str, Any] | None) -> bytes:
+        try:
+            async with self._patience.waiting():
+                content = await self._content(method, path, body, self._seconds, MAX_ANSWER_BYTES)
+        except StorageFull:
+            self._patience.heard_full()
+            raise
+        except TimeoutError as error:
+            raise self._silent() from error
+        self._patience.heard_room()
+        return content
+
+    def _silent(self) -> ServiceError:
+        """What to raise for no answer: a server that was full when last heard keeps reads waiting, too."""
+        return (StorageFull if self._patience.is_full else UpstreamTimeout)(_COMPONENT)
 
     async def _content(
         self, method: str, path: str, body: Mapping[str, Any] | None, seconds: float, most_bytes: int
@@ -200,7 +226,7 @@ class ChromaApi:
         except httpx.ConnectTimeout as error:
             raise Unavailable(_COMPONENT) from error
         except httpx.TimeoutException as error:
-            raise UpstreamTimeout(_COMPONENT) from error
+            raise self._silent() from error
         except httpx.TransportError as error:
             raise Unavailable(_COMPONENT) from error
         if response.is_error:

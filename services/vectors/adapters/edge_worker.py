@@ -3,23 +3,31 @@
 Edge's Python binding holds the interpreter lock through every call (15 ms for a search over 100,000 vectors, seconds to
 compact), so inside the service it would stop the event loop, whatever the thread. It runs here instead, one command at
 a time, which also makes it the one writer each shard may have. The process ends when its standard input does.
+
+To have a write on disk takes fifty times as long as to make it, however many there are. So commands that wait are taken
+together: the writes of one shard go to disk at once, and are answered then.
 """
 
 import array
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from uuid import UUID
 
 import orjson
 import qdrant_edge as edge
 
-from services.vectors.adapters.edge_protocol import HEADER_BYTES, Message, encode, lengths
-from services.vectors.adapters.edge_shards import DENSE, WORDS, Large, Missing, Shard, Shards, Wordless
+from services.vectors.adapters.edge_intake import Frame, Intake, by_shard
+from services.vectors.adapters.edge_protocol import Message, encode
+from services.vectors.adapters.edge_shard import DENSE, WORDS, Large, Shard, Wordless
+from services.vectors.adapters.edge_shards import Missing, Shards
 
 _READ_AT_ONCE = 32
-_WRITES = frozenset({"upsert", "insert", "amend", "delete"})
+_WRITES = frozenset({"upsert", "insert", "amend", "delete", "give_words"})
+
+Answered = tuple[Message, bytes]
 
 
 def edge_filter(data: Message | None) -> edge.Filter | None:
@@ -50,7 +58,7 @@ def _dense(kept: Any) -> list[float]:
     return dense
 
 
-def answer(shards: Shards, message: Message, blob: bytes) -> tuple[Message, bytes]:
+def answer(shards: Shards, message: Message, blob: bytes) -> Answered:
     """Do what `message` says. Raises Missing, or whatever Edge does."""
     name = message.get("name", "")
     match message["do"]:
@@ -141,39 +149,64 @@ def _vectors(words: list[int], blob: bytes) -> list[dict[str, Any]]:
     return made
 
 
-def _read(source: BinaryIO) -> tuple[Message, bytes] | None:
-    header = source.read(HEADER_BYTES)
-    if len(header) < HEADER_BYTES:
-        return None
-    body, blob = lengths(header)
-    return orjson.loads(source.read(body)), source.read(blob)
-
-
-def _reply(shards: Shards, message: Message, blob: bytes) -> bytes:
+def _answered(shards: Shards, message: Message, blob: bytes) -> Answered:
+    """The same, or why not."""
     try:
-        body, floats = answer(shards, message, blob)
+        return answer(shards, message, blob)
     except Missing:
-        body, floats = {"error": "missing"}, b""
+        return {"error": "missing"}, b""
     except Wordless:
-        body, floats = {"error": "wordless"}, b""
+        return {"error": "wordless"}, b""
     except Large:
-        body, floats = {"error": "large"}, b""
+        return {"error": "large"}, b""
     except Exception as error:  # noqa: BLE001 - the binding raises bare Exception; the service decides what it means
-        body, floats = {"error": "failed", "detail": f"{type(error).__name__}: {error}"}, b""
-    return encode(body | {"id": message["id"]}, floats)
+        return _failed(error), b""
+
+
+def _failed(error: Exception) -> Message:
+    return {"error": "failed", "detail": f"{type(error).__name__}: {error}"}
+
+
+def replies(shards: Shards, name: str, frames: Sequence[Frame]) -> Iterator[bytes]:
+    """To the commands about one shard, in their order; none that tells of a write before the write is on disk."""
+    held: list[tuple[Message, Answered]] = []
+    for message, blob in frames:
+        held.append((message, _answered(shards, message, blob)))
+        if (shard := shards.peek(name)) is None or shard.is_settled:
+            yield _encoded(held)
+            held.clear()
+    if held:
+        yield _encoded(_settled(shards, name, held))
+
+
+def _settled(shards: Shards, name: str, held: list[tuple[Message, Answered]]) -> list[tuple[Message, Answered]]:
+    """What failed to reach the disk was not written, for all who asked for it."""
+    try:
+        if shard := shards.peek(name):
+            shard.settle()
+    except Exception as error:  # noqa: BLE001 - as above
+        failed: Answered = _failed(error), b""
+        return [(asked, failed if asked["do"] in _WRITES else answered) for asked, answered in held]
+    return held
+
+
+def _encoded(held: list[tuple[Message, Answered]]) -> bytes:
+    return b"".join(encode(body | {"id": asked["id"]}, floats) for asked, (body, floats) in held)
 
 
 def main(root: Path, most_bytes: int) -> None:
     """Answer commands until standard input ends; vectors of `most_bytes` are in memory."""
-    source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    intake, sink = Intake(0), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever the engine prints must not get between frames
     shards = Shards(root, most_bytes)
-    while frame := _read(source):
-        message, blob = frame
-        sink.write(_reply(shards, message, blob))
-        sink.flush()
-        if message["do"] in _WRITES and (shard := shards.peek(message["name"])):
-            shard.compact_when_due()
+    while frames := intake.waiting():
+        for some in by_shard(frames):
+            name = some[0][0].get("name", "")
+            for reply in replies(shards, name, some):
+                sink.write(reply)
+                sink.flush()
+            if any(message["do"] in _WRITES for message, _ in some) and (shard := shards.peek(name)):
+                shard.compact_when_due()
     shards.close()
 
 

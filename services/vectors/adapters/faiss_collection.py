@@ -1,7 +1,8 @@
 """An open collection of FAISS: the file, and the index made from it."""
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -42,6 +43,8 @@ class FaissCollection:
         self.index: SlotIndex = index.SlotIndex(collection.dimension, collection.metric)
         self._collection = collection
         self._max_vectors = max_bytes // (4 * collection.dimension)
+        self.is_sound = True
+        """Whether the index has what the file has: not where memory ran out between the two."""
         for slots, vectors in self.records.vectors():
             self.index.load(slots, vectors)
 
@@ -54,7 +57,8 @@ class FaissCollection:
         slots.update(zip(new, self.index.spare(len(new)), strict=True))
         placed = [(slots[record.id], record) for record in sorted(records, key=lambda record: slots[record.id])]
         self.records.write(placed)
-        self.index.put([slot for slot, _ in placed], [record.vector for _, record in placed])
+        with self._followed():
+            self.index.put([slot for slot, _ in placed], [record.vector for _, record in placed])
 
     def insert(self, records: Sequence[Record]) -> list[str]:
         there = self.records.slots_of([record.id for record in records])
@@ -98,8 +102,16 @@ class FaissCollection:
 
     def delete(self, slots: Sequence[int]) -> int:
         self.records.delete(slots)
-        self.index.clear(slots)
+        with self._followed():
+            self.index.clear(slots)
         return len(slots)
+
+    @contextmanager
+    def _followed(self) -> Iterator[None]:
+        """The index does what the file has done; where it does not, this is sound no more."""
+        self.is_sound = False
+        yield
+        self.is_sound = True
 
     @property
     def nbytes(self) -> int:

@@ -28,6 +28,10 @@ class InMemory(Protocol):
     @property
     def nbytes(self) -> int: ...
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether it still is what its file says. What is not leaves memory with the write that broke it."""
+
 
 Opened = TypeVar("Opened", bound=InMemory)
 
@@ -136,13 +140,21 @@ class Collections(Generic[Opened]):
             is_done = False
             while not is_done:
                 await self._loaded(place, opening)
-                async with place.lock.writing():
+                async with place.lock.writing(), self._sound(place):
                     if place.opened is not None:
                         yield place.opened
                         is_done = True
             await self._leave_room()
         finally:
             self._give_back(place)
+
+    @asynccontextmanager
+    async def _sound(self, place: _Place[Opened]) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            if place.opened is not None and not place.opened.is_sound:
+                await self._close(place)
 
     @asynccontextmanager
     async def without(self, key: str) -> AsyncIterator[None]:

@@ -4,16 +4,22 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Final
+from weakref import WeakValueDictionary
 
 from services.vectors.domain import Collection
 from services.vectors.errors import CollectionMissing, WordsMissing
-from shared.errors import ServiceError
+from shared.errors import ServiceError, Unavailable
+from shared.limits import Turns
 
 _log = logging.getLogger("vectors.words")
+_AT_ONCE: Final = 8
+_OF_A_TENANT: Final = 2
+_WAITING: Final = 1024
 
 
 class LateWords:
-    """Begun by the first who searches such a collection by keywords; one collection at a time.
+    """Begun by the first who searches such a collection by keywords; several at once, of one tenant two.
 
     What was done is kept, so that the next search goes on where a broken attempt or a killed process stopped.
     """
@@ -21,7 +27,8 @@ class LateWords:
     def __init__(self, give: Callable[[Collection], Awaitable[None]]) -> None:
         """`give` returns when each text of the collection has its words; it may be repeated at any time."""
         self._give = give
-        self._turn = asyncio.Lock()
+        self._turns = Turns(_AT_ONCE, waiting=_WAITING, per_source=_OF_A_TENANT)
+        self._tenants: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._failed: set[str] = set()
 
@@ -37,7 +44,9 @@ class LateWords:
     async def _work(self, collection: Collection) -> None:
         fields = {"collection_id": collection.id, "tenant_id": collection.tenant_id}
         try:
-            async with self._turn:
+            tenant_id = collection.tenant_id
+            tenant = self._tenants.setdefault(tenant_id, asyncio.Semaphore(_OF_A_TENANT))
+            async with tenant, self._turns.turn(tenant_id, lambda: Unavailable(collection.engine.component)):
                 await self._give(collection)
         except CollectionMissing:
             return  # it was deleted meanwhile

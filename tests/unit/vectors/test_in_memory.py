@@ -19,6 +19,7 @@ class Thing:
 
     nbytes: int
     is_closed: bool = False
+    is_sound: bool = True
 
 
 @dataclass

@@ -1,0 +1,94 @@
+"""Edge's process takes the commands that wait together, and has their writes on disk before it tells of them."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from services.vectors.adapters.edge_intake import Intake, by_shard
+from services.vectors.adapters.edge_protocol import HEADER_BYTES, Message, encode, lengths
+from services.vectors.adapters.edge_shards import Shards
+from services.vectors.adapters.edge_worker import replies
+
+_MOST = 32
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Iterator[Shards]:
+    """With an empty one."""
+    opened = Shards(tmp_path, most_bytes=2**20)
+    opened.create("one", 2, "l2", {})
+    yield opened
+    opened.close()
+
+
+def upsert(number: int, name: str = "one") -> tuple[Message, bytes]:
+    point = {"id": f"00000000-0000-0000-0000-{number:012}", "payload": {}}
+    asked = {"do": "upsert", "points": [point], "words": [0], "numbers": [], "most": 1}
+    return asked | {"id": number, "name": name}, bytes(8)
+
+
+def count(number: int, name: str = "one") -> tuple[Message, bytes]:
+    return {"do": "count", "filter": None, "id": number, "name": name}, b""
+
+
+def read(reply: bytes) -> list[tuple[int, int | None]]:
+    """Of each answer which command it is to, and what was counted."""
+    found: list[tuple[int, int | None]] = []
+    while reply:
+        body, blob = lengths(reply[:HEADER_BYTES])
+        answer = orjson.loads(reply[HEADER_BYTES : HEADER_BYTES + body])
+        found.append((answer["id"], answer.get("count")))
+        reply = reply[HEADER_BYTES + body + blob :]
+    return found
+
+
+def test_writes_are_told_of_together_once_they_are_on_disk(shards: Shards) -> None:
+    shard = shards.get("one")
+    told = replies(shards, "one", [count(0), *(upsert(at) for at in range(1, 9)), count(9)])
+
+    assert read(next(told)) == [(0, 0)]
+    assert shard.count() == 0
+    assert read(next(told)) == [*((at, None) for at in range(1, 9)), (9, 8)]
+    assert shard.is_settled
+    assert list(told) == []
+
+
+def test_each_shard_is_answered_by_itself() -> None:
+    frames = [upsert(1, "one"), count(2, "two"), upsert(3, "one"), ({"do": "close_idle", "id": 4}, b"")]
+
+    assert [[message["id"] for message, _ in some] for some in by_shard(frames)] == [[1, 3], [2], [4]]
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    reading, writing = os.pipe()
+    yield reading, writing
+    os.close(reading)
+    os.close(writing)
+
+
+def test_what_waits_is_taken_together_up_to_a_bound(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    intake = Intake(reading)
+    os.write(writing, b"".join(encode(*upsert(at)) for at in range(_MOST + 3)))
+
+    first, second = intake.waiting(), intake.waiting()
+
+    assert [message["id"] for message, _ in first + second] == list(range(_MOST + 3))
+    assert len(first) == _MOST
+    assert {blob for _, blob in first + second} == {bytes(8)}
+
+
+def test_the_end_of_the_pipe_is_the_end(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    intake = Intake(reading)
+    os.write(writing, encode(*count(1)) + encode(*count(2))[:3])
+    other = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(other, writing)  # nobody else has the other end
+    os.close(other)
+
+    assert [message["id"] for message, _ in intake.waiting()] == [1]
+    assert intake.waiting() == []
