@@ -13,7 +13,6 @@ from services.vectors.files.errors import (
     FileNotFound,
     FileUnfinished,
     RangeUnsatisfiable,
-    TooManyPieces,
     TusVersionUnsupported,
     UploadConflict,
 )
@@ -139,13 +138,7 @@ async def head(file_id: FileId, caller: Reader, files: Files, tus_resumable: tus
     responses={
         204: _OFFSET,
         **responses(
-            FileNotFound,
-            UploadConflict,
-            TooManyPieces,
-            TooLarge,
-            UnsupportedMediaType,
-            PreconditionFailed,
-            TusVersionUnsupported,
+            FileNotFound, UploadConflict, TooLarge, UnsupportedMediaType, PreconditionFailed, TusVersionUnsupported
         ),
     },
     openapi_extra={"requestBody": {"content": {tus.PIECE: {"schema": _PIECE}}}},
@@ -200,7 +193,7 @@ async def content(
 ) -> Response:
     """The bytes as they were uploaded, to be saved and not to be shown."""
     file = await files.get_whole(caller, file_id)
-    tag, length = etag(file.id), file.received
+    tag, length = etag(file.upload.place), file.received
     require_match(if_match, tag)
     headers = {"ETag": tag, "Accept-Ranges": "bytes", "Cache-Control": "private, no-cache"}
     if if_none_match is not None and (
@@ -248,5 +241,5 @@ def _describe(response: Response, file: StoredFile) -> None:
 
 
 def _tag(file: StoredFile) -> str:
-    """Another with each byte that comes."""
-    return etag(f"{file.received}-{file.status.value}")
+    """Another with each byte that comes, and for each file that was made under one key."""
+    return etag(f"{file.upload.place}-{file.received}-{file.status.value}")
