@@ -140,11 +140,13 @@ async def test_a_sender_who_stalls_is_not_waited_for(
                         await ended.wait()
 
         place = await begun(client, 3 * PART_BYTES)
-        if comes_in_pieces:
-            refused = await send(client, place, 0, trickling(b""))
-        else:
-            form = {"Content-Type": "multipart/form-data; boundary=x"}
-            refused = await client.post(FILES, content=trickling(FORM), headers=form)
+        form = {"Content-Type": "multipart/form-data; boundary=x"}
+        sending = (
+            send(client, place, 0, trickling(b""))
+            if comes_in_pieces
+            else client.post(FILES, content=trickling(FORM), headers=form)
+        )
+        refused = await asyncio.create_task(sending)  # which is ended, and this one is not
         ended.set()
 
         assert code(refused) == (504, "common.out_of_time")
@@ -241,3 +243,25 @@ async def test_an_upload_ends_where_the_disk_becomes_nearly_full(client: httpx.A
 
     assert code(refused) == (507, "common.storage_full")
     assert await offset_of(client, place) == PART_BYTES
+
+
+async def test_whoever_may_read_reads_and_changes_nothing(
+    client: httpx.AsyncClient, register_user: RegisterUser, auth: httpx.AsyncClient
+) -> None:
+    user = await register_user()
+    form = {"grant_type": "password", "username": user.email, "password": user.password, "scope": "vectors:read"}
+    token = (await auth.post("/api/v1/auth/token", data=form)).raise_for_status().json()["access_token"]
+    ours, theirs = user.headers, {"Authorization": f"Bearer {token}"}
+    place = await begun(client, 2, **ours)
+    await send(client, place, 0, b"1", **ours)
+
+    assert await offset_of(client, place, **theirs) == 1
+    assert (await client.get(place, headers=theirs)).json()["received"] == 1
+    refused = [
+        await send(client, place, 1, b"2", **theirs),
+        await client.delete(place, headers=theirs),
+        await upload(client, b"x", **theirs),
+    ]
+
+    assert [answer.status_code for answer in refused] == [403] * 3
+    assert await offset_of(client, place, **ours) == 1
