@@ -20,6 +20,7 @@ from services.vectors.copies.service import CopyService
 from services.vectors.domain import EngineName
 from services.vectors.embeddings.service import EmbeddingService
 from services.vectors.files import sweeping
+from services.vectors.files.finishing import Finisher
 from services.vectors.files.quota import FileLimits, FileQuota
 from services.vectors.files.repository import FileRepository
 from services.vectors.files.route import FILE_UPLOADS
@@ -121,11 +122,13 @@ async def _open_files(app: FastAPI, platform: Platform, stack: AsyncExitStack) -
         settings.quota_file_bytes,
     )
     files = FileRepository(blobs)
-    sweeper = Sweeper(files, limits.life)
+    finisher = Finisher(files, platform.auth)
+    sweeper = Sweeper(files, finisher, limits.life)
     await stack.enter_async_context(
         in_background(keep(sweeper.sweep, log=sweeping.log, every_seconds=sweeping.EVERY_SECONDS))
     )
-    return FileService(files, FileQuota(files, limits), limits, platform.cursors, platform.auth, app.state.storage)
+    quota = FileQuota(files, limits)
+    return FileService(files, finisher, quota, limits, platform.cursors, platform.auth, app.state.storage)
 
 
 async def _open_blobs(settings: Settings) -> Blobs:

@@ -1,6 +1,8 @@
 """A file as it is kept: what was said of it when it began, how much of it is there, and what it turned out to be."""
 
+import itertools
 import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -9,8 +11,8 @@ from shared.words import Word
 
 PART_BYTES: Final = 2**20
 """As much of a file as is in memory at once, and as is put away at once."""
-SPARE_PARTS: Final = 1_000
-"""So many more than full ones a file may have: an upload byte by byte would make a million."""
+LOOSE_PARTS: Final = 32
+"""So many of one MiB that is not whole yet are kept one by one; with the next they are joined."""
 MAX_FILE_NAME_CHARS: Final = 255
 
 
@@ -28,23 +30,30 @@ class Upload:
     name: str
     length: int | None
     """Where it is sent in pieces; None where it comes in one."""
+    most: int
+    """As many bytes as it may come to: what a quota counts while nobody knows how many they are."""
     created_at: datetime
     expires_at: datetime
     """When it goes unless it is whole by then."""
+    place: str
+    """Where its bytes lie, which no other file ever had: also none that was made anew under the same key."""
     of: str = ""
     """What an `Idempotency-Key` came with, as hexadecimal digits; none without a key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stretch of a file; each begins where the one before ends."""
+    """A stretch of a file within one of its MiB, up to before `end`; each begins where the one before ends."""
 
     offset: int
-    bytes: int
+    end: int
+    is_joined: bool = False
+    """Of parts that came one by one: it begins where its MiB does."""
 
     @property
-    def end(self) -> int:
-        return self.offset + self.bytes
+    def begins(self) -> int:
+        """Where its MiB does."""
+        return self.offset - self.offset % PART_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +78,51 @@ class StoredFile:
         return self.received if self.is_ready else self.upload.length
 
     @property
-    def most_parts(self) -> int:
-        """Whoever has put as many sends pieces that are too small."""
-        return SPARE_PARTS + (self.upload.length or 0) // PART_BYTES
-
-    @property
     def is_ready(self) -> bool:
         return self.status is FileStatus.READY
 
+    @property
+    def is_here(self) -> bool:
+        """Whether all of it came in pieces, though nobody may have written down yet that it is ready."""
+        return self.received == self.upload.length
 
-def in_a_row(parts: list[Part], most: int | None = None) -> tuple[Part, ...]:
-    """Those of `parts`, by offset, that follow each other from the first byte on; given `most`, as long as they fit.
 
-    What does not follow was put by an upload that another was faster than.
+def in_a_row(parts: Iterable[Part], most: int | None = None) -> tuple[Part, ...]:
+    """Those of `parts` that follow each other from the first byte on; given `most`, as long as they fit.
+
+    Of two that begin together the longer counts, which others were joined to. What does not follow was put by an
+    upload that another was faster than.
     """
+    at: dict[int, Part] = {}
+    for part in sorted(parts, key=lambda part: part.end):
+        at[part.offset] = part
     row: list[Part] = []
-    for part in parts:
-        if part.offset != (row[-1].end if row else 0) or (most is not None and part.end > most):
-            break
-        row.append(part)
+    end = 0
+    while end in at and at[end].end > end and (most is None or at[end].end <= most):
+        row.append(at[end])
+        end = row[-1].end
     return tuple(row)
+
+
+def runs(parts: Iterable[Part]) -> list[list[Part]]:
+    """Of each MiB that came in several parts: those, from its beginning on."""
+    found = (list(run) for _, run in itertools.groupby(parts, key=lambda part: part.begins))
+    return [run for run in found if len(run) > 1]
+
+
+def to_be_joined(row: Sequence[Part]) -> list[Part]:
+    """Those of the last MiB of `row`, when it is whole or there are too many of them; none when not yet."""
+    last = row[-1]
+    run = [part for part in row if part.begins == last.begins]
+    return run if len(run) > 1 and (last.end % PART_BYTES == 0 or len(run) > LOOSE_PARTS) else []
+
+
+def parts_of(length: int, joined: Iterable[int]) -> tuple[Part, ...]:
+    """Those of a file that is ready: one for each MiB, those that begin at `joined` being joined."""
+    are_joined = frozenset(joined)
+    return tuple(
+        Part(offset, min(length, offset + PART_BYTES), offset in are_joined) for offset in range(0, length, PART_BYTES)
+    )
 
 
 def is_file_name(name: str) -> bool:

@@ -13,7 +13,6 @@ from services.vectors.files.errors import (
     FileNotFound,
     FileUnfinished,
     RangeUnsatisfiable,
-    TooManyPieces,
     TusVersionUnsupported,
     UploadConflict,
 )
@@ -79,12 +78,14 @@ async def upload(
     there is no body, and `PATCH` of what `Location` names sends it, as tus 1.0.0 has it.
     """
     if upload_length is not None:
+        tus.require_only(request, "Tus-Resumable", "Upload-Length", "Upload-Metadata")
         tus.require_version(tus_resumable)
         tus.require_no_body(request)
         file = await files.begin(caller, tus.name_in(upload_metadata), upload_length, once)
         _describe(response, file)
         tus.tell(response, file)
         return FileRead.of(file)
+    tus.require_only(request)
     told = told_bytes(request, files.limits.file_bytes + AROUND_BYTES)
     form = OneFile(request.headers.get("content-type", ""), body_of(request), files.limits.file_bytes)
     file = await files.receive(caller, await form.opened(), told, once)
@@ -118,10 +119,11 @@ async def get(file_id: FileId, caller: Reader, files: Files, response: Response)
     operation_id="vectors_head_file",
     summary="Ask how far an upload is",
     response_class=Response,
-    responses={200: _OFFSET, **responses(FileNotFound)},
+    responses={200: _OFFSET, **responses(FileNotFound, TusVersionUnsupported)},
 )
-async def head(file_id: FileId, caller: Reader, files: Files) -> Response:
+async def head(file_id: FileId, caller: Reader, files: Files, tus_resumable: tus.TusResumable = None) -> Response:
     """`Upload-Offset` is where the next piece begins."""
+    tus.require_version_if_told(tus_resumable)
     file = await files.get(caller, file_id)
     response = Response(headers={"Cache-Control": "no-store", "ETag": _tag(file)})
     tus.tell(response, file)
@@ -135,7 +137,9 @@ async def head(file_id: FileId, caller: Reader, files: Files) -> Response:
     status_code=204,
     responses={
         204: _OFFSET,
-        **responses(FileNotFound, UploadConflict, TooManyPieces, TooLarge, UnsupportedMediaType, TusVersionUnsupported),
+        **responses(
+            FileNotFound, UploadConflict, TooLarge, UnsupportedMediaType, PreconditionFailed, TusVersionUnsupported
+        ),
     },
     openapi_extra={"requestBody": {"content": {tus.PIECE: {"schema": _PIECE}}}},
 )
@@ -146,10 +150,14 @@ async def append(
     files: Files,
     upload_offset: tus.UploadOffset,
     tus_resumable: tus.TusResumable = None,
+    if_match: IfMatch = None,
 ) -> Response:
     """Send what follows. What has come is kept when the line breaks, and the file is ready with its last byte."""
+    tus.require_only(request, "Tus-Resumable", "Upload-Offset")
     tus.require_version(tus_resumable)
     tus.require_piece(request)
+    if if_match is not None:
+        require_match(if_match, _tag(await files.get(caller, file_id)))
     told = told_bytes(request, files.limits.file_bytes)
     file = await files.append(caller, file_id, upload_offset, body_of(request), told)
     response = Response(status_code=204, headers={"ETag": _tag(file)})
@@ -162,14 +170,14 @@ async def append(
     operation_id="vectors_head_file_content",
     summary="Ask how long a file is",
     response_class=Response,
-    responses=responses(FileNotFound, FileUnfinished, RangeUnsatisfiable),
+    responses=responses(FileNotFound, FileUnfinished, PreconditionFailed, RangeUnsatisfiable),
 )
 @router.get(
     "/{file_id}/content",
     operation_id="vectors_get_file_content",
     summary="Read a file",
     response_class=Response,
-    responses={**_CONTENT, **responses(FileNotFound, FileUnfinished, RangeUnsatisfiable)},
+    responses={**_CONTENT, **responses(FileNotFound, FileUnfinished, PreconditionFailed, RangeUnsatisfiable)},
 )
 async def content(
     request: Request,
@@ -181,10 +189,12 @@ async def content(
     if_none_match: Annotated[
         str | None, Header(max_length=1024, description="nothing where the `ETag` is this")
     ] = None,
+    if_match: IfMatch = None,
 ) -> Response:
     """The bytes as they were uploaded, to be saved and not to be shown."""
     file = await files.get_whole(caller, file_id)
-    tag, length = etag(file.id), file.received
+    tag, length = etag(file.upload.place), file.received
+    require_match(if_match, tag)
     headers = {"ETag": tag, "Accept-Ranges": "bytes", "Cache-Control": "private, no-cache"}
     if if_none_match is not None and (
         if_none_match.strip() == "*" or tag in if_none_match.replace("W/", "").split(", ")
@@ -209,10 +219,17 @@ async def content(
     operation_id="vectors_delete_file",
     summary="Delete a file",
     status_code=204,
-    responses=responses(FileNotFound, PreconditionFailed),
+    responses=responses(FileNotFound, PreconditionFailed, TusVersionUnsupported),
 )
-async def delete(file_id: FileId, caller: Writer, files: Files, if_match: IfMatch = None) -> None:
+async def delete(
+    file_id: FileId,
+    caller: Writer,
+    files: Files,
+    if_match: IfMatch = None,
+    tus_resumable: tus.TusResumable = None,
+) -> None:
     """Delete it, or give up its upload; what was ingested from it stays."""
+    tus.require_version_if_told(tus_resumable)
     if if_match is not None:
         require_match(if_match, _tag(await files.get(caller, file_id)))
     await files.delete(caller, file_id)
@@ -224,5 +241,5 @@ def _describe(response: Response, file: StoredFile) -> None:
 
 
 def _tag(file: StoredFile) -> str:
-    """Another with each byte that comes."""
-    return etag(f"{file.received}-{file.status.value}")
+    """Another with each byte that comes, and for each file that was made under one key."""
+    return etag(f"{file.upload.place}-{file.received}-{file.status.value}")

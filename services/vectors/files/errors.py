@@ -5,7 +5,6 @@ ServiceError
 │   └── FileNotFound              vectors.file_not_found
 ├── Conflict
 │   ├── FileUnfinished            vectors.file_unfinished
-│   ├── TooManyPieces             vectors.too_many_pieces
 │   └── UploadConflict            vectors.upload_conflict
 ├── PreconditionFailed
 │   └── TusVersionUnsupported     vectors.tus_version_unsupported
@@ -42,14 +41,6 @@ class UploadConflict(Conflict):
         """`received` is None where another is under way, and nobody knows how far."""
         where = "Another upload has put bytes there" if received is None else f"The next piece begins at {received}"
         super().__init__(f"{where}, if the file takes any: its Upload-Offset says where to go on.")
-
-
-class TooManyPieces(Conflict):
-    code = "vectors.too_many_pieces"
-    meaning = "The upload came in more pieces than are kept of one file: begin another, with larger pieces."
-
-    def __init__(self, most: int) -> None:
-        super().__init__(f"A file is kept in {most:,} pieces at most: begin another upload, with larger ones.")
 
 
 class RangeUnsatisfiable(ServiceError):

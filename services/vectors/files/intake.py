@@ -17,8 +17,9 @@ Put = Callable[[int, bytes], Awaitable[None]]
 async def take_in(chunks: AsyncIterator[bytes], put: Put, *, most: int, at: int = 0, is_kept: bool = False) -> int:
     """Have `put` put away what comes from the offset `at` on; the offset where it ends.
 
-    With `is_kept` what has come is put away although its sender has gone, and every ten seconds; without it parts
-    begin at the same offsets whatever the pace. Raises TooLarge once more than up to `most` has come.
+    No part reaches from one MiB of the file into the next. With `is_kept` what has come is put away although its sender
+    has gone, and every ten seconds; without it parts begin at the same offsets whatever the pace. Raises TooLarge once
+    more than up to `most` has come.
     """
     waiting, put_at = bytearray(), time.monotonic()
     try:
@@ -26,9 +27,11 @@ async def take_in(chunks: AsyncIterator[bytes], put: Put, *, most: int, at: int 
             if at + len(waiting) + len(chunk) > most:
                 raise TooLarge(f"The file may have {most:,} bytes.")
             waiting += chunk
-            while len(waiting) >= PART_BYTES or (is_kept and waiting and time.monotonic() - put_at > _PUT_SECONDS):
-                part = bytes(waiting[:PART_BYTES])
-                del waiting[:PART_BYTES]
+            while len(waiting) >= (room := PART_BYTES - at % PART_BYTES) or (
+                is_kept and waiting and time.monotonic() - put_at > _PUT_SECONDS
+            ):
+                part = bytes(waiting[:room])
+                del waiting[:room]
                 await put(at, part)
                 at, put_at = at + len(part), time.monotonic()
     except ClientDisconnect:

@@ -18,6 +18,7 @@ FIELD: Final = "file"
 AROUND_BYTES: Final = 16 * 2**10
 """What boundaries and headers may take beside the file."""
 _MAX_HEADERS: Final = 8
+_AS_IT_IS: Final = frozenset({b"binary", b"8bit", b"7bit"})
 
 
 class OneFile:
@@ -90,8 +91,12 @@ class OneFile:
         self._value += data[start:end]
 
     def _on_header_end(self) -> None:
-        if self._header.lower() == b"content-disposition":
-            self._disposition = self._value
+        name, value = self._header.lower(), self._value
+        if name == b"content-disposition":
+            self._disposition = value
+        elif name == b"content-transfer-encoding" and value.strip().lower() not in _AS_IT_IS:
+            detail = "A file is kept as it comes: send it without `Content-Transfer-Encoding`."
+            raise Invalid.field(f"/{FIELD}", "transfer_encoding", detail)
         self._header, self._value = b"", b""
 
     def _on_headers_finished(self) -> None:

@@ -1,29 +1,34 @@
-"""Where a file lies among the blobs, each tenant's apart.
+"""Where a file lies among the blobs, each tenant's apart; its bytes lie in `parts.py`, its marks in `marks.py`.
 
-    files/<tenant>/<id>/upload      what was said of it; it is there as long as the file is
-    files/<tenant>/<id>/parts/<n>   its bytes from the `n`th on
-    files/<tenant>/<id>/ready       what it turned out to be, once it is whole
-    unfinished/<tenant>/<id>        that it may have to be swept away: not whole yet, or being deleted
+    files/<tenant>/<id>      what was said of it, and the place of its bytes; it is there as long as the file is
+    ready/<tenant>/<place>   what it turned out to be, once it is whole
 
-No blob is written twice, so two who upload at one place find out at the first.
+No blob is written twice. What a tenant has is a list of one key for each file, however many parts they came in.
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
-from datetime import datetime
-from typing import Any, Final
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
 
 import orjson
+from cachetools import LRUCache
 
 from services.vectors.domain import Blob
-from services.vectors.files.domain import FileStatus, Part, StoredFile, Upload, in_a_row
+from services.vectors.files.domain import FileStatus, StoredFile, Upload, parts_of
+from services.vectors.files.errors import FileNotFound
+from services.vectors.files.marks import Mark, MarkKind, Marks
+from services.vectors.files.parts import Parts
 from services.vectors.ports import Blobs
 from shared.errors import StorageFull
 
-_READ_AT_ONCE: Final = 8
-_UPLOAD, _PARTS, _READY = "upload", "parts/", "ready"
+_AT_ONCE: Final = 8
+_SIZES_KNOWN: Final = 50_000
+_SETTLED: Final = timedelta(minutes=1)
+"""A blob that is deleted and made anew after so long has another time, whatever the store counts it in."""
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class FileRepository:
@@ -31,126 +36,146 @@ class FileRepository:
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
+        self._sizes: LRUCache[tuple[str, datetime], int] = LRUCache(_SIZES_KNOWN)
+        self.parts = Parts(blobs)
+        self.marks = Marks(blobs)
 
     async def begin(self, tenant_id: str, file_id: str, upload: Upload) -> bool:
         """False, and nothing changed, when the tenant has a file of that id already."""
-        await self._blobs.put(_unfinished(tenant_id, file_id), b"")
-        return await self._blobs.put(f"{_folder(tenant_id, file_id)}/{_UPLOAD}", _written(upload))
-
-    async def put_part(self, tenant_id: str, file_id: str, offset: int, content: bytes) -> bool:
-        """False, and nothing changed, when there is a part at `offset`."""
-        return await self._blobs.put(_part(tenant_id, file_id, offset), content)
-
-    async def get_part(self, tenant_id: str, file_id: str, offset: int) -> bytes | None:
-        return await self._blobs.get(_part(tenant_id, file_id, offset))
-
-    async def finish(self, file: StoredFile, length: int, media_type: str) -> bool:
-        """It is ready. False, and nothing changed, when it was already."""
-        ready = {"bytes": length, "media_type": media_type}
-        is_first = await self._blobs.put(f"{_folder(file.tenant_id, file.id)}/{_READY}", _written(file.upload, **ready))
-        await self._blobs.delete(_unfinished(file.tenant_id, file.id))
-        return is_first
+        mark = Mark(MarkKind.UNFINISHED, tenant_id, file_id, upload.place)
+        await self.marks.put(mark)
+        is_new = await self._blobs.put(_file(tenant_id, file_id), _written(upload))
+        if not is_new:
+            await self.marks.delete(mark)
+        return is_new
 
     async def find(self, tenant_id: str, file_id: str) -> StoredFile | None:
         """The tenant's file of that id, whole or not."""
-        return await self._file(tenant_id, file_id, await self._blobs.list(_folder(tenant_id, file_id)))
+        upload = await self._upload(tenant_id, file_id)
+        if upload is None:
+            return None
+        ready = await self._ready(tenant_id, upload.place)
+        if ready is None:
+            row = await self.parts.row(tenant_id, upload.place, upload.length)
+            return StoredFile(file_id, tenant_id, upload, FileStatus.UPLOADING, None, row)
+        parts = parts_of(ready["bytes"], ready["joined"])
+        return StoredFile(file_id, tenant_id, upload, FileStatus.READY, ready["media_type"], parts)
+
+    async def read(self, file: StoredFile, start: int, end: int) -> AsyncIterator[bytes]:
+        """The bytes from `start` to before `end`, a MiB at most at a time. Raises FileNotFound where it is deleted."""
+        for part in file.parts:
+            if part.end <= start or part.offset >= end:
+                continue
+            content = await self.parts.get(file.tenant_id, file.upload.place, part)
+            if content is None:
+                raise FileNotFound(file.id)
+            yield content[max(0, start - part.offset) : end - part.offset]
+
+    async def finish(self, file: StoredFile, media_type: str) -> bool:
+        """It is ready, each MiB of it in one. False, and nothing changed, when it was already."""
+        told = {
+            "bytes": file.received,
+            "media_type": media_type,
+            "joined": [part.offset for part in file.parts if part.is_joined],
+        }
+        is_first = await self._blobs.put(_whole(file.tenant_id, file.upload.place), orjson.dumps(told))
+        await self._unmark(file.tenant_id, file.id, file.upload.place)
+        return is_first
 
     async def sizes(self, tenant_id: str) -> dict[str, int]:
-        """The bytes of each of the tenant's files, by id; of one that is not whole as many as it is to have."""
-        found = await self._by_id(tenant_id)
-        sizes = {one: sum(blob.bytes for blob in blobs if f"/{_PARTS}" in blob.path) for one, blobs in found.items()}
-        unready = {one: blobs for one, blobs in found.items() if not any(_is(blob, _READY) for blob in blobs)}
-        lengths = {file.id: file.upload.length or 0 for file in await self._files(tenant_id, unready)}
-        return {one: max(size, lengths.get(one, 0)) for one, size in sizes.items()}
+        """The bytes of each of the tenant's files, by id; of one that is not whole as many as it may come to."""
+        until = datetime.now(UTC) - _SETTLED
+
+        async def size(blob: Blob) -> int | None:
+            key = (blob.path, blob.modified_at)
+            known: int | None = self._sizes.get(key)
+            if known is not None:
+                return known
+            found, is_final = await self._size(tenant_id, _id(blob))
+            if found is not None and is_final and blob.modified_at < until:
+                self._sizes[key] = found
+            return found
+
+        blobs = await self._blobs.list(f"files/{tenant_id}")
+        found = zip(blobs, await _each(blobs, size), strict=True)
+        return {_id(blob): bytes_ for blob, bytes_ in found if bytes_ is not None}
 
     async def list_page(self, tenant_id: str, *, after: str | None, limit: int) -> list[StoredFile]:
         """By id, those after `after`."""
-        found = await self._by_id(tenant_id)
-        ids = sorted(one for one in found if after is None or one > after)[:limit]
-        return await self._files(tenant_id, {one: found[one] for one in ids})
+        ids = sorted(map(_id, await self._blobs.list(f"files/{tenant_id}")))
+        asked = [one for one in ids if after is None or one > after][:limit]
+        found = await _each(asked, lambda file_id: self.find(tenant_id, file_id))
+        return [file for file in found if file is not None]
 
-    async def remove(self, tenant_id: str, file_id: str) -> None:
-        """Nothing happens when it is gone. What breaks off is swept away later, but where the disk was full."""
-        folder = _folder(tenant_id, file_id)
+    async def remove(self, tenant_id: str, file_id: str, place: str) -> None:
+        """The file whose bytes lie there; nothing happens when it is gone. What is put there later is swept away.
+
+        So is what breaks off, but where the disk was full.
+        """
         with suppress(StorageFull):  # whoever deletes makes room
-            await self._blobs.put(_unfinished(tenant_id, file_id), b"")
-        await self._blobs.delete(f"{folder}/{_UPLOAD}")
-        await self._blobs.delete(folder)
-        await self._blobs.delete(_unfinished(tenant_id, file_id))
+            await self.marks.put(Mark(MarkKind.DELETED, tenant_id, file_id, place))
+        upload = await self._upload(tenant_id, file_id)
+        if upload is not None and upload.place == place:
+            await self._blobs.delete(_file(tenant_id, file_id))
+        await self._blobs.delete(_whole(tenant_id, place))
+        await self.parts.remove(tenant_id, place)
+        await self._unmark(tenant_id, file_id, place)
 
-    async def remove_strays(self, tenant_id: str, file_id: str) -> None:
+    async def remove_strays(self, tenant_id: str, file_id: str, place: str) -> None:
         """What is there of a file that is deleted; nothing happens to one that is not."""
-        if await self.find(tenant_id, file_id) is None:
-            await self.remove(tenant_id, file_id)
+        upload = await self._upload(tenant_id, file_id)
+        if upload is None or upload.place != place:
+            await self.remove(tenant_id, file_id, place)
 
-    async def list_unfinished(self, before: datetime) -> list[tuple[str, str]]:
-        """Of all tenants, with the id of each: what began, or was to be deleted, before then."""
-        marks = await self._blobs.list("unfinished")
-        found = [mark.path.split("/")[1:] for mark in marks if mark.modified_at < before]
-        return [(tenant_id, file_id) for tenant_id, file_id in found]
+    async def _unmark(self, tenant_id: str, file_id: str, place: str) -> None:
+        for kind in (MarkKind.WHOLE, MarkKind.UNFINISHED):
+            await self.marks.delete(Mark(kind, tenant_id, file_id, place))
 
-    async def unmark(self, tenant_id: str, file_id: str) -> None:
-        """It need not be swept away."""
-        await self._blobs.delete(_unfinished(tenant_id, file_id))
+    async def _size(self, tenant_id: str, file_id: str) -> tuple[int | None, bool]:
+        """Whether it will never be another, too; None of a file that is deleted."""
+        upload = await self._upload(tenant_id, file_id)
+        if upload is None:
+            return None, True
+        if upload.length is not None:
+            return upload.length, True
+        ready = await self._ready(tenant_id, upload.place)
+        return (upload.most, False) if ready is None else (ready["bytes"], True)
 
-    async def _by_id(self, tenant_id: str) -> dict[str, list[Blob]]:
-        found: defaultdict[str, list[Blob]] = defaultdict(list)
-        for blob in await self._blobs.list(f"files/{tenant_id}"):
-            found[blob.path.split("/")[2]].append(blob)
-        return {one: blobs for one, blobs in found.items() if any(_is(blob, _UPLOAD) for blob in blobs)}
-
-    async def _files(self, tenant_id: str, found: dict[str, list[Blob]]) -> list[StoredFile]:
-        turns = asyncio.Semaphore(_READ_AT_ONCE)
-
-        async def read(file_id: str) -> StoredFile | None:
-            async with turns:
-                return await self._file(tenant_id, file_id, found[file_id])
-
-        files = await asyncio.gather(*map(read, sorted(found)))
-        return [file for file in files if file is not None]
-
-    async def _file(self, tenant_id: str, file_id: str, blobs: Sequence[Blob]) -> StoredFile | None:
-        folder = f"{_folder(tenant_id, file_id)}/"
-        sizes = {blob.path.removeprefix(folder): blob.bytes for blob in blobs}
-        if _UPLOAD not in sizes:
-            return None
-        told = await self._blobs.get(folder + (_READY if _READY in sizes else _UPLOAD))
+    async def _upload(self, tenant_id: str, file_id: str) -> Upload | None:
+        told = await self._blobs.get(_file(tenant_id, file_id))
         if told is None:
-            return None  # deleted since it was listed
+            return None
         said = orjson.loads(told)
-        parts = [Part(int(at.removeprefix(_PARTS)), size) for at, size in sizes.items() if at.startswith(_PARTS)]
-        is_ready = _READY in sizes
-        upload = _read(said)
-        return StoredFile(
-            file_id,
-            tenant_id,
-            upload,
-            FileStatus.READY if is_ready else FileStatus.UPLOADING,
-            said.get("media_type"),
-            in_a_row(parts, said["bytes"] if is_ready else upload.length),
-        )
+        times = {name: datetime.fromisoformat(said[name]) for name in ("created_at", "expires_at")}
+        return Upload(**said | times)
+
+    async def _ready(self, tenant_id: str, place: str) -> dict[str, Any] | None:
+        told = await self._blobs.get(_whole(tenant_id, place))
+        return None if told is None else orjson.loads(told)
 
 
-def _is(blob: Blob, name: str) -> bool:
-    return blob.path.endswith(f"/{name}")
+async def _each(items: Iterable[Item], work: Callable[[Item], Awaitable[Result]]) -> list[Result]:
+    """Some at once: what the store is asked for one tenant is not all it is asked."""
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def done(item: Item) -> Result:
+        async with turns:
+            return await work(item)
+
+    return await asyncio.gather(*map(done, items))
 
 
-def _folder(tenant_id: str, file_id: str) -> str:
+def _id(blob: Blob) -> str:
+    return blob.path.rpartition("/")[2]
+
+
+def _file(tenant_id: str, file_id: str) -> str:
     return f"files/{tenant_id}/{file_id}"
 
 
-def _unfinished(tenant_id: str, file_id: str) -> str:
-    return f"unfinished/{tenant_id}/{file_id}"
+def _whole(tenant_id: str, place: str) -> str:
+    return f"ready/{tenant_id}/{place}"
 
 
-def _part(tenant_id: str, file_id: str, offset: int) -> str:
-    return f"{_folder(tenant_id, file_id)}/{_PARTS}{offset:020}"
-
-
-def _written(upload: Upload, **more: Any) -> bytes:
-    return orjson.dumps({**{name: getattr(upload, name) for name in Upload.__slots__}, **more})
-
-
-def _read(said: dict[str, Any]) -> Upload:
-    times = {name: datetime.fromisoformat(said[name]) for name in ("created_at", "expires_at")}
-    return Upload(said["name"], said["length"], of=said["of"], **times)
+def _written(upload: Upload) -> bytes:
+    return orjson.dumps({name: getattr(upload, name) for name in Upload.__slots__})

@@ -19,6 +19,17 @@ _MAX_OFFSET: Final = 2**50
 _NAME: Final = "filename"
 # What clients tell beside the name of a file; who made it knows, and it is not what a file is by.
 _TOLD_TOO: Final = frozenset({"name", "filetype", "type", "relativePath", "lastModified"})
+# What else of tus and its extensions would be lost on an operation that does not take it, with what it asked for.
+_WORDS: Final = (
+    "Tus-Resumable",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Offset",
+    "Upload-Defer-Length",
+    "Upload-Concat",
+    "Upload-Checksum",
+    "X-HTTP-Method-Override",
+)
 
 TusResumable = Annotated[str | None, Header(max_length=16, description=f"the version of the protocol, {VERSION}")]
 UploadLength = Annotated[
@@ -40,6 +51,22 @@ def require_version(told: str | None) -> None:
         raise TusVersionUnsupported
 
 
+def require_version_if_told(told: str | None) -> None:
+    """Of an operation that means the same without tus. Raises TusVersionUnsupported."""
+    if told is not None:
+        require_version(told)
+
+
+def require_only(request: Request, *taken: str) -> None:
+    """Raises Invalid for a header of tus that is not `taken`, and UnsupportedMediaType for a body in a coding."""
+    for word in _WORDS:
+        if word in request.headers and word not in taken:
+            raise Invalid.field(f"header/{word.lower()}", "extra_forbidden", f"`{word}` is not taken by this request.")
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise UnsupportedMediaType("A file is kept as it comes: send it without `Content-Encoding`.")
+
+
 def require_piece(request: Request) -> None:
     """Raises UnsupportedMediaType."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != PIECE:
@@ -57,6 +84,8 @@ def name_in(metadata: str | None) -> str:
     told: dict[str, bytes] = {}
     for pair in (metadata or "").split(","):
         key, _, value = pair.strip().partition(" ")
+        if key in told:
+            raise _refused(f"{key[:64]!r} is there twice.")
         try:
             told[key] = base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError) as error:

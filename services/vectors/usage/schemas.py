@@ -38,7 +38,7 @@ class UsageRead(ResponseModel):
     )
     uncounted: int = Field(description="collections of which nothing is counted: their engine does not answer")
     files: int | None = Field(description="with uploads that are under way; null when the files cannot be counted now")
-    file_bytes: int | None = Field(description="of those files, as many as each is to have")
+    file_bytes: int | None = Field(description="of those files, as many as each may come to")
     limits: Limits
 
     @classmethod

@@ -85,7 +85,7 @@ async def test_a_file_of_nothing_is_ready_at_once(client: httpx.AsyncClient) -> 
 async def test_what_comes_of_a_file_that_was_deleted_does_not_stay(
     open_vectors: ServiceClient, user: User, tmp_path: Path, comes_in_pieces: bool
 ) -> None:
-    """No quota counts it, and no sweep would find it."""
+    """No quota counts it. What says that it was deleted has no bytes, and goes with the sweep."""
     own = {"data_dir": tmp_path / "data", "files_dir": tmp_path / "files"}
     async with open_vectors("vectors", **own, files_max_bytes=2 * PART_BYTES) as client:
         client.headers["Authorization"] = user.headers["Authorization"]
@@ -112,7 +112,9 @@ async def test_what_comes_of_a_file_that_was_deleted_does_not_stay(
 
 
 def kept_below(folder: Path) -> list[Path]:
-    return [one for one in folder.rglob("*") if one.is_file() and one.parent.name != "probes"]
+    """All that is there, but for empty marks of the deleted."""
+    found = [one for one in folder.rglob("*") if one.is_file() and one.parent.name != "probes"]
+    return [one for one in found if "deleted" not in one.relative_to(folder).parts or one.stat().st_size]
 
 
 async def test_of_two_at_one_offset_one_is_refused(client: httpx.AsyncClient) -> None:
@@ -177,6 +179,7 @@ async def test_a_piece_says_what_it_is(
         (TUS | {"Upload-Length": "10", "Upload-Metadata": "filename ???"}, (422, "common.invalid")),
         (TUS | {"Upload-Length": "10", "Upload-Metadata": "filename Li4="}, (422, "common.invalid")),
         (told(10, more=",collection YQ=="), (422, "common.invalid")),
+        (told(10, more=",filename YQ=="), (422, "common.invalid")),
         (told(2**40), (413, "common.too_large")),
         (told(-1), (422, "common.invalid")),
     ],
@@ -185,6 +188,83 @@ async def test_an_upload_says_what_it_will_be(
     client: httpx.AsyncClient, headers: dict[str, str], refusal: tuple[int, str]
 ) -> None:
     assert code(await client.post(FILES, headers=headers)) == refusal
+
+
+EXTRA = (422, "common.invalid")
+HELLO = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"{}\r\n\r\nhello\r\n--x--\r\n'
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Tus-Resumable: 1.0.0",
+        "Upload-Metadata: filename YQ==",
+        "Upload-Offset: 0",
+        "Upload-Defer-Length: 1",
+        "Upload-Concat: partial",
+        "Upload-Checksum: sha1 qvTGHdzF6KLavt4PO0gs2a6pQ00=",
+        "X-HTTP-Method-Override: PATCH",
+    ],
+)
+async def test_what_a_form_does_not_take_is_refused_by_name(client: httpx.AsyncClient, header: str) -> None:
+    name, _, value = header.partition(": ")
+    form = {"Content-Type": "multipart/form-data; boundary=x", name: value}
+
+    refused = await client.post(FILES, content=HELLO.replace(b"{}", b""), headers=form)
+
+    assert code(refused) == EXTRA
+    assert refused.json()["errors"][0]["pointer"] == f"header/{name.lower()}"
+    assert name in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("name", ["Upload-Concat", "Upload-Defer-Length", "Upload-Checksum", "Upload-Offset"])
+async def test_what_is_not_offered_of_tus_is_refused_by_name(client: httpx.AsyncClient, name: str) -> None:
+    refused = await client.post(FILES, headers=told(1) | {name: "1"})
+
+    assert (code(refused), refused.json()["errors"][0]["pointer"]) == (EXTRA, f"header/{name.lower()}")
+
+
+@pytest.mark.parametrize("name", ["Upload-Length", "Upload-Metadata", "Upload-Checksum", "X-HTTP-Method-Override"])
+async def test_what_a_piece_does_not_take_is_refused_by_name(client: httpx.AsyncClient, name: str) -> None:
+    place = await begun(client, 1)
+
+    refused = await send(client, place, 0, b"1", **{name: "1"})
+
+    assert (code(refused), refused.json()["errors"][0]["pointer"]) == (EXTRA, f"header/{name.lower()}")
+    assert await offset_of(client, place) == 0
+
+
+async def test_a_body_that_would_have_to_be_decoded_is_refused(client: httpx.AsyncClient) -> None:
+    place = await begun(client, 1)
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    encoded = HELLO.replace(b"{}", b"\r\nContent-Transfer-Encoding: base64")
+
+    coded = [
+        await send(client, place, 0, b"1", **{"Content-Encoding": "gzip"}),
+        await client.post(FILES, content=HELLO.replace(b"{}", b""), headers=form | {"Content-Encoding": "gzip"}),
+    ]
+
+    assert [code(answer) for answer in coded] == [(415, "common.unsupported_media_type")] * 2
+    assert code(await client.post(FILES, content=encoded, headers=form)) == EXTRA
+    plain = HELLO.replace(b"{}", b"\r\nContent-Transfer-Encoding: binary")
+    assert (await client.post(FILES, content=plain, headers=form)).status_code == 201
+
+
+async def test_a_piece_may_name_what_it_goes_on_from(client: httpx.AsyncClient) -> None:
+    place = await begun(client, 2)
+    tag = (await client.head(place, headers=TUS)).headers["ETag"]
+    assert (await send(client, place, 0, b"1", **{"If-Match": tag})).status_code == 204
+
+    assert code(await send(client, place, 1, b"2", **{"If-Match": tag})) == (412, "common.precondition_failed")
+
+
+async def test_another_version_of_tus_is_told_so_by_every_operation(client: httpx.AsyncClient) -> None:
+    place = await begun(client, 1)
+
+    for method in ("HEAD", "DELETE"):
+        refused = await client.request(method, place, headers={"Tus-Resumable": "0.2.2"})
+        assert (refused.status_code, refused.headers["Tus-Version"]) == (412, "1.0.0")
+    assert await offset_of(client, place) == 0
 
 
 async def test_an_upload_begins_without_a_piece(client: httpx.AsyncClient) -> None:

@@ -292,6 +292,24 @@ async def test_under_a_key_a_file_is_made_once(client: httpx.AsyncClient) -> Non
     assert (await client.get(f"{FILES}/{first.json()['id']}/content")).content == PDF
 
 
+async def test_a_file_that_is_made_anew_under_its_key_is_another(client: httpx.AsyncClient) -> None:
+    """It has the id of the first: whoever kept some of that must not take it for the same, nor delete it for that."""
+    key = {"Idempotency-Key": new_id()}
+    place = f"{FILES}/{(await made(client, b'first', **key))['id']}"
+    about, content = (await client.get(place)).headers["ETag"], await client.get(f"{place}/content")
+    await client.delete(place)
+
+    assert (await upload(client, b"other", **key)).headers["Location"] == place
+
+    old = {"If-None-Match": content.headers["ETag"]}
+    assert (await client.get(f"{place}/content", headers=old)).content == b"other"
+    resumed = {"If-Range": content.headers["ETag"], "Range": "bytes=3-"}
+    assert (await client.get(f"{place}/content", headers=resumed)).content == b"other"
+    refused = (412, "common.precondition_failed")
+    assert code(await client.get(f"{place}/content", headers={"If-Match": content.headers["ETag"]})) == refused
+    assert code(await client.delete(place, headers={"If-Match": about})) == refused
+
+
 async def test_of_two_at_once_under_a_key_both_are_told_of_one_file(client: httpx.AsyncClient) -> None:
     key = {"Idempotency-Key": new_id()}
 

@@ -1,10 +1,11 @@
-"""Files where several replicas find them, in a folder and in a bucket; and what is swept away."""
+"""Files where several replicas find them, in a folder and in a bucket."""
 
 import asyncio
+import contextlib
 import errno
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -12,11 +13,8 @@ from unittest import mock
 import httpx
 import pytest
 
-from services.vectors.adapters.blobs_folder import FolderBlobs
-from services.vectors.files.domain import PART_BYTES, Upload
-from services.vectors.files.repository import FileRepository
+from services.vectors.files.domain import LOOSE_PARTS, PART_BYTES
 from services.vectors.files.route import FILE_UPLOADS
-from services.vectors.files.sweeping import Sweeper
 from shared.errors import StorageFull
 from shared.limits import Shares
 from shared.schemas import new_id
@@ -25,7 +23,7 @@ from shared.storage import Storage
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.buckets import open_bucket
 from tests.fixtures.identity import RegisterUser, User
-from tests.services.vectors.test_file_pieces import begun, offset_of, send
+from tests.services.vectors.test_file_pieces import FORM, begun, offset_of, send
 from tests.services.vectors.test_files import FILES, PDF, code, made, upload
 
 Pair = tuple[httpx.AsyncClient, httpx.AsyncClient]
@@ -96,54 +94,6 @@ async def test_a_repetition_finishes_what_the_first_could_not(client: httpx.Asyn
     assert (await client.get(f"{FILES}/{whole.json()['id']}/content")).content == PDF
 
 
-@pytest.fixture
-async def files(tmp_path: Path) -> AsyncIterator[FileRepository]:
-    blobs = FolderBlobs(tmp_path, 20)
-    await blobs.open()
-    yield FileRepository(blobs)
-    await blobs.aclose()
-
-
-def an_upload() -> Upload:
-    now = datetime.now(UTC)
-    return Upload("a", 10, now, now)
-
-
-async def test_what_never_became_whole_is_swept_away_and_nothing_else(files: FileRepository) -> None:
-    tenant, unfinished, ready, marked = (new_id() for _ in range(4))
-    for file_id in (unfinished, ready, marked):
-        await files.begin(tenant, file_id, an_upload())
-        await files.put_part(tenant, file_id, 0, b"0123456789")
-    for file_id in (ready, marked):
-        file = await files.find(tenant, file_id)
-        assert file is not None
-        await files.finish(file, 10, "text/plain")
-    await files.begin(tenant, marked, an_upload())  # as when whoever finished it died over its mark
-    stray = new_id()
-    await files.begin(tenant, stray, an_upload())
-    await files._blobs.delete(f"files/{tenant}/{stray}/upload")  # deleted, and then a piece came
-    await files.put_part(tenant, stray, 0, b"x")
-
-    assert await Sweeper(files, timedelta(hours=1)).sweep() is False
-    assert set(await files.sizes(tenant)) == {unfinished, ready, marked}, "it is not time yet"
-    assert await Sweeper(files, timedelta(0), timedelta(0)).sweep() is False
-
-    assert set(await files.sizes(tenant)) == {ready, marked}
-    assert {blob.path.split("/")[2] for blob in await files._blobs.list("files")} == {ready, marked}
-    assert await files.list_unfinished(datetime.now(UTC) + timedelta(days=1)) == []
-
-
-async def test_a_sweep_is_bounded_and_goes_on(files: FileRepository) -> None:
-    for _ in range(101):
-        await files.begin("tenant", new_id(), an_upload())
-    sweeper = Sweeper(files, timedelta(0), timedelta(0))
-
-    assert await sweeper.sweep() is True
-    assert len(await files.sizes("tenant")) == 1
-    assert await sweeper.sweep() is False
-    assert await files.sizes("tenant") == {}
-
-
 async def test_one_users_uploads_leave_places_for_others(
     client: httpx.AsyncClient, register_user: RegisterUser
 ) -> None:
@@ -170,6 +120,72 @@ async def test_one_users_uploads_leave_places_for_others(
     assert code(refused) == (429, "common.share_taken")
     assert others.status_code == 201
     assert [answer.status_code for answer in await asyncio.gather(*sent)] == [204] * share
+
+
+@pytest.mark.parametrize("comes_in_pieces", [True, False])
+async def test_a_sender_who_stalls_is_not_waited_for(
+    open_vectors: ServiceClient, user: User, tmp_path: Path, comes_in_pieces: bool
+) -> None:
+    """A place is held for as long as any request may take, whatever trickles in; what came is kept of a piece."""
+    async with open_vectors("vectors", data_dir=tmp_path, request_limit_seconds=3.0) as client:
+        client.headers.update(user.headers)
+        ended = asyncio.Event()
+
+        async def trickling(head: bytes) -> AsyncIterator[bytes]:
+            yield head + bytes(PART_BYTES)
+            while not ended.is_set():
+                yield b"x"
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.05):
+                        await ended.wait()
+
+        place = await begun(client, 3 * PART_BYTES)
+        form = {"Content-Type": "multipart/form-data; boundary=x"}
+        sending = (
+            send(client, place, 0, trickling(b""))
+            if comes_in_pieces
+            else client.post(FILES, content=trickling(FORM), headers=form)
+        )
+        refused = await asyncio.create_task(sending)  # which is ended, and this one is not
+        ended.set()
+
+        assert code(refused) == (504, "common.out_of_time")
+        assert await offset_of(client, place) == (PART_BYTES if comes_in_pieces else 0)
+        assert (await upload(client, b"x")).status_code == 201
+
+
+async def test_two_replicas_take_one_offset_once(pair: Pair) -> None:
+    place = await begun(pair[0], 2 * PART_BYTES)
+    contents = [bytes([which]) * (2 * PART_BYTES) for which in range(4)]
+
+    answers = await asyncio.gather(*(send(pair[at % 2], place, 0, content) for at, content in enumerate(contents)))
+
+    assert sorted(answer.status_code for answer in answers) == [204, 409, 409, 409]
+    won = [answer.status_code for answer in answers].index(204)
+    for replica in pair:
+        assert (await replica.get(f"{place}/content")).content == contents[won]
+
+
+async def test_an_upload_in_tiny_pieces_goes_on_at_any_replica(pair: Pair) -> None:
+    content = os.urandom(LOOSE_PARTS + 10)
+    place = await begun(pair[0], len(content))
+
+    for at in range(len(content)):
+        assert (await send(pair[at % 2], place, at, content[at : at + 1])).status_code == 204
+
+    for replica in pair:
+        assert (await replica.get(f"{place}/content")).content == content
+
+
+async def test_a_file_that_two_replicas_delete_is_gone_from_both(pair: Pair) -> None:
+    place = f"{FILES}/{(await made(pair[0], PDF))['id']}"
+
+    answers = await asyncio.gather(*(replica.delete(place) for replica in pair))
+
+    assert {answer.status_code for answer in answers} <= {204, 404}
+    for replica in pair:
+        assert (await replica.get(place)).status_code == 404
+        assert (await replica.get("/api/v1/vectors/usage")).json()["files"] == 0
 
 
 async def test_with_replicas_it_is_said_where_files_are(open_vectors: ServiceClient, tmp_path: Path) -> None:
@@ -227,3 +243,25 @@ async def test_an_upload_ends_where_the_disk_becomes_nearly_full(client: httpx.A
 
     assert code(refused) == (507, "common.storage_full")
     assert await offset_of(client, place) == PART_BYTES
+
+
+async def test_whoever_may_read_reads_and_changes_nothing(
+    client: httpx.AsyncClient, register_user: RegisterUser, auth: httpx.AsyncClient
+) -> None:
+    user = await register_user()
+    form = {"grant_type": "password", "username": user.email, "password": user.password, "scope": "vectors:read"}
+    token = (await auth.post("/api/v1/auth/token", data=form)).raise_for_status().json()["access_token"]
+    ours, theirs = user.headers, {"Authorization": f"Bearer {token}"}
+    place = await begun(client, 2, **ours)
+    await send(client, place, 0, b"1", **ours)
+
+    assert await offset_of(client, place, **theirs) == 1
+    assert (await client.get(place, headers=theirs)).json()["received"] == 1
+    refused = [
+        await send(client, place, 1, b"2", **theirs),
+        await client.delete(place, headers=theirs),
+        await upload(client, b"x", **theirs),
+    ]
+
+    assert [answer.status_code for answer in refused] == [403] * 3
+    assert await offset_of(client, place, **ours) == 1

@@ -1,0 +1,47 @@
+"""Makes a file ready whose every byte is there: each MiB of it in one, and known for what it is."""
+
+from typing import Final
+
+from services.vectors.events import Done
+from services.vectors.files.domain import StoredFile, runs
+from services.vectors.files.errors import FileNotFound
+from services.vectors.files.media_types import LOOKED_AT_BYTES, media_type_of
+from services.vectors.files.repository import FileRepository
+from shared.errors import Unavailable
+from shared.identity import Caller, Tells
+
+_TRIES: Final = 3
+
+
+class Finisher:
+    """Any number may finish one file at once: what each makes of it is the same, and one of them tells of it."""
+
+    def __init__(self, files: FileRepository, auth: Tells) -> None:
+        self._files = files
+        self._auth = auth
+
+    async def finish(self, file: StoredFile, by: Caller) -> bool:
+        """Whether it was not ready before. `by` sent the last of it.
+
+        Raises FileNotFound when it was deleted meanwhile, and what `Blobs` does.
+        """
+        whole = await self._joined(file)
+        length = whole.received
+        ends = [(0, LOOKED_AT_BYTES), (max(0, length - LOOKED_AT_BYTES), length)]
+        head, tail = [b"".join([some async for some in self._files.read(whole, *end)]) for end in ends]
+        is_first = await self._files.finish(whole, media_type_of(file.upload.name, head, tail))
+        if is_first:
+            self._auth.tell(by, Done.FILE_CREATED, file.id, once=file.upload.place)
+        return is_first
+
+    async def _joined(self, file: StoredFile) -> StoredFile:
+        tenant_id, place = file.tenant_id, file.upload.place
+        for _ in range(_TRIES):
+            found = await self._files.find(tenant_id, file.id)
+            if found is None or found.upload.place != place:
+                raise FileNotFound(file.id)
+            if not (parted := runs(found.parts)):
+                return found
+            for run in parted:
+                await self._files.parts.join(tenant_id, place, run)
+        raise Unavailable("files")  # others join them all the time, and each time one more
