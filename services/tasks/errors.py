@@ -3,10 +3,11 @@
 NotFound   TaskNotFound
 Conflict   TaskFinished
 Invalid    KindUnknown · InputInvalid · InputTooLarge · RunAtTooFar
+Unavailable  DocumentInUse: the error of a task that waited in vain
 Exception  PermanentFailure: raised by a kind in the worker, never answered over HTTP
 """
 
-from shared.errors import Conflict, Invalid, NotFound, ServiceError
+from shared.errors import Conflict, Invalid, NotFound, ServiceError, Unavailable
 
 
 class TaskNotFound(NotFound):
@@ -58,6 +59,15 @@ class RunAtTooFar(Invalid):
     def __init__(self, days: int) -> None:
         detail = f"A task may be scheduled up to {days} days ahead."
         super().__init__(detail, at=("/run_at", "too_far"))
+
+
+class DocumentInUse(Unavailable):
+    code = "tasks.document_in_use"
+    meaning = "Another task is ingesting a document of the same id into the same collection."
+
+    def __init__(self) -> None:
+        detail = "Another task is ingesting a document of the same id into the same collection; this one follows it."
+        super().__init__("tasks", retry_after_seconds=1, detail=detail)
 
 
 class PermanentFailure(Exception):

@@ -1,5 +1,7 @@
 """What tasks tells auth that was done, for the audit log, in the transaction of the change."""
 
+from dataclasses import dataclass
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.identity import DEED_DONE, Deed
@@ -9,9 +11,20 @@ from shared.words import Word
 
 
 class Done(Word):
-    """To a task, by its id."""
+    """To a task, by its id, or by one to a collection, by its name."""
 
     CANCELLED = "task.cancelled"
+    EXPORTED = "collection.exported"
+    IMPORTED = "collection.imported"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a task that succeeded has done which no other service tells of."""
+
+    action: Done
+    target: str
+    details: dict[str, int | str]
 
 
 def tell(outbox: Outbox, session: AsyncSession, deed: Deed) -> None:

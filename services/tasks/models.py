@@ -110,6 +110,16 @@ class TaskAttempt(Base):
     error_detail: Mapped[str | None] = mapped_column(Text)
 
 
+class TaskHold(Base):
+    """What a task has to itself: of two that would write the same thing, one is first."""
+
+    __tablename__ = "task_hold"
+
+    tenant_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    task_id: Mapped[str] = mapped_column(ForeignKey("task.id", ondelete="CASCADE"), index=True)
+
+
 class OutboxRow(OutboxMessage, Base):
     """Messages that have still to be published."""
 

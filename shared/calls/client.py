@@ -94,16 +94,30 @@ class ServiceClient:
         seconds = deadlines.remaining(timeout_seconds)
         request = self._request(service, "GET", path, seconds, headers=_headers(token, None))
         end_at = asyncio.get_running_loop().time() + seconds
-        with self._counted(service):
-            response = await self._send_in_time(service, request, seconds, repeatable=True, streamed=True)
-            try:
-                if response.is_error:
-                    async with _in_time(service, end_at):
-                        await response.aread()
-                raise_for_problem(service, response)
-                yield _pieces(service, response, end_at)
-            finally:
-                await response.aclose()
+        failed: list[ServiceError] = []
+        try:
+            response = await self._opened(service, request, seconds, end_at)
+        except ServiceError as error:
+            self._count(service, error)
+            raise
+        try:
+            yield _pieces(service, response, end_at, failed)
+        finally:
+            await response.aclose()
+            self._count(service, *failed)  # what the block raises of its own says nothing of the service
+
+    async def _opened(self, service: str, request: httpx.Request, seconds: float, end_at: float) -> httpx.Response:
+        """A 2xx answer whose body is still to be read. Raises as `call`."""
+        response = await self._send_in_time(service, request, seconds, repeatable=True, streamed=True)
+        if not response.is_error:
+            return response
+        try:
+            async with _in_time(service, end_at):
+                await response.aread()
+        finally:
+            await response.aclose()
+        raise_for_problem(service, response)
+        return response
 
     def _request(
         self, service: str, method: str, path: str, seconds: float, *, headers: dict[str, str], **body: Any
@@ -122,9 +136,12 @@ class ServiceClient:
         try:
             yield
         except ServiceError as error:
-            self._metrics.upstream_calls.labels(service, error.code).inc()
+            self._count(service, error)
             raise
-        self._metrics.upstream_calls.labels(service, "ok").inc()
+        self._count(service)
+
+    def _count(self, service: str, error: ServiceError | None = None) -> None:
+        self._metrics.upstream_calls.labels(service, error.code if error else "ok").inc()
 
     async def _send_in_time(
         self, service: str, request: httpx.Request, seconds: float, *, repeatable: bool, streamed: bool = False
@@ -175,11 +192,18 @@ async def _in_time(service: str, end_at: float) -> AsyncIterator[None]:
         raise Unavailable(service) from error
 
 
-async def _pieces(service: str, response: httpx.Response, end_at: float) -> AsyncIterator[bytes]:
+async def _pieces(
+    service: str, response: httpx.Response, end_at: float, failed: list[ServiceError]
+) -> AsyncIterator[bytes]:
+    """What breaks off stands in `failed` too, which tells it from what its reader raises."""
     pieces = response.aiter_bytes()
     while True:
-        async with _in_time(service, end_at):
-            piece = await anext(pieces, None)
+        try:
+            async with _in_time(service, end_at):
+                piece = await anext(pieces, None)
+        except ServiceError as error:
+            failed.append(error)
+            raise
         if piece is None:
             return
         yield piece

@@ -80,6 +80,26 @@ async def have_a_task(gateway: httpx.AsyncClient, headers: Headers) -> dict[str,
     return {"task.cancelled": task["id"]}
 
 
+async def have_a_dump(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:
+    name, copy = f"c-{new_id()}", f"c-{new_id()}"
+    await call(gateway, headers, "POST", "vectors/collections", name=name, engine="faiss", dimension=2)
+    await call(gateway, headers, "POST", "vectors/store", collection=name, items=[{"id": "a", "vector": [1.0, 0.0]}])
+    exported = await result_of(gateway, headers, "vectors.export", collection=name)
+    await result_of(gateway, headers, "vectors.import", file_id=exported["file_id"], collection=copy)
+    return {"collection.exported": name, "collection.imported": copy}
+
+
+async def result_of(gateway: httpx.AsyncClient, headers: Headers, kind: str, **given: Any) -> dict[str, Any]:
+    """Of a task, when it has succeeded."""
+    task = await call(gateway, headers, "POST", "tasks/submit", kind=kind, input=given)
+    async with asyncio.timeout(60):
+        while task["status"] in {"queued", "running"}:
+            await asyncio.sleep(0.1)
+            task = await call(gateway, headers, "GET", f"tasks/status/{task['id']}")
+    assert task["status"] == "succeeded", task
+    return dict(task["result"])
+
+
 async def entries_of(
     gateway: httpx.AsyncClient, owner: User, wanted: dict[str, str]
 ) -> dict[str, list[dict[str, Any]]]:
@@ -100,7 +120,9 @@ async def matching(gateway: httpx.AsyncClient, owner: User, **filters: str) -> l
     return list(answer.raise_for_status().json()["items"])
 
 
-@pytest.mark.parametrize("do", [have_an_agent, have_a_collection, have_a_file, have_a_conversation, have_a_task])
+@pytest.mark.parametrize(
+    "do", [have_an_agent, have_a_collection, have_a_file, have_a_conversation, have_a_task, have_a_dump]
+)
 async def test_what_is_done_elsewhere_arrives_in_the_tenants_log_once(
     gateway: httpx.AsyncClient, register_user: RegisterUser, do: Do
 ) -> None:

@@ -1,5 +1,5 @@
-"""Documents: read into blocks by a program of its own, and cut into chunks.
+"""Documents: read into blocks by a confined program, and cut into chunks.
 
-What reads them (`readers`, `__main__`) runs in a process that may die, and imports the parsers; the worker asks it
-through `process`, and cuts what it gets with `chunking`. Both know `blocks`, `bounds` and `failures`.
+What reads them (`readers`, `inside`) runs where it may die, and imports the parsers; the worker asks it through
+`process`, and cuts what it gets with `chunking`. Both know `blocks`, `bounds` and `failures`.
 """

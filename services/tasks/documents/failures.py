@@ -1,18 +1,10 @@
-"""Why a document cannot be read. Each is the end of its task: it says the same however often it is tried.
+"""Why a document cannot be read. Each is the end of its task: it says the same however often it is tried."""
 
-Imports nothing: the process that reads is started for each document.
-"""
+from services.tasks.confined.ends import Refused
 
 
-class DocumentFailure(Exception):
-    """One of the reasons below; `detail` says what is known of this document."""
-
-    code: str
-    meaning: str
-
-    def __init__(self, detail: str = "") -> None:
-        super().__init__(detail)
-        self.detail = detail or self.meaning
+class DocumentFailure(Refused):
+    """One of the reasons below."""
 
 
 class DocumentEncrypted(DocumentFailure):

@@ -1,1 +1,1 @@
-"""Dumps of collections: a program of its own reads and writes them, which may die of a file without its worker."""
+"""Dumps of collections: a confined program reads and writes them (`inside`), which a worker asks through `program`."""

@@ -1,17 +1,10 @@
 """Why a dump is not taken. Each ends its task: it says the same however often it is tried."""
 
-from typing import ClassVar
+from services.tasks.confined.ends import Refused
 
 
-class DumpRefused(Exception):
-    """One of the reasons below; `detail` says what is wrong with this file."""
-
-    code: ClassVar[str]
-    meaning: ClassVar[str]
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
+class DumpRefused(Refused):
+    """One of the reasons below."""
 
 
 class DumpUnknown(DumpRefused):

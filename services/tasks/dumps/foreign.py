@@ -15,6 +15,7 @@ from services.tasks.dumps.failures import DumpSnapshot
 from services.tasks.dumps.form import DumpFormat, Options, Row, broken
 from services.tasks.dumps.rows import made, packed, parsed
 
+_DEPTH = 32  # a path of more has no name that a record takes
 Page = Callable[[str, dict[str, Any], Options], Iterator[Row]]
 
 
@@ -42,17 +43,30 @@ def rows(path: Path, kind: DumpFormat, options: Options, *, is_one_value: bool) 
 def _chroma(place: str, value: dict[str, Any], _options: Options) -> Iterator[Row]:
     ids = value["ids"]
     for member in ("uris", "data"):
-        if any(one is not None for one in value.get(member) or []):
+        if any(one is not None for one in _column(place, value, member, len(ids))):
             raise broken(place, f"{member!r} has no place in a record; leave it out of 'include'.")
-    beside = {name: value.get(name) or [None] * len(ids) for name in ("documents", "embeddings", "metadatas")}
-    for name, column in beside.items():
-        if not isinstance(column, list) or len(column) != len(ids):
-            raise broken(place, f"{name!r} must be a list as long as 'ids'.")
+    texts, vectors, metadatas = (
+        _column(place, value, member, len(ids)) for member in ("documents", "embeddings", "metadatas")
+    )
     for at, record_id in enumerate(ids):
         where = f"{place}, record {at + 1}"
-        text, metadata = beside["documents"][at] or None, beside["metadatas"][at]
-        flat = _flat(where, {} if metadata is None else metadata)
-        yield made(where, record_id, text, flat, packed(where, beside["embeddings"][at]))
+        flat = _flat(where, {} if metadatas[at] is None else metadatas[at])
+        yield made(where, record_id, _text(texts[at]), flat, packed(where, vectors[at]))
+
+
+def _column(place: str, value: dict[str, Any], member: str, count: int) -> list[Any]:
+    """What stands in `member` for each of `count` ids; nothing for any where it is null, or empty."""
+    column = value.get(member)
+    if column is None or column == []:
+        return [None] * count
+    if not isinstance(column, list) or len(column) != count:
+        raise broken(place, f"{member!r} must be a list as long as 'ids'.")
+    return column
+
+
+def _text(value: Any) -> Any:
+    """Others keep empty texts; here a record has a text or none."""
+    return None if value == "" else value
 
 
 def _qdrant(place: str, value: dict[str, Any], options: Options) -> Iterator[Row]:
@@ -62,9 +76,9 @@ def _qdrant(place: str, value: dict[str, Any], options: Options) -> Iterator[Row
             raise broken(where, "A point must be an object with an 'id'.")
         payload = point.get("payload")
         flat = _flat(where, {} if payload is None else payload)
-        text = flat.pop(options.text_field, None) if options.text_field else None
+        text = _text(flat.pop(options.text_field, None)) if options.text_field else None
         vector = packed(where, _dense(where, point.get("vector"), options.vector_name))
-        yield made(where, str(point["id"]), text or None, flat, vector)
+        yield made(where, str(point["id"]), text, flat, vector)
 
 
 def _points(value: dict[str, Any]) -> list[Any] | None:
@@ -88,15 +102,17 @@ def _dense(place: str, vector: Any, name: str | None) -> Any:
     return vector[name]
 
 
-def _flat(place: str, members: Any, above: str = "") -> dict[str, Any]:
+def _flat(place: str, members: Any, above: str = "", depth: int = 0) -> dict[str, Any]:
     """Metadata of one level: what lies deeper is named by its path, as Qdrant's own filters do; null is left out."""
     if not isinstance(members, dict):
         raise broken(place, "Its metadata must be an object.")
+    if depth > _DEPTH:
+        raise broken(place, f"Its metadata has more than {_DEPTH} objects within one another.")
     found: dict[str, Any] = {}
     for key, value in members.items():
         name = f"{above}{key}"
         if isinstance(value, dict):
-            found |= _flat(place, value, f"{name}.")
+            found |= _flat(place, value, f"{name}.", depth + 1)
         elif isinstance(value, list) and any(one is None or isinstance(one, dict | list) for one in value):
             raise broken(place, f"The list {name[:64]!r} may hold text, numbers and booleans only.")
         elif value is not None:

@@ -15,9 +15,10 @@ MAX_ID_CHARS: Final = 128
 MAX_TEXT_CHARS: Final = 16_384
 MAX_DIMENSION: Final = 4096
 MAX_RECORD_BYTES: Final = 4 * 2**20  # as JSON
-# Of a dump. A line holds any record that a store takes, and a page of another's dump.
+# Of a dump, unpacked and as a file. A line holds any record that a store takes, and a page of another's dump.
 MAX_LINE_BYTES: Final = 32 * 2**20
 MAX_BYTES: Final = 4 * 2**30
+MAX_FILE_BYTES: Final = 2**30  # of a worker's disk; what a tenant may keep as a file is for `vectors` to say
 MAX_RECORDS: Final = 10_000_000
 
 

@@ -1,6 +1,7 @@
 """What a kind of task is, and what its handler is given."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -9,6 +10,7 @@ import httpx
 from pydantic import BaseModel
 
 from services.tasks.domain import Ticket
+from services.tasks.events import Told
 from shared.calls import ServiceClient
 
 Input = TypeVar("Input", bound=BaseModel)
@@ -31,10 +33,6 @@ class Context(Protocol):
         """Whether to stop: for handlers that compute without awaiting."""
 
     @property
-    def was_cancelled(self) -> bool:
-        """Whether it is to stop because its task was cancelled: no other attempt will go on with it."""
-
-    @property
     def remaining_seconds(self) -> float:
         """Until this attempt times out."""
 
@@ -55,6 +53,16 @@ class Context(Protocol):
         Raises PermanentFailure when what the task was submitted with has ended, Unavailable when auth cannot be
         reached.
         """
+
+    def holding(self, names: Sequence[str]) -> AbstractAsyncContextManager[None]:
+        """Have `names` to this task alone through the block, of all of its tenant.
+
+        Raises DocumentInUse while another task has one of them, Unavailable. One that was broken off in the middle
+        keeps its names for as long as what it had asked for may still be done.
+        """
+
+    async def has_ended(self, task_id: str) -> bool:
+        """Whether that is a task of the same tenant which nobody will go on with. Raises Unavailable."""
 
     async def call(
         self,
@@ -90,6 +98,10 @@ class Kind(Generic[Input]):
 
     `scopes` are demanded of the submitting caller beside `tasks:write`. The handler raises PermanentFailure when trying
     again cannot help; what else it raises is tried again, but for 4xx answers of other services.
+
+    `give_up` takes away what a task left that ended without success, once that is recorded. It may be missed, as when
+    its worker is killed, and what it raises is logged only: so the next task that meets what was left does it as well.
+    `told` is what a success is to be told of for the audit log, in the transaction that records it.
     """
 
     name: str
@@ -99,7 +111,18 @@ class Kind(Generic[Input]):
     scopes: tuple[str, ...] = ()
     max_attempts: int = 3
     timeout_seconds: float = 300
+    give_up: Callable[[Context, Input], Awaitable[None]] | None = field(default=None, repr=False)
+    told: Callable[[Input, Result], Told] | None = field(default=None, repr=False)
 
     async def execute(self, context: Context, raw: dict[str, Any]) -> Result:
         """Run the handler on `raw`. Raises pydantic.ValidationError when the input no longer fits the model."""
         return await self.run(context, self.input_model.model_validate(raw))
+
+    async def take_away(self, context: Context, raw: dict[str, Any]) -> None:
+        """Have `give_up` do what it does, where there is one. Raises as `execute`."""
+        if self.give_up is not None:
+            await self.give_up(context, self.input_model.model_validate(raw))
+
+    def tells(self, raw: dict[str, Any], result: Result) -> Told | None:
+        """What `told` says of a success."""
+        return None if self.told is None else self.told(self.input_model.model_validate(raw), result)

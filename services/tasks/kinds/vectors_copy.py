@@ -1,11 +1,13 @@
 """`vectors.copy`: a collection is copied to another engine, or embedded anew, while it is read and written to."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
-from services.tasks.errors import may_pass, retry_after
+from services.tasks.errors import retry_after
 from services.tasks.kinds.collections import CollectionName, EngineName
 from services.tasks.kinds.kind import Context, Kind
 from shared.errors import ServiceError, Unavailable
@@ -16,8 +18,9 @@ _COLLECTIONS, _FILLING = "/api/v1/vectors/collections", "filling"
 _STEP_SECONDS = 55.0  # a step ends itself before
 _LAST_SECONDS = 60.0  # of an attempt: a step that it would be too short for is left to the next attempt
 _ENDED, _BUSY_CODES = "ended", frozenset({"vectors.copy_busy", "vectors.embeddings_busy"})
-_TAKING_AWAY: set[asyncio.Task[None]] = set()
-"""What goes on after its attempt was told to stop; asyncio itself forgets tasks that nobody holds."""
+_IN_THE_WAY = frozenset({"vectors.collection_exists", "vectors.copy_under_way"})
+_GONE = frozenset({404, 409, 412})  # or somebody else's by now, or an alias leads to it
+_LISTED = 100
 
 
 class Verify(LargeModel):
@@ -61,21 +64,8 @@ class CopyInput(LargeModel):
 
 
 async def _copy(context: Context, given: CopyInput) -> dict[str, Any]:
-    """Step by step; another attempt goes on where this one stopped.
-
-    What can succeed no more, or was cancelled, takes the half target away with it, and leaves the source as it was.
-    """
-    begun = (await context.call("vectors", "POST", _BEGIN, json=given.begins(context.task_id), idempotent=True)).json()
-    try:
-        ended = await _follow(context, given, begun)
-    except asyncio.CancelledError:
-        if context.was_cancelled:
-            await _take_away_beside(context, given)
-        raise
-    except ServiceError as error:
-        if not may_pass(error):
-            await _take_away(context, given)
-        raise
+    """Step by step; another attempt goes on where this one stopped."""
+    ended = await _follow(context, given, await _begun(context, given))
     return {
         "source": given.source,
         "target": given.target,
@@ -83,6 +73,36 @@ async def _copy(context: Context, given: CopyInput) -> dict[str, Any]:
         "count": ended["count"],
         "recall": ended["recall"],
     }
+
+
+async def _begun(context: Context, given: CopyInput) -> dict[str, Any]:
+    """The copy as it is. What a task left that has ended is not in its way."""
+    try:
+        return await _begin(context, given)
+    except ServiceError as error:
+        if error.code not in _IN_THE_WAY or not await _clear(context):
+            raise
+    return await _begin(context, given)
+
+
+async def _begin(context: Context, given: CopyInput) -> dict[str, Any]:
+    answer = await context.call("vectors", "POST", _BEGIN, json=given.begins(context.task_id), idempotent=True)
+    copy: dict[str, Any] = answer.json()
+    return copy
+
+
+async def _clear(context: Context) -> bool:
+    """Whether there were targets of the tenant that nobody goes on with; they are gone then."""
+    found, cursor = False, None
+    while True:
+        path = f"{_COLLECTIONS}?limit={_LISTED}" + (f"&cursor={quote(cursor)}" if cursor else "")
+        page = (await context.call("vectors", "GET", path)).json()
+        for collection in page["items"]:
+            if collection["status"] == _FILLING:
+                found |= await _delete_if(context, collection["name"], context.has_ended)
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return found
 
 
 async def _follow(context: Context, given: CopyInput, copy: dict[str, Any]) -> dict[str, Any]:
@@ -116,25 +136,32 @@ async def _step(context: Context, given: CopyInput) -> dict[str, Any] | None:
     return copy
 
 
-async def _take_away(context: Context, given: CopyInput) -> None:
-    """The target, if it is still this copy's, its tag being the copy's id, and still being filled.
+async def _give_up(context: Context, given: CopyInput) -> None:
+    """Takes the target away, if it is still this copy's and still being filled.
 
     When the copy has ended, and only nobody was told, what it made is in use, and may be all that is left.
     """
-    target = f"{_COLLECTIONS}/{given.target}"
+
+    async def is_ours(copy_id: str) -> bool:
+        return copy_id == context.task_id
+
+    await _delete_if(context, given.target, is_ours)
+
+
+async def _delete_if(context: Context, name: str, is_over: Callable[[str], Awaitable[bool]]) -> bool:
+    """Delete a target that is being filled by a copy of which `is_over` says so; whether it did. A tag is its id."""
+    target = f"{_COLLECTIONS}/{name}"
     try:
-        if (await context.call("vectors", "GET", target)).json()["status"] == _FILLING:
-            await context.call("vectors", "DELETE", target, headers={"If-Match": f'"{context.task_id}"'})
-    except ServiceError:
-        return  # it is gone, or somebody else's; or it stays, is listed as `filling`, and can be deleted
-
-
-async def _take_away_beside(context: Context, given: CopyInput) -> None:
-    """The same, also when the attempt is not given the time for it."""
-    task = asyncio.create_task(_take_away(context, given))
-    _TAKING_AWAY.add(task)
-    task.add_done_callback(_TAKING_AWAY.discard)
-    await asyncio.shield(task)
+        read = await context.call("vectors", "GET", target)
+        tag = read.headers.get("ETag", "")
+        if read.json()["status"] != _FILLING or not await is_over(tag.strip('"')):
+            return False
+        await context.call("vectors", "DELETE", target, headers={"If-Match": tag})
+    except ServiceError as error:
+        if error.status not in _GONE:
+            raise
+        return False
+    return True
 
 
 VECTORS_COPY = Kind(
@@ -143,6 +170,7 @@ VECTORS_COPY = Kind(
     "alias to the copy.",
     input_model=CopyInput,
     run=_copy,
+    give_up=_give_up,
     scopes=("vectors:read", "vectors:write"),
     timeout_seconds=1500,
 )

@@ -6,11 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from services.tasks.confined.room import Program
 from services.tasks.dumps.failures import DumpDimension, DumpUnnamed, MetricMismatch, ModelMismatch
-from services.tasks.dumps.form import broken
-from services.tasks.dumps.places import PLACES
-from services.tasks.dumps.program import Program, running, scratch
+from services.tasks.dumps.form import MAX_FILE_BYTES, broken
+from services.tasks.dumps.places import turn
+from services.tasks.dumps.program import opened, scratch
 from services.tasks.errors import PermanentFailure
+from services.tasks.events import Done, Told
 from services.tasks.kinds.collections import CollectionName, EngineName
 from services.tasks.kinds.halving import in_halves
 from services.tasks.kinds.kind import Context, Kind
@@ -18,7 +20,6 @@ from services.tasks.kinds.patience import patiently
 from shared.errors import ServiceError
 from shared.schemas import Id, LargeModel, Text
 
-_MAX_BYTES = 2**30  # of the disk; what a tenant may keep as a file is for `vectors` to say
 _STORE_SECONDS = 120.0
 _INVALID = 422
 _THERE = frozenset({"vectors.collection_exists", "vectors.alias_exists"})
@@ -48,12 +49,12 @@ class ImportInput(LargeModel):
 
 async def _import(context: Context, given: ImportInput) -> dict[str, Any]:
     """Read all of the file, and only then store it; an attempt goes on where the one before had got to."""
-    async with PLACES.take(context.ticket), scratch() as path:
-        place = f"/api/v1/vectors/files/{given.file_id}/content"
-        await context.download(place, path, most_bytes=_MAX_BYTES)
+    async with turn(context.ticket), scratch() as path:
+        content = f"/api/v1/vectors/files/{given.file_id}/content"
+        await context.download(content, path, most_bytes=MAX_FILE_BYTES)
         options = given.model_dump(include={"format", "text_field", "vector_name"})
-        async with running("read", path, options) as program:
-            survey = await program.receive()
+        async with opened("read", path, options) as program:
+            survey = await program.receive_json()
             assert survey is not None  # noqa: S101 - it is said before the end is
             name, kept = await _collection(context, given, survey)
             start = min(context.done_before, survey["records"])
@@ -62,6 +63,10 @@ async def _import(context: Context, given: ImportInput) -> dict[str, Any]:
             context.progress(start, survey["records"], "storing")
             await _store_all(context, name, program, start, survey["records"], if_absent=given.if_absent)
     return {"collection": name, "format": survey["format"], "records": survey["records"]}
+
+
+def _told(given: ImportInput, result: dict[str, Any]) -> Told:
+    return Told(Done.IMPORTED, result["collection"], {"file_id": given.file_id})
 
 
 async def _collection(context: Context, given: ImportInput, survey: dict[str, Any]) -> tuple[str, int]:
@@ -112,7 +117,7 @@ def _require_alike(
 async def _store_all(
     context: Context, collection: str, program: Program, start: int, total: int, *, if_absent: bool
 ) -> None:
-    while batch := await program.receive():
+    while batch := await program.receive_json():
         skipped = max(0, start - batch["first"])
         items, places = batch["items"][skipped:], batch["places"][skipped:]
         if items:
@@ -161,6 +166,7 @@ VECTORS_IMPORT = Kind(
     description="Stores the records of a file in a collection: a dump of ours, of Chroma or of Qdrant.",
     input_model=ImportInput,
     run=_import,
+    told=_told,
     scopes=("vectors:read", "vectors:write"),
     timeout_seconds=3600,
 )

@@ -1,7 +1,7 @@
 """`vectors.ingest`: documents are read, cut into chunks and stored in a collection, where they are embedded."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from shared.errors import ServiceError
 _BATCH = 64
 _BLOCKS_MEASURED = 200
 _TEXTS_COUNTED, _CHARS_COUNTED = 500, 200_000  # in one request
-_CONFLICT = 409
+_CONFLICT, _NONE = 409, "vectors.collection_not_found"
 
 
 async def _ingest(context: Context, given: IngestInput) -> dict[str, Any]:
@@ -51,18 +51,26 @@ class _Ingestion:
     async def run(self) -> dict[str, Any]:
         if self._given.engine is not None:
             await _ensure_collection(self._context, self._given.collection, self._given.engine)
-        self._context.progress(0, None, "reading")
-        await self._read()
-        unchanged = await self._store()
         named = {document.id for document in self._given.documents if document.id is not None}
-        counts = {one: count for one, count in self._counts.items() if one in named}
-        await delete_leftovers(self._context, self._given.collection, counts)
+        async with self._context.holding(await self._held(named)):
+            self._context.progress(0, None, "reading")
+            await self._read()
+            unchanged = await self._store()
+            counts = {one: count for one, count in self._counts.items() if one in named}
+            await delete_leftovers(self._context, self._given.collection, counts)
         return {
             "collection": self._given.collection,
             "documents": len(self._documents),
             "chunks": self._items.count,
             "unchanged": unchanged,
         }
+
+    async def _held(self, named: Set[str]) -> list[str]:
+        """What no other task may ingest meanwhile: documents in their collection, by whatever name that is called."""
+        if not named:
+            return []
+        collection = await _name_of(self._context, self._given.collection)
+        return [f"document:{collection}/{document_id}" for document_id in named]
 
     async def _read(self) -> None:
         """Every document's chunks, into the spool. Small documents are measured together: a request costs its turn."""
@@ -151,6 +159,17 @@ def _requests(texts: Sequence[str]) -> list[list[str]]:
         requests[-1].append(text)
         chars += len(text)
     return requests
+
+
+async def _name_of(context: Context, name: str) -> str:
+    """Its own, where `name` is an alias; `name` where there is no such collection yet."""
+    try:
+        found: str = (await context.call("vectors", "GET", f"/api/v1/vectors/collections/{name}")).json()["name"]
+    except ServiceError as error:
+        if error.code != _NONE:
+            raise
+        return name
+    return found
 
 
 async def _ensure_collection(context: Context, name: str, engine: str) -> None:

@@ -1,15 +1,17 @@
 """What a handler is given: implements `kinds.kind.Context` for one attempt."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import httpx
 
 from services.tasks.domain import Claim, Ticket, storable
-from services.tasks.worker.attempt import Attempt, ProgressReport, Stop
+from services.tasks.worker.attempt import Attempt, ProgressReport
 from services.tasks.worker.files import FileForm, written
+from services.tasks.worker.holds import Holds
 from shared.calls import ServiceClient
 from shared.errors import Unauthenticated, UpstreamTimeout
 
@@ -33,8 +35,8 @@ class Tokens(Protocol):
 class AttemptContext:
     """One attempt, as its handler sees it."""
 
-    def __init__(self, attempt: Attempt, services: ServiceClient, tokens: Tokens) -> None:
-        self._attempt, self._tokens = attempt, tokens
+    def __init__(self, attempt: Attempt, services: ServiceClient, tokens: Tokens, holds: Holds) -> None:
+        self._attempt, self._tokens, self._holds = attempt, tokens, holds
         self.services = services
         self.task_id = attempt.claim.id
         self.attempt = attempt.claim.attempt
@@ -42,10 +44,6 @@ class AttemptContext:
     @property
     def cancelled(self) -> bool:
         return self._attempt.stopped.done()
-
-    @property
-    def was_cancelled(self) -> bool:
-        return self._attempt.stop_reason is Stop.CANCELLED
 
     @property
     def remaining_seconds(self) -> float:
@@ -66,6 +64,12 @@ class AttemptContext:
             message=None if message is None else storable(message, _MAX_MESSAGE_CHARS),
         )
         self._attempt.report(report)
+
+    def holding(self, names: Sequence[str]) -> AbstractAsyncContextManager[None]:
+        return self._holds.holding(self._attempt.claim, names)
+
+    async def has_ended(self, task_id: str) -> bool:
+        return await self._holds.has_ended(self._attempt.claim.tenant_id, task_id)
 
     async def token(self) -> str:
         return await self._tokens.get(self._attempt.claim)
@@ -138,8 +142,8 @@ def _bounded(count: int) -> int:
 class ContextFactory:
     """Makes the context of each attempt."""
 
-    def __init__(self, services: ServiceClient, tokens: Tokens) -> None:
-        self._services, self._tokens = services, tokens
+    def __init__(self, services: ServiceClient, tokens: Tokens, holds: Holds) -> None:
+        self._services, self._tokens, self._holds = services, tokens, holds
 
     def make(self, attempt: Attempt) -> AttemptContext:
-        return AttemptContext(attempt, self._services, self._tokens)
+        return AttemptContext(attempt, self._services, self._tokens, self._holds)

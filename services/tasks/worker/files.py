@@ -1,18 +1,16 @@
 """Bodies that are too large for memory, on their way to the disk."""
 
 import asyncio
-import errno
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO
 
+from services.tasks.disk import append
 from services.tasks.errors import PermanentFailure
-from shared.errors import StorageFull
 
 _WRITTEN_AT_ONCE = 2**20  # bytes: a hop to a thread for each piece would cost more than the write
 _READ_AT_ONCE = 2**18
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 async def written(pieces: AsyncIterator[bytes], to: Path, *, most_bytes: int) -> int:
@@ -27,20 +25,10 @@ async def written(pieces: AsyncIterator[bytes], to: Path, *, most_bytes: int) ->
             raise PermanentFailure("tasks.file_too_large", f"The file has more than {most_bytes} bytes.")
         held += piece
         if len(held) >= _WRITTEN_AT_ONCE:
-            await asyncio.to_thread(_append, to, held)
+            await asyncio.to_thread(append, to, held)
             held = bytearray()
-    await asyncio.to_thread(_append, to, held)
+    await asyncio.to_thread(append, to, held)
     return size
-
-
-def _append(to: Path, piece: bytearray) -> None:
-    try:
-        with to.open("ab") as file:
-            file.write(piece)
-    except OSError as error:
-        if error.errno in _FULL:
-            raise StorageFull("tasks") from error
-        raise
 
 
 class FileForm:

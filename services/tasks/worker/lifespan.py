@@ -16,6 +16,7 @@ from services.tasks.queues import Queues
 from services.tasks.settings import WorkerSettings
 from services.tasks.worker.consumers import Consumers
 from services.tasks.worker.context import ContextFactory
+from services.tasks.worker.holds import Holds
 from services.tasks.worker.instruments import Instruments
 from services.tasks.worker.leases import Leases
 from services.tasks.worker.reconciler import Reconciler
@@ -64,7 +65,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             queues=queues,
             leases=leases,
             kinds=app.state.kinds,
-            contexts=ContextFactory(platform.services, tokens),
+            contexts=ContextFactory(platform.services, tokens, Holds(database)),
             instruments=Instruments(app.state.metrics.registry),
             settings=settings,
             watchdog=app.state.watchdog,

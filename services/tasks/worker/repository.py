@@ -12,10 +12,12 @@ from sqlalchemy import Float, case, cast, exists, extract, func, insert, literal
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tasks.domain import CANCELLED, AttemptKey, Claim, Failure, TaskStatus, storable
+from services.tasks.events import tell
 from services.tasks.models import Task, TaskAttempt
 from services.tasks.queues import Queues
 from services.tasks.turns import next_of, waits_of
 from services.tasks.worker.attempt import Attempt, ProgressReport
+from shared.identity import Deed
 from shared.postgres import Outbox
 
 _MAX_DETAIL_CHARS = 2000
@@ -110,6 +112,10 @@ class WorkRepository:
         if status is TaskStatus.QUEUED:
             outbox.add(self._session, **message)
         return status
+
+    def tell(self, outbox: Outbox, deed: Deed) -> None:
+        """In the transaction of what it tells of; `outbox` is to be notified."""
+        tell(outbox, self._session, deed)
 
     async def send_next(self, claim: Claim, outbox: Outbox, queues: Queues) -> None:
         """Of the same owner and priority the task that waits for longest, if one does; `outbox` is to be notified."""

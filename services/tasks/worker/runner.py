@@ -5,6 +5,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import orjson
@@ -21,6 +22,7 @@ from services.tasks.domain import (
     counted_attempts,
 )
 from services.tasks.errors import KindUnknown, PermanentFailure
+from services.tasks.events import Told
 from services.tasks.kinds.registry import KindRegistry
 from services.tasks.queues import Queues
 from services.tasks.settings import WorkerSettings
@@ -33,6 +35,7 @@ from services.tasks.worker.repository import WorkRepository
 from services.tasks.worker.slots import Slots
 from shared import deadlines
 from shared.errors import Unavailable
+from shared.identity import SERVICE_PREFIX, Deed
 from shared.messages import RetryLater
 from shared.postgres import Database, Outbox
 from shared.storage import Storage
@@ -43,9 +46,22 @@ _STOPPING_SECONDS = 0.5  # for a cancelled handler to clean up; a slower one goe
 _STORE_SECONDS = 600.0  # how long a message is held while PostgreSQL is away
 _CLOSING_SECONDS = 5.0  # the same while this worker shuts down
 _ROOM_SECONDS = 0.5  # between two looks whether there is room again
+_ITSELF = f"{SERVICE_PREFIX}tasks"
+_TAKING_AWAY_SECONDS = 20.0
+_IN_VAIN = frozenset({TaskStatus.FAILED, TaskStatus.CANCELLED})
 T = TypeVar("T")
-Outcome = str | Failure | Stop
-"""JSON of the result, why it failed, or why it was stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """The result as JSON, and what is to be told of it."""
+
+    result: str
+    told: Told | None
+
+
+Outcome = Success | Failure | Stop
+"""What it came to, why it failed, or why it was stopped."""
 
 
 class Runner:
@@ -119,7 +135,8 @@ class Runner:
         with self._instruments.running.labels(claim.kind).track_inprogress():
             outcome = await self._outcome_of(attempt)
         status = await self._through_outages(lambda work: self._conclude(work, attempt, outcome))
-        if status is TaskStatus.QUEUED or attempt.leaves_others_waiting:
+        is_told = isinstance(outcome, Success) and outcome.told is not None
+        if status is TaskStatus.QUEUED or attempt.leaves_others_waiting or is_told:
             self._outbox.notify()
         seconds = time.perf_counter() - started
         name = "lost" if status is None else "retry" if status is TaskStatus.QUEUED else str(status)
@@ -128,6 +145,18 @@ class Runner:
         if isinstance(outcome, Failure):
             fields["error_code"] = outcome.code
         _log.info("attempt ended", extra={"fields": {**fields, "ms": round(seconds * 1000, 2)}})
+        if status in _IN_VAIN:
+            await self._take_away(claim)
+
+    async def _take_away(self, claim: Claim) -> None:
+        """What the task left, as far as that can be done now; the attempt's own time may be over."""
+        context = self._contexts.make(Attempt(replace(claim, timeout_seconds=_TAKING_AWAY_SECONDS)))
+        try:
+            async with asyncio.timeout(_TAKING_AWAY_SECONDS):
+                await self._kinds.get(claim.kind).take_away(context, orjson.loads(claim.input))
+        except Exception as error:  # noqa: BLE001 - the task has ended, however this does
+            fields = {"task_id": claim.id, "kind": claim.kind, "cause": repr(error)}
+            _log.warning("what a task left could not be taken away", extra={"fields": fields})
 
     async def _outcome_of(self, attempt: Attempt) -> Outcome:
         """Never raises: whatever a handler does has an outcome."""
@@ -153,7 +182,7 @@ class Runner:
             return reason
         return _unexpected(attempt.claim, error)
 
-    async def _execute(self, attempt: Attempt) -> str:
+    async def _execute(self, attempt: Attempt) -> Success:
         claim = attempt.claim
         try:
             kind = self._kinds.get(claim.kind)
@@ -161,12 +190,13 @@ class Runner:
             raise Unavailable("tasks", detail=f"No worker here knows {claim.kind!r}.") from error
         context = self._contexts.make(attempt)
         await context.token()  # whoever submitted it may still act: also where the kind needs no token
-        result = await kind.execute(context, orjson.loads(claim.input))
+        given = orjson.loads(claim.input)
+        result = await kind.execute(context, given)
         encoded = orjson.dumps(result)
         if len(encoded) > self._settings.max_result_bytes:
             detail = f"The result has {len(encoded)} bytes; {self._settings.max_result_bytes} are allowed."
             raise PermanentFailure("tasks.result_too_large", detail)
-        return encoded.decode()
+        return Success(encoded.decode(), kind.tells(given, result))
 
     async def _conclude(self, work: WorkRepository, attempt: Attempt, outcome: Outcome) -> TaskStatus | None:
         """Record how the attempt ended, and have the next of its owner sent for the place that it leaves."""
@@ -178,8 +208,11 @@ class Runner:
     async def _record(self, work: WorkRepository, attempt: Attempt, outcome: Outcome) -> TaskStatus | None:
         """Write how the attempt ended; None when it was no longer ours."""
         match outcome:
-            case str():
-                return await work.succeed(attempt, outcome)
+            case Success(result, told):
+                status = await work.succeed(attempt, result)
+                if told is not None and status is not None:
+                    work.tell(self._outbox, _deed(attempt.claim, told))
+                return status
             case Stop.LOST:
                 return None
             case Stop.CANCELLED:
@@ -223,6 +256,19 @@ class Runner:
                     raise RetryLater from error
                 _log.warning("waiting for the database", extra={"fields": {"detail": error.detail}})
                 await asyncio.sleep(random.uniform(0.2, 1.0))
+
+
+def _deed(claim: Claim, told: Told) -> Deed:
+    """By whoever submitted the task, through this service."""
+    return Deed(
+        action=told.action,
+        actor=claim.user_id,
+        tenant_id=claim.tenant_id,
+        target=told.target,
+        act=_ITSELF,
+        key_id=claim.key_id,
+        details=told.details,
+    )
 
 
 def _unexpected(claim: Claim, error: BaseException) -> Failure:

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.tasks.domain import Ticket
-from shared.limits import Place, Shares, ShareTaken
+from services.tasks.places import Places
+from shared.limits import Place
 
 _PATIENCE_SECONDS = 0.2
 """For a place of an owner who has none left. What is quick ends within it, and then putting off would cost more."""
@@ -15,26 +16,20 @@ class Slots:
     """`number` places, of which each user and each tenant has a share."""
 
     def __init__(self, number: int) -> None:
-        self._shares = Shares("tasks", number)
-        self._given_back = asyncio.Event()
+        self._places = Places("tasks", number)
         # Who waited in vain since a place was last given back: what is theirs need not wait again.
         self._refused: set[tuple[str, str]] = set()
 
     @asynccontextmanager
     async def take(self, ticket: Ticket) -> AsyncIterator[Place | None]:
         """A place through the block; None when the owner has no share of what is left, and no place ends soon."""
-        place = self._try(ticket) or await self._patiently(ticket)
+        place = self._places.find(ticket) or await self._patiently(ticket)
         try:
             yield place
         finally:
             if place is not None:
-                self._give_back(place)
-
-    def _try(self, ticket: Ticket) -> Place | None:
-        try:
-            return self._shares.take(ticket.tenant_id, ticket.user_id)
-        except ShareTaken:
-            return None
+                self._refused.clear()
+                self._places.give_back(place)
 
     async def _patiently(self, ticket: Ticket) -> Place | None:
         owner = ticket.tenant_id, ticket.user_id
@@ -42,16 +37,7 @@ class Slots:
             return None
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                while True:
-                    await self._given_back.wait()
-                    if place := self._try(ticket):
-                        return place
+                return await self._places.wait(ticket)
         except TimeoutError:
             self._refused.add(owner)
             return None
-
-    def _give_back(self, place: Place) -> None:
-        place.give_back()
-        self._refused.clear()
-        self._given_back.set()  # those who wait now are woken, in the order in which they came
-        self._given_back = asyncio.Event()

@@ -33,10 +33,13 @@ CREATE TABLE IF NOT EXISTS change (
 DELETE FROM copy WHERE target_id NOT IN (SELECT id FROM collection) OR source_id NOT IN (SELECT id FROM collection);
 DELETE FROM change WHERE target_id NOT IN (SELECT target_id FROM copy);
 """
+_PATIENCE_IS_KEPT = "SELECT 1 FROM pragma_table_info('copy') WHERE name = 'patience'"
+_KEEP_PATIENCE = "ALTER TABLE copy ADD COLUMN patience INTEGER"
 _UNDER_WAY = "phase <> 'ended'"  # spelt as in the index
 _SELECT = """
 SELECT source_id, (SELECT name FROM collection WHERE id = source_id), alias, embeds, phase, after, copied, noted,
-       (SELECT count(*) FROM change WHERE change.target_id = copy.target_id), rounds, samples, count, recall, turn
+       (SELECT count(*) FROM change WHERE change.target_id = copy.target_id), rounds, samples, count, recall, turn,
+       patience
 FROM copy WHERE target_id = ?
 """
 _NOTE = "INSERT OR REPLACE INTO change (target_id, record_id) VALUES (?, ?)"  # under a new number
@@ -45,7 +48,8 @@ _NOTE_CONDITION = "INSERT INTO change (target_id, condition) VALUES (?, ?)"
 _ADVANCE = """
 UPDATE copy SET phase = ?, after = ?, copied = copied + ?, rounds = rounds + ?, samples = coalesce(?, samples),
                 count = coalesce(?, count), recall = coalesce(?, recall),
-                turn = CASE WHEN ? THEN turn END
+                turn = CASE WHEN ? THEN turn END,
+                patience = CASE WHEN ?1 IN ('scanning', 'sweeping') THEN NULL ELSE coalesce(?, patience) END
 WHERE target_id = ?
 """
 _INSERT = "INSERT INTO copy (target_id, source_id, alias, embeds, phase) VALUES (?, ?, ?, ?, ?)"
@@ -60,6 +64,12 @@ WHERE id = ?2 AND status = 'filling'
 _SWITCH = """
 UPDATE alias SET collection_id = ?, version = ?, updated_at = ? WHERE tenant_id = ? AND name = ? AND collection_id = ?
 """
+
+
+def bring_up_to_date(connection: sqlite3.Connection) -> None:
+    """A file of a version whose copies waited for their writers without end."""
+    if connection.execute(_PATIENCE_IS_KEPT).fetchone() is None:
+        connection.execute(_KEEP_PATIENCE)
 
 
 def begin(connection: sqlite3.Connection, target: Collection, wanted: Copy) -> Copy | CopyRefused:
@@ -123,7 +133,7 @@ def advance(connection: sqlite3.Connection, target: Collection, turn: str, step:
         if is_ours:
             samples = None if step.samples is None else orjson.dumps(step.samples).decode()
             progress = (step.phase.value, step.after, step.copied, step.rounds, samples, step.count, step.recall)
-            connection.execute(_ADVANCE, (*progress, step.keeps_turn, target.id))
+            connection.execute(_ADVANCE, (*progress, step.keeps_turn, step.patience, target.id))
             _settle(connection, target, step.settled)
             if step.named is not None:
                 connection.execute("UPDATE change SET after = ? WHERE seq = ?", (step.named_after, step.named))
@@ -224,8 +234,8 @@ def find(connection: sqlite3.Connection, target_id: str) -> Copy | None:
     row = connection.execute(_SELECT, (target_id,)).fetchone()
     if row is None:
         return None
-    source_id, source, alias, embeds, phase, after, copied, noted, pending, rounds, samples, *found, turn = row
-    count, recall = found
+    source_id, source, alias, embeds, phase, after, copied, noted, pending, rounds, samples, *found = row
+    count, recall, turn, patience = found
     return Copy(
         source_id=source_id,
         source=source,
@@ -241,6 +251,7 @@ def find(connection: sqlite3.Connection, target_id: str) -> Copy | None:
         count=count,
         recall=recall,
         turn=turn,
+        patience=patience,
     )
 
 

@@ -226,6 +226,7 @@ class SqliteCatalogue:
             connection.executescript(_SCHEMA + aliases.SCHEMA + copies.SCHEMA)
             if connection.execute(_MODEL_IS_KEPT).fetchone() is None:
                 connection.execute(_KEEP_MODEL)
+            copies.bring_up_to_date(connection)
             self._connection = connection
         return self._connection
 

@@ -68,6 +68,8 @@ class Copy:
     recall: float | None = None
     turn: str | None = None
     """Who may write to the target at the moment."""
+    patience: int | None = None
+    """Steps that it may still lag behind its writers for; from 0 on they wait for it. None before it follows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ class Advance:
     recall: float | None = None
     keeps_turn: bool = False
     """Whether the step goes on."""
+    patience: int | None = None
+    """What is left of it; a copy that goes through the source again has it anew."""
 
 
 def seqs(changes: Sequence[Change]) -> tuple[int, ...]:

@@ -4,6 +4,7 @@
     ├── Conflict
     │   ├── CopyAliasElsewhere    vectors.copy_alias_elsewhere
     │   ├── CopyDiffers           vectors.copy_differs
+    │   ├── CopyOutrun            vectors.copy_outrun
     │   ├── CopyRecallLow         vectors.copy_recall_low
     │   ├── CopyTextMissing       vectors.copy_text_missing
     │   └── CopyUnderWay          vectors.copy_under_way
@@ -50,6 +51,17 @@ class CopyDiffers(Conflict):
 
     def __init__(self, source: str, target: str) -> None:
         super().__init__(f"Collections {source!r} and {target!r} do not hold as many records; nothing was switched.")
+
+
+class CopyOutrun(Conflict):
+    code = "vectors.copy_outrun"
+    meaning = "More of the collection was being written at once, all the time, than a copy makes good in a moment."
+
+    def __init__(self, source: str) -> None:
+        super().__init__(
+            f"Collection {source!r} was written to faster than it is copied, though writers were made to wait; "
+            "nothing was switched. Copy it while less is written at once."
+        )
 
 
 class CopyRecallLow(Conflict):

@@ -13,7 +13,7 @@ from services.vectors.ports import Catalogue
 from services.vectors.terms import Condition
 from shared.errors import ServiceError
 
-_HELD_SECONDS: Final = 2.0  # by a copy that is about to end; then it is overtaken, and ends later
+_HELD_SECONDS: Final = 5.0  # by a copy that is about to end; then it is overtaken, and ends later
 _LOOK_SECONDS: Final = 0.02
 
 

@@ -35,14 +35,17 @@ async def agreed_count(source: Place, target: Place, look: Callable[[], Awaitabl
     return None
 
 
-async def recall(source: Place, target: Place, ids: Sequence[str], *, embeds: bool) -> float:
+async def recall(
+    source: Place, target: Place, ids: Sequence[str], *, embeds: bool, source_changes: bool = False
+) -> float:
     """Of the ten records nearest to each of `ids`, the share that searches of the target find; 1.0 for no records.
 
-    What is nearest is asked of the source, exactly where it can; where vectors were made anew, of the target itself.
-    Of as many of `ids` as there is time for.
+    What is nearest is asked of the source, exactly where it can; of the target itself where vectors were made anew, or
+    where the source changes so fast that it has others by now. Of as many of `ids` as there is time for.
     """
     vectors = [record.vector for record in (await target.find(ids)).values()]
-    truth = target if embeds or (not _is_exact(source) and _is_exact(target)) else source
+    prefers_target = source_changes or not _is_exact(source)
+    truth = target if embeds or (prefers_target and _is_exact(target)) else source
     shares, until = list[float](), time.monotonic() + _SEARCHED_SECONDS
     for vector in vectors:
         shares.append(await _share(truth, target, vector))

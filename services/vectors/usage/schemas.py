@@ -15,6 +15,7 @@ class Limits(ResponseModel):
     bytes: int | None
     files: int | None
     file_bytes: int | None
+    one_file_bytes: int = Field(description="of one file")
 
     @classmethod
     def of(cls, quotas: Quotas, files: FileLimits) -> "Limits":
@@ -24,6 +25,7 @@ class Limits(ResponseModel):
             bytes=quotas.bytes or None,
             files=files.files or None,
             file_bytes=files.bytes or None,
+            one_file_bytes=files.file_bytes,
         )
 
 

@@ -1,6 +1,7 @@
 """Kinds that fail, take long and misbehave on demand."""
 
 import asyncio
+from collections import defaultdict
 from typing import Any
 
 from pydantic import Field
@@ -69,6 +70,28 @@ async def _token(context: Context, _given: RequestModel) -> dict[str, Any]:
     return {"user_id": answer.json()["id"]}
 
 
+RELEASED: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+"""By the name that is held: when to let it go, in the process of the test."""
+
+
+class HoldInput(RequestModel):
+    """Has `name` to itself until it is released, or fails meanwhile."""
+
+    name: str
+    waits: bool = False
+    fails: str | None = None
+
+
+async def _hold(context: Context, given: HoldInput) -> dict[str, Any]:
+    async with context.holding([given.name]):
+        context.progress(1, 2)
+        if given.waits:
+            await RELEASED[given.name].wait()
+        if given.fails is not None:
+            raise PermanentFailure("test.hopeless", "No.") if given.fails == "never" else UpstreamFailed
+    return {}
+
+
 SLEEP = Kind(name="test.sleep", description="Sleeps.", input_model=SleepInput, run=_sleep)
 STUBBORN = Kind(name="test.stubborn", description="Does not stop.", input_model=SleepInput, run=_stubborn)
 FAIL = Kind(name="test.fail", description="Fails.", input_model=FailInput, run=_fail)
@@ -79,4 +102,5 @@ LARGE = Kind(
     input_model=RequestModel,
     run=lambda _context, _given: asyncio.sleep(0, {"text": "x" * 5000}),
 )
-TEST_KINDS = KindRegistry([*BUILT_IN.list(), SLEEP, STUBBORN, FAIL, WHO_AM_I, LARGE])
+HOLD = Kind(name="test.hold", description="Has a name to itself.", input_model=HoldInput, run=_hold)
+TEST_KINDS = KindRegistry([*BUILT_IN.list(), HOLD, SLEEP, STUBBORN, FAIL, WHO_AM_I, LARGE])

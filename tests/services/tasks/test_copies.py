@@ -98,3 +98,45 @@ async def test_one_that_cannot_succeed_says_why(
 
     assert (ended["status"], ended["error"]["code"]) == ("failed", "vectors.copy_text_missing")
     assert (await vectors.get(f"{API}/collections/{given['target']}")).status_code == 404
+
+
+async def test_what_a_task_left_that_used_up_its_attempts_is_in_nobodys_way(
+    new_installation: Callable[[], Installation], vectors: httpx.AsyncClient, user: User, given: dict[str, Any]
+) -> None:
+    """Its worker was killed, so that nobody took the target away: the next copy to it does."""
+    installation = new_installation()
+    async with installation.api() as client:
+        tasks = Tasks(client, user)
+        with installation.worker_process() as process:
+            task = await tasks.submit("vectors.copy", given, max_attempts=1)
+            await tasks.wait(task, is_halfway, seconds=60)
+            process.kill()
+        async with installation.worker():
+            lost = await tasks.wait(task, seconds=60)
+            left = (await vectors.get(f"{API}/collections/{given['target']}")).json()
+            ended = await tasks.wait(await tasks.submit("vectors.copy", given), seconds=90)
+
+    assert (lost["status"], lost["error"]["code"], left["status"]) == ("failed", "tasks.worker_lost", "filling")
+    assert (ended["status"], ended["result"]["count"]) == ("succeeded", _RECORDS), ended
+    assert (await vectors.get(f"{API}/aliases/{given['alias']}")).json()["collection"] == given["target"]
+
+
+async def test_what_a_task_left_of_the_same_source_is_in_nobodys_way(
+    new_installation: Callable[[], Installation], vectors: httpx.AsyncClient, user: User, given: dict[str, Any]
+) -> None:
+    """It is cancelled after its worker was killed; the next copy goes to another name."""
+    installation = new_installation()
+    async with installation.api() as client:
+        tasks = Tasks(client, user)
+        with installation.worker_process() as process:
+            task = await tasks.submit("vectors.copy", given)
+            await tasks.wait(task, is_halfway, seconds=60)
+            process.kill()
+        assert (await tasks.cancel(task)).is_success
+        async with installation.worker():
+            stopped = await tasks.wait(task, seconds=60)
+            other = given | {"target": f"{given['target']}-2"}
+            ended = await tasks.wait(await tasks.submit("vectors.copy", other), seconds=90)
+
+    assert (stopped["status"], ended["status"]) == ("cancelled", "succeeded"), ended
+    assert (await vectors.get(f"{API}/collections/{given['target']}")).status_code == 404

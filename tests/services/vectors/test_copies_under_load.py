@@ -14,6 +14,7 @@ from tests.services.vectors.copying import API, Copying, differences, records_of
 from tests.services.vectors.test_collections import COLLECTIONS
 
 _IDS = 60
+_OWN = 15
 
 
 class Writers:
@@ -179,6 +180,85 @@ async def test_by_an_alias_no_write_is_lost_and_no_read_fails(
     found = await records_of(pair[1], alias)
     mine = {one: metadata["number"] for one, (_, metadata, _) in found.items() if one.startswith("w")}
     assert mine == {one: number for one, number in kept.items() if number is not None}
+
+
+class Ceaseless:
+    """Store all of their own records again and again by `alias`, without a pause; `kept` is what was acknowledged."""
+
+    def __init__(self, pair: Pair, alias: str) -> None:
+        self._pair, self._alias = pair, alias
+        self.kept: dict[str, int] = {}
+        self.refused: list[str] = []
+        self._over = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> "Ceaseless":
+        self._tasks = [asyncio.create_task(self._work(at)) for at in range(4)]
+        await until(lambda: len(self.kept) == 4 * _OWN)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._over = True
+        await asyncio.gather(*self._tasks)
+
+    async def _work(self, at: int) -> None:
+        number = 0
+        while not self._over:
+            number += 1
+            items = [{"id": f"w{at}-{n}", "vector": [number, n, 1], "metadata": {"n": number}} for n in range(_OWN)]
+            answer = await self._pair[at % 2].post(f"{API}/store", json={"collection": self._alias, "items": items})
+            if answer.is_success:
+                self.kept |= dict.fromkeys((item["id"] for item in items), number)
+            else:
+                self.refused.append(f"{answer.status_code} {answer.text}")
+
+
+@pytest.fixture
+async def alias(pair: Pair, copying: Copying) -> str:
+    name = f"now-{new_id()[-12:]}"
+    await have(pair[0], copying.source, "faiss")
+    assert (await pair[0].put(f"{API}/aliases/{name}", json={"collection": copying.source})).is_success
+    return name
+
+
+@pytest.fixture
+def never_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that what a handful of writers write at once is too much at any moment."""
+    monkeypatch.setattr(steps, "_PAGE", 256)
+    monkeypatch.setattr(steps, "_FEW", 0)
+    monkeypatch.setattr(steps, "_PATIENCE", 4)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.usefixtures("never_few")
+async def test_a_copy_ends_though_its_writers_never_pause(pair: Pair, copying: Copying, alias: str) -> None:
+    async with Ceaseless(pair, alias) as writers:
+        assert (await copying.begin(pair[1], engine="qdrant", alias=alias)).is_success
+        ended = await copying.until(pair[0], "ended")
+
+    assert (ended["phase"], writers.refused) == ("ended", [])
+    assert (await pair[1].get(f"{API}/aliases/{alias}")).json()["collection"] == copying.target
+    found = await records_of(pair[1], alias)
+    assert {one: metadata["n"] for one, (_, metadata, _) in found.items() if one.startswith("w")} == writers.kept
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.usefixtures("never_few")
+async def test_a_copy_that_is_outrun_even_so_says_it(
+    pair: Pair, copying: Copying, alias: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "_PATIENCE", 0)  # so that what was written during the scan is left
+    monkeypatch.setattr(steps, "_CLOSED_SECONDS", 0)  # and no time for it
+    monkeypatch.setattr(steps, "_MOST_CLOSED", 3)
+    async with Ceaseless(pair, alias) as writers:
+        assert (await copying.begin(pair[1], engine="qdrant", alias=alias)).is_success
+        answers = [await copying.step(pair[0])]
+        while answers[-1].is_success and answers[-1].json()["phase"] != "ended":
+            answers.append(await copying.step(pair[len(answers) % 2]))
+
+    assert (answers[-1].status_code, answers[-1].json()["code"]) == (409, "vectors.copy_outrun")
+    assert writers.refused == []
+    assert (await pair[1].get(f"{API}/aliases/{alias}")).json()["collection"] == copying.source
 
 
 async def until(condition: Any) -> None:

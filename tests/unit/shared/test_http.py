@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from shared.calls import RetryBudget, ServiceClient, open_http_client
 from shared.discovery import StaticDiscovery
-from shared.errors import Relayed, Unauthenticated, Unavailable, UpstreamFailed, UpstreamTimeout
+from shared.errors import Relayed, StorageFull, Unauthenticated, Unavailable, UpstreamFailed, UpstreamTimeout
 from shared.telemetry import Metrics
 from tests.fixtures.ports import free_port
 
@@ -166,3 +166,23 @@ async def test_whoever_stops_reading_closes_the_body() -> None:
             await anext(body)
 
         assert (await client.call("other", "GET", "/echo")).status_code == 200
+
+
+async def kept_on_a_full_disk(client: ServiceClient) -> None:
+    async with client.stream("other", "/pieces", token="t", timeout_seconds=5) as body:
+        await anext(body)
+        raise StorageFull("mine")
+
+
+async def test_what_fails_where_a_body_is_read_is_no_failure_of_who_sent_it() -> None:
+    async with neighbour() as address, client_of(address) as client:
+        with pytest.raises(StorageFull):
+            await kept_on_a_full_disk(client)
+
+        outcomes = {
+            sample.labels["outcome"]: sample.value
+            for metric in client._metrics.upstream_calls.collect()
+            for sample in metric.samples
+            if sample.name.endswith("_total")
+        }
+    assert outcomes == {"ok": 1}

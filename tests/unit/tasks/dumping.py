@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from services.tasks.dumps.program import running, scratch
+from services.tasks.dumps.program import opened, scratch
 from tests.unit.tasks.fakes import RecordingContext
 
 OPTIONS = {"format": None, "text_field": None, "vector_name": None}
@@ -49,11 +49,11 @@ async def read(content: bytes, **options: Any) -> tuple[dict[str, Any], Records,
     """What the program says of `content`, its records and their places."""
     async with scratch() as path:
         path.write_bytes(content)
-        async with running("read", path, OPTIONS | options) as program:
-            survey = await program.receive()
+        async with opened("read", path, OPTIONS | options) as program:
+            survey = await program.receive_json()
             assert survey is not None
             items, places = Records(), list[str]()
-            while batch := await program.receive():
+            while batch := await program.receive_json():
                 assert batch["first"] == len(items)
                 items += batch["items"]
                 places += batch["places"]
@@ -64,9 +64,9 @@ async def written(page: Records, **options: Any) -> bytes:
     """The dump that the program writes of one page."""
     given = {"collection": HEADER["collection"], "format": "jsonl", "gzip": False, "vectors": "list", **options}
     async with scratch() as path:
-        async with running("write", path, given) as program:
+        async with opened("write", path, given) as program:
             await program.send(json.dumps({"items": page}).encode())
-            assert await program.receive()
-            await program.send(b"")
-            assert await program.receive() is None
+            assert await program.receive_json()
+            await program.end()
+            assert await program.receive_json() is None
         return path.read_bytes()

@@ -1,7 +1,8 @@
 """A context without a worker around it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,15 @@ class RecordingContext:
     task_id: str = "01890a5d-ac96-774b-bcce-b302099a8057"
     attempt: int = 1
     cancelled: bool = False
-    was_cancelled: bool = False
     remaining_seconds: float = 60
     ticket: Ticket = TICKET
     calls: list[tuple[str, Any, dict[str, str]]] = field(default_factory=list)
     reports: list[tuple[int, int | None]] = field(default_factory=list)
+
+    ended: set[str] = field(default_factory=set)
+    """Ids of tasks that are over."""
+    held: list[str] = field(default_factory=list)
+    """What it had to itself."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     """By their path, for `download`."""
@@ -52,7 +57,16 @@ class RecordingContext:
         idempotent: bool | None = None,
     ) -> httpx.Response:
         self.calls.append((f"{method} {path}", json, headers or {}))
-        return httpx.Response(200, json=self.answer(f"{method} {path}", json))
+        answer = self.answer(f"{method} {path}", json)
+        return answer if isinstance(answer, httpx.Response) else httpx.Response(200, json=answer)
+
+    @asynccontextmanager
+    async def holding(self, names: Sequence[str]) -> AsyncIterator[None]:
+        self.held += names
+        yield
+
+    async def has_ended(self, task_id: str) -> bool:
+        return task_id in self.ended
 
     async def download(self, path: str, to: Path, *, most_bytes: int) -> int:
         assert len(self.files[path]) <= most_bytes

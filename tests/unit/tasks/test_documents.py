@@ -4,7 +4,6 @@ import asyncio
 import os
 import resource
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from services.tasks.errors import PermanentFailure
 from shared.errors import Unavailable
 from tests.data.documents.formats import WORD, docx, package, paragraph, pdf
 from tests.data.documents.make import FOLDER, documents
+from tests.unit.tasks.test_confined import confined
 
 BY_ENDING = {
     "txt": DocumentType.TEXT,
@@ -207,25 +207,25 @@ async def test_what_takes_too_long_is_ended_with_its_process(tmp_path: Path) -> 
         await read([Job("fifo", DocumentType.TEXT, tmp_path / "fifo")], tmp_path / "out", seconds=2)
 
     assert refused.value.code == "tasks.document_too_slow"
-    assert await processes_about(tmp_path) == []
+    assert confined() == []
 
 
 async def test_a_task_that_is_cancelled_ends_the_process(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     reading = asyncio.create_task(read([Job("fifo", DocumentType.TEXT, tmp_path / "fifo")], tmp_path / "out"))
-    await begun(tmp_path)
+    await begun()
 
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
 
-    assert await processes_about(tmp_path) == []
+    assert confined() == []
 
 
 async def test_a_document_that_ends_its_process_fails_the_task_alone(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     reading = asyncio.create_task(read([Job("fifo", DocumentType.TEXT, tmp_path / "fifo")], tmp_path / "out"))
-    process = await begun(tmp_path)
+    process = await begun()
 
     os.kill(process, signal.SIGSEGV)
 
@@ -237,7 +237,7 @@ async def test_a_document_that_ends_its_process_fails_the_task_alone(tmp_path: P
 async def test_a_document_that_computes_too_long_is_told_so(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     reading = asyncio.create_task(read([Job("fifo", DocumentType.TEXT, tmp_path / "fifo")], tmp_path / "out"))
-    process = await begun(tmp_path)
+    process = await begun()
     async with asyncio.timeout(30):
         while (found := resource.prlimit(process, resource.RLIMIT_CPU))[0] != CPU_SECONDS:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -250,34 +250,11 @@ async def test_a_document_that_computes_too_long_is_told_so(tmp_path: Path) -> N
     assert refused.value.code == "tasks.document_too_slow"
 
 
-@pytest.mark.parametrize(
-    ("attempted", "event"),
-    [
-        ("open('/dev/null', 'w')", "open"),
-        ("os.open('/dev/null', os.O_WRONLY)", "open"),
-        ("os.remove('/nowhere')", "os.remove"),
-        ("os.system('true')", "os.system"),
-        ("os.posix_spawn('/bin/true', ['true'], {})", "os.posix_spawn"),
-        ("subprocess.run(['true'])", "subprocess.Popen"),
-        ("socket.create_connection(('127.0.0.1', 9))", "socket.connect"),
-    ],
-)
-async def test_what_reads_documents_does_nothing_else(attempted: str, event: str) -> None:
-    confined = "import os, socket, subprocess; from services.tasks.documents.__main__ import confine; confine()"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", f"{confined}; open('/dev/null').close(); {attempted}", stderr=asyncio.subprocess.PIPE
-    )
-
-    _, said = await process.communicate()
-
-    assert said.decode().rstrip().endswith(f"PermissionError: {event}")
-
-
 async def test_a_process_that_is_killed_says_nothing_of_its_document(tmp_path: Path) -> None:
     """Where memory is short the system ends whom it likes."""
     os.mkfifo(tmp_path / "fifo")
     reading = asyncio.create_task(read([Job("fifo", DocumentType.TEXT, tmp_path / "fifo")], tmp_path / "out"))
-    process = await begun(tmp_path)
+    process = await begun()
 
     os.kill(process, signal.SIGKILL)
 
@@ -285,42 +262,13 @@ async def test_a_process_that_is_killed_says_nothing_of_its_document(tmp_path: P
         await reading
 
 
-async def test_the_process_knows_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://secret")
-    os.mkfifo(tmp_path / "fifo")
-    reading = asyncio.create_task(read([Job("fifo", DocumentType.TEXT, tmp_path / "fifo")], tmp_path / "out"))
-    process = await begun(tmp_path)
-
-    environment = await asyncio.to_thread(Path(f"/proc/{process}/environ").read_bytes)
-    reading.cancel()
-    await asyncio.wait({reading})
-
-    assert b"secret" not in environment
-
-
-async def begun(folder: Path) -> int:
-    """The process that reads something in `folder`, once it is there."""
+async def begun() -> int:
+    """The program that reads something, once it is there."""
     async with asyncio.timeout(30):
         while True:
-            if found := await processes_about(folder):
-                return found[0]
+            if found := confined():
+                return found[0].pid
             await asyncio.sleep(0.05)
-
-
-async def processes_about(folder: Path) -> list[int]:
-    """Processes with a path below `folder` among their arguments."""
-
-    def look() -> list[int]:
-        found = []
-        for one in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                if str(folder).encode() in one.read_bytes():
-                    found.append(int(one.parent.name))
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-        return found
-
-    return await asyncio.to_thread(look)
 
 
 @pytest.mark.parametrize(

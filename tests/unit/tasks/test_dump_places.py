@@ -3,15 +3,16 @@
 import asyncio
 
 from services.tasks.domain import Ticket
-from services.tasks.dumps.places import Places
+from services.tasks.dumps.places import turn
+from services.tasks.places import Places
 
 
 async def test_a_crowd_of_ones_own_waits_behind_itself() -> None:
-    places, over = Places(8), asyncio.Event()
+    places, over = Places("dumps", 8), asyncio.Event()
     begun = list[str]()
 
     async def work(task: str, user: str) -> None:
-        async with places.take(Ticket(task, f"tenant of {user}", user)):
+        async with turn(Ticket(task, f"tenant of {user}", user), places):
             begun.append(task)
             if task != "other":
                 await over.wait()

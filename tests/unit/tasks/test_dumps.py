@@ -16,7 +16,7 @@ import pytest
 from services.tasks.dumps.batches import survey
 from services.tasks.dumps.failures import DumpTooLarge
 from services.tasks.dumps.form import Dump, DumpFormat, Row
-from services.tasks.dumps.program import running, scratch
+from services.tasks.dumps.program import opened, scratch
 from services.tasks.errors import PermanentFailure
 from shared.errors import StorageFull, Unavailable
 from tests.unit.tasks.dumping import HEADER, jsonl, read, written, zipped
@@ -237,8 +237,8 @@ async def test_a_full_disk_is_told_as_one() -> None:
     file = os.open("/dev/full", os.O_RDWR)
     options = {"collection": HEADER["collection"], "format": "jsonl", "gzip": False, "vectors": "list"}
     try:
-        async with running("write", Path(f"/dev/fd/{file}"), options) as program:
-            await program.send(b"")
+        async with opened("write", Path(f"/dev/fd/{file}"), options) as program:
+            await program.end()
             with pytest.raises(StorageFull):
                 await program.receive()
     finally:
@@ -246,7 +246,7 @@ async def test_a_full_disk_is_told_as_one() -> None:
 
 
 async def test_a_program_that_dies_is_a_failure_of_the_file() -> None:
-    async with scratch() as path, running("nonsense", path, {}) as program:
+    async with scratch() as path, opened("write", path, {"no": "options"}) as program:
         with pytest.raises(PermanentFailure) as refused:
             await program.receive()
 
@@ -256,7 +256,7 @@ async def test_a_program_that_dies_is_a_failure_of_the_file() -> None:
 async def test_a_program_that_is_killed_says_nothing_of_its_file() -> None:
     """Where memory is short it goes first, and another's dump may be why."""
     options = {"collection": HEADER["collection"], "format": "jsonl", "gzip": False, "vectors": "list"}
-    async with scratch() as path, running("write", path, options) as program:
+    async with scratch() as path, opened("write", path, options) as program:
         program._process.kill()
 
         with pytest.raises(Unavailable):

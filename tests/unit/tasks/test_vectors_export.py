@@ -6,9 +6,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import ValidationError
 
+from services.tasks.errors import PermanentFailure
+from services.tasks.events import Done, Told
 from services.tasks.kinds.vectors_export import VECTORS_EXPORT, ExportInput
 from shared.errors import Relayed
 from tests.unit.tasks.dumping import FilesContext, read
+from tests.unit.tasks.fakes import RecordingContext
 
 COLLECTION = {"name": "cats", "engine": "faiss", "dimension": 2, "metric": "l2", "model": "m", "status": "ready"}
 
@@ -17,14 +20,29 @@ def record(number: int) -> dict[str, Any]:
     return {"id": f"{number:03}", "text": None, "metadata": {}, "vector": [number, 1]}
 
 
-def pages(records: int, *, refuse: list[Exception] | None = None, most: int = 100) -> Any:
-    """A collection of so many records; `refuse` is what the next pages meet, `most` what one may have."""
+def pages(
+    records: int,
+    *,
+    refuse: list[Exception] | None = None,
+    most: int = 100,
+    one_file: int = 2**30,
+    quota: int | None = None,
+    files: list[dict[str, Any]] | None = None,
+) -> Any:
+    """A collection of so many records; `refuse` is what the next pages meet, `most` what one may have.
+
+    A file may have `one_file` bytes, the tenant's `quota`; `files` are there.
+    """
     waiting = refuse or []
 
     def answer(call: str, _body: Any) -> Any:
+        if call.startswith("GET /api/v1/vectors/usage"):
+            return {"limits": {"file_bytes": quota, "one_file_bytes": one_file}, "file_bytes": 0}
+        if "/vectors/files" in call:
+            return {"items": files or [], "next_cursor": None}
         asked = urlsplit(call.removeprefix("GET "))
         if not asked.path.endswith("/records"):
-            return COLLECTION
+            return COLLECTION | {"count": records}
         if waiting:
             raise waiting.pop()
         query = {name: values[0] for name, values in parse_qs(asked.query).items()}
@@ -51,15 +69,15 @@ async def test_every_page_is_in_the_file_with_progress() -> None:
     result, ids = await export(context)
 
     name, media_type, content = context.uploaded[0]
-    assert result == {"file_id": "made", "records": 250, "bytes": len(content)}
+    assert result == {"collection": "cats", "file_id": "made", "records": 250, "bytes": len(content)}
     assert ids == [f"{number:03}" for number in range(250)]
     assert context.reports == [(100, 250), (200, 250), (250, 250)]
-    assert (name, media_type) == ("cats.jsonl", "application/jsonl")
+    assert (name, media_type) == (f"cats-{context.task_id}.jsonl", "application/jsonl")
 
 
 @pytest.mark.parametrize(
     ("fields", "name"),
-    [({"gzip": True}, "cats.jsonl.gz"), ({"format": "parquet"}, "cats.parquet")],
+    [({"gzip": True}, "jsonl.gz"), ({"format": "parquet"}, "parquet")],
     ids=["gzip", "parquet"],
 )
 async def test_the_file_is_what_was_asked_for(fields: dict[str, Any], name: str) -> None:
@@ -67,7 +85,7 @@ async def test_the_file_is_what_was_asked_for(fields: dict[str, Any], name: str)
 
     _, ids = await export(context, **fields)
 
-    assert (ids, context.uploaded[0][0]) == (["000", "001", "002"], name)
+    assert (ids, context.uploaded[0][0]) == (["000", "001", "002"], f"cats-{context.task_id}.{name}")
 
 
 async def test_an_empty_collection_is_a_file_too() -> None:
@@ -101,6 +119,62 @@ async def test_what_vectors_refuse_ends_it_and_nothing_is_uploaded() -> None:
         await export(context)
 
     assert context.uploaded == []
+
+
+@pytest.mark.parametrize("bound", ["one_file", "quota"])
+async def test_what_may_not_be_kept_is_refused_while_it_is_written(bound: str) -> None:
+    context = FilesContext(pages(1000, **{bound: 9_000}))
+
+    with pytest.raises(PermanentFailure, match="more than the 9000 bytes") as refused:
+        await export(context)
+
+    asked = [call for call, _, _ in context.calls if "/records" in call]
+    assert (refused.value.code, context.uploaded) == ("tasks.dump_too_large", [])
+    assert len(asked) < 10
+
+
+@pytest.mark.parametrize("fields", [{}, {"vectors": "base64"}], ids=["list", "base64"])
+async def test_what_its_vectors_alone_make_too_large_is_not_begun(fields: dict[str, Any]) -> None:
+    context = FilesContext(pages(10_000, one_file=39_999))
+
+    with pytest.raises(PermanentFailure) as refused:
+        await export(context, **fields)
+
+    assert refused.value.code == "tasks.dump_too_large"
+    assert [call for call, _, _ in context.calls if "/records" in call] == []
+
+
+def left_behind() -> list[dict[str, Any]]:
+    """The file of a former attempt, among others."""
+    names = ["cats.jsonl", f"cats-{RecordingContext.task_id}.jsonl", "cats-01890a5d-0000.jsonl"]
+    return [{"id": f"file-{at}", "name": name} for at, name in enumerate(names)]
+
+
+def deleted(context: FilesContext) -> list[str]:
+    return [call for call, _, _ in context.calls if call.startswith("DELETE")]
+
+
+@pytest.mark.parametrize(("attempt", "expected"), [(1, []), (2, ["DELETE /api/v1/vectors/files/file-1"])])
+async def test_the_file_of_a_killed_attempt_is_replaced(attempt: int, expected: list[str]) -> None:
+    context = FilesContext(pages(3, files=left_behind()), attempt=attempt)
+
+    await export(context)
+
+    assert deleted(context) == expected
+
+
+async def test_what_ended_in_vain_leaves_no_file() -> None:
+    context = FilesContext(pages(3, files=left_behind()))
+
+    await VECTORS_EXPORT.take_away(context, {"collection": "cats"})
+
+    assert deleted(context) == ["DELETE /api/v1/vectors/files/file-1"]
+
+
+def test_an_export_is_told() -> None:
+    told = VECTORS_EXPORT.tells({"collection": "now"}, {"collection": "cats", "file_id": "made"})
+
+    assert told == Told(Done.EXPORTED, "cats", {"file_id": "made"})
 
 
 @pytest.mark.parametrize(

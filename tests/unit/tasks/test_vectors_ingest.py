@@ -36,7 +36,7 @@ def stores(call: str, body: Any) -> Any:
     """What vectors answers when nothing is there: a token is a word."""
     if call == TOKENS:
         return {"model": "m", "window_tokens": 500, "tokens": [len(text.split()) for text in body["texts"]]}
-    return {"items": []} if call.startswith("GET") else {}
+    return {"items": [], "name": "handbook"} if call.startswith("GET") else {}
 
 
 async def test_every_chunk_is_stored_once_in_batches_with_progress() -> None:
@@ -95,6 +95,32 @@ async def test_chunks_carry_where_they_are_from() -> None:
     assert (item["id"], item["text"]) == ("b#0", "short")
     assert item["metadata"].pop("digest")
     assert item["metadata"] == {"tags": ["x"], "draft": True, "document_id": "b", "chunk": 0}
+
+
+async def test_named_documents_are_its_own_while_it_works() -> None:
+    """By whatever name the collection is called; what only this task knows nobody else can ingest."""
+
+    def answer(call: str, body: Any) -> Any:
+        return {"name": "blue"} if call == f"GET {NAMED}" else stores(call, body)
+
+    context = RecordingContext(answer)
+
+    await VECTORS_INGEST.execute(context, ingest(documents=[{"id": "a/b", "text": "x"}, {"text": "nameless"}]))
+
+    assert context.held == ["document:blue/a/b"]
+
+
+async def test_a_collection_that_is_still_to_be_made_is_held_by_its_name() -> None:
+    def answer(call: str, body: Any) -> Any:
+        if call == f"GET {NAMED}":
+            raise Relayed(404, "vectors.collection_not_found", "Not found", "none yet")
+        return stores(call, body)
+
+    context = RecordingContext(answer)
+
+    await VECTORS_INGEST.execute(context, ingest())
+
+    assert context.held == ["document:handbook/refunds.md"]
 
 
 async def test_what_a_longer_text_left_behind_is_deleted() -> None:
@@ -187,7 +213,7 @@ async def test_what_is_there_is_not_stored_again() -> None:
     def remembers(call: str, body: Any) -> Any:
         if call == STORE:
             there.update({item["id"]: item["metadata"]["digest"] for item in body["items"]})
-        if call.startswith("GET"):
+        if call.startswith("GET") and "filter" in call:
             asked = orjson.loads(parse_qs(urlsplit(call).query)["filter"][0])["value"]
             return {"items": [{"id": one} for one, digest in there.items() if digest in asked]}
         return stores(call, body)

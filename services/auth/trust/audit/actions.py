@@ -64,6 +64,8 @@ class Action(Word):
     CONVERSATION_DELETED = "conversation.deleted"
     COLLECTION_CREATED = "collection.created"
     COLLECTION_DELETED = "collection.deleted"
+    COLLECTION_EXPORTED = "collection.exported"
+    COLLECTION_IMPORTED = "collection.imported"
     RECORD_DELETED = "record.deleted"
     ALIAS_CREATED = "alias.created"
     ALIAS_SWITCHED = "alias.switched"
@@ -82,6 +84,8 @@ ELSEWHERE: Final = frozenset(
         Action.CONVERSATION_DELETED,
         Action.COLLECTION_CREATED,
         Action.COLLECTION_DELETED,
+        Action.COLLECTION_EXPORTED,
+        Action.COLLECTION_IMPORTED,
         Action.RECORD_DELETED,
         Action.ALIAS_CREATED,
         Action.ALIAS_SWITCHED,
