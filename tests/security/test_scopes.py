@@ -1,6 +1,5 @@
 """S11: every operation demands a scope of its caller; what nobody needs one for stands in a short list."""
 
-
 import httpx
 import pytest
 from fastapi import FastAPI
