@@ -15,7 +15,7 @@ LOOKS = 50
 
 def search(stage: Stage, rounds: Rounds, seconds: int) -> Row:
     """Every way to ask ours, Chroma's own server, the databases, and the engines with nobody in between."""
-    engines, kept, service = stage.engines, stage.kept, stage.vectors  # the engines fill themselves meanwhile
+    service, engines, kept = stage.vectors, stage.engines, stage.kept  # the engines fill themselves beside ours
     ours, chroma = ways_of_ours(kept), ways_of_chroma(kept)
     recalls = {way.name: way.recall() for way in (*ours, chroma[0])}
     recalls |= {f"{name}{one.effort}": one.filled["recall"] for name, one in engines.items()}

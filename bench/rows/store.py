@@ -26,8 +26,8 @@ def store(stage: Stage, rounds: Rounds, seconds: int) -> Row:  # noqa: ARG001 - 
     Chroma's own server keeps no index of words and answers before its graph is made; raw FAISS keeps nothing on disk.
     LanceDB compares what is new with every query until somebody has its graph made; pgvector keeps its graph up.
     """
-    engines, kept = stage.engines, stage.kept
-    ours = [stage.vectors.process, *stage.vectors.process.children()]
+    service, engines, kept = stage.vectors, stage.engines, stage.kept
+    ours = [service.process, *service.process.children()]
     contenders: list[Contender] = [
         _filled("ours, JSON", ours, kept, "faiss", kept.json_batches(BATCH, MOST)),
         _filled("ours, bytes", ours, kept, "faiss", kept.byte_batches(BATCH, MOST)),
