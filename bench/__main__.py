@@ -5,9 +5,9 @@ import time
 from contextlib import ExitStack
 
 from bench import plot, results, table
-from bench.corpus import Corpus
+from bench.corpus import GLOSSES, Corpus, Glosses
 from bench.row import Rounds
-from bench.rows import GROUPS, ROWS
+from bench.rows import APART, GROUPS, ROWS
 from bench.stage import Stage
 from local.layout import REPOSITORY
 
@@ -16,7 +16,7 @@ def main() -> None:
     arguments = _parse()
     rows, until = [], time.monotonic()
     with ExitStack() as stack:
-        stage = Stage(stack, arguments.vectors)
+        stage = Stage(stack, arguments.vectors, arguments.tenants)
         for id in _ids(arguments.rows):
             planned = ROWS[id]
             until += planned.minutes * 60
@@ -28,16 +28,24 @@ def main() -> None:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    known = [*ROWS, *GROUPS]
-    parser.add_argument("--rows", nargs="+", choices=known, default=list(ROWS), metavar="ROW", help=", ".join(known))
+    known, usual = [*ROWS, *GROUPS], [id for id in ROWS if id not in APART]
+    parser.add_argument("--rows", nargs="+", choices=known, default=usual, metavar="ROW", help=", ".join(known))
     parser.add_argument("--rounds", type=int, default=7, help="counted rounds of each row, if there is time for them")
     parser.add_argument("--seconds", type=int, help="length of one run")
-    parser.add_argument("--vectors", type=_corpus, default="20000x384", help="what V1 and V2 search: COUNTxDIMENSION")
+    parser.add_argument(
+        "--vectors",
+        type=_corpus,
+        default="glosses",
+        help="what V1 to V4 search, store and embed: glosses, glosses:COUNT, or made ones: COUNTxDIMENSION",
+    )
+    parser.add_argument("--tenants", type=int, default=10_000, help="collections that M1 makes on each engine")
     return parser.parse_args()
 
 
-def _corpus(size: str) -> Corpus:
-    count, _, dimension = size.partition("x")
+def _corpus(named: str) -> Corpus:
+    if named.startswith("glosses"):
+        return Glosses(int(named.partition(":")[2] or GLOSSES))
+    count, _, dimension = named.partition("x")
     return Corpus(int(count), int(dimension))
 
 

@@ -18,8 +18,8 @@ from bench.apps.ours import SERVICE
 from bench.corpus import Corpus
 from bench.kept import Kept
 from bench.peers.engines import KINDS, EngineAlone, engine_alone
-from bench.peers.starting import FastAPIUsers, fastapi_users
-from bench.servers import Server, free_port, serving
+from bench.peers.starting import FastAPIUsers, fastapi_users, install
+from bench.servers import Server, free_port, rss_mib, serving
 from local.suite import Suite
 
 PEOPLE = 1_000
@@ -37,8 +37,9 @@ _YOUNG_SECONDS = 300  # of the 900 that an access token lives
 class Stage:
     """Real stores of a suite, the real auth, a service of ours, and the peer."""
 
-    def __init__(self, stack: ExitStack, corpus: Corpus) -> None:
+    def __init__(self, stack: ExitStack, corpus: Corpus, tenants: int) -> None:
         self.stack = stack
+        self.tenants = tenants
         self._corpus = corpus
         self._tokens: list[str] = []
         self._logged_in_at = float("-inf")
@@ -109,10 +110,22 @@ class Stage:
 
     @cached_property
     def engines(self) -> Mapping[str, EngineAlone]:
-        """FAISS and Qdrant Edge with the corpus, and nobody in between."""
+        """FAISS, Qdrant Edge, LanceDB and pgvector with the corpus, and nobody in between; they fill themselves."""
+        install()
         folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-corpus-")))
-        file = self._corpus.save(folder / "corpus.npz")
-        return {kind: self.stack.enter_context(engine_alone(kind, file)) for kind in KINDS}
+        file, database = self._corpus.save(folder / "corpus.npz"), self._empty_database("bench_pgvector")
+        return {
+            kind: self.stack.enter_context(engine_alone(kind, file, folder, database.replace("+asyncpg", "")))
+            for kind in KINDS
+        }
+
+    def service_mib(self) -> float:
+        """Of vectors itself, with what is on FAISS."""
+        return rss_mib([self.vectors.process])
+
+    def edge_mib(self) -> float:
+        """Of the processes that it started: Edge is in one of them."""
+        return rss_mib(self.vectors.process.children(recursive=True))
 
     def _serve(self, module: str, service: str, changed: Mapping[str, str]) -> Server:
         port = free_port()

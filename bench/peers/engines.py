@@ -1,28 +1,49 @@
 """The engines alone, each in a process of its own that keeps the corpus and waits to be asked."""
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
 import psutil
 
+from bench.peers.starting import PYTHON
 from bench.row import Load
 
-KINDS = ("flat", "graph", "edge")
+KINDS = {
+    "raw flat": sys.executable,
+    "raw graph": sys.executable,
+    "raw edge": sys.executable,
+    "lancedb": PYTHON,
+    "pgvector": PYTHON,
+}
+"""What runs each: ours is for what we are made of, the peers' for what we are compared with."""
 _PROGRAM = Path(__file__).parent / "nearest.py"
 
 
 class EngineAlone:
-    """One of them."""
+    """One of them. It fills itself while others do; whoever asks it something waits for that."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
-        self.recall = float(self._read()["recall"])
+
+    @cached_property
+    def filled(self) -> Mapping[str, Any]:
+        """Its `recall`, and the `effort` that finds so much."""
+        found: Mapping[str, Any] = self._read()
+        return found
+
+    @property
+    def effort(self) -> str:
+        """As a row says it; nothing where all are compared."""
+        effort = self.filled["effort"]
+        return "" if effort is None else f" (effort {effort})"
 
     def search(self, seconds: int) -> Load:
         return self._asked(f"search {seconds}")
@@ -32,6 +53,7 @@ class EngineAlone:
         return self._asked(f"store {batch} {most}")
 
     def _asked(self, what: str) -> Load:
+        assert self.filled
         assert self._process.stdin
         self._process.stdin.write(what + "\n")
         self._process.stdin.flush()
@@ -55,10 +77,11 @@ class EngineAlone:
 
 
 @contextmanager
-def engine_alone(kind: str, corpus: Path) -> Iterator[EngineAlone]:
-    """It ends with the block."""
-    command = [sys.executable, str(_PROGRAM), kind, str(corpus)]
-    process = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def engine_alone(kind: str, corpus: Path, files: Path, database_url: str) -> Iterator[EngineAlone]:
+    """It ends with the block; what it wrote to `files` stays."""
+    command = [str(KINDS[kind]), str(_PROGRAM), kind, str(corpus), str(files)]
+    environment = {**os.environ, "PEER_DATABASE_URL": database_url}
+    process = subprocess.Popen(command, text=True, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         yield EngineAlone(process)
     finally:

@@ -1,26 +1,24 @@
-"""The engines alone, on one thread: `python nearest.py KIND FILE`. Imports nothing of ours.
+"""An engine alone: `python nearest.py KIND FILE FILES`. Imports nothing of ours.
 
-FILE has vectors, queries and their true neighbours. It prints `ready`, and for each line of its input, which is
-`search SECONDS` or `store BATCH MOST`, a line of JSON.
+FILES is a folder for what it writes. FILE has vectors, queries and their true neighbours. It prints a line of JSON
+when it is filled, and another for each line of its input, which is `search SECONDS` or `store BATCH MOST`.
 """
 
 import json
-import os
-import shutil
 import sys
 import tempfile
 import time
 
+import databases
 import numpy as np
 
-NEAREST = 10
-EDGE_FILES = tempfile.mkdtemp(prefix="bench-edge-")
+NEAREST, ENOUGH = databases.NEAREST, 0.95
 
 
 class Flat:
-    """FAISS comparing all."""
+    """FAISS comparing all, on one thread."""
 
-    def __init__(self, dimension):
+    def __init__(self, dimension, files):  # noqa: ARG002 - it has none
         import faiss
 
         faiss.omp_set_num_threads(1)
@@ -29,46 +27,64 @@ class Flat:
     def made(self, faiss, dimension):
         return faiss.IndexFlatIP(dimension)
 
+    def fill(self, vectors):
+        self.index.add(vectors)
+
     def add(self, _, vectors):
         self.index.add(vectors)
 
     def search(self, query):
         return self.index.search(query[np.newaxis], NEAREST)[1][0]
 
-    def tune(self, _):
-        """Nothing is missed."""
+    def efforts(self):
+        """Ever more of what finds more; nothing is missed."""
+        return (None,)
+
+    def exert(self, _):
+        pass
+
+    def cpu_seconds(self):
+        return time.process_time()
+
+    def searched(self, queries, seconds):
+        """How long each took, and the processor time of all."""
+        taken, cpu, end = [], time.process_time(), time.perf_counter() + seconds
+        while (began := time.perf_counter()) < end:
+            self.search(queries[len(taken) % len(queries)])
+            taken.append(time.perf_counter() - began)
+        return {"done": len(taken), "seconds": sum(taken), "cpu": time.process_time() - cpu, "taken": taken}
 
 
 class Graph(Flat):
-    """FAISS by its graph, which is searched as little as finds 95 of 100."""
+    """FAISS by its graph (HNSW)."""
 
     def made(self, faiss, dimension):
         index = faiss.IndexHNSWFlat(dimension, 16, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = 100
         return index
 
-    def tune(self, recall):
-        for effort in (10, 16, 24, 32, 48, 64, 96, 128, 256, 512):
-            self.index.hnsw.efSearch = effort
-            if recall() >= 0.95:
-                return
+    def efforts(self):
+        return (10, 16, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 512)
+
+    def exert(self, effort):
+        self.index.hnsw.efSearch = effort
 
 
-class Edge:
-    """Qdrant Edge comparing all; what is added is on disk."""
+class Edge(Flat):
+    """Qdrant Edge comparing all, on one thread; what is added is on disk."""
 
-    def __init__(self, dimension):
+    def __init__(self, dimension, files):
         import qdrant_edge as edge
 
-        self.edge = edge
-        shutil.rmtree(EDGE_FILES, ignore_errors=True)
-        os.mkdir(EDGE_FILES)  # noqa: PTH102
+        self.edge, parameters = edge, edge.EdgeVectorParams
+        plain = edge.HnswIndexConfig(0, 100, 10_000)
         self.shard = edge.EdgeShard.create(
-            EDGE_FILES,
-            edge.EdgeConfig(
-                edge.EdgeVectorParams(dimension, edge.Distance.Dot, hnsw_config=edge.HnswIndexConfig(0, 100, 10_000))
-            ),
+            files, edge.EdgeConfig(parameters(dimension, edge.Distance.Dot, hnsw_config=plain))
         )
+
+    def fill(self, vectors):
+        for first in range(0, len(vectors), 1000):
+            self.add(first, vectors[first : first + 1000])
 
     def add(self, first, vectors):
         points = [
@@ -84,11 +100,14 @@ class Edge:
         )
         return [point.id for point in self.shard.query(asked)]
 
-    def tune(self, _):
-        """Nothing is missed."""
 
-
-KINDS = {"flat": Flat, "graph": Graph, "edge": Edge}
+KINDS = {
+    "raw flat": Flat,
+    "raw graph": Graph,
+    "raw edge": Edge,
+    "lancedb": databases.Lance,
+    "pgvector": databases.Pgvector,
+}
 
 
 def recall(engine, queries, truth):
@@ -99,43 +118,41 @@ def recall(engine, queries, truth):
     return sum(found) / (len(found) * NEAREST)
 
 
-def search(engine, queries, seconds):
-    taken, cpu, end = [], time.process_time(), time.perf_counter() + seconds
-    while (began := time.perf_counter()) < end:
-        engine.search(queries[len(taken) % len(queries)])
-        taken.append(time.perf_counter() - began)
-    return {"done": len(taken), "seconds": sum(taken), "cpu": time.process_time() - cpu, "taken": taken}
+def tuned(engine, queries, truth):
+    """Its recall with the least effort that finds enough."""
+    for effort in engine.efforts():
+        engine.exert(effort)
+        if (found := recall(engine, queries, truth)) >= ENOUGH:
+            break
+    return {"recall": found, "effort": effort}
 
 
-def store(kind, vectors, batch):
-    engine, taken, cpu = KINDS[kind](vectors.shape[1]), [], time.process_time()
-    for first in range(0, len(vectors), batch):
-        began = time.perf_counter()
-        engine.add(first, vectors[first : first + batch])
-        taken.append(time.perf_counter() - began)
-    return {"done": len(vectors), "seconds": sum(taken), "cpu": time.process_time() - cpu, "taken": taken}
+def store(kind, vectors, batch, files):
+    with tempfile.TemporaryDirectory(dir=files) as fresh:
+        engine, taken = KINDS[kind](vectors.shape[1], fresh), []
+        cpu = engine.cpu_seconds()
+        for first in range(0, len(vectors), batch):
+            began = time.perf_counter()
+            engine.add(first, vectors[first : first + batch])
+            taken.append(time.perf_counter() - began)
+        spent = engine.cpu_seconds() - cpu
+        return {"done": len(vectors), "seconds": sum(taken), "cpu": spent, "taken": taken}
 
 
-def main():
-    kind, file = sys.argv[1:]
+def main(kind, file, files):
     kept = np.load(file)
     vectors, queries, truth = kept["vectors"], kept["queries"], kept["truth"]
-    engine = KINDS[kind](vectors.shape[1])
-    for first in range(0, len(vectors), 1000):
-        engine.add(first, vectors[first : first + 1000])
-    engine.tune(lambda: recall(engine, queries, truth))
-    print(json.dumps({"recall": recall(engine, queries, truth)}), flush=True)
+    engine = KINDS[kind](vectors.shape[1], tempfile.mkdtemp(dir=files))
+    engine.fill(vectors)
+    print(json.dumps(tuned(engine, queries, truth)), flush=True)
     for line in sys.stdin:
         do, *numbers = line.split()
         if do == "search":
-            found = search(engine, queries, float(numbers[0]))
+            found = engine.searched(queries, float(numbers[0]))
         else:
-            found = store(kind, vectors[: int(numbers[1])], int(numbers[0]))
+            found = store(kind, vectors[: int(numbers[1])], int(numbers[0]), files)
         print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    finally:
-        shutil.rmtree(EDGE_FILES, ignore_errors=True)
+    main(*sys.argv[1:])

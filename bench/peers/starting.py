@@ -12,7 +12,10 @@ from bench.servers import UVICORN, Server, free_port, serving
 from local.layout import REPOSITORY
 
 _PROGRAMS = Path(__file__).parent
-_PYTHON = REPOSITORY / ".local" / "bench-peers" / "bin" / "python"
+PYTHON = REPOSITORY / ".local" / "bench-peers" / "bin" / "python"
+GLOSSES_DIMENSION = 256
+_GLOSSES, _WORDNET = PYTHON.parents[1] / "glosses.npz", Path("/usr/share/wordnet")
+_INSTALL_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +27,31 @@ class FastAPIUsers:
     tokens: list[str]
 
 
+def install() -> None:
+    """Once; does nothing where they are there."""
+    subprocess.run([REPOSITORY / "local" / "bootstrap.sh", "peer_environment"], check=True, timeout=_INSTALL_SECONDS)
+
+
+def glosses() -> Path:
+    """A file with the vectors and the texts; made once."""
+    install()
+    if not _WORDNET.exists():
+        package = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "wordnet-base"]
+        subprocess.run(package, check=True, capture_output=True, timeout=_INSTALL_SECONDS)
+    if not _GLOSSES.exists():
+        made = [str(PYTHON), "glosses.py", str(_WORDNET), str(GLOSSES_DIMENSION), str(_GLOSSES)]
+        subprocess.run(made, cwd=_PROGRAMS, check=True, timeout=_INSTALL_SECONDS)
+    return _GLOSSES
+
+
 @contextmanager
 def fastapi_users(database_url: str, *, users: int, password: str) -> Iterator[FastAPIUsers]:
     """On an empty database."""
-    subprocess.run([REPOSITORY / "local" / "bootstrap.sh", "peer_environment"], check=True, timeout=600)
+    install()
     environment = {**os.environ, "PEER_DATABASE_URL": database_url, "PEER_SECRET": os.urandom(32).hex()}
-    seed = [str(_PYTHON), "seed.py", str(users), password]
+    seed = [str(PYTHON), "seed.py", str(users), password]
     seeded = subprocess.run(seed, cwd=_PROGRAMS, env=environment, capture_output=True, text=True, check=True)
     port = free_port()
     arguments = [*UVICORN, "fastapi_users_app:app", "--port", str(port), "--log-level", "warning"]
-    with serving(arguments, environment, port=port, python=_PYTHON, directory=_PROGRAMS) as server:
+    with serving(arguments, environment, port=port, python=PYTHON, directory=_PROGRAMS) as server:
         yield FastAPIUsers(server, [f"user-{number}@example.com" for number in range(users)], json.loads(seeded.stdout))

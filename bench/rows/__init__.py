@@ -4,12 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.row import Rounds, Row
+from bench.rows.beside import beside
 from bench.rows.echo import echo
+from bench.rows.embedding import embedding
 from bench.rows.gateway import hop
 from bench.rows.identity import api_keys, tokens
 from bench.rows.search import search
 from bench.rows.store import store
 from bench.rows.storm import storm
+from bench.rows.tenants import tenants
 from bench.stage import Stage
 
 
@@ -30,5 +33,10 @@ ROWS = {
     "A3": Planned(storm, minutes=6),
     "V1": Planned(search, minutes=6.5, seconds=2),
     "V2": Planned(store, minutes=2.5),
+    "V3": Planned(beside, minutes=1.5),
+    "V4": Planned(embedding, minutes=1),
+    "M1": Planned(tenants, minutes=8),
 }
-GROUPS = {"auth": ("A1", "A1k", "A3"), "vectors": ("V1", "V2")}
+GROUPS = {"auth": ("A1", "A1k", "A3"), "vectors": ("V1", "V2", "V3", "V4"), "tenants": ("M1",)}
+APART = GROUPS["tenants"]
+"""What is measured only where it is asked for."""

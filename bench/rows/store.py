@@ -12,7 +12,7 @@ import psutil
 
 from bench.kept import Kept
 from bench.load import not_busy
-from bench.row import Figure, Load, Row, Runs, in_turns, ratios
+from bench.row import Figure, Load, Rounds, Row, Runs, in_turns, ratios
 from bench.rows.contenders import Contender
 from bench.servers import cpu_seconds, rss_mib
 from bench.stage import Stage
@@ -20,22 +20,20 @@ from bench.stage import Stage
 BATCH, MOST = 500, 10_000
 
 
-def store(stage: Stage, rounds: int, seconds: int) -> Row:  # noqa: ARG001 - as much takes as long as it takes
+def store(stage: Stage, rounds: Rounds, seconds: int) -> Row:  # noqa: ARG001 - as much takes as long as it takes
     """A fresh collection of ten thousand records with three fields each, five hundred at a time, by one caller.
 
     Chroma's own server keeps no index of words and answers before its graph is made; raw FAISS keeps nothing on disk.
+    LanceDB compares what is new with every query until somebody has its graph made; pgvector keeps its graph up.
     """
-    kept = stage.kept
-    ours = [stage.vectors.process, *stage.vectors.process.children()]
+    service, engines, kept = stage.vectors, stage.engines, stage.kept
+    ours = [service.process, *service.process.children()]
     contenders: list[Contender] = [
         _filled("ours, JSON", ours, kept, "faiss", kept.json_batches(BATCH, MOST)),
         _filled("ours, bytes", ours, kept, "faiss", kept.byte_batches(BATCH, MOST)),
         _filled("ours on Edge, bytes", ours, kept, "qdrant", kept.byte_batches(BATCH, MOST)),
         _chroma_filled("chroma", [stage.chroma], kept),
-        *(
-            lambda kind=kind, engine=engine: {f"raw {kind}": engine.store(BATCH, MOST)}
-            for kind, engine in stage.engines.items()
-        ),
+        *(lambda name=name, engine=engine: {name: engine.store(BATCH, MOST)} for name, engine in engines.items()),
     ]
     runs = in_turns(contenders, rounds)
     return Row("V2", f"store {kept.stored(MOST):,} x {kept.corpus.dimension}, {BATCH} at a time", runs, _figures(runs))
@@ -46,6 +44,8 @@ def _figures(runs: Runs) -> list[Figure]:
         Figure("ours, bytes / graph of FAISS", ratios(runs, "ours, bytes", "raw graph"), at_least=0.80),
         Figure("ours on Edge / raw Edge", ratios(runs, "ours on Edge, bytes", "raw edge")),
         Figure("ours, bytes / Chroma", ratios(runs, "ours, bytes", "chroma"), at_least=5.0),
+        Figure("ours, bytes / LanceDB", ratios(runs, "ours, bytes", "lancedb")),
+        Figure("ours, bytes / pgvector", ratios(runs, "ours, bytes", "pgvector")),
         Figure("ours, JSON / bytes", ratios(runs, "ours, JSON", "ours, bytes")),
     ]
 
