@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,6 +16,7 @@ COLLECTIONS: Final = "/api/v1/vectors/collections"
 _DIMENSION: Final = 8
 _STORING: Final = 32
 _READING: Final = 8
+_PAUSE_SECONDS: Final = 0.25  # of a client that means to try again, and leaves what starts its processor
 _SEARCHES: Final = 64
 _BLOCK: Final = 50
 """Records that one filter leaves: among so few every engine is exact, whatever its index makes of more."""
@@ -39,7 +41,11 @@ class Keeping:
     user: User
     engine: str
     acknowledged: set[int] = field(default_factory=set)
-    refused: int = 0
+    refused: set[int] = field(default_factory=set)
+    """Those of which nobody knows whether they are there."""
+    statuses: set[int] = field(default_factory=set)
+    """Of the answers that refused them."""
+    slowest_seconds: float = 0.0
     _name: str = "kept"
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -77,29 +83,50 @@ class Keeping:
                 "text": text_of(number),
                 "metadata": {"block": number // _BLOCK},
             }
-            try:
-                stored = await self._post("/api/v1/vectors/store", {"collection": self._name, "items": [item]})
-            except httpx.TransportError:  # it is being killed, or not up yet
-                stored = None
-            if stored is not None and stored.is_success:
+            if await self._is_stored(item):
                 self.acknowledged.add(number)
             else:
-                self.refused += 1
-                await asyncio.sleep(0.05)  # as a client that means to try again
+                self.refused.add(number)
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _is_stored(self, item: dict[str, Any]) -> bool:
+        """Tried until somebody is there to take it."""
+        while True:
+            began = time.monotonic()
+            try:
+                stored = await self._post("/api/v1/vectors/store", {"collection": self._name, "items": [item]})
+                break
+            except httpx.ConnectError:  # it is not up yet
+                await asyncio.sleep(_PAUSE_SECONDS)
+            except httpx.TransportError:  # it is being killed
+                return False
+        self.slowest_seconds = max(self.slowest_seconds, time.monotonic() - began)
+        if not stored.is_success:
+            self.statuses.add(stored.status_code)
+        return stored.is_success
 
     async def lost_by_id(self) -> list[int]:
         """What is not there, or not as it was stored."""
+        return await self._unlike(self.acknowledged, {200})
 
-        async def is_whole(number: int) -> bool:
+    async def torn(self) -> list[int]:
+        """What was not acknowledged, and is neither there as it was to be stored nor away."""
+        return await self._unlike(self.refused, {200, 404})
+
+    async def _unlike(self, numbers: set[int], statuses: set[int]) -> list[int]:
+        async def is_well(number: int) -> bool:
             place = f"{COLLECTIONS}/{self._name}/records/{number}"
-            found = (await self.client.get(place, headers=self.user.headers)).json()
-            return bool(found.get("text") == text_of(number) and found["metadata"] == {"block": number // _BLOCK})
+            answer = await self.client.get(place, headers=self.user.headers)
+            if answer.status_code not in statuses or answer.is_error:
+                return answer.status_code in statuses
+            found, block = answer.json(), number // _BLOCK
+            return bool(found["text"] == text_of(number) and found["metadata"] == {"block": block})
 
-        lost: list[int] = []
-        for some in _parts(sorted(self.acknowledged), _READING):
-            whole = await asyncio.gather(*map(is_whole, some))
-            lost += [number for number, is_there in zip(some, whole, strict=True) if not is_there]
-        return lost
+        unlike: list[int] = []
+        for some in _parts(sorted(numbers), _READING):
+            well = await asyncio.gather(*map(is_well, some))
+            unlike += [number for number, is_so in zip(some, well, strict=True) if not is_so]
+        return unlike
 
     async def lost_to_searches(self) -> list[int]:
         """What its own vector does not find, among the records of its block."""
