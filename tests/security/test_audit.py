@@ -96,7 +96,7 @@ async def result_of(gateway: httpx.AsyncClient, headers: Headers, kind: str, **g
         while task["status"] in {"queued", "running"}:
             await asyncio.sleep(0.1)
             task = await call(gateway, headers, "GET", f"tasks/status/{task['id']}")
-    assert task["status"] == "succeeded", task
+    assert task["status"] == "succeeded", task["error"]
     return dict(task["result"])
 
 

@@ -21,6 +21,7 @@ _ENDED_FIRST: Final = "1000"
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _CAPABILITY_VERSION = 0x20080522
+_READS_ALL: Final = 1 << 2  # CAP_DAC_READ_SEARCH
 # fmt: off
 _FORBIDDEN: Final = frozenset({
     "socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg",
@@ -62,14 +63,47 @@ def confine(limits: Limits) -> None:
 
 
 def _give_up_rights() -> None:
-    """It ends with its worker, gains no right from any program, sees no network and has no capability."""
+    """It ends with its worker, gains no right from any program, sees no network and has no capability.
+
+    Where Python lies in a closed directory, and its worker has the right to read it all the same, that is left: what is
+    imported later is read by it (docs/threat-model.md).
+    """
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET):  # whoever may make users of their own may do the rest
+    had = _permitted(libc)
+    _set_capabilities(libc, effective=0, permitted=had)
+    is_closed = not _can_read(os.__file__)
+    _set_capabilities(libc, effective=had, permitted=had)
+    # Whoever may make users of their own may do the rest, but reads as they do: no right of the worker's goes with it.
+    if is_closed or libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET):
         libc.unshare(_CLONE_NEWNET)
-    nothing = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable: 64 bits of each
-    libc.capset(ctypes.byref((ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)), ctypes.byref(nothing))
+    kept = had & _READS_ALL if is_closed else 0
+    _set_capabilities(libc, effective=kept, permitted=kept)
+
+
+def _permitted(libc: ctypes.CDLL) -> int:
+    found = (ctypes.c_uint32 * 6)()
+    libc.capget(_capability_head(), ctypes.byref(found))
+    return int(found[1]) | int(found[4]) << 32
+
+
+def _set_capabilities(libc: ctypes.CDLL, *, effective: int, permitted: int) -> None:
+    """The lower 32 bits of effective, permitted and inheritable, then the upper ones."""
+    halves = [half for shift in (0, 32) for half in (effective >> shift, permitted >> shift, 0)]
+    libc.capset(_capability_head(), ctypes.byref((ctypes.c_uint32 * 6)(*(half & 0xFFFFFFFF for half in halves))))
+
+
+def _capability_head() -> Any:
+    return ctypes.byref((ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0))  # of this process
+
+
+def _can_read(path: str) -> bool:
+    try:
+        Path(path).open("rb").close()
+    except OSError:
+        return False
+    return True
 
 
 def _forbid(event: str, arguments: tuple[Any, ...]) -> None:

@@ -168,3 +168,29 @@ async def test_a_worker_goes_on_with_others_while_it_reads_a_large_file(
 
     assert task["error"]["code"] == "tasks.dump_record_invalid"
     assert longest < 1.0
+
+
+async def test_both_are_in_the_audit_log_of_their_tenant(
+    installation: Installation, tasks: Tasks, vectors: httpx.AsyncClient, auth: httpx.AsyncClient, user: User
+) -> None:
+    name = f"told-{secrets.token_hex(4)}"
+    items = [{"id": "a", "vector": [1, 0]}]
+    assert (await vectors.post(f"{API}/store", json={"collection": name, "items": items})).is_success
+    async with installation.worker():
+        exported = await tasks.run("vectors.export", {"collection": name})
+        file_id = exported["result"]["file_id"]
+        await tasks.run("vectors.import", {"file_id": file_id, "collection": f"{name}-2"})
+
+        async def told() -> dict[str, Any] | None:
+            found = {}
+            for action, target in (("collection.exported", name), ("collection.imported", f"{name}-2")):
+                asked = {"action": action, "target": target}
+                answer = await auth.get("/api/v1/auth/tenant/audit", params=asked, headers=user.headers)
+                found[action] = answer.raise_for_status().json()["items"]
+            return found if all(found.values()) else None
+
+        entries = await eventually(told, seconds=30)
+
+    assert [len(one) for one in entries.values()] == [1, 1]
+    for entry in (one[0] for one in entries.values()):
+        assert (entry["actor"], entry["details"]) == (user.user_id, {"act": "service:tasks", "file_id": file_id})

@@ -57,7 +57,8 @@ async def test_another_tenants_records_are_not_counted(client: httpx.AsyncClient
 async def test_without_quotas_collections_and_files_alone_are_limited(client: httpx.AsyncClient) -> None:
     limits = (await client.get(USAGE)).json()["limits"]
 
-    assert limits == {"collections": 1000, "records": None, "bytes": None, "files": 1000, "file_bytes": 10 * 2**30}
+    quotas = {"collections": 1000, "records": None, "bytes": None, "files": 1000, "file_bytes": 10 * 2**30}
+    assert limits == quotas | {"one_file_bytes": 100 * 2**20}
 
 
 def refused(answer: httpx.Response, what: str) -> bool:
