@@ -1,7 +1,9 @@
 """`make bench`: runs the rows, prints the table, keeps the figures and a plot of them in `bench/results/`."""
 
 import argparse
+import sys
 import time
+import traceback
 from contextlib import ExitStack
 
 from bench import plot, results, table
@@ -14,16 +16,24 @@ from local.layout import REPOSITORY
 
 def main() -> None:
     arguments = _parse()
-    rows, until = [], time.monotonic()
+    rows, failed, until = [], list[str](), time.monotonic()
     with ExitStack() as stack:
         stage = Stage(stack, arguments.vectors, arguments.tenants)
         for id in _ids(arguments.rows):
             planned = ROWS[id]
             until += planned.minutes * 60
-            rows.append(planned.measure(stage, Rounds(arguments.rounds, until), arguments.seconds or planned.seconds))
-            table.show(rows[-1])
+            try:
+                row = planned.measure(stage, Rounds(arguments.rounds, until), arguments.seconds or planned.seconds)
+            except Exception:  # noqa: BLE001 - a peer that is not to be had costs its own row, not those after it
+                traceback.print_exc()
+                failed.append(id)
+                continue
+            rows.append(row)
+            table.show(row)
             file = results.keep(rows)  # after each, so that a later one that fails costs no earlier one
-    print(f"\nkept in {file.relative_to(REPOSITORY)}, drawn in {plot.draw(file).relative_to(REPOSITORY)}")
+            print(f"kept in {file.relative_to(REPOSITORY)}, drawn in {plot.draw(file).relative_to(REPOSITORY)}")
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 def _parse() -> argparse.Namespace:

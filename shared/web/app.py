@@ -62,15 +62,16 @@ def create_service(
         gateway=GatewaysWord(settings.gateway_token),
     )
     problems.install(app, render_error)
-    app.router.routes.insert(0, RouteIndex([*_guarded(routers), *api_routes(operations)]))
+    # Behind the document's own route, which a template such as `/agents/{id}` would take for one of its things.
+    app.router.routes.append(RouteIndex([*_guarded(routers), *api_routes(operations)]))
     app.openapi = lambda: document_of(app)  # type: ignore[method-assign] # FastAPI's documented way to extend the document
     return app
 
 
 def _guarded(routers: Sequence[APIRouter]) -> list[APIRoute]:
     """Their routes, and before them what answers for methods that a literal path lacks."""
-    routes = [route for router in routers for route in api_routes(router)]
-    for route in routes:
+    for route in (route for router in routers for route in router.routes):
         if not isinstance(route, GuardedRoute):  # FastAPI would have the request say who its caller is
             raise TypeError(f"{route!r} is no GuardedRoute")
+    routes = [route for router in routers for route in api_routes(router)]
     return [*literal_paths(routes), *routes]

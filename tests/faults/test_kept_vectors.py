@@ -58,8 +58,10 @@ async def keeping(
         )
         kept = Keeping(client, user, engine)
         await kept.make()
-        yield kept, OfSuite(suite, victim) if victim == "chromadb" else OfTest(node or vectors)
-        await kept.remove()
+        try:
+            yield kept, OfSuite(suite, victim) if victim == "chromadb" else OfTest(node or vectors)
+        finally:
+            await kept.remove()
 
 
 async def assert_all_is_found(kept: Keeping, suite: Suite) -> None:

@@ -1,6 +1,7 @@
 """Processes that keep records, and what may befall them: one of the suite, or one of a test's own."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,10 +52,12 @@ class OfTest:
 
     async def freeze(self, seconds: float) -> None:
         family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
-        for one in family:
-            one.suspend()
         try:
+            for one in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.suspend()
             await asyncio.sleep(seconds)
         finally:
             for one in family:
-                one.resume()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.resume()

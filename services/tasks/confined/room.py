@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -32,6 +33,7 @@ _ENVIRONMENT: Final = {
     "OPENBLAS_NUM_THREADS": "1",
 }
 _BY_KERNEL: Final = {-signal.SIGKILL: End.KILLED, -signal.SIGXCPU: End.TIME, -signal.SIGXFSZ: End.SIZE}
+_ENDING_SECONDS: Final = 5.0
 _KILLED: Final = "The program that reads and writes files was killed; memory may have been short."
 
 
@@ -134,5 +136,9 @@ async def running(room: Room, *, about: str = "", files: Sequence[int] = ()) -> 
         yield Program(process, room, about)
     finally:
         with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.communicate()  # to the end of what it had said: a pipe with something in it is never closed
+            os.killpg(process.pid, signal.SIGKILL)  # its session: with whatever it may have started
+        with contextlib.suppress(TimeoutError):  # what has left the session may hold the pipe for ever
+            async with asyncio.timeout(_ENDING_SECONDS):
+                await (
+                    process.communicate()
+                )  # to the end of what it had said: a pipe with something in it is never closed

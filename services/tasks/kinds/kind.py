@@ -100,7 +100,8 @@ class Kind(Generic[Input]):
     again cannot help; what else it raises is tried again, but for 4xx answers of other services.
 
     `give_up` takes away what a task left that ended without success, once that is recorded. It may be missed, as when
-    its worker is killed, and what it raises is logged only: so the next task that meets what was left does it as well.
+    its worker is killed, and what it raises is logged only: so what was left bears its task's id, for the next task
+    that meets it, or for a person.
     `told` is what a success is to be told of for the audit log, in the transaction that records it.
     """
 

@@ -18,7 +18,7 @@ _COLLECTIONS, _FILLING = "/api/v1/vectors/collections", "filling"
 _STEP_SECONDS = 55.0  # a step ends itself before
 _LAST_SECONDS = 60.0  # of an attempt: a step that it would be too short for is left to the next attempt
 _ENDED, _BUSY_CODES = "ended", frozenset({"vectors.copy_busy", "vectors.embeddings_busy"})
-_IN_THE_WAY = frozenset({"vectors.collection_exists", "vectors.copy_under_way"})
+_IN_THE_WAY = frozenset({"vectors.collection_exists", "vectors.copy_under_way", "vectors.quota_exceeded"})
 _GONE = frozenset({404, 409, 412})  # or somebody else's by now, or an alias leads to it
 _LISTED = 100
 

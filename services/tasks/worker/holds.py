@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.tasks.domain import TRANSITIONS, Claim, TaskStatus
 from services.tasks.errors import DocumentInUse, may_pass
 from services.tasks.models import Task, TaskAttempt, TaskHold
-from shared.errors import ServiceError
+from shared.errors import ServiceError, Unavailable
 from shared.postgres import Database
 
 _LATE_SECONDS: Final = 150  # longer than any call of a handler that writes
@@ -55,7 +55,7 @@ class Holds:
 
     async def _give_back(self, claim: Claim) -> None:
         async with self._database.transaction() as session:
-            await session.execute(delete(TaskHold).where(TaskHold.task_id == claim.id))
+            await session.execute(delete(TaskHold).where(TaskHold.task_id == claim.id, _is_current(claim)))
 
     async def has_ended(self, tenant_id: str, task_id: str) -> bool:
         """As `Context.has_ended`."""
@@ -69,6 +69,8 @@ async def _take(session: AsyncSession, claim: Claim, names: Sequence[str]) -> No
     """One after the other in a tenant, so that what is read here stays so until it is committed."""
     of_tenant = TaskHold.tenant_id == claim.tenant_id
     await session.execute(_TAKE_TURN, {"tenant_id": claim.tenant_id})
+    if not await session.scalar(select(_is_current(claim))):
+        raise Unavailable("tasks", detail="The attempt is over: another goes on with its task.")
     await session.execute(delete(TaskHold).where(of_tenant, (TaskHold.task_id == claim.id) | ~_is_at_work()))
     if await session.scalar(select(exists().where(of_tenant, TaskHold.name.in_(names)))):
         raise DocumentInUse
@@ -76,6 +78,11 @@ async def _take(session: AsyncSession, claim: Claim, names: Sequence[str]) -> No
         {"tenant_id": claim.tenant_id, "name": name, "task_id": claim.id} for name in sorted(set(names))
     ]
     await session.execute(insert(TaskHold), rows)
+
+
+def _is_current(claim: Claim) -> ColumnElement[bool]:
+    """Whether no other attempt goes on with the task: then what it holds is no longer this one's."""
+    return exists().where(Task.id == claim.id, Task.attempt == claim.attempt, Task.status == TaskStatus.RUNNING)
 
 
 def _is_at_work() -> ColumnElement[bool]:

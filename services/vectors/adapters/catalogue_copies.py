@@ -35,6 +35,8 @@ DELETE FROM change WHERE target_id NOT IN (SELECT target_id FROM copy);
 """
 _PATIENCE_IS_KEPT = "SELECT 1 FROM pragma_table_info('copy') WHERE name = 'patience'"
 _KEEP_PATIENCE = "ALTER TABLE copy ADD COLUMN patience INTEGER"
+_CLOSED_AT_MOST: Final = 20_000
+"""Changes that are told at a closing: more than are made good while writers wait, and read in a moment."""
 _UNDER_WAY = "phase <> 'ended'"  # spelt as in the index
 _SELECT = """
 SELECT source_id, (SELECT name FROM collection WHERE id = source_id), alias, embeds, phase, after, copied, noted,
@@ -148,7 +150,7 @@ def close(connection: sqlite3.Connection, target: Collection, turn: str) -> list
             "UPDATE copy SET phase = 'closing' WHERE target_id = ? AND turn = ? AND phase IN ('following', 'closing')",
             (target.id, turn),
         )
-    return list_changes(connection, target, -1) if closed.rowcount == 1 else None
+    return list_changes(connection, target, _CLOSED_AT_MOST) if closed.rowcount == 1 else None
 
 
 def end(
@@ -168,7 +170,7 @@ def end(
         return CopyRefused.SOURCE_GONE
     if present.phase is CopyPhase.ENDED:
         return None
-    left = {change.seq for change in list_changes(connection, target, -1)} - set(settled)
+    left = {change.seq for change in list_changes(connection, target, len(settled) + 1)} - set(settled)
     if present.turn != turn or present.phase is not CopyPhase.CLOSING or left:
         return CopyRefused.REOPENED
     if alias != present.alias or (alias and not _points(connection, target.tenant_id, alias, present.source_id)):

@@ -162,6 +162,8 @@ class ChromaApi:
         most_bytes: int = MAX_ANSWER_BYTES,
     ) -> bytes:
         """Again where a record was deleted meanwhile, so that Unavailable is raised for it hardly ever."""
+        if self._patience.is_full:
+            seconds = min(seconds, self._read_seconds)
         path = f"{_DATABASE}/collections/{collection_id}/{action}"
         for _ in range(_ATTEMPTS - 1):
             try:
@@ -198,14 +200,16 @@ class ChromaApi:
         return answer
 
     async def _written(self, method: str, path: str, body: Mapping[str, Any] | None) -> bytes:
+        wait = None
         try:
-            async with self._patience.waiting():
+            async with self._patience.waiting() as wait:
                 content = await self._content(method, path, body, self._seconds, MAX_ANSWER_BYTES)
         except StorageFull:
             self._patience.heard_full()
             raise
         except TimeoutError as error:
-            raise self._silent() from error
+            is_full = wait is not None and wait.is_short  # when it was asked, whatever was heard since
+            raise (StorageFull if is_full else UpstreamTimeout)(_COMPONENT) from error
         self._patience.heard_room()
         return content
 

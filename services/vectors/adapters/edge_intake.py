@@ -27,22 +27,24 @@ class Intake:
         frames: list[Frame] = []
         size = 0
         while not frames or (len(frames) < _TOGETHER and size < _TOGETHER_BYTES and self._has_more()):
-            frame = self._read()
-            if frame is None:
+            taken = self._read()
+            if taken is None:
                 break
+            frame, length = taken
             frames.append(frame)
-            size += len(frame[1])
+            size += length
         return frames
 
     def _has_more(self) -> bool:
         return bool(select.select([self._pipe], [], [], 0)[0])
 
-    def _read(self) -> Frame | None:
+    def _read(self) -> tuple[Frame, int] | None:
+        """One, and its bytes."""
         header = self._exactly(HEADER_BYTES)
         if len(header) < HEADER_BYTES:
             return None
         body, blob = lengths(header)
-        return orjson.loads(self._exactly(body)), self._exactly(blob)
+        return (orjson.loads(self._exactly(body)), self._exactly(blob)), body + blob
 
     def _exactly(self, size: int) -> bytes:
         """Fewer only where the pipe ends."""

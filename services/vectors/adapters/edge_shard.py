@@ -200,9 +200,9 @@ class Shard:
     def compact_when_due(self) -> None:
         """Reclaim what replaced and deleted points left, once they are as many as the points there are."""
         if self._written >= max(self._compact_after, self.measure()):
-            self._shard.optimize()
             self._written = 0
-            self._keep_count()
+            self._keep_count()  # first: what fails, or is killed for taking too long, is not begun again at once
+            self._shard.optimize()
 
     def close(self) -> None:
         self._shard.close()

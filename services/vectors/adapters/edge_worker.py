@@ -25,6 +25,8 @@ from services.vectors.adapters.edge_shard import DENSE, WORDS, Large, Shard, Wor
 from services.vectors.adapters.edge_shards import Missing, Shards
 
 _READ_AT_ONCE = 32
+_HELD_BYTES = 2**22
+"""Of answers that wait for a write to be on disk: with more of them it goes there at once."""
 _WRITES = frozenset({"upsert", "insert", "amend", "delete", "give_words"})
 
 Answered = tuple[Message, bytes]
@@ -168,13 +170,20 @@ def _failed(error: Exception) -> Message:
 
 
 def replies(shards: Shards, name: str, frames: Sequence[Frame]) -> Iterator[bytes]:
-    """To the commands about one shard, in their order; none that tells of a write before the write is on disk."""
+    """To the commands about one shard, in their order; none that tells of a write before the write is on disk.
+
+    What is read in between may have what then fails to reach the disk.
+    """
     held: list[tuple[Message, Answered]] = []
+    size = 0
     for message, blob in frames:
-        held.append((message, _answered(shards, message, blob)))
-        if (shard := shards.peek(name)) is None or shard.is_settled:
-            yield _encoded(held)
-            held.clear()
+        answered = _answered(shards, message, blob)
+        held.append((message, answered))
+        size += len(answered[1])
+        is_settled = (shard := shards.peek(name)) is None or shard.is_settled
+        if is_settled or size > _HELD_BYTES:
+            yield _encoded(held if is_settled else _settled(shards, name, held))
+            held, size = [], 0
     if held:
         yield _encoded(_settled(shards, name, held))
 
@@ -186,8 +195,12 @@ def _settled(shards: Shards, name: str, held: list[tuple[Message, Answered]]) ->
             shard.settle()
     except Exception as error:  # noqa: BLE001 - as above
         failed: Answered = _failed(error), b""
-        return [(asked, failed if asked["do"] in _WRITES else answered) for asked, answered in held]
+        return [(asked, failed if _wrote(asked, answered) else answered) for asked, answered in held]
     return held
+
+
+def _wrote(asked: Message, answered: Answered) -> bool:
+    return asked["do"] in _WRITES and "error" not in answered[0]
 
 
 def _encoded(held: list[tuple[Message, Answered]]) -> bytes:
@@ -205,9 +218,18 @@ def main(root: Path, most_bytes: int) -> None:
             for reply in replies(shards, name, some):
                 sink.write(reply)
                 sink.flush()
-            if any(message["do"] in _WRITES for message, _ in some) and (shard := shards.peek(name)):
-                shard.compact_when_due()
+            if any(message["do"] in _WRITES for message, _ in some):
+                _compact(shards, name)
     shards.close()
+
+
+def _compact(shards: Shards, name: str) -> None:
+    """Nobody waits for it, and nobody's command fails for it: as where the disk has no room for another copy."""
+    try:
+        if shard := shards.peek(name):
+            shard.compact_when_due()
+    except Exception as error:  # noqa: BLE001 - as above
+        print(f"{name} was not compacted: {_failed(error)['detail']}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

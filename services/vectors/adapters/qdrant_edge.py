@@ -77,7 +77,7 @@ class QdrantEdgeEngine:
         """
         self._edge = EdgeProcess(root, timeout_seconds, memory_bytes)
         self._idle_seconds = idle_seconds
-        self._late_words = LateWords(self._give_words)
+        self._late_words = LateWords(self._give_words, at_once=1)
 
     async def create_collection(self, collection: Collection) -> None:
         await self._edge.call(

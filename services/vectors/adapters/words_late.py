@@ -24,10 +24,14 @@ class LateWords:
     What was done is kept, so that the next search goes on where a broken attempt or a killed process stopped.
     """
 
-    def __init__(self, give: Callable[[Collection], Awaitable[None]]) -> None:
-        """`give` returns when each text of the collection has its words; it may be repeated at any time."""
+    def __init__(self, give: Callable[[Collection], Awaitable[None]], *, at_once: int = _AT_ONCE) -> None:
+        """`give` returns when each text of the collection has its words; it may be repeated at any time.
+
+        `at_once`: less than usual where an engine does one thing at a time, and searches wait behind it.
+        """
         self._give = give
-        self._turns = Turns(_AT_ONCE, waiting=_WAITING, per_source=_OF_A_TENANT)
+        self._of_a_tenant = min(_OF_A_TENANT, at_once)
+        self._turns = Turns(at_once, waiting=_WAITING, per_source=self._of_a_tenant)
         self._tenants: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._failed: set[str] = set()
@@ -45,7 +49,7 @@ class LateWords:
         fields = {"collection_id": collection.id, "tenant_id": collection.tenant_id}
         try:
             tenant_id = collection.tenant_id
-            tenant = self._tenants.setdefault(tenant_id, asyncio.Semaphore(_OF_A_TENANT))
+            tenant = self._tenants.setdefault(tenant_id, asyncio.Semaphore(self._of_a_tenant))
             async with tenant, self._turns.turn(tenant_id, lambda: Unavailable(collection.engine.component)):
                 await self._give(collection)
         except CollectionMissing:

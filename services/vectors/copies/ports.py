@@ -39,7 +39,7 @@ class Copies(Protocol):
     async def close_copy(self, collection: Collection, turn: str) -> list[Change] | None:
         """From now on, and until somebody has waited too long, no change is noted: those there are, are the last.
 
-        None when the turn is another.
+        Of very many only the oldest are told; `end_copy` knows that others are left. None when the turn is another.
         """
 
     async def end_copy(

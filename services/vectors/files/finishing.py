@@ -20,12 +20,12 @@ class Finisher:
         self._files = files
         self._auth = auth
 
-    async def finish(self, file: StoredFile, by: Caller) -> bool:
-        """Whether it was not ready before. `by` sent the last of it.
+    async def finish(self, file: StoredFile, by: Caller, length: int | None = None) -> bool:
+        """Whether it was not ready before. `by` sent the last of it; `length` came, where none was said before.
 
         Raises FileNotFound when it was deleted meanwhile, and what `Blobs` does.
         """
-        whole = await self._joined(file)
+        whole = await self._joined(file, length if file.upload.length is None else file.upload.length)
         length = whole.received
         ends = [(0, LOOKED_AT_BYTES), (max(0, length - LOOKED_AT_BYTES), length)]
         head, tail = [b"".join([some async for some in self._files.read(whole, *end)]) for end in ends]
@@ -34,13 +34,16 @@ class Finisher:
             self._auth.tell(by, Done.FILE_CREATED, file.id, once=file.upload.place)
         return is_first
 
-    async def _joined(self, file: StoredFile) -> StoredFile:
+    async def _joined(self, file: StoredFile, length: int | None) -> StoredFile:
         tenant_id, place = file.tenant_id, file.upload.place
         for _ in range(_TRIES):
             found = await self._files.find(tenant_id, file.id)
             if found is None or found.upload.place != place:
                 raise FileNotFound(file.id)
-            if not (parted := runs(found.parts)):
+            if found.is_ready:
+                return found
+            # A list that is made while others join may lack what they join: what is not all of it is never made ready.
+            if not (parted := runs(found.parts)) and found.received == length:
                 return found
             for run in parted:
                 await self._files.parts.join(tenant_id, place, run)

@@ -45,9 +45,13 @@ class FileRepository:
         mark = Mark(MarkKind.UNFINISHED, tenant_id, file_id, upload.place)
         await self.marks.put(mark)
         is_new = await self._blobs.put(_file(tenant_id, file_id), _written(upload))
-        if not is_new:
-            await self.marks.delete(mark)
-        return is_new
+        if is_new:
+            return True
+        found = await self._upload(tenant_id, file_id)
+        if found is not None and found.place == upload.place:  # ours: a bucket that was asked twice told of the second
+            return True
+        await self.marks.delete(mark)
+        return False
 
     async def find(self, tenant_id: str, file_id: str) -> StoredFile | None:
         """The tenant's file of that id, whole or not."""
@@ -103,9 +107,12 @@ class FileRepository:
     async def list_page(self, tenant_id: str, *, after: str | None, limit: int) -> list[StoredFile]:
         """By id, those after `after`."""
         ids = sorted(map(_id, await self._blobs.list(f"files/{tenant_id}")))
-        asked = [one for one in ids if after is None or one > after][:limit]
-        found = await _each(asked, lambda file_id: self.find(tenant_id, file_id))
-        return [file for file in found if file is not None]
+        left, page = [one for one in ids if after is None or one > after], list[StoredFile]()
+        while left and len(page) < limit:  # in the place of what was deleted meanwhile come others
+            asked, left = left[: limit - len(page)], left[limit - len(page) :]
+            found = await _each(asked, lambda file_id: self.find(tenant_id, file_id))
+            page += [file for file in found if file is not None]
+        return page
 
     async def remove(self, tenant_id: str, file_id: str, place: str) -> None:
         """The file whose bytes lie there; nothing happens when it is gone. What is put there later is swept away.

@@ -126,15 +126,19 @@ class FileService:
 
         length = await take_in(form.chunks(), put, most=self.limits.file_bytes)
         if not file.is_ready:
-            file = await self._finished(caller, file, once)
+            if (await self._still(file)).received > length:  # what an earlier request brought under this key
+                raise IdempotencyKeyReused
+            file = await self._finished(caller, file, once, length)
         if file.bytes != length:
             raise IdempotencyKeyReused
         return file
 
-    async def _finished(self, caller: Caller, file: StoredFile, once: Once | None = None) -> StoredFile:
+    async def _finished(
+        self, caller: Caller, file: StoredFile, once: Once | None = None, length: int | None = None
+    ) -> StoredFile:
         """It is ready, and what it is. Raises FileNotFound when it was deleted meanwhile."""
         await self._still(file)
-        is_first = await self._finisher.finish(file, caller)
+        is_first = await self._finisher.finish(file, caller, length)
         if not is_first and once is not None:
             once.is_repetition = True
         return await self._still(file)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.vectors.adapters.chroma_patience import Patience
+from services.vectors.adapters.chroma_patience import Patience, Wait
 from services.vectors.adapters.faiss import FaissEngine
 from shared.errors import StorageFull
 from tests.contracts.vectors.conftest import COSINE, a_collection
@@ -43,10 +43,12 @@ async def test_a_write_waits_less_for_a_server_that_was_full() -> None:
     begun = asyncio.Event()
 
     async def write() -> None:
-        async with patience.waiting():
+        async with patience.waiting() as wait:
+            waits.append(wait)
             begun.set()
             await asyncio.Event().wait()
 
+    waits: list[Wait] = []
     before = asyncio.create_task(write())
     await begun.wait()
     patience.heard_full()
@@ -56,6 +58,8 @@ async def test_a_write_waits_less_for_a_server_that_was_full() -> None:
             with pytest.raises(TimeoutError):
                 await waiting
     assert patience.is_full
+    patience.heard_room()
+    assert all(wait.is_short for wait in waits)  # so that both are told why they were cut, whatever was heard since
 
 
 async def test_a_write_waits_as_before_once_one_was_taken() -> None:

@@ -124,6 +124,16 @@ def test_a_service_takes_no_route_without_a_door() -> None:
         _service(router)
 
 
+def test_nor_one_that_is_no_request() -> None:
+    router = APIRouter(route_class=GuardedRoute)
+
+    @router.websocket("/unguarded")
+    async def unguarded(caller: Reader) -> None: ...
+
+    with pytest.raises(TypeError, match="GuardedRoute"):
+        _service(router)
+
+
 def _service(router: APIRouter) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

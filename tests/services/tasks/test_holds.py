@@ -4,13 +4,18 @@ import asyncio
 import secrets
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import fields
 from typing import Any
 
 import httpx
 import pytest
 
 from local.suite import Suite
+from services.tasks.domain import Claim
 from services.tasks.worker import holds
+from services.tasks.worker.holds import Holds
+from shared.errors import Unavailable
+from shared.postgres import Database
 from tests.fixtures.identity import RegisterUser, User
 from tests.fixtures.inside import client_of
 from tests.services.tasks.kinds import RELEASED
@@ -140,3 +145,31 @@ async def test_of_two_ingestions_of_a_document_at_once_one_is_there_whole(
     assert [one["status"] for one in ended] == ["succeeded"] * 2, ended
     fruits = {word for word in ("apple", "pear") if any(word in text for text in found)}
     assert (fruits, len(found)) in [({"apple"}, 90), ({"pear"}, 80)]
+
+
+async def test_an_attempt_that_is_over_neither_takes_nor_gives_back(
+    installation: Installation, tasks: Tasks, database: Database, name: str
+) -> None:
+    """As one whose worker stood still for longer than its lease: another goes on with the task."""
+    late = Holds(database)
+    async with installation.worker():
+        first = await tasks.submit("test.hold", {"name": name, "waits": True})
+        running = await tasks.wait(first, is_holding)
+        over = claim_of(running, tasks.user, attempt=running["attempt"] - 1)
+        with pytest.raises(Unavailable):
+            async with late.holding(over, [f"{name}-other"]):
+                pass
+        await late._give_back(over)
+        second = await tasks.submit("test.hold", {"name": name})
+        waiting = await tasks.wait(second, was_refused)
+        RELEASED[name].set()
+        ended = [await tasks.wait(task) for task in (first, second)]
+
+    assert waiting["status"] == "queued"
+    assert [one["status"] for one in ended] == ["succeeded", "succeeded"], ended
+
+
+def claim_of(task: dict[str, Any], user: User, *, attempt: int) -> Claim:
+    """Of that attempt of the task."""
+    told = {field.name: None for field in fields(Claim)}
+    return Claim(**told | {"id": task["id"], "attempt": attempt, "tenant_id": user.tenant_id})  # type: ignore[arg-type]

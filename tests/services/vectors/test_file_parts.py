@@ -13,6 +13,7 @@ from services.vectors.files.domain import LOOSE_PARTS, PART_BYTES, Part, StoredF
 from services.vectors.files.errors import UploadConflict
 from services.vectors.files.finishing import Finisher
 from services.vectors.files.repository import FileRepository
+from shared.errors import Unavailable
 from shared.schemas import new_id
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import User
@@ -22,6 +23,7 @@ from tests.services.vectors.kept_files import (
     WatchedBlobs,
     a_caller,
     again,
+    an_upload,
     append,
     begun,
     content_of,
@@ -228,3 +230,45 @@ async def test_pieces_of_a_deleted_file_are_not_those_of_one_made_anew(files: Fi
     await late.put(0, b"old bytes!")
 
     assert (await again(files, file)).received == 0
+
+
+@pytest.mark.parametrize("said", [10, None], ids=["said at its beginning", "known at its end"])
+async def test_what_is_not_all_of_a_file_is_never_made_ready(files: FileRepository, said: int | None) -> None:
+    """As where a list lacks what others join just then."""
+    file, heard = await begun(files, said), Heard()
+    await files.parts.put(file.tenant_id, file.upload.place, 0, b"12345")
+
+    with pytest.raises(Unavailable):
+        await Finisher(files, heard).finish(file, a_caller(file.tenant_id), 10)
+    await files.parts.put(file.tenant_id, file.upload.place, 5, b"67890")
+
+    assert not (await again(files, file)).is_ready
+    assert await Finisher(files, heard).finish(file, a_caller(file.tenant_id), 10)
+    assert (await again(files, file)).bytes == 10
+
+
+async def test_a_page_is_full_though_some_of_its_files_are_deleted_meanwhile(
+    files: FileRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *others = [await begun(files, 1, "tenant") for _ in range(4)]
+    find = files.find
+
+    async def found_by_then(tenant_id: str, file_id: str) -> StoredFile | None:
+        return None if file_id == first.id else await find(tenant_id, file_id)
+
+    monkeypatch.setattr(files, "find", found_by_then)
+    page = await files.list_page("tenant", after=None, limit=3)
+
+    assert [file.id for file in page] == sorted(file.id for file in others)
+
+
+async def test_a_file_that_a_bucket_is_told_of_twice_is_begun_once(files: FileRepository, blobs: WatchedBlobs) -> None:
+    """Its client sends the same again when an answer is lost, and hears of its own."""
+    upload, file_id = an_upload(10), new_id()
+
+    begins = [await files.begin("tenant", file_id, upload) for _ in range(2)]
+
+    assert begins == [True, True]
+    assert len(await blobs.list("marks/unfinished")) == 1
+    assert not await files.begin("tenant", file_id, an_upload(10))
+    assert len(await blobs.list("marks/unfinished")) == 1

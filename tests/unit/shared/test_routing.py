@@ -3,6 +3,7 @@
 import itertools
 import re
 
+import httpx
 import pytest
 from fastapi.routing import APIRoute
 from opentelemetry.sdk.trace import TracerProvider
@@ -77,3 +78,14 @@ async def test_a_span_that_is_recorded_bears_the_routes_name() -> None:
 async def answered(index: RouteIndex, scope: Scope, receive: Receive, send: Send) -> None:
     """405: the route takes GET alone, so nothing of the request is needed."""
     await index.handle(scope, receive, send)
+
+
+@pytest.mark.parametrize("app", APPS)
+async def test_the_document_of_a_service_is_none_of_its_things(app: str) -> None:
+    """`/api/v1/agents/{id}` would take it for one."""
+    service = app_of(app)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(service), base_url=f"http://{app}") as client:
+        answer = await client.get(service.openapi_url or "")
+
+    assert answer.status_code == 200
+    assert answer.json()["info"]["title"] == service.title
