@@ -2,7 +2,7 @@
 #   make up COMPONENTS="postgres redis"   only these, with what they need
 #   make logs COMPONENTS=chat FOLLOW=-f   one log, as it grows
 #   make bench ROWS=auth                  one row or one group of rows (bench/README.md)
-.PHONY: help bootstrap up down status logs test test-faults attack fuzz alike faults-table check fmt lock demo bench eval docs rotate-keys rotate-certificates verify-audit
+.PHONY: help bootstrap up down status logs test test-faults attack fuzz alike kept faults-table check fmt lock demo bench eval docs rotate-keys rotate-certificates verify-audit
 .DEFAULT_GOAL := help
 
 COMPONENTS ?=
@@ -50,6 +50,9 @@ fuzz: bootstrap ## everything hostile that a body, a query or a path can hold, t
 
 alike: bootstrap ## whether every engine finds the same, by hundreds of searches
 	ALIKE=1 $(RUN)/pytest -n 0 tests/contracts/vectors/test_alike.py $(ARGS)
+
+kept: bootstrap ## every record of ten thousand stores, on every engine, killed in the middle: half an hour
+	FAULTS=1 STORES=10000 $(RUN)/pytest -n 0 tests/faults/test_kept_vectors.py $(ARGS)
 
 faults-table: bootstrap ## every fault under load, and the table of them in docs/operations.md
 	FAULTS=1 FAULTS_TABLE=1 $(RUN)/pytest tests/faults/test_faults.py $(ARGS)
