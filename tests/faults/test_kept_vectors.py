@@ -1,8 +1,9 @@
 """Kill -9 in the middle of many stores: every acknowledged record is there, by its id, its vector and its words.
 
 Killed are vectors, with Qdrant Edge's process; the node that keeps the files of its replicas; and ChromaDB's server.
-A thousand stores each with `FAULTS=1` (`make test-faults`), ten thousand with `make kept`; otherwise a hundred, and each of
-the three once. A server of Qdrant is not ours to kill. With `FAULTS=1` the node and ChromaDB are also frozen, for longer than anybody may wait.
+A thousand stores each with `FAULTS=1` (`make test-faults`), ten thousand with `make kept`; otherwise a hundred, and
+each of the three once. A server of Qdrant is not ours to kill. With `FAULTS=1` the node and ChromaDB are also frozen,
+for longer than anybody may wait.
 """
 
 import os
