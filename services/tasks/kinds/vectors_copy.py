@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
 from services.tasks.errors import retry_after
 from services.tasks.kinds.collections import CollectionName, EngineName
 from services.tasks.kinds.kind import Context, Kind
+from services.tasks.kinds.listing import listed
 from shared.errors import ServiceError, Unavailable
 from shared.schemas import LargeModel, Text
 
@@ -20,7 +20,6 @@ _LAST_SECONDS = 60.0  # of an attempt: a step that it would be too short for is 
 _ENDED, _BUSY_CODES = "ended", frozenset({"vectors.copy_busy", "vectors.embeddings_busy"})
 _IN_THE_WAY = frozenset({"vectors.collection_exists", "vectors.copy_under_way", "vectors.quota_exceeded"})
 _GONE = frozenset({404, 409, 412})  # or somebody else's by now, or an alias leads to it
-_LISTED = 100
 
 
 class Verify(LargeModel):
@@ -93,16 +92,11 @@ async def _begin(context: Context, given: CopyInput) -> dict[str, Any]:
 
 async def _clear(context: Context) -> bool:
     """Whether there were targets of the tenant that nobody goes on with; they are gone then."""
-    found, cursor = False, None
-    while True:
-        path = f"{_COLLECTIONS}?limit={_LISTED}" + (f"&cursor={quote(cursor)}" if cursor else "")
-        page = (await context.call("vectors", "GET", path)).json()
-        for collection in page["items"]:
-            if collection["status"] == _FILLING:
-                found |= await _delete_if(context, collection["name"], context.has_ended)
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return found
+    found = False
+    async for collection in listed(lambda path: context.call("vectors", "GET", path), _COLLECTIONS):
+        if collection["status"] == _FILLING:
+            found |= await _delete_if(context, collection["name"], context.has_ended)
+    return found
 
 
 async def _follow(context: Context, given: CopyInput, copy: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from typing import Any, Literal
 from urllib.parse import quote
 
+import httpx
 import orjson
 from pydantic import Field, model_validator
 
@@ -15,12 +16,12 @@ from services.tasks.errors import PermanentFailure
 from services.tasks.events import Done, Told
 from services.tasks.kinds.collections import CollectionName
 from services.tasks.kinds.kind import Context, Kind
+from services.tasks.kinds.listing import listed
 from services.tasks.kinds.patience import patiently
 from shared.errors import ServiceError
 from shared.schemas import LargeModel
 
 _FILES = "/api/v1/vectors/files"
-_LISTED = 100
 _PAGE_RECORDS = 100
 _PAGE_NUMBERS = 100_000  # of the vectors of a page: what is read in a few milliseconds
 _TOO_LARGE = "vectors.answer_too_large"
@@ -93,16 +94,13 @@ def _too_large(most: int) -> PermanentFailure:
 
 async def _delete_leftovers(context: Context) -> None:
     """The file of an attempt that was killed after its upload: the only one of a name with the task's id in it."""
-    cursor: str | None = None
-    while True:
-        path = f"{_FILES}?limit={_LISTED}" + (f"&cursor={quote(cursor)}" if cursor else "")
-        page = (await patiently(context, lambda: context.call("vectors", "GET", path))).json()  # noqa: B023 - awaited
-        for file in page["items"]:
-            if context.task_id in file["name"]:
-                await context.call("vectors", "DELETE", f"{_FILES}/{file['id']}", idempotent=True)
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return
+
+    async def get(path: str) -> httpx.Response:
+        return await patiently(context, lambda: context.call("vectors", "GET", path))
+
+    async for file in listed(get, _FILES):
+        if context.task_id in file["name"]:
+            await context.call("vectors", "DELETE", f"{_FILES}/{file['id']}", idempotent=True)
 
 
 async def _give_up(context: Context, _given: ExportInput) -> None:
