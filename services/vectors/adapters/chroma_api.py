@@ -200,7 +200,6 @@ class ChromaApi:
         return answer
 
     async def _written(self, method: str, path: str, body: Mapping[str, Any] | None) -> bytes:
-        wait = None
         try:
             async with self._patience.waiting() as wait:
                 content = await self._content(method, path, body, self._seconds, MAX_ANSWER_BYTES)
@@ -208,8 +207,8 @@ class ChromaApi:
             self._patience.heard_full()
             raise
         except TimeoutError as error:
-            is_full = wait is not None and wait.is_short  # when it was asked, whatever was heard since
-            raise (StorageFull if is_full else UpstreamTimeout)(_COMPONENT) from error
+            # As it was while this waited, whatever was heard since.
+            raise (StorageFull if wait.is_short else UpstreamTimeout)(_COMPONENT) from error
         self._patience.heard_room()
         return content
 

@@ -1,8 +1,8 @@
 """What may have to be ended although whoever began it has gone, among the blobs.
 
-marks/unfinished/<tenant>/<id>/<place>   the file is not whole yet
-marks/whole/<tenant>/<id>/<place>        its last byte comes, and by whom: it is to become ready
-marks/deleted/<tenant>/<id>/<place>      it is deleted; for a while pieces may still come that were under way
+marks/unfinished/<tenant>/<id>--<place>   the file is not whole yet
+marks/whole/<tenant>/<id>--<place>        its last byte comes, and by whom: it is to become ready
+marks/deleted/<tenant>/<id>--<place>      it is deleted; for a while pieces may still come that were under way
 """
 
 from collections.abc import Mapping

@@ -1,14 +1,17 @@
 """vectors' app in process: its own data directory, the suite's Redis and ChromaDB."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from local.suite import Suite
+from services.vectors.files.repository import FileRepository
 from tests.fixtures.apps import ServiceClient, open_service
 from tests.fixtures.identity import User
 from tests.fixtures.node import NodeProcess, open_node_process
+from tests.services.vectors.kept_files import WatchedBlobs
 
 Pair = tuple[httpx.AsyncClient, httpx.AsyncClient]
 
@@ -63,3 +66,16 @@ async def pair(
             client.event_hooks = {"request": [as_user]}
         yield one, other
     assert list(nothing.iterdir()) == []
+
+
+@pytest.fixture
+async def blobs(tmp_path: Path) -> AsyncIterator[WatchedBlobs]:
+    opened = WatchedBlobs(tmp_path / "files", 20)
+    await opened.open()
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture
+def files(blobs: WatchedBlobs) -> FileRepository:
+    return FileRepository(blobs)

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -31,19 +30,6 @@ from tests.services.vectors.kept_files import (
 )
 from tests.services.vectors.test_file_pieces import begun as begun_at
 from tests.services.vectors.test_file_pieces import send
-
-
-@pytest.fixture
-async def blobs(tmp_path: Path) -> AsyncIterator[WatchedBlobs]:
-    opened = WatchedBlobs(tmp_path / "files", 20)
-    await opened.open()
-    yield opened
-    await opened.aclose()
-
-
-@pytest.fixture
-def files(blobs: WatchedBlobs) -> FileRepository:
-    return FileRepository(blobs)
 
 
 async def blobs_of(blobs: WatchedBlobs, file: StoredFile) -> int:

@@ -1,6 +1,5 @@
 """What is ended although whoever began it died: uploads, deletions, files that nobody made ready."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
@@ -20,19 +19,6 @@ from tests.services.vectors.test_file_pieces import offset_of, send, told
 from tests.services.vectors.test_files import FILES, code
 
 AT_ONCE = timedelta(0)
-
-
-@pytest.fixture
-async def blobs(tmp_path: Path) -> AsyncIterator[WatchedBlobs]:
-    opened = WatchedBlobs(tmp_path / "files", 20)
-    await opened.open()
-    yield opened
-    await opened.aclose()
-
-
-@pytest.fixture
-def files(blobs: WatchedBlobs) -> FileRepository:
-    return FileRepository(blobs)
 
 
 def sweeper(files: FileRepository, heard: Heard | None = None, life: timedelta = AT_ONCE) -> Sweeper:
