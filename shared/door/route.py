@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from shared.door.body import BoundedRequest
 from shared.door.bounds import bounds_of
 from shared.door.demand import Demand, caller_of
+from shared.door.query import KnownQuery
 from shared.door.secrecy import NOT_KEPT, declaring, shows_secret
 from shared.errors import Forbidden
 from shared.identity import TokenForged, act_for, act_no_more
@@ -41,12 +42,16 @@ class GuardedRoute(APIRoute):
 
     Who is refused by then or later, for a forged token or what they may not do, is told to auth's log.
 
+    Then the query, which names nothing that the route does not know and nothing twice (422): `shared/door/query.py`.
+
     Last it reads the body, which keeps to the bounds of the route (`takes`) before anything is made of it (413).
 
     An answer with a secret in it (`SecretModel`) says that nobody may keep it.
     """
 
     request_class: ClassVar[type[BoundedRequest]] = BoundedRequest
+    knows_its_query: ClassVar[bool] = True
+    """Whether a query that names what the route does not know is refused."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         """Raises TypeError for an endpoint that would block the event loop, or that demands more than one caller."""
@@ -70,6 +75,7 @@ class GuardedRoute(APIRoute):
         if self.body_field:
             handle = self.around(_with_its_body(handle))
         demand, stores, bounded = self.demand, self.stores, self._bounded() if self.body_field else None
+        known = KnownQuery(self.dependant) if self.knows_its_query else None
 
         async def entered(request: Request) -> Response:  # in one, since each `await` on the way costs every request
             if bounded is not None:
@@ -80,6 +86,8 @@ class GuardedRoute(APIRoute):
                 if stores:
                     storage: Storage = request.scope["app"].state.storage
                     storage.require_room()
+                if known is not None and request.scope["query_string"]:
+                    known.require(request)
                 working = act_for(caller_of(request) if demand else None)
                 try:
                     return await handle(request)

@@ -55,9 +55,29 @@ async def client(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_an_endpoint_is_given_its_caller_beside_everything_else(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/doors/front?subject=root&caller=root", headers=headers_of("ada"))
+    answer = await client.get("/doors/front?subject=root", headers=headers_of("ada"))
 
     assert answer.json() == {"name": "front", "subject": "ada", "path": "/doors/front", "claimed": "root"}
+
+
+async def test_a_query_names_nothing_unknown_and_nothing_twice(client: httpx.AsyncClient) -> None:
+    """The caller is no parameter of it either; what is said of it is bounded, and said to nobody unknown."""
+    query = f"subject=a&caller=root&subject=b&{'x' * 300}=1&subject=c"
+    many = "&".join(f"p{number}" for number in range(2_000))
+
+    answer = await client.get(f"/doors/front?{query}", headers=headers_of("ada"))
+    flooded = await client.get(f"/doors/front?{many}", headers=headers_of("ada"))
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "common.invalid")
+    assert [(one["pointer"], one["code"]) for one in answer.json()["errors"]] == [
+        ("query/caller", "query_unknown"),
+        ("query/subject", "query_repeated"),
+        (f"query/{'x' * 64}", "query_unknown"),
+        ("query/subject", "query_repeated"),
+    ]
+    assert (flooded.status_code, len(flooded.json()["errors"])) == (422, 20)
+    assert (await client.get(f"/doors/front?{many}")).status_code == 401
+    assert (await client.get("/doors/front?&", headers=headers_of("ada"))).status_code == 200
 
 
 async def test_what_is_done_for_a_request_is_done_for_its_caller_alone(client: httpx.AsyncClient) -> None:

@@ -16,8 +16,10 @@ class OAuthRoute(GuardedRoute):
     """Refuses a form in OAuth's own words (RFC 6749, sections 3.2 and 5.2), which FastAPI's 422 does not speak.
 
     400 for a field that is there twice, where another reader might have taken the other one, and for a grant type that
-    is missing or unknown.
+    is missing or unknown. What OAuth does not know is ignored, as section 3.2 demands.
     """
+
+    knows_its_query = False
 
     def inside(self, handle: Handler) -> Handler:
         if self.body_field is None:
