@@ -5,7 +5,7 @@ import os
 import resource
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
@@ -85,19 +85,36 @@ async def test_without_file_descriptors_it_refuses_and_recovers(
 
 @asynccontextmanager
 async def foreign_connections(suite: Suite, least: int) -> AsyncIterator[int]:
-    """All connections that PostgreSQL has left."""
+    """All connections that PostgreSQL has left; it has them again when the block is over."""
     dsn = suite.url("postgres").replace("+asyncpg", "") + "postgres"
+    opened: list[asyncpg.Connection] = []
     async with AsyncExitStack() as stack:
-        number = 0
         while True:
             try:
                 connection = await asyncpg.connect(dsn, timeout=5)
             except asyncpg.TooManyConnectionsError:
                 break
             stack.push_async_callback(connection.close)
-            number += 1
-        assert number >= least
-        yield number
+            opened.append(connection)
+        assert len(opened) >= least
+        processes = [connection.get_server_pid() for connection in opened]
+        yield len(opened)
+    await ended(dsn, processes)
+
+
+async def ended(dsn: str, processes: Sequence[int]) -> None:
+    """Who hangs up is not waited for: the server's process of a connection goes on for a moment."""
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(asyncpg.TooManyConnectionsError):
+                connection = await asyncpg.connect(dsn, timeout=5)
+                try:
+                    asked = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY($1)"
+                    if not await connection.fetchval(asked, processes):
+                        return
+                finally:
+                    await connection.close()
+            await asyncio.sleep(0.05)
 
 
 async def test_without_connections_of_postgres_answers_are_503(suite: Suite, as_user: AsUser) -> None:
