@@ -24,7 +24,8 @@ from tests.fixtures.places import RUN_HOME, TEST_HOME, TEST_PORT_BASE
 from tests.fixtures.sharing import Rooms, processes_for, room_of
 from tests.fixtures.standing import StandingSuite
 from tests.fixtures.stores import given_stores
-from tests.fixtures.warm import Warm, open_warm
+from tests.fixtures.warm import Warm, cool
+from tests.fixtures.warm import warm as warm_here
 
 # No DATABASE_URL and the like, unless `given_stores` is asked for them.
 # Everybody here comes from one address, more often a minute than strangers of one address should; and so many people
@@ -64,6 +65,7 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(exitstatus: int) -> None:
     """Whoever interrupts a run interrupts what its processes do at their end."""
+    cool()
     if exitstatus == pytest.ExitCode.INTERRUPTED and "PYTEST_XDIST_WORKER" not in os.environ:
         for home in RUN_HOME.glob("gw*"):
             Suite(home, environ={}).down()
@@ -98,10 +100,9 @@ def suite() -> Iterator[Suite]:
 
 
 @pytest.fixture(scope="session")
-def warm() -> Iterator[Warm]:
+def warm() -> Warm:
     """Runs programs of ours that end by themselves."""
-    with open_warm() as warm:
-        yield warm
+    return warm_here()
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from gateway.envoy.messages import Json, extension
 from services.topology import SERVICES
 from tests.fixtures.http import authorities
 from tests.fixtures.ports import free_port
+from tests.fixtures.warm import Program, warm
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -41,9 +41,9 @@ def listens(port: int) -> bool:
 
 
 @contextmanager
-def script(name: str, *arguments: str, ports: list[int]) -> Iterator[subprocess.Popen[bytes]]:
+def script(name: str, *arguments: str, ports: list[int]) -> Iterator[Program]:
     """One of the servers beside this file, listening."""
-    process = subprocess.Popen([sys.executable, str(HERE / name), *arguments])
+    process = warm().start(f"tests.gateway.{name}", *arguments, environment={"PATH": os.environ["PATH"]})
     try:
         wait_for(lambda: all(listens(port) for port in ports), name)
         yield process
@@ -56,7 +56,7 @@ def script(name: str, *arguments: str, ports: list[int]) -> Iterator[subprocess.
 def upstreams(*names: str) -> Iterator[dict[str, str]]:
     """A process that stands for these services; their URLs."""
     ports = {name: free_port() for name in names}
-    with script("upstream.py", *(f"{name}={port}" for name, port in ports.items()), ports=list(ports.values())):
+    with script("upstream", *(f"{name}={port}" for name, port in ports.items()), ports=list(ports.values())):
         yield {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
 
 
@@ -64,10 +64,11 @@ def upstreams(*names: str) -> Iterator[dict[str, str]]:
 class Gateway:
     """A running gateway."""
 
-    process: subprocess.Popen[str]
+    process: Program
     client: httpx.Client
     admin_url: str
     state_dir: Path
+    environment: Mapping[str, str]
 
     def log(self) -> str:
         return (self.state_dir / "log").read_text()
@@ -88,32 +89,31 @@ def gateway(state_dir: Path, services: Mapping[str, str] | None = None, **settin
         **settings,
     }
     state_dir.mkdir(parents=True, exist_ok=True)
-    with (state_dir / "log").open("w") as log, start_gateway(environment, log) as process:
+    with (
+        (state_dir / "log").open("w") as log,
+        _started("gateway.envoy", environment, log) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, verify=authorities()) as client,
+    ):
         url = f"http://127.0.0.1:{admin}"
-        wait_for(lambda: process.poll() is not None or _is_ready(url), "the gateway")
+        wait_for(lambda: process.poll() is not None or _is_ready(client, url), "the gateway")
         assert process.poll() is None, (state_dir / "log").read_text()
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, verify=authorities()) as client:
-            yield Gateway(process, client, url, state_dir)
+        yield Gateway(process, client, url, state_dir, environment)
 
 
 @contextmanager
-def start_gateway(environment: Mapping[str, str], log: IO[str]) -> Iterator[subprocess.Popen[str]]:
+def _started(module: str, environment: Mapping[str, str], log: IO[str]) -> Iterator[Program]:
     """The bare process; it is ended, in an orderly way, with the block."""
-    command = [sys.executable, "-m", "gateway.envoy"]
-    process = subprocess.Popen(
-        command, cwd=REPOSITORY, env=dict(environment), stdout=log, stderr=subprocess.STDOUT, text=True
-    )
+    process = warm().start(module, environment=environment, output=log, error=log)
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.terminate()
+        process.terminate()
         process.wait(_PATIENCE_SECONDS)
 
 
-def _is_ready(admin_url: str) -> bool:
+def _is_ready(client: httpx.Client, admin_url: str) -> bool:
     try:
-        return httpx.get(f"{admin_url}/ready", timeout=1, verify=authorities()).is_success
+        return client.get(f"{admin_url}/ready", timeout=1).is_success
     except httpx.HTTPError:
         return False
 

@@ -65,7 +65,7 @@ def test_address_that_is_no_plain_http_url_is_refused(urls: str) -> None:
 def consul() -> Iterator[str]:
     """A Consul that answers as the test wants."""
     port = free_port()
-    with script("consul.py", str(port), ports=[port]):
+    with script("consul", str(port), ports=[port]):
         yield f"http://127.0.0.1:{port}"
 
 
@@ -130,10 +130,10 @@ async def test_watch_outlives_a_consul_that_is_away(tmp_path: Path, file: Endpoi
         httpx.AsyncClient(verify=authorities()) as client,
         in_background(ConsulWatch(f"http://127.0.0.1:{port}", client, "agents", file.take).run()),
     ):
-        with script("consul.py", str(port), ports=[port]):
+        with script("consul", str(port), ports=[port]):
             passing(f"http://127.0.0.1:{port}", "127.0.0.1:1001")
             await in_force(file, [A])
-        with script("consul.py", str(port), ports=[port]):
+        with script("consul", str(port), ports=[port]):
             passing(f"http://127.0.0.1:{port}", "127.0.0.1:1002")
             await in_force(file, [B])
 
@@ -141,8 +141,8 @@ async def test_watch_outlives_a_consul_that_is_away(tmp_path: Path, file: Endpoi
 def test_instances_come_and_go_without_a_restart(tmp_path: Path, consul: str) -> None:
     first, second = free_port(), free_port()
     with (
-        script("upstream.py", f"agents={first}", ports=[first]) as one,
-        script("upstream.py", f"agents={second}", ports=[second]) as two,
+        script("upstream", f"agents={first}", ports=[first]) as one,
+        script("upstream", f"agents={second}", ports=[second]) as two,
         following_gateway(tmp_path, consul) as running,
     ):
         envoy = envoy_pid(running)
@@ -158,8 +158,8 @@ def test_instances_come_and_go_without_a_restart(tmp_path: Path, consul: str) ->
 
 def test_requests_go_on_while_consul_is_away(tmp_path: Path) -> None:
     port, upstream = free_port(), free_port()
-    with script("upstream.py", f"agents={upstream}", ports=[upstream]):
-        with script("consul.py", str(port), ports=[port]):
+    with script("upstream", f"agents={upstream}", ports=[upstream]):
+        with script("consul", str(port), ports=[port]):
             passing(f"http://127.0.0.1:{port}", f"127.0.0.1:{upstream}")
             with following_gateway(tmp_path, f"http://127.0.0.1:{port}") as running:
                 wait_for(lambda: running.client.get(AGENTS).status_code == 200, "the instance")
@@ -186,8 +186,8 @@ def test_real_consul_is_followed(tmp_path: Path, suite: Suite) -> None:
     suite.up(["consul"])
     consul, ports = suite.url("consul"), (free_port(), free_port())
     with (
-        script("upstream.py", f"agents={ports[0]}", ports=[ports[0]]) as first,
-        script("upstream.py", f"agents={ports[1]}", ports=[ports[1]]) as second,
+        script("upstream", f"agents={ports[0]}", ports=[ports[0]]) as first,
+        script("upstream", f"agents={ports[1]}", ports=[ports[1]]) as second,
         registered(suite, ports[1]),
         following_gateway(
             tmp_path, consul, CONSUL_TOKEN=suite.environment("gateway").get("CONSUL_TOKEN", "")

@@ -53,7 +53,7 @@ def several_instances(count: int) -> Iterator[dict[int, str]]:
     with ExitStack() as stack:
         urls = {}
         for port in [free_port() for _ in range(count)]:
-            process = stack.enter_context(script("upstream.py", f"agents={port}", ports=[port]))
+            process = stack.enter_context(script("upstream", f"agents={port}", ports=[port]))
             urls[process.pid] = f"http://127.0.0.1:{port}"
         yield urls
 

@@ -160,7 +160,7 @@ def is_remembered(state_dir: Path) -> bool:
 def test_the_same_gateway_starts_envoy_before_all_else(tmp_path: Path) -> None:
     with upstreams("agents") as urls:
         with gateway(tmp_path, urls) as running:
-            environment = psutil.Process(running.process.pid).environ()
+            environment = running.environment
             wait_for(lambda: is_remembered(tmp_path), "the start to be remembered")  # it serves a moment earlier
             running.process.kill()
         wait_for(lambda: not accepts(running.client.base_url), "envoy to end")
@@ -176,7 +176,7 @@ def test_the_same_gateway_starts_envoy_before_all_else(tmp_path: Path) -> None:
 def test_a_changed_gateway_does_not_start_what_ran_before(tmp_path: Path) -> None:
     path = edited(tmp_path)
     with gateway(tmp_path, KONG_CONFIG=str(path)) as running:
-        environment = psutil.Process(running.process.pid).environ()
+        environment = running.environment
         wait_for(lambda: is_remembered(tmp_path), "the start to be remembered")
     with early_alone(tmp_path, **environment | {"GATEWAY_CONCURRENCY": "2"}) as begun:
         after_a_setting = begun

@@ -1,8 +1,8 @@
-"""An HTTP server that stands for services: `python upstream.py agents=10601 chat=10602 …`, one listener a name.
+"""An HTTP server that stands for services, with one listener a name.
 
-It answers what it was asked, and by `x-test` misbehaves: `hang`, `hang-up`, `stream` (its second event waits for a
-request to `/release`), `slow` (answers after `/release`), `fail` (503 of its own). What carries `x-journal` is noted in
-the file of that name, by its request id.
+`python -m tests.gateway.upstream agents=10601 chat=10602 …`. It answers what it was asked, and by `x-test` misbehaves:
+`hang`, `hang-up`, `stream` (its second event waits for a request to `/release`), `slow` (answers after `/release`),
+`fail` (503 of its own). What carries `x-journal` is noted in the file of that name, by its request id.
 """
 
 import asyncio

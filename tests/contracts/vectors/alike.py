@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from tests.contracts.vectors.language import FIELDS, NUMBERS, RANGES, TEXTS, Fil
 
 DIMENSION = 8
 RECORDS = 2000
+IDS: Final = [f"{at:04} ü" for at in range(RECORDS)]
+GONE: Final = {"or": [leaf("kind", "exists", True), leaf("year", "lt", 0)]}
 _LENGTH = 16
 _DIRECTIONS = 400
 _VALUES: list[Any] = [*TEXTS, *NUMBERS, True, False]
@@ -108,3 +110,52 @@ class Oracle:
 
 def some_records(chance: random.Random, ids: Sequence[str], space: Space) -> list[Record]:
     return [Record(one, a_vector(chance, space), None, a_metadata(chance)) for one in ids]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A search, and what it has to find."""
+
+    search: Search
+    expected: list[tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class Life:
+    """What is done to a collection, and what has to be found in it after each of the three changes."""
+
+    stored: list[Record]
+    replaced: list[Record]
+    gone: int
+    """How many records meet `GONE` when those that meet it are deleted."""
+    deleted: list[str]
+    stored_again: list[Record]
+    checks: list[list[Check]]
+
+
+@cache
+def life(metric: Metric, searches_each: int) -> Life:
+    """The same for every engine, so comparing everything with everything is done once for all of them."""
+    chance, space, oracle = random.Random(11), Space(metric), Oracle(metric)
+    checks: list[list[Check]] = []
+
+    def store(ids: Sequence[str]) -> list[Record]:
+        records = some_records(chance, ids, space)
+        oracle.upsert(records)
+        return records
+
+    def check() -> None:
+        some = searches(searches_each, len(checks) + 1, space)
+        checks.append([Check(search, oracle.nearest(search)) for search in some])
+
+    stored = store(IDS)
+    check()
+    replaced = store(chance.sample(IDS, RECORDS // 5))
+    check()
+    gone = [record.id for record in oracle.meeting(GONE)]
+    oracle.delete(gone)
+    deleted = chance.sample(IDS, RECORDS // 5)
+    oracle.delete(deleted)
+    stored_again = store(deleted[: RECORDS // 20])
+    check()
+    return Life(stored, replaced, len(gone), deleted, stored_again, checks)

@@ -5,59 +5,42 @@ In a collection of 2,000 records that are stored, replaced, deleted by ids and b
 """
 
 import os
-import random
 from typing import Final
 
 import pytest
 
-from services.vectors.domain import Collection, Metric
+from services.vectors.domain import Collection, Metric, Record
 from services.vectors.ports import VectorEngine
 from services.vectors.records.filters import parse
 from services.vectors.searching.ranking import best
-from tests.contracts.vectors.alike import DIMENSION, RECORDS, Oracle, Search, searches, some_records
-from tests.contracts.vectors.conftest import NewCollection, Space
-from tests.contracts.vectors.language import leaf
+from tests.contracts.vectors.alike import DIMENSION, GONE, Check, Search, life
+from tests.contracts.vectors.conftest import NewCollection
 
 SEARCHES: Final = 243 if "ALIKE" in os.environ else 8  # after each of three changes
-GONE: Final = {"or": [leaf("kind", "exists", True), leaf("year", "lt", 0)]}
-IDS: Final = [f"{at:04} ü" for at in range(RECORDS)]
 
 
 class Living:
-    """A collection and what it should hold."""
+    """A collection to which things are done."""
 
     def __init__(self, engine: VectorEngine, collection: Collection) -> None:
         self._engine = engine
         self._collection = collection
-        self._space = Space(collection.metric)
-        self._oracle = Oracle(collection.metric)
-        self._chance = random.Random(11)
 
-    async def store(self, ids: list[str]) -> None:
-        records = some_records(self._chance, ids, self._space)
+    async def store(self, records: list[Record]) -> None:
         for start in range(0, len(records), 1000):
             await self._engine.upsert(self._collection, records[start : start + 1000])
-        self._oracle.upsert(records)
 
-    async def replace(self) -> None:
-        await self.store(self._chance.sample(IDS, RECORDS // 5))
+    async def delete(self, gone: int, ids: list[str]) -> None:
+        """By a filter, and by ids."""
+        assert await self._engine.delete_matching(self._collection, parse(GONE)) == gone
+        await self._engine.delete(self._collection, ids)
 
-    async def delete(self) -> None:
-        """By a filter, by ids, and some of them are stored again."""
-        gone = [record.id for record in self._oracle.meeting(GONE)]
-        assert await self._engine.delete_matching(self._collection, parse(GONE)) == len(gone)
-        self._oracle.delete(gone)
-        some = self._chance.sample(IDS, RECORDS // 5)
-        await self._engine.delete(self._collection, some)
-        self._oracle.delete(some)
-        await self.store(some[: RECORDS // 20])
-
-    async def check(self, seed: int) -> None:
-        for search in searches(SEARCHES, seed, self._space):
-            expected = self._oracle.nearest(search)
-            found = await self._found(search)
-            assert [one for one, _ in found] == [one for one, _ in expected], search
-            scores = [score for _, score in expected]
+    async def check(self, checks: list[Check]) -> None:
+        assert len(checks) == SEARCHES
+        for check in checks:
+            found, search = await self._found(check.search), check.search
+            assert [one for one, _ in found] == [one for one, _ in check.expected], search
+            scores = [score for _, score in check.expected]
             assert [score for _, score in found] == pytest.approx(scores, rel=5.1e-6, abs=1e-6), search  # six digits
 
     async def _found(self, search: Search) -> list[tuple[str, float]]:
@@ -73,10 +56,11 @@ class Living:
 async def test_searches_find_what_comparing_everything_finds(
     engine: VectorEngine, new_collection: NewCollection, metric: Metric
 ) -> None:
-    living = Living(engine, await new_collection(DIMENSION, metric))
-    await living.store(IDS)
-    await living.check(1)
-    await living.replace()
-    await living.check(2)
-    await living.delete()
-    await living.check(3)
+    living, given = Living(engine, await new_collection(DIMENSION, metric)), life(metric, SEARCHES)
+    await living.store(given.stored)
+    await living.check(given.checks[0])
+    await living.store(given.replaced)
+    await living.check(given.checks[1])
+    await living.delete(given.gone, given.deleted)
+    await living.store(given.stored_again)
+    await living.check(given.checks[2])

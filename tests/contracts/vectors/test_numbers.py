@@ -7,13 +7,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.vectors.domain import Metric, Record, Vector
+from services.vectors.domain import Collection, Metric, Record, Vector
 from services.vectors.geometry import MAX_LENGTH, float32, placed
 from services.vectors.ports import VectorEngine
 from shared.errors import Invalid
 from tests.contracts.vectors.conftest import NewCollection
 
 DIMENSION = 8
+MOST = 6  # records
 # Of every size, and the ends: where a component alone, a square, or only the sum of squares is too large.
 _sizes = st.one_of(st.sampled_from([1e-45, 1e-30, 1e-19, 1.0, 1e18, 1e19, 1e30, 3.4e38]), st.floats(1e-45, 3.4e38))
 _numbers = st.builds(lambda sign, size: sign * size, st.sampled_from([-1, 0, 1]), _sizes)
@@ -41,23 +42,29 @@ def exact(metric: Metric, one: Vector, other: Vector) -> float:
     return -float(np.linalg.norm(a - b)) if metric is Metric.L2 else float(a @ b)
 
 
+@pytest.fixture
+async def collection(new_collection: NewCollection, metric: Metric) -> Collection:
+    return await new_collection(DIMENSION, metric)
+
+
 @pytest.mark.parametrize("metric", Metric)
-@given(stored=st.lists(st.one_of(_vectors, _longest.map(longest)), min_size=1, max_size=6), asked=st.data())
+@given(stored=st.lists(st.one_of(_vectors, _longest.map(longest)), min_size=1, max_size=MOST), asked=st.data())
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 async def test_scores_are_finite_and_right(
     engine: VectorEngine,
-    new_collection: NewCollection,
+    collection: Collection,
     metric: Metric,
     stored: list[list[float]],
     asked: st.DataObject,
 ) -> None:
+    """One collection for all examples, of which each begins with none of the records of the one before."""
     vectors = {f"{at}": vector for at, one in enumerate(stored) if (vector := admitted(one, metric)) is not None}
     query = admitted(asked.draw(st.one_of(_vectors, _longest.map(longest))), metric)
     if not vectors or query is None:
         return
-    collection = await new_collection(DIMENSION, metric)
+    await engine.delete(collection, [str(at) for at in range(MOST)])
     await engine.upsert(collection, [Record(name, vector) for name, vector in vectors.items()])
 
     found = {match.id: match.score for match in await engine.search(collection, query, 20, None)}
@@ -69,7 +76,6 @@ async def test_scores_are_finite_and_right(
         noise = 1e-5 * size * (1 if metric is Metric.L2 else size) + 1e-5
         assert math.isfinite(score)
         assert score == pytest.approx(exact(metric, query, vectors[name]), rel=1e-3, abs=noise)
-    await engine.drop_collection(collection)
 
 
 @pytest.mark.parametrize("metric", Metric)

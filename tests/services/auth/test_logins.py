@@ -25,7 +25,7 @@ from tests.fixtures.sources import passed_on_from
 from tests.services.auth.shipped import AS_SHIPPED
 
 TOKEN = "/api/v1/auth/token"
-SAMPLES = 200  # of each kind
+SAMPLES = (60, 60, 80)  # of each kind, and further ones as long as those before do not tell that they are alike
 
 
 class Clock:
@@ -213,16 +213,22 @@ async def test_unknown_wrong_locked_and_disabled_answer_alike_in_body_and_time(
     The hash is told apart by a few logins at an installation's cost; what is beside it by many with one that costs
     nearly nothing, where a difference cannot hide. What others do on the machine only adds to a sample, so the least
     disturbed are compared, and what this process worked for each (client, service, hashing) may be compared instead. A
-    difference of ours stays in all of them.
+    difference of ours stays in all of them, however many there are; one of others goes with more.
     """
-    costly, cheap = await sampled(shipped, database, 12), await sampled(client, database, SAMPLES)
+    costly, cheap = Samples(), Samples()
+    await sample(shipped, database, 12, costly)
+    hashing = {kind: min(worked) for kind, worked in costly.worked.items()}
+    login = min(hashing.values())
+    for number in SAMPLES:
+        await sample(client, database, number, cheap)
+        beside = [undisturbed(cheap.seconds), undisturbed(cheap.worked)]
+        apart = min(max(one.values()) - min(one.values()) for one in beside)
+        if apart < 0.05 * login:
+            break
 
     assert len(costly.bodies | cheap.bodies) == 1
-    hashing = {kind: min(worked) for kind, worked in costly.worked.items()}
-    assert max(hashing.values()) < 1.25 * min(hashing.values()), hashing
-    login = min(hashing.values())
-    beside = [undisturbed(cheap.seconds), undisturbed(cheap.worked)]
-    assert min(max(one.values()) - min(one.values()) for one in beside) < 0.05 * login, (beside, login)
+    assert max(hashing.values()) < 1.25 * login, hashing
+    assert apart < 0.05 * login, (beside, login)
 
 
 @dataclass
@@ -239,8 +245,8 @@ def undisturbed(taken: Mapping[str, list[float]]) -> dict[str, float]:
     return {kind: statistics.quantiles(one, n=10)[0] for kind, one in taken.items()}
 
 
-async def sampled(client: httpx.AsyncClient, database: Database, number_of_each: int) -> Samples:
-    """Taken in turns, each kind as often first, so that the machine's drift meets all of them alike."""
+async def sample(client: httpx.AsyncClient, database: Database, number_of_each: int, samples: Samples) -> None:
+    """Adds some, taken in turns, each kind as often first, so that the machine's drift meets all of them alike."""
     wrong, locked, disabled = [await register_with(client)() for _ in range(3)]
     await lock(client, locked)
     await disable(database, disabled)
@@ -250,7 +256,7 @@ async def sampled(client: httpx.AsyncClient, database: Database, number_of_each:
         "locked": lambda _: (locked.email, locked.password),
         "disabled": lambda _: (disabled.email, disabled.password),
     }
-    kinds, samples = list(tries), Samples()
+    kinds = list(tries)
     for number in range(number_of_each):
         await reset_throttle(database, keep=locked)
         for kind in (*kinds[number % 4 :], *kinds[: number % 4]):
@@ -259,7 +265,6 @@ async def sampled(client: httpx.AsyncClient, database: Database, number_of_each:
             samples.seconds[kind].append(time.perf_counter() - started)
             samples.worked[kind].append(time.process_time() - began)
             samples.bodies.add((answer.status_code, answer.json()["code"], answer.json()["detail"]))
-    return samples
 
 
 async def test_a_rise_of_the_parameters_renews_hashes_at_login(

@@ -4,7 +4,6 @@ import asyncio
 import json
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -12,16 +11,17 @@ from typing import Any
 import httpx
 import pytest
 
-from local.layout import REPOSITORY
 from local.suite import Suite
 from shared.schemas import new_id
 from tests.fixtures.http import authorities
 from tests.fixtures.identity import User
+from tests.fixtures.warm import Program
+from tests.fixtures.warm import started as launch
 from tests.services.chat.client import OpenChat, ServerEvent, events_of, until
 from tests.services.chat.servers import ModelServer, Neighbours, serving
 
 MESSAGE = "/api/v1/chat/message"
-Started = tuple[asyncio.subprocess.Process, httpx.AsyncClient]
+Started = tuple[Program, httpx.AsyncClient]
 StartProcess = Callable[..., AbstractAsyncContextManager[Started]]
 
 
@@ -43,9 +43,7 @@ def start_process(
                 "PORT": str(_free_port()),  # the suite's own chat may be running
                 **overrides,
             }
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "services.chat", env=environment, cwd=REPOSITORY
-            )
+            process = await launch("services.chat", environment=environment)
             url = f"http://127.0.0.1:{environment['PORT']}"
             try:
                 async with httpx.AsyncClient(
@@ -54,9 +52,8 @@ def start_process(
                     await until(lambda: _answers(client))
                     yield process, client
             finally:
-                if process.returncode is None:
-                    process.kill()
-                await process.wait()
+                process.kill()
+                await process.ended()
 
     return started
 
@@ -94,7 +91,7 @@ async def _interrupted(
                 model.go_on.set()
             seen += [event async for event in events]
         async with asyncio.timeout(15):
-            await process.wait()
+            await process.ended()
     return seen
 
 

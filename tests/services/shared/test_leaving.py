@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 
 import httpx
@@ -12,6 +11,7 @@ import pytest
 from local.layout import REPOSITORY
 from tests.fixtures.http import authorities
 from tests.fixtures.ports import free_port
+from tests.fixtures.warm import Program, started
 
 SETTINGS = {
     "ENVIRONMENT": "local",
@@ -23,19 +23,17 @@ SETTINGS = {
 
 
 @pytest.fixture
-async def slow() -> AsyncIterator[tuple[httpx.AsyncClient, asyncio.subprocess.Process]]:
+async def slow() -> AsyncIterator[tuple[httpx.AsyncClient, Program]]:
     port = free_port()
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "PORT": str(port), **SETTINGS}
-    command = [sys.executable, "-m", "tests.services.shared.slow_service"]
-    process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=REPOSITORY)
+    process = await started("tests.services.shared.slow_service", environment=environment)
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20, verify=authorities()) as client:
             await until(client, "False")
             yield client, process
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        process.kill()
+        await process.ended()
 
 
 async def until(client: httpx.AsyncClient, answer: str) -> None:
@@ -49,7 +47,7 @@ async def until(client: httpx.AsyncClient, answer: str) -> None:
 
 
 async def test_a_request_that_is_cut_off_is_told_so(
-    slow: tuple[httpx.AsyncClient, asyncio.subprocess.Process],
+    slow: tuple[httpx.AsyncClient, Program],
 ) -> None:
     client, process = slow
     waiting = asyncio.create_task(client.get("/hang"))
@@ -61,11 +59,11 @@ async def test_a_request_that_is_cut_off_is_told_so(
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
     assert (answer.headers["retry-after"], answer.headers["connection"]) == ("2", "close")
     assert answer.json()["code"] == "common.unavailable"
-    assert await process.wait() == -signal.SIGTERM
+    assert await process.ended() == -signal.SIGTERM
 
 
 async def test_an_answer_under_way_ends_with_its_connection(
-    slow: tuple[httpx.AsyncClient, asyncio.subprocess.Process],
+    slow: tuple[httpx.AsyncClient, Program],
 ) -> None:
     client, process = slow
     with pytest.raises(httpx.RemoteProtocolError):  # noqa: PT012 - the error comes while the answer is read

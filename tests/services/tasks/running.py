@@ -3,11 +3,9 @@
 import asyncio
 import os
 import secrets
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
@@ -16,7 +14,6 @@ import httpx
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
 
-from local.layout import REPOSITORY
 from local.suite import Suite
 from services.tasks.lifespan import MIGRATIONS
 from services.tasks.main import create_app as create_api
@@ -25,8 +22,10 @@ from services.tasks.worker.main import create_app as create_worker
 from shared.postgres import Database, open_database
 from tests.fixtures.identity import User
 from tests.fixtures.ports import free_port
+from tests.fixtures.warm import Program, started
 from tests.services.tasks.kinds import TEST_KINDS
 
+WORKER = "tests.services.tasks.worker_process"
 FINAL = {"succeeded", "failed", "cancelled", "expired"}
 FAST = {
     "heartbeat_seconds": 0.1,
@@ -69,21 +68,21 @@ class Installation:
         async with opened(app):
             yield app
 
-    @contextmanager
-    def worker_process(self, **overrides: Any) -> Iterator["subprocess.Popen[bytes]"]:
+    @asynccontextmanager
+    async def worker_process(self, **overrides: Any) -> AsyncIterator[Program]:
         """A worker in a process of its own, killed at the end of the block if it still runs."""
         # The suite's own worker may hold the usual port; and what is killed should be missed soon.
         own = {"port": free_port(), "lease_seconds": 2}
         settings = self.names | FAST | own | overrides
         changed = {name.upper(): str(value) for name, value in settings.items()}
         environment = self.suite.environment("tasks-worker") | {"DISCOVERY": "static", **changed}
-        command = [sys.executable, "-m", "tests.services.tasks.worker_process"]
-        log = (self.suite.site.layout.logs / "test-worker.log").open("ab")
-        with log, subprocess.Popen(command, env=environment, cwd=REPOSITORY, stdout=log, stderr=log) as process:
-            try:
-                yield process
-            finally:
-                process.kill()
+        with (self.suite.site.layout.logs / "test-worker.log").open("ab") as log:
+            process = await started(WORKER, environment=environment, output=log, error=log)
+        try:
+            yield process
+        finally:
+            process.kill()
+            await process.ended()
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[Database]:

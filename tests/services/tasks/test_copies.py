@@ -53,7 +53,7 @@ async def test_what_a_killed_worker_left_another_finishes(
     installation = new_installation()
     async with installation.api() as client:
         tasks = Tasks(client, user)
-        with installation.worker_process() as process:
+        async with installation.worker_process() as process:
             task = await tasks.submit("vectors.copy", given)
             halfway = await tasks.wait(task, is_halfway, seconds=60)
             process.kill()
@@ -107,7 +107,7 @@ async def test_what_a_task_left_that_used_up_its_attempts_is_in_nobodys_way(
     installation = new_installation()
     async with installation.api() as client:
         tasks = Tasks(client, user)
-        with installation.worker_process() as process:
+        async with installation.worker_process() as process:
             task = await tasks.submit("vectors.copy", given, max_attempts=1)
             await tasks.wait(task, is_halfway, seconds=60)
             process.kill()
@@ -128,7 +128,7 @@ async def test_what_a_task_left_of_the_same_source_is_in_nobodys_way(
     installation = new_installation()
     async with installation.api() as client:
         tasks = Tasks(client, user)
-        with installation.worker_process() as process:
+        async with installation.worker_process() as process:
             task = await tasks.submit("vectors.copy", given)
             await tasks.wait(task, is_halfway, seconds=60)
             process.kill()

@@ -4,7 +4,6 @@ import asyncio
 import json
 import secrets
 import signal
-import subprocess
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 from local.suite import Suite
 from tests.fixtures.identity import User
 from tests.fixtures.inside import client_of
+from tests.fixtures.warm import Program
 from tests.services.tasks.running import Installation, Tasks, eventually
 
 RECORDS = 10_000
@@ -53,7 +53,7 @@ def is_under_way(task: dict[str, Any]) -> bool:
     return 0 < task["progress"]["done"] < (task["progress"]["total"] or 0)
 
 
-async def killed(tasks: Tasks, task: dict[str, Any], process: "subprocess.Popen[bytes]") -> int:
+async def killed(tasks: Tasks, task: dict[str, Any], process: Program) -> int:
     """Kill the worker in the middle of `task`; how far that had come. What it had started ends too."""
     await tasks.wait(task, until=is_under_way, seconds=60)
     children = psutil.Process(process.pid).children()
@@ -69,7 +69,7 @@ async def test_a_killed_import_goes_on_where_it_was(
 ) -> None:
     name = f"killed-{secrets.token_hex(4)}"
     task = await tasks.submit("vectors.import", {"file_id": await uploaded(vectors, lines(name, RECORDS))})
-    with installation.worker_process() as process:
+    async with installation.worker_process() as process:
         done = await killed(tasks, task, process)
     there = await count(vectors, name)
     assert (await vectors.delete(f"{API}/collections/{name}/records/00000")).status_code == 204
@@ -96,7 +96,7 @@ async def test_a_killed_export_is_whole_in_the_end_and_there_once(
             await vectors.post(f"{API}/store", json={"collection": name, "items": items[at : at + 1000]})
         ).is_success
     task = await tasks.submit("vectors.export", {"collection": name, "format": kind})
-    with installation.worker_process() as process:
+    async with installation.worker_process() as process:
         await killed(tasks, task, process)
 
     async with installation.worker():

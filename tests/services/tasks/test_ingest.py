@@ -1,7 +1,5 @@
 """`vectors.ingest` over the real vectors service: what a killed worker had stored is not embedded again."""
 
-import os
-import signal
 from collections.abc import AsyncIterator, Callable
 
 import httpx
@@ -32,11 +30,11 @@ async def test_a_killed_workers_chunks_are_not_embedded_again(
     async with installation.api() as client:
         tasks = Tasks(client, user)
         task = await tasks.submit("vectors.ingest", given | {"engine": "faiss"})
-        with installation.worker_process() as process:
+        async with installation.worker_process() as process:
             half = await tasks.wait(task, lambda read: read["progress"]["done"] or read["status"] in FINAL, seconds=120)
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-        with installation.worker_process():
+            process.kill()
+            await process.ended()
+        async with installation.worker_process():
             done = await tasks.wait(task, seconds=180)
 
     assert half["status"] == "running", half

@@ -30,7 +30,7 @@ async def count_attempts(database: Database, task_id: str) -> int:
 
 async def test_a_killed_workers_task_is_finished_by_another(installation: Installation, tasks: Tasks) -> None:
     task = await tasks.submit("test.sleep", {"attempts": 1})
-    with installation.worker_process() as process:
+    async with installation.worker_process() as process:
         await tasks.wait(task, until=lambda read: read["status"] == "running", seconds=60)
         process.send_signal(signal.SIGKILL)
 
@@ -42,7 +42,7 @@ async def test_a_killed_workers_task_is_finished_by_another(installation: Instal
 
 async def test_a_task_that_kills_its_workers_becomes_a_dead_letter(installation: Installation, tasks: Tasks) -> None:
     task = await tasks.submit("test.sleep", max_attempts=1)
-    with installation.worker_process() as process:
+    async with installation.worker_process() as process:
         await tasks.wait(task, until=lambda read: read["status"] == "running", seconds=60)
         process.send_signal(signal.SIGKILL)
 
