@@ -36,6 +36,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX idempotency_key_oldest IF NOT EXISTS FOR (k:IdempotencyKey) ON (k.created_at)",
     ),
     ("CREATE CONSTRAINT health_probe IF NOT EXISTS FOR (p:HealthProbe) REQUIRE p.instance IS UNIQUE",),
+    # The history of an agent is read by its numbers, newest first, however long it is.
+    ("CREATE INDEX agent_version IF NOT EXISTS FOR (v:AgentVersion) ON (v.tenant_id, v.agent_id, v.version)",),
 )
 
 

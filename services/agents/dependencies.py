@@ -4,11 +4,18 @@ from typing import Annotated
 
 from fastapi import Depends
 
+from services.agents.domain import READ, WRITE
+from services.agents.network.service import NetworkService
+from services.agents.relations.service import RelationService
 from services.agents.service import AgentService
+from services.agents.versions.service import VersionService
 from shared.door import requires
 from shared.identity import Caller
 from shared.web import from_state
 
-Reader = Annotated[Caller, requires("agents:read")]
-Writer = Annotated[Caller, requires("agents:write")]
+Reader = Annotated[Caller, requires(READ)]
+Writer = Annotated[Caller, requires(WRITE)]
 Agents = Annotated[AgentService, Depends(from_state("agents"))]
+Versions = Annotated[VersionService, Depends(from_state("versions"))]
+Relations = Annotated[RelationService, Depends(from_state("relations"))]
+Networks = Annotated[NetworkService, Depends(from_state("networks"))]

@@ -2,20 +2,23 @@
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+READ, WRITE = "agents:read", "agents:write"
 Scalar = bool | int | float | str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Agent:
-    """An agent as of one version. Lists hold no duplicates and keep the order they were given in."""
+KEPT_VERSIONS = 1_000
+"""So many of an agent, the newest: what is kept, and deleted with it in one transaction, has a bound."""
 
-    id: str
-    version: int
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What a version consists of. Lists hold no duplicates and keep the order they were given in."""
+
     name: str
     description: str | None
     instructions: str
@@ -24,6 +27,19 @@ class Agent:
     knowledge: tuple[str, ...]
     tools: tuple[str, ...]
     metadata: Mapping[str, Scalar]
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """Its fields by name, and none that a kind of it adds."""
+        return {field.name: getattr(self, field.name) for field in fields(Content)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent(Content):
+    """An agent as of one version."""
+
+    id: str
+    version: int
     created_at: datetime
     updated_at: datetime
 

@@ -8,4 +8,8 @@ class Done(Word):
 
     CREATED = "agent.created"
     UPDATED = "agent.updated"
+    RESTORED = "agent.restored"
     DELETED = "agent.deleted"
+    RELATION_CREATED = "relation.created"
+    RELATION_UPDATED = "relation.updated"
+    RELATION_DELETED = "relation.deleted"

@@ -1,6 +1,6 @@
 """Idempotency keys beside the agents they made, in the transaction that has both.
 
-(:IdempotencyKey {digest, of, agent_id, tenant_id, created_at})
+(:IdempotencyKey {digest, of, agent_id, taken_by, tenant_id, created_at})
 """
 
 import logging
@@ -11,6 +11,7 @@ from neo4j import AsyncManagedTransaction
 
 from services.agents.graph import Graph
 from shared.loops import keep
+from shared.schemas import new_id
 
 _log = logging.getLogger("agents.keys")
 _KEPT = timedelta(hours=24)
@@ -20,8 +21,9 @@ _FORGETTING_SECONDS = 600.0
 # Who takes the same key at the same time waits at its constraint until the other's transaction has ended.
 _TAKE: LiteralString = """
     MERGE (k:IdempotencyKey {digest: $digest})
-    ON CREATE SET k.of = $of, k.agent_id = $agent_id, k.tenant_id = $tenant_id, k.created_at = $now
-    RETURN k.of AS of, k.agent_id AS agent_id
+    ON CREATE SET
+        k.of = $of, k.agent_id = $agent_id, k.taken_by = $taken_by, k.tenant_id = $tenant_id, k.created_at = $now
+    RETURN k.of AS of, k.agent_id AS agent_id, coalesce(k.taken_by = $taken_by, false) AS is_new
 """
 _FORGET: LiteralString = """
     MATCH (k:IdempotencyKey) WHERE k.created_at < $before WITH k LIMIT $limit DELETE k RETURN count(*) AS deleted
@@ -29,7 +31,7 @@ _FORGET: LiteralString = """
 
 
 class StoredKey(NamedTuple):
-    """The request that a key came with first, and the agent that was made for it."""
+    """The request that a key came with first, and the agent that was made or changed for it."""
 
     of: bytes
     agent_id: str
@@ -38,18 +40,18 @@ class StoredKey(NamedTuple):
 async def take_key(
     transaction: AsyncManagedTransaction, tenant_id: str, digest: bytes, wanted: StoredKey
 ) -> StoredKey | None:
-    """Store the key of an agent that is about to be made; where it is there already, what it was stored with."""
+    """Store the key of what is about to be done to an agent; where it is there already, what it was stored with."""
     result = await transaction.run(
         _TAKE,
         digest=digest.hex(),
         of=wanted.of.hex(),
         agent_id=wanted.agent_id,
+        taken_by=new_id(),
         tenant_id=tenant_id,
         now=datetime.now(UTC),
     )
     record = await result.single(strict=True)
-    stored = StoredKey(bytes.fromhex(record["of"]), record["agent_id"])
-    return None if stored == wanted else stored
+    return None if record["is_new"] else StoredKey(bytes.fromhex(record["of"]), record["agent_id"])
 
 
 async def forget_old_keys(graph: Graph) -> None:

@@ -10,8 +10,11 @@ from fastapi import FastAPI
 from services.agents.constraints import applied_schema
 from services.agents.graph import open_graph
 from services.agents.keys import forget_old_keys
+from services.agents.network.service import NetworkService
+from services.agents.relations.service import RelationService
 from services.agents.service import AgentService
 from services.agents.settings import Settings
+from services.agents.versions.service import VersionService
 from shared.health import STORE_REMEDY
 from shared.loops import in_background
 from shared.platform import Platform, open_platform
@@ -22,6 +25,9 @@ class State(TypedDict):
 
     platform: Platform
     agents: AgentService
+    versions: VersionService
+    relations: RelationService
+    networks: NetworkService
 
 
 @asynccontextmanager
@@ -34,4 +40,11 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         await stack.enter_async_context(applied_schema(graph, settings.neo4j_schema_seconds))
         await stack.enter_async_context(in_background(forget_old_keys(graph)))
         platform = await stack.enter_async_context(open_platform(app))
-        yield State(platform=platform, agents=AgentService(graph, platform.cursors, platform.auth))
+        common = graph, platform.cursors, platform.auth
+        yield State(
+            platform=platform,
+            agents=AgentService(*common),
+            versions=VersionService(*common),
+            relations=RelationService(*common),
+            networks=NetworkService(graph),
+        )

@@ -2,9 +2,12 @@
 
 from fastapi import FastAPI
 
-from services.agents.endpoints import creating, router
+from services.agents import endpoints
 from services.agents.lifespan import lifespan
+from services.agents.network import endpoints as network
+from services.agents.relations import endpoints as relations
 from services.agents.settings import Settings
+from services.agents.versions import endpoints as versions
 from shared.web import create_service
 
 
@@ -16,5 +19,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="SutazAI agents",
         description="Agents: their instructions, their capabilities, the collections they know and the tools they use.",
         lifespan=lifespan,
-        routers=[creating, router],
+        routers=[
+            endpoints.creating,
+            endpoints.router,
+            versions.creating,
+            versions.router,
+            relations.router,
+            network.router,
+        ],
     )

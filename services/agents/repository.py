@@ -12,16 +12,25 @@ from datetime import datetime
 from typing import Any, LiteralString
 
 import orjson
-from neo4j import AsyncManagedTransaction
 from neo4j.exceptions import ConstraintError
 
 from services.agents.constraints import TEXT_INDEX
-from services.agents.domain import Agent, name_key
+from services.agents.domain import KEPT_VERSIONS, Agent, Content, name_key
 from services.agents.errors import AgentNameTaken, AgentNotFound
 from services.agents.search import text_query
+from services.agents.tenancy import TenantRepository
 
 _ONE: LiteralString = "MATCH (a:Agent {id: $id, tenant_id: $tenant_id})"
+_PRESENT: LiteralString = "MATCH (a:Agent) WHERE a.tenant_id = $tenant_id AND a.id IN $ids RETURN a.id AS id"
 _LOCK: LiteralString = "SET a.is_locked = true REMOVE a.is_locked"  # a write takes the lock; this one leaves nothing
+_LOCK_RELATED: LiteralString = f"""
+    {_ONE}
+    OPTIONAL MATCH (a)--(b:Agent {{tenant_id: $tenant_id}})
+    WITH a, collect(DISTINCT b) AS related
+    UNWIND [a] + related AS locked
+    WITH locked ORDER BY locked.id
+    SET locked.is_locked = true REMOVE locked.is_locked
+"""
 _SAVE: LiteralString = """
     SET a += $properties
     CREATE (a)-[:HAS_VERSION]->(v:AgentVersion {tenant_id: $tenant_id, agent_id: $id})
@@ -34,6 +43,13 @@ _SAVE: LiteralString = """
     UNWIND $capabilities AS capability
     MERGE (c:Capability {tenant_id: $tenant_id, name: capability})
     MERGE (a)-[:HAS_CAPABILITY]->(c)
+"""
+# More than one goes only where an earlier release kept them all.
+_FORGOTTEN_AT_ONCE = 100
+_FORGET: LiteralString = """
+    MATCH (v:AgentVersion) WHERE v.tenant_id = $tenant_id AND v.agent_id = $id AND v.version <= $oldest
+    WITH v ORDER BY v.tenant_id, v.agent_id, v.version LIMIT $limit
+    DETACH DELETE v
 """
 _SEARCH: LiteralString = f"CALL db.index.fulltext.queryNodes('{TEXT_INDEX}', $text) YIELD node AS a"
 _HAS_CAPABILITY: LiteralString = "-[:HAS_CAPABILITY]->(:Capability {tenant_id: $tenant_id, name: $capability})"
@@ -51,25 +67,32 @@ class Position:
     id: str
 
 
-class AgentRepository:
+class AgentRepository(TenantRepository):
     """The agents of one tenant, as one transaction sees them."""
-
-    def __init__(self, transaction: AsyncManagedTransaction, tenant_id: str) -> None:
-        self._transaction = transaction
-        self._tenant_id = tenant_id
 
     async def get(self, agent_id: str) -> Agent:
         """Raises AgentNotFound."""
         rows = await self._run(f"{_ONE} RETURN properties(a) AS agent", id=agent_id)
         if not rows:
             raise AgentNotFound
-        return _agent(rows[0])
+        return _agent(rows[0]["agent"])
+
+    async def require(self, *agent_ids: str) -> None:
+        """Raises AgentNotFound, which says which of them is not there."""
+        found = {row["id"] for row in await self._run(_PRESENT, ids=agent_ids)}
+        for agent_id in agent_ids:
+            if agent_id not in found:
+                raise AgentNotFound(f"There is no agent {agent_id}.")
 
     async def get_locked(self, agent_id: str) -> Agent:
         """The agent, which nobody else changes until this transaction ends. Raises AgentNotFound."""
         # Reading is a statement of its own: one that waited for the lock may have looked at the agent before it.
         await self._run(f"{_ONE} {_LOCK}", id=agent_id)
         return await self.get(agent_id)
+
+    async def lock_with_related(self, agent_id: str) -> None:
+        """Lock the agent, if it is there, and those it is related to, in the order that whoever relates them keeps."""
+        await self._run(_LOCK_RELATED, id=agent_id)
 
     async def list_newest(
         self, *, capability: str | None, typed: str | None, after: Position | None, limit: int
@@ -90,22 +113,27 @@ class AgentRepository:
             id=after.id if after else None,
             limit=limit,
         )
-        return [_agent(row) for row in rows]
+        return [_agent(row["agent"]) for row in rows]
 
     async def create(self, agent: Agent, by: str) -> None:
         """Raises AgentNameTaken."""
         await self._save("CREATE (a:Agent {id: $id, tenant_id: $tenant_id})", agent, by)
 
     async def save(self, agent: Agent, by: str) -> None:
-        """Keep `agent` as the current version, made by the user `by`; earlier ones stay. Raises AgentNameTaken."""
+        """Keep `agent` as the current version, made by the user `by`; those before it stay, up to a thousand.
+
+        Raises AgentNameTaken.
+        """
         await self._save(_ONE, agent, by)
+        if agent.version > KEPT_VERSIONS:
+            await self._run(_FORGET, id=agent.id, oldest=agent.version - KEPT_VERSIONS, limit=_FORGOTTEN_AT_ONCE)
 
     async def delete(self, agent_id: str) -> None:
-        """Delete the agent with its versions, if it is there."""
+        """Delete the agent with its versions and relations, if it is there."""
         await self._run(f"{_ONE} OPTIONAL MATCH (a)-[:HAS_VERSION]->(v:AgentVersion) DETACH DELETE v, a", id=agent_id)
 
     async def _save(self, start: LiteralString, agent: Agent, by: str) -> None:
-        content = _content(agent)
+        content = _properties(agent) | {"version": agent.version}
         try:
             await self._run(
                 start + _SAVE,
@@ -122,23 +150,24 @@ class AgentRepository:
         except ConstraintError as error:  # ids are fresh and capabilities merged, so only the name can be in the way
             raise AgentNameTaken from error
 
-    async def _run(self, statement: LiteralString, **parameters: Any) -> list[Mapping[str, Any]]:
-        result = await self._transaction.run(statement, parameters, tenant_id=self._tenant_id)
-        return [record["agent"] async for record in result]
+
+def _properties(content: Content) -> dict[str, Any]:
+    """As a node has them; a graph's properties hold no maps, so metadata is JSON text."""
+    lists = {name: list(value) for name, value in content.content.items() if isinstance(value, tuple)}
+    return content.content | lists | {"metadata": orjson.dumps(content.metadata).decode()}
 
 
-def _content(agent: Agent) -> dict[str, Any]:
-    """What a version consists of, as properties; a graph's properties hold no maps, so metadata is JSON text."""
+def content_of(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a `Content` from the properties of a node; one of a former release may lack some."""
     return {
-        "version": agent.version,
-        "name": agent.name,
-        "description": agent.description,
-        "instructions": agent.instructions,
-        "model": agent.model,
-        "capabilities": list(agent.capabilities),
-        "knowledge": list(agent.knowledge),
-        "tools": list(agent.tools),
-        "metadata": orjson.dumps(agent.metadata).decode(),
+        "name": properties["name"],
+        "description": properties.get("description"),
+        "instructions": properties["instructions"],
+        "model": properties.get("model"),
+        "capabilities": tuple(properties.get("capabilities", ())),
+        "knowledge": tuple(properties.get("knowledge", ())),
+        "tools": tuple(properties.get("tools", ())),
+        "metadata": orjson.loads(properties.get("metadata", "{}")),
     }
 
 
@@ -146,14 +175,7 @@ def _agent(properties: Mapping[str, Any]) -> Agent:
     return Agent(
         id=properties["id"],
         version=properties["version"],
-        name=properties["name"],
-        description=properties.get("description"),
-        instructions=properties["instructions"],
-        model=properties.get("model"),
-        capabilities=tuple(properties["capabilities"]),
-        knowledge=tuple(properties["knowledge"]),
-        tools=tuple(properties["tools"]),
-        metadata=orjson.loads(properties["metadata"]),
         created_at=properties["created_at"].to_native(),
         updated_at=properties["updated_at"].to_native(),
+        **content_of(properties),
     )

@@ -16,7 +16,7 @@ _COLLECTION = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 _TOOL = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"
 _MODEL = r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$"
 _KEY = r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}$"
-_LARGEST_NUMBER = 2**53 - 1  # beyond it JavaScript and others round integers
+LARGEST_NUMBER = 2**53 - 1  # beyond it JavaScript and others round integers
 _LONGEST_VALUE = 1024
 _TEXT: TypeAdapter[str] = TypeAdapter(Text)
 
@@ -33,12 +33,12 @@ def _unique(items: tuple[str, ...]) -> tuple[str, ...]:
     return items
 
 
-def _scalar(value: Any) -> Scalar:
+def scalar(value: Any) -> Scalar:
     """One validator instead of a union, which would explain each refusal four times and round large integers."""
     match value:
         case bool():
             return value
-        case int() | float() if abs(value) <= _LARGEST_NUMBER:  # which neither an infinity nor a NaN is
+        case int() | float() if abs(value) <= LARGEST_NUMBER:  # which neither an infinity nor a NaN is
             return value
         case str() if len(value) <= _LONGEST_VALUE:
             return _TEXT.validate_python(value)
@@ -89,17 +89,18 @@ Tools = Annotated[
     Field(max_length=32, json_schema_extra=_UNIQUE_ITEMS, description="tools the agent may call"),
     _UNIQUE,
 ]
+MetadataKey = Annotated[str, Field(pattern=_KEY)]
 MetadataValue = Annotated[
     Scalar,
     PlainValidator(
-        _scalar,
+        scalar,
         json_schema_input_type=bool
-        | Annotated[float, Field(ge=-_LARGEST_NUMBER, le=_LARGEST_NUMBER)]
+        | Annotated[float, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
         | Annotated[str, Field(max_length=_LONGEST_VALUE)],
     ),
 ]
 Metadata = Annotated[
-    dict[Annotated[str, Field(pattern=_KEY)], MetadataValue],
+    dict[MetadataKey, MetadataValue],
     Field(
         max_length=64,
         json_schema_extra={"additionalProperties": False},

@@ -101,11 +101,12 @@ class AgentService:
         return revised
 
     async def delete(self, caller: Caller, agent_id: str, if_match: str | None) -> None:
-        """Delete the agent and its history. Raises AgentNotFound, PreconditionFailed."""
+        """Delete the agent, its history and its relations. Raises AgentNotFound, PreconditionFailed."""
 
         async def work(transaction: AsyncManagedTransaction) -> None:
             agents = AgentRepository(transaction, caller.tenant_id)
-            current = await agents.get_locked(agent_id)
+            await agents.lock_with_related(agent_id)
+            current = await agents.get(agent_id)
             require_match(if_match, etag(current.version))
             await agents.delete(agent_id)
 

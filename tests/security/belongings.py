@@ -123,7 +123,7 @@ async def _tenant(tenant: Tenant) -> str:
     return tenant.user.tenant_id
 
 
-AGENT: Final = Kind("agent", _agent, ("/agents/{agent}",))
+AGENT: Final = Kind("agent", _agent, ("/agents/{agent}", "/agents/{agent}/versions", "/agents/{agent}/relations"))
 CONVERSATION: Final = Kind(
     "conversation",
     _conversation,
@@ -146,6 +146,9 @@ KINDS: Final = (AGENT, CONVERSATION, COLLECTION, RECORD, ALIAS, FILE, TASK, API_
 # A parameter of a path, by the path up to it: what lies below `/agents/{id}/…` needs no line of its own.
 IN_PATHS: Final[dict[str, Kind | None]] = {
     "/api/v1/agents/{id}": AGENT,
+    "/api/v1/agents/{id}/versions/{version}": None,  # a number within the agent
+    "/api/v1/agents/{id}/relations/{type}": None,  # one of three words
+    "/api/v1/agents/{id}/relations/{type}/{other_id}": AGENT,
     "/api/v1/chat/conversations/{id}": CONVERSATION,
     "/api/v1/vectors/collections/{name}": COLLECTION,
     "/api/v1/vectors/collections/{name}/records/{record_id}": RECORD,

@@ -69,12 +69,20 @@ class Operation:
         return {media_type: body["schema"] for media_type, body in content.items()}
 
     def filled(self, values: dict[str, str] | None = None) -> str:
-        """The path with `values` for its parameters, and a value that was never given to anything for the others."""
-        given = values or {}
+        """The path with `values` for its parameters; for the others an id that was never given to anything.
+
+        What is no id, such as a number or one of a few words, stands there as it may be.
+        """
+        given = {one["name"]: str(example(one["schema"])) for one in self.parameters if _is_no_id(one)} | (values or {})
         return re.sub(r"\{(\w+)\}", lambda found: given.get(found[1], MISSING_ID), self.path)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
+
+
+def _is_no_id(parameter: dict[str, Any]) -> bool:
+    schema = resolved(parameter["schema"])
+    return parameter["in"] == "path" and ("enum" in schema or schema.get("type") == "integer")
 
 
 def resolved(schema: Schema) -> Schema:

@@ -34,8 +34,15 @@ async def have_an_agent(gateway: httpx.AsyncClient, headers: Headers) -> dict[st
     )
     for name in ("x", "y"):
         await call(gateway, headers, "PATCH", f"agents/{made['id']}", description=name)
+    await call(gateway, headers, "POST", f"agents/{made['id']}/versions/1/restore")
+    other = await call(gateway, headers, "POST", "agents/create", name=f"agent {new_id()}", instructions="Be brief.")
+    relation = f"agents/{made['id']}/relations/delegates_to/{other['id']}"
+    for weight in (1.0, 2.0):
+        await call(gateway, headers, "PUT", relation, weight=weight)
+    await call(gateway, headers, "DELETE", relation)
     await call(gateway, headers, "DELETE", f"agents/{made['id']}")
-    return {f"agent.{done}": made["id"] for done in ("created", "updated", "deleted")}
+    done = {f"agent.{done}" for done in ("created", "updated", "restored", "deleted")}
+    return dict.fromkeys(done | {f"relation.{done}" for done in ("created", "updated", "deleted")}, made["id"])
 
 
 async def have_a_collection(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:

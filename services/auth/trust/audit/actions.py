@@ -59,7 +59,11 @@ class Action(Word):
 
     AGENT_CREATED = "agent.created"
     AGENT_UPDATED = "agent.updated"
+    AGENT_RESTORED = "agent.restored"
     AGENT_DELETED = "agent.deleted"
+    RELATION_CREATED = "relation.created"
+    RELATION_UPDATED = "relation.updated"
+    RELATION_DELETED = "relation.deleted"
     CONVERSATION_UPDATED = "conversation.updated"
     CONVERSATION_DELETED = "conversation.deleted"
     COLLECTION_CREATED = "collection.created"
@@ -79,7 +83,11 @@ ELSEWHERE: Final = frozenset(
     {
         Action.AGENT_CREATED,
         Action.AGENT_UPDATED,
+        Action.AGENT_RESTORED,
         Action.AGENT_DELETED,
+        Action.RELATION_CREATED,
+        Action.RELATION_UPDATED,
+        Action.RELATION_DELETED,
         Action.CONVERSATION_UPDATED,
         Action.CONVERSATION_DELETED,
         Action.COLLECTION_CREATED,
@@ -127,6 +135,8 @@ CHANGES: Final = frozenset(
     {
         Action.USER_RENAMED,
         Action.AGENT_UPDATED,
+        Action.AGENT_RESTORED,
+        Action.RELATION_UPDATED,
         Action.CONVERSATION_UPDATED,
         Action.RECORD_DELETED,
         Action.TASK_CANCELLED,

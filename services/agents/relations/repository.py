@@ -1,0 +1,159 @@
+"""Every statement about relations; each names the tenant at both ends.
+
+    (:Agent)-[r:DELEGATES_TO|REPORTS_TO|SHARES_KNOWLEDGE_WITH]->(:Agent)
+    r {weight, metadata, version, created_at, updated_at}
+
+Whoever makes, changes or deletes one holds the locks of both agents, taken in the order of their ids: so what is
+counted stays so, and two at once wait for each other instead of deadlocking.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final, LiteralString
+
+import orjson
+from neo4j import Record
+
+from services.agents.domain import Scalar
+from services.agents.errors import AgentNotFound, RelationNotFound, TooManyRelations
+from services.agents.relations.domain import (
+    MOST_RELATIONS,
+    AgentName,
+    Direction,
+    Ends,
+    Relation,
+    RelationType,
+)
+from services.agents.tenancy import TenantRepository
+
+STORED_AS: Final[dict[RelationType, LiteralString]] = {
+    RelationType.DELEGATES_TO: "DELEGATES_TO",
+    RelationType.REPORTS_TO: "REPORTS_TO",
+    RelationType.SHARES_KNOWLEDGE_WITH: "SHARES_KNOWLEDGE_WITH",
+}
+ANY_RELATION: Final[LiteralString] = "DELEGATES_TO|REPORTS_TO|SHARES_KNOWLEDGE_WITH"
+
+_LOCK: LiteralString = """
+    MATCH (a:Agent) WHERE a.tenant_id = $tenant_id AND a.id IN $ids
+    WITH a ORDER BY a.id
+    SET a.is_locked = true REMOVE a.is_locked
+    RETURN a.id AS id
+"""
+_CROWDED: LiteralString = f"""
+    MATCH (a:Agent) WHERE a.tenant_id = $tenant_id AND a.id IN $ids
+    WITH a.id AS id, COUNT {{ (a)-[:{ANY_RELATION}]-() }} AS relations WHERE relations >= $most
+    RETURN id
+"""
+_SEEN: LiteralString = f"""
+    MATCH (a:Agent {{id: $id, tenant_id: $tenant_id}})-[r:{ANY_RELATION}]-(b:Agent {{tenant_id: $tenant_id}})
+    WITH r, b, toLower(type(r)) AS type,
+        CASE
+            WHEN type(r) = 'SHARES_KNOWLEDGE_WITH' THEN 'both' WHEN startNode(r) = a THEN 'out' ELSE 'in'
+        END AS direction
+"""
+_RETURN: LiteralString = "RETURN properties(r) AS relation, type, direction, b.id AS other_id, b.name AS other_name"
+_ONE: LiteralString = f"{_SEEN} WHERE type = $type AND b.id = $other_id AND direction IN ['out', 'both'] {_RETURN}"
+_PAGE: LiteralString = f"""
+    {_SEEN}
+    WITH *, type + ' ' + b.id + ' ' + direction AS position
+    WHERE type IN $types AND direction IN $directions AND position > $after
+    {_RETURN} ORDER BY position LIMIT $limit
+"""
+_STORE: Final[dict[RelationType, LiteralString]] = {
+    type: f"""
+        MATCH (a:Agent {{id: $start_id, tenant_id: $tenant_id}}), (b:Agent {{id: $end_id, tenant_id: $tenant_id}})
+        MERGE (a)-[r:{stored}]->(b)
+        ON CREATE SET r.created_at = $now
+        SET r.weight = $weight, r.metadata = $metadata, r.version = $version, r.updated_at = $now
+    """
+    for type, stored in STORED_AS.items()
+}
+_DELETE: Final[dict[RelationType, LiteralString]] = {
+    type: f"""
+        MATCH (:Agent {{id: $start_id, tenant_id: $tenant_id}})-[r:{stored}]->
+              (:Agent {{id: $end_id, tenant_id: $tenant_id}})
+        DELETE r
+    """
+    for type, stored in STORED_AS.items()
+}
+
+
+class RelationRepository(TenantRepository):
+    """The relations of a tenant's agents."""
+
+    async def lock(self, *agent_ids: str) -> None:
+        """Nobody else relates, changes or deletes these agents until the transaction ends. Raises AgentNotFound."""
+        found = await self.lock_present(agent_ids)
+        for agent_id in agent_ids:
+            if agent_id not in found:
+                raise AgentNotFound(f"There is no agent {agent_id}.")
+
+    async def lock_present(self, agent_ids: Iterable[str]) -> set[str]:
+        """The same for those of them that are there, which are returned."""
+        return {row["id"] for row in await self._run(_LOCK, ids=sorted(agent_ids))}
+
+    async def crowded(self, *agent_ids: str) -> set[str]:
+        """Those of the agents that have as many relations as they may."""
+        return {row["id"] for row in await self._run(_CROWDED, ids=agent_ids, most=MOST_RELATIONS)}
+
+    async def require_room(self, *agent_ids: str) -> None:
+        """Raises TooManyRelations where one more is one too many for any of the agents."""
+        crowded = await self.crowded(*agent_ids)
+        for agent_id in agent_ids:
+            if agent_id in crowded:
+                raise TooManyRelations(agent_id)
+
+    async def find(self, agent_id: str, type: RelationType, other_id: str) -> Relation | None:
+        """The relation, as `agent_id` sees it."""
+        rows = await self._run(_ONE, id=agent_id, type=type, other_id=other_id)
+        return _relation(rows[0]) if rows else None
+
+    async def get(self, agent_id: str, type: RelationType, other_id: str) -> Relation:
+        """Raises RelationNotFound."""
+        found = await self.find(agent_id, type, other_id)
+        if found is None:
+            raise RelationNotFound
+        return found
+
+    async def list_by_type(
+        self, agent_id: str, *, types: Iterable[RelationType], direction: Direction, after: str | None, limit: int
+    ) -> list[Relation]:
+        """Up to `limit` that follow the position, by type and the other agent's id."""
+        # What goes both ways is among those that go either way.
+        directions = list(Direction) if direction is Direction.BOTH else [direction, Direction.BOTH]
+        rows = await self._run(
+            _PAGE, id=agent_id, types=list(types), directions=directions, after=after or "", limit=limit
+        )
+        return [_relation(row) for row in rows]
+
+    async def store(
+        self, ends: Ends, *, weight: float, metadata: Mapping[str, Scalar], version: str, now: datetime
+    ) -> None:
+        """Make the relation, or change it where it is there."""
+        await self._run(
+            _STORE[ends.type],
+            start_id=ends.start_id,
+            end_id=ends.end_id,
+            weight=weight,
+            metadata=orjson.dumps(metadata).decode(),
+            version=version,
+            now=now,
+        )
+
+    async def delete(self, ends: Ends) -> None:
+        """Delete the relation, if it is there."""
+        await self._run(_DELETE[ends.type], start_id=ends.start_id, end_id=ends.end_id)
+
+
+def _relation(row: Record) -> Relation:
+    properties: Mapping[str, Any] = row["relation"]
+    return Relation(
+        type=RelationType(row["type"]),
+        direction=Direction(row["direction"]),
+        agent=AgentName(row["other_id"], row["other_name"]),
+        weight=properties["weight"],
+        metadata=orjson.loads(properties["metadata"]),
+        version=properties["version"],
+        created_at=properties["created_at"].to_native(),
+        updated_at=properties["updated_at"].to_native(),
+    )
