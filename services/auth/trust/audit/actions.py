@@ -62,6 +62,7 @@ class Action(Word):
     AGENT_DELETED = "agent.deleted"
     CONVERSATION_UPDATED = "conversation.updated"
     CONVERSATION_DELETED = "conversation.deleted"
+    RUN_CANCELLED = "run.cancelled"
     COLLECTION_CREATED = "collection.created"
     COLLECTION_DELETED = "collection.deleted"
     COLLECTION_EXPORTED = "collection.exported"
@@ -82,6 +83,7 @@ ELSEWHERE: Final = frozenset(
         Action.AGENT_DELETED,
         Action.CONVERSATION_UPDATED,
         Action.CONVERSATION_DELETED,
+        Action.RUN_CANCELLED,
         Action.COLLECTION_CREATED,
         Action.COLLECTION_DELETED,
         Action.COLLECTION_EXPORTED,
