@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Depends
 
 from services.chat.conversations.service import ConversationService
+from services.chat.runs.control import RunControl
 from services.chat.runs.service import RunService
 from shared.door import requires
 from shared.identity import Caller
@@ -16,4 +17,5 @@ Speaker = Annotated[Caller, requires("chat:write", body="conversation_id", limit
 """Whoever may write into the conversation that the body names; a new one needs the scope for all."""
 
 Conversations = Annotated[ConversationService, Depends(from_state("conversations"))]
+Control = Annotated[RunControl, Depends(from_state("control"))]
 Runs = Annotated[RunService, Depends(from_state("runs"))]

@@ -1,14 +1,15 @@
 """What chat talks about: conversations and their messages, passages and citations, and one turn of a conversation."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from services.chat.times import now
 from shared.identity import Caller
 from shared.schemas import new_id
+from shared.words import Word
 
 Role = Literal["user", "assistant"]
 _TITLE_CHARS = 80
@@ -148,9 +149,13 @@ class Turn:
     agent: Agent
     question: Message
     token: str
+    model: str
+    """The agent's own, or the default of those that name none."""
 
     @classmethod
-    def begun(cls, caller: Caller, agent: Agent, content: str, conversation_id: str | None) -> "Turn":
+    def begun(
+        cls, caller: Caller, agent: Agent, content: str, conversation_id: str | None, *, default_model: str
+    ) -> "Turn":
         """`caller` says `content` to `agent`: in the conversation, or in a new one."""
         run_id = new_id()
         return cls(
@@ -161,6 +166,7 @@ class Turn:
             agent=agent,
             question=Message(new_id(), run_id, "user", content, [], now()),
             token=caller.token,
+            model=agent.model or default_model,
         )
 
     def answer(self, content: str, sources: Sequence[Citation]) -> Message:
@@ -171,6 +177,30 @@ class Turn:
     def ids(self) -> dict[str, str]:
         """What every event and error of this turn names."""
         return {"run_id": self.run_id, "conversation_id": self.conversation_id}
+
+
+class RunState(Word):
+    """What a run is; only the first is not its last."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as it is kept: `error` is the problem it failed with, `usage` what the provider counted."""
+
+    id: str
+    conversation_id: str
+    agent_id: str | None
+    state: RunState
+    model: str | None
+    usage: Usage | None
+    error: Mapping[str, Any] | None
+    created_at: datetime
+    finished_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """What chat refuses, and how its model fails.
 
 NotFound         AgentNotFound · ConversationNotFound · RunNotFound
-Conflict         RunActive · ConversationOfOtherAgent · ConversationFull · TooManyConversations
-Invalid          MessageTooLong · ModelUnknown
+Conflict         RunActive · RunEnded · RunCancelled · ConversationOfOtherAgent · ConversationFull ·
+                 TooManyConversations
+Invalid          MessageTooLong · ModelUnknown · EventUnknown
 UpstreamFailed   ModelRefused
-Unavailable      ModelUnavailable · Interrupted · Overloaded
+Unavailable      ModelUnavailable · Interrupted · Overloaded · StreamsFull
 UpstreamTimeout  ModelTimeout
 """
 
@@ -41,6 +42,22 @@ class RunActive(Conflict):
 
     def __init__(self) -> None:
         super().__init__("The last message of this conversation is still being answered.", headers={"Retry-After": "1"})
+
+
+class RunEnded(Conflict):
+    code = "chat.run_ended"
+    meaning = "The run had completed or failed before it could be cancelled."
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"The run has {state} already.")
+
+
+class RunCancelled(Conflict):
+    """What those hear who wait for the answer of a run that somebody cancels."""
+
+    code = "chat.run_cancelled"
+    meaning = "The run was cancelled before there was an answer; the message is kept."
+    default_detail = "The run was cancelled; there is no answer."
 
 
 class ConversationOfOtherAgent(Conflict):
@@ -83,6 +100,16 @@ class ModelUnknown(Invalid):
 
     def __init__(self, model: str) -> None:
         super().__init__(f"The configured provider does not offer the model {model!r}.")
+
+
+class EventUnknown(Invalid):
+    """An id that no event of the run has, as after a mix-up of two runs."""
+
+    code = "chat.event_unknown"
+    meaning = "`Last-Event-ID` names an event that the run has not had: leave it out to hear all."
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"The run has had no event {number}.", at=("header/last-event-id", "unknown_event"))
 
 
 class ContextExceeded(Exception):
@@ -131,3 +158,13 @@ class Overloaded(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("chat", retry_after_seconds=2, detail="Too many turns at once; try again in a moment.")
+
+
+class StreamsFull(Unavailable):
+    """As many followers at once as this process may have; the run goes on."""
+
+    code = "chat.streams_full"
+    meaning = "Too many streams of events at once; the run goes on, and another replica may have room."
+
+    def __init__(self) -> None:
+        super().__init__("chat", retry_after_seconds=2, detail="Too many streams at once; try again in a moment.")

@@ -4,7 +4,8 @@ from shared.words import Word
 
 
 class Done(Word):
-    """To a conversation, by its id."""
+    """To a conversation or a run, by its id."""
 
     UPDATED = "conversation.updated"
     DELETED = "conversation.deleted"
+    RUN_CANCELLED = "run.cancelled"

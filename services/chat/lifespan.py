@@ -16,10 +16,12 @@ from services.chat.conversations.service import ConversationService
 from services.chat.errors import MODEL
 from services.chat.instruments import Instruments
 from services.chat.retrieval import Retriever
+from services.chat.runs.control import RunControl
 from services.chat.runs.execution import Means, RunLimits
 from services.chat.runs.repository import Bounds, RunRepository
 from services.chat.runs.service import RunService
 from services.chat.runs.supervisor import open_supervisor
+from services.chat.runs.tails import open_tails
 from services.chat.settings import Settings
 from shared.ending import OUTLIVED
 from shared.platform import Platform, open_platform
@@ -32,6 +34,7 @@ class State(TypedDict):
     platform: Platform
     conversations: ConversationService
     runs: RunService
+    control: RunControl
 
 
 @asynccontextmanager
@@ -48,8 +51,18 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         supervisor = await stack.enter_async_context(open_supervisor(settings, platform.health, app.state.watchdog))
         agents = AgentsDirectory(platform.services, settings.agent_seconds)
         knowledge = VectorsKnowledge(platform.services, settings.search_seconds)
+        tails = await stack.enter_async_context(open_tails(stream_redis, platform.health, supervisor.cancel))
+        repository = RunRepository(redis, Bounds.of(settings), tails.inbox)
+        control = RunControl(
+            repository,
+            supervisor,
+            tails,
+            platform.auth,
+            heartbeat_seconds=settings.heartbeat_seconds,
+            max_streams=settings.max_streams,
+        )
         means = Means(
-            repository=RunRepository(redis, stream_redis, Bounds.of(settings)),
+            repository=repository,
             retriever=Retriever(knowledge, settings.passages_per_collection, settings.search_seconds * OUTLIVED),
             model=model,
             default_model=settings.llm_model,
@@ -60,5 +73,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         yield State(
             platform=platform,
             conversations=ConversationService(conversations, platform.cursors, platform.auth),
-            runs=RunService(agents, means, supervisor, heartbeat_seconds=settings.heartbeat_seconds),
+            runs=RunService(agents, means, supervisor, control, heartbeat_seconds=settings.heartbeat_seconds),
+            control=control,
         )

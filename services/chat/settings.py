@@ -68,6 +68,9 @@ class Settings(ClientSettings):
         default=8.0, ge=1, le=120, description="after a replica died, its conversations take messages again"
     )
     max_runs: int = Field(default=128, ge=1, le=2000, description="turns at once in one process; more answer 503")
+    max_streams: int = Field(
+        default=1024, ge=1, le=100_000, description="followers of runs at once in one process; more answer 503"
+    )
     delta_window_ms: int = Field(
         default=20, ge=0, le=1000, description="text that arrives within it after a delta goes out as one delta"
     )

@@ -41,6 +41,10 @@ def test_answers_of_chat() -> None:
     assert shared("answers that chat is making") == expected(Chat.model_fields["max_runs"].default)
 
 
+def test_streams_of_chat() -> None:
+    assert shared("streams of events") == expected(Chat.model_fields["max_streams"].default)
+
+
 def test_embeddings_of_vectors() -> None:
     assert shared("embeddings that vectors is making") == expected(embeddings._PLACES)
 

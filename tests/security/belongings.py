@@ -77,6 +77,11 @@ async def _conversation(tenant: Tenant) -> str:
     return str((await tenant.post("/chat/message", body))["conversation_id"])
 
 
+async def _run(tenant: Tenant) -> str:
+    body = {"agent_id": await tenant.id_of(AGENT), "content": "Say yes."}
+    return str((await tenant.post("/chat/message", body))["run_id"])
+
+
 async def _collection(tenant: Tenant) -> str:
     body = {"name": f"private-{secrets.token_hex(4)}"}
     return str((await tenant.post("/vectors/collections", body))["name"])
@@ -130,6 +135,7 @@ CONVERSATION: Final = Kind(
     ("/chat/conversations/{conversation}", "/chat/conversations/{conversation}/messages"),
     makers=("member", "owner"),
 )
+RUN: Final = Kind("run", _run, ("/chat/runs/{run}",), makers=("member", "owner"))
 COLLECTION: Final = Kind("collection", _collection, ("/vectors/collections/{collection}",), "missing")
 RECORD: Final = Kind("record", _record, ("/vectors/collections/{collection}/records/{record}",), "missing")
 ALIAS: Final = Kind("alias", _alias, ("/vectors/aliases/{alias}",), "missing")
@@ -139,7 +145,20 @@ API_KEY: Final = Kind("API key", _api_key, ("/auth/api-keys",), makers=("viewer"
 INVITATION: Final = Kind("invitation", _invitation, ("/auth/invitations",))
 MEMBER: Final = Kind("member", _member, ("/auth/members",))
 TENANT: Final = Kind("tenant", _tenant, ("/auth/me",))
-KINDS: Final = (AGENT, CONVERSATION, COLLECTION, RECORD, ALIAS, FILE, TASK, API_KEY, INVITATION, MEMBER, TENANT)
+KINDS: Final = (
+    AGENT,
+    CONVERSATION,
+    RUN,
+    COLLECTION,
+    RECORD,
+    ALIAS,
+    FILE,
+    TASK,
+    API_KEY,
+    INVITATION,
+    MEMBER,
+    TENANT,
+)
 
 # --- Where ids stand --------------------------------------------------------------------------------------------------
 
@@ -150,6 +169,7 @@ IN_PATHS: Final[dict[str, Kind | None]] = {
     "/api/v1/agents/{id}/relations/{type}": None,  # one of three words
     "/api/v1/agents/{id}/relations/{type}/{other_id}": AGENT,
     "/api/v1/chat/conversations/{id}": CONVERSATION,
+    "/api/v1/chat/runs/{id}": RUN,
     "/api/v1/vectors/collections/{name}": COLLECTION,
     "/api/v1/vectors/collections/{name}/records/{record_id}": RECORD,
     "/api/v1/vectors/aliases/{name}": ALIAS,

@@ -6,17 +6,20 @@
     message.completed    {message}                                        the answer as it is stored, with citations
     run.completed        {run_id, conversation_id, model, finish_reason, usage, warnings}
     run.failed           a problem, with run_id and conversation_id
+    run.cancelled        {run_id, conversation_id}
 
-The last event is always one of the two last. Numbers rise by one from 1.
+The last event is always one of the three last. Numbers rise by one from 1.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from services.chat.domain import Evidence, Reply, SearchWarning, Turn, Usage
+from services.chat.domain import Evidence, Reply, Run, RunState, SearchWarning, Turn, Usage
 from services.chat.storage import message_from, message_members
+from services.chat.times import from_ms
 from shared.errors import ServiceError, problem_body
 from shared.telemetry import current_trace_id
 
@@ -26,7 +29,8 @@ DELTA = "message.delta"
 MESSAGE = "message.completed"
 COMPLETED = "run.completed"
 FAILED = "run.failed"
-FINAL = frozenset({COMPLETED, FAILED})
+CANCELLED = "run.cancelled"
+FINAL = frozenset({COMPLETED, FAILED, CANCELLED})
 
 HEARTBEAT = b": still here\n\n"
 _INSTANCE = "/api/v1/chat/message"
@@ -83,6 +87,34 @@ def replied(message: bytes, outcome: bytes) -> Reply:
         usage=Usage(**members["usage"]) if members["usage"] else None,
         warnings=[SearchWarning(**warning) for warning in members["warnings"]],
     )
+
+
+def event_from(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Event:
+    """An event as it lies in a stream."""
+    return Event(int(entry_id.partition(b"-")[0]), fields[b"e"].decode(), fields[b"d"])
+
+
+def run_from(run_id: str, stored: Mapping[bytes, bytes]) -> Run:
+    """A run as it lies in its hash. One that an earlier release began lacks some of it."""
+    told: dict[str, Any] = orjson.loads(stored.get(b"outcome", b"{}"))
+    state = RunState(stored[b"status"].decode())
+    usage = told.get("usage")
+    finished_at = stored.get(b"finished_at")
+    return Run(
+        id=run_id,
+        conversation_id=stored[b"conversation_id"].decode(),
+        agent_id=_text(stored.get(b"agent_id")),
+        state=state,
+        model=_text(stored.get(b"model")),
+        usage=Usage(**usage) if usage else None,
+        error=told if state is RunState.FAILED and told else None,
+        created_at=from_ms(int(stored[b"created_at"])),
+        finished_at=from_ms(int(finished_at)) if finished_at else None,
+    )
+
+
+def _text(stored: bytes | None) -> str | None:
+    return stored.decode() if stored is not None else None
 
 
 def failed(number: int, error: ServiceError) -> Event:

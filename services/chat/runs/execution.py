@@ -71,7 +71,6 @@ class Execution:
 
     def __init__(self, turn: Turn, means: Means) -> None:
         self._turn, self._means, self._limits = turn, means, means.limits
-        self._model = turn.agent.model or means.default_model
         self.live = LiveRun(turn.run_id, turn.conversation_id)
         self._journal = Journal(means.repository, turn, self.live)
 
@@ -93,8 +92,7 @@ class Execution:
             reply = await within(self._limits.run_seconds, self._answer(), stop=aborted)
             await within(STORE_SECONDS, self._journal.complete(reply), stop=aborted)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the last frame of a task nobody awaits
-            failure = self._failure(error)
-            await self._journal.fail(failure)
+            failure = await self._journal.fail(self._failure(error))
             return failure.code
         return "completed"
 
@@ -120,7 +118,7 @@ class Execution:
     async def _generate(self, prompt: Prompt, evidence: Evidence) -> Reply:
         started_at = time.perf_counter()
         generation = Coalesced(
-            self._means.model.generate(prompt.messages, self._model), self._limits.delta_window_seconds
+            self._means.model.generate(prompt.messages, self._turn.model), self._limits.delta_window_seconds
         )
         pieces: list[str] = []
         async with aclosing(generation.pieces()) as stream:
@@ -138,7 +136,7 @@ class Execution:
             run_id=self._turn.run_id,
             conversation_id=self._turn.conversation_id,
             message=self._turn.answer(text, prompt.sources),
-            model=self._model,
+            model=self._turn.model,
             finish_reason=completion.finish_reason,
             usage=completion.usage,
             warnings=evidence.warnings,

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import orjson
 
 from services.chat.domain import Reply, Turn
-from services.chat.errors import ConversationNotFound, Interrupted
-from services.chat.runs.events import Event, completed, failed, started
+from services.chat.errors import ConversationNotFound, Interrupted, RunCancelled
+from services.chat.runs.events import CANCELLED, Event, completed, failed, started
 from services.chat.runs.live import LiveRun
 from services.chat.runs.repository import RunKey, RunRepository
 from shared.ending import within
@@ -44,7 +44,8 @@ class Journal:
         self._live.publish(event)
 
     async def write(self, event_type: str, data: dict[str, Any]) -> None:
-        """The next event. Raises ConversationNotFound when it was deleted meanwhile, Unavailable without Redis."""
+        """The next event. Raises ConversationNotFound when it was deleted meanwhile or others have ended the run, and
+        Unavailable without Redis."""
         event = Event(self._live.next_number, event_type, orjson.dumps(data))
         if not await self._patiently(lambda: self._repository.append(self._turn, event)):
             raise ConversationNotFound
@@ -62,17 +63,28 @@ class Journal:
             raise ConversationNotFound if status == "gone" else Interrupted
         self._live.end(reply, *events)
 
-    async def fail(self, error: ServiceError) -> None:
-        """End the run with `run.failed`; it carries the ids, and so does `error` for whoever raises it."""
+    async def fail(self, error: ServiceError) -> ServiceError:
+        """End the run with `run.failed`; it carries the ids, and so does `error` for whoever raises it.
+
+        Where others have ended it before, their word is the last: RunCancelled when it was that. Answers what it was.
+        """
         error.members.update(self._turn.ids)
-        event = failed(self._live.next_number, error)
-        storing = self._patiently(lambda: self._repository.end(self._turn, "failed", [event]))
+        events = [failed(self._live.next_number, error)]
         try:
-            await within(STORE_SECONDS, storing)
+            events = await within(STORE_SECONDS, self._patiently(lambda: self._stored_end(events))) or events
         except (Unavailable, TimeoutError) as cause:  # its followers here are told; elsewhere the lease runs out
             _log.warning("end of run not stored", extra={"fields": {**self._turn.ids, "cause": repr(cause.__cause__)}})
         finally:
-            self._live.end(error, event)
+            if events[-1].type == CANCELLED:
+                error = RunCancelled(members=self._turn.ids)
+            self._live.end(error, *events)
+        return error
+
+    async def _stored_end(self, events: list[Event]) -> list[Event]:
+        """Store the last events, unless it has ended. What stands in Redis that nobody here was told yet."""
+        told = self._live.next_number - 1
+        await self._repository.end(self._turn, "failed", events)
+        return await self._repository.read(self._turn.owner, self._turn.run_id, told)
 
     async def _patiently(self, write: Callable[[], Awaitable[Result]]) -> Result:
         """The result of `write`, tried again while Redis is away. Raises Unavailable when it stays away."""

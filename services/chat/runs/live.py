@@ -60,9 +60,8 @@ class LiveRun:
         assert self._outcome is not None  # noqa: S101 - `end` sets it before the event
         raise self._outcome
 
-    async def follow(self, heartbeat_seconds: float) -> AsyncIterator[bytes]:
-        """All events from the first to the last, several at once where they are there, heartbeats between."""
-        seen = 0
+    async def follow(self, heartbeat_seconds: float, seen: int = 0) -> AsyncIterator[bytes]:
+        """All events after number `seen` to the last, several at once where they are there, heartbeats between."""
         while True:
             if seen < len(self._frames):
                 frames = self._frames[seen:]

@@ -8,23 +8,24 @@ import orjson
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from services.chat.domain import Message, Owner, Turn, title_of
+from services.chat.domain import Message, Owner, Run, Turn, title_of
 from services.chat.errors import (
     ConversationFull,
     ConversationNotFound,
     ConversationOfOtherAgent,
     RunActive,
+    RunNotFound,
     TooManyConversations,
 )
 from services.chat.runs import scripts
-from services.chat.runs.events import Event
+from services.chat.runs.events import Event, event_from, run_from
 from services.chat.settings import Settings
 from services.chat.storage import Keys, message_bytes, message_from
 from services.chat.times import now, to_ms
 from shared.errors import ServiceError
 from shared.redis import redis_errors
 
-Status = Literal["running", "completed", "failed", "gone"]
+Status = Literal["running", "completed", "failed", "cancelled", "gone"]
 _REFUSALS: dict[str, type[ServiceError]] = {
     "missing": ConversationNotFound,
     "other_agent": ConversationOfOtherAgent,
@@ -81,15 +82,16 @@ class KeyTaken(Exception):
 class RunRepository:
     """Every method raises Unavailable naming `redis` when it does not answer.
 
-    `stream` is a client of its own for reads that wait: they hold a connection, and must not take those of the rest.
+    `inbox` is where this process hears what others want of its runs.
     """
 
-    def __init__(self, redis: Redis, stream: Redis, bounds: Bounds) -> None:
-        self._redis, self._stream, self._bounds = redis, stream, bounds
+    def __init__(self, redis: Redis, bounds: Bounds, inbox: str) -> None:
+        self._redis, self._bounds, self._inbox = redis, bounds, inbox
         self._start = redis.register_script(scripts.START)
         self._finish = redis.register_script(scripts.FINISH)
         self._renew = redis.register_script(scripts.RENEW)
         self._abandon = redis.register_script(scripts.ABANDON)
+        self._cancel = redis.register_script(scripts.CANCEL)
 
     async def start(self, turn: Turn, event: Event, key: RunKey | None = None) -> None:
         """Claim the conversation (or make it), store the user's message, the first event and the key: all or nothing.
@@ -124,6 +126,8 @@ class RunRepository:
             event.data,
             key.before if key else b"",
             orjson.dumps({"of": key.of.hex(), "run_id": turn.run_id}) if key else b"",
+            turn.model,
+            self._inbox,
         ]
         with redis_errors():
             answer = (await self._start(keys=names, args=arguments)).decode()
@@ -152,17 +156,20 @@ class RunRepository:
         return [message for message in messages if message.run_id != turn.run_id][-limit:]
 
     async def append(self, turn: Turn, event: Event) -> bool:
-        """Store an event; the same number twice is stored once. False when the conversation was deleted meanwhile."""
-        fields: dict[Any, Any] = {"e": event.type, "d": event.data}
+        """Store an event; the same number twice is stored once. False when the conversation was deleted meanwhile, or
+        the run ended by others."""
+        keys, fields = Keys(turn.owner), dict[Any, Any]({"e": event.type, "d": event.data})
         with redis_errors():
             try:
                 stored = await self._redis.xadd(
-                    Keys(turn.owner).events(turn.run_id), fields, id=f"{event.number}-0", nomkstream=True
+                    keys.events(turn.run_id), fields, id=f"{event.number}-0", nomkstream=True
                 )
             except ResponseError as error:
-                if "equal or smaller" in str(error):  # an earlier attempt arrived, only its answer did not
-                    return True
-                raise
+                if "equal or smaller" not in str(error):
+                    raise
+                # An earlier attempt arrived, only its answer did not; or somebody else has said the last word.
+                status: Any = await self._redis.hget(keys.run(turn.run_id), "status")
+                return bool(status == b"running")
         return stored is not None
 
     async def end(
@@ -199,21 +206,49 @@ class RunRepository:
             ).decode()
         return answer
 
+    async def get(self, owner: Owner, run_id: str) -> Run:
+        """The run as it is kept. Raises RunNotFound."""
+        keys = Keys(owner)
+        with redis_errors():
+            stored: Any = await self._redis.hgetall(keys.run(run_id))
+        if not stored:
+            raise RunNotFound
+        return run_from(run_id, stored)
+
     async def find_conversation_of(self, owner: Owner, run_id: str) -> str | None:
         """The conversation of a run whose events are still kept, else None."""
         with redis_errors():
             found: Any = await self._redis.hget(Keys(owner).run(run_id), "conversation_id")
         return str(found, "ascii") if found else None
 
-    async def read(self, owner: Owner, run_id: str, after: int, wait_ms: int) -> list[Event]:
-        """Events after number `after`; waits up to `wait_ms` (more than 0) for the first, then answers none."""
-        name = Keys(owner).events(run_id)
+    async def find_active(self, owner: Owner, conversation_id: str) -> str | None:
+        """The run that answers in the conversation now."""
         with redis_errors():
-            answer: Any = await self._stream.xread({name: f"{after}-0"}, count=_EVENTS_AT_ONCE, block=wait_ms)
-        entries = answer[0][1] if answer else []
-        return [
-            Event(int(entry_id.partition(b"-")[0]), fields[b"e"].decode(), fields[b"d"]) for entry_id, fields in entries
-        ]
+            found: Any = await self._redis.get(Keys(owner).lease(conversation_id))
+        return str(found, "ascii") if found else None
+
+    async def read(self, owner: Owner, run_id: str, after: int) -> list[Event]:
+        """Events after number `after`, as many as are read at once."""
+        with redis_errors():
+            entries: Any = await self._redis.xrange(
+                Keys(owner).events(run_id), f"({after}-0", "+", count=_EVENTS_AT_ONCE
+            )
+        return [event_from(*entry) for entry in entries]
+
+    async def find_last_event(self, owner: Owner, run_id: str) -> Event | None:
+        """The newest event of a run whose events are still kept."""
+        with redis_errors():
+            entries: Any = await self._redis.xrevrange(Keys(owner).events(run_id), count=1)
+        return event_from(*entries[0]) if entries else None
+
+    async def cancel(self, owner: Owner, run_id: str, conversation_id: str) -> tuple[Status, str]:
+        """End a run that goes on, with `run.cancelled`. What the run then is, and the inbox of whoever executes it."""
+        keys = Keys(owner)
+        names = [keys.lease(conversation_id), keys.run(run_id), keys.events(run_id)]
+        data = orjson.dumps({"run_id": run_id, "conversation_id": conversation_id})
+        with redis_errors():
+            status, inbox = await self._cancel(keys=names, args=[run_id, to_ms(now()), data])
+        return status.decode(), inbox.decode()
 
     async def end_if_abandoned(self, owner: Owner, run_id: str, conversation_id: str, data: bytes) -> Status:
         """Store `run.failed` with `data` when no process holds the run any more. Answers what the run is."""

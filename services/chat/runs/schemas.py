@@ -1,13 +1,22 @@
 """A turn on the wire."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, StrictBool
 
 from services.chat.conversations.schemas import MessageRead
-from shared.schemas import Id, RequestModel, ResponseModel, Text
+from services.chat.domain import RunState
+from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
+from shared.words import Word
 
 _AGENT = "01890a5d-ac96-774b-bcce-b302099a8057"
+
+
+class OnBusy(Word):
+    """What becomes of a message while the one before it is being answered."""
+
+    REJECT = "reject"
+    INTERRUPT = "interrupt"
 
 
 class MessageCreate(RequestModel):
@@ -21,6 +30,10 @@ class MessageCreate(RequestModel):
     content: Annotated[Text, Field(min_length=1, max_length=32_768, pattern=r"\S", description="not only blanks")]
     conversation_id: Id | None = Field(default=None, description="go on with this one; without it a new one begins")
     stream: StrictBool = Field(default=False, description="answer with the run's events as they happen")
+    on_busy: OnBusy = Field(
+        default=OnBusy.REJECT,
+        description="while the last message is being answered: refuse this one (409), or cancel that run and begin",
+    )
 
 
 class UsageRead(ResponseModel):
@@ -49,3 +62,20 @@ class ReplyRead(ResponseModel):
     finish_reason: str = Field(description="`stop`, or `length` when the answer was cut at its limit")
     usage: UsageRead | None = Field(description="null when the provider does not count")
     warnings: list[SearchWarningRead] = Field(description="what the answer was made without")
+
+
+class RunRead(ResponseModel):
+    """A run: one turn of a conversation."""
+
+    id: Id
+    conversation_id: Id
+    agent_id: Id | None = Field(description="null for a run that an earlier release began")
+    state: RunState = Field(description="`running`, or how it ended")
+    model: str | None = Field(description="likewise")
+    usage: UsageRead | None = Field(description="null until it has completed, and when the provider does not count")
+    error: dict[str, Any] | None = Field(
+        description="of a failed one: the problem, as `run.failed` says it; with `retry_after_seconds` try again",
+        examples=[None],
+    )
+    created_at: UtcDatetime
+    finished_at: UtcDatetime | None

@@ -7,7 +7,8 @@ from typing import Final
 
 # KEYS conversation, messages, lease, runs, conversations, run, events, once
 # ARGV new?, now_ms, retention_ms, agent_id, title, message, run_id, lease_ms, kept_seconds, max_messages,
-#      max_conversations, conversation_id, event, what `once` is to hold now, what it shall hold (or '' without a key)
+#      max_conversations, conversation_id, event, what `once` is to hold now, what it shall hold (or '' without a key),
+#      model, inbox of the process
 # Checks the conversation, claims it for the run, and stores the user's message with the run's first event, and with the
 # key that the request came with.
 START: Final = """#!lua
@@ -33,7 +34,8 @@ redis.call('ZADD', KEYS[5], ARGV[2], ARGV[12])
 redis.call('SADD', KEYS[4], ARGV[7])
 redis.call('EXPIRE', KEYS[4], ARGV[9])
 for _, key in ipairs({KEYS[1], KEYS[2], KEYS[5]}) do redis.call('PEXPIRE', key, ARGV[3]) end
-redis.call('HSET', KEYS[6], 'status', 'running', 'conversation_id', ARGV[12], 'created_at', ARGV[2])
+redis.call('HSET', KEYS[6], 'status', 'running', 'conversation_id', ARGV[12], 'created_at', ARGV[2],
+  'agent_id', ARGV[4], 'model', ARGV[16], 'inbox', ARGV[17])
 redis.call('EXPIRE', KEYS[6], ARGV[9])
 redis.call('XADD', KEYS[7], '1-0', 'e', 'run.started', 'd', ARGV[13])
 redis.call('EXPIRE', KEYS[7], ARGV[9])
@@ -44,6 +46,7 @@ return 'ok'
 # ARGV run_id, conversation_id, now_ms, retention_ms, status, message or '', number of the first event, then type and
 #      data of each event
 # Ends a run once: stores the answer and the last events, and frees the conversation. Answers the run's status.
+# An event may be there of which its writer never heard so: the last ones come after it.
 FINISH: Final = """#!lua
 local status = redis.call('HGET', KEYS[5], 'status')
 if not status then return 'gone' end
@@ -56,12 +59,13 @@ if ARGV[6] ~= '' then
   redis.call('ZADD', KEYS[4], ARGV[3], ARGV[2])
   for _, key in ipairs({KEYS[1], KEYS[2], KEYS[4]}) do redis.call('PEXPIRE', key, ARGV[4]) end
 end
-local number = tonumber(ARGV[7])
+local last = redis.call('XREVRANGE', KEYS[6], '+', '-', 'COUNT', 1)[1][1]
+local number = math.max(tonumber(ARGV[7]), tonumber(string.match(last, '^%d+')) + 1)
 for i = 8, #ARGV, 2 do
   redis.call('XADD', KEYS[6], number .. '-0', 'e', ARGV[i], 'd', ARGV[i + 1])
   number = number + 1
 end
-redis.call('HSET', KEYS[5], 'status', ARGV[5], 'finished_at', ARGV[3])
+redis.call('HSET', KEYS[5], 'status', ARGV[5], 'finished_at', ARGV[3], 'outcome', ARGV[#ARGV])
 if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3]) end
 return ARGV[5]
 """
@@ -87,6 +91,23 @@ if status ~= 'running' or redis.call('GET', KEYS[1]) == ARGV[1] then return stat
 local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
 local number = tonumber(string.match(last, '^%d+')) + 1
 redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.failed', 'd', ARGV[3])
-redis.call('HSET', KEYS[2], 'status', 'failed', 'finished_at', ARGV[2])
+redis.call('HSET', KEYS[2], 'status', 'failed', 'finished_at', ARGV[2], 'outcome', ARGV[3])
 return 'failed'
+"""
+
+# KEYS lease, run, events;  ARGV run_id, now_ms, data of run.cancelled
+# Ends a run that goes on, wherever it does, and frees its conversation. Answers the run's status, and the inbox of the
+# process that is to hear of it.
+CANCEL: Final = """#!lua
+local status = redis.call('HGET', KEYS[2], 'status')
+if not status then return {'gone', ''} end
+if status == 'running' then
+  local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
+  local number = tonumber(string.match(last, '^%d+')) + 1
+  redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.cancelled', 'd', ARGV[3])
+  redis.call('HSET', KEYS[2], 'status', 'cancelled', 'finished_at', ARGV[2], 'outcome', ARGV[3])
+  if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+  status = 'cancelled'
+end
+return {status, redis.call('HGET', KEYS[2], 'inbox') or ''}
 """

@@ -3,28 +3,36 @@
 from collections.abc import AsyncIterator
 
 from services.chat.domain import Owner, Turn
-from services.chat.errors import RunNotFound
+from services.chat.errors import RunActive
 from services.chat.ports import AgentDirectory
 from services.chat.prompt import require_fit
+from services.chat.runs.control import RunControl
 from services.chat.runs.execution import Execution, Means
 from services.chat.runs.live import LiveRun
 from services.chat.runs.repository import Begun, KeyTaken, RunKey
-from services.chat.runs.schemas import MessageCreate
+from services.chat.runs.schemas import MessageCreate, OnBusy
 from services.chat.runs.stored import StoredRun
 from services.chat.runs.supervisor import Supervisor
 from shared.door import Once
 from shared.identity import Caller
 
 Run = LiveRun | StoredRun
+_INTERRUPTIONS = 5  # of others who interrupt at the same time
 
 
 class RunService:
     """The use cases of a turn."""
 
     def __init__(
-        self, agents: AgentDirectory, means: Means, supervisor: Supervisor, *, heartbeat_seconds: float
+        self,
+        agents: AgentDirectory,
+        means: Means,
+        supervisor: Supervisor,
+        control: RunControl,
+        *,
+        heartbeat_seconds: float,
     ) -> None:
-        self._agents, self._means, self._supervisor = agents, means, supervisor
+        self._agents, self._means, self._supervisor, self._control = agents, means, supervisor, control
         self._heartbeat_seconds = heartbeat_seconds
 
     async def start(self, caller: Caller, body: MessageCreate, once: Once | None = None) -> Run:
@@ -51,7 +59,7 @@ class RunService:
     async def _earlier(self, caller: Caller, begun: Begun, once: Once, *, tells_failure: bool) -> Run | None:
         """The run that answers the repetition too."""
         once.found(begun.of)
-        run = await self._find(caller, begun.run_id)
+        run = await self._control.find(Owner.of(caller), begun.run_id)
         if isinstance(run, StoredRun) and not tells_failure and await run.is_failed():
             once.is_repetition = False
             return None
@@ -61,21 +69,27 @@ class RunService:
         with self._supervisor.admission(Owner.of(caller)) as admission:
             agent = await self._agents.get(body.agent_id, token=caller.token)
             require_fit(agent, body.content, self._means.limits.budget)
-            turn = Turn.begun(caller, agent, body.content, body.conversation_id)
+            turn = Turn.begun(
+                caller, agent, body.content, body.conversation_id, default_model=self._means.default_model
+            )
             execution = Execution(turn, self._means)
-            await execution.begin(key)
+            await self._claim(caller, body, execution, key)
             admission.launch(execution.live, execution.run())
         return execution.live
+
+    async def _claim(self, caller: Caller, body: MessageCreate, execution: Execution, key: RunKey | None) -> None:
+        """Begin, in place of what is being answered where the caller wants that. Raises RunActive otherwise."""
+        for _ in range(_INTERRUPTIONS):
+            try:
+                await execution.begin(key)
+            except RunActive:
+                if body.conversation_id is None or body.on_busy is not OnBusy.INTERRUPT:
+                    raise
+                await self._control.cancel_active(caller, body.conversation_id)
+            else:
+                return
+        raise RunActive
 
     def follow(self, run: Run) -> AsyncIterator[bytes]:
         """The events of a run, from its first."""
         return run.follow(self._heartbeat_seconds)
-
-    async def _find(self, caller: Caller, run_id: str) -> Run:
-        """Where it is executed, or as it lies in Redis. Raises RunNotFound."""
-        owner, repository = Owner.of(caller), self._means.repository
-        conversation_id = await repository.find_conversation_of(owner, run_id)
-        if conversation_id is None:
-            raise RunNotFound
-        live = self._supervisor.find(run_id)
-        return live if live and not live.has_ended else StoredRun(repository, owner, run_id, conversation_id)

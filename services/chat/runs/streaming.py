@@ -1,8 +1,13 @@
-"""The events of a run as an HTTP answer."""
+"""The events of a run as an HTTP answer, and where a client says that it goes on."""
 
 from collections.abc import AsyncIterator
+from typing import Annotated
 
+from fastapi import Header
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from shared.limits import Place
 
 EVENT_STREAM = "text/event-stream"
 # No cache may keep events, and no proxy may hold them back until a buffer is full.
@@ -12,3 +17,30 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 def event_stream(frames: AsyncIterator[bytes]) -> StreamingResponse:
     """The frames as they come."""
     return StreamingResponse(frames, media_type=EVENT_STREAM, headers=_HEADERS)
+
+
+LastEventId = Annotated[
+    str | None,
+    Header(
+        alias="Last-Event-ID",
+        pattern=r"^\d{1,9}$",
+        description="the `id` of the last event that was heard: what came after it follows",
+        examples=["3"],
+    ),
+]
+
+
+class Followed(StreamingResponse):
+    """A stream that holds a place for as long as it is sent."""
+
+    media_type = EVENT_STREAM
+
+    def __init__(self, frames: AsyncIterator[bytes], place: Place) -> None:
+        super().__init__(frames, headers=_HEADERS)
+        self._place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._place.give_back()

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from services.chat.domain import Owner
-from services.chat.errors import Interrupted, Overloaded
+from services.chat.errors import Interrupted, Overloaded, RunCancelled
 from services.chat.runs.events import failed
 from services.chat.runs.journal import STORE_SECONDS
 from services.chat.runs.live import LiveRun
@@ -89,6 +89,11 @@ class Supervisor:
         """The run if it is executed here and now."""
         entry = self._runs.get(run_id)
         return entry[0] if entry else None
+
+    def cancel(self, run_id: str) -> None:
+        """Stop working on the run, if it is executed here: somebody has cancelled it."""
+        if live := self.find(run_id):
+            live.abort(RunCancelled())
 
     async def drain(self, health: Health, shutdown_seconds: float) -> None:
         """When the instance leaves the balancers, let runs finish; interrupt what is left while it can be told."""

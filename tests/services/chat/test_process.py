@@ -164,3 +164,61 @@ async def test_a_killed_answer_is_run_again_within_ten_seconds(
     assert {answer.json()["code"] for answer in answers[:-1]} <= {"chat.interrupted"}
     assert took < 10
     assert len(model.asked) == 2
+
+
+async def test_followers_elsewhere_hear_within_fifteen_seconds_that_the_process_was_killed(
+    start_process: StartProcess, open_chat: OpenChat, agent_id: str, model: ModelServer
+) -> None:
+    model.go_on.clear()
+    async with start_process() as (process, client), open_chat() as other:
+        other.headers["Authorization"] = client.headers["Authorization"]
+        async with client.stream("POST", MESSAGE, json=message(agent_id)) as response:
+            started = await anext(events_of(response))
+            await model.is_generating.wait()
+            address = f"/api/v1/chat/runs/{started.data['run_id']}"
+            async with other.stream("GET", f"{address}/events") as stream:
+                events = events_of(stream)
+                seen = [await anext(events)]
+                process.kill()
+                killed_at = asyncio.get_running_loop().time()
+                seen += [event async for event in events]
+        took = asyncio.get_running_loop().time() - killed_at
+        run = (await other.get(address)).json()
+        body = message(agent_id) | {"stream": False, "conversation_id": started.data["conversation_id"]}
+        model.go_on.set()
+        again = await other.post(MESSAGE, json=body)
+
+    assert seen[0].data == started.data
+    assert (seen[-1].type, seen[-1].data["code"]) == ("run.failed", "chat.interrupted")
+    assert seen[-1].data["retry_after_seconds"] > 0
+    assert took < 15
+    assert (run["state"], run["error"]) == ("failed", seen[-1].data)
+    assert again.status_code == 200
+
+
+async def test_a_process_that_stops_lets_followers_of_other_replicas_go_on_elsewhere(
+    start_process: StartProcess, open_chat: OpenChat, agent_id: str, model: ModelServer
+) -> None:
+    model.go_on.clear()
+    async with start_process(SHUTDOWN_SECONDS="5") as (process, client), open_chat() as other:
+        other.headers["Authorization"] = client.headers["Authorization"]
+        async with other.stream("POST", MESSAGE, json=message(agent_id)) as response:
+            started = await anext(events_of(response))
+            await model.is_generating.wait()
+            address = f"/api/v1/chat/runs/{started.data['run_id']}/events"
+            async with client.stream("GET", address) as stream:
+                events = events_of(stream)
+                seen = [await anext(events)]
+                process.send_signal(signal.SIGTERM)
+                seen += [event async for event in events]
+            async with asyncio.timeout(20):
+                await process.wait()
+            assert seen[-1].type == "message.delta"
+            model.go_on.set()
+            async with other.stream("GET", address, headers={"Last-Event-ID": str(seen[-1].id)}) as stream:
+                seen += [event async for event in events_of(stream)]
+        async with other.stream("GET", address) as stream:
+            whole = [event async for event in events_of(stream)]
+
+    assert seen == whole
+    assert whole[-1].type == "run.completed"

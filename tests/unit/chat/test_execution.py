@@ -28,6 +28,7 @@ TURN = Turn(
     agent=Agent("a", "", None, ("handbook",)),
     question=Message("m", "r", "user", "?", [], now()),
     token="token",
+    model="m",
 )
 LIMITS = RunLimits(
     run_seconds=0.2,
@@ -75,6 +76,9 @@ class World:
     async def renew(self, turn: Turn) -> Literal["ok", "lost", "gone"]:
         await self._at("lease")
         return "ok"
+
+    async def read(self, owner: Owner, run_id: str, after: int) -> list[Event]:
+        return []
 
     async def end(self, turn: Turn, status: str, events: list[Event], answer: Message | None = None) -> str:
         self.ends.append(status)

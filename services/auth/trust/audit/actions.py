@@ -66,6 +66,7 @@ class Action(Word):
     RELATION_DELETED = "relation.deleted"
     CONVERSATION_UPDATED = "conversation.updated"
     CONVERSATION_DELETED = "conversation.deleted"
+    RUN_CANCELLED = "run.cancelled"
     COLLECTION_CREATED = "collection.created"
     COLLECTION_DELETED = "collection.deleted"
     COLLECTION_EXPORTED = "collection.exported"
@@ -90,6 +91,7 @@ ELSEWHERE: Final = frozenset(
         Action.RELATION_DELETED,
         Action.CONVERSATION_UPDATED,
         Action.CONVERSATION_DELETED,
+        Action.RUN_CANCELLED,
         Action.COLLECTION_CREATED,
         Action.COLLECTION_DELETED,
         Action.COLLECTION_EXPORTED,

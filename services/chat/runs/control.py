@@ -1,0 +1,118 @@
+"""What an owner does with a run that was begun: look at it, follow it, cancel it — through any replica."""
+
+from collections.abc import AsyncIterator
+
+from services.chat.domain import Owner, Run, RunState
+from services.chat.errors import EventUnknown, Interrupted, RunEnded, RunNotFound, StreamsFull
+from services.chat.events import Done
+from services.chat.runs.events import FINAL, failed
+from services.chat.runs.live import LiveRun
+from services.chat.runs.repository import RunRepository
+from services.chat.runs.stored import StoredRun
+from services.chat.runs.supervisor import Supervisor
+from services.chat.runs.tails import Tails
+from shared.identity import Caller, Tells
+from shared.limits import Place, Shares
+
+
+class RunControl:
+    """The use cases of a run after it was begun."""
+
+    def __init__(
+        self,
+        repository: RunRepository,
+        supervisor: Supervisor,
+        tails: Tails,
+        auth: Tells,
+        *,
+        heartbeat_seconds: float,
+        max_streams: int,
+    ) -> None:
+        self._repository, self._supervisor, self._tails, self._auth = repository, supervisor, tails, auth
+        self._heartbeat_seconds = heartbeat_seconds
+        self._streams = Shares("streams of events", max_streams)
+
+    async def get(self, caller: Caller, run_id: str) -> Run:
+        """The run as it is now; one whose process is gone has failed. Raises RunNotFound."""
+        owner = Owner.of(caller)
+        run = await self._repository.get(owner, run_id)
+        if run.state is RunState.RUNNING and await self._is_over(owner, run):
+            return await self._repository.get(owner, run_id)
+        return run
+
+    async def _is_over(self, owner: Owner, run: Run) -> bool:
+        error = Interrupted()
+        error.members.update(run_id=run.id, conversation_id=run.conversation_id)
+        data = failed(0, error).data
+        return await self._repository.end_if_abandoned(owner, run.id, run.conversation_id, data) != "running"
+
+    async def attach(self, caller: Caller, run_id: str, seen: int) -> tuple[AsyncIterator[bytes], Place] | None:
+        """Its events after number `seen`, and the place that they hold, to be given back; None when there are no more.
+
+        Raises RunNotFound, EventUnknown, ShareTaken, StreamsFull.
+        """
+        owner = Owner.of(caller)
+        run = await self.get(caller, run_id)
+        last = await self._repository.find_last_event(owner, run_id)
+        if last is None:
+            raise RunNotFound
+        if seen > last.number:
+            raise EventUnknown(seen)
+        if seen == last.number and last.type in FINAL:
+            return None
+        place = self._streams.take(owner.tenant_id, owner.user_id)
+        if place is None:
+            raise StreamsFull
+        return self._frames(owner, run, seen), place
+
+    def _frames(self, owner: Owner, run: Run, seen: int) -> AsyncIterator[bytes]:
+        live = self._supervisor.find(run.id)
+        if live and not live.has_ended:
+            return live.follow(self._heartbeat_seconds, seen)
+        stored = StoredRun(self._repository, self._tails, owner, run.id, run.conversation_id, seen=seen)
+        return stored.follow(self._heartbeat_seconds, is_resumable=True)
+
+    async def find(self, owner: Owner, run_id: str) -> LiveRun | StoredRun:
+        """The run where it is executed, or as it lies in Redis. Raises RunNotFound."""
+        conversation_id = await self._repository.find_conversation_of(owner, run_id)
+        if conversation_id is None:
+            raise RunNotFound
+        live = self._supervisor.find(run_id)
+        if live and not live.has_ended:
+            return live
+        return StoredRun(self._repository, self._tails, owner, run_id, conversation_id)
+
+    async def cancel(self, caller: Caller, run_id: str) -> Run:
+        """The run, which is cancelled: now, or earlier. Raises RunNotFound, RunEnded.
+
+        When this returns the conversation takes the next message; whoever executes the run stops within a second, or
+        with its next event, or when it renews its lease, whatever comes first.
+        """
+        owner = Owner.of(caller)
+        conversation_id = await self._repository.find_conversation_of(owner, run_id)
+        if conversation_id is None:
+            raise RunNotFound
+        status, inbox = await self._repository.cancel(owner, run_id, conversation_id)
+        if status == "gone":
+            raise RunNotFound
+        if status != "cancelled":
+            raise RunEnded(status)
+        self._auth.tell(caller, Done.RUN_CANCELLED, run_id, once=run_id)
+        await self._stop(run_id, inbox)
+        return await self._repository.get(owner, run_id)
+
+    async def _stop(self, run_id: str, inbox: str) -> None:
+        if self._supervisor.find(run_id):
+            self._supervisor.cancel(run_id)
+        elif inbox:
+            await self._tails.tell_cancelled(inbox, run_id)
+
+    async def cancel_active(self, caller: Caller, conversation_id: str) -> None:
+        """Cancel what is being answered in the conversation, if anything is."""
+        run_id = await self._repository.find_active(Owner.of(caller), conversation_id)
+        if run_id is None:
+            return
+        try:
+            await self.cancel(caller, run_id)
+        except (RunNotFound, RunEnded):  # it has ended meanwhile
+            return

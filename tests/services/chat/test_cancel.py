@@ -1,0 +1,144 @@
+"""A run that is cancelled, through any replica."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from tests.fixtures.identity import User
+from tests.services.chat.client import OpenChat, events_of
+from tests.services.chat.servers import ModelServer
+
+MESSAGE = "/api/v1/chat/message"
+RUNS = "/api/v1/chat/runs"
+
+
+@pytest.fixture
+def body(agent_id: str) -> dict[str, object]:
+    return {"agent_id": agent_id, "content": "How long is the warranty?", "stream": True}
+
+
+async def roles_of(client: httpx.AsyncClient, conversation_id: str) -> list[str]:
+    page = await client.get(f"/api/v1/chat/conversations/{conversation_id}/messages")
+    return [message["role"] for message in page.json()["items"]]
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+async def test_cancelling_ends_the_run_everywhere_and_stops_the_model(
+    open_chat: OpenChat, body: dict[str, object], model: ModelServer, person: User, where: str
+) -> None:
+    model.go_on.clear()
+    async with open_chat() as one, open_chat() as other:
+        one.headers.update(person.headers)
+        other.headers.update(person.headers)
+        asked = one if where == "here" else other
+        async with one.stream("POST", MESSAGE, json=body) as response:
+            told = events_of(response)
+            seen = [await anext(told)]
+            run_id, conversation_id = seen[0].data["run_id"], seen[0].data["conversation_id"]
+            await model.is_generating.wait()
+            cancelled = await asked.post(f"{RUNS}/{run_id}/cancel")
+            seen += [event async for event in told]
+            async with asyncio.timeout(10):
+                await model.was_left.wait()
+        async with other.stream("GET", f"{RUNS}/{run_id}/events") as response:
+            stored = [event async for event in events_of(response)]
+        again = await other.post(f"{RUNS}/{run_id}/cancel")
+        kept = await roles_of(other, conversation_id)
+        model.go_on.set()
+        following = await other.post(MESSAGE, json=body | {"conversation_id": conversation_id, "stream": False})
+
+    assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
+    assert again.json() == cancelled.json()
+    assert (seen[-1].type, seen[-1].data) == (
+        "run.cancelled",
+        {"run_id": run_id, "conversation_id": conversation_id},
+    )
+    assert seen == stored
+    assert kept == ["user"]
+    assert following.status_code == 200
+
+
+async def test_whoever_waits_for_the_answer_is_told(
+    open_chat: OpenChat, body: dict[str, object], model: ModelServer, person: User
+) -> None:
+    model.go_on.clear()
+    whole = body | {"stream": False}
+    headers = person.headers | {"Idempotency-Key": "a-key-of-this-test"}
+    async with open_chat() as one, open_chat() as other:
+        one.headers.update(headers)
+        other.headers.update(headers)
+        waiting = asyncio.create_task(one.post(MESSAGE, json=whole))
+        await model.is_generating.wait()
+        repeated = asyncio.create_task(other.post(MESSAGE, json=whole))
+        [conversation] = (await other.get("/api/v1/chat/conversations")).json()["items"]
+        page = await other.get(f"/api/v1/chat/conversations/{conversation['id']}/messages")
+        await other.post(f"{RUNS}/{page.json()['items'][0]['run_id']}/cancel")
+        answers = [await waiting, await repeated, await other.post(MESSAGE, json=whole)]
+
+    assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(409, "chat.run_cancelled")}
+    assert len(model.asked) == 1
+
+
+@pytest.mark.parametrize("breaks_after", [None, 1])
+async def test_what_has_ended_cannot_be_cancelled(
+    chat: httpx.AsyncClient, body: dict[str, object], model: ModelServer, breaks_after: int | None
+) -> None:
+    model.breaks_after = breaks_after
+    run_id = (await chat.post(MESSAGE, json=body | {"stream": False})).json()["run_id"]
+
+    answer = await chat.post(f"{RUNS}/{run_id}/cancel")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "chat.run_ended")
+
+
+async def test_a_message_may_interrupt_the_one_before(
+    open_chat: OpenChat, body: dict[str, object], model: ModelServer, person: User
+) -> None:
+    model.go_on.clear()
+    async with open_chat() as one, open_chat() as other:
+        one.headers.update(person.headers)
+        other.headers.update(person.headers)
+        async with one.stream("POST", MESSAGE, json=body) as response:
+            told = events_of(response)
+            started = await anext(told)
+            await model.is_generating.wait()
+            next_one = body | {"conversation_id": started.data["conversation_id"], "stream": False}
+            refused = await other.post(MESSAGE, json=next_one)
+            model.go_on = asyncio.Event()
+            model.go_on.set()
+            answered = await other.post(MESSAGE, json=next_one | {"on_busy": "interrupt"})
+            rest = [event async for event in told]
+        kept = await roles_of(other, started.data["conversation_id"])
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "chat.run_active")
+    assert answered.status_code == 200
+    assert rest[-1].type == "run.cancelled"
+    assert kept == ["user", "user", "assistant"]
+
+
+async def test_two_who_interrupt_at_once_leave_one_answer(
+    open_chat: OpenChat, body: dict[str, object], model: ModelServer, person: User
+) -> None:
+    async with open_chat() as one, open_chat() as other:
+        one.headers.update(person.headers)
+        other.headers.update(person.headers)
+        whole = body | {"stream": False}
+        conversation_id = (await one.post(MESSAGE, json=whole)).json()["conversation_id"]
+        model.go_on.clear()
+        next_one = whole | {"conversation_id": conversation_id, "on_busy": "interrupt"}
+        asking = [asyncio.create_task(client.post(MESSAGE, json=next_one)) for client in (one, other)]
+        await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+        model.go_on.set()
+        answers = sorted([(await one_).status_code for one_ in asking])
+        kept = await roles_of(one, conversation_id)
+
+    assert answers == [200, 409]
+    assert kept == ["user", "assistant", "user", "user", "assistant"]
+
+
+async def test_an_unknown_way_to_be_busy_is_refused(chat: httpx.AsyncClient, body: dict[str, object]) -> None:
+    answer = await chat.post(MESSAGE, json=body | {"on_busy": "enqueue"})
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/on_busy"
