@@ -1,4 +1,4 @@
-"""FAISS as an engine: exact search in memory, records in a file, both in this process, which is their one writer."""
+"""FAISS as an engine: search in memory, records in a file, both in this process, which is their one writer."""
 
 import asyncio
 import sqlite3
@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from weakref import WeakValueDictionary
 
 from services.vectors.adapters import faiss_records
+from services.vectors.adapters.faiss_building import Builder
 from services.vectors.adapters.faiss_collection import FaissCollection, Nearest
 from services.vectors.adapters.fullness import absent
 from services.vectors.adapters.gathering import Gathering
@@ -35,7 +36,16 @@ _OPEN_COLLECTIONS = 64  # each has three files
 _WAITING = 1024  # calls; more would only wait for their timeouts
 DEFAULT_MEMORY_BYTES: Final = 2 * 2**30
 
-CAPABILITIES: Final = Capabilities(backend="FAISS, in this process", modes=ALL_MODES, exact=True, exact_on_request=True)
+GRAPH_FROM: Final = 10_000
+"""Up to so many all are compared: measured in docs/decisions/0057."""
+
+CAPABILITIES: Final = Capabilities(
+    backend="FAISS, in this process",
+    modes=ALL_MODES,
+    exact=False,
+    exact_on_request=True,
+    exact_up_to=GRAPH_FROM,
+)
 
 Result = TypeVar("Result")
 
@@ -54,13 +64,16 @@ class FaissEngine:
         max_bytes: int,
         memory_bytes: int = DEFAULT_MEMORY_BYTES,
         idle_seconds: float = 0.0,
+        graph_from: int = GRAPH_FROM,
     ) -> None:
         """`max_bytes` are of one collection, `memory_bytes` of all that are in memory at once.
 
-        They leave it after `idle_seconds` without use; at 0 only for others.
+        They leave it after `idle_seconds` without use; at 0 only for others. What holds more than `graph_from` records
+        gets a graph where it is searched.
         """
         self._root = root
         self._max_bytes = max_bytes
+        self._graph_from = graph_from
         self._calls = threads
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="faiss")
         # One more has its turn than there are threads: it is begun without a round of the event loop.
@@ -73,6 +86,7 @@ class FaissEngine:
             loads=Turns(threads, waiting=_WAITING, per_source=_WAITING // TENANT_SHARE),
             refusal=lambda: Unavailable(self.name.component),
         )
+        self._graphs = Builder(self._collections.looking, self._collections.room_for)
         # Held by who waits for them, and by nobody else.
         self._searches: WeakValueDictionary[str, Gathering[Nearest, list[Match]]] = WeakValueDictionary()
 
@@ -109,12 +123,15 @@ class FaissEngine:
         limit: int,
         condition: Condition | None,
         *,
-        exact: bool = False,  # noqa: ARG002 - every search is
+        exact: bool = False,
     ) -> list[Match]:
+        asked = Nearest(vector, limit, exact)
         if condition is None:
-            return await self._gathered(collection, Nearest(vector, limit))
+            return await self._gathered(collection, asked)
         async with self._reading(collection) as opened:
-            return await self._run(collection.tenant_id, lambda: opened.search_among(vector, limit, condition))
+            found = await self._run(collection.tenant_id, lambda: opened.search_among(asked, condition))
+            self._see_to_graph(collection, opened)
+            return found
 
     async def _gathered(self, collection: Collection, asked: Nearest) -> list[Match]:
         """With whatever else is asked of the collection meanwhile."""
@@ -133,7 +150,13 @@ class FaissEngine:
 
     async def _search(self, collection: Collection, asked: Sequence[Nearest]) -> list[list[Match]]:
         async with self._reading(collection) as opened:
-            return await self._run(collection.tenant_id, lambda: opened.search(asked))
+            found = await self._run(collection.tenant_id, lambda: opened.search(asked))
+            self._see_to_graph(collection, opened)
+            return found
+
+    def _see_to_graph(self, collection: Collection, opened: FaissCollection) -> None:
+        if opened.index.wants_graph:
+            self._graphs.begin(collection.id)
 
     async def search_words(
         self, collection: Collection, tokens: Sequence[int], limit: int, condition: Condition | None
@@ -192,6 +215,7 @@ class FaissEngine:
         await self._collections.close_idle()
 
     async def aclose(self) -> None:
+        await self._graphs.aclose()
         await self._collections.aclose()
         await asyncio.to_thread(self._threads.shutdown)
 
@@ -210,7 +234,7 @@ class FaissEngine:
             collection.id,
             tenant_id,
             lambda: self._run(tenant_id, lambda: 4 * collection.dimension * faiss_records.slots(path)),
-            lambda: self._run(tenant_id, lambda: FaissCollection(path, collection, self._max_bytes)),
+            lambda: self._run(tenant_id, lambda: FaissCollection(path, collection, self._max_bytes, self._graph_from)),
         )
 
     async def _run(self, tenant_id: str, work: Callable[[], Result]) -> Result:

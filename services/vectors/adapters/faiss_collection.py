@@ -1,6 +1,7 @@
 """An open collection of FAISS: the file, and the index made from it."""
 
 import importlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -31,16 +32,18 @@ class Nearest(NamedTuple):
 
     vector: Vector
     limit: int
+    exact: bool
 
 
 class FaissCollection:
     """One open collection: the file, and the index made from it. Blocking."""
 
-    def __init__(self, path: Path, collection: Collection, max_bytes: int) -> None:
+    def __init__(self, path: Path, collection: Collection, max_bytes: int, graph_from: float = math.inf) -> None:
+        """Up to `graph_from` vectors, all are compared in a search."""
         # Importing FAISS takes most of a second, so it waits for the first collection and happens on a worker thread.
         index = importlib.import_module("services.vectors.adapters.faiss_index")
         self.records = FaissRecords(path)
-        self.index: SlotIndex = index.SlotIndex(collection.dimension, collection.metric)
+        self.index: SlotIndex = index.SlotIndex(collection.dimension, collection.metric, graph_from)
         self._collection = collection
         self._max_vectors = max_bytes // (4 * collection.dimension)
         self.is_sound = True
@@ -79,16 +82,17 @@ class FaissCollection:
     def search(self, asked: Sequence[Nearest]) -> list[list[Match]]:
         """Raises AnswerTooLarge where all of them together hold more than one may."""
         found: list[Near] = [([], [])] * len(asked)
-        for limit in {one.limit for one in asked}:
-            alike = [at for at, one in enumerate(asked) if one.limit == limit]
-            nearest = self.index.search([asked[at].vector for at in alike], limit)
+        for limit, exact in {one[1:] for one in asked}:
+            alike = [at for at, one in enumerate(asked) if one[1:] == (limit, exact)]
+            nearest = self.index.search([asked[at].vector for at in alike], limit, exact=exact)
             for at, near in zip(alike, nearest, strict=True):
                 found[at] = near
         contents = self.records.contents(list({slot for slots, _ in found for slot in slots}))
         return [self._scored(near, contents) for near in found]
 
-    def search_among(self, vector: Vector, limit: int, condition: Condition) -> list[Match]:
-        near = self.index.search_among(vector, limit, self.records.select(condition))
+    def search_among(self, asked: Nearest, condition: Condition) -> list[Match]:
+        among = self.records.select(condition)
+        near = self.index.search_among(asked.vector, asked.limit, among, exact=asked.exact)
         return self._scored(near, self.records.contents(near[0]))
 
     def _scored(self, near: Near, contents: Mapping[int, Content]) -> list[Match]:

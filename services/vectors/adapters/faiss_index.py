@@ -1,4 +1,4 @@
-"""The vectors of one collection in memory, in a FAISS flat index: every search compares all of them, so it is exact.
+"""The vectors of one collection in memory, in a FAISS flat index: a search compares all of them, so it is exact.
 
 FAISS numbers vectors by position and shifts them all when one is removed. Here a position, a *slot*, stays with its
 record: replacing writes into it, deleting frees it for the next record. A slot that is free holds no numbers (NaN),
@@ -7,8 +7,11 @@ which are nearer than nothing, so no search finds it.
 What a search takes is reading the vectors from memory, so searches of many are made together: a product of matrices
 reads them once for all (docs/decisions/0050). Its sums differ in the last bits from those of a search that is made
 alone, so what it found is scored again, one by one: a search finds the same whoever searches beside it.
+
+Where they are many a graph finds whom to score (`faiss_graph.py`, docs/decisions/0057), as soon as there is one.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,8 +19,11 @@ import faiss as _faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from services.vectors.adapters.faiss_graph import Graph
+from services.vectors.adapters.faiss_growth import Growth
 from services.vectors.adapters.faiss_records import Near, Slots
 from services.vectors.domain import Metric, Vector
+from services.vectors.geometry import MAX_LENGTH
 
 faiss: Any = _faiss  # its annotations are those of the C++ wrapper, not of the Python layer over it
 # One search runs on one thread; several run side by side instead of each using every core.
@@ -40,14 +46,16 @@ def most_together(numbers: int) -> int:
 class SlotIndex:
     """Blocking; FAISS lets go of the interpreter lock. Many may search at once; a writer must be alone."""
 
-    def __init__(self, dimension: int, metric: Metric) -> None:
+    def __init__(self, dimension: int, metric: Metric, graph_from: float = math.inf) -> None:
+        """Up to `graph_from` vectors, all are compared; under dot always: such a graph leads to long vectors only."""
         self._index = faiss.IndexFlatL2(dimension) if metric is Metric.L2 else faiss.IndexFlatIP(dimension)
         self._is_l2 = metric is Metric.L2
         self._free: list[int] = []
+        self.growth = Growth(dimension, metric, math.inf if metric is Metric.DOT else graph_from)
 
     @property
     def nbytes(self) -> int:
-        return int(self._index.ntotal) * int(self._index.d) * 4
+        return int(self._index.ntotal) * int(self._index.d) * 4 + self.growth.nbytes
 
     def __len__(self) -> int:
         return int(self._index.ntotal) - len(self._free)
@@ -74,6 +82,7 @@ class SlotIndex:
             self._rows()[slots[at]] = vectors[at]
         taken = set(slots)
         self._free = [slot for slot in self._free if slot not in taken]
+        self.growth.written(np.array(slots, dtype=np.int64))
         if new:
             self._index.add(np.stack([vectors[at] for at in new]))
 
@@ -83,38 +92,57 @@ class SlotIndex:
             return
         self._rows()[list(slots)] = np.nan
         self._free += slots
+        self.growth.freed(np.array(slots, dtype=np.int64), len(self))
 
     @property
     def most_together(self) -> int:
         """How many searches may be made together."""
         return most_together(int(self._index.ntotal) * int(self._index.d))
 
-    def search(self, vectors: Sequence[Vector], limit: int) -> list[Near]:
-        """For each of `vectors` the nearest slots."""
+    def search(self, vectors: Sequence[Vector], limit: int, *, exact: bool = False) -> list[Near]:
+        """For each of `vectors` the nearest slots; none is missed with `exact`, or where they are few."""
         limit = min(limit, len(self))
         if not limit:
             return [([], [])] * len(vectors)
         asked = np.stack(vectors)
+        if exact:
+            return self._by_all(asked, limit)
+        candidates, beside = self.growth.candidates(asked, limit, len(self), None)
+        left = [at for at, slots in enumerate(candidates) if slots is None]
+        by_all = iter(self._by_all(asked[left], limit) if left else ())
+        return [
+            next(by_all) if slots is None else self._nearest_of(asked[at], limit, slots, beside)
+            for at, slots in enumerate(candidates)
+        ]
+
+    def _by_all(self, asked: NDArray[np.float32], limit: int) -> list[Near]:
         if self._is_l2 or int(self._index.ntotal) * int(self._index.d) < _NUMBERS:
             # Distances come out of a product of matrices as a difference of squares, in which near ones vanish.
             return list(map(self._nearest, *self._one_by_one(asked, limit)))
         compare = self._one_by_one if len(asked) < _SEARCHES else self._index.search
         _, slots = compare(asked, min(limit + _SPARE, len(self)))
-        return [self._best(limit, *scored) for scored in zip(slots, self._products(asked, slots), strict=True)]
+        return [self._best(limit, *scored) for scored in zip(slots, self._compare(asked, slots), strict=True)]
 
     def _one_by_one(self, asked: NDArray[np.float32], limit: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         whole = faiss.SearchParameters(sel=faiss.IDSelectorAll()) if self._index.d >= _MULTIPLIED else None
         found = [self._index.search(asked[at : at + 1], limit, params=whole) for at in range(len(asked))]
         return np.concatenate([values for values, _ in found]), np.concatenate([slots for _, slots in found])
 
-    def search_among(self, vector: Vector, limit: int, among: Slots) -> Near:
-        """The nearest of the slots `among`."""
+    def search_among(self, vector: Vector, limit: int, among: Slots, *, exact: bool = False) -> Near:
+        """The nearest of the slots `among`, which rise; none is missed with `exact`, or where they are few."""
         limit = min(limit, len(among))
         if not limit:
             return [], []
+        if not exact:
+            [slots], beside = self.growth.candidates(vector[np.newaxis], limit, len(self), among)
+            if slots is not None:
+                return self._nearest_of(vector, limit, slots, beside)
+        return self._nearest(*self._of(vector, limit, among))
+
+    def _of(self, vector: Vector, limit: int, among: Slots) -> tuple[NDArray[np.float32], Slots]:
         parameters = faiss.SearchParameters(sel=faiss.IDSelectorArray(among))
-        [found], [slots] = self._index.search(vector[np.newaxis], limit, params=parameters)
-        return self._nearest(found, slots)
+        [values], [slots] = self._index.search(vector[np.newaxis], limit, params=parameters)
+        return values, slots
 
     def _nearest(self, found: NDArray[np.float32], slots: NDArray[np.int64]) -> Near:
         values: NDArray[np.float64] = found.astype(np.float64)
@@ -123,20 +151,53 @@ class SlotIndex:
         ranked = slots >= 0  # what overflowed, of before there was a bound, has no rank and no slot
         return slots[ranked].tolist(), values[ranked].tolist()
 
-    def _products(self, asked: NDArray[np.float32], slots: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Of each vector with those in its slots, one by one, as `search_among` has them."""
+    def _compare(self, asked: NDArray[np.float32], slots: Slots) -> NDArray[np.float32]:
+        """Each vector with those in its slots, one by one, as `search_among` has them."""
         number, found = slots.shape
-        products = np.empty((number, found), dtype=np.float32)
-        pointers = faiss.swig_ptr(products), faiss.swig_ptr(asked), self._index.get_xb(), faiss.swig_ptr(slots)
-        faiss.fvec_inner_products_by_idx(*pointers, int(self._index.d), number, found)
-        return products
+        values = np.empty((number, found), dtype=np.float32)
+        pointers = faiss.swig_ptr(values), faiss.swig_ptr(asked), self._index.get_xb(), faiss.swig_ptr(slots)
+        compare = faiss.fvec_L2sqr_by_idx if self._is_l2 else faiss.fvec_inner_products_by_idx
+        compare(*pointers, int(self._index.d), number, found)
+        return values
 
-    @staticmethod
-    def _best(limit: int, slots: NDArray[np.int64], products: NDArray[np.float32]) -> Near:
+    def _best(self, limit: int, slots: Slots, values: NDArray[np.float32]) -> Near:
         ranked = np.flatnonzero(slots >= 0)
-        best = ranked[np.argsort(-products[ranked], kind="stable")[:limit]]
-        return slots[best].tolist(), products[best].astype(np.float64).tolist()
+        nearness = -values[ranked] if not self._is_l2 else values[ranked]
+        best = ranked[np.argsort(nearness, kind="stable")[:limit]]
+        return self._nearest(values[best], slots[best])
 
     def _rows(self) -> NDArray[np.float32]:
         rows: NDArray[np.float32] = faiss.rev_swig_ptr(self._index.get_xb(), self._index.ntotal * self._index.d)
         return rows.reshape(self._index.ntotal, self._index.d)
+
+    # --- The graph ----------------------------------------------------------------------------------------------------
+
+    @property
+    def wants_graph(self) -> bool:
+        return self.growth.is_wanted(len(self))
+
+    def _nearest_of(self, vector: Vector, limit: int, slots: Slots, beside: Slots) -> Near:
+        """And of those `beside`, of which none is near yet."""
+        if len(beside):
+            slots = np.concatenate([slots, self._of(vector, min(limit, len(beside)), beside)[1]])
+        slots = np.sort(slots)  # of equal ones the same are left out each time
+        return self._best(limit, slots, self._compare(vector[np.newaxis], slots[np.newaxis])[0])
+
+    def begin_graph(self) -> tuple[Graph, Slots] | None:
+        """One to be made, and the slots to `take` for it, some at a time; nobody writes meanwhile."""
+        live = np.ones(int(self._index.ntotal), dtype=bool)
+        live[self._free] = False
+        if (graph := self.growth.begin(live)) is None:
+            return None
+        # In no order: neighbours that come one after the other make bad links.
+        return graph, np.random.default_rng(len(self)).permutation(graph.waiting)
+
+    def take(self, graph: Graph, slots: Slots) -> NDArray[np.float32]:
+        """What `graph` is to add: copies of those that still wait; nobody writes meanwhile."""
+        slots = slots[graph.waits(slots)]
+        vectors: NDArray[np.float32] = self._rows()[slots]
+        # Longer ones, of before there was a bound, are nowhere in 32 bits: they go on waiting.
+        bounded = np.linalg.norm(vectors.astype(np.float64), axis=1) <= MAX_LENGTH
+        graph.place(slots[bounded])
+        taken: NDArray[np.float32] = vectors[bounded]
+        return taken

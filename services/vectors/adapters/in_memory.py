@@ -149,6 +149,25 @@ class Collections(Generic[Opened]):
             self._give_back(place)
 
     @asynccontextmanager
+    async def looking(self, key: str) -> AsyncIterator[Opened | None]:
+        """What is in memory of it; nobody writes to it meanwhile. To look is no use: it is not brought there."""
+        place = self._places.get(key)
+        if place is None:
+            yield None
+            return
+        async with place.lock.reading():
+            yield place.opened
+
+    async def room_for(self, key: str, size: int) -> bool:
+        """Whether it may grow by so many bytes, now that others that are unused have left for it."""
+        while self.nbytes + size > self._most_bytes:
+            idle = next((place for place in self._places.values() if place.is_idle and place.key != key), None)
+            if idle is None:
+                return sum(place.is_held for place in self._places.values()) <= 1
+            await self._leave(idle)
+        return True
+
+    @asynccontextmanager
     async def _sound(self, place: _Place[Opened]) -> AsyncIterator[None]:
         try:
             yield

@@ -295,3 +295,47 @@ async def test_under_any_order_bounds_hold_and_nobody_uses_what_is_closed(seed: 
     assert most_seen == 3
     assert world.closed == len(world.opened) > 20
     assert world.collections.nbytes == 0
+
+
+async def test_to_look_brings_nothing_into_memory_and_is_no_use() -> None:
+    world = World()
+    async with world.collections.looking("a") as nothing:
+        assert nothing is None
+    await world.use("a")
+
+    world.now = 9
+    async with world.collections.looking("a") as thing:
+        assert thing is not None
+    world.now = 10
+    await world.collections.close_idle()
+
+    assert (world.opened, world.closed) == (["a"], 1)
+
+
+async def test_nobody_writes_and_nothing_leaves_while_somebody_looks() -> None:
+    world = World()
+    await world.use("a")
+
+    async with world.collections.looking("a") as thing:
+        assert thing is not None
+        world.now = 10
+        leaving = asyncio.create_task(world.collections.close_idle())
+        assert await waits(leaving)
+        assert not thing.is_closed
+    await leaving
+
+    assert thing.is_closed
+
+
+async def test_who_is_to_grow_has_others_leave_and_never_itself() -> None:
+    world = World(sizes={"a": 40, "b": 30, "c": 30})
+    for key in ("a", "b", "c"):
+        await world.use(key)
+
+    assert await world.collections.room_for("a", 20) is True
+    assert [world.collections.opened(key) is None for key in ("a", "b", "c")] == [False, True, False]
+    async with world.collections.reading(world.of("c")):
+        assert await world.collections.room_for("a", 70) is False
+    assert await world.collections.room_for("a", 70) is True  # alone, however much that is
+
+    assert [world.collections.opened(key) is None for key in ("a", "b", "c")] == [False, True, True]

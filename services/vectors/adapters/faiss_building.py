@@ -1,0 +1,98 @@
+"""Makes graphs beside everything else: one at a time, on a thread of its own, of some vectors after the others."""
+
+import asyncio
+import contextvars
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from services.vectors.adapters.faiss_collection import FaissCollection
+from shared.ending import end
+
+if TYPE_CHECKING:  # or FAISS would be imported for those who do not use it
+    from services.vectors.adapters.faiss_graph import Graph
+    from services.vectors.adapters.faiss_records import Slots
+
+Look = Callable[[str], AbstractAsyncContextManager[FaissCollection | None]]
+"""At what is in memory of a collection; nobody writes to it meanwhile."""
+RoomFor = Callable[[str, int], Awaitable[bool]]
+
+_AT_ONCE: Final = 128  # some ten milliseconds, for whose end a shutdown waits
+Result = TypeVar("Result")
+_log = logging.getLogger("vectors.faiss")
+
+
+class Builder:
+    """Nobody waits for it. A graph is given up when its collection leaves memory."""
+
+    def __init__(self, look: Look, room_for: RoomFor) -> None:
+        self._look, self._room_for = look, room_for
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="faiss-graph")
+        self._turn = asyncio.Semaphore()
+        self._building: dict[str, asyncio.Task[None]] = {}
+
+    def begin(self, key: str) -> None:
+        """Unless it has begun."""
+        if key not in self._building:
+            task = asyncio.get_running_loop().create_task(self._build(key), context=contextvars.Context())
+            self._building[key] = task
+            task.add_done_callback(lambda _: self._building.pop(key))
+
+    async def aclose(self) -> None:
+        """What is being made is given up."""
+        await end(*self._building.values())
+        await asyncio.to_thread(self._thread.shutdown)
+
+    async def _build(self, key: str) -> None:
+        fields: dict[str, object] = {"collection": key}
+        began = time.monotonic()
+        try:
+            async with self._turn:
+                if vectors := await self._made(key):
+                    fields |= {"vectors": vectors, "seconds": round(time.monotonic() - began, 1)}
+                    _log.info("a graph is there", extra={"fields": fields})
+        except MemoryError:
+            _log.warning("no memory for a graph: all are compared", extra={"fields": fields})
+        except Exception:  # noqa: BLE001 - whatever it is, searches go on without
+            _log.exception("no graph was made: all are compared", extra={"fields": fields})
+
+    async def _made(self, key: str) -> int:
+        """How many vectors it has; 0 when it was given up."""
+        async with self._look(key) as opened:
+            begun = await self._on_thread(opened.index.begin_graph) if opened else None
+        if opened is None or begun is None:
+            return 0
+        graph, slots = begun
+        try:
+            if not await self._room_for(key, len(slots) * graph.bytes_each):
+                return 0
+            await self._on_thread(graph.take_over)
+            for start in range(0, len(slots), _AT_ONCE):
+                if not await self._added(key, opened, graph, slots[start : start + _AT_ONCE]):
+                    return 0
+            async with self._look(key):
+                return graph.size if opened.index.growth.finish(graph) else 0
+        finally:
+            opened.index.growth.give_up(graph)
+
+    async def _added(self, key: str, opened: FaissCollection, graph: "Graph", slots: "Slots") -> bool:
+        """False when it is not wanted any more."""
+        async with self._look(key) as now:
+            if now is not opened or not opened.index.growth.is_coming(graph):
+                return False
+            vectors = await self._on_thread(partial(opened.index.take, graph, slots))
+        await self._on_thread(partial(graph.add, vectors))
+        return True
+
+    async def _on_thread(self, work: Callable[[], Result]) -> Result:
+        """It has ended when this returns, even when cancelled: the locks depend on it."""
+        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise

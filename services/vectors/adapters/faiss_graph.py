@@ -1,0 +1,157 @@
+"""A graph over the vectors of a collection (HNSW): a search by it compares few of them, and misses one now and then.
+
+It has the vectors itself, shortened to 16 bits, so whatever is written meanwhile moves nothing under it: one is made
+beside searches and writes, and one that serves is never changed. What is written after it was put there *waits* for the
+next, and is compared one by one until then. What was replaced or deleted is a way to others still, and never found.
+"""
+
+import math
+from copy import copy
+from typing import Any, Final, NamedTuple
+
+import faiss as _faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from services.vectors.adapters.faiss_records import Slots
+from services.vectors.domain import Metric
+
+faiss: Any = _faiss  # its annotations are those of the C++ wrapper, not of the Python layer over it
+
+Marks = NDArray[np.bool_]
+
+_LINKS: Final = 16
+_CARE: Final = 100  # of how many the links of a vector are chosen
+_BYTES_OF_LINKS: Final = 4 * 2 * _LINKS + 32  # those of the upper levels too, and where they begin
+_BYTES_OF_PLACE: Final = 13  # in both directions, and whether it waits
+
+_SPARE: Final = 6  # that are found beyond those wanted: 16 bits do not always tell which of two is nearer
+_LEAST_EFFORT: Final = 80
+_EFFORT_EACH: Final = 1.6  # for what is found: the last of those looked at are not the nearest
+_COMPARED_EACH: Final = 40  # vectors in a row are compared in the time that one is looked at
+
+
+class _Now(NamedTuple):
+    """What is so until something is written."""
+
+    waiting: Slots
+    known: int
+
+
+class Graph:
+    """Blocking; FAISS lets go of the interpreter lock. Many may search; who tells it of a write must be alone."""
+
+    def __init__(self, dimension: int, metric: Metric, live: Marks) -> None:
+        """Of no vector yet: all slots that are `live` wait."""
+        kind = faiss.METRIC_L2 if metric is Metric.L2 else faiss.METRIC_INNER_PRODUCT
+        self._links = faiss.IndexHNSWSQ(dimension, faiss.ScalarQuantizer.QT_bf16, _LINKS, kind)
+        self._links.hnsw.efConstruction = _CARE
+        self.size = 0
+        """Points that it has."""
+        self._slots: Slots = np.empty(0, dtype=np.int64)  # of each point of the graph, and room for more
+        self._points = np.empty(0, dtype=np.int32)  # of each slot: the one that has its vector
+        self._waits: Marks = np.empty(0, dtype=bool)
+        self._now: _Now | None = None
+        self.written(np.flatnonzero(live))
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.bytes_each
+
+    @property
+    def bytes_each(self) -> int:
+        """For a vector."""
+        return 2 * int(self._links.d) + _BYTES_OF_LINKS + _BYTES_OF_PLACE
+
+    # --- What is written ----------------------------------------------------------------------------------------------
+
+    def written(self, slots: Slots) -> None:
+        """They hold other vectors now."""
+        self._reach(int(slots.max(initial=-1)) + 1)
+        self._points[slots], self._waits[slots], self._now = -1, True, None
+
+    def freed(self, slots: Slots) -> None:
+        """They hold none any more."""
+        self._points[slots], self._waits[slots], self._now = -1, False, None
+
+    def _reach(self, slots: int) -> None:
+        self._points, self._waits = _reaching(self._points, slots, -1), _reaching(self._waits, slots, False)
+
+    def waits(self, slots: Slots) -> Marks:
+        """Which of them do."""
+        return self._waits[slots]
+
+    @property
+    def waiting(self) -> Slots:
+        """Rising."""
+        return self._standing().waiting
+
+    @property
+    def lost(self) -> int:
+        """Points whose vectors are replaced or deleted."""
+        return self.size - self._standing().known
+
+    def _standing(self) -> _Now:
+        if (now := self._now) is None:
+            known = int(np.count_nonzero(self._points >= 0))
+            now = self._now = _Now(np.flatnonzero(self._waits).astype(np.int64, copy=False), known)
+        return now
+
+    # --- How it comes to be -------------------------------------------------------------------------------------------
+
+    def successor(self) -> "Graph":
+        """One that knows the same, and grows while this one serves: after it has taken over the links."""
+        made = copy(self)
+        made._slots, made._points, made._waits = self._slots.copy(), self._points.copy(), self._waits.copy()
+        return made
+
+    def take_over(self) -> None:
+        """The links of the one before, as its own."""
+        self._links = faiss.clone_index(self._links)
+
+    def place(self, slots: Slots) -> None:
+        """They wait no more: their vectors, as they are now, are the next that are added."""
+        size = self.size + len(slots)
+        self._slots = _reaching(self._slots, size, -1)
+        self._slots[self.size : size] = slots
+        self._points[slots] = np.arange(self.size, size, dtype=np.int32)
+        self._waits[slots], self.size, self._now = False, size, None
+
+    def add(self, vectors: NDArray[np.float32]) -> None:
+        faiss.omp_set_num_threads(1)  # which holds for the thread that says so
+        self._links.add(vectors)
+
+    # --- Searching ----------------------------------------------------------------------------------------------------
+
+    def breadth(self, limit: int, share: float) -> int:
+        """How many to find for `limit` that are wanted, where a `share` of all that are known is."""
+        known = share * self._standing().known / max(1, self.size)
+        return min(self.size, math.ceil(limit / known) + _SPARE if known else self.size)
+
+    def cost(self, breadth: int) -> int:
+        """Of a search, in vectors that are compared one after the other."""
+        return _COMPARED_EACH * _effort(breadth)
+
+    def nearest(self, vectors: NDArray[np.float32], breadth: int) -> list[Slots]:
+        """For each of them the slots of about the nearest `breadth`, without those that are not what they were."""
+        faiss.omp_set_num_threads(1)
+        effort = faiss.SearchParametersHNSW(efSearch=_effort(breadth))
+        _, found = self._links.search(vectors, breadth, params=effort)
+        return [self._known(points) for points in found]
+
+    def _known(self, points: NDArray[np.int64]) -> Slots:
+        points = points[points >= 0]
+        slots = self._slots[points]
+        known: Slots = slots[self._points[slots] == points]
+        return known
+
+
+def _effort(breadth: int) -> int:
+    return max(_LEAST_EFFORT, math.ceil(_EFFORT_EACH * breadth))
+
+
+def _reaching(kept: NDArray[Any], size: int, filling: int) -> NDArray[Any]:
+    """It, or a longer one; by an eighth at least, or each write would copy it."""
+    if (more := size - len(kept)) <= 0:
+        return kept
+    return np.concatenate([kept, np.full(max(more, len(kept) // 8), filling, dtype=kept.dtype)])

@@ -1,0 +1,266 @@
+"""Large collections of FAISS are searched by a graph, which is made beside everything else and changes no promise."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from services.vectors.adapters.faiss import FaissEngine
+from services.vectors.adapters.faiss_graph import Graph
+from services.vectors.domain import Collection, Match, Record, Vector, ranked
+from services.vectors.records.filters import parse
+from tests.contracts.vectors.conftest import COSINE, a_collection
+from tests.contracts.vectors.language import leaf
+
+DIMENSION, COUNT, FEW = 16, 3_000, 50
+Open = Callable[..., FaissEngine]
+Matrix = NDArray[np.float32]
+
+
+@pytest.fixture
+async def open_engine(tmp_path: Path) -> AsyncIterator[Open]:
+    """Again and again on the same files, but one at a time."""
+    opened: list[FaissEngine] = []
+
+    def open_one(**settings: float) -> FaissEngine:
+        engine = FaissEngine(tmp_path, threads=2, max_bytes=2**26, graph_from=FEW, **settings)  # type: ignore[arg-type]
+        opened.append(engine)
+        return engine
+
+    yield open_one
+    for engine in opened:
+        await engine.aclose()
+
+
+def a_vector(at: int) -> Vector:
+    about, itself = np.random.default_rng(at % 97), np.random.default_rng(1000 + at)
+    return COSINE.vector(*(about.normal(size=DIMENSION) + 0.5 * itself.normal(size=DIMENSION)))
+
+
+def records(of: range) -> list[Record]:
+    return [Record(f"{at:05}", a_vector(at), metadata={"half": at % 2, "hundredth": at % 100}) for at in of]
+
+
+async def filled(engine: FaissEngine, count: int = COUNT) -> Collection:
+    collection = a_collection(DIMENSION)
+    await engine.create_collection(collection)
+    for start in range(0, count, 1000):
+        await engine.upsert(collection, records(range(start, min(start + 1000, count))))
+    return collection
+
+
+async def nearest(engine: FaissEngine, collection: Collection, at: int, *, exact: bool = False) -> list[Match]:
+    return ranked(await engine.search(collection, a_vector(at), 10, None, exact=exact))
+
+
+async def begun(engine: FaissEngine, collection: Collection) -> None:
+    """It has been searched so often that a graph is worth its while."""
+    await asyncio.gather(*(nearest(engine, collection, at) for at in range(64)))
+
+
+async def until(engine: FaissEngine, collection: Collection, is_so: Callable[[FaissEngine, Collection], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not is_so(engine, collection):  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.005)
+
+
+def serves(engine: FaissEngine, collection: Collection) -> bool:
+    opened = engine._collections.opened(collection.id)
+    return opened is not None and opened.index.growth.serves and not engine._graphs._building
+
+
+def is_done(engine: FaissEngine, _: Collection) -> bool:
+    return not engine._graphs._building
+
+
+@asynccontextmanager
+async def under_way(engine: FaissEngine, collection: Collection) -> AsyncIterator[Callable[[], None]]:
+    """Its graph has some of it, and gets no more until what is yielded is called, or the block ends."""
+    gate, is_there, add = threading.Event(), asyncio.Event(), Graph.add
+    loop = asyncio.get_running_loop()
+
+    def held(graph: Graph, vectors: Matrix) -> None:
+        add(graph, vectors)
+        loop.call_soon_threadsafe(is_there.set)
+        gate.wait()
+
+    with mock.patch.object(Graph, "add", held):
+        await begun(engine, collection)
+        await is_there.wait()
+        try:
+            yield gate.set
+        finally:
+            gate.set()
+
+
+async def recall(engine: FaissEngine, collection: Collection, seeds: range) -> float:
+    shares = []
+    for at in seeds:
+        found, truth = await nearest(engine, collection, at), await nearest(engine, collection, at, exact=True)
+        assert len(found) == len(truth)
+        shares.append(len({match.id for match in found} & {match.id for match in truth}) / len(truth))
+    return float(np.mean(shares))
+
+
+async def test_a_collection_that_is_searched_gets_a_graph_and_finds_what_it_found(open_engine: Open) -> None:
+    engine = open_engine()
+    collection = await filled(engine)
+    assert is_done(engine, collection)
+
+    await begun(engine, collection)
+    await until(engine, collection, serves)
+
+    assert await recall(engine, collection, range(10_000, 10_050)) >= 0.95
+    for at in (5, 1005, 2005):
+        assert (await nearest(engine, collection, at))[0].id == f"{at:05}"
+
+
+@pytest.mark.parametrize("condition", [leaf("half", "eq", 1), leaf("hundredth", "eq", 7), leaf("hundredth", "lt", 90)])
+async def test_a_filter_is_met_and_misses_no_more(open_engine: Open, condition: dict[str, object]) -> None:
+    engine = open_engine()
+    collection = await filled(engine)
+    await begun(engine, collection)
+    await until(engine, collection, serves)
+
+    shares = []
+    for at in range(10_000, 10_030):
+        found, truth = [
+            await engine.search(collection, a_vector(at), 10, parse(condition), exact=exact) for exact in (False, True)
+        ]
+        shares.append(len({match.id for match in found} & {match.id for match in truth}) / len(truth))
+
+    assert np.mean(shares) >= 0.95
+
+
+async def test_what_is_written_while_it_is_made_and_after_is_found_at_once(open_engine: Open) -> None:
+    engine = open_engine()
+    collection = await filled(engine)
+    async with under_way(engine, collection) as goes_on:
+        for at in range(3000, 3200):
+            await engine.upsert(collection, records(range(at, at + 1)))
+            assert (await nearest(engine, collection, at))[0].id == f"{at:05}"
+            if at % 2:
+                await engine.delete(collection, [f"{at:05}"])
+                assert f"{at:05}" not in [match.id for match in await nearest(engine, collection, at)]
+            if at == 3100:
+                goes_on()
+        await until(engine, collection, serves)
+
+    assert await recall(engine, collection, range(3000, 3050)) >= 0.95
+    assert await engine.count(collection) == COUNT + 100
+
+
+async def test_after_a_restart_all_is_found_and_a_graph_is_made_anew(open_engine: Open) -> None:
+    engine = open_engine()
+    collection = await filled(engine)
+    await begun(engine, collection)
+    await until(engine, collection, serves)
+    await engine.delete_matching(collection, parse(leaf("hundredth", "lt", 30)))
+    before = await nearest(engine, collection, 10_000, exact=True)
+    await engine.aclose()
+
+    again = open_engine()
+    assert await nearest(again, collection, 10_000) == before
+    assert not serves(again, collection)
+    await begun(again, collection)
+    await until(again, collection, serves)
+
+    assert await recall(again, collection, range(10_000, 10_050)) >= 0.95
+
+
+async def test_what_leaves_memory_takes_its_graph_along(open_engine: Open) -> None:
+    engine = open_engine(idle_seconds=1e-6)
+    collection = await filled(engine)
+    async with under_way(engine, collection):
+        await engine.close_idle()
+        assert engine._collections.nbytes == 0
+    await until(engine, collection, is_done)
+
+    assert engine._collections.nbytes == 0
+    assert (await nearest(engine, collection, 5))[0].id == "00005"
+    await begun(engine, collection)
+    await until(engine, collection, serves)
+    await engine.close_idle()
+    assert engine._collections.nbytes == 0
+    assert (await nearest(engine, collection, 6))[0].id == "00006"
+
+
+async def test_what_is_dropped_while_it_is_made_stays_gone(open_engine: Open) -> None:
+    engine = open_engine()
+    collection = await filled(engine)
+    async with under_way(engine, collection):
+        await engine.drop_collection(collection)
+    await until(engine, collection, is_done)
+
+    assert not await engine.holds(collection)
+    assert engine._collections.nbytes == 0
+
+
+async def test_a_shutdown_waits_for_no_graph(open_engine: Open) -> None:
+    engine = open_engine()
+    collection = await filled(engine)
+    async with under_way(engine, collection) as goes_on:
+        closing = asyncio.create_task(engine.aclose())
+        await asyncio.sleep(0)
+        goes_on()
+        await closing
+
+    opened = open_engine()
+    assert (await nearest(opened, collection, 5))[0].id == "00005"
+    assert is_done(engine, collection)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("of FAISS")])
+async def test_where_none_can_be_made_all_are_compared(
+    open_engine: Open, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = open_engine()
+    collection = await filled(engine)
+
+    with mock.patch.object(Graph, "add", side_effect=error), caplog.at_level(logging.WARNING, "vectors.faiss"):
+        await begun(engine, collection)
+        await until(engine, collection, lambda *_: bool(caplog.records))
+        await until(engine, collection, is_done)
+        await begun(engine, collection)
+
+    assert len(caplog.records) == 1  # nobody tries again at once
+    assert not serves(engine, collection)
+    assert await recall(engine, collection, range(10_000, 10_010)) == 1.0
+    opened = engine._collections.opened(collection.id)
+    assert opened is not None
+    assert opened.nbytes == 4 * DIMENSION * COUNT
+
+
+async def test_a_graph_takes_no_room_from_what_is_used(open_engine: Open) -> None:
+    """Its collection and another are in memory, and nothing else has room there."""
+    engine = open_engine(memory_bytes=2 * 4 * DIMENSION * COUNT)
+    first, second = await filled(engine), await filled(engine)
+
+    async with engine._reading(second):
+        await begun(engine, first)
+        await until(engine, first, is_done)
+        assert not serves(engine, first)
+
+    for _ in range(20):  # what failed is tried again after a while
+        await begun(engine, first)
+    await until(engine, first, serves)
+    assert engine._collections.opened(second.id) is None
+
+
+async def test_two_graphs_are_made_one_after_the_other(open_engine: Open) -> None:
+    engine = open_engine()
+    made = [await filled(engine, 1000) for _ in range(3)]
+
+    await asyncio.gather(*(begun(engine, collection) for collection in made))
+    for collection in made:
+        await until(engine, collection, serves)
+
+    for collection in made:
+        assert await recall(engine, collection, range(10_000, 10_010)) >= 0.9
