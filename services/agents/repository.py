@@ -37,7 +37,7 @@ _SAVE: LiteralString = """
     SET v += $version
     WITH a
     CALL (a) {
-        MATCH (a)-[old:HAS_CAPABILITY]->(c:Capability) WHERE NOT c.name IN $capabilities
+        MATCH (a)-[old:HAS_CAPABILITY]->(c:Capability {tenant_id: $tenant_id}) WHERE NOT c.name IN $capabilities
         DELETE old
     }
     UNWIND $capabilities AS capability
@@ -50,6 +50,9 @@ _FORGET: LiteralString = """
     MATCH (v:AgentVersion) WHERE v.tenant_id = $tenant_id AND v.agent_id = $id AND v.version <= $oldest
     WITH v ORDER BY v.tenant_id, v.agent_id, v.version LIMIT $limit
     DETACH DELETE v
+"""
+_DELETE: LiteralString = f"""
+    {_ONE} OPTIONAL MATCH (a)-[:HAS_VERSION]->(v:AgentVersion {{tenant_id: $tenant_id}}) DETACH DELETE v, a
 """
 _SEARCH: LiteralString = f"CALL db.index.fulltext.queryNodes('{TEXT_INDEX}', $text) YIELD node AS a"
 _HAS_CAPABILITY: LiteralString = "-[:HAS_CAPABILITY]->(:Capability {tenant_id: $tenant_id, name: $capability})"
@@ -130,7 +133,7 @@ class AgentRepository(TenantRepository):
 
     async def delete(self, agent_id: str) -> None:
         """Delete the agent with its versions and relations, if it is there."""
-        await self._run(f"{_ONE} OPTIONAL MATCH (a)-[:HAS_VERSION]->(v:AgentVersion) DETACH DELETE v, a", id=agent_id)
+        await self._run(_DELETE, id=agent_id)
 
     async def _save(self, start: LiteralString, agent: Agent, by: str) -> None:
         content = _properties(agent) | {"version": agent.version}
