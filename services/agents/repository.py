@@ -56,6 +56,8 @@ _DELETE: LiteralString = f"""
 """
 _SEARCH: LiteralString = f"CALL db.index.fulltext.queryNodes('{TEXT_INDEX}', $text) YIELD node AS a"
 _HAS_CAPABILITY: LiteralString = "-[:HAS_CAPABILITY]->(:Capability {tenant_id: $tenant_id, name: $capability})"
+# While an index is young the planner may hold a scan of all tenants for cheaper.
+_IN_ORDER: LiteralString = " USING INDEX a:Agent(tenant_id, created_at, id)"
 _ANYWHERE: LiteralString = "a.created_at IS NOT NULL AND a.id IS NOT NULL"
 _AFTER: LiteralString = """
     a.created_at <= $created_at AND a.id IS NOT NULL AND (a.created_at < $created_at OR a.id < $id)
@@ -103,7 +105,7 @@ class AgentRepository(TenantRepository):
         """Up to `limit` agents that come after the position, newest first; those with the capability and the words."""
         statement = f"""
             {_SEARCH if typed else ""}
-            MATCH (a:Agent){_HAS_CAPABILITY if capability else ""}
+            MATCH (a:Agent){_HAS_CAPABILITY if capability else _IN_ORDER if not typed else ""}
             WHERE a.tenant_id = $tenant_id AND {_AFTER if after else _ANYWHERE}
             RETURN properties(a) AS agent
             ORDER BY a.tenant_id DESC, a.created_at DESC, a.id DESC LIMIT $limit

@@ -63,7 +63,7 @@ class AgentDocument(LargeModel):
     """An agent, as `export` wrote it."""
 
     format: Literal["sutazai.agent"]
-    format_version: Literal[1]
+    format_version: Annotated[int, Field(strict=True, ge=1, le=FORMAT_VERSION, examples=[FORMAT_VERSION])]
     exported_at: Moment | None = None
     agent: AgentContent
     relations: Annotated[tuple[RelationEntry, ...], Field(max_length=MOST_RELATIONS), AfterValidator(_each_once)] = ()
@@ -118,7 +118,7 @@ class AgentDocumentRead(ResponseModel):
     """An agent as one document, without ids."""
 
     format: Literal["sutazai.agent"]
-    format_version: Literal[1]
+    format_version: int
     exported_at: UtcDatetime
     agent: AgentContentRead
     relations: list[NamedRelationRead] = Field(description="by type, then by the other agent")
