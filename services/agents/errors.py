@@ -2,7 +2,7 @@
 
 NotFound  AgentNotFound, VersionNotFound, RelationNotFound
 Conflict  AgentNameTaken, TooManyRelations
-Invalid   RelationToItself
+Invalid   RelationToItself, DocumentTooNew
 """
 
 from services.agents.relations.domain import MOST_RELATIONS
@@ -61,3 +61,16 @@ class RelationToItself(Invalid):
 
     def __init__(self, pointer: str = "path/other_id") -> None:
         super().__init__("An agent has no relation to itself.", at=(pointer, "relation_to_itself"))
+
+
+class DocumentTooNew(Invalid):
+    """A later release wrote it, and nobody here knows what it means."""
+
+    code = "agents.document_too_new"
+    meaning = "The document has a `format_version` that this release does not know; a later one wrote it."
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A later release wrote this document; this one reads format_version 1.",
+            at=("/format_version", "document_too_new"),
+        )

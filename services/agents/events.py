@@ -10,6 +10,7 @@ class Done(Word):
     UPDATED = "agent.updated"
     RESTORED = "agent.restored"
     DELETED = "agent.deleted"
+    IMPORTED = "agent.imported"
     RELATION_CREATED = "relation.created"
     RELATION_UPDATED = "relation.updated"
     RELATION_DELETED = "relation.deleted"

@@ -8,8 +8,10 @@ from typing import TypedDict
 from fastapi import FastAPI
 
 from services.agents.constraints import applied_schema
+from services.agents.documents.service import DocumentService
 from services.agents.graph import open_graph
 from services.agents.keys import forget_old_keys
+from services.agents.matching.service import MatchingService
 from services.agents.network.service import NetworkService
 from services.agents.relations.service import RelationService
 from services.agents.service import AgentService
@@ -28,6 +30,8 @@ class State(TypedDict):
     versions: VersionService
     relations: RelationService
     networks: NetworkService
+    matching: MatchingService
+    documents: DocumentService
 
 
 @asynccontextmanager
@@ -47,4 +51,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             versions=VersionService(*common),
             relations=RelationService(*common),
             networks=NetworkService(graph),
+            matching=MatchingService(graph),
+            documents=DocumentService(graph, platform.auth),
         )

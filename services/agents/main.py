@@ -3,7 +3,9 @@
 from fastapi import FastAPI
 
 from services.agents import endpoints
+from services.agents.documents import endpoints as documents
 from services.agents.lifespan import lifespan
+from services.agents.matching import endpoints as matching
 from services.agents.network import endpoints as network
 from services.agents.relations import endpoints as relations
 from services.agents.settings import Settings
@@ -26,5 +28,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             versions.router,
             relations.router,
             network.router,
+            matching.router,
+            documents.creating,
+            documents.router,
         ],
     )

@@ -27,7 +27,7 @@ def _no_id(name: str) -> str:
     return name
 
 
-def _unique(items: tuple[str, ...]) -> tuple[str, ...]:
+def unique(items: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(items)) != len(items):
         raise PydanticCustomError("duplicate_items", "must not name anything twice")
     return items
@@ -46,7 +46,7 @@ def scalar(value: Any) -> Scalar:
     raise PydanticCustomError("metadata_value", message, {"longest": _LONGEST_VALUE})
 
 
-_UNIQUE = AfterValidator(_unique)
+_UNIQUE = AfterValidator(unique)
 _UNIQUE_ITEMS: dict[str, Any] = {"uniqueItems": True}
 
 Name = Annotated[

@@ -183,10 +183,12 @@ IN_PATHS: Final[dict[str, Kind | None]] = {
 # A member of a body, by its place, or by `operation:place` where the same name means different things.
 IN_BODIES: Final[dict[str, Kind | None]] = {
     "agent_id": AGENT,
+    "start_id": AGENT,
     "conversation_id": CONVERSATION,
     "collection": COLLECTION,
     "searches[].collection": COLLECTION,
     "knowledge[]": COLLECTION,
+    "agent.knowledge[]": COLLECTION,
     "ids[]": RECORD,
     "vectors_store:items[].id": RECORD,
     "vectors_create_collection:name": COLLECTION,
@@ -222,6 +224,7 @@ TOLERANT: Final[dict[tuple[str, str], int]] = {
     ("auth_token", "tenant_id"): 401,  # like wrong credentials
     ("agents_create", "knowledge[]"): 201,  # named, not checked: it may be made later
     ("agents_update", "knowledge[]"): 200,
+    ("agents_import", "agent.knowledge[]"): 201,
     ("vectors_create_collection", "name"): 201,  # names are unique within a tenant only
     ("vectors_point_alias", "name"): 201,  # likewise
     ("vectors_store", "collection"): 200,  # made when missing

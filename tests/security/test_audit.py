@@ -40,9 +40,14 @@ async def have_an_agent(gateway: httpx.AsyncClient, headers: Headers) -> dict[st
     for weight in (1.0, 2.0):
         await call(gateway, headers, "PUT", relation, weight=weight)
     await call(gateway, headers, "DELETE", relation)
+    document = await call(gateway, headers, "GET", f"agents/{made['id']}/export")
+    document["agent"]["name"] = f"copy {new_id()}"
+    imported = await call(gateway, headers, "POST", "agents/import", **document)
     await call(gateway, headers, "DELETE", f"agents/{made['id']}")
     done = {f"agent.{done}" for done in ("created", "updated", "restored", "deleted")}
-    return dict.fromkeys(done | {f"relation.{done}" for done in ("created", "updated", "deleted")}, made["id"])
+    return dict.fromkeys(done | {f"relation.{done}" for done in ("created", "updated", "deleted")}, made["id"]) | {
+        "agent.imported": imported["agent"]["id"]
+    }
 
 
 async def have_a_collection(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:

@@ -43,6 +43,29 @@ async def test_a_key_for_one_agent_reads_that_agent_only(gateway: httpx.AsyncCli
     assert set(found.values()) == {403}, found
 
 
+async def test_a_key_for_one_agent_reaches_no_other_by_their_relations(gateway: httpx.AsyncClient, owner: User) -> None:
+    mine, other = await make_agent(gateway, owner, "Related"), await make_agent(gateway, owner, "Related to")
+    narrow = await with_key(gateway, owner, f"agents:{mine}:read", f"agents:{mine}:write")
+    at, relation = f"/api/v1/agents/{mine}", f"/api/v1/agents/{mine}/relations/delegates_to/{other}"
+    both = await with_key(gateway, owner, f"agents:{mine}:write", f"agents:{other}:write")
+    asked = {"capabilities": ["sums"], "start_id": mine}
+
+    refused = [
+        await gateway.put(relation, json={}, headers=narrow),
+        await gateway.put(f"/api/v1/agents/{other}/relations/delegates_to/{mine}", json={}, headers=narrow),
+        await gateway.delete(relation, headers=narrow),
+        await gateway.get(f"{at}/graph", headers=narrow),
+        await gateway.post("/api/v1/agents/match", json=asked, headers=narrow),
+        await gateway.get(f"/api/v1/agents/{other}/versions", headers=narrow),
+        await gateway.get(f"/api/v1/agents/{other}/export", headers=narrow),
+    ]
+    opened = [await gateway.get(f"{at}/{below}", headers=narrow) for below in ("versions", "relations", "export")]
+
+    assert {answer.status_code for answer in refused} == {403}
+    assert {answer.status_code for answer in opened} == {200}
+    assert (await gateway.put(relation, json={}, headers=both)).status_code == 201
+
+
 async def test_a_key_for_one_collection_stores_and_searches_there_only(gateway: httpx.AsyncClient, owner: User) -> None:
     for name in ("open", "closed"):
         body = {"name": name, "engine": "faiss"}

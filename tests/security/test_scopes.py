@@ -21,6 +21,7 @@ UNDOCUMENTED = {
 PUBLIC_ROOTS = ("/api/", "/.well-known/")
 _QUESTION = "the question does not fit into a query string"
 READING_POSTS = {
+    "agents_match": _QUESTION,
     "vectors_search": _QUESTION,
     "vectors_search_batch": _QUESTION,
     "vectors_create_embeddings": "nothing is kept; a thousand texts do not fit into a query string",

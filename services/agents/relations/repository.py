@@ -39,10 +39,9 @@ _LOCK: LiteralString = """
     SET a.is_locked = true REMOVE a.is_locked
     RETURN a.id AS id
 """
-_CROWDED: LiteralString = f"""
+_COUNT: LiteralString = f"""
     MATCH (a:Agent) WHERE a.tenant_id = $tenant_id AND a.id IN $ids
-    WITH a.id AS id, COUNT {{ (a)-[:{ANY_RELATION}]-() }} AS relations WHERE relations >= $most
-    RETURN id
+    RETURN a.id AS id, COUNT {{ (a)-[:{ANY_RELATION}]-() }} AS relations
 """
 _SEEN: LiteralString = f"""
     MATCH (a:Agent {{id: $id, tenant_id: $tenant_id}})-[r:{ANY_RELATION}]-(b:Agent {{tenant_id: $tenant_id}})
@@ -92,15 +91,16 @@ class RelationRepository(TenantRepository):
         """The same for those of them that are there, which are returned."""
         return {row["id"] for row in await self._run(_LOCK, ids=sorted(agent_ids))}
 
-    async def crowded(self, *agent_ids: str) -> set[str]:
-        """Those of the agents that have as many relations as they may."""
-        return {row["id"] for row in await self._run(_CROWDED, ids=agent_ids, most=MOST_RELATIONS)}
+    async def room(self, agent_ids: Iterable[str]) -> dict[str, int]:
+        """How many more relations each of the agents that are there may have."""
+        rows = await self._run(_COUNT, ids=list(agent_ids))
+        return {row["id"]: MOST_RELATIONS - row["relations"] for row in rows}
 
     async def require_room(self, *agent_ids: str) -> None:
-        """Raises TooManyRelations where one more is one too many for any of the agents."""
-        crowded = await self.crowded(*agent_ids)
+        """Raises TooManyRelations where one more is one too many for any of the agents, which are there."""
+        room = await self.room(agent_ids)
         for agent_id in agent_ids:
-            if agent_id in crowded:
+            if room[agent_id] <= 0:
                 raise TooManyRelations(agent_id)
 
     async def find(self, agent_id: str, type: RelationType, other_id: str) -> Relation | None:

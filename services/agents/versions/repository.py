@@ -15,7 +15,8 @@ _ONE: LiteralString = """
 """
 # Ordered as the index is, which gives them sorted and stops at the limit.
 _PAGE: LiteralString = """
-    MATCH (v:AgentVersion) WHERE v.tenant_id = $tenant_id AND v.agent_id = $id AND v.version < $before
+    MATCH (v:AgentVersion) USING INDEX v:AgentVersion(tenant_id, agent_id, version)
+    WHERE v.tenant_id = $tenant_id AND v.agent_id = $id AND v.version < $before
     RETURN v.version AS version, v.name AS name, v.created_at AS created_at, v.created_by AS created_by
     ORDER BY v.tenant_id DESC, v.agent_id DESC, v.version DESC LIMIT $limit
 """

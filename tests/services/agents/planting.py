@@ -1,14 +1,15 @@
 """Agents by the hundred, put into the graph as the service would: by requests they would take minutes."""
 
-from typing import Any
+from typing import Any, LiteralString
 
 from neo4j import AsyncManagedTransaction
 
-from services.agents.graph import Graph
+from services.agents.graph import Graph, Work
 from shared.schemas import new_id
 from tests.fixtures.identity import User
 
 _SAID = {"weight": 1.0, "metadata": "{}", "version": "x"}
+_AT_ONCE = 100  # in one transaction, whose time is bounded
 Agent = dict[str, Any]
 
 
@@ -30,27 +31,30 @@ async def crowd(graph: Graph, user: User, agent: Agent, *, relations: int) -> No
     await graph.write(work)
 
 
-async def dense(graph: Graph, user: User, agents: int, relations: int) -> Agent:
-    """The first of as many agents, each of which delegates to the `relations` that follow it, around a circle."""
-    statement = """
-        UNWIND range(0, $agents - 1) AS number
+async def dense(graph: Graph, user: User, agents: int, relations: int) -> list[Agent]:
+    """As many agents, each of which delegates to the `relations` that follow it, around a circle."""
+    made = """
+        UNWIND $numbers AS number
         CREATE (:Agent {id: $ids[number], tenant_id: $tenant_id, name: 'Dense ' + number, name_key: $ids[number],
             created_at: datetime(), updated_at: datetime(), version: 1, instructions: 'x', capabilities: [],
             knowledge: [], tools: [], metadata: '{}'})
     """
     related = """
-        UNWIND range(0, $agents - 1) AS number
+        UNWIND $numbers AS number
         MATCH (a:Agent {id: $ids[number], tenant_id: $tenant_id})
         UNWIND range(1, $relations) AS step
-        MATCH (b:Agent {id: $ids[(number + step) % $agents], tenant_id: $tenant_id})
+        MATCH (b:Agent {id: $ids[(number + step) % size($ids)], tenant_id: $tenant_id})
         CREATE (a)-[r:DELEGATES_TO]->(b) SET r = $said
     """
-    ids = [new_id() for _ in range(agents)]
+    given = {"ids": [new_id() for _ in range(agents)], "relations": relations, "tenant_id": user.tenant_id}
 
-    async def work(transaction: AsyncManagedTransaction) -> None:
-        given = {"agents": agents, "relations": relations, "ids": ids, "tenant_id": user.tenant_id, "said": _SAID}
-        for each in (statement, related):
-            await (await transaction.run(each, given)).consume()
+    def some(statement: LiteralString, numbers: list[int]) -> Work[None]:
+        async def work(transaction: AsyncManagedTransaction) -> None:
+            await (await transaction.run(statement, given, numbers=numbers, said=_SAID)).consume()
 
-    await graph.write(work)
-    return {"id": ids[0]}
+        return work
+
+    for statement in (made, related):
+        for numbers in (range(agents)[at : at + _AT_ONCE] for at in range(0, agents, _AT_ONCE)):
+            await graph.write(some(statement, list(numbers)))
+    return [{"id": id} for id in given["ids"]]

@@ -88,7 +88,7 @@ async def test_only_relations_of_the_types_are_followed(
 
 
 async def test_a_walk_is_cut_at_the_rim_and_says_so(client: httpx.AsyncClient, user: User, graph: Graph) -> None:
-    start = await dense(graph, user, agents=300, relations=20)
+    start, *_ = await dense(graph, user, agents=300, relations=20)
 
     found = await around(client, user, start, depth=5)
 

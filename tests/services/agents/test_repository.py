@@ -11,6 +11,7 @@ from services.agents.domain import Agent
 from services.agents.errors import AgentNotFound
 from services.agents.graph import Graph
 from services.agents.repository import AgentRepository
+from services.agents.versions.repository import VersionRepository
 from shared.schemas import new_id
 
 
@@ -48,6 +49,12 @@ class Tenant:
             return [record.values() async for record in result]
 
         return await self.graph.read(work)
+
+    async def change(self, statement: str, **parameters: Any) -> None:
+        async def work(transaction: AsyncManagedTransaction) -> None:
+            await (await transaction.run(statement, parameters, tenant_id=self.id)).consume()  # type: ignore[arg-type]
+
+        await self.graph.write(work)
 
     async def _call(self, transaction: AsyncManagedTransaction, method: str, arguments: tuple[Any, ...]) -> Any:
         return await getattr(AgentRepository(transaction, self.id), method)(*arguments)
@@ -170,11 +177,32 @@ async def test_a_list_reads_no_more_of_the_index_than_its_page(tenant: Tenant, g
     assert "Top" not in listing.operators
 
 
+async def test_a_history_reads_no_more_of_the_index_than_its_page(tenant: Tenant, graph: Graph) -> None:
+    history = PlanRecorder(tenant.id, of_versions=True)
+
+    await graph.read(history.work)
+
+    assert "NodeIndexSeek" in history.operators
+    assert "Sort" not in history.operators
+    assert "Top" not in history.operators
+
+
+async def test_an_agent_of_a_former_release_still_reads(tenant: Tenant) -> None:
+    """Without what it did not know."""
+    agent = some_agent(knowledge=("k",), tools=("t",))
+    await tenant.write("create", agent, "somebody")
+    await tenant.change(
+        "MATCH (a:Agent {id: $id, tenant_id: $tenant_id}) REMOVE a.knowledge, a.tools, a.metadata", id=agent.id
+    )
+
+    assert await tenant.write("get", agent.id) == replace(agent, knowledge=(), tools=(), metadata={})
+
+
 class PlanRecorder:
     """Asks for the plan of a list's statement instead of running it."""
 
-    def __init__(self, tenant_id: str) -> None:
-        self.tenant_id = tenant_id
+    def __init__(self, tenant_id: str, *, of_versions: bool = False) -> None:
+        self.tenant_id, self.of_versions = tenant_id, of_versions
         self.operators = ""
 
     async def work(self, transaction: AsyncManagedTransaction) -> None:
@@ -186,5 +214,9 @@ class PlanRecorder:
                 recorder.operators = str((await result.consume()).plan)
                 return await transaction.run("UNWIND [] AS agent RETURN agent")
 
+        if self.of_versions:
+            versions = VersionRepository(Explaining(), self.tenant_id)  # type: ignore[arg-type]
+            await versions.list_newest(new_id(), before=None, limit=21)
+            return
         agents = AgentRepository(Explaining(), self.tenant_id)  # type: ignore[arg-type]
         await agents.list_newest(capability=None, typed=None, after=None, limit=21)

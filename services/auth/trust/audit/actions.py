@@ -61,6 +61,7 @@ class Action(Word):
     AGENT_UPDATED = "agent.updated"
     AGENT_RESTORED = "agent.restored"
     AGENT_DELETED = "agent.deleted"
+    AGENT_IMPORTED = "agent.imported"
     RELATION_CREATED = "relation.created"
     RELATION_UPDATED = "relation.updated"
     RELATION_DELETED = "relation.deleted"
@@ -86,6 +87,7 @@ ELSEWHERE: Final = frozenset(
         Action.AGENT_UPDATED,
         Action.AGENT_RESTORED,
         Action.AGENT_DELETED,
+        Action.AGENT_IMPORTED,
         Action.RELATION_CREATED,
         Action.RELATION_UPDATED,
         Action.RELATION_DELETED,

@@ -1,0 +1,98 @@
+"""The use cases around documents: an agent out, and in again."""
+
+from datetime import UTC, datetime
+
+from neo4j import AsyncManagedTransaction
+
+from services.agents.documents.domain import Exported, Imported, NamedRelation
+from services.agents.documents.repository import NameRepository
+from services.agents.documents.schemas import AgentDocument
+from services.agents.domain import Agent, name_key
+from services.agents.events import Done
+from services.agents.graph import Graph
+from services.agents.keys import StoredKey, take_key
+from services.agents.relations.domain import MOST_RELATIONS, Direction, Ends, RelationType
+from services.agents.relations.repository import RelationRepository
+from services.agents.repository import AgentRepository
+from shared.door import Once
+from shared.identity import Caller, Tells
+from shared.schemas import new_id
+
+
+class DocumentService:
+    """Agents of the caller's tenant as documents. Every method raises Unavailable when Neo4j cannot serve."""
+
+    def __init__(self, graph: Graph, auth: Tells) -> None:
+        self._graph, self._auth = graph, auth
+
+    async def export(self, caller: Caller, agent_id: str) -> Exported:
+        """The agent with all its relations, as of one moment. Raises AgentNotFound."""
+
+        async def work(transaction: AsyncManagedTransaction) -> Exported:
+            agent = await AgentRepository(transaction, caller.tenant_id).get(agent_id)
+            return Exported(agent, await _relations(transaction, caller, agent_id))
+
+        return await self._graph.read(work)
+
+    async def create(self, caller: Caller, document: AgentDocument, once: Once | None = None) -> Imported:
+        """A new agent of the document, related to those agents of the tenant that have the names.
+
+        For a repetition of `once` the agent that was made, as it is now. Raises AgentNameTaken, IdempotencyKeyReused,
+        AgentNotFound where the one that was made is deleted.
+        """
+        now = datetime.now(UTC)
+        agent = Agent(id=new_id(), version=1, created_at=now, updated_at=now, **document.agent.model_dump())
+
+        async def work(transaction: AsyncManagedTransaction) -> Imported:
+            agents = AgentRepository(transaction, caller.tenant_id)
+            made = agent
+            if once and (
+                taken := await take_key(transaction, caller.tenant_id, once.digest, StoredKey(once.of, agent.id))
+            ):
+                once.found(taken.of)
+                made = await agents.get(taken.agent_id)
+            else:
+                # The others first, in their order: who changes one of them holds it before capabilities of its own.
+                others = await _others(transaction, caller, document.named)
+                await agents.create(agent, caller.subject)
+                await _relate(transaction, caller, agent, others)
+            has = {one.key for one in await _relations(transaction, caller, made.id)}
+            return Imported(made, [one for one in document.named if one.key not in has])
+
+        imported = await self._graph.write(work)
+        self._auth.tell(caller, Done.IMPORTED, imported.agent.id, once=imported.agent.id)
+        return imported
+
+
+async def _relations(transaction: AsyncManagedTransaction, caller: Caller, agent_id: str) -> list[NamedRelation]:
+    found = await RelationRepository(transaction, caller.tenant_id).list_by_type(
+        agent_id, types=list(RelationType), direction=Direction.BOTH, after=None, limit=MOST_RELATIONS
+    )
+    return [NamedRelation.of(relation) for relation in found]
+
+
+async def _others(
+    transaction: AsyncManagedTransaction, caller: Caller, relations: list[NamedRelation]
+) -> list[tuple[str, NamedRelation]]:
+    """Those of the relations whose agent is there, and has room for one more; it is locked, its id stands before it."""
+    ids = await NameRepository(transaction, caller.tenant_id).ids_of(one.agent for one in relations)
+    kept = RelationRepository(transaction, caller.tenant_id)
+    present = await kept.lock_present(ids.values())
+    room = await kept.room(present)
+    found = []
+    for one in relations:
+        other_id = ids.get(name_key(one.agent))
+        if other_id is not None and room.get(other_id, 0) > 0:
+            room[other_id] -= 1
+            found.append((other_id, one))
+    return found
+
+
+async def _relate(
+    transaction: AsyncManagedTransaction, caller: Caller, agent: Agent, others: list[tuple[str, NamedRelation]]
+) -> None:
+    kept = RelationRepository(transaction, caller.tenant_id)
+    for other_id, one in others:
+        start_id, end_id = (other_id, agent.id) if one.direction is Direction.IN else (agent.id, other_id)
+        ends = Ends.of(start_id, one.type, end_id)
+        await kept.store(ends, weight=one.weight, metadata=one.metadata, version=new_id(), now=agent.created_at)

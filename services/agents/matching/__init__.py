@@ -1,0 +1,1 @@
+"""Who can do something: by their own skill, or because whom they delegate to can."""
