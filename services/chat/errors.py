@@ -109,7 +109,7 @@ class EventUnknown(Invalid):
     meaning = "`Last-Event-ID` names an event that the run has not had: leave it out to hear all."
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"The run has had no event {number}.", at=("header/last-event-id", "unknown_event"))
+        super().__init__(f"The run has had no event {number}.", at=("header/Last-Event-ID", "unknown_event"))
 
 
 class ContextExceeded(Exception):

@@ -1,6 +1,7 @@
 """S23: what is done in any service is in the audit log of its tenant, with both names, and the chain is unbroken."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -85,6 +86,18 @@ async def have_a_conversation(gateway: httpx.AsyncClient, headers: Headers) -> d
     return {"conversation.updated": conversation_id, "conversation.deleted": conversation_id}
 
 
+async def have_a_run_cancelled(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:
+    """By the next message, while the stream of the first is read."""
+    agent = await call(gateway, headers, "POST", "agents/create", name=f"agent {new_id()}", instructions="Count.")
+    body = {"agent_id": agent["id"], "content": "Count from one to a hundred."}
+    async with gateway.stream("POST", "/api/v1/chat/message", json=body | {"stream": True}, headers=headers) as stream:
+        lines = stream.aiter_lines()
+        data = await anext(line.removeprefix("data: ") async for line in lines if line.startswith("data: "))
+        started = json.loads(data)
+        await call(gateway, headers, "POST", f"chat/runs/{started['run_id']}/cancel")
+    return {"run.cancelled": started["run_id"]}
+
+
 async def have_a_task(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:
     later = {"kind": "echo", "input": {"x": 1}, "run_at": "2027-01-01T00:00:00Z"}
     task = await call(gateway, headers, "POST", "tasks/submit", **later)
@@ -133,7 +146,16 @@ async def matching(gateway: httpx.AsyncClient, owner: User, **filters: str) -> l
 
 
 @pytest.mark.parametrize(
-    "do", [have_an_agent, have_a_collection, have_a_file, have_a_conversation, have_a_task, have_a_dump]
+    "do",
+    [
+        have_an_agent,
+        have_a_collection,
+        have_a_file,
+        have_a_conversation,
+        have_a_run_cancelled,
+        have_a_task,
+        have_a_dump,
+    ],
 )
 async def test_what_is_done_elsewhere_arrives_in_the_tenants_log_once(
     gateway: httpx.AsyncClient, register_user: RegisterUser, do: Do

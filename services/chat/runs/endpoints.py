@@ -106,6 +106,7 @@ _FOLLOWED: Final[dict[int | str, dict[str, Any]]] = {
     operation_id="chat_follow_run",
     summary="Follow a run",
     response_class=Followed,
+    status_code=200,
     responses=_FOLLOWED | responses(errors.RunNotFound, errors.EventUnknown, ShareTaken),
 )
 async def follow(id: Id, caller: Reader, control: Control, last_event_id: LastEventId = None) -> Response:

@@ -1,6 +1,6 @@
 """A turn on the wire."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import ConfigDict, Field, StrictBool
 
@@ -64,6 +64,17 @@ class ReplyRead(ResponseModel):
     warnings: list[SearchWarningRead] = Field(description="what the answer was made without")
 
 
+class RunError(ResponseModel):
+    """Why a run failed, as its `run.failed` said it."""
+
+    status: int = Field(description="what an answer over HTTP would have had")
+    code: str = Field(description="stable, safe to branch on")
+    title: str
+    detail: str
+    trace_id: str
+    retry_after_seconds: int | None = Field(default=None, description="where the same message may succeed later")
+
+
 class RunRead(ResponseModel):
     """A run: one turn of a conversation."""
 
@@ -73,9 +84,6 @@ class RunRead(ResponseModel):
     state: RunState = Field(description="`running`, or how it ended")
     model: str | None = Field(description="likewise")
     usage: UsageRead | None = Field(description="null until it has completed, and when the provider does not count")
-    error: dict[str, Any] | None = Field(
-        description="of a failed one: the problem, as `run.failed` says it; with `retry_after_seconds` try again",
-        examples=[None],
-    )
+    error: RunError | None = Field(description="why it failed, null otherwise")
     created_at: UtcDatetime
     finished_at: UtcDatetime | None

@@ -23,7 +23,7 @@ LastEventId = Annotated[
     str | None,
     Header(
         alias="Last-Event-ID",
-        pattern=r"^\d{1,9}$",
+        pattern=r"^[0-9]{1,9}$",
         description="the `id` of the last event that was heard: what came after it follows",
         examples=["3"],
     ),

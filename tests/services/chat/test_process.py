@@ -192,7 +192,8 @@ async def test_followers_elsewhere_hear_within_fifteen_seconds_that_the_process_
     assert (seen[-1].type, seen[-1].data["code"]) == ("run.failed", "chat.interrupted")
     assert seen[-1].data["retry_after_seconds"] > 0
     assert took < 15
-    assert (run["state"], run["error"]) == ("failed", seen[-1].data)
+    assert run["state"] == "failed"
+    assert run["error"].items() <= seen[-1].data.items()
     assert again.status_code == 200
 
 

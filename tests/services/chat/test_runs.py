@@ -178,7 +178,7 @@ async def test_an_id_of_no_event_is_refused(chat: httpx.AsyncClient, body: dict[
     answer = await chat.get(f"{RUNS}/{run_id}/events", headers={"Last-Event-ID": sent})
 
     assert answer.status_code == 422
-    assert answer.json()["errors"][0]["pointer"] == "header/last-event-id"
+    assert answer.json()["errors"][0]["pointer"] == "header/Last-Event-ID"
 
 
 async def test_an_event_that_was_never_told_is_refused(chat: httpx.AsyncClient, body: dict[str, object]) -> None:
