@@ -73,10 +73,13 @@ class Builder:
             if not await self._room_for(key, len(slots) * graph.bytes_each):
                 return 0
             await self._on_thread(graph.take_over)
-            for start in range(0, len(slots), _AT_ONCE):
-                if not await self._added(key, opened, graph, slots[start : start + _AT_ONCE]):
+            kept_back = len(slots) - min(_TRIALS, len(slots) // 2)
+            for start in range(0, kept_back, _AT_ONCE):
+                if not await self._added(key, opened, graph, slots[start : min(start + _AT_ONCE, kept_back)]):
                     return 0
-            await self._tried(key, opened, graph, slots[:_TRIALS])
+            await self._tried(key, opened, graph, slots[kept_back:])
+            if not await self._added(key, opened, graph, slots[kept_back:]):
+                return 0
             async with self._look(key):
                 return graph.size if opened.index.growth.finish(graph) else 0
         finally:
@@ -92,7 +95,10 @@ class Builder:
         return True
 
     async def _tried(self, key: str, opened: FaissCollection, graph: "Graph", slots: "Slots") -> None:
-        """It is searched with as little effort as finds enough; what that is depends on the vectors."""
+        """It is searched with as little effort as finds enough of what is nearest to `slots`, which it does not know.
+
+        What that is depends on the vectors. What it knows is found more easily than what is asked.
+        """
         trials = []
         for slot in slots.tolist():
             async with self._look(key) as now:
