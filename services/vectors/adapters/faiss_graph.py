@@ -35,7 +35,7 @@ _EQUALS: Final = 8
 _SPARE: Final = 6  # that are found beyond those wanted: 16 bits do not always tell which of two is nearer
 _LEAST_EFFORT: Final = 72
 TRIED: Final = 10
-_BEYOND: Final = 1.6  # times as many are found as are wanted: the last of those looked at are not the nearest
+_BEYOND: Final = 1.7  # times as many are found as are wanted: the last of those looked at are not the nearest
 _COMPARED_EACH: Final = 40  # vectors in a row are compared in the time that one is looked at
 
 
@@ -158,7 +158,7 @@ class Graph:
     def breadth(self, limit: int, share: float) -> int:
         """How many to find for `limit` that are wanted, where a `share` of all that are known is."""
         known = share * self._standing().known / max(1, self.size)
-        found = max(_BEYOND * limit, limit + 2 * math.sqrt(limit))  # by chance fewer of them are among the first
+        found = max(_BEYOND * limit, limit + 2.5 * math.sqrt(limit))  # by chance fewer of them are among the first
         return min(self.size, math.ceil(found / known) + _SPARE if known else self.size)
 
     def cost(self, breadth: int) -> int:
