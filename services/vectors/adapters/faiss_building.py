@@ -22,6 +22,8 @@ Look = Callable[[str], AbstractAsyncContextManager[FaissCollection | None]]
 RoomFor = Callable[[str, int], Awaitable[bool]]
 
 _AT_ONCE: Final = 128  # some ten milliseconds, for whose end a shutdown waits
+_TRIALS: Final = 50  # exact searches
+_ENOUGH: Final = 0.96
 Result = TypeVar("Result")
 _log = logging.getLogger("vectors.faiss")
 
@@ -71,9 +73,13 @@ class Builder:
             if not await self._room_for(key, len(slots) * graph.bytes_each):
                 return 0
             await self._on_thread(graph.take_over)
-            for start in range(0, len(slots), _AT_ONCE):
-                if not await self._added(key, opened, graph, slots[start : start + _AT_ONCE]):
+            kept_back = len(slots) - min(_TRIALS, len(slots) // 2)
+            for start in range(0, kept_back, _AT_ONCE):
+                if not await self._added(key, opened, graph, slots[start : min(start + _AT_ONCE, kept_back)]):
                     return 0
+            await self._tried(key, opened, graph, slots[kept_back:])
+            if not await self._added(key, opened, graph, slots[kept_back:]):
+                return 0
             async with self._look(key):
                 return graph.size if opened.index.growth.finish(graph) else 0
         finally:
@@ -87,6 +93,23 @@ class Builder:
             vectors = await self._on_thread(partial(opened.index.take, graph, slots))
         await self._on_thread(partial(graph.add, vectors))
         return True
+
+    async def _tried(self, key: str, opened: FaissCollection, graph: "Graph", slots: "Slots") -> None:
+        """It is searched with as little effort as finds enough of what is nearest to `slots`, which it does not know.
+
+        What that is depends on the vectors. What it knows is found more easily than what is asked.
+        """
+        trials = []
+        for slot in slots.tolist():
+            async with self._look(key) as now:
+                if now is not opened:
+                    return
+                if trial := await self._on_thread(partial(opened.index.trial, graph, slot)):
+                    trials.append(trial)
+        for effort in graph.efforts:
+            graph.effort = effort
+            if not trials or await self._on_thread(partial(graph.recall, trials)) >= _ENOUGH:
+                return
 
     async def _on_thread(self, work: Callable[[], Result]) -> Result:
         """It has ended when this returns, even when cancelled: the locks depend on it."""

@@ -6,6 +6,8 @@ next, and is compared one by one until then. What was replaced or deleted is a w
 """
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from copy import copy
 from typing import Any, Final, NamedTuple
 
@@ -14,20 +16,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.vectors.adapters.faiss_records import Slots
-from services.vectors.domain import Metric
+from services.vectors.domain import Metric, Vector
+from services.vectors.geometry import MAX_LENGTH
 
 faiss: Any = _faiss  # its annotations are those of the C++ wrapper, not of the Python layer over it
 
 Marks = NDArray[np.bool_]
+Trial = tuple[Vector, Slots]
+"""What is searched for, and what is nearest to it."""
 
 _LINKS: Final = 16
 _CARE: Final = 100  # of how many the links of a vector are chosen
 _BYTES_OF_LINKS: Final = 4 * 2 * _LINKS + 32  # those of the upper levels too, and where they begin
 _BYTES_OF_PLACE: Final = 13  # in both directions, and whether it waits
 
+_EQUALS: Final = 8
+
 _SPARE: Final = 6  # that are found beyond those wanted: 16 bits do not always tell which of two is nearer
-_LEAST_EFFORT: Final = 80
-_EFFORT_EACH: Final = 1.6  # for what is found: the last of those looked at are not the nearest
+_LEAST_EFFORT: Final = 72
+TRIED: Final = 10
+_BEYOND: Final = 1.7  # times as many are found as are wanted: the last of those looked at are not the nearest
 _COMPARED_EACH: Final = 40  # vectors in a row are compared in the time that one is looked at
 
 
@@ -48,6 +56,11 @@ class Graph:
         self._links.hnsw.efConstruction = _CARE
         self.size = 0
         """Points that it has."""
+        self.left_out = 0
+        """Vectors that have no place in it, and go on waiting."""
+        self._met: Counter[int] = Counter()
+        self.effort = _LEAST_EFFORT
+        """How many are looked at in a search, at the least."""
         self._slots: Slots = np.empty(0, dtype=np.int64)  # of each point of the graph, and room for more
         self._points = np.empty(0, dtype=np.int32)  # of each slot: the one that has its vector
         self._waits: Marks = np.empty(0, dtype=bool)
@@ -102,12 +115,28 @@ class Graph:
     def successor(self) -> "Graph":
         """One that knows the same, and grows while this one serves: after it has taken over the links."""
         made = copy(self)
+        made._met = Counter()
         made._slots, made._points, made._waits = self._slots.copy(), self._points.copy(), self._waits.copy()
         return made
 
     def take_over(self) -> None:
         """The links of the one before, as its own."""
         self._links = faiss.clone_index(self._links)
+
+    def admits(self, vectors: NDArray[np.float32]) -> Marks:
+        """Which have a place in it.
+
+        Those beyond all bounds, of before there were any, are nowhere in 32 bits. Many that are equal would lead to
+        each other alone: a search that comes among them stays there.
+        """
+        lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+        admitted: Marks = lengths <= MAX_LENGTH
+        for at, vector in enumerate(vectors):
+            key = hash(vector.tobytes())
+            self._met[key] += 1
+            admitted[at] &= self._met[key] <= _EQUALS
+        self.left_out += int(np.count_nonzero(~admitted))
+        return admitted
 
     def place(self, slots: Slots) -> None:
         """They wait no more: their vectors, as they are now, are the next that are added."""
@@ -121,33 +150,53 @@ class Graph:
         faiss.omp_set_num_threads(1)  # which holds for the thread that says so
         self._links.add(vectors)
 
+    def complete(self) -> None:
+        self._met.clear()
+
     # --- Searching ----------------------------------------------------------------------------------------------------
 
     def breadth(self, limit: int, share: float) -> int:
         """How many to find for `limit` that are wanted, where a `share` of all that are known is."""
         known = share * self._standing().known / max(1, self.size)
-        return min(self.size, math.ceil(limit / known) + _SPARE if known else self.size)
+        found = max(_BEYOND * limit, limit + 2.5 * math.sqrt(limit))  # by chance fewer of them are among the first
+        return min(self.size, math.ceil(found / known) + _SPARE if known else self.size)
 
     def cost(self, breadth: int) -> int:
         """Of a search, in vectors that are compared one after the other."""
-        return _COMPARED_EACH * _effort(breadth)
+        return _COMPARED_EACH * self._effort(breadth)
 
     def nearest(self, vectors: NDArray[np.float32], breadth: int) -> list[Slots]:
         """For each of them the slots of about the nearest `breadth`, without those that are not what they were."""
         faiss.omp_set_num_threads(1)
-        effort = faiss.SearchParametersHNSW(efSearch=_effort(breadth))
+        effort = faiss.SearchParametersHNSW(efSearch=self._effort(breadth))
         _, found = self._links.search(vectors, breadth, params=effort)
         return [self._known(points) for points in found]
+
+    def _effort(self, breadth: int) -> int:
+        return max(self.effort, breadth * self.effort // _LEAST_EFFORT)
+
+    @property
+    def efforts(self) -> Sequence[int]:
+        """That are worth a trial."""
+        return [_LEAST_EFFORT * 2**step for step in range(5)]
+
+    def recall(self, trials: Sequence[Trial]) -> float:
+        """The share that it finds of what is nearest."""
+        found = self.nearest(np.stack([vector for vector, _ in trials]), self.breadth(TRIED, 1.0))
+        pairs = zip(found, trials, strict=True)
+        hits = sum(len(np.intersect1d(slots, nearest)) for slots, (_, nearest) in pairs)
+        return hits / max(1, sum(len(nearest) for _, nearest in trials))
+
+    def knows(self, slots: Slots) -> Slots:
+        """Those of them that it does."""
+        known: Slots = slots[self._points[slots] >= 0]
+        return known
 
     def _known(self, points: NDArray[np.int64]) -> Slots:
         points = points[points >= 0]
         slots = self._slots[points]
         known: Slots = slots[self._points[slots] == points]
         return known
-
-
-def _effort(breadth: int) -> int:
-    return max(_LEAST_EFFORT, math.ceil(_EFFORT_EACH * breadth))
 
 
 def _reaching(kept: NDArray[Any], size: int, filling: int) -> NDArray[Any]:

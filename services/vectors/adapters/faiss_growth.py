@@ -80,7 +80,7 @@ class Growth:
                 if len(wanted) >= min(limit, count - len(beside)):
                     found[at] = wanted
             left, breadth = [at for at in left if found[at] is None], _WIDER * breadth
-        self._compared += len(asked) * len(beside) + len(left) * count * pays
+        self._compared += len(asked) * max(0, len(beside) - graph.left_out) + len(left) * count * pays
         return found, beside
 
     # --- One on its way -----------------------------------------------------------------------------------------------
@@ -110,6 +110,7 @@ class Growth:
         if self._coming is not graph:
             return False
         self._serving, self._coming = graph, None
+        graph.complete()
         return True
 
     def give_up(self, graph: Graph) -> None:

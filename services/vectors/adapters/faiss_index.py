@@ -19,11 +19,10 @@ import faiss as _faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from services.vectors.adapters.faiss_graph import Graph
+from services.vectors.adapters.faiss_graph import TRIED, Graph, Trial
 from services.vectors.adapters.faiss_growth import Growth
 from services.vectors.adapters.faiss_records import Near, Slots
 from services.vectors.domain import Metric, Vector
-from services.vectors.geometry import MAX_LENGTH
 
 faiss: Any = _faiss  # its annotations are those of the C++ wrapper, not of the Python layer over it
 # One search runs on one thread; several run side by side instead of each using every core.
@@ -36,6 +35,7 @@ _NUMBERS, _SEARCHES = 2**20, 4
 _MOST_TOGETHER = 64
 _PRODUCTS = 2**31  # a tenth of a second of one core
 _SPARE = 16  # found beyond those asked for: the last bits decide which of the last ones is nearer
+_TOGETHER_BY_GRAPH = 16  # which many threads may do; nothing is saved
 
 
 def most_together(numbers: int) -> int:
@@ -97,6 +97,8 @@ class SlotIndex:
     @property
     def most_together(self) -> int:
         """How many searches may be made together."""
+        if self.growth.serves:
+            return _TOGETHER_BY_GRAPH
         return most_together(int(self._index.ntotal) * int(self._index.d))
 
     def search(self, vectors: Sequence[Vector], limit: int, *, exact: bool = False) -> list[Near]:
@@ -196,8 +198,15 @@ class SlotIndex:
         """What `graph` is to add: copies of those that still wait; nobody writes meanwhile."""
         slots = slots[graph.waits(slots)]
         vectors: NDArray[np.float32] = self._rows()[slots]
-        # Longer ones, of before there was a bound, are nowhere in 32 bits: they go on waiting.
-        bounded = np.linalg.norm(vectors.astype(np.float64), axis=1) <= MAX_LENGTH
-        graph.place(slots[bounded])
-        taken: NDArray[np.float32] = vectors[bounded]
+        admitted = graph.admits(vectors)
+        graph.place(slots[admitted])
+        taken: NDArray[np.float32] = vectors[admitted]
         return taken
+
+    def trial(self, graph: Graph, slot: int) -> Trial | None:
+        """What `graph` knows that is nearest to what is in the slot; nobody writes meanwhile. None where it is free."""
+        vector = self._rows()[slot].copy()
+        if not np.isfinite(vector).all():
+            return None
+        [(slots, _)] = self._by_all(vector[np.newaxis], min(3 * TRIED, len(self)))
+        return vector, graph.knows(np.array(slots, dtype=np.int64))[:TRIED]

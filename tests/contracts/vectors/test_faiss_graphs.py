@@ -254,6 +254,33 @@ async def test_a_graph_takes_no_room_from_what_is_used(open_engine: Open) -> Non
     assert engine._collections.opened(second.id) is None
 
 
+async def test_vectors_that_are_like_nothing_are_searched_with_more_effort(open_engine: Open) -> None:
+    """Without subjects everything is about as far away as everything else."""
+    engine = open_engine()
+    collection = a_collection(64)
+    await engine.create_collection(collection)
+    random = np.random.default_rng(5)
+    stored = [COSINE.vector(*random.normal(size=64)) for _ in range(8000)]
+    for start in range(0, 8000, 1000):
+        some = range(start, start + 1000)
+        await engine.upsert(collection, [Record(str(at), stored[at]) for at in some])
+    asked = [COSINE.vector(*random.normal(size=64)) for _ in range(60)]
+    await asyncio.gather(*(engine.search(collection, vector, 10, None) for vector in asked))
+    await until(engine, collection, serves)
+
+    shares = []
+    for vector in asked:
+        found, truth = [await engine.search(collection, vector, 10, None, exact=exact) for exact in (False, True)]
+        shares.append(len({match.id for match in found} & {match.id for match in truth}) / 10)
+
+    opened = engine._collections.opened(collection.id)
+    assert opened is not None
+    graph = opened.index.growth._serving
+    assert graph is not None
+    assert graph.effort > graph.efforts[0]
+    assert np.mean(shares) >= 0.95
+
+
 async def test_two_graphs_are_made_one_after_the_other(open_engine: Open) -> None:
     engine = open_engine()
     made = [await filled(engine, 1000) for _ in range(3)]

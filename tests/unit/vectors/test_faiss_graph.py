@@ -227,3 +227,18 @@ def test_what_is_beyond_all_bounds_stays_out_of_the_graph() -> None:
 
     assert searched.growth.waits == 6
     assert recall(searched, vectors(20, 3, Metric.L2), 10) >= RECALL
+
+
+def test_who_searches_does_not_get_lost_among_many_that_are_equal() -> None:
+    """Where a graph of all of them answers some searches with nothing but those."""
+    stored, asked = vectors(COUNT, 2), vectors(100, 3)
+    stored[np.random.default_rng(4).permutation(COUNT)[: COUNT // 3]] = stored[0]
+    searched = graphed(index(stored))
+
+    shares = [recall(searched, one[np.newaxis], 10) for one in asked]
+
+    assert min(shares) >= 0.5
+    assert np.mean(shares) >= RECALL
+    assert set(searched.search([stored[0]], COUNT // 3)[0][1]) == set(searched.search([stored[0]], 1)[0][1])
+    searched.search(list(asked) * 2, 10)
+    assert not searched.wants_graph  # the next one would leave out the same
