@@ -6,7 +6,7 @@ import secrets
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -339,12 +339,13 @@ async def test_a_login_storm_is_bounded_and_leaves_the_service_alive(
 
 
 @pytest.fixture
-def out_of_the_collectors_way() -> Iterator[None]:
-    """What is there already, as when a service is served: looking through it stops the loop for longer than logins."""
+def out_of_the_collectors_way() -> None:
+    """What is there already, as when a service is served: looking through it stops the loop for longer than logins.
+
+    For good: thawed, all that the run has made since its beginning would be looked through again and again.
+    """
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 async def count_audited(database: Database, action: str, user: User) -> int:
