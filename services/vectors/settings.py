@@ -31,8 +31,8 @@ class KeptSettings(ClientSettings):
         default=2**31,
         ge=2**20,
         le=2**40,
-        description="vectors in memory, of all FAISS collections and their graphs, and as much of Qdrant Edge's; what was "
-        "longest unused makes room, and one that has more is there alone",
+        description="vectors in memory, of all FAISS collections and their graphs, and as much of Qdrant Edge's; what "
+        "was longest unused makes room, and one that has more is there alone",
     )
     unload_after_seconds: float = Field(
         default=1800.0,
