@@ -10,6 +10,10 @@ All keys of one user share a hash tag, so they live in one slot of a cluster and
     chat:{tenant:user}:run:<id>                   hash, the state of a run
     chat:{tenant:user}:run:<id>:events            stream, one entry an event, numbered from 1
     chat:{tenant:user}:once:<digest>              JSON, the run that a request with an idempotency key began
+
+Of no user is what a process is to hear (`runs/tails.py`):
+
+    chat:inbox:<id>                               stream, orders to a process; expires some minutes after the last
 """
 
 from collections.abc import Mapping

@@ -5,6 +5,10 @@ import asyncio
 import httpx
 import pytest
 
+from local.suite import Suite
+from services.chat.domain import Owner
+from services.chat.runs.repository import Bounds, RunRepository
+from shared.redis import open_redis
 from tests.fixtures.identity import User
 from tests.services.chat.client import OpenChat, events_of
 from tests.services.chat.servers import ModelServer
@@ -142,3 +146,22 @@ async def test_an_unknown_way_to_be_busy_is_refused(chat: httpx.AsyncClient, bod
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "/on_busy"
+
+
+async def test_a_cancel_that_nobody_tells_of_is_found_with_the_next_event(
+    chat: httpx.AsyncClient, body: dict[str, object], model: ModelServer, person: User, suite: Suite
+) -> None:
+    """As when the replica that was asked died in between."""
+    model.go_on.clear()
+    bounds = Bounds(retention_ms=0, lease_ms=0, kept_seconds=0, max_messages=0, max_conversations=0)
+    async with open_redis(suite.url("redis")) as redis, chat.stream("POST", MESSAGE, json=body) as response:
+        told = events_of(response)
+        seen = [await anext(told) for _ in range(3)]
+        run_id, conversation_id = seen[0].data["run_id"], seen[0].data["conversation_id"]
+        owner = Owner(person.tenant_id, person.user_id)
+        await RunRepository(redis, bounds, "").cancel(owner, run_id, conversation_id)
+        model.go_on.set()
+        seen += [event async for event in told]
+
+    assert [event.id for event in seen] == [1, 2, 3, 4]
+    assert seen[-1].type == "run.cancelled"

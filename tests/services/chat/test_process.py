@@ -5,7 +5,8 @@ import json
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,6 +22,7 @@ from tests.services.chat.client import OpenChat, ServerEvent, events_of, until
 from tests.services.chat.servers import ModelServer, Neighbours, serving
 
 MESSAGE = "/api/v1/chat/message"
+FOLLOWERS, FOLLOWERS_MB = 500, 100
 Started = tuple[Program, httpx.AsyncClient]
 StartProcess = Callable[..., AbstractAsyncContextManager[Started]]
 
@@ -213,7 +215,7 @@ async def test_a_process_that_stops_lets_followers_of_other_replicas_go_on_elsew
                 process.send_signal(signal.SIGTERM)
                 seen += [event async for event in events]
             async with asyncio.timeout(20):
-                await process.wait()
+                await process.ended()
             assert seen[-1].type == "message.delta"
             model.go_on.set()
             async with other.stream("GET", address, headers={"Last-Event-ID": str(seen[-1].id)}) as stream:
@@ -223,3 +225,48 @@ async def test_a_process_that_stops_lets_followers_of_other_replicas_go_on_elsew
 
     assert seen == whole
     assert whole[-1].type == "run.completed"
+
+
+def _resident_mb(process: Program) -> float:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    [line] = [line for line in status.splitlines() if line.startswith("VmRSS:")]
+    return int(line.split()[1]) / 1024
+
+
+async def test_five_hundred_who_wait_cost_a_hundred_megabytes_at_most(
+    start_process: StartProcess, open_chat: OpenChat, agent_id: str, model: ModelServer
+) -> None:
+    """And all of them hear the end, over the few connections to Redis that there are."""
+    model.go_on.clear()
+    async with (
+        start_process(MAX_STREAMS="4096") as (process, client),
+        open_chat(llm_between_tokens_seconds=100) as other,
+        AsyncExitStack() as stack,
+    ):
+        other.headers["Authorization"] = client.headers["Authorization"]
+        async with other.stream("POST", MESSAGE, json=message(agent_id)) as response:
+            run_id = (await anext(events_of(response))).data["run_id"]
+        await model.is_generating.wait()
+        many = httpx.AsyncClient(
+            base_url=client.base_url,
+            headers=client.headers,
+            timeout=60,
+            limits=httpx.Limits(max_connections=None),
+            verify=authorities(),
+        )
+        await stack.enter_async_context(many)
+        before = _resident_mb(process)
+        following = []
+        for _ in range(FOLLOWERS):
+            stream = await stack.enter_async_context(many.stream("GET", f"/api/v1/chat/runs/{run_id}/events"))
+            assert stream.status_code == 200, await stream.aread()
+            following.append(events_of(stream))
+        for events in following:
+            await anext(events)
+        taken = _resident_mb(process) - before
+        model.go_on.set()
+        lasts = [[event async for event in events][-1].type for events in following]
+
+    print(f"{FOLLOWERS} idle streams: {taken:.1f} MB")  # noqa: T201
+    assert lasts == ["run.completed"] * FOLLOWERS
+    assert taken <= FOLLOWERS_MB
