@@ -27,7 +27,7 @@ class MatchRequest(RequestModel):
         AfterValidator(unique),
     ]
     start_id: Id | None = Field(default=None, description="only ways that begin at this agent")
-    limit: Annotated[int, Field(strict=True, ge=1, le=100, description="how many at most")] = 20
+    limit: Annotated[int, Field(ge=1, le=100, description="how many at most")] = 20
 
 
 class MatchRead(ResponseModel):
