@@ -183,7 +183,7 @@ async def test_what_a_service_does_for_a_user_names_both(
     gateway: httpx.AsyncClient, auth: httpx.AsyncClient, suite: Suite, register_user: RegisterUser
 ) -> None:
     owner = await register_user()
-    asked = {"subject": owner.user_id, "tenant_id": owner.tenant_id, "scopes": ["agents:write"]}
+    asked = {"subject": owner.user_id, "tenant_id": owner.tenant_id, "scopes": ["agents:read", "agents:write"]}
     given = await auth.post(
         "/internal/tokens/delegate", json=asked, headers=await service_headers(auth, suite, "tasks")
     )
