@@ -13,6 +13,7 @@ from shared.schemas import new_id
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import User
 from tests.services.agents.conftest import AGENTS, Create
+from tests.services.agents.planting import plant
 
 FIRST: dict[str, Any] = {
     "description": "Reads invoices.",
@@ -266,11 +267,7 @@ async def grow(graph: Graph, user: User, agent: dict[str, Any], *, versions: int
         WITH DISTINCT a SET a.version = $versions
     """
 
-    async def work(transaction: AsyncManagedTransaction) -> None:
-        given = {"id": agent["id"], "tenant_id": user.tenant_id, "versions": versions}
-        await (await transaction.run(statement, given)).consume()
-
-    await graph.write(work)
+    await plant(graph, statement, id=agent["id"], tenant_id=user.tenant_id, versions=versions)
 
 
 async def count_of_versions(graph: Graph, user: User, agent: dict[str, Any]) -> int:
