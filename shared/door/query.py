@@ -1,9 +1,11 @@
-"""What the query of a request may name: what the route knows, once each.
+"""What the query of a request may name: what the route knows, once each unless it is a list.
 
 A filter that is misspelt and ignored answers what nobody asked for, with a 200.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
@@ -18,32 +20,39 @@ class KnownQuery:
     """The parameters of one route that a query may give."""
 
     def __init__(self, dependant: Dependant) -> None:
-        self._names = frozenset(_names(dependant))
+        self._is_list: Mapping[str, bool] = dict(_parameters(dependant))
 
     def require(self, request: Request) -> None:
         """Raises Invalid, which names what is unknown and what stands there more than once."""
-        given = [name for name, _ in request.query_params.multi_items()]
-        if len(given) == len(self._names.intersection(given)):
-            return
         seen = set[str]()
         problems = list[FieldProblem]()
-        for name in given:
-            if name not in self._names:
+        for name, _ in request.query_params.multi_items():
+            if (is_list := self._is_list.get(name)) is None:
                 problems.append(_problem(name, "query_unknown", "is no parameter of this operation"))
-            elif name in seen:
+            elif name in seen and not is_list:
                 problems.append(_problem(name, "query_repeated", "must not be given more than once"))
             seen.add(name)
             if len(problems) == _MAX_NAMED:
                 break
-        raise Invalid(errors=problems)
+        if problems:
+            raise Invalid(errors=problems)
 
 
 def _problem(name: str, code: str, detail: str) -> FieldProblem:
     return FieldProblem(pointer=f"query/{name[:_LONGEST_NAME]}", code=code, detail=detail)
 
 
-def _names(dependant: Dependant) -> Iterator[str]:
-    """Of the endpoint and of all that it depends on."""
-    yield from (parameter.alias for parameter in dependant.query_params)
+def _parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
+    """Of the endpoint and of all that it depends on: the name of each, and whether it is a list."""
+    for parameter in dependant.query_params:
+        yield parameter.alias, _is_list(parameter.field_info.annotation)
     for inner in dependant.dependencies:
-        yield from _names(inner)
+        yield from _parameters(inner)
+
+
+def _is_list(annotation: Any) -> bool:
+    """Also where it may be left out: `list[str] | None`."""
+    origin = get_origin(annotation) or annotation
+    if origin in (Union, UnionType, Annotated):
+        return any(map(_is_list, get_args(annotation)))
+    return origin in (list, set, tuple, frozenset)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import httpx
 import pytest
 from asgi_lifespan import LifespanManager
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Query, Request
 
 from local.suite import Suite
 from shared.door import GuardedRoute, caller_of, requires
@@ -26,6 +26,10 @@ def doors() -> APIRouter:
     @router.get("/{name}")
     async def whoever(name: str, caller: Reader, request: Request, subject: str = "") -> dict[str, str]:
         return {"name": name, "subject": caller.subject, "path": request.url.path, "claimed": subject}
+
+    @router.get("/many/{name}")
+    async def many(name: str, colours: Annotated[list[str] | None, Query()] = None) -> list[str]:
+        return [name, *(colours or ())]
 
     @router.post("/body")
     async def with_a_body(body: dict[str, Any], caller: Reader) -> dict[str, Any]:
@@ -78,6 +82,8 @@ async def test_a_query_names_nothing_unknown_and_nothing_twice(client: httpx.Asy
     assert (flooded.status_code, len(flooded.json()["errors"])) == (422, 20)
     assert (await client.get(f"/doors/front?{many}")).status_code == 401
     assert (await client.get("/doors/front?&", headers=headers_of("ada"))).status_code == 200
+    assert (await client.get("/doors/many/a?colours=red&colours=blue")).json() == ["a", "red", "blue"]
+    assert (await client.get("/doors/many/a?colours=red&colour=blue")).status_code == 422
 
 
 async def test_what_is_done_for_a_request_is_done_for_its_caller_alone(client: httpx.AsyncClient) -> None:
