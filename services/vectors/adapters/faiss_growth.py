@@ -109,7 +109,7 @@ class Growth:
         """It serves from now on, unless it is not wanted any more."""
         if self._coming is not graph:
             return False
-        self._serving, self._coming = graph, None
+        self._serving, self._coming, self._compared = graph, None, 0  # what was compared meanwhile, it has ended
         graph.complete()
         return True
 

@@ -1,7 +1,10 @@
 """What a graph finds among the vectors of a FAISS index: nearly what comparing all finds, and nothing that is gone."""
 
-from typing import Final
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
 
+import faiss as _faiss
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -10,6 +13,7 @@ from services.vectors.adapters.faiss_graph import Graph
 from services.vectors.adapters.faiss_index import SlotIndex
 from services.vectors.domain import Metric
 
+faiss: Any = _faiss
 COUNT, DIMENSION, SUBJECTS = 6_000, 32, 120
 FEW: Final = 100  # up to which all are compared here
 RECALL: Final = 0.95
@@ -242,3 +246,35 @@ def test_who_searches_does_not_get_lost_among_many_that_are_equal() -> None:
     assert set(searched.search([stored[0]], COUNT // 3)[0][1]) == set(searched.search([stored[0]], 1)[0][1])
     searched.search(list(asked) * 2, 10)
     assert not searched.wants_graph  # the next one would leave out the same
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda of: of.search([vectors(1, 3)[0]], 10),
+        lambda of: of.search_among(vectors(1, 3)[0], 10, np.arange(50)),
+        lambda of: of.trial(begun(of)[0], 5),
+    ],
+    ids=["all", "some", "a trial"],
+)
+def test_a_search_keeps_to_its_thread_whichever_that_is(work: Callable[[SlotIndex], object]) -> None:
+    searched = index(vectors(COUNT, 2))
+
+    def on_a_thread() -> int:
+        faiss.omp_set_num_threads(4)  # as many as a machine of four cores has it begin with
+        work(searched)
+        return int(faiss.omp_get_max_threads())
+
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(on_a_thread).result() == 1
+
+
+def test_what_was_compared_while_one_was_made_asks_for_no_other() -> None:
+    searched = index(vectors(COUNT, 2))
+    graph, slots = begun(searched)
+    searched.search(list(vectors(60, 3)), 10)
+    graph.add(searched.take(graph, slots))
+
+    searched.growth.finish(graph)
+
+    assert not searched.wants_graph
