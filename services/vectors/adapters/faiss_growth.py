@@ -80,7 +80,9 @@ class Growth:
                 if len(wanted) >= min(limit, count - len(beside)):
                     found[at] = wanted
             left, breadth = [at for at in left if found[at] is None], _WIDER * breadth
-        self._compared += len(asked) * max(0, len(beside) - graph.left_out) + len(left) * count * pays
+        self._compared += len(asked) * len(graph.placeable(beside))
+        if pays and self._leads_to_little(graph):  # else it is the question that another could not answer either
+            self._compared += len(left) * count
         return found, beside
 
     # --- One on its way -----------------------------------------------------------------------------------------------
@@ -90,16 +92,19 @@ class Growth:
         return self._coming is None and self._compared > _WORTH_ONE * total > 0
 
     def begin(self, live: Marks) -> Graph | None:
-        """One that is to `place` who waits, and to be `finished` or `given_up`; None where none is wanted."""
+        """One that is to `place` who waits, and to be `finished` or `given_up`; None where none would know more."""
         self._compared = 0
         if self._coming or np.count_nonzero(live) <= self._from:
             return None
         serving = self._serving
-        if serving and len(serving.waiting) and _LOST * serving.lost < serving.size:
-            self._coming = serving.successor()
-        else:
+        if serving is None or self._leads_to_little(serving):
             self._coming = Graph(self._dimension, self._metric, live)
+        elif len(serving.placeable(serving.waiting)):
+            self._coming = serving.successor()
         return self._coming
+
+    def _leads_to_little(self, graph: Graph) -> bool:
+        return _LOST * graph.lost >= graph.size
 
     def is_coming(self, graph: Graph) -> bool:
         """Whether it still is wanted."""

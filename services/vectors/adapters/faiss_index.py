@@ -197,13 +197,14 @@ class SlotIndex:
         if (graph := self.growth.begin(live)) is None:
             return None
         # In no order: neighbours that come one after the other make bad links.
-        return graph, np.random.default_rng(len(self)).permutation(graph.waiting)
+        return graph, np.random.default_rng(len(self)).permutation(graph.placeable(graph.waiting))
 
     def take(self, graph: Graph, slots: Slots) -> NDArray[np.float32]:
         """What `graph` is to add: copies of those that still wait; nobody writes meanwhile."""
         slots = slots[graph.waits(slots)]
         vectors: NDArray[np.float32] = self._rows()[slots]
         admitted = graph.admits(vectors)
+        graph.leave_out(slots[~admitted])
         graph.place(slots[admitted])
         taken: NDArray[np.float32] = vectors[admitted]
         return taken

@@ -171,8 +171,9 @@ def test_one_that_leads_to_little_is_made_anew() -> None:
     searched = graphed(index(vectors(COUNT, 2)))
     searched.put(list(range(COUNT // 2)), list(vectors(COUNT // 2, 6)))
 
-    graphed(graphed(searched))
+    graphed(searched)
 
+    assert searched.begin_graph() is None  # which would be the same again
     assert searched.growth.nbytes < COUNT * (2 * DIMENSION + 300)
     assert recall(searched, vectors(30, 3), 10) >= RECALL
 
@@ -278,3 +279,42 @@ def test_what_was_compared_while_one_was_made_asks_for_no_other() -> None:
     searched.growth.finish(graph)
 
     assert not searched.wants_graph
+
+
+def test_what_only_another_question_would_find_asks_for_no_other_graph() -> None:
+    """A filter that only what is far away meets: all are compared, and a graph that is made anew changes nothing."""
+    stored = vectors(COUNT, 2)
+    searched, asked = graphed(index(stored)), vectors(1, 3)
+    far = np.sort(np.argsort(stored @ asked[0])[: COUNT // 2])
+
+    for _ in range(200):
+        searched.search_among(asked[0], 10, far)
+
+    assert not searched.wants_graph
+    assert searched.begin_graph() is None
+
+
+def test_what_is_left_out_is_left_out_of_the_next_ones_too_until_it_is_written() -> None:
+    stored, more, asked = vectors(COUNT, 2), vectors(400, 6), list(vectors(100, 3))
+    stored[: COUNT // 4] = stored[0]
+    more[:100] = stored[0]
+    searched = graphed(index(stored))
+    left_out = COUNT // 4 - 8
+    assert searched.growth.waits == left_out
+
+    added = searched.spare(len(more))
+    searched.put(added, list(more))
+    graph, slots = begun(searched)
+    assert sorted(slots) == added
+    graph.add(searched.take(graph, slots))
+    searched.growth.finish(graph)
+
+    assert graph.left_out == searched.growth.waits == left_out + 100
+    searched.search(asked * 5, 10)
+    assert not searched.wants_graph
+    assert searched.begin_graph() is None
+    searched.put(list(range(COUNT // 4)), list(vectors(COUNT // 4, 8)))
+    assert graph.left_out == 100
+    assert sorted(begun(searched)[1]) == list(range(COUNT // 4))
+    searched.clear(added[:100])
+    assert graph.left_out == 0
