@@ -72,6 +72,7 @@ class Builder:
         try:
             if not await self._room_for(key, len(slots) * graph.bytes_each):
                 return 0
+            graph.planned = graph.size + len(slots)  # before anything is waited for, or two would take the same room
             await self._on_thread(graph.take_over)
             kept_back = len(slots) - min(_TRIALS, len(slots) // 2)
             for start in range(0, kept_back, _AT_ONCE):

@@ -56,6 +56,8 @@ class Graph:
         self._links.hnsw.efConstruction = _CARE
         self.size = 0
         """Points that it has."""
+        self.planned = 0
+        """How many it may come to have: their room is its own already."""
         self._met: Counter[int] = Counter()
         self.effort = _LEAST_EFFORT
         """How many are looked at in a search, at the least."""
@@ -68,7 +70,7 @@ class Graph:
 
     @property
     def nbytes(self) -> int:
-        return self.size * self.bytes_each
+        return max(self.size, self.planned) * self.bytes_each
 
     @property
     def bytes_each(self) -> int:
@@ -165,6 +167,8 @@ class Graph:
         self._links.add(vectors)
 
     def complete(self) -> None:
+        """Nothing is added any more."""
+        self.planned = 0
         self._met = Counter({key: times for key, times in self._met.items() if times > 1})  # few: most are met once
 
     # --- Searching ----------------------------------------------------------------------------------------------------
