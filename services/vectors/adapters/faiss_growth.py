@@ -1,5 +1,6 @@
 """When a collection has a graph: the one that serves, the one on its way, and what is compared for want of one."""
 
+import math
 from typing import Final
 
 import numpy as np
@@ -27,6 +28,10 @@ class Growth:
         self._serving: Graph | None = None
         self._coming: Graph | None = None
         self._compared = 0
+        self._changes = 0
+        """Slots that were written or freed."""
+        self._unfit_until = 0
+        """So many: what is there now makes no graph that finds enough."""
 
     @property
     def nbytes(self) -> int:
@@ -44,11 +49,13 @@ class Growth:
     # --- What is written ----------------------------------------------------------------------------------------------
 
     def written(self, slots: Slots) -> None:
+        self._changes += len(slots)
         for graph in self._all():
             graph.written(slots)
 
     def freed(self, slots: Slots, left: int) -> None:
         """So many records are left."""
+        self._changes += len(slots)
         for graph in self._all():
             graph.freed(slots)
         if left <= self._from // 2:
@@ -89,7 +96,8 @@ class Growth:
 
     def is_wanted(self, total: int) -> bool:
         """Whether a graph, or one that knows more, would have been worth its while by now."""
-        return self._coming is None and self._compared > _WORTH_ONE * total > 0
+        is_possible = self._coming is None and self._changes >= self._unfit_until
+        return is_possible and self._compared > _WORTH_ONE * total > 0
 
     def begin(self, live: Marks) -> Graph | None:
         """One that is to `place` who waits, and to be `finished` or `given_up`; None where none would know more."""
@@ -118,8 +126,13 @@ class Growth:
         graph.complete()
         return True
 
+    def refuse(self, graph: Graph, total: int) -> None:
+        """It finds too little, and so would another, until a good part of all is new."""
+        if self._coming is graph:
+            self._coming, self._compared, self._unfit_until = None, 0, self._changes + math.ceil(total / _LOST)
+
     def give_up(self, graph: Graph) -> None:
-        """Nothing happens to one that is finished."""
+        """Nothing happens to one that is finished, or refused."""
         if self._coming is graph:
             self._coming, self._compared = None, -_FAILED * (graph.size + len(graph.waiting))
 

@@ -196,8 +196,12 @@ class SlotIndex:
         live[self._free] = False
         if (graph := self.growth.begin(live)) is None:
             return None
-        # In no order: neighbours that come one after the other make bad links.
-        return graph, np.random.default_rng(len(self)).permutation(graph.placeable(graph.waiting))
+        try:
+            # In no order: neighbours that come one after the other make bad links.
+            return graph, np.random.default_rng(len(self)).permutation(graph.placeable(graph.waiting))
+        except BaseException:
+            self.growth.give_up(graph)
+            raise
 
     def take(self, graph: Graph, slots: Slots) -> NDArray[np.float32]:
         """What `graph` is to add: copies of those that still wait; nobody writes meanwhile."""
@@ -210,10 +214,11 @@ class SlotIndex:
         return taken
 
     def trial(self, graph: Graph, slot: int) -> Trial | None:
-        """What `graph` knows that is nearest to what is in the slot; nobody writes meanwhile. None where it is free."""
+        """What `graph` knows of what is nearest to what is in the slot, if anything; nobody writes meanwhile."""
         _on_one_thread()
         vector = self._rows()[slot].copy()
         if not np.isfinite(vector).all():
             return None
         [(slots, _)] = self._by_all(vector[np.newaxis], min(3 * TRIED, len(self)))
-        return vector, graph.knows(np.array(slots, dtype=np.int64))[:TRIED]
+        known = graph.knows(np.array(slots, dtype=np.int64))[:TRIED]
+        return (vector, known) if len(known) else None

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
+from unittest import mock
 
 import faiss as _faiss
 import numpy as np
@@ -318,3 +319,22 @@ def test_what_is_left_out_is_left_out_of_the_next_ones_too_until_it_is_written()
     assert sorted(begun(searched)[1]) == list(range(COUNT // 4))
     searched.clear(added[:100])
     assert graph.left_out == 0
+
+
+def test_one_that_cannot_begin_is_given_up() -> None:
+    searched = index(vectors(COUNT, 2))
+
+    with mock.patch.object(np.random, "default_rng", side_effect=MemoryError), pytest.raises(MemoryError):
+        searched.begin_graph()
+
+    assert searched.growth.nbytes == 0
+    assert searched.begin_graph() is not None
+
+
+def test_a_trial_whose_truth_the_graph_cannot_know_is_none() -> None:
+    searched = index(vectors(COUNT, 2))
+    graph, slots = begun(searched)
+
+    assert searched.trial(graph, 5) is None
+    graph.add(searched.take(graph, slots))
+    assert searched.trial(graph, 5) is not None
