@@ -36,11 +36,15 @@ def search(stage: Stage, rounds: Rounds, seconds: int) -> Row:
 
 
 def _have_graph(way: Way, process: psutil.Process) -> None:
-    """The first searches have one made beside them: it is there when the service has nothing more to do."""
+    """The first searches have one made beside them: it is there when the service has nothing more to do.
+
+    Raises TimeoutError where that is never: what is measured beside it would be no graph's.
+    """
     way.recall()
     deadline = time.monotonic() + _GRAPH_SECONDS
-    while time.monotonic() < deadline and process.cpu_percent(_LOOK_SECONDS) > _IDLE_PERCENT:
-        pass
+    while process.cpu_percent(_LOOK_SECONDS) > _IDLE_PERCENT:
+        if time.monotonic() >= deadline:
+            raise TimeoutError(f"no graph after {_GRAPH_SECONDS:.0f} seconds: the service is still busy")
 
 
 def _figures(runs: Runs) -> list[Figure]:

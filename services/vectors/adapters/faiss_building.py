@@ -23,7 +23,9 @@ RoomFor = Callable[[str, int], Awaitable[bool]]
 
 _AT_ONCE: Final = 128  # some ten milliseconds, for whose end a shutdown waits
 _TRIALS: Final = 50  # exact searches
+_FEWEST_TRIALS: Final = 20  # that tell anything
 _ENOUGH: Final = 0.96
+_TOO_LITTLE: Final = 0.9  # with most effort: it does not serve
 Result = TypeVar("Result")
 _log = logging.getLogger("vectors.faiss")
 
@@ -36,16 +38,18 @@ class Builder:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="faiss-graph")
         self._turn = asyncio.Semaphore()
         self._building: dict[str, asyncio.Task[None]] = {}
+        self._is_closed = False
 
     def begin(self, key: str) -> None:
-        """Unless it has begun."""
-        if key not in self._building:
+        """Unless it has begun, or everything ends."""
+        if key not in self._building and not self._is_closed:
             task = asyncio.get_running_loop().create_task(self._build(key), context=contextvars.Context())
             self._building[key] = task
             task.add_done_callback(lambda _: self._building.pop(key))
 
     async def aclose(self) -> None:
-        """What is being made is given up."""
+        """What is being made is given up, and nothing begins any more."""
+        self._is_closed = True
         await end(*self._building.values())
         await asyncio.to_thread(self._thread.shutdown)
 
@@ -72,12 +76,14 @@ class Builder:
         try:
             if not await self._room_for(key, len(slots) * graph.bytes_each):
                 return 0
+            graph.planned = graph.size + len(slots)  # before anything is waited for, or two would take the same room
             await self._on_thread(graph.take_over)
             kept_back = len(slots) - min(_TRIALS, len(slots) // 2)
             for start in range(0, kept_back, _AT_ONCE):
                 if not await self._added(key, opened, graph, slots[start : min(start + _AT_ONCE, kept_back)]):
                     return 0
-            await self._tried(key, opened, graph, slots[kept_back:])
+            if not await self._finds_enough(key, opened, graph, slots[kept_back:]):
+                return 0
             if not await self._added(key, opened, graph, slots[kept_back:]):
                 return 0
             async with self._look(key):
@@ -94,22 +100,33 @@ class Builder:
         await self._on_thread(partial(graph.add, vectors))
         return True
 
-    async def _tried(self, key: str, opened: FaissCollection, graph: "Graph", slots: "Slots") -> None:
+    async def _finds_enough(self, key: str, opened: FaissCollection, graph: "Graph", slots: "Slots") -> bool:
         """It is searched with as little effort as finds enough of what is nearest to `slots`, which it does not know.
 
-        What that is depends on the vectors. What it knows is found more easily than what is asked.
+        What that is depends on the vectors. What it knows is found more easily than what is asked. Where there are few
+        the effort stays what it was. False when it is refused, or not wanted any more.
         """
         trials = []
         for slot in slots.tolist():
             async with self._look(key) as now:
-                if now is not opened:
-                    return
+                if now is not opened or not opened.index.growth.is_coming(graph):
+                    return False
                 if trial := await self._on_thread(partial(opened.index.trial, graph, slot)):
                     trials.append(trial)
+        if len(trials) < _FEWEST_TRIALS:
+            return True
+        found = 0.0
         for effort in graph.efforts:
             graph.effort = effort
-            if not trials or await self._on_thread(partial(graph.recall, trials)) >= _ENOUGH:
-                return
+            if (found := await self._on_thread(partial(graph.recall, trials))) >= _ENOUGH:
+                return True
+        if found >= _TOO_LITTLE:
+            return True
+        async with self._look(key):
+            opened.index.growth.refuse(graph, len(opened.index))
+        fields = {"collection": key, "found": round(found, 2)}
+        _log.warning("a graph finds too little: all are compared", extra={"fields": fields})
+        return False
 
     async def _on_thread(self, work: Callable[[], Result]) -> Result:
         """It has ended when this returns, even when cancelled: the locks depend on it."""

@@ -28,7 +28,7 @@ Trial = tuple[Vector, Slots]
 _LINKS: Final = 16
 _CARE: Final = 100  # of how many the links of a vector are chosen
 _BYTES_OF_LINKS: Final = 4 * 2 * _LINKS + 32  # those of the upper levels too, and where they begin
-_BYTES_OF_PLACE: Final = 13  # in both directions, and whether it waits
+_BYTES_OF_PLACE: Final = 14  # in both directions, whether it waits, and whether it always will
 
 _EQUALS: Final = 8
 
@@ -56,20 +56,21 @@ class Graph:
         self._links.hnsw.efConstruction = _CARE
         self.size = 0
         """Points that it has."""
-        self.left_out = 0
-        """Vectors that have no place in it, and go on waiting."""
+        self.planned = 0
+        """How many it may come to have: their room is its own already."""
         self._met: Counter[int] = Counter()
         self.effort = _LEAST_EFFORT
         """How many are looked at in a search, at the least."""
         self._slots: Slots = np.empty(0, dtype=np.int64)  # of each point of the graph, and room for more
         self._points = np.empty(0, dtype=np.int32)  # of each slot: the one that has its vector
         self._waits: Marks = np.empty(0, dtype=bool)
+        self._left_out: Marks = np.empty(0, dtype=bool)
         self._now: _Now | None = None
         self.written(np.flatnonzero(live))
 
     @property
     def nbytes(self) -> int:
-        return self.size * self.bytes_each
+        return max(self.size, self.planned) * self.bytes_each
 
     @property
     def bytes_each(self) -> int:
@@ -81,14 +82,15 @@ class Graph:
     def written(self, slots: Slots) -> None:
         """They hold other vectors now."""
         self._reach(int(slots.max(initial=-1)) + 1)
-        self._points[slots], self._waits[slots], self._now = -1, True, None
+        self._points[slots], self._waits[slots], self._left_out[slots], self._now = -1, True, False, None
 
     def freed(self, slots: Slots) -> None:
         """They hold none any more."""
-        self._points[slots], self._waits[slots], self._now = -1, False, None
+        self._points[slots], self._waits[slots], self._left_out[slots], self._now = -1, False, False, None
 
     def _reach(self, slots: int) -> None:
-        self._points, self._waits = _reaching(self._points, slots, -1), _reaching(self._waits, slots, False)
+        self._points = _reaching(self._points, slots, -1)
+        self._waits, self._left_out = (_reaching(marks, slots, False) for marks in (self._waits, self._left_out))
 
     def waits(self, slots: Slots) -> Marks:
         """Which of them do."""
@@ -98,6 +100,16 @@ class Graph:
     def waiting(self) -> Slots:
         """Rising."""
         return self._standing().waiting
+
+    def placeable(self, slots: Slots) -> Slots:
+        """Those of them that are not left out."""
+        left: Slots = slots[~self._left_out[slots]]
+        return left
+
+    @property
+    def left_out(self) -> int:
+        """Vectors that have no place in it, nor in its successors, and go on waiting."""
+        return int(np.count_nonzero(self._left_out))
 
     @property
     def lost(self) -> int:
@@ -115,8 +127,9 @@ class Graph:
     def successor(self) -> "Graph":
         """One that knows the same, and grows while this one serves: after it has taken over the links."""
         made = copy(self)
-        made._met = Counter()
-        made._slots, made._points, made._waits = self._slots.copy(), self._points.copy(), self._waits.copy()
+        made._met = self._met.copy()
+        made._slots, made._points = self._slots.copy(), self._points.copy()
+        made._waits, made._left_out = self._waits.copy(), self._left_out.copy()
         return made
 
     def take_over(self) -> None:
@@ -135,8 +148,11 @@ class Graph:
             key = hash(vector.tobytes())
             self._met[key] += 1
             admitted[at] &= self._met[key] <= _EQUALS
-        self.left_out += int(np.count_nonzero(~admitted))
         return admitted
+
+    def leave_out(self, slots: Slots) -> None:
+        """They go on waiting, until something else is written there."""
+        self._left_out[slots] = True
 
     def place(self, slots: Slots) -> None:
         """They wait no more: their vectors, as they are now, are the next that are added."""
@@ -151,7 +167,9 @@ class Graph:
         self._links.add(vectors)
 
     def complete(self) -> None:
-        self._met.clear()
+        """Nothing is added any more."""
+        self.planned = 0
+        self._met = Counter({key: times for key, times in self._met.items() if times > 1})  # few: most are met once
 
     # --- Searching ----------------------------------------------------------------------------------------------------
 

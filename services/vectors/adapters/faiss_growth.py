@@ -1,5 +1,6 @@
 """When a collection has a graph: the one that serves, the one on its way, and what is compared for want of one."""
 
+import math
 from typing import Final
 
 import numpy as np
@@ -27,6 +28,10 @@ class Growth:
         self._serving: Graph | None = None
         self._coming: Graph | None = None
         self._compared = 0
+        self._changes = 0
+        """Slots that were written or freed."""
+        self._unfit_until = 0
+        """So many: what is there now makes no graph that finds enough."""
 
     @property
     def nbytes(self) -> int:
@@ -44,11 +49,13 @@ class Growth:
     # --- What is written ----------------------------------------------------------------------------------------------
 
     def written(self, slots: Slots) -> None:
+        self._changes += len(slots)
         for graph in self._all():
             graph.written(slots)
 
     def freed(self, slots: Slots, left: int) -> None:
         """So many records are left."""
+        self._changes += len(slots)
         for graph in self._all():
             graph.freed(slots)
         if left <= self._from // 2:
@@ -80,26 +87,32 @@ class Growth:
                 if len(wanted) >= min(limit, count - len(beside)):
                     found[at] = wanted
             left, breadth = [at for at in left if found[at] is None], _WIDER * breadth
-        self._compared += len(asked) * max(0, len(beside) - graph.left_out) + len(left) * count * pays
+        self._compared += len(asked) * len(graph.placeable(beside))
+        if pays and self._leads_to_little(graph):  # else it is the question that another could not answer either
+            self._compared += len(left) * count
         return found, beside
 
     # --- One on its way -----------------------------------------------------------------------------------------------
 
     def is_wanted(self, total: int) -> bool:
         """Whether a graph, or one that knows more, would have been worth its while by now."""
-        return self._coming is None and self._compared > _WORTH_ONE * total > 0
+        is_possible = self._coming is None and self._changes >= self._unfit_until
+        return is_possible and self._compared > _WORTH_ONE * total > 0
 
     def begin(self, live: Marks) -> Graph | None:
-        """One that is to `place` who waits, and to be `finished` or `given_up`; None where none is wanted."""
+        """One that is to `place` who waits, and to be `finished` or `given_up`; None where none would know more."""
         self._compared = 0
         if self._coming or np.count_nonzero(live) <= self._from:
             return None
         serving = self._serving
-        if serving and len(serving.waiting) and _LOST * serving.lost < serving.size:
-            self._coming = serving.successor()
-        else:
+        if serving is None or self._leads_to_little(serving):
             self._coming = Graph(self._dimension, self._metric, live)
+        elif len(serving.placeable(serving.waiting)):
+            self._coming = serving.successor()
         return self._coming
+
+    def _leads_to_little(self, graph: Graph) -> bool:
+        return _LOST * graph.lost >= graph.size
 
     def is_coming(self, graph: Graph) -> bool:
         """Whether it still is wanted."""
@@ -109,12 +122,17 @@ class Growth:
         """It serves from now on, unless it is not wanted any more."""
         if self._coming is not graph:
             return False
-        self._serving, self._coming = graph, None
+        self._serving, self._coming, self._compared = graph, None, 0  # what was compared meanwhile, it has ended
         graph.complete()
         return True
 
+    def refuse(self, graph: Graph, total: int) -> None:
+        """It finds too little, and so would another, until a good part of all is new."""
+        if self._coming is graph:
+            self._coming, self._compared, self._unfit_until = None, 0, self._changes + math.ceil(total / _LOST)
+
     def give_up(self, graph: Graph) -> None:
-        """Nothing happens to one that is finished."""
+        """Nothing happens to one that is finished, or refused."""
         if self._coming is graph:
             self._coming, self._compared = None, -_FAILED * (graph.size + len(graph.waiting))
 

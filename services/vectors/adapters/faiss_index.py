@@ -25,8 +25,6 @@ from services.vectors.adapters.faiss_records import Near, Slots
 from services.vectors.domain import Metric, Vector
 
 faiss: Any = _faiss  # its annotations are those of the C++ wrapper, not of the Python layer over it
-# One search runs on one thread; several run side by side instead of each using every core.
-faiss.omp_set_num_threads(1)
 # How many numbers are searched for from which on FAISS multiplies matrices, unless it is given a selector.
 _MULTIPLIED = faiss.cvar.distance_compute_blas_threshold = 1025
 
@@ -36,6 +34,11 @@ _MOST_TOGETHER = 64
 _PRODUCTS = 2**31  # a tenth of a second of one core
 _SPARE = 16  # found beyond those asked for: the last bits decide which of the last ones is nearer
 _TOGETHER_BY_GRAPH = 16  # which many threads may do; nothing is saved
+
+
+def _on_one_thread() -> None:
+    """Searches run side by side instead of each using every core. This holds for the thread that says so alone."""
+    faiss.omp_set_num_threads(1)
 
 
 def most_together(numbers: int) -> int:
@@ -103,6 +106,7 @@ class SlotIndex:
 
     def search(self, vectors: Sequence[Vector], limit: int, *, exact: bool = False) -> list[Near]:
         """For each of `vectors` the nearest slots; none is missed with `exact`, or where they are few."""
+        _on_one_thread()
         limit = min(limit, len(self))
         if not limit:
             return [([], [])] * len(vectors)
@@ -132,6 +136,7 @@ class SlotIndex:
 
     def search_among(self, vector: Vector, limit: int, among: Slots, *, exact: bool = False) -> Near:
         """The nearest of the slots `among`, which rise; none is missed with `exact`, or where they are few."""
+        _on_one_thread()
         limit = min(limit, len(among))
         if not limit:
             return [], []
@@ -191,22 +196,29 @@ class SlotIndex:
         live[self._free] = False
         if (graph := self.growth.begin(live)) is None:
             return None
-        # In no order: neighbours that come one after the other make bad links.
-        return graph, np.random.default_rng(len(self)).permutation(graph.waiting)
+        try:
+            # In no order: neighbours that come one after the other make bad links.
+            return graph, np.random.default_rng(len(self)).permutation(graph.placeable(graph.waiting))
+        except BaseException:
+            self.growth.give_up(graph)
+            raise
 
     def take(self, graph: Graph, slots: Slots) -> NDArray[np.float32]:
         """What `graph` is to add: copies of those that still wait; nobody writes meanwhile."""
         slots = slots[graph.waits(slots)]
         vectors: NDArray[np.float32] = self._rows()[slots]
         admitted = graph.admits(vectors)
+        graph.leave_out(slots[~admitted])
         graph.place(slots[admitted])
         taken: NDArray[np.float32] = vectors[admitted]
         return taken
 
     def trial(self, graph: Graph, slot: int) -> Trial | None:
-        """What `graph` knows that is nearest to what is in the slot; nobody writes meanwhile. None where it is free."""
+        """What `graph` knows of what is nearest to what is in the slot, if anything; nobody writes meanwhile."""
+        _on_one_thread()
         vector = self._rows()[slot].copy()
         if not np.isfinite(vector).all():
             return None
         [(slots, _)] = self._by_all(vector[np.newaxis], min(3 * TRIED, len(self)))
-        return vector, graph.knows(np.array(slots, dtype=np.int64))[:TRIED]
+        known = graph.knows(np.array(slots, dtype=np.int64))[:TRIED]
+        return (vector, known) if len(known) else None

@@ -159,13 +159,22 @@ class Collections(Generic[Opened]):
             yield place.opened
 
     async def room_for(self, key: str, size: int) -> bool:
-        """Whether it may grow by so many bytes, now that others that are unused have left for it."""
-        while self.nbytes + size > self._most_bytes:
-            idle = next((place for place in self._places.values() if place.is_idle and place.key != key), None)
-            if idle is None:
-                return sum(place.is_held for place in self._places.values()) <= 1
-            await self._leave(idle)
-        return True
+        """Whether it may grow by so many bytes, now that others that are unused for a moment have left for it.
+
+        None leaves where that would not be enough. Nothing may have happened between True and its growth.
+        """
+        others = [place for place in self._places.values() if place.key != key and self._is_at_rest(place)]
+        if self.nbytes + size - sum(place.nbytes for place in others) > self._most_bytes:
+            return False
+        for place in others:
+            if self.nbytes + size <= self._most_bytes:
+                break
+            if self._is_at_rest(place):  # still: others have left before it
+                await self._leave(place)
+        return self.nbytes + size <= self._most_bytes
+
+    def _is_at_rest(self, place: _Place[Opened]) -> bool:
+        return place.is_idle and self._clock() - place.used_at >= self._patience_seconds
 
     @asynccontextmanager
     async def _sound(self, place: _Place[Opened]) -> AsyncIterator[None]:

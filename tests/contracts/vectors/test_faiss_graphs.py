@@ -1,6 +1,7 @@
 """Large collections of FAISS are searched by a graph, which is made beside everything else and changes no promise."""
 
 import asyncio
+import itertools
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -92,9 +93,10 @@ async def under_way(engine: FaissEngine, collection: Collection) -> AsyncIterato
         gate.wait()
 
     with mock.patch.object(Graph, "add", held):
-        await begun(engine, collection)
-        await is_there.wait()
         try:
+            await begun(engine, collection)
+            async with asyncio.timeout(30):
+                await is_there.wait()
             yield gate.set
         finally:
             gate.set()
@@ -207,14 +209,18 @@ async def test_a_shutdown_waits_for_no_graph(open_engine: Open) -> None:
     engine = open_engine()
     collection = await filled(engine)
     async with under_way(engine, collection) as goes_on:
+        made = engine._collections.opened(collection.id)
+        assert made is not None
         closing = asyncio.create_task(engine.aclose())
         await asyncio.sleep(0)
         goes_on()
         await closing
 
+    assert not made.index.growth.serves
+    engine._graphs.begin(collection.id)  # by a search that has just ended
+    assert is_done(engine, collection)
     opened = open_engine()
     assert (await nearest(opened, collection, 5))[0].id == "00005"
-    assert is_done(engine, collection)
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("of FAISS")])
@@ -240,7 +246,7 @@ async def test_where_none_can_be_made_all_are_compared(
 
 async def test_a_graph_takes_no_room_from_what_is_used(open_engine: Open) -> None:
     """Its collection and another are in memory, and nothing else has room there."""
-    engine = open_engine(memory_bytes=2 * 4 * DIMENSION * COUNT)
+    engine = open_engine(memory_bytes=300 * COUNT)  # each has 64 of them, and a graph 206
     first, second = await filled(engine), await filled(engine)
 
     async with engine._reading(second):
@@ -248,10 +254,36 @@ async def test_a_graph_takes_no_room_from_what_is_used(open_engine: Open) -> Non
         await until(engine, first, is_done)
         assert not serves(engine, first)
 
-    for _ in range(20):  # what failed is tried again after a while
-        await begun(engine, first)
-    await until(engine, first, serves)
+    async with asyncio.timeout(60):
+        while not serves(
+            engine, first
+        ):  # what failed is tried again after a while, and who rests leaves after a moment
+            await begun(engine, first)
+            await until(engine, first, is_done)
     assert engine._collections.opened(second.id) is None
+
+
+async def test_there_is_no_graph_that_has_no_room_even_alone(open_engine: Open) -> None:
+    engine = open_engine(memory_bytes=250 * COUNT)
+    collection = await filled(engine)
+
+    await begun(engine, collection)
+    await until(engine, collection, is_done)
+
+    assert not serves(engine, collection)
+    assert engine._collections.nbytes == 4 * DIMENSION * COUNT
+    assert await recall(engine, collection, range(10_000, 10_010)) == 1.0
+
+
+async def test_a_graph_has_all_its_room_from_the_beginning(open_engine: Open) -> None:
+    engine = open_engine()
+    collection = await filled(engine)
+
+    async with under_way(engine, collection):
+        assert engine._collections.nbytes == (4 * DIMENSION + 206) * COUNT
+    await until(engine, collection, serves)
+
+    assert engine._collections.nbytes == (4 * DIMENSION + 206) * COUNT
 
 
 async def test_vectors_that_are_like_nothing_are_searched_with_more_effort(open_engine: Open) -> None:
@@ -284,10 +316,69 @@ async def test_vectors_that_are_like_nothing_are_searched_with_more_effort(open_
 async def test_two_graphs_are_made_one_after_the_other(open_engine: Open) -> None:
     engine = open_engine()
     made = [await filled(engine, 1000) for _ in range(3)]
+    added: list[Graph] = []
+    add = Graph.add
 
-    await asyncio.gather(*(begun(engine, collection) for collection in made))
-    for collection in made:
-        await until(engine, collection, serves)
+    def noted(graph: Graph, vectors: Matrix) -> None:
+        added.append(graph)
+        add(graph, vectors)
+
+    with mock.patch.object(Graph, "add", noted):
+        async with under_way(engine, made[0]):
+            for collection in made[1:]:
+                await begun(engine, collection)
+            assert len(engine._graphs._building) == 3
+        for collection in made:
+            await until(engine, collection, serves)
+
+    assert len(list(itertools.groupby(added, id))) == 3
 
     for collection in made:
         assert await recall(engine, collection, range(10_000, 10_010)) >= 0.9
+
+
+async def test_one_that_finds_too_little_never_serves_until_much_is_new(
+    open_engine: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = open_engine()
+    collection = await filled(engine)
+
+    with mock.patch.object(Graph, "recall", return_value=0.89), caplog.at_level(logging.WARNING, "vectors.faiss"):
+        await begun(engine, collection)
+        await until(engine, collection, is_done)
+        assert not serves(engine, collection)
+        for _ in range(20):
+            await begun(engine, collection)
+        await engine.upsert(collection, records(range(COUNT // 3 - 1)))
+        await begun(engine, collection)
+        assert is_done(engine, collection)
+    assert [record.message for record in caplog.records] == ["a graph finds too little: all are compared"]
+    assert await recall(engine, collection, range(10_000, 10_010)) == 1.0
+
+    await engine.upsert(collection, records(range(1)))
+    await begun(engine, collection)
+    await until(engine, collection, serves)
+
+
+async def test_few_trials_change_no_effort(open_engine: Open) -> None:
+    """Of a graph that takes in some that were written since."""
+    engine = open_engine()
+    collection = await filled(engine)
+    with mock.patch.object(Graph, "recall", return_value=0.95):  # so it takes most
+        await begun(engine, collection)
+        await until(engine, collection, serves)
+    opened = engine._collections.opened(collection.id)
+    assert opened is not None
+    first = opened.index.growth._serving
+    assert first is not None
+    assert first.effort == first.efforts[-1]
+
+    await engine.upsert(collection, records(range(COUNT, COUNT + 30)))
+    engine._graphs.begin(collection.id)
+    await until(engine, collection, serves)
+
+    second = opened.index.growth._serving
+    assert second is not None
+    assert second is not first
+    assert second.effort == first.effort
+    assert opened.index.growth.waits == 0

@@ -1,7 +1,11 @@
 """What a graph finds among the vectors of a FAISS index: nearly what comparing all finds, and nothing that is gone."""
 
-from typing import Final
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+from unittest import mock
 
+import faiss as _faiss
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -10,6 +14,7 @@ from services.vectors.adapters.faiss_graph import Graph
 from services.vectors.adapters.faiss_index import SlotIndex
 from services.vectors.domain import Metric
 
+faiss: Any = _faiss
 COUNT, DIMENSION, SUBJECTS = 6_000, 32, 120
 FEW: Final = 100  # up to which all are compared here
 RECALL: Final = 0.95
@@ -167,8 +172,9 @@ def test_one_that_leads_to_little_is_made_anew() -> None:
     searched = graphed(index(vectors(COUNT, 2)))
     searched.put(list(range(COUNT // 2)), list(vectors(COUNT // 2, 6)))
 
-    graphed(graphed(searched))
+    graphed(searched)
 
+    assert searched.begin_graph() is None  # which would be the same again
     assert searched.growth.nbytes < COUNT * (2 * DIMENSION + 300)
     assert recall(searched, vectors(30, 3), 10) >= RECALL
 
@@ -242,3 +248,93 @@ def test_who_searches_does_not_get_lost_among_many_that_are_equal() -> None:
     assert set(searched.search([stored[0]], COUNT // 3)[0][1]) == set(searched.search([stored[0]], 1)[0][1])
     searched.search(list(asked) * 2, 10)
     assert not searched.wants_graph  # the next one would leave out the same
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda of: of.search([vectors(1, 3)[0]], 10),
+        lambda of: of.search_among(vectors(1, 3)[0], 10, np.arange(50)),
+        lambda of: of.trial(begun(of)[0], 5),
+    ],
+    ids=["all", "some", "a trial"],
+)
+def test_a_search_keeps_to_its_thread_whichever_that_is(work: Callable[[SlotIndex], object]) -> None:
+    searched = index(vectors(COUNT, 2))
+
+    def on_a_thread() -> int:
+        faiss.omp_set_num_threads(4)  # as many as a machine of four cores has it begin with
+        work(searched)
+        return int(faiss.omp_get_max_threads())
+
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(on_a_thread).result() == 1
+
+
+def test_what_was_compared_while_one_was_made_asks_for_no_other() -> None:
+    searched = index(vectors(COUNT, 2))
+    graph, slots = begun(searched)
+    searched.search(list(vectors(60, 3)), 10)
+    graph.add(searched.take(graph, slots))
+
+    searched.growth.finish(graph)
+
+    assert not searched.wants_graph
+
+
+def test_what_only_another_question_would_find_asks_for_no_other_graph() -> None:
+    """A filter that only what is far away meets: all are compared, and a graph that is made anew changes nothing."""
+    stored = vectors(COUNT, 2)
+    searched, asked = graphed(index(stored)), vectors(1, 3)
+    far = np.sort(np.argsort(stored @ asked[0])[: COUNT // 2])
+
+    for _ in range(200):
+        searched.search_among(asked[0], 10, far)
+
+    assert not searched.wants_graph
+    assert searched.begin_graph() is None
+
+
+def test_what_is_left_out_is_left_out_of_the_next_ones_too_until_it_is_written() -> None:
+    stored, more, asked = vectors(COUNT, 2), vectors(400, 6), list(vectors(100, 3))
+    stored[: COUNT // 4] = stored[0]
+    more[:100] = stored[0]
+    searched = graphed(index(stored))
+    left_out = COUNT // 4 - 8
+    assert searched.growth.waits == left_out
+
+    added = searched.spare(len(more))
+    searched.put(added, list(more))
+    graph, slots = begun(searched)
+    assert sorted(slots) == added
+    graph.add(searched.take(graph, slots))
+    searched.growth.finish(graph)
+
+    assert graph.left_out == searched.growth.waits == left_out + 100
+    searched.search(asked * 5, 10)
+    assert not searched.wants_graph
+    assert searched.begin_graph() is None
+    searched.put(list(range(COUNT // 4)), list(vectors(COUNT // 4, 8)))
+    assert graph.left_out == 100
+    assert sorted(begun(searched)[1]) == list(range(COUNT // 4))
+    searched.clear(added[:100])
+    assert graph.left_out == 0
+
+
+def test_one_that_cannot_begin_is_given_up() -> None:
+    searched = index(vectors(COUNT, 2))
+
+    with mock.patch.object(np.random, "default_rng", side_effect=MemoryError), pytest.raises(MemoryError):
+        searched.begin_graph()
+
+    assert searched.growth.nbytes == 0
+    assert searched.begin_graph() is not None
+
+
+def test_a_trial_whose_truth_the_graph_cannot_know_is_none() -> None:
+    searched = index(vectors(COUNT, 2))
+    graph, slots = begun(searched)
+
+    assert searched.trial(graph, 5) is None
+    graph.add(searched.take(graph, slots))
+    assert searched.trial(graph, 5) is not None

@@ -331,11 +331,41 @@ async def test_who_is_to_grow_has_others_leave_and_never_itself() -> None:
     world = World(sizes={"a": 40, "b": 30, "c": 30})
     for key in ("a", "b", "c"):
         await world.use(key)
+    world.now = 60
 
     assert await world.collections.room_for("a", 20) is True
     assert [world.collections.opened(key) is None for key in ("a", "b", "c")] == [False, True, False]
     async with world.collections.reading(world.of("c")):
-        assert await world.collections.room_for("a", 70) is False
-    assert await world.collections.room_for("a", 70) is True  # alone, however much that is
+        assert await world.collections.room_for("a", 60) is False
+    world.now = 120
+    assert await world.collections.room_for("a", 60) is True
 
     assert [world.collections.opened(key) is None for key in ("a", "b", "c")] == [False, True, True]
+
+
+async def test_who_is_to_grow_has_nobody_leave_for_nothing() -> None:
+    world = World(sizes={"a": 40, "b": 30, "c": 30})
+    for key in ("a", "b", "c"):
+        await world.use(key)
+    world.now = 60
+
+    async with world.collections.reading(world.of("c")):
+        assert await world.collections.room_for("a", 31) is False
+    assert await world.collections.room_for("a", 61) is False  # there is no more, even alone
+    assert world.closed == 0
+
+    async with world.collections.without("b"), world.collections.without("c"):
+        assert await world.collections.room_for("a", 61) is False
+
+
+async def test_who_is_to_grow_takes_no_room_from_who_was_there_a_moment_ago() -> None:
+    world = World(sizes={"a": 40, "b": 50})
+    await world.use("a")
+    await world.use("b")
+
+    world.now = 59
+    assert await world.collections.room_for("a", 20) is False
+    assert world.closed == 0
+    world.now = 60
+    assert await world.collections.room_for("a", 20) is True
+    assert world.closed == 1
