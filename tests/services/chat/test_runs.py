@@ -8,7 +8,6 @@ import pytest
 from local.suite import Suite
 from services.chat.domain import Owner
 from services.chat.runs.stored import StoredRun
-from services.chat.runs.tails import Tails
 from services.chat.storage import Keys
 from shared.redis import open_redis
 from shared.schemas import new_id
@@ -132,7 +131,7 @@ async def test_many_follow_many_runs_over_one_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """All wait before the model goes on, and nobody looks by himself before the client has given up."""
-    monkeypatch.setitem(StoredRun.__init__.__kwdefaults__, "check_seconds", 300.0)
+    monkeypatch.setattr(StoredRun.__init__, "__kwdefaults__", {"seen": 0, "check_seconds": 300.0})
     model.go_on.clear()
     async with open_chat(max_runs=32) as one, open_chat(max_streams=400, heartbeat_seconds=60) as other:
         one.headers.update(person.headers)
@@ -290,29 +289,3 @@ async def test_a_deleted_conversation_ends_its_streams(
 
     assert (seen[-1].type, seen[-1].data["code"]) == ("run.failed", "chat.run_not_found")
     assert gone.status_code == 404
-
-
-async def test_whoever_stops_following_leaves_nothing_behind(suite: Suite) -> None:
-    suite.up(["redis"])
-    async with open_redis(suite.url("redis")) as redis:
-        tails = Tails(redis, lambda _: None)
-        with tails.at("a", 0), tails.at("a", 3), tails.at("b", 0):
-            assert len(tails) == 2
-        assert len(tails) == 0
-
-
-async def test_one_who_has_read_further_wakes_the_others(suite: Suite) -> None:
-    suite.up(["redis"])
-    async with open_redis(suite.url("redis")) as redis:
-        tails = Tails(redis, lambda _: None)
-        with tails.at("a", 0) as behind, tails.at("a", 0) as ahead:
-            behind.arm(0)
-            ahead.arm(1)
-
-            assert await behind.wait(5)
-            assert not await ahead.wait(0)
-
-
-async def test_a_cancel_that_cannot_be_told_is_done_all_the_same() -> None:
-    async with open_redis("redis://127.0.0.1:1/0") as redis:
-        await Tails(redis, lambda _: None).tell_cancelled("chat:inbox:x", "r")
