@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator
 from services.chat.domain import Owner, Run, RunState
 from services.chat.errors import EventUnknown, Interrupted, RunEnded, RunNotFound, StreamsFull
 from services.chat.events import Done
-from services.chat.runs.events import FINAL, failed
+from services.chat.runs.events import failed
 from services.chat.runs.live import LiveRun
 from services.chat.runs.repository import RunRepository
 from services.chat.runs.stored import StoredRun
 from services.chat.runs.supervisor import Supervisor
 from services.chat.runs.tails import Tails
+from shared.errors import Unavailable
 from shared.identity import Caller, Tells
 from shared.limits import Place, Shares
 
@@ -41,10 +42,17 @@ class RunControl:
         return run
 
     async def _is_over(self, owner: Owner, run: Run) -> bool:
+        """Whether it has ended meanwhile, here and now if its process is gone. Without Redis' word it goes on."""
+        live = self._supervisor.find(run.id)
+        if live and not live.has_ended:  # its lease may have run out while Redis was away: it takes that again
+            return False
         error = Interrupted()
         error.members.update(run_id=run.id, conversation_id=run.conversation_id)
         data = failed(0, error).data
-        return await self._repository.end_if_abandoned(owner, run.id, run.conversation_id, data) != "running"
+        try:
+            return await self._repository.end_if_abandoned(owner, run.id, run.conversation_id, data) != "running"
+        except Unavailable:
+            return False
 
     async def attach(self, caller: Caller, run_id: str, seen: int) -> tuple[AsyncIterator[bytes], Place] | None:
         """Its events after number `seen`, and the place that they hold, to be given back; None when there are no more.
@@ -58,7 +66,7 @@ class RunControl:
             raise RunNotFound
         if seen > last.number:
             raise EventUnknown(seen)
-        if seen == last.number and last.type in FINAL:
+        if seen and await self._repository.is_told(owner, run_id, seen):
             return None
         place = self._streams.take(owner.tenant_id, owner.user_id)
         if place is None:

@@ -89,6 +89,14 @@ def replied(message: bytes, outcome: bytes) -> Reply:
     )
 
 
+def until_final(events: list[Event]) -> list[Event]:
+    """The events up to the first that ends a run: an earlier release may have written after it."""
+    for at, event in enumerate(events):
+        if event.type in FINAL:
+            return events[: at + 1]
+    return events
+
+
 def event_from(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Event:
     """An event as it lies in a stream."""
     return Event(int(entry_id.partition(b"-")[0]), fields[b"e"].decode(), fields[b"d"])

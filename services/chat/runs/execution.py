@@ -92,8 +92,8 @@ class Execution:
             reply = await within(self._limits.run_seconds, self._answer(), stop=aborted)
             await within(STORE_SECONDS, self._journal.complete(reply), stop=aborted)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the last frame of a task nobody awaits
-            failure = await self._journal.fail(self._failure(error))
-            return failure.code
+            end = await self._journal.fail(self._failure(error))
+            return end.code if isinstance(end, ServiceError) else "completed"
         return "completed"
 
     async def _answer(self) -> Reply:

@@ -12,7 +12,7 @@ import orjson
 
 from services.chat.domain import Reply, Turn
 from services.chat.errors import ConversationNotFound, Interrupted, RunCancelled
-from services.chat.runs.events import CANCELLED, Event, completed, failed, started
+from services.chat.runs.events import CANCELLED, COMPLETED, Event, completed, failed, replied, started, until_final
 from services.chat.runs.live import LiveRun
 from services.chat.runs.repository import RunKey, RunRepository
 from shared.ending import within
@@ -44,11 +44,12 @@ class Journal:
         self._live.publish(event)
 
     async def write(self, event_type: str, data: dict[str, Any]) -> None:
-        """The next event. Raises ConversationNotFound when it was deleted meanwhile or others have ended the run, and
-        Unavailable without Redis."""
+        """The next event. Raises ConversationNotFound when it was deleted meanwhile, Interrupted when others have ended
+        the run (`fail` finds how), Unavailable without Redis."""
         event = Event(self._live.next_number, event_type, orjson.dumps(data))
-        if not await self._patiently(lambda: self._repository.append(self._turn, event)):
-            raise ConversationNotFound
+        stored = await self._patiently(lambda: self._repository.append(self._turn, event))
+        if stored != "ok":
+            raise ConversationNotFound if stored == "gone" else Interrupted
         self._live.publish(event)
 
     async def complete(self, reply: Reply) -> None:
@@ -63,28 +64,42 @@ class Journal:
             raise ConversationNotFound if status == "gone" else Interrupted
         self._live.end(reply, *events)
 
-    async def fail(self, error: ServiceError) -> ServiceError:
+    async def fail(self, error: ServiceError) -> Reply | ServiceError:
         """End the run with `run.failed`; it carries the ids, and so does `error` for whoever raises it.
 
-        Where others have ended it before, their word is the last: RunCancelled when it was that. Answers what it was.
+        Where it has ended before, that end is the last word: RunCancelled, Interrupted when others gave it up as
+        abandoned, or the answer when only Redis' word of its storing was lost. Answers what it was.
         """
         error.members.update(self._turn.ids)
-        events = [failed(self._live.next_number, error)]
+        own = failed(self._live.next_number, error)
+        events = [own]
         try:
-            events = await within(STORE_SECONDS, self._patiently(lambda: self._stored_end(events))) or events
+            events = await within(STORE_SECONDS, self._patiently(lambda: self._stored_end(own))) or events
         except (Unavailable, TimeoutError) as cause:  # its followers here are told; elsewhere the lease runs out
             _log.warning("end of run not stored", extra={"fields": {**self._turn.ids, "cause": repr(cause.__cause__)}})
         finally:
-            if events[-1].type == CANCELLED:
-                error = RunCancelled(members=self._turn.ids)
-            self._live.end(error, *events)
-        return error
+            outcome = self._outcome(events, own, error)
+            self._live.end(outcome, *events)
+        return outcome
 
-    async def _stored_end(self, events: list[Event]) -> list[Event]:
-        """Store the last events, unless it has ended. What stands in Redis that nobody here was told yet."""
+    async def _stored_end(self, own: Event) -> list[Event]:
+        """Store the last event, unless it has ended. What stands in Redis that nobody here was told yet."""
         told = self._live.next_number - 1
-        await self._repository.end(self._turn, "failed", events)
-        return await self._repository.read(self._turn.owner, self._turn.run_id, told)
+        await self._repository.end(self._turn, "failed", [own])
+        return until_final(await self._repository.read(self._turn.owner, self._turn.run_id, told))
+
+    def _outcome(self, events: list[Event], own: Event, error: ServiceError) -> Reply | ServiceError:
+        """What the last of `events` says; `error` where that is the run's `own` end."""
+        last = events[-1]
+        if last.type == COMPLETED:  # stored with the answer at once, and none of the two was told
+            return replied(events[-2].data, last.data)
+        if last.type == CANCELLED:
+            return RunCancelled(members=self._turn.ids)
+        if last.data == own.data:
+            return error
+        interrupted = Interrupted()
+        interrupted.members.update(self._turn.ids)
+        return interrupted
 
     async def _patiently(self, write: Callable[[], Awaitable[Result]]) -> Result:
         """The result of `write`, tried again while Redis is away. Raises Unavailable when it stays away."""

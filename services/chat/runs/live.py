@@ -7,6 +7,8 @@ from services.chat.domain import Reply
 from services.chat.runs.events import HEARTBEAT, Event
 from shared.errors import ServiceError
 
+_JOINED_BYTES = 64 * 1024  # joined, frames are copied: so much is what one who is slow may hold of his own
+
 
 class LiveRun:
     """The events so far, as they go over the wire, and the outcome once there is one.
@@ -64,7 +66,7 @@ class LiveRun:
         """All events after number `seen` to the last, several at once where they are there, heartbeats between."""
         while True:
             if seen < len(self._frames):
-                frames = self._frames[seen:]
+                frames = self._some(seen)
                 seen += len(frames)
                 yield b"".join(frames)
             elif self.has_ended:
@@ -72,6 +74,13 @@ class LiveRun:
             else:
                 if not await self._wait_for_change(heartbeat_seconds):
                     yield HEARTBEAT
+
+    def _some(self, seen: int) -> list[bytes]:
+        """The next frames, at least one, and as many as may be joined."""
+        end, size = seen + 1, len(self._frames[seen])
+        while end < len(self._frames) and (size := size + len(self._frames[end])) <= _JOINED_BYTES:
+            end += 1
+        return self._frames[seen:end]
 
     async def _wait_for_change(self, seconds: float) -> bool:
         try:

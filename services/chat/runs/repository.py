@@ -18,7 +18,7 @@ from services.chat.errors import (
     TooManyConversations,
 )
 from services.chat.runs import scripts
-from services.chat.runs.events import Event, event_from, run_from
+from services.chat.runs.events import FINAL, Event, event_from, run_from
 from services.chat.settings import Settings
 from services.chat.storage import Keys, message_bytes, message_from
 from services.chat.times import now, to_ms
@@ -33,7 +33,9 @@ _REFUSALS: dict[str, type[ServiceError]] = {
     "full": ConversationFull,
     "too_many": TooManyConversations,
 }
-_EVENTS_AT_ONCE = 500
+# One who is slow to take events has no more of them in memory than these.
+_EVENTS_AT_ONCE = 16
+_EVENTS_AFTER_THE_LAST = 16  # that an earlier release may have written
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +157,8 @@ class RunRepository:
         messages = [message_from(fields[b"m"]) for _, fields in reversed(entries)]
         return [message for message in messages if message.run_id != turn.run_id][-limit:]
 
-    async def append(self, turn: Turn, event: Event) -> bool:
-        """Store an event; the same number twice is stored once. False when the conversation was deleted meanwhile, or
-        the run ended by others."""
+    async def append(self, turn: Turn, event: Event) -> Literal["ok", "ended", "gone"]:
+        """Store an event; the same number twice is stored once. `ended` by others, or `gone` with the conversation."""
         keys, fields = Keys(turn.owner), dict[Any, Any]({"e": event.type, "d": event.data})
         with redis_errors():
             try:
@@ -169,8 +170,10 @@ class RunRepository:
                     raise
                 # An earlier attempt arrived, only its answer did not; or somebody else has said the last word.
                 status: Any = await self._redis.hget(keys.run(turn.run_id), "status")
-                return bool(status == b"running")
-        return stored is not None
+                if status is None:
+                    return "gone"
+                return "ok" if status == b"running" else "ended"
+        return "gone" if stored is None else "ok"
 
     async def end(
         self, turn: Turn, status: Literal["completed", "failed"], events: list[Event], answer: Message | None = None
@@ -241,8 +244,17 @@ class RunRepository:
             entries: Any = await self._redis.xrevrange(Keys(owner).events(run_id), count=1)
         return event_from(*entries[0]) if entries else None
 
+    async def is_told(self, owner: Owner, run_id: str, seen: int) -> bool:
+        """Whether event `seen` ended the run, or came after its end."""
+        with redis_errors():
+            entries: Any = await self._redis.xrevrange(
+                Keys(owner).events(run_id), f"{seen}-0", "-", count=_EVENTS_AFTER_THE_LAST
+            )
+        return any(event_from(*entry).type in FINAL for entry in entries)
+
     async def cancel(self, owner: Owner, run_id: str, conversation_id: str) -> tuple[Status, str]:
-        """End a run that goes on, with `run.cancelled`. What the run then is, and the inbox of whoever executes it."""
+        """End a run that goes on, with `run.cancelled`. Answers what the run then is, and the inbox of whoever executes
+        it, which is empty where the run had ended before."""
         keys = Keys(owner)
         names = [keys.lease(conversation_id), keys.run(run_id), keys.events(run_id)]
         data = orjson.dumps({"run_id": run_id, "conversation_id": conversation_id})

@@ -10,7 +10,7 @@ from typing import Final
 #      max_conversations, conversation_id, event, what `once` is to hold now, what it shall hold (or '' without a key),
 #      model, inbox of the process
 # Checks the conversation, claims it for the run, and stores the user's message with the run's first event, and with the
-# key that the request came with.
+# key that the request came with. Full comes before active: nothing is interrupted for a message that has no place.
 START: Final = """#!lua
 if ARGV[15] ~= '' and (redis.call('GET', KEYS[8]) or '') ~= ARGV[14] then return 'taken' end
 if ARGV[1] == '1' then
@@ -21,8 +21,8 @@ else
   local agent_id = redis.call('HGET', KEYS[1], 'agent_id')
   if not agent_id then return 'missing' end
   if agent_id ~= ARGV[4] then return 'other_agent' end
-  if redis.call('EXISTS', KEYS[3]) == 1 then return 'active' end
   if redis.call('XLEN', KEYS[2]) + 2 > tonumber(ARGV[10]) then return 'full' end
+  if redis.call('EXISTS', KEYS[3]) == 1 then return 'active' end
 end
 if ARGV[15] ~= '' then redis.call('SET', KEYS[8], ARGV[15], 'EX', ARGV[9]) end
 redis.call('SET', KEYS[3], ARGV[7], 'PX', ARGV[8])
@@ -96,18 +96,16 @@ return 'failed'
 """
 
 # KEYS lease, run, events;  ARGV run_id, now_ms, data of run.cancelled
-# Ends a run that goes on, wherever it does, and frees its conversation. Answers the run's status, and the inbox of the
-# process that is to hear of it.
+# Ends a run that goes on, wherever it does, and frees its conversation. Answers the run's status, and where this has
+# ended it the inbox of the process that is to hear of it.
 CANCEL: Final = """#!lua
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return {'gone', ''} end
-if status == 'running' then
-  local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
-  local number = tonumber(string.match(last, '^%d+')) + 1
-  redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.cancelled', 'd', ARGV[3])
-  redis.call('HSET', KEYS[2], 'status', 'cancelled', 'finished_at', ARGV[2], 'outcome', ARGV[3])
-  if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
-  status = 'cancelled'
-end
-return {status, redis.call('HGET', KEYS[2], 'inbox') or ''}
+if status ~= 'running' then return {status, ''} end
+local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
+local number = tonumber(string.match(last, '^%d+')) + 1
+redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.cancelled', 'd', ARGV[3])
+redis.call('HSET', KEYS[2], 'status', 'cancelled', 'finished_at', ARGV[2], 'outcome', ARGV[3])
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return {'cancelled', redis.call('HGET', KEYS[2], 'inbox') or ''}
 """

@@ -3,10 +3,21 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from services.chat.domain import Owner, Reply
 from services.chat.errors import Interrupted, RunCancelled, RunNotFound
-from services.chat.runs.events import CANCELLED, COMPLETED, FINAL, HEARTBEAT, MESSAGE, Event, failed, replied
+from services.chat.runs.events import (
+    CANCELLED,
+    COMPLETED,
+    FINAL,
+    HEARTBEAT,
+    MESSAGE,
+    Event,
+    failed,
+    replied,
+    until_final,
+)
 from services.chat.runs.journal import PATIENCE_SECONDS
 from services.chat.runs.repository import RunRepository, Status
 from services.chat.runs.tails import Tail, Tails
@@ -93,7 +104,8 @@ class StoredRun:
         """Until something is written. A silent run is looked after now and then: is it still executed anywhere?"""
         if not await tail.wait(min(seconds, self._check_seconds)):
             # Its final event is there once it is over, so the next read brings it.
-            self._is_over = await self._end_if_abandoned() != "running"
+            with suppress(Unavailable):  # which the next read has the patience for
+                self._is_over = await self._end_if_abandoned() != "running"
 
     async def is_failed(self) -> bool:
         """Whether it has ended without an answer, as it has when its process is gone. Raises RunNotFound."""
@@ -106,7 +118,7 @@ class StoredRun:
         give_up_at = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                events = await self._repository.read(self._owner, self.id, self._seen)
+                events = until_final(await self._repository.read(self._owner, self.id, self._seen))
             except Unavailable:
                 if time.monotonic() >= give_up_at:
                     raise

@@ -54,7 +54,9 @@ class Tail:
 
     def arm(self, seen: int) -> None:
         """What is written from now on ends the next `wait`. `seen` is the last event that was read."""
-        self._stream.position = max(self._stream.position, seen)
+        if seen > self._stream.position:  # the listener will not come past what others here have not read yet
+            self._stream.position = seen
+            self._stream.wake()
         self._written = self._stream.written
 
     async def wait(self, seconds: float) -> bool:
@@ -105,8 +107,11 @@ class Tails:
                 _log.warning("not heard at once", extra={"fields": {"cause": repr(error.__cause__)}})
 
     async def tell_cancelled(self, inbox: str, run_id: str) -> None:
-        """Have the process with this inbox stop working on the run. Raises Unavailable."""
-        await self._put(inbox, {_CANCEL: run_id.encode()})
+        """Have the process with this inbox stop working on the run. Never raises: it hears of the end anyway, later."""
+        try:
+            await self._put(inbox, {_CANCEL: run_id.encode()})
+        except Unavailable as error:
+            _log.warning("cancel not told", extra={"fields": {"run_id": run_id, "cause": repr(error.__cause__)}})
 
     async def _put(self, inbox: str, fields: dict[Any, Any]) -> None:
         with redis_errors():

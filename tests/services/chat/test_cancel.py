@@ -8,6 +8,7 @@ import pytest
 from local.suite import Suite
 from services.chat.domain import Owner
 from services.chat.runs.repository import Bounds, RunRepository
+from services.chat.storage import Keys
 from shared.redis import open_redis
 from tests.fixtures.identity import User
 from tests.services.chat.client import OpenChat, events_of
@@ -31,8 +32,9 @@ async def roles_of(client: httpx.AsyncClient, conversation_id: str) -> list[str]
 async def test_cancelling_ends_the_run_everywhere_and_stops_the_model(
     open_chat: OpenChat, body: dict[str, object], model: ModelServer, person: User, where: str
 ) -> None:
+    """Within a few seconds: it is told to stop, and has not to find out when it renews its lease, after forty."""
     model.go_on.clear()
-    async with open_chat() as one, open_chat() as other:
+    async with open_chat(run_lease_seconds=120) as one, open_chat(run_lease_seconds=120) as other:
         one.headers.update(person.headers)
         other.headers.update(person.headers)
         asked = one if where == "here" else other
@@ -42,8 +44,8 @@ async def test_cancelling_ends_the_run_everywhere_and_stops_the_model(
             run_id, conversation_id = seen[0].data["run_id"], seen[0].data["conversation_id"]
             await model.is_generating.wait()
             cancelled = await asked.post(f"{RUNS}/{run_id}/cancel")
-            seen += [event async for event in told]
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(15):
+                seen += [event async for event in told]
                 await model.was_left.wait()
         async with other.stream("GET", f"{RUNS}/{run_id}/events") as response:
             stored = [event async for event in events_of(response)]
@@ -121,6 +123,25 @@ async def test_a_message_may_interrupt_the_one_before(
     assert kept == ["user", "user", "assistant"]
 
 
+async def test_a_message_that_has_no_place_interrupts_nothing(
+    open_chat: OpenChat, body: dict[str, object], model: ModelServer, person: User
+) -> None:
+    model.go_on.clear()
+    async with open_chat(max_messages=2) as client:
+        client.headers.update(person.headers)
+        async with client.stream("POST", MESSAGE, json=body) as response:
+            told = events_of(response)
+            started = await anext(told)
+            await model.is_generating.wait()
+            next_one = body | {"conversation_id": started.data["conversation_id"], "on_busy": "interrupt"}
+            refused = await client.post(MESSAGE, json=next_one)
+            model.go_on.set()
+            rest = [event async for event in told]
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "chat.conversation_full")
+    assert rest[-1].type == "run.completed"
+
+
 async def test_two_who_interrupt_at_once_leave_one_answer(
     open_chat: OpenChat, body: dict[str, object], model: ModelServer, person: User
 ) -> None:
@@ -159,9 +180,42 @@ async def test_a_cancel_that_nobody_tells_of_is_found_with_the_next_event(
         seen = [await anext(told) for _ in range(3)]
         run_id, conversation_id = seen[0].data["run_id"], seen[0].data["conversation_id"]
         owner = Owner(person.tenant_id, person.user_id)
-        await RunRepository(redis, bounds, "").cancel(owner, run_id, conversation_id)
+        repository = RunRepository(redis, bounds, "")
+        first = await repository.cancel(owner, run_id, conversation_id)
+        again = await repository.cancel(owner, run_id, conversation_id)
         model.go_on.set()
         seen += [event async for event in told]
 
+    assert (first[0], again) == ("cancelled", ("cancelled", ""))
+    assert first[1].startswith("chat:inbox:")
     assert [event.id for event in seen] == [1, 2, 3, 4]
     assert seen[-1].type == "run.cancelled"
+
+
+async def test_whoever_waits_for_a_run_that_was_given_up_is_told_that_it_was_interrupted(
+    open_chat: OpenChat, body: dict[str, object], model: ModelServer, person: User, suite: Suite
+) -> None:
+    """As after a pause of the process: its lease ran out, and a follower elsewhere has ended the run."""
+    model.go_on.clear()
+    owner = Owner(person.tenant_id, person.user_id)
+    async with (
+        open_chat(run_lease_seconds=120) as one,
+        open_chat() as other,
+        open_redis(suite.url("redis")) as redis,
+    ):
+        one.headers.update(person.headers)
+        other.headers.update(person.headers)
+        waiting = asyncio.create_task(one.post(MESSAGE, json=body | {"stream": False}))
+        await model.is_generating.wait()
+        [conversation] = (await other.get("/api/v1/chat/conversations")).json()["items"]
+        page = await other.get(f"/api/v1/chat/conversations/{conversation['id']}/messages")
+        run_id = page.json()["items"][0]["run_id"]
+        await redis.delete(Keys(owner).lease(conversation["id"]))
+        here = (await one.get(f"{RUNS}/{run_id}")).json()
+        elsewhere = (await other.get(f"{RUNS}/{run_id}")).json()
+        model.go_on.set()
+        answer = await waiting
+
+    assert (here["state"], elsewhere["state"]) == ("running", "failed")
+    assert (answer.status_code, answer.json()["code"]) == (503, "chat.interrupted")
+    assert answer.json()["run_id"] == run_id

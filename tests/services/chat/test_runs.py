@@ -7,7 +7,7 @@ import pytest
 
 from local.suite import Suite
 from services.chat.domain import Owner
-from services.chat.runs.tails import Tails
+from services.chat.runs.stored import StoredRun
 from services.chat.storage import Keys
 from shared.redis import open_redis
 from shared.schemas import new_id
@@ -124,10 +124,16 @@ async def test_a_stream_cut_while_the_model_writes_goes_on_elsewhere(
 
 
 async def test_many_follow_many_runs_over_one_connection(
-    open_chat: OpenChat, body: dict[str, object], model: ModelServer, person: User, suite: Suite
+    open_chat: OpenChat,
+    body: dict[str, object],
+    model: ModelServer,
+    person: User,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """All wait before the model goes on, and nobody looks by himself before the client has given up."""
+    monkeypatch.setattr(StoredRun.__init__, "__kwdefaults__", {"seen": 0, "check_seconds": 300.0})
     model.go_on.clear()
-    async with open_chat(max_runs=32) as one, open_chat(max_streams=400) as other:
+    async with open_chat(max_runs=32) as one, open_chat(max_streams=400, heartbeat_seconds=60) as other:
         one.headers.update(person.headers)
         other.headers.update(person.headers)
         asking = [asyncio.create_task(one.post(MESSAGE, json=body)) for _ in range(8)]
@@ -135,8 +141,20 @@ async def test_many_follow_many_runs_over_one_connection(
         listed = (await other.get("/api/v1/chat/conversations")).json()["items"]
         messages = [(await other.get(f"/api/v1/chat/conversations/{one_['id']}/messages")).json() for one_ in listed]
         runs = [page["items"][0]["run_id"] for page in messages]
-        following = [asyncio.create_task(follow(other, run_id)) for run_id in runs for _ in range(10)]
-        await asyncio.sleep(0)
+        begun: list[ServerEvent] = []
+
+        async def hear(run_id: str) -> list[ServerEvent]:
+            async with other.stream("GET", f"{RUNS}/{run_id}/events") as response:
+                events = events_of(response)
+                first = await anext(events)
+                begun.append(first)
+                return [first] + [event async for event in events]
+
+        async def all_have_begun() -> bool:
+            return len(begun) == 80
+
+        following = [asyncio.create_task(hear(run_id)) for run_id in runs for _ in range(10)]
+        await until(all_have_begun)
         model.go_on.set()
         told = await asyncio.gather(*following)
         await asyncio.gather(*asking)
@@ -229,6 +247,28 @@ async def test_events_that_are_no_longer_kept_are_not_found(
     assert (answer.status_code, answer.json()["code"]) == (404, "chat.run_not_found")
 
 
+async def test_what_was_written_after_the_end_is_told_nobody(
+    chat: httpx.AsyncClient, body: dict[str, object], person: User, suite: Suite
+) -> None:
+    """As by a replica of an earlier release."""
+    run_id = (await chat.post(MESSAGE, json=body | {"stream": False})).json()["run_id"]
+    before = await follow(chat, run_id)
+    last = before[-1].id
+    name = Keys(Owner(person.tenant_id, person.user_id)).events(run_id)
+    async with open_redis(suite.url("redis")) as redis:
+        await redis.xadd(name, {"e": "message.delta", "d": "{}"}, id=f"{last + 1}-0")
+        await redis.xadd(name, {"e": "run.failed", "d": "{}"}, id=f"{last + 2}-0")
+
+    after = await follow(chat, run_id)
+    answers = [
+        await chat.get(f"{RUNS}/{run_id}/events", headers={"Last-Event-ID": str(seen)})
+        for seen in (last, last + 1, last + 2)
+    ]
+
+    assert after == before
+    assert [answer.status_code for answer in answers] == [204, 204, 204]
+
+
 async def test_a_deleted_conversation_ends_its_streams(
     open_chat: OpenChat, body: dict[str, object], model: ModelServer, person: User
 ) -> None:
@@ -249,12 +289,3 @@ async def test_a_deleted_conversation_ends_its_streams(
 
     assert (seen[-1].type, seen[-1].data["code"]) == ("run.failed", "chat.run_not_found")
     assert gone.status_code == 404
-
-
-async def test_whoever_stops_following_leaves_nothing_behind(suite: Suite) -> None:
-    suite.up(["redis"])
-    async with open_redis(suite.url("redis")) as redis:
-        tails = Tails(redis, lambda _: None)
-        with tails.at("a", 0), tails.at("a", 3), tails.at("b", 0):
-            assert len(tails) == 2
-        assert len(tails) == 0

@@ -18,7 +18,7 @@ from services.chat.retrieval import Retriever
 from services.chat.runs.events import Event
 from services.chat.runs.execution import Execution, Means, RunLimits
 from services.chat.times import now
-from shared.errors import UpstreamTimeout
+from shared.errors import Unavailable, UpstreamTimeout
 
 TURN = Turn(
     run_id="r",
@@ -45,6 +45,7 @@ class World:
     def __init__(self) -> None:
         self.stuck = ""
         self.ends: list[str] = []
+        self.stored: list[Event] = []
         self.over = asyncio.Event()
 
     async def _at(self, place: str) -> None:
@@ -69,16 +70,16 @@ class World:
     async def history(self, turn: Turn, limit: int) -> list[Message]:
         return []
 
-    async def append(self, turn: Turn, event: Event) -> bool:
+    async def append(self, turn: Turn, event: Event) -> Literal["ok", "ended", "gone"]:
         await self._at("journal")
-        return True
+        return "ok"
 
     async def renew(self, turn: Turn) -> Literal["ok", "lost", "gone"]:
         await self._at("lease")
         return "ok"
 
     async def read(self, owner: Owner, run_id: str, after: int) -> list[Event]:
-        return []
+        return self.stored
 
     async def end(self, turn: Turn, status: str, events: list[Event], answer: Message | None = None) -> str:
         self.ends.append(status)
@@ -166,3 +167,25 @@ async def test_an_aborted_run_ends_whatever_it_waits_for(world: World) -> None:
     assert await ended(answering.run()) < 8
     with pytest.raises(Interrupted):
         await answering.live.result()
+
+
+class Unheard(World):
+    """A Redis whose word that it stored the answer is lost."""
+
+    async def end(self, turn: Turn, status: str, events: list[Event], answer: Message | None = None) -> str:
+        if status == "completed":
+            self.stored = events
+            raise Unavailable("redis")
+        return "completed"
+
+
+async def test_an_answer_that_was_stored_is_told_though_its_storing_was_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.chat.runs.journal.PATIENCE_SECONDS", 0.0)
+    answering = execution(Unheard())
+
+    await ended(answering.run())
+
+    assert (await answering.live.result()).message.content == "text"
+    told = b"".join([frames async for frames in answering.live.follow(60)])
+    assert told.count(b"event: run.completed") == 1
+    assert b"run.failed" not in told

@@ -51,6 +51,18 @@ async def test_one_who_leaves_disturbs_nobody() -> None:
     assert await staying == event(1).frame()
 
 
+async def test_one_who_is_slow_is_given_so_much_at_once() -> None:
+    run = LiveRun("r", "c")
+    events = [Event(number, COMPLETED, b"x" * 30_000) for number in range(1, 6)]
+    events.append(Event(6, COMPLETED, b"x" * 100_000))
+    run.end(Unavailable("model"), *events)
+
+    given = [frames async for frames in run.follow(60)]
+
+    assert [len(frames) // 30_000 for frames in given] == [2, 2, 1, 3]
+    assert b"".join(given) == b"".join(event.frame() for event in events)
+
+
 async def test_silence_is_filled_with_heartbeats() -> None:
     run = LiveRun("r", "c")
 
