@@ -25,7 +25,7 @@ _AT_ONCE: Final = 128  # some ten milliseconds, for whose end a shutdown waits
 _TRIALS: Final = 50  # exact searches
 _FEWEST_TRIALS: Final = 20  # that tell anything
 _ENOUGH: Final = 0.96
-_TOO_LITTLE: Final = 0.9  # with most effort: it does not serve
+_TOO_LITTLE: Final = 0.95  # with most effort: it does not serve
 Result = TypeVar("Result")
 _log = logging.getLogger("vectors.faiss")
 
