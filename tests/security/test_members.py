@@ -151,7 +151,7 @@ async def test_a_task_reaches_no_conversation_of_another_member(house: House) ->
 
 
 async def test_what_is_the_tenants_every_role_may_read(house: House) -> None:
-    """Each place of it answers; it is named by its own and by lists, while what is beneath it speaks of other things."""
+    """Each place of it answers; its own and lists name it, what is beneath it need not."""
     maker, wrong = house.makers["owner"], {}
     for kind in KINDS:
         if kind.is_personal:
