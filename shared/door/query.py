@@ -1,9 +1,10 @@
-"""What the query of a request may name: what the route knows, once each.
+"""What the query of a request may name: what the route knows, once each unless it is a list.
 
 A filter that is misspelt and ignored answers what nobody asked for, with a 200.
 """
 
 from collections.abc import Iterator
+from typing import Any, get_args, get_origin
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
@@ -18,7 +19,9 @@ class KnownQuery:
     """The parameters of one route that a query may give."""
 
     def __init__(self, dependant: Dependant) -> None:
-        self._names = frozenset(_names(dependant))
+        lists = dict(_parameters(dependant))
+        self._names = frozenset(lists)
+        self._lists = frozenset(name for name, is_list in lists.items() if is_list)
 
     def require(self, request: Request) -> None:
         """Raises Invalid, which names what is unknown and what stands there more than once."""
@@ -30,20 +33,26 @@ class KnownQuery:
         for name in given:
             if name not in self._names:
                 problems.append(_problem(name, "query_unknown", "is no parameter of this operation"))
-            elif name in seen:
+            elif name in seen and name not in self._lists:
                 problems.append(_problem(name, "query_repeated", "must not be given more than once"))
             seen.add(name)
             if len(problems) == _MAX_NAMED:
                 break
-        raise Invalid(errors=problems)
+        if problems:
+            raise Invalid(errors=problems)
 
 
 def _problem(name: str, code: str, detail: str) -> FieldProblem:
     return FieldProblem(pointer=f"query/{name[:_LONGEST_NAME]}", code=code, detail=detail)
 
 
-def _names(dependant: Dependant) -> Iterator[str]:
-    """Of the endpoint and of all that it depends on."""
-    yield from (parameter.alias for parameter in dependant.query_params)
+def _parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
+    """Of the endpoint and of all that it depends on: the name, and whether several values are its list."""
+    for parameter in dependant.query_params:
+        yield parameter.alias, _is_list(parameter.field_info.annotation)
     for inner in dependant.dependencies:
-        yield from _names(inner)
+        yield from _parameters(inner)
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) is list or any(map(_is_list, get_args(annotation)))
