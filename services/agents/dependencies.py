@@ -17,6 +17,7 @@ from shared.web import from_state
 
 Reader = Annotated[Caller, requires(READ)]
 Writer = Annotated[Caller, requires(WRITE)]
+Importer = Annotated[Caller, requires(WRITE, limit="bulk")]  # of a body of megabytes, into hundreds of relations
 Agents = Annotated[AgentService, Depends(from_state("agents"))]
 Versions = Annotated[VersionService, Depends(from_state("versions"))]
 Relations = Annotated[RelationService, Depends(from_state("relations"))]

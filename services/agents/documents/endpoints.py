@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from services.agents.dependencies import Documents, Reader, Writer
+from services.agents.dependencies import Documents, Importer, Reader
 from services.agents.documents.schemas import AgentDocument, AgentDocumentRead, ImportedRead
 from services.agents.errors import AgentNameTaken, AgentNotFound, DocumentTooNew, RelationToItself
 from shared.door import GuardedRoute, IdempotentRoute, Keyed, takes
@@ -16,8 +16,9 @@ from shared.schemas import Id
 router = APIRouter(prefix="/api/v1/agents/{id}/export", tags=["agents"], route_class=GuardedRoute)
 creating = APIRouter(prefix="/api/v1/agents/import", tags=["agents"], route_class=IdempotentRoute)
 
-# The largest that `export` writes: an agent and 500 relations, their texts in four bytes a character.
-_KIB, _VALUES, _TEXTS = 6 * 1024, 8_000, 16_000
+# The largest agent and 500 of the largest relations, each character of their texts written as `\u1234`; the gateway
+# takes 8 MiB.
+_KIB, _VALUES, _TEXTS = 7_900, 8_000, 16_000
 _TEXT = {"schema": {"type": "string"}}
 _CREATED: dict[str, Any] = {
     "headers": {
@@ -56,7 +57,7 @@ async def export(id: Id, caller: Reader, documents: Documents) -> AgentDocumentR
 )
 @takes(kib=_KIB, values=_VALUES, texts=_TEXTS)
 async def create(
-    body: AgentDocument, caller: Writer, documents: Documents, response: Response, once: Keyed
+    body: AgentDocument, caller: Importer, documents: Documents, response: Response, once: Keyed
 ) -> ImportedRead:
     """Create an agent of a document: with an id of its own, at version 1.
 

@@ -134,15 +134,23 @@ class AgentDocumentRead(ResponseModel):
         )
 
 
+class UnresolvedRead(ResponseModel):
+    """A relation that was not made, by what tells it from the others of the document."""
+
+    type: RelationType
+    direction: Direction
+    agent: str
+
+
 class ImportedRead(ResponseModel):
     """The agent that was made, and what of its relations was not."""
 
     agent: AgentRead
-    unresolved: list[NamedRelationRead] = Field(
+    unresolved: list[UnresolvedRead] = Field(
         description="relations to names that no agent of the tenant has, or to one that may have no more"
     )
 
     @classmethod
     def of(cls, imported: Imported) -> "ImportedRead":
-        unresolved = [NamedRelationRead.model_validate(one) for one in imported.unresolved]
+        unresolved = [UnresolvedRead.model_validate(one) for one in imported.unresolved]
         return cls(agent=AgentRead.model_validate(imported.agent), unresolved=unresolved)

@@ -11,7 +11,7 @@ from services.agents.domain import Agent, name_key
 from services.agents.events import Done
 from services.agents.graph import Graph
 from services.agents.keys import StoredKey, take_key
-from services.agents.relations.domain import MOST_RELATIONS, Direction, Ends, RelationType
+from services.agents.relations.domain import MOST_RELATIONS, Direction, Ends, RelationType, Said
 from services.agents.relations.repository import RelationRepository
 from services.agents.repository import AgentRepository
 from shared.door import Once
@@ -91,8 +91,10 @@ async def _others(
 async def _relate(
     transaction: AsyncManagedTransaction, caller: Caller, agent: Agent, others: list[tuple[str, NamedRelation]]
 ) -> None:
-    kept = RelationRepository(transaction, caller.tenant_id)
-    for other_id, one in others:
-        start_id, end_id = (other_id, agent.id) if one.direction is Direction.IN else (agent.id, other_id)
-        ends = Ends.of(start_id, one.type, end_id)
-        await kept.store(ends, weight=one.weight, metadata=one.metadata, version=new_id(), now=agent.created_at)
+    said = [Said(_ends(agent.id, other_id, one), one.weight, one.metadata) for other_id, one in others]
+    await RelationRepository(transaction, caller.tenant_id).store(said, agent.created_at)
+
+
+def _ends(agent_id: str, other_id: str, one: NamedRelation) -> Ends:
+    start_id, end_id = (other_id, agent_id) if one.direction is Direction.IN else (agent_id, other_id)
+    return Ends.of(start_id, one.type, end_id)

@@ -11,6 +11,8 @@ MOST_CANDIDATES: Final = 10_000
 """Of the agents that have the rarest of the capabilities, so many are looked at."""
 MOST_VISITED: Final = 2_000
 """From a start, so many agents are looked at: the nearest, of the last level those with the heaviest ways."""
+MOST_FOLLOWED: Final = 20_000
+"""From a start, so many relations are looked at: those of the nearest agents, of one level the heaviest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class Reached:
     via: str | None
     """The agent before it on the way; None where it begins."""
     is_able: bool
+    delegates: int
+    """To how many it delegates."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ async def match(body: MatchRequest, caller: Reader, matching: Matching) -> Match
     with the greatest product of weights, then by id. Without `start_id` each agent stands here once, with its best path
     to any agent that is able; with it each able agent once, with the best path from the start. It only reads.
 
-    10,000 agents that have the rarest capability are looked at, and 2,000 from a start; `truncated` says if that was
-    not all.
+    10,000 agents that have the rarest capability are looked at; from a start 2,000 agents and 20,000 relations.
+    `truncated` says if that was not all.
     """
     return MatchesRead.of(await matching.match(caller, body))

@@ -14,6 +14,7 @@ from services.agents.matching.domain import Reached
 from services.agents.relations.domain import AgentName
 from services.agents.tenancy import TenantRepository
 
+_OUT_DEGREE: LiteralString = "COUNT { (n)-[:DELEGATES_TO]->() } AS delegates"
 _IS_ABLE: LiteralString = "all(name IN $capabilities WHERE name IN n.capabilities) AS is_able"
 _RAREST: LiteralString = """
     UNWIND $capabilities AS name
@@ -25,19 +26,20 @@ _ABLE: LiteralString = f"""
     MATCH (c:Capability {{tenant_id: $tenant_id, name: $rarest}})<-[:HAS_CAPABILITY]-(n:Agent {{tenant_id: $tenant_id}})
     WITH n LIMIT $most
     WITH n, {_IS_ABLE} WHERE is_able
-    RETURN n.id AS id, n.name AS name, 1.0 AS weight, null AS via, is_able
+    RETURN n.id AS id, n.name AS name, 1.0 AS weight, null AS via, is_able, {_OUT_DEGREE}
     ORDER BY n.created_at DESC, n.id DESC LIMIT $limit
 """
 _START: LiteralString = f"""
     MATCH (n:Agent {{id: $id, tenant_id: $tenant_id}})
-    RETURN n.id AS id, n.name AS name, 1.0 AS weight, null AS via, {_IS_ABLE}
+    RETURN n.id AS id, n.name AS name, 1.0 AS weight, null AS via, {_IS_ABLE}, {_OUT_DEGREE}
 """
 _FRONTIER: LiteralString = "UNWIND $frontier AS at MATCH (a:Agent {id: at.id, tenant_id: $tenant_id})"
 _BEST: LiteralString = f"""
     WHERE NOT n.id IN $seen
     WITH n, max([at.weight * r.weight, at.id]) AS best
-    RETURN n.id AS id, n.name AS name, best[0] AS weight, best[1] AS via, {_IS_ABLE}
-    ORDER BY weight DESC, id LIMIT $limit
+    WITH n, best ORDER BY best[0] DESC, n.id LIMIT $limit
+    RETURN n.id AS id, n.name AS name, best[0] AS weight, best[1] AS via, {_IS_ABLE}, {_OUT_DEGREE}
+    ORDER BY weight DESC, id
 """
 _DELEGATES: LiteralString = f"{_FRONTIER}-[r:DELEGATES_TO]->(n:Agent {{tenant_id: $tenant_id}}) {_BEST}"
 _DELEGATING: LiteralString = f"{_FRONTIER}<-[r:DELEGATES_TO]-(n:Agent {{tenant_id: $tenant_id}}) {_BEST}"
@@ -96,4 +98,5 @@ class MatchingRepository(TenantRepository):
 
 
 def _reached(row: Record) -> Reached:
-    return Reached(AgentName(row["id"], row["name"]), row["weight"], row["via"], bool(row["is_able"]))
+    agent = AgentName(row["id"], row["name"])
+    return Reached(agent, row["weight"], row["via"], bool(row["is_able"]), row["delegates"])

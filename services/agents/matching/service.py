@@ -1,5 +1,6 @@
 """The use case of matching: a search in the breadth, whose work is bounded whatever the graph."""
 
+import itertools
 from collections.abc import Sequence
 
 from neo4j import AsyncManagedTransaction
@@ -7,6 +8,7 @@ from neo4j import AsyncManagedTransaction
 from services.agents.graph import Graph
 from services.agents.matching.domain import (
     MOST_CANDIDATES,
+    MOST_FOLLOWED,
     MOST_STEPS,
     MOST_VISITED,
     Match,
@@ -59,16 +61,26 @@ async def _towards_the_able(agents: MatchingRepository, capabilities: Sequence[s
 async def _from(agents: MatchingRepository, start: Reached, capabilities: Sequence[str], most: int) -> Matches:
     level, reached, is_whole = [start], {start.agent.id: start}, True
     able = [start] if start.is_able else []
+    followed = MOST_FOLLOWED
     for _ in range(MOST_STEPS):
         room = MOST_VISITED - len(reached)
         if not level or not is_whole or len(able) >= most:
             break
-        found = await agents.list_delegates(level, seen=reached, capabilities=capabilities, limit=room + 1)
-        level, is_whole = found[:room], len(found) <= room
+        asked = _affordable(level, followed)
+        followed -= sum(one.delegates for one in asked)
+        found = await agents.list_delegates(asked, seen=reached, capabilities=capabilities, limit=room + 1)
+        is_whole = len(found) <= room and len(asked) == len(level)
+        level = found[:room]
         reached |= {one.agent.id: one for one in level}
         able += [one for one in level if one.is_able]
     matches = [Match(way_back(reached, one)[::-1], one.weight) for one in able]
     return _cut(matches, most, is_whole=is_whole)
+
+
+def _affordable(level: Sequence[Reached], most: int) -> list[Reached]:
+    """The first of the level, that delegate to so many in all."""
+    spent = itertools.accumulate(one.delegates for one in level)
+    return [one for one, so_far in zip(level, spent, strict=True) if so_far <= most]
 
 
 def _cut(found: list[Match], most: int, *, is_whole: bool) -> Matches:

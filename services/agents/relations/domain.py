@@ -57,6 +57,15 @@ class Ends:
         return cls(type, agent_id, other_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a relation is to say from now on."""
+
+    ends: Ends
+    weight: float
+    metadata: Mapping[str, Scalar]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relation:
     """A relation as one of its agents sees it; `agent` is the other one."""
@@ -76,6 +85,11 @@ class Relation:
         """Its place in lists: by type, then by the other agent's id."""
         return f"{self.type} {self.agent.id} {self.direction}"
 
+    @property
+    def is_as_made(self) -> bool:
+        """Whether nobody changed it since."""
+        return self.created_at == self.updated_at
+
     def says(self, weight: float, metadata: Mapping[str, Scalar]) -> bool:
         """Whether it is just this already; `1 == 1.0 == True` in Python, while callers see three values."""
         return (self.weight, _typed(self.metadata)) == (weight, _typed(metadata))
@@ -83,11 +97,10 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """A relation as it is now; whether it was made just now, or changed."""
+    """A relation as it is now; whether it was made just now."""
 
     relation: Relation
     is_new: bool
-    is_changed: bool
 
 
 def _typed(metadata: Mapping[str, Scalar]) -> dict[str, tuple[type, Scalar]]:

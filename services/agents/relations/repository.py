@@ -14,7 +14,6 @@ from typing import Any, Final, LiteralString
 import orjson
 from neo4j import Record
 
-from services.agents.domain import Scalar
 from services.agents.errors import AgentNotFound, RelationNotFound, TooManyRelations
 from services.agents.relations.domain import (
     MOST_RELATIONS,
@@ -23,8 +22,10 @@ from services.agents.relations.domain import (
     Ends,
     Relation,
     RelationType,
+    Said,
 )
 from services.agents.tenancy import TenantRepository
+from shared.schemas import new_id
 
 STORED_AS: Final[dict[RelationType, LiteralString]] = {
     RelationType.DELEGATES_TO: "DELEGATES_TO",
@@ -37,8 +38,8 @@ _LOCK: LiteralString = """
     MATCH (a:Agent) WHERE a.tenant_id = $tenant_id AND a.id IN $ids
     WITH a ORDER BY a.id
     SET a.is_locked = true REMOVE a.is_locked
-    RETURN a.id AS id
 """
+_PRESENT: LiteralString = "MATCH (a:Agent) WHERE a.tenant_id = $tenant_id AND a.id IN $ids RETURN a.id AS id"
 _COUNT: LiteralString = f"""
     MATCH (a:Agent) WHERE a.tenant_id = $tenant_id AND a.id IN $ids
     RETURN a.id AS id, COUNT {{ (a)-[:{ANY_RELATION}]-() }} AS relations
@@ -60,10 +61,12 @@ _PAGE: LiteralString = f"""
 """
 _STORE: Final[dict[RelationType, LiteralString]] = {
     type: f"""
-        MATCH (a:Agent {{id: $start_id, tenant_id: $tenant_id}}), (b:Agent {{id: $end_id, tenant_id: $tenant_id}})
+        UNWIND $relations AS said
+        MATCH (a:Agent {{id: said.start_id, tenant_id: $tenant_id}})
+        MATCH (b:Agent {{id: said.end_id, tenant_id: $tenant_id}})
         MERGE (a)-[r:{stored}]->(b)
         ON CREATE SET r.created_at = $now
-        SET r.weight = $weight, r.metadata = $metadata, r.version = $version, r.updated_at = $now
+        SET r.weight = said.weight, r.metadata = said.metadata, r.version = said.version, r.updated_at = $now
     """
     for type, stored in STORED_AS.items()
 }
@@ -85,11 +88,14 @@ class RelationRepository(TenantRepository):
         found = await self.lock_present(agent_ids)
         for agent_id in agent_ids:
             if agent_id not in found:
-                raise AgentNotFound(f"There is no agent {agent_id}.")
+                raise _missing(agent_id)
 
     async def lock_present(self, agent_ids: Iterable[str]) -> set[str]:
         """The same for those of them that are there, which are returned."""
-        return {row["id"] for row in await self._run(_LOCK, ids=sorted(agent_ids))}
+        # Reading is a statement of its own: one that waited for a lock may have found who is deleted meanwhile.
+        ids = sorted(agent_ids)
+        await self._run(_LOCK, ids=ids)
+        return {row["id"] for row in await self._run(_PRESENT, ids=ids)}
 
     async def room(self, agent_ids: Iterable[str]) -> dict[str, int]:
         """How many more relations each of the agents that are there may have."""
@@ -97,9 +103,11 @@ class RelationRepository(TenantRepository):
         return {row["id"]: MOST_RELATIONS - row["relations"] for row in rows}
 
     async def require_room(self, *agent_ids: str) -> None:
-        """Raises TooManyRelations where one more is one too many for any of the agents, which are there."""
+        """Raises TooManyRelations where one more is one too many for any of the agents, AgentNotFound."""
         room = await self.room(agent_ids)
         for agent_id in agent_ids:
+            if agent_id not in room:
+                raise _missing(agent_id)
             if room[agent_id] <= 0:
                 raise TooManyRelations(agent_id)
 
@@ -126,23 +134,31 @@ class RelationRepository(TenantRepository):
         )
         return [_relation(row) for row in rows]
 
-    async def store(
-        self, ends: Ends, *, weight: float, metadata: Mapping[str, Scalar], version: str, now: datetime
-    ) -> None:
-        """Make the relation, or change it where it is there."""
-        await self._run(
-            _STORE[ends.type],
-            start_id=ends.start_id,
-            end_id=ends.end_id,
-            weight=weight,
-            metadata=orjson.dumps(metadata).decode(),
-            version=version,
-            now=now,
-        )
+    async def store(self, relations: Iterable[Said], now: datetime) -> None:
+        """Make the relations, or change those that are there: a statement for each type, however many they are."""
+        by_type: dict[RelationType, list[dict[str, Any]]] = {}
+        for one in relations:
+            by_type.setdefault(one.ends.type, []).append(_stored(one))
+        for type, stored in by_type.items():
+            await self._run(_STORE[type], relations=stored, now=now)
 
     async def delete(self, ends: Ends) -> None:
         """Delete the relation, if it is there."""
         await self._run(_DELETE[ends.type], start_id=ends.start_id, end_id=ends.end_id)
+
+
+def _stored(said: Said) -> dict[str, Any]:
+    return {
+        "start_id": said.ends.start_id,
+        "end_id": said.ends.end_id,
+        "weight": said.weight,
+        "metadata": orjson.dumps(said.metadata).decode(),
+        "version": new_id(),
+    }
+
+
+def _missing(agent_id: str) -> AgentNotFound:
+    return AgentNotFound(f"There is no agent {agent_id}.")
 
 
 def _relation(row: Record) -> Relation:

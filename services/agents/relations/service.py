@@ -1,7 +1,8 @@
 """The use cases around relations: relating two agents, reading who is related, and ending it."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from neo4j import AsyncManagedTransaction
 
@@ -9,14 +10,17 @@ from services.agents.domain import WRITE
 from services.agents.errors import RelationToItself
 from services.agents.events import Done
 from services.agents.graph import Graph
-from services.agents.relations.domain import Direction, Ends, Put, Relation, RelationType
+from services.agents.relations.domain import Direction, Ends, Put, Relation, RelationType, Said
 from services.agents.relations.repository import RelationRepository
 from services.agents.relations.schemas import RelationPut
 from services.agents.repository import AgentRepository
 from shared.errors import PreconditionFailed
 from shared.identity import Caller, Tells
 from shared.resources import CursorCodec, Slice, etag, require_match
-from shared.schemas import new_id
+
+_TOLD_AGAIN: Final = timedelta(days=1)
+"""So long what a PUT finds there already is told, too: whoever made it may have got no answer and told nobody. Auth
+knows for some days what it has heard."""
 
 
 class RelationService:
@@ -52,19 +56,20 @@ class RelationService:
             present = await relations.find(agent_id, type, other_id)
             _require_version(if_match, present)
             if present and present.says(**wanted):
-                return Put(present, is_new=False, is_changed=False)
+                return Put(present, is_new=False)
             if present is None:
                 await relations.require_room(agent_id, other_id)
-            now = datetime.now(UTC)
-            await relations.store(Ends.of(agent_id, type, other_id), **wanted, version=new_id(), now=now)
-            stored = await relations.get(agent_id, type, other_id)
-            return Put(stored, is_new=present is None, is_changed=present is not None)
+            await relations.store([Said(Ends.of(agent_id, type, other_id), **wanted)], datetime.now(UTC))
+            return Put(await relations.get(agent_id, type, other_id), is_new=present is None)
 
         put = await self._graph.write(work)
-        if put.is_new or put.is_changed:
-            done = Done.RELATION_CREATED if put.is_new else Done.RELATION_UPDATED
-            self._auth.tell(caller, done, agent_id, type=str(type), other_id=other_id)
+        if datetime.now(UTC) - put.relation.updated_at < _TOLD_AGAIN:
+            self._tell_put(caller, agent_id, put.relation)
         return put
+
+    def _tell_put(self, caller: Caller, agent_id: str, put: Relation) -> None:
+        done = Done.RELATION_CREATED if put.is_as_made else Done.RELATION_UPDATED
+        self._auth.tell(caller, done, agent_id, once=put.version, type=str(put.type), other_id=put.agent.id)
 
     async def get(self, caller: Caller, agent_id: str, type: RelationType, other_id: str) -> Relation:
         """Raises RelationNotFound."""

@@ -16,6 +16,8 @@ from tests.fixtures.identity import User
 from tests.services.agents.relay import Relay
 
 AGENTS = "/api/v1/agents"
+PATIENT = {"neo4j_retry_seconds": 15.0, "neo4j_wait_seconds": 60.0}
+"""Settings for who is to be tried again more than once, however slow the machine."""
 Create = Callable[..., Awaitable[dict[str, Any]]]
 
 
@@ -57,6 +59,14 @@ def settings(suite: Suite) -> Settings:
 @pytest.fixture
 async def graph(settings: Settings) -> AsyncIterator[Graph]:
     async with open_graph(settings) as graph:
+        await migrate(graph, settings.neo4j_schema_seconds)
+        yield graph
+
+
+@pytest.fixture
+async def patient_graph(settings: Settings) -> AsyncIterator[Graph]:
+    """One that tries again for as long as a busy machine takes."""
+    async with open_graph(settings.model_copy(update=PATIENT)) as graph:
         await migrate(graph, settings.neo4j_schema_seconds)
         yield graph
 

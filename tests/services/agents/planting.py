@@ -1,12 +1,14 @@
 """Agents by the hundred, put into the graph as the service would: by requests they would take minutes."""
 
+from datetime import UTC, datetime
 from typing import Any, LiteralString
 
 from services.agents.graph import Graph
 from shared.schemas import new_id
 from tests.fixtures.identity import User
 
-_SAID = {"weight": 1.0, "metadata": "{}", "version": "x"}
+_WHEN = datetime(2026, 1, 1, tzinfo=UTC)
+_SAID = {"weight": 1.0, "metadata": "{}", "version": "x", "created_at": _WHEN, "updated_at": _WHEN}
 _SECONDS = 120.0  # of a busy machine; a unit of work of the service has fewer
 _AT_ONCE = 200
 Agent = dict[str, Any]
@@ -23,8 +25,9 @@ async def crowd(graph: Graph, user: User, agent: Agent, *, relations: int) -> No
     statement = """
         MATCH (a:Agent {id: $id, tenant_id: $tenant_id})
         UNWIND range(1, $relations) AS number
-        CREATE (b:Agent {id: randomUUID(), tenant_id: $tenant_id, name: 'Crowd ' + number,
-            name_key: $id + number, created_at: datetime(), updated_at: datetime(), version: 1, instructions: 'x'})
+        CREATE (b:Agent {id: randomUUID(), tenant_id: $tenant_id, name: 'Crowd ' + number + ' of ' + $id,
+            name_key: 'crowd ' + number + ' of ' + $id,
+            created_at: datetime(), updated_at: datetime(), version: 1, instructions: 'x'})
         FOREACH (_ IN CASE number % 2 WHEN 0 THEN [1] ELSE [] END | CREATE (a)-[r:DELEGATES_TO]->(b) SET r = $said)
         FOREACH (_ IN CASE number % 2 WHEN 1 THEN [1] ELSE [] END | CREATE (b)-[r:DELEGATES_TO]->(a) SET r = $said)
     """

@@ -3,13 +3,17 @@
 import asyncio
 import json
 from collections import Counter
+from dataclasses import fields
 from typing import Any
 
 import httpx
 import pytest
 
+from services.agents.documents.schemas import AgentContent, AgentContentRead
+from services.agents.domain import Content
 from services.agents.graph import Graph
 from services.agents.relations.domain import MOST_RELATIONS
+from services.agents.schemas import AgentCreate
 from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
 from tests.services.agents.conftest import AGENTS, Create
@@ -121,7 +125,8 @@ async def test_names_that_nobody_has_are_told(
     answer = await imported(client, elsewhere, document)
 
     assert answer.status_code == 201
-    assert sorted(map(json.dumps, answer.json()["unresolved"])) == by_key(document)
+    told = [{name: one[name] for name in ("type", "direction", "agent")} for one in document["relations"]]
+    assert sorted(map(json.dumps, answer.json()["unresolved"])) == sorted(map(json.dumps, told))
     assert (await exported(client, elsewhere, answer.json()["agent"]))["relations"] == []
 
 
@@ -147,6 +152,70 @@ async def test_who_may_have_no_more_relations_is_told(
 
     assert answer.status_code == 201
     assert [one["type"] for one in answer.json()["unresolved"]] == ["reports_to"]
+
+
+async def test_as_many_relations_as_an_agent_may_have_go_out_and_in(
+    client: httpx.AsyncClient, owner: User, create: Create, graph: Graph
+) -> None:
+    agent = await create("Whole", by=owner)
+    await crowd(graph, owner, agent, relations=MOST_RELATIONS)
+    document = await exported(client, owner, agent)
+    types = [{}, {"type": "reports_to"}, {"type": "shares_knowledge_with", "direction": "both"}]
+    document["relations"] = [
+        one | {"weight": number + 0.5, "metadata": {"number": number}} | types[number % 3]
+        for number, one in enumerate(document["relations"])
+    ]
+
+    answer = await imported(client, owner, document | {"agent": {"name": "Copy", "instructions": "x"}})
+
+    assert (answer.status_code, answer.json()["unresolved"]) == (201, [])
+    again = await exported(client, owner, answer.json()["agent"])
+    assert len(again["relations"]) == MOST_RELATIONS
+    assert by_key(again) == by_key(document)
+
+
+async def test_the_largest_document_is_taken_however_its_characters_are_written(
+    client: httpx.AsyncClient, owner: User
+) -> None:
+    """As text and as `\\u1234`: what is exported is never too large to be imported."""
+
+    def long(most: int, number: int = 0) -> str:
+        return f"{number:03}".ljust(most, "漢")
+
+    metadata = {str(number).rjust(64, "k"): long(256) for number in range(8)}
+    relations = [
+        relation("shares_knowledge_with", "both", long(100, number), weight=999.999999999999, metadata=metadata)
+        for number in range(MOST_RELATIONS)
+    ]
+    agent = {
+        "name": long(100, 999),
+        "description": long(2_000),
+        "instructions": long(32_768),
+        "model": "m" * 128,
+        "capabilities": [str(number).rjust(64, "c") for number in range(64)],
+        "knowledge": [str(number).rjust(63, "k") for number in range(16)],
+        "tools": [str(number).rjust(64, "t") for number in range(32)],
+        "metadata": {str(number).rjust(64, "k"): long(1_024) for number in range(64)},
+    }
+    for number, is_escaped in ((999, True), (998, False)):
+        document = SMALL | {"agent": agent | {"name": long(100, number)}, "relations": relations}
+        answer = await client.post(
+            f"{AGENTS}/import",
+            content=json.dumps(document, ensure_ascii=is_escaped).encode(),
+            headers=owner.headers | {"Content-Type": "application/json"},
+        )
+
+        assert answer.status_code == 201, answer.text[:1_000]
+        assert len(answer.json()["unresolved"]) == MOST_RELATIONS
+        again = await exported(client, owner, answer.json()["agent"])
+        assert again["agent"] == document["agent"]
+
+
+def test_a_document_has_every_field_of_an_agent() -> None:
+    """One that is added to agents and forgotten in documents would be lost on the way."""
+    named = [set(model.model_fields) for model in (AgentContent, AgentContentRead, AgentCreate)]
+
+    assert named == [{field.name for field in fields(Content)}] * 3
 
 
 async def test_a_name_that_is_taken_is_refused_without_effect(

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from services.agents.graph import Graph
+from services.agents.matching.domain import MOST_FOLLOWED
 from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
 from tests.services.agents.conftest import AGENTS, Create
@@ -141,6 +142,22 @@ async def test_a_dense_graph_is_searched_by_its_relations_and_not_by_its_paths(
     assert not found["truncated"]
     assert [len(item["path"]) for item in everybody["items"]] == [1] * 2 + [2] * 40 + [3] * 40 + [4] * 18
     assert everybody["truncated"]
+
+
+async def test_from_a_start_so_many_relations_are_looked_at(
+    client: httpx.AsyncClient, owner: User, graph: Graph
+) -> None:
+    """The start and the first level have 10,100, the second as many; few agents, with a way to most of them."""
+    agents = await dense(graph, owner, agents=320, relations=100)
+    path = f"{AGENTS}/{agents[150]['id']}"
+    await client.patch(path, json={"name": "Able", "capabilities": ["email"]}, headers=owner.headers)
+
+    far = await asked(client, owner, "email", start_id=agents[0]["id"])
+    near = await asked(client, owner, "email", start_id=agents[60]["id"], limit=1)
+
+    assert [(len(found["items"]), found["truncated"]) for found in (far, near)] == [(1, True), (1, True)]
+    assert [len(found["items"][0]["path"]) for found in (far, near)] == [3, 2]
+    assert MOST_FOLLOWED < 10_100 + 10_000
 
 
 async def test_a_start_that_is_foreign_is_not_found(
