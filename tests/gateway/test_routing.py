@@ -19,7 +19,7 @@ NOWHERE = [
     "GET /api/v1/auth/internal/keys",
     "GET /api/v1/health/check/more",
     "GET /api/v1/unknown",
-    f"GET /api/v1/agents/{ID}/graph",
+    f"GET /api/v1/agents/{ID}/unknown",
     "POST /api/v1/agents/list",
     "GET /api/v1/agents/create/",
     "PUT /api/v1/auth/me",
