@@ -6,7 +6,7 @@
 An Agent node carries its current version whole, so that reading an agent touches one node.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
@@ -84,10 +84,14 @@ class AgentRepository(TenantRepository):
 
     async def require(self, *agent_ids: str) -> None:
         """Raises AgentNotFound, which says which of them is not there."""
-        found = {row["id"] for row in await self._run(_PRESENT, ids=agent_ids)}
+        found = await self.present(agent_ids)
         for agent_id in agent_ids:
             if agent_id not in found:
                 raise AgentNotFound(f"There is no agent {agent_id}.")
+
+    async def present(self, agent_ids: Iterable[str]) -> set[str]:
+        """Those of them that are there."""
+        return {row["id"] for row in await self._run(_PRESENT, ids=list(agent_ids))}
 
     async def get_locked(self, agent_id: str) -> Agent:
         """The agent, which nobody else changes until this transaction ends. Raises AgentNotFound."""

@@ -24,6 +24,7 @@ from services.agents.relations.domain import (
     RelationType,
     Said,
 )
+from services.agents.repository import AgentRepository
 from services.agents.tenancy import TenantRepository
 from shared.schemas import new_id
 
@@ -39,7 +40,6 @@ _LOCK: LiteralString = """
     WITH a ORDER BY a.id
     SET a.is_locked = true REMOVE a.is_locked
 """
-_PRESENT: LiteralString = "MATCH (a:Agent) WHERE a.tenant_id = $tenant_id AND a.id IN $ids RETURN a.id AS id"
 _COUNT: LiteralString = f"""
     MATCH (a:Agent) WHERE a.tenant_id = $tenant_id AND a.id IN $ids
     RETURN a.id AS id, COUNT {{ (a)-[:{ANY_RELATION}]-() }} AS relations
@@ -85,17 +85,22 @@ class RelationRepository(TenantRepository):
 
     async def lock(self, *agent_ids: str) -> None:
         """Nobody else relates, changes or deletes these agents until the transaction ends. Raises AgentNotFound."""
-        found = await self.lock_present(agent_ids)
-        for agent_id in agent_ids:
-            if agent_id not in found:
-                raise _missing(agent_id)
+        await self._lock(agent_ids)
+        await self._agents.require(*agent_ids)
 
     async def lock_present(self, agent_ids: Iterable[str]) -> set[str]:
         """The same for those of them that are there, which are returned."""
-        # Reading is a statement of its own: one that waited for a lock may have found who is deleted meanwhile.
         ids = sorted(agent_ids)
-        await self._run(_LOCK, ids=ids)
-        return {row["id"] for row in await self._run(_PRESENT, ids=ids)}
+        await self._lock(ids)
+        return await self._agents.present(ids)
+
+    async def _lock(self, agent_ids: Iterable[str]) -> None:
+        """Tells nothing of them: a statement that waited for a lock may have found who is deleted meanwhile."""
+        await self._run(_LOCK, ids=sorted(agent_ids))
+
+    @property
+    def _agents(self) -> AgentRepository:
+        return AgentRepository(self._transaction, self._tenant_id)
 
     async def room(self, agent_ids: Iterable[str]) -> dict[str, int]:
         """How many more relations each of the agents that are there may have."""
@@ -107,7 +112,7 @@ class RelationRepository(TenantRepository):
         room = await self.room(agent_ids)
         for agent_id in agent_ids:
             if agent_id not in room:
-                raise _missing(agent_id)
+                raise AgentNotFound(f"There is no agent {agent_id}.")
             if room[agent_id] <= 0:
                 raise TooManyRelations(agent_id)
 
@@ -155,10 +160,6 @@ def _stored(said: Said) -> dict[str, Any]:
         "metadata": orjson.dumps(said.metadata).decode(),
         "version": new_id(),
     }
-
-
-def _missing(agent_id: str) -> AgentNotFound:
-    return AgentNotFound(f"There is no agent {agent_id}.")
 
 
 def _relation(row: Record) -> Relation:
