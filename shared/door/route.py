@@ -42,7 +42,7 @@ class GuardedRoute(APIRoute):
 
     Who is refused by then or later, for a forged token or what they may not do, is told to auth's log.
 
-    Then the query, which names nothing that the route does not know and nothing twice (422): `shared/door/query.py`.
+    Then the query, which names nothing unknown to the route, and only lists twice (422): `shared/door/query.py`.
 
     Last it reads the body, which keeps to the bounds of the route (`takes`) before anything is made of it (413).
 
