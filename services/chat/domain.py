@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from services.chat.generation import PromptMessage, Usage
 from services.chat.times import now
 from shared.identity import Caller
 from shared.schemas import new_id
@@ -78,39 +79,11 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class PromptMessage:
-    """One message of a prompt."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
-
-
-@dataclass(frozen=True, slots=True)
 class Prompt:
     """What the model is given; `sources` are the passages in it, in the order of their numbers."""
 
     messages: Sequence[PromptMessage]
     sources: Sequence[Citation]
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens as the provider counted them."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """How a generation ended: `stop`, `length` when it was cut at its limit, or another word of the provider.
-
-    `usage` is None when the provider does not count.
-    """
-
-    finish_reason: str
-    usage: Usage | None
 
 
 @dataclass(frozen=True, slots=True)

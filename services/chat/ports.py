@@ -1,9 +1,10 @@
 """The world outside, as chat needs it: who the agents are, what they know, and the model that speaks for them."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
-from services.chat.domain import Agent, Completion, Passage, PromptMessage
+from services.chat.domain import Agent, Passage
+from services.chat.generation import Ask, Completion, Piece
 
 
 class AgentDirectory(Protocol):
@@ -42,8 +43,8 @@ class CollectionUnusable(Exception):
 class LanguageModel(Protocol):
     """A model that continues a conversation."""
 
-    def generate(self, messages: Sequence[PromptMessage], model: str) -> AsyncGenerator[str | Completion, None]:
-        """The answer as pieces of text in order, then one Completion, which is always the last item.
+    def generate(self, ask: Ask) -> AsyncGenerator[Piece | Completion, None]:
+        """The answer as pieces in order, then one Completion, which is always the last item.
 
         Closing the generator early stops the generation. Raises ContextExceeded (before any text), ModelUnknown,
         ModelRefused, ModelUnavailable (also when the stream breaks off) and ModelTimeout.

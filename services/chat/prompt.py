@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from services.chat.domain import Agent, Citation, Message, Passage, Prompt, PromptMessage
+from services.chat.domain import Agent, Citation, Message, Passage, Prompt
 from services.chat.errors import MessageTooLong
+from services.chat.generation import PromptMessage
 from services.chat.settings import Settings
 from services.chat.tokens import cut_to_tokens, estimate_tokens
 

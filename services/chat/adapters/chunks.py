@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from services.chat.domain import Completion, Usage
 from services.chat.errors import ModelRefused, ModelUnavailable
+from services.chat.generation import Completion, Usage
 
 _MAX_LINE_BYTES = 2**20
 _DONE = b"[DONE]"

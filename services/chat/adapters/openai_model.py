@@ -5,9 +5,9 @@ never opened from one that broke, which decides whether a request may be sent ag
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NoReturn
 
@@ -15,8 +15,8 @@ import aiohttp
 import orjson
 
 from services.chat.adapters.chunks import ChunkReader
-from services.chat.domain import Completion, PromptMessage
 from services.chat.errors import ContextExceeded, ModelRefused, ModelTimeout, ModelUnavailable, ModelUnknown
+from services.chat.generation import Ask, Completion, Piece
 from services.chat.settings import Settings
 from shared import telemetry
 
@@ -69,15 +69,15 @@ class OpenAIModel:
         self._url = url
         self._limits = limits
 
-    async def generate(self, messages: Sequence[PromptMessage], model: str) -> AsyncGenerator[str | Completion, None]:
+    async def generate(self, ask: Ask) -> AsyncGenerator[Piece | Completion, None]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._limits.first_token_seconds
         written = 0
         with _model_errors():
             async with asyncio.timeout_at(deadline):
-                response = await self._ask(self._request(messages, model))
+                response = await self._ask(self._request(ask))
             try:
-                await _require_success(response, model)
+                await _require_success(response, ask.model)
                 reader = ChunkReader()
                 while not reader.done and (data := await _next(response, deadline)):
                     for text in reader.feed(data):
@@ -98,10 +98,10 @@ class OpenAIModel:
                 if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise ModelUnavailable
 
-    def _request(self, messages: Sequence[PromptMessage], model: str) -> bytes:
+    def _request(self, ask: Ask) -> bytes:
         body: dict[str, Any] = {
-            "model": model,
-            "messages": [asdict(message) for message in messages],
+            "model": ask.model,
+            "messages": [{"role": message.role, "content": message.content} for message in ask.messages],
             "max_tokens": self._limits.answer_tokens,
             "stream": True,
             "stream_options": {"include_usage": True},

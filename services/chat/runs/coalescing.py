@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from services.chat.domain import Completion
+from services.chat.generation import Completion, Piece, Reasoning
 from shared.ending import end
 
 
 class Coalesced:
     """A generation, read by a task of its own. After the last piece `completion` tells how it ended."""
 
-    def __init__(self, source: AsyncGenerator[str | Completion, None], window_seconds: float) -> None:
+    def __init__(self, source: AsyncGenerator[Piece | Completion, None], window_seconds: float) -> None:
         self._source = source
         self._window_seconds = window_seconds
         self._pieces: list[str] = []
@@ -43,7 +43,7 @@ class Coalesced:
                 async for item in items:
                     if isinstance(item, Completion):
                         self.completion = item
-                    else:
+                    elif not isinstance(item, Reasoning):
                         self._pieces.append(item)
                         self._arrived.set()
         finally:

@@ -17,7 +17,8 @@ from typing import Any
 
 import orjson
 
-from services.chat.domain import Evidence, Reply, Run, RunState, SearchWarning, Turn, Usage
+from services.chat.domain import Evidence, Reply, Run, RunState, SearchWarning, Turn
+from services.chat.generation import Usage
 from services.chat.storage import message_from, message_members
 from services.chat.times import from_ms
 from shared.errors import ServiceError, problem_body

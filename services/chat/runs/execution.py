@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 
-from services.chat.domain import Completion, Evidence, Prompt, Reply, Turn
+from services.chat.domain import Evidence, Prompt, Reply, Turn
 from services.chat.errors import (
     ContextExceeded,
     ConversationNotFound,
@@ -16,6 +16,7 @@ from services.chat.errors import (
     ModelTimeout,
     ModelUnavailable,
 )
+from services.chat.generation import Ask, Completion
 from services.chat.instruments import Instruments
 from services.chat.ports import LanguageModel
 from services.chat.prompt import PromptBudget, build_prompt
@@ -118,7 +119,7 @@ class Execution:
     async def _generate(self, prompt: Prompt, evidence: Evidence) -> Reply:
         started_at = time.perf_counter()
         generation = Coalesced(
-            self._means.model.generate(prompt.messages, self._turn.model), self._limits.delta_window_seconds
+            self._means.model.generate(Ask(self._turn.model, prompt.messages)), self._limits.delta_window_seconds
         )
         pieces: list[str] = []
         async with aclosing(generation.pieces()) as stream:

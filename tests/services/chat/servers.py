@@ -59,6 +59,7 @@ class ModelServer:
         self.pieces = ["The warranty", " lasts", " 27 months [1]."]
         self.usage: dict[str, int] | None = {"prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17}
         self.refuses: list[tuple[int, Any, dict[str, str]]] = []  # answered first, one a request
+        self.scripted: list[list[dict[str, Any]]] = []  # said instead of `pieces`: the chunks of one request each
         self.breaks_after: int | None = None  # pieces, then the connection is cut
         self.is_silent = False  # takes the request and never answers
         self.go_on = asyncio.Event()  # cleared: waits after the first piece
@@ -94,6 +95,11 @@ class ModelServer:
             self.is_generating.set()
             await asyncio.Event().wait()
         await send(STARTED)
+        if self.scripted:
+            for chunk in self.scripted.pop(0):
+                await self._say(send, chunk)
+            await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
+            return
         for number, piece in enumerate(self.pieces):
             if number == self.breaks_after:
                 raise ConnectionAbortedError("as told")

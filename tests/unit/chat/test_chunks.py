@@ -5,8 +5,8 @@ import json
 import pytest
 
 from services.chat.adapters.chunks import ChunkReader
-from services.chat.domain import Usage
 from services.chat.errors import ModelRefused, ModelUnavailable
+from services.chat.generation import Usage
 
 
 def chunk(content: str | None = None, finish_reason: str | None = None, **members: object) -> bytes:

@@ -6,8 +6,8 @@ from contextlib import aclosing
 
 import pytest
 
-from services.chat.domain import Completion
 from services.chat.errors import ModelUnavailable
+from services.chat.generation import Completion
 from services.chat.runs.coalescing import Coalesced
 
 DONE = Completion("stop", None)

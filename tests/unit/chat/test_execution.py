@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
@@ -10,8 +10,9 @@ from typing import Any, Literal
 import pytest
 from prometheus_client import CollectorRegistry
 
-from services.chat.domain import Agent, Completion, Message, Owner, Passage, PromptMessage, Turn
+from services.chat.domain import Agent, Message, Owner, Passage, Turn
 from services.chat.errors import Interrupted
+from services.chat.generation import Ask, Completion, Piece
 from services.chat.instruments import Instruments
 from services.chat.prompt import PromptBudget
 from services.chat.retrieval import Retriever
@@ -58,7 +59,7 @@ class World:
         await self._at("search")
         return []
 
-    async def generate(self, messages: Sequence[PromptMessage], model: str) -> AsyncGenerator[str | Completion, None]:
+    async def generate(self, ask: Ask) -> AsyncGenerator[Piece | Completion, None]:
         await self._at("model")
         yield "text"
         yield Completion("stop", None)

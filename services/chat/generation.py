@@ -1,0 +1,77 @@
+"""What a model is asked, and what comes of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as a model is told of it; `parameters` is the JSON Schema of its arguments."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that a model asks for; `arguments` is the text it wrote, which need not be JSON."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromptMessage:
+    """One message of a prompt: `tool_calls` of an assistant, `tool_call_id` of the `tool` that answers one of them."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+    tool_calls: Sequence[ToolCall] = ()
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One generation: the answer has the form of `response_schema` (JSON Schema) where the provider can demand it."""
+
+    model: str
+    messages: Sequence[PromptMessage]
+    tools: Sequence[ToolSpec] = ()
+    response_schema: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """The next piece of what a model thinks before it answers; no part of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """How a generation ended: `stop`, `length` when it was cut at its limit, or another word of the provider.
+
+    `tool_calls` are those it asks for; `refusal` is the model's own word that it will not answer. `usage` is None when
+    the provider does not count.
+    """
+
+    finish_reason: str
+    usage: Usage | None
+    tool_calls: Sequence[ToolCall] = ()
+    refusal: str | None = None
+
+
+Piece = str | Reasoning
+"""What a generation yields before its Completion: text of the answer, or thought."""
