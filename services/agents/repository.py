@@ -1,7 +1,7 @@
 """Every statement about agents, over one transaction; each names the tenant.
 
     (:Agent)-[:HAS_VERSION]->(:AgentVersion)        every version, the current one included
-    (:Agent)-[:HAS_CAPABILITY]->(:Capability)       of the current version; one node for each of a tenant's capabilities
+    (:Agent)-[:HAS_CAPABILITY|KNOWS|USES]->(…)      to what the current version names (`services.agents.links`)
 
 An Agent node carries its current version whole, so that reading an agent touches one node.
 """
@@ -17,6 +17,7 @@ from neo4j.exceptions import ConstraintError
 from services.agents.constraints import TEXT_INDEX
 from services.agents.domain import KEPT_VERSIONS, Agent, Content, name_key
 from services.agents.errors import AgentNameTaken, AgentNotFound
+from services.agents.links import KEPT, given
 from services.agents.search import text_query
 from services.agents.tenancy import TenantRepository
 
@@ -36,13 +37,6 @@ _SAVE: LiteralString = """
     CREATE (a)-[:HAS_VERSION]->(v:AgentVersion {tenant_id: $tenant_id, agent_id: $id})
     SET v += $version
     WITH a
-    CALL (a) {
-        MATCH (a)-[old:HAS_CAPABILITY]->(c:Capability {tenant_id: $tenant_id}) WHERE NOT c.name IN $capabilities
-        DELETE old
-    }
-    UNWIND $capabilities AS capability
-    MERGE (c:Capability {tenant_id: $tenant_id, name: capability})
-    MERGE (a)-[:HAS_CAPABILITY]->(c)
 """
 # More than one goes only where an earlier release kept them all.
 _FORGOTTEN_AT_ONCE = 100
@@ -145,7 +139,7 @@ class AgentRepository(TenantRepository):
         content = _properties(agent) | {"version": agent.version}
         try:
             await self._run(
-                start + _SAVE,
+                start + _SAVE + KEPT,
                 id=agent.id,
                 properties=content
                 | {
@@ -154,9 +148,9 @@ class AgentRepository(TenantRepository):
                     "updated_at": agent.updated_at,
                 },
                 version=content | {"created_at": agent.updated_at, "created_by": by},
-                capabilities=sorted(agent.capabilities),  # locked in one order by all, or they would deadlock
+                **given(agent.content),
             )
-        except ConstraintError as error:  # ids are fresh and capabilities merged, so only the name can be in the way
+        except ConstraintError as error:  # ids are fresh and links merged, so only the name can be in the way
             raise AgentNameTaken from error
 
 
