@@ -7,18 +7,15 @@ An Agent node carries its current version whole, so that reading an agent touche
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, LiteralString
 
 import orjson
 from neo4j.exceptions import ConstraintError
 
-from services.agents.constraints import TEXT_INDEX
 from services.agents.domain import KEPT_VERSIONS, Agent, Content, name_key
 from services.agents.errors import AgentNameTaken, AgentNotFound
 from services.agents.links import KEPT, given
-from services.agents.search import text_query
+from services.agents.listing import Filters, Position, listing
 from services.agents.tenancy import TenantRepository
 
 _ONE: LiteralString = "MATCH (a:Agent {id: $id, tenant_id: $tenant_id})"
@@ -48,22 +45,6 @@ _FORGET: LiteralString = """
 _DELETE: LiteralString = f"""
     {_ONE} OPTIONAL MATCH (a)-[:HAS_VERSION]->(v:AgentVersion {{tenant_id: $tenant_id}}) DETACH DELETE v, a
 """
-_SEARCH: LiteralString = f"CALL db.index.fulltext.queryNodes('{TEXT_INDEX}', $text) YIELD node AS a"
-_HAS_CAPABILITY: LiteralString = "-[:HAS_CAPABILITY]->(:Capability {tenant_id: $tenant_id, name: $capability})"
-# While an index is young the planner may hold a scan of all tenants for cheaper.
-_IN_ORDER: LiteralString = " USING INDEX a:Agent(tenant_id, created_at, id)"
-_ANYWHERE: LiteralString = "a.created_at IS NOT NULL AND a.id IS NOT NULL"
-_AFTER: LiteralString = """
-    a.created_at <= $created_at AND a.id IS NOT NULL AND (a.created_at < $created_at OR a.id < $id)
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """The place of an agent in lists."""
-
-    created_at: datetime
-    id: str
 
 
 class AgentRepository(TenantRepository):
@@ -97,26 +78,14 @@ class AgentRepository(TenantRepository):
         """Lock the agent, if it is there, and those it is related to, in the order that whoever relates them keeps."""
         await self._run(_LOCK_RELATED, id=agent_id)
 
-    async def list_newest(
-        self, *, capability: str | None, typed: str | None, after: Position | None, limit: int
-    ) -> list[Agent]:
-        """Up to `limit` agents that come after the position, newest first; those with the capability and the words."""
-        statement = f"""
-            {_SEARCH if typed else ""}
-            MATCH (a:Agent){_HAS_CAPABILITY if capability else _IN_ORDER if not typed else ""}
-            WHERE a.tenant_id = $tenant_id AND {_AFTER if after else _ANYWHERE}
-            RETURN properties(a) AS agent
-            ORDER BY a.tenant_id DESC, a.created_at DESC, a.id DESC LIMIT $limit
-        """
-        rows = await self._run(
-            statement,
-            text=text_query(self._tenant_id, typed) if typed else None,
-            capability=capability,
-            created_at=after.created_at if after else None,
-            id=after.id if after else None,
-            limit=limit,
-        )
-        return [_agent(row["agent"]) for row in rows]
+    async def list_newest(self, filters: Filters, *, after: Position | None, limit: int) -> list[Agent]:
+        """Up to `limit` agents that come after the position, newest first, of those that match all filters."""
+        page = listing(self._tenant_id, filters, await self._rarest(filters), after, limit)
+        return [_agent(row["agent"]) for row in await self._run(page.statement, **page.parameters)]
+
+    async def _rarest(self, filters: Filters) -> str | None:
+        agents = {field: (await self._run(count, **filters.names))[0]["agents"] for field, count in filters.counting}
+        return min(agents, key=agents.__getitem__, default=None)
 
     async def create(self, agent: Agent, by: str) -> None:
         """Raises AgentNameTaken."""

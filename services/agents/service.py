@@ -10,7 +10,8 @@ from services.agents.domain import Agent
 from services.agents.events import Done
 from services.agents.graph import Graph
 from services.agents.keys import StoredKey, take_key
-from services.agents.repository import AgentRepository, Position
+from services.agents.listing import Filters, Position
+from services.agents.repository import AgentRepository
 from services.agents.schemas import AgentCreate, AgentUpdate
 from shared.door import Once
 from shared.identity import Caller, Tells
@@ -54,9 +55,7 @@ class AgentService:
 
         return await self._graph.read(work)
 
-    async def list_page(
-        self, caller: Caller, *, capability: str | None, typed: str | None, limit: int, cursor: str | None
-    ) -> Slice[Agent]:
+    async def list_page(self, caller: Caller, filters: Filters, *, limit: int, cursor: str | None) -> Slice[Agent]:
         """Newest first. Raises Invalid for a cursor of another list."""
 
         async def rows(after: list[Any] | None, most: int) -> Sequence[Agent]:
@@ -64,14 +63,14 @@ class AgentService:
 
             async def work(transaction: AsyncManagedTransaction) -> list[Agent]:
                 agents = AgentRepository(transaction, caller.tenant_id)
-                return await agents.list_newest(capability=capability, typed=typed, after=position, limit=most)
+                return await agents.list_newest(filters, after=position, limit=most)
 
             return await self._graph.read(work)
 
         return await self._cursors.slice(
             rows,
             key=lambda agent: [agent.created_at, agent.id],
-            scope=["agents", caller.tenant_id, capability, typed],
+            scope=["agents", caller.tenant_id, filters],
             limit=limit,
             cursor=cursor,
         )
