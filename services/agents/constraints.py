@@ -56,6 +56,10 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
         ),
         link_all,
     ),
+    (
+        "CREATE CONSTRAINT outbox_event IF NOT EXISTS FOR (e:OutboxEvent) REQUIRE e.id IS UNIQUE",
+        "CREATE CONSTRAINT outbox_lease IF NOT EXISTS FOR (l:OutboxLease) REQUIRE l.service IS UNIQUE",
+    ),
 )
 
 

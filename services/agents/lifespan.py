@@ -14,6 +14,7 @@ from services.agents.keys import forget_old_keys
 from services.agents.matching.service import MatchingService
 from services.agents.network.service import NetworkService
 from services.agents.relations.service import RelationService
+from services.agents.relay import published
 from services.agents.service import AgentService
 from services.agents.settings import Settings
 from services.agents.upkeep import sweep_names
@@ -44,14 +45,15 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         app.state.health.add("neo4j", probe, remedy=STORE_REMEDY)
         await stack.enter_async_context(applied_schema(graph, settings.neo4j_schema_seconds))
         await stack.enter_async_context(in_background(forget_old_keys(graph), sweep_names(graph)))
+        outbox = await stack.enter_async_context(published(app, graph))
         platform = await stack.enter_async_context(open_platform(app))
         common = graph, platform.cursors, platform.auth
         yield State(
             platform=platform,
-            agents=AgentService(*common),
-            versions=VersionService(*common),
+            agents=AgentService(*common, outbox),
+            versions=VersionService(*common, outbox),
             relations=RelationService(*common),
             networks=NetworkService(graph),
             matching=MatchingService(graph),
-            documents=DocumentService(graph, platform.auth),
+            documents=DocumentService(graph, platform.auth, outbox),
         )

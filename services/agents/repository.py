@@ -3,7 +3,8 @@
     (:Agent)-[:HAS_VERSION]->(:AgentVersion)        every version, the current one included
     (:Agent)-[:HAS_CAPABILITY|KNOWS|USES]->(…)      to what the current version names (`services.agents.links`)
 
-An Agent node carries its current version whole, so that reading an agent touches one node.
+An Agent node carries its current version whole, so that reading an agent touches one node. What changes an agent writes
+the event that tells of it, in the same statement (`services.agents.outbox`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,8 +15,10 @@ from neo4j.exceptions import ConstraintError
 
 from services.agents.domain import KEPT_VERSIONS, Agent, Content, name_key
 from services.agents.errors import AgentNameTaken, AgentNotFound
+from services.agents.events import AgentChanged, Event
 from services.agents.links import KEPT, given
 from services.agents.listing import Filters, Position, listing
+from services.agents.outbox import WRITTEN, written
 from services.agents.tenancy import TenantRepository
 
 _ONE: LiteralString = "MATCH (a:Agent {id: $id, tenant_id: $tenant_id})"
@@ -43,7 +46,10 @@ _FORGET: LiteralString = """
     DETACH DELETE v
 """
 _DELETE: LiteralString = f"""
-    {_ONE} OPTIONAL MATCH (a)-[:HAS_VERSION]->(v:AgentVersion {{tenant_id: $tenant_id}}) DETACH DELETE v, a
+    {_ONE}
+    CALL (a) {{ MATCH (a)-[:HAS_VERSION]->(v:AgentVersion {{tenant_id: $tenant_id}}) DETACH DELETE v }}
+    DETACH DELETE a
+    {WRITTEN}
 """
 
 
@@ -89,26 +95,29 @@ class AgentRepository(TenantRepository):
 
     async def create(self, agent: Agent, by: str) -> None:
         """Raises AgentNameTaken."""
-        await self._save("CREATE (a:Agent {id: $id, tenant_id: $tenant_id})", agent, by)
+        await self._save("CREATE (a:Agent {id: $id, tenant_id: $tenant_id})", agent, by, Event.CREATED)
 
     async def save(self, agent: Agent, by: str) -> None:
         """Keep `agent` as the current version, made by the user `by`; those before it stay, up to a thousand.
 
         Raises AgentNameTaken.
         """
-        await self._save(_ONE, agent, by)
+        await self._save(_ONE, agent, by, Event.UPDATED)
         if agent.version > KEPT_VERSIONS:
             await self._run(_FORGET, id=agent.id, oldest=agent.version - KEPT_VERSIONS, limit=_FORGOTTEN_AT_ONCE)
 
-    async def delete(self, agent_id: str) -> None:
+    async def delete(self, agent: Agent, by: str) -> None:
         """Delete the agent with its versions and relations, if it is there."""
-        await self._run(_DELETE, id=agent_id)
+        await self._run(_DELETE, id=agent.id, event=self._event(Event.DELETED, agent, by))
 
-    async def _save(self, start: LiteralString, agent: Agent, by: str) -> None:
+    def _event(self, event: Event, agent: Agent, by: str) -> dict[str, Any]:
+        return written(event, AgentChanged.of(agent, self._tenant_id, by))
+
+    async def _save(self, start: LiteralString, agent: Agent, by: str, event: Event) -> None:
         content = _properties(agent) | {"version": agent.version}
         try:
             await self._run(
-                start + _SAVE + KEPT,
+                start + _SAVE + KEPT + WRITTEN,
                 id=agent.id,
                 properties=content
                 | {
@@ -118,6 +127,7 @@ class AgentRepository(TenantRepository):
                 },
                 version=content | {"created_at": agent.updated_at, "created_by": by},
                 **given(agent.content),
+                event=self._event(event, agent, by),
             )
         except ConstraintError as error:  # ids are fresh and links merged, so only the name can be in the way
             raise AgentNameTaken from error

@@ -11,6 +11,7 @@ from services.agents.events import Done
 from services.agents.graph import Graph
 from services.agents.keys import StoredKey, take_key
 from services.agents.listing import Filters, Position
+from services.agents.outbox import Outbox
 from services.agents.repository import AgentRepository
 from services.agents.schemas import AgentCreate, AgentUpdate
 from shared.door import Once
@@ -22,8 +23,8 @@ from shared.schemas import new_id
 class AgentService:
     """What a caller may do with the agents of their tenant. Every method raises Unavailable when Neo4j cannot serve."""
 
-    def __init__(self, graph: Graph, cursors: CursorCodec, auth: Tells) -> None:
-        self._graph, self._cursors, self._auth = graph, cursors, auth
+    def __init__(self, graph: Graph, cursors: CursorCodec, auth: Tells, outbox: Outbox) -> None:
+        self._graph, self._cursors, self._auth, self._outbox = graph, cursors, auth, outbox
 
     async def create(self, caller: Caller, body: AgentCreate, once: Once | None = None) -> Agent:
         """A new agent at version 1; for a repetition of `once` the one that was made, as it is now.
@@ -44,6 +45,7 @@ class AgentService:
             return agent
 
         made = await self._graph.write(work)
+        self._outbox.notify()
         self._auth.tell(caller, Done.CREATED, made.id, once=made.id)  # a repetition too: the first may have told nobody
         return made
 
@@ -96,6 +98,7 @@ class AgentService:
 
         revised = await self._graph.write(work)
         if is_changed:
+            self._outbox.notify()
             self._auth.tell(caller, Done.UPDATED, agent_id)
         return revised
 
@@ -107,7 +110,8 @@ class AgentService:
             await agents.lock_with_related(agent_id)
             current = await agents.get(agent_id)
             require_match(if_match, etag(current.version))
-            await agents.delete(agent_id)
+            await agents.delete(current, caller.subject)
 
         await self._graph.write(work)
+        self._outbox.notify()
         self._auth.tell(caller, Done.DELETED, agent_id, once=agent_id)

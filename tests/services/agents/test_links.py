@@ -64,7 +64,10 @@ async def test_names_are_nodes_that_a_tenants_agents_share(tenant: Tenant, graph
         await owner.write("create", naming(knowledge=("same",), tools=("same",)), "somebody")
 
     rows = await tenant.query(
-        "MATCH (n:Collection|Tool {tenant_id: $tenant_id}) RETURN labels(n)[0] AS label, COUNT { (n)<--(:Agent) } ORDER BY label"
+        """
+        MATCH (n:Collection|Tool {tenant_id: $tenant_id})
+        RETURN labels(n)[0] AS label, COUNT { (n)<--(:Agent) } ORDER BY label
+        """
     )
 
     assert rows == [["Collection", 2], ["Tool", 2]]

@@ -130,7 +130,7 @@ async def test_deleting_an_agent_leaves_nothing_of_it(tenant: Tenant) -> None:
     await tenant.write("create", agent, "somebody")
     await tenant.write("save", agent.revised({"model": "m"}, datetime.now(UTC)), "somebody")
 
-    await tenant.write("delete", agent.id)
+    await tenant.write("delete", agent, "somebody")
 
     left = await tenant.query("MATCH (n:Agent|AgentVersion {tenant_id: $tenant_id}) RETURN count(n)")
     assert left == [[0]]
@@ -152,7 +152,7 @@ async def test_another_tenants_agent_is_neither_changed_nor_deleted(tenant: Tena
     await tenant.write("create", agent, "somebody")
 
     await Tenant(graph).write("save", replace(agent, version=2, model="theirs"), "a stranger")
-    await Tenant(graph).write("delete", agent.id)
+    await Tenant(graph).write("delete", agent, "somebody")
 
     assert await tenant.write("get", agent.id) == agent
 

@@ -25,7 +25,7 @@ async def test_names_that_no_agent_has_are_swept(tenant: Tenant) -> None:
     for agent in (kept, gone):
         await tenant.write("create", agent, "somebody")
     await tenant.write("save", kept.revised({"tools": ()}, datetime.now(UTC)), "somebody")
-    await tenant.write("delete", gone.id)
+    await tenant.write("delete", gone, "somebody")
 
     await sweep_once(tenant.graph)
 
@@ -41,7 +41,7 @@ async def test_a_sweep_looks_at_all_names_of_all_tenants(
         agent = naming(capabilities=tuple(f"c{number}-{at}" for at in range(5)))
         await owner.write("create", agent, "somebody")
         if number < 2:
-            await owner.write("delete", agent.id)
+            await owner.write("delete", agent, "somebody")
 
     await asyncio.gather(*(sweep_once(patient_graph) for _ in range(2)))
 
@@ -59,7 +59,7 @@ async def test_no_link_is_lost_to_a_sweep(tenant: Tenant) -> None:
             agent = naming(capabilities=("a", "b"), knowledge=("a",), tools=("a", "b"))
             await tenant.write("create", agent, "somebody")
             lost += len(await links(tenant, agent)) != 5
-            await tenant.write("delete", agent.id)
+            await tenant.write("delete", agent, "somebody")
         return lost
 
     async def sweep() -> int:
