@@ -1,17 +1,20 @@
 """Constraints and indexes, applied at start; safe when replicas start at once and when Neo4j comes up after us.
 
-A migration is a list of statements that may run twice. Add a new one at the end; never change one that was released.
+A migration is a list of steps that may run twice: statements, and coroutine functions over a session that change what
+is there. Add a new one at the end; never change one that was released.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 from neo4j import AsyncManagedTransaction, AsyncSession
 from neo4j.exceptions import ClientError, DriverError, Neo4jError
 
 from services.agents.graph import Graph
+from services.agents.links import KINDS
+from services.agents.upkeep import link_all
 from shared.errors import Unavailable
 
 _log = logging.getLogger("agents.constraints")
@@ -20,7 +23,8 @@ _FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS = 0.25, 3.0
 _MADE_BY_ANOTHER = ("AlreadyExists", "EquivalentSchemaRuleAlreadyExists")
 
 TEXT_INDEX = "agent_text"
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
+Step = str | Callable[[AsyncSession], Awaitable[None]]
+MIGRATIONS: tuple[tuple[Step, ...], ...] = (
     (
         "CREATE CONSTRAINT schema_version IF NOT EXISTS FOR (s:SchemaVersion) REQUIRE s.service IS UNIQUE",
         "CREATE CONSTRAINT agent_id IF NOT EXISTS FOR (a:Agent) REQUIRE a.id IS UNIQUE",
@@ -38,6 +42,24 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ("CREATE CONSTRAINT health_probe IF NOT EXISTS FOR (p:HealthProbe) REQUIRE p.instance IS UNIQUE",),
     # The history of an agent is read by its numbers, newest first, however long it is.
     ("CREATE INDEX agent_version IF NOT EXISTS FOR (v:AgentVersion) ON (v.tenant_id, v.agent_id, v.version)",),
+    (
+        *(
+            f"CREATE CONSTRAINT {kind.label.lower()}_name IF NOT EXISTS "
+            f"FOR (n:{kind.label}) REQUIRE (n.tenant_id, n.name) IS UNIQUE"
+            for kind in KINDS
+        ),
+        # The agents of a name, as lists page.
+        *(
+            f"CREATE INDEX {kind.link.lower()}_newest IF NOT EXISTS "
+            f"FOR ()-[r:{kind.link}]-() ON (r.tenant_id, r.name, r.created_at, r.agent_id)"
+            for kind in KINDS
+        ),
+        link_all,
+    ),
+    (
+        "CREATE CONSTRAINT outbox_event IF NOT EXISTS FOR (e:OutboxEvent) REQUIRE e.id IS UNIQUE",
+        "CREATE CONSTRAINT outbox_lease IF NOT EXISTS FOR (l:OutboxLease) REQUIRE l.service IS UNIQUE",
+    ),
 )
 
 
@@ -45,9 +67,9 @@ async def migrate(graph: Graph, seconds: float) -> None:
     """Bring the database to the newest version, within `seconds`. Raises Unavailable; driver errors for bad data."""
     async with graph.session(seconds) as session:
         applied = await session.execute_read(_version)
-        for number, statements in enumerate(MIGRATIONS[applied:], start=applied + 1):
-            for statement in statements:
-                await _define(session, statement)
+        for number, steps in enumerate(MIGRATIONS[applied:], start=applied + 1):
+            for step in steps:
+                await (_define(session, step) if isinstance(step, str) else step(session))
             await session.execute_write(_record_version, number)
         await session.execute_read(_await_indexes, int(seconds))
     graph.is_prepared = True

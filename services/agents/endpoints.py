@@ -7,7 +7,16 @@ from fastapi import APIRouter, Response
 from services.agents.dependencies import Agents, Reader, Writer
 from services.agents.domain import Agent
 from services.agents.errors import AgentNameTaken, AgentNotFound
-from services.agents.schemas import AgentCreate, AgentRead, AgentUpdate, CapabilityFilter, TextFilter
+from services.agents.listing import Filters
+from services.agents.schemas import (
+    AgentCreate,
+    AgentRead,
+    AgentUpdate,
+    CapabilityFilter,
+    KnowledgeFilter,
+    TextFilter,
+    ToolFilter,
+)
 from shared.door import GuardedRoute, IdempotentRoute, Keyed, takes
 from shared.errors import PreconditionFailed, responses
 from shared.resources import Cursor, IfMatch, Limit, Page, describe
@@ -52,12 +61,15 @@ async def list_page(
     caller: Reader,
     agents: Agents,
     capability: CapabilityFilter = None,
+    knowledge: KnowledgeFilter = None,
+    tool: ToolFilter = None,
     q: TextFilter = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[AgentRead]:
-    """The tenant's agents, newest first; with `capability` or `q`, those that match both."""
-    found = await agents.list_page(caller, capability=capability, typed=q, limit=limit, cursor=cursor)
+    """The tenant's agents, newest first; with filters, those that match all of them."""
+    filters = Filters(capability=capability, knowledge=knowledge, tool=tool, typed=q)
+    found = await agents.list_page(caller, filters, limit=limit, cursor=cursor)
     return found.page(AgentRead.model_validate)
 
 

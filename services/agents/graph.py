@@ -1,7 +1,8 @@
 """Neo4j, opened once: units of work in managed transactions, every wait bounded, driver errors translated.
 
 A unit of work is a coroutine function over one transaction. The driver runs it again after a deadlock, a lost
-connection or a change of leader, so it may run more than once; only the run that is committed has an effect.
+connection, a change of leader, or where somebody deleted what it found before it had the lock. So it may run more than
+once; only the run that is committed has an effect.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from typing import TypeVar
 from neo4j import AsyncDriver, AsyncGraphDatabase, AsyncManagedTransaction, AsyncSession, unit_of_work
 from neo4j.exceptions import (
     AuthError,
+    ClientError,
     ConfigurationError,
     ConnectionPoolError,
     DriverError,
@@ -44,6 +46,7 @@ _NOT_SERVING = (
     "Neo.DatabaseError.Transaction.",
     "Neo.DatabaseError.General.",
 )
+_GONE_MEANWHILE = "Neo.ClientError.Statement.EntityNotFound"
 _PROBE = """
     MERGE (p:HealthProbe {instance: $instance}) SET p.token = $token, p.written_at = datetime()
     WITH p MATCH (q:HealthProbe {instance: $instance}) RETURN q.token
@@ -62,6 +65,13 @@ def neo4j_errors() -> Iterator[None]:
         if error.is_retryable() or code.startswith(_NOT_SERVING):
             raise Unavailable(_COMPONENT) from error
         raise
+
+
+class _Overtaken(DriverError):
+    """A node that a statement found was deleted while it waited for the lock: run again, it finds none."""
+
+    def is_retryable(self) -> bool:
+        return True
 
 
 class Graph:
@@ -119,7 +129,16 @@ class Graph:
             raise Unavailable(_COMPONENT)
 
     def _limited(self, work: Work[Result]) -> Work[Result]:
-        return unit_of_work(timeout=self._settings.neo4j_transaction_seconds)(work)
+        @unit_of_work(timeout=self._settings.neo4j_transaction_seconds)
+        async def limited(transaction: AsyncManagedTransaction) -> Result:
+            try:
+                return await work(transaction)
+            except ClientError as error:
+                if error.code == _GONE_MEANWHILE:
+                    raise _Overtaken(error.message) from error
+                raise
+
+        return limited
 
 
 @asynccontextmanager

@@ -14,8 +14,10 @@ from services.agents.keys import forget_old_keys
 from services.agents.matching.service import MatchingService
 from services.agents.network.service import NetworkService
 from services.agents.relations.service import RelationService
+from services.agents.relay import published
 from services.agents.service import AgentService
 from services.agents.settings import Settings
+from services.agents.upkeep import sweep_names
 from services.agents.versions.service import VersionService
 from shared.health import STORE_REMEDY
 from shared.loops import in_background
@@ -42,15 +44,16 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         probe = functools.partial(graph.write_and_read_back, app.state.instance)
         app.state.health.add("neo4j", probe, remedy=STORE_REMEDY)
         await stack.enter_async_context(applied_schema(graph, settings.neo4j_schema_seconds))
-        await stack.enter_async_context(in_background(forget_old_keys(graph)))
+        await stack.enter_async_context(in_background(forget_old_keys(graph), sweep_names(graph)))
+        outbox = await stack.enter_async_context(published(app, graph))
         platform = await stack.enter_async_context(open_platform(app))
         common = graph, platform.cursors, platform.auth
         yield State(
             platform=platform,
-            agents=AgentService(*common),
-            versions=VersionService(*common),
+            agents=AgentService(*common, outbox),
+            versions=VersionService(*common, outbox),
             relations=RelationService(*common),
             networks=NetworkService(graph),
             matching=MatchingService(graph),
-            documents=DocumentService(graph, platform.auth),
+            documents=DocumentService(graph, platform.auth, outbox),
         )

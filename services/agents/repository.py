@@ -1,23 +1,24 @@
 """Every statement about agents, over one transaction; each names the tenant.
 
     (:Agent)-[:HAS_VERSION]->(:AgentVersion)        every version, the current one included
-    (:Agent)-[:HAS_CAPABILITY]->(:Capability)       of the current version; one node for each of a tenant's capabilities
+    (:Agent)-[:HAS_CAPABILITY|KNOWS|USES]->(…)      to what the current version names (`services.agents.links`)
 
-An Agent node carries its current version whole, so that reading an agent touches one node.
+An Agent node carries its current version whole, so that reading an agent touches one node. What changes an agent writes
+the event that tells of it, in the same statement (`services.agents.outbox`).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, LiteralString
 
 import orjson
 from neo4j.exceptions import ConstraintError
 
-from services.agents.constraints import TEXT_INDEX
 from services.agents.domain import KEPT_VERSIONS, Agent, Content, name_key
 from services.agents.errors import AgentNameTaken, AgentNotFound
-from services.agents.search import text_query
+from services.agents.events import AgentChanged, Event
+from services.agents.links import KEPT, given
+from services.agents.listing import Filters, Position, listing
+from services.agents.outbox import WRITTEN, written
 from services.agents.tenancy import TenantRepository
 
 _ONE: LiteralString = "MATCH (a:Agent {id: $id, tenant_id: $tenant_id})"
@@ -36,13 +37,6 @@ _SAVE: LiteralString = """
     CREATE (a)-[:HAS_VERSION]->(v:AgentVersion {tenant_id: $tenant_id, agent_id: $id})
     SET v += $version
     WITH a
-    CALL (a) {
-        MATCH (a)-[old:HAS_CAPABILITY]->(c:Capability {tenant_id: $tenant_id}) WHERE NOT c.name IN $capabilities
-        DELETE old
-    }
-    UNWIND $capabilities AS capability
-    MERGE (c:Capability {tenant_id: $tenant_id, name: capability})
-    MERGE (a)-[:HAS_CAPABILITY]->(c)
 """
 # More than one goes only where an earlier release kept them all.
 _FORGOTTEN_AT_ONCE = 100
@@ -52,24 +46,11 @@ _FORGET: LiteralString = """
     DETACH DELETE v
 """
 _DELETE: LiteralString = f"""
-    {_ONE} OPTIONAL MATCH (a)-[:HAS_VERSION]->(v:AgentVersion {{tenant_id: $tenant_id}}) DETACH DELETE v, a
+    {_ONE}
+    CALL (a) {{ MATCH (a)-[:HAS_VERSION]->(v:AgentVersion {{tenant_id: $tenant_id}}) DETACH DELETE v }}
+    DETACH DELETE a
+    {WRITTEN}
 """
-_SEARCH: LiteralString = f"CALL db.index.fulltext.queryNodes('{TEXT_INDEX}', $text) YIELD node AS a"
-_HAS_CAPABILITY: LiteralString = "-[:HAS_CAPABILITY]->(:Capability {tenant_id: $tenant_id, name: $capability})"
-# While an index is young the planner may hold a scan of all tenants for cheaper.
-_IN_ORDER: LiteralString = " USING INDEX a:Agent(tenant_id, created_at, id)"
-_ANYWHERE: LiteralString = "a.created_at IS NOT NULL AND a.id IS NOT NULL"
-_AFTER: LiteralString = """
-    a.created_at <= $created_at AND a.id IS NOT NULL AND (a.created_at < $created_at OR a.id < $id)
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """The place of an agent in lists."""
-
-    created_at: datetime
-    id: str
 
 
 class AgentRepository(TenantRepository):
@@ -103,49 +84,40 @@ class AgentRepository(TenantRepository):
         """Lock the agent, if it is there, and those it is related to, in the order that whoever relates them keeps."""
         await self._run(_LOCK_RELATED, id=agent_id)
 
-    async def list_newest(
-        self, *, capability: str | None, typed: str | None, after: Position | None, limit: int
-    ) -> list[Agent]:
-        """Up to `limit` agents that come after the position, newest first; those with the capability and the words."""
-        statement = f"""
-            {_SEARCH if typed else ""}
-            MATCH (a:Agent){_HAS_CAPABILITY if capability else _IN_ORDER if not typed else ""}
-            WHERE a.tenant_id = $tenant_id AND {_AFTER if after else _ANYWHERE}
-            RETURN properties(a) AS agent
-            ORDER BY a.tenant_id DESC, a.created_at DESC, a.id DESC LIMIT $limit
-        """
-        rows = await self._run(
-            statement,
-            text=text_query(self._tenant_id, typed) if typed else None,
-            capability=capability,
-            created_at=after.created_at if after else None,
-            id=after.id if after else None,
-            limit=limit,
-        )
-        return [_agent(row["agent"]) for row in rows]
+    async def list_newest(self, filters: Filters, *, after: Position | None, limit: int) -> list[Agent]:
+        """Up to `limit` agents that come after the position, newest first, of those that match all filters."""
+        page = listing(self._tenant_id, filters, await self._rarest(filters), after, limit)
+        return [_agent(row["agent"]) for row in await self._run(page.statement, **page.parameters)]
+
+    async def _rarest(self, filters: Filters) -> str | None:
+        agents = {field: (await self._run(count, **filters.names))[0]["agents"] for field, count in filters.counting}
+        return min(agents, key=agents.__getitem__, default=None)
 
     async def create(self, agent: Agent, by: str) -> None:
         """Raises AgentNameTaken."""
-        await self._save("CREATE (a:Agent {id: $id, tenant_id: $tenant_id})", agent, by)
+        await self._save("CREATE (a:Agent {id: $id, tenant_id: $tenant_id})", agent, by, Event.CREATED)
 
     async def save(self, agent: Agent, by: str) -> None:
         """Keep `agent` as the current version, made by the user `by`; those before it stay, up to a thousand.
 
         Raises AgentNameTaken.
         """
-        await self._save(_ONE, agent, by)
+        await self._save(_ONE, agent, by, Event.UPDATED)
         if agent.version > KEPT_VERSIONS:
             await self._run(_FORGET, id=agent.id, oldest=agent.version - KEPT_VERSIONS, limit=_FORGOTTEN_AT_ONCE)
 
-    async def delete(self, agent_id: str) -> None:
+    async def delete(self, agent: Agent, by: str) -> None:
         """Delete the agent with its versions and relations, if it is there."""
-        await self._run(_DELETE, id=agent_id)
+        await self._run(_DELETE, id=agent.id, event=self._event(Event.DELETED, agent, by))
 
-    async def _save(self, start: LiteralString, agent: Agent, by: str) -> None:
+    def _event(self, event: Event, agent: Agent, by: str) -> dict[str, Any]:
+        return written(event, AgentChanged.of(agent, self._tenant_id, by))
+
+    async def _save(self, start: LiteralString, agent: Agent, by: str, event: Event) -> None:
         content = _properties(agent) | {"version": agent.version}
         try:
             await self._run(
-                start + _SAVE,
+                start + _SAVE + KEPT + WRITTEN,
                 id=agent.id,
                 properties=content
                 | {
@@ -154,9 +126,10 @@ class AgentRepository(TenantRepository):
                     "updated_at": agent.updated_at,
                 },
                 version=content | {"created_at": agent.updated_at, "created_by": by},
-                capabilities=sorted(agent.capabilities),  # locked in one order by all, or they would deadlock
+                **given(agent.content),
+                event=self._event(event, agent, by),
             )
-        except ConstraintError as error:  # ids are fresh and capabilities merged, so only the name can be in the way
+        except ConstraintError as error:  # ids are fresh and links merged, so only the name can be in the way
             raise AgentNameTaken from error
 
 

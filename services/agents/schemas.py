@@ -110,6 +110,8 @@ Metadata = Annotated[
 ]
 
 CapabilityFilter = Annotated[str | None, Query(pattern=_SLUG, description="only agents that have this capability")]
+KnowledgeFilter = Annotated[str | None, Query(pattern=_COLLECTION, description="only agents that know this collection")]
+ToolFilter = Annotated[str | None, Query(pattern=_TOOL, description="only agents that may call this tool")]
 TextFilter = Annotated[
     Text | None,
     Query(

@@ -10,7 +10,9 @@ from services.agents.domain import Agent
 from services.agents.events import Done
 from services.agents.graph import Graph
 from services.agents.keys import StoredKey, take_key
-from services.agents.repository import AgentRepository, Position
+from services.agents.listing import Filters, Position
+from services.agents.outbox import Outbox
+from services.agents.repository import AgentRepository
 from services.agents.schemas import AgentCreate, AgentUpdate
 from shared.door import Once
 from shared.identity import Caller, Tells
@@ -21,8 +23,8 @@ from shared.schemas import new_id
 class AgentService:
     """What a caller may do with the agents of their tenant. Every method raises Unavailable when Neo4j cannot serve."""
 
-    def __init__(self, graph: Graph, cursors: CursorCodec, auth: Tells) -> None:
-        self._graph, self._cursors, self._auth = graph, cursors, auth
+    def __init__(self, graph: Graph, cursors: CursorCodec, auth: Tells, outbox: Outbox) -> None:
+        self._graph, self._cursors, self._auth, self._outbox = graph, cursors, auth, outbox
 
     async def create(self, caller: Caller, body: AgentCreate, once: Once | None = None) -> Agent:
         """A new agent at version 1; for a repetition of `once` the one that was made, as it is now.
@@ -43,6 +45,7 @@ class AgentService:
             return agent
 
         made = await self._graph.write(work)
+        self._outbox.notify()
         self._auth.tell(caller, Done.CREATED, made.id, once=made.id)  # a repetition too: the first may have told nobody
         return made
 
@@ -54,9 +57,7 @@ class AgentService:
 
         return await self._graph.read(work)
 
-    async def list_page(
-        self, caller: Caller, *, capability: str | None, typed: str | None, limit: int, cursor: str | None
-    ) -> Slice[Agent]:
+    async def list_page(self, caller: Caller, filters: Filters, *, limit: int, cursor: str | None) -> Slice[Agent]:
         """Newest first. Raises Invalid for a cursor of another list."""
 
         async def rows(after: list[Any] | None, most: int) -> Sequence[Agent]:
@@ -64,14 +65,14 @@ class AgentService:
 
             async def work(transaction: AsyncManagedTransaction) -> list[Agent]:
                 agents = AgentRepository(transaction, caller.tenant_id)
-                return await agents.list_newest(capability=capability, typed=typed, after=position, limit=most)
+                return await agents.list_newest(filters, after=position, limit=most)
 
             return await self._graph.read(work)
 
         return await self._cursors.slice(
             rows,
             key=lambda agent: [agent.created_at, agent.id],
-            scope=["agents", caller.tenant_id, capability, typed],
+            scope=["agents", caller.tenant_id, filters],
             limit=limit,
             cursor=cursor,
         )
@@ -97,6 +98,7 @@ class AgentService:
 
         revised = await self._graph.write(work)
         if is_changed:
+            self._outbox.notify()
             self._auth.tell(caller, Done.UPDATED, agent_id)
         return revised
 
@@ -108,7 +110,8 @@ class AgentService:
             await agents.lock_with_related(agent_id)
             current = await agents.get(agent_id)
             require_match(if_match, etag(current.version))
-            await agents.delete(agent_id)
+            await agents.delete(current, caller.subject)
 
         await self._graph.write(work)
+        self._outbox.notify()
         self._auth.tell(caller, Done.DELETED, agent_id, once=agent_id)

@@ -9,7 +9,8 @@ from services.tasks.domain import TaskStatus
 from services.tasks.models import ProbeRow, Task
 from services.tasks.turns import IS_DUE, is_served, unserved_since
 from shared.health import STORE_REMEDY, Finding
-from shared.postgres import OUTBOX_REMEDY, Database, DatabaseProbe, Outbox
+from shared.messages import OUTBOX_REMEDY
+from shared.postgres import Database, DatabaseProbe, Outbox
 
 _LOOKED_AT = 100  # of those that wait for a worker: a long queue is not read for each look at its age
 

@@ -6,9 +6,11 @@ from shared.messages.consuming import Consumer, RetryLater
 from shared.messages.probing import RABBITMQ_REMEDY, BrokerProbe, open_probe
 from shared.messages.publishing import OutgoingMessage, Publisher, Unroutable
 from shared.messages.topology import EVENTS_EXCHANGE, declare_dead_letters, declare_queue
+from shared.messages.waiting import OUTBOX_REMEDY, require_published
 
 __all__ = [
     "EVENTS_EXCHANGE",
+    "OUTBOX_REMEDY",
     "RABBITMQ_REMEDY",
     "BrokerProbe",
     "Connection",
@@ -23,4 +25,5 @@ __all__ = [
     "heard",
     "open_connection",
     "open_probe",
+    "require_published",
 ]

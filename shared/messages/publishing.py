@@ -1,4 +1,4 @@
-"""Publishes persistent, mandatory, confirmed messages."""
+"""Publishes persistent, confirmed messages."""
 
 import asyncio
 from collections.abc import Mapping
@@ -34,10 +34,12 @@ class OutgoingMessage:
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
     priority: int | None = None
+    is_mandatory: bool = True
+    """Whether a queue has to take it. What is told to whoever listens need not be heard by anybody."""
 
 
 class Publisher:
-    """Publishes persistent, mandatory, confirmed messages over one channel.
+    """Publishes persistent, confirmed messages over one channel, mandatory ones unless they say otherwise.
 
     Declares the topology on each new channel, and again after the broker found no queue for a message.
     """
@@ -59,7 +61,7 @@ class Publisher:
         try:
             async with asyncio.timeout(_PUBLISH_SECONDS):
                 exchange = await self._exchange(message.exchange)
-                await exchange.publish(_encoded(message), message.routing_key, mandatory=True)
+                await exchange.publish(_encoded(message), message.routing_key, mandatory=message.is_mandatory)
         except PublishError as error:  # the broker returned it
             # Declared again by the next publish, which should come a moment later: consumers of a queue that is
             # deleted and made anew within milliseconds are never told, and would wait on the old one for ever.

@@ -5,7 +5,7 @@ from shared.postgres.keys import EffectKey, IdempotencyKeyRecord, IdempotencyKey
 from shared.postgres.keys_table import create_keys_table
 from shared.postgres.migrating import run_migrations
 from shared.postgres.opening import open_database
-from shared.postgres.outbox import OUTBOX_REMEDY, Outbox, OutboxMessage
+from shared.postgres.outbox import Outbox, OutboxMessage
 from shared.postgres.outbox_table import create_outbox_table
 from shared.postgres.probe_table import create_probe_table
 from shared.postgres.probing import DatabaseProbe, ProbeRecord
@@ -13,7 +13,6 @@ from shared.postgres.relay import OutboxRelay
 from shared.postgres.tables import Base, new_metadata
 
 __all__ = [
-    "OUTBOX_REMEDY",
     "Base",
     "Database",
     "DatabaseProbe",

@@ -11,6 +11,7 @@ from services.agents.domain import Agent, name_key
 from services.agents.events import Done
 from services.agents.graph import Graph
 from services.agents.keys import StoredKey, take_key
+from services.agents.outbox import Outbox
 from services.agents.relations.domain import MOST_RELATIONS, Direction, Ends, RelationType, Said
 from services.agents.relations.repository import RelationRepository
 from services.agents.repository import AgentRepository
@@ -22,8 +23,8 @@ from shared.schemas import new_id
 class DocumentService:
     """Agents of the caller's tenant as documents. Every method raises Unavailable when Neo4j cannot serve."""
 
-    def __init__(self, graph: Graph, auth: Tells) -> None:
-        self._graph, self._auth = graph, auth
+    def __init__(self, graph: Graph, auth: Tells, outbox: Outbox) -> None:
+        self._graph, self._auth, self._outbox = graph, auth, outbox
 
     async def export(self, caller: Caller, agent_id: str) -> Exported:
         """The agent with all its relations, as of one moment. Raises AgentNotFound."""
@@ -60,6 +61,7 @@ class DocumentService:
             return Imported(made, [one for one in document.named if one.key not in has])
 
         imported = await self._graph.write(work)
+        self._outbox.notify()
         self._auth.tell(caller, Done.IMPORTED, imported.agent.id, once=imported.agent.id)
         return imported
 

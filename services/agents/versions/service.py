@@ -9,6 +9,7 @@ from services.agents.domain import Agent
 from services.agents.events import Done
 from services.agents.graph import Graph
 from services.agents.keys import StoredKey, take_key
+from services.agents.outbox import Outbox
 from services.agents.repository import AgentRepository
 from services.agents.versions.domain import AgentVersion, Change, VersionEntry, differences
 from services.agents.versions.repository import VersionRepository
@@ -20,8 +21,8 @@ from shared.resources import CursorCodec, Slice, etag, require_match
 class VersionService:
     """What a caller may do with the history of an agent. Every method raises AgentNotFound and Unavailable."""
 
-    def __init__(self, graph: Graph, cursors: CursorCodec, auth: Tells) -> None:
-        self._graph, self._cursors, self._auth = graph, cursors, auth
+    def __init__(self, graph: Graph, cursors: CursorCodec, auth: Tells, outbox: Outbox) -> None:
+        self._graph, self._cursors, self._auth, self._outbox = graph, cursors, auth, outbox
 
     async def list_page(self, caller: Caller, agent_id: str, limit: int, cursor: str | None) -> Slice[VersionEntry]:
         """Newest first. Raises Invalid for a cursor of another list."""
@@ -90,5 +91,6 @@ class VersionService:
 
         restored = await self._graph.write(work)
         if is_changed:
+            self._outbox.notify()
             self._auth.tell(caller, Done.RESTORED, agent_id)
         return restored

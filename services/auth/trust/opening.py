@@ -14,8 +14,8 @@ from services.auth.trust.signing.ring import KeyRing
 from services.auth.trust.work import Works
 from shared.identity import RevocationFeed, followed
 from shared.loops import in_background
-from shared.messages import RABBITMQ_REMEDY, Publisher, declare_events, open_connection, open_probe
-from shared.postgres import OUTBOX_REMEDY, Database, Outbox, OutboxRelay
+from shared.messages import OUTBOX_REMEDY, RABBITMQ_REMEDY, Publisher, declare_events, open_connection, open_probe
+from shared.postgres import Database, Outbox, OutboxRelay
 
 
 @dataclass(frozen=True, slots=True)

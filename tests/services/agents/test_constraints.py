@@ -40,6 +40,8 @@ async def names_of(graph: Graph) -> set[str]:
 ALL = {
     *("schema_version", "agent_id", "agent_name", "capability_name", "agent_newest", "agent_text"),
     *("idempotency_key", "idempotency_key_oldest", "health_probe", "agent_version"),
+    *("collection_name", "tool_name", "has_capability_newest", "knows_newest", "uses_newest"),
+    *("outbox_event", "outbox_lease"),
 }
 
 

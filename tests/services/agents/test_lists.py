@@ -53,10 +53,12 @@ async def test_a_change_does_not_move_an_agent(client: httpx.AsyncClient, owner:
 
 
 async def test_a_tenant_sees_its_own(client: httpx.AsyncClient, owner: User, other_user: User, create: Create) -> None:
-    await create("Hidden treasure", by=other_user, capabilities=["digging"])
+    await create("Hidden treasure", by=other_user, capabilities=["digging"], knowledge=["maps"])
 
     assert await names(client, owner) == []
     assert await names(client, owner, capability="digging") == []
+    assert await names(client, owner, knowledge="maps") == []
+    assert await names(client, owner, capability="digging", knowledge="maps") == []
     assert await names(client, owner, q="treasure") == []
     assert await names(client, owner, q="treasure", capability="digging") == []
 
@@ -74,6 +76,37 @@ async def test_a_capability_filters_by_what_the_current_version_has(
     assert await names(client, owner, capability="email") == ["Second"]
     assert await names(client, owner, capability="mail") == ["First"]
     assert await names(client, owner, capability="sums") == ["First"]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "field", "one", "another", "third"),
+    [
+        ("knowledge", "knowledge", "laws", "letters", "notes"),
+        ("tool", "tools", "vectors.search", "tasks.submit", "agents.delegate"),
+    ],
+)
+async def test_a_name_filters_by_what_the_current_version_has(
+    client: httpx.AsyncClient,
+    owner: User,
+    create: Create,
+    parameter: str,
+    field: str,
+    one: str,
+    another: str,
+    third: str,
+) -> None:
+    first = await create("First", by=owner, **{field: [one, another]})
+    await create("Second", by=owner, **{field: [one]})
+    await create("Third", by=owner)
+    gone = await create("Gone", by=owner, **{field: [one]})
+    assert await names(client, owner, **{parameter: one}) == ["Gone", "Second", "First"]
+
+    await client.patch(f"{AGENTS}/{first['id']}", json={field: [another, third]}, headers=owner.headers)
+    await client.delete(f"{AGENTS}/{gone['id']}", headers=owner.headers)
+
+    assert await names(client, owner, **{parameter: one}) == ["Second"]
+    assert await names(client, owner, **{parameter: third}) == ["First"]
+    assert await names(client, owner, **{parameter: "nothing"}) == []
 
 
 @pytest.mark.parametrize(
@@ -126,6 +159,39 @@ async def test_filters_combine_and_page(client: httpx.AsyncClient, owner: User, 
     assert [first["items"][0]["name"], *second] == ["Bot 2", "Bot 0"]
 
 
+@pytest.mark.parametrize("rare", ["capability", "knowledge", "tool"])
+async def test_whichever_name_is_rare_all_filters_hold_on_all_pages(
+    client: httpx.AsyncClient, owner: User, create: Create, rare: str
+) -> None:
+    fields = {"capability": "capabilities", "knowledge": "knowledge", "tool": "tools"}
+    wanted = {"capability": "sums", "knowledge": "laws", "tool": "vectors.search"}
+    everything = {field: [wanted[parameter]] for parameter, field in fields.items()}
+    for number in range(6):
+        await create(f"Bot {number}", by=owner, **everything | ({fields[rare]: []} if number % 2 else {}))
+    params: dict[str, Any] = wanted | {"limit": 2}
+
+    first = (await client.get(f"{AGENTS}/list", params=params, headers=owner.headers)).json()
+    second = await names(client, owner, **params, cursor=first["next_cursor"])
+    searched = await names(client, owner, **params | {"q": "bot", "limit": 9})
+
+    assert [agent["name"] for agent in first["items"]] == ["Bot 4", "Bot 2"]
+    assert (second, searched) == (["Bot 0"], ["Bot 4", "Bot 2", "Bot 0"])
+
+
+async def test_pages_by_a_name_are_stable_while_others_write(
+    client: httpx.AsyncClient, owner: User, create: Create
+) -> None:
+    agents = [await create(f"Agent {number}", by=owner, tools=["vectors.search"]) for number in range(6)]
+    params: dict[str, Any] = {"tool": "vectors.search", "limit": 3}
+    first = (await client.get(f"{AGENTS}/list", params=params, headers=owner.headers)).json()
+
+    await create("Late", by=owner, tools=["vectors.search"])
+    await client.delete(f"{AGENTS}/{agents[3]['id']}", headers=owner.headers)
+    await client.patch(f"{AGENTS}/{agents[1]['id']}", json={"model": "m"}, headers=owner.headers)
+
+    assert await names(client, owner, **params, cursor=first["next_cursor"]) == ["Agent 2", "Agent 1", "Agent 0"]
+
+
 async def test_a_cursor_belongs_to_its_tenant_and_filters(
     client: httpx.AsyncClient, owner: User, user: User, create: Create
 ) -> None:
@@ -136,17 +202,22 @@ async def test_a_cursor_belongs_to_its_tenant_and_filters(
 
     answers = [
         await client.get(f"{AGENTS}/list", params={"cursor": cursor, "q": "agent"}, headers=owner.headers),
+        await client.get(f"{AGENTS}/list", params={"cursor": cursor, "tool": "t"}, headers=owner.headers),
         await client.get(f"{AGENTS}/list", params={"cursor": cursor}, headers=user.headers),
         await client.get(f"{AGENTS}/list", params={"cursor": "x" + cursor}, headers=owner.headers),
     ]
 
     assert [(answer.status_code, answer.json()["errors"][0]["pointer"]) for answer in answers] == [
         (422, "query/cursor")
-    ] * 3
+    ] * 4
 
 
 @pytest.mark.parametrize(
-    "params", [{"limit": 0}, {"limit": 101}, {"capability": "Not A Slug"}, {"q": " "}, {"q": "x" * 101}, {"q": "a\x00"}]
+    "params",
+    [
+        *({"limit": 0}, {"limit": 101}, {"capability": "Not A Slug"}, {"q": " "}, {"q": "x" * 101}, {"q": "a\x00"}),
+        *({"knowledge": "Not A Collection"}, {"knowledge": "k" * 64}, {"tool": "no tool"}, {"tool": "t" * 65}),
+    ],
 )
 async def test_bad_parameters_are_refused(client: httpx.AsyncClient, owner: User, params: dict[str, Any]) -> None:
     answer = await client.get(f"{AGENTS}/list", params=params, headers=owner.headers)

@@ -10,6 +10,7 @@ from neo4j import AsyncManagedTransaction
 from services.agents.domain import Agent
 from services.agents.errors import AgentNotFound
 from services.agents.graph import Graph
+from services.agents.listing import Filters
 from services.agents.repository import AgentRepository
 from services.agents.versions.repository import VersionRepository
 from shared.schemas import new_id
@@ -129,7 +130,7 @@ async def test_deleting_an_agent_leaves_nothing_of_it(tenant: Tenant) -> None:
     await tenant.write("create", agent, "somebody")
     await tenant.write("save", agent.revised({"model": "m"}, datetime.now(UTC)), "somebody")
 
-    await tenant.write("delete", agent.id)
+    await tenant.write("delete", agent, "somebody")
 
     left = await tenant.query("MATCH (n:Agent|AgentVersion {tenant_id: $tenant_id}) RETURN count(n)")
     assert left == [[0]]
@@ -151,7 +152,7 @@ async def test_another_tenants_agent_is_neither_changed_nor_deleted(tenant: Tena
     await tenant.write("create", agent, "somebody")
 
     await Tenant(graph).write("save", replace(agent, version=2, model="theirs"), "a stranger")
-    await Tenant(graph).write("delete", agent.id)
+    await Tenant(graph).write("delete", agent, "somebody")
 
     assert await tenant.write("get", agent.id) == agent
 
@@ -173,6 +174,21 @@ async def test_a_list_reads_no_more_of_the_index_than_its_page(tenant: Tenant, g
     await graph.read(listing.work)
 
     assert "NodeIndexSeek" in listing.operators
+    assert "Sort" not in listing.operators
+    assert "Top" not in listing.operators
+
+
+@pytest.mark.parametrize("filters", [{"capability": "email"}, {"knowledge": "invoices-2025"}, {"tool": "http_get"}])
+async def test_a_list_by_a_name_reads_no_more_of_the_index_than_its_page(
+    tenant: Tenant, graph: Graph, filters: dict[str, str]
+) -> None:
+    for _ in range(40):
+        await tenant.write("create", some_agent(tools=("http_get",)), "somebody")
+    listing = PlanRecorder(tenant.id, **filters)
+
+    await graph.read(listing.work)
+
+    assert "DirectedRelationshipIndexSeek" in listing.operators
     assert "Sort" not in listing.operators
     assert "Top" not in listing.operators
 
@@ -201,8 +217,8 @@ async def test_an_agent_of_a_former_release_still_reads(tenant: Tenant) -> None:
 class PlanRecorder:
     """Asks for the plan of a list's statement instead of running it."""
 
-    def __init__(self, tenant_id: str, *, of_versions: bool = False) -> None:
-        self.tenant_id, self.of_versions = tenant_id, of_versions
+    def __init__(self, tenant_id: str, *, of_versions: bool = False, **filters: str) -> None:
+        self.tenant_id, self.of_versions, self.filters = tenant_id, of_versions, Filters(**filters)
         self.operators = ""
 
     async def work(self, transaction: AsyncManagedTransaction) -> None:
@@ -219,4 +235,4 @@ class PlanRecorder:
             await versions.list_newest(new_id(), before=None, limit=21)
             return
         agents = AgentRepository(Explaining(), self.tenant_id)  # type: ignore[arg-type]
-        await agents.list_newest(capability=None, typed=None, after=None, limit=21)
+        await agents.list_newest(self.filters, after=None, limit=21)

@@ -1,0 +1,110 @@
+"""Work on links that no caller asks for, over all tenants and a bounded number at once."""
+
+import functools
+import logging
+from collections.abc import Sequence
+from typing import Final, LiteralString
+
+from neo4j import AsyncManagedTransaction, AsyncSession
+
+from services.agents.graph import Graph
+from services.agents.links import KINDS, Kind
+from shared.loops import keep
+
+_log = logging.getLogger("agents.upkeep")
+_LINKED_AT_ONCE = 200
+_SWEPT_AT_ONCE = 1000
+_SWEEPING_SECONDS = 3600.0
+_Name = dict[str, str]
+
+# Locked first, and read by a later statement: what one that waited reads may be from before.
+_NEXT: Final[LiteralString] = """
+    MATCH (a:Agent) WHERE a.id > $after
+    WITH a ORDER BY a.id LIMIT $limit
+    SET a.is_locked = true REMOVE a.is_locked
+    RETURN collect(a.id) AS ids
+"""
+
+
+def _linked(kind: Kind) -> LiteralString:
+    return f"""
+    MATCH (a:Agent) WHERE a.id IN $ids
+    AND COUNT {{ (a)-[r:{kind.link}]->() WHERE r.agent_id = a.id }} < size(coalesce(a.{kind.field}, []))
+    UNWIND a.{kind.field} AS name
+    WITH a, name ORDER BY name
+    MERGE (n:{kind.label} {{tenant_id: a.tenant_id, name: name}})
+    MERGE (a)-[r:{kind.link}]->(n)
+    SET r.tenant_id = a.tenant_id, r.name = name, r.created_at = a.created_at, r.agent_id = a.id
+    """
+
+
+async def link_all(session: AsyncSession) -> None:
+    """Link the agents of former releases, a bounded number in each transaction.
+
+    May run in several replicas at once, beside writers, and again after it was cut short: who is linked is passed over.
+    """
+    after = ""
+    while ids := await session.execute_write(_link_next, after):
+        after = ids[-1]
+
+
+async def _link_next(transaction: AsyncManagedTransaction, after: str) -> Sequence[str]:
+    result = await transaction.run(_NEXT, after=after, limit=_LINKED_AT_ONCE)
+    ids: list[str] = (await result.single(strict=True))["ids"]
+    for kind in KINDS:
+        await (await transaction.run(_linked(kind), ids=ids)).consume()
+    return ids
+
+
+def _names_after(kind: Kind) -> LiteralString:
+    page: LiteralString = "RETURN n ORDER BY n.tenant_id, n.name LIMIT $limit"
+    named: LiteralString = f"MATCH (n:{kind.label}) USING INDEX n:{kind.label}(tenant_id, name)"
+    return f"""
+    CALL () {{
+        {named} WHERE n.tenant_id = $tenant_id AND n.name > $name {page}
+        UNION ALL
+        {named} WHERE n.tenant_id > $tenant_id AND n.name IS NOT NULL {page}
+    }}
+    WITH n ORDER BY n.tenant_id, n.name LIMIT $limit
+    RETURN n.tenant_id AS tenant_id, n.name AS name, COUNT {{ (n)<-[:{kind.link}]-() }} = 0 AS is_unused
+    """
+
+
+def _each_of_them(kind: Kind) -> LiteralString:
+    return f"UNWIND $names AS one MATCH (n:{kind.label} {{tenant_id: one.tenant_id, name: one.name}})"
+
+
+async def sweep_names(graph: Graph) -> None:
+    """Delete the names that no agent has any more, again and again. Never returns; several replicas may do it."""
+
+    async def sweep() -> None:
+        if graph.is_prepared:
+            await sweep_once(graph)
+
+    await keep(sweep, log=_log, every_seconds=_SWEEPING_SECONDS)
+
+
+async def sweep_once(graph: Graph) -> None:
+    """Look at every name there is, so many in each transaction. Raises Unavailable."""
+    for kind in KINDS:
+        place: _Name | None = {"tenant_id": "", "name": ""}
+        while place:
+            place = await graph.write(functools.partial(_sweep_next, kind=kind, after=place))
+
+
+async def _sweep_next(transaction: AsyncManagedTransaction, *, kind: Kind, after: _Name) -> _Name | None:
+    """Where to go on; None when that was the end."""
+    found = await (await transaction.run(_names_after(kind), after, limit=_SWEPT_AT_ONCE)).data()
+    unused = [{"tenant_id": row["tenant_id"], "name": row["name"]} for row in found if row["is_unused"]]
+    if unused:
+        # Under the lock it is looked at again. Who links to a name that they found before it is deleted waits for the
+        # lock, and is then run again (`Graph.write`).
+        each = _each_of_them(kind)
+        for statement in (
+            f"{each} WITH n ORDER BY n.tenant_id, n.name SET n.is_locked = true REMOVE n.is_locked",
+            f"{each} WITH n WHERE COUNT {{ (n)<-[:{kind.link}]-() }} = 0 DELETE n",
+        ):
+            await (await transaction.run(statement, names=unused)).consume()
+    if len(found) < _SWEPT_AT_ONCE:
+        return None
+    return {"tenant_id": found[-1]["tenant_id"], "name": found[-1]["name"]}

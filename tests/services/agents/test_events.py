@@ -1,0 +1,279 @@
+"""Events of agents: told of every change that was committed, whatever becomes of the broker or of who publishes."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import orjson
+import pytest
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+
+from local.suite import Suite
+from services.agents import outbox as outboxes
+from services.agents.graph import Graph
+from services.agents.outbox import Outbox
+from services.agents.relay import OutboxRelay
+from shared.loops import in_background
+from shared.messages import (
+    EVENTS_EXCHANGE,
+    Connection,
+    Consumer,
+    OutgoingMessage,
+    Publisher,
+    declare_events,
+    open_connection,
+)
+from shared.schemas import new_id
+from tests.fixtures.apps import ServiceClient
+from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.readiness import until_check
+from tests.services.agents.conftest import AGENTS
+from tests.services.agents.planting import plant
+from tests.services.agents.relay import Relay
+from tests.services.agents.test_repository import Tenant, some_agent
+
+SECONDS = 60
+ONE = {"name": "Clerk", "instructions": "A secret of the trade."}
+
+
+class Listener:
+    """What a queue of its own takes."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.heard: list[tuple[str, str | None, dict[str, Any]]] = []
+        self.is_bound = asyncio.Event()
+        self._queue = f"test-{secrets.token_hex(4)}"
+        self.consumer = Consumer(connection, self._topology, self._queue, self._handle, prefetch=50)
+
+    async def _topology(self, channel: AbstractChannel) -> None:
+        await declare_events(channel)
+        queue = await channel.declare_queue(self._queue, exclusive=True, auto_delete=True)
+        await queue.bind(EVENTS_EXCHANGE, "agent.*.v1")
+        self.is_bound.set()
+
+    async def _handle(self, message: AbstractIncomingMessage) -> None:
+        self.heard.append((message.routing_key or "", message.message_id, orjson.loads(message.body)))
+
+    def of(self, tenant_id: str) -> list[tuple[str, str | None, dict[str, Any]]]:
+        return [one for one in self.heard if one[2]["tenant_id"] == tenant_id]
+
+    async def until(self, tenant_id: str, count: int) -> list[tuple[str, str | None, dict[str, Any]]]:
+        """What was told of the tenant's agents, once it is so many."""
+        give_up_at = time.monotonic() + SECONDS
+        while len(self.of(tenant_id)) < count:
+            assert time.monotonic() < give_up_at, self.of(tenant_id)
+            await asyncio.sleep(0.05)
+        return self.of(tenant_id)
+
+
+@pytest.fixture
+async def broker(suite: Suite) -> AsyncIterator[Connection]:
+    suite.up(["neo4j", "redis-cache", "rabbitmq"])
+    async with open_connection(suite.url("rabbitmq"), "test") as connection:
+        yield connection
+
+
+@pytest.fixture
+async def listener(suite: Suite, broker: Connection) -> AsyncIterator[Listener]:
+    async with open_connection(suite.url("rabbitmq"), "test listens") as connection:
+        listener = Listener(connection)
+        listener.consumer.start()
+        await listener.is_bound.wait()
+        yield listener
+        await listener.consumer.aclose()
+
+
+@pytest.fixture
+def tenant(patient_graph: Graph) -> Tenant:
+    return Tenant(patient_graph)
+
+
+@pytest.fixture
+async def owner(register_user: RegisterUser) -> User:
+    return await register_user()
+
+
+async def done(answer: httpx.Response) -> Any:
+    assert answer.is_success, answer.text
+    return answer.json() if answer.content else None
+
+
+async def test_every_change_is_told_once_and_nothing_else(
+    service_client: ServiceClient, listener: Listener, owner: User
+) -> None:
+    async with service_client("agents") as client:
+        client.headers.update(owner.headers)
+        agent = await done(await client.post(f"{AGENTS}/create", json=ONE))
+        path = f"{AGENTS}/{agent['id']}"
+        assert (await client.post(f"{AGENTS}/create", json=ONE)).status_code == 409
+        await done(await client.patch(path, json={"model": "m"}))
+        await done(await client.patch(path, json={"model": "m"}))
+        await done(await client.post(f"{path}/versions/1/restore"))
+        document = (await done(await client.get(f"{path}/export"))) | {"relations": []}
+        document["agent"]["name"] = "Copy"
+        copy = (await done(await client.post(f"{AGENTS}/import", json=document)))["agent"]
+        assert (await client.delete(path, headers={"If-Match": '"1"'})).status_code == 412
+        await done(await client.delete(path))
+        heard = await listener.until(owner.tenant_id, 5)
+
+    assert [(name, body["agent_id"], body["version"]) for name, _, body in heard] == [
+        ("agent.created.v1", agent["id"], 1),
+        ("agent.updated.v1", agent["id"], 2),
+        ("agent.updated.v1", agent["id"], 3),
+        ("agent.created.v1", copy["id"], 1),
+        ("agent.deleted.v1", agent["id"], 3),
+    ]
+    assert heard[0][2] == {
+        "agent_id": agent["id"],
+        "tenant_id": owner.tenant_id,
+        "name": "Clerk",
+        "version": 1,
+        "updated_at": agent["updated_at"],
+        "by": owner.user_id,
+    }
+
+
+async def test_a_repetition_is_told_once(service_client: ServiceClient, listener: Listener, owner: User) -> None:
+    async with service_client("agents") as client:
+        headers = owner.headers | {"Idempotency-Key": new_id()}
+        for _ in range(3):
+            await done(await client.post(f"{AGENTS}/create", json=ONE, headers=headers))
+        await done(await client.post(f"{AGENTS}/create", json=ONE | {"name": "Last"}, headers=owner.headers))
+        heard = await listener.until(owner.tenant_id, 2)
+
+    assert [body["name"] for _, _, body in heard] == ["Clerk", "Last"]
+
+
+async def test_a_broker_that_hangs_and_goes_away_holds_up_no_change(
+    suite: Suite, service_client: ServiceClient, listener: Listener, owner: User
+) -> None:
+    relay = Relay(suite.url("rabbitmq"))
+    url = urlsplit(suite.url("rabbitmq"))
+    through = url._replace(netloc=f"{url.netloc.rpartition('@')[0]}@127.0.0.1:{relay.port}").geturl()
+    await relay.open()
+    async with service_client("agents", rabbitmq_url=through) as client:
+        await until_check(client, "rabbitmq", "pass")
+        for number, happens in enumerate([relay.freeze, relay.close]):
+            if (waits := happens()) is not None:
+                await waits
+            started = time.monotonic()
+            await done(
+                await client.post(f"{AGENTS}/create", json=ONE | {"name": f"Clerk {number}"}, headers=owner.headers)
+            )
+            assert time.monotonic() - started < 5
+        told = await until_check(client, "rabbitmq", "warn")
+        assert (told["code"], listener.of(owner.tenant_id)) == (200, [])
+
+        relay.thaw()
+        await relay.open()
+        heard = await listener.until(owner.tenant_id, 2)
+    await relay.close()
+
+    assert list(dict.fromkeys(body["name"] for _, _, body in heard)) == ["Clerk 0", "Clerk 1"]
+
+
+class Killed(Publisher):
+    """Publishes, and never comes to know it."""
+
+    def __init__(self, connection: Connection, tenant_id: str) -> None:
+        super().__init__(connection, declare_events)
+        self.is_published = asyncio.Event()
+        self._tenant_id = tenant_id.encode()
+
+    async def publish(self, message: OutgoingMessage) -> None:
+        await super().publish(message)
+        if self._tenant_id in message.body:
+            self.is_published.set()
+            await asyncio.Event().wait()
+
+
+async def until_empty(relay: OutboxRelay, outbox: Outbox) -> None:
+    async with asyncio.timeout(SECONDS), in_background(relay.run()):
+        while await outbox.oldest() is not None:  # noqa: ASYNC110 - the store has no event to wait for
+            await asyncio.sleep(0.05)
+
+
+async def test_who_dies_before_it_deletes_leaves_it_to_another(
+    tenant: Tenant, broker: Connection, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outboxes, "_LEASE_SECONDS", 1)
+    await until_empty(OutboxRelay(first := Outbox(tenant.graph), Publisher(broker, declare_events)), first)
+    await tenant.write("create", some_agent(), "somebody")
+    publisher = Killed(broker, tenant.id)
+
+    dying = asyncio.create_task(OutboxRelay(Outbox(tenant.graph), publisher).publish_batch())
+    await publisher.is_published.wait()
+    dying.cancel()
+    await until_empty(OutboxRelay(other := Outbox(tenant.graph), Publisher(broker, declare_events)), other)
+
+    [first_time, again] = await listener.until(tenant.id, 2)
+    assert first_time == again
+
+
+async def test_one_replica_publishes_at_a_time(tenant: Tenant, broker: Connection) -> None:
+    one, other = Outbox(tenant.graph), Outbox(tenant.graph)
+    await until_empty(OutboxRelay(one, Publisher(broker, declare_events)), one)
+    await tenant.write("create", some_agent(), "somebody")
+
+    [claimed] = await one.claim(10)
+    while_held = await other.claim(10)
+    again = await one.claim(10)
+    await one.settle([])
+    after = await other.claim(10)
+    await other.settle(after)
+
+    assert (while_held, again, after) == ([], [claimed], [claimed])
+    assert await one.oldest() is None
+
+
+async def test_replicas_that_publish_at_once_tell_each_event_once_and_in_order(
+    tenant: Tenant, broker: Connection, listener: Listener
+) -> None:
+    agents = [some_agent() for _ in range(30)]
+    for agent in agents:
+        await tenant.write("create", agent, "somebody")
+    replicas = [Outbox(tenant.graph) for _ in range(3)]
+
+    await asyncio.gather(*(until_empty(OutboxRelay(one, Publisher(broker, declare_events)), one) for one in replicas))
+
+    heard = await listener.until(tenant.id, len(agents))
+    assert [body["agent_id"] for _, _, body in heard] == [agent.id for agent in agents]
+
+
+async def test_what_is_rolled_back_is_not_told(tenant: Tenant) -> None:
+    class Broken(Exception):
+        pass
+
+    async def work(transaction: Any) -> None:
+        await tenant._call(transaction, "create", (some_agent(), "somebody"))
+        raise Broken
+
+    with pytest.raises(Broken):
+        await tenant.graph.write(work)
+
+    waiting = "MATCH (e:OutboxEvent) WHERE e.body CONTAINS $tenant_id RETURN count(e)"
+    assert await tenant.query(waiting) == [[0]]
+
+
+async def test_an_event_that_nobody_publishes_is_told(
+    service_client: ServiceClient, graph: Graph, suite: Suite
+) -> None:
+    suite.up(["redis-cache"])
+    event = {"id": new_id(), "name": "x", "body": "{}", "headers": "{}", "created_at": long_ago()}
+    async with service_client("agents", rabbitmq_url="amqp://guest:guest@127.0.0.1:9/") as client:
+        await plant(graph, "MATCH (e:OutboxEvent) DELETE e")
+        await plant(graph, "CREATE (e:OutboxEvent) SET e = $event", event=event)
+        told = await until_check(client, "outbox", "warn")
+        await plant(graph, "MATCH (e:OutboxEvent {id: $id}) DELETE e", id=event["id"])
+        await until_check(client, "outbox", "pass")
+
+    assert (told["code"], told["detail"].startswith("the oldest message has waited 3")) == (200, True)
+
+
+def long_ago() -> datetime:
+    return datetime.now(UTC) - timedelta(minutes=5)
