@@ -38,6 +38,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ("CREATE CONSTRAINT health_probe IF NOT EXISTS FOR (p:HealthProbe) REQUIRE p.instance IS UNIQUE",),
     # The history of an agent is read by its numbers, newest first, however long it is.
     ("CREATE INDEX agent_version IF NOT EXISTS FOR (v:AgentVersion) ON (v.tenant_id, v.agent_id, v.version)",),
+    (
+        "CREATE CONSTRAINT tool_name IF NOT EXISTS FOR (t:ToolDefinition) REQUIRE (t.tenant_id, t.name) IS UNIQUE",
+        "CREATE CONSTRAINT tool_secret_name IF NOT EXISTS FOR (s:ToolSecret) REQUIRE (s.tenant_id, s.name) IS UNIQUE",
+        "CREATE CONSTRAINT tool_shelf IF NOT EXISTS FOR (s:ToolShelf) REQUIRE s.tenant_id IS UNIQUE",
+    ),
 )
 
 

@@ -4,7 +4,7 @@ from shared.words import Word
 
 
 class Done(Word):
-    """To an agent, by its id."""
+    """To an agent, by its id; to a secret or a tool, by its name."""
 
     CREATED = "agent.created"
     UPDATED = "agent.updated"
@@ -14,3 +14,9 @@ class Done(Word):
     RELATION_CREATED = "relation.created"
     RELATION_UPDATED = "relation.updated"
     RELATION_DELETED = "relation.deleted"
+    SECRET_CREATED = "secret.created"  # noqa: S105 - a name
+    SECRET_UPDATED = "secret.updated"  # noqa: S105 - a name
+    SECRET_DELETED = "secret.deleted"  # noqa: S105 - a name
+    TOOL_CREATED = "tool.created"
+    TOOL_UPDATED = "tool.updated"
+    TOOL_DELETED = "tool.deleted"

@@ -14,8 +14,11 @@ from services.agents.keys import forget_old_keys
 from services.agents.matching.service import MatchingService
 from services.agents.network.service import NetworkService
 from services.agents.relations.service import RelationService
+from services.agents.secrets.sealing import Seal
+from services.agents.secrets.service import SecretService
 from services.agents.service import AgentService
 from services.agents.settings import Settings
+from services.agents.tools.service import ToolService
 from services.agents.versions.service import VersionService
 from shared.health import STORE_REMEDY
 from shared.loops import in_background
@@ -32,11 +35,14 @@ class State(TypedDict):
     networks: NetworkService
     matching: MatchingService
     documents: DocumentService
+    secrets: SecretService
+    tools: ToolService
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     settings: Settings = app.state.settings
+    seal = Seal(settings.secret_encryption_key.get_secret_value())
     async with AsyncExitStack() as stack:
         graph = await stack.enter_async_context(open_graph(settings))
         probe = functools.partial(graph.write_and_read_back, app.state.instance)
@@ -53,4 +59,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             networks=NetworkService(graph),
             matching=MatchingService(graph),
             documents=DocumentService(graph, platform.auth),
+            secrets=SecretService(*common, seal),
+            tools=ToolService(*common),
         )
