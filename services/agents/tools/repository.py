@@ -6,15 +6,27 @@ Whoever has an agent name a tool holds the lock of its definition, and so does w
 a tool that is not there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, LiteralString
 
 import orjson
 from neo4j import Record
 
+from services.agents.errors import ToolUnknown
 from services.agents.tenancy import TenantRepository
-from services.agents.tools.domain import HttpCall, McpServer, Method, Tool, ToolContent, ToolKind
+from services.agents.tools.domain import (
+    BUILT_IN,
+    HttpCall,
+    McpServer,
+    Method,
+    Tool,
+    ToolContent,
+    ToolKind,
+    definition_of,
+    has,
+)
+from shared.errors import FieldProblem
 
 _LOCK: LiteralString = """
     MATCH (t:ToolDefinition) WHERE t.tenant_id = $tenant_id AND t.name IN $names
@@ -56,6 +68,33 @@ class ToolRepository(TenantRepository):
         found = [_tool(row) for row in await self._run(_NAMED, names=sorted(names))]
         return {tool.name: tool for tool in found}
 
+    async def lock_unknown(self, names: Sequence[str]) -> list[str]:
+        """Those of the names that an agent may not have; the others stay until the transaction ends."""
+        wanted = {definition_of(name) for name in names} - BUILT_IN
+        if not wanted:
+            return []
+        # Reading is a statement of its own: one that waited for a lock may have found what is deleted meanwhile.
+        await self.lock(wanted)
+        known = await self.named(wanted)
+        return [name for name in names if name not in BUILT_IN and not _is_known(known, name)]
+
+    async def require(self, names: Sequence[str], *, but: Collection[str] = (), pointer: str | None = None) -> None:
+        """What an agent is to name is there, and stays until the transaction ends; `but` what it named before.
+
+        Raises ToolUnknown, which points at each by its place, or at `pointer`.
+        """
+        unknown = await self.lock_unknown([name for name in names if name not in but])
+        problems = [
+            FieldProblem(
+                pointer=pointer or f"/tools/{names.index(name)}",
+                code="tool_unknown",
+                detail=f"{name!r} is neither built in nor defined.",
+            )
+            for name in unknown
+        ]
+        if problems:
+            raise ToolUnknown(problems)
+
     async def list_by_name(self, *, after: str, limit: int) -> list[Tool]:
         """Up to `limit` that follow the name."""
         return [_tool(row) for row in await self._run(_PAGE, after=after, limit=limit)]
@@ -89,6 +128,11 @@ class ToolRepository(TenantRepository):
         """The names of some of the agents that name the tool, or a tool of this server, at their current version."""
         rows = await self._run(_USED_BY, name=name, within=f"{name}.", limit=_NAMED_AT_MOST)
         return [row["name"] for row in rows]
+
+
+def _is_known(known: Mapping[str, Tool], name: str) -> bool:
+    tool = known.get(definition_of(name))
+    return tool is not None and has(tool, name)
 
 
 def _tool(row: Record) -> Tool:

@@ -40,6 +40,7 @@ async def names_of(graph: Graph) -> set[str]:
 ALL = {
     *("schema_version", "agent_id", "agent_name", "capability_name", "agent_newest", "agent_text"),
     *("idempotency_key", "idempotency_key_oldest", "health_probe", "agent_version"),
+    *("tool_name", "tool_secret_name", "tool_shelf"),
 }
 
 

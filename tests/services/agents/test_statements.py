@@ -17,7 +17,9 @@ from shared.errors import Unavailable
 from shared.schemas import new_id
 
 # A node of something that belongs to a tenant: `(a:Agent)`, `(:Agent|AgentVersion {…})`.
-OWNED = re.compile(r"\((?P<name>\w*)\s*:\s*(?:Agent|AgentVersion|Capability|ToolDefinition|ToolSecret|ToolShelf)\b(?P<within>[^)]*)\)")
+OWNED = re.compile(
+    r"\((?P<name>\w*)\s*:\s*(?:Agent|AgentVersion|Capability|ToolDefinition|ToolSecret|ToolShelf)\b(?P<within>[^)]*)\)"
+)
 # A node of a pattern that has no label, where a relation begins or ends: `-[r:HAS]->(a)`, `(a)<--`.
 BARE = re.compile(
     r"(?<=[->])\s*\(\s*(?P<end>\w*)\s*(?:\{[^)]*)?\)|\(\s*(?P<start>\w*)\s*(?:\{[^)]*)?\)(?=\s*(?:-[-\[]|<-))"

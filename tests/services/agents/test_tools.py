@@ -1,13 +1,16 @@
 """Tools that a tenant defines, and the agents that name them."""
 
+import asyncio
 from typing import Any
 
 import httpx
 import pytest
 
+from services.agents.graph import Graph
 from services.agents.tools.domain import BUILT_IN
 from tests.fixtures.identity import RegisterUser, User
-from tests.services.agents.conftest import AGENTS
+from tests.services.agents.conftest import AGENTS, Create
+from tests.services.agents.planting import plant
 
 TOOLS = f"{AGENTS}/tools"
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -146,3 +149,92 @@ async def test_a_tool_of_a_stranger_is_not_there(
     assert (await client.delete(f"{TOOLS}/weather", headers=stranger.headers)).status_code == 404
     names = [tool["name"] for tool in (await client.get(TOOLS, headers=stranger.headers)).json()["items"]]
     assert names == sorted(BUILT_IN)
+
+
+async def test_an_agent_names_what_is_there(client: httpx.AsyncClient, owner: User, create: Create) -> None:
+    await define(client, owner, "weather")
+    await define(client, owner, "github", MCP)
+    tools = ["vectors.search", "weather", "github", "github.read"]
+
+    agent = await create("Knower", by=owner, tools=tools)
+
+    assert agent["tools"] == tools
+
+
+@pytest.mark.parametrize("unknown", ["none", "weather.inner", "github.other", "vectors", "vectors.other"])
+async def test_what_is_not_there_is_refused_by_its_place(
+    client: httpx.AsyncClient, owner: User, create: Create, unknown: str
+) -> None:
+    await define(client, owner, "weather")
+    await define(client, owner, "github", MCP)
+    agent = await create("Knower", by=owner, tools=["weather"])
+    body = {"name": "Other", "instructions": "x", "tools": ["weather", unknown]}
+
+    made = await client.post(f"{AGENTS}/create", json=body, headers=owner.headers)
+    changed = await client.patch(f"{AGENTS}/{agent['id']}", json={"tools": ["weather", unknown]}, headers=owner.headers)
+
+    for refused in (made, changed):
+        assert (refused.status_code, refused.json()["code"]) == (422, "agents.tool_unknown")
+        [problem] = refused.json()["errors"]
+        assert (problem["pointer"], problem["code"]) == ("/tools/1", "tool_unknown")
+        assert unknown in problem["detail"]
+
+
+async def test_a_tool_that_an_agent_names_stays(client: httpx.AsyncClient, owner: User, create: Create) -> None:
+    await define(client, owner, "github", MCP)
+    agent = await create("Knower", by=owner, tools=["github.read"])
+
+    refused = await client.delete(f"{TOOLS}/github", headers=owner.headers)
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "agents.tool_in_use")
+    assert "'Knower'" in refused.json()["detail"]
+    await client.patch(f"{AGENTS}/{agent['id']}", json={"tools": []}, headers=owner.headers)
+    deleted, missing = [await client.delete(f"{TOOLS}/github", headers=owner.headers) for _ in range(2)]
+    assert (deleted.status_code, missing.status_code) == (204, 404)
+    back = await client.post(f"{AGENTS}/{agent['id']}/versions/1/restore", headers=owner.headers)
+    assert (back.status_code, back.json()["errors"][0]["pointer"]) == (422, "path/version")
+
+
+async def test_no_tool_goes_away_under_an_agent_that_is_being_made(client: httpx.AsyncClient, owner: User) -> None:
+    for number in range(8):
+        await define(client, owner, "weather")
+        body = {"name": f"Racer {number}", "instructions": "x", "tools": ["weather"]}
+
+        made, deleted = await asyncio.gather(
+            client.post(f"{AGENTS}/create", json=body, headers=owner.headers),
+            client.delete(f"{TOOLS}/weather", headers=owner.headers),
+        )
+
+        assert (made.status_code, deleted.status_code) in {(201, 409), (422, 204)}
+        if made.status_code == 201:
+            await client.delete(f"{AGENTS}/{made.json()['id']}", headers=owner.headers)
+
+
+async def test_an_agent_of_before_is_changed_without_its_tools_being_there(
+    client: httpx.AsyncClient, owner: User, create: Create, graph: Graph
+) -> None:
+    agent = await create("Old", by=owner)
+    await plant(
+        graph,
+        "MATCH (a:Agent {id: $id, tenant_id: $tenant_id}) SET a.tools = ['http_get']",
+        id=agent["id"],
+        tenant_id=owner.tenant_id,
+    )
+
+    changed = await client.patch(f"{AGENTS}/{agent['id']}", json={"name": "New"}, headers=owner.headers)
+
+    assert (changed.status_code, changed.json()["tools"]) == (200, ["http_get"])
+
+
+async def test_a_narrowed_key_opens_no_tool_and_no_secret(
+    client: httpx.AsyncClient, owner: User, register_user: RegisterUser
+) -> None:
+    narrowed = await register_user(scope="agents:weather:read agents:weather:write")
+
+    answers = [
+        await client.get(f"{TOOLS}/weather", headers=narrowed.headers),
+        await define(client, narrowed, "weather"),
+        await client.put(f"{AGENTS}/secrets/weather", json={"value": "x"}, headers=narrowed.headers),
+    ]
+
+    assert {answer.status_code for answer in answers} == {403}
