@@ -90,6 +90,7 @@ class Secrets:
     audit_key: str
     admin_password: str
     key_encryption_key: str
+    secret_encryption_key: str
     consul_management: str
     gateway_token: str
     rabbitmq_user: str

@@ -21,6 +21,7 @@ SECRETS: Final[Mapping[str, SecretKind]] = {
     "audit_key": "password",
     "admin_password": "password",
     "key_encryption_key": "key",
+    "secret_encryption_key": "key",
     "consul_management": "uuid",
     "gateway_token": "password",
 }
@@ -84,7 +85,7 @@ SERVICES: Final[Mapping[str, Service]] = {
             name="agents",
             port=10202,
             stores=("neo4j",),
-            secrets=("neo4j_password",),
+            secrets=("neo4j_password", "secret_encryption_key"),
             scopes=Scopes(viewer=("agents:read",), member=("agents:write",)),
         ),
         Service(

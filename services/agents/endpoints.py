@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from services.agents.dependencies import Agents, Reader, Writer
 from services.agents.domain import Agent
-from services.agents.errors import AgentNameTaken, AgentNotFound
+from services.agents.errors import AgentNameTaken, AgentNotFound, ToolUnknown
 from services.agents.listing import Filters
 from services.agents.schemas import (
     AgentCreate,
@@ -43,11 +43,11 @@ _CREATED: dict[str, Any] = {
     summary="Create an agent",
     status_code=201,
     response_model=AgentRead,
-    responses={201: _CREATED, **responses(AgentNameTaken, AgentNotFound)},
+    responses={201: _CREATED, **responses(AgentNameTaken, AgentNotFound, ToolUnknown)},
 )
 @takes(kib=_KIB)
 async def create(body: AgentCreate, caller: Writer, agents: Agents, response: Response, once: Keyed) -> Agent:
-    """Create an agent at version 1. Its collections and tools are named, not checked: they may be made later.
+    """Create an agent at version 1. Its tools must be there; its collections may be made later.
 
     Repeated with its `Idempotency-Key` it answers the agent that was made; 404 when that was deleted meanwhile.
     """
@@ -92,7 +92,7 @@ async def get(id: Id, caller: Reader, agents: Agents, response: Response) -> Age
     operation_id="agents_update",
     summary="Change an agent",
     response_model=AgentRead,
-    responses={200: _TAGGED, **responses(AgentNotFound, AgentNameTaken, PreconditionFailed)},
+    responses={200: _TAGGED, **responses(AgentNotFound, AgentNameTaken, ToolUnknown, PreconditionFailed)},
 )
 @takes(kib=_KIB)
 async def update(

@@ -1,12 +1,16 @@
 """What agents refuses.
 
-NotFound  AgentNotFound, VersionNotFound, RelationNotFound
-Conflict  AgentNameTaken, TooManyRelations
-Invalid   RelationToItself, DocumentTooNew
+NotFound  AgentNotFound, VersionNotFound, RelationNotFound, SecretNotFound, ToolNotFound
+Conflict  AgentNameTaken, TooManyRelations, TooManySecrets, SecretInUse, TooManyTools, ToolInUse
+Invalid   RelationToItself, DocumentTooNew, SecretUnknown, ToolUnknown, ToolArgumentsInvalid
 """
 
+from collections.abc import Sequence
+
 from services.agents.relations.domain import MOST_RELATIONS
-from shared.errors import Conflict, Invalid, NotFound
+from services.agents.secrets.domain import MOST_SECRETS
+from services.agents.tools.domain import MOST_TOOLS
+from shared.errors import Conflict, FieldProblem, Invalid, NotFound
 
 
 class AgentNotFound(NotFound):
@@ -74,3 +78,86 @@ class DocumentTooNew(Invalid):
             "A later release wrote this document; this one reads format_version 1.",
             at=("/format_version", "document_too_new"),
         )
+
+
+class SecretNotFound(NotFound):
+    code = "agents.secret_not_found"
+    meaning = "The tenant has no secret of this name."
+    default_detail = "There is no such secret."
+
+
+class TooManySecrets(Conflict):
+    code = "agents.too_many_secrets"
+    meaning = f"A tenant has {MOST_SECRETS} secrets at most."
+    default_detail = f"The tenant has {MOST_SECRETS} secrets, and may have no more."
+
+
+class SecretInUse(Conflict):
+    """Taken away, it would leave tools that fail."""
+
+    code = "agents.secret_in_use"
+    meaning = "Tools name the secret, of which `detail` names some: change or delete them first."
+
+    def __init__(self, tools: Sequence[str]) -> None:
+        super().__init__(f"The secret is named by the tools {_listed(tools)}.")
+
+
+class SecretUnknown(Invalid):
+    code = "agents.secret_unknown"
+    meaning = "A header names a secret that the tenant does not have."
+
+    def __init__(self, header: str, secret: str) -> None:
+        super().__init__(f"There is no secret {secret}.", at=(f"/headers/{escaped(header)}", "secret_unknown"))
+
+
+class ToolNotFound(NotFound):
+    """Of another tenant, or that the agent does not name: the caller cannot tell which."""
+
+    code = "agents.tool_not_found"
+    meaning = "The tenant has no tool of this name, or the agent does not name it."
+    default_detail = "There is no such tool."
+
+
+class TooManyTools(Conflict):
+    code = "agents.too_many_tools"
+    meaning = f"A tenant defines {MOST_TOOLS} tools at most."
+    default_detail = f"The tenant has {MOST_TOOLS} tools, and may define no more."
+
+
+class ToolInUse(Conflict):
+    """Taken away, it would leave agents that name nothing."""
+
+    code = "agents.tool_in_use"
+    meaning = "Agents name the tool, of which `detail` names some: change them first."
+
+    def __init__(self, agents: Sequence[str]) -> None:
+        super().__init__(f"The tool is named by the agents {_listed(agents)}.")
+
+
+class ToolUnknown(Invalid):
+    """Named by an agent, and neither built in nor defined."""
+
+    code = "agents.tool_unknown"
+    meaning = "An agent names a tool that is neither built in nor defined by the tenant; `errors` says which."
+
+    def __init__(self, problems: Sequence[FieldProblem]) -> None:
+        super().__init__("An agent names only tools that are there.", errors=problems)
+
+
+class ToolArgumentsInvalid(Invalid):
+    """What a model made up does not fit."""
+
+    code = "agents.tool_arguments_invalid"
+    meaning = "The arguments do not fit the tool's schema; `errors` says where."
+
+    def __init__(self, problems: Sequence[FieldProblem]) -> None:
+        super().__init__("The arguments do not fit the tool.", errors=problems)
+
+
+def escaped(member: str) -> str:
+    """As a JSON pointer has it."""
+    return member.replace("~", "~0").replace("/", "~1")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(repr(name) for name in names)

@@ -15,8 +15,11 @@ from services.agents.matching.service import MatchingService
 from services.agents.network.service import NetworkService
 from services.agents.relations.service import RelationService
 from services.agents.relay import published
+from services.agents.secrets.sealing import Seal
+from services.agents.secrets.service import SecretService
 from services.agents.service import AgentService
 from services.agents.settings import Settings
+from services.agents.tools.service import ToolService
 from services.agents.upkeep import sweep_names
 from services.agents.versions.service import VersionService
 from shared.health import STORE_REMEDY
@@ -34,11 +37,14 @@ class State(TypedDict):
     networks: NetworkService
     matching: MatchingService
     documents: DocumentService
+    secrets: SecretService
+    tools: ToolService
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     settings: Settings = app.state.settings
+    seal = Seal(settings.secret_encryption_key.get_secret_value())
     async with AsyncExitStack() as stack:
         graph = await stack.enter_async_context(open_graph(settings))
         probe = functools.partial(graph.write_and_read_back, app.state.instance)
@@ -56,4 +62,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             networks=NetworkService(graph),
             matching=MatchingService(graph),
             documents=DocumentService(graph, platform.auth, outbox),
+            secrets=SecretService(*common, seal),
+            tools=ToolService(*common),
         )

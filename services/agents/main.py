@@ -8,7 +8,9 @@ from services.agents.lifespan import lifespan
 from services.agents.matching import endpoints as matching
 from services.agents.network import endpoints as network
 from services.agents.relations import endpoints as relations
+from services.agents.secrets import endpoints as secrets
 from services.agents.settings import Settings
+from services.agents.tools import endpoints as tools
 from services.agents.versions import endpoints as versions
 from shared.web import create_service
 
@@ -22,6 +24,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description="Agents: their instructions, their capabilities, the collections they know and the tools they use.",
         lifespan=lifespan,
         routers=[
+            secrets.router,  # before `/{id}`, which would take their names for ids
+            tools.router,
             endpoints.creating,
             endpoints.router,
             versions.creating,

@@ -13,7 +13,7 @@ from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
 _NAME = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f\u2028\u2029]*[^\s\x00-\x1f\x7f-\x9f])?$"
 _SLUG = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 _COLLECTION = r"^[a-z0-9][a-z0-9_-]{0,62}$"
-_TOOL = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"
+_TOOL = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,128}$"
 _MODEL = r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$"
 _KEY = r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}$"
 LARGEST_NUMBER = 2**53 - 1  # beyond it JavaScript and others round integers
@@ -85,8 +85,12 @@ Knowledge = Annotated[
     _UNIQUE,
 ]
 Tools = Annotated[
-    tuple[Annotated[str, Field(pattern=_TOOL, examples=["http_get"])], ...],
-    Field(max_length=32, json_schema_extra=_UNIQUE_ITEMS, description="tools the agent may call"),
+    tuple[Annotated[str, Field(pattern=_TOOL, examples=["vectors.search"])], ...],
+    Field(
+        max_length=32,
+        json_schema_extra=_UNIQUE_ITEMS,
+        description="tools the agent may call, built in or defined; of a server all (`github`) or one (`github.read`)",
+    ),
     _UNIQUE,
 ]
 MetadataKey = Annotated[str, Field(pattern=_KEY)]

@@ -14,6 +14,7 @@ from services.agents.listing import Filters, Position
 from services.agents.outbox import Outbox
 from services.agents.repository import AgentRepository
 from services.agents.schemas import AgentCreate, AgentUpdate
+from services.agents.tools.repository import ToolRepository
 from shared.door import Once
 from shared.identity import Caller, Tells
 from shared.resources import CursorCodec, Slice, etag, require_match
@@ -29,7 +30,7 @@ class AgentService:
     async def create(self, caller: Caller, body: AgentCreate, once: Once | None = None) -> Agent:
         """A new agent at version 1; for a repetition of `once` the one that was made, as it is now.
 
-        Raises AgentNameTaken, IdempotencyKeyReused, AgentNotFound where the one that was made is deleted.
+        Raises AgentNameTaken, ToolUnknown, IdempotencyKeyReused, AgentNotFound where the one that was made is deleted.
         """
         now = datetime.now(UTC)
         agent = Agent(id=new_id(), version=1, created_at=now, updated_at=now, **body.model_dump())
@@ -41,6 +42,7 @@ class AgentService:
                 if made := await take_key(transaction, caller.tenant_id, once.digest, key):
                     once.found(made.of)
                     return await agents.get(made.agent_id)
+            await ToolRepository(transaction, caller.tenant_id).require(agent.tools)
             await agents.create(agent, caller.subject)
             return agent
 
@@ -80,7 +82,7 @@ class AgentService:
     async def update(self, caller: Caller, agent_id: str, body: AgentUpdate, if_match: str | None) -> Agent:
         """The agent after the changes: a new version, or the same one when nothing is different.
 
-        Raises AgentNotFound, PreconditionFailed, AgentNameTaken.
+        Raises AgentNotFound, PreconditionFailed, AgentNameTaken, ToolUnknown for a tool that it did not name before.
         """
         changes = body.model_dump()
         is_changed = False
@@ -93,6 +95,7 @@ class AgentService:
             revised = current.revised(changes, datetime.now(UTC))
             is_changed = revised is not current
             if is_changed:
+                await ToolRepository(transaction, caller.tenant_id).require(revised.tools, but=current.tools)
                 await agents.save(revised, caller.subject)
             return revised
 

@@ -2,11 +2,12 @@
 
 from pydantic import Field, SecretStr
 
+from shared.outbound import AllowedText
 from shared.settings import ClientSettings
 
 
 class Settings(ClientSettings):
-    """The password has no default: without it the service does not start."""
+    """The password and the key have no default: without them the service does not start."""
 
     port: int = Field(default=10202, ge=1, le=65535, description="port to listen on")
 
@@ -35,4 +36,15 @@ class Settings(ClientSettings):
     )
     neo4j_schema_seconds: float = Field(
         default=30.0, gt=0, le=600, description="for the constraints and indexes to be made at the first start"
+    )
+
+    # Tools
+    secret_encryption_key: SecretStr = Field(
+        description="32 bytes in URL-safe base64: seals the credentials of tools in the graph. Several by "
+        "comma: the first seals, each opens"
+    )
+    outbound_allow: AllowedText = Field(
+        default="",
+        max_length=4096,
+        description="networks, addresses and host names, by comma, that tools may ask though they are not public",
     )

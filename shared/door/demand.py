@@ -43,6 +43,7 @@ class Demand:
     scopes: tuple[str, ...]
     body: str | None
     limit: LimitName | None
+    is_narrowed: bool = True
 
     async def admit(self, request: Request) -> None:
         """Let the caller in, who is counted. Raises Unauthenticated, MissingScope, RateLimited."""
@@ -63,6 +64,8 @@ class Demand:
 
     async def _object_of(self, request: Request) -> str | None:
         """The object the request is about; asked only for callers whose scopes are narrowed to single objects."""
+        if not self.is_narrowed:
+            return None
         if self.body is None:
             return next((str(value).lower() for value in request.path_params.values()), None)
         try:
@@ -78,12 +81,13 @@ class Demand:
         return [{BEARER: list(self.scopes)}, {API_KEY: list(self.scopes)}]
 
 
-def requires(*scopes: str, body: str | None = None, limit: LimitName | None = None) -> Demand:
+def requires(*scopes: str, body: str | None = None, limit: LimitName | None = None, is_narrowed: bool = True) -> Demand:
     """`caller: Annotated[Caller, requires("agents:read")]` — the only way a route names its scope.
 
     A scope narrowed to one object (`agents:<id>:read`) serves where the route is about that object: the first parameter
-    of its path, or the member of the body named by `body`. Routes about many objects need the scope itself.
+    of its path, or the member of the body named by `body`. Routes about many objects need the scope itself, and so do
+    those whose path names something else first (`is_narrowed=False`).
 
     Heavier operations name the limit that they count against; the others count as reading or writing by their method.
     """
-    return Demand(scopes, body, limit)
+    return Demand(scopes, body, limit, is_narrowed)

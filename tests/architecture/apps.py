@@ -33,6 +33,7 @@ ENVIRONMENT = {
     "AUDIT_KEY": "x" * 32,
     "API_KEY_PEPPER": "x" * 32,
     "KEY_ENCRYPTION_KEY": Fernet.generate_key().decode(),
+    "SECRET_ENCRYPTION_KEY": Fernet.generate_key().decode(),
     "ADMIN_EMAIL": "admin@example.com",
     "ADMIN_PASSWORD": "x" * 32,
     "GATEWAY_STATUS_URL": "http://127.0.0.1:1/ready",

@@ -106,6 +106,20 @@ async def _file(tenant: Tenant) -> str:
     return str(made.json()["id"])
 
 
+async def _tool(tenant: Tenant) -> str:
+    name, body = f"tool_{secrets.token_hex(4)}", {"kind": "http", "description": "mine", "url": "https://example.com/"}
+    made = await tenant.call("PUT", f"{API}/agents/tools/{name}", json=body)
+    assert made.is_success, made.text
+    return name
+
+
+async def _secret(tenant: Tenant) -> str:
+    name = f"SECRET_{secrets.token_hex(4)}"
+    made = await tenant.call("PUT", f"{API}/agents/secrets/{name}", json={"value": "mine"})
+    assert made.is_success, made.text
+    return name
+
+
 async def _task(tenant: Tenant) -> str:
     tomorrow = datetime.now(UTC) + timedelta(days=1)  # it stays queued, so that a cancel would show
     return str((await tenant.post("/tasks/submit", {"kind": "echo", "run_at": tomorrow.isoformat()}))["id"])
@@ -140,6 +154,8 @@ COLLECTION: Final = Kind("collection", _collection, ("/vectors/collections/{coll
 RECORD: Final = Kind("record", _record, ("/vectors/collections/{collection}/records/{record}",), "missing")
 ALIAS: Final = Kind("alias", _alias, ("/vectors/aliases/{alias}",), "missing")
 FILE: Final = Kind("file", _file, ("/vectors/files/{file}", "/vectors/files"))
+TOOL: Final = Kind("tool", _tool, ("/agents/tools/{tool}",), "missing")
+SECRET: Final = Kind("secret", _secret, ("/agents/secrets",), "missing")
 TASK: Final = Kind("task", _task, ("/tasks/status/{task}",), makers=("member", "owner"), also=("owner",))
 API_KEY: Final = Kind("API key", _api_key, ("/auth/api-keys",), makers=("viewer", "member", "owner"))
 INVITATION: Final = Kind("invitation", _invitation, ("/auth/invitations",))
@@ -153,6 +169,8 @@ KINDS: Final = (
     RECORD,
     ALIAS,
     FILE,
+    TOOL,
+    SECRET,
     TASK,
     API_KEY,
     INVITATION,
@@ -168,6 +186,8 @@ IN_PATHS: Final[dict[str, Kind | None]] = {
     "/api/v1/agents/{id}/versions/{version}": None,  # a number within the agent
     "/api/v1/agents/{id}/relations/{type}": None,  # one of three words
     "/api/v1/agents/{id}/relations/{type}/{other_id}": AGENT,
+    "/api/v1/agents/tools/{name}": TOOL,
+    "/api/v1/agents/secrets/{name}": SECRET,
     "/api/v1/chat/conversations/{id}": CONVERSATION,
     "/api/v1/chat/runs/{id}": RUN,
     "/api/v1/vectors/collections/{name}": COLLECTION,

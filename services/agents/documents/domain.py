@@ -47,7 +47,8 @@ class Exported:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """The agent that was made of a document, and those of its relations that it does not have."""
+    """The agent that was made of a document, and those of its relations and tools that it does not have."""
 
     agent: Agent
     unresolved: list[NamedRelation]
+    undefined_tools: list[str]

@@ -62,6 +62,7 @@ async def create(
     """Create an agent of a document: with an id of its own, at version 1.
 
     It is related to those agents of the tenant that have the names; `unresolved` has the relations that were not made.
+    Tools that the tenant does not define are left out, and named in `undefined_tools`.
     Repeated with its `Idempotency-Key` it answers the agent that was made; 404 when that was deleted meanwhile.
     """
     imported = await documents.create(caller, body, once)

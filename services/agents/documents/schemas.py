@@ -149,8 +149,10 @@ class ImportedRead(ResponseModel):
     unresolved: list[UnresolvedRead] = Field(
         description="relations to names that no agent of the tenant has, or to one that may have no more"
     )
+    undefined_tools: list[str] = Field(description="tools that it was made without: the tenant has none of these names")
 
     @classmethod
     def of(cls, imported: Imported) -> "ImportedRead":
         unresolved = [UnresolvedRead.model_validate(one) for one in imported.unresolved]
-        return cls(agent=AgentRead.model_validate(imported.agent), unresolved=unresolved)
+        agent = AgentRead.model_validate(imported.agent)
+        return cls(agent=agent, unresolved=unresolved, undefined_tools=imported.undefined_tools)

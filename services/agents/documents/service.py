@@ -1,5 +1,6 @@
 """The use cases around documents: an agent out, and in again."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from neo4j import AsyncManagedTransaction
@@ -15,6 +16,7 @@ from services.agents.outbox import Outbox
 from services.agents.relations.domain import MOST_RELATIONS, Direction, Ends, RelationType, Said
 from services.agents.relations.repository import RelationRepository
 from services.agents.repository import AgentRepository
+from services.agents.tools.repository import ToolRepository
 from shared.door import Once
 from shared.identity import Caller, Tells
 from shared.schemas import new_id
@@ -36,7 +38,7 @@ class DocumentService:
         return await self._graph.read(work)
 
     async def create(self, caller: Caller, document: AgentDocument, once: Once | None = None) -> Imported:
-        """A new agent of the document, related to those agents of the tenant that have the names.
+        """A new agent of the document, related to those agents of the tenant that have the names, with its known tools.
 
         For a repetition of `once` the agent that was made, as it is now. Raises AgentNameTaken, IdempotencyKeyReused,
         AgentNotFound where the one that was made is deleted.
@@ -55,15 +57,22 @@ class DocumentService:
             else:
                 # The others first, in their order: who changes one of them holds it before capabilities of its own.
                 others = await _others(transaction, caller, document.named)
-                await agents.create(agent, caller.subject)
-                await _relate(transaction, caller, agent, others)
+                made = await _with_known_tools(transaction, caller, agent)
+                await agents.create(made, caller.subject)
+                await _relate(transaction, caller, made, others)
             has = {one.key for one in await _relations(transaction, caller, made.id)}
-            return Imported(made, [one for one in document.named if one.key not in has])
+            unresolved = [one for one in document.named if one.key not in has]
+            return Imported(made, unresolved, [tool for tool in document.agent.tools if tool not in made.tools])
 
         imported = await self._graph.write(work)
         self._outbox.notify()
         self._auth.tell(caller, Done.IMPORTED, imported.agent.id, once=imported.agent.id)
         return imported
+
+
+async def _with_known_tools(transaction: AsyncManagedTransaction, caller: Caller, agent: Agent) -> Agent:
+    unknown = await ToolRepository(transaction, caller.tenant_id).lock_unknown(agent.tools)
+    return replace(agent, tools=tuple(tool for tool in agent.tools if tool not in unknown))
 
 
 async def _relations(transaction: AsyncManagedTransaction, caller: Caller, agent_id: str) -> list[NamedRelation]:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from services.agents.dependencies import Reader, Versions, Writer
 from services.agents.domain import Agent
-from services.agents.errors import AgentNameTaken, AgentNotFound, VersionNotFound
+from services.agents.errors import AgentNameTaken, AgentNotFound, ToolUnknown, VersionNotFound
 from services.agents.schemas import AgentRead
 from services.agents.versions.domain import AgentVersion
 from services.agents.versions.schemas import Against, DiffRead, VersionEntryRead, VersionNumber, VersionRead
@@ -73,7 +73,10 @@ async def diff(id: Id, version: VersionNumber, caller: Reader, versions: Version
     operation_id="agents_restore_version",
     summary="Go back to a version of an agent",
     response_model=AgentRead,
-    responses={200: _TAGGED, **responses(AgentNotFound, VersionNotFound, AgentNameTaken, PreconditionFailed)},
+    responses={
+        200: _TAGGED,
+        **responses(AgentNotFound, VersionNotFound, AgentNameTaken, ToolUnknown, PreconditionFailed),
+    },
 )
 async def restore(
     id: Id,
@@ -86,8 +89,8 @@ async def restore(
 ) -> Agent:
     """Make a new version with the content of this one; when that changes nothing, the version stays.
 
-    Relations are no part of a version and stay as they are. Repeated with its `Idempotency-Key` it answers the agent
-    as it is now.
+    Relations are no part of a version and stay as they are. A version that names a tool that is no more cannot
+    be gone back to (422). Repeated with its `Idempotency-Key` it answers the agent as it is now.
     """
     agent = await versions.restore(caller, id, version, if_match, once)
     describe(response, version=agent.version)

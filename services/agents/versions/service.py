@@ -11,6 +11,7 @@ from services.agents.graph import Graph
 from services.agents.keys import StoredKey, take_key
 from services.agents.outbox import Outbox
 from services.agents.repository import AgentRepository
+from services.agents.tools.repository import ToolRepository
 from services.agents.versions.domain import AgentVersion, Change, VersionEntry, differences
 from services.agents.versions.repository import VersionRepository
 from shared.door import Once
@@ -67,7 +68,7 @@ class VersionService:
         """A new version with the content of an earlier one, or the same when nothing is different.
 
         For a repetition of `once` the agent as it is now. Raises VersionNotFound, PreconditionFailed, AgentNameTaken
-        where another has the name meanwhile, IdempotencyKeyReused.
+        where another has the name meanwhile, ToolUnknown where a tool that it named is no more, IdempotencyKeyReused.
         """
         is_changed = False
 
@@ -86,6 +87,8 @@ class VersionService:
             restored = current.revised(former.content, datetime.now(UTC))
             is_changed = restored is not current
             if is_changed:
+                tools = ToolRepository(transaction, caller.tenant_id)
+                await tools.require(restored.tools, but=current.tools, pointer="path/version")
                 await agents.save(restored, caller.subject)
             return restored
 

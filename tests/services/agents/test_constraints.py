@@ -42,6 +42,7 @@ ALL = {
     *("idempotency_key", "idempotency_key_oldest", "health_probe", "agent_version"),
     *("collection_name", "tool_name", "has_capability_newest", "knows_newest", "uses_newest"),
     *("outbox_event", "outbox_lease"),
+    *("tool_definition_name", "tool_secret_name", "tool_shelf"),
 }
 
 

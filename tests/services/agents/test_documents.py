@@ -25,7 +25,7 @@ CONTENT: dict[str, Any] = {
     "model": "m1",
     "capabilities": ["invoices", "email"],
     "knowledge": ["invoices-2025"],
-    "tools": ["http_get"],
+    "tools": ["tasks.submit", "vectors.search"],
     "metadata": {"team": "finance", "tier": 1, "ratio": 1.0, "public": False},
 }
 SMALL: dict[str, Any] = {
@@ -55,6 +55,11 @@ async def exported(client: httpx.AsyncClient, owner: User, agent: Agent) -> dict
 
 async def imported(client: httpx.AsyncClient, owner: User, document: Any, **headers: str) -> httpx.Response:
     return await client.post(f"{AGENTS}/import", json=document, headers=owner.headers | headers)
+
+
+async def define(client: httpx.AsyncClient, owner: User, tool: str) -> None:
+    body = {"kind": "http", "description": "x", "url": "https://example.com/"}
+    (await client.put(f"{AGENTS}/tools/{tool}", json=body, headers=owner.headers)).raise_for_status()
 
 
 @pytest.fixture
@@ -197,6 +202,8 @@ async def test_the_largest_document_is_taken_however_its_characters_are_written(
         "tools": [str(number).rjust(64, "t") for number in range(32)],
         "metadata": {str(number).rjust(64, "k"): long(1_024) for number in range(64)},
     }
+    for tool in agent["tools"]:
+        await define(client, owner, tool)
     for number, is_escaped in ((999, True), (998, False)):
         document = SMALL | {"agent": agent | {"name": long(100, number)}, "relations": relations}
         answer = await client.post(
@@ -216,6 +223,17 @@ def test_a_document_has_every_field_of_an_agent() -> None:
     named = [set(model.model_fields) for model in (AgentContent, AgentContentRead, AgentCreate)]
 
     assert named == [{field.name for field in fields(Content)}] * 3
+
+
+async def test_a_tool_that_is_not_there_is_left_out_and_named(client: httpx.AsyncClient, owner: User) -> None:
+    await define(client, owner, "weather")
+    document = SMALL | {"agent": SMALL["agent"] | {"tools": ["gone", "weather", "tasks.submit"]}}
+
+    first, again = [await imported(client, owner, document, **{"Idempotency-Key": "k"}) for _ in range(2)]
+
+    assert first.json()["undefined_tools"] == ["gone"]
+    assert first.json()["agent"]["tools"] == ["weather", "tasks.submit"]
+    assert again.json() == first.json()
 
 
 async def test_a_name_that_is_taken_is_refused_without_effect(

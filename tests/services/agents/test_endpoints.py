@@ -15,7 +15,7 @@ FULL: dict[str, Any] = {
     "model": "smollm2-135m-instruct",
     "capabilities": ["invoices", "email"],
     "knowledge": ["invoices-2025"],
-    "tools": ["http_get"],
+    "tools": ["vectors.search"],
     "metadata": {"team": "finance", "tier": 1, "ratio": 1.0, "public": False},
 }
 

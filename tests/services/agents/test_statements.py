@@ -19,7 +19,8 @@ from shared.schemas import new_id
 # A node of something that belongs to a tenant: `(a:Agent)`, `(:Agent|AgentVersion {…})`.
 # A label that is put in, `(n:{kind.label} {…})`, is one of these.
 OWNED = re.compile(
-    r"\((?P<name>\w*)\s*:\s*(?:(?:Agent|AgentVersion|Capability|Collection|Tool)\b|…)(?P<within>[^)]*)\)"
+    r"\((?P<name>\w*)\s*:\s*"
+    r"(?:(?:Agent|AgentVersion|Capability|Collection|Tool|ToolDefinition|ToolSecret|ToolShelf)\b|…)(?P<within>[^)]*)\)"
 )
 # A node of a pattern that has no label, where a relation begins or ends: `-[r:HAS]->(a)`, `(a)<--`.
 BARE = re.compile(

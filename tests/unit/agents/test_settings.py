@@ -15,6 +15,7 @@ NEEDED: dict[str, Any] = {
     "client_secret": "s" * 32,
     "neo4j_url": "bolt://localhost:7687",
     "neo4j_password": "long-enough",
+    "secret_encryption_key": "k" * 44,
 }
 
 

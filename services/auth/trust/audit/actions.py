@@ -65,6 +65,12 @@ class Action(Word):
     RELATION_CREATED = "relation.created"
     RELATION_UPDATED = "relation.updated"
     RELATION_DELETED = "relation.deleted"
+    SECRET_CREATED = "secret.created"  # noqa: S105 - a name
+    SECRET_UPDATED = "secret.updated"  # noqa: S105 - a name
+    SECRET_DELETED = "secret.deleted"  # noqa: S105 - a name
+    TOOL_CREATED = "tool.created"
+    TOOL_UPDATED = "tool.updated"
+    TOOL_DELETED = "tool.deleted"
     CONVERSATION_UPDATED = "conversation.updated"
     CONVERSATION_DELETED = "conversation.deleted"
     RUN_CANCELLED = "run.cancelled"
@@ -91,6 +97,12 @@ ELSEWHERE: Final = frozenset(
         Action.RELATION_CREATED,
         Action.RELATION_UPDATED,
         Action.RELATION_DELETED,
+        Action.SECRET_CREATED,
+        Action.SECRET_UPDATED,
+        Action.SECRET_DELETED,
+        Action.TOOL_CREATED,
+        Action.TOOL_UPDATED,
+        Action.TOOL_DELETED,
         Action.CONVERSATION_UPDATED,
         Action.CONVERSATION_DELETED,
         Action.RUN_CANCELLED,
@@ -141,6 +153,8 @@ CHANGES: Final = frozenset(
         Action.AGENT_UPDATED,
         Action.AGENT_RESTORED,
         Action.RELATION_UPDATED,
+        Action.SECRET_UPDATED,
+        Action.TOOL_UPDATED,
         Action.CONVERSATION_UPDATED,
         Action.RECORD_DELETED,
         Action.TASK_CANCELLED,

@@ -1,0 +1,34 @@
+"""Seals values for the store: whoever has the graph without the key has nothing."""
+
+from typing import Final
+
+import orjson
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from shared.settings import CannotStart
+
+_VARIABLE: Final = "SECRET_ENCRYPTION_KEY"
+
+
+class Seal:
+    """Seals with the first of its keys, and opens what any of them sealed."""
+
+    def __init__(self, keys: str) -> None:
+        """Of keys by comma, the newest first. Raises CannotStart for one that is no key."""
+        try:
+            self._keys = MultiFernet([Fernet(key.strip()) for key in keys.split(",")])
+        except ValueError as error:
+            raise CannotStart(_VARIABLE, "is not 32 bytes in URL-safe base64, or several of these by comma") from error
+
+    def close(self, tenant_id: str, name: str, value: str) -> str:
+        """The value for this place, and no other: moved elsewhere in the store it does not open."""
+        return self._keys.encrypt(orjson.dumps([tenant_id, name, value])).decode()
+
+    def open(self, tenant_id: str, name: str, sealed: str) -> str | None:
+        """The value; None where it was sealed with another key, or for another place."""
+        try:
+            place_and_value: list[str] = orjson.loads(self._keys.decrypt(sealed))
+        except InvalidToken:
+            return None
+        *place, value = place_and_value
+        return value if place == [tenant_id, name] else None

@@ -1,0 +1,127 @@
+"""The use cases around tools: defining, reading and deleting them."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from neo4j import AsyncManagedTransaction
+
+from services.agents.errors import SecretUnknown, ToolInUse, ToolNotFound, TooManyTools
+from services.agents.events import Done
+from services.agents.graph import Graph
+from services.agents.secrets.repository import SecretRepository
+from services.agents.tools.domain import BUILT_IN, MOST_TOOLS, BuiltIn, Put, Tool, ToolContent
+from services.agents.tools.repository import ToolRepository
+from services.agents.tools.schemas import HttpToolPut, McpToolPut
+from shared.errors import PreconditionFailed
+from shared.identity import Caller, Tells
+from shared.resources import CursorCodec, Slice, etag, require_match
+from shared.schemas import new_id
+
+
+class ToolService:
+    """What a caller may do with the tools of their tenant. Every method raises Unavailable."""
+
+    def __init__(self, graph: Graph, cursors: CursorCodec, auth: Tells) -> None:
+        self._graph, self._cursors, self._auth = graph, cursors, auth
+
+    async def put(self, caller: Caller, name: str, body: HttpToolPut | McpToolPut, if_match: str | None) -> Put:
+        """The tool as the body says it, defined where there is none.
+
+        Raises SecretUnknown, TooManyTools, PreconditionFailed.
+        """
+        content = body.content
+
+        async def work(transaction: AsyncManagedTransaction) -> tuple[Put, bool]:
+            tools = ToolRepository(transaction, caller.tenant_id)
+            secrets = SecretRepository(transaction, caller.tenant_id)
+            await secrets.take_turn()
+            present = (await tools.named([name])).get(name)
+            _require_version(if_match, present)
+            await _require_secrets(secrets, content)
+            if present and present.content == content:
+                return Put(present, is_new=False), False
+            if present is None and await tools.count() >= MOST_TOOLS:
+                raise TooManyTools
+            tool = _next(name, content, present)
+            await tools.put(tool)
+            return Put(tool, is_new=present is None), True
+
+        put, is_changed = await self._graph.write(work)
+        if is_changed:
+            self._auth.tell(caller, Done.TOOL_CREATED if put.is_new else Done.TOOL_UPDATED, name, once=put.tool.version)
+        return put
+
+    async def get(self, caller: Caller, name: str) -> Tool | BuiltIn:
+        """Raises ToolNotFound."""
+        if name in BUILT_IN:
+            return BuiltIn(name)
+
+        async def work(transaction: AsyncManagedTransaction) -> Tool:
+            return await _get(ToolRepository(transaction, caller.tenant_id), name)
+
+        return await self._graph.read(work)
+
+    async def list_page(self, caller: Caller, limit: int, cursor: str | None) -> Slice[Tool | BuiltIn]:
+        """By name, those that are built in among them. Raises Invalid for a cursor of another list."""
+
+        async def rows(after: str | None, most: int) -> Sequence[Tool | BuiltIn]:
+            async def work(transaction: AsyncManagedTransaction) -> list[Tool]:
+                tools = ToolRepository(transaction, caller.tenant_id)
+                return await tools.list_by_name(after=after or "", limit=most)
+
+            built_in: list[Tool | BuiltIn] = [BuiltIn(name) for name in BUILT_IN if name > (after or "")]
+            return sorted([*built_in, *await self._graph.read(work)], key=lambda tool: tool.name)[:most]
+
+        return await self._cursors.slice(
+            rows, key=lambda tool: tool.name, scope=["agents.tools", caller.tenant_id], limit=limit, cursor=cursor
+        )
+
+    async def delete(self, caller: Caller, name: str, if_match: str | None) -> None:
+        """Raises ToolNotFound, PreconditionFailed, ToolInUse where an agent names it."""
+
+        async def work(transaction: AsyncManagedTransaction) -> Tool:
+            tools = ToolRepository(transaction, caller.tenant_id)
+            await SecretRepository(transaction, caller.tenant_id).take_turn()
+            await tools.lock([name])
+            tool = await _get(tools, name)
+            require_match(if_match, etag(tool.version))
+            if agents := await tools.agents_naming(name):
+                raise ToolInUse(agents)
+            await tools.delete(name)
+            return tool
+
+        deleted = await self._graph.write(work)
+        self._auth.tell(caller, Done.TOOL_DELETED, name, once=deleted.version)
+
+
+async def _get(tools: ToolRepository, name: str) -> Tool:
+    found = await tools.named([name])
+    if name not in found:
+        raise ToolNotFound
+    return found[name]
+
+
+async def _require_secrets(secrets: SecretRepository, content: ToolContent) -> None:
+    present = await secrets.sealed(content.secrets)
+    for header, secret in content.named_secrets():
+        if secret not in present:
+            raise SecretUnknown(header, secret)
+
+
+def _next(name: str, content: ToolContent, present: Tool | None) -> Tool:
+    now = datetime.now(UTC)
+    return Tool(
+        name=name,
+        content=content,
+        version=new_id(),
+        created_at=present.created_at if present else now,
+        updated_at=max(now, present.updated_at) if present else now,
+    )
+
+
+def _require_version(if_match: str | None, present: Tool | None) -> None:
+    if if_match is None:
+        return
+    if present is None:
+        raise PreconditionFailed
+    require_match(if_match, etag(present.version))

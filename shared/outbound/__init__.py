@@ -1,0 +1,41 @@
+"""Requests to addresses that users write: whoever they are, they reach nothing that is not public.
+
+A user who names an address has this process ask it, from inside the operator's network. So the name is resolved here,
+once; every address it has must be public or allowed by the operator; and the connection is made to one of those very
+addresses. Redirects are not followed, and what is read of an answer is bounded in time and size.
+"""
+
+from shared.outbound.addresses import Allowed, AllowedText, is_public
+from shared.outbound.answer import Answer, Content
+from shared.outbound.client import OutboundClient, Resolve, open_outbound
+from shared.outbound.failures import (
+    AddressRefused,
+    AnswerBroken,
+    HostUnknown,
+    NotReached,
+    OutboundError,
+    OutboundTimeout,
+    RequestRefused,
+)
+from shared.outbound.request import OutboundRequest, require_header, require_url
+
+__all__ = [
+    "AddressRefused",
+    "Allowed",
+    "AllowedText",
+    "Answer",
+    "AnswerBroken",
+    "Content",
+    "HostUnknown",
+    "NotReached",
+    "OutboundClient",
+    "OutboundError",
+    "OutboundRequest",
+    "OutboundTimeout",
+    "RequestRefused",
+    "Resolve",
+    "is_public",
+    "open_outbound",
+    "require_header",
+    "require_url",
+]
