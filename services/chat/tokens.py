@@ -24,7 +24,7 @@ import math
 from bisect import bisect
 from collections import Counter
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 from shared.words import Word
 
@@ -98,25 +98,17 @@ def estimate_tokens(text: str, vocabulary: Vocabulary = Vocabulary.ENGLISH) -> i
     return math.ceil(sum(number * _cost(char, vocabulary, is_foreign) for char, number in counts.items()))
 
 
-def cut_to_tokens(text: str, limit: int, vocabulary: Vocabulary = Vocabulary.ENGLISH) -> str:
-    """The beginning of `text` that is about `limit` tokens, ended at a word and marked as cut; `text` when it fits."""
-    while text and (estimated := estimate_tokens(text, vocabulary)) > limit:
-        kept = text[: max(0, int(len(text) * limit / estimated) - 1)]
-        text = kept.rsplit(None, 1)[0] + "…" if " " in kept else kept
-    return text
-
-
 def _is_foreign(counts: Counter[str]) -> bool:
     letters = sum(number for char, number in counts.items() if char.isascii() and char.isalpha())
     accented = sum(number for char, number in counts.items() if _script(char) == "latin")
     return accented > _FOREIGN_SHARE * letters
 
 
-@cache  # a few thousand characters are all there are
 def _script(char: str) -> str:
     return _SCRIPTS[bisect(_STARTS, ord(char)) - 1][1]
 
 
+@lru_cache(16_384)
 def _cost(char: str, vocabulary: Vocabulary, is_foreign: bool) -> float:
     costs, script = _COSTS[vocabulary], _script(char)
     match script:
