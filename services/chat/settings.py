@@ -2,6 +2,7 @@
 
 from pydantic import Field, SecretStr
 
+from services.chat.tokens import Vocabulary
 from shared.settings import ClientSettings
 
 _DAY = 86_400
@@ -42,7 +43,14 @@ class Settings(ClientSettings):
     # Prompt: with `answer_tokens` it must fit into the model's context window
     prompt_tokens: int = Field(default=3072, ge=256, le=1_000_000, description="the whole prompt at most")
     sources_tokens: int = Field(default=768, ge=0, le=500_000, description="of it, for retrieved passages")
-    passage_tokens: int = Field(default=256, ge=32, le=100_000, description="one passage; longer ones are cut")
+    passage_tokens: int = Field(
+        default=256, ge=32, le=100_000, description="one passage; longer ones are cut around what speaks of the message"
+    )
+    prompt_vocabulary: Vocabulary = Field(
+        default=Vocabulary.ENGLISH,
+        description="what the model's tokenizer was made of: `multilingual` for the large models of today, for which "
+        "other scripts than Latin are estimated at half or less",
+    )
     history_tokens: int = Field(default=768, ge=0, le=500_000, description="of it, for earlier turns")
     history_messages: int = Field(default=20, ge=0, le=200, description="earlier messages looked at")
 

@@ -1,5 +1,6 @@
 """A prompt holds the best there is within its budget."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from services.chat.domain import Agent, Citation, Message, Passage, mark_references
 from services.chat.errors import MessageTooLong
 from services.chat.prompt import PromptBudget, build_prompt, latest_turns, number_sources
-from services.chat.tokens import estimate_tokens
+from services.chat.tokens import Vocabulary, estimate_tokens
 
 AGENT = Agent("a", "Answer in one sentence.", None, ("handbook",))
 BUDGET = PromptBudget(total=1000, sources=300, passage=100, history=200)
@@ -72,10 +73,28 @@ def test_a_message_that_cannot_fit_is_refused_with_figures() -> None:
 def test_the_best_passages_come_first_and_the_last_may_be_cut() -> None:
     passages = [passage(number, f"{number} " + "words " * 60) for number in range(1, 5)]
 
-    sources = number_sources(passages, budget=160, passage_tokens=100)
+    sources = number_sources(passages, "How long?", replace(BUDGET, sources=160))
 
     assert [(source.number, source.record_id) for source in sources] == [(1, "r1"), (2, "r2")]
     assert sources[1].text.endswith("…")
+
+
+def test_a_source_is_cut_around_what_speaks_of_the_message() -> None:
+    text = "It has a strap. " * 60 + "The battery lasts four hours. " + "It has a strap. " * 60
+
+    prompt = build_prompt(AGENT, "How long does the battery last?", [passage(1, text)], [], BUDGET)
+
+    assert "The battery lasts four hours." in prompt.sources[0].text
+    assert prompt.sources[0].text in prompt.messages[0].content
+
+
+def test_a_multilingual_vocabulary_leaves_room_for_more() -> None:
+    passages = [passage(number, f"{number}保修期为自购买之日起二十七个月。" * 20) for number in range(1, 9)]
+
+    prompts = [build_prompt(AGENT, "保修?", passages, [], replace(BUDGET, vocabulary=one)) for one in Vocabulary]
+
+    english, multilingual = (sum(len(source.text) for source in prompt.sources) for prompt in prompts)
+    assert multilingual > 1.7 * english
 
 
 def test_history_keeps_the_latest_whole_turns() -> None:
@@ -87,9 +106,9 @@ def test_history_keeps_the_latest_whole_turns() -> None:
         said("assistant", "2"),
     ]
 
-    assert [turn.content for turn in latest_turns(history, 200)] == ["one", "1", "two", "2"]
-    assert [turn.content for turn in latest_turns(history, 20)] == ["two", "2"]
-    assert latest_turns(history, 0) == []
+    assert [turn.content for turn in latest_turns(history, BUDGET)] == ["one", "1", "two", "2"]
+    assert [turn.content for turn in latest_turns(history, replace(BUDGET, history=25))] == ["two", "2"]
+    assert latest_turns(history, replace(BUDGET, history=0)) == []
 
 
 def test_passages_that_the_answer_names_are_marked() -> None:
