@@ -4,7 +4,7 @@ NotFound         AgentNotFound · ConversationNotFound · RunNotFound
 Conflict         RunActive · RunEnded · RunCancelled · ConversationOfOtherAgent · ConversationFull ·
                  TooManyConversations
 Invalid          MessageTooLong · ModelUnknown · EventUnknown
-UpstreamFailed   ModelRefused
+UpstreamFailed   ModelRefused · AnswerEmpty
 Unavailable      ModelUnavailable · Interrupted · Overloaded · StreamsFull
 UpstreamTimeout  ModelTimeout
 """
@@ -122,6 +122,23 @@ class ModelRefused(UpstreamFailed):
     code = "chat.model_refused"
     meaning = "The model refused the request or gave an answer that makes no sense."
     default_detail = "The model did not accept the request or gave an invalid answer."
+
+
+class AnswerEmpty(UpstreamFailed):
+    """The generation ended as it should, but without a text, a tool call or a refusal."""
+
+    code = "chat.answer_empty"
+    meaning = "The model ended without an answer, be it that it thought until its limit; the message is kept."
+
+    def __init__(self, finish_reason: str, *, has_thought: bool) -> None:
+        if finish_reason == "length":
+            did = "thought until its limit" if has_thought else "reached its limit"
+            detail = f"The model {did} without an answer."
+        elif finish_reason == "content_filter":
+            detail = "The provider's filter withheld the answer."
+        else:
+            detail = "The model thought, and gave no answer." if has_thought else "The model gave no answer."
+        super().__init__(detail)
 
 
 class ModelUnavailable(Unavailable):

@@ -60,6 +60,7 @@ class ModelServer:
         self.usage: dict[str, int] | None = {"prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17}
         self.refuses: list[tuple[int, Any, dict[str, str]]] = []  # answered first, one a request
         self.scripted: list[list[dict[str, Any]]] = []  # said instead of `pieces`: the chunks of one request each
+        self.raw: list[bytes] = []  # said instead of either: the body of one request each
         self.breaks_after: int | None = None  # pieces, then the connection is cut
         self.is_silent = False  # takes the request and never answers
         self.go_on = asyncio.Event()  # cleared: waits after the first piece
@@ -95,6 +96,9 @@ class ModelServer:
             self.is_generating.set()
             await asyncio.Event().wait()
         await send(STARTED)
+        if self.raw:
+            await send({"type": "http.response.body", "body": self.raw.pop(0)})
+            return
         if self.scripted:
             for chunk in self.scripted.pop(0):
                 await self._say(send, chunk)
