@@ -9,6 +9,8 @@ Unavailable      ModelUnavailable · Interrupted · Overloaded · StreamsFull
 UpstreamTimeout  ModelTimeout
 """
 
+from collections.abc import Sequence
+
 from shared.errors import Conflict, Invalid, NotFound, Unavailable, UpstreamFailed, UpstreamTimeout
 
 MODEL = "model"
@@ -93,13 +95,16 @@ class MessageTooLong(Invalid):
 
 
 class ModelUnknown(Invalid):
-    """The provider does not offer the model an agent names."""
+    """No provider offers the model an agent names, or several do; then `among` says how to name each of them."""
 
     code = "chat.model_unknown"
-    meaning = "The agent names a model that the configured provider does not offer."
+    meaning = "The agent names a model that no configured provider offers, or that several do: `provider/model` is one."
 
-    def __init__(self, model: str) -> None:
-        super().__init__(f"The configured provider does not offer the model {model!r}.")
+    def __init__(self, model: str, *, among: Sequence[str] = ()) -> None:
+        if among:
+            super().__init__(f"Several providers offer the model {model!r}: name one of {', '.join(among)}.")
+        else:
+            super().__init__(f"No configured provider offers the model {model!r}.")
 
 
 class EventUnknown(Invalid):

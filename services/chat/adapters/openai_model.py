@@ -17,6 +17,7 @@ from services.chat.adapters.dialect import MAX_LESSONS, Dialect
 from services.chat.adapters.refusals import model_errors, refusal_of
 from services.chat.errors import ModelRefused, ModelUnavailable
 from services.chat.generation import Ask, Completion, Piece
+from services.chat.models.configured import ProviderEntry
 from services.chat.settings import Settings
 from shared import telemetry
 
@@ -28,58 +29,56 @@ _ASKS_OTHERWISE = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_EN
 
 
 @dataclass(frozen=True, slots=True)
-class ModelLimits:
-    """How long a generation may take, in seconds, and how much it may write."""
+class Timing:
+    """How long a generation may take, in seconds."""
 
     connect_seconds: float
     first_token_seconds: float
     between_tokens_seconds: float
-    answer_tokens: int
     temperature: float | None
 
     @classmethod
-    def of(cls, settings: Settings) -> "ModelLimits":
+    def of(cls, settings: Settings) -> "Timing":
         return cls(
             connect_seconds=settings.llm_connect_seconds,
             first_token_seconds=settings.llm_first_token_seconds,
             between_tokens_seconds=settings.llm_between_tokens_seconds,
-            answer_tokens=settings.answer_tokens,
             temperature=settings.llm_temperature,
         )
 
 
 @asynccontextmanager
-async def open_model(settings: Settings) -> AsyncIterator["OpenAIModel"]:
-    """A model over a pool of its own, so that a slow provider takes no connection from anything else."""
-    limits = ModelLimits.of(settings)
-    timeout = aiohttp.ClientTimeout(total=None, connect=limits.connect_seconds, sock_connect=limits.connect_seconds)
-    key = settings.llm_api_key
-    headers = {"authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+async def open_session(settings: Settings, entry: ProviderEntry) -> AsyncIterator[aiohttp.ClientSession]:
+    """A pool of the provider's own, so that a slow one takes no connection from anything else."""
+    seconds = settings.llm_connect_seconds
+    timeout = aiohttp.ClientTimeout(total=None, connect=seconds, sock_connect=seconds)
+    key = entry.api_key
+    headers = entry.headers | ({"authorization": f"Bearer {key.get_secret_value()}"} if key else {})
     connector = aiohttp.TCPConnector(limit=settings.max_runs, keepalive_timeout=30)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
-        yield OpenAIModel(session, settings.llm_url.rstrip("/"), limits)
+        yield session
 
 
 class OpenAIModel:
-    """Asks `<url>/chat/completions`, always as a stream."""
+    """One provider. Asks `<url>/chat/completions`, always as a stream."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, limits: ModelLimits) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, timing: Timing) -> None:
         self._session = session
         self._url = url
-        self._limits = limits
+        self._timing = timing
         self._dialects: dict[str, Dialect] = {}
 
-    async def generate(self, ask: Ask) -> AsyncGenerator[Piece | Completion, None]:
+    async def generate(self, ask: Ask, *, answer_tokens: int) -> AsyncGenerator[Piece | Completion, None]:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._limits.first_token_seconds
+        deadline = loop.time() + self._timing.first_token_seconds
         reader = ChunkReader()
         with model_errors():
             async with asyncio.timeout_at(deadline):
-                response = await self._accepted(ask)
+                response = await self._accepted(ask, answer_tokens)
             try:
                 while not reader.done and (data := await _next(response, reader, deadline)):
                     for piece in reader.feed(data):
-                        deadline = loop.time() + self._limits.between_tokens_seconds
+                        deadline = loop.time() + self._timing.between_tokens_seconds
                         yield piece
                 for piece in reader.close():
                     yield piece
@@ -95,11 +94,11 @@ class OpenAIModel:
                 if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise ModelUnavailable
 
-    async def _accepted(self, ask: Ask) -> aiohttp.ClientResponse:
+    async def _accepted(self, ask: Ask, answer_tokens: int) -> aiohttp.ClientResponse:
         """An answer that is a completion. Asked again without what the provider does not know, and so from then on."""
         dialect = self._dialects.get(ask.model, Dialect())
         for _ in range(MAX_LESSONS + 1):
-            body = dialect.body(ask, answer_tokens=self._limits.answer_tokens, temperature=self._limits.temperature)
+            body = dialect.body(ask, answer_tokens=answer_tokens, temperature=self._timing.temperature)
             response = await self._ask(body)
             if response.status == HTTPStatus.OK:
                 self._remember(ask.model, dialect)

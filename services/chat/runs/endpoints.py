@@ -58,6 +58,7 @@ _ANSWERED: Final[dict[int | str, dict[str, Any]]] = {
         errors.ConversationOfOtherAgent,
         errors.ConversationFull,
         errors.TooManyConversations,
+        errors.ModelUnknown,
         errors.ModelRefused,
         errors.AnswerEmpty,
         errors.ModelTimeout,

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from services.chat.adapters.openai_model import ModelLimits, OpenAIModel
+from services.chat.adapters.openai_model import OpenAIModel, Timing
 from services.chat.errors import ContextExceeded, ModelRefused
 from services.chat.generation import Ask, Completion, PromptMessage, Reasoning, ToolCall, ToolSpec, Usage
 from tests.services.chat.servers import ModelServer, serving
@@ -26,13 +26,13 @@ NO = dict[str, str]()
 
 @pytest.fixture
 async def provider(model: ModelServer) -> AsyncIterator[OpenAIModel]:
-    limits = ModelLimits(1, 5, 5, answer_tokens=64, temperature=0)
+    limits = Timing(1, 5, 5, temperature=0)
     async with serving(model) as url, aiohttp.ClientSession() as session:
         yield OpenAIModel(session, f"{url}/v1", limits)
 
 
 async def told(provider: OpenAIModel) -> list[object]:
-    return [item async for item in provider.generate(ASK)]
+    return [item async for item in provider.generate(ASK, answer_tokens=64)]
 
 
 async def test_tools_their_answers_and_the_form_of_the_answer_are_sent(
