@@ -24,6 +24,8 @@ from services.chat.runs.service import RunService
 from services.chat.runs.supervisor import open_supervisor
 from services.chat.runs.tails import open_tails
 from services.chat.settings import Settings
+from services.chat.usage.repository import UsageRepository
+from services.chat.usage.service import UsageService
 from shared.ending import OUTLIVED
 from shared.platform import Platform, open_platform
 from shared.redis import REDIS_REMEDY, open_redis, write_and_read_back
@@ -36,6 +38,7 @@ class State(TypedDict):
     conversations: ConversationService
     runs: RunService
     control: RunControl
+    usages: UsageService
 
 
 @asynccontextmanager
@@ -84,4 +87,5 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
                 heartbeat_seconds=settings.heartbeat_seconds,
             ),
             control=control,
+            usages=UsageService(UsageRepository(redis)),
         )

@@ -12,6 +12,7 @@ from services.chat.errors import ModelTimeout, ModelUnavailable, ModelUnknown
 from services.chat.generation import Ask, Completion, Piece
 from services.chat.models.catalogue import Catalogue
 from services.chat.models.domain import Model
+from services.chat.usage.meter import Generation
 from shared.calls import RetryBudget
 
 _log = logging.getLogger("chat.models")
@@ -70,9 +71,14 @@ class RoutedModel:
     async def _asked(self, model: Model, ask: Ask) -> AsyncGenerator[Piece | Completion, None]:
         provider = self._providers[model.provider]
         asked = provider.generate(replace(ask, model=model.id), answer_tokens=model.limits.answer_tokens)
-        async with aclosing(asked) as items:
-            async for item in items:
-                yield replace(item, model=model.name) if isinstance(item, Completion) else item
+        measured = Generation(model, ask)
+        try:
+            async with aclosing(asked) as items:
+                async for item in items:
+                    measured.take(item)
+                    yield replace(item, model=model.name) if isinstance(item, Completion) else item
+        finally:
+            measured.end()
 
 
 class _Candidates:

@@ -15,6 +15,7 @@ from services.chat.runs.repository import Begun, KeyTaken, RunKey
 from services.chat.runs.schemas import MessageCreate, OnBusy
 from services.chat.runs.stored import StoredRun
 from services.chat.runs.supervisor import Supervisor
+from services.chat.usage.meter import Meter, metered
 from shared.door import Once
 from shared.identity import Caller
 
@@ -80,7 +81,8 @@ class RunService:
             )
             execution = Execution(turn, replace(self._means, limits=replace(self._means.limits, budget=chosen.budget)))
             await self._claim(caller, body, execution, key)
-            admission.launch(execution.live, execution.run())
+            with metered(Meter()):
+                admission.launch(execution.live, execution.run())
         return execution.live
 
     async def _claim(self, caller: Caller, body: MessageCreate, execution: Execution, key: RunKey | None) -> None:
