@@ -92,7 +92,7 @@ SERVICES: Final[Mapping[str, Service]] = {
             name="chat",
             port=10203,
             stores=("redis",),
-            scopes=Scopes(viewer=("chat:read",), member=("chat:write",)),
+            scopes=Scopes(viewer=("chat:read",), member=("chat:write",), owner=("chat:tenant",)),
         ),
         Service(
             name="vectors",

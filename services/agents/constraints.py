@@ -61,7 +61,8 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
         "CREATE CONSTRAINT outbox_lease IF NOT EXISTS FOR (l:OutboxLease) REQUIRE l.service IS UNIQUE",
     ),
     (
-        "CREATE CONSTRAINT tool_definition_name IF NOT EXISTS FOR (t:ToolDefinition) REQUIRE (t.tenant_id, t.name) IS UNIQUE",
+        "CREATE CONSTRAINT tool_definition_name IF NOT EXISTS "
+        "FOR (t:ToolDefinition) REQUIRE (t.tenant_id, t.name) IS UNIQUE",
         "CREATE CONSTRAINT tool_secret_name IF NOT EXISTS FOR (s:ToolSecret) REQUIRE (s.tenant_id, s.name) IS UNIQUE",
         "CREATE CONSTRAINT tool_shelf IF NOT EXISTS FOR (s:ToolShelf) REQUIRE s.tenant_id IS UNIQUE",
     ),

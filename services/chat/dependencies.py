@@ -7,6 +7,7 @@ from fastapi import Depends
 from services.chat.conversations.service import ConversationService
 from services.chat.runs.control import RunControl
 from services.chat.runs.service import RunService
+from services.chat.usage.service import UsageService
 from shared.door import requires
 from shared.identity import Caller
 from shared.web import from_state
@@ -18,4 +19,5 @@ Speaker = Annotated[Caller, requires("chat:write", body="conversation_id", limit
 
 Conversations = Annotated[ConversationService, Depends(from_state("conversations"))]
 Control = Annotated[RunControl, Depends(from_state("control"))]
+Usages = Annotated[UsageService, Depends(from_state("usages"))]
 Runs = Annotated[RunService, Depends(from_state("runs"))]

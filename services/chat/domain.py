@@ -123,7 +123,9 @@ class Turn:
     question: Message
     token: str
     model: str
-    """The agent's own, or the default of those that name none."""
+    """The agent's own, or the default of those that name none; another may answer in its place."""
+    key_id: str | None = None
+    """The API key that it was sent with."""
 
     @classmethod
     def begun(
@@ -140,6 +142,7 @@ class Turn:
             question=Message(new_id(), run_id, "user", content, [], now()),
             token=caller.token,
             model=agent.model or default_model,
+            key_id=caller.key_id,
         )
 
     def answer(self, content: str, sources: Sequence[Citation]) -> Message:

@@ -4,10 +4,12 @@ NotFound         AgentNotFound · ConversationNotFound · RunNotFound
 Conflict         RunActive · RunEnded · RunCancelled · ConversationOfOtherAgent · ConversationFull ·
                  TooManyConversations
 Invalid          MessageTooLong · ModelUnknown · EventUnknown
-UpstreamFailed   ModelRefused
+UpstreamFailed   ModelRefused · AnswerEmpty
 Unavailable      ModelUnavailable · Interrupted · Overloaded · StreamsFull
 UpstreamTimeout  ModelTimeout
 """
+
+from collections.abc import Sequence
 
 from shared.errors import Conflict, Invalid, NotFound, Unavailable, UpstreamFailed, UpstreamTimeout
 
@@ -93,13 +95,16 @@ class MessageTooLong(Invalid):
 
 
 class ModelUnknown(Invalid):
-    """The provider does not offer the model an agent names."""
+    """No provider offers the model an agent names, or several do; then `among` says how to name each of them."""
 
     code = "chat.model_unknown"
-    meaning = "The agent names a model that the configured provider does not offer."
+    meaning = "The agent names a model that no configured provider offers, or that several do: `provider/model` is one."
 
-    def __init__(self, model: str) -> None:
-        super().__init__(f"The configured provider does not offer the model {model!r}.")
+    def __init__(self, model: str, *, among: Sequence[str] = ()) -> None:
+        if among:
+            super().__init__(f"Several providers offer the model {model!r}: name one of {', '.join(among)}.")
+        else:
+            super().__init__(f"No configured provider offers the model {model!r}.")
 
 
 class EventUnknown(Invalid):
@@ -122,6 +127,23 @@ class ModelRefused(UpstreamFailed):
     code = "chat.model_refused"
     meaning = "The model refused the request or gave an answer that makes no sense."
     default_detail = "The model did not accept the request or gave an invalid answer."
+
+
+class AnswerEmpty(UpstreamFailed):
+    """The generation ended as it should, but without a text, a tool call or a refusal."""
+
+    code = "chat.answer_empty"
+    meaning = "The model ended without an answer, be it that it thought until its limit; the message is kept."
+
+    def __init__(self, finish_reason: str, *, has_thought: bool) -> None:
+        if finish_reason == "length":
+            did = "thought until its limit" if has_thought else "reached its limit"
+            detail = f"The model {did} without an answer."
+        elif finish_reason == "content_filter":
+            detail = "The provider's filter withheld the answer."
+        else:
+            detail = "The model thought, and gave no answer." if has_thought else "The model gave no answer."
+        super().__init__(detail)
 
 
 class ModelUnavailable(Unavailable):

@@ -64,13 +64,14 @@ class Completion:
     """How a generation ended: `stop`, `length` when it was cut at its limit, or another word of the provider.
 
     `tool_calls` are those it asks for; `refusal` is the model's own word that it will not answer. `usage` is None when
-    the provider does not count.
+    the provider does not count, `model` the name of the one that answered where there are several.
     """
 
     finish_reason: str
     usage: Usage | None
     tool_calls: Sequence[ToolCall] = ()
     refusal: str | None = None
+    model: str | None = None
 
 
 Piece = str | Reasoning

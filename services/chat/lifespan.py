@@ -9,12 +9,13 @@ from typing import TypedDict
 from fastapi import FastAPI
 
 from services.chat.adapters.agents_directory import AgentsDirectory
-from services.chat.adapters.openai_model import open_model
 from services.chat.adapters.vectors_knowledge import VectorsKnowledge
 from services.chat.conversations.repository import ConversationRepository
 from services.chat.conversations.service import ConversationService
 from services.chat.errors import MODEL
 from services.chat.instruments import Instruments
+from services.chat.models.choice import Choice
+from services.chat.models.opening import open_models
 from services.chat.retrieval import Retriever
 from services.chat.runs.control import RunControl
 from services.chat.runs.execution import Means, RunLimits
@@ -23,6 +24,8 @@ from services.chat.runs.service import RunService
 from services.chat.runs.supervisor import open_supervisor
 from services.chat.runs.tails import open_tails
 from services.chat.settings import Settings
+from services.chat.usage.repository import UsageRepository
+from services.chat.usage.service import UsageService
 from shared.ending import OUTLIVED
 from shared.platform import Platform, open_platform
 from shared.redis import REDIS_REMEDY, open_redis, write_and_read_back
@@ -35,6 +38,7 @@ class State(TypedDict):
     conversations: ConversationService
     runs: RunService
     control: RunControl
+    usages: UsageService
 
 
 @asynccontextmanager
@@ -46,8 +50,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         probe = functools.partial(write_and_read_back, redis, app.state.instance)
         platform.health.add("redis", probe, remedy=REDIS_REMEDY)
         stream_redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))
-        model = await stack.enter_async_context(open_model(settings))
-        platform.health.add(MODEL, model.ping, hard=False, remedy="look at LLM_URL and at the log of the model")
+        models = await stack.enter_async_context(open_models(settings))
+        remedy = "look at LLM_URL, at LLM_PROVIDERS, and at the log of the model"
+        platform.health.add(MODEL, models.model.ping, hard=False, remedy=remedy)
         supervisor = await stack.enter_async_context(open_supervisor(settings, platform.health, app.state.watchdog))
         agents = AgentsDirectory(platform.services, settings.agent_seconds)
         knowledge = VectorsKnowledge(platform.services, settings.search_seconds)
@@ -64,7 +69,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         means = Means(
             repository=repository,
             retriever=Retriever(knowledge, settings.passages_per_collection, settings.search_seconds * OUTLIVED),
-            model=model,
+            model=models.model,
             default_model=settings.llm_model,
             limits=RunLimits.of(settings),
             instruments=Instruments(app.state.metrics.registry),
@@ -73,6 +78,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         yield State(
             platform=platform,
             conversations=ConversationService(conversations, platform.cursors, platform.auth),
-            runs=RunService(agents, means, supervisor, control, heartbeat_seconds=settings.heartbeat_seconds),
+            runs=RunService(
+                agents,
+                means,
+                supervisor,
+                control,
+                Choice(models.catalogue, settings),
+                heartbeat_seconds=settings.heartbeat_seconds,
+            ),
             control=control,
+            usages=UsageService(UsageRepository(redis)),
         )

@@ -6,6 +6,7 @@ from services.chat.conversations.endpoints import router
 from services.chat.lifespan import lifespan
 from services.chat.runs.endpoints import begun, creating
 from services.chat.settings import Settings
+from services.chat.usage.endpoints import used
 from shared.web import create_service
 
 
@@ -17,5 +18,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="SutazAI chat",
         description="Conversations with agents: answers from their knowledge, with citations, whole or as a stream.",
         lifespan=lifespan,
-        routers=[creating, begun, router],
+        routers=[creating, begun, router, used],
     )

@@ -1,7 +1,8 @@
 """What chat needs to know beyond what every service does."""
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
+from services.chat.models.configured import DEFAULT_PROVIDER, ModelEntry, ModelName, ProviderEntry
 from services.chat.tokens import Vocabulary
 from shared.settings import ClientSettings
 
@@ -30,6 +31,30 @@ class Settings(ClientSettings):
         default="default", min_length=1, max_length=200, description="the model of agents that name none"
     )
     llm_api_key: SecretStr | None = Field(default=None, description="sent as a bearer token when set")
+    llm_providers: tuple[ProviderEntry, ...] = Field(
+        default=(),
+        max_length=32,
+        description='more providers, `[{"name", "url", "api_key" or "api_key_file", "models", "headers"}]`: '
+        "[which member says what](models.md)",
+    )
+    llm_models: dict[ModelName, ModelEntry] = Field(
+        default_factory=dict,
+        max_length=1000,
+        description='`{"model": {"window_tokens", "answer_tokens", "prompt_price", "completion_price"}}`: '
+        "counts before what the provider says",
+    )
+    llm_fallbacks: tuple[ModelName, ...] = Field(
+        default=(), max_length=5, description="models that answer, in this order, where the one asked for is away"
+    )
+    llm_retries: int = Field(
+        default=0,
+        ge=0,
+        le=3,
+        description="of one model that is away, before its fallbacks; a tenth of all calls at most",
+    )
+    llm_list_seconds: float = Field(
+        default=60.0, ge=5, le=86_400, description="between two readings of what a provider offers"
+    )
     llm_temperature: float | None = Field(default=None, ge=0, le=2, description="the provider's own default when unset")
     llm_connect_seconds: float = Field(default=2.0, gt=0, le=30, description="to open a connection to the model")
     llm_first_token_seconds: float = Field(
@@ -40,18 +65,30 @@ class Settings(ClientSettings):
     )
     answer_tokens: int = Field(default=512, ge=1, le=32_768, description="`max_tokens` of an answer")
 
-    # Prompt: with `answer_tokens` it must fit into the model's context window
-    prompt_tokens: int = Field(default=3072, ge=256, le=1_000_000, description="the whole prompt at most")
-    sources_tokens: int = Field(default=768, ge=0, le=500_000, description="of it, for retrieved passages")
-    passage_tokens: int = Field(
-        default=256, ge=32, le=100_000, description="one passage; longer ones are cut around what speaks of the message"
+    # Prompt: what is not set follows from the model's window, which is taken for 4,096 tokens where nobody says
+    prompt_tokens: int | None = Field(
+        default=None,
+        ge=256,
+        le=1_000_000,
+        description="the whole prompt at most; 6 of 7 parts of what the window leaves beside an answer when unset",
+    )
+    sources_tokens: int | None = Field(
+        default=None, ge=0, le=500_000, description="of it, for retrieved passages; a quarter when unset"
+    )
+    passage_tokens: int | None = Field(
+        default=None,
+        ge=32,
+        le=100_000,
+        description="one passage; longer ones are cut around what speaks of the message; a twelfth of it when unset",
     )
     prompt_vocabulary: Vocabulary = Field(
         default=Vocabulary.ENGLISH,
         description="what the model's tokenizer was made of: `multilingual` for the large models of today, for which "
         "other scripts than Latin are estimated at half or less",
     )
-    history_tokens: int = Field(default=768, ge=0, le=500_000, description="of it, for earlier turns")
+    history_tokens: int | None = Field(
+        default=None, ge=0, le=500_000, description="of it, for earlier turns; a quarter when unset"
+    )
     history_messages: int = Field(default=20, ge=0, le=200, description="earlier messages looked at")
 
     # Retrieval
@@ -91,6 +128,14 @@ class Settings(ClientSettings):
     retention_days: int = Field(default=90, ge=1, le=3650, description="since the last message; then it is forgotten")
     max_conversations: int = Field(default=10_000, ge=1, le=1_000_000, description="of one user")
     max_messages: int = Field(default=2_000, ge=2, le=100_000, description="of one conversation")
+
+    @field_validator("llm_providers")
+    @classmethod
+    def _named_once(cls, value: tuple[ProviderEntry, ...]) -> tuple[ProviderEntry, ...]:
+        names = [DEFAULT_PROVIDER, *(one.name for one in value)]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"names are given once, and `default` is that of LLM_URL: {', '.join(twice)}")
+        return value
 
     @property
     def redis_cache(self) -> tuple[str, str]:

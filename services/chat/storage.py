@@ -11,7 +11,7 @@ All keys of one user share a hash tag, so they live in one slot of a cluster and
     chat:{tenant:user}:run:<id>:events            stream, one entry an event, numbered from 1
     chat:{tenant:user}:once:<digest>              JSON, the run that a request with an idempotency key began
 
-Of no user is what a process is to hear (`runs/tails.py`):
+What turns used up lies beside them (`usage/counts.py`). Of no user is what a process is to hear (`runs/tails.py`):
 
     chat:inbox:<id>                               stream, orders to a process; expires some minutes after the last
 """

@@ -7,7 +7,7 @@ import re
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 SHORTEST = 16
 _FEWEST_CHARACTERS = 4  # different ones: 16 random digits have fewer once in two million
@@ -88,6 +88,10 @@ def setting_weakness(value: Any) -> str | None:
         case dict():
             found = ((name, setting_weakness(part)) for name, part in value.items())
             return next((f"{name}: {reason}" for name, reason in found if reason), None)
+        case tuple():
+            return next((reason for part in value if (reason := setting_weakness(part))), None)
+        case BaseModel():
+            return setting_weakness(dict(value))
     return None
 
 

@@ -5,110 +5,117 @@ never opened from one that broke, which decides whether a request may be sent ag
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, NoReturn
 
 import aiohttp
-import orjson
 
 from services.chat.adapters.chunks import ChunkReader
-from services.chat.errors import ContextExceeded, ModelRefused, ModelTimeout, ModelUnavailable, ModelUnknown
+from services.chat.adapters.dialect import MAX_LESSONS, Dialect
+from services.chat.adapters.refusals import model_errors, refusal_of
+from services.chat.errors import ModelRefused, ModelUnavailable
 from services.chat.generation import Ask, Completion, Piece
+from services.chat.models.configured import ProviderEntry
 from services.chat.settings import Settings
 from shared import telemetry
 
 _PING_SECONDS = 1.0
+_COUNTS_SECONDS = 2.0  # for what may follow an answer that is whole, on a connection that is not closed
 _MAX_ERROR_BYTES = 64 * 1024
-_MAX_ANSWER_CHARS = 1_000_000  # far above any `max_tokens`: a provider that never ends is stopped
-_MAX_RETRY_AFTER_SECONDS = 60
-_CONTEXT_ERRORS = frozenset({"context_length_exceeded", "exceed_context_size_error"})  # OpenAI's code, llama.cpp's type
-_BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT})
+_MAX_DIALECTS = 256
+_ASKS_OTHERWISE = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
 @dataclass(frozen=True, slots=True)
-class ModelLimits:
-    """How long a generation may take, in seconds, and how much it may write."""
+class Timing:
+    """How long a generation may take, in seconds."""
 
     connect_seconds: float
     first_token_seconds: float
     between_tokens_seconds: float
-    answer_tokens: int
     temperature: float | None
 
     @classmethod
-    def of(cls, settings: Settings) -> "ModelLimits":
+    def of(cls, settings: Settings) -> "Timing":
         return cls(
             connect_seconds=settings.llm_connect_seconds,
             first_token_seconds=settings.llm_first_token_seconds,
             between_tokens_seconds=settings.llm_between_tokens_seconds,
-            answer_tokens=settings.answer_tokens,
             temperature=settings.llm_temperature,
         )
 
 
 @asynccontextmanager
-async def open_model(settings: Settings) -> AsyncIterator["OpenAIModel"]:
-    """A model over a pool of its own, so that a slow provider takes no connection from anything else."""
-    limits = ModelLimits.of(settings)
-    timeout = aiohttp.ClientTimeout(total=None, connect=limits.connect_seconds, sock_connect=limits.connect_seconds)
-    key = settings.llm_api_key
-    headers = {"authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+async def open_session(settings: Settings, entry: ProviderEntry) -> AsyncIterator[aiohttp.ClientSession]:
+    """A pool of the provider's own, so that a slow one takes no connection from anything else."""
+    seconds = settings.llm_connect_seconds
+    timeout = aiohttp.ClientTimeout(total=None, connect=seconds, sock_connect=seconds)
+    key = entry.api_key
+    headers = entry.headers | ({"authorization": f"Bearer {key.get_secret_value()}"} if key else {})
     connector = aiohttp.TCPConnector(limit=settings.max_runs, keepalive_timeout=30)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
-        yield OpenAIModel(session, settings.llm_url.rstrip("/"), limits)
+        yield session
 
 
 class OpenAIModel:
-    """Asks `<url>/chat/completions`, always as a stream."""
+    """One provider. Asks `<url>/chat/completions`, always as a stream."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, limits: ModelLimits) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, timing: Timing) -> None:
         self._session = session
         self._url = url
-        self._limits = limits
+        self._timing = timing
+        self._dialects: dict[str, Dialect] = {}
 
-    async def generate(self, ask: Ask) -> AsyncGenerator[Piece | Completion, None]:
+    async def generate(self, ask: Ask, *, answer_tokens: int) -> AsyncGenerator[Piece | Completion, None]:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._limits.first_token_seconds
-        written = 0
-        with _model_errors():
+        deadline = loop.time() + self._timing.first_token_seconds
+        reader = ChunkReader()
+        with model_errors():
             async with asyncio.timeout_at(deadline):
-                response = await self._ask(self._request(ask))
+                response = await self._accepted(ask, answer_tokens)
             try:
-                await _require_success(response, ask.model)
-                reader = ChunkReader()
-                while not reader.done and (data := await _next(response, deadline)):
-                    for text in reader.feed(data):
-                        deadline = loop.time() + self._limits.between_tokens_seconds
-                        written += len(text)
-                        yield text
-                    if written > _MAX_ANSWER_CHARS:
-                        raise ModelRefused
+                while not reader.done and (data := await _next(response, reader, deadline)):
+                    for piece in reader.feed(data):
+                        deadline = loop.time() + self._timing.between_tokens_seconds
+                        yield piece
+                for piece in reader.close():
+                    yield piece
                 yield reader.completion()
             finally:
                 response.release() if response.content.at_eof() else response.close()
 
     async def ping(self) -> None:
-        with _model_errors():
+        with model_errors():
             async with asyncio.timeout(_PING_SECONDS), self._session.get(f"{self._url}/models") as response:
                 if response.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
                     raise ModelRefused("The model did not accept the configured credentials.")
                 if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise ModelUnavailable
 
-    def _request(self, ask: Ask) -> bytes:
-        body: dict[str, Any] = {
-            "model": ask.model,
-            "messages": [{"role": message.role, "content": message.content} for message in ask.messages],
-            "max_tokens": self._limits.answer_tokens,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        if self._limits.temperature is not None:
-            body["temperature"] = self._limits.temperature
-        return orjson.dumps(body)
+    async def _accepted(self, ask: Ask, answer_tokens: int) -> aiohttp.ClientResponse:
+        """An answer that is a completion. Asked again without what the provider does not know, and so from then on."""
+        dialect = self._dialects.get(ask.model, Dialect())
+        for _ in range(MAX_LESSONS + 1):
+            body = dialect.body(ask, answer_tokens=answer_tokens, temperature=self._timing.temperature)
+            response = await self._ask(body)
+            if response.status == HTTPStatus.OK:
+                self._remember(ask.model, dialect)
+                return response
+            refusal = await _refused(response)
+            error = refusal_of(response.status, response.headers.get("retry-after", ""), refusal, ask.model)
+            otherwise = dialect.corrected(refusal, body) if response.status in _ASKS_OTHERWISE else None
+            if otherwise is None or not isinstance(error, ModelRefused):
+                raise error
+            dialect = otherwise
+        raise ModelRefused
+
+    def _remember(self, model: str, dialect: Dialect) -> None:
+        if dialect != self._dialects.get(model, Dialect()):
+            if len(self._dialects) >= _MAX_DIALECTS:
+                del self._dialects[next(iter(self._dialects))]
+            self._dialects[model] = dialect
 
     async def _ask(self, body: bytes) -> aiohttp.ClientResponse:
         """The head of the answer. A kept connection may have been closed meanwhile: one more try, on a new one."""
@@ -122,50 +129,24 @@ class OpenAIModel:
             return await self._session.post(f"{self._url}/chat/completions", data=body, headers=headers)
 
 
-async def _next(response: aiohttp.ClientResponse, deadline: float) -> bytes:
-    """What has arrived since, or b"" at the end."""
-    async with asyncio.timeout_at(deadline):
-        return await response.content.readany()
-
-
-async def _require_success(response: aiohttp.ClientResponse, model: str) -> None:
-    if response.status == HTTPStatus.OK:
-        return
-    async with asyncio.timeout(_PING_SECONDS):
-        body = await response.content.read(_MAX_ERROR_BYTES)
-    _refuse(response.status, response.headers.get("retry-after", ""), _error_words(body), model)
-
-
-def _refuse(status: int, retry_after: str, words: frozenset[str], model: str) -> NoReturn:
-    if words & _CONTEXT_ERRORS:
-        raise ContextExceeded
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _BUSY:
-        seconds = int(retry_after) if retry_after.isdecimal() else 2
-        raise ModelUnavailable(retry_after_seconds=min(max(seconds, 1), _MAX_RETRY_AFTER_SECONDS))
-    if status == HTTPStatus.NOT_FOUND:
-        raise ModelUnknown(model)
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        raise ModelRefused("The model did not accept the configured credentials.")
-    raise ModelRefused
-
-
-def _error_words(body: bytes) -> frozenset[str]:
-    """The `code` and `type` of an error body; empty for a body of another shape. The message is not ours to show."""
+async def _next(response: aiohttp.ClientResponse, reader: ChunkReader, deadline: float) -> bytes:
+    """What has arrived since, or b"" at the end. A whole answer is not lost with a connection that stays silent."""
+    if not reader.is_finished:
+        async with asyncio.timeout_at(deadline):
+            return await response.content.readany()
     try:
-        error = orjson.loads(body)["error"]
-        return frozenset({str(error.get("code")), str(error.get("type"))})
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return frozenset()
+        async with asyncio.timeout(_COUNTS_SECONDS):
+            return await response.content.readany()
+    except (TimeoutError, aiohttp.ClientError):
+        return b""
 
 
-@contextmanager
-def _model_errors() -> Iterator[None]:
-    """Translate what the client raises inside the block. Raises ModelUnavailable, ModelTimeout, ModelRefused."""
+async def _refused(response: aiohttp.ClientResponse) -> bytes:
+    """The body of what is no completion."""
     try:
-        yield
-    except aiohttp.InvalidURL as error:
-        raise ModelRefused from error
-    except aiohttp.ClientError as error:
-        raise ModelUnavailable from error
-    except TimeoutError as error:
-        raise ModelTimeout from error
+        async with asyncio.timeout(_PING_SECONDS):
+            return await response.content.read(_MAX_ERROR_BYTES)
+    except TimeoutError:
+        return b""
+    finally:
+        response.close()

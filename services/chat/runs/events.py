@@ -114,7 +114,7 @@ def run_from(run_id: str, stored: Mapping[bytes, bytes]) -> Run:
         conversation_id=stored[b"conversation_id"].decode(),
         agent_id=_text(stored.get(b"agent_id")),
         state=state,
-        model=_text(stored.get(b"model")),
+        model=told.get("model") or _text(stored.get(b"model")),
         usage=Usage(**usage) if usage else None,
         error=told if state is RunState.FAILED and told else None,
         created_at=from_ms(int(stored[b"created_at"])),

@@ -137,7 +137,7 @@ class Execution:
             run_id=self._turn.run_id,
             conversation_id=self._turn.conversation_id,
             message=self._turn.answer(text, prompt.sources),
-            model=self._turn.model,
+            model=completion.model or self._turn.model,
             finish_reason=completion.finish_reason,
             usage=completion.usage,
             warnings=evidence.warnings,

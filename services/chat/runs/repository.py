@@ -22,6 +22,9 @@ from services.chat.runs.events import FINAL, Event, event_from, run_from
 from services.chat.settings import Settings
 from services.chat.storage import Keys, message_bytes, message_from
 from services.chat.times import now, to_ms
+from services.chat.usage.counts import KEPT_SECONDS, counted_key, counts_of, day_of, usage_key
+from services.chat.usage.meter import current_meter
+from services.chat.usage.users import UsageUsers
 from shared.errors import ServiceError
 from shared.redis import redis_errors
 
@@ -89,6 +92,7 @@ class RunRepository:
 
     def __init__(self, redis: Redis, bounds: Bounds, inbox: str) -> None:
         self._redis, self._bounds, self._inbox = redis, bounds, inbox
+        self._users = UsageUsers(redis)
         self._start = redis.register_script(scripts.START)
         self._finish = redis.register_script(scripts.FINISH)
         self._renew = redis.register_script(scripts.RENEW)
@@ -190,12 +194,25 @@ class RunRepository:
             keys.conversations,
             keys.run(turn.run_id),
             keys.events(turn.run_id),
+            usage_key(turn.owner, day_of(turn)),
+            counted_key(turn.owner, turn.run_id),
         ]
         times = [to_ms(now()), self._bounds.retention_ms]
         stored = message_bytes(answer) if answer else b""
         flat = [part for event in events for part in (event.type, event.data)]
-        arguments: list[Any] = [turn.run_id, turn.conversation_id, *times, status, stored, events[0].number, *flat]
+        used = [counts_of(turn, current_meter()), self._bounds.kept_seconds, KEPT_SECONDS]
+        arguments: list[Any] = [
+            turn.run_id,
+            turn.conversation_id,
+            *times,
+            status,
+            stored,
+            events[0].number,
+            *used,
+            *flat,
+        ]
         with redis_errors():
+            await self._users.name(turn.owner, day_of(turn))
             outcome: Status = (await self._finish(keys=names, args=arguments)).decode()
         return outcome
 

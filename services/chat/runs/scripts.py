@@ -42,15 +42,29 @@ redis.call('EXPIRE', KEYS[7], ARGV[9])
 return 'ok'
 """
 
-# KEYS conversation, messages, lease, conversations, run, events
-# ARGV run_id, conversation_id, now_ms, retention_ms, status, message or '', number of the first event, then type and
-#      data of each event
+# KEYS conversation, messages, lease, conversations, run, events, usage, counted
+# ARGV run_id, conversation_id, now_ms, retention_ms, status, message or '', number of the first event, what it used up,
+#      kept_seconds of `counted`, kept_seconds of `usage`, then type and data of each event
 # Ends a run once: stores the answer and the last events, and frees the conversation. Answers the run's status.
 # An event may be there of which its writer never heard so: the last ones come after it.
+# What it used up is counted once, whoever ended it: of one that was cancelled only its process knows that.
 FINISH: Final = """#!lua
+local function count(state)
+  if not redis.call('SET', KEYS[8], state, 'NX', 'EX', ARGV[9]) then return end
+  local used = cjson.decode(ARGV[8])
+  local is_full = redis.call('HLEN', KEYS[7]) > 5000
+  local function add(metric, source, number)
+    redis.call('HINCRBY', KEYS[7], metric .. '\\31' .. (is_full and '\\31\\31' or source), number)
+  end
+  add(state, used[1], '1')
+  for _, one in ipairs(used[2]) do add(one[1], one[2], one[3]) end
+  redis.call('EXPIRE', KEYS[7], ARGV[10])
+end
 local status = redis.call('HGET', KEYS[5], 'status')
+if status ~= 'running' then count(status or 'cancelled') end
 if not status then return 'gone' end
 if status ~= 'running' then return status end
+count(ARGV[5])
 if ARGV[6] ~= '' then
   redis.call('XADD', KEYS[2], '*', 'm', ARGV[6])
   redis.call('HINCRBY', KEYS[1], 'message_count', 1)
@@ -61,7 +75,7 @@ if ARGV[6] ~= '' then
 end
 local last = redis.call('XREVRANGE', KEYS[6], '+', '-', 'COUNT', 1)[1][1]
 local number = math.max(tonumber(ARGV[7]), tonumber(string.match(last, '^%d+')) + 1)
-for i = 8, #ARGV, 2 do
+for i = 11, #ARGV, 2 do
   redis.call('XADD', KEYS[6], number .. '-0', 'e', ARGV[i], 'd', ARGV[i + 1])
   number = number + 1
 end

@@ -1,9 +1,11 @@
 """Starts turns, and opens the events of those that were started before."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from services.chat.domain import Owner, Turn
 from services.chat.errors import RunActive
+from services.chat.models.choice import Choice
 from services.chat.ports import AgentDirectory
 from services.chat.prompt import require_fit
 from services.chat.runs.control import RunControl
@@ -13,6 +15,7 @@ from services.chat.runs.repository import Begun, KeyTaken, RunKey
 from services.chat.runs.schemas import MessageCreate, OnBusy
 from services.chat.runs.stored import StoredRun
 from services.chat.runs.supervisor import Supervisor
+from services.chat.usage.meter import Meter, metered
 from shared.door import Once
 from shared.identity import Caller
 
@@ -29,10 +32,12 @@ class RunService:
         means: Means,
         supervisor: Supervisor,
         control: RunControl,
+        choice: Choice,
         *,
         heartbeat_seconds: float,
     ) -> None:
         self._agents, self._means, self._supervisor, self._control = agents, means, supervisor, control
+        self._choice = choice
         self._heartbeat_seconds = heartbeat_seconds
 
     async def start(self, caller: Caller, body: MessageCreate, once: Once | None = None) -> Run:
@@ -41,7 +46,7 @@ class RunService:
         A repetition of `once` is given the run that was begun for it, unless that failed and there is no answer to
         give: then it begins another. A stream is given a run that failed too, since it tells so.
 
-        Raises AgentNotFound, MessageTooLong, ConversationNotFound, ConversationOfOtherAgent, RunActive,
+        Raises AgentNotFound, ModelUnknown, MessageTooLong, ConversationNotFound, ConversationOfOtherAgent, RunActive,
         ConversationFull, TooManyConversations, ShareTaken, Overloaded; then nothing was kept. For a repetition
         IdempotencyKeyReused, and RunNotFound where its conversation was deleted.
         """
@@ -68,13 +73,16 @@ class RunService:
     async def _begin(self, caller: Caller, body: MessageCreate, key: RunKey | None) -> LiveRun:
         with self._supervisor.admission(Owner.of(caller)) as admission:
             agent = await self._agents.get(body.agent_id, token=caller.token)
-            require_fit(agent, body.content, self._means.limits.budget)
+            chosen = await self._choice.of(agent.model or self._means.default_model)
+            require_fit(agent, body.content, chosen.budget)
+            agent = replace(agent, model=chosen.model.name)
             turn = Turn.begun(
                 caller, agent, body.content, body.conversation_id, default_model=self._means.default_model
             )
-            execution = Execution(turn, self._means)
+            execution = Execution(turn, replace(self._means, limits=replace(self._means.limits, budget=chosen.budget)))
             await self._claim(caller, body, execution, key)
-            admission.launch(execution.live, execution.run())
+            with metered(Meter()):
+                admission.launch(execution.live, execution.run())
         return execution.live
 
     async def _claim(self, caller: Caller, body: MessageCreate, execution: Execution, key: RunKey | None) -> None:

@@ -60,6 +60,10 @@ class ModelServer:
         self.usage: dict[str, int] | None = {"prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17}
         self.refuses: list[tuple[int, Any, dict[str, str]]] = []  # answered first, one a request
         self.scripted: list[list[dict[str, Any]]] = []  # said instead of `pieces`: the chunks of one request each
+        self.models: list[dict[str, Any]] = []  # what it lists
+        self.props: dict[str, Any] | None = None  # as llama.cpp's server tells them
+        self.headers: list[dict[str, str]] = []  # that `asked` came with
+        self.raw: list[bytes] = []  # said instead of either: the body of one request each
         self.breaks_after: int | None = None  # pieces, then the connection is cut
         self.is_silent = False  # takes the request and never answers
         self.go_on = asyncio.Event()  # cleared: waits after the first piece
@@ -70,8 +74,12 @@ class ModelServer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"].endswith("/models"):
-            await answer(send, 200, {"object": "list", "data": []})
+            await answer(send, 200, {"object": "list", "data": self.models})
             return
+        if scope["path"] == "/props":
+            await (answer(send, 200, self.props) if self.props else answer(send, 404, {}))
+            return
+        self.headers.append({name.decode(): value.decode() for name, value in scope["headers"]})
         self.asked.append(await read_body(receive))
         if self.refuses:
             await answer(send, *self.refuses.pop(0))
@@ -95,6 +103,9 @@ class ModelServer:
             self.is_generating.set()
             await asyncio.Event().wait()
         await send(STARTED)
+        if self.raw:
+            await send({"type": "http.response.body", "body": self.raw.pop(0)})
+            return
         if self.scripted:
             for chunk in self.scripted.pop(0):
                 await self._say(send, chunk)

@@ -1,0 +1,83 @@
+"""How a generation is asked of a provider, and what it is asked without because the provider does not know it.
+
+The protocol has grown: some servers refuse members that are newer than they are, and newer models ones that are older.
+Which they are is learned from the refusal, once for each model of a provider.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import orjson
+
+from services.chat.generation import Ask, PromptMessage, ToolCall
+
+_SPARED: Final = ("stream_options", "response_format", "max_completion_tokens", "max_tokens", "temperature")
+_NAMED = re.compile(rb"\b(%b)\b" % "|".join(_SPARED).encode())
+MAX_LESSONS: Final = len(_SPARED)
+"""How often one generation may be asked anew, each time without something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The members that one model of a provider is not sent."""
+
+    without: frozenset[str] = frozenset({"max_completion_tokens"})
+
+    def body(self, ask: Ask, *, answer_tokens: int, temperature: float | None) -> bytes:
+        """The request, as JSON."""
+        body: dict[str, Any] = {
+            "model": ask.model,
+            "messages": [_message(message) for message in ask.messages],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "max_tokens": answer_tokens,
+            "max_completion_tokens": answer_tokens,
+        }
+        if temperature is not None:
+            body["temperature"] = temperature
+        if ask.tools:
+            body["tools"] = [
+                {
+                    "type": "function",
+                    "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+                }
+                for tool in ask.tools
+            ]
+        if ask.response_schema is not None:
+            demanded = {"name": "answer", "schema": ask.response_schema}
+            body["response_format"] = {"type": "json_schema", "json_schema": demanded}
+        return orjson.dumps({name: value for name, value in body.items() if name not in self.without})
+
+    def corrected(self, refusal: bytes, asked: bytes) -> "Dialect | None":
+        """How to ask instead of `asked`, where the body of the `refusal` names what it was refused for."""
+        sent = orjson.loads(asked)
+        named = [name for match in _NAMED.findall(refusal) if (name := match.decode()) in sent]
+        if not named:
+            return None
+        blamed = _blamed(refusal, named)
+        if blamed == "max_tokens":  # under its new name, which newer models want
+            return replace(self, without=self.without - {"max_completion_tokens"} | {"max_tokens"})
+        return replace(self, without=self.without | {blamed})
+
+
+def _blamed(refusal: bytes, named: list[str]) -> str:
+    """The member that an error says it is about, else the first that it names."""
+    try:
+        param = orjson.loads(refusal)["error"]["param"]
+    except (ValueError, TypeError, KeyError):
+        return named[0]
+    return param if param in named else named[0]
+
+
+def _message(message: PromptMessage) -> dict[str, Any]:
+    members: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        members |= {"content": message.content or None, "tool_calls": [_call(call) for call in message.tool_calls]}
+    if message.tool_call_id is not None:
+        members["tool_call_id"] = message.tool_call_id
+    return members
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}

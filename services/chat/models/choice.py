@@ -1,0 +1,28 @@
+"""What a turn is to be answered by: a model, and how long a prompt it takes."""
+
+from dataclasses import dataclass
+
+from services.chat.models.catalogue import Catalogue
+from services.chat.models.domain import Model
+from services.chat.prompt import PromptBudget
+from services.chat.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A model and its prompts."""
+
+    model: Model
+    budget: PromptBudget
+
+
+class Choice:
+    """Chooses before anything is kept."""
+
+    def __init__(self, catalogue: Catalogue, settings: Settings) -> None:
+        self._catalogue, self._settings = catalogue, settings
+
+    async def of(self, name: str) -> Chosen:
+        """The model called so. Raises ModelUnknown, and ModelUnavailable while it cannot be told."""
+        model = await self._catalogue.find(name)
+        return Chosen(model, PromptBudget.of(self._settings, model.limits))

@@ -1,0 +1,1 @@
+"""What turns use up: counted with the end of each run, shown by day, agent, model, key and user."""

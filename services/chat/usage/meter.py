@@ -1,0 +1,99 @@
+"""Measures what a run asks of models, wherever in it they are asked.
+
+A generation knows nothing of the run that it is part of, so the meter of a run hangs on the context of its task.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from services.chat.generation import Ask, Completion, Piece, Reasoning, Usage
+from services.chat.models.domain import Model
+from services.chat.tokens import estimate_tokens
+
+_MESSAGE_TOKENS = 8  # what a chat template puts around one message
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One generation: tokens as the provider counted them, estimated where it did not, as when it was left."""
+
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    cost_nanos: int | None
+    first_token_ms: int | None
+
+
+@dataclass(slots=True)
+class Meter:
+    """The generations of one run."""
+
+    measured: list[Measured] = field(default_factory=list)
+
+    @property
+    def tokens(self) -> int:
+        """All of them, of prompts and answers."""
+        return sum(one.prompt_tokens + one.completion_tokens for one in self.measured)
+
+
+_current: ContextVar[Meter | None] = ContextVar("meter", default=None)
+
+
+@contextmanager
+def metered(meter: Meter) -> Iterator[None]:
+    """Have what is begun in the block, tasks among it, measured by `meter`."""
+    token = _current.set(meter)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current_meter() -> Meter | None:
+    """The meter of the run that this is part of."""
+    return _current.get()
+
+
+class Generation:
+    """Measures one generation while it goes on."""
+
+    def __init__(self, model: Model, ask: Ask) -> None:
+        self._model, self._ask = model, ask
+        self._began_at = time.perf_counter()
+        self._first_token_ms: int | None = None
+        self._texts: list[str] = []
+        self._completion: Completion | None = None
+
+    def take(self, item: Piece | Completion) -> None:
+        """Note the next item."""
+        if isinstance(item, Completion):
+            self._completion = item
+            return
+        if self._first_token_ms is None:
+            self._first_token_ms = round((time.perf_counter() - self._began_at) * 1000)
+        self._texts.append(item.text if isinstance(item, Reasoning) else item)
+
+    def end(self) -> None:
+        """Hand the run's meter what there was; a generation that never began has cost nothing."""
+        meter = current_meter()
+        if meter is None or not (self._texts or self._completion):
+            return
+        usage = (self._completion and self._completion.usage) or self._estimated()
+        price = self._model.price
+        cost = price.nanos(usage.prompt_tokens, usage.completion_tokens) if price else None
+        meter.measured.append(
+            Measured(self._model.name, usage.prompt_tokens, usage.completion_tokens, cost, self._first_token_ms)
+        )
+
+    def _estimated(self) -> Usage:
+        prompt = prompt_tokens(self._ask)
+        completion = estimate_tokens("".join(self._texts))
+        return Usage(prompt, completion, prompt + completion)
+
+
+def prompt_tokens(ask: Ask) -> int:
+    """About how long the prompt is."""
+    return sum(estimate_tokens(message.content) + _MESSAGE_TOKENS for message in ask.messages)
