@@ -19,17 +19,16 @@ from services.agents.schemas import (
 )
 from shared.door import GuardedRoute, IdempotentRoute, Keyed, takes
 from shared.errors import PreconditionFailed, responses
-from shared.resources import Cursor, IfMatch, Limit, Page, describe
+from shared.resources import Cursor, IfMatch, Limit, Page, describe, described
 from shared.schemas import Id
 
 router = APIRouter(prefix="/api/v1/agents", tags=["agents"], route_class=GuardedRoute)
 creating = APIRouter(prefix="/api/v1/agents", tags=["agents"], route_class=IdempotentRoute)
 
 _KIB = 1024  # the longest instructions and metadata, each character of them written as `\u1234`
-_TEXT = {"schema": {"type": "string"}}
-_TAGGED: dict[str, Any] = {"headers": {"ETag": {"description": "the version, for `If-Match`"} | _TEXT}}
-_CREATED: dict[str, Any] = {
-    "headers": {"Location": {"description": "where the agent is"} | _TEXT} | _TAGGED["headers"],
+_TAG = "the version, for `If-Match`"
+_TAGGED = described(tag=_TAG)
+_CREATED: dict[str, Any] = described(tag=_TAG, location="where the agent is") | {
     "links": {
         operation: {"operationId": operation, "parameters": {"id": "$response.body#/id"}}
         for operation in ("agents_get", "agents_update", "agents_delete")

@@ -40,6 +40,7 @@ _LIFETIME_SECONDS = 3600
 # Errors that the server does not call passing, and are not of our making: its disk, its mode, its log, a restart due.
 _NOT_SERVING = (
     "Neo.ClientError.Transaction.TransactionTimedOut",
+    "Neo.ClientError.Transaction.LockClientStopped",  # the same, of one that waits for a lock
     "Neo.ClientError.Security.",
     "Neo.ClientError.General.ForbiddenOnReadOnlyDatabase",
     "Neo.ClientError.General.WriteOnReadOnlyAccessDatabase",

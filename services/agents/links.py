@@ -32,15 +32,19 @@ KINDS: Final = (
     Kind("knowledge", "Collection", "KNOWS"),
     Kind("tools", "Tool", "USES"),
 )
-BY_FIELD: Final[Mapping[str, Kind]] = {kind.field: kind for kind in KINDS}
 
 
-def _kept(kind: Kind) -> LiteralString:
-    return f"""
-    CALL (a) {{
-        MATCH (a)-[old:{kind.link}]->(n:{kind.label} {{tenant_id: $tenant_id}}) WHERE NOT n.name IN ${kind.field}
+_DROPPED: Final[LiteralString] = """
+    CALL (a) {
+        MATCH (a)-[old:HAS_CAPABILITY|KNOWS|USES]->(n:Capability|Collection|Tool {tenant_id: $tenant_id})
+        WHERE NOT [type(old), n.name] IN $kept
         DELETE old
-    }}
+    }
+"""
+
+
+def _linked(kind: Kind) -> LiteralString:
+    return f"""
     CALL (a) {{
         UNWIND ${kind.field} AS name
         MERGE (n:{kind.label} {{tenant_id: $tenant_id, name: name}})
@@ -50,10 +54,15 @@ def _kept(kind: Kind) -> LiteralString:
     """
 
 
-KEPT: Final[LiteralString] = "".join(map(_kept, KINDS))
-"""The end of a statement that has an agent `a`: from now on it is linked to the names that are given, and no others."""
+_LINKED: Final[Mapping[str, LiteralString]] = {kind.field: _linked(kind) for kind in KINDS}
 
 
-def given(content: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The parameters of `KEPT`."""
-    return {kind.field: sorted(content[kind.field]) for kind in KINDS}
+def linked(content: Mapping[str, Any], *, is_new: bool) -> tuple[LiteralString, dict[str, Any]]:
+    """The end of a statement that has an agent `a`, and its parameters: it is linked to what it names and to no more.
+
+    No longer than it has to be: the first of its form has to be planned, which takes a busy server seconds.
+    """
+    named = {kind.field: sorted(content[kind.field]) for kind in KINDS if content[kind.field]}
+    kept = [[kind.link, name] for kind in KINDS for name in content[kind.field]]
+    statement = ("" if is_new else _DROPPED) + "".join(_LINKED[field] for field in named)
+    return statement, named | {"kept": kept}

@@ -16,7 +16,7 @@ from neo4j.exceptions import ConstraintError
 from services.agents.domain import KEPT_VERSIONS, Agent, Content, name_key
 from services.agents.errors import AgentNameTaken, AgentNotFound
 from services.agents.events import AgentChanged, Event
-from services.agents.links import KEPT, given
+from services.agents.links import linked
 from services.agents.listing import Filters, Position, listing
 from services.agents.outbox import WRITTEN, written
 from services.agents.tenancy import TenantRepository
@@ -115,9 +115,10 @@ class AgentRepository(TenantRepository):
 
     async def _save(self, start: LiteralString, agent: Agent, by: str, event: Event) -> None:
         content = _properties(agent) | {"version": agent.version}
+        links, named = linked(agent.content, is_new=event is Event.CREATED)
         try:
             await self._run(
-                start + _SAVE + KEPT + WRITTEN,
+                start + _SAVE + links + WRITTEN,
                 id=agent.id,
                 properties=content
                 | {
@@ -126,7 +127,7 @@ class AgentRepository(TenantRepository):
                     "updated_at": agent.updated_at,
                 },
                 version=content | {"created_at": agent.updated_at, "created_by": by},
-                **given(agent.content),
+                **named,
                 event=self._event(event, agent, by),
             )
         except ConstraintError as error:  # ids are fresh and links merged, so only the name can be in the way

@@ -1,5 +1,6 @@
 """Agents as callers write and read them."""
 
+import functools
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -16,8 +17,7 @@ _COLLECTION = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 _TOOL = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,128}$"
 _MODEL = r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$"
 _KEY = r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}$"
-LARGEST_NUMBER = 2**53 - 1  # beyond it JavaScript and others round integers
-_LONGEST_VALUE = 1024
+_LARGEST_NUMBER = 2**53 - 1  # beyond it JavaScript and others round integers
 _TEXT: TypeAdapter[str] = TypeAdapter(Text)
 
 
@@ -33,17 +33,37 @@ def unique(items: tuple[str, ...]) -> tuple[str, ...]:
     return items
 
 
-def scalar(value: Any) -> Scalar:
+def _scalar(value: Any, longest: int) -> Scalar:
     """One validator instead of a union, which would explain each refusal four times and round large integers."""
     match value:
         case bool():
             return value
-        case int() | float() if abs(value) <= LARGEST_NUMBER:  # which neither an infinity nor a NaN is
+        case int() | float() if abs(value) <= _LARGEST_NUMBER:  # which neither an infinity nor a NaN is
             return value
-        case str() if len(value) <= _LONGEST_VALUE:
+        case str() if len(value) <= longest:
             return _TEXT.validate_python(value)
     message = "must be a boolean, a number between -(2^53 - 1) and 2^53 - 1, or a text of at most {longest} characters"
-    raise PydanticCustomError("metadata_value", message, {"longest": _LONGEST_VALUE})
+    raise PydanticCustomError("metadata_value", message, {"longest": longest})
+
+
+def scalar(longest: int) -> PlainValidator:
+    """What makes a field a value of metadata, with texts of so many characters at most."""
+    return PlainValidator(
+        functools.partial(_scalar, longest=longest),
+        json_schema_input_type=bool
+        | Annotated[float, Field(ge=-_LARGEST_NUMBER, le=_LARGEST_NUMBER)]
+        | Annotated[str, Field(max_length=longest)],
+    )
+
+
+def metadata(most: int, example: dict[str, Scalar]) -> Any:
+    """What makes a field metadata of so many entries at most."""
+    return Field(
+        max_length=most,
+        json_schema_extra={"additionalProperties": False},
+        description="values of your own, given back as they are",
+        examples=[example],
+    )
 
 
 _UNIQUE = AfterValidator(unique)
@@ -94,24 +114,7 @@ Tools = Annotated[
     _UNIQUE,
 ]
 MetadataKey = Annotated[str, Field(pattern=_KEY)]
-MetadataValue = Annotated[
-    Scalar,
-    PlainValidator(
-        scalar,
-        json_schema_input_type=bool
-        | Annotated[float, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
-        | Annotated[str, Field(max_length=_LONGEST_VALUE)],
-    ),
-]
-Metadata = Annotated[
-    dict[MetadataKey, MetadataValue],
-    Field(
-        max_length=64,
-        json_schema_extra={"additionalProperties": False},
-        description="values of your own, given back as they are",
-        examples=[{"team": "finance"}],
-    ),
-]
+Metadata = Annotated[dict[MetadataKey, Annotated[Scalar, scalar(longest=1024)]], metadata(64, {"team": "finance"})]
 
 CapabilityFilter = Annotated[str | None, Query(pattern=_SLUG, description="only agents that have this capability")]
 KnowledgeFilter = Annotated[str | None, Query(pattern=_COLLECTION, description="only agents that know this collection")]
@@ -127,8 +130,8 @@ TextFilter = Annotated[
 ]
 
 
-class AgentCreate(RequestModel):
-    """A new agent."""
+class AgentFields(RequestModel):
+    """What an agent is to be."""
 
     name: Name
     description: Description | None = None
@@ -138,6 +141,10 @@ class AgentCreate(RequestModel):
     knowledge: Knowledge = ()
     tools: Tools = ()
     metadata: Metadata = {}
+
+
+class AgentCreate(AgentFields):
+    """A new agent."""
 
 
 class AgentUpdate(RequestModel):

@@ -11,7 +11,7 @@ from services.tasks.models import Task
 from services.tasks.schemas import KindList, KindName, KindRead, TaskRead, TaskSubmit, TaskSummary
 from shared.door import GuardedRoute, IdempotentRoute, Keyed, stores_nothing, takes
 from shared.errors import responses
-from shared.resources import Cursor, Limit, Page, describe
+from shared.resources import Cursor, Limit, Page, describe, described
 from shared.schemas import Id
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"], route_class=GuardedRoute)
@@ -26,8 +26,8 @@ creating = APIRouter(prefix="/api/v1/tasks", tags=["tasks"], route_class=Idempot
     response_model=TaskRead,
     responses={
         **responses(KindUnknown, InputInvalid, InputTooLarge, RunAtTooFar),
-        202: {
-            "headers": {"Location": {"description": "where to follow the task", "schema": {"type": "string"}}},
+        202: described(location="where to follow the task")
+        | {
             "links": {
                 "status": {"operationId": "tasks_status", "parameters": {"task_id": "$response.body#/id"}},
                 "cancel": {"operationId": "tasks_cancel", "parameters": {"id": "$response.body#/id"}},

@@ -1,6 +1,6 @@
 """What resources have in common: entity tags, places, and lists in pages."""
 
-from shared.resources.etag import IfMatch, describe, etag, require_match
+from shared.resources.etag import IfMatch, describe, described, etag, require_match
 from shared.resources.pagination import Cursor, CursorCodec, Limit, Page, Slice
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Page",
     "Slice",
     "describe",
+    "described",
     "etag",
     "require_match",
 ]

@@ -1,6 +1,6 @@
 """What headers say of a single resource: `ETag` and `Location` out, `If-Match` in."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Header, Response
 
@@ -30,3 +30,15 @@ def describe(response: Response, *, version: int | str | None = None, location: 
         response.headers["ETag"] = etag(version)
     if location is not None:
         response.headers["Location"] = location
+
+
+def described(*, tag: str | None = None, location: str | None = None) -> dict[str, Any]:
+    """For the `responses` of an operation: what its document says of the headers that `describe` sets."""
+    said = {"ETag": tag, "Location": location}
+    return {
+        "headers": {
+            name: {"description": description, "schema": {"type": "string"}}
+            for name, description in said.items()
+            if description is not None
+        }
+    }

@@ -10,7 +10,7 @@ from services.agents.documents.schemas import AgentDocument, AgentDocumentRead, 
 from services.agents.errors import AgentNameTaken, AgentNotFound, DocumentTooNew, RelationToItself
 from shared.door import GuardedRoute, IdempotentRoute, Keyed, takes
 from shared.errors import responses
-from shared.resources import describe
+from shared.resources import describe, described
 from shared.schemas import Id
 
 router = APIRouter(prefix="/api/v1/agents/{id}/export", tags=["agents"], route_class=GuardedRoute)
@@ -19,12 +19,7 @@ creating = APIRouter(prefix="/api/v1/agents/import", tags=["agents"], route_clas
 # The largest agent and 500 of the largest relations, each character of their texts written as `\u1234`; the gateway
 # takes 8 MiB.
 _KIB, _VALUES, _TEXTS = 7_900, 8_000, 16_000
-_TEXT = {"schema": {"type": "string"}}
-_CREATED: dict[str, Any] = {
-    "headers": {
-        "Location": {"description": "where the agent is"} | _TEXT,
-        "ETag": {"description": "the version, for `If-Match`"} | _TEXT,
-    },
+_CREATED: dict[str, Any] = described(tag="the version, for `If-Match`", location="where the agent is") | {
     "links": {
         operation: {"operationId": operation, "parameters": {"id": "$response.body#/agent/id"}}
         for operation in ("agents_get", "agents_export")

@@ -10,17 +10,7 @@ from services.agents.domain import Scalar, name_key
 from services.agents.errors import DocumentTooNew, RelationToItself
 from services.agents.relations.domain import MOST_RELATIONS, Direction, RelationType
 from services.agents.relations.schemas import RelationMetadata, Weight
-from services.agents.schemas import (
-    AgentRead,
-    Capabilities,
-    Description,
-    Instructions,
-    Knowledge,
-    Metadata,
-    Model,
-    Name,
-    Tools,
-)
+from services.agents.schemas import AgentFields, AgentRead, Name
 from shared.schemas import LargeModel, Moment, ResponseModel, UtcDatetime
 
 
@@ -46,17 +36,8 @@ def _each_once(relations: tuple[RelationEntry, ...]) -> tuple[RelationEntry, ...
     return relations
 
 
-class AgentContent(LargeModel):
+class AgentContent(LargeModel, AgentFields):
     """What the agent is to be."""
-
-    name: Name
-    description: Description | None = None
-    instructions: Instructions
-    model: Model | None = None
-    capabilities: Capabilities = ()
-    knowledge: Knowledge = ()
-    tools: Tools = ()
-    metadata: Metadata = {}
 
 
 class AgentDocument(LargeModel):

@@ -10,15 +10,14 @@ from services.agents.relations.domain import Direction, Relation, RelationType
 from services.agents.relations.schemas import DirectionFilter, RelationPut, RelationRead, Type, Types
 from shared.door import GuardedRoute
 from shared.errors import PreconditionFailed, responses
-from shared.resources import Cursor, IfMatch, Limit, Page, describe
+from shared.resources import Cursor, IfMatch, Limit, Page, describe, described
 from shared.schemas import Id
 
 router = APIRouter(prefix="/api/v1/agents/{id}/relations", tags=["agents"], route_class=GuardedRoute)
 
-_TEXT = {"schema": {"type": "string"}}
-_TAGGED: dict[str, Any] = {"headers": {"ETag": {"description": "for `If-Match`: after a change it is another"} | _TEXT}}
-_CREATED: dict[str, Any] = {
-    "headers": {"Location": {"description": "where the relation is"} | _TEXT} | _TAGGED["headers"],
+_TAG = "for `If-Match`: after a change it is another"
+_TAGGED = described(tag=_TAG)
+_CREATED: dict[str, Any] = described(tag=_TAG, location="where the relation is") | {
     "model": RelationRead,
     "description": "It is new",
 }

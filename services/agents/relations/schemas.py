@@ -1,27 +1,14 @@
 """Relations as callers write and read them."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Path, Query
-from pydantic import Field, PlainValidator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from services.agents.domain import Scalar
 from services.agents.relations.domain import Direction, RelationType
-from services.agents.schemas import LARGEST_NUMBER, MetadataKey, scalar
+from services.agents.schemas import MetadataKey, metadata, scalar
 from shared.schemas import Id, RequestModel, ResponseModel, UtcDatetime
-
-_LONGEST_VALUE = 256
-
-
-def _short(value: Any) -> Scalar:
-    known = scalar(value)
-    if isinstance(known, str) and len(known) > _LONGEST_VALUE:
-        raise PydanticCustomError(
-            "metadata_value", "must be a text of at most {longest} characters", {"longest": _LONGEST_VALUE}
-        )
-    return known
-
 
 Type = Annotated[RelationType, Path(description="what the first agent does to the second")]
 Types = Annotated[
@@ -42,26 +29,7 @@ Weight = Annotated[
     ),
 ]
 # Small, so that an agent with all its relations is one document (`services.agents.documents`).
-RelationMetadata = Annotated[
-    dict[
-        MetadataKey,
-        Annotated[
-            Scalar,
-            PlainValidator(
-                _short,
-                json_schema_input_type=bool
-                | Annotated[float, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
-                | Annotated[str, Field(max_length=_LONGEST_VALUE)],
-            ),
-        ],
-    ],
-    Field(
-        max_length=8,
-        json_schema_extra={"additionalProperties": False},
-        description="values of your own, given back as they are",
-        examples=[{"since": "2026"}],
-    ),
-]
+RelationMetadata = Annotated[dict[MetadataKey, Annotated[Scalar, scalar(longest=256)]], metadata(8, {"since": "2026"})]
 
 
 class RelationPut(RequestModel):

@@ -1,7 +1,5 @@
 """`/agents/{id}/versions`."""
 
-from typing import Any
-
 from fastapi import APIRouter, Response
 
 from services.agents.dependencies import Reader, Versions, Writer
@@ -12,15 +10,14 @@ from services.agents.versions.domain import AgentVersion
 from services.agents.versions.schemas import Against, DiffRead, VersionEntryRead, VersionNumber, VersionRead
 from shared.door import GuardedRoute, IdempotentRoute, Keyed
 from shared.errors import PreconditionFailed, responses
-from shared.resources import Cursor, IfMatch, Limit, Page, describe
+from shared.resources import Cursor, IfMatch, Limit, Page, describe, described
 from shared.schemas import Id
 
 _PREFIX = "/api/v1/agents/{id}/versions"
 router = APIRouter(prefix=_PREFIX, tags=["agents"], route_class=GuardedRoute)
 creating = APIRouter(prefix=_PREFIX, tags=["agents"], route_class=IdempotentRoute)
 
-_TAG = {"description": "the version that is the agent's now, for `If-Match`", "schema": {"type": "string"}}
-_TAGGED: dict[str, Any] = {"headers": {"ETag": _TAG}}
+_TAGGED = described(tag="the version that is the agent's now, for `If-Match`")
 
 
 @router.get(

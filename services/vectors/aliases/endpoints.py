@@ -1,7 +1,5 @@
 """`/vectors/aliases`."""
 
-from typing import Any
-
 from fastapi import APIRouter, Response
 
 from services.vectors.aliases.schemas import AliasPut, AliasRead
@@ -9,12 +7,11 @@ from services.vectors.dependencies import Aliases, AliasName, Reader, Writer
 from services.vectors.errors import AliasNotFound, CollectionExists, CollectionNotFound, QuotaExceeded
 from shared.door import GuardedRoute
 from shared.errors import PreconditionFailed, responses
-from shared.resources import Cursor, IfMatch, Limit, Page, describe
+from shared.resources import Cursor, IfMatch, Limit, Page, describe, described
 
 router = APIRouter(prefix="/api/v1/vectors/aliases", tags=["vectors"], route_class=GuardedRoute)
 
-_TAG = {"description": "where it points since when, for `If-Match`: after a switch it is another"}
-_TAGGED: dict[str, Any] = {"headers": {"ETag": {**_TAG, "schema": {"type": "string"}}}}
+_TAGGED = described(tag="where it points since when, for `If-Match`: after a switch it is another")
 
 
 @router.get(

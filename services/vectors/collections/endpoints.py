@@ -1,7 +1,5 @@
 """`/vectors/collections`."""
 
-from typing import Any
-
 from fastapi import APIRouter, Response
 
 from services.vectors.collections.schemas import CollectionCreate, CollectionRead
@@ -9,13 +7,12 @@ from services.vectors.dependencies import CollectionMaker, Collections, Name, Re
 from services.vectors.errors import AliasExists, CollectionAliased, CollectionExists, CollectionNotFound, QuotaExceeded
 from shared.door import ClaimingRoute, GuardedRoute, Keyed
 from shared.errors import PreconditionFailed, UpstreamTimeout, responses
-from shared.resources import Cursor, IfMatch, Limit, Page, describe
+from shared.resources import Cursor, IfMatch, Limit, Page, describe, described
 
 router = APIRouter(prefix="/api/v1/vectors/collections", tags=["vectors"], route_class=GuardedRoute)
 creating = APIRouter(prefix="/api/v1/vectors/collections", tags=["vectors"], route_class=ClaimingRoute)
 
-_TAG = {"description": "which collection it is, for `If-Match`: one made anew under the name has another"}
-_TAGGED: dict[str, Any] = {"headers": {"ETag": {**_TAG, "schema": {"type": "string"}}}}
+_TAGGED = described(tag="which collection it is, for `If-Match`: one made anew under the name has another")
 
 
 @creating.post(
