@@ -7,6 +7,8 @@ from typing import TypedDict
 
 from fastapi import FastAPI
 
+from services.agents.calls.http import HttpTools
+from services.agents.calls.service import CallService
 from services.agents.constraints import applied_schema
 from services.agents.documents.service import DocumentService
 from services.agents.graph import open_graph
@@ -22,6 +24,7 @@ from services.agents.tools.service import ToolService
 from services.agents.versions.service import VersionService
 from shared.health import STORE_REMEDY
 from shared.loops import in_background
+from shared.outbound import Allowed, open_outbound
 from shared.platform import Platform, open_platform
 
 
@@ -37,6 +40,7 @@ class State(TypedDict):
     documents: DocumentService
     secrets: SecretService
     tools: ToolService
+    calls: CallService
 
 
 @asynccontextmanager
@@ -50,6 +54,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         await stack.enter_async_context(applied_schema(graph, settings.neo4j_schema_seconds))
         await stack.enter_async_context(in_background(forget_old_keys(graph)))
         platform = await stack.enter_async_context(open_platform(app))
+        outbound = await stack.enter_async_context(open_outbound(Allowed.of(settings.outbound_allow)))
         common = graph, platform.cursors, platform.auth
         yield State(
             platform=platform,
@@ -61,4 +66,5 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             documents=DocumentService(graph, platform.auth),
             secrets=SecretService(*common, seal),
             tools=ToolService(*common),
+            calls=CallService(graph, seal, HttpTools(outbound)),
         )
