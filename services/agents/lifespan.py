@@ -8,6 +8,7 @@ from typing import TypedDict
 from fastapi import FastAPI
 
 from services.agents.calls.http import HttpTools
+from services.agents.calls.mcp import McpTools
 from services.agents.calls.service import CallService
 from services.agents.constraints import applied_schema
 from services.agents.documents.service import DocumentService
@@ -66,5 +67,5 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             documents=DocumentService(graph, platform.auth),
             secrets=SecretService(*common, seal),
             tools=ToolService(*common),
-            calls=CallService(graph, seal, HttpTools(outbound)),
+            calls=CallService(graph, seal, HttpTools(outbound), McpTools(outbound)),
         )

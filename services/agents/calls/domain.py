@@ -32,16 +32,18 @@ class Called:
     is_truncated: bool = False
 
     def without(self, secrets: Mapping[str, str]) -> "Called":
-        """The same, cut to what a model is given, with nothing of the secrets' values in it.
-
-        Servers repeat what they were sent, plainly or as JSON writes it.
-        """
-        content = self.content
-        for name, value in sorted(secrets.items(), key=lambda one: -len(one[1])):
-            for written in {value, value.replace("\\", "\\\\").replace('"', '\\"')}:
-                content = content.replace(written, f"[{name}]")
+        """The same, cut to what a model is given, with nothing of the secrets' values in it."""
+        content = without_secrets(self.content, secrets)
         is_truncated = self.is_truncated or len(content) > MOST_CONTENT
         return Called(content[:MOST_CONTENT], self.is_error, is_truncated)
+
+
+def without_secrets(text: str, secrets: Mapping[str, str]) -> str:
+    """Servers repeat what they were sent, plainly or as JSON writes it."""
+    for name, value in sorted(secrets.items(), key=lambda one: -len(one[1])):
+        for written in {value, value.replace("\\", "\\\\").replace('"', '\\"')}:
+            text = text.replace(written, f"[{name}]")
+    return text
 
 
 class ToolFailed(Exception):

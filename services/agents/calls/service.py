@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from neo4j import AsyncManagedTransaction
 
 from services.agents.calls.domain import CALLS, CallableTool, Called, ToolFailed
 from services.agents.calls.http import HttpTools
+from services.agents.calls.mcp import McpTools
 from services.agents.errors import ToolNotFound
 from services.agents.graph import Graph
 from services.agents.repository import AgentRepository
@@ -26,7 +28,7 @@ from services.agents.tools.domain import (
 )
 from services.agents.tools.repository import ToolRepository
 from shared.identity import Caller
-from shared.limits import Place, Shares, ShareTaken
+from shared.limits import Shares, ShareTaken
 
 _log = logging.getLogger("agents.calls")
 
@@ -50,21 +52,28 @@ class _Equipped:
 class CallService:
     """What chat does with a caller's rights. Every method raises AgentNotFound and Unavailable."""
 
-    def __init__(self, graph: Graph, seal: Seal, http: HttpTools) -> None:
-        self._graph, self._seal, self._http = graph, seal, http
+    def __init__(self, graph: Graph, seal: Seal, http: HttpTools, mcp: McpTools) -> None:
+        self._graph, self._seal, self._http, self._mcp = graph, seal, http, mcp
         self._shares = Shares("calls of tools", CALLS)
 
     async def list_callable(self, caller: Caller, agent_id: str) -> list[CallableTool]:
         """The tools that the agent names and the tenant defined, as a model is offered them."""
         names, equipped = await self._equipped(caller, agent_id)
-        listed = await asyncio.gather(*(self._offered(one) for one in equipped.values()))
+        listed = await asyncio.gather(*(self._offered(caller, one) for one in equipped.values()))
         return [tool for tools in listed for tool in tools if _is_named(names, tool.name)]
 
-    async def _offered(self, one: _Equipped) -> list[CallableTool]:
+    async def _offered(self, caller: Caller, one: _Equipped) -> list[CallableTool]:
         content = one.tool.content
         if isinstance(content.target, HttpCall):
-            return [_offered(one.tool, one.tool.name, content.description or "", content.target.parameters)]
-        return []
+            return [_offered(one.tool, content.target)]
+        try:
+            with self._placed(caller):
+                return await self._mcp.list_callable(caller.tenant_id, one.tool, one.headers, one.secrets)
+        except ToolFailed as error:
+            _log.warning(
+                "a server's tools are absent", extra={"fields": {"tool": one.tool.name, "reason": error.detail}}
+            )
+            return []
 
     async def call(self, caller: Caller, agent_id: str, name: str, arguments: Mapping[str, Any]) -> Called:
         """What came of it, failures of the tool included. Raises ToolNotFound, ToolArgumentsInvalid."""
@@ -73,31 +82,33 @@ class CallService:
         if one is None or not _is_named(names, name) or not _is_executed(one.tool, name):
             raise ToolNotFound
         try:
-            called = await self._executed(caller, one, arguments)
+            called = await self._executed(caller, one, name, arguments)
         except ToolFailed as error:
             _log.info("a tool failed", extra={"fields": {"tool": name, "agent": agent_id, "reason": error.detail}})
             called = Called(error.detail, is_error=True)
         return called.without(one.secrets)
 
-    async def _executed(self, caller: Caller, one: _Equipped, arguments: Mapping[str, Any]) -> Called:
+    async def _executed(self, caller: Caller, one: _Equipped, name: str, arguments: Mapping[str, Any]) -> Called:
         content, headers = one.tool.content, one.headers
-        place = self._place(caller)
-        try:
+        with self._placed(caller):
             if isinstance(content.target, HttpCall):
                 return await self._http.call(content.target, arguments, headers, content.timeout_seconds)
-            raise ToolNotFound
-        finally:
-            place.give_back()
+            inner = name.partition(".")[2]
+            return await self._mcp.call(caller.tenant_id, one.tool, inner, arguments, headers, one.secrets)
 
-    def _place(self, caller: Caller) -> Place:
-        """Raises ToolFailed: the model may go on without the tool, or call it again."""
+    @contextmanager
+    def _placed(self, caller: Caller) -> Iterator[None]:
+        """One of the calls under way. Raises ToolFailed: the model may go on without the tool, or call it again."""
         try:
             place = self._shares.take(caller.tenant_id, caller.subject)
         except ShareTaken as error:
             raise ToolFailed(error.detail) from error
         if place is None:
             raise ToolFailed("Too many calls of tools are under way.")
-        return place
+        try:
+            yield
+        finally:
+            place.give_back()
 
     async def _equipped(self, caller: Caller, agent_id: str) -> tuple[tuple[str, ...], dict[str, _Equipped]]:
         """What the agent names, and the definitions of it that are there."""
@@ -131,11 +142,11 @@ def _is_executed(tool: Tool, name: str) -> bool:
     return has(tool, name) and (name != tool.name or not isinstance(tool.content.target, McpServer))
 
 
-def _offered(tool: Tool, name: str, description: str, parameters: Mapping[str, Any]) -> CallableTool:
+def _offered(tool: Tool, target: HttpCall) -> CallableTool:
     return CallableTool(
-        name=name,
-        description=description,
-        parameters=parameters,
+        name=tool.name,
+        description=tool.content.description or "",
+        parameters=target.parameters,
         needs_approval=tool.content.needs_approval,
         timeout_seconds=tool.content.timeout_seconds,
     )

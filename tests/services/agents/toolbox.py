@@ -43,11 +43,12 @@ async def hang(request: Request) -> Response:
     return PlainTextResponse("never")
 
 
+BOTH = ["GET", "POST"]
 TOOLBOX = Starlette(
     routes=[
-        Route("/say", say),
-        Route("/redirect", redirect),
-        Route("/hang", hang),
+        Route("/say", say, methods=BOTH),
+        Route("/redirect", redirect, methods=BOTH),
+        Route("/hang", hang, methods=BOTH),
         Route("/{rest:path}", echo, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ]
 )
@@ -67,7 +68,9 @@ async def serving(app: ASGIApp, lifespan: str = "off") -> AsyncIterator[str]:
     running = asyncio.create_task(server._serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn sets a plain flag
         await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{config.port}"
-    server.should_exit = True
-    with contextlib.suppress(asyncio.CancelledError):
-        await running
+    try:
+        yield f"http://127.0.0.1:{config.port}"
+    finally:
+        server.should_exit = True
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
