@@ -7,6 +7,9 @@ from typing import TypedDict
 
 from fastapi import FastAPI
 
+from services.agents.calls.http import HttpTools
+from services.agents.calls.mcp import McpTools
+from services.agents.calls.service import CallService
 from services.agents.constraints import applied_schema
 from services.agents.documents.service import DocumentService
 from services.agents.graph import open_graph
@@ -24,6 +27,7 @@ from services.agents.upkeep import sweep_names
 from services.agents.versions.service import VersionService
 from shared.health import STORE_REMEDY
 from shared.loops import in_background
+from shared.outbound import Allowed, open_outbound
 from shared.platform import Platform, open_platform
 
 
@@ -39,6 +43,7 @@ class State(TypedDict):
     documents: DocumentService
     secrets: SecretService
     tools: ToolService
+    calls: CallService
 
 
 @asynccontextmanager
@@ -53,6 +58,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         await stack.enter_async_context(in_background(forget_old_keys(graph), sweep_names(graph)))
         outbox = await stack.enter_async_context(published(app, graph))
         platform = await stack.enter_async_context(open_platform(app))
+        outbound = await stack.enter_async_context(open_outbound(Allowed.of(settings.outbound_allow)))
         common = graph, platform.cursors, platform.auth
         yield State(
             platform=platform,
@@ -64,4 +70,5 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             documents=DocumentService(graph, platform.auth, outbox),
             secrets=SecretService(*common, seal),
             tools=ToolService(*common),
+            calls=CallService(graph, seal, HttpTools(outbound), McpTools(outbound)),
         )

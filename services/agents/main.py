@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from services.agents import endpoints
+from services.agents.calls.endpoints import internal as calls
 from services.agents.documents import endpoints as documents
 from services.agents.lifespan import lifespan
 from services.agents.matching import endpoints as matching
@@ -35,5 +36,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             matching.router,
             documents.creating,
             documents.router,
+            calls,
         ],
     )

@@ -3,6 +3,7 @@
 import re
 
 from local.layout import REPOSITORY
+from services.agents.calls.domain import CALLS
 from services.auth.people.letters import post
 from services.auth.people.passwords.hashing import SOURCE_SHARE
 from services.auth.settings import Settings as Auth
@@ -47,6 +48,10 @@ def test_streams_of_chat() -> None:
 
 def test_embeddings_of_vectors() -> None:
     assert shared("embeddings that vectors is making") == expected(embeddings._PLACES)
+
+
+def test_calls_of_tools() -> None:
+    assert shared("calls of tools that agents is making") == expected(CALLS)
 
 
 def test_uploads_of_vectors() -> None:

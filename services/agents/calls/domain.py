@@ -1,0 +1,54 @@
+"""What chat is told of tools, and of their calls."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from services.agents.tools.domain import MOST_CONTENT
+
+MOST_BYTES: Final = 2**20
+"""Of an answer are read, unpacked; what a model is given of it is a fraction."""
+CALLS: Final = 64
+"""Of tools are under way at once, in a process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallableTool:
+    """A tool as a model is offered it."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    needs_approval: bool
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """What came of a call."""
+
+    content: str
+    is_error: bool = False
+    is_truncated: bool = False
+
+    def without(self, secrets: Mapping[str, str]) -> "Called":
+        """The same, cut to what a model is given, with nothing of the secrets' values in it."""
+        content = without_secrets(self.content, secrets)
+        is_truncated = self.is_truncated or len(content) > MOST_CONTENT
+        return Called(content[:MOST_CONTENT], self.is_error, is_truncated)
+
+
+def without_secrets(text: str, secrets: Mapping[str, str]) -> str:
+    """Servers repeat what they were sent, plainly or as JSON writes it."""
+    for name, value in sorted(secrets.items(), key=lambda one: -len(one[1])):
+        for written in {value, value.replace("\\", "\\\\").replace('"', '\\"')}:
+            text = text.replace(written, f"[{name}]")
+    return text
+
+
+class ToolFailed(Exception):
+    """A call that came to nothing; `detail` is a sentence for the model, without a secret in it."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail

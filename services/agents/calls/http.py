@@ -1,0 +1,78 @@
+"""Calls of the kind `http`: arguments become a request, and its answer text."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from services.agents.calls.domain import MOST_BYTES, Called, ToolFailed
+from services.agents.calls.reducing import reduced
+from services.agents.errors import ToolArgumentsInvalid, escaped
+from services.agents.tools.domain import HttpCall
+from services.agents.tools.templates import ArgumentRefused, UrlTemplate
+from shared.errors import FieldProblem
+from shared.json_schema import JsonSchema
+from shared.outbound import OutboundClient, OutboundError, OutboundRequest
+
+_ACCEPT = "application/json, text/*;q=0.9, */*;q=0.1"
+
+
+def require_fit(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
+    """Raises ToolArgumentsInvalid, SchemaRefused."""
+    problems = [
+        FieldProblem(pointer=f"/arguments{problem.pointer}", code="argument_invalid", detail=problem.detail)
+        for problem in JsonSchema(schema).problems(arguments)
+    ]
+    if problems:
+        raise ToolArgumentsInvalid(problems)
+
+
+class HttpTools:
+    """Sends one request for each call, through the guard."""
+
+    def __init__(self, outbound: OutboundClient) -> None:
+        self._outbound = outbound
+
+    async def call(
+        self, target: HttpCall, arguments: Mapping[str, Any], headers: Mapping[str, str], seconds: float
+    ) -> Called:
+        """Raises ToolArgumentsInvalid, and ToolFailed where no answer came."""
+        require_fit(target.parameters, arguments)
+        request = _request(target, arguments, headers, seconds)
+        try:
+            return reduced(await self._outbound.ask(request))
+        except OutboundError as error:
+            raise ToolFailed(error.detail) from error
+
+
+def _request(
+    target: HttpCall, arguments: Mapping[str, Any], headers: Mapping[str, str], seconds: float
+) -> OutboundRequest:
+    template = UrlTemplate(target.url)
+    rest = {name: value for name, value in arguments.items() if name not in template.names}
+    inside = _inside(target, rest)
+    try:
+        url = template.filled(arguments, {name: value for name, value in rest.items() if name not in inside})
+    except ArgumentRefused as error:
+        problem = FieldProblem(
+            pointer=f"/arguments/{escaped(error.name)}", code="argument_invalid", detail=error.detail
+        )
+        raise ToolArgumentsInvalid([problem]) from error
+    has_body = target.method.has_body or bool(target.body)
+    named = {name.lower() for name in headers}
+    own = {"accept": _ACCEPT} | ({"content-type": "application/json"} if has_body else {})
+    return OutboundRequest(
+        method=target.method,
+        url=url,
+        seconds=seconds,
+        most_bytes=MOST_BYTES,
+        headers={name: value for name, value in own.items() if name not in named} | dict(headers),
+        body=orjson.dumps({name: arguments[name] for name in inside}) if has_body else None,
+    )
+
+
+def _inside(target: HttpCall, rest: Mapping[str, Any]) -> list[str]:
+    """The arguments that are members of the body."""
+    if target.body is None:
+        return list(rest) if target.method.has_body else []
+    return [name for name in target.body if name in rest]

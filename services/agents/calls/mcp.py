@@ -1,0 +1,123 @@
+"""Calls of the kind `mcp`: which tools a server has, and calling one of those that are allowed."""
+
+import asyncio
+import importlib
+import logging
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any, Final
+
+import orjson
+from cachetools import TTLCache
+
+from services.agents.calls.domain import CallableTool, Called, ToolFailed, without_secrets
+from services.agents.calls.http import require_fit
+from services.agents.tools.domain import McpServer, Tool
+from shared.json_schema import JsonSchema, SchemaRefused
+from shared.outbound import OutboundClient
+
+_log = logging.getLogger("agents.calls")
+_LISTING_SECONDS: Final = 5.0
+"""A conversation waits for a listing before its model is asked."""
+_KEPT_SECONDS, _FAILURE_KEPT_SECONDS = 300.0, 30.0
+_MOST_KEPT_BYTES: Final = 32 * 2**20
+_MOST_FAILURES: Final = 10_000
+_MOST_SCHEMA_BYTES: Final = 16 * 1024
+_MOST_DESCRIPTION: Final = 1024
+_SDK: Final = "services.agents.calls.mcp_session"
+_Key = tuple[str, str, str]
+
+
+class McpTools:
+    """Asks servers through the guard; what they have is kept for some minutes, that one is down for half a minute."""
+
+    def __init__(self, outbound: OutboundClient) -> None:
+        self._outbound = outbound
+        self._listed: TTLCache[_Key, list[CallableTool]] = TTLCache(_MOST_KEPT_BYTES, _KEPT_SECONDS, getsizeof=_size)
+        self._failed: TTLCache[_Key, str] = TTLCache(_MOST_FAILURES, _FAILURE_KEPT_SECONDS)
+
+    async def list_callable(
+        self, tenant_id: str, tool: Tool, headers: Mapping[str, str], secrets: Mapping[str, str]
+    ) -> list[CallableTool]:
+        """The allowed tools that the server has now, by the names that agents call. Raises ToolFailed."""
+        key = tenant_id, tool.name, tool.version
+        if (listed := self._listed.get(key)) is not None:
+            return listed
+        if (failure := self._failed.get(key)) is not None:
+            raise ToolFailed(failure)
+        try:
+            listed = await self._ask(tool, headers, secrets)
+        except ToolFailed as error:
+            self._failed[key] = error.detail
+            raise
+        if _size(listed) <= _MOST_KEPT_BYTES:
+            self._listed[key] = listed
+        return listed
+
+    async def call(
+        self,
+        tenant_id: str,
+        tool: Tool,
+        inner: str,
+        arguments: Mapping[str, Any],
+        headers: Mapping[str, str],
+        secrets: Mapping[str, str],
+    ) -> Called:
+        """Call the server's tool `inner`. Raises ToolArgumentsInvalid, ToolFailed."""
+        listed = await self.list_callable(tenant_id, tool, headers, secrets)
+        found = next((one for one in listed if one.name == f"{tool.name}.{inner}"), None)
+        if found is None:
+            raise ToolFailed("The server does not have this tool now.")
+        require_fit(found.parameters, arguments)
+        sdk = await _sdk()
+        called: Called = await sdk.call_tool(
+            self._outbound, tool.content.target.url, headers, tool.content.timeout_seconds, inner, arguments
+        )
+        return called
+
+    async def _ask(self, tool: Tool, headers: Mapping[str, str], secrets: Mapping[str, str]) -> list[CallableTool]:
+        target = tool.content.target
+        assert isinstance(target, McpServer)  # noqa: S101 - by its kind
+        sdk = await _sdk()
+        seconds = min(tool.content.timeout_seconds, _LISTING_SECONDS)
+        found = await sdk.list_tools(self._outbound, target.url, headers, seconds)
+        offered = [_offered(tool, one, secrets) for one in found if one.name in target.allow]
+        return [one for one in offered if one is not None]
+
+
+def _offered(tool: Tool, one: Any, secrets: Mapping[str, str]) -> CallableTool | None:
+    """As a model is offered it; None, with a warning, where its schema is none that is held against arguments here."""
+    name = f"{tool.name}.{one.name}"
+    try:
+        parameters = _schema(one.input_schema, secrets)
+    except (SchemaRefused, orjson.JSONDecodeError) as error:
+        _log.warning("a server's tool is left out", extra={"fields": {"tool": name, "reason": type(error).__name__}})
+        return None
+    return CallableTool(
+        name=name,
+        description=without_secrets(one.description or "", secrets)[:_MOST_DESCRIPTION],
+        parameters=parameters,
+        needs_approval=tool.content.needs_approval,
+        timeout_seconds=tool.content.timeout_seconds,
+    )
+
+
+def _schema(told: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str, Any]:
+    """Most servers name an older dialect, and use of it what all have in common. Raises SchemaRefused."""
+    text = without_secrets(
+        orjson.dumps({name: part for name, part in told.items() if name != "$schema"}).decode(), secrets
+    )
+    if len(text) > _MOST_SCHEMA_BYTES:
+        raise SchemaRefused("it is too large")
+    schema: dict[str, Any] = orjson.loads(text)
+    JsonSchema(schema)
+    return schema
+
+
+def _size(listed: Sequence[CallableTool]) -> int:
+    return 256 + sum(len(one.description) + 4 * len(orjson.dumps(one.parameters)) for one in listed)
+
+
+async def _sdk() -> ModuleType:
+    """In a thread: importing it takes a second."""
+    return await asyncio.to_thread(importlib.import_module, _SDK)

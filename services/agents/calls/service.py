@@ -1,0 +1,152 @@
+"""The use cases around calls: which tools an agent has, and calling one."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from neo4j import AsyncManagedTransaction
+
+from services.agents.calls.domain import CALLS, CallableTool, Called, ToolFailed
+from services.agents.calls.http import HttpTools
+from services.agents.calls.mcp import McpTools
+from services.agents.errors import ToolNotFound
+from services.agents.graph import Graph
+from services.agents.repository import AgentRepository
+from services.agents.secrets.repository import SecretRepository
+from services.agents.secrets.sealing import Seal
+from services.agents.tools.domain import (
+    BUILT_IN,
+    HttpCall,
+    McpServer,
+    Tool,
+    definition_of,
+    has,
+    with_secrets,
+)
+from services.agents.tools.repository import ToolRepository
+from shared.identity import Caller
+from shared.limits import Shares, ShareTaken
+
+_log = logging.getLogger("agents.calls")
+
+
+@dataclass(frozen=True, slots=True)
+class _Equipped:
+    """A tool with what its secrets hold; of a secret that no key opens, nothing."""
+
+    tool: Tool
+    secrets: Mapping[str, str]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Raises ToolFailed where a secret is missing."""
+        try:
+            return {name: with_secrets(text, self.secrets) for name, text in self.tool.content.headers.items()}
+        except KeyError as error:
+            raise ToolFailed(f"The secret {error.args[0]} of the tool cannot be read.") from error
+
+
+class CallService:
+    """What chat does with a caller's rights. Every method raises AgentNotFound and Unavailable."""
+
+    def __init__(self, graph: Graph, seal: Seal, http: HttpTools, mcp: McpTools) -> None:
+        self._graph, self._seal, self._http, self._mcp = graph, seal, http, mcp
+        self._shares = Shares("calls of tools", CALLS)
+
+    async def list_callable(self, caller: Caller, agent_id: str) -> list[CallableTool]:
+        """The tools that the agent names and the tenant defined, as a model is offered them."""
+        names, equipped = await self._equipped(caller, agent_id)
+        listed = await asyncio.gather(*(self._offered(caller, one) for one in equipped.values()))
+        return [tool for tools in listed for tool in tools if _is_named(names, tool.name)]
+
+    async def _offered(self, caller: Caller, one: _Equipped) -> list[CallableTool]:
+        content = one.tool.content
+        if isinstance(content.target, HttpCall):
+            return [_offered(one.tool, content.target)]
+        try:
+            with self._placed(caller):
+                return await self._mcp.list_callable(caller.tenant_id, one.tool, one.headers, one.secrets)
+        except ToolFailed as error:
+            _log.warning(
+                "a server's tools are absent", extra={"fields": {"tool": one.tool.name, "reason": error.detail}}
+            )
+            return []
+
+    async def call(self, caller: Caller, agent_id: str, name: str, arguments: Mapping[str, Any]) -> Called:
+        """What came of it, failures of the tool included. Raises ToolNotFound, ToolArgumentsInvalid."""
+        names, equipped = await self._equipped(caller, agent_id)
+        one = equipped.get(definition_of(name))
+        if one is None or not _is_named(names, name) or not _is_executed(one.tool, name):
+            raise ToolNotFound
+        try:
+            called = await self._executed(caller, one, name, arguments)
+        except ToolFailed as error:
+            _log.info("a tool failed", extra={"fields": {"tool": name, "agent": agent_id, "reason": error.detail}})
+            called = Called(error.detail, is_error=True)
+        return called.without(one.secrets)
+
+    async def _executed(self, caller: Caller, one: _Equipped, name: str, arguments: Mapping[str, Any]) -> Called:
+        content, headers = one.tool.content, one.headers
+        with self._placed(caller):
+            if isinstance(content.target, HttpCall):
+                return await self._http.call(content.target, arguments, headers, content.timeout_seconds)
+            inner = name.partition(".")[2]
+            return await self._mcp.call(caller.tenant_id, one.tool, inner, arguments, headers, one.secrets)
+
+    @contextmanager
+    def _placed(self, caller: Caller) -> Iterator[None]:
+        """One of the calls under way. Raises ToolFailed: the model may go on without the tool, or call it again."""
+        try:
+            place = self._shares.take(caller.tenant_id, caller.subject)
+        except ShareTaken as error:
+            raise ToolFailed(error.detail) from error
+        if place is None:
+            raise ToolFailed("Too many calls of tools are under way.")
+        try:
+            yield
+        finally:
+            place.give_back()
+
+    async def _equipped(self, caller: Caller, agent_id: str) -> tuple[tuple[str, ...], dict[str, _Equipped]]:
+        """What the agent names, and the definitions of it that are there."""
+
+        async def work(transaction: AsyncManagedTransaction) -> tuple[tuple[str, ...], dict[str, Tool], dict[str, str]]:
+            agent = await AgentRepository(transaction, caller.tenant_id).get(agent_id)
+            wanted = {definition_of(name) for name in agent.tools} - BUILT_IN
+            tools = await ToolRepository(transaction, caller.tenant_id).named(wanted) if wanted else {}
+            needed = {secret for tool in tools.values() for secret in tool.content.secrets}
+            secrets = SecretRepository(transaction, caller.tenant_id)
+            return agent.tools, tools, await secrets.sealed(needed) if needed else {}
+
+        names, tools, sealed = await self._graph.read(work)
+        return names, {
+            name: _Equipped(tool, self._opened(caller.tenant_id, tool.content.secrets, sealed))
+            for name, tool in tools.items()
+        }
+
+    def _opened(self, tenant_id: str, names: Iterable[str], sealed: Mapping[str, str]) -> dict[str, str]:
+        opened = {name: self._seal.open(tenant_id, name, sealed[name]) for name in names if name in sealed}
+        return {name: value for name, value in opened.items() if value is not None}
+
+
+def _is_named(names: Iterable[str], name: str) -> bool:
+    """Whether an agent that names these has the tool: by its own name, or by that of its server."""
+    return name in names or definition_of(name) in names
+
+
+def _is_executed(tool: Tool, name: str) -> bool:
+    """Whether `name` can be called: a server itself cannot."""
+    return has(tool, name) and (name != tool.name or not isinstance(tool.content.target, McpServer))
+
+
+def _offered(tool: Tool, target: HttpCall) -> CallableTool:
+    return CallableTool(
+        name=tool.name,
+        description=tool.content.description or "",
+        parameters=target.parameters,
+        needs_approval=tool.content.needs_approval,
+        timeout_seconds=tool.content.timeout_seconds,
+    )

@@ -1,0 +1,170 @@
+"""Tools of a real server of the Model Context Protocol, called through the guard."""
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+
+from local.suite import Suite
+from tests.fixtures.apps import open_service
+from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.ports import free_port
+from tests.services.agents.conftest import AGENTS, Create
+from tests.services.agents.test_calls import called, define
+from tests.services.agents.toolbox import TOOLBOX, serving
+
+server = MCPServer("tests")
+
+
+@server.tool(description="Adds two numbers.")
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+@server.tool(description="Repeats a text.")
+def repeat(text: str, times: int = 1) -> str:
+    return text * times
+
+
+@server.tool(description="Fails.")
+def fail() -> str:
+    raise ToolError("out of paper")
+
+
+@server.tool(description="Tells what it was asked with.")
+def headers(ctx: Context) -> str:
+    return str(dict(ctx.request_context.request.headers))  # type: ignore[union-attr]
+
+
+@server.tool(description="Is not allowed.")
+def secret() -> str:
+    return "hidden"
+
+
+ALLOWED = ["add", "repeat", "fail", "headers", "absent"]
+
+
+@pytest.fixture(scope="module")
+async def shared_app(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
+    suite.up(["neo4j", "redis-cache"])
+    async with open_service(suite, is_watched=False)("agents", outbound_allow="127.0.0.1") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+async def address() -> AsyncIterator[str]:
+    async with serving(server.streamable_http_app(), lifespan="on") as address:
+        yield f"{address}/mcp"
+
+
+@pytest.fixture
+async def owner(register_user: RegisterUser) -> User:
+    """A tenant without tools."""
+    return await register_user()
+
+
+@pytest.fixture
+async def agent(client: httpx.AsyncClient, owner: User, create: Create, address: str) -> dict[str, Any]:
+    """One that names all that is allowed of the server, with a credential."""
+    await client.put(f"{AGENTS}/secrets/KEY", json={"value": "k-93ae7c"}, headers=owner.headers)
+    body = {"kind": "mcp", "url": address, "allow": ALLOWED, "headers": {"Authorization": "Bearer ${secret:KEY}"}}
+    await define(client, owner, "server", body)
+    return await create("Caller", by=owner, tools=["server"])
+
+
+async def listed(client: httpx.AsyncClient, user: User, agent: dict[str, Any]) -> dict[str, Any]:
+    answer = await client.get(f"/internal/agents/{agent['id']}/tools", headers=user.headers)
+    assert answer.status_code == 200, answer.text
+    return {tool["name"]: tool for tool in answer.json()["tools"]}
+
+
+async def test_what_is_allowed_and_there_is_listed(
+    client: httpx.AsyncClient, owner: User, agent: dict[str, Any], create: Create
+) -> None:
+    found = await listed(client, owner, agent)
+
+    assert found.keys() == {"server.add", "server.repeat", "server.fail", "server.headers"}
+    assert found["server.add"]["description"] == "Adds two numbers."
+    assert found["server.add"]["parameters"]["required"] == ["a", "b"]
+    one = await create("Adder", by=owner, tools=["server.add"])
+    assert (await listed(client, owner, one)).keys() == {"server.add"}
+    assert (await called(client, owner, one, "server.repeat", {"text": "x"})).status_code == 404
+
+
+async def test_a_call_is_answered_as_the_server_does(
+    client: httpx.AsyncClient, owner: User, agent: dict[str, Any]
+) -> None:
+    added = await called(client, owner, agent, "server.add", {"a": 2, "b": 3})
+    failed = await called(client, owner, agent, "server.fail", {})
+    huge = await called(client, owner, agent, "server.repeat", {"text": "0123456789", "times": 5_000})
+    wrong = await called(client, owner, agent, "server.add", {"a": "two", "b": 3})
+
+    assert added.json() == {"content": "5", "is_error": False, "is_truncated": False}
+    assert (failed.json()["is_error"], "out of paper" in failed.json()["content"]) == (True, True)
+    assert (len(huge.json()["content"]), huge.json()["is_truncated"]) == (32_768, True)
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/arguments/a")
+
+
+@pytest.mark.parametrize("name", ["server", "server.secret", "server.other"])
+async def test_what_is_not_allowed_is_not_there(
+    client: httpx.AsyncClient, owner: User, agent: dict[str, Any], name: str
+) -> None:
+    refused = await called(client, owner, agent, name, {})
+
+    assert (refused.status_code, refused.json()["code"]) == (404, "agents.tool_not_found")
+
+
+async def test_a_secret_reaches_the_server_and_nobody_else(
+    client: httpx.AsyncClient, owner: User, agent: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    answer = await called(client, owner, agent, "server.headers", {})
+
+    assert "'authorization': 'Bearer [KEY]'" in answer.json()["content"]
+    of_the_server = ("sse_starlette", "uvicorn", "mcp.server")
+    logged = [str(record.__dict__) for record in caplog.records if not record.name.startswith(of_the_server)]
+    assert "93ae7c" not in answer.text + "".join(logged)
+
+
+async def test_a_tool_that_the_server_has_no_more_fails_in_a_sentence(
+    client: httpx.AsyncClient, owner: User, agent: dict[str, Any]
+) -> None:
+    answer = (await called(client, owner, agent, "server.absent", {})).json()
+
+    assert answer == {
+        "content": "The server does not have this tool now.",
+        "is_error": True,
+        "is_truncated": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("http://127.0.0.1:{free}/mcp", "could not be reached"),
+        ("http://127.0.0.2:{port}/mcp", "may not be asked"),
+        ("http://127.0.0.1:{port}/hang", "in time"),
+        ("http://127.0.0.1:{port}/say?text=hello", "protocol"),
+        ("http://127.0.0.1:{port}/redirect", "protocol"),
+    ],
+)
+async def test_a_server_that_does_not_serve_makes_its_tools_absent(
+    client: httpx.AsyncClient, owner: User, create: Create, path: str, told: str
+) -> None:
+    async with serving(TOOLBOX) as address:
+        url = path.replace("{port}", address.rsplit(":", 1)[1]).replace("{free}", str(free_port()))
+        await define(client, owner, "down", {"kind": "mcp", "url": url, "allow": ["add"], "timeout_seconds": 1})
+        await define(client, owner, "up", {"kind": "http", "description": "x", "url": f"{address}/say?text=up"})
+        agent = await create("Caller", by=owner, tools=["down", "up"])
+
+        found = await listed(client, owner, agent)
+        answer = (await called(client, owner, agent, "down.add", {})).json()
+
+        assert found.keys() == {"up"}
+        assert answer["is_error"] is True
+        assert told in answer["content"]
