@@ -4,6 +4,7 @@ NotFound         AgentNotFound · ConversationNotFound · RunNotFound
 Conflict         RunActive · RunEnded · RunCancelled · ConversationOfOtherAgent · ConversationFull ·
                  TooManyConversations
 Invalid          MessageTooLong · ModelUnknown · EventUnknown
+RateLimited      TokensUsedUp
 UpstreamFailed   ModelRefused · AnswerEmpty
 Unavailable      ModelUnavailable · Interrupted · Overloaded · StreamsFull
 UpstreamTimeout  ModelTimeout
@@ -11,7 +12,7 @@ UpstreamTimeout  ModelTimeout
 
 from collections.abc import Sequence
 
-from shared.errors import Conflict, Invalid, NotFound, Unavailable, UpstreamFailed, UpstreamTimeout
+from shared.errors import Conflict, Invalid, NotFound, RateLimited, Unavailable, UpstreamFailed, UpstreamTimeout
 
 MODEL = "model"
 
@@ -115,6 +116,19 @@ class EventUnknown(Invalid):
 
     def __init__(self, number: int) -> None:
         super().__init__(f"The run has had no event {number}.", at=("header/Last-Event-ID", "unknown_event"))
+
+
+class TokensUsedUp(RateLimited):
+    """A budget of tokens bears the turn no more, with what runs under way have reserved."""
+
+    code = "chat.tokens_used_up"
+    meaning = "The tokens of the key, user or tenant for this day (UTC) are used up or reserved; nothing was kept."
+
+    def __init__(self, whose: str, limit: int, retry_after_seconds: int) -> None:
+        super().__init__(
+            f"The {limit} tokens that this {whose} may use in a day do not suffice for the message.",
+            retry_after_seconds=retry_after_seconds,
+        )
 
 
 class ContextExceeded(Exception):

@@ -24,6 +24,7 @@ from services.chat.runs.service import RunService
 from services.chat.runs.supervisor import open_supervisor
 from services.chat.runs.tails import open_tails
 from services.chat.settings import Settings
+from services.chat.usage.budgets import BudgetLimits, Budgets
 from services.chat.usage.repository import UsageRepository
 from services.chat.usage.service import UsageService
 from shared.ending import OUTLIVED
@@ -84,6 +85,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
                 supervisor,
                 control,
                 Choice(models.catalogue, settings),
+                Budgets(redis, BudgetLimits.of(settings)),
                 heartbeat_seconds=settings.heartbeat_seconds,
             ),
             control=control,

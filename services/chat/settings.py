@@ -91,6 +91,13 @@ class Settings(ClientSettings):
     )
     history_messages: int = Field(default=20, ge=0, le=200, description="earlier messages looked at")
 
+    # Budgets: prompts and answers together, of one day in UTC; none when unset
+    tokens_per_day_key: int | None = Field(default=None, ge=1, le=10**12, description="of one API key")
+    tokens_per_day_user: int | None = Field(
+        default=None, ge=1, le=10**12, description="of one user in one tenant, their keys' included"
+    )
+    tokens_per_day_tenant: int | None = Field(default=None, ge=1, le=10**12, description="of one tenant")
+
     # Retrieval
     passages_per_collection: int = Field(default=4, ge=1, le=50, description="`k` of the search in each collection")
     search_seconds: float = Field(default=10.0, gt=0, le=60, description="for one search")

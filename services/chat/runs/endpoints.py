@@ -59,6 +59,7 @@ _ANSWERED: Final[dict[int | str, dict[str, Any]]] = {
         errors.ConversationFull,
         errors.TooManyConversations,
         errors.ModelUnknown,
+        errors.TokensUsedUp,
         errors.ModelRefused,
         errors.AnswerEmpty,
         errors.ModelTimeout,

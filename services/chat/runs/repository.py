@@ -22,7 +22,7 @@ from services.chat.runs.events import FINAL, Event, event_from, run_from
 from services.chat.settings import Settings
 from services.chat.storage import Keys, message_bytes, message_from
 from services.chat.times import now, to_ms
-from services.chat.usage.counts import KEPT_SECONDS, counted_key, counts_of, day_of, usage_key
+from services.chat.usage.counts import GUARDED_SECONDS, KEPT_SECONDS, counted_key, counts_of, day_of, usage_key
 from services.chat.usage.meter import current_meter
 from services.chat.usage.users import UsageUsers
 from shared.errors import ServiceError
@@ -200,7 +200,7 @@ class RunRepository:
         times = [to_ms(now()), self._bounds.retention_ms]
         stored = message_bytes(answer) if answer else b""
         flat = [part for event in events for part in (event.type, event.data)]
-        used = [counts_of(turn, current_meter()), self._bounds.kept_seconds, KEPT_SECONDS]
+        used = [counts_of(turn, current_meter()), GUARDED_SECONDS, KEPT_SECONDS]
         arguments: list[Any] = [
             turn.run_id,
             turn.conversation_id,

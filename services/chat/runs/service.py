@@ -15,6 +15,7 @@ from services.chat.runs.repository import Begun, KeyTaken, RunKey
 from services.chat.runs.schemas import MessageCreate, OnBusy
 from services.chat.runs.stored import StoredRun
 from services.chat.runs.supervisor import Supervisor
+from services.chat.usage.budgets import Budgets, Reservation, tokens_at_most
 from services.chat.usage.meter import Meter, metered
 from shared.door import Once
 from shared.identity import Caller
@@ -33,11 +34,12 @@ class RunService:
         supervisor: Supervisor,
         control: RunControl,
         choice: Choice,
+        budgets: Budgets,
         *,
         heartbeat_seconds: float,
     ) -> None:
         self._agents, self._means, self._supervisor, self._control = agents, means, supervisor, control
-        self._choice = choice
+        self._choice, self._budgets = choice, budgets
         self._heartbeat_seconds = heartbeat_seconds
 
     async def start(self, caller: Caller, body: MessageCreate, once: Once | None = None) -> Run:
@@ -46,9 +48,9 @@ class RunService:
         A repetition of `once` is given the run that was begun for it, unless that failed and there is no answer to
         give: then it begins another. A stream is given a run that failed too, since it tells so.
 
-        Raises AgentNotFound, ModelUnknown, MessageTooLong, ConversationNotFound, ConversationOfOtherAgent, RunActive,
-        ConversationFull, TooManyConversations, ShareTaken, Overloaded; then nothing was kept. For a repetition
-        IdempotencyKeyReused, and RunNotFound where its conversation was deleted.
+        Raises AgentNotFound, ModelUnknown, MessageTooLong, TokensUsedUp, ConversationNotFound,
+        ConversationOfOtherAgent, RunActive, ConversationFull, TooManyConversations, ShareTaken, Overloaded; then
+        nothing was kept. For a repetition IdempotencyKeyReused, and RunNotFound where its conversation was deleted.
         """
         if once is None:
             return await self._begin(caller, body, None)
@@ -80,9 +82,12 @@ class RunService:
                 caller, agent, body.content, body.conversation_id, default_model=self._means.default_model
             )
             execution = Execution(turn, replace(self._means, limits=replace(self._means.limits, budget=chosen.budget)))
-            await self._claim(caller, body, execution, key)
-            with metered(Meter()):
-                admission.launch(execution.live, execution.run())
+            needed = tokens_at_most(agent, body.content, chosen, has_history=body.conversation_id is not None)
+            reservation = await self._budgets.reserve(caller, turn.run_id, needed)
+            async with reservation.given_back_on_error():
+                await self._claim(caller, body, execution, key)
+            with metered(Meter()) as meter:
+                admission.launch(execution.live, _settled(execution, meter, reservation))
         return execution.live
 
     async def _claim(self, caller: Caller, body: MessageCreate, execution: Execution, key: RunKey | None) -> None:
@@ -101,3 +106,11 @@ class RunService:
     def follow(self, run: Run) -> AsyncIterator[bytes]:
         """The events of a run, from its first."""
         return run.follow(self._heartbeat_seconds)
+
+
+async def _settled(execution: Execution, meter: Meter, reservation: Reservation) -> None:
+    """Answer the turn, and have counted what it used."""
+    try:
+        await execution.run()
+    finally:
+        await reservation.settle(meter.tokens)

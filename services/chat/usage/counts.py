@@ -1,7 +1,7 @@
 """How usage lies in Redis: a hash for each user and day, in the slot of the user's other keys, and who has one.
 
     chat:{tenant:user}:usage:<day>        hash, `metric␟agent␟key␟model` to a number; `-` for no key
-    chat:{tenant:user}:run:<id>:counted   text, the run is counted; as long as it may be ended again
+    chat:{tenant:user}:usage:run:<id>     text, the run is counted; as long as its end may be tried again
     chat:{tenant}:usage:<day>:users       set, users who have a hash of that day
 
 A run is counted in the script that ends it, so once. What has too many fields goes on without agent, key and model.
@@ -19,6 +19,7 @@ from services.chat.times import now
 from services.chat.usage.meter import Meter
 
 KEPT_SECONDS: Final = 400 * 86_400
+GUARDED_SECONDS: Final = 600
 _BETWEEN = "\x1f"
 _NO_KEY = "-"
 STATES: Final = ("completed", "failed", "cancelled")
@@ -51,7 +52,7 @@ def users_key(tenant_id: str, day: date) -> str:
 
 
 def counted_key(owner: Owner, run_id: str) -> str:
-    return f"chat:{{{owner.tenant_id}:{owner.user_id}}}:run:{run_id}:counted"
+    return f"chat:{{{owner.tenant_id}:{owner.user_id}}}:usage:run:{run_id}"
 
 
 def day_of(turn: Turn) -> date:

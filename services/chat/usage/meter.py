@@ -43,11 +43,11 @@ _current: ContextVar[Meter | None] = ContextVar("meter", default=None)
 
 
 @contextmanager
-def metered(meter: Meter) -> Iterator[None]:
+def metered(meter: Meter) -> Iterator[Meter]:
     """Have what is begun in the block, tasks among it, measured by `meter`."""
     token = _current.set(meter)
     try:
-        yield
+        yield meter
     finally:
         _current.reset(token)
 

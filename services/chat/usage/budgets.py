@@ -1,0 +1,141 @@
+"""Tokens that a key, a user and a tenant may use up in a day: reserved before a run, settled with what it used.
+
+chat:{tenant}:budget:<day>                 hash, see `budget_scripts.py`
+chat:{tenant}:budget:<day>:ends            sorted set, run by when its reservation is given back
+chat:{tenant}:budget:<day>:reservations    hash, run to what it reserved for whom
+chat:{tenant}:budget:run:<id>              text, the run is settled; as long as that may be tried again
+"""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from redis.asyncio import Redis
+
+from services.chat.domain import Agent
+from services.chat.errors import TokensUsedUp
+from services.chat.models.choice import Chosen
+from services.chat.settings import Settings
+from services.chat.tokens import estimate_tokens
+from services.chat.usage.budget_scripts import RESERVE, SETTLE
+from services.chat.usage.counts import GUARDED_SECONDS
+from shared.ending import OUTLIVED
+from shared.errors import Unavailable
+from shared.identity import Caller
+from shared.redis import redis_errors
+
+_log = logging.getLogger("chat.usage")
+_KEPT_SECONDS = 2 * 86_400
+_AFTER_RUN_SECONDS = 60.0  # for the end of a run to be stored and settled
+_SOON_SECONDS = 5  # what is only reserved may be free again by then
+_FRAME_TOKENS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetLimits:
+    """Tokens of a day by whose they are, None where there is no budget, and how long a reservation lasts."""
+
+    key: int | None
+    user: int | None
+    tenant: int | None
+    held_seconds: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> "BudgetLimits":
+        return cls(
+            key=settings.tokens_per_day_key,
+            user=settings.tokens_per_day_user,
+            tenant=settings.tokens_per_day_tenant,
+            held_seconds=settings.run_seconds * OUTLIVED + _AFTER_RUN_SECONDS,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a run may use; `settle` puts what it did use in its place, once. Never raises."""
+
+    settle: Callable[[int], Awaitable[None]]
+
+    @asynccontextmanager
+    async def given_back_on_error(self) -> AsyncIterator[None]:
+        """What is raised in the block has used nothing."""
+        try:
+            yield
+        except BaseException:
+            await self.settle(0)
+            raise
+
+
+async def _nothing(tokens: int) -> None:  # noqa: ARG001 - there is no budget
+    return
+
+
+class Budgets:
+    """The budgets of one installation, shared by all replicas. Without any, nothing is asked of Redis."""
+
+    def __init__(self, redis: Redis, limits: BudgetLimits) -> None:
+        self._limits: Mapping[str, int | None] = {"key": limits.key, "user": limits.user, "tenant": limits.tenant}
+        self._is_on = any(limit is not None for limit in self._limits.values())
+        self._held_ms = round(limits.held_seconds * 1000)
+        self._reserve, self._settle = redis.register_script(RESERVE), redis.register_script(SETTLE)
+
+    async def reserve(self, caller: Caller, run_id: str, tokens: int) -> Reservation:
+        """A place for `tokens` in each budget that the caller uses. Raises TokensUsedUp; then nothing is reserved.
+
+        It is given back when no run can go on any longer, be its process there or not.
+        """
+        if not self._is_on:
+            return Reservation(_nothing)
+        day, now_ms = datetime.now(UTC).date(), round(time.time() * 1000)
+        subjects = self._subjects(caller)
+        flat = [part for name, limit in subjects.items() for part in (name, "" if limit is None else limit)]
+        with redis_errors():
+            refused, is_held = await self._reserve(
+                keys=_keys(caller.tenant_id, day),
+                args=[now_ms, now_ms + self._held_ms, run_id, tokens, _KEPT_SECONDS, *flat],
+            )
+        if refused:
+            kind = refused.decode().partition(":")[0]
+            raise TokensUsedUp(kind, self._limits[kind] or 0, _SOON_SECONDS if is_held else _until_midnight())
+
+        async def settle(used: int) -> None:
+            await self._settled(caller.tenant_id, day, run_id, used, list(subjects))
+
+        return Reservation(settle)
+
+    def _subjects(self, caller: Caller) -> dict[str, int | None]:
+        """Whose budgets are charged, the narrowest first, and what each may use."""
+        key = {f"key:{caller.key_id}": self._limits["key"]} if caller.key_id else {}
+        return key | {f"user:{caller.subject}": self._limits["user"], "tenant": self._limits["tenant"]}
+
+    async def _settled(self, tenant_id: str, day: date, run_id: str, used: int, subjects: list[str]) -> None:
+        guard = f"chat:{{{tenant_id}}}:budget:run:{run_id}"
+        arguments: list[Any] = [run_id, used, _KEPT_SECONDS, GUARDED_SECONDS, *subjects]
+        try:
+            with redis_errors():
+                await self._settle(keys=[*_keys(tenant_id, day), guard], args=arguments)
+        except Unavailable as error:  # it is given back in time, and what was used goes uncounted
+            _log.warning("not settled", extra={"fields": {"run_id": run_id, "cause": repr(error.__cause__)}})
+
+
+def tokens_at_most(agent: Agent, content: str, chosen: Chosen, *, has_history: bool) -> int:
+    """About what one generation takes at most: the message with all that may stand around it, and the answer."""
+    prompt = estimate_tokens(agent.instructions) + estimate_tokens(content) + _FRAME_TOKENS
+    prompt += chosen.budget.sources if agent.knowledge else 0
+    prompt += chosen.budget.history if has_history else 0
+    return min(prompt, chosen.budget.total) + chosen.model.limits.answer_tokens
+
+
+def _keys(tenant_id: str, day: date) -> list[str]:
+    numbers = f"chat:{{{tenant_id}}}:budget:{day.isoformat()}"
+    return [numbers, f"{numbers}:ends", f"{numbers}:reservations"]
+
+
+def _until_midnight() -> int:
+    now = datetime.now(UTC)
+    midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), UTC)
+    return max(1, round((midnight - now).total_seconds()))

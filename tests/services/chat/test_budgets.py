@@ -1,0 +1,158 @@
+"""Budgets of tokens: never one token too many reserved, and what was used counts in the end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from local.suite import Suite
+from services.chat.errors import TokensUsedUp
+from services.chat.usage.budgets import BudgetLimits, Budgets, Reservation
+from shared.identity import Caller
+from shared.redis import open_redis
+from shared.schemas import new_id
+from tests.fixtures.identity import User
+from tests.services.chat.client import OpenChat, until
+from tests.services.chat.servers import ModelServer
+
+MESSAGE = "/api/v1/chat/message"
+LIMITS = BudgetLimits(key=None, user=1000, tenant=None, held_seconds=60)
+
+
+@pytest.fixture
+async def redis(suite: Suite) -> AsyncIterator[Redis]:
+    suite.up(["redis"])
+    async with open_redis(suite.url("redis")) as redis:
+        yield redis
+
+
+@pytest.fixture
+def caller() -> Caller:
+    return Caller(new_id(), new_id(), frozenset(), "t", 0, 0, "token", key_id="k")
+
+
+async def reserve(budgets: Budgets, caller: Caller, tokens: int) -> Reservation | TokensUsedUp:
+    try:
+        return await budgets.reserve(caller, new_id(), tokens)
+    except TokensUsedUp as error:
+        return error
+
+
+async def fitting(budgets: Budgets, caller: Caller) -> int:
+    """How many single tokens still have a place, to the hundred."""
+    found = [await reserve(budgets, caller, 100) for _ in range(11)]
+    return 100 * sum(isinstance(one, Reservation) for one in found)
+
+
+async def test_64_at_once_on_two_replicas_are_never_given_one_too_many(redis: Redis, caller: Caller) -> None:
+    replicas = [Budgets(redis, LIMITS), Budgets(redis, LIMITS)]
+
+    found = await asyncio.gather(*(reserve(replicas[n % 2], caller, 30) for n in range(64)))
+
+    assert sum(isinstance(one, Reservation) for one in found) == 1000 // 30
+
+
+async def test_what_was_used_takes_the_place_of_what_was_reserved_once(redis: Redis, caller: Caller) -> None:
+    budgets = Budgets(redis, LIMITS)
+    reservation = await budgets.reserve(caller, new_id(), 900)
+
+    for _ in range(3):
+        await reservation.settle(200)
+
+    assert await fitting(budgets, caller) == 800
+
+
+async def test_what_a_dead_process_reserved_is_given_back(redis: Redis, caller: Caller) -> None:
+    dead = await Budgets(redis, replace(LIMITS, held_seconds=-1)).reserve(caller, new_id(), 900)
+    budgets = Budgets(redis, LIMITS)
+
+    assert await fitting(budgets, caller) == 1000
+    await dead.settle(500)  # it was only slow: what it used counts all the same
+    with pytest.raises(TokensUsedUp):
+        await budgets.reserve(caller, new_id(), 1)
+
+
+@pytest.mark.parametrize("whose", ["key", "user", "tenant"])
+async def test_each_budget_is_its_own(redis: Redis, caller: Caller, whose: str) -> None:
+    own: dict[str, Any] = {"user": None} | {whose: 100}
+    budgets = Budgets(redis, replace(LIMITS, **own))
+    others = {
+        "key": replace(caller, key_id="another"),
+        "user": replace(caller, subject=new_id()),
+        "tenant": replace(caller, tenant_id=new_id()),
+    }
+    await budgets.reserve(caller, new_id(), 100)
+
+    refused = await reserve(budgets, caller, 1)
+
+    assert isinstance(refused, TokensUsedUp)
+    assert f"this {whose} may use" in refused.detail
+    assert isinstance(await reserve(budgets, others[whose], 1), Reservation)
+
+
+async def test_what_is_refused_by_one_budget_is_taken_from_none(redis: Redis, caller: Caller) -> None:
+    budgets = Budgets(redis, replace(LIMITS, tenant=100))
+    for _ in range(5):
+        assert isinstance(await reserve(budgets, caller, 500), TokensUsedUp)
+
+    assert isinstance(await reserve(Budgets(redis, LIMITS), caller, 1000), Reservation)
+
+
+async def test_what_is_only_reserved_may_be_free_soon(redis: Redis, caller: Caller) -> None:
+    budgets = Budgets(redis, LIMITS)
+    reservation = await budgets.reserve(caller, new_id(), 1000)
+
+    soon = await reserve(budgets, caller, 1)
+    await reservation.settle(1000)
+    tomorrow = await reserve(budgets, caller, 1)
+
+    assert isinstance(soon, TokensUsedUp)
+    assert isinstance(tomorrow, TokensUsedUp)
+    assert soon.headers["Retry-After"] == "5"
+    assert 1 <= int(tomorrow.headers["Retry-After"]) <= 86_400
+
+
+@pytest.fixture
+def body(agent_id: str) -> dict[str, Any]:
+    return {"agent_id": agent_id, "content": "How long is the warranty?"}
+
+
+async def test_a_message_beyond_the_budget_is_refused_before_it_is_kept(
+    open_chat: OpenChat, person: User, body: dict[str, Any], model: ModelServer
+) -> None:
+    model.usage = {"prompt_tokens": 4000, "completion_tokens": 995, "total_tokens": 4995}
+
+    async with open_chat(tokens_per_day_user=5000) as client:
+        client.headers.update(person.headers)
+        answers = [await client.post(MESSAGE, json=body)]
+
+        async def is_refused() -> bool:
+            answers.append(await client.post(MESSAGE, json=body))
+            return answers[-1].status_code == 429
+
+        await until(is_refused)  # what was used is settled just after the answer
+        kept = (await client.get("/api/v1/chat/conversations")).json()["items"]
+
+    assert answers[-1].json()["code"] == "chat.tokens_used_up"
+    assert int(answers[-1].headers["retry-after"]) > 0
+    assert len(kept) == len(answers) - 1 <= 5
+
+
+async def test_what_is_refused_or_fails_uses_no_more_than_it_did(
+    open_chat: OpenChat, person: User, body: dict[str, Any], model: ModelServer
+) -> None:
+    async with open_chat(tokens_per_day_user=2500) as client:  # a turn reserves about 900
+        client.headers.update(person.headers)
+        for _ in range(6):
+            refused = await client.post(MESSAGE, json=body | {"conversation_id": new_id()})
+            assert refused.status_code == 404
+        for _ in range(6):
+            model.refuses = [(500, {}, {})]
+            failed = await client.post(MESSAGE, json=body)
+            assert failed.status_code == 503
+        answer = await client.post(MESSAGE, json=body)
+
+    assert answer.status_code == 200
