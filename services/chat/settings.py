@@ -42,9 +42,9 @@ class Settings(ClientSettings):
 
     # Prompt: with `answer_tokens` it must fit into the model's context window
     prompt_tokens: int = Field(default=3072, ge=256, le=1_000_000, description="the whole prompt at most")
-    sources_tokens: int = Field(default=768, ge=0, le=500_000, description="of it, for retrieved passages")
+    sources_tokens: int = Field(default=1536, ge=0, le=500_000, description="of it, for retrieved passages")
     passage_tokens: int = Field(
-        default=256, ge=32, le=100_000, description="one passage; longer ones are cut around what speaks of the message"
+        default=512, ge=32, le=100_000, description="one passage; longer ones are cut around what speaks of the message"
     )
     prompt_vocabulary: Vocabulary = Field(
         default=Vocabulary.ENGLISH,
@@ -55,7 +55,7 @@ class Settings(ClientSettings):
     history_messages: int = Field(default=20, ge=0, le=200, description="earlier messages looked at")
 
     # Retrieval
-    passages_per_collection: int = Field(default=4, ge=1, le=50, description="`k` of the search in each collection")
+    passages_per_collection: int = Field(default=6, ge=1, le=50, description="`k` of the search in each collection")
     search_seconds: float = Field(default=10.0, gt=0, le=60, description="for one search")
     agent_seconds: float = Field(default=5.0, gt=0, le=60, description="for reading the agent")
 
