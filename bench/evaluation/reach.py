@@ -23,7 +23,7 @@ from services.chat.prompt import PromptBudget, build_prompt
 from services.chat.retrieval import Retriever
 from services.chat.settings import Settings
 from shared.calls import ServiceClient
-from shared.discovery.static import StaticDiscovery
+from shared.discovery import StaticDiscovery
 from shared.telemetry import Metrics
 
 _FOLDER: Final = Path(__file__).with_name("reach")
