@@ -19,7 +19,7 @@ _COLLECTIONS = 3  # that the documents are spread over, to see what that costs
 
 
 async def main(*, with_answers: bool) -> None:
-    suite = Suite()
+    suite = Suite.as_started()
     suite.up()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{suite.site.ports['gateway']}", timeout=120) as client:
         token = await _log_in(client)
