@@ -73,8 +73,8 @@ demo: bootstrap ## the main job before your eyes
 bench: bootstrap ## measure
 	@$(RUN)/python -m bench $(if $(ROWS),--rows $(ROWS)) $(ARGS)
 
-eval: bootstrap ## how well searches find, in six languages
-	@$(RUN)/python -m bench.evaluation
+eval: bootstrap ## how well searches find, in six languages, and what of it reaches the model
+	@$(RUN)/python -m bench.evaluation $(ARGS)
 
 rotate-keys: bootstrap ## sign access tokens with the next key
 	@$(RUN)/python -m local exec auth -- python -m services.auth.commands rotate-keys $(ARGS)

@@ -18,8 +18,19 @@ from services.topology import CLIENTS, SERVICES
 ENGINES: Final = ("qdrant", "chroma", "faiss")
 OWN: Final = [SERVICES[name].scopes for name in CLIENTS]  # all but auth, where a visitor's key has no business
 SCOPES: Final = [scope for scopes in OWN for scope in (*scopes.viewer, *scopes.member)]
-QUESTION: Final = "Which command stops the suite?"
+QUESTIONS: Final = (
+    "Which command stops everything that make up started?",
+    "Which store does the service agents have?",
+    "On which Debian and which Python does make up run?",
+    "What is the license of this project?",
+    "Which command measures the speed?",
+    "What does chat own?",
+)
+MODEL_HINT: Final = "name a better one: LLM_URL=https://…/v1 LLM_MODEL=… LLM_API_KEY=… make up (docs/run.md)"
+PAGES: Final = ("README.md", "docs/run.md", "services/chat/README.md")
 TASK_SECONDS: Final = 300
+CITATIONS: Final = 2  # shown of an answer
+EXCERPT_CHARS: Final = 160
 
 
 class Demo:
@@ -36,7 +47,9 @@ class Demo:
         for engine, collection in collections.items():
             self.ingest(engine, collection)
         agent = self.create_agent(collections["qdrant"])
-        self.ask(agent)
+        for question in QUESTIONS:
+            self.ask(agent, question)
+        note(MODEL_HINT)
         for engine, collection in collections.items():
             self.search(engine, collection)
         self.health()
@@ -85,7 +98,7 @@ class Demo:
             "/agents/create",
             {
                 "name": f"Guide {self._run}",
-                "instructions": "Answer briefly, from the given passages only.",
+                "instructions": "Answer in one sentence.",
                 "capabilities": ["documentation"],
                 "knowledge": [collection],
             },
@@ -93,15 +106,16 @@ class Demo:
         note(f"{agent['name']}, version {agent['version']}")
         return str(agent["id"])
 
-    def ask(self, agent_id: str) -> None:
-        say(f"a question, and its answer as it is made: {QUESTION}")
-        body = {"agent_id": agent_id, "content": QUESTION, "stream": True}
+    def ask(self, agent_id: str, question: str) -> None:
+        """Shows the answer as it is made, which model made it, and the best of what it was given."""
+        say(question)
+        body = {"agent_id": agent_id, "content": question, "stream": True}
         with self._client.stream("POST", "/chat/message", json=body) as answer:
             if answer.is_error:
                 answer.read()
             answer.raise_for_status()
             message: dict[str, Any] = {}
-            print("   ", end="")
+            print("    ", end="")
             for event, payload in server_sent_events(answer.iter_lines()):
                 if event == "message.delta":
                     print(payload["content"], end="", flush=True)
@@ -110,12 +124,16 @@ class Demo:
                 elif event == "run.failed":
                     raise LocalError(f"the run failed: {payload}")
             print()
-        for number, citation in enumerate(message["citations"], 1):
-            note(f"[{number}] {citation['record_id']}  {citation['score']:.3f}  {citation['text'][:70]!r}")
+        run = self._client.get(f"/chat/runs/{message['run_id']}").raise_for_status().json()
+        note(f"— {run['model']}, from what it was given:")
+        for citation in message["citations"][:CITATIONS]:
+            note(
+                f"[{citation['number']}] {citation['record_id']}  {' '.join(citation['text'].split())[:EXCERPT_CHARS]}"
+            )
 
     def search(self, engine: str, collection: str) -> None:
         say(f"the same search on {engine}")
-        found = self.post("/vectors/search", {"collection": collection, "query": QUESTION, "k": 3})
+        found = self.post("/vectors/search", {"collection": collection, "query": QUESTIONS[0], "k": 3})
         for match in found["results"]:
             note(f"{match['score']:.4f}  {match['id']}")
         note(f"{found['took_ms']:.1f} ms")
@@ -134,10 +152,15 @@ class Demo:
 
 
 def documents() -> list[dict[str, Any]]:
-    """The README and the pages under docs/."""
-    pages = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+    """The pages that a newcomer reads first."""
+    pages = [REPOSITORY / name for name in PAGES]
     return [
-        {"id": page.relative_to(REPOSITORY).as_posix(), "text": page.read_text(), "metadata": {"kind": "page"}}
+        {
+            "id": page.relative_to(REPOSITORY).as_posix(),
+            "type": "markdown",
+            "text": page.read_text(),
+            "metadata": {"kind": "page"},
+        }
         for page in pages
     ]
 

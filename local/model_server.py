@@ -17,6 +17,10 @@ SLOTS: Final = 2
 CONTEXT_PER_SLOT: Final = 4096
 PROMPT_CACHE_MIB: Final = 64
 HEARTBEAT_SECONDS: Final = 15
+# For requests that name none. A model this small wanders off at any temperature, and without the penalty it repeats a
+# sentence until its answer is full.
+TEMPERATURE: Final = 0.0
+REPEAT_PENALTY: Final = 1.1
 
 
 def model_file() -> Path:
@@ -47,6 +51,8 @@ def parameters(host: str, port: int, alias: str, api_key: str | None) -> xllamac
     chosen.cpuparams.n_threads = THREADS
     chosen.cpuparams_batch.n_threads = THREADS
     chosen.cache_ram_mib = PROMPT_CACHE_MIB
+    chosen.sampling.temp = TEMPERATURE
+    chosen.sampling.penalty_repeat = REPEAT_PENALTY
     chosen.sse_ping_interval = HEARTBEAT_SECONDS
     chosen.cors_origins = ""
     chosen.api_keys = [api_key] if api_key else []

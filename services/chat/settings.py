@@ -73,13 +73,13 @@ class Settings(ClientSettings):
         description="the whole prompt at most; 6 of 7 parts of what the window leaves beside an answer when unset",
     )
     sources_tokens: int | None = Field(
-        default=None, ge=0, le=500_000, description="of it, for retrieved passages; a quarter when unset"
+        default=None, ge=0, le=500_000, description="of it, for retrieved passages; half when unset"
     )
     passage_tokens: int | None = Field(
         default=None,
         ge=32,
         le=100_000,
-        description="one passage; longer ones are cut around what speaks of the message; a twelfth of it when unset",
+        description="one passage; longer ones are cut around what speaks of the message; a sixth of it when unset",
     )
     prompt_vocabulary: Vocabulary = Field(
         default=Vocabulary.ENGLISH,
@@ -99,7 +99,7 @@ class Settings(ClientSettings):
     tokens_per_day_tenant: int | None = Field(default=None, ge=1, le=10**12, description="of one tenant")
 
     # Retrieval
-    passages_per_collection: int = Field(default=4, ge=1, le=50, description="`k` of the search in each collection")
+    passages_per_collection: int = Field(default=6, ge=1, le=50, description="`k` of the search in each collection")
     search_seconds: float = Field(default=10.0, gt=0, le=60, description="for one search")
     agent_seconds: float = Field(default=5.0, gt=0, le=60, description="for reading the agent")
 

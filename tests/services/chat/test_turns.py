@@ -35,7 +35,7 @@ async def test_the_model_reads_instructions_sources_earlier_turns_and_the_messag
 
     system, *turns = model.asked[-1]["messages"]
     assert system["content"].startswith("Answer in one sentence.")
-    assert "[1] The warranty of the Falcon lasts 27 months." in system["content"]
+    assert "[1]\n> The warranty of the Falcon lasts 27 months." in system["content"]
     assert [turn["content"] for turn in turns] == [
         "How long is the warranty?",
         "The warranty lasts 27 months [1].",

@@ -27,7 +27,7 @@ def test_sources_stand_with_the_instructions_and_the_message_alone() -> None:
 
     system, question = prompt.messages
     assert system.content.startswith("Answer in one sentence.\n\n")
-    assert system.content.endswith("[1] 27 months.\n\n[2] 800 grams.")
+    assert system.content.endswith("\n\n[1]\n> 27 months.\n\n[2]\n> 800 grams.")
     assert (question.role, question.content) == ("user", "How long?")
 
 
@@ -85,7 +85,7 @@ def test_a_source_is_cut_around_what_speaks_of_the_message() -> None:
     prompt = build_prompt(AGENT, "How long does the battery last?", [passage(1, text)], [], BUDGET)
 
     assert "The battery lasts four hours." in prompt.sources[0].text
-    assert prompt.sources[0].text in prompt.messages[0].content
+    assert f"[1]\n> {prompt.sources[0].text}" in prompt.messages[0].content
 
 
 def test_a_multilingual_vocabulary_leaves_room_for_more() -> None:
