@@ -6,9 +6,10 @@ from typing import Any
 import orjson
 
 from services.chat.errors import ModelRefused, ModelUnavailable
-from services.chat.generation import Completion, Usage
+from services.chat.generation import Completion, Piece, Reasoning, ToolCall, Usage
 
 _MAX_LINE_BYTES = 2**20
+_MAX_CALLS = 128
 _DONE = b"[DONE]"
 
 
@@ -19,24 +20,27 @@ class ChunkReader:
         self._rest = b""
         self._finish_reason: str | None = None
         self._usage: Usage | None = None
+        self._calls: dict[int, dict[str, str]] = {}
+        self._refusal = ""
         self.done = False
 
-    def feed(self, data: bytes) -> Iterator[str]:
-        """The pieces of text that `data` completes. Raises ModelRefused for what is not the protocol."""
+    def feed(self, data: bytes) -> Iterator[Piece]:
+        """The pieces that `data` completes. Raises ModelRefused for what is not the protocol."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > _MAX_LINE_BYTES:
             raise ModelRefused
         for line in lines:
-            if line.startswith(b"data:") and (text := self._read(line[5:].strip())):
-                yield text
+            if line.startswith(b"data:") and (piece := self._read(line[5:].strip())):
+                yield piece
 
     def completion(self) -> Completion:
         """How it ended. Raises ModelUnavailable when the stream broke off before its end."""
         if self._finish_reason is None and not self.done:
             raise ModelUnavailable
-        return Completion(self._finish_reason or "stop", self._usage)
+        calls = [ToolCall(call["id"], call["name"], call["arguments"]) for _, call in sorted(self._calls.items())]
+        return Completion(self._finish_reason or "stop", self._usage, calls, self._refusal or None)
 
-    def _read(self, payload: bytes) -> str | None:
+    def _read(self, payload: bytes) -> Piece | None:
         if payload == _DONE:
             self.done = True
             return None
@@ -50,13 +54,31 @@ class ChunkReader:
                 return None
             choice: dict[str, Any] = choices[0]
             self._finish_reason = choice.get("finish_reason") or self._finish_reason
-            return _text(choice)
+            self._collect(choice.get("delta") or {})
+            return _piece(choice)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ModelRefused from error
 
+    def _collect(self, delta: dict[str, Any]) -> None:
+        """Calls come in parts: the first has the id and the name, all of them some of the arguments."""
+        self._refusal += delta.get("refusal") or ""
+        for part in delta.get("tool_calls") or ():
+            call = self._calls.setdefault(int(part.get("index") or 0), {"id": "", "name": "", "arguments": ""})
+            if len(self._calls) > _MAX_CALLS:
+                raise ValueError("too many calls")
+            function = part.get("function") or {}
+            call["id"] = part.get("id") or call["id"]
+            call["name"] = function.get("name") or call["name"]
+            call["arguments"] += function.get("arguments") or ""
+            if len(call["arguments"]) > _MAX_LINE_BYTES:
+                raise ValueError("arguments too long")
 
-def _text(choice: dict[str, Any]) -> str | None:
-    text = (choice.get("delta") or {}).get("content")
+
+def _piece(choice: dict[str, Any]) -> Piece | None:
+    delta = choice.get("delta") or {}
+    text, thought = delta.get("content"), delta.get("reasoning_content")
+    if isinstance(thought, str) and thought and not text:
+        return Reasoning(thought)
     if text is None or isinstance(text, str):
         return text
     raise ValueError("content is no text")

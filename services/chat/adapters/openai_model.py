@@ -15,6 +15,7 @@ import aiohttp
 import orjson
 
 from services.chat.adapters.chunks import ChunkReader
+from services.chat.adapters.wire import demands, message_member
 from services.chat.errors import ContextExceeded, ModelRefused, ModelTimeout, ModelUnavailable, ModelUnknown
 from services.chat.generation import Ask, Completion, Piece
 from services.chat.settings import Settings
@@ -80,10 +81,10 @@ class OpenAIModel:
                 await _require_success(response, ask.model)
                 reader = ChunkReader()
                 while not reader.done and (data := await _next(response, deadline)):
-                    for text in reader.feed(data):
+                    for piece in reader.feed(data):
                         deadline = loop.time() + self._limits.between_tokens_seconds
-                        written += len(text)
-                        yield text
+                        written += len(piece if isinstance(piece, str) else piece.text)
+                        yield piece
                     if written > _MAX_ANSWER_CHARS:
                         raise ModelRefused
                 yield reader.completion()
@@ -101,14 +102,14 @@ class OpenAIModel:
     def _request(self, ask: Ask) -> bytes:
         body: dict[str, Any] = {
             "model": ask.model,
-            "messages": [{"role": message.role, "content": message.content} for message in ask.messages],
+            "messages": [message_member(message) for message in ask.messages],
             "max_tokens": self._limits.answer_tokens,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
         if self._limits.temperature is not None:
             body["temperature"] = self._limits.temperature
-        return orjson.dumps(body)
+        return orjson.dumps(body | demands(ask))
 
     async def _ask(self, body: bytes) -> aiohttp.ClientResponse:
         """The head of the answer. A kept connection may have been closed meanwhile: one more try, on a new one."""
