@@ -37,6 +37,7 @@ class Agent:
     instructions: str
     model: str | None
     knowledge: tuple[str, ...]
+    tools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +125,19 @@ class Turn:
     token: str
     model: str
     """The agent's own, or the default of those that name none."""
+    response_schema: Mapping[str, Any] | None = None
+    """The JSON Schema that the answer is to fit."""
 
     @classmethod
     def begun(
-        cls, caller: Caller, agent: Agent, content: str, conversation_id: str | None, *, default_model: str
+        cls,
+        caller: Caller,
+        agent: Agent,
+        content: str,
+        conversation_id: str | None,
+        *,
+        default_model: str,
+        response_schema: Mapping[str, Any] | None = None,
     ) -> "Turn":
         """`caller` says `content` to `agent`: in the conversation, or in a new one."""
         run_id = new_id()
@@ -140,6 +150,7 @@ class Turn:
             question=Message(new_id(), run_id, "user", content, [], now()),
             token=caller.token,
             model=agent.model or default_model,
+            response_schema=response_schema,
         )
 
     def answer(self, content: str, sources: Sequence[Citation]) -> Message:

@@ -4,7 +4,7 @@ NotFound         AgentNotFound · ConversationNotFound · RunNotFound
 Conflict         RunActive · RunEnded · RunCancelled · ConversationOfOtherAgent · ConversationFull ·
                  TooManyConversations
 Invalid          MessageTooLong · ModelUnknown · EventUnknown
-UpstreamFailed   ModelRefused
+UpstreamFailed   ModelRefused · AnswerEmpty · AnswerOffSchema · ToolStepsExceeded
 Unavailable      ModelUnavailable · Interrupted · Overloaded · StreamsFull
 UpstreamTimeout  ModelTimeout
 """
@@ -122,6 +122,30 @@ class ModelRefused(UpstreamFailed):
     code = "chat.model_refused"
     meaning = "The model refused the request or gave an answer that makes no sense."
     default_detail = "The model did not accept the request or gave an invalid answer."
+
+
+class AnswerEmpty(UpstreamFailed):
+    """Neither text nor a refusal: nothing that could be shown or stored as an answer."""
+
+    code = "chat.answer_empty"
+    meaning = "The model ended without a word; the message is kept."
+    default_detail = "The model ended without saying anything."
+
+
+class AnswerOffSchema(UpstreamFailed):
+    code = "chat.answer_off_schema"
+    meaning = "Asked twice, the model gave no answer that fits `response_schema`; the message is kept."
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"The model gave no answer of the form asked for: {problem}"[:1_000])
+
+
+class ToolStepsExceeded(UpstreamFailed):
+    code = "chat.tool_steps_exceeded"
+    meaning = "The model went on calling tools without an answer for as many steps as a run may have."
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(f"The model has called tools for {steps} steps without an answer.")
 
 
 class ModelUnavailable(Unavailable):

@@ -9,7 +9,9 @@ from typing import TypedDict
 from fastapi import FastAPI
 
 from services.chat.adapters.agents_directory import AgentsDirectory
+from services.chat.adapters.agents_tools import RemoteAgentTools
 from services.chat.adapters.openai_model import open_model
+from services.chat.adapters.tasks_queue import TasksQueue
 from services.chat.adapters.vectors_knowledge import VectorsKnowledge
 from services.chat.conversations.repository import ConversationRepository
 from services.chat.conversations.service import ConversationService
@@ -17,12 +19,14 @@ from services.chat.errors import MODEL
 from services.chat.instruments import Instruments
 from services.chat.retrieval import Retriever
 from services.chat.runs.control import RunControl
-from services.chat.runs.execution import Means, RunLimits
+from services.chat.runs.means import Means, RunLimits
 from services.chat.runs.repository import Bounds, RunRepository
 from services.chat.runs.service import RunService
 from services.chat.runs.supervisor import open_supervisor
 from services.chat.runs.tails import open_tails
 from services.chat.settings import Settings
+from services.chat.tools.builtin import BuiltIn
+from services.chat.tools.toolbox import Tools
 from shared.ending import OUTLIVED
 from shared.platform import Platform, open_platform
 from shared.redis import REDIS_REMEDY, open_redis, write_and_read_back
@@ -51,6 +55,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         supervisor = await stack.enter_async_context(open_supervisor(settings, platform.health, app.state.watchdog))
         agents = AgentsDirectory(platform.services, settings.agent_seconds)
         knowledge = VectorsKnowledge(platform.services, settings.search_seconds)
+        built_in = BuiltIn(
+            knowledge,
+            TasksQueue(platform.services, settings.submit_seconds),
+            passages=settings.passages_per_collection,
+            search_seconds=settings.search_seconds * OUTLIVED,
+        )
         tails = await stack.enter_async_context(open_tails(stream_redis, platform.health, supervisor.cancel))
         repository = RunRepository(redis, Bounds.of(settings), tails.inbox)
         control = RunControl(
@@ -65,6 +75,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             repository=repository,
             retriever=Retriever(knowledge, settings.passages_per_collection, settings.search_seconds * OUTLIVED),
             model=model,
+            tools=Tools(RemoteAgentTools(platform.services, settings.agent_seconds), built_in),
             default_model=settings.llm_model,
             limits=RunLimits.of(settings),
             instruments=Instruments(app.state.metrics.registry),

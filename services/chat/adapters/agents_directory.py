@@ -17,6 +17,7 @@ class _Agent(BaseModel):
     instructions: str
     model: str | None = None
     knowledge: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
 
 
 class AgentsDirectory:
@@ -38,4 +39,5 @@ class AgentsDirectory:
             raise
         except ValidationError as error:
             raise UpstreamFailed("agents gave an invalid answer.") from error
-        return Agent(found.id, found.instructions, found.model, tuple(dict.fromkeys(found.knowledge)))
+        knowledge = tuple(dict.fromkeys(found.knowledge))
+        return Agent(found.id, found.instructions, found.model, knowledge, found.tools)

@@ -2,7 +2,11 @@
 
     run.started          {run_id, conversation_id, agent_id, message}     the user's message as it is stored
     retrieval.completed  {passages, warnings}                             best first; collections gone without
+    reasoning.delta      {content}                                        the next piece of what the model thinks
     message.delta        {content}                                        the next piece of the answer
+    message.discarded    {reason}                                         the pieces so far are no part of the answer
+    tool.called          {call_id, tool, arguments}                       null where the model wrote no object
+    tool.completed       {call_id, tool, is_error, content, is_truncated}  the beginning of what the model is told
     message.completed    {message}                                        the answer as it is stored, with citations
     run.completed        {run_id, conversation_id, model, finish_reason, usage, warnings}
     run.failed           a problem, with run_id and conversation_id
@@ -27,6 +31,10 @@ from shared.telemetry import current_trace_id
 STARTED = "run.started"
 RETRIEVED = "retrieval.completed"
 DELTA = "message.delta"
+REASONING = "reasoning.delta"
+DISCARDED = "message.discarded"
+TOOL_CALLED = "tool.called"
+TOOL_COMPLETED = "tool.completed"
 MESSAGE = "message.completed"
 COMPLETED = "run.completed"
 FAILED = "run.failed"

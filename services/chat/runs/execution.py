@@ -3,68 +3,25 @@
 import asyncio
 import logging
 import time
-from contextlib import aclosing
-from dataclasses import dataclass
-from functools import partial
+from typing import Final
 
-from services.chat.domain import Evidence, Prompt, Reply, Turn
-from services.chat.errors import (
-    ContextExceeded,
-    ConversationNotFound,
-    Interrupted,
-    ModelRefused,
-    ModelTimeout,
-    ModelUnavailable,
-)
-from services.chat.generation import Ask, Completion
-from services.chat.instruments import Instruments
-from services.chat.ports import LanguageModel
-from services.chat.prompt import PromptBudget, build_prompt
-from services.chat.retrieval import Retriever
-from services.chat.runs.coalescing import Coalesced
-from services.chat.runs.events import DELTA, RETRIEVED, retrieved
+from services.chat.domain import Reply, Turn
+from services.chat.errors import ConversationNotFound, Interrupted, ModelTimeout
+from services.chat.runs.generating import Said
 from services.chat.runs.journal import STORE_SECONDS, Journal
 from services.chat.runs.live import LiveRun
-from services.chat.runs.repository import RunKey, RunRepository
-from services.chat.settings import Settings
+from services.chat.runs.loop import begin_loop
+from services.chat.runs.means import Means
+from services.chat.runs.repository import RunKey
+from services.chat.runs.state import LoopState
+from services.chat.runs.telling import Telling
 from shared.ending import within
 from shared.errors import ServiceError
 from shared.loops import in_background, keep
 
+REFUSAL: Final = "refusal"
+"""The `finish_reason` of an answer that is the model's word that it will not answer."""
 _log = logging.getLogger("chat.runs")
-
-
-@dataclass(frozen=True, slots=True)
-class RunLimits:
-    """Bounds of one run."""
-
-    run_seconds: float
-    lease_seconds: float
-    delta_window_seconds: float
-    history_messages: int
-    budget: PromptBudget
-
-    @classmethod
-    def of(cls, settings: Settings) -> "RunLimits":
-        return cls(
-            run_seconds=settings.run_seconds,
-            lease_seconds=settings.run_lease_seconds,
-            delta_window_seconds=settings.delta_window_ms / 1000,
-            history_messages=settings.history_messages,
-            budget=PromptBudget.of(settings),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What it takes to answer a turn, the same for all of them."""
-
-    repository: RunRepository
-    retriever: Retriever
-    model: LanguageModel
-    default_model: str
-    limits: RunLimits
-    instruments: Instruments
 
 
 class Execution:
@@ -98,49 +55,19 @@ class Execution:
         return "completed"
 
     async def _answer(self) -> Reply:
-        evidence = await self._retrieve()
-        history = await self._means.repository.history(self._turn, self._limits.history_messages)
-        prompt = partial(build_prompt, self._turn.agent, self._turn.question.content, evidence.passages, history)
-        try:
-            return await self._generate(prompt(self._limits.budget), evidence)
-        except ContextExceeded:  # lengths are estimates: once more with less around the question
-            smaller = self._limits.budget.halved()
-        try:
-            return await self._generate(prompt(smaller), evidence)
-        except ContextExceeded as error:
-            raise ModelRefused("The prompt is longer than the model's window.") from error
+        loop = await begin_loop(self._turn, self._means, Telling(self._journal))
+        return self._reply(loop.state, await loop.run())
 
-    async def _retrieve(self) -> Evidence:
-        turn = self._turn
-        evidence = await self._means.retriever.retrieve(turn.agent, turn.question.content, token=turn.token)
-        await self._journal.write(RETRIEVED, retrieved(evidence))
-        return evidence
-
-    async def _generate(self, prompt: Prompt, evidence: Evidence) -> Reply:
-        started_at = time.perf_counter()
-        generation = Coalesced(
-            self._means.model.generate(Ask(self._turn.model, prompt.messages)), self._limits.delta_window_seconds
-        )
-        pieces: list[str] = []
-        async with aclosing(generation.pieces()) as stream:
-            async for piece in stream:
-                if not pieces:
-                    self._means.instruments.first_token.observe(time.perf_counter() - started_at)
-                pieces.append(piece)
-                await self._journal.write(DELTA, {"content": piece})
-        if generation.completion is None:
-            raise ModelUnavailable
-        return self._reply(prompt, "".join(pieces), generation.completion, evidence)
-
-    def _reply(self, prompt: Prompt, text: str, completion: Completion, evidence: Evidence) -> Reply:
+    def _reply(self, state: LoopState, said: Said) -> Reply:
+        refusal = said.completion.refusal
         return Reply(
             run_id=self._turn.run_id,
             conversation_id=self._turn.conversation_id,
-            message=self._turn.answer(text, prompt.sources),
+            message=self._turn.answer(said.text or refusal or "", state.sources),
             model=self._turn.model,
-            finish_reason=completion.finish_reason,
-            usage=completion.usage,
-            warnings=evidence.warnings,
+            finish_reason=REFUSAL if refusal else said.completion.finish_reason,
+            usage=state.spent.usage,
+            warnings=state.warnings,
         )
 
     async def _keep_lease(self) -> None:

@@ -33,6 +33,7 @@ class Journal:
     def __init__(self, repository: RunRepository, turn: Turn, live: LiveRun) -> None:
         self._repository, self._turn, self._live = repository, turn, live
         self._patience_seconds = PATIENCE_SECONDS
+        self._writing = asyncio.Lock()  # calls that are made together tell of themselves together
 
     async def begin(self, key: RunKey | None) -> None:
         """Claim the conversation and keep the question. Raises what RunRepository.start raises; then nothing is kept.
@@ -46,11 +47,12 @@ class Journal:
     async def write(self, event_type: str, data: dict[str, Any]) -> None:
         """The next event. Raises ConversationNotFound when it was deleted meanwhile, Interrupted when others have ended
         the run (`fail` finds how), Unavailable without Redis."""
-        event = Event(self._live.next_number, event_type, orjson.dumps(data))
-        stored = await self._patiently(lambda: self._repository.append(self._turn, event))
-        if stored != "ok":
-            raise ConversationNotFound if stored == "gone" else Interrupted
-        self._live.publish(event)
+        async with self._writing:
+            event = Event(self._live.next_number, event_type, orjson.dumps(data))
+            stored = await self._patiently(lambda: self._repository.append(self._turn, event))
+            if stored != "ok":
+                raise ConversationNotFound if stored == "gone" else Interrupted
+            self._live.publish(event)
 
     async def complete(self, reply: Reply) -> None:
         """Store the answer and end the run.

@@ -1,15 +1,34 @@
 """A turn on the wire."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, StrictBool
+import orjson
+from pydantic import AfterValidator, ConfigDict, Field, StrictBool
+from pydantic_core import PydanticCustomError
 
 from services.chat.conversations.schemas import MessageRead
 from services.chat.domain import RunState
+from shared.json_schema import JsonSchema, SchemaRefused
 from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
 from shared.words import Word
 
 _AGENT = "01890a5d-ac96-774b-bcce-b302099a8057"
+
+
+_SCHEMA_BYTES = 16 * 1024
+
+
+def _usable(schema: dict[str, Any]) -> dict[str, Any]:
+    if len(orjson.dumps(schema)) > _SCHEMA_BYTES:
+        raise PydanticCustomError("schema_too_large", "must be at most 16 KiB of JSON")
+    try:
+        JsonSchema(schema)
+    except SchemaRefused as error:
+        raise PydanticCustomError("schema_refused", "is not usable: {reason}", {"reason": error.detail}) from error
+    return schema
+
+
+ResponseSchema = Annotated[dict[str, Any], AfterValidator(_usable)]
 
 
 class OnBusy(Word):
@@ -33,6 +52,12 @@ class MessageCreate(RequestModel):
     on_busy: OnBusy = Field(
         default=OnBusy.REJECT,
         description="while the last message is being answered: refuse this one (409), or cancel that run and begin",
+    )
+    response_schema: ResponseSchema | None = Field(
+        default=None,
+        description="JSON Schema (2020-12, at most 16 KiB, no reference out of it) that the answer is to fit: its "
+        "`content` is then JSON, else the run fails",
+        examples=[None],
     )
 
 
@@ -59,7 +84,10 @@ class ReplyRead(ResponseModel):
     conversation_id: Id
     message: MessageRead
     model: str
-    finish_reason: str = Field(description="`stop`, or `length` when the answer was cut at its limit")
+    finish_reason: str = Field(
+        description="`stop`, `length` when the answer was cut at its limit, or `refusal` when it is the model's word "
+        "that it will not answer"
+    )
     usage: UsageRead | None = Field(description="null when the provider does not count")
     warnings: list[SearchWarningRead] = Field(description="what the answer was made without")
 

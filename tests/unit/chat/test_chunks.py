@@ -30,7 +30,7 @@ def test_it_may_arrive_in_pieces_of_any_size(size: int) -> None:
     reader = ChunkReader()
     parts = [STREAM[start : start + size] for start in range(0, len(STREAM), size)]
 
-    text = "".join(piece for part in parts for piece in reader.feed(part))
+    text = "".join(str(piece) for part in parts for piece in reader.feed(part))
 
     assert text == "Größe 27"
     assert reader.done

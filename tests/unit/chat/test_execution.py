@@ -17,8 +17,11 @@ from services.chat.instruments import Instruments
 from services.chat.prompt import PromptBudget
 from services.chat.retrieval import Retriever
 from services.chat.runs.events import Event
-from services.chat.runs.execution import Execution, Means, RunLimits
+from services.chat.runs.execution import Execution
+from services.chat.runs.means import Means, RunLimits
 from services.chat.times import now
+from services.chat.tools.builtin import BuiltIn
+from services.chat.tools.toolbox import Tools
 from shared.errors import Unavailable, UpstreamTimeout
 
 TURN = Turn(
@@ -93,6 +96,7 @@ def execution(world: Any, limits: RunLimits = LIMITS, search_seconds: float = 60
         repository=world,
         retriever=Retriever(world, 4, search_seconds),
         model=world,
+        tools=Tools(world, BuiltIn(world, world, passages=4, search_seconds=60)),
         default_model="m",
         limits=limits,
         instruments=Instruments(CollectorRegistry()),

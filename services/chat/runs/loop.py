@@ -1,0 +1,137 @@
+"""The loop of a turn: the model speaks, its calls are made, and it speaks again, until it has answered."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import orjson
+
+from services.chat.domain import Prompt, Turn
+from services.chat.errors import AnswerEmpty, AnswerOffSchema, ContextExceeded, ModelRefused, ToolStepsExceeded
+from services.chat.generation import Ask, PromptMessage
+from services.chat.prompt import PromptBudget, build_prompt
+from services.chat.runs.events import DISCARDED, RETRIEVED, retrieved
+from services.chat.runs.form import Form
+from services.chat.runs.generating import Said, generate
+from services.chat.runs.means import Means
+from services.chat.runs.state import LoopState, Spent
+from services.chat.runs.steps import Steps
+from services.chat.runs.telling import Telling
+from services.chat.tokens import cut_to_tokens, estimate_tokens
+from services.chat.tools.toolbox import Toolbox
+
+Rebuild = Callable[[PromptBudget], Prompt]
+
+
+class Loop:
+    """One turn, from its prompt to its answer."""
+
+    def __init__(
+        self,
+        turn: Turn,
+        means: Means,
+        toolbox: Toolbox,
+        state: LoopState,
+        telling: Telling,
+        rebuild: Rebuild | None = None,
+    ) -> None:
+        """`rebuild` makes the first prompt again, within another budget."""
+        self._turn, self._means, self._toolbox, self.state = turn, means, toolbox, state
+        self._telling, self._rebuild = telling, rebuild
+        self._budget = budget_beside(toolbox, means)
+        self._steps = Steps(turn, means, toolbox, state, telling, self._budget)
+        self._form = Form(turn.response_schema) if turn.response_schema is not None else None
+
+    async def run(self) -> Said:
+        """What the model answers, which is text, or its refusal.
+
+        Raises ToolStepsExceeded, AnswerEmpty, AnswerOffSchema, and what the model and the journal raise.
+        """
+        while True:
+            said = await self._generate()
+            self.state.spent.add(said.completion.usage)
+            if said.completion.tool_calls:
+                await self._discard(said, "tool_calls")
+                await self._make_calls(said)
+            elif said.completion.refusal or not self._form:
+                return _answered(said)
+            elif problem := self._form.problem_of(said.text):
+                await self._repair(said, self._form, problem)
+            else:
+                return said
+
+    async def _make_calls(self, said: Said) -> None:
+        self.state.spent.steps += 1
+        if self.state.spent.steps > self._means.limits.tool_steps:
+            raise ToolStepsExceeded(self._means.limits.tool_steps)
+        checks = self._steps.begin(said.text, list(said.completion.tool_calls))
+        await self._steps.make(checks)
+        self.state.end_step()
+
+    async def _repair(self, said: Said, form: Form, problem: str) -> None:
+        """One more try, told what was wrong. Raises AnswerOffSchema when this was it."""
+        if self.state.is_repaired:
+            raise AnswerOffSchema(problem)
+        self.state.is_repaired = True
+        await self._discard(said, "off_schema")
+        self.state.messages += [PromptMessage("assistant", said.text), PromptMessage("user", form.request(problem))]
+
+    async def _discard(self, said: Said, reason: str) -> None:
+        """Have whoever joins pieces of the answer forget those told since the last such event."""
+        if said.text:
+            await self._telling.tell(DISCARDED, {"reason": reason})
+
+    async def _generate(self) -> Said:
+        try:
+            return await self._generate_once()
+        except ContextExceeded:  # lengths are estimates: once more with less around the question
+            self._shrink()
+        try:
+            return await self._generate_once()
+        except ContextExceeded as error:
+            raise ModelRefused("The prompt is longer than the model's window.") from error
+
+    async def _generate_once(self) -> Said:
+        ask = Ask(self._turn.model, list(self.state.messages), self._toolbox.specs, self._turn.response_schema)
+        return await generate(ask, self._means, self._telling)
+
+    def _shrink(self) -> None:
+        """The first prompt is made again within half of its budget; later what tools said is halved."""
+        if self._rebuild and self.state.is_fresh:
+            self.state.restart(self._rebuild(self._budget.halved()))
+            return
+        self.state.messages = [_halved(message) for message in self.state.messages]
+
+
+async def begin_loop(turn: Turn, means: Means, telling: Telling, spent: Spent | None = None) -> Loop:
+    """Retrieves, reads the tools, and makes the prompt. Raises what these raise."""
+    evidence = await means.retriever.retrieve(turn.agent, turn.question.content, token=turn.token)
+    await telling.tell(RETRIEVED, retrieved(evidence))
+    history = await means.repository.history(turn, means.limits.history_messages)
+    toolbox = await means.tools.open(turn.agent, token=turn.token)
+    rebuild = partial(build_prompt, turn.agent, turn.question.content, evidence.passages, history)
+    prompt = rebuild(budget_beside(toolbox, means))
+    state = LoopState(list(prompt.messages), list(prompt.sources), list(evidence.warnings), spent or Spent())
+    return Loop(turn, means, toolbox, state, telling, rebuild)
+
+
+def budget_beside(toolbox: Toolbox, means: Means) -> PromptBudget:
+    """What the prompt may be: the model reads the descriptions of its tools too."""
+    budget = means.limits.budget
+    if not toolbox.specs:
+        return budget
+    return replace(budget, total=budget.total - estimate_tokens(orjson.dumps(toolbox.specs).decode()))
+
+
+def _halved(message: PromptMessage) -> PromptMessage:
+    if message.role != "tool":
+        return message
+    shorter = cut_to_tokens(message.content, estimate_tokens(message.content) // 2)
+    return PromptMessage("tool", shorter, tool_call_id=message.tool_call_id)
+
+
+def _answered(said: Said) -> Said:
+    """Raises AnswerEmpty: nothing said is no answer."""
+    if not said.text.strip() and not said.completion.refusal:
+        raise AnswerEmpty
+    return said

@@ -1,0 +1,98 @@
+"""How far a run has come between two words of the model."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.chat.domain import Citation, Passage, Prompt, SearchWarning
+from services.chat.generation import PromptMessage, ToolCall, Usage
+from services.chat.tokens import cut_to_tokens
+
+_SAME_CALLS = 3  # the last of which is not made
+
+
+@dataclass(slots=True)
+class StepCall:
+    """One call of a step, under an id of its own in the run; `result` is what the model is told, once there is one."""
+
+    id: str
+    name: str
+    wire_name: str
+    arguments: str
+    result: str | None = None
+
+
+@dataclass(slots=True)
+class Spent:
+    """What a run has used up, its children included."""
+
+    steps: int = 0
+    calls: int = 0
+    usage: Usage | None = None
+
+    def next_call_id(self) -> str:
+        """Unique in the run, and of nine letters and digits: what Mistral demands, no other provider minds."""
+        self.calls += 1
+        return f"call{self.calls:05d}"
+
+    def add(self, usage: Usage | None) -> None:
+        """One generation more; what a provider did not count is missing from the sum."""
+        if usage is None:
+            return
+        before = self.usage or Usage(0, 0, 0)
+        self.usage = Usage(
+            before.prompt_tokens + usage.prompt_tokens,
+            before.completion_tokens + usage.completion_tokens,
+            before.total_tokens + usage.total_tokens,
+        )
+
+
+@dataclass(slots=True)
+class LoopState:
+    """What the model was told so far, what may be cited, and the calls of the present step."""
+
+    messages: list[PromptMessage]
+    sources: list[Citation]
+    warnings: list[SearchWarning]
+    spent: Spent = field(default_factory=Spent)
+    made: dict[str, int] = field(default_factory=dict)
+    step: list[StepCall] = field(default_factory=list)
+    is_repaired: bool = False
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing was said yet but the prompt."""
+        return self.messages[-1].role == "user" and not self.is_repaired
+
+    def restart(self, prompt: Prompt) -> None:
+        """With another prompt."""
+        self.messages, self.sources = list(prompt.messages), list(prompt.sources)
+
+    def is_worn_out(self, call: StepCall, arguments: Any) -> bool:
+        """Whether this very call was made twice already."""
+        key = f"{call.name} {arguments}"
+        self.made[key] = self.made.get(key, 0) + 1
+        return self.made[key] >= _SAME_CALLS
+
+    def begin_step(self, text: str, calls: list[StepCall]) -> None:
+        """The model has asked for `calls`."""
+        self.step = calls
+        asked = [ToolCall(call.id, call.wire_name, call.arguments) for call in calls]
+        self.messages.append(PromptMessage("assistant", text, asked))
+
+    def end_step(self) -> None:
+        """All calls have a result, which the model is told in their order."""
+        self.messages += [PromptMessage("tool", call.result or "", tool_call_id=call.id) for call in self.step]
+        self.step = []
+
+    def cite(self, passages: list[Passage], passage_tokens: int) -> list[Citation]:
+        """The passages under numbers of the run; one that has a number keeps it."""
+        cited = []
+        for passage in passages:
+            place = (passage.collection, passage.record_id)
+            known = next((one for one in self.sources if (one.collection, one.record_id) == place), None)
+            if known is None:
+                text = cut_to_tokens(passage.text, passage_tokens)
+                known = Citation(len(self.sources) + 1, *place, passage.score, text)
+                self.sources.append(known)
+            cited.append(known)
+        return cited

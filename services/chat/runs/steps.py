@@ -1,0 +1,101 @@
+"""Makes the calls of one step: all at once, each told when it is made and when it is done."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from services.chat.domain import Turn
+from services.chat.generation import ToolCall
+from services.chat.prompt import PromptBudget
+from services.chat.runs.events import TOOL_CALLED, TOOL_COMPLETED
+from services.chat.runs.means import Means
+from services.chat.runs.state import LoopState, StepCall
+from services.chat.runs.telling import Telling
+from services.chat.tokens import cut_to_tokens, estimate_tokens
+from services.chat.tools.domain import ToolResult
+from services.chat.tools.toolbox import Checked, Toolbox
+
+EVENT_CHARS = 4_096
+_SMALLEST_RESULT = 64
+_REPEATED = "This very call was made twice already: use what it said, or answer without it."
+
+
+class Steps:
+    """The calls of one turn."""
+
+    def __init__(
+        self,
+        turn: Turn,
+        means: Means,
+        toolbox: Toolbox,
+        state: LoopState,
+        telling: Telling,
+        budget: PromptBudget,
+    ) -> None:
+        self._turn, self._means, self._toolbox = turn, means, toolbox
+        self._state, self._telling, self._budget = state, telling, budget
+
+    def begin(self, text: str, asked: list[ToolCall]) -> list[Checked]:
+        """Enter the calls as the present step; what each of them may do, in their order."""
+        checks = [self._toolbox.check(self._toolbox.name_of(call.name), call.arguments) for call in asked]
+        calls = [
+            # A provider is given its own words back, and some take no arguments there that are no JSON.
+            StepCall(
+                self._state.spent.next_call_id(),
+                check.name,
+                call.name,
+                call.arguments if check.arguments is not None else "{}",
+            )
+            for call, check in zip(asked, checks, strict=True)
+        ]
+        self._state.begin_step(text, calls)
+        return checks
+
+    async def make(self, checks: list[Checked]) -> None:
+        """All of them together; more than are allowed at once are not made. Raises what Toolbox.call raises."""
+        at_once = self._means.limits.tool_calls_at_once
+        work = []
+        for number, (call, check) in enumerate(zip(self._state.step, checks, strict=True)):
+            data = {"call_id": call.id, "tool": call.name, "arguments": check.arguments}
+            await self._telling.tell(TOOL_CALLED, data)
+            problem = check.problem if number < at_once else f"At most {at_once} calls are made at once."
+            if problem is None and self._state.is_worn_out(call, check.arguments):
+                problem = _REPEATED
+            work.append(self._refuse(call, problem) if problem else self._make(call, check))
+        await all_of(work)
+
+    async def _make(self, call: StepCall, check: Checked) -> None:
+        await self.complete(call, await self._toolbox.call(check, call.id, self._turn))
+
+    async def _refuse(self, call: StepCall, problem: str) -> None:
+        await self.complete(call, ToolResult.failed(problem))
+
+    async def complete(self, call: StepCall, result: ToolResult) -> None:
+        """The call has this result: as much of it as there is room for is told to the model."""
+        text = result.content
+        if result.passages:
+            cited = self._state.cite(list(result.passages), self._budget.passage)
+            text = "\n\n".join(f"[{one.number}] {one.text}" for one in cited)
+        told = cut_to_tokens(text, self._room())
+        call.result = f"Error: {told}" if result.is_error else told
+        data = {
+            "call_id": call.id,
+            "tool": call.name,
+            "is_error": result.is_error,
+            "content": text[:EVENT_CHARS],
+            "is_truncated": result.is_truncated or len(told) < len(text) or len(text) > EVENT_CHARS,
+        }
+        await self._telling.tell(TOOL_COMPLETED, data)
+
+    def _room(self) -> int:
+        """Tokens for one result: what the prompt has left, shared by the calls of the step."""
+        used = sum(estimate_tokens(message.content) for message in self._state.messages)
+        left = self._budget.total - used
+        return max(_SMALLEST_RESULT, left // max(1, len(self._state.step)))
+
+
+async def all_of(work: list[Coroutine[Any, Any, None]]) -> None:
+    """All of them, to their ends; raises the first error only then, so that none is left running behind it."""
+    for outcome in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
