@@ -164,12 +164,40 @@ class Turn:
 
 
 class RunState(Word):
-    """What a run is; only the first is not its last."""
+    """What a run is; the first two are not its last."""
 
     RUNNING = "running"
+    REQUIRES_ACTION = "requires_action"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingCall:
+    """A call that is made only if a person approves it."""
+
+    call_id: str
+    tool: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What a run waits for, and until when."""
+
+    run_id: str
+    conversation_id: str
+    calls: Sequence[WaitingCall]
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person says to one call."""
+
+    approve: bool
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +213,7 @@ class Run:
     error: Mapping[str, Any] | None
     created_at: datetime
     finished_at: datetime | None
+    waiting: Waiting | None = None
 
 
 @dataclass(frozen=True, slots=True)

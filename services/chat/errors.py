@@ -1,8 +1,8 @@
 """What chat refuses, and how its model fails.
 
-NotFound         AgentNotFound · ConversationNotFound · RunNotFound
-Conflict         RunActive · RunEnded · RunCancelled · ConversationOfOtherAgent · ConversationFull ·
-                 TooManyConversations
+NotFound         AgentNotFound · ConversationNotFound · RunNotFound · CallNotFound
+Conflict         RunActive · RunEnded · RunCancelled · CallDecided · ApprovalExpired · ConversationOfOtherAgent ·
+                 ConversationFull · TooManyConversations
 Invalid          MessageTooLong · ModelUnknown · EventUnknown
 UpstreamFailed   ModelRefused · AnswerEmpty · AnswerOffSchema · ToolStepsExceeded
 Unavailable      ModelUnavailable · Interrupted · Overloaded · StreamsFull
@@ -46,7 +46,7 @@ class RunActive(Conflict):
 
 class RunEnded(Conflict):
     code = "chat.run_ended"
-    meaning = "The run had completed or failed before it could be cancelled."
+    meaning = "The run had ended before it could be cancelled, or its calls decided on."
 
     def __init__(self, state: str) -> None:
         super().__init__(f"The run has {state} already.")
@@ -58,6 +58,26 @@ class RunCancelled(Conflict):
     code = "chat.run_cancelled"
     meaning = "The run was cancelled before there was an answer; the message is kept."
     default_detail = "The run was cancelled; there is no answer."
+
+
+class CallNotFound(NotFound):
+    code = "chat.call_not_found"
+    meaning = "The run has no such call that waited for an approval."
+    default_detail = "The run has no such call that waited for an approval."
+
+
+class CallDecided(Conflict):
+    """The first word counts: the call may have been made by now."""
+
+    code = "chat.call_decided"
+    meaning = "The call was decided before, and otherwise."
+    default_detail = "The call was decided before, and otherwise."
+
+
+class ApprovalExpired(Conflict):
+    code = "chat.approval_expired"
+    meaning = "Nobody decided on the calls in time: the run has failed, and its message may be sent again."
+    default_detail = "Nobody decided on the calls of this run in time."
 
 
 class ConversationOfOtherAgent(Conflict):

@@ -18,8 +18,10 @@ from services.chat.conversations.service import ConversationService
 from services.chat.errors import MODEL
 from services.chat.instruments import Instruments
 from services.chat.retrieval import Retriever
+from services.chat.runs.approvals import ApprovalService
 from services.chat.runs.control import RunControl
 from services.chat.runs.means import Means, RunLimits
+from services.chat.runs.pauses import PauseBounds, PauseRepository
 from services.chat.runs.repository import Bounds, RunRepository
 from services.chat.runs.service import RunService
 from services.chat.runs.supervisor import open_supervisor
@@ -39,6 +41,7 @@ class State(TypedDict):
     conversations: ConversationService
     runs: RunService
     control: RunControl
+    approvals: ApprovalService
 
 
 @asynccontextmanager
@@ -72,7 +75,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             max_streams=settings.max_streams,
         )
         means = Means(
+            agents=agents,
             repository=repository,
+            pauses=PauseRepository(redis, PauseBounds.of(settings), tails.inbox),
             retriever=Retriever(knowledge, settings.passages_per_collection, settings.search_seconds * OUTLIVED),
             model=model,
             tools=Tools(RemoteAgentTools(platform.services, settings.agent_seconds), built_in),
@@ -86,4 +91,5 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             conversations=ConversationService(conversations, platform.cursors, platform.auth),
             runs=RunService(agents, means, supervisor, control, heartbeat_seconds=settings.heartbeat_seconds),
             control=control,
+            approvals=ApprovalService(means, supervisor, platform.auth),
         )

@@ -86,6 +86,9 @@ class Settings(ClientSettings):
     tool_calls_at_once: int = Field(
         default=8, ge=1, le=64, description="calls of one such time that are made, together; more are told off"
     )
+    approval_seconds: float = Field(
+        default=_DAY, ge=1, le=7 * _DAY, description="a run waits for approvals; then it fails"
+    )
     submit_seconds: float = Field(default=10.0, gt=0, le=60, description="for handing over a task")
 
     # Conversations

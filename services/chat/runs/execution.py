@@ -3,18 +3,23 @@
 import asyncio
 import logging
 import time
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
-from services.chat.domain import Reply, Turn
+from services.chat.domain import Reply, RunState, Turn, Waiting
 from services.chat.errors import ConversationNotFound, Interrupted, ModelTimeout
+from services.chat.runs.events import RESUMED
 from services.chat.runs.generating import Said
 from services.chat.runs.journal import STORE_SECONDS, Journal
+from services.chat.runs.laying import decided, laid_down, pick_up
 from services.chat.runs.live import LiveRun
-from services.chat.runs.loop import begin_loop
+from services.chat.runs.loop import Loop, begin_loop
 from services.chat.runs.means import Means
+from services.chat.runs.pauses import Resumed
 from services.chat.runs.repository import RunKey
 from services.chat.runs.state import LoopState
 from services.chat.runs.telling import Telling
+from services.chat.times import from_ms, now, to_ms
 from shared.ending import within
 from shared.errors import ServiceError
 from shared.loops import in_background, keep
@@ -24,13 +29,24 @@ REFUSAL: Final = "refusal"
 _log = logging.getLogger("chat.runs")
 
 
-class Execution:
-    """One turn on its way to its answer: `begin`, then `run`; `live` is for those who follow it."""
+@dataclass(frozen=True, slots=True)
+class _Paused:
+    """A run that is to wait, and how it lies meanwhile."""
 
-    def __init__(self, turn: Turn, means: Means) -> None:
-        self._turn, self._means, self._limits = turn, means, means.limits
-        self.live = LiveRun(turn.run_id, turn.conversation_id)
-        self._journal = Journal(means.repository, turn, self.live)
+    waiting: Waiting
+    loop: bytes
+
+
+class Execution:
+    """One turn on its way to its answer: `begin`, then `run`; `live` is for those who follow it.
+
+    One that lay down is `resumed`, and not begun.
+    """
+
+    def __init__(self, turn: Turn, means: Means, resumed: Resumed | None = None) -> None:
+        self._turn, self._means, self._limits, self._resumed = turn, means, means.limits, resumed
+        self.live = LiveRun(turn.run_id, turn.conversation_id, resumed.last_event if resumed else 0)
+        self._journal = Journal(means.repository, means.pauses, turn, self.live)
 
     async def begin(self, key: RunKey | None = None) -> None:
         """Claim the conversation and keep the question. Raises what RunRepository.start raises."""
@@ -44,19 +60,44 @@ class Execution:
         self._means.instruments.run_ended(self._turn, outcome, time.perf_counter() - started_at)
 
     async def _outcome(self) -> str:
-        """`completed`, or the code of the failure. Each step has an end, whether or not it lets itself be cancelled."""
+        """`completed`, `requires_action`, or the code of the failure.
+
+        Each step has an end, whether or not it lets itself be cancelled.
+        """
         aborted = self.live.aborted
         try:
             reply = await within(self._limits.run_seconds, self._answer(), stop=aborted)
+            if isinstance(reply, _Paused):
+                await within(STORE_SECONDS, self._journal.pause(reply.waiting, reply.loop), stop=aborted)
+                return RunState.REQUIRES_ACTION
             await within(STORE_SECONDS, self._journal.complete(reply), stop=aborted)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the last frame of a task nobody awaits
             end = await self._journal.fail(self._failure(error))
-            return end.code if isinstance(end, ServiceError) else "completed"
+            if isinstance(end, ServiceError):
+                return end.code
+            return RunState.REQUIRES_ACTION if isinstance(end, Waiting) else RunState.COMPLETED
         return "completed"
 
-    async def _answer(self) -> Reply:
-        loop = await begin_loop(self._turn, self._means, Telling(self._journal))
-        return self._reply(loop.state, await loop.run())
+    async def _answer(self) -> "Reply | _Paused":
+        telling = Telling(self._journal)
+        if self._resumed:
+            loop = await self._resume(self._resumed, telling)
+            said = await loop.resume(self._resumed.decisions)
+        else:
+            loop = await begin_loop(self._turn, self._means, telling)
+            said = await loop.run()
+        if isinstance(said, Said):
+            return self._reply(loop.state, said)
+        expires_at = from_ms(to_ms(now()) + self._means.pauses.approval_ms)
+        waiting = Waiting(self._turn.run_id, self._turn.conversation_id, said, expires_at)
+        return _Paused(waiting, laid_down(self._turn, loop.state))
+
+    async def _resume(self, resumed: Resumed, telling: Telling) -> Loop:
+        """With the agent and its tools as they are now, and with the rights of whoever decided last."""
+        decisions = [{"call_id": call_id, **asdict(one)} for call_id, one in decided(resumed).items()]
+        await telling.tell(RESUMED, {"decisions": decisions})
+        agent = await self._means.agents.get(self._turn.agent.id, token=self._turn.token)
+        return await pick_up(replace(self._turn, agent=agent), self._means, telling, resumed)
 
     def _reply(self, state: LoopState, said: Said) -> Reply:
         refusal = said.completion.refusal

@@ -1,12 +1,12 @@
 """The loop of a turn: the model speaks, its calls are made, and it speaks again, until it has answered."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
 import orjson
 
-from services.chat.domain import Prompt, Turn
+from services.chat.domain import Decision, Prompt, Turn, WaitingCall
 from services.chat.errors import AnswerEmpty, AnswerOffSchema, ContextExceeded, ModelRefused, ToolStepsExceeded
 from services.chat.generation import Ask, PromptMessage
 from services.chat.prompt import PromptBudget, build_prompt
@@ -42,8 +42,8 @@ class Loop:
         self._steps = Steps(turn, means, toolbox, state, telling, self._budget)
         self._form = Form(turn.response_schema) if turn.response_schema is not None else None
 
-    async def run(self) -> Said:
-        """What the model answers, which is text, or its refusal.
+    async def run(self) -> Said | list[WaitingCall]:
+        """What the model answers, which is text, or its refusal; or the calls that a person is to decide on first.
 
         Raises ToolStepsExceeded, AnswerEmpty, AnswerOffSchema, and what the model and the journal raise.
         """
@@ -52,7 +52,8 @@ class Loop:
             self.state.spent.add(said.completion.usage)
             if said.completion.tool_calls:
                 await self._discard(said, "tool_calls")
-                await self._make_calls(said)
+                if waiting := await self._make_calls(said):
+                    return waiting
             elif said.completion.refusal or not self._form:
                 return _answered(said)
             elif problem := self._form.problem_of(said.text):
@@ -60,13 +61,22 @@ class Loop:
             else:
                 return said
 
-    async def _make_calls(self, said: Said) -> None:
+    async def resume(self, decisions: Mapping[str, Decision]) -> Said | list[WaitingCall]:
+        """Go on where `run` stopped for calls, now that they are decided."""
+        await self._steps.make_decided(decisions)
+        self.state.end_step()
+        return await self.run()
+
+    async def _make_calls(self, said: Said) -> list[WaitingCall]:
         self.state.spent.steps += 1
         if self.state.spent.steps > self._means.limits.tool_steps:
             raise ToolStepsExceeded(self._means.limits.tool_steps)
         checks = self._steps.begin(said.text, list(said.completion.tool_calls))
         await self._steps.make(checks)
+        if waiting := self._steps.waiting():
+            return waiting
         self.state.end_step()
+        return []
 
     async def _repair(self, said: Said, form: Form, problem: str) -> None:
         """One more try, told what was wrong. Raises AnswerOffSchema when this was it."""

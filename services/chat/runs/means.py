@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from services.chat.instruments import Instruments
-from services.chat.ports import LanguageModel
+from services.chat.ports import AgentDirectory, LanguageModel
 from services.chat.prompt import PromptBudget
 from services.chat.retrieval import Retriever
+from services.chat.runs.pauses import PauseRepository
 from services.chat.runs.repository import RunRepository
 from services.chat.settings import Settings
 from services.chat.tools.toolbox import Tools
@@ -40,7 +41,9 @@ class RunLimits:
 class Means:
     """What a turn is answered with."""
 
+    agents: AgentDirectory
     repository: RunRepository
+    pauses: PauseRepository
     retriever: Retriever
     model: LanguageModel
     tools: Tools

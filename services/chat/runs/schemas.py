@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from services.chat.conversations.schemas import MessageRead
 from services.chat.domain import RunState
 from shared.json_schema import JsonSchema, SchemaRefused
-from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
+from shared.schemas import Id, PathText, RequestModel, ResponseModel, Text, UtcDatetime
 from shared.words import Word
 
 _AGENT = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -61,6 +61,42 @@ class MessageCreate(RequestModel):
     )
 
 
+class ApprovalCreate(RequestModel):
+    """What a person says to a call that waits."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"approve": False, "reason": "Too expensive."}]})
+
+    approve: StrictBool
+    reason: (
+        Annotated[Text, Field(min_length=1, max_length=1_000, description="told to the model with a denial")] | None
+    ) = None
+
+
+CallId = Annotated[PathText, Field(min_length=1, max_length=64, examples=["call00001"])]
+
+
+class WaitingCallRead(ResponseModel):
+    """A call that is made only if it is approved."""
+
+    call_id: str = Field(examples=["call00001"])
+    tool: str
+    arguments: dict[str, Any]
+
+
+class WaitingRead(ResponseModel):
+    """What a run waits for."""
+
+    calls: list[WaitingCallRead]
+    expires_at: UtcDatetime = Field(description="then the run fails")
+
+
+class RunWaitingRead(WaitingRead):
+    """In place of an answer: the run waits."""
+
+    run_id: Id
+    conversation_id: Id
+
+
 class UsageRead(ResponseModel):
     """Tokens, as the provider counted them."""
 
@@ -109,9 +145,10 @@ class RunRead(ResponseModel):
     id: Id
     conversation_id: Id
     agent_id: Id | None = Field(description="null for a run that an earlier release began")
-    state: RunState = Field(description="`running`, or how it ended")
+    state: RunState = Field(description="`running`, `requires_action` while it waits for approvals, or how it ended")
     model: str | None = Field(description="likewise")
     usage: UsageRead | None = Field(description="null until it has completed, and when the provider does not count")
     error: RunError | None = Field(description="why it failed, null otherwise")
     created_at: UtcDatetime
     finished_at: UtcDatetime | None
+    waiting: WaitingRead | None = Field(description="the calls to decide on while it `requires_action`, null otherwise")

@@ -1,7 +1,9 @@
-"""How far a run has come between two words of the model."""
+"""How far a run has come between two words of the model, and the form in which that lies in Redis."""
 
 from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 from services.chat.domain import Citation, Passage, Prompt, SearchWarning
 from services.chat.generation import PromptMessage, ToolCall, Usage
@@ -63,6 +65,11 @@ class LoopState:
         """Whether nothing was said yet but the prompt."""
         return self.messages[-1].role == "user" and not self.is_repaired
 
+    @property
+    def undone(self) -> list[StepCall]:
+        """The calls of the step that have no result yet."""
+        return [call for call in self.step if call.result is None]
+
     def restart(self, prompt: Prompt) -> None:
         """With another prompt."""
         self.messages, self.sources = list(prompt.messages), list(prompt.sources)
@@ -96,3 +103,26 @@ class LoopState:
                 self.sources.append(known)
             cited.append(known)
         return cited
+
+
+def state_bytes(state: LoopState) -> bytes:
+    return orjson.dumps(state)
+
+
+def state_from(stored: bytes) -> LoopState:
+    members = orjson.loads(stored)
+    spent = members["spent"]
+    return LoopState(
+        messages=[_message_from(message) for message in members["messages"]],
+        sources=[Citation(**source) for source in members["sources"]],
+        warnings=[SearchWarning(**warning) for warning in members["warnings"]],
+        spent=Spent(spent["steps"], spent["calls"], Usage(**spent["usage"]) if spent["usage"] else None),
+        made=members["made"],
+        step=[StepCall(**call) for call in members["step"]],
+        is_repaired=members["is_repaired"],
+    )
+
+
+def _message_from(members: dict[str, Any]) -> PromptMessage:
+    calls = [ToolCall(**call) for call in members["tool_calls"]]
+    return PromptMessage(members["role"], members["content"], calls, members["tool_call_id"])

@@ -1,10 +1,12 @@
 """Makes the calls of one step: all at once, each told when it is made and when it is done."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
-from services.chat.domain import Turn
+import orjson
+
+from services.chat.domain import Decision, Turn, WaitingCall
 from services.chat.generation import ToolCall
 from services.chat.prompt import PromptBudget
 from services.chat.runs.events import TOOL_CALLED, TOOL_COMPLETED
@@ -52,7 +54,8 @@ class Steps:
         return checks
 
     async def make(self, checks: list[Checked]) -> None:
-        """All of them together; more than are allowed at once are not made. Raises what Toolbox.call raises."""
+        """Those that need no approval, together; more than are allowed at once are not made. Raises what Toolbox.call
+        raises."""
         at_once = self._means.limits.tool_calls_at_once
         work = []
         for number, (call, check) in enumerate(zip(self._state.step, checks, strict=True)):
@@ -61,7 +64,28 @@ class Steps:
             problem = check.problem if number < at_once else f"At most {at_once} calls are made at once."
             if problem is None and self._state.is_worn_out(call, check.arguments):
                 problem = _REPEATED
-            work.append(self._refuse(call, problem) if problem else self._make(call, check))
+            if problem:
+                work.append(self._refuse(call, problem))
+            elif check.tool and not check.tool.needs_approval:
+                work.append(self._make(call, check))
+        await all_of(work)
+
+    def waiting(self) -> list[WaitingCall]:
+        """The calls that are still to be decided on."""
+        return [WaitingCall(call.id, call.name, orjson.loads(call.arguments or "{}")) for call in self._state.undone]
+
+    async def make_decided(self, decisions: Mapping[str, Decision]) -> None:
+        """Those that were approved, together. What was denied the model is told."""
+        work = []
+        for call in self._state.undone:
+            decision = decisions.get(call.id, Decision(False))
+            check = self._toolbox.check(call.name, call.arguments)
+            if not decision.approve:
+                work.append(self._refuse(call, f"The user did not approve this call. {decision.reason or ''}".strip()))
+            elif check.problem:  # the tool is another by now
+                work.append(self._refuse(call, check.problem))
+            else:
+                work.append(self._make(call, check))
         await all_of(work)
 
     async def _make(self, call: StepCall, check: Checked) -> None:

@@ -103,14 +103,17 @@ class Tools:
         self._agent_tools, self._built_in = agent_tools, built_in
         self._none = Toolbox([], agent_tools, built_in)
 
-    async def open(self, agent: Agent, *, token: str) -> Toolbox:
-        """Its tools; asks nobody where it names none of its tenant's. Raises what AgentTools.list_of raises."""
+    async def open(self, agent: Agent, *, token: str, may_wait: bool = True) -> Toolbox:
+        """Its tools; asks nobody where it names none of its tenant's. Raises what AgentTools.list_of raises.
+
+        Unless it `may_wait` those are left out that need an approval.
+        """
         if not agent.tools:
             return self._none
         tools = self._built_in.tools(agent)
         if not NAMES.issuperset(agent.tools):
             own = await self._agent_tools.list_of(agent.id, token=token)
-            tools += [tool for tool in own if tool.name not in NAMES and not tool.needs_approval]
+            tools += [tool for tool in own if tool.name not in NAMES and (may_wait or not tool.needs_approval)]
         return Toolbox(tools, self._agent_tools, self._built_in)
 
 

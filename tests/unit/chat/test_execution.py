@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 from prometheus_client import CollectorRegistry
 
-from services.chat.domain import Agent, Message, Owner, Passage, Turn
+from services.chat.domain import Agent, Message, Owner, Passage, Reply, Turn, Waiting
 from services.chat.errors import Interrupted
 from services.chat.generation import Ask, Completion, Piece
 from services.chat.instruments import Instruments
@@ -93,7 +93,9 @@ class World:
 
 def execution(world: Any, limits: RunLimits = LIMITS, search_seconds: float = 60) -> Execution:
     means = Means(
+        agents=world,
         repository=world,
+        pauses=world,
         retriever=Retriever(world, 4, search_seconds),
         model=world,
         tools=Tools(world, BuiltIn(world, world, passages=4, search_seconds=60)),
@@ -102,6 +104,11 @@ def execution(world: Any, limits: RunLimits = LIMITS, search_seconds: float = 60
         instruments=Instruments(CollectorRegistry()),
     )
     return Execution(TURN, means)
+
+
+def answer_of(result: Reply | Waiting) -> str:
+    assert isinstance(result, Reply)
+    return result.message.content
 
 
 @pytest.fixture
@@ -138,7 +145,7 @@ async def test_a_lease_that_cannot_be_cancelled_holds_no_answer_back(world: Worl
     answering = execution(world)
     running = asyncio.ensure_future(answering.run())
 
-    assert (await answering.live.result()).message.content == "text"
+    assert answer_of(await answering.live.result()) == "text"
     assert await ended(running) < 8
 
 
@@ -190,7 +197,7 @@ async def test_an_answer_that_was_stored_is_told_though_its_storing_was_not(monk
 
     await ended(answering.run())
 
-    assert (await answering.live.result()).message.content == "text"
+    assert answer_of(await answering.live.result()) == "text"
     told = b"".join([frames async for frames in answering.live.follow(60)])
     assert told.count(b"event: run.completed") == 1
     assert b"run.failed" not in told
