@@ -14,7 +14,7 @@ from shared.words import Word
 
 Role = Literal["user", "assistant"]
 _TITLE_CHARS = 80
-_REFERENCE = re.compile(r"\[(\d{1,3})\]")
+REFERENCE = re.compile(r"\[(\d{1,3})\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +153,14 @@ class Turn:
             response_schema=response_schema,
         )
 
+    def handed_on(self, agent: Agent, task: str, *, default_model: str) -> "Turn":
+        """The turn within this one in which `agent` does `task`, knowing of no message before."""
+        question = Message(new_id(), self.run_id, "user", task, [], now())
+        model = agent.model or default_model
+        return replace(
+            self, agent=agent, question=question, model=model, is_new_conversation=True, response_schema=None
+        )
+
     def answer(self, content: str, sources: Sequence[Citation]) -> Message:
         """What the agent says to it now, from what it was given."""
         return Message(new_id(), self.run_id, "assistant", content, mark_references(sources, content), now())
@@ -231,7 +239,7 @@ class Reply:
 
 def mark_references(sources: Sequence[Citation], answer: str) -> list[Citation]:
     """All sources of a prompt; those whose `[number]` stands in `answer` are marked."""
-    named = {int(number) for number in _REFERENCE.findall(answer)}
+    named = {int(number) for number in REFERENCE.findall(answer)}
     return [replace(source, referenced=source.number in named) for source in sources]
 
 

@@ -58,6 +58,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         supervisor = await stack.enter_async_context(open_supervisor(settings, platform.health, app.state.watchdog))
         agents = AgentsDirectory(platform.services, settings.agent_seconds)
         knowledge = VectorsKnowledge(platform.services, settings.search_seconds)
+        agent_tools = RemoteAgentTools(platform.services, settings.agent_seconds)
         built_in = BuiltIn(
             knowledge,
             TasksQueue(platform.services, settings.submit_seconds),
@@ -80,7 +81,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             pauses=PauseRepository(redis, PauseBounds.of(settings), tails.inbox),
             retriever=Retriever(knowledge, settings.passages_per_collection, settings.search_seconds * OUTLIVED),
             model=model,
-            tools=Tools(RemoteAgentTools(platform.services, settings.agent_seconds), built_in),
+            tools=Tools(agents, agent_tools, built_in, settings.delegation_depth),
             default_model=settings.llm_model,
             limits=RunLimits.of(settings),
             instruments=Instruments(app.state.metrics.registry),

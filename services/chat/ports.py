@@ -19,6 +19,9 @@ class AgentDirectory(Protocol):
         `agents`, and Relayed for what the directory itself refused (a missing scope).
         """
 
+    async def delegates_of(self, agent_id: str, *, token: str) -> dict[str, str]:
+        """The ids, by their names, of the agents that it delegates to, a hundred at most. Raises as `get` does."""
+
 
 class Knowledge(Protocol):
     """Searchable collections of text."""

@@ -86,6 +86,9 @@ class Settings(ClientSettings):
     tool_calls_at_once: int = Field(
         default=8, ge=1, le=64, description="calls of one such time that are made, together; more are told off"
     )
+    delegation_depth: int = Field(
+        default=3, ge=0, le=8, description="agents below the one asked, each handed a task by the one above; 0 for none"
+    )
     approval_seconds: float = Field(
         default=_DAY, ge=1, le=7 * _DAY, description="a run waits for approvals; then it fails"
     )

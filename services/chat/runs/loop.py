@@ -3,11 +3,20 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import orjson
 
 from services.chat.domain import Decision, Prompt, Turn, WaitingCall
-from services.chat.errors import AnswerEmpty, AnswerOffSchema, ContextExceeded, ModelRefused, ToolStepsExceeded
+from services.chat.errors import (
+    AnswerEmpty,
+    AnswerOffSchema,
+    ContextExceeded,
+    ConversationNotFound,
+    Interrupted,
+    ModelRefused,
+    ToolStepsExceeded,
+)
 from services.chat.generation import Ask, PromptMessage
 from services.chat.prompt import PromptBudget, build_prompt
 from services.chat.runs.events import DISCARDED, RETRIEVED, retrieved
@@ -18,7 +27,9 @@ from services.chat.runs.state import LoopState, Spent
 from services.chat.runs.steps import Steps
 from services.chat.runs.telling import Telling
 from services.chat.tokens import cut_to_tokens, estimate_tokens
+from services.chat.tools.domain import ToolResult
 from services.chat.tools.toolbox import Toolbox
+from shared.errors import ServiceError, Unauthenticated
 
 Rebuild = Callable[[PromptBudget], Prompt]
 
@@ -34,12 +45,13 @@ class Loop:
         state: LoopState,
         telling: Telling,
         rebuild: Rebuild | None = None,
+        depth: int = 0,
     ) -> None:
         """`rebuild` makes the first prompt again, within another budget."""
         self._turn, self._means, self._toolbox, self.state = turn, means, toolbox, state
-        self._telling, self._rebuild = telling, rebuild
+        self._telling, self._rebuild, self._depth = telling, rebuild, depth
         self._budget = budget_beside(toolbox, means)
-        self._steps = Steps(turn, means, toolbox, state, telling, self._budget)
+        self._steps = Steps(turn, means, toolbox, state, telling, self._budget, self._delegate)
         self._form = Form(turn.response_schema) if turn.response_schema is not None else None
 
     async def run(self) -> Said | list[WaitingCall]:
@@ -78,6 +90,26 @@ class Loop:
         self.state.end_step()
         return []
 
+    async def _delegate(self, call_id: str, arguments: Mapping[str, Any]) -> ToolResult:
+        """What another agent answers to a task: a turn of its own within this one, of no conversation.
+
+        One that fails is told to the model; not so what ends this run too.
+        """
+        agent_id = self._toolbox.delegates[arguments["agent"]]
+        telling = Telling(self._telling.journal, agent_id, call_id)
+        try:
+            agent = await self._means.agents.get(agent_id, token=self._turn.token)
+            child = self._turn.handed_on(agent, arguments["task"], default_model=self._means.default_model)
+            loop = await begin_loop(child, self._means, telling, self.state.spent, self._depth + 1)
+            said = await loop.run()
+        except (ConversationNotFound, Interrupted, ToolStepsExceeded, Unauthenticated):
+            raise
+        except ServiceError as error:
+            return ToolResult.failed(error.detail)
+        if not isinstance(said, Said):  # its toolbox has nothing that waits
+            raise TypeError("a turn within another waits")
+        return ToolResult(said.text or said.completion.refusal or "", sources=loop.state.sources)
+
     async def _repair(self, said: Said, form: Form, problem: str) -> None:
         """One more try, told what was wrong. Raises AnswerOffSchema when this was it."""
         if self.state.is_repaired:
@@ -113,16 +145,16 @@ class Loop:
         self.state.messages = [_halved(message) for message in self.state.messages]
 
 
-async def begin_loop(turn: Turn, means: Means, telling: Telling, spent: Spent | None = None) -> Loop:
+async def begin_loop(turn: Turn, means: Means, telling: Telling, spent: Spent | None = None, depth: int = 0) -> Loop:
     """Retrieves, reads the tools, and makes the prompt. Raises what these raise."""
     evidence = await means.retriever.retrieve(turn.agent, turn.question.content, token=turn.token)
     await telling.tell(RETRIEVED, retrieved(evidence))
     history = await means.repository.history(turn, means.limits.history_messages)
-    toolbox = await means.tools.open(turn.agent, token=turn.token)
+    toolbox = await means.tools.open(turn.agent, token=turn.token, depth=depth)
     rebuild = partial(build_prompt, turn.agent, turn.question.content, evidence.passages, history)
     prompt = rebuild(budget_beside(toolbox, means))
     state = LoopState(list(prompt.messages), list(prompt.sources), list(evidence.warnings), spent or Spent())
-    return Loop(turn, means, toolbox, state, telling, rebuild)
+    return Loop(turn, means, toolbox, state, telling, rebuild, depth)
 
 
 def budget_beside(toolbox: Toolbox, means: Means) -> PromptBudget:

@@ -1,11 +1,13 @@
 """How far a run has come between two words of the model, and the form in which that lies in Redis."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from services.chat.domain import Citation, Passage, Prompt, SearchWarning
+from services.chat.domain import REFERENCE, Citation, Passage, Prompt, SearchWarning, mark_references
 from services.chat.generation import PromptMessage, ToolCall, Usage
 from services.chat.tokens import cut_to_tokens
 
@@ -103,6 +105,18 @@ class LoopState:
                 self.sources.append(known)
             cited.append(known)
         return cited
+
+    def adopt(self, text: str, sources: Sequence[Citation], passage_tokens: int) -> str:
+        """What another agent said, citing the sources that it names under numbers of this run."""
+        named = [source for source in mark_references(sources, text) if source.referenced]
+        passages = [Passage(one.collection, one.record_id, one.score, one.text) for one in named]
+        numbers = dict(zip([one.number for one in named], self.cite(passages, passage_tokens), strict=True))
+
+        def renumbered(match: re.Match[str]) -> str:
+            source = numbers.get(int(match[1]))
+            return f"[{source.number}]" if source else ""
+
+        return REFERENCE.sub(renumbered, text)
 
 
 def state_bytes(state: LoopState) -> bytes:

@@ -1,7 +1,7 @@
 """Makes the calls of one step: all at once, each told when it is made and when it is done."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 import orjson
@@ -14,9 +14,11 @@ from services.chat.runs.means import Means
 from services.chat.runs.state import LoopState, StepCall
 from services.chat.runs.telling import Telling
 from services.chat.tokens import cut_to_tokens, estimate_tokens
+from services.chat.tools.builtin import DELEGATE
 from services.chat.tools.domain import ToolResult
 from services.chat.tools.toolbox import Checked, Toolbox
 
+Delegate = Callable[[str, Mapping[str, Any]], Awaitable[ToolResult]]
 EVENT_CHARS = 4_096
 _SMALLEST_RESULT = 64
 _REPEATED = "This very call was made twice already: use what it said, or answer without it."
@@ -33,9 +35,11 @@ class Steps:
         state: LoopState,
         telling: Telling,
         budget: PromptBudget,
+        delegate: Delegate,
     ) -> None:
+        """`delegate` makes a call of `agents.delegate`."""
         self._turn, self._means, self._toolbox = turn, means, toolbox
-        self._state, self._telling, self._budget = state, telling, budget
+        self._state, self._telling, self._budget, self._delegate = state, telling, budget, delegate
 
     def begin(self, text: str, asked: list[ToolCall]) -> list[Checked]:
         """Enter the calls as the present step; what each of them may do, in their order."""
@@ -89,7 +93,10 @@ class Steps:
         await all_of(work)
 
     async def _make(self, call: StepCall, check: Checked) -> None:
-        await self.complete(call, await self._toolbox.call(check, call.id, self._turn))
+        if check.name == DELEGATE:
+            await self.complete(call, await self._delegate(call.id, check.arguments or {}))
+        else:
+            await self.complete(call, await self._toolbox.call(check, call.id, self._turn))
 
     async def _refuse(self, call: StepCall, problem: str) -> None:
         await self.complete(call, ToolResult.failed(problem))
@@ -100,6 +107,8 @@ class Steps:
         if result.passages:
             cited = self._state.cite(list(result.passages), self._budget.passage)
             text = "\n\n".join(f"[{one.number}] {one.text}" for one in cited)
+        if result.sources:
+            text = self._state.adopt(text, result.sources, self._budget.passage)
         told = cut_to_tokens(text, self._room())
         call.result = f"Error: {told}" if result.is_error else told
         data = {

@@ -1,6 +1,6 @@
 """The tools that chat has itself, used with the caller's own rights."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ SUBMIT: Final = "tasks.submit"
 DELEGATE: Final = "agents.delegate"
 NAMES: Final = frozenset({SEARCH, SUBMIT, DELEGATE})
 _MOST_PASSAGES = 20
+_LONGEST_TASK = 8_000
 
 
 class BuiltIn:
@@ -26,7 +27,7 @@ class BuiltIn:
         self._passages, self._search_seconds = passages, search_seconds
 
     def tools(self, agent: Agent) -> list[Tool]:
-        """Those of them that the agent names and can use; `agents.delegate` is not among them."""
+        """Those of them that the agent names and can use, but `agents.delegate`, for which others are asked."""
         known = {SEARCH: _search_tool(agent, self._passages), SUBMIT: _submit_tool()}
         return [tool for name, tool in known.items() if name in agent.tools and tool]
 
@@ -47,6 +48,16 @@ class BuiltIn:
         """The task that was begun, once for `key`. Raises what TaskQueue.submit raises."""
         task = await self._tasks.submit(arguments["kind"], arguments.get("input", {}), key=key, token=token)
         return ToolResult(orjson.dumps({"task_id": task.id, "status": task.status}).decode())
+
+
+def delegate_tool(names: Iterable[str]) -> Tool:
+    """Handing a task to one of the agents of these names; the call is made by whoever runs turns."""
+    properties: dict[str, Any] = {
+        "agent": {"type": "string", "enum": list(names), "description": "who is to do it"},
+        "task": {"type": "string", "minLength": 1, "maxLength": _LONGEST_TASK, "description": "all it has to know"},
+    }
+    description = "Hand a task to another agent, and get its answer. It knows nothing of this conversation."
+    return Tool(DELEGATE, description, _object(properties, "agent", "task"))
 
 
 def _search_tool(agent: Agent, passages: int) -> Tool | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.chat.domain import Passage
+from services.chat.domain import Citation, Passage
 
 RESULT_CHARS = 32_768
 
@@ -22,12 +22,16 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a call gave, as text for the model. `passages` stand in the answer as citations."""
+    """What a call gave, as text for the model.
+
+    `passages` stand in its place, and in the answer as citations; so do those of `sources` that it names by number.
+    """
 
     content: str
     is_error: bool = False
     is_truncated: bool = False
     passages: Sequence[Passage] = ()
+    sources: Sequence[Citation] = ()
 
     @classmethod
     def failed(cls, reason: str) -> "ToolResult":

@@ -2,19 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import orjson
 
 from services.chat.domain import Agent
 from services.chat.generation import ToolSpec
-from services.chat.ports import AgentTools
-from services.chat.tools.builtin import NAMES, SEARCH, SUBMIT, BuiltIn
+from services.chat.ports import AgentDirectory, AgentTools
+from services.chat.tools.builtin import DELEGATE, NAMES, SEARCH, SUBMIT, BuiltIn, delegate_tool
 from services.chat.tools.domain import Tool, ToolResult
 from services.chat.tools.names import wire_names
 from shared.errors import Relayed, Unavailable, UpstreamFailed, UpstreamTimeout
 from shared.json_schema import JsonSchema, SchemaRefused
 
+_NOBODY: Final[Mapping[str, str]] = {}
 _ARGUMENTS_CHARS = 32_768
 _MOST_PROBLEMS_TOLD = 3
 
@@ -43,7 +44,15 @@ class Whose(Protocol):
 class Toolbox:
     """The tools of an agent, under names of the wire."""
 
-    def __init__(self, tools: Sequence[Tool], agent_tools: AgentTools, built_in: BuiltIn) -> None:
+    def __init__(
+        self,
+        tools: Sequence[Tool],
+        agent_tools: AgentTools,
+        built_in: BuiltIn,
+        delegates: Mapping[str, str] = _NOBODY,
+    ) -> None:
+        """`delegates` are the ids of those that may be handed a task, by their names."""
+        self.delegates = delegates
         self._agent_tools, self._built_in = agent_tools, built_in
         wire = wire_names(tool.name for tool in tools)
         self._tools = {tool.name: tool for tool in tools}
@@ -99,22 +108,29 @@ class Toolbox:
 class Tools:
     """Opens the toolbox of an agent."""
 
-    def __init__(self, agent_tools: AgentTools, built_in: BuiltIn) -> None:
-        self._agent_tools, self._built_in = agent_tools, built_in
+    def __init__(self, agents: AgentDirectory, agent_tools: AgentTools, built_in: BuiltIn, depth: int) -> None:
+        """`depth` is how many agents may stand below one another: a run's own delegates nothing with 0."""
+        self._agents, self._agent_tools, self._built_in, self._depth = agents, agent_tools, built_in, depth
         self._none = Toolbox([], agent_tools, built_in)
 
-    async def open(self, agent: Agent, *, token: str, may_wait: bool = True) -> Toolbox:
+    async def open(self, agent: Agent, *, token: str, depth: int = 0) -> Toolbox:
         """Its tools; asks nobody where it names none of its tenant's. Raises what AgentTools.list_of raises.
 
-        Unless it `may_wait` those are left out that need an approval.
+        At a `depth`, which is below another agent, those are left out that need an approval, and at the last one
+        `agents.delegate`.
         """
         if not agent.tools:
             return self._none
         tools = self._built_in.tools(agent)
+        delegates = {}
+        if DELEGATE in agent.tools and depth < self._depth:
+            delegates = await self._agents.delegates_of(agent.id, token=token)
+        if delegates:
+            tools.append(delegate_tool(delegates))
         if not NAMES.issuperset(agent.tools):
             own = await self._agent_tools.list_of(agent.id, token=token)
-            tools += [tool for tool in own if tool.name not in NAMES and (may_wait or not tool.needs_approval)]
-        return Toolbox(tools, self._agent_tools, self._built_in)
+            tools += [tool for tool in own if tool.name not in NAMES and not (depth and tool.needs_approval)]
+        return Toolbox(tools, self._agent_tools, self._built_in, delegates)
 
 
 def _parsed(arguments: str) -> dict[str, Any] | None:

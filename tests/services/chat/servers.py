@@ -126,6 +126,7 @@ class Neighbours:
         self.vectors_problem: tuple[int, str] | None = None
         self.refuses_hybrid: tuple[int, str] | None = None
         self.searches: list[dict[str, Any]] = []
+        self.delegates: dict[str, dict[str, str]] = {}  # by the agent that delegates: ids by name
         self.tools: list[dict[str, Any]] = []  # what the tenant has defined
         self.tool_results: dict[str, dict[str, Any]] = {}
         self.tools_problem: tuple[int, str] | None = None
@@ -141,6 +142,10 @@ class Neighbours:
         body = await read_body(receive)
         if not any(name == b"authorization" and value.startswith(b"Bearer ") for name, value in scope["headers"]):
             await _problem(send, 401, "common.unauthenticated")
+        elif scope["path"].endswith("/relations"):
+            names = self.delegates.get(scope["path"].split("/")[-2], {})
+            items = [{"agent": {"id": agent_id, "name": name}} for name, agent_id in names.items()]
+            await answer(send, 200, {"items": items, "next_cursor": None})
         elif scope["path"].startswith("/api/v1/agents/"):
             found = self.agents.get(scope["path"].rsplit("/", 1)[1])
             await (answer(send, 200, found) if found else _problem(send, 404, "agents.not_found"))

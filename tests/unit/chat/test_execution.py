@@ -98,7 +98,7 @@ def execution(world: Any, limits: RunLimits = LIMITS, search_seconds: float = 60
         pauses=world,
         retriever=Retriever(world, 4, search_seconds),
         model=world,
-        tools=Tools(world, BuiltIn(world, world, passages=4, search_seconds=60)),
+        tools=Tools(world, world, BuiltIn(world, world, passages=4, search_seconds=60), depth=3),
         default_model="m",
         limits=limits,
         instruments=Instruments(CollectorRegistry()),
