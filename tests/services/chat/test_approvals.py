@@ -6,6 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
+from local.suite import Suite
+from services.chat.domain import Owner
+from services.chat.storage import Keys
+from shared.redis import open_redis
 from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
 from tests.services.chat.client import OpenChat, ServerEvent, events_of, until
@@ -91,6 +95,19 @@ async def test_a_denial_is_told_to_the_model(
     assert events[-1].type == "run.completed"
     assert model.asked[1]["messages"][-1]["content"] == "Error: The user did not approve this call. Too expensive."
     assert neighbours.called == []
+
+
+async def test_no_token_lies_with_a_run_that_waits(
+    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer, person: User, suite: Suite
+) -> None:
+    model.scripted = [calls(ULM)]
+    run_id = (await lay_down(chat, body))["run_id"]
+
+    async with open_redis(suite.url("redis")) as redis:
+        stored: Any = await redis.hgetall(Keys(Owner(person.tenant_id, person.user_id)).run(run_id))
+
+    assert b"Answer in one sentence." in stored[b"loop"]
+    assert person.token.encode() not in b"".join(stored.values())
 
 
 async def test_another_process_goes_on_after_the_first_is_gone(
