@@ -14,7 +14,7 @@ from shared.words import Word
 
 Role = Literal["user", "assistant"]
 _TITLE_CHARS = 80
-_REFERENCE = re.compile(r"\[(\d{1,3})\]")
+REFERENCE = re.compile(r"\[(\d{1,3})\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Agent:
     instructions: str
     model: str | None
     knowledge: tuple[str, ...]
+    tools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +127,19 @@ class Turn:
     """The agent's own, or the default of those that name none; another may answer in its place."""
     key_id: str | None = None
     """The API key that it was sent with."""
+    response_schema: Mapping[str, Any] | None = None
+    """The JSON Schema that the answer is to fit."""
 
     @classmethod
     def begun(
-        cls, caller: Caller, agent: Agent, content: str, conversation_id: str | None, *, default_model: str
+        cls,
+        caller: Caller,
+        agent: Agent,
+        content: str,
+        conversation_id: str | None,
+        *,
+        default_model: str,
+        response_schema: Mapping[str, Any] | None = None,
     ) -> "Turn":
         """`caller` says `content` to `agent`: in the conversation, or in a new one."""
         run_id = new_id()
@@ -143,6 +153,14 @@ class Turn:
             token=caller.token,
             model=agent.model or default_model,
             key_id=caller.key_id,
+            response_schema=response_schema,
+        )
+
+    def handed_on(self, agent: Agent, task: str, *, model: str) -> "Turn":
+        """The turn within this one in which `agent` does `task`, knowing of no message before."""
+        question = Message(new_id(), self.run_id, "user", task, [], now())
+        return replace(
+            self, agent=agent, question=question, model=model, is_new_conversation=True, response_schema=None
         )
 
     def answer(self, content: str, sources: Sequence[Citation]) -> Message:
@@ -156,12 +174,40 @@ class Turn:
 
 
 class RunState(Word):
-    """What a run is; only the first is not its last."""
+    """What a run is; the first two are not its last."""
 
     RUNNING = "running"
+    REQUIRES_ACTION = "requires_action"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingCall:
+    """A call that is made only if a person approves it."""
+
+    call_id: str
+    tool: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What a run waits for, and until when."""
+
+    run_id: str
+    conversation_id: str
+    calls: Sequence[WaitingCall]
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person says to one call."""
+
+    approve: bool
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +223,7 @@ class Run:
     error: Mapping[str, Any] | None
     created_at: datetime
     finished_at: datetime | None
+    waiting: Waiting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +241,7 @@ class Reply:
 
 def mark_references(sources: Sequence[Citation], answer: str) -> list[Citation]:
     """All sources of a prompt; those whose `[number]` stands in `answer` are marked."""
-    named = {int(number) for number in _REFERENCE.findall(answer)}
+    named = {int(number) for number in REFERENCE.findall(answer)}
     return [replace(source, referenced=source.number in named) for source in sources]
 
 

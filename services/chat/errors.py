@@ -1,12 +1,12 @@
 """What chat refuses, and how its model fails.
 
-NotFound         AgentNotFound · ConversationNotFound · RunNotFound
-Conflict         RunActive · RunEnded · RunCancelled · ConversationOfOtherAgent · ConversationFull ·
-                 TooManyConversations
+NotFound         AgentNotFound · ConversationNotFound · RunNotFound · CallNotFound
+Conflict         RunActive · RunEnded · RunCancelled · CallDecided · ApprovalExpired · ConversationOfOtherAgent ·
+                 ConversationFull · TooManyConversations
 Invalid          MessageTooLong · ModelUnknown · EventUnknown
-RateLimited      TokensUsedUp
-UpstreamFailed   ModelRefused · AnswerEmpty
+UpstreamFailed   ModelRefused · AnswerEmpty · AnswerOffSchema · ToolStepsExceeded
 Unavailable      ModelUnavailable · Interrupted · Overloaded · StreamsFull
+RateLimited      TokensUsedUp
 UpstreamTimeout  ModelTimeout
 """
 
@@ -49,7 +49,7 @@ class RunActive(Conflict):
 
 class RunEnded(Conflict):
     code = "chat.run_ended"
-    meaning = "The run had completed or failed before it could be cancelled."
+    meaning = "The run had ended before it could be cancelled, or its calls decided on."
 
     def __init__(self, state: str) -> None:
         super().__init__(f"The run has {state} already.")
@@ -61,6 +61,26 @@ class RunCancelled(Conflict):
     code = "chat.run_cancelled"
     meaning = "The run was cancelled before there was an answer; the message is kept."
     default_detail = "The run was cancelled; there is no answer."
+
+
+class CallNotFound(NotFound):
+    code = "chat.call_not_found"
+    meaning = "The run has no such call that waited for an approval."
+    default_detail = "The run has no such call that waited for an approval."
+
+
+class CallDecided(Conflict):
+    """The first word counts: the call may have been made by now."""
+
+    code = "chat.call_decided"
+    meaning = "The call was decided before, and otherwise."
+    default_detail = "The call was decided before, and otherwise."
+
+
+class ApprovalExpired(Conflict):
+    code = "chat.approval_expired"
+    meaning = "Nobody decided on the calls in time: the run has failed, and its message may be sent again."
+    default_detail = "Nobody decided on the calls of this run in time."
 
 
 class ConversationOfOtherAgent(Conflict):
@@ -158,6 +178,22 @@ class AnswerEmpty(UpstreamFailed):
         else:
             detail = "The model thought, and gave no answer." if has_thought else "The model gave no answer."
         super().__init__(detail)
+
+
+class AnswerOffSchema(UpstreamFailed):
+    code = "chat.answer_off_schema"
+    meaning = "Asked twice, the model gave no answer that fits `response_schema`; the message is kept."
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"The model gave no answer of the form asked for: {problem}"[:1_000])
+
+
+class ToolStepsExceeded(UpstreamFailed):
+    code = "chat.tool_steps_exceeded"
+    meaning = "The model went on calling tools without an answer for as many steps as a run may have."
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(f"The model has called tools for {steps} steps without an answer.")
 
 
 class ModelUnavailable(Unavailable):

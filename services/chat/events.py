@@ -9,3 +9,5 @@ class Done(Word):
     UPDATED = "conversation.updated"
     DELETED = "conversation.deleted"
     RUN_CANCELLED = "run.cancelled"
+    CALL_APPROVED = "call.approved"
+    CALL_DENIED = "call.denied"

@@ -9,6 +9,8 @@ from typing import TypedDict
 from fastapi import FastAPI
 
 from services.chat.adapters.agents_directory import AgentsDirectory
+from services.chat.adapters.agents_tools import RemoteAgentTools
+from services.chat.adapters.tasks_queue import TasksQueue
 from services.chat.adapters.vectors_knowledge import VectorsKnowledge
 from services.chat.conversations.repository import ConversationRepository
 from services.chat.conversations.service import ConversationService
@@ -17,13 +19,17 @@ from services.chat.instruments import Instruments
 from services.chat.models.choice import Choice
 from services.chat.models.opening import open_models
 from services.chat.retrieval import Retriever
+from services.chat.runs.approvals import ApprovalService
 from services.chat.runs.control import RunControl
-from services.chat.runs.execution import Means, RunLimits
+from services.chat.runs.means import Means, RunLimits
+from services.chat.runs.pauses import PauseBounds, PauseRepository
 from services.chat.runs.repository import Bounds, RunRepository
 from services.chat.runs.service import RunService
 from services.chat.runs.supervisor import open_supervisor
 from services.chat.runs.tails import open_tails
 from services.chat.settings import Settings
+from services.chat.tools.builtin import BuiltIn
+from services.chat.tools.toolbox import Tools
 from services.chat.usage.budgets import BudgetLimits, Budgets
 from services.chat.usage.repository import UsageRepository
 from services.chat.usage.service import UsageService
@@ -40,6 +46,7 @@ class State(TypedDict):
     runs: RunService
     control: RunControl
     usages: UsageService
+    approvals: ApprovalService
 
 
 @asynccontextmanager
@@ -57,6 +64,13 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         supervisor = await stack.enter_async_context(open_supervisor(settings, platform.health, app.state.watchdog))
         agents = AgentsDirectory(platform.services, settings.agent_seconds)
         knowledge = VectorsKnowledge(platform.services, settings.search_seconds)
+        agent_tools = RemoteAgentTools(platform.services, settings.agent_seconds)
+        built_in = BuiltIn(
+            knowledge,
+            TasksQueue(platform.services, settings.submit_seconds),
+            passages=settings.passages_per_collection,
+            search_seconds=settings.search_seconds * OUTLIVED,
+        )
         tails = await stack.enter_async_context(open_tails(stream_redis, platform.health, supervisor.cancel))
         repository = RunRepository(redis, Bounds.of(settings), tails.inbox)
         control = RunControl(
@@ -67,10 +81,15 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             heartbeat_seconds=settings.heartbeat_seconds,
             max_streams=settings.max_streams,
         )
+        budgets = Budgets(redis, BudgetLimits.of(settings))
         means = Means(
+            agents=agents,
             repository=repository,
+            pauses=PauseRepository(redis, PauseBounds.of(settings), tails.inbox),
             retriever=Retriever(knowledge, settings.passages_per_collection, settings.search_seconds * OUTLIVED),
             model=models.model,
+            choice=Choice(models.catalogue, settings),
+            tools=Tools(agents, agent_tools, built_in, settings.delegation_depth),
             default_model=settings.llm_model,
             limits=RunLimits.of(settings),
             instruments=Instruments(app.state.metrics.registry),
@@ -84,10 +103,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
                 means,
                 supervisor,
                 control,
-                Choice(models.catalogue, settings),
-                Budgets(redis, BudgetLimits.of(settings)),
+                budgets,
                 heartbeat_seconds=settings.heartbeat_seconds,
             ),
             control=control,
             usages=UsageService(UsageRepository(redis)),
+            approvals=ApprovalService(means, supervisor, budgets, platform.auth),
         )

@@ -1,10 +1,12 @@
 """The world outside, as chat needs it: who the agents are, what they know, and the model that speaks for them."""
 
-from collections.abc import AsyncGenerator
-from typing import Protocol
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from services.chat.domain import Agent, Passage
 from services.chat.generation import Ask, Completion, Piece
+from services.chat.tools.domain import Tool, ToolResult
 
 
 class AgentDirectory(Protocol):
@@ -16,6 +18,9 @@ class AgentDirectory(Protocol):
         Raises AgentNotFound for one that is missing or another tenant's, Unavailable and UpstreamTimeout naming
         `agents`, and Relayed for what the directory itself refused (a missing scope).
         """
+
+    async def delegates_of(self, agent_id: str, *, token: str) -> dict[str, str]:
+        """The ids, by their names, of the agents that it delegates to, a hundred at most. Raises as `get` does."""
 
 
 class Knowledge(Protocol):
@@ -38,6 +43,40 @@ class CollectionUnusable(Exception):
     def __init__(self, collection: str, code: str, detail: str) -> None:
         super().__init__(detail)
         self.collection, self.code, self.detail = collection, code, detail
+
+
+class AgentTools(Protocol):
+    """The tools that a tenant has defined, which are called where their secrets are kept.
+
+    Both raise AgentNotFound or Relayed for what is refused, Unavailable, UpstreamTimeout and UpstreamFailed naming
+    `agents`.
+    """
+
+    async def list_of(self, agent_id: str, *, token: str) -> list[Tool]:
+        """Those that the agent names, with the rights of `token`."""
+
+    async def call(
+        self, agent_id: str, name: str, arguments: Mapping[str, Any], *, timeout_seconds: float, token: str
+    ) -> ToolResult:
+        """What came of one call. Not repeated: it may have had its effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A task that was handed over."""
+
+    id: str
+    status: str
+
+
+class TaskQueue(Protocol):
+    """Takes work that is done later."""
+
+    async def submit(self, kind: str, input: Mapping[str, Any], *, key: str, token: str) -> Submitted:
+        """The task, with the rights of `token`; the same `key` is one task.
+
+        Raises Unavailable, UpstreamTimeout and UpstreamFailed naming `tasks`, and Relayed for what it refuses.
+        """
 
 
 class LanguageModel(Protocol):

@@ -109,7 +109,7 @@ def number_sources(passages: Sequence[Passage], question: str, budget: PromptBud
         room = min(budget.passage, left - _SOURCE_TOKENS)
         if room < _SMALLEST_CUT:
             break
-        text = excerpt(_CONTROL.sub(r"\g<0> ", passage.text), question, room, budget.vocabulary)
+        text = source_text(passage.text, question, replace(budget, passage=room))
         sources.append(Citation(len(sources) + 1, passage.collection, passage.record_id, passage.score, text))
         left -= _source_tokens(text, budget)
     return sources
@@ -132,10 +132,19 @@ def latest_turns(history: Sequence[Message], budget: PromptBudget) -> list[Promp
 
 
 def _system(agent: Agent, sources: Sequence[Citation]) -> list[PromptMessage]:
-    listed = "\n\n".join(f"[{source.number}]\n{quoted(source.text)}" for source in sources)
-    grounding = _GROUNDING + listed if sources else ""
+    grounding = _GROUNDING + listed(sources) if sources else ""
     content = "\n\n".join(part for part in (agent.instructions, grounding) if part)
     return [PromptMessage("system", content)] if content else []
+
+
+def source_text(text: str, question: str, budget: PromptBudget) -> str:
+    """What is given of a passage: cut around what it says of `question`, and with no mark of a role in it."""
+    return excerpt(_CONTROL.sub(r"\g<0> ", text), question, budget.passage, budget.vocabulary)
+
+
+def listed(sources: Sequence[Citation]) -> str:
+    """The sources under their numbers, as the model is given them."""
+    return "\n\n".join(f"[{source.number}]\n{quoted(source.text)}" for source in sources)
 
 
 def quoted(text: str) -> str:

@@ -131,6 +131,21 @@ class Settings(ClientSettings):
         default=_DAY + 600, ge=600, le=7 * _DAY, description="events of a run; above the 24 h of an Idempotency-Key"
     )
 
+    # Tools
+    tool_steps: int = Field(
+        default=8, ge=1, le=64, description="times a run's model may call tools, its delegates included; then it fails"
+    )
+    tool_calls_at_once: int = Field(
+        default=8, ge=1, le=64, description="calls of one such time that are made, together; more are told off"
+    )
+    delegation_depth: int = Field(
+        default=3, ge=0, le=8, description="agents below the one asked, each handed a task by the one above; 0 for none"
+    )
+    approval_seconds: float = Field(
+        default=_DAY, ge=1, le=7 * _DAY, description="a run waits for approvals; then it fails"
+    )
+    submit_seconds: float = Field(default=10.0, gt=0, le=60, description="for handing over a task")
+
     # Conversations
     retention_days: int = Field(default=90, ge=1, le=3650, description="since the last message; then it is forgotten")
     max_conversations: int = Field(default=10_000, ge=1, le=1_000_000, description="of one user")

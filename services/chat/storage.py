@@ -7,7 +7,7 @@ All keys of one user share a hash tag, so they live in one slot of a cluster and
     chat:{tenant:user}:conversation:<id>:messages stream, one entry a message
     chat:{tenant:user}:conversation:<id>:lease    text, the run that is answering now; expires unless renewed
     chat:{tenant:user}:conversation:<id>:runs     set, runs whose events may still be kept
-    chat:{tenant:user}:run:<id>                   hash, the state of a run
+    chat:{tenant:user}:run:<id>                   hash, the state of a run, and how it lies while it waits
     chat:{tenant:user}:run:<id>:events            stream, one entry an event, numbered from 1
     chat:{tenant:user}:once:<digest>              JSON, the run that a request with an idempotency key began
 

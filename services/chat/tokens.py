@@ -129,3 +129,11 @@ def _ascii_cost(char: str, costs: _Costs, is_foreign: bool) -> float:
         return _SYMBOL
     plain = costs.foreign if is_foreign else costs.english
     return max(plain, costs.capital) if char.isupper() else plain
+
+
+def cut_to_tokens(text: str, limit: int, vocabulary: Vocabulary = Vocabulary.ENGLISH) -> str:
+    """The beginning of `text` that is about `limit` tokens, ended at a word and marked as cut; `text` when it fits."""
+    while text and (estimated := estimate_tokens(text, vocabulary)) > limit:
+        kept = text[: max(0, int(len(text) * limit / estimated) - 1)]
+        text = kept.rsplit(None, 1)[0] + "…" if " " in kept else kept
+    return text

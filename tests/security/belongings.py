@@ -190,6 +190,7 @@ IN_PATHS: Final[dict[str, Kind | None]] = {
     "/api/v1/agents/secrets/{name}": SECRET,
     "/api/v1/chat/conversations/{id}": CONVERSATION,
     "/api/v1/chat/runs/{id}": RUN,
+    "/api/v1/chat/runs/{id}/approvals/{call_id}": None,  # a call within the run
     "/api/v1/vectors/collections/{name}": COLLECTION,
     "/api/v1/vectors/collections/{name}/records/{record_id}": RECORD,
     "/api/v1/vectors/aliases/{name}": ALIAS,

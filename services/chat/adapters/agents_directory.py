@@ -1,6 +1,7 @@
 """Agents, as the agents service knows them."""
 
 from http import HTTPStatus
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -8,6 +9,8 @@ from services.chat.domain import Agent
 from services.chat.errors import AgentNotFound
 from shared.calls import ServiceClient
 from shared.errors import Relayed, UpstreamFailed
+
+Shape = TypeVar("Shape", bound=BaseModel)
 
 
 class _Agent(BaseModel):
@@ -17,6 +20,20 @@ class _Agent(BaseModel):
     instructions: str
     model: str | None = None
     knowledge: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+
+
+class _Named(BaseModel):
+    id: str
+    name: str
+
+
+class _Relation(BaseModel):
+    agent: _Named
+
+
+class _Relations(BaseModel):
+    items: list[_Relation]
 
 
 class AgentsDirectory:
@@ -27,15 +44,25 @@ class AgentsDirectory:
         self._timeout_seconds = timeout_seconds
 
     async def get(self, agent_id: str, *, token: str) -> Agent:
+        found = await self._read(_Agent, agent_id, "", token)
+        knowledge = tuple(dict.fromkeys(found.knowledge))
+        return Agent(found.id, found.instructions, found.model, knowledge, found.tools)
+
+    async def delegates_of(self, agent_id: str, *, token: str) -> dict[str, str]:
+        query = "/relations?types=delegates_to&direction=out&limit=100"
+        relations = await self._read(_Relations, agent_id, query, token)
+        return {relation.agent.name: relation.agent.id for relation in relations.items}
+
+    async def _read(self, shape: type[Shape], agent_id: str, rest: str, token: str) -> Shape:
+        path = f"/api/v1/agents/{agent_id}{rest}"
         try:
             answer = await self._services.call(
-                "agents", "GET", f"/api/v1/agents/{agent_id}", token=token, timeout_seconds=self._timeout_seconds
+                "agents", "GET", path, token=token, timeout_seconds=self._timeout_seconds
             )
-            found = _Agent.model_validate_json(answer.content)
+            return shape.model_validate_json(answer.content)
         except Relayed as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 raise AgentNotFound(agent_id) from error
             raise
         except ValidationError as error:
             raise UpstreamFailed("agents gave an invalid answer.") from error
-        return Agent(found.id, found.instructions, found.model, tuple(dict.fromkeys(found.knowledge)))

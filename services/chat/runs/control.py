@@ -2,12 +2,11 @@
 
 from collections.abc import AsyncIterator
 
-from services.chat.domain import Owner, Run, RunState
-from services.chat.errors import EventUnknown, Interrupted, RunEnded, RunNotFound, StreamsFull
+from services.chat.domain import Owner, Run
+from services.chat.errors import EventUnknown, RunEnded, RunNotFound, StreamsFull
 from services.chat.events import Done
-from services.chat.runs.events import failed
 from services.chat.runs.live import LiveRun
-from services.chat.runs.repository import RunRepository
+from services.chat.runs.repository import UNENDED, RunRepository
 from services.chat.runs.stored import StoredRun
 from services.chat.runs.supervisor import Supervisor
 from services.chat.runs.tails import Tails
@@ -37,7 +36,7 @@ class RunControl:
         """The run as it is now; one whose process is gone has failed. Raises RunNotFound."""
         owner = Owner.of(caller)
         run = await self._repository.get(owner, run_id)
-        if run.state is RunState.RUNNING and await self._is_over(owner, run):
+        if run.state.value in UNENDED and await self._is_over(owner, run):
             return await self._repository.get(owner, run_id)
         return run
 
@@ -46,13 +45,11 @@ class RunControl:
         live = self._supervisor.find(run.id)
         if live and not live.has_ended:  # its lease may have run out while Redis was away: it takes that again
             return False
-        error = Interrupted()
-        error.members.update(run_id=run.id, conversation_id=run.conversation_id)
-        data = failed(0, error).data
         try:
-            return await self._repository.end_if_abandoned(owner, run.id, run.conversation_id, data) != "running"
+            status = await self._repository.end_if_abandoned(owner, run.id, run.conversation_id)
         except Unavailable:
             return False
+        return status not in UNENDED
 
     async def attach(self, caller: Caller, run_id: str, seen: int) -> tuple[AsyncIterator[bytes], Place] | None:
         """Its events after number `seen`, and the place that they hold, to be given back; None when there are no more.
@@ -75,7 +72,7 @@ class RunControl:
 
     def _frames(self, owner: Owner, run: Run, seen: int) -> AsyncIterator[bytes]:
         live = self._supervisor.find(run.id)
-        if live and not live.has_ended:
+        if live and not live.has_ended and live.begins_after <= seen:
             return live.follow(self._heartbeat_seconds, seen)
         stored = StoredRun(self._repository, self._tails, owner, run.id, run.conversation_id, seen=seen)
         return stored.follow(self._heartbeat_seconds, is_resumable=True)
@@ -86,7 +83,7 @@ class RunControl:
         if conversation_id is None:
             raise RunNotFound
         live = self._supervisor.find(run_id)
-        if live and not live.has_ended:
+        if live and not live.has_ended and not live.begins_after:
             return live
         return StoredRun(self._repository, self._tails, owner, run_id, conversation_id)
 

@@ -3,11 +3,12 @@
 from typing import Any, Final
 
 from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
 
 from services.chat import errors
-from services.chat.dependencies import Control, Reader, Runs, Speaker, Writer
-from services.chat.domain import Run
-from services.chat.runs.schemas import MessageCreate, ReplyRead, RunRead
+from services.chat.dependencies import Approvals, Control, Reader, Runs, Speaker, Writer
+from services.chat.domain import Decision, Run, Waiting
+from services.chat.runs.schemas import ApprovalCreate, CallId, MessageCreate, ReplyRead, RunRead, RunWaitingRead
 from services.chat.runs.streaming import EVENT_STREAM, Followed, LastEventId, event_stream
 from shared.door import GuardedRoute, IdempotentRoute, Keyed, stores_nothing, takes
 from shared.errors import UpstreamFailed, UpstreamTimeout, responses
@@ -39,7 +40,12 @@ _ANSWERED: Final[dict[int | str, dict[str, Any]]] = {
             "run": {"operationId": "chat_get_run", "parameters": {"id": "$response.body#/run_id"}},
             "events": {"operationId": "chat_follow_run", "parameters": {"id": "$response.body#/run_id"}},
         },
-    }
+    },
+    202: {
+        "model": RunWaitingRead,
+        "description": "Calls of tools wait for an approval (`chat_decide_call`); the answer comes after it",
+        "headers": {"Location": {"description": "where the run is", "schema": {"type": "string"}}},
+    },
 }
 
 
@@ -62,6 +68,9 @@ _ANSWERED: Final[dict[int | str, dict[str, Any]]] = {
         errors.TokensUsedUp,
         errors.ModelRefused,
         errors.AnswerEmpty,
+        errors.AnswerOffSchema,
+        errors.ToolStepsExceeded,
+        errors.ApprovalExpired,
         errors.ModelTimeout,
         UpstreamFailed,
         UpstreamTimeout,
@@ -73,12 +82,19 @@ async def send_message(body: MessageCreate, caller: Speaker, runs: Runs, once: K
 
     The message is kept even when it cannot be answered (`conversation_id` in the problem says where), and the answer
     is stored even when the client leaves. With `stream`, failing after the message is kept is a `run.failed`.
+    Where a tool needs an approval first, 202 says for which calls, and a stream ends with `run.waiting`.
     The caller also needs `agents:read`, and `vectors:read` where the agent has knowledge.
     """
     run = await runs.start(caller, body, once)
     if body.stream:
         return event_stream(runs.follow(run))
-    return await run.result()
+    result = await run.result()
+    if isinstance(result, Waiting):
+        told = RunWaitingRead.model_validate(result).model_dump(mode="json")
+        answer = JSONResponse(told, status_code=202)
+        describe(answer, location=f"{begun.prefix}/{result.run_id}")
+        return answer
+    return result
 
 
 @begun.get(
@@ -91,7 +107,7 @@ async def send_message(body: MessageCreate, caller: Speaker, runs: Runs, once: K
 async def get(id: Id, caller: Reader, control: Control, response: Response) -> Run:
     """How far a message of one's own has come: `completed`, `failed` and `cancelled` are final. Kept for a day."""
     run = await control.get(caller, id)
-    describe(response, version=run.state)
+    describe(response, version=version_of(run))
     return run
 
 
@@ -138,5 +154,37 @@ async def cancel(id: Id, caller: Writer, control: Control, response: Response) -
     Cancelling again changes nothing.
     """
     run = await control.cancel(caller, id)
-    describe(response, version=run.state)
+    describe(response, version=version_of(run))
     return run
+
+
+@begun.post(
+    "/{id}/approvals/{call_id}",
+    operation_id="chat_decide_call",
+    summary="Approve or deny a call",
+    response_model=RunRead,
+    responses=responses(
+        errors.RunNotFound,
+        errors.CallNotFound,
+        errors.CallDecided,
+        errors.TokensUsedUp,
+        errors.RunEnded,
+        errors.ApprovalExpired,
+        ShareTaken,
+        errors.Overloaded,
+    ),
+)
+async def decide(
+    id: Id, call_id: CallId, body: ApprovalCreate, caller: Writer, approvals: Approvals, response: Response
+) -> Run:
+    """Say whether a call that waits may be made. With the last one decided the run goes on, with the rights of whoever
+    says it; the model is told of what was denied. Saying the same again changes nothing.
+    """
+    run = await approvals.decide(caller, id, call_id, Decision(body.approve, body.reason))
+    describe(response, version=version_of(run))
+    return run
+
+
+def version_of(run: Run) -> str:
+    """Another with every change that callers see."""
+    return f"{run.state}-{run.waiting.expires_at.timestamp()}" if run.waiting else run.state

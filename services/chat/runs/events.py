@@ -2,32 +2,48 @@
 
     run.started          {run_id, conversation_id, agent_id, message}     the user's message as it is stored
     retrieval.completed  {passages, warnings}                             best first; collections gone without
+    reasoning.delta      {content}                                        the next piece of what the model thinks
     message.delta        {content}                                        the next piece of the answer
+    message.discarded    {reason}                                         the pieces so far are no part of the answer
+    tool.called          {call_id, tool, arguments}                       null where the model wrote no object
+    tool.completed       {call_id, tool, is_error, content, is_truncated}  the beginning of what the model is told
     message.completed    {message}                                        the answer as it is stored, with citations
+    run.waiting          {run_id, conversation_id, calls, expires_at}     until each of the calls is approved or denied
+    run.resumed          {decisions}                                      they are, and the run goes on
     run.completed        {run_id, conversation_id, model, finish_reason, usage, warnings}
     run.failed           a problem, with run_id and conversation_id
     run.cancelled        {run_id, conversation_id}
 
-The last event is always one of the three last. Numbers rise by one from 1.
+The last event is always one of the three last. Events of a turn within this one, which a call began, have
+`agent_id` and `parent_call_id` besides. Numbers rise by one from 1.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
 
-from services.chat.domain import Evidence, Reply, Run, RunState, SearchWarning, Turn
+from services.chat.domain import Evidence, Reply, Run, RunState, SearchWarning, Turn, Waiting, WaitingCall
+from services.chat.errors import ApprovalExpired, Interrupted
 from services.chat.generation import Usage
 from services.chat.storage import message_from, message_members
 from services.chat.times import from_ms
 from shared.errors import ServiceError, problem_body
+from shared.schemas import rfc3339
 from shared.telemetry import current_trace_id
 
 STARTED = "run.started"
 RETRIEVED = "retrieval.completed"
 DELTA = "message.delta"
+REASONING = "reasoning.delta"
+DISCARDED = "message.discarded"
+TOOL_CALLED = "tool.called"
+TOOL_COMPLETED = "tool.completed"
 MESSAGE = "message.completed"
+WAITING = "run.waiting"
+RESUMED = "run.resumed"
 COMPLETED = "run.completed"
 FAILED = "run.failed"
 CANCELLED = "run.cancelled"
@@ -90,6 +106,33 @@ def replied(message: bytes, outcome: bytes) -> Reply:
     )
 
 
+def waiting_members(waiting: Waiting) -> dict[str, Any]:
+    """What `run.waiting` tells."""
+    return {
+        "run_id": waiting.run_id,
+        "conversation_id": waiting.conversation_id,
+        "calls": list(waiting.calls),
+        "expires_at": rfc3339(waiting.expires_at),
+    }
+
+
+def waiting_from(data: bytes) -> Waiting:
+    """What `run.waiting` told."""
+    members = orjson.loads(data)
+    calls = [WaitingCall(**call) for call in members["calls"]]
+    expires_at = datetime.fromisoformat(members["expires_at"])
+    return Waiting(members["run_id"], members["conversation_id"], calls, expires_at)
+
+
+def abandoned(run_id: str, conversation_id: str) -> tuple[bytes, bytes]:
+    """What `run.failed` tells of a run whose process is gone, and of one that nobody decided on in time."""
+    errors: list[ServiceError] = [Interrupted(), ApprovalExpired()]
+    for error in errors:
+        error.members.update(run_id=run_id, conversation_id=conversation_id)
+    interrupted, expired = [failed(0, error).data for error in errors]
+    return interrupted, expired
+
+
 def until_final(events: list[Event]) -> list[Event]:
     """The events up to the first that ends a run: an earlier release may have written after it."""
     for at, event in enumerate(events):
@@ -119,6 +162,7 @@ def run_from(run_id: str, stored: Mapping[bytes, bytes]) -> Run:
         error=told if state is RunState.FAILED and told else None,
         created_at=from_ms(int(stored[b"created_at"])),
         finished_at=from_ms(int(finished_at)) if finished_at else None,
+        waiting=waiting_from(stored[b"waiting"]) if state is RunState.REQUIRES_ACTION else None,
     )
 
 

@@ -3,77 +3,50 @@
 import asyncio
 import logging
 import time
-from contextlib import aclosing
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, replace
+from typing import Final
 
-from services.chat.domain import Evidence, Prompt, Reply, Turn
-from services.chat.errors import (
-    ContextExceeded,
-    ConversationNotFound,
-    Interrupted,
-    ModelRefused,
-    ModelTimeout,
-    ModelUnavailable,
-)
-from services.chat.generation import Ask, Completion
-from services.chat.instruments import Instruments
-from services.chat.ports import LanguageModel
-from services.chat.prompt import PromptBudget, build_prompt
-from services.chat.retrieval import Retriever
-from services.chat.runs.coalescing import Coalesced
-from services.chat.runs.events import DELTA, RETRIEVED, retrieved
+from services.chat.domain import Reply, RunState, Turn, Waiting
+from services.chat.errors import ConversationNotFound, Interrupted, ModelTimeout
+from services.chat.runs.events import RESUMED
+from services.chat.runs.generating import Said
 from services.chat.runs.journal import STORE_SECONDS, Journal
+from services.chat.runs.laying import decided, laid_down, pick_up
 from services.chat.runs.live import LiveRun
-from services.chat.runs.repository import RunKey, RunRepository
-from services.chat.settings import Settings
+from services.chat.runs.loop import Loop, begin_loop
+from services.chat.runs.means import Means
+from services.chat.runs.pauses import Resumed
+from services.chat.runs.repository import RunKey
+from services.chat.runs.state import LoopState
+from services.chat.runs.telling import Telling
+from services.chat.times import from_ms, now, to_ms
 from shared.ending import within
 from shared.errors import ServiceError
 from shared.loops import in_background, keep
 
+REFUSAL: Final = "refusal"
+"""The `finish_reason` of an answer that is the model's word that it will not answer."""
 _log = logging.getLogger("chat.runs")
 
 
 @dataclass(frozen=True, slots=True)
-class RunLimits:
-    """Bounds of one run."""
+class _Paused:
+    """A run that is to wait, and how it lies meanwhile."""
 
-    run_seconds: float
-    lease_seconds: float
-    delta_window_seconds: float
-    history_messages: int
-    budget: PromptBudget
-
-    @classmethod
-    def of(cls, settings: Settings) -> "RunLimits":
-        return cls(
-            run_seconds=settings.run_seconds,
-            lease_seconds=settings.run_lease_seconds,
-            delta_window_seconds=settings.delta_window_ms / 1000,
-            history_messages=settings.history_messages,
-            budget=PromptBudget.of(settings),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What it takes to answer a turn, the same for all of them."""
-
-    repository: RunRepository
-    retriever: Retriever
-    model: LanguageModel
-    default_model: str
-    limits: RunLimits
-    instruments: Instruments
+    waiting: Waiting
+    loop: bytes
 
 
 class Execution:
-    """One turn on its way to its answer: `begin`, then `run`; `live` is for those who follow it."""
+    """One turn on its way to its answer: `begin`, then `run`; `live` is for those who follow it.
 
-    def __init__(self, turn: Turn, means: Means) -> None:
-        self._turn, self._means, self._limits = turn, means, means.limits
-        self.live = LiveRun(turn.run_id, turn.conversation_id)
-        self._journal = Journal(means.repository, turn, self.live)
+    One that lay down is `resumed`, and not begun.
+    """
+
+    def __init__(self, turn: Turn, means: Means, resumed: Resumed | None = None) -> None:
+        self._turn, self._means, self._limits, self._resumed = turn, means, means.limits, resumed
+        self.live = LiveRun(turn.run_id, turn.conversation_id, resumed.last_event if resumed else 0)
+        self._journal = Journal(means.repository, means.pauses, turn, self.live)
 
     async def begin(self, key: RunKey | None = None) -> None:
         """Claim the conversation and keep the question. Raises what RunRepository.start raises."""
@@ -87,60 +60,56 @@ class Execution:
         self._means.instruments.run_ended(self._turn, outcome, time.perf_counter() - started_at)
 
     async def _outcome(self) -> str:
-        """`completed`, or the code of the failure. Each step has an end, whether or not it lets itself be cancelled."""
+        """`completed`, `requires_action`, or the code of the failure.
+
+        Each step has an end, whether or not it lets itself be cancelled.
+        """
         aborted = self.live.aborted
         try:
             reply = await within(self._limits.run_seconds, self._answer(), stop=aborted)
+            if isinstance(reply, _Paused):
+                await within(STORE_SECONDS, self._journal.pause(reply.waiting, reply.loop), stop=aborted)
+                return RunState.REQUIRES_ACTION
             await within(STORE_SECONDS, self._journal.complete(reply), stop=aborted)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the last frame of a task nobody awaits
             end = await self._journal.fail(self._failure(error))
-            return end.code if isinstance(end, ServiceError) else "completed"
+            if isinstance(end, ServiceError):
+                return end.code
+            return RunState.REQUIRES_ACTION if isinstance(end, Waiting) else RunState.COMPLETED
         return "completed"
 
-    async def _answer(self) -> Reply:
-        evidence = await self._retrieve()
-        history = await self._means.repository.history(self._turn, self._limits.history_messages)
-        prompt = partial(build_prompt, self._turn.agent, self._turn.question.content, evidence.passages, history)
-        try:
-            return await self._generate(prompt(self._limits.budget), evidence)
-        except ContextExceeded:  # lengths are estimates: once more with less around the question
-            smaller = self._limits.budget.halved()
-        try:
-            return await self._generate(prompt(smaller), evidence)
-        except ContextExceeded as error:
-            raise ModelRefused("The prompt is longer than the model's window.") from error
+    async def _answer(self) -> "Reply | _Paused":
+        telling = Telling(self._journal)
+        if self._resumed:
+            loop = await self._resume(self._resumed, telling)
+            said = await loop.resume(self._resumed.decisions)
+        else:
+            loop = await begin_loop(self._turn, self._means, telling)
+            said = await loop.run()
+        if isinstance(said, Said):
+            return self._reply(loop.state, said)
+        expires_at = from_ms(to_ms(now()) + self._means.pauses.approval_ms)
+        waiting = Waiting(self._turn.run_id, self._turn.conversation_id, said, expires_at)
+        return _Paused(waiting, laid_down(self._turn, loop.state))
 
-    async def _retrieve(self) -> Evidence:
-        turn = self._turn
-        evidence = await self._means.retriever.retrieve(turn.agent, turn.question.content, token=turn.token)
-        await self._journal.write(RETRIEVED, retrieved(evidence))
-        return evidence
+    async def _resume(self, resumed: Resumed, telling: Telling) -> Loop:
+        """With the agent and its tools as they are now, and with the rights of whoever decided last."""
+        decisions = [{"call_id": call_id, **asdict(one)} for call_id, one in decided(resumed).items()]
+        await telling.tell(RESUMED, {"decisions": decisions})
+        agent = await self._means.agents.get(self._turn.agent.id, token=self._turn.token)
+        chosen = await self._means.choice.of(self._turn.model)
+        return await pick_up(replace(self._turn, agent=agent), self._means.within(chosen.budget), telling, resumed)
 
-    async def _generate(self, prompt: Prompt, evidence: Evidence) -> Reply:
-        started_at = time.perf_counter()
-        generation = Coalesced(
-            self._means.model.generate(Ask(self._turn.model, prompt.messages)), self._limits.delta_window_seconds
-        )
-        pieces: list[str] = []
-        async with aclosing(generation.pieces()) as stream:
-            async for piece in stream:
-                if not pieces:
-                    self._means.instruments.first_token.observe(time.perf_counter() - started_at)
-                pieces.append(piece)
-                await self._journal.write(DELTA, {"content": piece})
-        if generation.completion is None:
-            raise ModelUnavailable
-        return self._reply(prompt, "".join(pieces), generation.completion, evidence)
-
-    def _reply(self, prompt: Prompt, text: str, completion: Completion, evidence: Evidence) -> Reply:
+    def _reply(self, state: LoopState, said: Said) -> Reply:
+        refusal = said.completion.refusal
         return Reply(
             run_id=self._turn.run_id,
             conversation_id=self._turn.conversation_id,
-            message=self._turn.answer(text, prompt.sources),
-            model=completion.model or self._turn.model,
-            finish_reason=completion.finish_reason,
-            usage=completion.usage,
-            warnings=evidence.warnings,
+            message=self._turn.answer(said.text or refusal or "", state.sources),
+            model=said.completion.model or self._turn.model,
+            finish_reason=REFUSAL if refusal else said.completion.finish_reason,
+            usage=state.spent.usage,
+            warnings=state.warnings,
         )
 
     async def _keep_lease(self) -> None:

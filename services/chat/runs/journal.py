@@ -10,10 +10,23 @@ from typing import Any, TypeVar
 
 import orjson
 
-from services.chat.domain import Reply, Turn
+from services.chat.domain import Reply, Turn, Waiting
 from services.chat.errors import ConversationNotFound, Interrupted, RunCancelled
-from services.chat.runs.events import CANCELLED, COMPLETED, Event, completed, failed, replied, started, until_final
-from services.chat.runs.live import LiveRun
+from services.chat.runs.events import (
+    CANCELLED,
+    COMPLETED,
+    WAITING,
+    Event,
+    completed,
+    failed,
+    replied,
+    started,
+    until_final,
+    waiting_from,
+    waiting_members,
+)
+from services.chat.runs.live import LiveRun, Outcome
+from services.chat.runs.pauses import PauseRepository
 from services.chat.runs.repository import RunKey, RunRepository
 from shared.ending import within
 from shared.errors import ServiceError, Unavailable
@@ -30,9 +43,10 @@ Result = TypeVar("Result")
 class Journal:
     """The events of `turn`, numbered in the order they are written."""
 
-    def __init__(self, repository: RunRepository, turn: Turn, live: LiveRun) -> None:
-        self._repository, self._turn, self._live = repository, turn, live
+    def __init__(self, repository: RunRepository, pauses: PauseRepository, turn: Turn, live: LiveRun) -> None:
+        self._repository, self._pauses, self._turn, self._live = repository, pauses, turn, live
         self._patience_seconds = PATIENCE_SECONDS
+        self._writing = asyncio.Lock()  # calls that are made together tell of themselves together
 
     async def begin(self, key: RunKey | None) -> None:
         """Claim the conversation and keep the question. Raises what RunRepository.start raises; then nothing is kept.
@@ -46,11 +60,12 @@ class Journal:
     async def write(self, event_type: str, data: dict[str, Any]) -> None:
         """The next event. Raises ConversationNotFound when it was deleted meanwhile, Interrupted when others have ended
         the run (`fail` finds how), Unavailable without Redis."""
-        event = Event(self._live.next_number, event_type, orjson.dumps(data))
-        stored = await self._patiently(lambda: self._repository.append(self._turn, event))
-        if stored != "ok":
-            raise ConversationNotFound if stored == "gone" else Interrupted
-        self._live.publish(event)
+        async with self._writing:
+            event = Event(self._live.next_number, event_type, orjson.dumps(data))
+            stored = await self._patiently(lambda: self._repository.append(self._turn, event))
+            if stored != "ok":
+                raise ConversationNotFound if stored == "gone" else Interrupted
+            self._live.publish(event)
 
     async def complete(self, reply: Reply) -> None:
         """Store the answer and end the run.
@@ -64,7 +79,13 @@ class Journal:
             raise ConversationNotFound if status == "gone" else Interrupted
         self._live.end(reply, *events)
 
-    async def fail(self, error: ServiceError) -> Reply | ServiceError:
+    async def pause(self, waiting: Waiting, loop: bytes) -> None:
+        """Lay the run down with `run.waiting`. Raises what PauseRepository.pause raises; then it is not laid down."""
+        event = Event(self._live.next_number, WAITING, orjson.dumps(waiting_members(waiting)))
+        await self._patiently(lambda: self._pauses.pause(self._turn, event, waiting, loop))
+        self._live.end(waiting, event)
+
+    async def fail(self, error: ServiceError) -> Outcome:
         """End the run with `run.failed`; it carries the ids, and so does `error` for whoever raises it.
 
         Where it has ended before, that end is the last word: RunCancelled, Interrupted when others gave it up as
@@ -88,11 +109,13 @@ class Journal:
         await self._repository.end(self._turn, "failed", [own])
         return until_final(await self._repository.read(self._turn.owner, self._turn.run_id, told))
 
-    def _outcome(self, events: list[Event], own: Event, error: ServiceError) -> Reply | ServiceError:
+    def _outcome(self, events: list[Event], own: Event, error: ServiceError) -> Outcome:
         """What the last of `events` says; `error` where that is the run's `own` end."""
         last = events[-1]
         if last.type == COMPLETED:  # stored with the answer at once, and none of the two was told
             return replied(events[-2].data, last.data)
+        if last.type == WAITING:  # it lies there, and only Redis' word of that was lost
+            return waiting_from(last.data)
         if last.type == CANCELLED:
             return RunCancelled(members=self._turn.ids)
         if last.data == own.data:

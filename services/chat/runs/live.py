@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from services.chat.domain import Reply
+from services.chat.domain import Reply, Waiting
 from services.chat.runs.events import HEARTBEAT, Event
 from shared.errors import ServiceError
 
+Outcome = Reply | Waiting | ServiceError
+"""How a run leaves the process that executes it: with an answer, to wait, or failed."""
 _JOINED_BYTES = 64 * 1024  # joined, frames are copied: so much is what one who is slow may hold of his own
 
 
@@ -16,13 +18,15 @@ class LiveRun:
     Any number may follow, each at its own pace; one that leaves changes nothing for the run.
     """
 
-    def __init__(self, run_id: str, conversation_id: str) -> None:
+    def __init__(self, run_id: str, conversation_id: str, begins_after: int = 0) -> None:
+        """`begins_after` is the last event that was told before the run came here."""
         self.id = run_id
+        self.begins_after = begins_after
         self.conversation_id = conversation_id
         self._frames: list[bytes] = []
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
-        self._outcome: Reply | ServiceError | None = None
+        self._outcome: Outcome | None = None
         self.aborted: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         """Why the run is to end before its time, once it is. Not a cancel: that can be swallowed, this cannot."""
 
@@ -32,14 +36,14 @@ class LiveRun:
 
     @property
     def next_number(self) -> int:
-        return len(self._frames) + 1
+        return self.begins_after + len(self._frames) + 1
 
     def publish(self, *events: Event) -> None:
         """Hand the next events to everybody who follows. Their numbers are `next_number` and the following."""
         self._frames += [event.frame() for event in events]
         self._wake()
 
-    def end(self, outcome: Reply | ServiceError, *events: Event) -> None:
+    def end(self, outcome: Outcome, *events: Event) -> None:
         """Publish the last events and the outcome."""
         self._outcome = outcome
         self._ended.set()
@@ -54,16 +58,20 @@ class LiveRun:
         if not self.aborted.done():
             self.aborted.set_result(reason)
 
-    async def result(self) -> Reply:
-        """Wait for the end. Raises the error the run failed with."""
+    async def result(self) -> Reply | Waiting:
+        """Wait for the end, here. Raises the error the run failed with."""
         await self._ended.wait()
-        if isinstance(self._outcome, Reply):
+        if isinstance(self._outcome, Reply | Waiting):
             return self._outcome
         assert self._outcome is not None  # noqa: S101 - `end` sets it before the event
         raise self._outcome
 
     async def follow(self, heartbeat_seconds: float, seen: int = 0) -> AsyncIterator[bytes]:
-        """All events after number `seen` to the last, several at once where they are there, heartbeats between."""
+        """All events after number `seen` to the last here, several at once where they are there, heartbeats between.
+
+        `seen` is not before `begins_after`.
+        """
+        seen -= self.begins_after
         while True:
             if seen < len(self._frames):
                 frames = self._some(seen)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import orjson
 from redis.asyncio import Redis
@@ -18,7 +18,7 @@ from services.chat.errors import (
     TooManyConversations,
 )
 from services.chat.runs import scripts
-from services.chat.runs.events import FINAL, Event, event_from, run_from
+from services.chat.runs.events import FINAL, Event, abandoned, event_from, run_from
 from services.chat.settings import Settings
 from services.chat.storage import Keys, message_bytes, message_from
 from services.chat.times import now, to_ms
@@ -28,7 +28,8 @@ from services.chat.usage.users import UsageUsers
 from shared.errors import ServiceError
 from shared.redis import redis_errors
 
-Status = Literal["running", "completed", "failed", "cancelled", "gone"]
+Status = Literal["running", "requires_action", "completed", "failed", "cancelled", "gone"]
+UNENDED: Final[frozenset[Status]] = frozenset({"running", "requires_action"})
 _REFUSALS: dict[str, type[ServiceError]] = {
     "missing": ConversationNotFound,
     "other_agent": ConversationOfOtherAgent,
@@ -279,10 +280,11 @@ class RunRepository:
             status, inbox = await self._cancel(keys=names, args=[run_id, to_ms(now()), data])
         return status.decode(), inbox.decode()
 
-    async def end_if_abandoned(self, owner: Owner, run_id: str, conversation_id: str, data: bytes) -> Status:
-        """Store `run.failed` with `data` when no process holds the run any more. Answers what the run is."""
+    async def end_if_abandoned(self, owner: Owner, run_id: str, conversation_id: str) -> Status:
+        """Store `run.failed` when no process holds the run any more, or it waited too long. Answers what the run is."""
         keys = Keys(owner)
         names = [keys.lease(conversation_id), keys.run(run_id), keys.events(run_id)]
+        arguments: list[Any] = [run_id, to_ms(now()), *abandoned(run_id, conversation_id)]
         with redis_errors():
-            answer: Status = (await self._abandon(keys=names, args=[run_id, to_ms(now()), data])).decode()
+            answer: Status = (await self._abandon(keys=names, args=arguments)).decode()
         return answer

@@ -1,15 +1,34 @@
 """A turn on the wire."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, StrictBool
+import orjson
+from pydantic import AfterValidator, ConfigDict, Field, StrictBool
+from pydantic_core import PydanticCustomError
 
 from services.chat.conversations.schemas import MessageRead
 from services.chat.domain import RunState
-from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
+from shared.json_schema import JsonSchema, SchemaRefused
+from shared.schemas import Id, PathText, RequestModel, ResponseModel, Text, UtcDatetime
 from shared.words import Word
 
 _AGENT = "01890a5d-ac96-774b-bcce-b302099a8057"
+
+
+_SCHEMA_BYTES = 16 * 1024
+
+
+def _usable(schema: dict[str, Any]) -> dict[str, Any]:
+    if len(orjson.dumps(schema)) > _SCHEMA_BYTES:
+        raise PydanticCustomError("schema_too_large", "must be at most 16 KiB of JSON")
+    try:
+        JsonSchema(schema)
+    except SchemaRefused as error:
+        raise PydanticCustomError("schema_refused", "is not usable: {reason}", {"reason": error.detail}) from error
+    return schema
+
+
+ResponseSchema = Annotated[dict[str, Any], AfterValidator(_usable)]
 
 
 class OnBusy(Word):
@@ -34,6 +53,48 @@ class MessageCreate(RequestModel):
         default=OnBusy.REJECT,
         description="while the last message is being answered: refuse this one (409), or cancel that run and begin",
     )
+    response_schema: ResponseSchema | None = Field(
+        default=None,
+        description="JSON Schema (2020-12, at most 16 KiB, no reference out of it) that the answer is to fit: its "
+        "`content` is then JSON, else the run fails",
+        examples=[None],
+    )
+
+
+class ApprovalCreate(RequestModel):
+    """What a person says to a call that waits."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"approve": False, "reason": "Too expensive."}]})
+
+    approve: StrictBool
+    reason: (
+        Annotated[Text, Field(min_length=1, max_length=1_000, description="told to the model with a denial")] | None
+    ) = None
+
+
+CallId = Annotated[PathText, Field(min_length=1, max_length=64, examples=["call00001"])]
+
+
+class WaitingCallRead(ResponseModel):
+    """A call that is made only if it is approved."""
+
+    call_id: str = Field(examples=["call00001"])
+    tool: str
+    arguments: dict[str, Any]
+
+
+class WaitingRead(ResponseModel):
+    """What a run waits for."""
+
+    calls: list[WaitingCallRead]
+    expires_at: UtcDatetime = Field(description="then the run fails")
+
+
+class RunWaitingRead(WaitingRead):
+    """In place of an answer: the run waits."""
+
+    run_id: Id
+    conversation_id: Id
 
 
 class UsageRead(ResponseModel):
@@ -59,7 +120,10 @@ class ReplyRead(ResponseModel):
     conversation_id: Id
     message: MessageRead
     model: str
-    finish_reason: str = Field(description="`stop`, or `length` when the answer was cut at its limit")
+    finish_reason: str = Field(
+        description="`stop`, `length` when the answer was cut at its limit, or `refusal` when it is the model's word "
+        "that it will not answer"
+    )
     usage: UsageRead | None = Field(description="null when the provider does not count")
     warnings: list[SearchWarningRead] = Field(description="what the answer was made without")
 
@@ -81,9 +145,10 @@ class RunRead(ResponseModel):
     id: Id
     conversation_id: Id
     agent_id: Id | None = Field(description="null for a run that an earlier release began")
-    state: RunState = Field(description="`running`, or how it ended")
+    state: RunState = Field(description="`running`, `requires_action` while it waits for approvals, or how it ended")
     model: str | None = Field(description="likewise")
     usage: UsageRead | None = Field(description="null until it has completed, and when the provider does not count")
     error: RunError | None = Field(description="why it failed, null otherwise")
     created_at: UtcDatetime
     finished_at: UtcDatetime | None
+    waiting: WaitingRead | None = Field(description="the calls to decide on while it `requires_action`, null otherwise")

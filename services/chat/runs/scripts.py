@@ -64,6 +64,7 @@ local status = redis.call('HGET', KEYS[5], 'status')
 if status ~= 'running' then count(status or 'cancelled') end
 if not status then return 'gone' end
 if status ~= 'running' then return status end
+if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
 count(ARGV[5])
 if ARGV[6] ~= '' then
   redis.call('XADD', KEYS[2], '*', 'm', ARGV[6])
@@ -80,6 +81,7 @@ for i = 11, #ARGV, 2 do
   number = number + 1
 end
 redis.call('HSET', KEYS[5], 'status', ARGV[5], 'finished_at', ARGV[3], 'outcome', ARGV[#ARGV])
+redis.call('HDEL', KEYS[5], 'waiting', 'loop')
 if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3]) end
 return ARGV[5]
 """
@@ -96,16 +98,20 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 'ok'
 """
 
-# KEYS lease, run, events;  ARGV run_id, now_ms, data of run.failed
-# Ends a run whose process is gone, so that whoever follows it hears the end. Answers the run's status.
+# KEYS lease, run, events;  ARGV run_id, now_ms, data of run.failed, and of that of a run that waited in vain
+# Ends a run that nobody holds any more, its process gone or its calls undecided: whoever follows it hears the end.
+# Answers the run's status.
 ABANDON: Final = """#!lua
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return 'gone' end
-if status ~= 'running' or redis.call('GET', KEYS[1]) == ARGV[1] then return status end
+if status ~= 'running' and status ~= 'requires_action' or redis.call('GET', KEYS[1]) == ARGV[1] then return status end
+local outcome = ARGV[3]
+if status == 'requires_action' then outcome = ARGV[4] end
 local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
 local number = tonumber(string.match(last, '^%d+')) + 1
-redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.failed', 'd', ARGV[3])
-redis.call('HSET', KEYS[2], 'status', 'failed', 'finished_at', ARGV[2], 'outcome', ARGV[3])
+redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.failed', 'd', outcome)
+redis.call('HSET', KEYS[2], 'status', 'failed', 'finished_at', ARGV[2], 'outcome', outcome)
+redis.call('HDEL', KEYS[2], 'waiting', 'loop')
 return 'failed'
 """
 
@@ -115,11 +121,55 @@ return 'failed'
 CANCEL: Final = """#!lua
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return {'gone', ''} end
-if status ~= 'running' then return {status, ''} end
+if status ~= 'running' and status ~= 'requires_action' then return {status, ''} end
 local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
 local number = tonumber(string.match(last, '^%d+')) + 1
 redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.cancelled', 'd', ARGV[3])
 redis.call('HSET', KEYS[2], 'status', 'cancelled', 'finished_at', ARGV[2], 'outcome', ARGV[3])
+redis.call('HDEL', KEYS[2], 'waiting', 'loop')
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return {'cancelled', redis.call('HGET', KEYS[2], 'inbox') or ''}
+"""
+
+# KEYS lease, run, events, runs
+# ARGV run_id, number of the event, data of run.waiting, the loop, approval_ms, kept_seconds, then the ids of the calls
+# Lays a run down until its calls are decided: no process has it, and its lease, which nobody renews, claims the
+# conversation for as long as it may wait. Answers the run's status; laying down what lies changes nothing.
+PAUSE: Final = """#!lua
+local status = redis.call('HGET', KEYS[2], 'status')
+if not status then return 'gone' end
+if status ~= 'running' then return status end
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 'lost' end
+local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
+local number = math.max(tonumber(ARGV[2]), tonumber(string.match(last, '^%d+')) + 1)
+redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.waiting', 'd', ARGV[3])
+redis.call('HSET', KEYS[2], 'status', 'requires_action', 'waiting', ARGV[3], 'loop', ARGV[4], 'inbox', '',
+  'undecided', #ARGV - 6)
+for i = 7, #ARGV do redis.call('HSET', KEYS[2], 'call:' .. ARGV[i], '') end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[5])
+for i = 2, 4 do redis.call('EXPIRE', KEYS[i], ARGV[6]) end
+return 'requires_action'
+"""
+
+# KEYS lease, run, events;  ARGV run_id, call_id, decision, lease_ms, inbox of the process
+# Keeps the decision on one call. With the last of them the run goes on, where that was said: a process claims it again.
+# Answers {what became of it, the loop, its last event, then call ids and decisions}.
+DECIDE: Final = """#!lua
+local status = redis.call('HGET', KEYS[2], 'status')
+if not status then return {'gone'} end
+local before = redis.call('HGET', KEYS[2], 'call:' .. ARGV[2])
+if not before then return {'unknown'} end
+if before ~= '' then return {before == ARGV[3] and 'kept' or 'decided'} end
+if status ~= 'requires_action' then return {status} end
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'expired'} end
+redis.call('HSET', KEYS[2], 'call:' .. ARGV[2], ARGV[3])
+if redis.call('HINCRBY', KEYS[2], 'undecided', -1) > 0 then return {'kept'} end
+local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
+local answer = {'go', redis.call('HGET', KEYS[2], 'loop'), string.match(last, '^%d+')}
+for _, part in ipairs(redis.call('HGETALL', KEYS[2])) do table.insert(answer, part) end
+redis.call('HSET', KEYS[2], 'status', 'running', 'inbox', ARGV[5])
+redis.call('HDEL', KEYS[2], 'waiting', 'loop')
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4])
+return answer
 """

@@ -5,18 +5,18 @@ from dataclasses import replace
 
 from services.chat.domain import Owner, Turn
 from services.chat.errors import RunActive
-from services.chat.models.choice import Choice
 from services.chat.ports import AgentDirectory
 from services.chat.prompt import require_fit
 from services.chat.runs.control import RunControl
-from services.chat.runs.execution import Execution, Means
+from services.chat.runs.execution import Execution
+from services.chat.runs.launching import launch
 from services.chat.runs.live import LiveRun
+from services.chat.runs.means import Means
 from services.chat.runs.repository import Begun, KeyTaken, RunKey
 from services.chat.runs.schemas import MessageCreate, OnBusy
 from services.chat.runs.stored import StoredRun
 from services.chat.runs.supervisor import Supervisor
-from services.chat.usage.budgets import Budgets, Reservation, tokens_at_most
-from services.chat.usage.meter import Meter, metered
+from services.chat.usage.budgets import Budgets, tokens_at_most
 from shared.door import Once
 from shared.identity import Caller
 
@@ -33,13 +33,12 @@ class RunService:
         means: Means,
         supervisor: Supervisor,
         control: RunControl,
-        choice: Choice,
         budgets: Budgets,
         *,
         heartbeat_seconds: float,
     ) -> None:
         self._agents, self._means, self._supervisor, self._control = agents, means, supervisor, control
-        self._choice, self._budgets = choice, budgets
+        self._budgets = budgets
         self._heartbeat_seconds = heartbeat_seconds
 
     async def start(self, caller: Caller, body: MessageCreate, once: Once | None = None) -> Run:
@@ -75,19 +74,23 @@ class RunService:
     async def _begin(self, caller: Caller, body: MessageCreate, key: RunKey | None) -> LiveRun:
         with self._supervisor.admission(Owner.of(caller)) as admission:
             agent = await self._agents.get(body.agent_id, token=caller.token)
-            chosen = await self._choice.of(agent.model or self._means.default_model)
+            chosen = await self._means.choice.of(agent.model or self._means.default_model)
             require_fit(agent, body.content, chosen.budget)
             agent = replace(agent, model=chosen.model.name)
             turn = Turn.begun(
-                caller, agent, body.content, body.conversation_id, default_model=self._means.default_model
+                caller,
+                agent,
+                body.content,
+                body.conversation_id,
+                default_model=self._means.default_model,
+                response_schema=body.response_schema,
             )
-            execution = Execution(turn, replace(self._means, limits=replace(self._means.limits, budget=chosen.budget)))
+            execution = Execution(turn, self._means.within(chosen.budget))
             needed = tokens_at_most(agent, body.content, chosen, has_history=body.conversation_id is not None)
             reservation = await self._budgets.reserve(caller, turn.run_id, needed)
             async with reservation.given_back_on_error():
                 await self._claim(caller, body, execution, key)
-            with metered(Meter()) as meter:
-                admission.launch(execution.live, _settled(execution, meter, reservation))
+            launch(execution, admission, reservation)
         return execution.live
 
     async def _claim(self, caller: Caller, body: MessageCreate, execution: Execution, key: RunKey | None) -> None:
@@ -106,11 +109,3 @@ class RunService:
     def follow(self, run: Run) -> AsyncIterator[bytes]:
         """The events of a run, from its first."""
         return run.follow(self._heartbeat_seconds)
-
-
-async def _settled(execution: Execution, meter: Meter, reservation: Reservation) -> None:
-    """Answer the turn, and have counted what it used."""
-    try:
-        await execution.run()
-    finally:
-        await reservation.settle(meter.tokens)

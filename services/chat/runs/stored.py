@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-from services.chat.domain import Owner, Reply
+from services.chat.domain import Owner, Reply, Waiting
 from services.chat.errors import Interrupted, RunCancelled, RunNotFound
 from services.chat.runs.events import (
     CANCELLED,
@@ -13,13 +13,14 @@ from services.chat.runs.events import (
     FINAL,
     HEARTBEAT,
     MESSAGE,
+    WAITING,
     Event,
     failed,
     replied,
     until_final,
 )
 from services.chat.runs.journal import PATIENCE_SECONDS
-from services.chat.runs.repository import RunRepository, Status
+from services.chat.runs.repository import UNENDED, RunRepository, Status
 from services.chat.runs.tails import Tail, Tails
 from services.chat.storage import Keys
 from shared.errors import ServiceError, Unavailable
@@ -45,6 +46,7 @@ class StoredRun:
         self._repository, self._tails, self._owner = repository, tails, owner
         self.id, self._conversation_id = run_id, conversation_id
         self._seen, self._check_seconds = seen, check_seconds
+        self._newest = ""
         self._is_over = False
 
     async def follow(self, heartbeat_seconds: float, *, is_resumable: bool = False) -> AsyncIterator[bytes]:
@@ -64,6 +66,8 @@ class StoredRun:
                     sent_at = time.monotonic()
                 if is_resumable and self._tails.is_closing:
                     return
+                if not is_resumable and not events and await self._find_waiting():
+                    return  # as where it was executed: a stream of a message ends when its run lies down
         except ServiceError as error:
             if is_resumable and isinstance(error, Unavailable):
                 return
@@ -71,16 +75,25 @@ class StoredRun:
             error.members.update(run_id=self.id, conversation_id=self._conversation_id)
             yield failed(self._seen + 1, error).frame()
 
-    async def result(self) -> Reply:
-        """Wait for the end. Raises RunCancelled, and Interrupted for a run that failed: it is to be sent again."""
+    async def result(self) -> Reply | Waiting:
+        """Wait for the end, or until it waits itself. Raises RunCancelled, and Interrupted for a run that failed: it is
+        to be sent again."""
         last: dict[str, bytes] = {}
         async for events in self._events(self._check_seconds):
             last.update({event.type: event.data for event in events})
+            if not events and (waiting := await self._find_waiting()):
+                return waiting
         if COMPLETED in last:
             return replied(last[MESSAGE], last[COMPLETED])
         if CANCELLED in last:
             raise RunCancelled(members={"run_id": self.id, "conversation_id": self._conversation_id})
         raise self._interrupted()
+
+    async def _find_waiting(self) -> Waiting | None:
+        """What it waits for now, where the last event that was read says that it waits."""
+        if self._newest != WAITING:
+            return None
+        return (await self._repository.get(self._owner, self.id)).waiting
 
     async def _events(self, silence_seconds: float) -> AsyncIterator[list[Event]]:
         """All events, as they come, until the last one; none where nothing came for a while."""
@@ -105,7 +118,7 @@ class StoredRun:
         if not await tail.wait(min(seconds, self._check_seconds)):
             # Its final event is there once it is over, so the next read brings it.
             with suppress(Unavailable):  # which the next read has the patience for
-                self._is_over = await self._end_if_abandoned() != "running"
+                self._is_over = await self._end_if_abandoned() not in UNENDED
 
     async def is_failed(self) -> bool:
         """Whether it has ended without an answer, as it has when its process is gone. Raises RunNotFound."""
@@ -124,12 +137,12 @@ class StoredRun:
                     raise
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
-            self._seen = events[-1].number if events else self._seen
+            if events:
+                self._seen, self._newest = events[-1].number, events[-1].type
             return events
 
     async def _end_if_abandoned(self) -> Status:
-        data = failed(0, self._interrupted()).data
-        return await self._repository.end_if_abandoned(self._owner, self.id, self._conversation_id, data)
+        return await self._repository.end_if_abandoned(self._owner, self.id, self._conversation_id)
 
     def _interrupted(self) -> Interrupted:
         error = Interrupted()

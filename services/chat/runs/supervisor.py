@@ -80,7 +80,8 @@ class Supervisor:
 
     def _forget(self, live: LiveRun, place: Place) -> None:
         place.give_back()
-        del self._runs[live.id]
+        if (entry := self._runs.get(live.id)) and entry[0] is live:  # it may have come back here meanwhile
+            del self._runs[live.id]
         if not live.has_ended:  # cancelled with the loop it ran in: nobody else tells its followers
             error = Interrupted()
             live.end(error, failed(live.next_number, error))

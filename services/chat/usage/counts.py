@@ -66,7 +66,7 @@ def today() -> date:
 
 def counts_of(turn: Turn, meter: Meter | None) -> bytes:
     """What the end of the run adds, as JSON for its script: `[suffix of the run, [[metric, suffix, number], …]]`."""
-    measured = meter.measured if meter else []
+    measured = meter.all if meter else []
     run = _suffix(turn, measured[-1].model if measured else turn.model)
     entries = [["duration_ms", run, str(max(0, round((now() - turn.question.created_at).total_seconds() * 1000)))]]
     for one in measured:

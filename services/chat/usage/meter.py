@@ -4,7 +4,7 @@ A generation knows nothing of the run that it is part of, so the meter of a run 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -29,13 +29,19 @@ class Measured:
 
 @dataclass(slots=True)
 class Meter:
-    """The generations of one run."""
+    """The generations of one run; `earlier` are those from before it lay down, which are settled."""
 
     measured: list[Measured] = field(default_factory=list)
+    earlier: Sequence[Measured] = ()
+
+    @property
+    def all(self) -> list[Measured]:
+        """Everything that the run asked of models."""
+        return [*self.earlier, *self.measured]
 
     @property
     def tokens(self) -> int:
-        """All of them, of prompts and answers."""
+        """Of prompts and answers, since it went on last."""
         return sum(one.prompt_tokens + one.completion_tokens for one in self.measured)
 
 

@@ -51,7 +51,8 @@ async def _run(context: Context, given: AgentRunInput) -> dict[str, Any]:
 
 AGENT_RUN = Kind(
     name="agent.run",
-    description="Sends one message to an agent; the result is the answer of `POST /chat/message`.",
+    description="Sends one message to an agent; the result is the answer of `POST /chat/message`, or what its run "
+    "waits for where calls need an approval first.",
     input_model=AgentRunInput,
     run=_run,
     scopes=("chat:write",),

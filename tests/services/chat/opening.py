@@ -20,7 +20,9 @@ def chat_beside(suite: Suite, auth: httpx.AsyncClient, model: ModelServer, neigh
     @asynccontextmanager
     async def opened(services: dict[str, str] | None = None, **overrides: Any) -> AsyncIterator[httpx.AsyncClient]:
         async with serving(model) as model_url, serving(neighbours) as address:
-            found = {"auth": str(auth.base_url), "agents": address, "vectors": address} | (services or {})
+            found = {"auth": str(auth.base_url), "agents": address, "vectors": address, "tasks": address} | (
+                services or {}
+            )
             settings = {"static_services": found, "llm_url": f"{model_url}/v1", **overrides}
             app = build_app(suite, "chat", **settings)
             async with (

@@ -129,7 +129,7 @@ class ModelServer:
 
 
 class Neighbours:
-    """agents and vectors, as far as chat asks them."""
+    """agents, vectors and tasks, as far as chat asks them."""
 
     def __init__(self) -> None:
         self.agents: dict[str, dict[str, Any]] = {}
@@ -137,16 +137,53 @@ class Neighbours:
         self.vectors_problem: tuple[int, str] | None = None
         self.refuses_hybrid: tuple[int, str] | None = None
         self.searches: list[dict[str, Any]] = []
+        self.delegates: dict[str, dict[str, str]] = {}  # by the agent that delegates: ids by name
+        self.tools: list[dict[str, Any]] = []  # what the tenant has defined
+        self.tool_results: dict[str, dict[str, Any]] = {}
+        self.tools_problem: tuple[int, str] | None = None
+        self.call_problem: tuple[int, str] | None = None
+        self.go_on = asyncio.Event()  # cleared: a tool waits
+        self.go_on.set()
+        self.is_calling = asyncio.Event()
+        self.called: list[tuple[str, dict[str, Any]]] = []
+        self.listed = 0
+        self.submitted: dict[str, dict[str, Any]] = {}  # by idempotency key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(receive)
         if not any(name == b"authorization" and value.startswith(b"Bearer ") for name, value in scope["headers"]):
             await _problem(send, 401, "common.unauthenticated")
+        elif scope["path"].endswith("/relations"):
+            names = self.delegates.get(scope["path"].split("/")[-2], {})
+            items = [{"agent": {"id": agent_id, "name": name}} for name, agent_id in names.items()]
+            await answer(send, 200, {"items": items, "next_cursor": None})
         elif scope["path"].startswith("/api/v1/agents/"):
             found = self.agents.get(scope["path"].rsplit("/", 1)[1])
             await (answer(send, 200, found) if found else _problem(send, 404, "agents.not_found"))
+        elif scope["path"].startswith("/internal/agents/"):
+            await self._tool(scope["path"], body, send)
+        elif scope["path"] == "/api/v1/tasks/submit":
+            key = dict(scope["headers"])[b"idempotency-key"].decode()
+            self.submitted[key] = body
+            await answer(send, 202, {"id": "0190", "status": "queued"})
         else:
             await self._search(body, send)
+
+    async def _tool(self, path: str, body: dict[str, Any] | None, send: Send) -> None:
+        if self.tools_problem:
+            await _problem(send, *self.tools_problem)
+        elif body is None:
+            self.listed += 1
+            await answer(send, 200, {"tools": self.tools})
+        elif self.call_problem:
+            await _problem(send, *self.call_problem)
+        else:
+            name = path.split("/")[-2]
+            self.called.append((name, body["arguments"]))
+            self.is_calling.set()
+            await self.go_on.wait()
+            result = {"content": "ok", "is_error": False, "is_truncated": False}
+            await answer(send, 200, result | self.tool_results.get(name, {}))
 
     async def _search(self, body: dict[str, Any], send: Send) -> None:
         self.searches.append(body)

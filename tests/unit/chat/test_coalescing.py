@@ -7,7 +7,7 @@ from contextlib import aclosing
 import pytest
 
 from services.chat.errors import ModelUnavailable
-from services.chat.generation import Completion
+from services.chat.generation import Completion, Piece, Reasoning
 from services.chat.runs.coalescing import Coalesced
 
 DONE = Completion("stop", None)
@@ -41,6 +41,17 @@ async def test_the_first_piece_does_not_wait_for_the_window() -> None:
         rest = [piece async for piece in pieces]
 
     assert (first, rest) == ("a", ["b"])
+
+
+async def test_thought_and_text_are_joined_apart_and_keep_their_order() -> None:
+    async def source() -> AsyncGenerator[Piece | Completion, None]:
+        for piece in (Reasoning("a"), Reasoning("b"), "c", "d", Reasoning("e")):
+            yield piece
+        yield DONE
+
+    generation = Coalesced(source(), 60)
+
+    assert [piece async for piece in generation.pieces()] == [Reasoning("ab"), "cd", Reasoning("e")]
 
 
 async def test_an_error_comes_after_the_text_before_it() -> None:

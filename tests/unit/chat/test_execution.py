@@ -10,15 +10,18 @@ from typing import Any, Literal
 import pytest
 from prometheus_client import CollectorRegistry
 
-from services.chat.domain import Agent, Message, Owner, Passage, Turn
+from services.chat.domain import Agent, Message, Owner, Passage, Reply, Turn, Waiting
 from services.chat.errors import Interrupted
 from services.chat.generation import Ask, Completion, Piece
 from services.chat.instruments import Instruments
 from services.chat.prompt import PromptBudget
 from services.chat.retrieval import Retriever
 from services.chat.runs.events import Event
-from services.chat.runs.execution import Execution, Means, RunLimits
+from services.chat.runs.execution import Execution
+from services.chat.runs.means import Means, RunLimits
 from services.chat.times import now
+from services.chat.tools.builtin import BuiltIn
+from services.chat.tools.toolbox import Tools
 from shared.errors import Unavailable, UpstreamTimeout
 
 TURN = Turn(
@@ -90,14 +93,23 @@ class World:
 
 def execution(world: Any, limits: RunLimits = LIMITS, search_seconds: float = 60) -> Execution:
     means = Means(
+        agents=world,
         repository=world,
+        pauses=world,
         retriever=Retriever(world, 4, search_seconds),
         model=world,
+        choice=world,
+        tools=Tools(world, world, BuiltIn(world, world, passages=4, search_seconds=60), depth=3),
         default_model="m",
         limits=limits,
         instruments=Instruments(CollectorRegistry()),
     )
     return Execution(TURN, means)
+
+
+def answer_of(result: Reply | Waiting) -> str:
+    assert isinstance(result, Reply)
+    return result.message.content
 
 
 @pytest.fixture
@@ -134,7 +146,7 @@ async def test_a_lease_that_cannot_be_cancelled_holds_no_answer_back(world: Worl
     answering = execution(world)
     running = asyncio.ensure_future(answering.run())
 
-    assert (await answering.live.result()).message.content == "text"
+    assert answer_of(await answering.live.result()) == "text"
     assert await ended(running) < 8
 
 
@@ -186,7 +198,7 @@ async def test_an_answer_that_was_stored_is_told_though_its_storing_was_not(monk
 
     await ended(answering.run())
 
-    assert (await answering.live.result()).message.content == "text"
+    assert answer_of(await answering.live.result()) == "text"
     told = b"".join([frames async for frames in answering.live.follow(60)])
     assert told.count(b"event: run.completed") == 1
     assert b"run.failed" not in told

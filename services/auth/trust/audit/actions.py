@@ -74,6 +74,8 @@ class Action(Word):
     CONVERSATION_UPDATED = "conversation.updated"
     CONVERSATION_DELETED = "conversation.deleted"
     RUN_CANCELLED = "run.cancelled"
+    CALL_APPROVED = "call.approved"
+    CALL_DENIED = "call.denied"
     COLLECTION_CREATED = "collection.created"
     COLLECTION_DELETED = "collection.deleted"
     COLLECTION_EXPORTED = "collection.exported"
@@ -106,6 +108,8 @@ ELSEWHERE: Final = frozenset(
         Action.CONVERSATION_UPDATED,
         Action.CONVERSATION_DELETED,
         Action.RUN_CANCELLED,
+        Action.CALL_APPROVED,
+        Action.CALL_DENIED,
         Action.COLLECTION_CREATED,
         Action.COLLECTION_DELETED,
         Action.COLLECTION_EXPORTED,

@@ -1,0 +1,181 @@
+"""The loop of a turn: the model speaks, its calls are made, and it speaks again, until it has answered."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import orjson
+
+from services.chat.domain import Decision, Prompt, Turn, WaitingCall
+from services.chat.errors import (
+    AnswerEmpty,
+    AnswerOffSchema,
+    ContextExceeded,
+    ConversationNotFound,
+    Interrupted,
+    ModelRefused,
+    ToolStepsExceeded,
+)
+from services.chat.generation import Ask, PromptMessage
+from services.chat.prompt import PromptBudget, build_prompt
+from services.chat.runs.events import DISCARDED, RETRIEVED, retrieved
+from services.chat.runs.form import Form
+from services.chat.runs.generating import Said, generate
+from services.chat.runs.means import Means
+from services.chat.runs.state import LoopState, Spent
+from services.chat.runs.steps import Steps
+from services.chat.runs.telling import Telling
+from services.chat.tokens import cut_to_tokens, estimate_tokens
+from services.chat.tools.domain import ToolResult
+from services.chat.tools.toolbox import Toolbox
+from shared.errors import ServiceError, Unauthenticated
+
+Rebuild = Callable[[PromptBudget], Prompt]
+
+
+class Loop:
+    """One turn, from its prompt to its answer."""
+
+    def __init__(
+        self,
+        turn: Turn,
+        means: Means,
+        toolbox: Toolbox,
+        state: LoopState,
+        telling: Telling,
+        rebuild: Rebuild | None = None,
+        depth: int = 0,
+    ) -> None:
+        """`rebuild` makes the first prompt again, within another budget."""
+        self._turn, self._means, self._toolbox, self.state = turn, means, toolbox, state
+        self._telling, self._rebuild, self._depth = telling, rebuild, depth
+        self._budget = budget_beside(toolbox, means)
+        self._steps = Steps(turn, means, toolbox, state, telling, self._budget, self._delegate)
+        self._form = Form(turn.response_schema) if turn.response_schema is not None else None
+
+    async def run(self) -> Said | list[WaitingCall]:
+        """What the model answers, which is text, or its refusal; or the calls that a person is to decide on first.
+
+        Raises ToolStepsExceeded, AnswerEmpty, AnswerOffSchema, and what the model and the journal raise.
+        """
+        while True:
+            said = await self._generate()
+            self.state.spent.add(said.completion.usage)
+            if said.completion.tool_calls:
+                await self._discard(said, "tool_calls")
+                if waiting := await self._make_calls(said):
+                    return waiting
+            elif said.completion.refusal or not self._form:
+                return _answered(said)
+            elif problem := self._form.problem_of(said.text):
+                await self._repair(said, self._form, problem)
+            else:
+                return said
+
+    async def resume(self, decisions: Mapping[str, Decision]) -> Said | list[WaitingCall]:
+        """Go on where `run` stopped for calls, now that they are decided."""
+        await self._steps.make_decided(decisions)
+        self.state.end_step()
+        return await self.run()
+
+    async def _make_calls(self, said: Said) -> list[WaitingCall]:
+        self.state.spent.steps += 1
+        if self.state.spent.steps > self._means.limits.tool_steps:
+            raise ToolStepsExceeded(self._means.limits.tool_steps)
+        checks = self._steps.begin(said.text, list(said.completion.tool_calls))
+        await self._steps.make(checks)
+        if waiting := self._steps.waiting():
+            return waiting
+        self.state.end_step()
+        return []
+
+    async def _delegate(self, call_id: str, arguments: Mapping[str, Any]) -> ToolResult:
+        """What another agent answers to a task: a turn of its own within this one, of no conversation.
+
+        One that fails is told to the model; not so what ends this run too.
+        """
+        agent_id = self._toolbox.delegates[arguments["agent"]]
+        telling = Telling(self._telling.journal, agent_id, call_id)
+        try:
+            agent = await self._means.agents.get(agent_id, token=self._turn.token)
+            chosen = await self._means.choice.of(agent.model or self._means.default_model)
+            child = self._turn.handed_on(agent, arguments["task"], model=chosen.model.name)
+            means = self._means.within(chosen.budget)
+            loop = await begin_loop(child, means, telling, self.state.spent, self._depth + 1)
+            said = await loop.run()
+        except (ConversationNotFound, Interrupted, ToolStepsExceeded, Unauthenticated):
+            raise
+        except ServiceError as error:
+            return ToolResult.failed(error.detail)
+        if not isinstance(said, Said):  # its toolbox has nothing that waits
+            raise TypeError("a turn within another waits")
+        return ToolResult(said.text or said.completion.refusal or "", sources=loop.state.sources)
+
+    async def _repair(self, said: Said, form: Form, problem: str) -> None:
+        """One more try, told what was wrong. Raises AnswerOffSchema when this was it."""
+        if self.state.is_repaired:
+            raise AnswerOffSchema(problem)
+        self.state.is_repaired = True
+        await self._discard(said, "off_schema")
+        self.state.messages += [PromptMessage("assistant", said.text), PromptMessage("user", form.request(problem))]
+
+    async def _discard(self, said: Said, reason: str) -> None:
+        """Have whoever joins pieces of the answer forget those told since the last such event."""
+        if said.text:
+            await self._telling.tell(DISCARDED, {"reason": reason})
+
+    async def _generate(self) -> Said:
+        try:
+            return await self._generate_once()
+        except ContextExceeded:  # lengths are estimates: once more with less around the question
+            self._shrink()
+        try:
+            return await self._generate_once()
+        except ContextExceeded as error:
+            raise ModelRefused("The prompt is longer than the model's window.") from error
+
+    async def _generate_once(self) -> Said:
+        ask = Ask(self._turn.model, list(self.state.messages), self._toolbox.specs, self._turn.response_schema)
+        return await generate(ask, self._means, self._telling)
+
+    def _shrink(self) -> None:
+        """The first prompt is made again within half of its budget; later what tools said is halved."""
+        if self._rebuild and self.state.is_fresh:
+            self.state.restart(self._rebuild(self._budget.halved()))
+            return
+        self.state.messages = [_halved(message) for message in self.state.messages]
+
+
+async def begin_loop(turn: Turn, means: Means, telling: Telling, spent: Spent | None = None, depth: int = 0) -> Loop:
+    """Retrieves, reads the tools, and makes the prompt. Raises what these raise."""
+    evidence = await means.retriever.retrieve(turn.agent, turn.question.content, token=turn.token)
+    await telling.tell(RETRIEVED, retrieved(evidence))
+    history = await means.repository.history(turn, means.limits.history_messages)
+    toolbox = await means.tools.open(turn.agent, token=turn.token, depth=depth)
+    rebuild = partial(build_prompt, turn.agent, turn.question.content, evidence.passages, history)
+    prompt = rebuild(budget_beside(toolbox, means))
+    state = LoopState(list(prompt.messages), list(prompt.sources), list(evidence.warnings), spent or Spent())
+    return Loop(turn, means, toolbox, state, telling, rebuild, depth)
+
+
+def budget_beside(toolbox: Toolbox, means: Means) -> PromptBudget:
+    """What the prompt may be: the model reads the descriptions of its tools too."""
+    budget = means.limits.budget
+    if not toolbox.specs:
+        return budget
+    return replace(budget, total=budget.total - estimate_tokens(orjson.dumps(toolbox.specs).decode()))
+
+
+def _halved(message: PromptMessage) -> PromptMessage:
+    if message.role != "tool":
+        return message
+    shorter = cut_to_tokens(message.content, estimate_tokens(message.content) // 2)
+    return PromptMessage("tool", shorter, tool_call_id=message.tool_call_id)
+
+
+def _answered(said: Said) -> Said:
+    """Raises AnswerEmpty: nothing said is no answer."""
+    if not said.text.strip() and not said.completion.refusal:
+        raise AnswerEmpty(said.completion.finish_reason, has_thought=False)
+    return said

@@ -1,0 +1,132 @@
+"""Runs that lie in Redis until somebody decides on their calls. No process has them, and no token is kept."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+from redis.asyncio import Redis
+
+from services.chat.domain import Decision, Owner, Turn, Waiting
+from services.chat.errors import (
+    ApprovalExpired,
+    CallDecided,
+    CallNotFound,
+    ConversationNotFound,
+    Interrupted,
+    RunEnded,
+    RunNotFound,
+)
+from services.chat.runs import scripts
+from services.chat.runs.events import Event
+from services.chat.settings import Settings
+from services.chat.storage import Keys
+from shared.redis import redis_errors
+
+_CALL = b"call:"
+
+
+@dataclass(frozen=True, slots=True)
+class PauseBounds:
+    """How long a run may wait, is kept, and is claimed by the process that goes on with it."""
+
+    approval_ms: int
+    kept_seconds: int
+    lease_ms: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "PauseBounds":
+        return cls(
+            approval_ms=round(settings.approval_seconds * 1000),
+            kept_seconds=settings.run_kept_seconds + math.ceil(settings.approval_seconds),
+            lease_ms=round(settings.run_lease_seconds * 1000),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A run that goes on here: how it lay, what was decided on its calls, and its last event."""
+
+    loop: bytes
+    decisions: dict[str, Decision]
+    last_event: int
+
+
+class PauseRepository:
+    """Every method raises Unavailable naming `redis` when it does not answer."""
+
+    def __init__(self, redis: Redis, bounds: PauseBounds, inbox: str) -> None:
+        self._bounds, self._inbox = bounds, inbox
+        self._pause = redis.register_script(scripts.PAUSE)
+        self._decide = redis.register_script(scripts.DECIDE)
+
+    @property
+    def approval_ms(self) -> int:
+        return self._bounds.approval_ms
+
+    async def pause(self, turn: Turn, event: Event, waiting: Waiting, loop: bytes) -> None:
+        """Lay the run down, with `run.waiting`. Doing it again changes nothing.
+
+        Raises ConversationNotFound when its conversation was deleted, Interrupted when others have ended the run.
+        """
+        keys, bounds = Keys(turn.owner), self._bounds
+        names = [
+            keys.lease(turn.conversation_id),
+            keys.run(turn.run_id),
+            keys.events(turn.run_id),
+            keys.runs(turn.conversation_id),
+        ]
+        ids = [call.call_id for call in waiting.calls]
+        arguments: list[Any] = [
+            turn.run_id,
+            event.number,
+            event.data,
+            loop,
+            bounds.approval_ms,
+            bounds.kept_seconds,
+            *ids,
+        ]
+        with redis_errors():
+            status = (await self._pause(keys=names, args=arguments)).decode()
+        if status != "requires_action":
+            raise ConversationNotFound if status == "gone" else Interrupted
+
+    async def decide(
+        self, owner: Owner, run_id: str, conversation_id: str, call_id: str, decision: Decision
+    ) -> Resumed | Literal["kept"]:
+        """Keep the decision; with the last of a step the run goes on, for the one who said it and nobody else.
+
+        The same decision again is kept already. Raises CallNotFound, CallDecided, RunEnded, RunNotFound, and
+        ApprovalExpired for a run that is to be ended.
+        """
+        keys = Keys(owner)
+        names = [keys.lease(conversation_id), keys.run(run_id), keys.events(run_id)]
+        said = orjson.dumps({"approve": decision.approve, "reason": decision.reason})
+        with redis_errors():
+            answer: list[bytes] = await self._decide(
+                keys=names, args=[run_id, call_id, said, self._bounds.lease_ms, self._inbox]
+            )
+        match answer[0]:
+            case b"go":
+                return Resumed(answer[1], _decisions(answer[3:]), int(answer[2]))
+            case b"kept":
+                return "kept"
+            case b"gone":
+                raise RunNotFound
+            case b"unknown":
+                raise CallNotFound
+            case b"decided":
+                raise CallDecided
+            case b"expired":
+                raise ApprovalExpired
+            case status:
+                raise RunEnded(status.decode())
+
+
+def _decisions(fields: list[bytes]) -> dict[str, Decision]:
+    """What was decided, by call, among the fields of a run."""
+    return {
+        name.removeprefix(_CALL).decode(): Decision(**orjson.loads(said))
+        for name, said in zip(fields[::2], fields[1::2], strict=True)
+        if said and name.startswith(_CALL)
+    }

@@ -1,0 +1,1 @@
+"""What an agent may call while it answers: tools of its tenant, and those that chat has itself."""

@@ -1,0 +1,43 @@
+"""A tool as chat knows it, and what comes of a call."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from services.chat.domain import Citation, Passage
+
+RESULT_CHARS = 32_768
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool that an agent names; `parameters` is the JSON Schema of its arguments."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    needs_approval: bool = False
+    timeout_seconds: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a call gave, as text for the model.
+
+    `passages` stand in its place, and in the answer as citations; so do those of `sources` that it names by number.
+    """
+
+    content: str
+    is_error: bool = False
+    is_truncated: bool = False
+    passages: Sequence[Passage] = ()
+    sources: Sequence[Citation] = ()
+
+    @classmethod
+    def failed(cls, reason: str) -> "ToolResult":
+        return cls(reason, is_error=True)
+
+    @classmethod
+    def bounded(cls, content: str) -> "ToolResult":
+        """The beginning of `content`, which may be any length."""
+        return cls(content[:RESULT_CHARS], is_truncated=len(content) > RESULT_CHARS)

@@ -1,0 +1,160 @@
+"""An agent that hands a task to another, within one run."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.schemas import new_id
+from tests.fixtures.identity import User
+from tests.services.chat.client import OpenChat, ServerEvent, events_of
+from tests.services.chat.scripts import calls, says
+from tests.services.chat.servers import ModelServer, Neighbours
+from tests.services.chat.test_tools import ULM, WEATHER
+
+MESSAGE = "/api/v1/chat/message"
+TASK = ("agents_delegate", {"agent": "clerk", "task": "What does it cost?"})
+PRICE = {"id": "p1", "score": 0.7, "text": "The Falcon costs 90 euros.", "metadata": {}}
+
+
+@pytest.fixture
+def clerk_id(agent_id: str, neighbours: Neighbours) -> str:
+    """To whom the agent delegates, and who delegates back: a circle of two."""
+    clerk_id = new_id()
+    asked = neighbours.agents[agent_id]
+    asked["tools"] = ["agents.delegate"]
+    neighbours.agents[clerk_id] = asked | {
+        "id": clerk_id,
+        "instructions": "You know prices.",
+        "model": "small",
+        "knowledge": ["prices"],
+        "tools": ["weather.now", "pay", "agents.delegate"],
+    }
+    neighbours.collections["prices"] = [PRICE]
+    neighbours.delegates = {agent_id: {"clerk": clerk_id}, clerk_id: {"support": agent_id}}
+    neighbours.tools = [WEATHER, WEATHER | {"name": "pay", "needs_approval": True}]
+    return clerk_id
+
+
+@pytest.fixture
+def body(agent_id: str) -> dict[str, Any]:
+    return {"agent_id": agent_id, "content": "What is the Falcon?"}
+
+
+async def told(chat: httpx.AsyncClient, body: dict[str, Any]) -> list[ServerEvent]:
+    async with chat.stream("POST", MESSAGE, json=body | {"stream": True}) as response:
+        return [event async for event in events_of(response)]
+
+
+async def test_another_agent_answers_within_the_run(
+    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer, clerk_id: str
+) -> None:
+    model.scripted = [calls(TASK), calls(ULM), says("90 euros [1]."), says("It costs 90 euros [3].")]
+
+    events = await told(chat, body)
+
+    inner = {"agent_id": clerk_id, "parent_call_id": "call00001"}
+    assert [(event.type, event.data.get("parent_call_id")) for event in events] == [
+        ("run.started", None),
+        ("retrieval.completed", None),
+        ("tool.called", None),
+        ("retrieval.completed", "call00001"),
+        ("tool.called", "call00001"),
+        ("tool.completed", "call00001"),
+        ("tool.completed", None),
+        ("message.delta", None),
+        ("message.completed", None),
+        ("run.completed", None),
+    ]
+    assert inner.items() <= events[4].data.items()
+    assert events[6].data["content"] == "90 euros [3]."
+    citations = events[-2].data["message"]["citations"]
+    assert [(one["record_id"], one["referenced"]) for one in citations] == [("r1", False), ("r2", False), ("p1", True)]
+    assert events[-1].data["usage"] == {"prompt_tokens": 40, "completion_tokens": 8, "total_tokens": 48}
+
+
+async def test_the_other_knows_its_task_and_nothing_else(
+    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer, clerk_id: str
+) -> None:
+    model.scripted = [calls(TASK), says("90 euros."), says("It costs 90 euros.")]
+
+    await chat.post(MESSAGE, json=body | {"content": "A secret."})
+
+    asked = model.asked[1]
+    assert asked["model"] == "small"
+    assert [message["content"] for message in asked["messages"]][1:] == ["What does it cost?"]
+    assert asked["messages"][0]["content"].startswith("You know prices.")
+    assert "A secret." not in str(asked)
+    assert len((await chat.get("/api/v1/chat/conversations")).json()["items"]) == 1
+
+
+async def test_what_needs_an_approval_is_not_offered_below(
+    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer, clerk_id: str
+) -> None:
+    model.scripted = [calls(TASK), says("90 euros."), says("It costs 90 euros.")]
+
+    await chat.post(MESSAGE, json=body)
+
+    assert [tool["function"]["name"] for tool in model.asked[1]["tools"]] == ["agents_delegate", "weather_now"]
+
+
+async def test_a_circle_ends_at_its_depth(
+    open_chat: OpenChat, body: dict[str, Any], model: ModelServer, clerk_id: str, person: User
+) -> None:
+    back = ("agents_delegate", {"agent": "support", "task": "You say."})
+    model.scripted = [calls(TASK), calls(back), says("I cannot."), says("Nobody can."), says("It is not known.")]
+    async with open_chat(delegation_depth=2) as chat:
+        answer = await chat.post(MESSAGE, json=body, headers=person.headers)
+
+    assert answer.json()["message"]["content"] == "It is not known."
+    assert ["tools" in asked for asked in model.asked] == [True, True, False, True, True]
+
+
+async def test_steps_of_all_agents_are_counted_together(
+    open_chat: OpenChat, body: dict[str, Any], model: ModelServer, clerk_id: str, person: User
+) -> None:
+    model.scripted = [calls(TASK), calls(ULM), calls(("weather_now", {"city": "Jena"})), says("Never said.")]
+    async with open_chat(tool_steps=2) as chat:
+        answer = await chat.post(MESSAGE, json=body, headers=person.headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (502, "chat.tool_steps_exceeded")
+
+
+async def test_an_agent_that_fails_is_told_to_the_one_above(
+    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer, clerk_id: str
+) -> None:
+    model.scripted = [calls(TASK), says(""), says("It is not known.")]
+
+    events = await told(chat, body)
+
+    [completed] = [event.data for event in events if event.type == "tool.completed"]
+    assert completed["is_error"]
+    assert events[-1].type == "run.completed"
+
+
+async def test_only_those_it_delegates_to_are_handed_anything(
+    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer, clerk_id: str
+) -> None:
+    model.scripted = [calls(("agents_delegate", {"agent": "boss", "task": "Pay me."})), says("No.")]
+
+    events = await told(chat, body)
+
+    assert [event.data["is_error"] for event in events if event.type == "tool.completed"] == [True]
+    assert len(model.asked) == 2
+
+
+async def test_a_cancel_reaches_the_agent_below(
+    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer, neighbours: Neighbours, clerk_id: str
+) -> None:
+    neighbours.go_on.clear()
+    model.scripted = [calls(TASK), calls(ULM), says("Never said.")]
+    async with chat.stream("POST", MESSAGE, json=body | {"stream": True}) as response:
+        events = events_of(response)
+        started = await anext(events)
+        await neighbours.is_calling.wait()
+        await chat.post(f"/api/v1/chat/runs/{started.data['run_id']}/cancel")
+        rest = [event async for event in events]
+    neighbours.go_on.set()
+
+    assert rest[-1].type == "run.cancelled"
+    assert len(model.asked) == 2
