@@ -21,6 +21,7 @@ from services.chat.runs.execution import Means, RunLimits
 from services.chat.runs.repository import Bounds, RunRepository
 from services.chat.runs.service import RunService
 from services.chat.runs.supervisor import open_supervisor
+from services.chat.runs.sweeping import open_sweeper
 from services.chat.runs.tails import open_tails
 from services.chat.settings import Settings
 from shared.ending import OUTLIVED
@@ -53,6 +54,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         knowledge = VectorsKnowledge(platform.services, settings.search_seconds)
         tails = await stack.enter_async_context(open_tails(stream_redis, platform.health, supervisor.cancel))
         repository = RunRepository(redis, Bounds.of(settings), tails.inbox)
+        await stack.enter_async_context(
+            open_sweeper(redis, repository, supervisor, lease_seconds=settings.run_lease_seconds)
+        )
         control = RunControl(
             repository,
             supervisor,

@@ -11,9 +11,10 @@ All keys of one user share a hash tag, so they live in one slot of a cluster and
     chat:{tenant:user}:run:<id>:events            stream, one entry an event, numbered from 1
     chat:{tenant:user}:once:<digest>              JSON, the run that a request with an idempotency key began
 
-Of no user is what a process is to hear (`runs/tails.py`):
+Of no user is what a process is to hear (`runs/tails.py`), and what is to be looked after (`runs/sweeping.py`):
 
     chat:inbox:<id>                               stream, orders to a process; expires some minutes after the last
+    chat:running                                  sorted set, runs by when they are to be looked at in ms
 """
 
 from collections.abc import Mapping
@@ -25,6 +26,13 @@ import orjson
 from services.chat.domain import Citation, Conversation, Message, Owner
 from services.chat.times import from_ms
 from shared.schemas import rfc3339
+
+RUNNING = "chat:running"
+
+
+def running_member(owner: Owner, conversation_id: str, run_id: str) -> bytes:
+    """How the sorted set of running runs names one."""
+    return orjson.dumps([owner.tenant_id, owner.user_id, conversation_id, run_id])
 
 
 class Keys:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
 from services.chat.domain import Message, Owner, Run, Turn, title_of
 from services.chat.errors import (
@@ -20,7 +20,7 @@ from services.chat.errors import (
 from services.chat.runs import scripts
 from services.chat.runs.events import FINAL, Event, event_from, run_from
 from services.chat.settings import Settings
-from services.chat.storage import Keys, message_bytes, message_from
+from services.chat.storage import RUNNING, Keys, message_bytes, message_from, running_member
 from services.chat.times import now, to_ms
 from shared.errors import ServiceError
 from shared.redis import redis_errors
@@ -131,12 +131,27 @@ class RunRepository:
             turn.model,
             self._inbox,
         ]
-        with redis_errors():
-            answer = (await self._start(keys=names, args=arguments)).decode()
+        answer = await self._noted_start(turn, names, arguments)
         if answer == "taken":
             raise KeyTaken
         if answer != "ok":
             raise _REFUSALS[answer]
+
+    async def _noted_start(self, turn: Turn, names: list[str], arguments: list[Any]) -> str:
+        """The answer of START, before which the run is noted for those who look after dead ones; in one round trip.
+
+        Apart from the script, since it lies in another slot: one that was noted and never began is forgotten later.
+        """
+        noted = {running_member(turn.owner, turn.conversation_id, turn.run_id): to_ms(now()) + self._bounds.lease_ms}
+        with redis_errors():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.zadd(RUNNING, noted)
+                pipeline.evalsha(self._start.sha, len(names), *names, *arguments)
+                try:
+                    _, answer = await pipeline.execute()
+                except NoScriptError:  # a server that was started since
+                    answer = await self._start(keys=names, args=arguments)
+        return str(answer, "ascii")
 
     async def find_begun(self, owner: Owner, digest: bytes) -> Begun | None:
         """The run that was begun for this key, whatever became of it."""
