@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -109,6 +109,7 @@ class Conversation:
     version: int
     created_at: datetime
     last_activity_at: datetime
+    metadata: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +125,19 @@ class Turn:
     token: str
     model: str
     """The agent's own, or the default of those that name none."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Of a new conversation."""
 
     @classmethod
     def begun(
-        cls, caller: Caller, agent: Agent, content: str, conversation_id: str | None, *, default_model: str
+        cls,
+        caller: Caller,
+        agent: Agent,
+        content: str,
+        conversation_id: str | None,
+        *,
+        default_model: str,
+        metadata: Mapping[str, Any] | None = None,
     ) -> "Turn":
         """`caller` says `content` to `agent`: in the conversation, or in a new one."""
         run_id = new_id()
@@ -140,6 +150,7 @@ class Turn:
             question=Message(new_id(), run_id, "user", content, [], now()),
             token=caller.token,
             model=agent.model or default_model,
+            metadata=metadata or {},
         )
 
     def answer(self, content: str, sources: Sequence[Citation]) -> Message:

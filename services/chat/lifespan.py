@@ -16,9 +16,10 @@ from services.chat.conversations.service import ConversationService
 from services.chat.errors import MODEL
 from services.chat.instruments import Instruments
 from services.chat.retrieval import Retriever
+from services.chat.runs.beginning import Bounds
 from services.chat.runs.control import RunControl
 from services.chat.runs.execution import Means, RunLimits
-from services.chat.runs.repository import Bounds, RunRepository
+from services.chat.runs.repository import RunRepository
 from services.chat.runs.service import RunService
 from services.chat.runs.supervisor import open_supervisor
 from services.chat.runs.sweeping import open_sweeper

@@ -7,6 +7,7 @@ All keys of one user share a hash tag, so they live in one slot of a cluster and
     chat:{tenant:user}:conversation:<id>:messages stream, one entry a message
     chat:{tenant:user}:conversation:<id>:lease    text, the run that is answering now; expires unless renewed
     chat:{tenant:user}:conversation:<id>:runs     set, runs whose events may still be kept
+    chat:{tenant:user}:conversation:<id>:words    hash, by id of message (and `title`) the words it is found by
     chat:{tenant:user}:run:<id>                   hash, the state of a run
     chat:{tenant:user}:run:<id>:events            stream, one entry an event, numbered from 1
     chat:{tenant:user}:once:<digest>              JSON, the run that a request with an idempotency key began
@@ -57,6 +58,9 @@ class Keys:
     def runs(self, conversation_id: str) -> str:
         return f"{self.conversation(conversation_id)}:runs"
 
+    def words(self, conversation_id: str) -> str:
+        return f"{self.conversation(conversation_id)}:words"
+
     def run(self, run_id: str) -> str:
         return f"{self._root}:run:{run_id}"
 
@@ -104,4 +108,5 @@ def conversation_from(conversation_id: str, stored: Mapping[bytes, bytes]) -> Co
         version=int(stored[b"version"]),
         created_at=from_ms(int(stored[b"created_at"])),
         last_activity_at=from_ms(int(stored[b"last_activity_at"])),
+        metadata=orjson.loads(stored.get(b"metadata", b"{}")),
     )

@@ -2,7 +2,15 @@
 
 from fastapi import APIRouter, Response
 
-from services.chat.conversations.schemas import ConversationRead, ConversationUpdate, MessageRead
+from services.chat.conversations.metadata import MetadataFilter
+from services.chat.conversations.schemas import (
+    AgentFilter,
+    ConversationRead,
+    ConversationUpdate,
+    MessageRead,
+    WordsFilter,
+)
+from services.chat.conversations.searching import Wanted
 from services.chat.dependencies import Conversations, Reader, Writer
 from services.chat.domain import Conversation
 from services.chat.errors import ConversationNotFound
@@ -18,10 +26,17 @@ router = APIRouter(prefix="/api/v1/chat/conversations", tags=["conversations"], 
     "", operation_id="chat_list_conversations", summary="My conversations", response_model=Page[ConversationRead]
 )
 async def list_page(
-    caller: Reader, conversations: Conversations, limit: Limit = 20, cursor: Cursor = None
+    caller: Reader,
+    conversations: Conversations,
+    q: WordsFilter = None,
+    agent_id: AgentFilter = None,
+    metadata: MetadataFilter = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
 ) -> Page[ConversationRead]:
-    """The caller's conversations, newest activity first."""
-    found = await conversations.list_page(caller, limit=limit, cursor=cursor)
+    """The caller's conversations, newest activity first; with filters those that answer to all of them."""
+    wanted = Wanted(agent_id=agent_id, metadata=metadata or (), words=q)
+    found = await conversations.list_page(caller, wanted, limit=limit, cursor=cursor)
     return found.page(ConversationRead.model_validate)
 
 
@@ -42,7 +57,7 @@ async def get(id: Id, caller: Reader, conversations: Conversations, response: Re
 @router.patch(
     "/{id}",
     operation_id="chat_update_conversation",
-    summary="Rename a conversation",
+    summary="Change a conversation",
     response_model=ConversationRead,
     responses=responses(ConversationNotFound, PreconditionFailed, Conflict),
 )
@@ -54,7 +69,7 @@ async def update(
     response: Response,
     if_match: IfMatch = None,
 ) -> Conversation:
-    """Give a conversation another title. Its place in the list stays: renaming is no activity."""
+    """Give a conversation another title, other metadata or both. Its place in the list stays: that is no activity."""
     conversation = await conversations.update(caller, id, body, if_match)
     describe(response, version=conversation.version)
     return conversation

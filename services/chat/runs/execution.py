@@ -21,11 +21,12 @@ from services.chat.instruments import Instruments
 from services.chat.ports import LanguageModel
 from services.chat.prompt import PromptBudget, build_prompt
 from services.chat.retrieval import Retriever
+from services.chat.runs.beginning import RunKey
 from services.chat.runs.coalescing import Coalesced
 from services.chat.runs.events import DELTA, RETRIEVED, retrieved
 from services.chat.runs.journal import STORE_SECONDS, Journal
 from services.chat.runs.live import LiveRun
-from services.chat.runs.repository import RunKey, RunRepository
+from services.chat.runs.repository import RunRepository
 from services.chat.settings import Settings
 from shared.ending import within
 from shared.errors import ServiceError

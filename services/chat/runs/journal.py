@@ -12,9 +12,10 @@ import orjson
 
 from services.chat.domain import Reply, Turn
 from services.chat.errors import ConversationNotFound, Interrupted, RunCancelled
+from services.chat.runs.beginning import RunKey
 from services.chat.runs.events import CANCELLED, COMPLETED, Event, completed, failed, replied, started, until_final
 from services.chat.runs.live import LiveRun
-from services.chat.runs.repository import RunKey, RunRepository
+from services.chat.runs.repository import RunRepository
 from shared.ending import within
 from shared.errors import ServiceError, Unavailable
 

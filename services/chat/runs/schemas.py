@@ -1,9 +1,11 @@
 """A turn on the wire."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field, StrictBool
+from pydantic import ConfigDict, Field, StrictBool, model_validator
+from pydantic_core import PydanticCustomError
 
+from services.chat.conversations.metadata import Metadata
 from services.chat.conversations.schemas import MessageRead
 from services.chat.domain import RunState
 from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
@@ -29,11 +31,20 @@ class MessageCreate(RequestModel):
     agent_id: Id
     content: Annotated[Text, Field(min_length=1, max_length=32_768, pattern=r"\S", description="not only blanks")]
     conversation_id: Id | None = Field(default=None, description="go on with this one; without it a new one begins")
+    metadata: Metadata | None = Field(default=None, description="of the new conversation; not with `conversation_id`")
     stream: StrictBool = Field(default=False, description="answer with the run's events as they happen")
     on_busy: OnBusy = Field(
         default=OnBusy.REJECT,
         description="while the last message is being answered: refuse this one (409), or cancel that run and begin",
     )
+
+    @model_validator(mode="after")
+    def _describes_what_it_begins(self) -> Self:
+        if self.metadata is not None and self.conversation_id is not None:
+            raise PydanticCustomError(
+                "metadata_not_taken", "metadata are of a new conversation; those of one that is there are patched"
+            )
+        return self
 
 
 class UsageRead(ResponseModel):

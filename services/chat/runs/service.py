@@ -6,10 +6,10 @@ from services.chat.domain import Owner, Turn
 from services.chat.errors import RunActive
 from services.chat.ports import AgentDirectory
 from services.chat.prompt import require_fit
+from services.chat.runs.beginning import Begun, KeyTaken, RunKey
 from services.chat.runs.control import RunControl
 from services.chat.runs.execution import Execution, Means
 from services.chat.runs.live import LiveRun
-from services.chat.runs.repository import Begun, KeyTaken, RunKey
 from services.chat.runs.schemas import MessageCreate, OnBusy
 from services.chat.runs.stored import StoredRun
 from services.chat.runs.supervisor import Supervisor
@@ -70,7 +70,12 @@ class RunService:
             agent = await self._agents.get(body.agent_id, token=caller.token)
             require_fit(agent, body.content, self._means.limits.budget)
             turn = Turn.begun(
-                caller, agent, body.content, body.conversation_id, default_model=self._means.default_model
+                caller,
+                agent,
+                body.content,
+                body.conversation_id,
+                default_model=self._means.default_model,
+                metadata=body.metadata,
             )
             execution = Execution(turn, self._means)
             await self._claim(caller, body, execution, key)
