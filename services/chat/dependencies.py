@@ -16,6 +16,11 @@ Writer = Annotated[Caller, requires("chat:write")]
 Speaker = Annotated[Caller, requires("chat:write", body="conversation_id", limit="model")]
 """Whoever may write into the conversation that the body names; a new one needs the scope for all."""
 
+Beginner = Annotated[Caller, requires("chat:write", body="conversation_id")]
+"""Whoever may begin conversations: where the body names none, it takes the scope for all."""
+Asker = Annotated[Caller, requires("chat:write", limit="model")]
+"""Whoever may have an answer made in the conversation that the path names."""
+
 Conversations = Annotated[ConversationService, Depends(from_state("conversations"))]
 Control = Annotated[RunControl, Depends(from_state("control"))]
 Runs = Annotated[RunService, Depends(from_state("runs"))]

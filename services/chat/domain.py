@@ -110,6 +110,17 @@ class Conversation:
     created_at: datetime
     last_activity_at: datetime
     metadata: Mapping[str, Any]
+    forked_from: Mapping[str, str] | None
+    """`conversation_id` and `message_id` of what it goes on from another way."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastTurn:
+    """The end of a conversation: its last question, and the entries from there on as in `Turn.replaces`."""
+
+    agent_id: str
+    question: Message
+    entries: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +138,9 @@ class Turn:
     """The agent's own, or the default of those that name none."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Of a new conversation."""
+    replaces: Sequence[tuple[str, str]] = ()
+    """What it is asked again in place of: the last entries of the stream of messages, newest first, each with its id of
+    a message."""
 
     @classmethod
     def begun(
@@ -152,6 +166,14 @@ class Turn:
             model=agent.model or default_model,
             metadata=metadata or {},
         )
+
+    @classmethod
+    def again(
+        cls, caller: Caller, agent: Agent, conversation_id: str, last: "LastTurn", *, default_model: str
+    ) -> "Turn":
+        """The question of the `last` turn is asked once more, and keeps its id; what was answered gives way."""
+        turn = cls.begun(caller, agent, last.question.content, conversation_id, default_model=default_model)
+        return replace(turn, question=replace(turn.question, id=last.question.id), replaces=last.entries)
 
     def answer(self, content: str, sources: Sequence[Citation]) -> Message:
         """What the agent says to it now, from what it was given."""

@@ -1,6 +1,6 @@
 """What chat refuses, and how its model fails.
 
-NotFound         AgentNotFound · ConversationNotFound · RunNotFound
+NotFound         AgentNotFound · ConversationNotFound · MessageNotFound · RunNotFound
 Conflict         RunActive · RunEnded · RunCancelled · ConversationOfOtherAgent · ConversationFull ·
                  TooManyConversations
 Invalid          MessageTooLong · ModelUnknown · EventUnknown
@@ -26,6 +26,12 @@ class ConversationNotFound(NotFound):
     code = "chat.conversation_not_found"
     meaning = "There is no such conversation, or it is another user's, or it was forgotten."
     default_detail = "There is no such conversation."
+
+
+class MessageNotFound(NotFound):
+    code = "chat.message_not_found"
+    meaning = "The conversation has no such message."
+    default_detail = "The conversation has no such message."
 
 
 class RunNotFound(NotFound):

@@ -11,12 +11,13 @@ from fastapi import FastAPI
 from services.chat.adapters.agents_directory import AgentsDirectory
 from services.chat.adapters.openai_model import open_model
 from services.chat.adapters.vectors_knowledge import VectorsKnowledge
+from services.chat.bounds import Bounds
+from services.chat.conversations.forking import Forks
 from services.chat.conversations.repository import ConversationRepository
 from services.chat.conversations.service import ConversationService
 from services.chat.errors import MODEL
 from services.chat.instruments import Instruments
 from services.chat.retrieval import Retriever
-from services.chat.runs.beginning import Bounds
 from services.chat.runs.control import RunControl
 from services.chat.runs.execution import Means, RunLimits
 from services.chat.runs.repository import RunRepository
@@ -54,7 +55,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         agents = AgentsDirectory(platform.services, settings.agent_seconds)
         knowledge = VectorsKnowledge(platform.services, settings.search_seconds)
         tails = await stack.enter_async_context(open_tails(stream_redis, platform.health, supervisor.cancel))
-        repository = RunRepository(redis, Bounds.of(settings), tails.inbox)
+        bounds = Bounds.of(settings)
+        repository = RunRepository(redis, bounds, tails.inbox)
         await stack.enter_async_context(
             open_sweeper(redis, repository, supervisor, lease_seconds=settings.run_lease_seconds)
         )
@@ -75,9 +77,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             instruments=Instruments(app.state.metrics.registry),
         )
         conversations = ConversationRepository(redis, timedelta(days=settings.retention_days))
+        forks = Forks(redis, bounds)
         yield State(
             platform=platform,
-            conversations=ConversationService(conversations, platform.cursors, platform.auth),
+            conversations=ConversationService(conversations, forks, platform.cursors, platform.auth),
             runs=RunService(agents, means, supervisor, control, heartbeat_seconds=settings.heartbeat_seconds),
             control=control,
         )

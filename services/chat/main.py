@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from services.chat.conversations.endpoints import router
+from services.chat.conversations.endpoints import forking, router
 from services.chat.lifespan import lifespan
 from services.chat.runs.endpoints import begun, creating
 from services.chat.settings import Settings
@@ -17,5 +17,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="SutazAI chat",
         description="Conversations with agents: answers from their knowledge, with citations, whole or as a stream.",
         lifespan=lifespan,
-        routers=[creating, begun, router],
+        routers=[creating, begun, forking, router],
     )

@@ -10,7 +10,7 @@ All keys of one user share a hash tag, so they live in one slot of a cluster and
     chat:{tenant:user}:conversation:<id>:words    hash, by id of message (and `title`) the words it is found by
     chat:{tenant:user}:run:<id>                   hash, the state of a run
     chat:{tenant:user}:run:<id>:events            stream, one entry an event, numbered from 1
-    chat:{tenant:user}:once:<digest>              JSON, the run that a request with an idempotency key began
+    chat:{tenant:user}:once:<digest>              JSON, the run or fork that a request with an idempotency key made
 
 Of no user is what a process is to hear (`runs/tails.py`), and what is to be looked after (`runs/sweeping.py`):
 
@@ -109,4 +109,5 @@ def conversation_from(conversation_id: str, stored: Mapping[bytes, bytes]) -> Co
         created_at=from_ms(int(stored[b"created_at"])),
         last_activity_at=from_ms(int(stored[b"last_activity_at"])),
         metadata=orjson.loads(stored.get(b"metadata", b"{}")),
+        forked_from=orjson.loads(stored.get(b"forked_from", b"null")),
     )

@@ -7,19 +7,21 @@ from services.chat.conversations.schemas import (
     AgentFilter,
     ConversationRead,
     ConversationUpdate,
+    ForkCreate,
     MessageRead,
     WordsFilter,
 )
 from services.chat.conversations.searching import Wanted
-from services.chat.dependencies import Conversations, Reader, Writer
+from services.chat.dependencies import Beginner, Conversations, Reader, Writer
 from services.chat.domain import Conversation
-from services.chat.errors import ConversationNotFound
-from shared.door import GuardedRoute
+from services.chat.errors import ConversationNotFound, MessageNotFound, TooManyConversations
+from shared.door import GuardedRoute, IdempotentRoute, Keyed
 from shared.errors import Conflict, PreconditionFailed, responses
 from shared.resources import Cursor, IfMatch, Limit, Page, describe
 from shared.schemas import Id
 
 router = APIRouter(prefix="/api/v1/chat/conversations", tags=["conversations"], route_class=GuardedRoute)
+forking = APIRouter(prefix="/api/v1/chat/conversations", tags=["conversations"], route_class=IdempotentRoute)
 
 
 @router.get(
@@ -51,6 +53,26 @@ async def get(id: Id, caller: Reader, conversations: Conversations, response: Re
     """A conversation without its messages."""
     conversation = await conversations.get(caller, id)
     describe(response, version=conversation.version)
+    return conversation
+
+
+@forking.post(
+    "/{id}/fork",
+    operation_id="chat_fork_conversation",
+    summary="Fork a conversation",
+    status_code=201,
+    response_model=ConversationRead,
+    responses=responses(ConversationNotFound, MessageNotFound, TooManyConversations),
+)
+async def fork(
+    id: Id, body: ForkCreate, caller: Beginner, conversations: Conversations, once: Keyed, response: Response
+) -> Conversation:
+    """A conversation of its own that has all messages up to this one, and goes on another way. The copies keep their
+    ids; title and metadata are copied too. While an answer is under way as well.
+    """
+    conversation = await conversations.fork(caller, id, body.message_id, once)
+    location = f"{router.prefix}/{conversation.id}"
+    describe(response, version=conversation.version, location=location)
     return conversation
 
 

@@ -41,6 +41,19 @@ class ConversationUpdate(RequestModel):
         return given | ({"title": given["title"].strip()} if "title" in given else {})
 
 
+class ForkCreate(RequestModel):
+    """Where another way begins."""
+
+    message_id: Id = Field(description="the last message that the fork has in common", examples=[_ID])
+
+
+class ForkedFrom(ResponseModel):
+    """Where a conversation came from. It may be gone."""
+
+    conversation_id: Id
+    message_id: Id
+
+
 class ConversationRead(ResponseModel):
     """A conversation with one agent."""
 
@@ -51,6 +64,7 @@ class ConversationRead(ResponseModel):
     created_at: UtcDatetime
     last_activity_at: UtcDatetime = Field(description="of its last message; lists are ordered by it")
     metadata: dict[str, Scalar]
+    forked_from: ForkedFrom | None = Field(description="null for one that was begun by a message")
 
 
 class CitationRead(ResponseModel):

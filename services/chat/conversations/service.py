@@ -1,10 +1,12 @@
 """What an owner does with conversations."""
 
+from services.chat.conversations.forking import Forks
 from services.chat.conversations.repository import ConversationRepository
 from services.chat.conversations.schemas import ConversationUpdate
 from services.chat.conversations.searching import Wanted
 from services.chat.domain import Conversation, Message, Owner
 from services.chat.events import Done
+from shared.door import Once
 from shared.identity import Caller, Tells
 from shared.resources import CursorCodec, Slice
 
@@ -12,8 +14,8 @@ from shared.resources import CursorCodec, Slice
 class ConversationService:
     """The use cases of conversations: each caller's own, and nobody else's."""
 
-    def __init__(self, repository: ConversationRepository, cursors: CursorCodec, auth: Tells) -> None:
-        self._repository, self._cursors, self._auth = repository, cursors, auth
+    def __init__(self, repository: ConversationRepository, forks: Forks, cursors: CursorCodec, auth: Tells) -> None:
+        self._repository, self._forks, self._cursors, self._auth = repository, forks, cursors, auth
 
     async def list_page(self, caller: Caller, wanted: Wanted, *, limit: int, cursor: str | None) -> Slice[Conversation]:
         """Those that are `wanted`, newest activity first.
@@ -50,6 +52,15 @@ class ConversationService:
     async def get(self, caller: Caller, conversation_id: str) -> Conversation:
         """Raises ConversationNotFound."""
         return await self._repository.get(Owner.of(caller), conversation_id)
+
+    async def fork(self, caller: Caller, conversation_id: str, message_id: str, once: Once | None) -> Conversation:
+        """A conversation of its own with all that was said up to the message, which it ends with.
+
+        Raises ConversationNotFound, MessageNotFound, TooManyConversations; for a repetition IdempotencyKeyReused, and
+        ConversationNotFound where the fork was deleted.
+        """
+        owner = Owner.of(caller)
+        return await self._repository.get(owner, await self._forks.make(owner, conversation_id, message_id, once))
 
     async def update(
         self, caller: Caller, conversation_id: str, body: ConversationUpdate, if_match: str | None

@@ -1,11 +1,11 @@
-"""What it takes to begin a run: its bounds, the key of its request, and what the script START is given."""
+"""What it takes to begin a run: the key of its request, what the script START is given, and what it answers."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final
 
 import orjson
 
+from services.chat.bounds import Bounds
 from services.chat.conversations.metadata import tags_of
 from services.chat.domain import Turn, title_of
 from services.chat.errors import (
@@ -16,7 +16,6 @@ from services.chat.errors import (
     TooManyConversations,
 )
 from services.chat.runs.events import Event
-from services.chat.settings import Settings
 from services.chat.storage import Keys, message_bytes
 from services.chat.times import to_ms
 from services.chat.words import kept_words
@@ -30,27 +29,6 @@ REFUSALS: Final[dict[str, type[ServiceError]]] = {
     "too_many": TooManyConversations,
 }
 """By the answer of START."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How long things are kept, and how many of them."""
-
-    retention_ms: int
-    lease_ms: int
-    kept_seconds: int
-    max_messages: int
-    max_conversations: int
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Bounds":
-        return cls(
-            retention_ms=timedelta(days=settings.retention_days) // timedelta(milliseconds=1),
-            lease_ms=round(settings.run_lease_seconds * 1000),
-            kept_seconds=settings.run_kept_seconds,
-            max_messages=settings.max_messages,
-            max_conversations=settings.max_conversations,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +47,10 @@ class Begun:
     run_id: str
     of: bytes
     stored: bytes
+
+
+class TurnChanged(Exception):
+    """What was to be answered again is not the end of the conversation any more."""
 
 
 class KeyTaken(Exception):
@@ -117,4 +99,5 @@ def start_arguments(turn: Turn, event: Event, key: RunKey | None, bounds: Bounds
         kept_words(title),
         turn.question.id,
         kept_words(turn.question.content),
+        *[part for entry in turn.replaces for part in entry],
     ]

@@ -5,9 +5,9 @@ from typing import Any, Final
 from fastapi import APIRouter, Response
 
 from services.chat import errors
-from services.chat.dependencies import Control, Reader, Runs, Speaker, Writer
+from services.chat.dependencies import Asker, Control, Reader, Runs, Speaker, Writer
 from services.chat.domain import Run
-from services.chat.runs.schemas import MessageCreate, ReplyRead, RunRead
+from services.chat.runs.schemas import MessageCreate, Regenerate, ReplyRead, RunRead
 from services.chat.runs.streaming import EVENT_STREAM, Followed, LastEventId, event_stream
 from shared.door import GuardedRoute, IdempotentRoute, Keyed, stores_nothing, takes
 from shared.errors import UpstreamFailed, UpstreamTimeout, responses
@@ -73,6 +73,35 @@ async def send_message(body: MessageCreate, caller: Speaker, runs: Runs, once: K
     The caller also needs `agents:read`, and `vectors:read` where the agent has knowledge.
     """
     run = await runs.start(caller, body, once)
+    if body.stream:
+        return event_stream(runs.follow(run))
+    return await run.result()
+
+
+@creating.post(
+    "/conversations/{id}/regenerate",
+    operation_id="chat_regenerate",
+    summary="Answer the last message anew",
+    response_model=ReplyRead,
+    responses=_ANSWERED
+    | responses(
+        errors.AgentNotFound,
+        errors.ConversationNotFound,
+        errors.RunNotFound,
+        errors.RunActive,
+        errors.RunCancelled,
+        errors.ConversationFull,
+        errors.ModelRefused,
+        errors.ModelTimeout,
+        UpstreamFailed,
+        UpstreamTimeout,
+    ),
+)
+async def regenerate(id: Id, body: Regenerate, caller: Asker, runs: Runs, once: Keyed) -> Any:
+    """Ask the last message of a conversation again: also one that was never answered. The answer it had is forgotten
+    when the new run begins; who wants to keep it forks the conversation first. Otherwise as sending a message.
+    """
+    run = await runs.regenerate(caller, id, body, once)
     if body.stream:
         return event_stream(runs.follow(run))
     return await run.result()

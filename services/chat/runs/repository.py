@@ -6,12 +6,19 @@ import orjson
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
-from services.chat.domain import Message, Owner, Run, Turn
-from services.chat.errors import (
-    RunNotFound,
-)
+from services.chat.bounds import Bounds
+from services.chat.domain import LastTurn, Message, Owner, Run, Turn
+from services.chat.errors import ConversationNotFound, RunNotFound
 from services.chat.runs import scripts
-from services.chat.runs.beginning import REFUSALS, Begun, Bounds, KeyTaken, RunKey, start_arguments, start_keys
+from services.chat.runs.beginning import (
+    REFUSALS,
+    Begun,
+    KeyTaken,
+    RunKey,
+    TurnChanged,
+    start_arguments,
+    start_keys,
+)
 from services.chat.runs.events import FINAL, Event, event_from, run_from
 from services.chat.storage import RUNNING, Keys, message_bytes, message_from, running_member
 from services.chat.times import now, to_ms
@@ -21,6 +28,7 @@ from shared.redis import redis_errors
 Status = Literal["running", "completed", "failed", "cancelled", "gone"]
 # One who is slow to take events has no more of them in memory than these.
 _EVENTS_AT_ONCE = 16
+_MESSAGES_OF_A_TURN = 2
 _EVENTS_AFTER_THE_LAST = 16  # that an earlier release may have written
 
 
@@ -41,12 +49,14 @@ class RunRepository:
     async def start(self, turn: Turn, event: Event, key: RunKey | None = None) -> None:
         """Claim the conversation (or make it), store the user's message, the first event and the key: all or nothing.
 
-        Raises KeyTaken, ConversationNotFound, ConversationOfOtherAgent, RunActive, ConversationFull,
+        Raises KeyTaken, TurnChanged, ConversationNotFound, ConversationOfOtherAgent, RunActive, ConversationFull,
         TooManyConversations.
         """
         answer = await self._noted_start(turn, event, key)
         if answer == "taken":
             raise KeyTaken
+        if answer == "changed":
+            raise TurnChanged
         if answer != "ok":
             raise REFUSALS[answer]
 
@@ -74,7 +84,25 @@ class RunRepository:
         if stored is None:
             return None
         members = orjson.loads(stored)
-        return Begun(members["run_id"], bytes.fromhex(members["of"]), stored)
+        return Begun(members.get("run_id", ""), bytes.fromhex(members["of"]), stored)
+
+    async def last_turn(self, owner: Owner, conversation_id: str) -> LastTurn:
+        """The end of a conversation, which begins with a question. Raises ConversationNotFound."""
+        keys = Keys(owner)
+        with redis_errors():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.hget(keys.conversation(conversation_id), "agent_id")
+                pipeline.xrevrange(keys.messages(conversation_id), count=_MESSAGES_OF_A_TURN)
+                agent_id, entries = await pipeline.execute()
+        if agent_id is None:
+            raise ConversationNotFound
+        turn = list[tuple[str, str]]()
+        for entry_id, fields in entries:
+            message = message_from(fields[b"m"])
+            turn.append((entry_id.decode(), message.id))
+            if message.role == "user":
+                return LastTurn(agent_id.decode(), message, turn)
+        raise ConversationNotFound
 
     async def history(self, turn: Turn, limit: int) -> list[Message]:
         """Up to `limit` messages before this turn's, oldest first."""

@@ -47,6 +47,14 @@ class MessageCreate(RequestModel):
         return self
 
 
+class Regenerate(RequestModel):
+    """How the new answer is wanted."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"stream": False}]})
+
+    stream: StrictBool = Field(default=False, description="answer with the run's events as they happen")
+
+
 class UsageRead(ResponseModel):
     """Tokens, as the provider counted them."""
 

@@ -8,7 +8,8 @@ from typing import Final
 # KEYS conversation, messages, lease, runs, conversations, run, events, once, words
 # ARGV new?, now_ms, retention_ms, agent_id, title, message, run_id, lease_ms, kept_seconds, max_messages,
 #      max_conversations, conversation_id, event, what `once` is to hold now, what it shall hold (or '' without a key),
-#      model, inbox of the process, metadata, tags, words of the title, message_id, words of the message
+#      model, inbox of the process, metadata, tags, words of the title, message_id, words of the message, then of each
+#      message at the end that gives way, newest first, its place and its id
 # Checks the conversation, claims it for the run, and stores the user's message with the run's first event, and with the
 # key that the request came with. Full comes before active: nothing is interrupted for a message that has no place.
 START: Final = """#!lua
@@ -23,8 +24,20 @@ else
   local agent_id = redis.call('HGET', KEYS[1], 'agent_id')
   if not agent_id then return 'missing' end
   if agent_id ~= ARGV[4] then return 'other_agent' end
-  if redis.call('XLEN', KEYS[2]) + 2 > tonumber(ARGV[10]) then return 'full' end
+  local replaced = (#ARGV - 22) / 2
+  if redis.call('XLEN', KEYS[2]) - replaced + 2 > tonumber(ARGV[10]) then return 'full' end
   if redis.call('EXISTS', KEYS[3]) == 1 then return 'active' end
+  if replaced > 0 then
+    local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', replaced)
+    for i = 1, replaced do
+      if not last[i] or last[i][1] ~= ARGV[21 + 2 * i] then return 'changed' end
+    end
+    for i = 1, replaced do
+      redis.call('XDEL', KEYS[2], ARGV[21 + 2 * i])
+      redis.call('HDEL', KEYS[9], ARGV[22 + 2 * i])
+    end
+    redis.call('HINCRBY', KEYS[1], 'message_count', -replaced)
+  end
 end
 if ARGV[15] ~= '' then redis.call('SET', KEYS[8], ARGV[15], 'EX', ARGV[9]) end
 redis.call('SET', KEYS[3], ARGV[7], 'PX', ARGV[8])

@@ -1,19 +1,21 @@
 """Starts turns, and opens the events of those that were started before."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 from services.chat.domain import Owner, Turn
 from services.chat.errors import RunActive
 from services.chat.ports import AgentDirectory
 from services.chat.prompt import require_fit
-from services.chat.runs.beginning import Begun, KeyTaken, RunKey
+from services.chat.runs.beginning import Begun, KeyTaken, RunKey, TurnChanged
 from services.chat.runs.control import RunControl
 from services.chat.runs.execution import Execution, Means
 from services.chat.runs.live import LiveRun
-from services.chat.runs.schemas import MessageCreate, OnBusy
+from services.chat.runs.schemas import MessageCreate, OnBusy, Regenerate
 from services.chat.runs.stored import StoredRun
 from services.chat.runs.supervisor import Supervisor
 from shared.door import Once
+from shared.errors import Conflict
 from shared.identity import Caller
 
 Run = LiveRun | StoredRun
@@ -45,14 +47,33 @@ class RunService:
         ConversationFull, TooManyConversations, ShareTaken, Overloaded; then nothing was kept. For a repetition
         IdempotencyKeyReused, and RunNotFound where its conversation was deleted.
         """
+        return await self._once(caller, once, partial(self._begin, caller, body), tells_failure=body.stream)
+
+    async def regenerate(self, caller: Caller, conversation_id: str, body: Regenerate, once: Once | None) -> Run:
+        """Begin to answer the last message of the conversation anew; the answer it had is gone. As `start` otherwise.
+
+        Raises ConversationNotFound, AgentNotFound, MessageTooLong, RunActive, ShareTaken, Overloaded, and Conflict when
+        others keep changing the conversation; then all is as it was.
+        """
+        begin = partial(self._begin_again, caller, conversation_id)
+        return await self._once(caller, once, begin, tells_failure=body.stream)
+
+    async def _once(
+        self,
+        caller: Caller,
+        once: Once | None,
+        begin: Callable[[RunKey | None], Awaitable[LiveRun]],
+        *,
+        tells_failure: bool,
+    ) -> Run:
         if once is None:
-            return await self._begin(caller, body, None)
+            return await begin(None)
         while True:
             begun = await self._means.repository.find_begun(Owner.of(caller), once.digest)
-            if begun and (earlier := await self._earlier(caller, begun, once, tells_failure=body.stream)):
+            if begun and (earlier := await self._earlier(caller, begun, once, tells_failure=tells_failure)):
                 return earlier
             try:
-                return await self._begin(caller, body, RunKey(once.digest, once.of, begun.stored if begun else b""))
+                return await begin(RunKey(once.digest, once.of, begun.stored if begun else b""))
             except KeyTaken:  # by the same request, whose claim had lapsed
                 continue
 
@@ -81,6 +102,23 @@ class RunService:
             await self._claim(caller, body, execution, key)
             admission.launch(execution.live, execution.run())
         return execution.live
+
+    async def _begin_again(self, caller: Caller, conversation_id: str, key: RunKey | None) -> LiveRun:
+        owner = Owner.of(caller)
+        with self._supervisor.admission(owner) as admission:
+            for _ in range(_INTERRUPTIONS):
+                last = await self._means.repository.last_turn(owner, conversation_id)
+                agent = await self._agents.get(last.agent_id, token=caller.token)
+                require_fit(agent, last.question.content, self._means.limits.budget)
+                turn = Turn.again(caller, agent, conversation_id, last, default_model=self._means.default_model)
+                execution = Execution(turn, self._means)
+                try:
+                    await execution.begin(key)
+                except TurnChanged:
+                    continue
+                admission.launch(execution.live, execution.run())
+                return execution.live
+        raise Conflict("The conversation is being changed by others; try again.")
 
     async def _claim(self, caller: Caller, body: MessageCreate, execution: Execution, key: RunKey | None) -> None:
         """Begin, in place of what is being answered where the caller wants that. Raises RunActive otherwise."""
