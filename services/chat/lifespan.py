@@ -25,6 +25,7 @@ from services.chat.runs.service import RunService
 from services.chat.runs.supervisor import open_supervisor
 from services.chat.runs.sweeping import open_sweeper
 from services.chat.runs.tails import open_tails
+from services.chat.runs.tickets import Tickets
 from services.chat.settings import Settings
 from shared.ending import OUTLIVED
 from shared.platform import Platform, open_platform
@@ -38,6 +39,7 @@ class State(TypedDict):
     conversations: ConversationService
     runs: RunService
     control: RunControl
+    tickets: Tickets
 
 
 @asynccontextmanager
@@ -83,4 +85,5 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             conversations=ConversationService(conversations, forks, platform.cursors, platform.auth),
             runs=RunService(agents, means, supervisor, control, heartbeat_seconds=settings.heartbeat_seconds),
             control=control,
+            tickets=Tickets(redis, repository),
         )

@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from services.chat.conversations.endpoints import forking, router
 from services.chat.lifespan import lifespan
-from services.chat.runs.endpoints import begun, creating
+from services.chat.runs.endpoints import begun, creating, ticketing
 from services.chat.settings import Settings
 from shared.web import create_service
 
@@ -17,5 +17,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="SutazAI chat",
         description="Conversations with agents: answers from their knowledge, with citations, whole or as a stream.",
         lifespan=lifespan,
-        routers=[creating, begun, forking, router],
+        routers=[creating, begun, ticketing, forking, router],
     )

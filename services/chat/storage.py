@@ -12,9 +12,11 @@ All keys of one user share a hash tag, so they live in one slot of a cluster and
     chat:{tenant:user}:run:<id>:events            stream, one entry an event, numbered from 1
     chat:{tenant:user}:once:<digest>              JSON, the run or fork that a request with an idempotency key made
 
-Of no user is what a process is to hear (`runs/tails.py`), and what is to be looked after (`runs/sweeping.py`):
+Of no user is what a process is to hear (`runs/tails.py`), what is to be looked after
+(`runs/sweeping.py`), and what is shown in place of a token (`runs/tickets.py`):
 
     chat:inbox:<id>                               stream, orders to a process; expires some minutes after the last
+    chat:ticket:<hash>                            JSON, whom a ticket to a run stands for; expires after a minute
     chat:running                                  sorted set, runs by when they are to be looked at in ms
 """
 
@@ -29,6 +31,11 @@ from services.chat.times import from_ms
 from shared.schemas import rfc3339
 
 RUNNING = "chat:running"
+
+
+def ticket_key(digest: str) -> str:
+    """Where a ticket is kept, by the hash of it."""
+    return f"chat:ticket:{digest}"
 
 
 def running_member(owner: Owner, conversation_id: str, run_id: str) -> bytes:

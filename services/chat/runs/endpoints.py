@@ -5,17 +5,19 @@ from typing import Any, Final
 from fastapi import APIRouter, Response
 
 from services.chat import errors
-from services.chat.dependencies import Asker, Control, Reader, Runs, Speaker, Writer
+from services.chat.dependencies import Asker, Control, Follower, Reader, Runs, Speaker, TicketOffice, Writer
 from services.chat.domain import Run
-from services.chat.runs.schemas import MessageCreate, Regenerate, ReplyRead, RunRead
-from services.chat.runs.streaming import EVENT_STREAM, Followed, LastEventId, event_stream
-from shared.door import GuardedRoute, IdempotentRoute, Keyed, stores_nothing, takes
+from services.chat.runs.schemas import MessageCreate, Regenerate, ReplyRead, RunRead, TicketRead
+from services.chat.runs.streaming import EVENT_STREAM, Followed, LastEventId, TicketShown, event_stream
+from services.chat.runs.tickets import Ticket
+from shared.door import GuardedRoute, IdempotencyKeyRefused, IdempotentRoute, Keyed, KeylessRoute, stores_nothing, takes
 from shared.errors import UpstreamFailed, UpstreamTimeout, responses
 from shared.limits import ShareTaken
 from shared.resources import describe
 from shared.schemas import Id
 
 creating = APIRouter(prefix="/api/v1/chat", tags=["messages"], route_class=IdempotentRoute)
+ticketing = APIRouter(prefix="/api/v1/chat/runs", tags=["runs"], route_class=KeylessRoute)
 begun = APIRouter(prefix="/api/v1/chat/runs", tags=["runs"], route_class=GuardedRoute)
 
 _EVENTS = (
@@ -138,15 +140,36 @@ _FOLLOWED: Final[dict[int | str, dict[str, Any]]] = {
     status_code=200,
     responses=_FOLLOWED | responses(errors.RunNotFound, errors.EventUnknown, ShareTaken),
 )
-async def follow(id: Id, caller: Reader, control: Control, last_event_id: LastEventId = None) -> Response:
+async def follow(
+    id: Id,
+    caller: Follower,
+    control: Control,
+    last_event_id: LastEventId = None,
+    ticket: TicketShown = None,  # noqa: ARG001 - the door has read it
+) -> Response:
     """The events of a run of one's own as server-sent events, from the first or from where one was, and then as they
     happen, through any replica: none is lost and none comes twice. Leaving cancels nothing.
 
     A stream that ends without a final event goes on elsewhere: come again with `Last-Event-ID`. Events are kept for a
-    day; then the run is not found.
+    day; then the run is not found. A ticket serves where no header says who asks.
     """
     attached = await control.attach(caller, id, int(last_event_id or 0))
     return Followed(*attached) if attached else Response(status_code=204)
+
+
+@ticketing.post(
+    "/{id}/ticket",
+    operation_id="chat_create_ticket",
+    summary="A ticket to the events of a run",
+    status_code=201,
+    response_model=TicketRead,
+    responses=responses(errors.RunNotFound, IdempotencyKeyRefused),
+)
+async def create_ticket(id: Id, caller: Reader, tickets: TicketOffice) -> Ticket:
+    """What a browser's `EventSource`, which can send no header, shows as `?ticket=` to follow this run, and nothing
+    else. It lasts a minute, for as many connections as that takes, and ends with the token it was asked for with.
+    """
+    return await tickets.make(caller, id)
 
 
 @begun.post(

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 from services.chat.conversations.metadata import Metadata
 from services.chat.conversations.schemas import MessageRead
 from services.chat.domain import RunState
-from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
+from shared.schemas import Id, RequestModel, ResponseModel, SecretModel, Text, UtcDatetime
 from shared.words import Word
 
 _AGENT = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -81,6 +81,13 @@ class ReplyRead(ResponseModel):
     finish_reason: str = Field(description="`stop`, or `length` when the answer was cut at its limit")
     usage: UsageRead | None = Field(description="null when the provider does not count")
     warnings: list[SearchWarningRead] = Field(description="what the answer was made without")
+
+
+class TicketRead(SecretModel):
+    """What opens the events of one run without a header."""
+
+    ticket: str = Field(description="for `?ticket=` of the run's events")
+    expires_at: UtcDatetime = Field(description="within a minute; until then it may be shown again")
 
 
 class RunError(ResponseModel):

@@ -30,6 +30,7 @@ from shared.redis import redis_errors
 _log = logging.getLogger("chat.runs")
 _EVERY_SECONDS = 1.0
 _AT_ONCE = 100
+_PUT_OFF_MS = 1_000
 _SLOW_SECONDS = 0.5
 
 
@@ -83,7 +84,10 @@ class Sweeper:
             members: Any = await self._redis.zrange(RUNNING, "-inf", to_ms(now()), byscore=True, offset=0, num=_AT_ONCE)
         held_ms = await self._held([_Due.of(member) for member in members])
         held = [(due, ms) for due, ms in held_ms if ms is not None]
-        ended = [due for due, ms in held_ms if ms is None and await self._has_ended(due)]
+        lapsed = [due for due, ms in held_ms if ms is None]
+        ended = [due for due in lapsed if await self._has_ended(due)]
+        # One that goes on without its lease is put off too: a hundred of them would hide all others.
+        held += [(due, _PUT_OFF_MS) for due in lapsed if due not in ended]
         await self._note(held, ended)
         return len(members) == _AT_ONCE
 
