@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
 
 from services.chat.conversations.service import ConversationService
 from services.chat.runs.control import RunControl
 from services.chat.runs.service import RunService
 from services.chat.runs.tickets import Tickets, by_ticket
-from shared.door import requires
+from shared.door import caller_of, requires
 from shared.identity import Caller
 from shared.web import from_state
 
@@ -22,8 +22,18 @@ Beginner = Annotated[Caller, requires("chat:write", body="conversation_id")]
 Asker = Annotated[Caller, requires("chat:write", limit="model")]
 """Whoever may have an answer made in the conversation that the path names."""
 
-Follower = Annotated[Caller, requires("chat:read", otherwise=by_ticket)]
-"""Whoever may read, or shows a ticket to the run."""
+
+async def _conversation_of_run(request: Request) -> str | None:
+    """The conversation that the caller's run in the path belongs to."""
+    control: RunControl = request.state.control
+    return await control.find_conversation(caller_of(request), request.path_params["id"])
+
+
+RunReader = Annotated[Caller, requires("chat:read", about=_conversation_of_run)]
+RunWriter = Annotated[Caller, requires("chat:write", about=_conversation_of_run)]
+"""Whoever may read, or write into, the conversation of the run that the path names."""
+Follower = Annotated[Caller, requires("chat:read", about=_conversation_of_run, otherwise=by_ticket)]
+"""Whoever may read it, or shows a ticket to the run."""
 
 Conversations = Annotated[ConversationService, Depends(from_state("conversations"))]
 Control = Annotated[RunControl, Depends(from_state("control"))]

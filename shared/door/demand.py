@@ -45,6 +45,7 @@ class Demand:
     body: str | None
     limit: LimitName | None
     otherwise: Callable[[Request], Awaitable[Caller | None]] | None = None
+    about: Callable[[Request], Awaitable[str | None]] | None = None
 
     async def admit(self, request: Request) -> None:
         """Let the caller in, who is counted. Raises Unauthenticated, MissingScope, RateLimited."""
@@ -71,6 +72,8 @@ class Demand:
 
     async def _object_of(self, request: Request) -> str | None:
         """The object the request is about; asked only for callers whose scopes are narrowed to single objects."""
+        if self.about is not None:
+            return await self.about(request)
         if self.body is None:
             return next((str(value).lower() for value in request.path_params.values()), None)
         try:
@@ -91,15 +94,17 @@ def requires(
     body: str | None = None,
     limit: LimitName | None = None,
     otherwise: Callable[[Request], Awaitable[Caller | None]] | None = None,
+    about: Callable[[Request], Awaitable[str | None]] | None = None,
 ) -> Demand:
     """`caller: Annotated[Caller, requires("agents:read")]` — the only way a route names its scope.
 
     A scope narrowed to one object (`agents:<id>:read`) serves where the route is about that object: the first parameter
-    of its path, or the member of the body named by `body`. Routes about many objects need the scope itself.
+    of its path, or the member of the body named by `body`, or what `about` finds it to belong to, who is asked for such
+    callers only. Routes about many objects need the scope itself.
 
     Heavier operations name the limit that they count against; the others count as reading or writing by their method.
 
     `otherwise` tells who it is that comes without a credential, whose token was verified before; None is nobody. They
     are held to all that others are held to, and refused when that token is over or was revoked.
     """
-    return Demand(scopes, body, limit, otherwise)
+    return Demand(scopes, body, limit, otherwise, about)

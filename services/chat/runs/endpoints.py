@@ -5,7 +5,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Response
 
 from services.chat import errors
-from services.chat.dependencies import Asker, Control, Follower, Reader, Runs, Speaker, TicketOffice, Writer
+from services.chat.dependencies import Asker, Control, Follower, RunReader, Runs, RunWriter, Speaker, TicketOffice
 from services.chat.domain import Run
 from services.chat.runs.schemas import MessageCreate, Regenerate, ReplyRead, RunRead, TicketRead
 from services.chat.runs.streaming import EVENT_STREAM, Followed, LastEventId, TicketShown, event_stream
@@ -116,7 +116,7 @@ async def regenerate(id: Id, body: Regenerate, caller: Asker, runs: Runs, once: 
     response_model=RunRead,
     responses=responses(errors.RunNotFound),
 )
-async def get(id: Id, caller: Reader, control: Control, response: Response) -> Run:
+async def get(id: Id, caller: RunReader, control: Control, response: Response) -> Run:
     """How far a message of one's own has come: `completed`, `failed` and `cancelled` are final. Kept for a day."""
     run = await control.get(caller, id)
     describe(response, version=run.state)
@@ -165,7 +165,7 @@ async def follow(
     response_model=TicketRead,
     responses=responses(errors.RunNotFound, IdempotencyKeyRefused),
 )
-async def create_ticket(id: Id, caller: Reader, tickets: TicketOffice) -> Ticket:
+async def create_ticket(id: Id, caller: RunReader, tickets: TicketOffice) -> Ticket:
     """What a browser's `EventSource`, which can send no header, shows as `?ticket=` to follow this run, and nothing
     else. It lasts a minute, for as many connections as that takes, and ends with the token it was asked for with.
     """
@@ -180,7 +180,7 @@ async def create_ticket(id: Id, caller: Reader, tickets: TicketOffice) -> Ticket
     responses=responses(errors.RunNotFound, errors.RunEnded),
 )
 @stores_nothing
-async def cancel(id: Id, caller: Writer, control: Control, response: Response) -> Run:
+async def cancel(id: Id, caller: RunWriter, control: Control, response: Response) -> Run:
     """Stop an answer under way, through any replica. Once this answers the conversation takes the next message.
 
     The user's message is kept and what there was of an answer is not; its pieces stay among the run's events.

@@ -115,3 +115,27 @@ async def test_a_ticket_lasts_a_minute_and_redis_holds_neither_it_nor_a_token(
     assert ticket.encode() not in mine + stored[mine]
     assert person.token.encode() not in stored[mine]
     assert (await chat.get(path)).status_code == 401
+
+
+async def test_a_key_for_one_conversation_opens_its_runs_and_no_others(
+    chat: httpx.AsyncClient, agent_id: str, person: User, auth: httpx.AsyncClient
+) -> None:
+    mine, other = [(await chat.post(MESSAGE, json={"agent_id": agent_id, "content": "Hello"})).json() for _ in range(2)]
+    scopes = [f"chat:{mine['conversation_id']}:read", f"chat:{mine['conversation_id']}:write"]
+    made = await auth.post("/api/v1/auth/api-keys", json={"name": "one", "scopes": scopes}, headers=person.headers)
+    del chat.headers["Authorization"]
+    chat.headers["X-API-Key"] = made.raise_for_status().json()["key"]
+
+    async def opened(run_id: str) -> list[int]:
+        answers = [
+            await chat.get(f"{RUNS}/{run_id}"),
+            await chat.get(f"{RUNS}/{run_id}/events"),
+            await chat.post(f"{RUNS}/{run_id}/ticket"),
+            await chat.post(f"{RUNS}/{run_id}/cancel"),
+        ]
+        return [answer.status_code for answer in answers]
+
+    assert await opened(mine["run_id"]) == [200, 200, 201, 409]
+    assert await opened(mine["run_id"].upper()) == [200, 200, 201, 409]
+    assert await opened(other["run_id"]) == [403] * 4
+    assert await opened(new_id()) == [403] * 4
