@@ -128,7 +128,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("-f", "--follow", action="store_true", help="logs: keep printing")
     arguments = parser.parse_args(argv)
     try:
-        return COMMANDS[arguments.command](Suite(listener=show), arguments)
+        suite = Suite(listener=show) if arguments.command == "up" else Suite.as_started(show)
+        return COMMANDS[arguments.command](suite, arguments)
     except SuiteFailed as error:
         failed = [outcome.component for outcome in error.outcomes if outcome.has_failed]
         print(f"did not start: {', '.join(failed)}; what started was left running", file=sys.stderr)

@@ -163,7 +163,7 @@ def note(line: str) -> None:
 
 def main() -> int:
     """Starts what is not running, then walks through; the exit code says whether every step worked."""
-    suite = Suite(listener=show)
+    suite = Suite.as_started(show)
     address = f"http://127.0.0.1:{suite.site.ports['gateway']}/api/v1"
     try:
         suite.up()

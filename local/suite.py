@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from local import accounts, bytecode, certificates, leftovers, wellbeing
+from local import accounts, bytecode, certificates, choices, leftovers, wellbeing
 from local.addresses import url
 from local.components import ALL
 from local.components.base import Component
@@ -54,6 +54,13 @@ class Suite:
         self._supervisor = Supervisor(layout)
         self._listener = listener
 
+    @classmethod
+    def as_started(cls, listener: Listener = _ignore) -> "Suite":
+        """The suite of this environment as `up` started it last, but for what the environment itself says."""
+        home = Path(os.environ.get("SUTAZAI_HOME") or REPOSITORY / ".local")
+        said = {name: value for name, value in os.environ.items() if value}
+        return cls(environ=choices.remembered(home) | said, listener=listener)
+
     @property
     def secrets(self) -> Secrets:
         return self.site.secrets
@@ -72,6 +79,7 @@ class Suite:
             check_ports(self.site, chosen, self._supervisor)
             if accounts.are_used():
                 bytecode.compile_missing()
+            choices.remember(self.site.layout.home, self.site.environ, self.site.ports.base)
             self._supervisor.ensure_running(ALL.values())
             outcomes = Starter(self.site, self._supervisor, self._listener).start(chosen)
             if components is None and not any(outcome.has_failed for outcome in outcomes):

@@ -10,7 +10,7 @@ from local.suite import Suite
 
 
 async def main() -> None:
-    suite = Suite()
+    suite = Suite.as_started()
     suite.up()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{suite.site.ports['gateway']}", timeout=120) as client:
         await _log_in(client)

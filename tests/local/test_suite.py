@@ -9,6 +9,7 @@ import psutil
 import pytest
 from redis import Redis
 
+from local.choices import REMEMBERED
 from local.errors import PortTaken, SuiteFailed, UnknownComponent
 from local.leftovers import processes_of
 from local.outcomes import Result
@@ -168,3 +169,29 @@ def test_changed_setting_restarts_the_component(make_suite: MakeSuite) -> None:
 def test_unknown_component_is_refused_by_name(suite: Suite) -> None:
     with pytest.raises(UnknownComponent, match="postgre'"):
         suite.up(["postgre"])
+
+
+def test_what_it_was_started_with_holds_for_the_commands_after(
+    make_suite: MakeSuite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = make_suite(port_base=SECOND_PORT_BASE, SUTAZAI_INSIDE_TLS="off")
+    suite.up(["redis"])
+    for name in REMEMBERED:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SUTAZAI_HOME", str(suite.site.layout.home))
+
+    started = Suite.as_started()
+    assert (started.site.ports.base, started.site.uses_tls) == (SECOND_PORT_BASE, False)
+    assert states(started, ["redis", "chat"]) == {"redis": "ready", "chat": "stopped"}
+
+    monkeypatch.setenv("SUTAZAI_INSIDE_TLS", "on")
+    assert Suite.as_started().site.uses_tls
+
+
+def test_a_suite_that_was_never_started_goes_by_the_environment(
+    monkeypatch: pytest.MonkeyPatch, make_suite: MakeSuite
+) -> None:
+    monkeypatch.setenv("SUTAZAI_HOME", str(make_suite("other").site.layout.home))
+    monkeypatch.setenv("SUTAZAI_PORT_BASE", str(SECOND_PORT_BASE))
+
+    assert Suite.as_started().site.ports.base == SECOND_PORT_BASE
