@@ -2,14 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
 
 from services.chat.conversations.service import ConversationService
 from services.chat.runs.approvals import ApprovalService
 from services.chat.runs.control import RunControl
 from services.chat.runs.service import RunService
+from services.chat.runs.tickets import Tickets, by_ticket
 from services.chat.usage.service import UsageService
-from shared.door import requires
+from shared.door import caller_of, requires
 from shared.identity import Caller
 from shared.web import from_state
 
@@ -18,8 +19,27 @@ Writer = Annotated[Caller, requires("chat:write")]
 Speaker = Annotated[Caller, requires("chat:write", body="conversation_id", limit="model")]
 """Whoever may write into the conversation that the body names; a new one needs the scope for all."""
 
-Approvals = Annotated[ApprovalService, Depends(from_state("approvals"))]
+Beginner = Annotated[Caller, requires("chat:write", body="conversation_id")]
+"""Whoever may begin conversations: where the body names none, it takes the scope for all."""
+Asker = Annotated[Caller, requires("chat:write", limit="model")]
+"""Whoever may have an answer made in the conversation that the path names."""
+
+
+async def _conversation_of_run(request: Request) -> str | None:
+    """The conversation that the caller's run in the path belongs to."""
+    control: RunControl = request.state.control
+    return await control.find_conversation(caller_of(request), request.path_params["id"])
+
+
+RunReader = Annotated[Caller, requires("chat:read", about=_conversation_of_run)]
+RunWriter = Annotated[Caller, requires("chat:write", about=_conversation_of_run)]
+"""Whoever may read, or write into, the conversation of the run that the path names."""
+Follower = Annotated[Caller, requires("chat:read", about=_conversation_of_run, otherwise=by_ticket)]
+"""Whoever may read it, or shows a ticket to the run."""
+
 Conversations = Annotated[ConversationService, Depends(from_state("conversations"))]
 Control = Annotated[RunControl, Depends(from_state("control"))]
+TicketOffice = Annotated[Tickets, Depends(from_state("tickets"))]
+Approvals = Annotated[ApprovalService, Depends(from_state("approvals"))]
 Usages = Annotated[UsageService, Depends(from_state("usages"))]
 Runs = Annotated[RunService, Depends(from_state("runs"))]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -110,6 +110,18 @@ class Conversation:
     version: int
     created_at: datetime
     last_activity_at: datetime
+    metadata: Mapping[str, Any]
+    forked_from: Mapping[str, str] | None
+    """`conversation_id` and `message_id` of what it goes on from another way."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastTurn:
+    """The end of a conversation: its last question, and the entries from there on as in `Turn.replaces`."""
+
+    agent_id: str
+    question: Message
+    entries: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +141,11 @@ class Turn:
     """The API key that it was sent with."""
     response_schema: Mapping[str, Any] | None = None
     """The JSON Schema that the answer is to fit."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Of a new conversation."""
+    replaces: Sequence[tuple[str, str]] = ()
+    """What it is asked again in place of: the last entries of the stream of messages, newest first, each with its id of
+    a message."""
 
     @classmethod
     def begun(
@@ -140,6 +157,7 @@ class Turn:
         *,
         default_model: str,
         response_schema: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> "Turn":
         """`caller` says `content` to `agent`: in the conversation, or in a new one."""
         run_id = new_id()
@@ -154,6 +172,7 @@ class Turn:
             model=agent.model or default_model,
             key_id=caller.key_id,
             response_schema=response_schema,
+            metadata=metadata or {},
         )
 
     def handed_on(self, agent: Agent, task: str, *, model: str) -> "Turn":
@@ -162,6 +181,14 @@ class Turn:
         return replace(
             self, agent=agent, question=question, model=model, is_new_conversation=True, response_schema=None
         )
+
+    @classmethod
+    def again(
+        cls, caller: Caller, agent: Agent, conversation_id: str, last: "LastTurn", *, default_model: str
+    ) -> "Turn":
+        """The question of the `last` turn is asked once more, and keeps its id; what was answered gives way."""
+        turn = cls.begun(caller, agent, last.question.content, conversation_id, default_model=default_model)
+        return replace(turn, question=replace(turn.question, id=last.question.id), replaces=last.entries)
 
     def answer(self, content: str, sources: Sequence[Citation]) -> Message:
         """What the agent says to it now, from what it was given."""

@@ -1,6 +1,6 @@
 """What chat refuses, and how its model fails.
 
-NotFound         AgentNotFound · ConversationNotFound · RunNotFound · CallNotFound
+NotFound         AgentNotFound · ConversationNotFound · MessageNotFound · RunNotFound · CallNotFound
 Conflict         RunActive · RunEnded · RunCancelled · CallDecided · ApprovalExpired · ConversationOfOtherAgent ·
                  ConversationFull · TooManyConversations
 Invalid          MessageTooLong · ModelUnknown · EventUnknown
@@ -29,6 +29,12 @@ class ConversationNotFound(NotFound):
     code = "chat.conversation_not_found"
     meaning = "There is no such conversation, or it is another user's, or it was forgotten."
     default_detail = "There is no such conversation."
+
+
+class MessageNotFound(NotFound):
+    code = "chat.message_not_found"
+    meaning = "The conversation has no such message."
+    default_detail = "The conversation has no such message."
 
 
 class RunNotFound(NotFound):

@@ -12,6 +12,8 @@ from services.chat.adapters.agents_directory import AgentsDirectory
 from services.chat.adapters.agents_tools import RemoteAgentTools
 from services.chat.adapters.tasks_queue import TasksQueue
 from services.chat.adapters.vectors_knowledge import VectorsKnowledge
+from services.chat.bounds import Bounds
+from services.chat.conversations.forking import Forks
 from services.chat.conversations.repository import ConversationRepository
 from services.chat.conversations.service import ConversationService
 from services.chat.errors import MODEL
@@ -23,10 +25,12 @@ from services.chat.runs.approvals import ApprovalService
 from services.chat.runs.control import RunControl
 from services.chat.runs.means import Means, RunLimits
 from services.chat.runs.pauses import PauseBounds, PauseRepository
-from services.chat.runs.repository import Bounds, RunRepository
+from services.chat.runs.repository import RunRepository
 from services.chat.runs.service import RunService
 from services.chat.runs.supervisor import open_supervisor
+from services.chat.runs.sweeping import open_sweeper
 from services.chat.runs.tails import open_tails
+from services.chat.runs.tickets import Tickets
 from services.chat.settings import Settings
 from services.chat.tools.builtin import BuiltIn
 from services.chat.tools.toolbox import Tools
@@ -47,6 +51,7 @@ class State(TypedDict):
     control: RunControl
     usages: UsageService
     approvals: ApprovalService
+    tickets: Tickets
 
 
 @asynccontextmanager
@@ -72,7 +77,11 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             search_seconds=settings.search_seconds * OUTLIVED,
         )
         tails = await stack.enter_async_context(open_tails(stream_redis, platform.health, supervisor.cancel))
-        repository = RunRepository(redis, Bounds.of(settings), tails.inbox)
+        bounds = Bounds.of(settings)
+        repository = RunRepository(redis, bounds, tails.inbox)
+        await stack.enter_async_context(
+            open_sweeper(redis, repository, supervisor, lease_seconds=settings.run_lease_seconds)
+        )
         control = RunControl(
             repository,
             supervisor,
@@ -95,9 +104,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             instruments=Instruments(app.state.metrics.registry),
         )
         conversations = ConversationRepository(redis, timedelta(days=settings.retention_days))
+        forks = Forks(redis, bounds)
         yield State(
             platform=platform,
-            conversations=ConversationService(conversations, platform.cursors, platform.auth),
+            conversations=ConversationService(conversations, forks, platform.cursors, platform.auth),
             runs=RunService(
                 agents,
                 means,
@@ -109,4 +119,5 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             control=control,
             usages=UsageService(UsageRepository(redis)),
             approvals=ApprovalService(means, supervisor, budgets, platform.auth),
+            tickets=Tickets(redis, repository),
         )

@@ -2,9 +2,9 @@
 
 from fastapi import FastAPI
 
-from services.chat.conversations.endpoints import router
+from services.chat.conversations.endpoints import forking, router
 from services.chat.lifespan import lifespan
-from services.chat.runs.endpoints import begun, creating
+from services.chat.runs.endpoints import begun, creating, ticketing
 from services.chat.settings import Settings
 from services.chat.usage.endpoints import used
 from shared.web import create_service
@@ -18,5 +18,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="SutazAI chat",
         description="Conversations with agents: answers from their knowledge, with citations, whole or as a stream.",
         lifespan=lifespan,
-        routers=[creating, begun, router, used],
+        routers=[creating, begun, ticketing, forking, router, used],
     )

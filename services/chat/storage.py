@@ -7,13 +7,17 @@ All keys of one user share a hash tag, so they live in one slot of a cluster and
     chat:{tenant:user}:conversation:<id>:messages stream, one entry a message
     chat:{tenant:user}:conversation:<id>:lease    text, the run that is answering now; expires unless renewed
     chat:{tenant:user}:conversation:<id>:runs     set, runs whose events may still be kept
+    chat:{tenant:user}:conversation:<id>:words    hash, by id of message (and `title`) the words it is found by
     chat:{tenant:user}:run:<id>                   hash, the state of a run, and how it lies while it waits
     chat:{tenant:user}:run:<id>:events            stream, one entry an event, numbered from 1
-    chat:{tenant:user}:once:<digest>              JSON, the run that a request with an idempotency key began
+    chat:{tenant:user}:once:<digest>              JSON, the run or fork that a request with an idempotency key made
 
-What turns used up lies beside them (`usage/counts.py`). Of no user is what a process is to hear (`runs/tails.py`):
+What turns used up lies beside them (`usage/counts.py`). Of no user is what a process is to hear (`runs/tails.py`),
+what is to be looked after (`runs/sweeping.py`), and what is shown in place of a token (`runs/tickets.py`):
 
     chat:inbox:<id>                               stream, orders to a process; expires some minutes after the last
+    chat:ticket:<hash>                            JSON, whom a ticket to a run stands for; expires after a minute
+    chat:running                                  sorted set, runs by when they are to be looked at in ms
 """
 
 from collections.abc import Mapping
@@ -25,6 +29,18 @@ import orjson
 from services.chat.domain import Citation, Conversation, Message, Owner
 from services.chat.times import from_ms
 from shared.schemas import rfc3339
+
+RUNNING = "chat:running"
+
+
+def ticket_key(digest: str) -> str:
+    """Where a ticket is kept, by the hash of it."""
+    return f"chat:ticket:{digest}"
+
+
+def running_member(owner: Owner, conversation_id: str, run_id: str) -> bytes:
+    """How the sorted set of running runs names one."""
+    return orjson.dumps([owner.tenant_id, owner.user_id, conversation_id, run_id])
 
 
 class Keys:
@@ -48,6 +64,9 @@ class Keys:
 
     def runs(self, conversation_id: str) -> str:
         return f"{self.conversation(conversation_id)}:runs"
+
+    def words(self, conversation_id: str) -> str:
+        return f"{self.conversation(conversation_id)}:words"
 
     def run(self, run_id: str) -> str:
         return f"{self._root}:run:{run_id}"
@@ -96,4 +115,6 @@ def conversation_from(conversation_id: str, stored: Mapping[bytes, bytes]) -> Co
         version=int(stored[b"version"]),
         created_at=from_ms(int(stored[b"created_at"])),
         last_activity_at=from_ms(int(stored[b"last_activity_at"])),
+        metadata=orjson.loads(stored.get(b"metadata", b"{}")),
+        forked_from=orjson.loads(stored.get(b"forked_from", b"null")),
     )

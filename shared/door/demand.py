@@ -1,11 +1,12 @@
 """What a route demands of its caller, and the check of it."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 
-from shared.identity import Authenticator, Caller
+from shared.identity import Authenticator, Caller, brings_credential
 from shared.limits import LimitName, RateLimiter
 
 BEARER, API_KEY = "bearer", "apiKey"
@@ -44,13 +45,21 @@ class Demand:
     body: str | None
     limit: LimitName | None
     is_narrowed: bool = True
+    otherwise: Callable[[Request], Awaitable[Caller | None]] | None = None
+    about: Callable[[Request], Awaitable[str | None]] | None = None
 
     async def admit(self, request: Request) -> None:
         """Let the caller in, who is counted. Raises Unauthenticated, MissingScope, RateLimited."""
         scope = request.scope
         platform = scope["state"]["platform"]  # `request.state` makes an object for each question
         authenticator: Authenticator = platform.authenticator
-        caller = scope[_CALLER] = await authenticator.authenticate(scope["headers"])
+        known = None
+        if self.otherwise is not None and not brings_credential(scope["headers"]):
+            known = await self.otherwise(request)
+        if known is not None:
+            caller = scope[_CALLER] = await authenticator.recognise(known)
+        else:
+            caller = scope[_CALLER] = await authenticator.authenticate(scope["headers"])
         for one in self.scopes:
             if not caller.allows(one):
                 caller.require(one, await self._object_of(request))
@@ -66,6 +75,8 @@ class Demand:
         """The object the request is about; asked only for callers whose scopes are narrowed to single objects."""
         if not self.is_narrowed:
             return None
+        if self.about is not None:
+            return await self.about(request)
         if self.body is None:
             return next((str(value).lower() for value in request.path_params.values()), None)
         try:
@@ -81,13 +92,24 @@ class Demand:
         return [{BEARER: list(self.scopes)}, {API_KEY: list(self.scopes)}]
 
 
-def requires(*scopes: str, body: str | None = None, limit: LimitName | None = None, is_narrowed: bool = True) -> Demand:
+def requires(
+    *scopes: str,
+    body: str | None = None,
+    limit: LimitName | None = None,
+    otherwise: Callable[[Request], Awaitable[Caller | None]] | None = None,
+    about: Callable[[Request], Awaitable[str | None]] | None = None,
+    is_narrowed: bool = True,
+) -> Demand:
     """`caller: Annotated[Caller, requires("agents:read")]` — the only way a route names its scope.
 
     A scope narrowed to one object (`agents:<id>:read`) serves where the route is about that object: the first parameter
-    of its path, or the member of the body named by `body`. Routes about many objects need the scope itself, and so do
-    those whose path names something else first (`is_narrowed=False`).
+    of its path, or the member of the body named by `body`, or what `about` finds it to belong to, who is asked for such
+    callers only. Routes about many objects need the scope itself, and so do those whose path names something else first
+    (`is_narrowed=False`).
 
     Heavier operations name the limit that they count against; the others count as reading or writing by their method.
+
+    `otherwise` tells who it is that comes without a credential, whose token was verified before; None is nobody. They
+    are held to all that others are held to, and refused when that token is over or was revoked.
     """
-    return Demand(scopes, body, limit, is_narrowed)
+    return Demand(scopes, body, limit, is_narrowed, otherwise, about)

@@ -79,6 +79,12 @@ class Authenticator:
             return await self._api_keys.find(api_key)
         raise Unauthenticated
 
+    async def recognise(self, caller: Caller) -> Caller:
+        """The caller, whose token was verified before. Raises Unauthenticated when it is over or was revoked."""
+        if not await self._verifier.is_valid(caller):
+            raise Unauthenticated
+        return caller
+
 
 def brings_credential(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether there is a bearer token or a key in the headers, valid or not."""

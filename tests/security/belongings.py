@@ -206,6 +206,7 @@ IN_BODIES: Final[dict[str, Kind | None]] = {
     "agent_id": AGENT,
     "start_id": AGENT,
     "conversation_id": CONVERSATION,
+    "message_id": None,  # a message within the conversation
     "collection": COLLECTION,
     "searches[].collection": COLLECTION,
     "knowledge[]": COLLECTION,

@@ -300,6 +300,9 @@ BODIES: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "vectors_search": _search,
     "vectors_search_batch": lambda _: {"searches": [_search(full({"$ref": "#/components/schemas/SearchRequest"}))]},
     "vectors_delete": lambda full: {"collection": "hostile", "filter": full["filter"]},
-    "chat_send_message": lambda full: full | {"agent_id": MISSING_ID, "conversation_id": MISSING_ID, "stream": False},
+    "chat_send_message": lambda full: (
+        {name: value for name, value in full.items() if name != "metadata"}
+        | {"agent_id": MISSING_ID, "conversation_id": MISSING_ID, "stream": False}
+    ),
 }
 """Where a full body is not a valid one: what is, made of it."""

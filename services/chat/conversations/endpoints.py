@@ -2,26 +2,43 @@
 
 from fastapi import APIRouter, Response
 
-from services.chat.conversations.schemas import ConversationRead, ConversationUpdate, MessageRead
-from services.chat.dependencies import Conversations, Reader, Writer
+from services.chat.conversations.metadata import MetadataFilter
+from services.chat.conversations.schemas import (
+    AgentFilter,
+    ConversationRead,
+    ConversationUpdate,
+    ForkCreate,
+    MessageRead,
+    WordsFilter,
+)
+from services.chat.conversations.searching import Wanted
+from services.chat.dependencies import Beginner, Conversations, Reader, Writer
 from services.chat.domain import Conversation
-from services.chat.errors import ConversationNotFound
-from shared.door import GuardedRoute
+from services.chat.errors import ConversationNotFound, MessageNotFound, TooManyConversations
+from shared.door import GuardedRoute, IdempotentRoute, Keyed
 from shared.errors import Conflict, PreconditionFailed, responses
 from shared.resources import Cursor, IfMatch, Limit, Page, describe
 from shared.schemas import Id
 
 router = APIRouter(prefix="/api/v1/chat/conversations", tags=["conversations"], route_class=GuardedRoute)
+forking = APIRouter(prefix="/api/v1/chat/conversations", tags=["conversations"], route_class=IdempotentRoute)
 
 
 @router.get(
     "", operation_id="chat_list_conversations", summary="My conversations", response_model=Page[ConversationRead]
 )
 async def list_page(
-    caller: Reader, conversations: Conversations, limit: Limit = 20, cursor: Cursor = None
+    caller: Reader,
+    conversations: Conversations,
+    q: WordsFilter = None,
+    agent_id: AgentFilter = None,
+    metadata: MetadataFilter = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
 ) -> Page[ConversationRead]:
-    """The caller's conversations, newest activity first."""
-    found = await conversations.list_page(caller, limit=limit, cursor=cursor)
+    """The caller's conversations, newest activity first; with filters those that answer to all of them."""
+    wanted = Wanted(agent_id=agent_id, metadata=metadata or (), words=q)
+    found = await conversations.list_page(caller, wanted, limit=limit, cursor=cursor)
     return found.page(ConversationRead.model_validate)
 
 
@@ -39,10 +56,30 @@ async def get(id: Id, caller: Reader, conversations: Conversations, response: Re
     return conversation
 
 
+@forking.post(
+    "/{id}/fork",
+    operation_id="chat_fork_conversation",
+    summary="Fork a conversation",
+    status_code=201,
+    response_model=ConversationRead,
+    responses=responses(ConversationNotFound, MessageNotFound, TooManyConversations),
+)
+async def fork(
+    id: Id, body: ForkCreate, caller: Beginner, conversations: Conversations, once: Keyed, response: Response
+) -> Conversation:
+    """A conversation of its own that has all messages up to this one, and goes on another way. The copies keep their
+    ids; title and metadata are copied too. While an answer is under way as well.
+    """
+    conversation = await conversations.fork(caller, id, body.message_id, once)
+    location = f"{router.prefix}/{conversation.id}"
+    describe(response, version=conversation.version, location=location)
+    return conversation
+
+
 @router.patch(
     "/{id}",
     operation_id="chat_update_conversation",
-    summary="Rename a conversation",
+    summary="Change a conversation",
     response_model=ConversationRead,
     responses=responses(ConversationNotFound, PreconditionFailed, Conflict),
 )
@@ -54,7 +91,7 @@ async def update(
     response: Response,
     if_match: IfMatch = None,
 ) -> Conversation:
-    """Give a conversation another title. Its place in the list stays: renaming is no activity."""
+    """Give a conversation another title, other metadata or both. Its place in the list stays: that is no activity."""
     conversation = await conversations.update(caller, id, body, if_match)
     describe(response, version=conversation.version)
     return conversation

@@ -1,17 +1,21 @@
 """Conversations in Redis. Every key is made from the owner, so nobody reaches another's."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+import orjson
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import WatchError
 
+from services.chat.conversations.metadata import tags_of
+from services.chat.conversations.searching import AT_ONCE, ConversationSearch, Wanted
 from services.chat.domain import Conversation, Message, Owner
 from services.chat.errors import ConversationNotFound
 from services.chat.storage import Keys, conversation_from, message_from
 from services.chat.times import now, to_ms
+from services.chat.words import kept_words
 from shared.errors import Conflict
 from shared.redis import redis_errors
 from shared.resources import etag, require_match
@@ -24,18 +28,18 @@ class ConversationRepository:
     """Reads and changes conversations. Every method raises Unavailable naming `redis` when it does not answer."""
 
     def __init__(self, redis: Redis, retention: timedelta) -> None:
-        self._redis = redis
+        self._redis, self._search = redis, ConversationSearch(redis)
         self._retention_ms = retention // timedelta(milliseconds=1)
 
-    async def positions(self, owner: Owner, limit: int, after: Position | None) -> list[Position]:
-        """Up to `limit` places in the list after `after`, newest activity first.
+    async def positions(self, owner: Owner, limit: int, after: Position | None, wanted: Wanted) -> list[Position]:
+        """Up to `limit` places in the list after `after`, newest activity first, of conversations that are `wanted`.
 
         Redis orders equal times by id but can only begin at a time, so places already seen are passed over.
         """
         oldest = to_ms(now()) - self._retention_ms
         newest = after[0] if after else "+inf"
         found: list[Position] = []
-        offset = 0
+        offset, at_once = 0, limit if wanted.is_all else AT_ONCE
         with redis_errors():
             while len(found) < limit:
                 rows: Any = await self._redis.zrange(
@@ -45,15 +49,21 @@ class ConversationRepository:
                     desc=True,
                     byscore=True,
                     offset=offset,
-                    num=limit,
+                    num=at_once,
                     withscores=True,
                 )
                 places = [(int(score), member.decode()) for member, score in rows]
-                found += [place for place in places if after is None or place < after]
+                found += await self._wanted(owner, [place for place in places if not after or place < after], wanted)
                 offset += len(rows)
-                if len(rows) < limit:
+                if len(rows) < at_once:
                     break
         return found[:limit]
+
+    async def _wanted(self, owner: Owner, places: list[Position], wanted: Wanted) -> list[Position]:
+        if wanted.is_all:
+            return places
+        kept = await self._search.among(owner, [id_ for _, id_ in places], wanted)
+        return [place for place in places if place[1] in kept]
 
     async def get_many(self, owner: Owner, conversation_ids: Iterable[str]) -> list[Conversation]:
         """Those that exist, in the order asked for."""
@@ -73,15 +83,28 @@ class ConversationRepository:
             raise ConversationNotFound
         return conversation_from(conversation_id, stored)
 
-    async def rename(self, owner: Owner, conversation_id: str, title: str, if_match: str | None) -> Conversation:
-        """The renamed conversation. Raises ConversationNotFound, PreconditionFailed, Conflict."""
-        key = Keys(owner).conversation(conversation_id)
+    async def update(
+        self, owner: Owner, conversation_id: str, changes: Mapping[str, Any], if_match: str | None
+    ) -> Conversation:
+        """The conversation with another `title`, other `metadata` or both.
 
-        async def renaming(pipeline: Pipeline) -> None:
-            pipeline.hset(key, "title", title)
+        Raises ConversationNotFound, PreconditionFailed, Conflict.
+        """
+        keys = Keys(owner)
+        key = keys.conversation(conversation_id)
+
+        async def changing(pipeline: Pipeline) -> None:
             pipeline.hincrby(key, "version", 1)
+            if "title" in changes:
+                pipeline.hset(key, "title", changes["title"])
+                pipeline.hset(keys.words(conversation_id), "title", kept_words(changes["title"]))
+                pipeline.pexpire(keys.words(conversation_id), self._retention_ms, nx=True)
+            if "metadata" in changes:
+                metadata = changes["metadata"]
+                stored: dict[Any, Any] = {"metadata": orjson.dumps(metadata), "tags": tags_of(metadata)}
+                pipeline.hset(key, mapping=stored)
 
-        await self._change(owner, conversation_id, if_match, renaming)
+        await self._change(owner, conversation_id, if_match, changing)
         return await self.get(owner, conversation_id)
 
     async def delete(self, owner: Owner, conversation_id: str, if_match: str | None) -> None:
@@ -135,4 +158,4 @@ class ConversationRepository:
 def _keys_of(keys: Keys, conversation_id: str, run_ids: Sequence[str]) -> list[str]:
     own = [keys.conversation(conversation_id), keys.messages(conversation_id), keys.lease(conversation_id)]
     of_runs = [name for run_id in run_ids for name in (keys.run(run_id), keys.events(run_id))]
-    return [*own, keys.runs(conversation_id), *of_runs]
+    return [*own, keys.runs(conversation_id), keys.words(conversation_id), *of_runs]

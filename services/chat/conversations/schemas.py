@@ -1,20 +1,57 @@
 """Conversations and messages on the wire."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from fastapi import Query
+from pydantic import MISSING, Field
 
+from services.chat.conversations.metadata import Metadata, Scalar
 from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
 
 _ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 
-class ConversationUpdate(RequestModel):
-    """A new name for a conversation."""
+_Title = Annotated[
+    Text, Field(min_length=1, max_length=200, pattern=r"\S", examples=["Return policy, spring collection"])
+]
 
-    title: Annotated[
-        Text, Field(min_length=1, max_length=200, pattern=r"\S", examples=["Return policy, spring collection"])
-    ]
+
+WordsFilter = Annotated[
+    Text | None,
+    Query(
+        min_length=1,
+        max_length=200,
+        pattern=r"\S",
+        description="only conversations whose title and messages have each of these words",
+    ),
+]
+AgentFilter = Annotated[Id | None, Query(description="only conversations with this agent")]
+
+
+class ConversationUpdate(RequestModel):
+    """What to replace of a conversation; the other stays."""
+
+    title: _Title | MISSING = MISSING
+    metadata: Metadata | MISSING = MISSING
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The fields that were given."""
+        given = self.model_dump(exclude_unset=True)
+        return given | ({"title": given["title"].strip()} if "title" in given else {})
+
+
+class ForkCreate(RequestModel):
+    """Where another way begins."""
+
+    message_id: Id = Field(description="the last message that the fork has in common", examples=[_ID])
+
+
+class ForkedFrom(ResponseModel):
+    """Where a conversation came from. It may be gone."""
+
+    conversation_id: Id
+    message_id: Id
 
 
 class ConversationRead(ResponseModel):
@@ -26,6 +63,8 @@ class ConversationRead(ResponseModel):
     message_count: int
     created_at: UtcDatetime
     last_activity_at: UtcDatetime = Field(description="of its last message; lists are ordered by it")
+    metadata: dict[str, Scalar]
+    forked_from: ForkedFrom | None = Field(description="null for one that was begun by a message")
 
 
 class CitationRead(ResponseModel):

@@ -1,9 +1,12 @@
 """What an owner does with conversations."""
 
+from services.chat.conversations.forking import Forks
 from services.chat.conversations.repository import ConversationRepository
 from services.chat.conversations.schemas import ConversationUpdate
+from services.chat.conversations.searching import Wanted
 from services.chat.domain import Conversation, Message, Owner
 from services.chat.events import Done
+from shared.door import Once
 from shared.identity import Caller, Tells
 from shared.resources import CursorCodec, Slice
 
@@ -11,16 +14,21 @@ from shared.resources import CursorCodec, Slice
 class ConversationService:
     """The use cases of conversations: each caller's own, and nobody else's."""
 
-    def __init__(self, repository: ConversationRepository, cursors: CursorCodec, auth: Tells) -> None:
-        self._repository, self._cursors, self._auth = repository, cursors, auth
+    def __init__(self, repository: ConversationRepository, forks: Forks, cursors: CursorCodec, auth: Tells) -> None:
+        self._repository, self._forks, self._cursors, self._auth = repository, forks, cursors, auth
 
-    async def list_page(self, caller: Caller, *, limit: int, cursor: str | None) -> Slice[Conversation]:
-        """Newest activity first. A conversation that becomes active while pages are read moves before all cursors."""
+    async def list_page(self, caller: Caller, wanted: Wanted, *, limit: int, cursor: str | None) -> Slice[Conversation]:
+        """Those that are `wanted`, newest activity first.
+
+        A conversation that becomes active while pages are read moves before all cursors.
+        """
         owner = Owner.of(caller)
         places = await self._cursors.slice(
-            lambda after, most: self._repository.positions(owner, most, after and (int(after[0]), str(after[1]))),
+            lambda after, most: self._repository.positions(
+                owner, most, after and (int(after[0]), str(after[1])), wanted
+            ),
             key=list,
-            scope=["conversations", owner.tenant_id, owner.user_id],
+            scope=["conversations", owner.tenant_id, owner.user_id, *wanted.scope],
             limit=limit,
             cursor=cursor,
         )
@@ -45,13 +53,22 @@ class ConversationService:
         """Raises ConversationNotFound."""
         return await self._repository.get(Owner.of(caller), conversation_id)
 
+    async def fork(self, caller: Caller, conversation_id: str, message_id: str, once: Once | None) -> Conversation:
+        """A conversation of its own with all that was said up to the message, which it ends with.
+
+        Raises ConversationNotFound, MessageNotFound, TooManyConversations; for a repetition IdempotencyKeyReused, and
+        ConversationNotFound where the fork was deleted.
+        """
+        owner = Owner.of(caller)
+        return await self._repository.get(owner, await self._forks.make(owner, conversation_id, message_id, once))
+
     async def update(
         self, caller: Caller, conversation_id: str, body: ConversationUpdate, if_match: str | None
     ) -> Conversation:
-        """The renamed conversation. Raises ConversationNotFound, PreconditionFailed, Conflict."""
-        renamed = await self._repository.rename(Owner.of(caller), conversation_id, body.title.strip(), if_match)
+        """The changed conversation. Raises ConversationNotFound, PreconditionFailed, Conflict."""
+        changed = await self._repository.update(Owner.of(caller), conversation_id, body.changes, if_match)
         self._auth.tell(caller, Done.UPDATED, conversation_id)
-        return renamed
+        return changed
 
     async def delete(self, caller: Caller, conversation_id: str, if_match: str | None) -> None:
         """Raises ConversationNotFound, PreconditionFailed, Conflict."""

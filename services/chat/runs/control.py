@@ -87,6 +87,10 @@ class RunControl:
             return live
         return StoredRun(self._repository, self._tails, owner, run_id, conversation_id)
 
+    async def find_conversation(self, caller: Caller, run_id: str) -> str | None:
+        """The conversation of a run of the caller's own, None where there is no such run."""
+        return await self._repository.find_conversation_of(Owner.of(caller), run_id.lower())
+
     async def cancel(self, caller: Caller, run_id: str) -> Run:
         """The run, which is cancelled: now, or earlier. Raises RunNotFound, RunEnded.
 

@@ -6,17 +6,41 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from services.chat import errors
-from services.chat.dependencies import Approvals, Control, Reader, Runs, Speaker, Writer
+from services.chat.dependencies import (
+    Approvals,
+    Asker,
+    Control,
+    Follower,
+    RunReader,
+    Runs,
+    RunWriter,
+    Speaker,
+    TicketOffice,
+    Writer,
+)
 from services.chat.domain import Decision, Run, Waiting
-from services.chat.runs.schemas import ApprovalCreate, CallId, MessageCreate, ReplyRead, RunRead, RunWaitingRead
-from services.chat.runs.streaming import EVENT_STREAM, Followed, LastEventId, event_stream
-from shared.door import GuardedRoute, IdempotentRoute, Keyed, stores_nothing, takes
+from services.chat.runs.live import LiveRun
+from services.chat.runs.schemas import (
+    ApprovalCreate,
+    CallId,
+    MessageCreate,
+    Regenerate,
+    ReplyRead,
+    RunRead,
+    RunWaitingRead,
+    TicketRead,
+)
+from services.chat.runs.stored import StoredRun
+from services.chat.runs.streaming import EVENT_STREAM, Followed, LastEventId, TicketShown, event_stream
+from services.chat.runs.tickets import Ticket
+from shared.door import GuardedRoute, IdempotencyKeyRefused, IdempotentRoute, Keyed, KeylessRoute, stores_nothing, takes
 from shared.errors import UpstreamFailed, UpstreamTimeout, responses
 from shared.limits import ShareTaken
 from shared.resources import describe
 from shared.schemas import Id
 
 creating = APIRouter(prefix="/api/v1/chat", tags=["messages"], route_class=IdempotentRoute)
+ticketing = APIRouter(prefix="/api/v1/chat/runs", tags=["runs"], route_class=KeylessRoute)
 begun = APIRouter(prefix="/api/v1/chat/runs", tags=["runs"], route_class=GuardedRoute)
 
 _EVENTS = (
@@ -86,15 +110,47 @@ async def send_message(body: MessageCreate, caller: Speaker, runs: Runs, once: K
     The caller also needs `agents:read`, and `vectors:read` where the agent has knowledge.
     """
     run = await runs.start(caller, body, once)
-    if body.stream:
+    return await _answer(run, runs, is_stream=body.stream)
+
+
+@creating.post(
+    "/conversations/{id}/regenerate",
+    operation_id="chat_regenerate",
+    summary="Answer the last message anew",
+    response_model=ReplyRead,
+    responses=_ANSWERED
+    | responses(
+        errors.AgentNotFound,
+        errors.ConversationNotFound,
+        errors.RunNotFound,
+        errors.RunActive,
+        errors.RunCancelled,
+        errors.ConversationFull,
+        errors.ModelRefused,
+        errors.ModelTimeout,
+        UpstreamFailed,
+        UpstreamTimeout,
+    ),
+)
+async def regenerate(id: Id, body: Regenerate, caller: Asker, runs: Runs, once: Keyed) -> Any:
+    """Ask the last message of a conversation again: also one that was never answered. The answer it had is forgotten
+    when the new run begins; who wants to keep it forks the conversation first. Otherwise as sending a message.
+    """
+    run = await runs.regenerate(caller, id, body, once)
+    return await _answer(run, runs, is_stream=body.stream)
+
+
+async def _answer(run: LiveRun | StoredRun, runs: Runs, *, is_stream: bool) -> Any:
+    """Its events, or its outcome: a reply, or that it waits."""
+    if is_stream:
         return event_stream(runs.follow(run))
     result = await run.result()
-    if isinstance(result, Waiting):
-        told = RunWaitingRead.model_validate(result).model_dump(mode="json")
-        answer = JSONResponse(told, status_code=202)
-        describe(answer, location=f"{begun.prefix}/{result.run_id}")
-        return answer
-    return result
+    if not isinstance(result, Waiting):
+        return result
+    told = RunWaitingRead.model_validate(result).model_dump(mode="json")
+    answer = JSONResponse(told, status_code=202)
+    describe(answer, location=f"{begun.prefix}/{result.run_id}")
+    return answer
 
 
 @begun.get(
@@ -104,7 +160,7 @@ async def send_message(body: MessageCreate, caller: Speaker, runs: Runs, once: K
     response_model=RunRead,
     responses=responses(errors.RunNotFound),
 )
-async def get(id: Id, caller: Reader, control: Control, response: Response) -> Run:
+async def get(id: Id, caller: RunReader, control: Control, response: Response) -> Run:
     """How far a message of one's own has come: `completed`, `failed` and `cancelled` are final. Kept for a day."""
     run = await control.get(caller, id)
     describe(response, version=version_of(run))
@@ -128,15 +184,36 @@ _FOLLOWED: Final[dict[int | str, dict[str, Any]]] = {
     status_code=200,
     responses=_FOLLOWED | responses(errors.RunNotFound, errors.EventUnknown, ShareTaken),
 )
-async def follow(id: Id, caller: Reader, control: Control, last_event_id: LastEventId = None) -> Response:
+async def follow(
+    id: Id,
+    caller: Follower,
+    control: Control,
+    last_event_id: LastEventId = None,
+    ticket: TicketShown = None,  # noqa: ARG001 - the door has read it
+) -> Response:
     """The events of a run of one's own as server-sent events, from the first or from where one was, and then as they
     happen, through any replica: none is lost and none comes twice. Leaving cancels nothing.
 
     A stream that ends without a final event goes on elsewhere: come again with `Last-Event-ID`. Events are kept for a
-    day; then the run is not found.
+    day; then the run is not found. A ticket serves where no header says who asks.
     """
     attached = await control.attach(caller, id, int(last_event_id or 0))
     return Followed(*attached) if attached else Response(status_code=204)
+
+
+@ticketing.post(
+    "/{id}/ticket",
+    operation_id="chat_create_ticket",
+    summary="A ticket to the events of a run",
+    status_code=201,
+    response_model=TicketRead,
+    responses=responses(errors.RunNotFound, IdempotencyKeyRefused),
+)
+async def create_ticket(id: Id, caller: RunReader, tickets: TicketOffice) -> Ticket:
+    """What a browser's `EventSource`, which can send no header, shows as `?ticket=` to follow this run, and nothing
+    else. It lasts a minute, for as many connections as that takes, and ends with the token it was asked for with.
+    """
+    return await tickets.make(caller, id)
 
 
 @begun.post(
@@ -147,7 +224,7 @@ async def follow(id: Id, caller: Reader, control: Control, last_event_id: LastEv
     responses=responses(errors.RunNotFound, errors.RunEnded),
 )
 @stores_nothing
-async def cancel(id: Id, caller: Writer, control: Control, response: Response) -> Run:
+async def cancel(id: Id, caller: RunWriter, control: Control, response: Response) -> Run:
     """Stop an answer under way, through any replica. Once this answers the conversation takes the next message.
 
     The user's message is kept and what there was of an answer is not; its pieces stay among the run's events.

@@ -8,6 +8,7 @@ from typing import Final
 
 from services.chat.domain import Reply, RunState, Turn, Waiting
 from services.chat.errors import ConversationNotFound, Interrupted, ModelTimeout
+from services.chat.runs.beginning import RunKey
 from services.chat.runs.events import RESUMED
 from services.chat.runs.generating import Said
 from services.chat.runs.journal import STORE_SECONDS, Journal
@@ -16,7 +17,6 @@ from services.chat.runs.live import LiveRun
 from services.chat.runs.loop import Loop, begin_loop
 from services.chat.runs.means import Means
 from services.chat.runs.pauses import Resumed
-from services.chat.runs.repository import RunKey
 from services.chat.runs.state import LoopState
 from services.chat.runs.telling import Telling
 from services.chat.times import from_ms, now, to_ms

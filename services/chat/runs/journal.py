@@ -12,6 +12,7 @@ import orjson
 
 from services.chat.domain import Reply, Turn, Waiting
 from services.chat.errors import ConversationNotFound, Interrupted, RunCancelled
+from services.chat.runs.beginning import RunKey
 from services.chat.runs.events import (
     CANCELLED,
     COMPLETED,
@@ -27,7 +28,7 @@ from services.chat.runs.events import (
 )
 from services.chat.runs.live import LiveRun, Outcome
 from services.chat.runs.pauses import PauseRepository
-from services.chat.runs.repository import RunKey, RunRepository
+from services.chat.runs.repository import RunRepository
 from shared.ending import within
 from shared.errors import ServiceError, Unavailable
 

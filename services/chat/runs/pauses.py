@@ -20,7 +20,8 @@ from services.chat.errors import (
 from services.chat.runs import scripts
 from services.chat.runs.events import Event
 from services.chat.settings import Settings
-from services.chat.storage import Keys
+from services.chat.storage import RUNNING, Keys, running_member
+from services.chat.times import now, to_ms
 from shared.redis import redis_errors
 
 _CALL = b"call:"
@@ -56,7 +57,7 @@ class PauseRepository:
     """Every method raises Unavailable naming `redis` when it does not answer."""
 
     def __init__(self, redis: Redis, bounds: PauseBounds, inbox: str) -> None:
-        self._bounds, self._inbox = bounds, inbox
+        self._redis, self._bounds, self._inbox = redis, bounds, inbox
         self._pause = redis.register_script(scripts.PAUSE)
         self._decide = redis.register_script(scripts.DECIDE)
 
@@ -102,7 +103,10 @@ class PauseRepository:
         keys = Keys(owner)
         names = [keys.lease(conversation_id), keys.run(run_id), keys.events(run_id)]
         said = orjson.dumps({"approve": decision.approve, "reason": decision.reason})
+        # Looked after from before it goes on, as when it began: else a process that dies now leaves it for long.
+        noted = {running_member(owner, conversation_id, run_id): to_ms(now()) + self._bounds.lease_ms}
         with redis_errors():
+            await self._redis.zadd(RUNNING, noted)
             answer: list[bytes] = await self._decide(
                 keys=names, args=[run_id, call_id, said, self._bounds.lease_ms, self._inbox]
             )

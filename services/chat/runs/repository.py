@@ -1,88 +1,39 @@
 """Runs in Redis: their state, their events, and the turn's messages, changed together."""
 
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final, Literal
 
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
-from services.chat.domain import Message, Owner, Run, Turn, title_of
-from services.chat.errors import (
-    ConversationFull,
-    ConversationNotFound,
-    ConversationOfOtherAgent,
-    RunActive,
-    RunNotFound,
-    TooManyConversations,
-)
+from services.chat.bounds import Bounds
+from services.chat.domain import LastTurn, Message, Owner, Run, Turn
+from services.chat.errors import ConversationNotFound, RunNotFound
 from services.chat.runs import scripts
+from services.chat.runs.beginning import (
+    REFUSALS,
+    Begun,
+    KeyTaken,
+    RunKey,
+    TurnChanged,
+    start_arguments,
+    start_keys,
+)
 from services.chat.runs.events import FINAL, Event, abandoned, event_from, run_from
-from services.chat.settings import Settings
-from services.chat.storage import Keys, message_bytes, message_from
+from services.chat.storage import RUNNING, Keys, message_bytes, message_from, running_member
 from services.chat.times import now, to_ms
 from services.chat.usage.counts import GUARDED_SECONDS, KEPT_SECONDS, counted_key, counts_of, day_of, usage_key
 from services.chat.usage.meter import current_meter
 from services.chat.usage.users import UsageUsers
-from shared.errors import ServiceError
+from services.chat.words import kept_words
 from shared.redis import redis_errors
 
 Status = Literal["running", "requires_action", "completed", "failed", "cancelled", "gone"]
 UNENDED: Final[frozenset[Status]] = frozenset({"running", "requires_action"})
-_REFUSALS: dict[str, type[ServiceError]] = {
-    "missing": ConversationNotFound,
-    "other_agent": ConversationOfOtherAgent,
-    "active": RunActive,
-    "full": ConversationFull,
-    "too_many": TooManyConversations,
-}
 # One who is slow to take events has no more of them in memory than these.
 _EVENTS_AT_ONCE = 16
+_MESSAGES_OF_A_TURN = 2
 _EVENTS_AFTER_THE_LAST = 16  # that an earlier release may have written
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How long things are kept, and how many of them."""
-
-    retention_ms: int
-    lease_ms: int
-    kept_seconds: int
-    max_messages: int
-    max_conversations: int
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Bounds":
-        return cls(
-            retention_ms=timedelta(days=settings.retention_days) // timedelta(milliseconds=1),
-            lease_ms=round(settings.run_lease_seconds * 1000),
-            kept_seconds=settings.run_kept_seconds,
-            max_messages=settings.max_messages,
-            max_conversations=settings.max_conversations,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class RunKey:
-    """An idempotency key and the request it came with; `before` is what is stored under it as yet."""
-
-    digest: bytes
-    of: bytes
-    before: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """The run that was begun for a key, and for which request; `stored` is both as they lie in Redis."""
-
-    run_id: str
-    of: bytes
-    stored: bytes
-
-
-class KeyTaken(Exception):
-    """Another run was begun for this key meanwhile."""
 
 
 class RunRepository:
@@ -103,45 +54,33 @@ class RunRepository:
     async def start(self, turn: Turn, event: Event, key: RunKey | None = None) -> None:
         """Claim the conversation (or make it), store the user's message, the first event and the key: all or nothing.
 
-        Raises KeyTaken, ConversationNotFound, ConversationOfOtherAgent, RunActive, ConversationFull,
+        Raises KeyTaken, TurnChanged, ConversationNotFound, ConversationOfOtherAgent, RunActive, ConversationFull,
         TooManyConversations.
         """
-        keys, bounds = Keys(turn.owner), self._bounds
-        names = [
-            keys.conversation(turn.conversation_id),
-            keys.messages(turn.conversation_id),
-            keys.lease(turn.conversation_id),
-            keys.runs(turn.conversation_id),
-            keys.conversations,
-            keys.run(turn.run_id),
-            keys.events(turn.run_id),
-            keys.once(key.digest if key else b""),
-        ]
-        arguments: list[Any] = [
-            int(turn.is_new_conversation),
-            to_ms(turn.question.created_at),
-            bounds.retention_ms,
-            turn.agent.id,
-            title_of(turn.question.content),
-            message_bytes(turn.question),
-            turn.run_id,
-            bounds.lease_ms,
-            bounds.kept_seconds,
-            bounds.max_messages,
-            bounds.max_conversations,
-            turn.conversation_id,
-            event.data,
-            key.before if key else b"",
-            orjson.dumps({"of": key.of.hex(), "run_id": turn.run_id}) if key else b"",
-            turn.model,
-            self._inbox,
-        ]
-        with redis_errors():
-            answer = (await self._start(keys=names, args=arguments)).decode()
+        answer = await self._noted_start(turn, event, key)
         if answer == "taken":
             raise KeyTaken
+        if answer == "changed":
+            raise TurnChanged
         if answer != "ok":
-            raise _REFUSALS[answer]
+            raise REFUSALS[answer]
+
+    async def _noted_start(self, turn: Turn, event: Event, key: RunKey | None) -> str:
+        """The answer of START, before which the run is noted for those who look after dead ones; in one round trip.
+
+        Apart from the script, since it lies in another slot: one that was noted and never began is forgotten later.
+        """
+        names, arguments = start_keys(turn, key), start_arguments(turn, event, key, self._bounds, self._inbox)
+        noted = {running_member(turn.owner, turn.conversation_id, turn.run_id): to_ms(now()) + self._bounds.lease_ms}
+        with redis_errors():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.zadd(RUNNING, noted)
+                pipeline.evalsha(self._start.sha, len(names), *names, *arguments)
+                try:
+                    _, answer = await pipeline.execute()
+                except NoScriptError:  # a server that was started since
+                    answer = await self._start(keys=names, args=arguments)
+        return str(answer, "ascii")
 
     async def find_begun(self, owner: Owner, digest: bytes) -> Begun | None:
         """The run that was begun for this key, whatever became of it."""
@@ -150,7 +89,25 @@ class RunRepository:
         if stored is None:
             return None
         members = orjson.loads(stored)
-        return Begun(members["run_id"], bytes.fromhex(members["of"]), stored)
+        return Begun(members.get("run_id", ""), bytes.fromhex(members["of"]), stored)
+
+    async def last_turn(self, owner: Owner, conversation_id: str) -> LastTurn:
+        """The end of a conversation, which begins with a question. Raises ConversationNotFound."""
+        keys = Keys(owner)
+        with redis_errors():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.hget(keys.conversation(conversation_id), "agent_id")
+                pipeline.xrevrange(keys.messages(conversation_id), count=_MESSAGES_OF_A_TURN)
+                agent_id, entries = await pipeline.execute()
+        if agent_id is None:
+            raise ConversationNotFound
+        turn = list[tuple[str, str]]()
+        for entry_id, fields in entries:
+            message = message_from(fields[b"m"])
+            turn.append((entry_id.decode(), message.id))
+            if message.role == "user":
+                return LastTurn(agent_id.decode(), message, turn)
+        raise ConversationNotFound
 
     async def history(self, turn: Turn, limit: int) -> list[Message]:
         """Up to `limit` messages before this turn's, oldest first."""
@@ -197,9 +154,10 @@ class RunRepository:
             keys.events(turn.run_id),
             usage_key(turn.owner, day_of(turn)),
             counted_key(turn.owner, turn.run_id),
+            keys.words(turn.conversation_id),
         ]
         times = [to_ms(now()), self._bounds.retention_ms]
-        stored = message_bytes(answer) if answer else b""
+        stored = [message_bytes(answer), answer.id, kept_words(answer.content)] if answer else [b"", b"", b""]
         flat = [part for event in events for part in (event.type, event.data)]
         used = [counts_of(turn, current_meter()), GUARDED_SECONDS, KEPT_SECONDS]
         arguments: list[Any] = [
@@ -207,7 +165,7 @@ class RunRepository:
             turn.conversation_id,
             *times,
             status,
-            stored,
+            *stored,
             events[0].number,
             *used,
             *flat,

@@ -1,15 +1,16 @@
 """A turn on the wire."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import orjson
-from pydantic import AfterValidator, ConfigDict, Field, StrictBool
+from pydantic import AfterValidator, ConfigDict, Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 
+from services.chat.conversations.metadata import Metadata
 from services.chat.conversations.schemas import MessageRead
 from services.chat.domain import RunState
 from shared.json_schema import JsonSchema, SchemaRefused
-from shared.schemas import Id, PathText, RequestModel, ResponseModel, Text, UtcDatetime
+from shared.schemas import Id, PathText, RequestModel, ResponseModel, SecretModel, Text, UtcDatetime
 from shared.words import Word
 
 _AGENT = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -48,6 +49,7 @@ class MessageCreate(RequestModel):
     agent_id: Id
     content: Annotated[Text, Field(min_length=1, max_length=32_768, pattern=r"\S", description="not only blanks")]
     conversation_id: Id | None = Field(default=None, description="go on with this one; without it a new one begins")
+    metadata: Metadata | None = Field(default=None, description="of the new conversation; not with `conversation_id`")
     stream: StrictBool = Field(default=False, description="answer with the run's events as they happen")
     on_busy: OnBusy = Field(
         default=OnBusy.REJECT,
@@ -59,6 +61,14 @@ class MessageCreate(RequestModel):
         "`content` is then JSON, else the run fails",
         examples=[None],
     )
+
+    @model_validator(mode="after")
+    def _describes_what_it_begins(self) -> Self:
+        if self.metadata is not None and self.conversation_id is not None:
+            raise PydanticCustomError(
+                "metadata_not_taken", "metadata are of a new conversation; those of one that is there are patched"
+            )
+        return self
 
 
 class ApprovalCreate(RequestModel):
@@ -97,6 +107,14 @@ class RunWaitingRead(WaitingRead):
     conversation_id: Id
 
 
+class Regenerate(RequestModel):
+    """How the new answer is wanted."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"stream": False}]})
+
+    stream: StrictBool = Field(default=False, description="answer with the run's events as they happen")
+
+
 class UsageRead(ResponseModel):
     """Tokens, as the provider counted them."""
 
@@ -126,6 +144,13 @@ class ReplyRead(ResponseModel):
     )
     usage: UsageRead | None = Field(description="null when the provider does not count")
     warnings: list[SearchWarningRead] = Field(description="what the answer was made without")
+
+
+class TicketRead(SecretModel):
+    """What opens the events of one run without a header."""
+
+    ticket: str = Field(description="for `?ticket=` of the run's events")
+    expires_at: UtcDatetime = Field(description="within a minute; until then it may be shown again")
 
 
 class RunError(ResponseModel):

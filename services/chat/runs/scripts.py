@@ -5,10 +5,11 @@
 
 from typing import Final
 
-# KEYS conversation, messages, lease, runs, conversations, run, events, once
+# KEYS conversation, messages, lease, runs, conversations, run, events, once, words
 # ARGV new?, now_ms, retention_ms, agent_id, title, message, run_id, lease_ms, kept_seconds, max_messages,
 #      max_conversations, conversation_id, event, what `once` is to hold now, what it shall hold (or '' without a key),
-#      model, inbox of the process
+#      model, inbox of the process, metadata, tags, words of the title, message_id, words of the message, then of each
+#      message at the end that gives way, newest first, its place and its id
 # Checks the conversation, claims it for the run, and stores the user's message with the run's first event, and with the
 # key that the request came with. Full comes before active: nothing is interrupted for a message that has no place.
 START: Final = """#!lua
@@ -16,24 +17,39 @@ if ARGV[15] ~= '' and (redis.call('GET', KEYS[8]) or '') ~= ARGV[14] then return
 if ARGV[1] == '1' then
   redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', '(' .. (ARGV[2] - ARGV[3]))
   if redis.call('ZCARD', KEYS[5]) >= tonumber(ARGV[11]) then return 'too_many' end
-  redis.call('HSET', KEYS[1], 'agent_id', ARGV[4], 'title', ARGV[5], 'created_at', ARGV[2])
+  redis.call('HSET', KEYS[1], 'agent_id', ARGV[4], 'title', ARGV[5], 'created_at', ARGV[2],
+    'metadata', ARGV[18], 'tags', ARGV[19])
+  redis.call('HSET', KEYS[9], 'title', ARGV[20])
 else
   local agent_id = redis.call('HGET', KEYS[1], 'agent_id')
   if not agent_id then return 'missing' end
   if agent_id ~= ARGV[4] then return 'other_agent' end
-  if redis.call('XLEN', KEYS[2]) + 2 > tonumber(ARGV[10]) then return 'full' end
+  local replaced = (#ARGV - 22) / 2
+  if redis.call('XLEN', KEYS[2]) - replaced + 2 > tonumber(ARGV[10]) then return 'full' end
   if redis.call('EXISTS', KEYS[3]) == 1 then return 'active' end
+  if replaced > 0 then
+    local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', replaced)
+    for i = 1, replaced do
+      if not last[i] or last[i][1] ~= ARGV[21 + 2 * i] then return 'changed' end
+    end
+    for i = 1, replaced do
+      redis.call('XDEL', KEYS[2], ARGV[21 + 2 * i])
+      redis.call('HDEL', KEYS[9], ARGV[22 + 2 * i])
+    end
+    redis.call('HINCRBY', KEYS[1], 'message_count', -replaced)
+  end
 end
 if ARGV[15] ~= '' then redis.call('SET', KEYS[8], ARGV[15], 'EX', ARGV[9]) end
 redis.call('SET', KEYS[3], ARGV[7], 'PX', ARGV[8])
 redis.call('XADD', KEYS[2], '*', 'm', ARGV[6])
+redis.call('HSET', KEYS[9], ARGV[21], ARGV[22])
 redis.call('HINCRBY', KEYS[1], 'message_count', 1)
 redis.call('HINCRBY', KEYS[1], 'version', 1)
 redis.call('HSET', KEYS[1], 'last_activity_at', ARGV[2])
 redis.call('ZADD', KEYS[5], ARGV[2], ARGV[12])
 redis.call('SADD', KEYS[4], ARGV[7])
 redis.call('EXPIRE', KEYS[4], ARGV[9])
-for _, key in ipairs({KEYS[1], KEYS[2], KEYS[5]}) do redis.call('PEXPIRE', key, ARGV[3]) end
+for _, key in ipairs({KEYS[1], KEYS[2], KEYS[5], KEYS[9]}) do redis.call('PEXPIRE', key, ARGV[3]) end
 redis.call('HSET', KEYS[6], 'status', 'running', 'conversation_id', ARGV[12], 'created_at', ARGV[2],
   'agent_id', ARGV[4], 'model', ARGV[16], 'inbox', ARGV[17])
 redis.call('EXPIRE', KEYS[6], ARGV[9])
@@ -42,23 +58,24 @@ redis.call('EXPIRE', KEYS[7], ARGV[9])
 return 'ok'
 """
 
-# KEYS conversation, messages, lease, conversations, run, events, usage, counted
-# ARGV run_id, conversation_id, now_ms, retention_ms, status, message or '', number of the first event, what it used up,
-#      kept_seconds of `counted`, kept_seconds of `usage`, then type and data of each event
+# KEYS conversation, messages, lease, conversations, run, events, usage, counted, words
+# ARGV run_id, conversation_id, now_ms, retention_ms, status, message or '', message_id, words of the message, number of
+#      the first event, what it used up, kept_seconds of `counted`, kept_seconds of `usage`, then type and data of each
+#      event
 # Ends a run once: stores the answer and the last events, and frees the conversation. Answers the run's status.
 # An event may be there of which its writer never heard so: the last ones come after it.
 # What it used up is counted once, whoever ended it: of one that was cancelled only its process knows that.
 FINISH: Final = """#!lua
 local function count(state)
-  if not redis.call('SET', KEYS[8], state, 'NX', 'EX', ARGV[9]) then return end
-  local used = cjson.decode(ARGV[8])
+  if not redis.call('SET', KEYS[8], state, 'NX', 'EX', ARGV[11]) then return end
+  local used = cjson.decode(ARGV[10])
   local is_full = redis.call('HLEN', KEYS[7]) > 5000
   local function add(metric, source, number)
     redis.call('HINCRBY', KEYS[7], metric .. '\\31' .. (is_full and '\\31\\31' or source), number)
   end
   add(state, used[1], '1')
   for _, one in ipairs(used[2]) do add(one[1], one[2], one[3]) end
-  redis.call('EXPIRE', KEYS[7], ARGV[10])
+  redis.call('EXPIRE', KEYS[7], ARGV[12])
 end
 local status = redis.call('HGET', KEYS[5], 'status')
 if status ~= 'running' then count(status or 'cancelled') end
@@ -68,15 +85,16 @@ if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
 count(ARGV[5])
 if ARGV[6] ~= '' then
   redis.call('XADD', KEYS[2], '*', 'm', ARGV[6])
+  redis.call('HSET', KEYS[9], ARGV[7], ARGV[8])
   redis.call('HINCRBY', KEYS[1], 'message_count', 1)
   redis.call('HINCRBY', KEYS[1], 'version', 1)
   redis.call('HSET', KEYS[1], 'last_activity_at', ARGV[3])
   redis.call('ZADD', KEYS[4], ARGV[3], ARGV[2])
-  for _, key in ipairs({KEYS[1], KEYS[2], KEYS[4]}) do redis.call('PEXPIRE', key, ARGV[4]) end
+  for _, key in ipairs({KEYS[1], KEYS[2], KEYS[4], KEYS[9]}) do redis.call('PEXPIRE', key, ARGV[4]) end
 end
 local last = redis.call('XREVRANGE', KEYS[6], '+', '-', 'COUNT', 1)[1][1]
-local number = math.max(tonumber(ARGV[7]), tonumber(string.match(last, '^%d+')) + 1)
-for i = 11, #ARGV, 2 do
+local number = math.max(tonumber(ARGV[9]), tonumber(string.match(last, '^%d+')) + 1)
+for i = 13, #ARGV, 2 do
   redis.call('XADD', KEYS[6], number .. '-0', 'e', ARGV[i], 'd', ARGV[i + 1])
   number = number + 1
 end

@@ -1,23 +1,26 @@
 """Starts turns, and opens the events of those that were started before."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
-from services.chat.domain import Owner, Turn
+from services.chat.domain import Agent, Owner, Turn
 from services.chat.errors import RunActive
+from services.chat.models.choice import Chosen
 from services.chat.ports import AgentDirectory
 from services.chat.prompt import require_fit
+from services.chat.runs.beginning import Begun, KeyTaken, RunKey, TurnChanged
 from services.chat.runs.control import RunControl
 from services.chat.runs.execution import Execution
 from services.chat.runs.launching import launch
 from services.chat.runs.live import LiveRun
 from services.chat.runs.means import Means
-from services.chat.runs.repository import Begun, KeyTaken, RunKey
-from services.chat.runs.schemas import MessageCreate, OnBusy
+from services.chat.runs.schemas import MessageCreate, OnBusy, Regenerate
 from services.chat.runs.stored import StoredRun
 from services.chat.runs.supervisor import Supervisor
-from services.chat.usage.budgets import Budgets, tokens_at_most
+from services.chat.usage.budgets import Budgets, Reservation, tokens_at_most
 from shared.door import Once
+from shared.errors import Conflict
 from shared.identity import Caller
 
 Run = LiveRun | StoredRun
@@ -51,14 +54,34 @@ class RunService:
         ConversationOfOtherAgent, RunActive, ConversationFull, TooManyConversations, ShareTaken, Overloaded; then
         nothing was kept. For a repetition IdempotencyKeyReused, and RunNotFound where its conversation was deleted.
         """
+        return await self._once(caller, once, partial(self._begin, caller, body), tells_failure=body.stream)
+
+    async def regenerate(self, caller: Caller, conversation_id: str, body: Regenerate, once: Once | None) -> Run:
+        """Begin to answer the last message of the conversation anew; the answer it had is gone. As `start` otherwise.
+
+        Raises ConversationNotFound, AgentNotFound, ModelUnknown, MessageTooLong, TokensUsedUp, RunActive, ShareTaken,
+        Overloaded, and Conflict when
+        others keep changing the conversation; then all is as it was.
+        """
+        begin = partial(self._begin_again, caller, conversation_id)
+        return await self._once(caller, once, begin, tells_failure=body.stream)
+
+    async def _once(
+        self,
+        caller: Caller,
+        once: Once | None,
+        begin: Callable[[RunKey | None], Awaitable[LiveRun]],
+        *,
+        tells_failure: bool,
+    ) -> Run:
         if once is None:
-            return await self._begin(caller, body, None)
+            return await begin(None)
         while True:
             begun = await self._means.repository.find_begun(Owner.of(caller), once.digest)
-            if begun and (earlier := await self._earlier(caller, begun, once, tells_failure=body.stream)):
+            if begun and (earlier := await self._earlier(caller, begun, once, tells_failure=tells_failure)):
                 return earlier
             try:
-                return await self._begin(caller, body, RunKey(once.digest, once.of, begun.stored if begun else b""))
+                return await begin(RunKey(once.digest, once.of, begun.stored if begun else b""))
             except KeyTaken:  # by the same request, whose claim had lapsed
                 continue
 
@@ -73,25 +96,51 @@ class RunService:
 
     async def _begin(self, caller: Caller, body: MessageCreate, key: RunKey | None) -> LiveRun:
         with self._supervisor.admission(Owner.of(caller)) as admission:
-            agent = await self._agents.get(body.agent_id, token=caller.token)
-            chosen = await self._means.choice.of(agent.model or self._means.default_model)
-            require_fit(agent, body.content, chosen.budget)
-            agent = replace(agent, model=chosen.model.name)
+            agent, chosen = await self._asked(caller, body.agent_id, body.content)
             turn = Turn.begun(
                 caller,
                 agent,
                 body.content,
                 body.conversation_id,
-                default_model=self._means.default_model,
+                default_model=chosen.model.name,
                 response_schema=body.response_schema,
+                metadata=body.metadata,
             )
-            execution = Execution(turn, self._means.within(chosen.budget))
-            needed = tokens_at_most(agent, body.content, chosen, has_history=body.conversation_id is not None)
-            reservation = await self._budgets.reserve(caller, turn.run_id, needed)
+            execution, reservation = await self._prepared(caller, turn, chosen)
             async with reservation.given_back_on_error():
                 await self._claim(caller, body, execution, key)
             launch(execution, admission, reservation)
         return execution.live
+
+    async def _begin_again(self, caller: Caller, conversation_id: str, key: RunKey | None) -> LiveRun:
+        owner = Owner.of(caller)
+        with self._supervisor.admission(owner) as admission:
+            for _ in range(_INTERRUPTIONS):
+                last = await self._means.repository.last_turn(owner, conversation_id)
+                agent, chosen = await self._asked(caller, last.agent_id, last.question.content)
+                turn = Turn.again(caller, agent, conversation_id, last, default_model=chosen.model.name)
+                execution, reservation = await self._prepared(caller, turn, chosen)
+                try:
+                    async with reservation.given_back_on_error():
+                        await execution.begin(key)
+                except TurnChanged:
+                    continue
+                launch(execution, admission, reservation)
+                return execution.live
+        raise Conflict("The conversation is being changed by others; try again.")
+
+    async def _asked(self, caller: Caller, agent_id: str, content: str) -> tuple[Agent, Chosen]:
+        """Who is to answer, and with which model. Raises AgentNotFound, ModelUnknown, MessageTooLong."""
+        agent = await self._agents.get(agent_id, token=caller.token)
+        chosen = await self._means.choice.of(agent.model or self._means.default_model)
+        require_fit(agent, content, chosen.budget)
+        return replace(agent, model=chosen.model.name), chosen
+
+    async def _prepared(self, caller: Caller, turn: Turn, chosen: Chosen) -> tuple[Execution, Reservation]:
+        """The turn, and what it may use. Raises TokensUsedUp."""
+        needed = tokens_at_most(turn.agent, turn.question.content, chosen, has_history=not turn.is_new_conversation)
+        reservation = await self._budgets.reserve(caller, turn.run_id, needed)
+        return Execution(turn, self._means.within(chosen.budget)), reservation
 
     async def _claim(self, caller: Caller, body: MessageCreate, execution: Execution, key: RunKey | None) -> None:
         """Begin, in place of what is being answered where the caller wants that. Raises RunActive otherwise."""

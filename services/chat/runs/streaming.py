@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import Header
+from fastapi import Header, Query
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -26,6 +26,15 @@ LastEventId = Annotated[
         pattern=r"^[0-9]{1,9}$",
         description="the `id` of the last event that was heard: what came after it follows",
         examples=["3"],
+    ),
+]
+
+
+TicketShown = Annotated[
+    str | None,
+    Query(
+        max_length=64,
+        description="a ticket to this run (`chat_create_ticket`), for an `EventSource`, which can send no header",
     ),
 ]
 

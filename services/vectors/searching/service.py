@@ -22,10 +22,11 @@ from services.vectors.searching.schemas import SearchBatch, SearchRequest, Weigh
 from services.vectors.searching.together import together
 from services.vectors.terms import Condition
 from services.vectors.usage.domain import content_bytes
-from services.vectors.words import MAX_QUERY_WORDS, asked_of
+from services.vectors.words import MAX_QUERY_WORDS
 from shared.errors import FieldProblem, Invalid, ServiceError
 from shared.identity import Caller
 from shared.telemetry import monotonic_ms
+from shared.texts import asked_of
 
 _SHORT_QUERY_CHARS = 1000  # a longer one is cut into words on a thread
 

@@ -6,7 +6,7 @@ import pytest
 from services.vectors.domain import ALL_MODES, DENSE_ONLY, Metric, Record, ranked
 from services.vectors.errors import UnsupportedCapability
 from services.vectors.ports import VectorEngine
-from services.vectors.words import asked_of
+from shared.texts import asked_of
 from tests.contracts.vectors.conftest import COSINE, NewCollection
 
 

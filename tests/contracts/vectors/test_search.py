@@ -6,7 +6,7 @@ import pytest
 from services.vectors.domain import Metric, Record, SearchMode, ranked
 from services.vectors.errors import AnswerTooLarge
 from services.vectors.ports import VectorEngine
-from services.vectors.words import asked_of
+from shared.texts import asked_of
 from tests.contracts.vectors.conftest import COSINE, DOT, L2, NewCollection, Space
 
 

@@ -10,7 +10,7 @@ from services.vectors.adapters.faiss import FaissEngine
 from services.vectors.adapters.qdrant_edge import QdrantEdgeEngine
 from services.vectors.domain import Collection
 from services.vectors.ports import VectorEngine
-from services.vectors.words import asked_of
+from shared.texts import asked_of
 from tests.contracts.vectors.conftest import COSINE, a_collection
 
 Unloading = FaissEngine | QdrantEdgeEngine

@@ -9,7 +9,8 @@ from services.vectors.domain import Collection, Match, Record, SearchMode, ranke
 from services.vectors.errors import CollectionMissing
 from services.vectors.ports import VectorEngine
 from services.vectors.records.filters import parse
-from services.vectors.words import asked_of, rarity, words_of
+from services.vectors.words import rarity, words_of
+from shared.texts import asked_of
 from tests.contracts.vectors.conftest import COSINE, NewCollection, a_collection
 from tests.contracts.vectors.language import leaf
 

@@ -19,7 +19,7 @@ from services.vectors.adapters.qdrant_server import QdrantServerEngine
 from services.vectors.domain import Collection
 from services.vectors.errors import WordsMissing
 from services.vectors.ports import VectorEngine
-from services.vectors.words import asked_of
+from shared.texts import asked_of
 from tests.contracts.vectors.conftest import COSINE, a_collection, given_qdrant
 
 

@@ -6,8 +6,9 @@ import httpx
 import pytest
 
 from local.suite import Suite
+from services.chat.bounds import Bounds
 from services.chat.domain import Owner
-from services.chat.runs.repository import Bounds, RunRepository
+from services.chat.runs.repository import RunRepository
 from services.chat.storage import Keys
 from shared.redis import open_redis
 from tests.fixtures.identity import User

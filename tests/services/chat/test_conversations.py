@@ -7,6 +7,7 @@ import pytest
 
 from local.suite import Suite
 from services.chat.conversations.repository import ConversationRepository
+from services.chat.conversations.searching import Wanted
 from services.chat.domain import Owner
 from services.chat.errors import ConversationNotFound
 from services.chat.storage import Keys
@@ -178,9 +179,10 @@ async def test_conversations_are_forgotten_after_their_retention(
     keys = Keys(Owner(person.tenant_id, person.user_id))
     async with open_redis(suite.url("redis")) as redis:
         names = [keys.conversations, keys.conversation(conversation_id), keys.messages(conversation_id)]
+        names.append(keys.words(conversation_id))
         remaining = [await redis.ttl(name) for name in names]
         short = ConversationRepository(redis, timedelta(0))
-        listed = await short.positions(Owner(person.tenant_id, person.user_id), 10, None)
+        listed = await short.positions(Owner(person.tenant_id, person.user_id), 10, None, Wanted())
 
     assert all(89 * 86_400 < seconds <= 90 * 86_400 for seconds in remaining)
     assert listed == []

@@ -13,6 +13,9 @@ import httpx
 import pytest
 
 from local.suite import Suite
+from services.chat.domain import Owner
+from services.chat.storage import Keys
+from shared.redis import open_redis
 from shared.schemas import new_id
 from tests.fixtures.http import authorities
 from tests.fixtures.identity import User
@@ -166,6 +169,36 @@ async def test_a_killed_answer_is_run_again_within_ten_seconds(
     assert {answer.json()["code"] for answer in answers[:-1]} <= {"chat.interrupted"}
     assert took < 10
     assert len(model.asked) == 2
+
+
+async def test_a_run_whose_process_was_killed_fails_within_fifteen_seconds_though_nobody_asks(
+    start_process: StartProcess, open_chat: OpenChat, agent_id: str, model: ModelServer, suite: Suite, person: User
+) -> None:
+    model.go_on.clear()
+    async with (
+        open_chat(),
+        open_chat(),
+        open_redis(suite.url("redis")) as redis,
+        start_process() as (process, client),
+        client.stream("POST", MESSAGE, json=message(agent_id)) as response,
+    ):
+        run_id = (await anext(events_of(response))).data["run_id"]
+        keys = Keys(Owner(person.tenant_id, person.user_id))
+        await model.is_generating.wait()
+        process.kill()
+        killed_at = asyncio.get_running_loop().time()
+
+        async def is_failed() -> bool:
+            return await redis.hget(keys.run(run_id), "status") == b"failed"
+
+        await until(is_failed)
+        took = asyncio.get_running_loop().time() - killed_at
+        entries: Any = await redis.xrange(keys.events(run_id))
+
+    types = [fields[b"e"] for _, fields in entries]
+    assert took < 15
+    assert types.count(b"run.failed") == 1
+    assert types[-1] == b"run.failed"
 
 
 async def test_followers_elsewhere_hear_within_fifteen_seconds_that_the_process_was_killed(

@@ -177,7 +177,8 @@ async def test_a_share_of_the_streams_is_a_users(
         async with client.stream("POST", MESSAGE, json=body) as response:
             run_id = (await anext(events_of(response))).data["run_id"]
             async with client.stream("GET", f"{RUNS}/{run_id}/events") as first:
-                await anext(events_of(first))
+                following = events_of(first)  # kept: when it is let go, so is the stream
+                await anext(following)
                 refused = await client.get(f"{RUNS}/{run_id}/events")
             model.go_on.set()
 

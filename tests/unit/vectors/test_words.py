@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.vectors.words import asked_of, rarity, words_of
+from services.vectors.words import rarity, words_of
+from shared.texts import asked_of
 
 
 def held(query: str, text: str) -> bool:

@@ -1,0 +1,114 @@
+"""Conversations that go on another way: copies of what was said up to a message, made by one script of Redis."""
+
+from typing import Any, Final
+
+import orjson
+from redis.asyncio import Redis
+
+from services.chat.bounds import Bounds
+from services.chat.domain import Owner
+from services.chat.errors import ConversationNotFound, MessageNotFound, TooManyConversations
+from services.chat.storage import Keys
+from services.chat.times import now, to_ms
+from shared.door import Once
+from shared.errors import ServiceError
+from shared.redis import redis_errors
+from shared.schemas import new_id
+
+# KEYS conversation, messages and words of the source, the same of the fork, conversations, once
+# ARGV now_ms, retention_ms, max_conversations, id of the source, message_id, id of the fork, what `once` shall hold (or
+#      '' without a key), kept_seconds
+# Copies title, metadata, and the messages up to the one named, under the ids they have. A run may be going on: nothing
+# of it is copied but the message it answers. Writes nothing before all is found.
+_FORK: Final = """#!lua
+if ARGV[7] ~= '' and redis.call('EXISTS', KEYS[8]) == 1 then return 'taken' end
+local source = redis.call('HMGET', KEYS[1], 'agent_id', 'title', 'metadata', 'tags')
+if not source[1] then return 'missing' end
+redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', '(' .. (ARGV[1] - ARGV[2]))
+if redis.call('ZCARD', KEYS[7]) >= tonumber(ARGV[3]) then return 'too_many' end
+local function each(last, visit)
+  local start, entries = '-', nil
+  repeat
+    entries = redis.call('XRANGE', KEYS[2], start, last, 'COUNT', 100)
+    for _, entry in ipairs(entries) do
+      if visit(entry[1], entry[2][2], string.match(entry[2][2], '^{"id":"([^"]+)"')) then return entry[1] end
+    end
+    if #entries > 0 then start = '(' .. entries[#entries][1] end
+  until #entries < 100
+end
+local last = each('+', function(_, _, id) return id == ARGV[5] end)
+if not last then return 'unknown' end
+local count = 0
+each(last, function(place, message, id)
+  redis.call('XADD', KEYS[5], place, 'm', message)
+  redis.call('HSET', KEYS[6], id, redis.call('HGET', KEYS[3], id) or '')
+  count = count + 1
+end)
+redis.call('HSET', KEYS[6], 'title', redis.call('HGET', KEYS[3], 'title') or '')
+redis.call('HSET', KEYS[4], 'agent_id', source[1], 'title', source[2], 'metadata', source[3] or '{}',
+  'tags', source[4] or '', 'message_count', count, 'version', 1, 'created_at', ARGV[1], 'last_activity_at', ARGV[1],
+  'forked_from', cjson.encode({conversation_id = ARGV[4], message_id = ARGV[5]}))
+redis.call('ZADD', KEYS[7], ARGV[1], ARGV[6])
+for _, key in ipairs({KEYS[4], KEYS[5], KEYS[6], KEYS[7]}) do redis.call('PEXPIRE', key, ARGV[2]) end
+if ARGV[7] ~= '' then redis.call('SET', KEYS[8], ARGV[7], 'EX', ARGV[8]) end
+return 'ok'
+"""
+_REFUSALS: Final[dict[str, type[ServiceError]]] = {
+    "missing": ConversationNotFound,
+    "unknown": MessageNotFound,
+    "too_many": TooManyConversations,
+}
+
+
+class Forks:
+    """Makes forks. Raises Unavailable naming `redis` when it does not answer."""
+
+    def __init__(self, redis: Redis, bounds: Bounds) -> None:
+        self._redis, self._bounds, self._fork = redis, bounds, redis.register_script(_FORK)
+
+    async def make(self, owner: Owner, conversation_id: str, message_id: str, once: Once | None) -> str:
+        """The id of the conversation that ends with the message; of the earlier one for a repetition of `once`.
+
+        Raises ConversationNotFound, MessageNotFound, TooManyConversations, IdempotencyKeyReused.
+        """
+        while True:
+            if once and (made := await self._find(owner, once)):
+                return made
+            fork_id = new_id()
+            answer = await self._make(owner, conversation_id, message_id, fork_id, once)
+            if answer == "ok":
+                return fork_id
+            if answer != "taken":  # by the same request, which `_find` then finds
+                raise _REFUSALS[answer]
+
+    async def _find(self, owner: Owner, once: Once) -> str | None:
+        """What was made for this key before."""
+        with redis_errors():
+            stored: Any = await self._redis.get(Keys(owner).once(once.digest))
+        if stored is None:
+            return None
+        members = orjson.loads(stored)
+        once.found(bytes.fromhex(members["of"]))
+        return str(members["conversation_id"])
+
+    async def _make(self, owner: Owner, conversation_id: str, message_id: str, fork_id: str, once: Once | None) -> str:
+        keys = Keys(owner)
+        of_both = (keys.conversation, keys.messages, keys.words)
+        names = [
+            *[name(one) for one in (conversation_id, fork_id) for name in of_both],
+            keys.conversations,
+            keys.once(once.digest if once else b""),
+        ]
+        held = orjson.dumps({"of": once.of.hex(), "conversation_id": fork_id}) if once else b""
+        arguments: list[Any] = [
+            to_ms(now()),
+            self._bounds.retention_ms,
+            self._bounds.max_conversations,
+            conversation_id,
+            message_id,
+            fork_id,
+            held,
+            self._bounds.kept_seconds,
+        ]
+        with redis_errors():
+            return str(await self._fork(keys=names, args=arguments), "ascii")

@@ -1,0 +1,103 @@
+"""What it takes to begin a run: the key of its request, what the script START is given, and what it answers."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from services.chat.bounds import Bounds
+from services.chat.conversations.metadata import tags_of
+from services.chat.domain import Turn, title_of
+from services.chat.errors import (
+    ConversationFull,
+    ConversationNotFound,
+    ConversationOfOtherAgent,
+    RunActive,
+    TooManyConversations,
+)
+from services.chat.runs.events import Event
+from services.chat.storage import Keys, message_bytes
+from services.chat.times import to_ms
+from services.chat.words import kept_words
+from shared.errors import ServiceError
+
+REFUSALS: Final[dict[str, type[ServiceError]]] = {
+    "missing": ConversationNotFound,
+    "other_agent": ConversationOfOtherAgent,
+    "active": RunActive,
+    "full": ConversationFull,
+    "too_many": TooManyConversations,
+}
+"""By the answer of START."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    """An idempotency key and the request it came with; `before` is what is stored under it as yet."""
+
+    digest: bytes
+    of: bytes
+    before: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The run that was begun for a key, and for which request; `stored` is both as they lie in Redis."""
+
+    run_id: str
+    of: bytes
+    stored: bytes
+
+
+class TurnChanged(Exception):
+    """What was to be answered again is not the end of the conversation any more."""
+
+
+class KeyTaken(Exception):
+    """Another run was begun for this key meanwhile."""
+
+
+def start_keys(turn: Turn, key: RunKey | None) -> list[str]:
+    """KEYS of START."""
+    keys = Keys(turn.owner)
+    return [
+        keys.conversation(turn.conversation_id),
+        keys.messages(turn.conversation_id),
+        keys.lease(turn.conversation_id),
+        keys.runs(turn.conversation_id),
+        keys.conversations,
+        keys.run(turn.run_id),
+        keys.events(turn.run_id),
+        keys.once(key.digest if key else b""),
+        keys.words(turn.conversation_id),
+    ]
+
+
+def start_arguments(turn: Turn, event: Event, key: RunKey | None, bounds: Bounds, inbox: str) -> list[Any]:
+    """ARGV of START."""
+    title = title_of(turn.question.content)
+    return [
+        int(turn.is_new_conversation),
+        to_ms(turn.question.created_at),
+        bounds.retention_ms,
+        turn.agent.id,
+        title,
+        message_bytes(turn.question),
+        turn.run_id,
+        bounds.lease_ms,
+        bounds.kept_seconds,
+        bounds.max_messages,
+        bounds.max_conversations,
+        turn.conversation_id,
+        event.data,
+        key.before if key else b"",
+        orjson.dumps({"of": key.of.hex(), "run_id": turn.run_id}) if key else b"",
+        turn.model,
+        inbox,
+        orjson.dumps(turn.metadata),
+        tags_of(turn.metadata),
+        kept_words(title),
+        turn.question.id,
+        kept_words(turn.question.content),
+        *[part for entry in turn.replaces for part in entry],
+    ]

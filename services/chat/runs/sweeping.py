@@ -1,0 +1,135 @@
+"""Ends the runs of processes that died, whether or not anybody looks at them.
+
+Every run is noted in one sorted set by when its lease runs out, before it begins. Each replica looks at what is due: a
+run that is still held is put off to the end of its lease, one that has ended is forgotten, and one whose process is
+gone fails. Replicas that meet do each other no harm, since a script of Redis decides (`scripts.ABANDON`). Nothing else
+of a run writes to the set, so it may name runs that have ended, until they are due.
+"""
+
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+
+from services.chat.domain import Owner
+from services.chat.runs.repository import UNENDED, RunRepository
+from services.chat.runs.supervisor import Supervisor
+from services.chat.storage import RUNNING, Keys
+from services.chat.times import now, to_ms
+from shared.errors import Unavailable
+from shared.loops import in_background, keep
+from shared.redis import redis_errors
+
+_log = logging.getLogger("chat.runs")
+_EVERY_SECONDS = 1.0
+_AT_ONCE = 100
+_PUT_OFF_MS = 1_000
+_SLOW_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """A run whose lease was to have run out by now; `member` is how the set names it."""
+
+    member: bytes
+    owner: Owner
+    conversation_id: str
+    run_id: str
+
+    @classmethod
+    def of(cls, member: bytes) -> "_Due":
+        tenant_id, user_id, conversation_id, run_id = orjson.loads(member)
+        return cls(member, Owner(tenant_id, user_id), conversation_id, run_id)
+
+
+class Sweeper:
+    """Looks after the runs of all replicas."""
+
+    def __init__(
+        self, redis: Redis, repository: RunRepository, supervisor: Supervisor, *, lease_seconds: float
+    ) -> None:
+        self._redis, self._repository, self._supervisor = redis, repository, supervisor
+        # A Redis that was away comes back with every lease run out: whoever holds one takes it again within this.
+        self._lenience_seconds = lease_seconds / 3 + _EVERY_SECONDS
+        self._not_before = 0.0
+
+    async def run(self) -> None:
+        """Never returns."""
+        await keep(self._watched_step, log=_log, every_seconds=_EVERY_SECONDS, pauses_first=True)
+
+    async def _watched_step(self) -> bool:
+        """One step; after one that Redis did not answer, or not soon, nothing is given up for a while."""
+        if time.monotonic() < self._not_before:
+            return False
+        started_at = time.monotonic()
+        try:
+            return await self.step()
+        except Unavailable:
+            self._not_before = time.monotonic() + self._lenience_seconds
+            raise
+        finally:
+            if time.monotonic() - started_at > _SLOW_SECONDS:
+                self._not_before = time.monotonic() + self._lenience_seconds
+
+    async def step(self) -> bool:
+        """Look after up to a hundred runs that are due; whether there were as many. Raises Unavailable."""
+        with redis_errors():
+            members: Any = await self._redis.zrange(RUNNING, "-inf", to_ms(now()), byscore=True, offset=0, num=_AT_ONCE)
+        held_ms = await self._held([_Due.of(member) for member in members])
+        held = [(due, ms) for due, ms in held_ms if ms is not None]
+        lapsed = [due for due, ms in held_ms if ms is None]
+        ended = [due for due in lapsed if await self._has_ended(due)]
+        # One that goes on without its lease is put off too: a hundred of them would hide all others.
+        held += [(due, _PUT_OFF_MS) for due in lapsed if due not in ended]
+        await self._note(held, ended)
+        return len(members) == _AT_ONCE
+
+    async def _held(self, due: list[_Due]) -> list[tuple[_Due, int | None]]:
+        """Each with for how many milliseconds more it is held, None where it is not."""
+        if not due:
+            return []
+        with redis_errors():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for run in due:
+                    lease = Keys(run.owner).lease(run.conversation_id)
+                    pipeline.get(lease)
+                    pipeline.pttl(lease)
+                found = await pipeline.execute()
+        holders, milliseconds = found[::2], found[1::2]
+        return [
+            (run, max(1, ms) if holder == run.run_id.encode() else None)
+            for run, holder, ms in zip(due, holders, milliseconds, strict=True)
+        ]
+
+    async def _has_ended(self, due: _Due) -> bool:
+        """Whether it has ended: earlier, or now. One that is executed here goes on, and takes its lease again."""
+        live = self._supervisor.find(due.run_id)
+        if live and not live.has_ended:
+            return False
+        status = await self._repository.end_if_abandoned(due.owner, due.run_id, due.conversation_id)
+        return status not in UNENDED
+
+    async def _note(self, held: list[tuple[_Due, int]], ended: list[_Due]) -> None:
+        at = to_ms(now())
+        with redis_errors():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                if held:
+                    pipeline.zadd(RUNNING, {run.member: at + ms for run, ms in held}, xx=True)
+                if ended:
+                    pipeline.zrem(RUNNING, *[run.member for run in ended])
+                await pipeline.execute()
+
+
+@asynccontextmanager
+async def open_sweeper(
+    redis: Redis, repository: RunRepository, supervisor: Supervisor, *, lease_seconds: float
+) -> AsyncIterator[Sweeper]:
+    """A sweeper that looks after runs as long as the block runs."""
+    sweeper = Sweeper(redis, repository, supervisor, lease_seconds=lease_seconds)
+    async with in_background(sweeper.run()):
+        yield sweeper
