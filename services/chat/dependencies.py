@@ -2,20 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import Depends
-
 from services.chat.conversations.service import ConversationService
 from services.chat.runs.control import RunControl
 from services.chat.runs.service import RunService
-from shared.door import requires
+from shared.door import held, requires
 from shared.identity import Caller
-from shared.web import from_state
 
 Reader = Annotated[Caller, requires("chat:read")]
 Writer = Annotated[Caller, requires("chat:write")]
 Speaker = Annotated[Caller, requires("chat:write", body="conversation_id", limit="model")]
 """Whoever may write into the conversation that the body names; a new one needs the scope for all."""
 
-Conversations = Annotated[ConversationService, Depends(from_state("conversations"))]
-Control = Annotated[RunControl, Depends(from_state("control"))]
-Runs = Annotated[RunService, Depends(from_state("runs"))]
+Conversations = Annotated[ConversationService, held("conversations")]
+Control = Annotated[RunControl, held("control")]
+Runs = Annotated[RunService, held("runs")]
