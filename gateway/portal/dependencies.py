@@ -2,11 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import Depends
-
 from gateway.portal.documents import Documents
 from gateway.portal.health import SystemHealth
-from shared.web import from_state
+from shared.door import held
 
-System = Annotated[SystemHealth, Depends(from_state("health"))]
-Reference = Annotated[Documents, Depends(from_state("documents"))]
+System = Annotated[SystemHealth, held("health")]
+Reference = Annotated[Documents, held("documents")]

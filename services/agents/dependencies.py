@@ -2,8 +2,6 @@
 
 from typing import Annotated
 
-from fastapi import Depends
-
 from services.agents.calls.service import CallService
 from services.agents.documents.service import DocumentService
 from services.agents.domain import READ, WRITE
@@ -14,9 +12,8 @@ from services.agents.secrets.service import SecretService
 from services.agents.service import AgentService
 from services.agents.tools.service import ToolService
 from services.agents.versions.service import VersionService
-from shared.door import requires
+from shared.door import held, requires
 from shared.identity import Caller
-from shared.web import from_state
 
 Reader = Annotated[Caller, requires(READ)]
 Writer = Annotated[Caller, requires(WRITE)]
@@ -25,12 +22,12 @@ Importer = Annotated[Caller, requires(WRITE, limit="bulk")]  # of a body of mega
 ToolReader = Annotated[Caller, requires(READ, is_narrowed=False)]
 ToolWriter = Annotated[Caller, requires(WRITE, is_narrowed=False)]
 Talker = Annotated[Caller, requires("chat:write")]  # chat's own caller: it demanded just this
-Agents = Annotated[AgentService, Depends(from_state("agents"))]
-Versions = Annotated[VersionService, Depends(from_state("versions"))]
-Relations = Annotated[RelationService, Depends(from_state("relations"))]
-Networks = Annotated[NetworkService, Depends(from_state("networks"))]
-Matching = Annotated[MatchingService, Depends(from_state("matching"))]
-Documents = Annotated[DocumentService, Depends(from_state("documents"))]
-Secrets = Annotated[SecretService, Depends(from_state("secrets"))]
-Tools = Annotated[ToolService, Depends(from_state("tools"))]
-Calls = Annotated[CallService, Depends(from_state("calls"))]
+Agents = Annotated[AgentService, held("agents")]
+Versions = Annotated[VersionService, held("versions")]
+Relations = Annotated[RelationService, held("relations")]
+Networks = Annotated[NetworkService, held("networks")]
+Matching = Annotated[MatchingService, held("matching")]
+Documents = Annotated[DocumentService, held("documents")]
+Secrets = Annotated[SecretService, held("secrets")]
+Tools = Annotated[ToolService, held("tools")]
+Calls = Annotated[CallService, held("calls")]

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Request
 
 from services.chat.conversations.service import ConversationService
 from services.chat.runs.approvals import ApprovalService
@@ -10,9 +10,8 @@ from services.chat.runs.control import RunControl
 from services.chat.runs.service import RunService
 from services.chat.runs.tickets import Tickets, by_ticket
 from services.chat.usage.service import UsageService
-from shared.door import caller_of, requires
+from shared.door import caller_of, held, requires
 from shared.identity import Caller
-from shared.web import from_state
 
 Reader = Annotated[Caller, requires("chat:read")]
 Writer = Annotated[Caller, requires("chat:write")]
@@ -37,9 +36,9 @@ RunWriter = Annotated[Caller, requires("chat:write", about=_conversation_of_run)
 Follower = Annotated[Caller, requires("chat:read", about=_conversation_of_run, otherwise=by_ticket)]
 """Whoever may read it, or shows a ticket to the run."""
 
-Conversations = Annotated[ConversationService, Depends(from_state("conversations"))]
-Control = Annotated[RunControl, Depends(from_state("control"))]
-TicketOffice = Annotated[Tickets, Depends(from_state("tickets"))]
-Approvals = Annotated[ApprovalService, Depends(from_state("approvals"))]
-Usages = Annotated[UsageService, Depends(from_state("usages"))]
-Runs = Annotated[RunService, Depends(from_state("runs"))]
+Conversations = Annotated[ConversationService, held("conversations")]
+Control = Annotated[RunControl, held("control")]
+TicketOffice = Annotated[Tickets, held("tickets")]
+Approvals = Annotated[ApprovalService, held("approvals")]
+Usages = Annotated[UsageService, held("usages")]
+Runs = Annotated[RunService, held("runs")]

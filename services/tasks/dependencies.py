@@ -2,13 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import Depends
-
 from services.tasks.service import TaskService
-from shared.door import requires
+from shared.door import held, requires
 from shared.identity import Caller
-from shared.web import from_state
 
 Reader = Annotated[Caller, requires("tasks:read")]
 Writer = Annotated[Caller, requires("tasks:write")]
-Tasks = Annotated[TaskService, Depends(from_state("tasks"))]
+Tasks = Annotated[TaskService, held("tasks")]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import Depends, Path
+from fastapi import Path
 
 from services.vectors.aliases.service import AliasService
 from services.vectors.collections.service import CollectionService
@@ -16,10 +16,9 @@ from services.vectors.records.listing import ListingService
 from services.vectors.records.service import RecordService
 from services.vectors.searching.service import SearchService
 from services.vectors.usage.service import UsageService
-from shared.door import requires
+from shared.door import held, requires
 from shared.identity import Caller
 from shared.schemas import Id, PathText
-from shared.web import from_state
 
 Reader = Annotated[Caller, requires("vectors:read")]
 BulkReader = Annotated[Caller, requires("vectors:read", limit="bulk")]
@@ -39,14 +38,14 @@ AliasName = Annotated[str, Path(pattern=COLLECTION_NAME, description="of the ali
 RecordId = Annotated[PathText, Path(min_length=1, max_length=MAX_ID_CHARS, description="of the record")]
 FileId = Annotated[Id, Path(description="of the file")]
 
-Collections = Annotated[CollectionService, Depends(from_state("collections"))]
-Aliases = Annotated[AliasService, Depends(from_state("aliases"))]
-Records = Annotated[RecordService, Depends(from_state("records"))]
-Searches = Annotated[SearchService, Depends(from_state("searches"))]
-Listings = Annotated[ListingService, Depends(from_state("listing"))]
-Files = Annotated[FileService, Depends(from_state("files"))]
-Usages = Annotated[UsageService, Depends(from_state("usage"))]
-Engines = Annotated[Mapping[EngineName, VectorEngine], Depends(from_state("engines"))]
-Copies = Annotated[CopyService, Depends(from_state("copies"))]
-Embeddings = Annotated[EmbeddingService, Depends(from_state("embeddings"))]
-RerankedBy = Annotated[str | None, Depends(from_state("reranked_by"))]
+Collections = Annotated[CollectionService, held("collections")]
+Aliases = Annotated[AliasService, held("aliases")]
+Records = Annotated[RecordService, held("records")]
+Searches = Annotated[SearchService, held("searches")]
+Listings = Annotated[ListingService, held("listing")]
+Files = Annotated[FileService, held("files")]
+Usages = Annotated[UsageService, held("usage")]
+Engines = Annotated[Mapping[EngineName, VectorEngine], held("engines")]
+Copies = Annotated[CopyService, held("copies")]
+Embeddings = Annotated[EmbeddingService, held("embeddings")]
+RerankedBy = Annotated[str | None, held("reranked_by")]

@@ -3,6 +3,7 @@
 from shared.door.body import BODY_IS_HERE, BoundedRequest, UnsupportedMediaType
 from shared.door.bounds import Bounds, TooComplex, takes
 from shared.door.demand import API_KEY, SECURITY_SCHEMES, Demand, authenticate, caller_of, known_caller, requires
+from shared.door.handing import Held, held
 from shared.door.idempotency import Idempotency, IdempotencyKeyInUse
 from shared.door.idempotent_route import ClaimingRoute, IdempotentRoute, UnreadRoute
 from shared.door.keyless_route import IdempotencyKeyRefused, KeylessRoute
@@ -19,6 +20,7 @@ __all__ = [
     "Demand",
     "GuardedRoute",
     "Handler",
+    "Held",
     "Idempotency",
     "IdempotencyKeyInUse",
     "IdempotencyKeyRefused",
@@ -32,6 +34,7 @@ __all__ = [
     "UnsupportedMediaType",
     "authenticate",
     "caller_of",
+    "held",
     "known_caller",
     "requires",
     "stores_nothing",

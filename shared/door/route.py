@@ -1,18 +1,17 @@
 """The route class of every route: asks who is there before anything of the request is read or checked."""
 
-import functools
 import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, TypeVar
 
 from fastapi import Request, Response
 from fastapi.params import Form
-from fastapi.requests import HTTPConnection
 from fastapi.routing import APIRoute
 
 from shared.door.body import BoundedRequest
 from shared.door.bounds import bounds_of
-from shared.door.demand import Demand, caller_of
+from shared.door.demand import caller_of
+from shared.door.handing import handed
 from shared.door.query import KnownQuery
 from shared.door.secrecy import NOT_KEPT, declaring, shows_secret
 from shared.errors import Forbidden
@@ -34,8 +33,8 @@ def stores_nothing(endpoint: Endpoint) -> Endpoint:
 class GuardedRoute(APIRoute):
     """The route class of every route: asks who is there before anything of the request is read or checked.
 
-    So nobody without a credential has us parse megabytes, and no token is 401 whatever the body is. The caller is
-    handed to the endpoint here and not by FastAPI's dependencies, which would take longer than the door itself.
+    So nobody without a credential has us parse megabytes, and no token is 401 whatever the body is. It hands the caller
+    to the endpoint, and what the lifespan opened (`shared/door/handing.py`).
 
     Then, where the disk is nearly full, it refuses what would be stored (507). Deletions are let in, since they make
     room, and so are `stores_nothing` and a POST whose scopes only read.
@@ -58,7 +57,7 @@ class GuardedRoute(APIRoute):
         if not inspect.iscoroutinefunction(endpoint):
             raise TypeError(f"{endpoint!r} is no coroutine function")
         stores = not (set(options.get("methods") or ()) <= _NEVER_STORE or getattr(endpoint, _STORES_NOTHING, False))
-        self.demand, endpoint = _demanded(self.seen(endpoint))
+        self.demand, endpoint = handed(self.seen(endpoint))
         self.stores = stores and not (self.demand and self.demand.only_reads)
         self.bounds = bounds_of(endpoint)
         self.shows_secret = shows_secret(options.get("response_model"))
@@ -133,29 +132,3 @@ def _with_its_body(handle: Handler) -> Handler:
         return await handle(request)
 
     return read
-
-
-def _demanded(endpoint: Callable[..., Any]) -> tuple[Demand | None, Callable[..., Any]]:
-    """What `endpoint` demands, and how FastAPI is to see it: with the connection in place of the caller."""
-    signature = inspect.signature(endpoint, eval_str=True)
-    demands = {
-        name: demand
-        for name, parameter in signature.parameters.items()
-        for demand in getattr(parameter.annotation, "__metadata__", ())
-        if isinstance(demand, Demand)
-    }
-    if not demands:
-        return None, endpoint
-    if len(demands) > 1:
-        raise TypeError(f"{endpoint!r} demands {len(demands)} callers")
-    [(caller, demand)] = demands.items()
-
-    @functools.wraps(endpoint)
-    async def seen(**values: Any) -> Any:
-        values[caller] = caller_of(values[caller])
-        return await endpoint(**values)
-
-    connection = signature.parameters[caller].replace(annotation=HTTPConnection)
-    parameters = {**signature.parameters, caller: connection}
-    seen.__signature__ = signature.replace(parameters=list(parameters.values()))  # type: ignore[attr-defined]
-    return demand, seen

@@ -2,11 +2,9 @@
 
 from shared.web.app import create_service
 from shared.web.routing import route_path, routes_of
-from shared.web.state import from_state
 
 __all__ = [
     "create_service",
-    "from_state",
     "route_path",
     "routes_of",
 ]

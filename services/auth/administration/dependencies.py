@@ -2,9 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends
-
 from services.auth.administration.service import UserService
-from shared.web import from_state
+from shared.door import held
 
-Users = Annotated[UserService, Depends(from_state("users"))]
+Users = Annotated[UserService, held("users")]

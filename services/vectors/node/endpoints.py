@@ -2,15 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from services.vectors.adapters.node_protocol import MAX_MIB, MEDIA_TYPE
 from services.vectors.node.service import NodeService
-from shared.door import BoundedRequest, Bounds, GuardedRoute, authenticate, stores_nothing
-from shared.web import from_state
+from shared.door import BoundedRequest, Bounds, GuardedRoute, authenticate, held, stores_nothing
 
 internal = APIRouter(prefix="/internal/vectors", route_class=GuardedRoute, include_in_schema=False)
-Node = Annotated[NodeService, Depends(from_state("node"))]
+Node = Annotated[NodeService, held("node")]
 _BOUNDS = Bounds(kib=MAX_MIB * 1024)
 
 

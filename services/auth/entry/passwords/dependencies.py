@@ -2,11 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import Depends
-
 from services.auth.entry.passwords.forgotten import ForgottenService
 from services.auth.entry.passwords.service import PasswordService
-from shared.web import from_state
+from shared.door import held
 
-Passwords = Annotated[PasswordService, Depends(from_state("passwords"))]
-Forgotten = Annotated[ForgottenService, Depends(from_state("forgotten"))]
+Passwords = Annotated[PasswordService, held("passwords")]
+Forgotten = Annotated[ForgottenService, held("forgotten")]

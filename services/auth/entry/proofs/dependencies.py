@@ -2,11 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import Depends
-
 from services.auth.entry.proofs.moving import MovingService
 from services.auth.entry.proofs.service import ProofService
-from shared.web import from_state
+from shared.door import held
 
-Proofs = Annotated[ProofService, Depends(from_state("proofs"))]
-Moving = Annotated[MovingService, Depends(from_state("moving"))]
+Proofs = Annotated[ProofService, held("proofs")]
+Moving = Annotated[MovingService, held("moving")]

@@ -11,14 +11,14 @@ from services.auth.entry.tokens.service import TokenService
 from services.auth.errors import WrongClient
 from services.auth.trust.in_person import in_person, watched
 from services.auth.trust.scopes import DELEGATE, INTROSPECT
+from shared.door import held
 from shared.identity import Caller
-from shared.web import from_state
 
 Introspector = Annotated[Caller, in_person(INTROSPECT)]
 Delegate = Annotated[Caller, watched(DELEGATE)]
-Grants = Annotated[GrantService, Depends(from_state("grants"))]
-Sessions = Annotated[SessionService, Depends(from_state("sessions"))]
-Tokens = Annotated[TokenService, Depends(from_state("tokens"))]
+Grants = Annotated[GrantService, held("grants")]
+Sessions = Annotated[SessionService, held("sessions")]
+Tokens = Annotated[TokenService, held("tokens")]
 _parse_basic = HTTPBasic(auto_error=False)
 
 

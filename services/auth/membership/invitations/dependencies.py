@@ -2,11 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import Depends
-
 from services.auth.membership.invitations.acceptance import AcceptanceService
 from services.auth.membership.invitations.service import InvitationService
-from shared.web import from_state
+from shared.door import held
 
-Invitations = Annotated[InvitationService, Depends(from_state("invitations"))]
-Acceptances = Annotated[AcceptanceService, Depends(from_state("acceptances"))]
+Invitations = Annotated[InvitationService, held("invitations")]
+Acceptances = Annotated[AcceptanceService, held("acceptances")]

@@ -2,9 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends
-
 from services.auth.membership.members.service import MemberService
-from shared.web import from_state
+from shared.door import held
 
-Members = Annotated[MemberService, Depends(from_state("members"))]
+Members = Annotated[MemberService, held("members")]

@@ -2,9 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends
-
 from services.auth.people.accounts.service import AccountService
-from shared.web import from_state
+from shared.door import held
 
-Accounts = Annotated[AccountService, Depends(from_state("accounts"))]
+Accounts = Annotated[AccountService, held("accounts")]

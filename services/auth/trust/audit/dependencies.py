@@ -2,9 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends
-
 from services.auth.trust.audit.service import AuditService
-from shared.web import from_state
+from shared.door import held
 
-Audit = Annotated[AuditService, Depends(from_state("audit"))]
+Audit = Annotated[AuditService, held("audit")]

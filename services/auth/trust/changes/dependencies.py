@@ -2,13 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import Depends
-
 from services.auth.trust.changes.service import AccessChanges
 from services.auth.trust.in_person import watched
 from services.auth.trust.scopes import FOLLOW
+from shared.door import held
 from shared.identity import Caller
-from shared.web import from_state
 
 Follower = Annotated[Caller, watched(FOLLOW)]
-Changes = Annotated[AccessChanges, Depends(from_state("changes"))]
+Changes = Annotated[AccessChanges, held("changes")]

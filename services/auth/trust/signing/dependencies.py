@@ -2,9 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends
-
 from services.auth.trust.signing.ring import KeyRing
-from shared.web import from_state
+from shared.door import held
 
-Keys = Annotated[KeyRing, Depends(from_state("keys"))]
+Keys = Annotated[KeyRing, held("keys")]
