@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from services.agents import outbox as outboxes
 from services.agents.graph import Graph
 from services.agents.outbox import Outbox
 from services.agents.relay import OutboxRelay
-from shared.loops import in_background
+from shared.errors import Unavailable
 from shared.messages import (
     EVENTS_EXCHANGE,
     Connection,
@@ -193,8 +194,10 @@ class Killed(Publisher):
 
 
 async def until_empty(relay: OutboxRelay, outbox: Outbox) -> None:
-    async with asyncio.timeout(SECONDS), in_background(relay.run()):
-        while await outbox.oldest() is not None:  # noqa: ASYNC110 - the store has no event to wait for
+    async with asyncio.timeout(SECONDS):
+        while await outbox.oldest() is not None:
+            with suppress(Unavailable):
+                await relay.publish_batch()
             await asyncio.sleep(0.05)
 
 

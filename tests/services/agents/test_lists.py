@@ -216,7 +216,7 @@ async def test_a_cursor_belongs_to_its_tenant_and_filters(
     "params",
     [
         *({"limit": 0}, {"limit": 101}, {"capability": "Not A Slug"}, {"q": " "}, {"q": "x" * 101}, {"q": "a\x00"}),
-        *({"knowledge": "Not A Collection"}, {"knowledge": "k" * 64}, {"tool": "no tool"}, {"tool": "t" * 65}),
+        *({"knowledge": "Not A Collection"}, {"knowledge": "k" * 64}, {"tool": "no tool"}, {"tool": "t" * 130}),
     ],
 )
 async def test_bad_parameters_are_refused(client: httpx.AsyncClient, owner: User, params: dict[str, Any]) -> None:

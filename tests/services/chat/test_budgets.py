@@ -144,7 +144,7 @@ async def test_a_message_beyond_the_budget_is_refused_before_it_is_kept(
 async def test_what_is_refused_or_fails_uses_no_more_than_it_did(
     open_chat: OpenChat, person: User, body: dict[str, Any], model: ModelServer
 ) -> None:
-    async with open_chat(tokens_per_day_user=2500) as client:  # a turn reserves about 900
+    async with open_chat(tokens_per_day_user=5000) as client:  # a turn reserves about 3,000
         client.headers.update(person.headers)
         for _ in range(6):
             refused = await client.post(MESSAGE, json=body | {"conversation_id": new_id()})

@@ -134,7 +134,7 @@ async def test_passages_of_a_search_are_citations_numbered_on(
         (number, f"r{number}") for number in range(1, 6)
     ]
     assert [one["number"] for one in citations if one["referenced"]] == [5]
-    assert model.asked[1]["messages"][-1]["content"].endswith("[4] Fact 4.\n\n[5] Fact 5.")
+    assert model.asked[1]["messages"][-1]["content"].endswith("[4]\n> Fact 4.\n\n[5]\n> Fact 5.")
     assert neighbours.searches[-1]["k"] == 5
 
 
