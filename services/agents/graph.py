@@ -75,6 +75,20 @@ class _Overtaken(DriverError):
         return True
 
 
+def again_when_overtaken(work: Work[Result]) -> Work[Result]:
+    """The same work, which a session's `execute_write` runs again where somebody deleted what it waited for."""
+
+    async def translated(transaction: AsyncManagedTransaction) -> Result:
+        try:
+            return await work(transaction)
+        except ClientError as error:
+            if error.code == _GONE_MEANWHILE:
+                raise _Overtaken(error.message) from error
+            raise
+
+    return translated
+
+
 class Graph:
     """The database of this service. Refuses to work until `is_prepared`: without constraints names could be doubled."""
 
@@ -130,15 +144,9 @@ class Graph:
             raise Unavailable(_COMPONENT)
 
     def _limited(self, work: Work[Result]) -> Work[Result]:
-        @unit_of_work(timeout=self._settings.neo4j_transaction_seconds)
-        async def limited(transaction: AsyncManagedTransaction) -> Result:
-            try:
-                return await work(transaction)
-            except ClientError as error:
-                if error.code == _GONE_MEANWHILE:
-                    raise _Overtaken(error.message) from error
-                raise
-
+        limited: Work[Result] = unit_of_work(timeout=self._settings.neo4j_transaction_seconds)(
+            again_when_overtaken(work)
+        )
         return limited
 
 

@@ -2,12 +2,11 @@
 
 import functools
 import logging
-from collections.abc import Sequence
 from typing import Final, LiteralString
 
 from neo4j import AsyncManagedTransaction, AsyncSession
 
-from services.agents.graph import Graph
+from services.agents.graph import Graph, again_when_overtaken
 from services.agents.links import KINDS, Kind
 from shared.loops import keep
 
@@ -18,6 +17,11 @@ _SWEEPING_SECONDS = 3600.0
 _Name = dict[str, str]
 
 # Locked first, and read by a later statement: what one that waited reads may be from before.
+_LOCK_PLACE: Final[LiteralString] = (
+    "MERGE (s:SchemaVersion {service: 'agents'}) SET s.is_locked = true REMOVE s.is_locked"
+)
+_PLACE: Final[LiteralString] = "MATCH (s:SchemaVersion {service: 'agents'}) RETURN coalesce(s.linked_through, '') AS id"
+_GO_ON: Final[LiteralString] = "MATCH (s:SchemaVersion {service: 'agents'}) SET s.linked_through = $id"
 _NEXT: Final[LiteralString] = """
     MATCH (a:Agent) WHERE a.id > $after
     WITH a ORDER BY a.id LIMIT $limit
@@ -41,19 +45,25 @@ def _linked(kind: Kind) -> LiteralString:
 async def link_all(session: AsyncSession) -> None:
     """Link the agents of former releases, a bounded number in each transaction.
 
-    May run in several replicas at once, beside writers, and again after it was cut short: who is linked is passed over.
+    May run in several replicas at once, beside writers, and again after it was cut short: how far it came is kept with
+    each transaction, and whoever runs it goes on from there.
     """
-    after = ""
-    while ids := await session.execute_write(_link_next, after):
-        after = ids[-1]
+    while await session.execute_write(again_when_overtaken(_link_next)):
+        pass
 
 
-async def _link_next(transaction: AsyncManagedTransaction, after: str) -> Sequence[str]:
+async def _link_next(transaction: AsyncManagedTransaction) -> bool:
+    """Whether there may be more."""
+    await (await transaction.run(_LOCK_PLACE)).consume()
+    after = (await (await transaction.run(_PLACE)).single(strict=True))["id"]
     result = await transaction.run(_NEXT, after=after, limit=_LINKED_AT_ONCE)
     ids: list[str] = (await result.single(strict=True))["ids"]
+    if not ids:
+        return False
     for kind in KINDS:
         await (await transaction.run(_linked(kind), ids=ids)).consume()
-    return ids
+    await (await transaction.run(_GO_ON, id=ids[-1])).consume()
+    return True
 
 
 def _names_after(kind: Kind) -> LiteralString:

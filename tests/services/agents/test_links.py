@@ -7,12 +7,16 @@ from typing import Any
 import pytest
 from neo4j import AsyncManagedTransaction
 
+from services.agents import upkeep
 from services.agents.domain import Agent
 from services.agents.graph import Graph
 from services.agents.upkeep import link_all
+from shared.schemas import new_id
 from tests.services.agents.test_repository import Tenant, some_agent
 
 SECONDS = 60
+COUNTED = "MATCH (a:Agent {tenant_id: $tenant_id}) RETURN COUNT { (a)-[:USES]->() } ORDER BY a.id"
+SCHEMA = "MATCH (s:SchemaVersion {service: 'agents'})"
 LINKS = """
     MATCH (a:Agent {id: $id, tenant_id: $tenant_id})-[r]->(n:Capability|Collection|Tool {tenant_id: $tenant_id})
     RETURN type(r), n.name, r.name = n.name AND r.agent_id = a.id AND r.created_at = a.created_at
@@ -94,7 +98,8 @@ async def test_who_names_the_same_in_another_order_does_not_stand_in_the_way(
 
 
 async def of_a_former_release(tenant: Tenant, number: int) -> list[Agent]:
-    """As many agents with what links they had then: to capabilities, and nothing in them."""
+    """As many agents with what links they had then: to capabilities, and nothing in them; nobody is linked yet."""
+    await tenant.change(f"{SCHEMA} SET s.linked_through = $after", after=new_id())
     agents = [naming(capabilities=("sums",), knowledge=("letters",), tools=(f"t{at}",)) for at in range(number)]
     for agent in agents:
         await tenant.write("create", agent, "somebody")
@@ -152,6 +157,30 @@ async def test_linking_waits_for_who_changes_the_agent(tenant: Tenant, patient_g
     assert holds.is_set()
     assert ("USES", "other") in await links(tenant, agent)
     assert ("USES", "t0") not in await links(tenant, agent)
+
+
+async def test_linking_that_was_cut_short_goes_on_where_it_was(
+    tenant: Tenant, patient_graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "_LINKED_AT_ONCE", 2)
+    tenant.graph = patient_graph
+    agents = await of_a_former_release(tenant, 5)
+
+    async def cut_short(transaction: AsyncManagedTransaction) -> None:
+        await tenant._call(transaction, "get_locked", (agents[3].id,))
+        linking = asyncio.create_task(link(patient_graph))
+        await waits_for_a_lock(patient_graph)
+        linking.cancel()
+        await asyncio.gather(linking, return_exceptions=True)
+
+    await patient_graph.write(cut_short)
+    linked = await tenant.query(COUNTED)
+    # Nobody would unlink one; it shows who is looked at again.
+    await tenant.change("MATCH (:Agent {id: $id, tenant_id: $tenant_id})-[r:USES]->() DELETE r", id=agents[0].id)
+    await link(patient_graph)
+
+    assert linked == [[1], [1], [0], [0], [0]]
+    assert await tenant.query(COUNTED) == [[0], [1], [1], [1], [1]]
 
 
 async def waits_for_a_lock(graph: Graph) -> None:
