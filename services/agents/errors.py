@@ -128,7 +128,7 @@ class ToolInUse(Conflict):
     """Taken away, it would leave agents that name nothing."""
 
     code = "agents.tool_in_use"
-    meaning = "Agents name the tool, of which `detail` names some: change them first."
+    meaning = "Agents name the tool, or what its server would have no more; `detail` names some: change them first."
 
     def __init__(self, agents: Sequence[str]) -> None:
         super().__init__(f"The tool is named by the agents {_listed(agents)}.")

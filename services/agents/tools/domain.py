@@ -140,7 +140,10 @@ def definition_of(name: str) -> str:
 
 def has(tool: Tool, name: str) -> bool:
     """Whether `name` is the tool, or one of the tools of its server."""
-    if name == tool.name:
-        return True
-    _, dot, inner = name.partition(".")
-    return bool(dot) and isinstance(tool.content.target, McpServer) and inner in tool.content.target.allow
+    return name in names_of(tool)
+
+
+def names_of(tool: Tool) -> list[str]:
+    """All that an agent may name of it."""
+    inner = tool.content.target.allow if isinstance(tool.content.target, McpServer) else ()
+    return [tool.name, *(f"{tool.name}.{name}" for name in inner)]

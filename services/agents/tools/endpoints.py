@@ -35,12 +35,14 @@ async def list_page(caller: ToolReader, tools: Tools, limit: Limit = 20, cursor:
     operation_id="agents_put_tool",
     summary="Define a tool",
     response_model=ToolRead,
-    responses={200: _TAGGED, 201: _CREATED, **responses(SecretUnknown, TooManyTools, PreconditionFailed)},
+    responses={200: _TAGGED, 201: _CREATED, **responses(SecretUnknown, TooManyTools, ToolInUse, PreconditionFailed)},
 )
 async def put(
     name: ToolName, body: ToolPut, caller: ToolWriter, tools: Tools, response: Response, if_match: IfMatch = None
 ) -> ToolRead:
     """Define a tool for the tenant's agents, or have it be this from their next call on.
+
+    A server keeps those of its tools that agents name; without one of them, 409.
 
     It is called from here, never by the model or by chat: at an address that is public, or that the operator allows.
     """

@@ -48,10 +48,14 @@ _THAT_NEED: LiteralString = """
     MATCH (t:ToolDefinition) WHERE t.tenant_id = $tenant_id AND $secret IN t.secrets
     RETURN t.name AS name ORDER BY t.name LIMIT $limit
 """
+# Read off the links, which are of the current version and written with it.
 _USED_BY: LiteralString = """
-    MATCH (a:Agent) WHERE a.tenant_id = $tenant_id
-        AND any(tool IN a.tools WHERE tool = $name OR tool STARTS WITH $within)
-    RETURN a.name AS name ORDER BY a.id LIMIT $limit
+    MATCH (n:Tool) USING INDEX n:Tool(tenant_id, name)
+    WHERE n.tenant_id = $tenant_id AND n.name STARTS WITH $name
+        AND (n.name = $name OR n.name STARTS WITH $within)
+        AND ($among IS NULL OR n.name IN $among)
+    MATCH (n)<-[:USES]-(a:Agent {tenant_id: $tenant_id})
+    RETURN DISTINCT a.name AS name LIMIT $limit
 """
 _NAMED_AT_MOST = 5
 
@@ -124,9 +128,18 @@ class ToolRepository(TenantRepository):
         rows = await self._run(_THAT_NEED, secret=secret, limit=_NAMED_AT_MOST)
         return [row["name"] for row in rows]
 
-    async def agents_naming(self, name: str) -> list[str]:
-        """The names of some of the agents that name the tool, or a tool of this server, at their current version."""
-        rows = await self._run(_USED_BY, name=name, within=f"{name}.", limit=_NAMED_AT_MOST)
+    async def agents_naming(self, name: str, *, among: Collection[str] | None = None) -> list[str]:
+        """The names of some of the agents that name the tool, or a tool of this server, at their current version.
+
+        With `among` those that name one of these.
+        """
+        rows = await self._run(
+            _USED_BY,
+            name=name,
+            within=f"{name}.",
+            among=None if among is None else sorted(among),
+            limit=_NAMED_AT_MOST,
+        )
         return [row["name"] for row in rows]
 
 

@@ -9,7 +9,7 @@ from services.agents.errors import SecretUnknown, ToolInUse, ToolNotFound, TooMa
 from services.agents.events import Done
 from services.agents.graph import Graph
 from services.agents.secrets.repository import SecretRepository
-from services.agents.tools.domain import BUILT_IN, MOST_TOOLS, BuiltIn, Put, Tool, ToolContent
+from services.agents.tools.domain import BUILT_IN, MOST_TOOLS, BuiltIn, Put, Tool, ToolContent, has, names_of
 from services.agents.tools.repository import ToolRepository
 from services.agents.tools.schemas import HttpToolPut, McpToolPut
 from shared.errors import PreconditionFailed
@@ -27,7 +27,8 @@ class ToolService:
     async def put(self, caller: Caller, name: str, body: HttpToolPut | McpToolPut, if_match: str | None) -> Put:
         """The tool as the body says it, defined where there is none.
 
-        Raises SecretUnknown, TooManyTools, PreconditionFailed.
+        Raises SecretUnknown, TooManyTools, PreconditionFailed; ToolInUse where an agent names a tool of the server that
+        it would not have any more.
         """
         content = body.content
 
@@ -35,14 +36,14 @@ class ToolService:
             tools = ToolRepository(transaction, caller.tenant_id)
             secrets = SecretRepository(transaction, caller.tenant_id)
             await secrets.take_turn()
+            await tools.lock([name])
             present = (await tools.named([name])).get(name)
             _require_version(if_match, present)
             await _require_secrets(secrets, content)
             if present and present.content == content:
                 return Put(present, is_new=False), False
-            if present is None and await tools.count() >= MOST_TOOLS:
-                raise TooManyTools
             tool = _next(name, content, present)
+            await _require_room(tools, tool, present)
             await tools.put(tool)
             return Put(tool, is_new=present is None), True
 
@@ -106,6 +107,17 @@ async def _require_secrets(secrets: SecretRepository, content: ToolContent) -> N
     for header, secret in content.named_secrets():
         if secret not in present:
             raise SecretUnknown(header, secret)
+
+
+async def _require_room(tools: ToolRepository, tool: Tool, present: Tool | None) -> None:
+    """Raises TooManyTools for one more than there may be, ToolInUse for one that lacks what agents name."""
+    if present is None:
+        if await tools.count() >= MOST_TOOLS:
+            raise TooManyTools
+        return
+    lost = [name for name in names_of(present) if not has(tool, name)]
+    if lost and (agents := await tools.agents_naming(tool.name, among=lost)):
+        raise ToolInUse(agents)
 
 
 def _next(name: str, content: ToolContent, present: Tool | None) -> Tool:

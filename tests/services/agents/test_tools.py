@@ -195,6 +195,39 @@ async def test_a_tool_that_an_agent_names_stays(client: httpx.AsyncClient, owner
     assert (back.status_code, back.json()["errors"][0]["pointer"]) == (422, "path/version")
 
 
+@pytest.mark.parametrize("change", [MCP | {"allow": ["search_issues"]}, HTTP])
+async def test_a_server_keeps_the_tools_that_agents_name(
+    client: httpx.AsyncClient, owner: User, create: Create, change: dict[str, Any]
+) -> None:
+    await define(client, owner, "github", MCP)
+    agent = await create("Knower", by=owner, tools=["github", "github.read"])
+
+    refused = await define(client, owner, "github", change)
+    other = await define(client, owner, "github", MCP | {"allow": ["read"]})
+    await client.patch(f"{AGENTS}/{agent['id']}", json={"tools": ["github"]}, headers=owner.headers)
+
+    assert (refused.status_code, refused.json()["code"], other.status_code) == (409, "agents.tool_in_use", 200)
+    assert "'Knower'" in refused.json()["detail"]
+    assert (await define(client, owner, "github", change)).status_code == 200
+
+
+async def test_no_tool_of_a_server_goes_away_under_an_agent_that_is_being_made(
+    client: httpx.AsyncClient, owner: User
+) -> None:
+    for number in range(6):
+        await define(client, owner, "github", MCP)
+        body = {"name": f"Racer {number}", "instructions": "x", "tools": ["github.read"]}
+
+        made, narrowed = await asyncio.gather(
+            client.post(f"{AGENTS}/create", json=body, headers=owner.headers),
+            define(client, owner, "github", MCP | {"allow": ["search_issues"]}),
+        )
+
+        assert (made.status_code, narrowed.status_code) in {(201, 409), (422, 200)}
+        if made.status_code == 201:
+            await client.delete(f"{AGENTS}/{made.json()['id']}", headers=owner.headers)
+
+
 async def test_no_tool_goes_away_under_an_agent_that_is_being_made(client: httpx.AsyncClient, owner: User) -> None:
     for number in range(8):
         await define(client, owner, "weather")
