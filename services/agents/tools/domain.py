@@ -10,6 +10,8 @@ from shared.words import Word
 
 BUILT_IN: Final = frozenset({"vectors.search", "tasks.submit", "agents.delegate"})
 """Those that chat executes itself, with the caller's rights; nobody defines another under such a name."""
+RESERVED: Final = frozenset(name.partition(".")[0] for name in BUILT_IN)
+"""Nobody defines a tool of such a name: what an agent names of a server `tasks` would be taken for what is built in."""
 BUILT_IN_DESCRIPTIONS: Final[Mapping[str, str]] = {
     "vectors.search": "Searches a collection of the tenant.",
     "tasks.submit": "Submits a task to be done in the background.",

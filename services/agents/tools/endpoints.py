@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from services.agents.dependencies import ToolReader, Tools, ToolWriter
 from services.agents.errors import SecretUnknown, ToolInUse, ToolNotFound, TooManyTools
 from services.agents.tools.domain import Tool
-from services.agents.tools.schemas import AnyToolName, ToolEntryRead, ToolName, ToolPut, ToolRead
+from services.agents.tools.schemas import AnyToolName, NewToolName, ToolEntryRead, ToolName, ToolPut, ToolRead
 from shared.door import GuardedRoute
 from shared.errors import PreconditionFailed, responses
 from shared.resources import Cursor, IfMatch, Limit, Page, describe
@@ -38,7 +38,7 @@ async def list_page(caller: ToolReader, tools: Tools, limit: Limit = 20, cursor:
     responses={200: _TAGGED, 201: _CREATED, **responses(SecretUnknown, TooManyTools, ToolInUse, PreconditionFailed)},
 )
 async def put(
-    name: ToolName, body: ToolPut, caller: ToolWriter, tools: Tools, response: Response, if_match: IfMatch = None
+    name: NewToolName, body: ToolPut, caller: ToolWriter, tools: Tools, response: Response, if_match: IfMatch = None
 ) -> ToolRead:
     """Define a tool for the tenant's agents, or have it be this from their next call on.
 

@@ -53,7 +53,7 @@ _USED_BY: LiteralString = """
     MATCH (n:Tool) USING INDEX n:Tool(tenant_id, name)
     WHERE n.tenant_id = $tenant_id AND n.name STARTS WITH $name
         AND (n.name = $name OR n.name STARTS WITH $within)
-        AND ($among IS NULL OR n.name IN $among)
+        AND NOT n.name IN $built_in AND ($among IS NULL OR n.name IN $among)
     MATCH (n)<-[:USES]-(a:Agent {tenant_id: $tenant_id})
     RETURN DISTINCT a.name AS name LIMIT $limit
 """
@@ -138,6 +138,7 @@ class ToolRepository(TenantRepository):
             name=name,
             within=f"{name}.",
             among=None if among is None else sorted(among),
+            built_in=sorted(BUILT_IN),
             limit=_NAMED_AT_MOST,
         )
         return [row["name"] for row in rows]

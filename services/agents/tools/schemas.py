@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from services.agents.schemas import unique
 from services.agents.tools.domain import (
+    RESERVED,
     BuiltIn,
     HttpCall,
     McpServer,
@@ -50,6 +51,12 @@ def _schema_of_objects(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
+def _unreserved(name: str) -> str:
+    if name in RESERVED:
+        raise _refused("tool_name_reserved", f"{name!r} is the first part of a built-in tool's name")
+    return name
+
+
 def _sendable(headers: dict[str, str]) -> dict[str, str]:
     for name, text in headers.items():
         try:
@@ -84,6 +91,7 @@ def _url(url: str) -> str:
 
 
 ToolName = Annotated[str, Path(pattern=_TOOL, description="of the tool", examples=["weather"])]
+NewToolName = Annotated[ToolName, AfterValidator(_unreserved)]
 AnyToolName = Annotated[
     str,
     Path(pattern=_TOOL_OR_BUILT_IN, description="of a tool of the tenant, or of a built-in one", examples=["weather"]),

@@ -131,6 +131,26 @@ async def test_a_name_that_is_taken_or_none_is_refused(client: httpx.AsyncClient
     assert (await define(client, owner, name)).status_code in (404, 422)
 
 
+@pytest.mark.parametrize("name", sorted({name.partition(".")[0] for name in BUILT_IN}))
+async def test_a_name_that_begins_what_is_built_in_is_refused(
+    client: httpx.AsyncClient, owner: User, name: str
+) -> None:
+    refused = await define(client, owner, name, MCP)
+
+    [problem] = refused.json()["errors"]
+    assert (refused.status_code, problem["pointer"], problem["code"]) == (422, "path/name", "tool_name_reserved")
+
+
+async def test_a_definition_of_before_that_begins_what_is_built_in_can_be_deleted(
+    client: httpx.AsyncClient, owner: User, create: Create, graph: Graph
+) -> None:
+    await define(client, owner, "other", MCP)
+    await create("Submitter", by=owner, tools=["tasks.submit"])
+    await plant(graph, "MATCH (t:ToolDefinition {tenant_id: $id}) SET t.name = 'tasks'", id=owner.tenant_id)
+
+    assert (await client.delete(f"{TOOLS}/tasks", headers=owner.headers)).status_code == 204
+
+
 @pytest.mark.parametrize("name", ["graph", "versions", "export", "relations"])
 async def test_a_tool_may_have_the_name_of_a_part_of_an_agent(
     client: httpx.AsyncClient, owner: User, name: str
