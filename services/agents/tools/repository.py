@@ -111,7 +111,7 @@ class ToolRepository(TenantRepository):
         """Keep it, in place of what was there."""
         properties = {
             "kind": str(tool.content.kind),
-            "definition": orjson.dumps(asdict(tool.content)).decode(),
+            "definition": kept_of(tool.content),
             "secrets": sorted(tool.content.secrets),
             "version": tool.version,
             "created_at": tool.created_at,
@@ -142,6 +142,11 @@ class ToolRepository(TenantRepository):
             limit=_NAMED_AT_MOST,
         )
         return [row["name"] for row in rows]
+
+
+def kept_of(content: ToolContent) -> str:
+    """What is kept of it; the same for two only where a caller reads the same (`1` is not `1.0`, nor `true`)."""
+    return orjson.dumps(asdict(content), option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _is_known(known: Mapping[str, Tool], name: str) -> bool:

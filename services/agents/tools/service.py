@@ -10,7 +10,7 @@ from services.agents.events import Done
 from services.agents.graph import Graph
 from services.agents.secrets.repository import SecretRepository
 from services.agents.tools.domain import BUILT_IN, MOST_TOOLS, BuiltIn, Put, Tool, ToolContent, has, names_of
-from services.agents.tools.repository import ToolRepository
+from services.agents.tools.repository import ToolRepository, kept_of
 from services.agents.tools.schemas import HttpToolPut, McpToolPut
 from shared.errors import PreconditionFailed
 from shared.identity import Caller, Tells
@@ -40,7 +40,7 @@ class ToolService:
             present = (await tools.named([name])).get(name)
             _require_version(if_match, present)
             await _require_secrets(secrets, content)
-            if present and present.content == content:
+            if present and kept_of(present.content) == kept_of(content):
                 return Put(present, is_new=False), False
             tool = _next(name, content, present)
             await _require_room(tools, tool, present)

@@ -58,6 +58,20 @@ async def test_a_change_has_another_tag_and_the_same_again_has_not(client: httpx
     assert (late.status_code, nowhere.status_code) == (412, 412)
 
 
+@pytest.mark.parametrize(("was", "becomes"), [(1, True), (1, 1.0), ("a", "b")])
+async def test_another_value_is_a_change_though_python_calls_it_equal(
+    client: httpx.AsyncClient, owner: User, was: Any, becomes: Any
+) -> None:
+    def having(const: Any) -> dict[str, Any]:
+        return HTTP | {"parameters": PARAMETERS | {"properties": {"city": {"const": const}}}}
+
+    first = await define(client, owner, "weather", having(was))
+    second = await define(client, owner, "weather", having(becomes))
+
+    assert second.headers["etag"] != first.headers["etag"]
+    assert repr(second.json()["parameters"]["properties"]["city"]["const"]) == repr(becomes)
+
+
 async def test_the_list_has_what_is_built_in_among_what_is_defined(client: httpx.AsyncClient, owner: User) -> None:
     await define(client, owner, "weather")
     await define(client, owner, "github", MCP)
