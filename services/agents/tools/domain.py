@@ -135,6 +135,11 @@ def with_secrets(text: str, values: Mapping[str, str]) -> str:
     return _SECRET.sub(lambda found: values[found[1]], text)
 
 
+def without_secrets(text: str) -> str:
+    """The text with a NUL for each secret."""
+    return _SECRET.sub("\0", text)
+
+
 def definition_of(name: str) -> str:
     """The definition that has what an agent names: of `github.search_issues` it is `github`."""
     return name if name in BUILT_IN else name.partition(".")[0]

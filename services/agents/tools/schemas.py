@@ -2,27 +2,20 @@
 
 from typing import Annotated, Any, Final, Literal
 
-import orjson
 from fastapi import Body, Path
 from pydantic import AfterValidator, BaseModel, Field, PlainValidator, model_validator
-from pydantic_core import PydanticCustomError
 
 from services.agents.schemas import unique
-from services.agents.tools.domain import (
-    RESERVED,
-    BuiltIn,
-    HttpCall,
-    McpServer,
-    Method,
-    Tool,
-    ToolContent,
-    ToolKind,
-    secrets_in,
-    with_secrets,
+from services.agents.tools.checks import (
+    fillable_url,
+    plain_url,
+    refused,
+    schema_of_objects,
+    sendable_headers,
+    unreserved_name,
 )
+from services.agents.tools.domain import BuiltIn, HttpCall, McpServer, Method, Tool, ToolContent, ToolKind
 from services.agents.tools.templates import UrlTemplate
-from shared.json_schema import JsonSchema, SchemaRefused
-from shared.outbound import RequestRefused, require_header, require_url
 from shared.schemas import RequestModel, ResponseModel, Text, UtcDatetime
 
 # No dot: what stands before one is a tool of ours or a server, what stands behind it is one of its tools.
@@ -30,68 +23,9 @@ _TOOL: Final = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$"
 _TOOL_OR_BUILT_IN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"
 _OF_A_SERVER: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"
 _ARGUMENT: Final = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
-_MOST_SCHEMA_BYTES: Final = 16 * 1024
-# Callers who may read a tool would read these; a secret they do not.
-_CREDENTIALS: Final = frozenset({"authorization", "x-api-key", "api-key"})
-
-
-def _refused(code: str, detail: str) -> PydanticCustomError:
-    return PydanticCustomError(code, "{detail}", {"detail": detail})
-
-
-def _schema_of_objects(schema: dict[str, Any]) -> dict[str, Any]:
-    if len(orjson.dumps(schema)) > _MOST_SCHEMA_BYTES:
-        raise _refused("json_schema", f"must have at most {_MOST_SCHEMA_BYTES} bytes")
-    if schema.get("type") != "object" or not isinstance(schema.get("properties", {}), dict):
-        raise _refused("json_schema", "must be a schema of `type` object")
-    try:
-        JsonSchema(schema)
-    except SchemaRefused as error:
-        raise _refused("json_schema", error.detail) from error
-    return schema
-
-
-def _unreserved(name: str) -> str:
-    if name in RESERVED:
-        raise _refused("tool_name_reserved", f"{name!r} is the first part of a built-in tool's name")
-    return name
-
-
-def _sendable(headers: dict[str, str]) -> dict[str, str]:
-    for name, text in headers.items():
-        try:
-            require_header(name, with_secrets(text, dict.fromkeys(secrets_in(text), "x")))
-        except RequestRefused as error:
-            raise _refused("header_refused", error.detail) from error
-        if name.lower() in _CREDENTIALS and not secrets_in(text):
-            raise _refused("credential_in_the_open", f"{name} must name a secret, as ${{secret:NAME}}")
-    if len({name.lower() for name in headers}) != len(headers):
-        raise _refused("duplicate_items", "must not name any header twice")
-    return headers
-
-
-def _template(url: str) -> str:
-    try:
-        require_url(UrlTemplate(url).sample)
-    except ValueError as error:
-        raise _refused("url_refused", str(error)) from error
-    except RequestRefused as error:
-        raise _refused("url_refused", error.detail) from error
-    return url
-
-
-def _url(url: str) -> str:
-    if set("{}") & set(url):
-        raise _refused("url_refused", "a server's URL has no placeholders")
-    try:
-        require_url(url)
-    except RequestRefused as error:
-        raise _refused("url_refused", error.detail) from error
-    return url
-
 
 ToolName = Annotated[str, Path(pattern=_TOOL, description="of the tool", examples=["weather"])]
-NewToolName = Annotated[ToolName, AfterValidator(_unreserved)]
+NewToolName = Annotated[ToolName, AfterValidator(unreserved_name)]
 AnyToolName = Annotated[
     str,
     Path(pattern=_TOOL_OR_BUILT_IN, description="of a tool of the tenant, or of a built-in one", examples=["weather"]),
@@ -103,7 +37,7 @@ Headers = Annotated[
         description="sent with each call; `${secret:NAME}` stands for the value of that secret",
         examples=[{"X-Units": "metric"}],
     ),
-    AfterValidator(_sendable),
+    AfterValidator(sendable_headers),
 ]
 TimeoutSeconds = Annotated[
     float, Field(strict=True, ge=0.1, le=50, description="for one call, all of it", examples=[20.0])
@@ -133,7 +67,7 @@ class HttpToolPut(_ToolPut):
             description="with `{placeholders}` for arguments, in the path and the query",
             examples=["https://weather.example.com/v1/{city}?days={days}"],
         ),
-        AfterValidator(_template),
+        AfterValidator(fillable_url),
     ]
     parameters: Annotated[
         dict[str, Any],
@@ -147,7 +81,7 @@ class HttpToolPut(_ToolPut):
                 }
             ],
         ),
-        AfterValidator(_schema_of_objects),
+        AfterValidator(schema_of_objects),
     ] = {"type": "object", "properties": {}}
     body: Annotated[
         tuple[Annotated[str, Field(pattern=_ARGUMENT)], ...] | None,
@@ -164,12 +98,14 @@ class HttpToolPut(_ToolPut):
         template, known = UrlTemplate(self.url), self.parameters.get("properties", {})
         for name in sorted(template.names | set(self.body or ())):
             if name not in known:
-                raise _refused("argument_unknown", f"`parameters` has no property {name!r}")
+                raise refused("argument_unknown", f"`parameters` has no property {name!r}")
+        for name in sorted(template.names & set(self.body or ())):
+            raise refused("argument_twice", f"{name!r} stands in the URL, and is not sent in the body too")
         for name in sorted(template.in_path):
             if name not in self.parameters.get("required", ()):
-                raise _refused("argument_optional", f"{name!r} stands in the path and must be required")
+                raise refused("argument_optional", f"{name!r} stands in the path and must be required")
         if self.body and self.method is Method.GET:
-            raise _refused("body_refused", "a GET has no body")
+            raise refused("body_refused", "a GET has no body")
         return self
 
     @property
@@ -191,7 +127,7 @@ class McpToolPut(_ToolPut):
     kind: Literal["mcp"] = Field(examples=["mcp"])
     description: Annotated[Text, Field(max_length=1024)] | None = None
     url: Annotated[
-        str, Field(min_length=8, max_length=2048, examples=["https://mcp.example.com/mcp"]), AfterValidator(_url)
+        str, Field(min_length=8, max_length=2048, examples=["https://mcp.example.com/mcp"]), AfterValidator(plain_url)
     ]
     allow: Annotated[
         tuple[Annotated[str, Field(pattern=_OF_A_SERVER, examples=["search_issues"])], ...],

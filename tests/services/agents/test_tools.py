@@ -105,6 +105,7 @@ async def test_the_list_has_what_is_built_in_among_what_is_defined(client: httpx
         ({"parameters": PARAMETERS | {"required": []}}, ""),
         ({"method": "POST", "body": ["town"]}, ""),
         ({"body": ["city"]}, ""),
+        ({"method": "POST", "body": ["city"]}, ""),
         ({"method": "TRACE"}, "/method"),
         ({"parameters": {"type": "array"}}, "/parameters"),
         (
@@ -116,6 +117,12 @@ async def test_the_list_has_what_is_built_in_among_what_is_defined(client: httpx
         ({"headers": {"Host": "x"}}, "/headers"),
         ({"headers": {"X": "a\r\nb: c"}}, "/headers"),
         ({"headers": {"Authorization": "Bearer in-the-open"}}, "/headers"),
+        ({"headers": {"Authorization": "Bearer plain ${secret:K}"}}, "/headers"),
+        ({"headers": {"Authorization": "Bearer ${secret:K} plain"}}, "/headers"),
+        ({"headers": {"x-api-key": "plain${secret:K}"}}, "/headers"),
+        ({"headers": {"X": "${secret:my-key}"}}, "/headers"),
+        ({"headers": {"X": "${secret:K} ${SECRET:K}"}}, "/headers"),
+        ({"headers": {"X": "${secret:K"}}, "/headers"),
         ({"headers": {"a": "1", "A": "2"}}, "/headers"),
         ({"headers": {"X": "${secret:NONE}"}}, "/headers/X"),
         ({"timeout_seconds": 51}, "/timeout_seconds"),
@@ -131,6 +138,22 @@ async def test_a_definition_that_cannot_be_meant_is_refused(
 
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, pointer)
     assert (await client.get(f"{TOOLS}/weather", headers=owner.headers)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("${secret:K}", "Bearer ${secret:K}", "Token token=${secret:K}", 'Token token="${secret:K}"'),
+        *("Bearer ${secret:K}.${secret:L}", "Api-Key ${secret:K}:${secret:L}"),
+    ],
+)
+async def test_a_credential_is_a_secret_after_its_scheme(client: httpx.AsyncClient, owner: User, text: str) -> None:
+    for secret in ("K", "L"):
+        await client.put(f"{AGENTS}/secrets/{secret}", json={"value": "x"}, headers=owner.headers)
+
+    made = await define(client, owner, "weather", HTTP | {"headers": {"Authorization": text}})
+
+    assert (made.status_code, made.json()["headers"]) == (201, {"Authorization": text})
 
 
 @pytest.mark.parametrize("change", [{"allow": []}, {"allow": ["a", "a"]}, {"allow": ["a/b"]}, {"url": "https://a/{b}"}])
