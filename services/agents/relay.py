@@ -1,6 +1,7 @@
 """Publishes what the outbox holds, with confirms, and deletes what was confirmed: each event at least once."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -36,11 +37,13 @@ class OutboxRelay:
     async def publish_batch(self) -> int:
         """Publish up to one batch; returns how many events it took. Raises Unavailable when any was not confirmed.
 
-        What was confirmed is deleted even when a neighbour failed.
+        What was confirmed before the first that was not is deleted. What comes after it is published again with it, so
+        that of two events the later one is also the last that is told.
         """
         batch = await self._outbox.claim(_BATCH)
         outcomes = await asyncio.gather(*map(self._publisher.publish, batch), return_exceptions=True)
-        await self._outbox.settle(one for one, outcome in zip(batch, outcomes, strict=True) if outcome is None)
+        confirmed = itertools.takewhile(lambda sent: sent[1] is None, zip(batch, outcomes, strict=True))
+        await self._outbox.settle(message for message, _ in confirmed)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome

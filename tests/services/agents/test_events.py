@@ -218,6 +218,40 @@ async def test_who_dies_before_it_deletes_leaves_it_to_another(
     assert first_time == again
 
 
+class Refused(Publisher):
+    """Does not get the third confirmed, once."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection, declare_events)
+        self.calls = 0
+
+    async def publish(self, message: OutgoingMessage) -> None:
+        self.calls += 1
+        if self.calls == 3:
+            raise Unavailable("rabbitmq")
+        await super().publish(message)
+
+
+async def test_what_follows_one_that_was_not_confirmed_is_told_again_after_it(
+    tenant: Tenant, broker: Connection, listener: Listener
+) -> None:
+    outbox = Outbox(tenant.graph)
+    await until_empty(OutboxRelay(outbox, Publisher(broker, declare_events)), outbox)
+    agents = [some_agent() for _ in range(5)]
+    for agent in agents:
+        await tenant.write("create", agent, "somebody")
+    relay = OutboxRelay(outbox, Refused(broker))
+
+    with pytest.raises(Unavailable):
+        await relay.publish_batch()
+    again = await relay.publish_batch()
+
+    heard = [body["agent_id"] for _, _, body in await listener.until(tenant.id, 7)]
+    ids = [agent.id for agent in agents]
+    assert again == 3
+    assert heard == [*ids[:2], *ids[3:], *ids[2:]]
+
+
 async def test_one_replica_publishes_at_a_time(tenant: Tenant, broker: Connection) -> None:
     one, other = Outbox(tenant.graph), Outbox(tenant.graph)
     await until_empty(OutboxRelay(one, Publisher(broker, declare_events)), one)
