@@ -160,4 +160,7 @@ def _new_row(caller: Caller, body: TaskSubmit, kind: Kind[Any], encoded_input: s
         "traceparent": trace.get("traceparent"),
         "version": 1,
         "created_at": now,
+        "event_number": 0,
+        "log_lines": 0,
+        "log_dropped": 0,
     }
