@@ -1,14 +1,12 @@
 """`/tasks/…`."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from services.tasks.dependencies import Reader, Tasks, Writer
-from services.tasks.domain import TaskStatus
 from services.tasks.errors import InputInvalid, InputTooLarge, KindUnknown, RunAtTooFar, TaskFinished, TaskNotFound
+from services.tasks.filters import Asked
 from services.tasks.models import Task
-from services.tasks.schemas import KindList, KindName, KindRead, TaskRead, TaskSubmit, TaskSummary
+from services.tasks.schemas import KindList, KindRead, TaskRead, TaskSubmit, TaskSummary
 from shared.door import GuardedRoute, IdempotentRoute, Keyed, stores_nothing, takes
 from shared.errors import responses
 from shared.resources import Cursor, Limit, Page, describe
@@ -69,13 +67,12 @@ async def status(task_id: Id, caller: Reader, tasks: Tasks) -> Response:
 async def list_page(
     caller: Reader,
     tasks: Tasks,
-    status: Annotated[TaskStatus | None, Query(description="only tasks in this state")] = None,
-    kind: Annotated[KindName | None, Query(description="only tasks of this kind")] = None,
+    wanted: Asked,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[TaskSummary]:
     """The caller's tasks, newest first, without input and result; with `tasks:tenant` those of the whole tenant."""
-    found = await tasks.list_page(caller, status=status, kind=kind, limit=limit, cursor=cursor)
+    found = await tasks.list_page(caller, wanted, limit=limit, cursor=cursor)
     return found.page(TaskSummary.of)
 
 

@@ -6,6 +6,7 @@ from sqlalchemy.orm import load_only
 
 from services.tasks.domain import CANCELLABLE, CANCELLED, TaskStatus
 from services.tasks.errors import TaskNotFound
+from services.tasks.filters import TaskFilter
 from services.tasks.models import Task
 
 _SUMMARY = [
@@ -30,15 +31,9 @@ class TaskRepository:
             raise TaskNotFound
         return task
 
-    async def list_newest(
-        self, *, status: TaskStatus | None, kind: str | None, after: str | None, limit: int
-    ) -> list[Task]:
+    async def list_newest(self, wanted: TaskFilter, *, after: str | None, limit: int) -> list[Task]:
         """Up to `limit` tasks older than `after`, without input and result."""
-        statement = select(Task).where(*self._visible).order_by(Task.id.desc()).limit(limit)
-        if status is not None:
-            statement = statement.where(Task.status == status)
-        if kind is not None:
-            statement = statement.where(Task.kind == kind)
+        statement = select(Task).where(*self._visible, *wanted.conditions()).order_by(Task.id.desc()).limit(limit)
         if after is not None:
             statement = statement.where(Task.id < after)
         columns = [column.class_attribute for column in _SUMMARY]

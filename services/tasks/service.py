@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from services.tasks.domain import TaskStatus
 from services.tasks.errors import InputInvalid, InputTooLarge, RunAtTooFar, TaskFinished
 from services.tasks.events import Done, tell
+from services.tasks.filters import TaskFilter
 from services.tasks.kinds.kind import Kind
 from services.tasks.kinds.registry import KindRegistry
 from services.tasks.models import Task
@@ -84,17 +85,15 @@ class TaskService:
         async with self._database.statements() as session:
             return await TaskRepository(session, caller.tenant_id, _submitter(caller, task_id)).get(task_id)
 
-    async def list_page(
-        self, caller: Caller, *, status: TaskStatus | None, kind: str | None, limit: int, cursor: str | None
-    ) -> Slice[Task]:
+    async def list_page(self, caller: Caller, wanted: TaskFilter, *, limit: int, cursor: str | None) -> Slice[Task]:
         """Newest first, without input and result. Raises Invalid for a cursor of another list."""
         submitter = _submitter(caller)
         async with self._database.statements() as session:
             tasks = TaskRepository(session, caller.tenant_id, submitter)
             return await self._cursors.slice(
-                lambda after, most: tasks.list_newest(status=status, kind=kind, after=after, limit=most),
+                lambda after, most: tasks.list_newest(wanted, after=after, limit=most),
                 key=lambda task: task.id,
-                scope=["tasks", caller.tenant_id, submitter, status, kind],
+                scope=["tasks", caller.tenant_id, submitter, *wanted.members()],
                 limit=limit,
                 cursor=cursor,
             )
