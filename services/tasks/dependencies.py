@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends
 
+from services.tasks.history.service import HistoryService
 from services.tasks.service import TaskService
 from shared.door import requires
 from shared.identity import Caller
@@ -12,3 +13,4 @@ from shared.web import from_state
 Reader = Annotated[Caller, requires("tasks:read")]
 Writer = Annotated[Caller, requires("tasks:write")]
 Tasks = Annotated[TaskService, Depends(from_state("tasks"))]
+History = Annotated[HistoryService, Depends(from_state("history"))]

@@ -48,7 +48,7 @@ class TaskFilter:
             if (value := getattr(self, name)) is not None:
                 yield getattr(Task, name) == value
         if self.dead_letter is not None:
-            yield Task.dead_letter if self.dead_letter else not_(Task.dead_letter)
+            yield and_(Task.dead_letter) if self.dead_letter else not_(Task.dead_letter)
         if self.unsettled is not None:
             yield unsettled() if self.unsettled else not_(unsettled())
         yield from self._times()

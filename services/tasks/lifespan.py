@@ -8,6 +8,7 @@ from typing import TypedDict
 from fastapi import FastAPI
 
 from services.tasks.health import watch_work
+from services.tasks.history.service import HistoryService
 from services.tasks.models import OutboxRow
 from services.tasks.queues import Queues
 from services.tasks.service import TaskService
@@ -26,6 +27,7 @@ class State(TypedDict):
 
     platform: Platform
     tasks: TaskService
+    history: HistoryService
 
 
 @asynccontextmanager
@@ -50,4 +52,4 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         tasks = TaskService(
             database, outbox, submissions, app.state.kinds, platform.cursors, max_input_bytes=settings.max_input_bytes
         )
-        yield State(platform=platform, tasks=tasks)
+        yield State(platform=platform, tasks=tasks, history=HistoryService(database, tasks, platform.cursors))

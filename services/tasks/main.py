@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from services.tasks.endpoints import creating, router
+from services.tasks.history.endpoints import router as history
 from services.tasks.kinds.registry import BUILT_IN, KindRegistry
 from services.tasks.lifespan import lifespan
 from services.tasks.settings import Settings
@@ -17,7 +18,7 @@ def create_app(settings: Settings | None = None, kinds: KindRegistry = BUILT_IN)
         title="SutazAI tasks",
         description="Background work: accepted durably, retried, cancelled, followed to its result.",
         lifespan=lifespan,
-        routers=[creating, router],
+        routers=[creating, router, history],
     )
     app.state.kinds = kinds
     return app

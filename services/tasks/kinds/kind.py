@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import httpx
 from pydantic import BaseModel
 
-from services.tasks.domain import Ticket
+from services.tasks.domain import LogLevel, Ticket
 from services.tasks.events import Told
 from shared.calls import ServiceClient
 
@@ -46,6 +46,12 @@ class Context(Protocol):
 
     def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
         """Say how far the work has come. Cheap: written at most once a heartbeat, the last word wins."""
+
+    def log(self, message: str, *, level: LogLevel = LogLevel.INFO) -> None:
+        """Write a line into the task's log, which its user reads: no secret, nothing of how we work inside.
+
+        Cheap: written with the next heartbeat, or the end. A task keeps its first 1,000 lines of 2,000 characters.
+        """
 
     async def token(self) -> str:
         """An access token of the submitting user, with no more scopes than they had when submitting.

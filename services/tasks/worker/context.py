@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 import httpx
 
-from services.tasks.domain import Claim, Ticket, storable
+from services.tasks.domain import Claim, LogLevel, Ticket, storable
 from services.tasks.worker.attempt import Attempt, ProgressReport
 from services.tasks.worker.files import FileForm, written
 from services.tasks.worker.holds import Holds
@@ -64,6 +64,9 @@ class AttemptContext:
             message=None if message is None else storable(message, _MAX_MESSAGE_CHARS),
         )
         self._attempt.report(report)
+
+    def log(self, message: str, *, level: LogLevel = LogLevel.INFO) -> None:
+        self._attempt.log.add(message, level)
 
     def holding(self, names: Sequence[str]) -> AbstractAsyncContextManager[None]:
         return self._holds.holding(self._attempt.claim, names)

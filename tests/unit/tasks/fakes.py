@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from services.tasks.domain import Ticket
+from services.tasks.domain import LogLevel, Ticket
 from shared.calls import ServiceClient
 from shared.errors import Relayed
 
@@ -29,6 +29,7 @@ class RecordingContext:
     remaining_seconds: float = 60
     ticket: Ticket = TICKET
     calls: list[tuple[str, Any, dict[str, str]]] = field(default_factory=list)
+    logged: list[tuple[LogLevel, str]] = field(default_factory=list)
     reports: list[tuple[int, int | None]] = field(default_factory=list)
 
     ended: set[str] = field(default_factory=set)
@@ -41,6 +42,9 @@ class RecordingContext:
 
     def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
         self.reports.append((done, total))
+
+    def log(self, message: str, *, level: LogLevel = LogLevel.INFO) -> None:
+        self.logged.append((level, message))
 
     async def token(self) -> str:
         return "token"
