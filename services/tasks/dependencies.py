@@ -6,6 +6,7 @@ from fastapi import Depends
 
 from services.tasks.history.service import HistoryService
 from services.tasks.service import TaskService
+from services.tasks.streams.service import StreamService
 from shared.door import requires
 from shared.identity import Caller
 from shared.web import from_state
@@ -13,4 +14,5 @@ from shared.web import from_state
 Reader = Annotated[Caller, requires("tasks:read")]
 Writer = Annotated[Caller, requires("tasks:write")]
 Tasks = Annotated[TaskService, Depends(from_state("tasks"))]
+Streams = Annotated[StreamService, Depends(from_state("streams"))]
 History = Annotated[HistoryService, Depends(from_state("history"))]

@@ -2,8 +2,8 @@
 
 NotFound   TaskNotFound
 Conflict   TaskFinished
-Invalid    KindUnknown · InputInvalid · InputTooLarge · RunAtTooFar
-Unavailable  DocumentInUse: the error of a task that waited in vain
+Invalid    KindUnknown · InputInvalid · InputTooLarge · RunAtTooFar · EventUnknown
+Unavailable  DocumentInUse: the error of a task that waited in vain · StreamsFull
 Exception  PermanentFailure: raised by a kind in the worker, never answered over HTTP
 """
 
@@ -59,6 +59,26 @@ class RunAtTooFar(Invalid):
     def __init__(self, days: int) -> None:
         detail = f"A task may be scheduled up to {days} days ahead."
         super().__init__(detail, at=("/run_at", "too_far"))
+
+
+class EventUnknown(Invalid):
+    """An id that no event has had, as after a mix-up of two streams, or of before a restored dump."""
+
+    code = "tasks.event_unknown"
+    meaning = "`Last-Event-ID` names an event that there was not: leave it out to begin anew."
+
+    def __init__(self, event_id: str) -> None:
+        super().__init__(f"There was no event {event_id!r}.", at=("header/Last-Event-ID", "unknown_event"))
+
+
+class StreamsFull(Unavailable):
+    """As many followers at once as this process may have; the tasks go on."""
+
+    code = "tasks.streams_full"
+    meaning = "Too many streams of events at once; the tasks go on, and another replica may have room."
+
+    def __init__(self) -> None:
+        super().__init__("tasks", retry_after_seconds=2, detail="Too many streams at once; try again in a moment.")
 
 
 class DocumentInUse(Unavailable):

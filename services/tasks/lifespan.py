@@ -13,6 +13,8 @@ from services.tasks.models import OutboxRow
 from services.tasks.queues import Queues
 from services.tasks.service import TaskService
 from services.tasks.settings import Settings
+from services.tasks.streams.news import open_news
+from services.tasks.streams.service import StreamService
 from services.tasks.submissions import Submissions
 from shared.loops import in_background
 from shared.messages import RABBITMQ_REMEDY, Publisher, open_connection, open_probe
@@ -28,6 +30,7 @@ class State(TypedDict):
     platform: Platform
     tasks: TaskService
     history: HistoryService
+    streams: StreamService
 
 
 @asynccontextmanager
@@ -52,4 +55,16 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         tasks = TaskService(
             database, outbox, submissions, app.state.kinds, platform.cursors, max_input_bytes=settings.max_input_bytes
         )
-        yield State(platform=platform, tasks=tasks, history=HistoryService(database, tasks, platform.cursors))
+        news = await stack.enter_async_context(open_news(database, app.state.health, settings.stream_look_seconds))
+        yield State(
+            platform=platform,
+            tasks=tasks,
+            history=HistoryService(database, tasks, platform.cursors),
+            streams=StreamService(
+                database,
+                tasks,
+                news,
+                heartbeat_seconds=settings.stream_heartbeat_seconds,
+                max_streams=settings.max_streams,
+            ),
+        )

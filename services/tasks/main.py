@@ -7,6 +7,7 @@ from services.tasks.history.endpoints import router as history
 from services.tasks.kinds.registry import BUILT_IN, KindRegistry
 from services.tasks.lifespan import lifespan
 from services.tasks.settings import Settings
+from services.tasks.streams.endpoints import router as streams
 from shared.web import create_service
 
 
@@ -18,7 +19,7 @@ def create_app(settings: Settings | None = None, kinds: KindRegistry = BUILT_IN)
         title="SutazAI tasks",
         description="Background work: accepted durably, retried, cancelled, followed to its result.",
         lifespan=lifespan,
-        routers=[creating, router, history],
+        routers=[creating, router, history, streams],
     )
     app.state.kinds = kinds
     return app

@@ -83,17 +83,17 @@ class TaskService:
     async def get(self, caller: Caller, task_id: str) -> Task:
         """Raises TaskNotFound."""
         async with self._database.statements() as session:
-            return await TaskRepository(session, caller.tenant_id, _submitter(caller, task_id)).get(task_id)
+            return await TaskRepository(session, caller.tenant_id, submitter(caller, task_id)).get(task_id)
 
     async def list_page(self, caller: Caller, wanted: TaskFilter, *, limit: int, cursor: str | None) -> Slice[Task]:
         """Newest first, without input and result. Raises Invalid for a cursor of another list."""
-        submitter = _submitter(caller)
+        user_id = submitter(caller)
         async with self._database.statements() as session:
-            tasks = TaskRepository(session, caller.tenant_id, submitter)
+            tasks = TaskRepository(session, caller.tenant_id, user_id)
             return await self._cursors.slice(
                 lambda after, most: tasks.list_newest(wanted, after=after, limit=most),
                 key=lambda task: task.id,
-                scope=["tasks", caller.tenant_id, submitter, *wanted.members()],
+                scope=["tasks", caller.tenant_id, user_id, *wanted.members()],
                 limit=limit,
                 cursor=cursor,
             )
@@ -101,7 +101,7 @@ class TaskService:
     async def cancel(self, caller: Caller, task_id: str) -> Task:
         """The task, cancelled or asked to stop. Raises TaskNotFound, TaskFinished."""
         async with self._database.transaction() as session:
-            tasks = TaskRepository(session, caller.tenant_id, _submitter(caller, task_id))
+            tasks = TaskRepository(session, caller.tenant_id, submitter(caller, task_id))
             task = await tasks.cancel(task_id)
             if task is None:
                 raise TaskFinished((await tasks.get(task_id)).status)
@@ -114,7 +114,7 @@ class TaskService:
         return self._kinds.list()
 
 
-def _submitter(caller: Caller, task_id: str | None = None) -> str | None:
+def submitter(caller: Caller, task_id: str | None = None) -> str | None:
     """Whose tasks the caller may see: their own, or everybody's of the tenant (None)."""
     return None if caller.allows(_OF_THE_TENANT, task_id) else caller.subject
 

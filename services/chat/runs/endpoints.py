@@ -8,12 +8,12 @@ from services.chat import errors
 from services.chat.dependencies import Control, Reader, Runs, Speaker, Writer
 from services.chat.domain import Run
 from services.chat.runs.schemas import MessageCreate, ReplyRead, RunRead
-from services.chat.runs.streaming import EVENT_STREAM, Followed, LastEventId, event_stream
 from shared.door import GuardedRoute, IdempotentRoute, Keyed, stores_nothing, takes
 from shared.errors import UpstreamFailed, UpstreamTimeout, responses
 from shared.limits import ShareTaken
 from shared.resources import describe
 from shared.schemas import Id
+from shared.web import EVENT_STREAM, Followed, LastEventId, event_stream
 
 creating = APIRouter(prefix="/api/v1/chat", tags=["messages"], route_class=IdempotentRoute)
 begun = APIRouter(prefix="/api/v1/chat/runs", tags=["runs"], route_class=GuardedRoute)

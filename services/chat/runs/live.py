@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from services.chat.domain import Reply
-from services.chat.runs.events import HEARTBEAT, Event
+from services.chat.runs.events import Event
 from shared.errors import ServiceError
+from shared.web import HEARTBEAT
 
 _JOINED_BYTES = 64 * 1024  # joined, frames are copied: so much is what one who is slow may hold of his own
 

@@ -1,6 +1,6 @@
 """What was written about a task that the caller may see; the statements name its id only."""
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tasks.domain import LOGGED
@@ -21,13 +21,7 @@ class HistoryRepository:
 
     async def list_log(self, *, after: int | None, limit: int) -> list[TaskEvent]:
         """Up to `limit` lines behind the event number `after`, oldest first."""
-        return await self._events(TaskEvent.type == LOGGED, after=after or 0, limit=limit)
-
-    async def list_events(self, *, after: int, limit: int) -> list[TaskEvent]:
-        """Up to `limit` events behind number `after`, oldest first."""
-        return await self._events(after=after, limit=limit)
-
-    async def _events(self, *only: ColumnElement[bool], after: int, limit: int) -> list[TaskEvent]:
         table = TaskEvent
-        statement = select(table).where(table.task_id == self._task_id, table.number > after, *only)
-        return list((await self._session.scalars(statement.order_by(table.number).limit(limit))).all())
+        statement = select(table).where(table.task_id == self._task_id, table.type == LOGGED)
+        statement = statement.where(table.number > (after or 0)).order_by(table.number).limit(limit)
+        return list((await self._session.scalars(statement)).all())

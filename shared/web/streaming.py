@@ -1,4 +1,4 @@
-"""The events of a run as an HTTP answer, and where a client says that it goes on."""
+"""Server-sent events as an HTTP answer, and where a client says that it goes on."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from shared.limits import Place
 
 EVENT_STREAM = "text/event-stream"
+HEARTBEAT = b": still here\n\n"
 # No cache may keep events, and no proxy may hold them back until a buffer is full.
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -17,6 +18,11 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 def event_stream(frames: AsyncIterator[bytes]) -> StreamingResponse:
     """The frames as they come."""
     return StreamingResponse(frames, media_type=EVENT_STREAM, headers=_HEADERS)
+
+
+def event_frame(event_id: str | int, event_type: str, data: bytes) -> bytes:
+    """One event as it goes over the wire; `data` is JSON on one line."""
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (str(event_id).encode(), event_type.encode(), data)
 
 
 LastEventId = Annotated[
