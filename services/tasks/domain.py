@@ -53,6 +53,8 @@ class LogLevel(Word):
 MAX_LOG_LINES = 1000
 """Of one task, over all its attempts; those that come later are counted only."""
 MAX_LOG_CHARS = 2000
+REPLAY_KIND = "tasks.replay"
+"""The kind of tasks that replay others, and are not replayed by another of it."""
 LOGGED = "task.log"
 """The type of the events that are lines of a log."""
 

@@ -4,8 +4,8 @@ from fastapi import APIRouter, Response
 
 from services.tasks.dependencies import Reader, Tasks, Writer
 from services.tasks.errors import InputInvalid, InputTooLarge, KindUnknown, RunAtTooFar, TaskFinished, TaskNotFound
-from services.tasks.filters import Asked
 from services.tasks.models import Task
+from services.tasks.queries import Asked
 from services.tasks.schemas import KindList, KindRead, TaskRead, TaskSubmit, TaskSummary
 from shared.door import GuardedRoute, IdempotentRoute, Keyed, stores_nothing, takes
 from shared.errors import responses

@@ -1,7 +1,7 @@
 """What tasks refuses, and what a kind may fail with.
 
 NotFound   TaskNotFound
-Conflict   TaskFinished
+Conflict   TaskFinished · TaskNotFailed · TaskSettled
 Invalid    KindUnknown · InputInvalid · InputTooLarge · RunAtTooFar · EventUnknown
 Unavailable  DocumentInUse: the error of a task that waited in vain · StreamsFull
 Exception  PermanentFailure: raised by a kind in the worker, never answered over HTTP
@@ -24,6 +24,25 @@ class TaskFinished(Conflict):
 
     def __init__(self, status: str) -> None:
         super().__init__(f"The task is {status} already.")
+
+
+class TaskNotFailed(Conflict):
+    code = "tasks.not_failed"
+    meaning = "Only a task that has failed is replayed or discarded."
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"The task is {status}; only one that has failed is replayed or discarded.")
+
+
+class TaskSettled(Conflict):
+    code = "tasks.already_settled"
+    meaning = "The failed task was replayed before (`replayed_as` of the task says as which), or discarded."
+
+    def __init__(self, replayed_as: str | None) -> None:
+        super().__init__(
+            f"The task was replayed already, as {replayed_as}." if replayed_as else "The task was discarded already.",
+            members={"replayed_as": replayed_as} if replayed_as else None,
+        )
 
 
 class KindUnknown(Invalid):

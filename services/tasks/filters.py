@@ -1,4 +1,4 @@
-"""Which tasks of those that the caller may see: what a list is narrowed by, as a query and as conditions.
+"""Which tasks of those that the caller may see: what a list is narrowed by, as conditions of a statement.
 
 Each filter has an index of the table. Ids are in the order of time, so a stretch of time is one of the list too.
 """
@@ -6,16 +6,14 @@ Each filter has an index of the table. Ids are in the order of time, so a stretc
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
-from fastapi import Depends, Query
 from sqlalchemy import ColumnElement, and_, literal, not_
 
 from services.tasks.domain import Priority, TaskStatus
 from services.tasks.models import Task
-from services.tasks.schemas import KindName
-from shared.schemas import Moment, PathText, rfc3339
+from shared.schemas import rfc3339
 
 _LATE: Final = timedelta(minutes=1)  # longer than a task waits for its id
 # Written out, so that a plan made once for all values can use the index.
@@ -24,8 +22,6 @@ _UNSETTLED: Final = and_(
     Task.replayed_as.is_(None),
     Task.discarded_at.is_(None),
 )
-
-ErrorCode = Annotated[PathText, Query(min_length=1, max_length=100, examples=["common.unavailable"])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,33 +73,3 @@ def _first_id(moment: datetime, later: timedelta = timedelta()) -> str:
     """No id made at `moment` or after is before this."""
     milliseconds = max(0, int(moment.timestamp() * 1000) + later // timedelta(milliseconds=1))
     return str(UUID(int=min(milliseconds, 2**48 - 1) << 80))
-
-
-async def _asked(
-    status: Annotated[TaskStatus | None, Query(description="only tasks in this state")] = None,
-    kind: Annotated[KindName | None, Query(description="only tasks of this kind")] = None,
-    priority: Annotated[Priority | None, Query(description="only tasks of this priority")] = None,
-    error_code: Annotated[ErrorCode | None, Query(description="only tasks whose latest error has this code")] = None,
-    dead_letter: Annotated[
-        bool | None, Query(description="only tasks that failed because their attempts were used up, or all others")
-    ] = None,
-    unsettled: Annotated[
-        bool | None, Query(description="only failed tasks that nobody has replayed or discarded, or all others")
-    ] = None,
-    created_after: Annotated[Moment | None, Query(description="only tasks submitted later")] = None,
-    created_before: Annotated[Moment | None, Query(description="only tasks submitted earlier")] = None,
-) -> TaskFilter:
-    return TaskFilter(
-        status=status,
-        kind=kind,
-        priority=priority,
-        error_code=error_code,
-        dead_letter=dead_letter,
-        unsettled=unsettled,
-        created_after=created_after,
-        created_before=created_before,
-    )
-
-
-Asked = Annotated[TaskFilter, Depends(_asked)]
-"""The filters of a list, from its query."""

@@ -11,6 +11,7 @@ from services.tasks.health import watch_work
 from services.tasks.history.service import HistoryService
 from services.tasks.models import OutboxRow
 from services.tasks.queues import Queues
+from services.tasks.replays.service import ReplayService
 from services.tasks.service import TaskService
 from services.tasks.settings import Settings
 from services.tasks.streams.news import open_news
@@ -31,6 +32,7 @@ class State(TypedDict):
     tasks: TaskService
     history: HistoryService
     streams: StreamService
+    replays: ReplayService
 
 
 @asynccontextmanager
@@ -60,6 +62,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             platform=platform,
             tasks=tasks,
             history=HistoryService(database, tasks, platform.cursors),
+            replays=ReplayService(database, outbox, queues, app.state.kinds),
             streams=StreamService(
                 database,
                 tasks,

@@ -72,6 +72,9 @@ class TaskSummary(ResponseModel):
     created_at: UtcDatetime
     started_at: UtcDatetime | None = Field(description="start of the first attempt")
     finished_at: UtcDatetime | None
+    replay_of: Id | None = Field(description="the failed task that this one is once more")
+    replayed_as: Id | None = Field(description="of a failed task: the new one that it was replayed as")
+    discarded_at: UtcDatetime | None = Field(description="of a failed task: when somebody said that nothing follows")
 
     @classmethod
     def of(cls, task: Task) -> "TaskSummary":
@@ -92,6 +95,9 @@ class TaskSummary(ResponseModel):
             created_at=task.created_at,
             started_at=task.started_at,
             finished_at=task.finished_at,
+            replay_of=task.replay_of,
+            replayed_as=task.replayed_as,
+            discarded_at=task.discarded_at,
         )
 
 

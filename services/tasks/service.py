@@ -17,6 +17,7 @@ from services.tasks.models import Task
 from services.tasks.repository import TaskRepository
 from services.tasks.schemas import TaskSubmit
 from services.tasks.submissions import Submissions
+from services.tasks.visibility import submitter_of
 from shared import telemetry
 from shared.door import Once
 from shared.errors import FieldProblem, field_problems
@@ -26,8 +27,6 @@ from shared.resources import CursorCodec, Slice
 from shared.schemas import new_id
 
 _MAX_DAYS_AHEAD = 366
-_OF_THE_TENANT = "tasks:tenant"
-"""The scope of who may see and cancel what others of the tenant submitted."""
 
 
 class TaskService:
@@ -83,11 +82,11 @@ class TaskService:
     async def get(self, caller: Caller, task_id: str) -> Task:
         """Raises TaskNotFound."""
         async with self._database.statements() as session:
-            return await TaskRepository(session, caller.tenant_id, submitter(caller, task_id)).get(task_id)
+            return await TaskRepository(session, caller.tenant_id, submitter_of(caller, task_id)).get(task_id)
 
     async def list_page(self, caller: Caller, wanted: TaskFilter, *, limit: int, cursor: str | None) -> Slice[Task]:
         """Newest first, without input and result. Raises Invalid for a cursor of another list."""
-        user_id = submitter(caller)
+        user_id = submitter_of(caller)
         async with self._database.statements() as session:
             tasks = TaskRepository(session, caller.tenant_id, user_id)
             return await self._cursors.slice(
@@ -101,7 +100,7 @@ class TaskService:
     async def cancel(self, caller: Caller, task_id: str) -> Task:
         """The task, cancelled or asked to stop. Raises TaskNotFound, TaskFinished."""
         async with self._database.transaction() as session:
-            tasks = TaskRepository(session, caller.tenant_id, submitter(caller, task_id))
+            tasks = TaskRepository(session, caller.tenant_id, submitter_of(caller, task_id))
             task = await tasks.cancel(task_id)
             if task is None:
                 raise TaskFinished((await tasks.get(task_id)).status)
@@ -112,11 +111,6 @@ class TaskService:
     def list_kinds(self) -> list[Kind[Any]]:
         """By name."""
         return self._kinds.list()
-
-
-def submitter(caller: Caller, task_id: str | None = None) -> str | None:
-    """Whose tasks the caller may see: their own, or everybody's of the tenant (None)."""
-    return None if caller.allows(_OF_THE_TENANT, task_id) else caller.subject
 
 
 def _encoded(given: dict[str, Any]) -> bytes:

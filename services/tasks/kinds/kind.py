@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from services.tasks.domain import LogLevel, Ticket
 from services.tasks.events import Told
+from services.tasks.filters import TaskFilter
 from shared.calls import ServiceClient
 
 Input = TypeVar("Input", bound=BaseModel)
@@ -69,6 +70,15 @@ class Context(Protocol):
 
     async def has_ended(self, task_id: str) -> bool:
         """Whether that is a task of the same tenant which nobody will go on with. Raises Unavailable."""
+
+    async def failed_tasks(self, wanted: TaskFilter, *, after: str | None, limit: int) -> list[str]:
+        """Ids of tasks that the submitting user sees, younger than `after`, oldest first. Raises Unavailable."""
+
+    async def replay(self, task_id: str) -> str:
+        """The id of the new task that a failed one is replayed as, for the submitting user.
+
+        Raises TaskNotFound, TaskNotFailed, TaskSettled, KindUnknown, MissingScope, Unavailable.
+        """
 
     async def call(
         self,

@@ -10,9 +10,10 @@ import orjson
 from services.tasks.domain import TRANSITIONS, TaskStatus
 from services.tasks.errors import EventUnknown, StreamsFull
 from services.tasks.models import TaskEvent
-from services.tasks.service import TaskService, submitter
+from services.tasks.service import TaskService
 from services.tasks.streams.news import News
 from services.tasks.streams.repository import EventRepository, Position
+from services.tasks.visibility import submitter_of
 from shared.errors import Unavailable
 from shared.identity import Caller
 from shared.limits import Place, Shares
@@ -89,7 +90,7 @@ class StreamService:
 
     async def _of_all(self, caller: Caller, position: Position) -> AsyncIterator[bytes]:
         """Where all was read the heartbeat names that position, so that who comes again begins there."""
-        user_id, ends_at = submitter(caller), _end_of(caller)
+        user_id, ends_at = submitter_of(caller), _end_of(caller)
         with self._news.following(caller.tenant_id, user_id) as follower:
             yield _place_frame(position)
             while not self._is_over(ends_at):
