@@ -14,6 +14,7 @@ from shared.web import from_state
 
 Reader = Annotated[Caller, requires("tasks:read")]
 Writer = Annotated[Caller, requires("tasks:write")]
+Batcher = Annotated[Caller, requires("tasks:write", limit="bulk")]
 Tasks = Annotated[TaskService, Depends(from_state("tasks"))]
 Replays = Annotated[ReplayService, Depends(from_state("replays"))]
 Streams = Annotated[StreamService, Depends(from_state("streams"))]

@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter, Response
 
-from services.tasks.dependencies import Reader, Tasks, Writer
+from services.tasks.dependencies import Batcher, Reader, Tasks, Writer
 from services.tasks.errors import InputInvalid, InputTooLarge, KindUnknown, RunAtTooFar, TaskFinished, TaskNotFound
 from services.tasks.models import Task
 from services.tasks.queries import Asked
-from services.tasks.schemas import KindList, KindRead, TaskRead, TaskSubmit, TaskSummary
+from services.tasks.schemas import BatchRead, KindList, KindRead, TaskBatch, TaskRead, TaskSubmit, TaskSummary
 from shared.door import GuardedRoute, IdempotentRoute, Keyed, stores_nothing, takes
 from shared.errors import responses
 from shared.resources import Cursor, Limit, Page, describe
@@ -43,6 +43,23 @@ async def submit(body: TaskSubmit, caller: Writer, tasks: Tasks, once: Keyed) ->
     answer = _answer(task, 202)
     describe(answer, location=f"/api/v1/tasks/status/{task.id}")
     return answer
+
+
+@creating.post(
+    "/submit/batch",
+    operation_id="tasks_submit_batch",
+    summary="Submit many tasks",
+    response_model=BatchRead,
+    response_model_exclude_unset=True,
+)
+@takes(kib=8192, values=100_000, texts=100_000, depth=32)
+async def submit_batch(body: TaskBatch, caller: Batcher, tasks: Tasks, once: Keyed) -> BatchRead:
+    """Up to 500 tasks, each with an outcome of its own: one that is wrong takes no other along.
+
+    Those that were taken are kept once this answers. Repeated under its key, the tasks that were made are found, and
+    those that could not be kept before are submitted.
+    """
+    return BatchRead(results=await tasks.submit_many(caller, body.tasks, once))
 
 
 @router.get(

@@ -38,6 +38,17 @@ class TaskSubmit(LargeModel):
     )
 
 
+class TaskBatch(LargeModel):
+    """Tasks to be submitted together, each by itself right or wrong."""
+
+    tasks: list[dict[str, Any]] = Field(
+        min_length=1,
+        max_length=500,
+        description="each as the body of `POST /tasks/submit`",
+        examples=[[{"kind": "echo", "input": {"text": "hello"}}]],
+    )
+
+
 class Progress(ResponseModel):
     """How far a task has come, in units of its kind."""
 
@@ -114,6 +125,20 @@ class TaskRead(TaskSummary):
         return orjson.dumps(
             {**members, "input": orjson.Fragment(task.input), "result": orjson.Fragment(task.result or "null")}
         )
+
+
+class Submitted(ResponseModel):
+    """What became of one task of a batch."""
+
+    status: int = Field(description="what `POST /tasks/submit` would have answered: 202, or that of `problem`")
+    task: TaskSummary | None = None
+    problem: dict[str, Any] | None = Field(default=None, description="a problem, as everywhere else")
+
+
+class BatchRead(ResponseModel):
+    """Outcomes, in the order of the tasks."""
+
+    results: list[Submitted]
 
 
 class KindRead(ResponseModel):

@@ -1,6 +1,8 @@
 """The use cases of the API: submit, read, list, cancel."""
 
+import asyncio
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,16 +15,16 @@ from services.tasks.events import Done, tell
 from services.tasks.filters import TaskFilter
 from services.tasks.kinds.kind import Kind
 from services.tasks.kinds.registry import KindRegistry
-from services.tasks.models import Task
+from services.tasks.models import IdempotencyKeyRow, Task
 from services.tasks.repository import TaskRepository
-from services.tasks.schemas import TaskSubmit
+from services.tasks.schemas import Submitted, TaskSubmit, TaskSummary
 from services.tasks.submissions import Submissions
 from services.tasks.visibility import submitter_of
 from shared import telemetry
 from shared.door import Once
-from shared.errors import FieldProblem, field_problems
+from shared.errors import FieldProblem, Invalid, ServiceError, field_problems, problem_body
 from shared.identity import Caller, deed
-from shared.postgres import Database, Outbox
+from shared.postgres import Database, EffectKey, IdempotencyKeys, Outbox
 from shared.resources import CursorCodec, Slice
 from shared.schemas import new_id
 
@@ -66,6 +68,32 @@ class TaskService:
             return Task(**row)
         once.found(earlier.of)
         return await self.get(caller, earlier.reference)
+
+    async def submit_many(self, caller: Caller, given: Sequence[dict[str, Any]], once: Once | None) -> list[Submitted]:
+        """What became of each. They share statements and a commit; each has a key of its own, made of the batch's.
+
+        Raises IdempotencyKeyReused, Unavailable where the key cannot be stored.
+        """
+        if once is not None:
+            await self._take_key(once)
+        keys = [None if once is None else once.at(position) for position in range(len(given))]
+        return await asyncio.gather(*(self._submitted(caller, one, key) for one, key in zip(given, keys, strict=True)))
+
+    async def _take_key(self, once: Once) -> None:
+        """Stored before the tasks, so that another batch under it is refused whole. Raises IdempotencyKeyReused."""
+        own = EffectKey(once.digest, once.of, new_id())
+        async with self._database.transaction() as session:
+            kept = (await IdempotencyKeys(session, IdempotencyKeyRow).take([own]))[once.digest]
+        if kept != own:
+            once.found(kept.of)
+
+    async def _submitted(self, caller: Caller, given: dict[str, Any], once: Once | None) -> Submitted:
+        try:
+            task = await self.submit(caller, _validated(given), once)
+        except ServiceError as error:
+            problem = problem_body(error, instance="/api/v1/tasks/submit", trace_id=telemetry.current_trace_id())
+            return Submitted(status=error.status, problem=problem)
+        return Submitted(status=202, task=TaskSummary.of(task))
 
     def _checked_input(self, kind: Kind[Any], given: dict[str, Any]) -> str:
         """The input as it is stored."""
@@ -111,6 +139,15 @@ class TaskService:
     def list_kinds(self) -> list[Kind[Any]]:
         """By name."""
         return self._kinds.list()
+
+
+def _validated(given: dict[str, Any]) -> TaskSubmit:
+    """Raises Invalid, as the body of a submit would be refused."""
+    try:
+        return TaskSubmit.model_validate(given)
+    except ValidationError as error:
+        located = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
+        raise Invalid(errors=field_problems(located)) from error
 
 
 def _encoded(given: dict[str, Any]) -> bytes:

@@ -7,12 +7,12 @@ from pydantic import Field
 from services.tasks.filters import TaskFilter
 from services.tasks.repository import DeadLetters
 from services.tasks.schemas import KindName
-from shared.schemas import Moment, PathText, RequestModel, ResponseModel, UtcDatetime
+from shared.schemas import LargeModel, Moment, PathText, ResponseModel, UtcDatetime
 
 MAX_REPLAYS = 1000
 
 
-class ReplayMany(RequestModel):
+class ReplayMany(LargeModel):
     """Which failed tasks to replay, and how fast."""
 
     kind: KindName | None = Field(default=None, description="only tasks of this kind")
