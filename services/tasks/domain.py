@@ -41,6 +41,43 @@ class Priority(Word):
     HIGH = "high"
 
 
+class LogLevel(Word):
+    """How much a line of a task's log matters."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+MAX_LOG_LINES = 1000
+"""Of one task, over all its attempts; those that come later are counted only."""
+MAX_LOG_CHARS = 2000
+REPLAY_KIND = "tasks.replay"
+"""The kind of tasks that replay others, and are not replayed by another of it."""
+LOGGED = "task.log"
+"""The type of the events that are lines of a log."""
+
+
+class AttemptOutcome(Word):
+    """How an attempt ended, if it has."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+    LOST = "lost"
+
+    @classmethod
+    def of(cls, *, has_ended: bool, error_code: str | None) -> "AttemptOutcome":
+        if not has_ended:
+            return cls.RUNNING
+        if error_code is None:
+            return cls.SUCCEEDED
+        return _OUTCOMES.get(error_code, cls.FAILED)
+
+
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """What sends a worker to a task: which one, and whose it is."""
@@ -74,6 +111,9 @@ class Claim:
     traceparent: str | None
     progress_done: int
     """As the attempt before left it."""
+    log_lines: int
+    log_dropped: int
+    """Lines of the attempts before: those that are kept, and those that were too many."""
     age_seconds: float
     """Since its first attempt began."""
 
@@ -118,6 +158,11 @@ TIMED_OUT = Failure("tasks.timed_out", "The attempt took longer than its timeout
 INTERRUPTED = Failure("tasks.interrupted", "The worker running this attempt shut down.", retryable=True)
 CANCELLED = Failure("tasks.cancelled", "The task was cancelled.", retryable=False)
 EXPIRED = Failure("tasks.expired", "The task could not be started in time.", retryable=False)
+_OUTCOMES = {
+    CANCELLED.code: AttemptOutcome.CANCELLED,
+    INTERRUPTED.code: AttemptOutcome.INTERRUPTED,
+    WORKER_LOST.code: AttemptOutcome.LOST,
+}
 
 
 def storable(text: str, max_chars: int) -> str:

@@ -1,14 +1,12 @@
 """`/tasks/…`."""
 
-from typing import Annotated
+from fastapi import APIRouter, Response
 
-from fastapi import APIRouter, Query, Response
-
-from services.tasks.dependencies import Reader, Tasks, Writer
-from services.tasks.domain import TaskStatus
+from services.tasks.dependencies import Batcher, Reader, Tasks, Writer
 from services.tasks.errors import InputInvalid, InputTooLarge, KindUnknown, RunAtTooFar, TaskFinished, TaskNotFound
 from services.tasks.models import Task
-from services.tasks.schemas import KindList, KindName, KindRead, TaskRead, TaskSubmit, TaskSummary
+from services.tasks.queries import Asked
+from services.tasks.schemas import BatchRead, KindList, KindRead, TaskBatch, TaskRead, TaskSubmit, TaskSummary
 from shared.door import GuardedRoute, IdempotentRoute, Keyed, stores_nothing, takes
 from shared.errors import responses
 from shared.resources import Cursor, Limit, Page, describe, described
@@ -47,6 +45,23 @@ async def submit(body: TaskSubmit, caller: Writer, tasks: Tasks, once: Keyed) ->
     return answer
 
 
+@creating.post(
+    "/submit/batch",
+    operation_id="tasks_submit_batch",
+    summary="Submit many tasks",
+    response_model=BatchRead,
+    response_model_exclude_unset=True,
+)
+@takes(kib=8192, values=100_000, texts=100_000, depth=32)
+async def submit_batch(body: TaskBatch, caller: Batcher, tasks: Tasks, once: Keyed) -> BatchRead:
+    """Up to 500 tasks, each with an outcome of its own: one that is wrong takes no other along.
+
+    Those that were taken are kept once this answers. Repeated under its key, the tasks that were made are found, and
+    those that could not be kept before are submitted.
+    """
+    return BatchRead(results=await tasks.submit_many(caller, body.tasks, once))
+
+
 @router.get(
     "/status/{task_id}",
     operation_id="tasks_status",
@@ -69,13 +84,12 @@ async def status(task_id: Id, caller: Reader, tasks: Tasks) -> Response:
 async def list_page(
     caller: Reader,
     tasks: Tasks,
-    status: Annotated[TaskStatus | None, Query(description="only tasks in this state")] = None,
-    kind: Annotated[KindName | None, Query(description="only tasks of this kind")] = None,
+    wanted: Asked,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[TaskSummary]:
     """The caller's tasks, newest first, without input and result; with `tasks:tenant` those of the whole tenant."""
-    found = await tasks.list_page(caller, status=status, kind=kind, limit=limit, cursor=cursor)
+    found = await tasks.list_page(caller, wanted, limit=limit, cursor=cursor)
     return found.page(TaskSummary.of)
 
 

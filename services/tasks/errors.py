@@ -1,9 +1,9 @@
 """What tasks refuses, and what a kind may fail with.
 
 NotFound   TaskNotFound
-Conflict   TaskFinished
-Invalid    KindUnknown · InputInvalid · InputTooLarge · RunAtTooFar
-Unavailable  DocumentInUse: the error of a task that waited in vain
+Conflict   TaskFinished · TaskNotFailed · TaskSettled
+Invalid    KindUnknown · InputInvalid · InputTooLarge · RunAtTooFar · EventUnknown
+Unavailable  DocumentInUse: the error of a task that waited in vain · StreamsFull
 Exception  PermanentFailure: raised by a kind in the worker, never answered over HTTP
 """
 
@@ -24,6 +24,25 @@ class TaskFinished(Conflict):
 
     def __init__(self, status: str) -> None:
         super().__init__(f"The task is {status} already.")
+
+
+class TaskNotFailed(Conflict):
+    code = "tasks.not_failed"
+    meaning = "Only a task that has failed is replayed or discarded."
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"The task is {status}; only one that has failed is replayed or discarded.")
+
+
+class TaskSettled(Conflict):
+    code = "tasks.already_settled"
+    meaning = "The failed task was replayed before (`replayed_as` of the task says as which), or discarded."
+
+    def __init__(self, replayed_as: str | None) -> None:
+        super().__init__(
+            f"The task was replayed already, as {replayed_as}." if replayed_as else "The task was discarded already.",
+            members={"replayed_as": replayed_as} if replayed_as else None,
+        )
 
 
 class KindUnknown(Invalid):
@@ -59,6 +78,26 @@ class RunAtTooFar(Invalid):
     def __init__(self, days: int) -> None:
         detail = f"A task may be scheduled up to {days} days ahead."
         super().__init__(detail, at=("/run_at", "too_far"))
+
+
+class EventUnknown(Invalid):
+    """An id that no event has had, as after a mix-up of two streams, or of before a restored dump."""
+
+    code = "tasks.event_unknown"
+    meaning = "`Last-Event-ID` names an event that there was not: leave it out to begin anew."
+
+    def __init__(self, event_id: str) -> None:
+        super().__init__(f"There was no event {event_id!r}.", at=("header/Last-Event-ID", "unknown_event"))
+
+
+class StreamsFull(Unavailable):
+    """As many followers at once as this process may have; the tasks go on."""
+
+    code = "tasks.streams_full"
+    meaning = "Too many streams of events at once; the tasks go on, and another replica may have room."
+
+    def __init__(self) -> None:
+        super().__init__("tasks", retry_after_seconds=2, detail="Too many streams at once; try again in a moment.")
 
 
 class DocumentInUse(Unavailable):

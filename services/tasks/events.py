@@ -14,6 +14,8 @@ class Done(Word):
     """To a task, by its id, or by one to a collection, by its name."""
 
     CANCELLED = "task.cancelled"
+    REPLAYED = "task.replayed"
+    DISCARDED = "task.discarded"
     EXPORTED = "collection.exported"
     IMPORTED = "collection.imported"
 

@@ -8,10 +8,14 @@ from typing import TypedDict
 from fastapi import FastAPI
 
 from services.tasks.health import watch_work
+from services.tasks.history.service import HistoryService
 from services.tasks.models import OutboxRow
 from services.tasks.queues import Queues
+from services.tasks.replays.service import ReplayService
 from services.tasks.service import TaskService
 from services.tasks.settings import Settings
+from services.tasks.streams.news import open_news
+from services.tasks.streams.service import StreamService
 from services.tasks.submissions import Submissions
 from shared.loops import in_background
 from shared.messages import RABBITMQ_REMEDY, Publisher, open_connection, open_probe
@@ -26,6 +30,9 @@ class State(TypedDict):
 
     platform: Platform
     tasks: TaskService
+    history: HistoryService
+    streams: StreamService
+    replays: ReplayService
 
 
 @asynccontextmanager
@@ -50,4 +57,17 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         tasks = TaskService(
             database, outbox, submissions, app.state.kinds, platform.cursors, max_input_bytes=settings.max_input_bytes
         )
-        yield State(platform=platform, tasks=tasks)
+        news = await stack.enter_async_context(open_news(database, app.state.health, settings.stream_look_seconds))
+        yield State(
+            platform=platform,
+            tasks=tasks,
+            history=HistoryService(database, tasks, platform.cursors),
+            replays=ReplayService(database, outbox, queues, app.state.kinds),
+            streams=StreamService(
+                database,
+                tasks,
+                news,
+                heartbeat_seconds=settings.stream_heartbeat_seconds,
+                max_streams=settings.max_streams,
+            ),
+        )

@@ -3,9 +3,13 @@
 from fastapi import FastAPI
 
 from services.tasks.endpoints import creating, router
+from services.tasks.history.endpoints import router as history
 from services.tasks.kinds.registry import BUILT_IN, KindRegistry
 from services.tasks.lifespan import lifespan
+from services.tasks.replays.endpoints import creating as replaying
+from services.tasks.replays.endpoints import router as replays
 from services.tasks.settings import Settings
+from services.tasks.streams.endpoints import router as streams
 from shared.web import create_service
 
 
@@ -17,7 +21,7 @@ def create_app(settings: Settings | None = None, kinds: KindRegistry = BUILT_IN)
         title="SutazAI tasks",
         description="Background work: accepted durably, retried, cancelled, followed to its result.",
         lifespan=lifespan,
-        routers=[creating, router],
+        routers=[creating, replaying, router, history, streams, replays],
     )
     app.state.kinds = kinds
     return app

@@ -10,12 +10,14 @@ from sqlalchemy import (
     DateTime,
     Float,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     Text,
     Uuid,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.postgres import Base as SharedBase
@@ -77,9 +79,33 @@ class Task(Base):
     started_at: Mapped[datetime | None] = mapped_column(_Moment)
     finished_at: Mapped[datetime | None] = mapped_column(_Moment)
 
+    event_number: Mapped[int] = mapped_column(Integer)  # of its latest event; counted by the trigger that writes them
+    log_lines: Mapped[int] = mapped_column(Integer)
+    log_dropped: Mapped[int] = mapped_column(Integer)  # lines beyond the bound
+    replay_of: Mapped[str | None] = mapped_column(_Id)
+    replayed_as: Mapped[str | None] = mapped_column(_Id)
+    discarded_at: Mapped[datetime | None] = mapped_column(_Moment)  # when somebody said that nothing is to follow
+
     __table_args__ = (
         Index("ix_task_tenant", "tenant_id", text("id DESC")),
         Index("ix_task_submitter", "tenant_id", "user_id", text("id DESC")),
+        Index("ix_task_status", "tenant_id", "status", text("id DESC")),
+        Index("ix_task_kind", "tenant_id", "kind", text("id DESC")),
+        Index("ix_task_priority", "tenant_id", "priority", text("id DESC")),
+        Index(
+            "ix_task_error",
+            "tenant_id",
+            "error_code",
+            text("id DESC"),
+            postgresql_where=text("error_code IS NOT NULL"),
+        ),
+        Index("ix_task_dead_letter", "tenant_id", text("id DESC"), postgresql_where=text("dead_letter")),
+        Index(
+            "ix_task_unsettled",
+            "tenant_id",
+            text("id DESC"),
+            postgresql_where=text("status = 'failed' AND replayed_as IS NULL AND discarded_at IS NULL"),
+        ),
         Index("ix_task_due", "run_at", postgresql_where=text("status = 'queued' AND enqueued_at IS NULL")),
         Index(
             "ix_task_enqueued", "enqueued_at", postgresql_where=text("status = 'queued' AND enqueued_at IS NOT NULL")
@@ -108,6 +134,30 @@ class TaskAttempt(Base):
     finished_at: Mapped[datetime | None] = mapped_column(_Moment)
     error_code: Mapped[str | None] = mapped_column(Text)
     error_detail: Mapped[str | None] = mapped_column(Text)
+
+
+class TaskEvent(Base):
+    """Something that happened to a task, or a line of its log. Rows are written once and never changed.
+
+    `number` counts within the task and is in the order of commits. `xid` and `id` order the events of all tasks: behind
+    a transaction that still runs none is to be read, or what it commits would come to lie before it.
+    """
+
+    __tablename__ = "task_event"
+
+    task_id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(Text)
+    user_id: Mapped[str] = mapped_column(Text)
+    xid: Mapped[int] = mapped_column(BigInteger, server_default=text("pg_current_xact_id()::text::bigint"))
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True))
+    type: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(_Moment)
+    body: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+    __table_args__ = (
+        Index("ix_task_event_tenant", "tenant_id", "xid", "id", postgresql_include=["user_id", "task_id"]),
+    )
 
 
 class TaskHold(Base):

@@ -1,16 +1,32 @@
 """Every statement of the API about tasks; each names the tenant, and whose they are."""
 
+from dataclasses import dataclass
+from typing import Any
+
 from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 
-from services.tasks.domain import CANCELLABLE, CANCELLED, TaskStatus
+from services.tasks.domain import CANCELLABLE, CANCELLED, REPLAY_KIND, TaskStatus
 from services.tasks.errors import TaskNotFound
+from services.tasks.filters import TaskFilter, unsettled
 from services.tasks.models import Task
 
 _SUMMARY = [
     column for column in Task.__mapper__.column_attrs if column.key not in {"input", "result", "scopes", "traceparent"}
 ]
+
+
+_COUNTED = 100_000  # failed tasks at most, for a summary of them
+_LINES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetters:
+    """Failed tasks by kind, error and whether their attempts were used up, the most frequent first."""
+
+    rows: list[dict[str, Any]]
+    is_whole: bool
 
 
 class TaskRepository:
@@ -22,27 +38,60 @@ class TaskRepository:
         if user_id is not None:
             self._visible.append(Task.user_id == user_id)
 
-    async def get(self, task_id: str) -> Task:
-        """Raises TaskNotFound."""
+    async def get(self, task_id: str, *, hold: bool = False) -> Task:
+        """With `hold`, nobody else changes it until the end of the transaction. Raises TaskNotFound."""
         statement = select(Task).where(*self._visible, Task.id == task_id)
+        if hold:
+            statement = statement.with_for_update()
         task = await self._session.scalar(statement)
         if task is None:
             raise TaskNotFound
         return task
 
-    async def list_newest(
-        self, *, status: TaskStatus | None, kind: str | None, after: str | None, limit: int
-    ) -> list[Task]:
+    async def list_newest(self, wanted: TaskFilter, *, after: str | None, limit: int) -> list[Task]:
         """Up to `limit` tasks older than `after`, without input and result."""
-        statement = select(Task).where(*self._visible).order_by(Task.id.desc()).limit(limit)
-        if status is not None:
-            statement = statement.where(Task.status == status)
-        if kind is not None:
-            statement = statement.where(Task.kind == kind)
+        statement = select(Task).where(*self._visible, *wanted.conditions()).order_by(Task.id.desc()).limit(limit)
         if after is not None:
             statement = statement.where(Task.id < after)
         columns = [column.class_attribute for column in _SUMMARY]
         return list((await self._session.scalars(statement.options(load_only(*columns, raiseload=True)))).all())
+
+    async def list_ids(self, wanted: TaskFilter, *, after: str | None, limit: int) -> list[str]:
+        """Up to `limit` ids of tasks younger than `after`, oldest first."""
+        statement = select(Task.id).where(*self._visible, *wanted.conditions(), Task.kind != REPLAY_KIND)
+        if after is not None:
+            statement = statement.where(Task.id > after)
+        return list((await self._session.scalars(statement.order_by(Task.id).limit(limit))).all())
+
+    async def settle(self, task_id: str, **values: Any) -> Task:
+        """The failed task, which says what became of it. The caller holds it."""
+        statement = update(Task).where(*self._visible, Task.id == task_id).values(version=Task.version + 1, **values)
+        settled = statement.returning(Task).execution_options(populate_existing=True)
+        task: Task | None = await self._session.scalar(settled)
+        if task is None:
+            raise TaskNotFound
+        return task
+
+    async def count_unsettled(self) -> DeadLetters:
+        """Of the newest ones that nobody has settled."""
+        columns = (Task.kind, Task.error_code, Task.dead_letter)
+        newest = (
+            select(*columns, Task.finished_at)
+            .where(*self._visible, unsettled())
+            .order_by(Task.id.desc())
+            .limit(_COUNTED)
+            .subquery()
+        )
+        by = (newest.c.kind, newest.c.error_code, newest.c.dead_letter)
+        number, at = func.count(), newest.c.finished_at
+        statement = (
+            select(*by, number.label("count"), func.min(at).label("oldest_at"), func.max(at).label("newest_at"))
+            .group_by(*by)
+            .order_by(number.desc(), *by)
+        )
+        rows = [dict(row) for row in (await self._session.execute(statement)).mappings()]
+        is_whole = len(rows) <= _LINES and sum(row["count"] for row in rows) < _COUNTED
+        return DeadLetters(rows[:_LINES], is_whole)
 
     async def cancel(self, task_id: str) -> Task | None:
         """The task, cancelled where it was queued and asked to stop where it runs; None when it is in neither state."""

@@ -38,6 +38,17 @@ class TaskSubmit(LargeModel):
     )
 
 
+class TaskBatch(LargeModel):
+    """Tasks to be submitted together, each by itself right or wrong."""
+
+    tasks: list[dict[str, Any]] = Field(
+        min_length=1,
+        max_length=500,
+        description="each as the body of `POST /tasks/submit`",
+        examples=[[{"kind": "echo", "input": {"text": "hello"}}]],
+    )
+
+
 class Progress(ResponseModel):
     """How far a task has come, in units of its kind."""
 
@@ -72,6 +83,9 @@ class TaskSummary(ResponseModel):
     created_at: UtcDatetime
     started_at: UtcDatetime | None = Field(description="start of the first attempt")
     finished_at: UtcDatetime | None
+    replay_of: Id | None = Field(description="the failed task that this one is once more")
+    replayed_as: Id | None = Field(description="of a failed task: the new one that it was replayed as")
+    discarded_at: UtcDatetime | None = Field(description="of a failed task: when somebody said that nothing follows")
 
     @classmethod
     def of(cls, task: Task) -> "TaskSummary":
@@ -92,6 +106,9 @@ class TaskSummary(ResponseModel):
             created_at=task.created_at,
             started_at=task.started_at,
             finished_at=task.finished_at,
+            replay_of=task.replay_of,
+            replayed_as=task.replayed_as,
+            discarded_at=task.discarded_at,
         )
 
 
@@ -108,6 +125,20 @@ class TaskRead(TaskSummary):
         return orjson.dumps(
             {**members, "input": orjson.Fragment(task.input), "result": orjson.Fragment(task.result or "null")}
         )
+
+
+class Submitted(ResponseModel):
+    """What became of one task of a batch."""
+
+    status: int = Field(description="what `POST /tasks/submit` would have answered: 202, or that of `problem`")
+    task: TaskSummary | None = None
+    problem: dict[str, Any] | None = Field(default=None, description="a problem, as everywhere else")
+
+
+class BatchRead(ResponseModel):
+    """Outcomes, in the order of the tasks."""
+
+    results: list[Submitted]
 
 
 class KindRead(ResponseModel):

@@ -1,6 +1,8 @@
 """The use cases of the API: submit, read, list, cancel."""
 
+import asyncio
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,23 +12,23 @@ from pydantic import ValidationError
 from services.tasks.domain import TaskStatus
 from services.tasks.errors import InputInvalid, InputTooLarge, RunAtTooFar, TaskFinished
 from services.tasks.events import Done, tell
+from services.tasks.filters import TaskFilter
 from services.tasks.kinds.kind import Kind
 from services.tasks.kinds.registry import KindRegistry
-from services.tasks.models import Task
+from services.tasks.models import IdempotencyKeyRow, Task
 from services.tasks.repository import TaskRepository
-from services.tasks.schemas import TaskSubmit
+from services.tasks.schemas import Submitted, TaskSubmit, TaskSummary
 from services.tasks.submissions import Submissions
+from services.tasks.visibility import submitter_of
 from shared import telemetry
 from shared.door import Once
-from shared.errors import FieldProblem, field_problems
+from shared.errors import FieldProblem, Invalid, ServiceError, field_problems, problem_body
 from shared.identity import Caller, deed
-from shared.postgres import Database, Outbox
+from shared.postgres import Database, EffectKey, IdempotencyKeys, Outbox
 from shared.resources import CursorCodec, Slice
 from shared.schemas import new_id
 
 _MAX_DAYS_AHEAD = 366
-_OF_THE_TENANT = "tasks:tenant"
-"""The scope of who may see and cancel what others of the tenant submitted."""
 
 
 class TaskService:
@@ -67,6 +69,32 @@ class TaskService:
         once.found(earlier.of)
         return await self.get(caller, earlier.reference)
 
+    async def submit_many(self, caller: Caller, given: Sequence[dict[str, Any]], once: Once | None) -> list[Submitted]:
+        """What became of each. They share statements and a commit; each has a key of its own, made of the batch's.
+
+        Raises IdempotencyKeyReused, Unavailable where the key cannot be stored.
+        """
+        if once is not None:
+            await self._take_key(once)
+        keys = [None if once is None else once.at(position) for position in range(len(given))]
+        return await asyncio.gather(*(self._submitted(caller, one, key) for one, key in zip(given, keys, strict=True)))
+
+    async def _take_key(self, once: Once) -> None:
+        """Stored before the tasks, so that another batch under it is refused whole. Raises IdempotencyKeyReused."""
+        own = EffectKey(once.digest, once.of, new_id())
+        async with self._database.transaction() as session:
+            kept = (await IdempotencyKeys(session, IdempotencyKeyRow).take([own]))[once.digest]
+        if kept != own:
+            once.found(kept.of)
+
+    async def _submitted(self, caller: Caller, given: dict[str, Any], once: Once | None) -> Submitted:
+        try:
+            task = await self.submit(caller, _validated(given), once)
+        except ServiceError as error:
+            problem = problem_body(error, instance="/api/v1/tasks/submit", trace_id=telemetry.current_trace_id())
+            return Submitted(status=error.status, problem=problem)
+        return Submitted(status=202, task=TaskSummary.of(task))
+
     def _checked_input(self, kind: Kind[Any], given: dict[str, Any]) -> str:
         """The input as it is stored."""
         encoded = _encoded(given)
@@ -82,19 +110,17 @@ class TaskService:
     async def get(self, caller: Caller, task_id: str) -> Task:
         """Raises TaskNotFound."""
         async with self._database.statements() as session:
-            return await TaskRepository(session, caller.tenant_id, _submitter(caller, task_id)).get(task_id)
+            return await TaskRepository(session, caller.tenant_id, submitter_of(caller, task_id)).get(task_id)
 
-    async def list_page(
-        self, caller: Caller, *, status: TaskStatus | None, kind: str | None, limit: int, cursor: str | None
-    ) -> Slice[Task]:
+    async def list_page(self, caller: Caller, wanted: TaskFilter, *, limit: int, cursor: str | None) -> Slice[Task]:
         """Newest first, without input and result. Raises Invalid for a cursor of another list."""
-        submitter = _submitter(caller)
+        user_id = submitter_of(caller)
         async with self._database.statements() as session:
-            tasks = TaskRepository(session, caller.tenant_id, submitter)
+            tasks = TaskRepository(session, caller.tenant_id, user_id)
             return await self._cursors.slice(
-                lambda after, most: tasks.list_newest(status=status, kind=kind, after=after, limit=most),
+                lambda after, most: tasks.list_newest(wanted, after=after, limit=most),
                 key=lambda task: task.id,
-                scope=["tasks", caller.tenant_id, submitter, status, kind],
+                scope=["tasks", caller.tenant_id, user_id, *wanted.members()],
                 limit=limit,
                 cursor=cursor,
             )
@@ -102,7 +128,7 @@ class TaskService:
     async def cancel(self, caller: Caller, task_id: str) -> Task:
         """The task, cancelled or asked to stop. Raises TaskNotFound, TaskFinished."""
         async with self._database.transaction() as session:
-            tasks = TaskRepository(session, caller.tenant_id, _submitter(caller, task_id))
+            tasks = TaskRepository(session, caller.tenant_id, submitter_of(caller, task_id))
             task = await tasks.cancel(task_id)
             if task is None:
                 raise TaskFinished((await tasks.get(task_id)).status)
@@ -115,9 +141,13 @@ class TaskService:
         return self._kinds.list()
 
 
-def _submitter(caller: Caller, task_id: str | None = None) -> str | None:
-    """Whose tasks the caller may see: their own, or everybody's of the tenant (None)."""
-    return None if caller.allows(_OF_THE_TENANT, task_id) else caller.subject
+def _validated(given: dict[str, Any]) -> TaskSubmit:
+    """Raises Invalid, as the body of a submit would be refused."""
+    try:
+        return TaskSubmit.model_validate(given)
+    except ValidationError as error:
+        located = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
+        raise Invalid(errors=field_problems(located)) from error
 
 
 def _encoded(given: dict[str, Any]) -> bytes:
@@ -160,4 +190,7 @@ def _new_row(caller: Caller, body: TaskSubmit, kind: Kind[Any], encoded_input: s
         "traceparent": trace.get("traceparent"),
         "version": 1,
         "created_at": now,
+        "event_number": 0,
+        "log_lines": 0,
+        "log_dropped": 0,
     }

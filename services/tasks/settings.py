@@ -28,6 +28,17 @@ class Settings(ClientSettings):
         default=1000, ge=1, le=100_000, description="submits that may wait for the database; more answer 503"
     )
 
+    # Streams of events
+    max_streams: int = Field(
+        default=1024, ge=1, le=100_000, description="followers of tasks at once in one process; more answer 503"
+    )
+    stream_heartbeat_seconds: float = Field(
+        default=15.0, gt=0, le=60, description="between comments of a silent stream of events"
+    )
+    stream_look_seconds: float = Field(
+        default=0.2, ge=0.02, le=10, description="between two looks for what is new to followers of tasks"
+    )
+
     # Health
     queue_warn_seconds: float = Field(
         default=120,

@@ -7,6 +7,7 @@ from services.tasks.errors import KindUnknown
 from services.tasks.kinds.agent_run import AGENT_RUN
 from services.tasks.kinds.echo import ECHO
 from services.tasks.kinds.kind import Kind
+from services.tasks.kinds.tasks_replay import TASKS_REPLAY
 from services.tasks.kinds.vectors_copy import VECTORS_COPY
 from services.tasks.kinds.vectors_export import VECTORS_EXPORT
 from services.tasks.kinds.vectors_import import VECTORS_IMPORT
@@ -31,4 +32,4 @@ class KindRegistry:
         return [self._kinds[name] for name in sorted(self._kinds)]
 
 
-BUILT_IN = KindRegistry([ECHO, VECTORS_INGEST, VECTORS_COPY, VECTORS_EXPORT, VECTORS_IMPORT, AGENT_RUN])
+BUILT_IN = KindRegistry([ECHO, VECTORS_INGEST, VECTORS_COPY, VECTORS_EXPORT, VECTORS_IMPORT, AGENT_RUN, TASKS_REPLAY])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from services.tasks.domain import Claim
+from services.tasks.worker.log import TaskLog
 
 
 class Stop(Enum):
@@ -35,10 +36,12 @@ class Attempt:
     stopped: asyncio.Future[Stop] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     progress: ProgressReport | None = None
     is_progress_written: bool = True
+    log: TaskLog = field(init=False)
     leaves_others_waiting: bool = False
     """Whether, as it ended, others of its owner waited for a place."""
 
     def __post_init__(self) -> None:
+        self.log = TaskLog(self.claim.log_lines, self.claim.log_dropped)
         self.deadline = time.monotonic() + self.claim.timeout_seconds
 
     def stop(self, reason: Stop) -> None:

@@ -3,7 +3,7 @@
 Workers serve all tenants: a task is named by its id, which the message carries; once claimed, by id and attempt.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,12 +11,13 @@ from typing import Any
 from sqlalchemy import Float, case, cast, exists, extract, func, insert, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.tasks.domain import CANCELLED, AttemptKey, Claim, Failure, TaskStatus, storable
+from services.tasks.domain import CANCELLED, LOGGED, AttemptKey, Claim, Failure, TaskStatus, storable
 from services.tasks.events import tell
-from services.tasks.models import Task, TaskAttempt
+from services.tasks.models import Task, TaskAttempt, TaskEvent
 from services.tasks.queues import Queues
 from services.tasks.turns import next_of, waits_of
 from services.tasks.worker.attempt import Attempt, ProgressReport
+from services.tasks.worker.log import LogLine, LogPart
 from shared.identity import Deed
 from shared.postgres import Outbox
 
@@ -81,6 +82,19 @@ class WorkRepository:
         """Nothing happens when the attempt is no longer ours."""
         values = {**_progress(progress), "version": Task.version + 1}
         await self._session.execute(update(Task).where(*_ours(key)).values(values))
+
+    async def write_log(self, key: AttemptKey, part: LogPart) -> None:
+        """Nothing happens when the attempt is no longer ours; lines that were written already are not written again."""
+        columns = (Task.tenant_id, Task.user_id, Task.log_lines, Task.event_number)
+        row = (await self._session.execute(select(*columns).where(*_ours(key)).with_for_update())).one_or_none()
+        if row is None:
+            return
+        new = part.lines[max(0, row.log_lines - part.after) :]
+        if new:
+            await self._session.execute(insert(TaskEvent), [*_logged(key, row, new)])
+        counts = {"log_lines": row.log_lines + len(new), "event_number": row.event_number + len(new)}
+        counted = update(Task).where(*_ours(key)).values(log_dropped=part.dropped, version=Task.version + 1, **counts)
+        await self._session.execute(counted)
 
     async def succeed(self, attempt: Attempt, result: str) -> TaskStatus | None:
         """As all that end an attempt: the new status, or None when the attempt was no longer ours to end."""
@@ -162,6 +176,19 @@ def _ours(key: AttemptKey) -> list[Any]:
 
 def _held(rows: Any) -> dict[AttemptKey, bool]:
     return {(row[0], row[1]): row[2] for row in rows}
+
+
+def _logged(key: AttemptKey, task: Any, lines: Sequence[LogLine]) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(lines, start=task.event_number + 1):
+        yield {
+            "task_id": key[0],
+            "number": number,
+            "tenant_id": task.tenant_id,
+            "user_id": task.user_id,
+            "type": LOGGED,
+            "at": line.at,
+            "body": {"attempt": key[1], "level": line.level.value, "message": line.message},
+        }
 
 
 def _progress(progress: ProgressReport) -> dict[str, Any]:

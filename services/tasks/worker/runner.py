@@ -200,6 +200,8 @@ class Runner:
 
     async def _conclude(self, work: WorkRepository, attempt: Attempt, outcome: Outcome) -> TaskStatus | None:
         """Record how the attempt ended, and have the next of its owner sent for the place that it leaves."""
+        if part := attempt.log.unwritten():
+            await work.write_log(attempt.claim.key, part)
         status = await self._record(work, attempt, outcome)
         if attempt.leaves_others_waiting:
             await work.send_next(attempt.claim, self._outbox, self._queues)

@@ -7,7 +7,13 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import dialect
 
+from services.tasks.domain import Priority, TaskStatus
+from services.tasks.filters import TaskFilter
+from services.tasks.models import Task
+from shared.postgres import Database
 from tests.fixtures.identity import RegisterUser, User
 from tests.services.tasks.running import Installation, Tasks
 
@@ -185,15 +191,71 @@ async def test_lists_filter_by_state_and_kind(tasks: Tasks, register_user: Regis
     assert await ids("status=queued") == [echo["id"]]
     assert await ids("status=cancelled") == [sleep["id"]]
     assert await ids("kind=test.sleep") == [sleep["id"]]
+    assert await ids("priority=normal&error_code=tasks.cancelled") == [sleep["id"]]
+    assert await ids("priority=high") == []
+    assert await ids("dead_letter=true") == []
+    assert await ids("dead_letter=false&unsettled=false") == [sleep["id"], echo["id"]]
     assert await ids("status=succeeded") == []
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=101", "status=lost", "cursor=x", "kind="])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=101",
+        "status=lost",
+        "cursor=x",
+        "kind=",
+        "dead_letter=perhaps",
+        "priority=0",
+        "error_code=",
+        "created_after=0",
+        "created_before=1999",
+        "dead_leter=true",
+    ],
+)
 async def test_bad_list_parameters_are_refused(tasks: Tasks, query: str) -> None:
     answer = await tasks.client.get(f"/api/v1/tasks/list?{query}", headers=tasks.user.headers)
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == f"query/{query.partition('=')[0]}"
+
+
+async def test_a_stretch_of_time_has_what_was_submitted_in_it(tasks: Tasks, register_user: RegisterUser) -> None:
+    mine = Tasks(tasks.client, await register_user())
+    made = [await mine.submit("echo") for _ in range(3)]
+
+    async def ids(**query: str) -> list[str]:
+        answer = await mine.client.get("/api/v1/tasks/list", params=query, headers=mine.user.headers)
+        assert answer.status_code == 200, answer.text
+        return [one["id"] for one in answer.json()["items"]]
+
+    long_ago, never = "0001-01-02T00:00:00Z", "9999-12-30T00:00:00Z"
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    assert await ids(created_after=long_ago, created_before=never) == [one["id"] for one in reversed(made)]
+    assert made[2]["id"] not in await ids(created_before=made[2]["created_at"])
+    assert made[0]["id"] in await ids(created_before=made[2]["created_at"])
+    assert await ids(created_after=tomorrow) == []
+
+
+async def test_every_filter_of_a_list_has_an_index(tasks: Tasks, database: Database) -> None:
+    wanted = {
+        "ix_task_status": TaskFilter(status=TaskStatus.QUEUED),
+        "ix_task_kind": TaskFilter(kind="echo"),
+        "ix_task_priority": TaskFilter(priority=Priority.HIGH),
+        "ix_task_error": TaskFilter(error_code="tasks.timed_out"),
+        "ix_task_dead_letter": TaskFilter(dead_letter=True),
+        "ix_task_unsettled": TaskFilter(unsettled=True),
+    }
+    async with database.session() as session:
+        await session.execute(text("SET LOCAL enable_seqscan = off"))
+        await session.execute(text("SET LOCAL plan_cache_mode = force_generic_plan"))
+        for index, one in wanted.items():
+            listed = select(Task.id).where(Task.tenant_id == "t", *one.conditions()).order_by(Task.id.desc()).limit(20)
+            written = listed.compile(dialect=dialect(), compile_kwargs={"literal_binds": True})
+            plan = "\n".join(row[0] for row in await session.execute(text(f"EXPLAIN {written}")))
+            assert index in plan, plan
+            assert "Sort" not in plan, plan
 
 
 async def test_a_cursor_of_other_filters_is_refused(tasks: Tasks) -> None:

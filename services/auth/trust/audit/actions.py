@@ -87,6 +87,8 @@ class Action(Word):
     FILE_CREATED = "file.created"
     FILE_DELETED = "file.deleted"
     TASK_CANCELLED = "task.cancelled"
+    TASK_REPLAYED = "task.replayed"
+    TASK_DISCARDED = "task.discarded"
 
 
 ELSEWHERE: Final = frozenset(
@@ -121,6 +123,8 @@ ELSEWHERE: Final = frozenset(
         Action.FILE_CREATED,
         Action.FILE_DELETED,
         Action.TASK_CANCELLED,
+        Action.TASK_REPLAYED,
+        Action.TASK_DISCARDED,
     }
 )
 """What other services tell that was done (`services.auth.trust.consumers`)."""

@@ -1,0 +1,63 @@
+"""Many tasks in one request: each has an outcome of its own, and a repetition makes none again."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.schemas import new_id
+from tests.fixtures.identity import RegisterUser
+from tests.services.tasks.running import Tasks
+
+
+@pytest.fixture
+async def mine(tasks: Tasks, register_user: RegisterUser) -> Tasks:
+    return Tasks(tasks.client, await register_user())
+
+
+async def batch(tasks: Tasks, many: list[Any], **headers: str) -> httpx.Response:
+    return await tasks.client.post(
+        "/api/v1/tasks/submit/batch", json={"tasks": many}, headers=tasks.user.headers | headers
+    )
+
+
+async def number_of(tasks: Tasks) -> int:
+    answer = await tasks.client.get("/api/v1/tasks/list", params={"limit": 100}, headers=tasks.user.headers)
+    return len(answer.json()["items"])
+
+
+async def test_what_is_wrong_takes_no_other_along(mine: Tasks) -> None:
+    many = [{"kind": "echo"}, {"kind": "nothing"}, {"kind": "echo", "colour": "red"}, {}, {"kind": "echo"}]
+
+    answer = await batch(mine, many)
+
+    results = answer.json()["results"]
+    assert answer.status_code == 200
+    assert [one["status"] for one in results] == [202, 422, 422, 422, 202]
+    assert results[1]["problem"]["code"] == "tasks.kind_unknown"
+    assert results[2]["problem"]["errors"][0]["pointer"] == "/colour"
+    assert [(await mine.get(one["task"]))["status"] for one in (results[0], results[4])] == ["queued", "queued"]
+    assert await number_of(mine) == 2
+
+
+async def test_a_repetition_under_the_key_makes_none_again(mine: Tasks) -> None:
+    many, key = [{"kind": "echo", "input": {"n": n}} for n in range(20)], {"Idempotency-Key": new_id()}
+
+    first, again = await batch(mine, many, **key), await batch(mine, many, **key)
+    other = await batch(mine, [*many, {"kind": "echo"}], **key)
+
+    ids = [[one["task"]["id"] for one in answer.json()["results"]] for answer in (first, again)]
+    assert ids[0] == ids[1]
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert (other.status_code, other.json()["code"]) == (422, "common.idempotency_key_reused")
+    assert await number_of(mine) == 20
+
+
+async def test_five_hundred_are_taken_and_not_one_more(mine: Tasks) -> None:
+    many = [{"kind": "echo"}] * 500
+
+    taken, refused, nothing = await batch(mine, many), await batch(mine, [*many, {}]), await batch(mine, [])
+
+    assert {one["status"] for one in taken.json()["results"]} == {202}
+    assert len({one["task"]["id"] for one in taken.json()["results"]}) == 500
+    assert (refused.status_code, nothing.status_code) == (422, 422)
