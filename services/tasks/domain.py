@@ -72,6 +72,8 @@ class Claim:
     max_attempts: int
     timeout_seconds: float
     traceparent: str | None
+    schedule_id: str | None
+    """Of the schedule that made it."""
     progress_done: int
     """As the attempt before left it."""
     age_seconds: float
@@ -118,6 +120,8 @@ TIMED_OUT = Failure("tasks.timed_out", "The attempt took longer than its timeout
 INTERRUPTED = Failure("tasks.interrupted", "The worker running this attempt shut down.", retryable=True)
 CANCELLED = Failure("tasks.cancelled", "The task was cancelled.", retryable=False)
 EXPIRED = Failure("tasks.expired", "The task could not be started in time.", retryable=False)
+AUTHORITY_ENDED = "tasks.authority_ended"
+"""The code of the failure of a task whose credential has ended."""
 
 
 def storable(text: str, max_chars: int) -> str:

@@ -42,7 +42,7 @@ async def submit(body: TaskSubmit, caller: Writer, tasks: Tasks, once: Keyed) ->
     A worker may begin a task more than once, after a failure or when a worker was lost.
     """
     task = await tasks.submit(caller, body, once)
-    answer = _answer(task, 202)
+    answer = answer_with(task, 202)
     describe(answer, location=f"/api/v1/tasks/status/{task.id}")
     return answer
 
@@ -60,7 +60,7 @@ async def status(task_id: Id, caller: Reader, tasks: Tasks) -> Response:
     One sees what one has submitted. With `tasks:tenant` one sees, lists and cancels what others of the tenant have.
     """
     task = await tasks.get(caller, task_id)
-    answer = _answer(task)
+    answer = answer_with(task)
     describe(answer, version=task.version)
     return answer
 
@@ -96,10 +96,10 @@ async def list_kinds(_caller: Reader, tasks: Tasks) -> KindList:
 async def cancel(id: Id, caller: Writer, tasks: Tasks) -> Response:
     """Cancel a task. A queued one is cancelled at once; a running one is asked to stop and does so within seconds."""
     task = await tasks.cancel(caller, id)
-    answer = _answer(task)
+    answer = answer_with(task)
     describe(answer, version=task.version)
     return answer
 
 
-def _answer(task: Task, status_code: int = 200) -> Response:
+def answer_with(task: Task, status_code: int = 200) -> Response:
     return Response(TaskRead.json_of(task), status_code, media_type="application/json")

@@ -1,8 +1,9 @@
 """What tasks refuses, and what a kind may fail with.
 
-NotFound   TaskNotFound
-Conflict   TaskFinished
-Invalid    KindUnknown · InputInvalid · InputTooLarge · RunAtTooFar
+NotFound   TaskNotFound · ScheduleNotFound
+Conflict   TaskFinished · TooManySchedules
+Invalid    KindUnknown · InputInvalid · InputTooLarge · RunAtTooFar · CronInvalid · CronNever · TimeZoneUnknown ·
+           EndsTooSoon
 Unavailable  DocumentInUse: the error of a task that waited in vain
 Exception  PermanentFailure: raised by a kind in the worker, never answered over HTTP
 """
@@ -59,6 +60,52 @@ class RunAtTooFar(Invalid):
     def __init__(self, days: int) -> None:
         detail = f"A task may be scheduled up to {days} days ahead."
         super().__init__(detail, at=("/run_at", "too_far"))
+
+
+class ScheduleNotFound(NotFound):
+    code = "tasks.schedule_not_found"
+    meaning = "There is no such schedule, or it is another's."
+    default_detail = "There is no such schedule."
+
+
+class TooManySchedules(Conflict):
+    code = "tasks.too_many_schedules"
+    meaning = "The user has as many schedules as one may have; delete one first."
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"A user may have {most} schedules.")
+
+
+class CronInvalid(Invalid):
+    code = "tasks.cron_invalid"
+    meaning = "The cron expression cannot be read; it has five fields."
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The cron expression cannot be read. {why}", at=("/cron", "unreadable"))
+
+
+class CronNever(Invalid):
+    code = "tasks.cron_never"
+    meaning = "The cron expression names a time that never comes, or none before the schedule ends."
+
+    def __init__(self) -> None:
+        super().__init__("The cron expression names a time that never comes.", at=("/cron", "never"))
+
+
+class TimeZoneUnknown(Invalid):
+    code = "tasks.time_zone_unknown"
+    meaning = "There is no time zone with this name in the IANA database."
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no time zone named {name!r}.", at=("/time_zone", "unknown"))
+
+
+class EndsTooSoon(Invalid):
+    code = "tasks.ends_too_soon"
+    meaning = "The schedule would end before it is first due."
+
+    def __init__(self) -> None:
+        super().__init__("The schedule would end before it is first due.", at=("/ends_at", "too_soon"))
 
 
 class DocumentInUse(Unavailable):

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from services.tasks.health import watch_work
 from services.tasks.models import OutboxRow
 from services.tasks.queues import Queues
+from services.tasks.schedules.service import ScheduleService
 from services.tasks.service import TaskService
 from services.tasks.settings import Settings
 from services.tasks.submissions import Submissions
@@ -26,6 +27,7 @@ class State(TypedDict):
 
     platform: Platform
     tasks: TaskService
+    schedules: ScheduleService
 
 
 @asynccontextmanager
@@ -50,4 +52,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         tasks = TaskService(
             database, outbox, submissions, app.state.kinds, platform.cursors, max_input_bytes=settings.max_input_bytes
         )
-        yield State(platform=platform, tasks=tasks)
+        schedules = ScheduleService(
+            database, outbox, submissions, app.state.kinds, platform.cursors, max_input_bytes=settings.max_input_bytes
+        )
+        yield State(platform=platform, tasks=tasks, schedules=schedules)

@@ -5,6 +5,8 @@ from fastapi import FastAPI
 from services.tasks.endpoints import creating, router
 from services.tasks.kinds.registry import BUILT_IN, KindRegistry
 from services.tasks.lifespan import lifespan
+from services.tasks.schedules.endpoints import creating as creating_schedules
+from services.tasks.schedules.endpoints import router as schedules
 from services.tasks.settings import Settings
 from shared.web import create_service
 
@@ -17,7 +19,7 @@ def create_app(settings: Settings | None = None, kinds: KindRegistry = BUILT_IN)
         title="SutazAI tasks",
         description="Background work: accepted durably, retried, cancelled, followed to its result.",
         lifespan=lifespan,
-        routers=[creating, router],
+        routers=[creating, router, creating_schedules, schedules],
     )
     app.state.kinds = kinds
     return app

@@ -76,8 +76,19 @@ class Task(Base):
     created_at: Mapped[datetime] = mapped_column(_Moment)
     started_at: Mapped[datetime | None] = mapped_column(_Moment)
     finished_at: Mapped[datetime | None] = mapped_column(_Moment)
+    # Which schedule made it, and for which of its moments; none where a person ran the schedule.
+    schedule_id: Mapped[str | None] = mapped_column(_Id)
+    due_at: Mapped[datetime | None] = mapped_column(_Moment)
 
     __table_args__ = (
+        Index(
+            "uq_task_moment",
+            "schedule_id",
+            "due_at",
+            unique=True,
+            postgresql_where=text("schedule_id IS NOT NULL AND due_at IS NOT NULL"),
+        ),
+        Index("ix_task_schedule", "schedule_id", text("id DESC"), postgresql_where=text("schedule_id IS NOT NULL")),
         Index("ix_task_tenant", "tenant_id", text("id DESC")),
         Index("ix_task_submitter", "tenant_id", "user_id", text("id DESC")),
         Index("ix_task_due", "run_at", postgresql_where=text("status = 'queued' AND enqueued_at IS NULL")),
@@ -118,6 +129,40 @@ class TaskHold(Base):
     tenant_id: Mapped[str] = mapped_column(Text, primary_key=True)
     name: Mapped[str] = mapped_column(Text, primary_key=True)
     task_id: Mapped[str] = mapped_column(ForeignKey("task.id", ondelete="CASCADE"), index=True)
+
+
+class Schedule(Base):
+    """What is to be submitted again and again, and when next. It acts with the credential it was last told with."""
+
+    __tablename__ = "schedule"
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(Text)
+    user_id: Mapped[str] = mapped_column(Text)
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    key_id: Mapped[str | None] = mapped_column(Text)
+    session_id: Mapped[str | None] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    priority: Mapped[str] = mapped_column(Text)
+    input: Mapped[str] = mapped_column(Text)
+    cron: Mapped[str] = mapped_column(Text)
+    time_zone: Mapped[str] = mapped_column(Text)
+    catch_up: Mapped[str] = mapped_column(Text)
+    jitter_seconds: Mapped[int] = mapped_column(Integer)
+    is_paused: Mapped[bool] = mapped_column(Boolean)
+    # Why it paused by itself; none where a person paused it.
+    error_code: Mapped[str | None] = mapped_column(Text)
+    error_detail: Mapped[str | None] = mapped_column(Text)
+    ends_at: Mapped[datetime | None] = mapped_column(_Moment)
+    next_at: Mapped[datetime | None] = mapped_column(_Moment)  # none when it is over
+    version: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(_Moment)
+
+    __table_args__ = (
+        Index("ix_schedule_owner", "tenant_id", "user_id", text("id DESC")),
+        Index("ix_schedule_due", "next_at", postgresql_where=text("NOT is_paused AND next_at IS NOT NULL")),
+    )
 
 
 class OutboxRow(OutboxMessage, Base):

@@ -11,6 +11,8 @@ from services.tasks.models import Task
 _SUMMARY = [
     column for column in Task.__mapper__.column_attrs if column.key not in {"input", "result", "scopes", "traceparent"}
 ]
+SUMMARY_ONLY = load_only(*(column.class_attribute for column in _SUMMARY), raiseload=True)
+"""Without what may be large."""
 
 
 class TaskRepository:
@@ -41,8 +43,7 @@ class TaskRepository:
             statement = statement.where(Task.kind == kind)
         if after is not None:
             statement = statement.where(Task.id < after)
-        columns = [column.class_attribute for column in _SUMMARY]
-        return list((await self._session.scalars(statement.options(load_only(*columns, raiseload=True)))).all())
+        return list((await self._session.scalars(statement.options(SUMMARY_ONLY))).all())
 
     async def cancel(self, task_id: str) -> Task | None:
         """The task, cancelled where it was queued and asked to stop where it runs; None when it is in neither state."""

@@ -68,6 +68,7 @@ class TaskSummary(ResponseModel):
     dead_letter: bool = Field(description="whether it failed because its attempts were used up")
     cancel_requested: bool = Field(description="whether it was asked to stop")
     error: TaskFailure | None
+    schedule_id: Id | None = Field(description="of the schedule that made it")
     run_at: UtcDatetime = Field(description="when it is due, or its next attempt")
     created_at: UtcDatetime
     started_at: UtcDatetime | None = Field(description="start of the first attempt")
@@ -88,6 +89,7 @@ class TaskSummary(ResponseModel):
             dead_letter=task.dead_letter,
             cancel_requested=task.cancel_requested_at is not None,
             error=TaskFailure(code=task.error_code, detail=task.error_detail or "") if task.error_code else None,
+            schedule_id=task.schedule_id,
             run_at=task.run_at,
             created_at=task.created_at,
             started_at=task.started_at,

@@ -1,28 +1,22 @@
 """The use cases of the API: submit, read, list, cancel."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
-from pydantic import ValidationError
-
 from services.tasks.domain import TaskStatus
-from services.tasks.errors import InputInvalid, InputTooLarge, RunAtTooFar, TaskFinished
+from services.tasks.errors import RunAtTooFar, TaskFinished
 from services.tasks.events import Done, tell
 from services.tasks.kinds.kind import Kind
 from services.tasks.kinds.registry import KindRegistry
 from services.tasks.models import Task
 from services.tasks.repository import TaskRepository
+from services.tasks.rows import authority_of, checked_input, new_row, require_scopes
 from services.tasks.schemas import TaskSubmit
 from services.tasks.submissions import Submissions
-from shared import telemetry
 from shared.door import Once
-from shared.errors import FieldProblem, field_problems
 from shared.identity import Caller, deed
 from shared.postgres import Database, Outbox
 from shared.resources import CursorCodec, Slice
-from shared.schemas import new_id
 
 _MAX_DAYS_AHEAD = 366
 _OF_THE_TENANT = "tasks:tenant"
@@ -55,29 +49,25 @@ class TaskService:
         Raises KindUnknown, MissingScope, InputTooLarge, InputInvalid, RunAtTooFar, IdempotencyKeyReused.
         """
         kind = self._kinds.get(body.kind)
-        for scope in kind.scopes:
-            caller.require(scope)
+        require_scopes(caller, kind.scopes)
         now = datetime.now(UTC)
         if body.run_at and body.run_at > now + timedelta(days=_MAX_DAYS_AHEAD):
             raise RunAtTooFar(_MAX_DAYS_AHEAD)
-        row = _new_row(caller, body, kind, self._checked_input(kind, body.input), now)
+        row = new_row(
+            kind,
+            now,
+            body.run_at,
+            **authority_of(caller),
+            input=checked_input(kind, body.input, self._max_input_bytes),
+            priority=body.priority.value,
+            max_attempts=body.max_attempts,
+            timeout_seconds=body.timeout_seconds,
+        )
         earlier = await self._submissions.write(row, (once.digest, once.of) if once else None)
         if once is None or earlier is None:
             return Task(**row)
         once.found(earlier.of)
         return await self.get(caller, earlier.reference)
-
-    def _checked_input(self, kind: Kind[Any], given: dict[str, Any]) -> str:
-        """The input as it is stored."""
-        encoded = _encoded(given)
-        if len(encoded) > self._max_input_bytes:
-            raise InputTooLarge(len(encoded), self._max_input_bytes)
-        try:
-            kind.input_model.model_validate(given)
-        except ValidationError as error:
-            located = [{**one, "loc": ("body", "input", *one["loc"])} for one in error.errors()]
-            raise InputInvalid(errors=field_problems(located)) from error
-        return encoded.decode()
 
     async def get(self, caller: Caller, task_id: str) -> Task:
         """Raises TaskNotFound."""
@@ -118,46 +108,3 @@ class TaskService:
 def _submitter(caller: Caller, task_id: str | None = None) -> str | None:
     """Whose tasks the caller may see: their own, or everybody's of the tenant (None)."""
     return None if caller.allows(_OF_THE_TENANT, task_id) else caller.subject
-
-
-def _encoded(given: dict[str, Any]) -> bytes:
-    """Raises InputInvalid for what JSON proper cannot hold."""
-    try:
-        encoded = orjson.dumps(given)  # refuses lone surrogates, integers beyond 64 bits, nesting beyond 254
-        if b"null" in encoded:  # which orjson makes of NaN and infinity too
-            json.dumps(given, allow_nan=False)
-    except (orjson.JSONEncodeError, ValueError) as error:
-        problem = FieldProblem(pointer="/input", code="not_storable", detail=str(error))
-        raise InputInvalid(errors=[problem]) from error
-    return encoded
-
-
-def _new_row(caller: Caller, body: TaskSubmit, kind: Kind[Any], encoded_input: str, now: datetime) -> dict[str, Any]:
-    """A whole row: what is not given is null, so that all submits can share one statement."""
-    trace: dict[str, str] = {}
-    telemetry.inject(trace)
-    run_at = max(body.run_at, now) if body.run_at else now
-    row = dict.fromkeys(Task.__table__.columns.keys())
-    return row | {
-        "id": new_id(),
-        "tenant_id": caller.tenant_id,
-        "user_id": caller.subject,
-        "scopes": sorted(caller.scopes),
-        "key_id": caller.key_id,
-        "session_id": caller.session_id,
-        "kind": kind.name,
-        "priority": body.priority.value,
-        "input": encoded_input,
-        "status": TaskStatus.QUEUED.value,
-        "dead_letter": False,
-        "progress_done": 0,
-        "attempt": 0,
-        "interruptions": 0,
-        "max_attempts": body.max_attempts or kind.max_attempts,
-        "timeout_seconds": body.timeout_seconds or kind.timeout_seconds,
-        "run_at": run_at,
-        "enqueued_at": now if run_at <= now else None,
-        "traceparent": trace.get("traceparent"),
-        "version": 1,
-        "created_at": now,
-    }

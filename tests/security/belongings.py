@@ -111,6 +111,11 @@ async def _task(tenant: Tenant) -> str:
     return str((await tenant.post("/tasks/submit", {"kind": "echo", "run_at": tomorrow.isoformat()}))["id"])
 
 
+async def _schedule(tenant: Tenant) -> str:
+    body = {"name": "mine", "kind": "echo", "cron": "0 0 1 1 *"}
+    return str((await tenant.post("/tasks/schedules", body))["id"])
+
+
 async def _api_key(tenant: Tenant) -> str:
     return str((await tenant.post("/auth/api-keys", {"name": "mine", "scopes": ["agents:read"]}))["id"])
 
@@ -141,6 +146,12 @@ RECORD: Final = Kind("record", _record, ("/vectors/collections/{collection}/reco
 ALIAS: Final = Kind("alias", _alias, ("/vectors/aliases/{alias}",), "missing")
 FILE: Final = Kind("file", _file, ("/vectors/files/{file}", "/vectors/files"))
 TASK: Final = Kind("task", _task, ("/tasks/status/{task}",), makers=("member", "owner"), also=("owner",))
+SCHEDULE: Final = Kind(
+    "schedule",
+    _schedule,
+    ("/tasks/schedules/{schedule}", "/tasks/schedules/{schedule}/runs"),
+    makers=("member", "owner"),
+)
 API_KEY: Final = Kind("API key", _api_key, ("/auth/api-keys",), makers=("viewer", "member", "owner"))
 INVITATION: Final = Kind("invitation", _invitation, ("/auth/invitations",))
 MEMBER: Final = Kind("member", _member, ("/auth/members",))
@@ -154,6 +165,7 @@ KINDS: Final = (
     ALIAS,
     FILE,
     TASK,
+    SCHEDULE,
     API_KEY,
     INVITATION,
     MEMBER,
@@ -175,6 +187,7 @@ IN_PATHS: Final[dict[str, Kind | None]] = {
     "/api/v1/vectors/aliases/{name}": ALIAS,
     "/api/v1/vectors/files/{file_id}": FILE,
     "/api/v1/tasks/status/{task_id}": TASK,
+    "/api/v1/tasks/schedules/{id}": SCHEDULE,
     "/api/v1/tasks/{id}": TASK,
     "/api/v1/auth/api-keys/{id}": API_KEY,
     "/api/v1/auth/invitations/{id}": INVITATION,

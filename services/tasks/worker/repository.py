@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tasks.domain import CANCELLED, AttemptKey, Claim, Failure, TaskStatus, storable
 from services.tasks.events import tell
-from services.tasks.models import Task, TaskAttempt
+from services.tasks.models import Schedule, Task, TaskAttempt
 from services.tasks.queues import Queues
 from services.tasks.turns import next_of, waits_of
 from services.tasks.worker.attempt import Attempt, ProgressReport
@@ -112,6 +112,16 @@ class WorkRepository:
         if status is TaskStatus.QUEUED:
             outbox.add(self._session, **message)
         return status
+
+    async def pause_schedule(self, claim: Claim, failure: Failure) -> None:
+        """What it acts with has ended: so that it makes no more of these, until a person resumes it.
+
+        One that was lent another credential since goes on.
+        """
+        lent = (Schedule.key_id.is_not_distinct_from(claim.key_id), Schedule.scopes == claim.scopes)
+        session = Schedule.session_id.is_not_distinct_from(claim.session_id)
+        paused = update(Schedule).where(Schedule.id == claim.schedule_id, ~Schedule.is_paused, *lent, session)
+        await self._session.execute(paused.values(is_paused=True, version=Schedule.version + 1, **_error(failure)))
 
     def tell(self, outbox: Outbox, deed: Deed) -> None:
         """In the transaction of what it tells of; `outbox` is to be notified."""

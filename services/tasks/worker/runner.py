@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import orjson
 
 from services.tasks.domain import (
+    AUTHORITY_ENDED,
     INTERRUPTED,
     TIMED_OUT,
     Claim,
@@ -229,6 +230,8 @@ class Runner:
     async def _fail(self, work: WorkRepository, attempt: Attempt, failure: Failure) -> TaskStatus | None:
         claim = attempt.claim
         if not failure.retryable:
+            if claim.schedule_id and failure.code == AUTHORITY_ENDED:
+                await work.pause_schedule(claim, failure)
             return await work.fail(attempt, failure, dead_letter=False)
         counts = not self._is_forgiven(attempt, failure)
         if counts and are_attempts_used_up(claim):
