@@ -1,8 +1,8 @@
 """What a task may become, what a worker claims, how long a retry waits, and how a failure is told."""
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.words import Word
@@ -72,6 +72,8 @@ class Claim:
     max_attempts: int
     timeout_seconds: float
     traceparent: str | None
+    retry: dict[str, Any] | None
+    """What it wants otherwise than its kind."""
     schedule_id: str | None
     """Of the schedule that made it."""
     progress_done: int
@@ -129,16 +131,32 @@ def storable(text: str, max_chars: int) -> str:
     return text.replace("\x00", "").encode("utf-8", "replace").decode()[:max_chars]
 
 
+class Jitter(Word):
+    """How much chance is in a wait: all of it, or none."""
+
+    FULL = "full"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """Exponential backoff with full jitter, which spreads retries best (Brooker, "Exponential Backoff And Jitter")."""
 
     base_seconds: float = 1.0
     cap_seconds: float = 300.0
+    jitter: Jitter | str = Jitter.FULL
+    not_on: Collection[str] = ()
+    """The codes of errors after which there is no other attempt."""
+
+    def changed(self, wishes: Mapping[str, Any] | None) -> "RetryPolicy":
+        """With what a task or its kind wants otherwise; of anything else there is nothing here."""
+        known = {name: value for name, value in (wishes or {}).items() if name in RetryPolicy.__dataclass_fields__}
+        return replace(self, **known)
 
     def ceiling_seconds(self, attempt: int) -> float:
         """The longest wait after failed attempt number `attempt`, counted from 1."""
         return min(self.cap_seconds, self.base_seconds * 2.0 ** min(attempt - 1, 30))
 
     def delay_seconds(self, attempt: int, uniform: Callable[[float, float], float] = random.uniform) -> float:
-        return uniform(0, self.ceiling_seconds(attempt))
+        longest = self.ceiling_seconds(attempt)
+        return longest if self.jitter == Jitter.NONE else uniform(0, longest)

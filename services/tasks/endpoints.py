@@ -6,7 +6,15 @@ from fastapi import APIRouter, Query, Response
 
 from services.tasks.dependencies import Reader, Tasks, Writer
 from services.tasks.domain import TaskStatus
-from services.tasks.errors import InputInvalid, InputTooLarge, KindUnknown, RunAtTooFar, TaskFinished, TaskNotFound
+from services.tasks.errors import (
+    InputInvalid,
+    InputTooLarge,
+    KindUnknown,
+    RunAtTooFar,
+    StartsTooLate,
+    TaskFinished,
+    TaskNotFound,
+)
 from services.tasks.models import Task
 from services.tasks.schemas import KindList, KindName, KindRead, TaskRead, TaskSubmit, TaskSummary
 from shared.door import GuardedRoute, IdempotentRoute, Keyed, stores_nothing, takes
@@ -25,7 +33,7 @@ creating = APIRouter(prefix="/api/v1/tasks", tags=["tasks"], route_class=Idempot
     status_code=202,
     response_model=TaskRead,
     responses={
-        **responses(KindUnknown, InputInvalid, InputTooLarge, RunAtTooFar),
+        **responses(KindUnknown, InputInvalid, InputTooLarge, RunAtTooFar, StartsTooLate),
         202: {
             "headers": {"Location": {"description": "where to follow the task", "schema": {"type": "string"}}},
             "links": {

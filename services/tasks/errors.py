@@ -2,8 +2,8 @@
 
 NotFound   TaskNotFound · ScheduleNotFound
 Conflict   TaskFinished · TooManySchedules
-Invalid    KindUnknown · InputInvalid · InputTooLarge · RunAtTooFar · CronInvalid · CronNever · TimeZoneUnknown ·
-           EndsTooSoon
+Invalid    KindUnknown · InputInvalid · InputTooLarge · RunAtTooFar · StartsTooLate
+           CronInvalid · CronNever · TimeZoneUnknown · EndsTooSoon: of schedules
 Unavailable  DocumentInUse: the error of a task that waited in vain
 Exception  PermanentFailure: raised by a kind in the worker, never answered over HTTP
 """
@@ -60,6 +60,14 @@ class RunAtTooFar(Invalid):
     def __init__(self, days: int) -> None:
         detail = f"A task may be scheduled up to {days} days ahead."
         super().__init__(detail, at=("/run_at", "too_far"))
+
+
+class StartsTooLate(Invalid):
+    code = "tasks.starts_too_late"
+    meaning = "The task would be due only after the time before which it is to start."
+
+    def __init__(self) -> None:
+        super().__init__("`start_before` must be later than now and than `run_at`.", at=("/start_before", "too_early"))
 
 
 class ScheduleNotFound(NotFound):

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.postgres import Base as SharedBase
@@ -63,6 +64,8 @@ class Task(Base):
     )  # attempts that are not held against it, whatever broke them off
     max_attempts: Mapped[int] = mapped_column(Integer)
     timeout_seconds: Mapped[float] = mapped_column(Float)
+    retry: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    start_before: Mapped[datetime | None] = mapped_column(_Moment)  # of its first attempt; one that is late expires
     worker_id: Mapped[str | None] = mapped_column(Text)
     lease_expires_at: Mapped[datetime | None] = mapped_column(_Moment)
     cancel_requested_at: Mapped[datetime | None] = mapped_column(_Moment)
@@ -102,6 +105,11 @@ class Task(Base):
             "user_id",
             "run_at",
             postgresql_where=text("status = 'queued' AND enqueued_at IS NULL"),
+        ),
+        Index(
+            "ix_task_start_before",
+            "start_before",
+            postgresql_where=text("status = 'queued' AND started_at IS NULL AND start_before IS NOT NULL"),
         ),
         Index("ix_task_lease", "lease_expires_at", postgresql_where=text("status = 'running'")),
     )

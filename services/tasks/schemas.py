@@ -3,18 +3,41 @@
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from services.tasks.domain import Priority, TaskStatus
+from services.tasks.domain import Jitter, Priority, TaskStatus
 from services.tasks.kinds.kind import Kind
 from services.tasks.models import Task
-from shared.schemas import Id, LargeModel, Moment, PathText, ResponseModel, UtcDatetime
+from shared.schemas import Id, LargeModel, Moment, PathText, RequestModel, ResponseModel, Text, UtcDatetime
 
 MAX_ATTEMPTS = 20
 # RabbitMQ closes the channel of a consumer that holds a message for 30 minutes (its `consumer_timeout`).
 MAX_TIMEOUT_SECONDS = 1500
 
 KindName = Annotated[PathText, Field(min_length=1, max_length=64, examples=["echo"])]
+ErrorCode = Annotated[Text, Field(min_length=1, max_length=100, examples=["common.unavailable"])]
+
+
+class Retry(RequestModel):
+    """How a task is tried again, where otherwise than its kind."""
+
+    max_attempts: int | None = Field(default=None, ge=1, le=MAX_ATTEMPTS, description="as beside it", examples=[3])
+    base_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        le=3600,
+        description="longest wait before the second attempt; doubles with each",
+        examples=[1],
+    )
+    cap_seconds: float | None = Field(
+        default=None, gt=0, le=86_400, description="longest wait before any attempt", examples=[300]
+    )
+    jitter: Jitter | None = Field(
+        default=None, description="`full`: each wait is up to so long, by chance; `none`: exactly", examples=["full"]
+    )
+    not_on: list[ErrorCode] | None = Field(
+        default=None, max_length=50, description="error codes after which there is no other attempt"
+    )
 
 
 class TaskSubmit(LargeModel):
@@ -33,9 +56,21 @@ class TaskSubmit(LargeModel):
     max_attempts: int | None = Field(
         default=None, ge=1, le=MAX_ATTEMPTS, description="the kind's own when absent", examples=[3]
     )
+    retry: Retry | None = Field(default=None, description="the kind's own when absent")
+    start_before: Moment | None = Field(
+        default=None,
+        description="one that has not begun by then expires; a later attempt is no beginning",
+        examples=["2999-01-01T00:00:00Z"],
+    )
     timeout_seconds: float | None = Field(
         default=None, ge=1, le=MAX_TIMEOUT_SECONDS, description="of one attempt; the kind's own when absent"
     )
+
+    @model_validator(mode="after")
+    def _attempts_are_said_once(self) -> "TaskSubmit":
+        if self.max_attempts and self.retry and self.retry.max_attempts:
+            raise ValueError("give max_attempts here or in retry, not in both")
+        return self
 
 
 class Progress(ResponseModel):
@@ -65,6 +100,8 @@ class TaskSummary(ResponseModel):
     attempt: int = Field(description="of the latest attempt, from 1; 0 before the first")
     max_attempts: int
     timeout_seconds: float
+    retry: dict[str, Any] | None = Field(description="as it was submitted")
+    start_before: UtcDatetime | None
     dead_letter: bool = Field(description="whether it failed because its attempts were used up")
     cancel_requested: bool = Field(description="whether it was asked to stop")
     error: TaskFailure | None
@@ -86,6 +123,8 @@ class TaskSummary(ResponseModel):
             attempt=task.attempt,
             max_attempts=task.max_attempts,
             timeout_seconds=task.timeout_seconds,
+            retry=task.retry,
+            start_before=task.start_before,
             dead_letter=task.dead_letter,
             cancel_requested=task.cancel_requested_at is not None,
             error=TaskFailure(code=task.error_code, detail=task.error_detail or "") if task.error_code else None,

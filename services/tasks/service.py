@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.tasks.domain import TaskStatus
-from services.tasks.errors import RunAtTooFar, TaskFinished
+from services.tasks.errors import RunAtTooFar, StartsTooLate, TaskFinished
 from services.tasks.events import Done, tell
 from services.tasks.kinds.kind import Kind
 from services.tasks.kinds.registry import KindRegistry
@@ -46,13 +46,15 @@ class TaskService:
     async def submit(self, caller: Caller, body: TaskSubmit, once: Once | None = None) -> Task:
         """The task, durably queued; for a repetition of `once` the one that was made, as it is now.
 
-        Raises KindUnknown, MissingScope, InputTooLarge, InputInvalid, RunAtTooFar, IdempotencyKeyReused.
+        Raises KindUnknown, MissingScope, InputTooLarge, InputInvalid, RunAtTooFar, StartsTooLate, IdempotencyKeyReused.
         """
         kind = self._kinds.get(body.kind)
         require_scopes(caller, kind.scopes)
         now = datetime.now(UTC)
         if body.run_at and body.run_at > now + timedelta(days=_MAX_DAYS_AHEAD):
             raise RunAtTooFar(_MAX_DAYS_AHEAD)
+        if body.start_before and body.start_before <= max(now, body.run_at or now):
+            raise StartsTooLate
         row = new_row(
             kind,
             now,
@@ -60,7 +62,9 @@ class TaskService:
             **authority_of(caller),
             input=checked_input(kind, body.input, self._max_input_bytes),
             priority=body.priority.value,
-            max_attempts=body.max_attempts,
+            max_attempts=body.max_attempts or (body.retry.max_attempts if body.retry else None),
+            retry=body.retry.model_dump(exclude_none=True, mode="json") if body.retry else None,
+            start_before=body.start_before,
             timeout_seconds=body.timeout_seconds,
         )
         earlier = await self._submissions.write(row, (once.digest, once.of) if once else None)

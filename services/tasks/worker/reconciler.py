@@ -46,6 +46,7 @@ class Reconciler:
                 await self._republish(priority)
             async with self._database.transaction() as session:
                 await IdempotencyKeys(session, IdempotencyKeyRow).delete_old()
+        await self._take("late", lambda tasks: tasks.expire_late())
         await self._take_once("due", lambda tasks: tasks.take_due(self._most_due))
         await self._take("lapsed", lambda tasks: tasks.take_lapsed())
 

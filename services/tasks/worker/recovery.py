@@ -95,7 +95,13 @@ class RecoveryRepository:
 
     async def expire(self, days: float) -> list[Recovered]:
         """Tasks that could have started so long ago, and did not."""
-        overdue = _QUEUED & (Task.run_at < func.now() - timedelta(days=days))
+        return await self._expire(_QUEUED & (Task.run_at < func.now() - timedelta(days=days)))
+
+    async def expire_late(self) -> list[Recovered]:
+        """Tasks that should have started by now, by their own word."""
+        return await self._expire(_QUEUED & Task.started_at.is_(None) & (Task.start_before <= func.now()))
+
+    async def _expire(self, overdue: ColumnElement[bool]) -> list[Recovered]:
         statement = (
             update(Task)
             .where(Task.id.in_(_free(overdue, Task.id)))

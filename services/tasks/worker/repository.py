@@ -163,7 +163,13 @@ class WorkRepository:
 
 
 def _claimable(task_id: str) -> list[Any]:
-    return [Task.id == task_id, Task.status == TaskStatus.QUEUED, Task.enqueued_at.is_not(None)]
+    is_late = Task.started_at.is_(None) & (Task.start_before <= func.now())
+    return [
+        Task.id == task_id,
+        Task.status == TaskStatus.QUEUED,
+        Task.enqueued_at.is_not(None),
+        is_late.is_not(True),
+    ]
 
 
 def _ours(key: AttemptKey) -> list[Any]:

@@ -17,6 +17,7 @@ from services.tasks.domain import (
     Claim,
     Failure,
     Priority,
+    RetryPolicy,
     TaskStatus,
     Ticket,
     are_attempts_used_up,
@@ -229,7 +230,8 @@ class Runner:
 
     async def _fail(self, work: WorkRepository, attempt: Attempt, failure: Failure) -> TaskStatus | None:
         claim = attempt.claim
-        if not failure.retryable:
+        policy = self._policy_of(claim)
+        if not failure.retryable or failure.code in policy.not_on:
             if claim.schedule_id and failure.code == AUTHORITY_ENDED:
                 await work.pause_schedule(claim, failure)
             return await work.fail(attempt, failure, dead_letter=False)
@@ -237,8 +239,16 @@ class Runner:
         if counts and are_attempts_used_up(claim):
             return await work.fail(attempt, failure, dead_letter=True)
         tried = counted_attempts(claim) if counts else claim.attempt  # so that waiting out an absence grows patient too
-        delay = failure.retry_after_seconds + self._settings.retry_policy.delay_seconds(tried)
+        delay = failure.retry_after_seconds + policy.delay_seconds(tried)
         return await work.retry(attempt, failure, delay, counts=counts)
+
+    def _policy_of(self, claim: Claim) -> RetryPolicy:
+        """The task's own wishes, then its kind's, then the installation's."""
+        try:
+            of_kind = self._kinds.get(claim.kind).retry
+        except KindUnknown:
+            of_kind = None
+        return self._settings.retry_policy.changed(of_kind).changed(claim.retry)
 
     def _is_forgiven(self, attempt: Attempt, failure: Failure) -> bool:
         """Whether the failure is not held against the task. A timeout always is: it is the task's own limit."""
