@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from services.tasks.endpoints import creating, router
-from services.tasks.kinds.registry import BUILT_IN, KindRegistry
+from services.tasks.kinds.registry import KindRegistry, with_own
 from services.tasks.lifespan import lifespan
 from services.tasks.schedules.endpoints import creating as creating_schedules
 from services.tasks.schedules.endpoints import router as schedules
@@ -11,15 +11,16 @@ from services.tasks.settings import Settings
 from shared.web import create_service
 
 
-def create_app(settings: Settings | None = None, kinds: KindRegistry = BUILT_IN) -> FastAPI:
-    """The app, from `settings` or the environment; takes tasks of `kinds`."""
+def create_app(settings: Settings | None = None, kinds: KindRegistry | None = None) -> FastAPI:
+    """The app, from `settings` or the environment; takes tasks of `kinds`, or of those that the settings say."""
+    settings = settings or Settings()
     app = create_service(
         "tasks",
-        settings or Settings(),
+        settings,
         title="SutazAI tasks",
         description="Background work: accepted durably, retried, cancelled, followed to its result.",
         lifespan=lifespan,
         routers=[creating, router, creating_schedules, schedules],
     )
-    app.state.kinds = kinds
+    app.state.kinds = kinds or with_own(settings.task_kinds)
     return app

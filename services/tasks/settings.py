@@ -22,6 +22,15 @@ class Settings(ClientSettings):
         description="begins the names of exchanges and queues, so that installations can share a broker",
     )
 
+    # Kinds
+    task_kinds: str = Field(
+        default="",
+        max_length=200,
+        pattern=r"^([A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*)?$",
+        description="a module of one's own whose `KINDS` are added to those there are; the API and the workers must "
+        "find it",
+    )
+
     # Bounds
     max_input_bytes: int = Field(default=2**20, ge=1024, le=2**20, description="of a task's input as JSON")
     max_submits_waiting: int = Field(
