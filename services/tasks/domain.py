@@ -30,7 +30,23 @@ TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
     TaskStatus.CANCELLED: frozenset(),
     TaskStatus.EXPIRED: frozenset(),
 }
+UNFINISHED = [status for status in TaskStatus if TRANSITIONS[status]]
 CANCELLABLE = [status for status in TaskStatus if TaskStatus.CANCELLED in TRANSITIONS[status]]
+
+
+class After(Word):
+    """What of another task is waited for: that it succeeds, or that it ends at all."""
+
+    SUCCESS = "success"
+    END = "end"
+
+
+class OnConflict(Word):
+    """What becomes of a task whose key another one has."""
+
+    QUEUE = "queue"
+    CANCEL_OLDEST = "cancel_oldest"
+    REFUSE = "refuse"
 
 
 class Priority(Word):
@@ -74,6 +90,8 @@ class Claim:
     traceparent: str | None
     retry: dict[str, Any] | None
     """What it wants otherwise than its kind."""
+    concurrency_key: str | None
+    """Of the tasks of a tenant with the same one runs at a time."""
     schedule_id: str | None
     """Of the schedule that made it."""
     progress_done: int
@@ -122,6 +140,9 @@ TIMED_OUT = Failure("tasks.timed_out", "The attempt took longer than its timeout
 INTERRUPTED = Failure("tasks.interrupted", "The worker running this attempt shut down.", retryable=True)
 CANCELLED = Failure("tasks.cancelled", "The task was cancelled.", retryable=False)
 EXPIRED = Failure("tasks.expired", "The task could not be started in time.", retryable=False)
+DEPENDENCY_FAILED = Failure(
+    "tasks.dependency_failed", "A task that this one waited for did not succeed.", retryable=False
+)
 AUTHORITY_ENDED = "tasks.authority_ended"
 """The code of the failure of a task whose credential has ended."""
 

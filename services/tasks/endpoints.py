@@ -9,6 +9,7 @@ from services.tasks.domain import TaskStatus
 from services.tasks.errors import (
     InputInvalid,
     InputTooLarge,
+    KeyBusy,
     KindUnknown,
     RunAtTooFar,
     StartsTooLate,
@@ -33,7 +34,7 @@ creating = APIRouter(prefix="/api/v1/tasks", tags=["tasks"], route_class=Idempot
     status_code=202,
     response_model=TaskRead,
     responses={
-        **responses(KindUnknown, InputInvalid, InputTooLarge, RunAtTooFar, StartsTooLate),
+        **responses(KindUnknown, InputInvalid, InputTooLarge, RunAtTooFar, StartsTooLate, TaskNotFound, KeyBusy),
         202: {
             "headers": {"Location": {"description": "where to follow the task", "schema": {"type": "string"}}},
             "links": {
@@ -79,11 +80,12 @@ async def list_page(
     tasks: Tasks,
     status: Annotated[TaskStatus | None, Query(description="only tasks in this state")] = None,
     kind: Annotated[KindName | None, Query(description="only tasks of this kind")] = None,
+    parent_id: Annotated[Id | None, Query(description="only tasks beneath this one")] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[TaskSummary]:
     """The caller's tasks, newest first, without input and result; with `tasks:tenant` those of the whole tenant."""
-    found = await tasks.list_page(caller, status=status, kind=kind, limit=limit, cursor=cursor)
+    found = await tasks.list_page(caller, status=status, kind=kind, parent_id=parent_id, limit=limit, cursor=cursor)
     return found.page(TaskSummary.of)
 
 

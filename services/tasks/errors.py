@@ -1,7 +1,7 @@
 """What tasks refuses, and what a kind may fail with.
 
 NotFound   TaskNotFound · ScheduleNotFound
-Conflict   TaskFinished · TooManySchedules
+Conflict   TaskFinished · KeyBusy · TooManySchedules
 Invalid    KindUnknown · InputInvalid · InputTooLarge · RunAtTooFar · StartsTooLate
            CronInvalid · CronNever · TimeZoneUnknown · EndsTooSoon: of schedules
 Unavailable  DocumentInUse: the error of a task that waited in vain
@@ -25,6 +25,12 @@ class TaskFinished(Conflict):
 
     def __init__(self, status: str) -> None:
         super().__init__(f"The task is {status} already.")
+
+
+class KeyBusy(Conflict):
+    code = "tasks.key_busy"
+    meaning = "Another task of the tenant has this concurrency key and has not ended."
+    default_detail = "Another task with this key has not ended."
 
 
 class KindUnknown(Invalid):

@@ -7,6 +7,7 @@ from typing import TypedDict
 
 from fastapi import FastAPI
 
+from services.tasks.flows import Flows
 from services.tasks.health import watch_work
 from services.tasks.models import OutboxRow
 from services.tasks.queues import Queues
@@ -50,7 +51,13 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         await stack.enter_async_context(in_background(submissions.run(), relay.run()))
         platform = await stack.enter_async_context(open_platform(app))
         tasks = TaskService(
-            database, outbox, submissions, app.state.kinds, platform.cursors, max_input_bytes=settings.max_input_bytes
+            database,
+            outbox,
+            submissions,
+            Flows(database, outbox, queues),
+            app.state.kinds,
+            platform.cursors,
+            max_input_bytes=settings.max_input_bytes,
         )
         schedules = ScheduleService(
             database, outbox, submissions, app.state.kinds, platform.cursors, max_input_bytes=settings.max_input_bytes

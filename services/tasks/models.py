@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     Text,
     Uuid,
+    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -32,6 +33,7 @@ class Base(SharedBase):
 
 _Moment = DateTime(timezone=True)
 _Id: Uuid[Any] = Uuid(as_uuid=False)
+_UNSENT = "status = 'queued' AND enqueued_at IS NULL AND waiting_for = 0 AND NOT waits_for_key"
 
 
 class Task(Base):
@@ -79,6 +81,13 @@ class Task(Base):
     created_at: Mapped[datetime] = mapped_column(_Moment)
     started_at: Mapped[datetime | None] = mapped_column(_Moment)
     finished_at: Mapped[datetime | None] = mapped_column(_Moment)
+    # What it waits for before it can be due: so many other tasks, or its turn among those of its key. A trigger sees to
+    # both in the transaction in which another task ends (migration 0009).
+    waiting_for: Mapped[int] = mapped_column(Integer, server_default="0")
+    dependency_failed: Mapped[bool] = mapped_column(Boolean, server_default=false())  # then it waits for its own end
+    concurrency_key: Mapped[str | None] = mapped_column(Text)
+    waits_for_key: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    parent_id: Mapped[str | None] = mapped_column(_Id)
     # Which schedule made it, and for which of its moments; none where a person ran the schedule.
     schedule_id: Mapped[str | None] = mapped_column(_Id)
     due_at: Mapped[datetime | None] = mapped_column(_Moment)
@@ -94,7 +103,7 @@ class Task(Base):
         Index("ix_task_schedule", "schedule_id", text("id DESC"), postgresql_where=text("schedule_id IS NOT NULL")),
         Index("ix_task_tenant", "tenant_id", text("id DESC")),
         Index("ix_task_submitter", "tenant_id", "user_id", text("id DESC")),
-        Index("ix_task_due", "run_at", postgresql_where=text("status = 'queued' AND enqueued_at IS NULL")),
+        Index("ix_task_due", "run_at", postgresql_where=text(_UNSENT)),
         Index(
             "ix_task_enqueued", "enqueued_at", postgresql_where=text("status = 'queued' AND enqueued_at IS NOT NULL")
         ),
@@ -104,7 +113,31 @@ class Task(Base):
             "tenant_id",
             "user_id",
             "run_at",
-            postgresql_where=text("status = 'queued' AND enqueued_at IS NULL"),
+            postgresql_where=text(_UNSENT),
+        ),
+        Index("ix_task_doomed", "id", postgresql_where=text("status = 'queued' AND dependency_failed")),
+        Index(
+            "ix_task_parent",
+            "tenant_id",
+            "parent_id",
+            text("id DESC"),
+            postgresql_where=text("parent_id IS NOT NULL"),
+        ),
+        Index(
+            "uq_task_key",
+            "tenant_id",
+            "concurrency_key",
+            unique=True,
+            postgresql_where=text(
+                "concurrency_key IS NOT NULL AND status IN ('queued', 'running') AND NOT waits_for_key"
+            ),
+        ),
+        Index(
+            "ix_task_key",
+            "tenant_id",
+            "concurrency_key",
+            "id",
+            postgresql_where=text("concurrency_key IS NOT NULL AND status = 'queued' AND waits_for_key"),
         ),
         Index(
             "ix_task_start_before",
@@ -113,6 +146,16 @@ class Task(Base):
         ),
         Index("ix_task_lease", "lease_expires_at", postgresql_where=text("status = 'running'")),
     )
+
+
+class TaskDependency(Base):
+    """That a task waits for another; gone once that has ended as it should."""
+
+    __tablename__ = "task_dependency"
+
+    after_id: Mapped[str] = mapped_column(ForeignKey("task.id", ondelete="CASCADE"), primary_key=True)
+    task_id: Mapped[str] = mapped_column(ForeignKey("task.id", ondelete="CASCADE"), primary_key=True, index=True)
+    needs_success: Mapped[bool] = mapped_column(Boolean)
 
 
 class TaskAttempt(Base):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import Field, model_validator
 
-from services.tasks.domain import Jitter, Priority, TaskStatus
+from services.tasks.domain import After, Jitter, OnConflict, Priority, TaskStatus
 from services.tasks.kinds.kind import Kind
 from services.tasks.models import Task
 from shared.schemas import Id, LargeModel, Moment, PathText, RequestModel, ResponseModel, Text, UtcDatetime
@@ -40,6 +40,34 @@ class Retry(RequestModel):
     )
 
 
+class AfterTasks(LargeModel):
+    """Other tasks that are waited for."""
+
+    ids: list[Id] = Field(min_length=1, max_length=1000, description="of tasks that the caller sees")
+    on: After = Field(
+        default=After.SUCCESS,
+        description="`success`: of all; when one ends otherwise this one is cancelled. `end`: however they end",
+        examples=["success"],
+    )
+
+
+class Concurrency(RequestModel):
+    """One at a time."""
+
+    key: Text = Field(
+        min_length=1,
+        max_length=200,
+        description="of the tasks of the tenant with this key one runs at a time, in the order they were submitted",
+        examples=["nightly-import"],
+    )
+    on_conflict: OnConflict = Field(
+        default=OnConflict.QUEUE,
+        description="while another has not ended: wait for it; have those cancelled that the caller may cancel; or be "
+        "refused",
+        examples=["queue"],
+    )
+
+
 class TaskSubmit(LargeModel):
     """Work to be done."""
 
@@ -57,6 +85,9 @@ class TaskSubmit(LargeModel):
         default=None, ge=1, le=MAX_ATTEMPTS, description="the kind's own when absent", examples=[3]
     )
     retry: Retry | None = Field(default=None, description="the kind's own when absent")
+    after: AfterTasks | None = Field(default=None, description="begin when these have succeeded, or ended")
+    concurrency: Concurrency | None = Field(default=None, description="run beside no other of the same key")
+    parent_id: Id | None = Field(default=None, description="a task beneath which the list shows this one")
     start_before: Moment | None = Field(
         default=None,
         description="one that has not begun by then expires; a later attempt is no beginning",
@@ -105,6 +136,10 @@ class TaskSummary(ResponseModel):
     dead_letter: bool = Field(description="whether it failed because its attempts were used up")
     cancel_requested: bool = Field(description="whether it was asked to stop")
     error: TaskFailure | None
+    waiting_for: int = Field(ge=0, description="how many other tasks it waits for")
+    concurrency_key: str | None
+    waits_for_key: bool = Field(description="whether another task has its key")
+    parent_id: Id | None
     schedule_id: Id | None = Field(description="of the schedule that made it")
     run_at: UtcDatetime = Field(description="when it is due, or its next attempt")
     created_at: UtcDatetime
@@ -128,6 +163,10 @@ class TaskSummary(ResponseModel):
             dead_letter=task.dead_letter,
             cancel_requested=task.cancel_requested_at is not None,
             error=TaskFailure(code=task.error_code, detail=task.error_detail or "") if task.error_code else None,
+            waiting_for=task.waiting_for,
+            concurrency_key=task.concurrency_key,
+            waits_for_key=task.waits_for_key,
+            parent_id=task.parent_id,
             schedule_id=task.schedule_id,
             run_at=task.run_at,
             created_at=task.created_at,

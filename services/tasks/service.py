@@ -1,11 +1,13 @@
 """The use cases of the API: submit, read, list, cancel."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.tasks.domain import TaskStatus
 from services.tasks.errors import RunAtTooFar, StartsTooLate, TaskFinished
 from services.tasks.events import Done, tell
+from services.tasks.flows import Flows, Order
 from services.tasks.kinds.kind import Kind
 from services.tasks.kinds.registry import KindRegistry
 from services.tasks.models import Task
@@ -34,19 +36,21 @@ class TaskService:
         database: Database,
         outbox: Outbox,
         submissions: Submissions,
+        flows: Flows,
         kinds: KindRegistry,
         cursors: CursorCodec,
         *,
         max_input_bytes: int,
     ) -> None:
         self._database, self._outbox = database, outbox
-        self._submissions, self._kinds, self._cursors = submissions, kinds, cursors
+        self._submissions, self._flows, self._kinds, self._cursors = submissions, flows, kinds, cursors
         self._max_input_bytes = max_input_bytes
 
     async def submit(self, caller: Caller, body: TaskSubmit, once: Once | None = None) -> Task:
         """The task, durably queued; for a repetition of `once` the one that was made, as it is now.
 
-        Raises KindUnknown, MissingScope, InputTooLarge, InputInvalid, RunAtTooFar, StartsTooLate, IdempotencyKeyReused.
+        Raises KindUnknown, MissingScope, InputTooLarge, InputInvalid, RunAtTooFar, StartsTooLate, IdempotencyKeyReused,
+        TaskNotFound, KeyBusy.
         """
         kind = self._kinds.get(body.kind)
         require_scopes(caller, kind.scopes)
@@ -67,7 +71,11 @@ class TaskService:
             start_before=body.start_before,
             timeout_seconds=body.timeout_seconds,
         )
-        earlier = await self._submissions.write(row, (once.digest, once.of) if once else None)
+        key = (once.digest, once.of) if once else None
+        if order := _order(body):
+            earlier = await self._flows.write(caller, _submitter(caller), row, order, key)
+        else:
+            earlier = await self._submissions.write(row, key)
         if once is None or earlier is None:
             return Task(**row)
         once.found(earlier.of)
@@ -79,16 +87,25 @@ class TaskService:
             return await TaskRepository(session, caller.tenant_id, _submitter(caller, task_id)).get(task_id)
 
     async def list_page(
-        self, caller: Caller, *, status: TaskStatus | None, kind: str | None, limit: int, cursor: str | None
+        self,
+        caller: Caller,
+        *,
+        status: TaskStatus | None,
+        kind: str | None,
+        parent_id: str | None,
+        limit: int,
+        cursor: str | None,
     ) -> Slice[Task]:
         """Newest first, without input and result. Raises Invalid for a cursor of another list."""
         submitter = _submitter(caller)
         async with self._database.statements() as session:
             tasks = TaskRepository(session, caller.tenant_id, submitter)
             return await self._cursors.slice(
-                lambda after, most: tasks.list_newest(status=status, kind=kind, after=after, limit=most),
+                lambda after, most: tasks.list_newest(
+                    status=status, kind=kind, parent_id=parent_id, after=after, limit=most
+                ),
                 key=lambda task: task.id,
-                scope=["tasks", caller.tenant_id, submitter, status, kind],
+                scope=["tasks", caller.tenant_id, submitter, status, kind, parent_id],
                 limit=limit,
                 cursor=cursor,
             )
@@ -107,6 +124,15 @@ class TaskService:
     def list_kinds(self) -> list[Kind[Any]]:
         """By name."""
         return self._kinds.list()
+
+
+def _order(body: TaskSubmit) -> Order:
+    order = Order(parent_id=body.parent_id)
+    if body.after:
+        order = replace(order, after=frozenset(body.after.ids), on=body.after.on)
+    if body.concurrency:
+        order = replace(order, key=body.concurrency.key, on_conflict=body.concurrency.on_conflict)
+    return order
 
 
 def _submitter(caller: Caller, task_id: str | None = None) -> str | None:

@@ -138,7 +138,7 @@ class Runner:
             outcome = await self._outcome_of(attempt)
         status = await self._through_outages(lambda work: self._conclude(work, attempt, outcome))
         is_told = isinstance(outcome, Success) and outcome.told is not None
-        if status is TaskStatus.QUEUED or attempt.leaves_others_waiting or is_told:
+        if status is TaskStatus.QUEUED or attempt.leaves_others_waiting or attempt.is_waited_for or is_told:
             self._outbox.notify()
         seconds = time.perf_counter() - started
         name = "lost" if status is None else "retry" if status is TaskStatus.QUEUED else str(status)
@@ -201,10 +201,12 @@ class Runner:
         return Success(encoded.decode(), kind.tells(given, result))
 
     async def _conclude(self, work: WorkRepository, attempt: Attempt, outcome: Outcome) -> TaskStatus | None:
-        """Record how the attempt ended, and have the next of its owner sent for the place that it leaves."""
+        """Record how the attempt ended, and send what may begin now: the next of its owner, and what waited for it."""
         status = await self._record(work, attempt, outcome)
         if attempt.leaves_others_waiting:
             await work.send_next(attempt.claim, self._outbox, self._queues)
+        if status is not TaskStatus.QUEUED and attempt.is_waited_for:
+            await work.send_released(attempt, self._outbox, self._queues)
         return status
 
     async def _record(self, work: WorkRepository, attempt: Attempt, outcome: Outcome) -> TaskStatus | None:

@@ -92,6 +92,28 @@ async def _hold(context: Context, given: HoldInput) -> dict[str, Any]:
     return {}
 
 
+TRACES: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+"""By name: which number entered and left, in the order in which they did."""
+
+
+class TraceInput(RequestModel):
+    """Enters and leaves under `name`, with what it is to come to."""
+
+    name: str
+    number: int
+    fails: bool = False
+
+
+async def _trace(_context: Context, given: TraceInput) -> dict[str, Any]:
+    TRACES[given.name].append(("entered", given.number))
+    await asyncio.sleep(0.001)
+    TRACES[given.name].append(("left", given.number))
+    if given.fails:
+        raise PermanentFailure("test.hopeless", "No.")
+    return {}
+
+
+TRACE = Kind(name="test.trace", description="Leaves a trace.", input_model=TraceInput, run=_trace)
 SLEEP = Kind(name="test.sleep", description="Sleeps.", input_model=SleepInput, run=_sleep)
 STUBBORN = Kind(name="test.stubborn", description="Does not stop.", input_model=SleepInput, run=_stubborn)
 FAIL = Kind(name="test.fail", description="Fails.", input_model=FailInput, run=_fail)
@@ -103,4 +125,4 @@ LARGE = Kind(
     run=lambda _context, _given: asyncio.sleep(0, {"text": "x" * 5000}),
 )
 HOLD = Kind(name="test.hold", description="Has a name to itself.", input_model=HoldInput, run=_hold)
-TEST_KINDS = KindRegistry([*BUILT_IN.list(), HOLD, SLEEP, STUBBORN, FAIL, WHO_AM_I, LARGE])
+TEST_KINDS = KindRegistry([*BUILT_IN.list(), HOLD, TRACE, SLEEP, STUBBORN, FAIL, WHO_AM_I, LARGE])
