@@ -220,6 +220,7 @@ _NAMES_A_RECORD = re.compile(r"(^|_)ids?$|^(collections?|knowledge|subject|membe
 # What a request needs beside the ids and the required members with examples.
 BODIES: Final[dict[str, Callable[[User], dict[str, Any]]]] = {
     "auth_token": lambda user: {"grant_type": "password", "username": user.email, "password": user.password},
+    "tasks_submit": lambda _: {"kind": "echo", "after": {}},
     "vectors_store": lambda _: {"items": [{"text": "theirs"}]},
     "vectors_search": lambda _: {"query": "mine"},
     "vectors_search_batch": lambda _: {"searches": [{"query": "mine"}]},
