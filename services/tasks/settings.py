@@ -76,6 +76,11 @@ class WorkerSettings(Settings):
     )
     expire_days: float = Field(default=7, gt=0, le=365, description="a task that could not start for so long expires")
 
+    # Retention
+    retention_days: float = Field(
+        default=90, ge=1, le=3650, description="a task is kept so long after its end, unless its kind says otherwise"
+    )
+
     # Retries
     retry_base_seconds: float = Field(default=1, gt=0, le=60, description="longest wait before the second attempt")
     retry_cap_seconds: float = Field(default=300, gt=0, le=3600, description="longest wait before any attempt")

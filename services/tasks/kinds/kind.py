@@ -104,6 +104,7 @@ class Kind(Generic[Input]):
     that meets it, or for a person.
     `retry` is how its tasks are tried again that want nothing else, by the names of `RetryPolicy`; what it
     leaves out is the installation's.
+    `retention_days` is how long its tasks are kept after their end; the installation's when absent.
     `told` is what a success is to be told of for the audit log, in the transaction that records it.
     """
 
@@ -115,6 +116,7 @@ class Kind(Generic[Input]):
     max_attempts: int = 3
     timeout_seconds: float = 300
     retry: Mapping[str, Any] | None = None
+    retention_days: float | None = None
     give_up: Callable[[Context, Input], Awaitable[None]] | None = field(default=None, repr=False)
     told: Callable[[Input, Result], Told] | None = field(default=None, repr=False)
 

@@ -98,6 +98,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_task_dependency_task_id", "task_dependency", ["task_id"])
     _index("ix_task_start_before", ["start_before"], _LATE)
+    _index("ix_task_finished", ["kind", "finished_at"], "finished_at IS NOT NULL")
     _index("ix_task_doomed", ["id"], "status = 'queued' AND dependency_failed")
     _index("ix_task_parent", ["tenant_id", "parent_id", sa.text("id DESC")], "parent_id IS NOT NULL")
     _index("uq_task_key", ["tenant_id", "concurrency_key"], _HAS_KEY, unique=True)
@@ -112,7 +113,14 @@ def downgrade() -> None:
         op.execute(f"DROP TRIGGER {name} ON task")
         op.execute(f"DROP FUNCTION {name}()")
     _index_unsent(_UNSENT)
-    for name in ("ix_task_start_before", "ix_task_doomed", "ix_task_parent", "uq_task_key", "ix_task_key"):
+    for name in (
+        "ix_task_finished",
+        "ix_task_start_before",
+        "ix_task_doomed",
+        "ix_task_parent",
+        "uq_task_key",
+        "ix_task_key",
+    ):
         op.drop_index(name, "task")
     op.drop_table("task_dependency")
     for name in _COLUMNS:
