@@ -1,8 +1,8 @@
 """What a task may become, what a worker claims, how long a retry waits, and how a failure is told."""
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.words import Word
@@ -30,7 +30,23 @@ TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
     TaskStatus.CANCELLED: frozenset(),
     TaskStatus.EXPIRED: frozenset(),
 }
+UNFINISHED = [status for status in TaskStatus if TRANSITIONS[status]]
 CANCELLABLE = [status for status in TaskStatus if TaskStatus.CANCELLED in TRANSITIONS[status]]
+
+
+class After(Word):
+    """What of another task is waited for: that it succeeds, or that it ends at all."""
+
+    SUCCESS = "success"
+    END = "end"
+
+
+class OnConflict(Word):
+    """What becomes of a task whose key another one has."""
+
+    QUEUE = "queue"
+    CANCEL_OLDEST = "cancel_oldest"
+    REFUSE = "refuse"
 
 
 class Priority(Word):
@@ -109,6 +125,12 @@ class Claim:
     max_attempts: int
     timeout_seconds: float
     traceparent: str | None
+    retry: dict[str, Any] | None
+    """What it wants otherwise than its kind."""
+    concurrency_key: str | None
+    """Of the tasks of a tenant with the same one runs at a time."""
+    schedule_id: str | None
+    """Of the schedule that made it."""
     progress_done: int
     """As the attempt before left it."""
     log_lines: int
@@ -158,6 +180,11 @@ TIMED_OUT = Failure("tasks.timed_out", "The attempt took longer than its timeout
 INTERRUPTED = Failure("tasks.interrupted", "The worker running this attempt shut down.", retryable=True)
 CANCELLED = Failure("tasks.cancelled", "The task was cancelled.", retryable=False)
 EXPIRED = Failure("tasks.expired", "The task could not be started in time.", retryable=False)
+DEPENDENCY_FAILED = Failure(
+    "tasks.dependency_failed", "A task that this one waited for did not succeed.", retryable=False
+)
+AUTHORITY_ENDED = "tasks.authority_ended"
+"""The code of the failure of a task whose credential has ended."""
 _OUTCOMES = {
     CANCELLED.code: AttemptOutcome.CANCELLED,
     INTERRUPTED.code: AttemptOutcome.INTERRUPTED,
@@ -170,16 +197,32 @@ def storable(text: str, max_chars: int) -> str:
     return text.replace("\x00", "").encode("utf-8", "replace").decode()[:max_chars]
 
 
+class Jitter(Word):
+    """How much chance is in a wait: all of it, or none."""
+
+    FULL = "full"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """Exponential backoff with full jitter, which spreads retries best (Brooker, "Exponential Backoff And Jitter")."""
 
     base_seconds: float = 1.0
     cap_seconds: float = 300.0
+    jitter: Jitter | str = Jitter.FULL
+    not_on: Collection[str] = ()
+    """The codes of errors after which there is no other attempt."""
+
+    def changed(self, wishes: Mapping[str, Any] | None) -> "RetryPolicy":
+        """With what a task or its kind wants otherwise; of anything else there is nothing here."""
+        known = {name: value for name, value in (wishes or {}).items() if name in RetryPolicy.__dataclass_fields__}
+        return replace(self, **known)
 
     def ceiling_seconds(self, attempt: int) -> float:
         """The longest wait after failed attempt number `attempt`, counted from 1."""
         return min(self.cap_seconds, self.base_seconds * 2.0 ** min(attempt - 1, 30))
 
     def delay_seconds(self, attempt: int, uniform: Callable[[float, float], float] = random.uniform) -> float:
-        return uniform(0, self.ceiling_seconds(attempt))
+        longest = self.ceiling_seconds(attempt)
+        return longest if self.jitter == Jitter.NONE else uniform(0, longest)

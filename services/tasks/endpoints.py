@@ -3,7 +3,16 @@
 from fastapi import APIRouter, Response
 
 from services.tasks.dependencies import Batcher, Reader, Tasks, Writer
-from services.tasks.errors import InputInvalid, InputTooLarge, KindUnknown, RunAtTooFar, TaskFinished, TaskNotFound
+from services.tasks.errors import (
+    InputInvalid,
+    InputTooLarge,
+    KeyBusy,
+    KindUnknown,
+    RunAtTooFar,
+    StartsTooLate,
+    TaskFinished,
+    TaskNotFound,
+)
 from services.tasks.models import Task
 from services.tasks.queries import Asked
 from services.tasks.schemas import BatchRead, KindList, KindRead, TaskBatch, TaskRead, TaskSubmit, TaskSummary
@@ -23,7 +32,7 @@ creating = APIRouter(prefix="/api/v1/tasks", tags=["tasks"], route_class=Idempot
     status_code=202,
     response_model=TaskRead,
     responses={
-        **responses(KindUnknown, InputInvalid, InputTooLarge, RunAtTooFar),
+        **responses(KindUnknown, InputInvalid, InputTooLarge, RunAtTooFar, StartsTooLate, TaskNotFound, KeyBusy),
         202: described(location="where to follow the task")
         | {
             "links": {
@@ -40,7 +49,7 @@ async def submit(body: TaskSubmit, caller: Writer, tasks: Tasks, once: Keyed) ->
     A worker may begin a task more than once, after a failure or when a worker was lost.
     """
     task = await tasks.submit(caller, body, once)
-    answer = _answer(task, 202)
+    answer = answer_with(task, 202)
     describe(answer, location=f"/api/v1/tasks/status/{task.id}")
     return answer
 
@@ -75,7 +84,7 @@ async def status(task_id: Id, caller: Reader, tasks: Tasks) -> Response:
     One sees what one has submitted. With `tasks:tenant` one sees, lists and cancels what others of the tenant have.
     """
     task = await tasks.get(caller, task_id)
-    answer = _answer(task)
+    answer = answer_with(task)
     describe(answer, version=task.version)
     return answer
 
@@ -110,10 +119,10 @@ async def list_kinds(_caller: Reader, tasks: Tasks) -> KindList:
 async def cancel(id: Id, caller: Writer, tasks: Tasks) -> Response:
     """Cancel a task. A queued one is cancelled at once; a running one is asked to stop and does so within seconds."""
     task = await tasks.cancel(caller, id)
-    answer = _answer(task)
+    answer = answer_with(task)
     describe(answer, version=task.version)
     return answer
 
 
-def _answer(task: Task, status_code: int = 200) -> Response:
+def answer_with(task: Task, status_code: int = 200) -> Response:
     return Response(TaskRead.json_of(task), status_code, media_type="application/json")

@@ -30,6 +30,7 @@ class TaskFilter:
 
     status: TaskStatus | None = None
     kind: str | None = None
+    parent_id: str | None = None
     priority: Priority | None = None
     error_code: str | None = None
     dead_letter: bool | None = None
@@ -40,7 +41,7 @@ class TaskFilter:
     finished_before: datetime | None = None
 
     def conditions(self) -> Iterator[ColumnElement[bool]]:
-        for name in ("status", "kind", "priority", "error_code"):
+        for name in ("status", "kind", "parent_id", "priority", "error_code"):
             if (value := getattr(self, name)) is not None:
                 yield getattr(Task, name) == value
         if self.dead_letter is not None:

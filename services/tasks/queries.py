@@ -7,7 +7,7 @@ from fastapi import Depends, Query
 from services.tasks.domain import Priority, TaskStatus
 from services.tasks.filters import TaskFilter
 from services.tasks.schemas import KindName
-from shared.schemas import Moment, PathText
+from shared.schemas import Id, Moment, PathText
 
 _ErrorCode = Annotated[PathText, Query(min_length=1, max_length=100, examples=["common.unavailable"])]
 
@@ -15,6 +15,7 @@ _ErrorCode = Annotated[PathText, Query(min_length=1, max_length=100, examples=["
 async def _asked(
     status: Annotated[TaskStatus | None, Query(description="only tasks in this state")] = None,
     kind: Annotated[KindName | None, Query(description="only tasks of this kind")] = None,
+    parent_id: Annotated[Id | None, Query(description="only tasks beneath this one")] = None,
     priority: Annotated[Priority | None, Query(description="only tasks of this priority")] = None,
     error_code: Annotated[_ErrorCode | None, Query(description="only tasks whose latest error has this code")] = None,
     dead_letter: Annotated[
@@ -29,6 +30,7 @@ async def _asked(
     return TaskFilter(
         status=status,
         kind=kind,
+        parent_id=parent_id,
         priority=priority,
         error_code=error_code,
         dead_letter=dead_letter,

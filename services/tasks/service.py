@@ -1,28 +1,28 @@
 """The use cases of the API: submit, read, list, cancel."""
 
 import asyncio
-import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
 from pydantic import ValidationError
 
-from services.tasks.domain import TaskStatus
-from services.tasks.errors import InputInvalid, InputTooLarge, RunAtTooFar, TaskFinished
+from services.tasks.errors import RunAtTooFar, StartsTooLate, TaskFinished
 from services.tasks.events import Done, tell
 from services.tasks.filters import TaskFilter
+from services.tasks.flows import Flows, Order
 from services.tasks.kinds.kind import Kind
 from services.tasks.kinds.registry import KindRegistry
 from services.tasks.models import IdempotencyKeyRow, Task
 from services.tasks.repository import TaskRepository
+from services.tasks.rows import authority_of, checked_input, new_row, require_scopes
 from services.tasks.schemas import Submitted, TaskSubmit, TaskSummary
 from services.tasks.submissions import Submissions
 from services.tasks.visibility import submitter_of
 from shared import telemetry
 from shared.door import Once
-from shared.errors import FieldProblem, Invalid, ServiceError, field_problems, problem_body
+from shared.errors import Invalid, ServiceError, field_problems, problem_body
 from shared.identity import Caller, deed
 from shared.postgres import Database, EffectKey, IdempotencyKeys, Outbox
 from shared.resources import CursorCodec, Slice
@@ -42,28 +42,46 @@ class TaskService:
         database: Database,
         outbox: Outbox,
         submissions: Submissions,
+        flows: Flows,
         kinds: KindRegistry,
         cursors: CursorCodec,
         *,
         max_input_bytes: int,
     ) -> None:
         self._database, self._outbox = database, outbox
-        self._submissions, self._kinds, self._cursors = submissions, kinds, cursors
+        self._submissions, self._flows, self._kinds, self._cursors = submissions, flows, kinds, cursors
         self._max_input_bytes = max_input_bytes
 
     async def submit(self, caller: Caller, body: TaskSubmit, once: Once | None = None) -> Task:
         """The task, durably queued; for a repetition of `once` the one that was made, as it is now.
 
-        Raises KindUnknown, MissingScope, InputTooLarge, InputInvalid, RunAtTooFar, IdempotencyKeyReused.
+        Raises KindUnknown, MissingScope, InputTooLarge, InputInvalid, RunAtTooFar, StartsTooLate, IdempotencyKeyReused,
+        TaskNotFound, KeyBusy.
         """
         kind = self._kinds.get(body.kind)
-        for scope in kind.scopes:
-            caller.require(scope)
+        require_scopes(caller, kind.scopes)
         now = datetime.now(UTC)
         if body.run_at and body.run_at > now + timedelta(days=_MAX_DAYS_AHEAD):
             raise RunAtTooFar(_MAX_DAYS_AHEAD)
-        row = _new_row(caller, body, kind, self._checked_input(kind, body.input), now)
-        earlier = await self._submissions.write(row, (once.digest, once.of) if once else None)
+        if body.start_before and body.start_before <= max(now, body.run_at or now):
+            raise StartsTooLate
+        row = new_row(
+            kind,
+            now,
+            body.run_at,
+            **authority_of(caller),
+            input=checked_input(kind, body.input, self._max_input_bytes),
+            priority=body.priority.value,
+            max_attempts=body.max_attempts or (body.retry.max_attempts if body.retry else None),
+            retry=body.retry.model_dump(exclude_none=True, mode="json") if body.retry else None,
+            start_before=body.start_before,
+            timeout_seconds=body.timeout_seconds,
+        )
+        key = (once.digest, once.of) if once else None
+        if order := _order(body):
+            earlier = await self._flows.write(caller, submitter_of(caller), row, order, key)
+        else:
+            earlier = await self._submissions.write(row, key)
         if once is None or earlier is None:
             return Task(**row)
         once.found(earlier.of)
@@ -94,18 +112,6 @@ class TaskService:
             problem = problem_body(error, instance="/api/v1/tasks/submit", trace_id=telemetry.current_trace_id())
             return Submitted(status=error.status, problem=problem)
         return Submitted(status=202, task=TaskSummary.of(task))
-
-    def _checked_input(self, kind: Kind[Any], given: dict[str, Any]) -> str:
-        """The input as it is stored."""
-        encoded = _encoded(given)
-        if len(encoded) > self._max_input_bytes:
-            raise InputTooLarge(len(encoded), self._max_input_bytes)
-        try:
-            kind.input_model.model_validate(given)
-        except ValidationError as error:
-            located = [{**one, "loc": ("body", "input", *one["loc"])} for one in error.errors()]
-            raise InputInvalid(errors=field_problems(located)) from error
-        return encoded.decode()
 
     async def get(self, caller: Caller, task_id: str) -> Task:
         """Raises TaskNotFound."""
@@ -150,47 +156,10 @@ def _validated(given: dict[str, Any]) -> TaskSubmit:
         raise Invalid(errors=field_problems(located)) from error
 
 
-def _encoded(given: dict[str, Any]) -> bytes:
-    """Raises InputInvalid for what JSON proper cannot hold."""
-    try:
-        encoded = orjson.dumps(given)  # refuses lone surrogates, integers beyond 64 bits, nesting beyond 254
-        if b"null" in encoded:  # which orjson makes of NaN and infinity too
-            json.dumps(given, allow_nan=False)
-    except (orjson.JSONEncodeError, ValueError) as error:
-        problem = FieldProblem(pointer="/input", code="not_storable", detail=str(error))
-        raise InputInvalid(errors=[problem]) from error
-    return encoded
-
-
-def _new_row(caller: Caller, body: TaskSubmit, kind: Kind[Any], encoded_input: str, now: datetime) -> dict[str, Any]:
-    """A whole row: what is not given is null, so that all submits can share one statement."""
-    trace: dict[str, str] = {}
-    telemetry.inject(trace)
-    run_at = max(body.run_at, now) if body.run_at else now
-    row = dict.fromkeys(Task.__table__.columns.keys())
-    return row | {
-        "id": new_id(),
-        "tenant_id": caller.tenant_id,
-        "user_id": caller.subject,
-        "scopes": sorted(caller.scopes),
-        "key_id": caller.key_id,
-        "session_id": caller.session_id,
-        "kind": kind.name,
-        "priority": body.priority.value,
-        "input": encoded_input,
-        "status": TaskStatus.QUEUED.value,
-        "dead_letter": False,
-        "progress_done": 0,
-        "attempt": 0,
-        "interruptions": 0,
-        "max_attempts": body.max_attempts or kind.max_attempts,
-        "timeout_seconds": body.timeout_seconds or kind.timeout_seconds,
-        "run_at": run_at,
-        "enqueued_at": now if run_at <= now else None,
-        "traceparent": trace.get("traceparent"),
-        "version": 1,
-        "created_at": now,
-        "event_number": 0,
-        "log_lines": 0,
-        "log_dropped": 0,
-    }
+def _order(body: TaskSubmit) -> Order:
+    order = Order(parent_id=body.parent_id)
+    if body.after:
+        order = replace(order, after=frozenset(body.after.ids), on=body.after.on)
+    if body.concurrency:
+        order = replace(order, key=body.concurrency.key, on_conflict=body.concurrency.on_conflict)
+    return order

@@ -1,6 +1,6 @@
 """What a kind of task is, and what its handler is given."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,6 +118,9 @@ class Kind(Generic[Input]):
     `give_up` takes away what a task left that ended without success, once that is recorded. It may be missed, as when
     its worker is killed, and what it raises is logged only: so what was left bears its task's id, for the next task
     that meets it, or for a person.
+    `retry` is how its tasks are tried again that want nothing else, by the names of `RetryPolicy`; what it
+    leaves out is the installation's.
+    `retention_days` is how long its tasks are kept after their end; the installation's when absent.
     `told` is what a success is to be told of for the audit log, in the transaction that records it.
     """
 
@@ -128,6 +131,8 @@ class Kind(Generic[Input]):
     scopes: tuple[str, ...] = ()
     max_attempts: int = 3
     timeout_seconds: float = 300
+    retry: Mapping[str, Any] | None = None
+    retention_days: float | None = None
     give_up: Callable[[Context, Input], Awaitable[None]] | None = field(default=None, repr=False)
     told: Callable[[Input, Result], Told] | None = field(default=None, repr=False)
 

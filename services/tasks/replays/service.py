@@ -13,7 +13,7 @@ from services.tasks.kinds.registry import KindRegistry
 from services.tasks.models import IdempotencyKeyRow, Task
 from services.tasks.queues import Queues
 from services.tasks.replays.rows import Replayer, replay_of
-from services.tasks.repository import DeadLetters, TaskRepository
+from services.tasks.repository import DeadLetters, TaskRepository, stand_in_line
 from services.tasks.visibility import submitter_of
 from shared.door import Once
 from shared.identity import Caller, Deed, deed
@@ -53,14 +53,18 @@ class ReplayService:
         Raises TaskNotFound, TaskNotFailed, TaskSettled, KindUnknown, MissingScope.
         """
         dead = await _unsettled(tasks, task_id)
-        for scope in self._kinds.get(dead.kind).scopes:
+        kind = self._kinds.get(dead.kind)
+        for scope in kind.scopes:
             by.require(scope)
-        row = replay_of(dead, by, new, datetime.now(UTC))
+        row = replay_of(dead, kind, by, new, datetime.now(UTC))
+        if dead.concurrency_key is not None:
+            await stand_in_line(session, row)
         await tasks.settle(task_id, replayed_as=new)
         connection = await session.connection()
         await connection.execute(insert(Task), [row])
-        ticket = Ticket(row["id"], row["tenant_id"], row["user_id"])
-        self._outbox.add(session, **self._queues.message(ticket, row["priority"]))
+        if row["enqueued_at"] is not None:
+            ticket = Ticket(row["id"], row["tenant_id"], row["user_id"])
+            self._outbox.add(session, **self._queues.message(ticket, row["priority"]))
         tell(self._outbox, session, told)
         return row
 

@@ -37,6 +37,8 @@ class Attempt:
     progress: ProgressReport | None = None
     is_progress_written: bool = True
     log: TaskLog = field(init=False)
+    followers: list[str] = field(default_factory=list)
+    """Tasks that waited, as it ended, for that: a hundred at most."""
     leaves_others_waiting: bool = False
     """Whether, as it ended, others of its owner waited for a place."""
 
@@ -52,6 +54,11 @@ class Attempt:
     @property
     def stop_reason(self) -> Stop | None:
         return self.stopped.result() if self.stopped.done() else None
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether others may wait for the end of its task."""
+        return bool(self.followers) or self.claim.concurrency_key is not None
 
     @property
     def has_advanced(self) -> bool:

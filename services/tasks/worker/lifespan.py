@@ -22,7 +22,9 @@ from services.tasks.worker.instruments import Instruments
 from services.tasks.worker.leases import Leases
 from services.tasks.worker.reconciler import Reconciler
 from services.tasks.worker.replaying import Replaying
+from services.tasks.worker.retention import Retention
 from services.tasks.worker.runner import Runner
+from services.tasks.worker.scheduler import Scheduler
 from shared.loops import in_background
 from shared.messages import RABBITMQ_REMEDY, Publisher, open_connection, open_probe
 from shared.platform import Platform, open_platform
@@ -76,7 +78,13 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             worker_id=worker_id,
         )
         reconciler = Reconciler(database, outbox, queues, publishing, settings)
+        scheduler = Scheduler(database, outbox, queues, app.state.kinds, every_seconds=settings.reconcile_seconds)
+        retention = Retention(
+            database, app.state.kinds, days=settings.retention_days, every_seconds=settings.republish_seconds
+        )
         relay = OutboxRelay(database, outbox, Publisher(publishing, queues.declare))
-        await stack.enter_async_context(in_background(leases.run(), reconciler.run(), relay.run()))
+        await stack.enter_async_context(
+            in_background(leases.run(), reconciler.run(), scheduler.run(), retention.run(), relay.run())
+        )
         await stack.enter_async_context(Consumers(consuming, queues, runner, settings))
         yield State(platform=platform)

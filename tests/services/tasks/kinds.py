@@ -111,6 +111,28 @@ async def _hold(context: Context, given: HoldInput) -> dict[str, Any]:
     return {}
 
 
+TRACES: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+"""By name: which number entered and left, in the order in which they did."""
+
+
+class TraceInput(RequestModel):
+    """Enters and leaves under `name`, with what it is to come to."""
+
+    name: str
+    number: int
+    fails: bool = False
+
+
+async def _trace(_context: Context, given: TraceInput) -> dict[str, Any]:
+    TRACES[given.name].append(("entered", given.number))
+    await asyncio.sleep(0.001)
+    TRACES[given.name].append(("left", given.number))
+    if given.fails:
+        raise PermanentFailure("test.hopeless", "No.")
+    return {}
+
+
+TRACE = Kind(name="test.trace", description="Leaves a trace.", input_model=TraceInput, run=_trace)
 SLEEP = Kind(name="test.sleep", description="Sleeps.", input_model=SleepInput, run=_sleep)
 STUBBORN = Kind(name="test.stubborn", description="Does not stop.", input_model=SleepInput, run=_stubborn)
 FAIL = Kind(name="test.fail", description="Fails.", input_model=FailInput, run=_fail)
@@ -123,4 +145,4 @@ LARGE = Kind(
 )
 HOLD = Kind(name="test.hold", description="Has a name to itself.", input_model=HoldInput, run=_hold)
 SAY = Kind(name="test.say", description="Writes a log.", input_model=SayInput, run=_say)
-TEST_KINDS = KindRegistry([*BUILT_IN.list(), SAY, HOLD, SLEEP, STUBBORN, FAIL, WHO_AM_I, LARGE])
+TEST_KINDS = KindRegistry([*BUILT_IN.list(), SAY, HOLD, TRACE, SLEEP, STUBBORN, FAIL, WHO_AM_I, LARGE])

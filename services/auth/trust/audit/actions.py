@@ -89,6 +89,11 @@ class Action(Word):
     TASK_CANCELLED = "task.cancelled"
     TASK_REPLAYED = "task.replayed"
     TASK_DISCARDED = "task.discarded"
+    SCHEDULE_CREATED = "schedule.created"
+    SCHEDULE_UPDATED = "schedule.updated"
+    SCHEDULE_PAUSED = "schedule.paused"
+    SCHEDULE_RESUMED = "schedule.resumed"
+    SCHEDULE_DELETED = "schedule.deleted"
 
 
 ELSEWHERE: Final = frozenset(
@@ -125,6 +130,11 @@ ELSEWHERE: Final = frozenset(
         Action.TASK_CANCELLED,
         Action.TASK_REPLAYED,
         Action.TASK_DISCARDED,
+        Action.SCHEDULE_CREATED,
+        Action.SCHEDULE_UPDATED,
+        Action.SCHEDULE_PAUSED,
+        Action.SCHEDULE_RESUMED,
+        Action.SCHEDULE_DELETED,
     }
 )
 """What other services tell that was done (`services.auth.trust.consumers`)."""
@@ -166,6 +176,9 @@ CHANGES: Final = frozenset(
         Action.CONVERSATION_UPDATED,
         Action.RECORD_DELETED,
         Action.TASK_CANCELLED,
+        Action.SCHEDULE_UPDATED,
+        Action.SCHEDULE_PAUSED,
+        Action.SCHEDULE_RESUMED,
     }
 )
 """Changes that the same person may make to the same thing again and again. Repetitions are counted, and nothing else is
