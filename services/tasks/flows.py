@@ -5,6 +5,7 @@ for, so that none of that ends unseen. What has ended counts at once. A cycle ca
 """
 
 import asyncio
+import random
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,16 +17,18 @@ from services.tasks.errors import KeyBusy, TaskNotFound
 from services.tasks.events import Done, tell
 from services.tasks.models import IdempotencyKeyRow, Task, TaskDependency
 from services.tasks.queues import Queues
-from services.tasks.repository import TaskRepository, is_key_taken, take_key
+from services.tasks.repository import TaskRepository, stand_in_line
 from shared.errors import Unavailable
 from shared.identity import Caller, deed
-from shared.postgres import Database, EffectKey, IdempotencyKeys, Outbox
+from shared.postgres import Database, EffectKey, IdempotencyKeys, Outbox, is_deadlock
 
 # Of those who submit to one key one is first: before they look at its tasks, which whoever ends one has locked by then.
 _TAKE_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:name AS text), 0))")
 
 _AT_ONCE = 5  # of a process: who waits for a key has a connection meanwhile, and others need some
 _MOST_WAITING = 500
+_MORE_TRIES = 4
+_PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +65,27 @@ class Flows:
         self._waiting += 1
         try:
             async with self._turns:
-                return await self._write(caller, submitter, row, order, once)
+                return await self._insist(caller, submitter, row, order, once)
         finally:
             self._waiting -= 1
+
+    async def _insist(
+        self, caller: Caller, submitter: str | None, row: dict[str, Any], order: Order, once: tuple[bytes, bytes] | None
+    ) -> EffectKey | None:
+        """Again after a deadlock, as of two that each cancel what the other waits for: then one finds it cancelled."""
+        for _ in range(_MORE_TRIES):
+            try:
+                return await self._write(caller, submitter, row, order, once)
+            except Unavailable as error:
+                if not is_deadlock(error.__cause__):
+                    raise
+            await asyncio.sleep(random.uniform(0, _PAUSE_SECONDS))
+        return await self._write(caller, submitter, row, order, once)
 
     async def _write(
         self, caller: Caller, submitter: str | None, row: dict[str, Any], order: Order, once: tuple[bytes, bytes] | None
     ) -> EffectKey | None:
+        given, row = row, dict(row)
         async with self._database.transaction() as session:
             if once is not None:
                 wanted = EffectKey(*once, row["id"])
@@ -85,6 +102,7 @@ class Flows:
                 await self._take_place(session, tasks, caller, row, order)
             waits = await self._after(tasks, row, order) if order.after else []
             await self._insert(session, row, waits)
+        given.update(row)  # where it is kept: another try begins with what was given
         self._outbox.notify()
         return None
 
@@ -107,14 +125,12 @@ class Flows:
         if order.on_conflict is OnConflict.CANCEL_OLDEST:
             for task_id in await tasks.cancel_key(key):
                 tell(self._outbox, session, deed(caller, Done.CANCELLED, task_id))
-        else:
-            await take_key(session, caller.tenant_id, key)
-        row["waits_for_key"] = await is_key_taken(session, caller.tenant_id, key)
+        await stand_in_line(session, row)
         if row["waits_for_key"] and order.on_conflict is OnConflict.REFUSE:
             raise KeyBusy
 
     async def _insert(self, session: AsyncSession, row: dict[str, Any], waits: list[dict[str, Any]]) -> None:
-        if row["waiting_for"] or row["waits_for_key"]:
+        if row["waiting_for"]:
             row["enqueued_at"] = None
         await session.execute(insert(Task), [row])
         if waits:

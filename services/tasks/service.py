@@ -88,14 +88,23 @@ class TaskService:
         return await self.get(caller, earlier.reference)
 
     async def submit_many(self, caller: Caller, given: Sequence[dict[str, Any]], once: Once | None) -> list[Submitted]:
-        """What became of each. They share statements and a commit; each has a key of its own, made of the batch's.
+        """What became of each. Those that want nothing of others share statements and a commit.
+
+        Each has an idempotency key of its own, made of the batch's. Of one concurrency key they are taken in order.
 
         Raises IdempotencyKeyReused, Unavailable where the key cannot be stored.
         """
         if once is not None:
             await self._take_key(once)
         keys = [None if once is None else once.at(position) for position in range(len(given))]
-        return await asyncio.gather(*(self._submitted(caller, one, key) for one, key in zip(given, keys, strict=True)))
+        results: dict[int, Submitted] = {}
+
+        async def submit_in_turn(positions: Sequence[int]) -> None:
+            for position in positions:
+                results[position] = await self._submitted(caller, given[position], keys[position])
+
+        await asyncio.gather(*(submit_in_turn(positions) for positions in _lines(given)))
+        return [results[position] for position in range(len(given))]
 
     async def _take_key(self, once: Once) -> None:
         """Stored before the tasks, so that another batch under it is refused whole. Raises IdempotencyKeyReused."""
@@ -145,6 +154,16 @@ class TaskService:
     def list_kinds(self) -> list[Kind[Any]]:
         """By name."""
         return self._kinds.list()
+
+
+def _lines(given: Sequence[dict[str, Any]]) -> list[list[int]]:
+    """Which tasks of a batch have one concurrency key, by their positions; a task without one is alone."""
+    lines: dict[str | int, list[int]] = {}
+    for position, one in enumerate(given):
+        concurrency = one.get("concurrency")
+        key = concurrency.get("key") if isinstance(concurrency, dict) else None
+        lines.setdefault(key if isinstance(key, str) else position, []).append(position)
+    return list(lines.values())
 
 
 def _validated(given: dict[str, Any]) -> TaskSubmit:

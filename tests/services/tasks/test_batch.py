@@ -1,5 +1,6 @@
 """Many tasks in one request: each has an outcome of its own, and a repetition makes none again."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -38,6 +39,33 @@ async def test_what_is_wrong_takes_no_other_along(mine: Tasks) -> None:
     assert results[2]["problem"]["errors"][0]["pointer"] == "/colour"
     assert [(await mine.get(one["task"]))["status"] for one in (results[0], results[4])] == ["queued", "queued"]
     assert await number_of(mine) == 2
+
+
+async def test_a_batch_knows_order_and_keys_as_a_submit_does(mine: Tasks) -> None:
+    first = await mine.submit("echo", run_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
+    key = {"key": new_id()}
+    many = [
+        {"kind": "echo", "after": {"ids": [first["id"]]}, "parent_id": first["id"]},
+        {"kind": "echo", "after": {"ids": [new_id()]}},
+        *({"kind": "echo", "concurrency": key, "input": {"n": n}} for n in range(10)),
+        {"kind": "echo", "concurrency": key | {"on_conflict": "refuse"}},
+        {"kind": "echo", "start_before": "2020-01-01T00:00:00Z"},
+        {"kind": "echo", "retry": {"max_attempts": 7, "jitter": "none"}},
+        {"kind": "echo", "concurrency": "of no shape"},
+    ]
+
+    results = (await batch(mine, many)).json()["results"]
+
+    line = [one["task"] for one in results[2:12]]
+    assert [one["status"] for one in results] == [202, 404, *[202] * 10, 409, 422, 202, 422]
+    assert (results[0]["task"]["waiting_for"], results[0]["task"]["parent_id"]) == (1, first["id"])
+    assert (results[12]["problem"]["code"], results[13]["problem"]["code"]) == (
+        "tasks.key_busy",
+        "tasks.starts_too_late",
+    )
+    assert results[14]["task"]["max_attempts"] == 7
+    assert [one["waits_for_key"] for one in line] == [False, *[True] * 9]
+    assert [one["id"] for one in line] == sorted(one["id"] for one in line)
 
 
 async def test_a_repetition_under_the_key_makes_none_again(mine: Tasks) -> None:

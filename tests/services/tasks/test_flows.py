@@ -108,6 +108,24 @@ async def test_a_newer_one_has_the_older_cancelled(fresh: Installation, flows: T
     assert [task["status"] for task in ended] == ["cancelled", "cancelled", "succeeded"]
 
 
+async def test_two_that_cancel_what_the_other_waits_for_are_both_taken(flows: Tasks, name: str) -> None:
+    async def cross(number: int) -> list[int]:
+        keys = [f"{name}-{number}-{side}" for side in "ab"]
+        old = [await flows.submit("echo", concurrency={"key": key}, run_at=later()) for key in keys]
+        wanted = [{"key": key, "on_conflict": "cancel_oldest"} for key in keys]
+        after = [{"ids": [one["id"]], "on": "end"} for one in reversed(old)]
+        answers = [post(flows, concurrency=one, after=other) for one, other in zip(wanted, after, strict=True)]
+        taken = await asyncio.gather(*answers)
+        new = [await flows.get(answer.json()) for answer in taken if answer.status_code == 202]
+        assert [(await flows.get(one))["status"] for one in old] == ["cancelled", "cancelled"]
+        assert [(one["status"], one["waiting_for"], one["waits_for_key"]) for one in new] == [("queued", 0, False)] * 2
+        return [answer.status_code for answer in taken]
+
+    taken = [await cross(number) for number in range(6)]
+
+    assert taken == [[202, 202]] * 6
+
+
 async def test_a_neighbour_has_the_same_key_to_itself(flows: Tasks, register_user: RegisterUser, name: str) -> None:
     neighbour = Tasks(flows.client, await register_user())
     mine = await flows.submit("echo", concurrency={"key": name}, run_at=later())

@@ -46,6 +46,21 @@ async def test_a_failed_task_is_replayed_as_a_new_one_and_stays_as_it_is(mine: T
     assert dead["dead_letter"]
 
 
+async def test_a_replay_stands_in_line_for_the_key_of_the_failed_one(mine: Tasks, worker: FastAPI) -> None:
+    key = {"key": new_id()}
+    ended = await mine.run("test.fail", HOPELESS, concurrency=key, retry={"max_attempts": 1})
+    busy = await mine.submit("test.sleep", concurrency=key)
+    await mine.wait(busy, lambda read: read["status"] == "running")
+
+    new = (await post(mine, f"{ended['id']}/replay")).json()
+    waits = (new["waits_for_key"], new["concurrency_key"], new["retry"])
+    await mine.cancel(busy)
+    done = await mine.wait(new)
+
+    assert waits == (True, key["key"], {"max_attempts": 1})
+    assert (done["status"], done["attempt"]) == ("failed", 1)
+
+
 async def test_of_many_replays_at_once_one_makes_a_task(mine: Tasks, worker: FastAPI) -> None:
     dead = await fail(mine)
 
