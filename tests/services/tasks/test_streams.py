@@ -108,10 +108,12 @@ async def test_unknown_ids_and_tasks_of_others_are_refused(tasks: Tasks, other_u
 
 
 async def _first(response: httpx.Response, number: int, places: list[str]) -> list[Heard]:
+    """But for progress: whether a heartbeat comes upon a short task is chance."""
     events: list[Heard] = []
     async with asyncio.timeout(20):
         async for event in events_in(response, places):
-            events.append(event)
+            if event.type != "task.progress":
+                events.append(event)
             if len(events) == number:
                 break
     return events
