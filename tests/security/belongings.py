@@ -252,7 +252,11 @@ IN_BODIES: Final[dict[str, Kind | None]] = {
     "vectors.ingest:documents[].id": None,  # one's own name for a document; the collection decides whose it is
 }
 # A parameter of a query that only leaves out of a list of the caller's own what does not have this id.
-FILTERS: Final = {("tasks_list", "parent_id")}
+FILTERS: Final = {
+    ("tasks_list", "parent_id"),
+    ("agents_list", "knowledge"),
+    ("chat_list_conversations", "agent_id"),
+}
 _NAMES_A_RECORD = re.compile(r"(^|_)ids?$|^(collections?|knowledge|subject|member|owner|tenant)$")
 
 # What a request needs beside the ids and the required members with examples.
@@ -281,6 +285,8 @@ TOLERANT: Final[dict[tuple[str, str], int]] = {
     ("agents_create", "knowledge[]"): 201,  # named, not checked: it may be made later
     ("agents_update", "knowledge[]"): 200,
     ("agents_import", "agent.knowledge[]"): 201,
+    ("agents_put_tool", "name"): 201,  # names are unique within a tenant only
+    ("agents_put_secret", "name"): 201,
     ("vectors_create_collection", "name"): 201,  # names are unique within a tenant only
     ("vectors_point_alias", "name"): 201,  # likewise
     ("vectors_store", "collection"): 200,  # made when missing
