@@ -1,8 +1,8 @@
 """Which statement gives a page of agents, so that it costs what the page costs, however many agents there are.
 
 Without a filter the page is read off an index of agents, with names off an index of links to the rarest of them; both
-have it in order. Words are looked up in the full-text index, which knows no order: such a page costs what all agents with
-the words cost, about a second for 100,000 of them. None is left out for that, as a bound on the best by score would.
+have it in order. Words are looked up in the full-text index, which knows no order: such a page costs what all agents
+with the words cost, about a second for 100,000 of them. None is left out for that, as a bound on the best by score would.
 """
 
 from collections.abc import Mapping
