@@ -2,7 +2,7 @@
 
 Without a filter the page is read off an index of agents, with names off an index of links to the rarest of them; both
 have it in order. Words are looked up in the full-text index, which knows no order: such a page costs what all agents
-with the words cost, about a second for 100,000 of them. None is left out for that, as a bound on the best by score would.
+with the words cost, about a second for 100,000 of them. None is left out for that.
 """
 
 from collections.abc import Mapping
