@@ -10,8 +10,9 @@ from typing import Any, Final
 import orjson
 from cachetools import TTLCache
 
-from services.agents.calls.domain import CallableTool, Called, ToolFailed, without_secrets
+from services.agents.calls.domain import CallableTool, Called, ToolFailed
 from services.agents.calls.http import require_fit
+from services.agents.calls.redaction import without_secrets
 from services.agents.tools.domain import McpServer, Tool
 from shared.json_schema import JsonSchema, SchemaRefused
 from shared.outbound import OutboundClient
@@ -95,7 +96,7 @@ def _offered(tool: Tool, one: Any, secrets: Mapping[str, str]) -> CallableTool |
         return None
     return CallableTool(
         name=name,
-        description=without_secrets(one.description or "", secrets)[:_MOST_DESCRIPTION],
+        description=without_secrets(one.description or "", secrets, _MOST_DESCRIPTION),
         parameters=parameters,
         needs_approval=tool.content.needs_approval,
         timeout_seconds=tool.content.timeout_seconds,
