@@ -118,7 +118,8 @@ async def _talking(
         async with (
             asyncio.timeout_at(end_at),
             httpx2.AsyncClient(transport=guarded, timeout=None, trust_env=False) as client,
-            streamable_http_client(url, http_client=client) as (read, write),
+            # Told that the session is over, a server that hangs would use up the time of an answer that is here.
+            streamable_http_client(url, http_client=client, terminate_on_close=False) as (read, write),
             _Session(read, write) as session,
         ):
             await session.initialize()

@@ -1,5 +1,6 @@
 """Tools of a real server of the Model Context Protocol, called through the guard."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -8,6 +9,7 @@ import httpx
 import pytest
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from starlette.types import Receive, Scope, Send
 
 from local.suite import Suite
 from tests.fixtures.apps import open_service
@@ -107,6 +109,29 @@ async def test_a_call_is_answered_as_the_server_does(
     assert (failed.json()["is_error"], "out of paper" in failed.json()["content"]) == (True, True)
     assert (len(huge.json()["content"]), huge.json()["is_truncated"]) == (32_768, True)
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/arguments/a")
+
+
+async def test_an_answer_stands_though_the_server_hangs_when_it_is_left(
+    client: httpx.AsyncClient, owner: User, create: Create
+) -> None:
+    other = MCPServer("hangs")
+    other.tool(name="add", description="Adds two numbers.")(add)
+    app = other.streamable_http_app()
+
+    async def hangs_on_delete(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("method") == "DELETE":
+            await asyncio.Event().wait()
+        await app(scope, receive, send)
+
+    async with serving(hangs_on_delete, lifespan="on") as address:
+        await define(
+            client, owner, "leaving", {"kind": "mcp", "url": f"{address}/mcp", "allow": ["add"], "timeout_seconds": 2}
+        )
+        agent = await create("Caller", by=owner, tools=["leaving"])
+
+        answer = await called(client, owner, agent, "leaving.add", {"a": 2, "b": 3})
+
+    assert answer.json() == {"content": "5", "is_error": False, "is_truncated": False}
 
 
 @pytest.mark.parametrize("name", ["server", "server.secret", "server.other"])
