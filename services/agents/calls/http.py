@@ -12,7 +12,7 @@ from services.agents.tools.domain import HttpCall
 from services.agents.tools.templates import ArgumentRefused, UrlTemplate
 from shared.errors import FieldProblem
 from shared.json_schema import JsonSchema
-from shared.outbound import OutboundClient, OutboundError, OutboundRequest
+from shared.outbound import OutboundClient, OutboundError, OutboundRequest, Owner
 
 _ACCEPT = "application/json, text/*;q=0.9, */*;q=0.1"
 
@@ -34,13 +34,13 @@ class HttpTools:
         self._outbound = outbound
 
     async def call(
-        self, target: HttpCall, arguments: Mapping[str, Any], headers: Mapping[str, str], seconds: float
+        self, owner: Owner, target: HttpCall, arguments: Mapping[str, Any], headers: Mapping[str, str], seconds: float
     ) -> Called:
         """Raises ToolArgumentsInvalid, and ToolFailed where no answer came."""
         require_fit(target.parameters, arguments)
         request = _request(target, arguments, headers, seconds)
         try:
-            return reduced(await self._outbound.ask(request))
+            return reduced(await self._outbound.of(owner).ask(request))
         except OutboundError as error:
             raise ToolFailed(error.detail) from error
 

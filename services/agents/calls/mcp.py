@@ -15,7 +15,7 @@ from services.agents.calls.http import require_fit
 from services.agents.calls.redaction import without_secrets
 from services.agents.tools.domain import McpServer, Tool
 from shared.json_schema import JsonSchema, SchemaRefused
-from shared.outbound import OutboundClient
+from shared.outbound import OutboundClient, Owner
 
 _log = logging.getLogger("agents.calls")
 _LISTING_SECONDS: Final = 5.0
@@ -38,16 +38,16 @@ class McpTools:
         self._failed: TTLCache[_Key, str] = TTLCache(_MOST_FAILURES, _FAILURE_KEPT_SECONDS)
 
     async def list_callable(
-        self, tenant_id: str, tool: Tool, headers: Mapping[str, str], secrets: Mapping[str, str]
+        self, owner: Owner, tool: Tool, headers: Mapping[str, str], secrets: Mapping[str, str]
     ) -> list[CallableTool]:
         """The allowed tools that the server has now, by the names that agents call. Raises ToolFailed."""
-        key = tenant_id, tool.name, tool.version
+        key = owner.tenant_id, tool.name, tool.version
         if (listed := self._listed.get(key)) is not None:
             return listed
         if (failure := self._failed.get(key)) is not None:
             raise ToolFailed(failure)
         try:
-            listed = await self._ask(tool, headers, secrets)
+            listed = await self._ask(owner, tool, headers, secrets)
         except ToolFailed as error:
             self._failed[key] = error.detail
             raise
@@ -57,7 +57,7 @@ class McpTools:
 
     async def call(
         self,
-        tenant_id: str,
+        owner: Owner,
         tool: Tool,
         inner: str,
         arguments: Mapping[str, Any],
@@ -65,23 +65,25 @@ class McpTools:
         secrets: Mapping[str, str],
     ) -> Called:
         """Call the server's tool `inner`. Raises ToolArgumentsInvalid, ToolFailed."""
-        listed = await self.list_callable(tenant_id, tool, headers, secrets)
+        listed = await self.list_callable(owner, tool, headers, secrets)
         found = next((one for one in listed if one.name == f"{tool.name}.{inner}"), None)
         if found is None:
             raise ToolFailed("The server does not have this tool now.")
         require_fit(found.parameters, arguments)
         sdk = await _sdk()
         called: Called = await sdk.call_tool(
-            self._outbound, tool.content.target.url, headers, tool.content.timeout_seconds, inner, arguments
+            self._outbound.of(owner), tool.content.target.url, headers, tool.content.timeout_seconds, inner, arguments
         )
         return called
 
-    async def _ask(self, tool: Tool, headers: Mapping[str, str], secrets: Mapping[str, str]) -> list[CallableTool]:
+    async def _ask(
+        self, owner: Owner, tool: Tool, headers: Mapping[str, str], secrets: Mapping[str, str]
+    ) -> list[CallableTool]:
         target = tool.content.target
         assert isinstance(target, McpServer)  # noqa: S101 - by its kind
         sdk = await _sdk()
         seconds = min(tool.content.timeout_seconds, _LISTING_SECONDS)
-        found = await sdk.list_tools(self._outbound, target.url, headers, seconds)
+        found = await sdk.list_tools(self._outbound.of(owner), target.url, headers, seconds)
         offered = [_offered(tool, one, secrets) for one in found if one.name in target.allow]
         return [one for one in offered if one is not None]
 

@@ -29,6 +29,7 @@ from services.agents.tools.domain import (
 from services.agents.tools.repository import ToolRepository
 from shared.identity import Caller
 from shared.limits import Shares, ShareTaken
+from shared.outbound import Owner
 
 _log = logging.getLogger("agents.calls")
 
@@ -68,7 +69,7 @@ class CallService:
             return [_offered(one.tool, content.target)]
         try:
             with self._placed(caller):
-                return await self._mcp.list_callable(caller.tenant_id, one.tool, one.headers, one.secrets)
+                return await self._mcp.list_callable(_owner(caller), one.tool, one.headers, one.secrets)
         except ToolFailed as error:
             _log.warning(
                 "a server's tools are absent", extra={"fields": {"tool": one.tool.name, "reason": error.detail}}
@@ -89,12 +90,12 @@ class CallService:
         return called.without(one.secrets)
 
     async def _executed(self, caller: Caller, one: _Equipped, name: str, arguments: Mapping[str, Any]) -> Called:
-        content, headers = one.tool.content, one.headers
+        content, headers, owner = one.tool.content, one.headers, _owner(caller)
         with self._placed(caller):
             if isinstance(content.target, HttpCall):
-                return await self._http.call(content.target, arguments, headers, content.timeout_seconds)
+                return await self._http.call(owner, content.target, arguments, headers, content.timeout_seconds)
             inner = name.partition(".")[2]
-            return await self._mcp.call(caller.tenant_id, one.tool, inner, arguments, headers, one.secrets)
+            return await self._mcp.call(owner, one.tool, inner, arguments, headers, one.secrets)
 
     @contextmanager
     def _placed(self, caller: Caller) -> Iterator[None]:
@@ -130,6 +131,10 @@ class CallService:
     def _opened(self, tenant_id: str, names: Iterable[str], sealed: Mapping[str, str]) -> dict[str, str]:
         opened = {name: self._seal.open(tenant_id, name, sealed[name]) for name in names if name in sealed}
         return {name: value for name, value in opened.items() if value is not None}
+
+
+def _owner(caller: Caller) -> Owner:
+    return Owner(caller.tenant_id, caller.subject)
 
 
 def _is_named(names: Iterable[str], name: str) -> bool:
