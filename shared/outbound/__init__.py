@@ -19,9 +19,10 @@ from shared.outbound.failures import (
     RequestRefused,
 )
 from shared.outbound.names import Owner, Resolve
-from shared.outbound.request import OutboundRequest, require_header, require_url
+from shared.outbound.request import LONGEST_URL, OutboundRequest, require_header, require_url
 
 __all__ = [
+    "LONGEST_URL",
     "AddressRefused",
     "Allowed",
     "AllowedText",

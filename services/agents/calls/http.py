@@ -49,10 +49,10 @@ def _request(
     target: HttpCall, arguments: Mapping[str, Any], headers: Mapping[str, str], seconds: float
 ) -> OutboundRequest:
     template = UrlTemplate(target.url)
-    rest = {name: value for name, value in arguments.items() if name not in template.names}
+    rest = _rest(target, template, arguments)
     inside = _inside(target, rest)
     try:
-        url = template.filled(arguments, {name: value for name, value in rest.items() if name not in inside})
+        url = template.filled(arguments, _for_query(template, rest, inside))
     except ArgumentRefused as error:
         problem = FieldProblem(
             pointer=f"/arguments/{escaped(error.name)}", code="argument_invalid", detail=error.detail
@@ -69,6 +69,18 @@ def _request(
         headers={name: value for name, value in own.items() if name not in named} | dict(headers),
         body=orjson.dumps({name: arguments[name] for name in inside}) if has_body else None,
     )
+
+
+def _rest(target: HttpCall, template: UrlTemplate, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What no placeholder takes. What the definition does not name is not sent: a schema may let anything through."""
+    known = target.parameters.get("properties", {})
+    return {name: value for name, value in arguments.items() if name in known and name not in template.names}
+
+
+def _for_query(template: UrlTemplate, rest: Mapping[str, Any], inside: list[str]) -> dict[str, Any]:
+    """Without what the URL says itself: definitions of before may have an argument of such a name."""
+    fixed = template.in_query
+    return {name: value for name, value in rest.items() if name not in inside and name not in fixed}
 
 
 def _inside(target: HttpCall, rest: Mapping[str, Any]) -> list[str]:

@@ -93,7 +93,7 @@ def _offered(tool: Tool, one: Any, secrets: Mapping[str, str]) -> CallableTool |
     name = f"{tool.name}.{one.name}"
     try:
         parameters = _schema(one.input_schema, secrets)
-    except (SchemaRefused, orjson.JSONDecodeError) as error:
+    except (SchemaRefused, orjson.JSONDecodeError, TypeError) as error:  # TypeError: of integers beyond 64 bits
         _log.warning("a server's tool is left out", extra={"fields": {"tool": name, "reason": type(error).__name__}})
         return None
     return CallableTool(

@@ -1,5 +1,6 @@
 """Tools as callers write and read them."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Final, Literal
 
 import orjson
@@ -39,7 +40,11 @@ def _refused(code: str, detail: str) -> PydanticCustomError:
 
 
 def _schema_of_objects(schema: dict[str, Any]) -> dict[str, Any]:
-    if len(orjson.dumps(schema)) > _MOST_SCHEMA_BYTES:
+    try:
+        size = len(orjson.dumps(schema))
+    except TypeError as error:
+        raise _refused("json_schema", "must have no integer beyond 64 bits, and no more than 200 levels") from error
+    if size > _MOST_SCHEMA_BYTES:
         raise _refused("json_schema", f"must have at most {_MOST_SCHEMA_BYTES} bytes")
     if schema.get("type") != "object" or not isinstance(schema.get("properties", {}), dict):
         raise _refused("json_schema", "must be a schema of `type` object")
@@ -160,9 +165,16 @@ class HttpToolPut(_ToolPut):
         for name in sorted(template.in_path):
             if name not in self.parameters.get("required", ()):
                 raise _refused("argument_optional", f"{name!r} stands in the path and must be required")
+        for name in sorted(template.in_query & (known.keys() - template.names - self._in_body(known))):
+            raise _refused("argument_fixed", f"the query of `url` has {name!r} already")
         if self.body and self.method is Method.GET:
             raise _refused("body_refused", "a GET has no body")
         return self
+
+    def _in_body(self, known: Iterable[str]) -> set[str]:
+        if self.body is None:
+            return set(known) if self.method.has_body else set()
+        return set(self.body)
 
     @property
     def content(self) -> ToolContent:
