@@ -174,17 +174,6 @@ async def test_a_secret_reaches_the_server_and_nobody_else(
     assert "93ae7c" not in answer.text + caplog.text
 
 
-async def test_a_secret_that_no_header_can_hold_fails_in_a_sentence(
-    client: httpx.AsyncClient, owner: User, call: Call
-) -> None:
-    await client.put(f"{AGENTS}/secrets/KEY", json={"value": "93ae7c\r\nX: y"}, headers=owner.headers)
-
-    answer = await call({}, headers={"Authorization": "${secret:KEY}"})
-
-    assert answer.json()["is_error"] is True
-    assert "93ae7c" not in answer.text
-
-
 @pytest.mark.parametrize(
     ("url", "is_error", "content"),
     [
