@@ -43,6 +43,7 @@ class Called:
 class ToolFailed(Exception):
     """A call that came to nothing; `detail` is a sentence for the model, without a secret in it."""
 
-    def __init__(self, detail: str) -> None:
+    def __init__(self, detail: str, *, is_callers: bool = False) -> None:
+        """`is_callers` where it says nothing of the server: another caller may find it well."""
         super().__init__(detail)
-        self.detail = detail
+        self.detail, self.is_callers = detail, is_callers

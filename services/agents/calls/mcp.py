@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import logging
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from types import ModuleType
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from services.agents.calls.domain import CallableTool, Called, ToolFailed
 from services.agents.calls.http import require_fit
 from services.agents.calls.redaction import without_secrets
 from services.agents.tools.domain import McpServer, Tool
+from shared import deadlines
 from shared.json_schema import JsonSchema, SchemaRefused
 from shared.outbound import OutboundClient, Owner
 
@@ -26,7 +28,7 @@ _MOST_FAILURES: Final = 10_000
 _MOST_SCHEMA_BYTES: Final = 16 * 1024
 _MOST_DESCRIPTION: Final = 1024
 _SDK: Final = "services.agents.calls.mcp_session"
-_Key = tuple[str, str, str]
+_Key = tuple[str, str, str, bytes]
 
 
 class McpTools:
@@ -37,19 +39,25 @@ class McpTools:
         self._listed: TTLCache[_Key, list[CallableTool]] = TTLCache(_MOST_KEPT_BYTES, _KEPT_SECONDS, getsizeof=_size)
         self._failed: TTLCache[_Key, str] = TTLCache(_MOST_FAILURES, _FAILURE_KEPT_SECONDS)
 
+    def kept(self, owner: Owner, tool: Tool, headers: Mapping[str, str]) -> list[CallableTool] | None:
+        """What is known without asking. Raises ToolFailed where it is known that the server is down."""
+        key = _key(owner, tool, headers)
+        if (failure := self._failed.get(key)) is not None and key not in self._listed:
+            raise ToolFailed(failure)
+        return self._listed.get(key)
+
     async def list_callable(
         self, owner: Owner, tool: Tool, headers: Mapping[str, str], secrets: Mapping[str, str]
     ) -> list[CallableTool]:
         """The allowed tools that the server has now, by the names that agents call. Raises ToolFailed."""
-        key = owner.tenant_id, tool.name, tool.version
-        if (listed := self._listed.get(key)) is not None:
-            return listed
-        if (failure := self._failed.get(key)) is not None:
-            raise ToolFailed(failure)
+        if (kept := self.kept(owner, tool, headers)) is not None:
+            return kept
+        key, is_hurried = _key(owner, tool, headers), deadlines.remaining(_seconds(tool)) < _seconds(tool)
         try:
             listed = await self._ask(owner, tool, headers, secrets)
         except ToolFailed as error:
-            self._failed[key] = error.detail
+            if not is_hurried and not error.is_callers:
+                self._failed[key] = error.detail
             raise
         if _size(listed) <= _MOST_KEPT_BYTES:
             self._listed[key] = listed
@@ -82,10 +90,18 @@ class McpTools:
         target = tool.content.target
         assert isinstance(target, McpServer)  # noqa: S101 - by its kind
         sdk = await _sdk()
-        seconds = min(tool.content.timeout_seconds, _LISTING_SECONDS)
-        found = await sdk.list_tools(self._outbound.of(owner), target.url, headers, seconds)
+        found = await sdk.list_tools(self._outbound.of(owner), target.url, headers, _seconds(tool))
         offered = [_offered(tool, one, secrets) for one in found if one.name in target.allow]
         return [one for one in offered if one is not None]
+
+
+def _key(owner: Owner, tool: Tool, headers: Mapping[str, str]) -> _Key:
+    """With what the headers hold: under a new credential a server may do otherwise."""
+    return owner.tenant_id, tool.name, tool.version, sha256(orjson.dumps(sorted(headers.items()))).digest()
+
+
+def _seconds(tool: Tool) -> float:
+    return min(tool.content.timeout_seconds, _LISTING_SECONDS)
 
 
 def _offered(tool: Tool, one: Any, secrets: Mapping[str, str]) -> CallableTool | None:

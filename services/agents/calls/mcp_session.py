@@ -17,7 +17,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, PaginatedRequestParams, TextContent, Tool
 
 from services.agents.calls.domain import MOST_BYTES, Called, ToolFailed
-from shared.outbound import Answer, OutboundClient, OutboundError, OutboundRequest
+from shared.outbound import Answer, NamesBusy, OutboundClient, OutboundError, OutboundRequest
 
 _MOST_PAGES: Final = 5
 # The client's own, or told by the guard: the length is that of the body, which is handed over whole.
@@ -128,6 +128,8 @@ async def _talking(
         # Whatever a server makes of the library, in groups or not, is the tool's failure.
         if loop.time() >= end_at:
             raise ToolFailed("The server did not answer in time.") from error
+        if isinstance(guarded.failure, NamesBusy):
+            raise ToolFailed(guarded.failure.detail, is_callers=True) from error
         detail = guarded.failure.detail if guarded.failure else "The server does not speak the protocol as it should."
         raise ToolFailed(detail) from error
 
