@@ -7,19 +7,22 @@ addresses. Redirects are not followed, and what is read of an answer is bounded 
 
 from shared.outbound.addresses import Allowed, AllowedText, is_public
 from shared.outbound.answer import Answer, Content
-from shared.outbound.client import OutboundClient, Resolve, open_outbound
+from shared.outbound.client import OutboundClient, open_outbound
 from shared.outbound.failures import (
     AddressRefused,
     AnswerBroken,
     HostUnknown,
+    NamesBusy,
     NotReached,
     OutboundError,
     OutboundTimeout,
     RequestRefused,
 )
-from shared.outbound.request import OutboundRequest, require_header, require_url
+from shared.outbound.names import Owner, Resolve
+from shared.outbound.request import LONGEST_URL, OutboundRequest, require_header, require_url
 
 __all__ = [
+    "LONGEST_URL",
     "AddressRefused",
     "Allowed",
     "AllowedText",
@@ -27,11 +30,13 @@ __all__ = [
     "AnswerBroken",
     "Content",
     "HostUnknown",
+    "NamesBusy",
     "NotReached",
     "OutboundClient",
     "OutboundError",
     "OutboundRequest",
     "OutboundTimeout",
+    "Owner",
     "RequestRefused",
     "Resolve",
     "is_public",

@@ -1,10 +1,8 @@
 """The client: resolves, judges, connects to what was judged, and asks once."""
 
 import asyncio
-import functools
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from ipaddress import ip_address
 from typing import Any, Final
@@ -16,22 +14,23 @@ from shared import deadlines
 from shared.outbound.addresses import Allowed
 from shared.outbound.answer import Answer, Content
 from shared.outbound.failures import AddressRefused, AnswerBroken, HostUnknown, NotReached, OutboundTimeout
+from shared.outbound.names import Owner, Resolve, open_names
 from shared.outbound.request import OutboundRequest, require_header, require_url
 
-Resolve = Callable[[str], Awaitable[Sequence[str]]]
-"""The addresses of a host name, as text; none where it has none. Raises OSError."""
-
 _MOST_ADDRESSES: Final = 32
-# A name server that never answers holds a thread until the system's resolver gives up: these are nobody else's.
-_RESOLVING_THREADS: Final = 8
 _AGENT: Final = "SutazAI"
+_NOBODY: Final = Owner("", "")
 
 
 class OutboundClient:
     """Asks addresses that users wrote; keeps nothing from one request to the next: no connection, cookie or name."""
 
-    def __init__(self, allowed: Allowed, resolve: Resolve) -> None:
-        self._allowed, self._resolve = allowed, resolve
+    def __init__(self, allowed: Allowed, resolve: Resolve, owner: Owner = _NOBODY) -> None:
+        self._allowed, self._resolve, self._owner = allowed, resolve, owner
+
+    def of(self, owner: Owner) -> "OutboundClient":
+        """The same for the requests of one user, who waits for nobody else's names, and nobody for theirs."""
+        return OutboundClient(self._allowed, self._resolve, owner)
 
     async def ask(self, request: OutboundRequest) -> Content:
         """The answer with its body, cut at its bound. Raises OutboundError."""
@@ -65,7 +64,7 @@ class OutboundClient:
         return Answer(session, response, end_at=end_at, most_bytes=request.most_bytes)
 
     async def _judged(self, host: str) -> list[str]:
-        """The addresses of the host, each of which may be connected to. Raises AddressRefused, HostUnknown."""
+        """The host's addresses, each of which may be connected to. Raises AddressRefused, HostUnknown, NamesBusy."""
         addresses = [host] if _is_address(host) else await self._resolved(host)
         if not self._allowed.names(host) and not self._allowed.takes_all(addresses):
             raise AddressRefused
@@ -73,7 +72,7 @@ class OutboundClient:
 
     async def _resolved(self, host: str) -> list[str]:
         try:
-            addresses = list(await self._resolve(host))[:_MOST_ADDRESSES]
+            addresses = list(await self._resolve(host, self._owner))[:_MOST_ADDRESSES]
         except (OSError, UnicodeError) as error:
             raise HostUnknown from error
         if not addresses:
@@ -84,11 +83,8 @@ class OutboundClient:
 @asynccontextmanager
 async def open_outbound(allowed: Allowed) -> AsyncIterator[OutboundClient]:
     """A client that resolves names as the system does."""
-    threads = ThreadPoolExecutor(_RESOLVING_THREADS, thread_name_prefix="outbound-names")
-    try:
-        yield OutboundClient(allowed, functools.partial(_resolve, threads))
-    finally:
-        threads.shutdown(wait=False, cancel_futures=True)
+    async with open_names() as names:
+        yield OutboundClient(allowed, names.resolve)
 
 
 def _is_address(host: str) -> bool:
@@ -97,12 +93,6 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-async def _resolve(threads: ThreadPoolExecutor, host: str) -> list[str]:
-    ask = functools.partial(socket.getaddrinfo, host, None, type=socket.SOCK_STREAM)
-    found = await asyncio.get_running_loop().run_in_executor(threads, ask)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 class _Judged(AbstractResolver):

@@ -27,6 +27,12 @@ class HostUnknown(OutboundError):
     detail = "The host name is not known."
 
 
+class NamesBusy(OutboundError):
+    """It was not sent: the owner's other host names are still being looked up."""
+
+    detail = "Too many host names that do not resolve are being looked up."
+
+
 class NotReached(OutboundError):
     """No connection, or no TLS."""
 

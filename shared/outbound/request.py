@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
+from urllib.parse import quote
 
 from yarl import URL
 
@@ -13,6 +14,8 @@ from shared.outbound.failures import RequestRefused
 LONGEST_URL: Final = 8_192
 _SPACE_OR_CONTROL: Final = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
 _AFTER_AUTHORITY: Final = re.compile(r"[/?#]")
+_NOT_ENCODING: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_SENT_PLAINLY: Final = "%/?:@!$&'()*+,;=~"
 _NUMBER_LIKE: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*\.?", re.IGNORECASE)
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
@@ -58,7 +61,17 @@ def require_url(text: str) -> URL:
     if port is None or not 1 <= port <= 65_535 or (port < _WELL_KNOWN_PORTS and port not in _WEB_PORTS):
         raise RequestRefused("The port is 80, 443, or 1024 and above.")
     _require_usual_form(host)
-    return url.with_fragment(None)
+    return URL(str(url.origin()) + _as_written(text), encoded=True)
+
+
+def _as_written(text: str) -> str:
+    """What follows the host, without a fragment. What is encoded stays so: `;` ends a name, and `%3B` does not."""
+    _, _, rest = text.partition("://")
+    begin = _AFTER_AUTHORITY.search(rest)
+    path_and_query = (rest[begin.start() :] if begin else "").partition("#")[0]
+    if not path_and_query.startswith("/"):
+        path_and_query = "/" + path_and_query
+    return quote(_NOT_ENCODING.sub("%25", path_and_query), safe=_SENT_PLAINLY)
 
 
 def _require_usual_form(host: str) -> None:

@@ -14,6 +14,7 @@ from services.vectors.adapters import embeddings, faiss, rerank_remote
 from services.vectors.files.route import FILE_UPLOADS
 from services.vectors.records.bulk import UPLOADS
 from shared.limits import TENANT_SHARE, Shares
+from shared.outbound import names
 
 PAGE = (REPOSITORY / "docs" / "operations.md").read_text()
 SECTION = PAGE.split("## Who may hold how much at once")[1].split("\n## ")[0]
@@ -52,6 +53,10 @@ def test_embeddings_of_vectors() -> None:
 
 def test_calls_of_tools() -> None:
     assert shared("calls of tools that agents is making") == expected(CALLS)
+
+
+def test_names_that_are_looked_up() -> None:
+    assert shared("names of hosts that agents is looking up") == expected(names._THREADS)
 
 
 def test_uploads_of_vectors() -> None:

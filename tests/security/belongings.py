@@ -131,7 +131,7 @@ async def _tool(tenant: Tenant) -> str:
 
 async def _secret(tenant: Tenant) -> str:
     name = f"SECRET_{secrets.token_hex(4)}"
-    made = await tenant.call("PUT", f"{API}/agents/secrets/{name}", json={"value": "mine"})
+    made = await tenant.call("PUT", f"{API}/agents/secrets/{name}", json={"value": "mine-alone"})
     assert made.is_success, made.text
     return name
 

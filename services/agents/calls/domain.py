@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from services.agents.calls.redaction import without_secrets
 from services.agents.tools.domain import MOST_CONTENT
 
 MOST_BYTES: Final = 2**20
@@ -30,25 +31,19 @@ class Called:
     content: str
     is_error: bool = False
     is_truncated: bool = False
+    most: int = MOST_CONTENT
+    """Characters that a model is given."""
 
     def without(self, secrets: Mapping[str, str]) -> "Called":
         """The same, cut to what a model is given, with nothing of the secrets' values in it."""
-        content = without_secrets(self.content, secrets)
-        is_truncated = self.is_truncated or len(content) > MOST_CONTENT
-        return Called(content[:MOST_CONTENT], self.is_error, is_truncated)
-
-
-def without_secrets(text: str, secrets: Mapping[str, str]) -> str:
-    """Servers repeat what they were sent, plainly or as JSON writes it."""
-    for name, value in sorted(secrets.items(), key=lambda one: -len(one[1])):
-        for written in {value, value.replace("\\", "\\\\").replace('"', '\\"')}:
-            text = text.replace(written, f"[{name}]")
-    return text
+        is_truncated = self.is_truncated or len(self.content) > self.most
+        return Called(without_secrets(self.content, secrets, self.most), self.is_error, is_truncated, self.most)
 
 
 class ToolFailed(Exception):
     """A call that came to nothing; `detail` is a sentence for the model, without a secret in it."""
 
-    def __init__(self, detail: str) -> None:
+    def __init__(self, detail: str, *, is_callers: bool = False) -> None:
+        """`is_callers` where it says nothing of the server: another caller may find it well."""
         super().__init__(detail)
-        self.detail = detail
+        self.detail, self.is_callers = detail, is_callers

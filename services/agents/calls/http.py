@@ -12,7 +12,7 @@ from services.agents.tools.domain import HttpCall
 from services.agents.tools.templates import ArgumentRefused, UrlTemplate
 from shared.errors import FieldProblem
 from shared.json_schema import JsonSchema
-from shared.outbound import OutboundClient, OutboundError, OutboundRequest
+from shared.outbound import OutboundClient, OutboundError, OutboundRequest, Owner
 
 _ACCEPT = "application/json, text/*;q=0.9, */*;q=0.1"
 
@@ -34,13 +34,13 @@ class HttpTools:
         self._outbound = outbound
 
     async def call(
-        self, target: HttpCall, arguments: Mapping[str, Any], headers: Mapping[str, str], seconds: float
+        self, owner: Owner, target: HttpCall, arguments: Mapping[str, Any], headers: Mapping[str, str], seconds: float
     ) -> Called:
         """Raises ToolArgumentsInvalid, and ToolFailed where no answer came."""
         require_fit(target.parameters, arguments)
         request = _request(target, arguments, headers, seconds)
         try:
-            return reduced(await self._outbound.ask(request))
+            return reduced(await self._outbound.of(owner).ask(request))
         except OutboundError as error:
             raise ToolFailed(error.detail) from error
 
@@ -49,10 +49,10 @@ def _request(
     target: HttpCall, arguments: Mapping[str, Any], headers: Mapping[str, str], seconds: float
 ) -> OutboundRequest:
     template = UrlTemplate(target.url)
-    rest = {name: value for name, value in arguments.items() if name not in template.names}
+    rest = _rest(target, template, arguments)
     inside = _inside(target, rest)
     try:
-        url = template.filled(arguments, {name: value for name, value in rest.items() if name not in inside})
+        url = template.filled(arguments, _for_query(template, rest, inside))
     except ArgumentRefused as error:
         problem = FieldProblem(
             pointer=f"/arguments/{escaped(error.name)}", code="argument_invalid", detail=error.detail
@@ -69,6 +69,18 @@ def _request(
         headers={name: value for name, value in own.items() if name not in named} | dict(headers),
         body=orjson.dumps({name: arguments[name] for name in inside}) if has_body else None,
     )
+
+
+def _rest(target: HttpCall, template: UrlTemplate, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What no placeholder takes. What the definition does not name is not sent: a schema may let anything through."""
+    known = target.parameters.get("properties", {})
+    return {name: value for name, value in arguments.items() if name in known and name not in template.names}
+
+
+def _for_query(template: UrlTemplate, rest: Mapping[str, Any], inside: list[str]) -> dict[str, Any]:
+    """Without what the URL says itself: definitions of before may have an argument of such a name."""
+    fixed = template.in_query
+    return {name: value for name, value in rest.items() if name not in inside and name not in fixed}
 
 
 def _inside(target: HttpCall, rest: Mapping[str, Any]) -> list[str]:

@@ -4,17 +4,20 @@ import asyncio
 import importlib
 import logging
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from types import ModuleType
 from typing import Any, Final
 
 import orjson
 from cachetools import TTLCache
 
-from services.agents.calls.domain import CallableTool, Called, ToolFailed, without_secrets
+from services.agents.calls.domain import CallableTool, Called, ToolFailed
 from services.agents.calls.http import require_fit
+from services.agents.calls.redaction import without_secrets
 from services.agents.tools.domain import McpServer, Tool
+from shared import deadlines
 from shared.json_schema import JsonSchema, SchemaRefused
-from shared.outbound import OutboundClient
+from shared.outbound import OutboundClient, Owner
 
 _log = logging.getLogger("agents.calls")
 _LISTING_SECONDS: Final = 5.0
@@ -25,7 +28,7 @@ _MOST_FAILURES: Final = 10_000
 _MOST_SCHEMA_BYTES: Final = 16 * 1024
 _MOST_DESCRIPTION: Final = 1024
 _SDK: Final = "services.agents.calls.mcp_session"
-_Key = tuple[str, str, str]
+_Key = tuple[str, str, str, bytes]
 
 
 class McpTools:
@@ -36,19 +39,25 @@ class McpTools:
         self._listed: TTLCache[_Key, list[CallableTool]] = TTLCache(_MOST_KEPT_BYTES, _KEPT_SECONDS, getsizeof=_size)
         self._failed: TTLCache[_Key, str] = TTLCache(_MOST_FAILURES, _FAILURE_KEPT_SECONDS)
 
+    def kept(self, owner: Owner, tool: Tool, headers: Mapping[str, str]) -> list[CallableTool] | None:
+        """What is known without asking. Raises ToolFailed where it is known that the server is down."""
+        key = _key(owner, tool, headers)
+        if (failure := self._failed.get(key)) is not None and key not in self._listed:
+            raise ToolFailed(failure)
+        return self._listed.get(key)
+
     async def list_callable(
-        self, tenant_id: str, tool: Tool, headers: Mapping[str, str], secrets: Mapping[str, str]
+        self, owner: Owner, tool: Tool, headers: Mapping[str, str], secrets: Mapping[str, str]
     ) -> list[CallableTool]:
         """The allowed tools that the server has now, by the names that agents call. Raises ToolFailed."""
-        key = tenant_id, tool.name, tool.version
-        if (listed := self._listed.get(key)) is not None:
-            return listed
-        if (failure := self._failed.get(key)) is not None:
-            raise ToolFailed(failure)
+        if (kept := self.kept(owner, tool, headers)) is not None:
+            return kept
+        key, is_hurried = _key(owner, tool, headers), deadlines.remaining(_seconds(tool)) < _seconds(tool)
         try:
-            listed = await self._ask(tool, headers, secrets)
+            listed = await self._ask(owner, tool, headers, secrets)
         except ToolFailed as error:
-            self._failed[key] = error.detail
+            if not is_hurried and not error.is_callers:
+                self._failed[key] = error.detail
             raise
         if _size(listed) <= _MOST_KEPT_BYTES:
             self._listed[key] = listed
@@ -56,7 +65,7 @@ class McpTools:
 
     async def call(
         self,
-        tenant_id: str,
+        owner: Owner,
         tool: Tool,
         inner: str,
         arguments: Mapping[str, Any],
@@ -64,25 +73,35 @@ class McpTools:
         secrets: Mapping[str, str],
     ) -> Called:
         """Call the server's tool `inner`. Raises ToolArgumentsInvalid, ToolFailed."""
-        listed = await self.list_callable(tenant_id, tool, headers, secrets)
+        listed = await self.list_callable(owner, tool, headers, secrets)
         found = next((one for one in listed if one.name == f"{tool.name}.{inner}"), None)
         if found is None:
             raise ToolFailed("The server does not have this tool now.")
         require_fit(found.parameters, arguments)
         sdk = await _sdk()
         called: Called = await sdk.call_tool(
-            self._outbound, tool.content.target.url, headers, tool.content.timeout_seconds, inner, arguments
+            self._outbound.of(owner), tool.content.target.url, headers, tool.content.timeout_seconds, inner, arguments
         )
         return called
 
-    async def _ask(self, tool: Tool, headers: Mapping[str, str], secrets: Mapping[str, str]) -> list[CallableTool]:
+    async def _ask(
+        self, owner: Owner, tool: Tool, headers: Mapping[str, str], secrets: Mapping[str, str]
+    ) -> list[CallableTool]:
         target = tool.content.target
         assert isinstance(target, McpServer)  # noqa: S101 - by its kind
         sdk = await _sdk()
-        seconds = min(tool.content.timeout_seconds, _LISTING_SECONDS)
-        found = await sdk.list_tools(self._outbound, target.url, headers, seconds)
+        found = await sdk.list_tools(self._outbound.of(owner), target.url, headers, _seconds(tool))
         offered = [_offered(tool, one, secrets) for one in found if one.name in target.allow]
         return [one for one in offered if one is not None]
+
+
+def _key(owner: Owner, tool: Tool, headers: Mapping[str, str]) -> _Key:
+    """With what the headers hold: under a new credential a server may do otherwise."""
+    return owner.tenant_id, tool.name, tool.version, sha256(orjson.dumps(sorted(headers.items()))).digest()
+
+
+def _seconds(tool: Tool) -> float:
+    return min(tool.content.timeout_seconds, _LISTING_SECONDS)
 
 
 def _offered(tool: Tool, one: Any, secrets: Mapping[str, str]) -> CallableTool | None:
@@ -90,12 +109,12 @@ def _offered(tool: Tool, one: Any, secrets: Mapping[str, str]) -> CallableTool |
     name = f"{tool.name}.{one.name}"
     try:
         parameters = _schema(one.input_schema, secrets)
-    except (SchemaRefused, orjson.JSONDecodeError) as error:
+    except (SchemaRefused, orjson.JSONDecodeError, TypeError) as error:  # TypeError: of integers beyond 64 bits
         _log.warning("a server's tool is left out", extra={"fields": {"tool": name, "reason": type(error).__name__}})
         return None
     return CallableTool(
         name=name,
-        description=without_secrets(one.description or "", secrets)[:_MOST_DESCRIPTION],
+        description=without_secrets(one.description or "", secrets, _MOST_DESCRIPTION),
         parameters=parameters,
         needs_approval=tool.content.needs_approval,
         timeout_seconds=tool.content.timeout_seconds,

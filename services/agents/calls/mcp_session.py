@@ -17,7 +17,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, PaginatedRequestParams, TextContent, Tool
 
 from services.agents.calls.domain import MOST_BYTES, Called, ToolFailed
-from shared.outbound import Answer, OutboundClient, OutboundError, OutboundRequest
+from shared.outbound import Answer, NamesBusy, OutboundClient, OutboundError, OutboundRequest
 
 _MOST_PAGES: Final = 5
 # The client's own, or told by the guard: the length is that of the body, which is handed over whole.
@@ -118,7 +118,8 @@ async def _talking(
         async with (
             asyncio.timeout_at(end_at),
             httpx2.AsyncClient(transport=guarded, timeout=None, trust_env=False) as client,
-            streamable_http_client(url, http_client=client) as (read, write),
+            # Told that the session is over, a server that hangs would use up the time of an answer that is here.
+            streamable_http_client(url, http_client=client, terminate_on_close=False) as (read, write),
             _Session(read, write) as session,
         ):
             await session.initialize()
@@ -127,6 +128,8 @@ async def _talking(
         # Whatever a server makes of the library, in groups or not, is the tool's failure.
         if loop.time() >= end_at:
             raise ToolFailed("The server did not answer in time.") from error
+        if isinstance(guarded.failure, NamesBusy):
+            raise ToolFailed(guarded.failure.detail, is_callers=True) from error
         detail = guarded.failure.detail if guarded.failure else "The server does not speak the protocol as it should."
         raise ToolFailed(detail) from error
 

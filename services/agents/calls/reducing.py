@@ -1,5 +1,10 @@
-"""Answers of tools as text for a model."""
+"""Answers of tools as text for a model.
 
+Nothing is cut here: what is cut before secrets are taken out may end in half of one.
+"""
+
+import codecs
+import re
 from email.message import Message
 from typing import Final
 
@@ -14,13 +19,19 @@ _TEXTS: Final = frozenset(
     {"application/xml", "application/yaml", "application/x-yaml", "application/javascript", "application/x-ndjson"}
 )
 
+_CHARSETS: Final = re.compile(
+    r"utf-8(-sig)?|utf-(16|32)(-[bl]e)?|ascii|iso8859-\d+|cp(125\d|874|932|949|950)|koi8-[rtu]|mac-roman"
+    r"|shift_jis|gb2312|gbk|gb18030|big5(hkscs)?|euc_(jp|kr)|johab|tis-620"
+)
+
 
 def reduced(content: Content) -> Called:
     """What the model is told: JSON without its blanks, other text as it is, and of anything else what it was."""
     if content.status >= _FAILED:
         told = _text(content)
-        told = f": {told[:_MOST_OF_AN_ERROR]}" if told else "."
-        return Called(f"The tool answered with the status {content.status}{told}", is_error=True)
+        told = f": {told}" if told else "."
+        told = f"The tool answered with the status {content.status}{told}"
+        return Called(told, is_error=True, is_truncated=content.is_cut, most=_MOST_OF_AN_ERROR)
     if content.status >= _REDIRECTED:
         return Called("The tool answered with a redirect, which is not followed.", is_error=True)
     if not content.body:
@@ -35,7 +46,7 @@ def _text(content: Content) -> str | None:
     """None for what is no text."""
     header = Message()
     header["content-type"] = content.headers.get("content-type", "text/plain")
-    media_type, charset = header.get_content_type(), header.get_content_charset("utf-8")
+    media_type, charset = header.get_content_type(), _charset(header)
     if media_type == "application/json" or media_type.endswith("+json"):
         return _compacted(content.body, charset)
     if media_type.startswith("text/") or media_type.endswith("+xml") or media_type in _TEXTS:
@@ -50,9 +61,15 @@ def _compacted(body: bytes, charset: str) -> str | None:
         return _decoded(body, charset)
 
 
-def _decoded(body: bytes, charset: str) -> str | None:
+def _charset(header: Message) -> str:
+    """That of texts which the header names, else UTF-8: of the others some take for ever, and some are no text."""
     try:
-        text = body.decode(charset, errors="replace")
-    except LookupError:
-        text = body.decode(errors="replace")
+        named = codecs.lookup(header.get_content_charset("utf-8")).name
+    except (LookupError, ValueError):
+        return "utf-8"
+    return named if _CHARSETS.fullmatch(named) else "utf-8"
+
+
+def _decoded(body: bytes, charset: str) -> str | None:
+    text = body.decode(charset, errors="replace")
     return None if "\x00" in text else text

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from neo4j import AsyncManagedTransaction
 
@@ -29,8 +29,12 @@ from services.agents.tools.domain import (
 from services.agents.tools.repository import ToolRepository
 from shared.identity import Caller
 from shared.limits import Shares, ShareTaken
+from shared.outbound import Owner
 
 _log = logging.getLogger("agents.calls")
+_ASKED_AT_ONCE: Final = 4
+"""Servers, of one agent: a fraction of the calls that its user may have under way."""
+_TURN_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +63,30 @@ class CallService:
     async def list_callable(self, caller: Caller, agent_id: str) -> list[CallableTool]:
         """The tools that the agent names and the tenant defined, as a model is offered them."""
         names, equipped = await self._equipped(caller, agent_id)
-        listed = await asyncio.gather(*(self._offered(caller, one) for one in equipped.values()))
+        turns = asyncio.Semaphore(_ASKED_AT_ONCE)
+        listed = await asyncio.gather(*(self._offered(caller, one, turns) for one in equipped.values()))
         return [tool for tools in listed for tool in tools if _is_named(names, tool.name)]
 
-    async def _offered(self, caller: Caller, one: _Equipped) -> list[CallableTool]:
+    async def _offered(self, caller: Caller, one: _Equipped, turns: asyncio.Semaphore) -> list[CallableTool]:
         content = one.tool.content
         if isinstance(content.target, HttpCall):
             return [_offered(one.tool, content.target)]
         try:
-            with self._placed(caller):
-                return await self._mcp.list_callable(caller.tenant_id, one.tool, one.headers, one.secrets)
+            return await self._listed(caller, one, turns)
         except ToolFailed as error:
             _log.warning(
                 "a server's tools are absent", extra={"fields": {"tool": one.tool.name, "reason": error.detail}}
             )
             return []
+
+    async def _listed(self, caller: Caller, one: _Equipped, turns: asyncio.Semaphore) -> list[CallableTool]:
+        """What a server has. Who asks holds one of the calls under way; who knows does not. Raises ToolFailed."""
+        owner, headers = _owner(caller), one.headers
+        if (kept := self._mcp.kept(owner, one.tool, headers)) is not None:
+            return kept
+        async with _turn(turns):
+            with self._placed(caller):
+                return await self._mcp.list_callable(owner, one.tool, headers, one.secrets)
 
     async def call(self, caller: Caller, agent_id: str, name: str, arguments: Mapping[str, Any]) -> Called:
         """What came of it, failures of the tool included. Raises ToolNotFound, ToolArgumentsInvalid."""
@@ -89,12 +102,12 @@ class CallService:
         return called.without(one.secrets)
 
     async def _executed(self, caller: Caller, one: _Equipped, name: str, arguments: Mapping[str, Any]) -> Called:
-        content, headers = one.tool.content, one.headers
+        content, headers, owner = one.tool.content, one.headers, _owner(caller)
         with self._placed(caller):
             if isinstance(content.target, HttpCall):
-                return await self._http.call(content.target, arguments, headers, content.timeout_seconds)
+                return await self._http.call(owner, content.target, arguments, headers, content.timeout_seconds)
             inner = name.partition(".")[2]
-            return await self._mcp.call(caller.tenant_id, one.tool, inner, arguments, headers, one.secrets)
+            return await self._mcp.call(owner, one.tool, inner, arguments, headers, one.secrets)
 
     @contextmanager
     def _placed(self, caller: Caller) -> Iterator[None]:
@@ -130,6 +143,24 @@ class CallService:
     def _opened(self, tenant_id: str, names: Iterable[str], sealed: Mapping[str, str]) -> dict[str, str]:
         opened = {name: self._seal.open(tenant_id, name, sealed[name]) for name in names if name in sealed}
         return {name: value for name, value in opened.items() if value is not None}
+
+
+@asynccontextmanager
+async def _turn(turns: asyncio.Semaphore) -> AsyncIterator[None]:
+    """Raises ToolFailed where the servers before do not answer: the conversation waits."""
+    try:
+        async with asyncio.timeout(_TURN_SECONDS):
+            await turns.acquire()
+    except TimeoutError as error:
+        raise ToolFailed("The agent's other servers do not answer.") from error
+    try:
+        yield
+    finally:
+        turns.release()
+
+
+def _owner(caller: Caller) -> Owner:
+    return Owner(caller.tenant_id, caller.subject)
 
 
 def _is_named(names: Iterable[str], name: str) -> bool:

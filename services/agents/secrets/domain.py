@@ -7,7 +7,9 @@ from typing import Final
 MOST_SECRETS: Final = 100
 """Of one tenant."""
 LONGEST_VALUE: Final = 8_192
-"""Bytes, as UTF-8."""
+"""Characters."""
+SHORTEST_VALUE: Final = 8
+"""What is shorter stands by chance in what servers answer, and anybody guesses it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

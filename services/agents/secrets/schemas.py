@@ -1,22 +1,24 @@
 """Secrets as callers write and list them."""
 
+import re
 from typing import Annotated, Final
 
 from fastapi import Path
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
-from services.agents.secrets.domain import LONGEST_VALUE
+from services.agents.secrets.domain import LONGEST_VALUE, SHORTEST_VALUE
 from shared.schemas import RequestModel, ResponseModel, SecretText, UtcDatetime
 
 _NAME: Final = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
+_VALUE: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 SecretName = Annotated[str, Path(pattern=_NAME, description="of the secret", examples=["WEATHER_KEY"])]
 
 
-def _within_bounds(value: SecretStr) -> SecretStr:
-    text = value.get_secret_value()
-    if len(text.encode()) > LONGEST_VALUE or "\x00" in text:
-        raise PydanticCustomError("secret_value", "must have at most {most} bytes, and no NUL", {"most": LONGEST_VALUE})
+def _fit_for_headers(value: SecretStr) -> SecretStr:
+    """What a header does not hold, or a server reads without its ends, is not found in an answer either."""
+    if not _VALUE.fullmatch(value.get_secret_value()):
+        raise PydanticCustomError("secret_value", "must be printable ASCII, as headers are, without blanks at its ends")
     return value
 
 
@@ -25,8 +27,13 @@ class SecretPut(RequestModel):
 
     value: Annotated[
         SecretText,
-        Field(min_length=1, max_length=LONGEST_VALUE, description="it is not shown again", examples=["k-93ae7c"]),
-        AfterValidator(_within_bounds),
+        Field(
+            min_length=SHORTEST_VALUE,
+            max_length=LONGEST_VALUE,
+            description="it is not shown again",
+            examples=["k-93ae7c"],
+        ),
+        AfterValidator(_fit_for_headers),
     ]
 
 

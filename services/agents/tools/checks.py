@@ -28,7 +28,11 @@ def refused(code: str, detail: str) -> PydanticCustomError:
 
 def schema_of_objects(schema: dict[str, Any]) -> dict[str, Any]:
     """A JSON Schema that a model can be held to: its arguments are an object."""
-    if len(orjson.dumps(schema)) > _MOST_SCHEMA_BYTES:
+    try:
+        size = len(orjson.dumps(schema))
+    except TypeError as error:
+        raise refused("json_schema", "must have no integer beyond 64 bits, and no more than 200 levels") from error
+    if size > _MOST_SCHEMA_BYTES:
         raise refused("json_schema", f"must have at most {_MOST_SCHEMA_BYTES} bytes")
     if schema.get("type") != "object" or not isinstance(schema.get("properties", {}), dict):
         raise refused("json_schema", "must be a schema of `type` object")

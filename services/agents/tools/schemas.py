@@ -1,5 +1,6 @@
 """Tools as callers write and read them."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Body, Path
@@ -104,9 +105,16 @@ class HttpToolPut(_ToolPut):
         for name in sorted(template.in_path):
             if name not in self.parameters.get("required", ()):
                 raise refused("argument_optional", f"{name!r} stands in the path and must be required")
+        for name in sorted(template.in_query & (known.keys() - template.names - self._in_body(known))):
+            raise refused("argument_fixed", f"the query of `url` has {name!r} already")
         if self.body and self.method is Method.GET:
             raise refused("body_refused", "a GET has no body")
         return self
+
+    def _in_body(self, known: Iterable[str]) -> set[str]:
+        if self.body is None:
+            return set(known) if self.method.has_body else set()
+        return set(self.body)
 
     @property
     def content(self) -> ToolContent:

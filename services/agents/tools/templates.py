@@ -8,14 +8,19 @@ whose argument is missing is left out.
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, unquote_plus
 
 import orjson
+
+from shared.outbound import LONGEST_URL
 
 _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_-]{0,63})\}")
 _TEMPLATE: Final = re.compile(
     r"(?P<origin>https?://[^/?#{}]+)(?P<path>(?:/[^?#]*)?)(?:\?(?P<query>[^#]*))?", re.IGNORECASE
 )
+_MOST_DECODINGS: Final = 8
+# Controls, and bytes that are no UTF-8: among these are longer spellings of `.` and `/`.
+_NO_NAME: Final = re.compile(r"[\x00-\x1f\x7f\ufffd]")
 
 
 class ArgumentRefused(Exception):
@@ -48,6 +53,11 @@ class UrlTemplate:
         return self.in_path | {name for pair in self._query for name in _PLACEHOLDER.findall(pair)}
 
     @property
+    def in_query(self) -> set[str]:
+        """The parameters that its own query has, which no argument repeats: of two, servers may take the second."""
+        return {unquote_plus(pair.partition("=")[0]) for pair in self._query}
+
+    @property
     def sample(self) -> str:
         """A URL of this template."""
         return self.filled(dict.fromkeys(self.names, "x"), {})
@@ -76,10 +86,23 @@ class UrlTemplate:
 
 
 def _is_plain(segment: str) -> bool:
-    """Whether no server reads more into it than one name, however often it decodes."""
-    decoded = unquote(unquote(segment))
-    parts = re.split(r"[/\\]", decoded)
-    return all(part.strip() not in ("", ".", "..") for part in parts) and not re.search(r"[\x00-\x1f\x7f]", decoded)
+    """Whether no server reads more into it than names, however often it decodes, with or without what follows a `;`."""
+    decoded = _decoded(segment)
+    if decoded is None or _NO_NAME.search(decoded):
+        return False
+    return all(part.partition(";")[0].strip() not in ("", ".", "..") for part in re.split(r"[/\\]", decoded))
+
+
+def _decoded(segment: str) -> str | None:
+    """Decoded until nothing changes any more; None where that takes longer than for any honest name."""
+    if len(segment) > LONGEST_URL:
+        return None
+    for _ in range(_MOST_DECODINGS):
+        decoded = unquote(segment)
+        if decoded == segment:
+            return decoded
+        segment = decoded
+    return None
 
 
 def _text(name: str, value: Any) -> str:

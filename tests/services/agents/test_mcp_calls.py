@@ -1,5 +1,6 @@
 """Tools of a real server of the Model Context Protocol, called through the guard."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -8,6 +9,8 @@ import httpx
 import pytest
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
 from local.suite import Suite
 from tests.fixtures.apps import open_service
@@ -109,6 +112,29 @@ async def test_a_call_is_answered_as_the_server_does(
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/arguments/a")
 
 
+async def test_an_answer_stands_though_the_server_hangs_when_it_is_left(
+    client: httpx.AsyncClient, owner: User, create: Create
+) -> None:
+    other = MCPServer("hangs")
+    other.tool(name="add", description="Adds two numbers.")(add)
+    app = other.streamable_http_app()
+
+    async def hangs_on_delete(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("method") == "DELETE":
+            await asyncio.Event().wait()
+        await app(scope, receive, send)
+
+    async with serving(hangs_on_delete, lifespan="on") as address:
+        await define(
+            client, owner, "leaving", {"kind": "mcp", "url": f"{address}/mcp", "allow": ["add"], "timeout_seconds": 2}
+        )
+        agent = await create("Caller", by=owner, tools=["leaving"])
+
+        answer = await called(client, owner, agent, "leaving.add", {"a": 2, "b": 3})
+
+    assert answer.json() == {"content": "5", "is_error": False, "is_truncated": False}
+
+
 @pytest.mark.parametrize("name", ["server", "server.secret", "server.other"])
 async def test_what_is_not_allowed_is_not_there(
     client: httpx.AsyncClient, owner: User, agent: dict[str, Any], name: str
@@ -168,3 +194,61 @@ async def test_a_server_that_does_not_serve_makes_its_tools_absent(
         assert found.keys() == {"up"}
         assert answer["is_error"] is True
         assert told in answer["content"]
+
+
+async def test_more_servers_than_a_user_has_calls_are_all_listed(
+    client: httpx.AsyncClient, owner: User, create: Create, address: str
+) -> None:
+    names = [f"server{number}" for number in range(24)]
+    for name in names:
+        await define(client, owner, name, {"kind": "mcp", "url": address, "allow": ["add"]})
+    agent = await create("Caller", by=owner, tools=names)
+
+    found = await listed(client, owner, agent)
+
+    assert found.keys() == {f"{name}.add" for name in names}
+
+
+async def test_a_new_credential_is_tried_at_once(client: httpx.AsyncClient, owner: User, create: Create) -> None:
+    other = MCPServer("locked")
+    other.tool(name="add", description="Adds two numbers.")(add)
+    app = other.streamable_http_app()
+
+    async def locked(scope: Scope, receive: Receive, send: Send) -> None:
+        is_open = scope["type"] != "http" or (b"x-key", b"the-right-key") in scope["headers"]
+        await (app if is_open else PlainTextResponse("no", 401))(scope, receive, send)
+
+    async with serving(locked, lifespan="on") as address:
+        body = {"kind": "mcp", "url": f"{address}/mcp", "allow": ["add"], "headers": {"X-Key": "${secret:KEY}"}}
+        await client.put(f"{AGENTS}/secrets/KEY", json={"value": "the-wrong-key"}, headers=owner.headers)
+        await define(client, owner, "locked", body)
+        agent = await create("Caller", by=owner, tools=["locked"])
+        before = await listed(client, owner, agent)
+        await client.put(f"{AGENTS}/secrets/KEY", json={"value": "the-right-key"}, headers=owner.headers)
+
+        after = await listed(client, owner, agent)
+
+    assert (list(before), list(after)) == ([], ["locked.add"])
+
+
+async def test_who_waits_too_short_for_a_server_leaves_it_to_the_others(
+    client: httpx.AsyncClient, owner: User, create: Create
+) -> None:
+    other = MCPServer("slow")
+    other.tool(name="add", description="Adds two numbers.")(add)
+    app, is_quick = other.streamable_http_app(), asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await is_quick.wait()
+        await app(scope, receive, send)
+
+    async with serving(slow, lifespan="on") as address:
+        await define(client, owner, "slow", {"kind": "mcp", "url": f"{address}/mcp", "allow": ["add"]})
+        agent = await create("Caller", by=owner, tools=["slow"])
+        path = f"/internal/agents/{agent['id']}/tools"
+        hurried = await client.get(path, headers=owner.headers | {"X-Remaining-Ms": "700"})
+        is_quick.set()
+
+        assert (await listed(client, owner, agent)).keys() == {"slow.add"}
+        assert hurried.json().get("tools", []) == []

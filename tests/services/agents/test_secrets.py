@@ -74,7 +74,9 @@ async def test_a_page_follows_the_names(client: httpx.AsyncClient, owner: User) 
     assert rest.json()["next_cursor"] is None
 
 
-@pytest.mark.parametrize("value", ["", "ä" * 4097, "a\x00b", "x" * 8193, None])
+@pytest.mark.parametrize(
+    "value", ["", "seven-7", "secret-ä", "secret\x00b", "secret\r\nX: y", " secret-b", "secret-b ", "x" * 8193, None]
+)
 async def test_a_value_out_of_bounds_is_refused_and_not_echoed(
     client: httpx.AsyncClient, owner: User, value: Any
 ) -> None:

@@ -114,6 +114,8 @@ async def test_the_list_has_what_is_built_in_among_what_is_defined(client: httpx
         ),
         ({"parameters": {"type": "object", "properties": {"city": {"type": "text"}}}}, "/parameters"),
         ({"parameters": PARAMETERS | {"description": "x" * 17_000}}, "/parameters"),
+        ({"parameters": PARAMETERS | {"maxProperties": 2**70}}, "/parameters"),
+        ({"url": "https://example.com/?city=x"}, ""),
         ({"headers": {"Host": "x"}}, "/headers"),
         ({"headers": {"X": "a\r\nb: c"}}, "/headers"),
         ({"headers": {"Authorization": "Bearer in-the-open"}}, "/headers"),

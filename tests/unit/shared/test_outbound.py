@@ -2,8 +2,10 @@
 
 import asyncio
 import gzip
+import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,12 +17,15 @@ from shared.outbound import (
     Allowed,
     AnswerBroken,
     HostUnknown,
+    NamesBusy,
     NotReached,
     OutboundClient,
     OutboundError,
     OutboundRequest,
     OutboundTimeout,
+    Owner,
     RequestRefused,
+    Resolve,
     open_outbound,
     require_header,
 )
@@ -33,11 +38,11 @@ def asking(url: str, *, seconds: float = 5, most_bytes: int = 1_000_000, **more:
     return OutboundRequest("GET", url, seconds, most_bytes, **more)  # type: ignore[arg-type]
 
 
-def resolving(*answers: Sequence[str]) -> Callable[[str], Awaitable[Sequence[str]]]:
+def resolving(*answers: Sequence[str]) -> Resolve:
     """Each time the next answer, and the last for ever."""
     left = list(answers)
 
-    async def resolve(host: str) -> Sequence[str]:
+    async def resolve(host: str, owner: Owner) -> Sequence[str]:
         return left.pop(0) if len(left) > 1 else left[0]
 
     return resolve
@@ -215,12 +220,63 @@ async def test_who_does_not_answer_in_time_is_given_up(begins: bytes) -> None:
 
 
 async def test_a_name_server_that_hangs_is_given_up() -> None:
-    async def never(host: str) -> Sequence[str]:
+    async def never(host: str, owner: Owner) -> Sequence[str]:
         await asyncio.Event().wait()
         return []
 
     with pytest.raises(OutboundTimeout):
         await OutboundClient(LOCAL, never).ask(asking("http://slow.example/", seconds=0.1))
+
+
+@asynccontextmanager
+async def black_hole(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """Within, looking up `*.hole` goes on, and what ends in `.own` is 127.0.0.1."""
+    end = threading.Event()
+
+    def getaddrinfo(host: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        if host.endswith(".hole"):
+            end.wait(30)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    try:
+        yield
+    finally:
+        end.set()
+
+
+async def test_names_that_are_never_answered_keep_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with (
+        black_hole(monkeypatch),
+        open_outbound(LOCAL) as client,
+        serving(saying("HTTP/1.1 204 No Content")) as port,
+    ):
+        stuck = [
+            client.of(Owner("greedy", f"{number % 4}")).ask(asking("http://x.hole/", seconds=0.3))
+            for number in range(80)
+        ]
+
+        told = await asyncio.gather(*stuck, return_exceptions=True)
+        answer = await client.of(Owner("other", "user")).ask(asking(f"http://x.own:{port}/", seconds=1))
+        with pytest.raises(OutboundError) as refused:
+            await client.of(Owner("greedy", "0")).ask(asking("http://x.own/"))
+
+    assert {type(one) for one in told} == {OutboundTimeout}
+    assert answer.status == 204
+    assert type(refused.value) is NamesBusy
+
+
+async def test_a_look_up_that_ended_lets_its_owner_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_outbound(LOCAL) as client, serving(saying("HTTP/1.1 204 No Content")) as port:
+        greedy = client.of(Owner("tenant", "user"))
+        async with black_hole(monkeypatch):
+            stuck = [greedy.ask(asking("http://x.hole/", seconds=0.2)) for _ in range(20)]
+            await asyncio.gather(*stuck, return_exceptions=True)
+            waiting = asyncio.create_task(greedy.ask(asking(f"http://x.own:{port}/")))
+            await asyncio.wait([waiting], timeout=0.1)
+            assert not waiting.done()
+
+        assert (await waiting).status == 204
 
 
 @pytest.mark.parametrize(
