@@ -79,21 +79,24 @@ class ConversationRepository:
         """Raises ConversationNotFound."""
         with redis_errors():
             stored: Any = await self._redis.hgetall(Keys(owner).conversation(conversation_id))
-        if not stored:
-            raise ConversationNotFound
-        return conversation_from(conversation_id, stored)
+        return _found(conversation_id, stored)
 
     async def update(
         self, owner: Owner, conversation_id: str, changes: Mapping[str, Any], if_match: str | None
     ) -> Conversation:
-        """The conversation with another `title`, other `metadata` or both.
+        """The conversation with another `title`, other `metadata` or both; without `changes` as it is.
 
         Raises ConversationNotFound, PreconditionFailed, Conflict.
         """
+        if not changes:
+            conversation = await self.get(owner, conversation_id)
+            require_match(if_match, etag(conversation.version))
+            return conversation
         keys = Keys(owner)
         key = keys.conversation(conversation_id)
 
         async def changing(pipeline: Pipeline) -> None:
+            pipeline.multi()  # type: ignore[no-untyped-call] # the driver's
             pipeline.hincrby(key, "version", 1)
             if "title" in changes:
                 pipeline.hset(key, "title", changes["title"])
@@ -103,9 +106,10 @@ class ConversationRepository:
                 metadata = changes["metadata"]
                 stored: dict[Any, Any] = {"metadata": orjson.dumps(metadata), "tags": tags_of(metadata)}
                 pipeline.hset(key, mapping=stored)
+            pipeline.hgetall(key)
 
-        await self._change(owner, conversation_id, if_match, changing)
-        return await self.get(owner, conversation_id)
+        *_, changed = await self._change(owner, conversation_id, if_match, changing)
+        return conversation_from(conversation_id, changed)
 
     async def delete(self, owner: Owner, conversation_id: str, if_match: str | None) -> None:
         """Forget a conversation, its messages and what its runs said; a turn being answered finds it gone and ends.
@@ -115,7 +119,8 @@ class ConversationRepository:
         keys = Keys(owner)
 
         async def deleting(pipeline: Pipeline) -> None:
-            runs: Any = await self._redis.smembers(keys.runs(conversation_id))
+            runs: Any = await pipeline.smembers(keys.runs(conversation_id))
+            pipeline.multi()  # type: ignore[no-untyped-call] # the driver's
             pipeline.zrem(keys.conversations, conversation_id)
             pipeline.delete(*_keys_of(keys, conversation_id, [run.decode() for run in runs]))
 
@@ -123,20 +128,24 @@ class ConversationRepository:
 
     async def _change(
         self, owner: Owner, conversation_id: str, if_match: str | None, change: Callable[[Pipeline], Awaitable[None]]
-    ) -> None:
-        """Have what `change` puts into the pipeline happen to the very version that `if_match` was held against."""
+    ) -> list[Any]:
+        """Have what `change` puts into the pipeline happen to the very version that `if_match` was held against.
+
+        All is read over the connection that watches: whoever holds one and waits for another stops the whole pool.
+        """
+        key = Keys(owner).conversation(conversation_id)
         with redis_errors():
             for _ in range(_ATTEMPTS):
                 async with self._redis.pipeline() as pipeline:
-                    await pipeline.watch(Keys(owner).conversation(conversation_id))
-                    require_match(if_match, etag((await self.get(owner, conversation_id)).version))
-                    pipeline.multi()  # type: ignore[no-untyped-call] # the driver's
+                    await pipeline.watch(key)
+                    stored: Any = await pipeline.hgetall(key)
+                    require_match(if_match, etag(_found(conversation_id, stored).version))
                     await change(pipeline)
                     try:
-                        await pipeline.execute()
+                        answers: list[Any] = await pipeline.execute()
                     except WatchError:
                         continue
-                return
+                return answers
         raise Conflict("The conversation is being changed by others; try again.")
 
     async def messages(
@@ -153,6 +162,12 @@ class ConversationRepository:
         if not exists:
             raise ConversationNotFound
         return [(entry_id.decode(), message_from(fields[b"m"])) for entry_id, fields in entries]
+
+
+def _found(conversation_id: str, stored: Mapping[bytes, bytes]) -> Conversation:
+    if not stored:
+        raise ConversationNotFound
+    return conversation_from(conversation_id, stored)
 
 
 def _keys_of(keys: Keys, conversation_id: str, run_ids: Sequence[str]) -> list[str]:

@@ -66,8 +66,10 @@ class ConversationService:
         self, caller: Caller, conversation_id: str, body: ConversationUpdate, if_match: str | None
     ) -> Conversation:
         """The changed conversation. Raises ConversationNotFound, PreconditionFailed, Conflict."""
-        changed = await self._repository.update(Owner.of(caller), conversation_id, body.changes, if_match)
-        self._auth.tell(caller, Done.UPDATED, conversation_id)
+        changes = body.changes
+        changed = await self._repository.update(Owner.of(caller), conversation_id, changes, if_match)
+        if changes:
+            self._auth.tell(caller, Done.UPDATED, conversation_id)
         return changed
 
     async def delete(self, caller: Caller, conversation_id: str, if_match: str | None) -> None:

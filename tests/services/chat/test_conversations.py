@@ -1,5 +1,6 @@
 """Conversations as their owner finds them, and as nobody else does."""
 
+import asyncio
 from datetime import timedelta
 
 import httpx
@@ -102,6 +103,31 @@ async def test_renaming_changes_the_tag_and_not_the_place(chat: httpx.AsyncClien
     assert renamed.headers["etag"] != before
     assert (stale.status_code, stale.json()["code"]) == (412, "common.precondition_failed")
     assert await pages(chat, CONVERSATIONS, 20) == [[second, first]]
+
+
+async def test_a_change_of_nothing_changes_nothing(chat: httpx.AsyncClient, agent_id: str) -> None:
+    path = f"{CONVERSATIONS}/{await begin(chat, agent_id)}"
+    before = await chat.get(path)
+
+    answer = await chat.patch(path, json={}, headers={"If-Match": before.headers["etag"]})
+    stale = await chat.patch(path, json={}, headers={"If-Match": '"0"'})
+
+    assert (answer.json(), answer.headers["etag"]) == (before.json(), before.headers["etag"])
+    assert stale.status_code == 412
+
+
+async def test_a_hundred_who_change_at_once_all_find_a_connection(chat: httpx.AsyncClient, agent_id: str) -> None:
+    first = await begin(chat, agent_id)
+    message = (await chat.get(f"{CONVERSATIONS}/{first}/messages")).json()["items"][0]["id"]
+    forks = [chat.post(f"{CONVERSATIONS}/{first}/fork", json={"message_id": message}) for _ in range(100)]
+    paths = [f"{CONVERSATIONS}/{answer.json()['id']}" for answer in await asyncio.gather(*forks)]
+
+    named = await asyncio.gather(*[chat.patch(path, json={"title": path[-36:]}) for path in paths])
+    gone = await asyncio.gather(*[chat.delete(path) for path in paths])
+
+    assert [answer.json().get("title") for answer in named] == [path[-36:] for path in paths]
+    assert {answer.status_code for answer in gone} == {204}
+    assert await pages(chat, CONVERSATIONS, 20) == [[first]]
 
 
 async def test_a_deleted_conversation_leaves_nothing_behind(
