@@ -5,7 +5,7 @@ Conflict         RunActive · RunEnded · RunCancelled · CallDecided · Approva
                  ConversationFull · TooManyConversations
 Invalid          MessageTooLong · ModelUnknown · EventUnknown
 UpstreamFailed   ModelRefused · AnswerEmpty · AnswerOffSchema · ToolStepsExceeded
-Unavailable      ModelUnavailable · Interrupted · Overloaded · StreamsFull
+Unavailable      ModelUnavailable · Interrupted · Overloaded · StreamsFull · SearchesFull
 RateLimited      TokensUsedUp
 UpstreamTimeout  ModelTimeout
 """
@@ -246,3 +246,13 @@ class StreamsFull(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("chat", retry_after_seconds=2, detail="Too many streams at once; try again in a moment.")
+
+
+class SearchesFull(Unavailable):
+    """As many wait for their search, of all or of one user, as may."""
+
+    code = "chat.searches_full"
+    meaning = "Too many searches for words at once; nothing was looked for."
+
+    def __init__(self) -> None:
+        super().__init__("chat", retry_after_seconds=1, detail="Too many searches at once; try again in a moment.")

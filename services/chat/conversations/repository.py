@@ -1,6 +1,7 @@
 """Conversations in Redis. Every key is made from the owner, so nobody reaches another's."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +25,16 @@ Position = tuple[int, str]  # time of last activity in ms, conversation id
 _ATTEMPTS = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of the list of conversations."""
+
+    places: list[Position]
+    reached: Position | None
+    """Where the rest of the list begins: after this place; None when nothing is left. A search that has done as much as
+    one may has reached less than it was asked for."""
+
+
 class ConversationRepository:
     """Reads and changes conversations. Every method raises Unavailable naming `redis` when it does not answer."""
 
@@ -31,39 +42,40 @@ class ConversationRepository:
         self._redis, self._search = redis, ConversationSearch(redis)
         self._retention_ms = retention // timedelta(milliseconds=1)
 
-    async def positions(self, owner: Owner, limit: int, after: Position | None, wanted: Wanted) -> list[Position]:
+    async def positions(self, owner: Owner, limit: int, after: Position | None, wanted: Wanted) -> Stretch:
         """Up to `limit` places in the list after `after`, newest activity first, of conversations that are `wanted`.
 
         Redis orders equal times by id but can only begin at a time, so places already seen are passed over.
         """
-        oldest = to_ms(now()) - self._retention_ms
-        newest = after[0] if after else "+inf"
-        found: list[Position] = []
-        offset, at_once = 0, limit if wanted.is_all else AT_ONCE
+        newest, search = after[0] if after else "+inf", self._search.of(owner, wanted)
+        found, reached = list[Position](), after
+        offset, at_once = 0, limit + 1 if wanted.is_all else AT_ONCE
         with redis_errors():
-            while len(found) < limit:
-                rows: Any = await self._redis.zrange(
-                    Keys(owner).conversations,
-                    newest,
-                    oldest,
-                    desc=True,
-                    byscore=True,
-                    offset=offset,
-                    num=at_once,
-                    withscores=True,
-                )
-                places = [(int(score), member.decode()) for member, score in rows]
-                found += await self._wanted(owner, [place for place in places if not after or place < after], wanted)
+            while len(found) <= limit:
+                rows = await self._rows(owner, newest, offset, at_once)
+                places = [place for place in rows if not after or place < after]
+                kept, looked_at = await search.among([id_ for _, id_ in places])
+                found += [place for place in places if place[1] in kept]
+                reached = places[looked_at - 1] if looked_at else reached
+                if looked_at < len(places):
+                    return Stretch(found[:limit], found[limit - 1] if len(found) > limit else reached)
                 offset += len(rows)
                 if len(rows) < at_once:
                     break
-        return found[:limit]
+        return Stretch(found[:limit], found[limit - 1] if len(found) > limit else None)
 
-    async def _wanted(self, owner: Owner, places: list[Position], wanted: Wanted) -> list[Position]:
-        if wanted.is_all:
-            return places
-        kept = await self._search.among(owner, [id_ for _, id_ in places], wanted)
-        return [place for place in places if place[1] in kept]
+    async def _rows(self, owner: Owner, newest: int | str, offset: int, number: int) -> list[Position]:
+        rows: Any = await self._redis.zrange(
+            Keys(owner).conversations,
+            newest,
+            to_ms(now()) - self._retention_ms,
+            desc=True,
+            byscore=True,
+            offset=offset,
+            num=number,
+            withscores=True,
+        )
+        return [(int(score), member.decode()) for member, score in rows]
 
     async def get_many(self, owner: Owner, conversation_ids: Iterable[str]) -> list[Conversation]:
         """Those that exist, in the order asked for."""

@@ -208,7 +208,7 @@ async def test_conversations_are_forgotten_after_their_retention(
         names.append(keys.words(conversation_id))
         remaining = [await redis.ttl(name) for name in names]
         short = ConversationRepository(redis, timedelta(0))
-        listed = await short.positions(Owner(person.tenant_id, person.user_id), 10, None, Wanted())
+        listed = (await short.positions(Owner(person.tenant_id, person.user_id), 10, None, Wanted())).places
 
     assert all(89 * 86_400 < seconds <= 90 * 86_400 for seconds in remaining)
     assert listed == []
