@@ -28,8 +28,8 @@ Lister = Annotated[Caller, requires("chat:read", limit=_limit_of_list)]
 Speaker = Annotated[Caller, requires("chat:write", body="conversation_id", limit="model")]
 """Whoever may write into the conversation that the body names; a new one needs the scope for all."""
 
-Beginner = Annotated[Caller, requires("chat:write", body="conversation_id")]
-"""Whoever may begin conversations: where the body names none, it takes the scope for all."""
+Beginner = Annotated[Caller, requires("chat:write", body="conversation_id", limit="bulk")]
+"""Whoever may begin conversations of many messages: where the body names none, it takes the scope for all."""
 Asker = Annotated[Caller, requires("chat:write", limit="model")]
 """Whoever may have an answer made in the conversation that the path names."""
 

@@ -14,7 +14,14 @@ from services.chat.conversations.schemas import (
 from services.chat.conversations.searching import Wanted
 from services.chat.dependencies import Beginner, Conversations, Lister, Reader, Writer
 from services.chat.domain import Conversation
-from services.chat.errors import ConversationNotFound, MessageNotFound, SearchesFull, TooManyConversations
+from services.chat.errors import (
+    ConversationNotFound,
+    ForkedTooMuch,
+    ForkTooLarge,
+    MessageNotFound,
+    SearchesFull,
+    TooManyConversations,
+)
 from shared.door import GuardedRoute, IdempotentRoute, Keyed
 from shared.errors import Conflict, PreconditionFailed, responses
 from shared.resources import Cursor, IfMatch, Limit, Page, describe
@@ -70,7 +77,7 @@ async def get(id: Id, caller: Reader, conversations: Conversations, response: Re
     summary="Fork a conversation",
     status_code=201,
     response_model=ConversationRead,
-    responses=responses(ConversationNotFound, MessageNotFound, TooManyConversations),
+    responses=responses(ConversationNotFound, MessageNotFound, TooManyConversations, ForkTooLarge, ForkedTooMuch),
 )
 async def fork(
     id: Id, body: ForkCreate, caller: Beginner, conversations: Conversations, once: Keyed, response: Response
