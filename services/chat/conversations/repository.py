@@ -106,13 +106,14 @@ class ConversationRepository:
             return conversation
         keys = Keys(owner)
         key = keys.conversation(conversation_id)
+        words = await kept_words(changes.get("title", ""))
 
         async def changing(pipeline: Pipeline) -> None:
             pipeline.multi()  # type: ignore[no-untyped-call] # the driver's
             pipeline.hincrby(key, "version", 1)
             if "title" in changes:
                 pipeline.hset(key, "title", changes["title"])
-                pipeline.hset(keys.words(conversation_id), "title", kept_words(changes["title"]))
+                pipeline.hset(keys.words(conversation_id), "title", words)
                 pipeline.pexpire(keys.words(conversation_id), self._retention_ms, nx=True)
             if "metadata" in changes:
                 metadata = changes["metadata"]

@@ -50,10 +50,13 @@ async def test_one_call_looks_at_a_part_of_a_large_conversation(suite: Suite, mo
     suite.up(["redis"])
     owner, conversation_id, calls = Owner(new_id(), new_id()), new_id(), list[int]()
     keys = Keys(owner)
-    words = kept_words(" ".join(f"w{number}" for number in range(4_096)))
+    words = await kept_words(" ".join(f"w{number}" for number in range(4_096)))
     async with open_redis(suite.url("redis")) as redis:
         await redis.hset(keys.conversation(conversation_id), "agent_id", "a")
-        stored: dict[Any, Any] = {new_id(): words for _ in range(600)} | {new_id(): kept_words("apple"), "title": b""}
+        stored: dict[Any, Any] = {new_id(): words for _ in range(600)} | {
+            new_id(): await kept_words("apple"),
+            "title": b"",
+        }
         await redis.hset(keys.words(conversation_id), mapping=stored)
         searching_for = ConversationSearch(redis)
         script = searching_for._script
