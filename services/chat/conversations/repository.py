@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -38,9 +37,9 @@ class Stretch:
 class ConversationRepository:
     """Reads and changes conversations. Every method raises Unavailable naming `redis` when it does not answer."""
 
-    def __init__(self, redis: Redis, retention: timedelta) -> None:
+    def __init__(self, redis: Redis, retention_ms: int) -> None:
         self._redis, self._search = redis, ConversationSearch(redis)
-        self._retention_ms = retention // timedelta(milliseconds=1)
+        self._retention_ms = retention_ms
 
     async def positions(self, owner: Owner, limit: int, after: Position | None, wanted: Wanted) -> Stretch:
         """Up to `limit` places in the list after `after`, newest activity first, of conversations that are `wanted`.

@@ -1,7 +1,6 @@
 """Conversations as their owner finds them, and as nobody else does."""
 
 import asyncio
-from datetime import timedelta
 
 import httpx
 import pytest
@@ -190,7 +189,7 @@ async def test_nor_for_another_user_of_the_same_tenant(
 ) -> None:
     conversation_id = await begin(chat, agent_id)
     async with open_redis(suite.url("redis")) as redis:
-        repository = ConversationRepository(redis, timedelta(days=90))
+        repository = ConversationRepository(redis, 90 * 86_400_000)
         found = await repository.get(Owner(person.tenant_id, person.user_id), conversation_id)
         with pytest.raises(ConversationNotFound):
             await repository.get(Owner(person.tenant_id, new_id()), conversation_id)
@@ -207,7 +206,7 @@ async def test_conversations_are_forgotten_after_their_retention(
         names = [keys.conversations, keys.conversation(conversation_id), keys.messages(conversation_id)]
         names.append(keys.words(conversation_id))
         remaining = [await redis.ttl(name) for name in names]
-        short = ConversationRepository(redis, timedelta(0))
+        short = ConversationRepository(redis, 0)
         listed = (await short.positions(Owner(person.tenant_id, person.user_id), 10, None, Wanted())).places
 
     assert all(89 * 86_400 < seconds <= 90 * 86_400 for seconds in remaining)
