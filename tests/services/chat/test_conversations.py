@@ -1,6 +1,7 @@
 """Conversations as their owner finds them, and as nobody else does."""
 
 import asyncio
+from typing import Any
 
 import httpx
 import pytest
@@ -115,18 +116,22 @@ async def test_a_change_of_nothing_changes_nothing(chat: httpx.AsyncClient, agen
     assert stale.status_code == 412
 
 
-async def test_a_hundred_who_change_at_once_all_find_a_connection(chat: httpx.AsyncClient, agent_id: str) -> None:
-    first = await begin(chat, agent_id)
-    message = (await chat.get(f"{CONVERSATIONS}/{first}/messages")).json()["items"][0]["id"]
-    forks = [chat.post(f"{CONVERSATIONS}/{first}/fork", json={"message_id": message}) for _ in range(100)]
-    paths = [f"{CONVERSATIONS}/{answer.json()['id']}" for answer in await asyncio.gather(*forks)]
+async def test_a_hundred_who_change_at_once_all_find_a_connection(suite: Suite) -> None:
+    suite.up(["redis"])
+    owner, ids = Owner(new_id(), new_id()), [new_id() for _ in range(100)]
+    stored: dict[Any, Any] = {"agent_id": new_id(), "title": "Hello", "message_count": 1, "version": 1}
+    stored |= {"created_at": to_ms(now()), "last_activity_at": to_ms(now())}
+    async with open_redis(suite.url("redis")) as redis:
+        repository = ConversationRepository(redis, 60_000)
+        for id_ in ids:
+            await redis.hset(Keys(owner).conversation(id_), mapping=stored)
 
-    named = await asyncio.gather(*[chat.patch(path, json={"title": path[-36:]}) for path in paths])
-    gone = await asyncio.gather(*[chat.delete(path) for path in paths])
+        named = await asyncio.gather(*[repository.update(owner, id_, {"title": id_}, '"1"') for id_ in ids])
+        await asyncio.gather(*[repository.delete(owner, id_, '"2"') for id_ in ids])
+        left = await repository.get_many(owner, ids)
 
-    assert [answer.json().get("title") for answer in named] == [path[-36:] for path in paths]
-    assert {answer.status_code for answer in gone} == {204}
-    assert await pages(chat, CONVERSATIONS, 20) == [[first]]
+    assert [(one.title, one.version) for one in named] == [(id_, 2) for id_ in ids]
+    assert left == []
 
 
 async def test_a_deleted_conversation_leaves_nothing_behind(
