@@ -26,13 +26,18 @@ _MOST_MARKS = 30  # one on the other that count: as Unicode's annex 15 bounds th
 # What normalizing puts in order among its neighbours, in a time that grows with the square of their number.
 _ORDERED = "".join(char for char in map(chr, range(0x300, 0x1F000)) if unicodedata.combining(char))
 _HEAPED = re.compile(rf"([{_ORDERED}]{{{_MOST_MARKS}}})[{_ORDERED}]+")
+_PIECE = 100
+_CHARS_A_TOKEN = 16
 _RUNS = re.compile(rf"([{_UNSPACED}]+)|((?:[^\W_{_UNSPACED}][{_MARKS}]*)+)")
 
 
-def runs_of(text: str) -> Iterator[tuple[str, str]]:
-    """Each a run of characters without spaces, or a word; found one by one, so that other threads go on in between."""
+def runs_of(text: str, most_chars: int | None = None) -> Iterator[tuple[str, str]]:
+    """Each a run of characters without spaces, or a word; found one by one, so that other threads go on in between.
+
+    With `most_chars` only of so much of the text as it is written out: one character may stand for eighteen.
+    """
     bounded = text if text.isascii() else _HEAPED.sub(r"\1", text)
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", bounded).casefold())
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", bounded)[:most_chars].casefold())
     for found in _RUNS.finditer(folded):
         yield found[1] or "", found[2] or ""
 
@@ -47,16 +52,28 @@ def token_of(word: str) -> int:
     return zlib.crc32(word.encode())
 
 
-def tokens_of(text: str) -> set[int]:
-    """The tokens of a text that is to be found by any of its words."""
-    tokens: set[int] = set()
-    for unspaced, word in runs_of(text):
+def tokens_of(text: str, *, most: int | None = None) -> set[int]:
+    """The tokens of a text that is to be found by any of its words.
+
+    With `most` only the beginning of a long text is looked at, until about so many are found: some hundred more may be.
+    """
+    tokens = set[int]()
+    for unspaced, word in runs_of(text, most and most * _CHARS_A_TOKEN):
         if word:
             tokens.add(token_of(word))
-        else:
-            tokens.update(map(token_of, unspaced))
-            tokens.update(map(token_of, pairs_of(unspaced)))
+        for piece in _pieces_of(unspaced):
+            tokens.update(map(token_of, piece))
+            tokens.update(map(token_of, pairs_of(piece)))
+            if most and len(tokens) >= most:
+                return tokens
+        if most and len(tokens) >= most:
+            break
     return tokens
+
+
+def _pieces_of(run: str) -> Iterator[str]:
+    """The run in pieces that overlap by a character, so that they have the pairs that it has."""
+    return (run[at : at + _PIECE + 1] for at in range(0, len(run), _PIECE))
 
 
 def asked_of(query: str) -> list[int]:

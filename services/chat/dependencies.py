@@ -12,14 +12,24 @@ from services.chat.runs.tickets import Tickets, by_ticket
 from services.chat.usage.service import UsageService
 from shared.door import caller_of, held, requires
 from shared.identity import Caller
+from shared.limits import LimitName
 
 Reader = Annotated[Caller, requires("chat:read")]
 Writer = Annotated[Caller, requires("chat:write")]
+
+
+def _limit_of_list(request: Request) -> LimitName | None:
+    return "bulk" if "q" in request.query_params else None
+
+
+Lister = Annotated[Caller, requires("chat:read", limit=_limit_of_list)]
+"""Whoever may read a list; looking for words counts among the heavy operations."""
+
 Speaker = Annotated[Caller, requires("chat:write", body="conversation_id", limit="model")]
 """Whoever may write into the conversation that the body names; a new one needs the scope for all."""
 
-Beginner = Annotated[Caller, requires("chat:write", body="conversation_id")]
-"""Whoever may begin conversations: where the body names none, it takes the scope for all."""
+Beginner = Annotated[Caller, requires("chat:write", body="conversation_id", limit="bulk")]
+"""Whoever may begin conversations of many messages: where the body names none, it takes the scope for all."""
 Asker = Annotated[Caller, requires("chat:write", limit="model")]
 """Whoever may have an answer made in the conversation that the path names."""
 

@@ -2,11 +2,11 @@
 
 NotFound         AgentNotFound · ConversationNotFound · MessageNotFound · RunNotFound · CallNotFound
 Conflict         RunActive · RunEnded · RunCancelled · CallDecided · ApprovalExpired · ConversationOfOtherAgent ·
-                 ConversationFull · TooManyConversations
+                 ConversationFull · TooManyConversations · ForkTooLarge
 Invalid          MessageTooLong · ModelUnknown · EventUnknown
 UpstreamFailed   ModelRefused · AnswerEmpty · AnswerOffSchema · ToolStepsExceeded
-Unavailable      ModelUnavailable · Interrupted · Overloaded · StreamsFull
-RateLimited      TokensUsedUp
+Unavailable      ModelUnavailable · Interrupted · Overloaded · StreamsFull · SearchesFull
+RateLimited      TokensUsedUp · ForkedTooMuch
 UpstreamTimeout  ModelTimeout
 """
 
@@ -107,6 +107,12 @@ class TooManyConversations(Conflict):
     default_detail = "There are as many conversations as one user may have; delete some first."
 
 
+class ForkTooLarge(Conflict):
+    code = "chat.fork_too_large"
+    meaning = "More was said up to the message than a fork copies: fork at an earlier one, or begin a new conversation."
+    default_detail = "More was said up to this message than a fork copies."
+
+
 class MessageTooLong(Invalid):
     """The agent's instructions and the message alone are more than a prompt may be."""
 
@@ -154,6 +160,16 @@ class TokensUsedUp(RateLimited):
         super().__init__(
             f"The {limit} tokens that this {whose} may use in a day do not suffice for the message.",
             retry_after_seconds=retry_after_seconds,
+        )
+
+
+class ForkedTooMuch(RateLimited):
+    code = "chat.forked_too_much"
+    meaning = "The user's forks have copied as much as they may in a day; `Retry-After` says when they may again."
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(
+            "Your forks have copied as much as they may in a day.", retry_after_seconds=retry_after_seconds
         )
 
 
@@ -246,3 +262,13 @@ class StreamsFull(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("chat", retry_after_seconds=2, detail="Too many streams at once; try again in a moment.")
+
+
+class SearchesFull(Unavailable):
+    """As many wait for their search, of all or of one user, as may."""
+
+    code = "chat.searches_full"
+    meaning = "Too many searches for words at once; nothing was looked for."
+
+    def __init__(self) -> None:
+        super().__init__("chat", retry_after_seconds=1, detail="Too many searches at once; try again in a moment.")

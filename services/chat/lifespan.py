@@ -3,7 +3,6 @@
 import functools
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from typing import TypedDict
 
 from fastapi import FastAPI
@@ -103,7 +102,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             limits=RunLimits.of(settings),
             instruments=Instruments(app.state.metrics.registry),
         )
-        conversations = ConversationRepository(redis, timedelta(days=settings.retention_days))
+        conversations = ConversationRepository(redis, bounds.retention_ms)
         forks = Forks(redis, bounds)
         yield State(
             platform=platform,

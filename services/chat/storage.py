@@ -10,6 +10,7 @@ All keys of one user share a hash tag, so they live in one slot of a cluster and
     chat:{tenant:user}:conversation:<id>:words    hash, by id of message (and `title`) the words it is found by
     chat:{tenant:user}:run:<id>                   hash, the state of a run, and how it lies while it waits
     chat:{tenant:user}:run:<id>:events            stream, one entry an event, numbered from 1
+    chat:{tenant:user}:copied                     number, bytes that forks have copied; expires a day after the first
     chat:{tenant:user}:once:<digest>              JSON, the run or fork that a request with an idempotency key made
 
 What turns used up lies beside them (`usage/counts.py`). Of no user is what a process is to hear (`runs/tails.py`),
@@ -52,6 +53,10 @@ class Keys:
     @property
     def conversations(self) -> str:
         return f"{self._root}:conversations"
+
+    @property
+    def copied(self) -> str:
+        return f"{self._root}:copied"
 
     def conversation(self, conversation_id: str) -> str:
         return f"{self._root}:conversation:{conversation_id}"

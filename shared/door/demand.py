@@ -43,7 +43,7 @@ class Demand:
 
     scopes: tuple[str, ...]
     body: str | None
-    limit: LimitName | None
+    limit: LimitName | Callable[[Request], LimitName | None] | None
     is_narrowed: bool = True
     otherwise: Callable[[Request], Awaitable[Caller | None]] | None = None
     about: Callable[[Request], Awaitable[str | None]] | None = None
@@ -60,11 +60,12 @@ class Demand:
             caller = scope[_CALLER] = await authenticator.recognise(known)
         else:
             caller = scope[_CALLER] = await authenticator.authenticate(scope["headers"])
-        for one in self.scopes:
+        limiter: RateLimiter = platform.rate_limiter
+        limit = self.limit(request) if callable(self.limit) else self.limit
+        await limiter.admit_caller(scope, limit, caller.owner, caller.key_id)
+        for one in self.scopes:  # after counting: who is refused has asked, too
             if not caller.allows(one):
                 caller.require(one, await self._object_of(request))
-        limiter: RateLimiter = platform.rate_limiter
-        await limiter.admit_caller(scope, self.limit, caller.owner, caller.key_id)
 
     @property
     def only_reads(self) -> bool:
@@ -84,7 +85,7 @@ class Demand:
         except RequestValidationError as error:
             body = error.body  # to be refused for what it is, by those whom it would be about
         named = body.get(self.body) if isinstance(body, dict) else getattr(body, self.body, None)
-        return named if isinstance(named, str) else None
+        return named.lower() if isinstance(named, str) else None
 
     @property
     def alternatives(self) -> list[dict[str, list[str]]]:
@@ -95,7 +96,7 @@ class Demand:
 def requires(
     *scopes: str,
     body: str | None = None,
-    limit: LimitName | None = None,
+    limit: LimitName | Callable[[Request], LimitName | None] | None = None,
     otherwise: Callable[[Request], Awaitable[Caller | None]] | None = None,
     about: Callable[[Request], Awaitable[str | None]] | None = None,
     is_narrowed: bool = True,
@@ -107,7 +108,8 @@ def requires(
     callers only. Routes about many objects need the scope itself, and so do those whose path names something else first
     (`is_narrowed=False`).
 
-    Heavier operations name the limit that they count against; the others count as reading or writing by their method.
+    Heavier operations name the limit that they count against, or tell it of each request; the others count as reading
+    or writing by their method.
 
     `otherwise` tells who it is that comes without a credential, whose token was verified before; None is nobody. They
     are held to all that others are held to, and refused when that token is over or was revoked.

@@ -122,7 +122,9 @@ class ServiceSettings(SettingsWithFiles):
     rate_limit_read: RateLimit = Field(default="6000/minute", description="GET and HEAD of one user")
     rate_limit_write: RateLimit = Field(default="3000/minute", description="other methods, of one user")
     rate_limit_model: RateLimit = Field(default="600/minute", description="what asks a model, of one user")
-    rate_limit_bulk: RateLimit = Field(default="600/minute", description="what stores many records, of one user")
+    rate_limit_bulk: RateLimit = Field(
+        default="600/minute", description="what stores or looks through a lot, of one user"
+    )
     rate_limit_anonymous: RateLimit = Field(
         default="600/minute", description="what needs no caller, of one address (IPv6: of one /64 network)"
     )

@@ -12,9 +12,16 @@ from services.chat.conversations.schemas import (
     WordsFilter,
 )
 from services.chat.conversations.searching import Wanted
-from services.chat.dependencies import Beginner, Conversations, Reader, Writer
+from services.chat.dependencies import Beginner, Conversations, Lister, Reader, Writer
 from services.chat.domain import Conversation
-from services.chat.errors import ConversationNotFound, MessageNotFound, TooManyConversations
+from services.chat.errors import (
+    ConversationNotFound,
+    ForkedTooMuch,
+    ForkTooLarge,
+    MessageNotFound,
+    SearchesFull,
+    TooManyConversations,
+)
 from shared.door import GuardedRoute, IdempotentRoute, Keyed
 from shared.errors import Conflict, PreconditionFailed, responses
 from shared.resources import Cursor, IfMatch, Limit, Page, describe
@@ -25,10 +32,14 @@ forking = APIRouter(prefix="/api/v1/chat/conversations", tags=["conversations"],
 
 
 @router.get(
-    "", operation_id="chat_list_conversations", summary="My conversations", response_model=Page[ConversationRead]
+    "",
+    operation_id="chat_list_conversations",
+    summary="My conversations",
+    response_model=Page[ConversationRead],
+    responses=responses(SearchesFull),
 )
 async def list_page(
-    caller: Reader,
+    caller: Lister,
     conversations: Conversations,
     q: WordsFilter = None,
     agent_id: AgentFilter = None,
@@ -36,7 +47,11 @@ async def list_page(
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[ConversationRead]:
-    """The caller's conversations, newest activity first; with filters those that answer to all of them."""
+    """The caller's conversations, newest activity first; with filters those that answer to all of them.
+
+    A search that has a lot to look through ends early: with fewer conversations than `limit`, or none, and a
+    `next_cursor` with which it goes on.
+    """
     wanted = Wanted(agent_id=agent_id, metadata=metadata or (), words=q)
     found = await conversations.list_page(caller, wanted, limit=limit, cursor=cursor)
     return found.page(ConversationRead.model_validate)
@@ -62,7 +77,7 @@ async def get(id: Id, caller: Reader, conversations: Conversations, response: Re
     summary="Fork a conversation",
     status_code=201,
     response_model=ConversationRead,
-    responses=responses(ConversationNotFound, MessageNotFound, TooManyConversations),
+    responses=responses(ConversationNotFound, MessageNotFound, TooManyConversations, ForkTooLarge, ForkedTooMuch),
 )
 async def fork(
     id: Id, body: ForkCreate, caller: Beginner, conversations: Conversations, once: Keyed, response: Response

@@ -7,7 +7,13 @@ from redis.asyncio import Redis
 
 from services.chat.bounds import Bounds
 from services.chat.domain import Owner
-from services.chat.errors import ConversationNotFound, MessageNotFound, TooManyConversations
+from services.chat.errors import (
+    ConversationNotFound,
+    ForkedTooMuch,
+    ForkTooLarge,
+    MessageNotFound,
+    TooManyConversations,
+)
 from services.chat.storage import Keys
 from services.chat.times import now, to_ms
 from shared.door import Once
@@ -15,11 +21,18 @@ from shared.errors import ServiceError
 from shared.redis import redis_errors
 from shared.schemas import new_id
 
-# KEYS conversation, messages and words of the source, the same of the fork, conversations, once
+_MOST_BYTES: Final = 8 * 2**20
+"""Of messages and words that one fork copies: some hundredths of a second, for which Redis does nothing else."""
+_MOST_BYTES_OF_A_DAY: Final = 256 * 2**20
+"""That one user's forks copy within a day of the first of them: a small request must not fill Redis."""
+_DAY_SECONDS: Final = 86_400
+
+# KEYS conversation, messages and words of the source, the same of the fork, conversations, once, copied
 # ARGV now_ms, retention_ms, max_conversations, id of the source, message_id, id of the fork, what `once` shall hold (or
-#      '' without a key), kept_seconds
+#      '' without a key), kept_seconds, bytes at most, bytes of a day at most, seconds of a day
 # Copies title, metadata, and the messages up to the one named, under the ids they have. A run may be going on: nothing
-# of it is copied but the message it answers. Writes nothing before all is found.
+# of it is copied but the message it answers. Writes nothing before all is found. Too large is told before unknown: so
+# much is not even read. Answers a word, and with `copied_too_much` after how many seconds that is over.
 _FORK: Final = """#!lua
 if ARGV[7] ~= '' and redis.call('EXISTS', KEYS[8]) == 1 then return 'taken' end
 local source = redis.call('HMGET', KEYS[1], 'agent_id', 'title', 'metadata', 'tags')
@@ -36,8 +49,16 @@ local function each(last, visit)
     if #entries > 0 then start = '(' .. entries[#entries][1] end
   until #entries < 100
 end
-local last = each('+', function(_, _, id) return id == ARGV[5] end)
+local bytes, most = 0, tonumber(ARGV[9])
+local last = each('+', function(_, message, id)
+  bytes = bytes + #message + redis.call('HSTRLEN', KEYS[3], id)
+  return id == ARGV[5] or bytes > most
+end)
+if bytes > most then return 'too_large' end
 if not last then return 'unknown' end
+if tonumber(redis.call('GET', KEYS[9]) or 0) + bytes > tonumber(ARGV[10]) then
+  return 'copied_too_much ' .. redis.call('TTL', KEYS[9])
+end
 local count = 0
 each(last, function(place, message, id)
   redis.call('XADD', KEYS[5], place, 'm', message)
@@ -49,6 +70,7 @@ redis.call('HSET', KEYS[4], 'agent_id', source[1], 'title', source[2], 'metadata
   'tags', source[4] or '', 'message_count', count, 'version', 1, 'created_at', ARGV[1], 'last_activity_at', ARGV[1],
   'forked_from', cjson.encode({conversation_id = ARGV[4], message_id = ARGV[5]}))
 redis.call('ZADD', KEYS[7], ARGV[1], ARGV[6])
+if redis.call('INCRBY', KEYS[9], bytes) == bytes then redis.call('EXPIRE', KEYS[9], ARGV[11]) end
 for _, key in ipairs({KEYS[4], KEYS[5], KEYS[6], KEYS[7]}) do redis.call('PEXPIRE', key, ARGV[2]) end
 if ARGV[7] ~= '' then redis.call('SET', KEYS[8], ARGV[7], 'EX', ARGV[8]) end
 return 'ok'
@@ -57,6 +79,7 @@ _REFUSALS: Final[dict[str, type[ServiceError]]] = {
     "missing": ConversationNotFound,
     "unknown": MessageNotFound,
     "too_many": TooManyConversations,
+    "too_large": ForkTooLarge,
 }
 
 
@@ -69,15 +92,18 @@ class Forks:
     async def make(self, owner: Owner, conversation_id: str, message_id: str, once: Once | None) -> str:
         """The id of the conversation that ends with the message; of the earlier one for a repetition of `once`.
 
-        Raises ConversationNotFound, MessageNotFound, TooManyConversations, IdempotencyKeyReused.
+        Raises ConversationNotFound, MessageNotFound, TooManyConversations, ForkTooLarge, ForkedTooMuch,
+        IdempotencyKeyReused.
         """
         while True:
             if once and (made := await self._find(owner, once)):
                 return made
             fork_id = new_id()
-            answer = await self._make(owner, conversation_id, message_id, fork_id, once)
+            answer, _, seconds = (await self._make(owner, conversation_id, message_id, fork_id, once)).partition(" ")
             if answer == "ok":
                 return fork_id
+            if answer == "copied_too_much":
+                raise ForkedTooMuch(max(1, int(seconds)))
             if answer != "taken":  # by the same request, which `_find` then finds
                 raise _REFUSALS[answer]
 
@@ -98,6 +124,7 @@ class Forks:
             *[name(one) for one in (conversation_id, fork_id) for name in of_both],
             keys.conversations,
             keys.once(once.digest if once else b""),
+            keys.copied,
         ]
         held = orjson.dumps({"of": once.of.hex(), "conversation_id": fork_id}) if once else b""
         arguments: list[Any] = [
@@ -109,6 +136,9 @@ class Forks:
             fork_id,
             held,
             self._bounds.kept_seconds,
+            _MOST_BYTES,
+            _MOST_BYTES_OF_A_DAY,
+            _DAY_SECONDS,
         ]
         with redis_errors():
             return str(await self._fork(keys=names, args=arguments), "ascii")

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from shared.schemas import Text
 
 Scalar = bool | int | float | str
-_KEY = r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}$"
+_KEY = r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}"
 _LARGEST_NUMBER = 2**53 - 1  # beyond it JavaScript and others round integers
 _LONGEST_VALUE = 256
 _TEXT: TypeAdapter[str] = TypeAdapter(Text)
@@ -40,7 +40,7 @@ _Value = Annotated[
     ),
 ]
 Metadata = Annotated[
-    dict[Annotated[str, Field(pattern=_KEY)], _Value],
+    dict[Annotated[str, Field(pattern=f"{_KEY}$")], _Value],
     Field(
         max_length=32,
         json_schema_extra={"additionalProperties": False},
@@ -49,7 +49,7 @@ Metadata = Annotated[
     ),
 ]
 MetadataFilter = Annotated[
-    list[Annotated[Text, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}=", max_length=_LONGEST_VALUE + 65)]] | None,
+    list[Annotated[Text, Field(pattern=f"{_KEY}=", max_length=_LONGEST_VALUE + 65)]] | None,
     Query(
         max_length=8,
         description="`key=value`, all of them: only conversations with these metadata, a number or boolean as JSON "

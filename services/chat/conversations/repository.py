@@ -1,7 +1,7 @@
 """Conversations in Redis. Every key is made from the owner, so nobody reaches another's."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -24,46 +24,57 @@ Position = tuple[int, str]  # time of last activity in ms, conversation id
 _ATTEMPTS = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of the list of conversations."""
+
+    places: list[Position]
+    reached: Position | None
+    """Where the rest of the list begins: after this place; None when nothing is left. A search that has done as much as
+    one may has reached less than it was asked for."""
+
+
 class ConversationRepository:
     """Reads and changes conversations. Every method raises Unavailable naming `redis` when it does not answer."""
 
-    def __init__(self, redis: Redis, retention: timedelta) -> None:
+    def __init__(self, redis: Redis, retention_ms: int) -> None:
         self._redis, self._search = redis, ConversationSearch(redis)
-        self._retention_ms = retention // timedelta(milliseconds=1)
+        self._retention_ms = retention_ms
 
-    async def positions(self, owner: Owner, limit: int, after: Position | None, wanted: Wanted) -> list[Position]:
+    async def positions(self, owner: Owner, limit: int, after: Position | None, wanted: Wanted) -> Stretch:
         """Up to `limit` places in the list after `after`, newest activity first, of conversations that are `wanted`.
 
         Redis orders equal times by id but can only begin at a time, so places already seen are passed over.
         """
-        oldest = to_ms(now()) - self._retention_ms
-        newest = after[0] if after else "+inf"
-        found: list[Position] = []
-        offset, at_once = 0, limit if wanted.is_all else AT_ONCE
+        newest, search = after[0] if after else "+inf", self._search.of(owner, wanted)
+        found, reached = list[Position](), after
+        offset, at_once = 0, limit + 1 if wanted.is_all else AT_ONCE
         with redis_errors():
-            while len(found) < limit:
-                rows: Any = await self._redis.zrange(
-                    Keys(owner).conversations,
-                    newest,
-                    oldest,
-                    desc=True,
-                    byscore=True,
-                    offset=offset,
-                    num=at_once,
-                    withscores=True,
-                )
-                places = [(int(score), member.decode()) for member, score in rows]
-                found += await self._wanted(owner, [place for place in places if not after or place < after], wanted)
+            while len(found) <= limit:
+                rows = await self._rows(owner, newest, offset, at_once)
+                places = [place for place in rows if not after or place < after]
+                kept, looked_at = await search.among([id_ for _, id_ in places])
+                found += [place for place in places if place[1] in kept]
+                reached = places[looked_at - 1] if looked_at else reached
+                if looked_at < len(places):
+                    return Stretch(found[:limit], found[limit - 1] if len(found) > limit else reached)
                 offset += len(rows)
                 if len(rows) < at_once:
                     break
-        return found[:limit]
+        return Stretch(found[:limit], found[limit - 1] if len(found) > limit else None)
 
-    async def _wanted(self, owner: Owner, places: list[Position], wanted: Wanted) -> list[Position]:
-        if wanted.is_all:
-            return places
-        kept = await self._search.among(owner, [id_ for _, id_ in places], wanted)
-        return [place for place in places if place[1] in kept]
+    async def _rows(self, owner: Owner, newest: int | str, offset: int, number: int) -> list[Position]:
+        rows: Any = await self._redis.zrange(
+            Keys(owner).conversations,
+            newest,
+            to_ms(now()) - self._retention_ms,
+            desc=True,
+            byscore=True,
+            offset=offset,
+            num=number,
+            withscores=True,
+        )
+        return [(int(score), member.decode()) for member, score in rows]
 
     async def get_many(self, owner: Owner, conversation_ids: Iterable[str]) -> list[Conversation]:
         """Those that exist, in the order asked for."""
@@ -79,33 +90,38 @@ class ConversationRepository:
         """Raises ConversationNotFound."""
         with redis_errors():
             stored: Any = await self._redis.hgetall(Keys(owner).conversation(conversation_id))
-        if not stored:
-            raise ConversationNotFound
-        return conversation_from(conversation_id, stored)
+        return _found(conversation_id, stored)
 
     async def update(
         self, owner: Owner, conversation_id: str, changes: Mapping[str, Any], if_match: str | None
     ) -> Conversation:
-        """The conversation with another `title`, other `metadata` or both.
+        """The conversation with another `title`, other `metadata` or both; without `changes` as it is.
 
         Raises ConversationNotFound, PreconditionFailed, Conflict.
         """
+        if not changes:
+            conversation = await self.get(owner, conversation_id)
+            require_match(if_match, etag(conversation.version))
+            return conversation
         keys = Keys(owner)
         key = keys.conversation(conversation_id)
+        words = await kept_words(changes.get("title", ""))
 
         async def changing(pipeline: Pipeline) -> None:
+            pipeline.multi()  # type: ignore[no-untyped-call] # the driver's
             pipeline.hincrby(key, "version", 1)
             if "title" in changes:
                 pipeline.hset(key, "title", changes["title"])
-                pipeline.hset(keys.words(conversation_id), "title", kept_words(changes["title"]))
+                pipeline.hset(keys.words(conversation_id), "title", words)
                 pipeline.pexpire(keys.words(conversation_id), self._retention_ms, nx=True)
             if "metadata" in changes:
                 metadata = changes["metadata"]
                 stored: dict[Any, Any] = {"metadata": orjson.dumps(metadata), "tags": tags_of(metadata)}
                 pipeline.hset(key, mapping=stored)
+            pipeline.hgetall(key)
 
-        await self._change(owner, conversation_id, if_match, changing)
-        return await self.get(owner, conversation_id)
+        *_, changed = await self._change(owner, conversation_id, if_match, changing)
+        return conversation_from(conversation_id, changed)
 
     async def delete(self, owner: Owner, conversation_id: str, if_match: str | None) -> None:
         """Forget a conversation, its messages and what its runs said; a turn being answered finds it gone and ends.
@@ -115,7 +131,8 @@ class ConversationRepository:
         keys = Keys(owner)
 
         async def deleting(pipeline: Pipeline) -> None:
-            runs: Any = await self._redis.smembers(keys.runs(conversation_id))
+            runs: Any = await pipeline.smembers(keys.runs(conversation_id))
+            pipeline.multi()  # type: ignore[no-untyped-call] # the driver's
             pipeline.zrem(keys.conversations, conversation_id)
             pipeline.delete(*_keys_of(keys, conversation_id, [run.decode() for run in runs]))
 
@@ -123,20 +140,24 @@ class ConversationRepository:
 
     async def _change(
         self, owner: Owner, conversation_id: str, if_match: str | None, change: Callable[[Pipeline], Awaitable[None]]
-    ) -> None:
-        """Have what `change` puts into the pipeline happen to the very version that `if_match` was held against."""
+    ) -> list[Any]:
+        """Have what `change` puts into the pipeline happen to the very version that `if_match` was held against.
+
+        All is read over the connection that watches: whoever holds one and waits for another stops the whole pool.
+        """
+        key = Keys(owner).conversation(conversation_id)
         with redis_errors():
             for _ in range(_ATTEMPTS):
                 async with self._redis.pipeline() as pipeline:
-                    await pipeline.watch(Keys(owner).conversation(conversation_id))
-                    require_match(if_match, etag((await self.get(owner, conversation_id)).version))
-                    pipeline.multi()  # type: ignore[no-untyped-call] # the driver's
+                    await pipeline.watch(key)
+                    stored: Any = await pipeline.hgetall(key)
+                    require_match(if_match, etag(_found(conversation_id, stored).version))
                     await change(pipeline)
                     try:
-                        await pipeline.execute()
+                        answers: list[Any] = await pipeline.execute()
                     except WatchError:
                         continue
-                return
+                return answers
         raise Conflict("The conversation is being changed by others; try again.")
 
     async def messages(
@@ -153,6 +174,12 @@ class ConversationRepository:
         if not exists:
             raise ConversationNotFound
         return [(entry_id.decode(), message_from(fields[b"m"])) for entry_id, fields in entries]
+
+
+def _found(conversation_id: str, stored: Mapping[bytes, bytes]) -> Conversation:
+    if not stored:
+        raise ConversationNotFound
+    return conversation_from(conversation_id, stored)
 
 
 def _keys_of(keys: Keys, conversation_id: str, run_ids: Sequence[str]) -> list[str]:

@@ -1,14 +1,24 @@
 """What an owner does with conversations."""
 
+from contextlib import AsyncExitStack
+from typing import Final
+
 from services.chat.conversations.forking import Forks
 from services.chat.conversations.repository import ConversationRepository
 from services.chat.conversations.schemas import ConversationUpdate
 from services.chat.conversations.searching import Wanted
 from services.chat.domain import Conversation, Message, Owner
+from services.chat.errors import SearchesFull
 from services.chat.events import Done
 from shared.door import Once
 from shared.identity import Caller, Tells
+from shared.limits import Turns
 from shared.resources import CursorCodec, Slice
+
+_SEARCHES: Final = 2
+"""For words, at once in a process: more would keep Redis from everything else, and be no sooner done."""
+_WAITING: Final = 64
+_WAITING_OF_ONE: Final = 4
 
 
 class ConversationService:
@@ -16,24 +26,23 @@ class ConversationService:
 
     def __init__(self, repository: ConversationRepository, forks: Forks, cursors: CursorCodec, auth: Tells) -> None:
         self._repository, self._forks, self._cursors, self._auth = repository, forks, cursors, auth
+        self._searches = Turns(_SEARCHES, waiting=_WAITING, per_source=_WAITING_OF_ONE)
 
     async def list_page(self, caller: Caller, wanted: Wanted, *, limit: int, cursor: str | None) -> Slice[Conversation]:
-        """Those that are `wanted`, newest activity first.
+        """Those that are `wanted`, newest activity first. Raises SearchesFull.
 
         A conversation that becomes active while pages are read moves before all cursors.
         """
         owner = Owner.of(caller)
-        places = await self._cursors.slice(
-            lambda after, most: self._repository.positions(
-                owner, most, after and (int(after[0]), str(after[1])), wanted
-            ),
-            key=list,
-            scope=["conversations", owner.tenant_id, owner.user_id, *wanted.scope],
-            limit=limit,
-            cursor=cursor,
-        )
-        found = await self._repository.get_many(owner, [conversation_id for _, conversation_id in places.rows])
-        return Slice(found, places.next_cursor)
+        scope = ["conversations", owner.tenant_id, owner.user_id, *wanted.scope]
+        after = self._cursors.decode(cursor, scope=scope)
+        position = (int(after[0]), str(after[1])) if after else None
+        async with AsyncExitStack() as turn:
+            if wanted.words:
+                await turn.enter_async_context(self._searches.turn(f"{owner.tenant_id}:{owner.user_id}", SearchesFull))
+            stretch = await self._repository.positions(owner, limit, position, wanted)
+        found = await self._repository.get_many(owner, [conversation_id for _, conversation_id in stretch.places])
+        return Slice(found, stretch.reached and self._cursors.encode([*stretch.reached], scope=scope))
 
     async def list_messages(
         self, caller: Caller, conversation_id: str, *, limit: int, cursor: str | None
@@ -56,8 +65,8 @@ class ConversationService:
     async def fork(self, caller: Caller, conversation_id: str, message_id: str, once: Once | None) -> Conversation:
         """A conversation of its own with all that was said up to the message, which it ends with.
 
-        Raises ConversationNotFound, MessageNotFound, TooManyConversations; for a repetition IdempotencyKeyReused, and
-        ConversationNotFound where the fork was deleted.
+        Raises ConversationNotFound, MessageNotFound, TooManyConversations, ForkTooLarge, ForkedTooMuch; for a
+        repetition IdempotencyKeyReused, and ConversationNotFound where the fork was deleted.
         """
         owner = Owner.of(caller)
         return await self._repository.get(owner, await self._forks.make(owner, conversation_id, message_id, once))
@@ -66,8 +75,10 @@ class ConversationService:
         self, caller: Caller, conversation_id: str, body: ConversationUpdate, if_match: str | None
     ) -> Conversation:
         """The changed conversation. Raises ConversationNotFound, PreconditionFailed, Conflict."""
-        changed = await self._repository.update(Owner.of(caller), conversation_id, body.changes, if_match)
-        self._auth.tell(caller, Done.UPDATED, conversation_id)
+        changes = body.changes
+        changed = await self._repository.update(Owner.of(caller), conversation_id, changes, if_match)
+        if changes:
+            self._auth.tell(caller, Done.UPDATED, conversation_id)
         return changed
 
     async def delete(self, caller: Caller, conversation_id: str, if_match: str | None) -> None:

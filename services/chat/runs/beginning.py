@@ -73,7 +73,7 @@ def start_keys(turn: Turn, key: RunKey | None) -> list[str]:
     ]
 
 
-def start_arguments(turn: Turn, event: Event, key: RunKey | None, bounds: Bounds, inbox: str) -> list[Any]:
+async def start_arguments(turn: Turn, event: Event, key: RunKey | None, bounds: Bounds, inbox: str) -> list[Any]:
     """ARGV of START."""
     title = title_of(turn.question.content)
     return [
@@ -96,8 +96,8 @@ def start_arguments(turn: Turn, event: Event, key: RunKey | None, bounds: Bounds
         inbox,
         orjson.dumps(turn.metadata),
         tags_of(turn.metadata),
-        kept_words(title),
+        await kept_words(title),
         turn.question.id,
-        kept_words(turn.question.content),
+        await kept_words(turn.question.content),
         *[part for entry in turn.replaces for part in entry],
     ]

@@ -70,7 +70,8 @@ class RunRepository:
 
         Apart from the script, since it lies in another slot: one that was noted and never began is forgotten later.
         """
-        names, arguments = start_keys(turn, key), start_arguments(turn, event, key, self._bounds, self._inbox)
+        names = start_keys(turn, key)
+        arguments = await start_arguments(turn, event, key, self._bounds, self._inbox)
         noted = {running_member(turn.owner, turn.conversation_id, turn.run_id): to_ms(now()) + self._bounds.lease_ms}
         with redis_errors():
             async with self._redis.pipeline(transaction=False) as pipeline:
@@ -157,7 +158,7 @@ class RunRepository:
             keys.words(turn.conversation_id),
         ]
         times = [to_ms(now()), self._bounds.retention_ms]
-        stored = [message_bytes(answer), answer.id, kept_words(answer.content)] if answer else [b"", b"", b""]
+        stored = [message_bytes(answer), answer.id, await kept_words(answer.content)] if answer else [b"", b"", b""]
         flat = [part for event in events for part in (event.type, event.data)]
         used = [counts_of(turn, current_meter()), GUARDED_SECONDS, KEPT_SECONDS]
         arguments: list[Any] = [

@@ -1,6 +1,7 @@
 """Conversations as their owner finds them, and as nobody else does."""
 
-from datetime import timedelta
+import asyncio
+from typing import Any
 
 import httpx
 import pytest
@@ -104,6 +105,35 @@ async def test_renaming_changes_the_tag_and_not_the_place(chat: httpx.AsyncClien
     assert await pages(chat, CONVERSATIONS, 20) == [[second, first]]
 
 
+async def test_a_change_of_nothing_changes_nothing(chat: httpx.AsyncClient, agent_id: str) -> None:
+    path = f"{CONVERSATIONS}/{await begin(chat, agent_id)}"
+    before = await chat.get(path)
+
+    answer = await chat.patch(path, json={}, headers={"If-Match": before.headers["etag"]})
+    stale = await chat.patch(path, json={}, headers={"If-Match": '"0"'})
+
+    assert (answer.json(), answer.headers["etag"]) == (before.json(), before.headers["etag"])
+    assert stale.status_code == 412
+
+
+async def test_a_hundred_who_change_at_once_all_find_a_connection(suite: Suite) -> None:
+    suite.up(["redis"])
+    owner, ids = Owner(new_id(), new_id()), [new_id() for _ in range(100)]
+    stored: dict[Any, Any] = {"agent_id": new_id(), "title": "Hello", "message_count": 1, "version": 1}
+    stored |= {"created_at": to_ms(now()), "last_activity_at": to_ms(now())}
+    async with open_redis(suite.url("redis")) as redis:
+        repository = ConversationRepository(redis, 60_000)
+        for id_ in ids:
+            await redis.hset(Keys(owner).conversation(id_), mapping=stored)
+
+        named = await asyncio.gather(*[repository.update(owner, id_, {"title": id_}, '"1"') for id_ in ids])
+        await asyncio.gather(*[repository.delete(owner, id_, '"2"') for id_ in ids])
+        left = await repository.get_many(owner, ids)
+
+    assert [(one.title, one.version) for one in named] == [(id_, 2) for id_ in ids]
+    assert left == []
+
+
 async def test_a_deleted_conversation_leaves_nothing_behind(
     chat: httpx.AsyncClient, agent_id: str, person: User, suite: Suite
 ) -> None:
@@ -164,7 +194,7 @@ async def test_nor_for_another_user_of_the_same_tenant(
 ) -> None:
     conversation_id = await begin(chat, agent_id)
     async with open_redis(suite.url("redis")) as redis:
-        repository = ConversationRepository(redis, timedelta(days=90))
+        repository = ConversationRepository(redis, 90 * 86_400_000)
         found = await repository.get(Owner(person.tenant_id, person.user_id), conversation_id)
         with pytest.raises(ConversationNotFound):
             await repository.get(Owner(person.tenant_id, new_id()), conversation_id)
@@ -181,8 +211,8 @@ async def test_conversations_are_forgotten_after_their_retention(
         names = [keys.conversations, keys.conversation(conversation_id), keys.messages(conversation_id)]
         names.append(keys.words(conversation_id))
         remaining = [await redis.ttl(name) for name in names]
-        short = ConversationRepository(redis, timedelta(0))
-        listed = await short.positions(Owner(person.tenant_id, person.user_id), 10, None, Wanted())
+        short = ConversationRepository(redis, 0)
+        listed = (await short.positions(Owner(person.tenant_id, person.user_id), 10, None, Wanted())).places
 
     assert all(89 * 86_400 < seconds <= 90 * 86_400 for seconds in remaining)
     assert listed == []

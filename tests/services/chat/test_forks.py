@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.chat.conversations import forking
 from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
 from tests.services.chat.client import OpenChat, events_of
@@ -139,6 +140,34 @@ async def test_a_message_that_is_not_there_is_no_place_to_fork(chat: httpx.Async
 
     assert (answer.status_code, answer.json()["code"]) == (404, "chat.message_not_found")
     assert len((await chat.get(CONVERSATIONS)).json()["items"]) == 1
+
+
+async def test_a_fork_copies_no_more_than_a_fork_may(
+    chat: httpx.AsyncClient, conversation_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = await messages_of(chat, conversation_id)
+    monkeypatch.setattr(forking, "_MOST_BYTES", 600)
+
+    whole = await fork(chat, conversation_id, messages[-1]["id"])
+    begin = await fork(chat, conversation_id, messages[0]["id"])
+
+    assert (whole.status_code, whole.json()["code"]) == (409, "chat.fork_too_large")
+    assert (begin.status_code, begin.json()["message_count"]) == (201, 1)
+
+
+async def test_forks_copy_no_more_in_a_day_than_they_may(
+    chat: httpx.AsyncClient, conversation_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = await messages_of(chat, conversation_id)
+    monkeypatch.setattr(forking, "_MOST_BYTES_OF_A_DAY", 3_000)
+
+    answers = await asyncio.gather(*[fork(chat, conversation_id, messages[-1]["id"]) for _ in range(10)])
+    refused = [answer for answer in answers if answer.status_code != 201]
+
+    assert 0 < len(refused) < 10
+    assert {answer.json()["code"] for answer in refused} == {"chat.forked_too_much"}
+    assert all(86_000 < int(answer.headers["retry-after"]) <= 86_400 for answer in refused)
+    assert len((await chat.get(CONVERSATIONS)).json()["items"]) == 11 - len(refused)
 
 
 async def test_a_regenerated_answer_takes_the_place_of_the_last(

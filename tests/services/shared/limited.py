@@ -78,6 +78,9 @@ def build(redis_url: str, **settings: Any) -> FastAPI:
     @router.post("/think")
     async def think(_: Annotated[Caller, requires("things:write", limit="model")]) -> None: ...
 
+    @router.post("/named")
+    async def named(body: Thing, _: Annotated[Caller, requires("things:write", body="name")]) -> None: ...
+
     @router.post("/knock", dependencies=[Depends(limited_by_source)])
     async def knock() -> None: ...
 

@@ -205,3 +205,9 @@ class TestWithoutRedis:
 
         assert during == {200: 10}
         assert after == {200: 4, 429: 6}
+
+
+async def test_who_is_refused_for_want_of_a_scope_is_counted(client: httpx.AsyncClient) -> None:
+    headers = headers_of(scope="others:read")
+
+    assert await statuses(25, client, headers=headers) == {403: 20, 429: 5}
