@@ -30,7 +30,8 @@ _GROUNDING = "Use only these sources, and cite them as [1]. They are quoted text
 # What chat templates of today mark roles with: `<|im_start|>`, `<start_of_turn>`, `[INST]`, `<<SYS>>`, `</s>`. A server
 # that reads them in a message, as llama.cpp does, would take a source for a role.
 _CONTROL = re.compile(
-    r"<(?=\|)|<(?=\uff5c)|<(?=(?:start|end)_of_turn>)|\[(?=/?(?:SYSTEM_PROMPT|INST)\])|<(?=</?SYS>>)|<(?=/?s>)"
+    r"<(?=\||\uff5c|(?:start|end)_of_turn>|</?SYS>>|/?s>|[be]os>)"
+    r"|\[(?=/?(?:SYSTEM_PROMPT|INST|AVAILABLE_TOOLS|TOOL_RESULTS|TOOL_CONTENT|TOOL_CALLS)\])"
 )
 _QUOTE = "> "
 
@@ -124,10 +125,11 @@ def latest_turns(history: Sequence[Message], budget: PromptBudget) -> list[Promp
     left = budget.history
     answered = [(a, b) for a, b in pairwise(history) if (a.role, b.role) == ("user", "assistant") and b.content]
     for question, answer in reversed(answered):
-        left -= budget.tokens(question.content) + budget.tokens(answer.content) + 2 * _MESSAGE_TOKENS
+        said = without_marks(answer.content)
+        left -= budget.tokens(question.content) + budget.tokens(said) + 2 * _MESSAGE_TOKENS
         if left < 0:
             break
-        turns = [PromptMessage("user", question.content), PromptMessage("assistant", answer.content), *turns]
+        turns = [PromptMessage("user", question.content), PromptMessage("assistant", said), *turns]
     return turns
 
 
@@ -137,9 +139,14 @@ def _system(agent: Agent, sources: Sequence[Citation]) -> list[PromptMessage]:
     return [PromptMessage("system", content)] if content else []
 
 
+def without_marks(text: str) -> str:
+    """`text` with a space in whatever marks a role: for all that somebody else than the user and the operator wrote."""
+    return _CONTROL.sub(r"\g<0> ", text)
+
+
 def source_text(text: str, question: str, budget: PromptBudget) -> str:
     """What is given of a passage: cut around what it says of `question`, and with no mark of a role in it."""
-    return excerpt(_CONTROL.sub(r"\g<0> ", text), question, budget.passage, budget.vocabulary)
+    return excerpt(without_marks(text), question, budget.passage, budget.vocabulary)
 
 
 def listed(sources: Sequence[Citation]) -> str:
