@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol
 
-from services.chat.errors import ModelTimeout, ModelUnavailable, ModelUnknown
+from services.chat.errors import ContextExceeded, ModelRefused, ModelTimeout, ModelUnavailable, ModelUnknown
 from services.chat.generation import Ask, Completion, Piece
 from services.chat.models.catalogue import Catalogue
 from services.chat.models.domain import Model
@@ -42,9 +42,13 @@ class RoutedModel:
         self._budgets = {name: RetryBudget() for name in providers}
 
     async def generate(self, ask: Ask) -> AsyncGenerator[Piece | Completion, None]:
-        """As the port says. The Completion names the model that answered; of several errors the first is raised."""
+        """As the port says. The Completion names the model that answered; of several errors the first is raised.
+
+        What a fallback will not take hides no error of the model that was asked for, and the next one is tried.
+        """
         candidates = _Candidates(self._catalogue, self._fallbacks, self._budgets, self._retries)
-        model: Model | None = await candidates.first(ask.model)
+        wanted = await candidates.first(ask.model)
+        model: Model | None = wanted
         first: ModelUnavailable | ModelTimeout | None = None
         while model:
             has_begun = False
@@ -59,6 +63,10 @@ class RoutedModel:
                     raise
                 first = first or error
                 model = await candidates.after(error)
+            except (ModelRefused, ModelUnknown, ContextExceeded) as error:
+                if has_begun or first is None or model == wanted:
+                    raise
+                model = await candidates.fallback(error)
         raise first or ModelUnavailable()
 
     async def ping(self) -> None:
@@ -103,6 +111,15 @@ class _Candidates:
             await asyncio.sleep(random.uniform(*_RETRY_PAUSE_SECONDS))
             self._asked.append(failed)
             return failed
+        return await self._next()
+
+    async def fallback(self, error: Exception) -> Model | None:
+        """The next one, where a fallback has not taken the request; None when there is none left."""
+        fields = {"model": self._asked[-1].name, "code": getattr(error, "code", type(error).__name__)}
+        _log.warning("no fallback", extra={"fields": fields})
+        return await self._next()
+
+    async def _next(self) -> Model | None:
         while self._left:
             name = self._left.pop(0)
             try:
