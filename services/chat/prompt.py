@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import orjson
+
 from services.chat.domain import Agent, Citation, Message, Passage, Prompt
 from services.chat.errors import MessageTooLong
 from services.chat.excerpts import excerpt
-from services.chat.generation import PromptMessage
+from services.chat.generation import Ask, PromptMessage, ToolSpec
 from services.chat.models.domain import ModelLimits
 from services.chat.settings import Settings
 from services.chat.tokens import Vocabulary, estimate_tokens
@@ -81,9 +83,30 @@ def _or(setting: int | None, otherwise: int) -> int:
     return otherwise if setting is None else setting
 
 
+def tokens_around(agent: Agent, content: str, budget: PromptBudget) -> int:
+    """What a prompt has at least: the message and what always stands around it."""
+    return budget.tokens(agent.instructions) + budget.tokens(content) + _FRAME_TOKENS
+
+
+def tokens_asked(ask: Ask, vocabulary: Vocabulary) -> int:
+    """All of a prompt: its messages with the calls in them, and the tools that are described beside."""
+    texts = [part for message in ask.messages for part in (message.content, *_calls_in(message))]
+    told = sum(estimate_tokens(text, vocabulary) for text in texts) + _MESSAGE_TOKENS * len(ask.messages)
+    return told + tokens_of_tools(ask.tools, vocabulary)
+
+
+def _calls_in(message: PromptMessage) -> list[str]:
+    return [part for call in message.tool_calls for part in (call.name, call.arguments)]
+
+
+def tokens_of_tools(specs: Sequence[ToolSpec], vocabulary: Vocabulary) -> int:
+    """What the descriptions of tools are in a prompt."""
+    return estimate_tokens(orjson.dumps(specs).decode(), vocabulary) if specs else 0
+
+
 def require_fit(agent: Agent, content: str, budget: PromptBudget) -> None:
     """Raises MessageTooLong when the message cannot be asked even without sources and history."""
-    needed = _needed(agent, content, budget)
+    needed = tokens_around(agent, content, budget)
     if needed > budget.total:
         raise MessageTooLong(needed, budget.total)
 
@@ -96,7 +119,7 @@ def build_prompt(
     Raises MessageTooLong.
     """
     require_fit(agent, content, budget)
-    left = budget.total - _needed(agent, content, budget)
+    left = budget.total - tokens_around(agent, content, budget)
     sources = number_sources(passages, content, replace(budget, sources=min(budget.sources, left)))
     left -= sum(_source_tokens(source.text, budget) for source in sources)
     turns = latest_turns(history, replace(budget, history=min(budget.history, left)))
@@ -171,10 +194,6 @@ def listed(sources: Sequence[Citation]) -> str:
 def quoted(text: str) -> str:
     """`text` with the mark of a quotation before each of its lines, whatever ends them; empty ones are left out."""
     return "\n".join(_QUOTE + line for line in text.splitlines() if line.strip())
-
-
-def _needed(agent: Agent, content: str, budget: PromptBudget) -> int:
-    return budget.tokens(agent.instructions) + budget.tokens(content) + _FRAME_TOKENS
 
 
 def _source_tokens(text: str, budget: PromptBudget) -> int:

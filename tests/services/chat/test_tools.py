@@ -318,3 +318,31 @@ async def test_a_refusal_is_an_answer_that_says_so(
 
     assert (answer.status_code, answer.json()["finish_reason"]) == (200, "refusal")
     assert answer.json()["message"]["content"] == "I will not."
+
+
+async def test_tools_that_leave_the_message_no_room_are_the_agents_fault(
+    open_chat: OpenChat, person: User, body: dict[str, Any], model: ModelServer, neighbours: Neighbours
+) -> None:
+    model.models = [{"id": "tiny", "context_length": 1024}]
+    neighbours.tools = [WEATHER | {"description": "The weather of a city. " * 400}]
+
+    async with open_chat(llm_model="tiny") as client:
+        answer = await client.post(MESSAGE, json=body, headers=person.headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (502, "chat.model_refused")
+    assert "tools" in answer.json()["detail"]
+    assert not model.asked
+
+
+async def test_a_prompt_that_cannot_be_halved_is_refused_by_the_model(
+    open_chat: OpenChat, person: User, agent_id: str, model: ModelServer
+) -> None:
+    model.models = [{"id": "tiny", "context_length": 1024}]
+    model.refuses = [(400, {"error": {"code": "context_length_exceeded"}}, {})]
+    body = {"agent_id": agent_id, "content": "What is the weather? " * 60}
+
+    async with open_chat(llm_model="tiny") as client:
+        answer = await client.post(MESSAGE, json=body, headers=person.headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (502, "chat.model_refused")
+    assert "window" in answer.json()["detail"]
