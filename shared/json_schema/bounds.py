@@ -46,7 +46,11 @@ class _Graph:
         self.is_recursive: set[int] = set()
         self._low: dict[int, int] = {}
         self._open: list[int] = []
-        self._visit(root, 0)
+        self._unused = [(root, 0)]
+        while self._unused:
+            node, level = self._unused.pop()
+            if id(node) not in self._low:
+                self._visit(node, level)
 
     def _visit(self, node: Node, level: int) -> None:
         """Tarjan's strongly connected components."""
@@ -64,9 +68,7 @@ class _Graph:
                 self._low[at] = min(self._low[at], self._low[below])
         if self._low[at] == number:
             self._close(at)
-        for kept in unused(node):
-            if id(kept) not in self._low:
-                self._visit(kept, level + 1)
+        self._unused += [(kept, level + 1) for kept in unused(node)]  # no part of this recursion, unless referred to
 
     def _close(self, first: int) -> None:
         members = self._open[self._open.index(first) :]

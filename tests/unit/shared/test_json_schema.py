@@ -141,6 +141,13 @@ def test_recursions_on_different_parts_are_taken() -> None:
     assert len(schema.problems({"left": [1]})) == 1
 
 
+def test_what_stands_unused_makes_no_recursion() -> None:
+    text = {"type": "string"}
+    branches = [{"properties": {"a": text}}, {"properties": {"a": text}}]
+
+    assert JsonSchema({"$defs": {"unused": {"items": {"$ref": "#"}}}, "anyOf": branches}).problems({"a": "b"}) == []
+
+
 def test_names_that_only_look_like_keywords_are_taken() -> None:
     names = {"$ref": {"type": "string"}, "$id": {"type": "integer"}}
     schema = JsonSchema({"properties": names, "examples": [{"$ref": "other"}], "default": {"$schema": "none"}})
@@ -168,10 +175,11 @@ def test_a_large_value_is_no_work() -> None:
     assert time.process_time() - began < 2
 
 
-def test_a_deep_schema_is_refused() -> None:
+@pytest.mark.parametrize("name", ["items", "$defs"])
+def test_a_deep_schema_is_refused(name: str) -> None:
     schema: dict[str, Any] = {}
     for _ in range(600):
-        schema = {"items": schema}
+        schema = {name: {"$defs": schema} if name == "$defs" else schema}
 
     with pytest.raises(SchemaRefused, match="nests"):
         JsonSchema(schema)
