@@ -27,7 +27,10 @@ class OutOfBounds(Exception):
 def cost_of(root: Node) -> int:
     """How often a part of a value is visited at most. Raises OutOfBounds."""
     graph = _Graph(root)
-    cost = _Costs(graph).of(root)
+    costs = _Costs(graph)
+    for node in graph.nodes.values():  # a recursion is entered by one of its schemas, and leads to the others
+        costs.of(node)
+    cost = costs.of(root)
     if cost > MOST_COST:
         raise OutOfBounds(f"the schema with all it refers to is too large: a value would be visited {MOST_COST} times")
     return cost
@@ -38,9 +41,11 @@ class _Graph:
 
     def __init__(self, root: Node) -> None:
         self._root = root
+        self.nodes: dict[int, Node] = {}
         self.edges: dict[int, list[Edge]] = {}
         self.group: dict[int, int] = {}
         """Schemas that use each other have the same one."""
+        self.members: dict[int, list[int]] = {}
         self.is_endless: dict[int, bool] = {}
         """Whether it is part of a recursion, or leads to one."""
         self.is_recursive: set[int] = set()
@@ -58,7 +63,8 @@ class _Graph:
             raise OutOfBounds(f"the schema nests deeper than {_MOST_LEVELS} levels")
         at = id(node)
         number = self._low[at] = len(self._low)
-        used = self.edges[at] = self._edges(node)
+        self.nodes[at], used = node, self._edges(node)
+        self.edges[at] = used
         self._open.append(at)
         for edge in used:
             below = id(edge.node)
@@ -74,6 +80,7 @@ class _Graph:
         members = self._open[self._open.index(first) :]
         del self._open[-len(members) :]
         self.group.update(dict.fromkeys(members, first))
+        self.members[first] = members
         targets = [(at, id(edge.node)) for at in members for edge in self.edges[at]]
         if any(self.group[below] == first for _, below in targets):
             self.is_recursive.update(members)
@@ -101,9 +108,16 @@ class _Costs:
         self._graph = graph
         self._done: dict[int, tuple[int, _Weights, _Weights]] = {}
         self._under_way: set[int] = set()
+        self._groups: dict[int, int] = {}
 
     def of(self, node: Node) -> int:
         """Visits of one part of a value, be it this one or one within. Raises OutOfBounds."""
+        group = self._graph.group[id(node)]
+        if group not in self._groups:
+            self._groups[group] = max(self._one(self._graph.nodes[at]) for at in self._graph.members[group])
+        return self._groups[group]
+
+    def _one(self, node: Node) -> int:
         own, parts, _ = self._measured(node)
         return own + max(parts.values())
 
@@ -120,12 +134,18 @@ class _Costs:
         for edge in used:
             if edge.slot is None:
                 more_own, more_parts, more_again = self._measured(edge.node)
+                more_own = self._entered(at, edge.node, more_own)
                 own, parts, again = own + more_own, _sum(parts, more_parts), _sum(again, more_again)
         if at in self._graph.is_recursive and max(again.values()) > 1:
             raise OutOfBounds("a schema refers to itself more than once on the same part of a value")
         self._under_way.discard(at)
         self._done[at] = own, parts, again
         return self._done[at]
+
+    def _entered(self, at: int, node: Node, own: int) -> int:
+        """A recursion that begins here may be as dear on each part of the value as the dearest of its schemas."""
+        is_inside = self._graph.group[id(node)] == self._graph.group[at]
+        return own if is_inside or id(node) not in self._graph.is_recursive else self.of(node)
 
     def _parts(self, at: int, used: list[Edge]) -> _Weights:
         """A recursion has been counted where it began."""

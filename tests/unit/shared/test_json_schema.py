@@ -141,6 +141,19 @@ def test_recursions_on_different_parts_are_taken() -> None:
     assert len(schema.problems({"left": [1]})) == 1
 
 
+@pytest.mark.parametrize(
+    "within",
+    [
+        {"allOf": [{"$ref": "#/$defs/b"}, {"$ref": "#"}]},
+        {"allOf": [{"items": {"$ref": "#/$defs/b"}}, {"$ref": "#"}]},
+    ],
+    ids=str,
+)
+def test_what_a_recursion_leads_to_is_bounded_too(within: dict[str, Any]) -> None:
+    with pytest.raises(SchemaRefused, match="refers to itself"):
+        JsonSchema({"items": {"$ref": "#/$defs/b"}, "$defs": {"b": within}})
+
+
 def test_what_stands_unused_makes_no_recursion() -> None:
     text = {"type": "string"}
     branches = [{"properties": {"a": text}}, {"properties": {"a": text}}]
