@@ -184,10 +184,20 @@ class Turn:
 
     @classmethod
     def again(
-        cls, caller: Caller, agent: Agent, conversation_id: str, last: "LastTurn", *, default_model: str
+        cls,
+        caller: Caller,
+        agent: Agent,
+        conversation_id: str,
+        last: "LastTurn",
+        *,
+        default_model: str,
+        response_schema: Mapping[str, Any] | None = None,
     ) -> "Turn":
         """The question of the `last` turn is asked once more, and keeps its id; what was answered gives way."""
-        turn = cls.begun(caller, agent, last.question.content, conversation_id, default_model=default_model)
+        content = last.question.content
+        turn = cls.begun(
+            caller, agent, content, conversation_id, default_model=default_model, response_schema=response_schema
+        )
         return replace(turn, question=replace(turn.question, id=last.question.id), replaces=last.entries)
 
     def answer(self, content: str, sources: Sequence[Citation]) -> Message:

@@ -10,10 +10,13 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from operator import add
 
-from services.chat.tokens import Vocabulary, estimate_tokens
+from services.chat.tokens import Vocabulary, estimate_tokens, is_foreign_text
+
+_Cost = Callable[[str], int]
 
 CUT = "…"
 _CUT_TOKENS = 8  # both marks, and what the estimates of pieces and of their whole may differ by
@@ -39,14 +42,16 @@ def excerpt(text: str, question: str, limit: int, vocabulary: Vocabulary = Vocab
     """
     if estimate_tokens(text, vocabulary) <= limit:
         return text
-    pieces = list(_pieces(text, max(1, limit // _PIECES), vocabulary))
-    costs = [estimate_tokens(piece, vocabulary) for piece in pieces]
-    first, last = _grown(_core(pieces, question), costs, limit - _CUT_TOKENS)
+    cost = partial(estimate_tokens, vocabulary=vocabulary, is_part_of_foreign=is_foreign_text(text))
+    pieces = list(_pieces(text, max(1, limit // _PIECES), cost))
+    core = _core(pieces, question)
+    first, last = _grown(core, [cost(piece) for piece in pieces], limit - _CUT_TOKENS)
     while first < last:
         kept = _marked(pieces, first, last)
         if estimate_tokens(kept, vocabulary) <= limit:
             return kept
-        last -= 1
+        # What is kept of an English text can be foreign by itself.
+        first, last = (first, last - 1) if last - 1 - core >= core - first else (first + 1, last)
     return ""
 
 
@@ -55,23 +60,23 @@ def _marked(pieces: Sequence[str], first: int, last: int) -> str:
     return f"{CUT if first else ''}{kept}{CUT if last < len(pieces) else ''}"
 
 
-def _pieces(text: str, most: int, vocabulary: Vocabulary) -> Iterator[str]:
+def _pieces(text: str, most: int, cost: _Cost) -> Iterator[str]:
     """`text` in parts of about `most` tokens at most, which joined are the text again."""
     start = 0
     for end in (*(found.end() for found in _SENTENCE_END.finditer(text)), len(text)):
         if end > start:
-            yield from _halved(text[start:end], most, vocabulary)
+            yield from _halved(text[start:end], most, cost)
         start = end
 
 
-def _halved(piece: str, most: int, vocabulary: Vocabulary) -> Iterator[str]:
-    if len(piece) < 2 or estimate_tokens(piece, vocabulary) <= most:
+def _halved(piece: str, most: int, cost: _Cost) -> Iterator[str]:
+    if len(piece) < 2 or cost(piece) <= most:
         yield piece
         return
     middle = len(piece) // 2
     at = piece.rfind(" ", 0, middle) + 1 or piece.find(" ", middle, len(piece) - 1) + 1 or middle
-    yield from _halved(piece[:at], most, vocabulary)
-    yield from _halved(piece[at:], most, vocabulary)
+    yield from _halved(piece[:at], most, cost)
+    yield from _halved(piece[at:], most, cost)
 
 
 def _core(pieces: Sequence[str], question: str) -> int:

@@ -74,5 +74,18 @@ class Completion:
     model: str | None = None
 
 
+@dataclass(slots=True)
+class Heard:
+    """What a generation has cost, whatever becomes of it: filled in while it goes on, for when it ends or breaks off.
+
+    `has_begun` once the provider has taken the request; `usage` as far as it was told; `beside` is what the model wrote
+    that is no piece: calls of tools, and its refusal.
+    """
+
+    has_begun: bool = False
+    usage: Usage | None = None
+    beside: str = ""
+
+
 Piece = str | Reasoning
 """What a generation yields before its Completion: text of the answer, or thought."""

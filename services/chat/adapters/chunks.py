@@ -12,7 +12,7 @@ from services.chat.adapters.deltas import ToolCalls, pieces_of, thought_of, usag
 from services.chat.adapters.mending import Mender, loads_cut, whole
 from services.chat.adapters.thinking import Thinking
 from services.chat.errors import AnswerEmpty, ModelRefused, ModelUnavailable
-from services.chat.generation import Completion, Piece, Reasoning, Usage
+from services.chat.generation import Completion, Heard, Piece, Reasoning, Usage
 
 _MAX_LINE_BYTES = 2**20
 _MAX_WHOLE_BYTES = 2**23
@@ -82,6 +82,10 @@ class ChunkReader:
         if not (self._has_text or calls or refusal):
             raise AnswerEmpty(reason, has_thought=self._has_thought)
         return Completion(reason, self._usage, calls, refusal)
+
+    def note(self, heard: Heard) -> None:
+        """What has come so far."""
+        heard.usage, heard.beside = self._usage, self._calls.written + "".join(self._refusal)
 
     def _begin(self) -> bool:
         """Whether it is known what follows: events, or one JSON in their place."""

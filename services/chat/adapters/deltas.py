@@ -91,6 +91,11 @@ class ToolCalls:
         """The calls, in the order in which they began; those without a name are none."""
         return tuple(call.whole() for call in self._calls if call.name)
 
+    @property
+    def written(self) -> str:
+        """All that the model wrote of them, be it whole or not."""
+        return "".join(part for call in self._calls for part in (call.name, *call.arguments))
+
     def _add(self, delta: dict[str, Any]) -> int:
         function: dict[str, Any] = delta.get("function") or {}
         call_id, name = str(delta.get("id") or ""), str(function.get("name") or "")

@@ -36,11 +36,12 @@ async def read_offers(session: aiohttp.ClientSession, url: str) -> list[Offer]:
             rows = listed.get("data") if isinstance(listed, dict) else listed
             if not isinstance(rows, list):
                 return []
-            offers = [offer for row in rows[:_MAX_MODELS] if (offer := _offer(row))]
-            if len(offers) == 1 and rows[0].get("owned_by") == _LLAMA_CPP:
+            offers = [(offer, row.get("owned_by")) for row in rows[:_MAX_MODELS] if (offer := _offer(row))]
+            if [owner for _, owner in offers] == [_LLAMA_CPP]:
+                [(only, _)] = offers
                 served = _served(await _read(session, f"{url.removesuffix('/v1')}/props"))
-                return [Offer(offers[0].id, served or offers[0].window_tokens)]
-            return offers
+                return [Offer(only.id, served or only.window_tokens)]
+            return [offer for offer, _ in offers]
 
 
 async def _read(session: aiohttp.ClientSession, address: str) -> Any:

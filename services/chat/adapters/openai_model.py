@@ -16,7 +16,7 @@ from services.chat.adapters.chunks import ChunkReader
 from services.chat.adapters.dialect import MAX_LESSONS, Dialect
 from services.chat.adapters.refusals import model_errors, refusal_of
 from services.chat.errors import ModelRefused, ModelUnavailable
-from services.chat.generation import Ask, Completion, Piece
+from services.chat.generation import Ask, Completion, Heard, Piece
 from services.chat.models.configured import ProviderEntry
 from services.chat.settings import Settings
 from shared import telemetry
@@ -68,13 +68,14 @@ class OpenAIModel:
         self._timing = timing
         self._dialects: dict[str, Dialect] = {}
 
-    async def generate(self, ask: Ask, *, answer_tokens: int) -> AsyncGenerator[Piece | Completion, None]:
+    async def generate(self, ask: Ask, *, answer_tokens: int, heard: Heard) -> AsyncGenerator[Piece | Completion, None]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timing.first_token_seconds
         reader = ChunkReader()
         with model_errors():
             async with asyncio.timeout_at(deadline):
                 response = await self._accepted(ask, answer_tokens)
+            heard.has_begun = True
             try:
                 while not reader.done and (data := await _next(response, reader, deadline)):
                     for piece in reader.feed(data):
@@ -84,6 +85,7 @@ class OpenAIModel:
                     yield piece
                 yield reader.completion()
             finally:
+                reader.note(heard)
                 response.release() if response.content.at_eof() else response.close()
 
     async def ping(self) -> None:

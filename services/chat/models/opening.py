@@ -42,7 +42,13 @@ async def open_models(settings: Settings) -> AsyncIterator[Models]:
             answer_tokens=settings.answer_tokens,
             known=settings.llm_models,
         )
-        routed = RoutedModel(catalogue, providers, fallbacks=settings.llm_fallbacks, retries=settings.llm_retries)
+        routed = RoutedModel(
+            catalogue,
+            providers,
+            fallbacks=settings.llm_fallbacks,
+            retries=settings.llm_retries,
+            vocabulary=settings.prompt_vocabulary,
+        )
         refreshing = keep(catalogue.refresh, log=_log, every_seconds=settings.llm_list_seconds)
         async with in_background(refreshing):
             yield Models(routed, catalogue)

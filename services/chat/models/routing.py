@@ -8,10 +8,11 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol
 
-from services.chat.errors import ModelTimeout, ModelUnavailable, ModelUnknown
-from services.chat.generation import Ask, Completion, Piece
+from services.chat.errors import ContextExceeded, ModelRefused, ModelTimeout, ModelUnavailable, ModelUnknown
+from services.chat.generation import Ask, Completion, Heard, Piece
 from services.chat.models.catalogue import Catalogue
 from services.chat.models.domain import Model
+from services.chat.tokens import Vocabulary
 from services.chat.usage.meter import Generation
 from shared.calls import RetryBudget
 
@@ -23,8 +24,11 @@ _SOON_SECONDS = 2  # a provider that wants to be left alone for longer is
 class Provider(Protocol):
     """One provider."""
 
-    def generate(self, ask: Ask, *, answer_tokens: int) -> AsyncGenerator[Piece | Completion, None]:
-        """As `LanguageModel.generate`, with at most so many tokens; the model by the provider's own name for it."""
+    def generate(self, ask: Ask, *, answer_tokens: int, heard: Heard) -> AsyncGenerator[Piece | Completion, None]:
+        """As `LanguageModel.generate`, with at most so many tokens; the model by the provider's own name for it.
+
+        What it costs is in `heard` once it has ended, be it in the middle.
+        """
 
     async def ping(self) -> None:
         """As `LanguageModel.ping`."""
@@ -34,17 +38,30 @@ class RoutedModel:
     """All models of all providers, as one."""
 
     def __init__(
-        self, catalogue: Catalogue, providers: Mapping[str, Provider], *, fallbacks: Sequence[str], retries: int
+        self,
+        catalogue: Catalogue,
+        providers: Mapping[str, Provider],
+        *,
+        fallbacks: Sequence[str],
+        retries: int,
+        vocabulary: Vocabulary,
     ) -> None:
-        """`fallbacks` are tried in order; `retries` is how often one model is asked again before."""
+        """`fallbacks` are tried in order; `retries` is how often one model is asked again before.
+
+        By `vocabulary` is estimated what no provider has counted.
+        """
         self._catalogue, self._providers = catalogue, providers
-        self._fallbacks, self._retries = fallbacks, retries
+        self._fallbacks, self._retries, self._vocabulary = fallbacks, retries, vocabulary
         self._budgets = {name: RetryBudget() for name in providers}
 
     async def generate(self, ask: Ask) -> AsyncGenerator[Piece | Completion, None]:
-        """As the port says. The Completion names the model that answered; of several errors the first is raised."""
+        """As the port says. The Completion names the model that answered; of several errors the first is raised.
+
+        What a fallback will not take hides no error of the model that was asked for, and the next one is tried.
+        """
         candidates = _Candidates(self._catalogue, self._fallbacks, self._budgets, self._retries)
-        model: Model | None = await candidates.first(ask.model)
+        wanted = await candidates.first(ask.model)
+        model: Model | None = wanted
         first: ModelUnavailable | ModelTimeout | None = None
         while model:
             has_begun = False
@@ -59,6 +76,10 @@ class RoutedModel:
                     raise
                 first = first or error
                 model = await candidates.after(error)
+            except (ModelRefused, ModelUnknown, ContextExceeded) as error:
+                if has_begun or first is None or model == wanted:
+                    raise
+                model = await candidates.fallback(error)
         raise first or ModelUnavailable()
 
     async def ping(self) -> None:
@@ -69,9 +90,10 @@ class RoutedModel:
                 raise outcome
 
     async def _asked(self, model: Model, ask: Ask) -> AsyncGenerator[Piece | Completion, None]:
-        provider = self._providers[model.provider]
-        asked = provider.generate(replace(ask, model=model.id), answer_tokens=model.limits.answer_tokens)
-        measured = Generation(model, ask)
+        measured = Generation(model, ask, self._vocabulary)
+        asked = self._providers[model.provider].generate(
+            replace(ask, model=model.id), answer_tokens=model.limits.answer_tokens, heard=measured.heard
+        )
         try:
             async with aclosing(asked) as items:
                 async for item in items:
@@ -103,6 +125,15 @@ class _Candidates:
             await asyncio.sleep(random.uniform(*_RETRY_PAUSE_SECONDS))
             self._asked.append(failed)
             return failed
+        return await self._next()
+
+    async def fallback(self, error: Exception) -> Model | None:
+        """The next one, where a fallback has not taken the request; None when there is none left."""
+        fields = {"model": self._asked[-1].name, "code": getattr(error, "code", type(error).__name__)}
+        _log.warning("no fallback", extra={"fields": fields})
+        return await self._next()
+
+    async def _next(self) -> Model | None:
         while self._left:
             name = self._left.pop(0)
             try:

@@ -34,7 +34,7 @@ from services.chat.runs.schemas import (
 from services.chat.runs.stored import StoredRun
 from services.chat.runs.tickets import Ticket
 from shared.door import GuardedRoute, IdempotencyKeyRefused, IdempotentRoute, Keyed, KeylessRoute, stores_nothing, takes
-from shared.errors import UpstreamFailed, UpstreamTimeout, responses
+from shared.errors import Conflict, UpstreamFailed, UpstreamTimeout, responses
 from shared.limits import ShareTaken
 from shared.resources import describe
 from shared.schemas import Id
@@ -72,6 +72,26 @@ _ANSWERED: Final[dict[int | str, dict[str, Any]]] = {
         "headers": {"Location": {"description": "where the run is", "schema": {"type": "string"}}},
     },
 }
+_FAILURES: Final = (
+    errors.AgentNotFound,
+    errors.ConversationNotFound,
+    errors.RunNotFound,
+    errors.RunActive,
+    errors.RunCancelled,
+    errors.ConversationFull,
+    errors.ModelUnknown,
+    errors.MessageTooLong,
+    errors.TokensUsedUp,
+    errors.ModelRefused,
+    errors.AnswerEmpty,
+    errors.AnswerOffSchema,
+    errors.ToolStepsExceeded,
+    errors.ApprovalExpired,
+    errors.ModelTimeout,
+    UpstreamFailed,
+    UpstreamTimeout,
+)
+"""Of every turn, be it a message's first or not."""
 
 
 @creating.post(
@@ -79,27 +99,7 @@ _ANSWERED: Final[dict[int | str, dict[str, Any]]] = {
     operation_id="chat_send_message",
     summary="Send a message to an agent",
     response_model=ReplyRead,
-    responses=_ANSWERED
-    | responses(
-        errors.AgentNotFound,
-        errors.ConversationNotFound,
-        errors.RunNotFound,
-        errors.RunActive,
-        errors.RunCancelled,
-        errors.ConversationOfOtherAgent,
-        errors.ConversationFull,
-        errors.TooManyConversations,
-        errors.ModelUnknown,
-        errors.TokensUsedUp,
-        errors.ModelRefused,
-        errors.AnswerEmpty,
-        errors.AnswerOffSchema,
-        errors.ToolStepsExceeded,
-        errors.ApprovalExpired,
-        errors.ModelTimeout,
-        UpstreamFailed,
-        UpstreamTimeout,
-    ),
+    responses=_ANSWERED | responses(*_FAILURES, errors.ConversationOfOtherAgent, errors.TooManyConversations),
 )
 @takes(kib=512)  # the longest content, each character of it written as `\u1234`
 async def send_message(body: MessageCreate, caller: Speaker, runs: Runs, once: Keyed) -> Any:
@@ -119,19 +119,7 @@ async def send_message(body: MessageCreate, caller: Speaker, runs: Runs, once: K
     operation_id="chat_regenerate",
     summary="Answer the last message anew",
     response_model=ReplyRead,
-    responses=_ANSWERED
-    | responses(
-        errors.AgentNotFound,
-        errors.ConversationNotFound,
-        errors.RunNotFound,
-        errors.RunActive,
-        errors.RunCancelled,
-        errors.ConversationFull,
-        errors.ModelRefused,
-        errors.ModelTimeout,
-        UpstreamFailed,
-        UpstreamTimeout,
-    ),
+    responses=_ANSWERED | responses(*_FAILURES, Conflict),
 )
 async def regenerate(id: Id, body: Regenerate, caller: Asker, runs: Runs, once: Keyed) -> Any:
     """Ask the last message of a conversation again: also one that was never answered. The answer it had is forgotten

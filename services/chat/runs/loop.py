@@ -5,8 +5,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import orjson
-
 from services.chat.domain import Decision, Prompt, Turn, WaitingCall
 from services.chat.errors import (
     AnswerEmpty,
@@ -14,11 +12,12 @@ from services.chat.errors import (
     ContextExceeded,
     ConversationNotFound,
     Interrupted,
+    MessageTooLong,
     ModelRefused,
     ToolStepsExceeded,
 )
 from services.chat.generation import Ask, PromptMessage
-from services.chat.prompt import PromptBudget, build_prompt
+from services.chat.prompt import PromptBudget, build_prompt, tokens_of_tools
 from services.chat.runs.events import DISCARDED, RETRIEVED, retrieved
 from services.chat.runs.form import Form
 from services.chat.runs.generating import Said, generate
@@ -26,11 +25,12 @@ from services.chat.runs.means import Means
 from services.chat.runs.state import LoopState, Spent
 from services.chat.runs.steps import Steps
 from services.chat.runs.telling import Telling
-from services.chat.tokens import cut_to_tokens, estimate_tokens
+from services.chat.tokens import cut_to_tokens
 from services.chat.tools.domain import ToolResult
 from services.chat.tools.toolbox import Toolbox
 from shared.errors import ServiceError, Unauthenticated
 
+_TOO_LONG = "The prompt is longer than the model's window."
 Rebuild = Callable[[PromptBudget], Prompt]
 
 
@@ -133,18 +133,24 @@ class Loop:
         try:
             return await self._generate_once()
         except ContextExceeded as error:
-            raise ModelRefused("The prompt is longer than the model's window.") from error
+            raise ModelRefused(_TOO_LONG) from error
 
     async def _generate_once(self) -> Said:
         ask = Ask(self._turn.model, list(self.state.messages), self._toolbox.specs, self._turn.response_schema)
         return await generate(ask, self._means, self._telling)
 
     def _shrink(self) -> None:
-        """The first prompt is made again within half of its budget; later what tools said is halved."""
+        """The first prompt is made again within half of its budget; later what tools said is halved.
+
+        Raises ModelRefused where that leaves no room for the message.
+        """
         if self._rebuild and self.state.is_fresh:
-            self.state.restart(self._rebuild(self._budget.halved()))
+            try:
+                self.state.restart(self._rebuild(self._budget.halved()))
+            except MessageTooLong as error:
+                raise ModelRefused(_TOO_LONG) from error
             return
-        self.state.messages = [_halved(message) for message in self.state.messages]
+        self.state.messages = [_halved(message, self._budget) for message in self.state.messages]
 
 
 async def begin_loop(turn: Turn, means: Means, telling: Telling, spent: Spent | None = None, depth: int = 0) -> Loop:
@@ -154,7 +160,12 @@ async def begin_loop(turn: Turn, means: Means, telling: Telling, spent: Spent | 
     history = await means.repository.history(turn, means.limits.history_messages)
     toolbox = await means.tools.open(turn.agent, token=turn.token, depth=depth)
     rebuild = partial(build_prompt, turn.agent, turn.question.content, evidence.passages, history)
-    prompt = rebuild(budget_beside(toolbox, means))
+    try:
+        prompt = rebuild(budget_beside(toolbox, means))
+    except MessageTooLong as error:
+        if not toolbox.specs:
+            raise
+        raise ModelRefused("The descriptions of the agent's tools leave the message no room.") from error
     state = LoopState(list(prompt.messages), list(prompt.sources), list(evidence.warnings), spent or Spent())
     return Loop(turn, means, toolbox, state, telling, rebuild, depth)
 
@@ -162,15 +173,13 @@ async def begin_loop(turn: Turn, means: Means, telling: Telling, spent: Spent | 
 def budget_beside(toolbox: Toolbox, means: Means) -> PromptBudget:
     """What the prompt may be: the model reads the descriptions of its tools too."""
     budget = means.limits.budget
-    if not toolbox.specs:
-        return budget
-    return replace(budget, total=budget.total - estimate_tokens(orjson.dumps(toolbox.specs).decode()))
+    return replace(budget, total=max(0, budget.total - tokens_of_tools(toolbox.specs, budget.vocabulary)))
 
 
-def _halved(message: PromptMessage) -> PromptMessage:
+def _halved(message: PromptMessage, budget: PromptBudget) -> PromptMessage:
     if message.role != "tool":
         return message
-    shorter = cut_to_tokens(message.content, estimate_tokens(message.content) // 2)
+    shorter = cut_to_tokens(message.content, budget.tokens(message.content) // 2, budget.vocabulary)
     return PromptMessage("tool", shorter, tool_call_id=message.tool_call_id)
 
 

@@ -109,11 +109,16 @@ class RunWaitingRead(WaitingRead):
 
 
 class Regenerate(RequestModel):
-    """How the new answer is wanted."""
+    """How the new answer is wanted; nothing of how the last one was is remembered."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"stream": False}]})
 
     stream: StrictBool = Field(default=False, description="answer with the run's events as they happen")
+    response_schema: ResponseSchema | None = Field(
+        default=None,
+        description="as with a message, and to be given again: an answer asked for anew without it has no form",
+        examples=[None],
+    )
 
 
 class UsageRead(ResponseModel):

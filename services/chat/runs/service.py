@@ -63,7 +63,7 @@ class RunService:
         Overloaded, and Conflict when
         others keep changing the conversation; then all is as it was.
         """
-        begin = partial(self._begin_again, caller, conversation_id)
+        begin = partial(self._begin_again, caller, conversation_id, body)
         return await self._once(caller, once, begin, tells_failure=body.stream)
 
     async def _once(
@@ -112,13 +112,20 @@ class RunService:
             launch(execution, admission, reservation)
         return execution.live
 
-    async def _begin_again(self, caller: Caller, conversation_id: str, key: RunKey | None) -> LiveRun:
+    async def _begin_again(self, caller: Caller, conversation_id: str, body: Regenerate, key: RunKey | None) -> LiveRun:
         owner = Owner.of(caller)
         with self._supervisor.admission(owner) as admission:
             for _ in range(_INTERRUPTIONS):
                 last = await self._means.repository.last_turn(owner, conversation_id)
                 agent, chosen = await self._asked(caller, last.agent_id, last.question.content)
-                turn = Turn.again(caller, agent, conversation_id, last, default_model=chosen.model.name)
+                turn = Turn.again(
+                    caller,
+                    agent,
+                    conversation_id,
+                    last,
+                    default_model=chosen.model.name,
+                    response_schema=body.response_schema,
+                )
                 execution, reservation = await self._prepared(caller, turn, chosen)
                 try:
                     async with reservation.given_back_on_error():

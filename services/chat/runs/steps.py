@@ -8,7 +8,7 @@ import orjson
 
 from services.chat.domain import Decision, Turn, WaitingCall
 from services.chat.generation import ToolCall
-from services.chat.prompt import PromptBudget, listed
+from services.chat.prompt import PromptBudget, listed, without_marks
 from services.chat.runs.events import TOOL_CALLED, TOOL_COMPLETED
 from services.chat.runs.means import Means
 from services.chat.runs.state import LoopState, StepCall
@@ -108,6 +108,7 @@ class Steps:
             text = listed(self._state.cite(list(result.passages), question, self._budget))
         if result.sources:
             text = self._state.adopt(text, result.sources, question, self._budget)
+        text = without_marks(text)
         told = cut_to_tokens(text, self._room(), self._budget.vocabulary)
         call.result = f"Error: {told}" if result.is_error else told
         data = {

@@ -19,8 +19,8 @@ from redis.asyncio import Redis
 from services.chat.domain import Agent
 from services.chat.errors import TokensUsedUp
 from services.chat.models.choice import Chosen
+from services.chat.prompt import tokens_around
 from services.chat.settings import Settings
-from services.chat.tokens import estimate_tokens
 from services.chat.usage.budget_scripts import RESERVE, SETTLE
 from services.chat.usage.counts import GUARDED_SECONDS
 from shared.ending import OUTLIVED
@@ -32,7 +32,6 @@ _log = logging.getLogger("chat.usage")
 _KEPT_SECONDS = 2 * 86_400
 _AFTER_RUN_SECONDS = 60.0  # for the end of a run to be stored and settled
 _SOON_SECONDS = 5  # what is only reserved may be free again by then
-_FRAME_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +123,7 @@ class Budgets:
 
 def tokens_at_most(agent: Agent, content: str, chosen: Chosen, *, has_history: bool) -> int:
     """About what one generation takes at most: the message with all that may stand around it, and the answer."""
-    prompt = estimate_tokens(agent.instructions) + estimate_tokens(content) + _FRAME_TOKENS
+    prompt = tokens_around(agent, content, chosen.budget)
     prompt += chosen.budget.sources if agent.knowledge else 0
     prompt += chosen.budget.history if has_history else 0
     return min(prompt, chosen.budget.total) + chosen.model.limits.answer_tokens

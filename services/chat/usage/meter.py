@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from services.chat.generation import Ask, Completion, Piece, Reasoning, Usage
+from services.chat.generation import Ask, Completion, Heard, Piece, Reasoning, Usage
 from services.chat.models.domain import Model
-from services.chat.tokens import estimate_tokens
-
-_MESSAGE_TOKENS = 8  # what a chat template puts around one message
+from services.chat.prompt import tokens_asked
+from services.chat.tokens import Vocabulary, estimate_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,28 +65,27 @@ def current_meter() -> Meter | None:
 class Generation:
     """Measures one generation while it goes on."""
 
-    def __init__(self, model: Model, ask: Ask) -> None:
-        self._model, self._ask = model, ask
+    def __init__(self, model: Model, ask: Ask, vocabulary: Vocabulary) -> None:
+        self._model, self._ask, self._vocabulary = model, ask, vocabulary
+        self.heard = Heard()
         self._began_at = time.perf_counter()
         self._first_token_ms: int | None = None
         self._texts: list[str] = []
-        self._completion: Completion | None = None
 
     def take(self, item: Piece | Completion) -> None:
         """Note the next item."""
         if isinstance(item, Completion):
-            self._completion = item
             return
         if self._first_token_ms is None:
             self._first_token_ms = round((time.perf_counter() - self._began_at) * 1000)
         self._texts.append(item.text if isinstance(item, Reasoning) else item)
 
     def end(self) -> None:
-        """Hand the run's meter what there was; a generation that never began has cost nothing."""
+        """Hand the run's meter what there was; one that no provider has taken has cost nothing."""
         meter = current_meter()
-        if meter is None or not (self._texts or self._completion):
+        if meter is None or not self.heard.has_begun:
             return
-        usage = (self._completion and self._completion.usage) or self._estimated()
+        usage = self.heard.usage or self._estimated()
         price = self._model.price
         cost = price.nanos(usage.prompt_tokens, usage.completion_tokens) if price else None
         meter.measured.append(
@@ -95,11 +93,6 @@ class Generation:
         )
 
     def _estimated(self) -> Usage:
-        prompt = prompt_tokens(self._ask)
-        completion = estimate_tokens("".join(self._texts))
+        prompt = tokens_asked(self._ask, self._vocabulary)
+        completion = estimate_tokens("".join(self._texts) + self.heard.beside, self._vocabulary)
         return Usage(prompt, completion, prompt + completion)
-
-
-def prompt_tokens(ask: Ask) -> int:
-    """About how long the prompt is."""
-    return sum(estimate_tokens(message.content) + _MESSAGE_TOKENS for message in ask.messages)

@@ -109,6 +109,8 @@ class ModelServer:
         if self.scripted:
             for chunk in self.scripted.pop(0):
                 await self._say(send, chunk)
+                self.is_generating.set()
+                await self.go_on.wait()
             await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
             return
         for number, piece in enumerate(self.pieces):

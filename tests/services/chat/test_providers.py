@@ -125,6 +125,34 @@ async def test_of_all_that_are_away_the_first_is_told(
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "9")
 
 
+TOO_LONG = {"error": {"code": "context_length_exceeded", "message": "too long"}}
+
+
+@pytest.mark.parametrize(("status", "words"), [(401, {}), (404, {}), (400, TOO_LONG)])
+async def test_what_a_fallback_does_not_take_hides_nothing(
+    open_chat: OpenChat,
+    person: User,
+    body: dict[str, Any],
+    model: ModelServer,
+    other: ModelServer,
+    provider: dict[str, Any],
+    status: int,
+    words: dict[str, Any],
+) -> None:
+    other.models.append({"id": "larger"})
+    away: tuple[int, Any, dict[str, str]] = (503, {}, {"retry-after": "9"})
+    no = (status, words, NO)
+    model.refuses, other.refuses = [away, away], [no, no, no]
+
+    async with open_chat(llm_model="small", llm_providers=[provider], llm_fallbacks=["large", "larger"]) as client:
+        client.headers.update(person.headers)
+        told = await client.post(MESSAGE, json=body)
+        answered = await client.post(MESSAGE, json=body)
+
+    assert (told.status_code, told.headers["retry-after"]) == (503, "9")
+    assert answered.json()["model"] == "big/larger"
+
+
 async def test_retries_are_few_and_soon(
     open_chat: OpenChat, person: User, body: dict[str, Any], model: ModelServer
 ) -> None:
@@ -171,3 +199,19 @@ async def test_llama_cpp_says_how_much_of_its_window_it_serves(
         await client.post(MESSAGE, json=body, headers=person.headers)
 
     assert (model.asked[0]["model"], model.asked[0]["max_tokens"]) == ("local", 256)
+
+
+async def test_what_is_no_model_in_a_list_is_passed_over(
+    open_chat: OpenChat, person: User, body: dict[str, Any], model: ModelServer, agent_id: str, neighbours: Neighbours
+) -> None:
+    model.models = ["junk", None, {"id": "local", "owned_by": "llamacpp"}]  # type: ignore[list-item] # as it comes
+    model.props = {"default_generation_settings": {"n_ctx": 512}}
+
+    async with open_chat(llm_model="default", answer_tokens=512) as client:
+        client.headers.update(person.headers)
+        answer = await client.post(MESSAGE, json=body)
+        neighbours.agents[agent_id]["model"] = "unheard-of"
+        unknown = await client.post(MESSAGE, json=body)
+
+    assert (answer.status_code, model.asked[0]["max_tokens"]) == (200, 256)
+    assert (unknown.status_code, unknown.json()["code"]) == (422, "chat.model_unknown")

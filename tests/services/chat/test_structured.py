@@ -64,6 +64,23 @@ async def test_an_answer_that_stays_off_its_form_fails_the_run(
     assert len(model.asked) == 2
 
 
+async def test_an_answer_is_made_anew_in_a_form_that_is_given_again(
+    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer
+) -> None:
+    model.scripted = [says('{"months": 27}'), says('{"months": 12}'), says("12 months"), says("a year"), says("12")]
+    made = (await chat.post(MESSAGE, json=body)).json()
+    path = f"/api/v1/chat/conversations/{made['conversation_id']}/regenerate"
+
+    fits = await chat.post(path, json={"response_schema": SCHEMA})
+    off = await chat.post(path, json={"response_schema": SCHEMA})
+    without = await chat.post(path, json={})
+
+    assert fits.json()["message"]["content"] == '{"months": 12}'
+    assert (off.status_code, off.json()["code"]) == (502, "chat.answer_off_schema")
+    assert without.json()["message"]["content"] == "12"
+    assert ["response_format" in asked for asked in model.asked] == [True, True, True, True, False]
+
+
 async def test_a_refusal_needs_no_form(chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer) -> None:
     model.scripted = [refuses("I will not.")]
 

@@ -12,6 +12,7 @@ from tests.fixtures.identity import RegisterUser, User
 from tests.fixtures.letters import Letters
 from tests.services.auth.tenancy import joining
 from tests.services.chat.client import OpenChat, until
+from tests.services.chat.scripts import Script, calls, says
 from tests.services.chat.servers import ModelServer, Neighbours
 
 MESSAGE, USAGE = "/api/v1/chat/message", "/api/v1/chat/usage"
@@ -81,10 +82,32 @@ async def test_what_failed_and_what_nobody_counted_is_told(
     assert 0 < row["completion_tokens"] < 40
 
 
-async def test_what_is_cancelled_has_used_up_what_was_written(
+async def test_an_empty_answer_has_used_up_what_the_provider_counted(
     chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer
 ) -> None:
+    model.scripted = [says("")]
+
+    answer = await chat.post(MESSAGE, json=body)
+
+    (row,) = await rows(chat)
+    assert answer.json()["code"] == "chat.answer_empty"
+    assert (row["failed_runs"], row["prompt_tokens"], row["completion_tokens"]) == (1, 10, 2)
+
+
+@pytest.mark.parametrize(
+    ("script", "is_written"),
+    [
+        ([], True),
+        ([calls(("weather_now", {"city": "Ulm" * 40}))], True),
+        ([[{"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}]], False),
+    ],
+    ids=["text", "calls", "only a head"],
+)
+async def test_what_is_cancelled_has_used_up_what_was_written(
+    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer, script: list[Script], is_written: bool
+) -> None:
     model.go_on.clear()
+    model.scripted = script[:]
     async with chat.stream("POST", MESSAGE, json=body | {"stream": True}) as response:
         lines = response.aiter_lines()
         while "run_id" not in (line := await anext(lines)):
@@ -100,6 +123,7 @@ async def test_what_is_cancelled_has_used_up_what_was_written(
     (row,) = await rows(chat)
     assert (row["runs"], row["cancelled_runs"]) == (1, 1)
     assert row["prompt_tokens"] > 0
+    assert (row["completion_tokens"] > 0) == is_written
 
 
 async def test_many_at_once_are_all_counted(open_chat: OpenChat, person: User, body: dict[str, Any]) -> None:

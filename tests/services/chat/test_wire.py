@@ -7,7 +7,7 @@ import pytest
 
 from services.chat.adapters.openai_model import OpenAIModel, Timing
 from services.chat.errors import ContextExceeded, ModelRefused
-from services.chat.generation import Ask, Completion, PromptMessage, Reasoning, ToolCall, ToolSpec, Usage
+from services.chat.generation import Ask, Completion, Heard, PromptMessage, Reasoning, ToolCall, ToolSpec, Usage
 from tests.services.chat.servers import ModelServer, serving
 
 CALL = ToolCall("c1", "weather", '{"city":"Kiel"}')
@@ -32,7 +32,7 @@ async def provider(model: ModelServer) -> AsyncIterator[OpenAIModel]:
 
 
 async def told(provider: OpenAIModel) -> list[object]:
-    return [item async for item in provider.generate(ASK, answer_tokens=64)]
+    return [item async for item in provider.generate(ASK, answer_tokens=64, heard=Heard())]
 
 
 async def test_tools_their_answers_and_the_form_of_the_answer_are_sent(

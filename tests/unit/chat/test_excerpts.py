@@ -51,6 +51,36 @@ def test_the_answering_sentence_is_kept_wherever_it_stands(language: str, before
     assert (kept.startswith("…"), kept.endswith("…")) == (before > 0, before < 80)
 
 
+# Sentences without accents among some that have them; the last one answers.
+MIXED = {
+    "de": (
+        "Das Wasser wird im Tank gesammelt und dann gefiltert. ",
+        "Für größere Räume gibt es ein zweites Gerät. ",
+        "Die Garantie des Falken endet nach 27 Monaten.",
+        "Wie lange gilt die Garantie des Falken?",
+    ),
+    "en": (
+        "The water is held in the tank and then filtered again. ",
+        "José Muñoz and Zoë Brontë wrote of the café in Köln. ",
+        "The warranty of the Falcon ends after 27 months.",
+        "How long is the warranty of the Falcon?",
+    ),
+}
+
+
+@pytest.mark.parametrize("language", MIXED)
+@pytest.mark.parametrize("limit", [64, 128, 256, 512])
+@pytest.mark.parametrize("accented", [1, 4])
+def test_the_answering_sentence_is_kept_among_accented_ones(language: str, limit: int, accented: int) -> None:
+    plain, accent, answer, question = MIXED[language]
+    text = (plain * 5 + accent) * 12 + accent * accented + answer
+
+    kept = excerpt(text, question, limit)
+
+    assert kept.endswith(answer)
+    assert limit / 2 < estimate_tokens(kept) <= limit
+
+
 def test_what_fits_is_not_touched() -> None:
     assert excerpt("  Short\nenough. ", "What?", 20) == "  Short\nenough. "
 

@@ -53,6 +53,18 @@ def test_the_whole_stays_within_its_budget() -> None:
     assert 2 <= len(prompt.sources) < len(passages)
 
 
+@pytest.mark.parametrize("line", ["a\n", "It has a strap.\n", "- one\n- two\n"])
+@pytest.mark.parametrize("sources", [60, 300, 900])
+def test_the_lines_of_sources_are_within_their_budget(line: str, sources: int) -> None:
+    passages = [passage(number, line * 400) for number in range(1, 5)]
+
+    given = number_sources(passages, "How long?", replace(BUDGET, sources=sources, passage=sources))
+
+    lines = sum(len(source.text.splitlines()) for source in given)
+    assert given
+    assert sum(estimate_tokens(source.text) for source in given) + 2 * lines + 8 * len(given) <= sources
+
+
 def test_a_long_message_leaves_less_for_sources() -> None:
     passages = [passage(number, "words " * 40) for number in range(1, 5)]
 

@@ -23,6 +23,10 @@ from shared.json_schema import JsonSchema, SchemaProblem, SchemaRefused
         {"pattern": "(?<=a)b"},
         {"pattern": "(a{1000}){1000}"},
         {"$ref": "#/$defs/missing"},
+        {"properties": {"a": {"$schema": "http://json-schema.org/draft-04/schema#"}}},
+        {"$anchor": "a", "items": {"$ref": "#a"}},
+        {"$ref": "#"},
+        {"$ref": "#/enum/0", "enum": [{"$ref": "https://example.com/schema.json"}]},
     ],
     ids=str,
 )
@@ -55,3 +59,140 @@ def test_a_schema_may_refer_to_itself() -> None:
 
     assert tree.problems([[[]]]) == []
     assert [problem.pointer for problem in tree.problems([[1]])] == ["/0/0"]
+
+
+def chain(keyword: str, links: int) -> dict[str, Any]:
+    """A schema that is `2 ** links` others on one value."""
+    schemas = {f"a{at}": joined(keyword, {"$ref": f"#/$defs/a{at + 1}"}) for at in range(links)}
+    return {"$ref": "#/$defs/a0", "$defs": schemas | {f"a{links}": {"type": "string"}}}
+
+
+def joined(keyword: str, again: dict[str, Any]) -> dict[str, Any]:
+    """`again`, twice on the same value."""
+    match keyword:
+        case "not":
+            return {"not": again, "if": again}
+        case "dependentSchemas":
+            return {"dependentSchemas": {"a": again, "b": again}}
+        case "then":
+            return {"if": again, "then": again, "else": again}
+        case "items":
+            return {"items": again, "contains": again}
+        case "patternProperties":
+            return {"patternProperties": {"a": again, "^a": again}}
+        case "unevaluatedProperties":
+            return {"allOf": [{"properties": {"a": again}}], "unevaluatedProperties": again, "propertyNames": again}
+    return {keyword: [again, again]}
+
+
+@pytest.mark.parametrize(
+    "keyword",
+    [
+        "anyOf",
+        "allOf",
+        "oneOf",
+        "not",
+        "then",
+        "dependentSchemas",
+        "items",
+        "patternProperties",
+        "unevaluatedProperties",
+    ],
+)
+def test_what_multiplies_along_references_is_refused(keyword: str) -> None:
+    with pytest.raises(SchemaRefused, match="too large"):
+        JsonSchema(chain(keyword, 25))
+
+    began = time.process_time()
+    for value in (1, {"a": {"a": 1}}, [[[1]]]):
+        JsonSchema(chain(keyword, 6)).problems(value)
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"anyOf": [{"items": {"$ref": "#"}, "minItems": 1}, {"items": {"$ref": "#"}, "maxItems": 9}]},
+        {"allOf": [{"properties": {"a": {"$ref": "#"}}}, {"additionalProperties": {"$ref": "#"}}]},
+        {"items": {"$ref": "#"}, "contains": {"$ref": "#"}},
+        {"patternProperties": {"a": {"$ref": "#"}}, "properties": {"a": {"$ref": "#"}}},
+        {"not": {"items": {"$ref": "#"}}, "items": {"$ref": "#"}},
+        {
+            "$defs": {
+                "a": {"allOf": [{"items": {"$ref": "#/$defs/a"}}, {"items": {"$ref": "#/$defs/b"}}]},
+                "b": {"items": {"$ref": "#/$defs/b"}},
+            },
+            "$ref": "#/$defs/a",
+        },
+    ],
+    ids=str,
+)
+def test_a_schema_that_recurs_twice_on_the_same_part_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(SchemaRefused, match="more than once"):
+        JsonSchema(schema)
+
+
+def test_recursions_on_different_parts_are_taken() -> None:
+    again = {"$ref": "#"}
+    node = {"properties": {"left": again, "right": again}, "additionalProperties": again}
+    schema = JsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": again}, {"type": "object", **node}]})
+
+    assert schema.problems({"left": ["a", {"x": "b"}], "right": {"left": "c"}}) == []
+    assert len(schema.problems({"left": [1]})) == 1
+
+
+@pytest.mark.parametrize(
+    "within",
+    [
+        {"allOf": [{"$ref": "#/$defs/b"}, {"$ref": "#"}]},
+        {"allOf": [{"items": {"$ref": "#/$defs/b"}}, {"$ref": "#"}]},
+    ],
+    ids=str,
+)
+def test_what_a_recursion_leads_to_is_bounded_too(within: dict[str, Any]) -> None:
+    with pytest.raises(SchemaRefused, match="refers to itself"):
+        JsonSchema({"items": {"$ref": "#/$defs/b"}, "$defs": {"b": within}})
+
+
+def test_what_stands_unused_makes_no_recursion() -> None:
+    text = {"type": "string"}
+    branches = [{"properties": {"a": text}}, {"properties": {"a": text}}]
+
+    assert JsonSchema({"$defs": {"unused": {"items": {"$ref": "#"}}}, "anyOf": branches}).problems({"a": "b"}) == []
+
+
+def test_names_that_only_look_like_keywords_are_taken() -> None:
+    names = {"$ref": {"type": "string"}, "$id": {"type": "integer"}}
+    schema = JsonSchema({"properties": names, "examples": [{"$ref": "other"}], "default": {"$schema": "none"}})
+
+    assert schema.problems({"$ref": "anything", "$id": 1}) == []
+    assert [problem.pointer for problem in schema.problems({"$id": "x"})] == ["/$id"]
+
+
+def test_a_deep_value_does_not_fit() -> None:
+    value: Any = 1
+    for _ in range(900):
+        value = [value]
+
+    assert JsonSchema({"items": {"$ref": "#"}}).problems(value) == [
+        SchemaProblem("", "it nests deeper than 100 levels")
+    ]
+
+
+def test_a_large_value_is_no_work() -> None:
+    branches = [{"type": "string", "minLength": at} for at in range(1, 500)]
+    began = time.process_time()
+
+    assert len(JsonSchema({"items": {"anyOf": branches}}).problems([""] * 10_000)) == 1
+    assert len(JsonSchema({"items": {"anyOf": branches}}).problems([""] * 100_000)) == 1
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("name", ["items", "$defs"])
+def test_a_deep_schema_is_refused(name: str) -> None:
+    schema: dict[str, Any] = {}
+    for _ in range(600):
+        schema = {name: {"$defs": schema} if name == "$defs" else schema}
+
+    with pytest.raises(SchemaRefused, match="nests"):
+        JsonSchema(schema)
