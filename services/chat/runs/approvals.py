@@ -11,6 +11,7 @@ from services.chat.runs.pauses import Resumed
 from services.chat.runs.supervisor import Supervisor
 from services.chat.usage.budgets import Budgets
 from shared.identity import Caller, Tells
+from shared.schemas import new_id
 
 
 class ApprovalService:
@@ -30,8 +31,8 @@ class ApprovalService:
         if conversation_id is None:
             raise RunNotFound
         with self._supervisor.admission(owner) as admission:
-            # Each part of a run is settled by itself; how much this one takes nobody can say.
-            reservation = await self._budgets.reserve(caller, f"{run_id}:{call_id}", 0)
+            # Of its own even where the same is said twice: a name is settled once, and one of the two settles nothing.
+            reservation = await self._budgets.reserve(caller, f"{run_id}:{new_id()}", 0)
             async with reservation.given_back_on_error():
                 try:
                     answer = await self._means.pauses.decide(owner, run_id, conversation_id, call_id, decision)

@@ -165,6 +165,28 @@ async def test_two_who_approve_the_last_call_at_once_have_it_made_once(
     assert [event.type for event in events].count("run.resumed") == 1
 
 
+async def test_a_call_that_is_approved_twice_is_charged_to_the_budget(
+    open_chat: OpenChat, body: dict[str, Any], model: ModelServer, person: User
+) -> None:
+    model.scripted = [calls(ULM)]
+    model.usage = {"prompt_tokens": 20_000, "completion_tokens": 0, "total_tokens": 20_000}
+    model.go_on.clear()
+    async with open_chat(tokens_per_day_user=20_000) as chat:
+        chat.headers.update(person.headers)
+        run_id = (await lay_down(chat, body))["run_id"]
+        approved = [(await decide(chat, run_id)).status_code for _ in range(2)]
+        model.go_on.set()
+        await follow(chat, run_id)
+
+        async def is_refused() -> bool:
+            nowhere = body | {"conversation_id": new_id()}  # which itself uses nothing
+            return (await chat.post(MESSAGE, json=nowhere)).status_code == 429
+
+        await until(is_refused)
+
+    assert approved == [200, 200]
+
+
 async def test_the_first_word_on_a_call_counts(
     chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer
 ) -> None:
