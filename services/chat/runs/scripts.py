@@ -48,7 +48,7 @@ redis.call('HINCRBY', KEYS[1], 'version', 1)
 redis.call('HSET', KEYS[1], 'last_activity_at', ARGV[2])
 redis.call('ZADD', KEYS[5], ARGV[2], ARGV[12])
 redis.call('SADD', KEYS[4], ARGV[7])
-redis.call('EXPIRE', KEYS[4], ARGV[9])
+if redis.call('TTL', KEYS[4]) < tonumber(ARGV[9]) then redis.call('EXPIRE', KEYS[4], ARGV[9]) end
 for _, key in ipairs({KEYS[1], KEYS[2], KEYS[5], KEYS[9]}) do redis.call('PEXPIRE', key, ARGV[3]) end
 redis.call('HSET', KEYS[6], 'status', 'running', 'conversation_id', ARGV[12], 'created_at', ARGV[2],
   'agent_id', ARGV[4], 'model', ARGV[16], 'inbox', ARGV[17])
@@ -78,7 +78,7 @@ local function count(state)
   redis.call('EXPIRE', KEYS[7], ARGV[12])
 end
 local status = redis.call('HGET', KEYS[5], 'status')
-if status ~= 'running' then count(status or 'cancelled') end
+if status ~= 'running' and status ~= 'requires_action' then count(status or 'cancelled') end
 if not status then return 'gone' end
 if status ~= 'running' then return status end
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end

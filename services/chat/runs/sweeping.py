@@ -1,9 +1,9 @@
 """Ends the runs of processes that died, whether or not anybody looks at them.
 
 Every run is noted in one sorted set by when its lease runs out, before it begins. Each replica looks at what is due: a
-run that is still held is put off to the end of its lease, one that has ended is forgotten, and one whose process is
-gone fails. Replicas that meet do each other no harm, since a script of Redis decides (`scripts.ABANDON`). Nothing else
-of a run writes to the set, so it may name runs that have ended, until they are due.
+run that is still held is put off to the end of its lease, at most by a minute, one that has ended is forgotten, and one
+whose process is gone fails. Replicas that meet do each other no harm, since a script of Redis decides
+(`scripts.ABANDON`). Nothing else of a run writes to the set, so it may name runs that have ended, until they are due.
 """
 
 import logging
@@ -29,6 +29,7 @@ _log = logging.getLogger("chat.runs")
 _EVERY_SECONDS = 1.0
 _AT_ONCE = 100
 _PUT_OFF_MS = 1_000
+_LONGEST_MS = 60_000  # one that waits is held for a day, and may be gone on with, and die, in a minute
 _SLOW_SECONDS = 0.5
 
 
@@ -90,7 +91,7 @@ class Sweeper:
         return len(members) == _AT_ONCE
 
     async def _held(self, due: list[_Due]) -> list[tuple[_Due, int | None]]:
-        """Each with for how many milliseconds more it is held, None where it is not."""
+        """Each with for how many milliseconds it need not be looked at, None where it is not held."""
         if not due:
             return []
         with redis_errors():
@@ -102,7 +103,7 @@ class Sweeper:
                 found = await pipeline.execute()
         holders, milliseconds = found[::2], found[1::2]
         return [
-            (run, max(1, ms) if holder == run.run_id.encode() else None)
+            (run, min(max(1, ms), _LONGEST_MS) if holder == run.run_id.encode() else None)
             for run, holder, ms in zip(due, holders, milliseconds, strict=True)
         ]
 

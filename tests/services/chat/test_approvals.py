@@ -180,7 +180,8 @@ async def test_a_call_that_is_approved_twice_is_charged_to_the_budget(
 
         async def is_refused() -> bool:
             nowhere = body | {"conversation_id": new_id()}  # which itself uses nothing
-            return (await chat.post(MESSAGE, json=nowhere)).status_code == 429
+            answer = await chat.post(MESSAGE, json=nowhere)
+            return bool(answer.json()["code"] == "chat.tokens_used_up")
 
         await until(is_refused)
 
@@ -317,3 +318,18 @@ async def test_an_agent_that_is_gone_ends_its_run_when_it_is_to_go_on(
 
     assert (events[-1].type, events[-1].data["code"]) == ("run.failed", "chat.agent_not_found")
     assert neighbours.called == []
+
+
+async def test_the_next_message_keeps_a_waiting_runs_place_among_those_to_be_deleted(
+    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer, person: User, suite: Suite
+) -> None:
+    model.scripted = [calls(ULM), says("Something else.")]
+    conversation_id = (await lay_down(chat, body))["conversation_id"]
+    name = Keys(Owner(person.tenant_id, person.user_id)).runs(conversation_id)
+
+    async with open_redis(suite.url("redis")) as redis:
+        before = await redis.ttl(name)
+        await chat.post(MESSAGE, json=body | {"conversation_id": conversation_id, "on_busy": "interrupt"})
+        after = await redis.ttl(name)
+
+    assert before - 30 < after <= before
