@@ -22,6 +22,9 @@ from services.chat.runs.events import Event
 from services.chat.settings import Settings
 from services.chat.storage import RUNNING, Keys, running_member
 from services.chat.times import now, to_ms
+from services.chat.usage.counts import KEPT_SECONDS, counts_of, day_of, usage_key
+from services.chat.usage.meter import current_meter
+from services.chat.usage.users import UsageUsers
 from shared.redis import redis_errors
 
 _CALL = b"call:"
@@ -58,6 +61,7 @@ class PauseRepository:
 
     def __init__(self, redis: Redis, bounds: PauseBounds, inbox: str) -> None:
         self._redis, self._bounds, self._inbox = redis, bounds, inbox
+        self._users = UsageUsers(redis)
         self._pause = redis.register_script(scripts.PAUSE)
         self._decide = redis.register_script(scripts.DECIDE)
 
@@ -76,6 +80,7 @@ class PauseRepository:
             keys.run(turn.run_id),
             keys.events(turn.run_id),
             keys.runs(turn.conversation_id),
+            usage_key(turn.owner, day_of(turn)),
         ]
         ids = [call.call_id for call in waiting.calls]
         arguments: list[Any] = [
@@ -85,9 +90,12 @@ class PauseRepository:
             loop,
             bounds.approval_ms,
             bounds.kept_seconds,
+            counts_of(turn, current_meter()),
+            KEPT_SECONDS,
             *ids,
         ]
         with redis_errors():
+            await self._users.name(turn.owner, day_of(turn))
             status = (await self._pause(keys=names, args=arguments)).decode()
         if status != "requires_action":
             raise ConversationNotFound if status == "gone" else Interrupted

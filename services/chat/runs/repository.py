@@ -21,7 +21,7 @@ from services.chat.runs.beginning import (
 )
 from services.chat.runs.events import FINAL, Event, abandoned, event_from, run_from
 from services.chat.storage import RUNNING, Keys, message_bytes, message_from, running_member
-from services.chat.times import now, to_ms
+from services.chat.times import from_ms, now, to_ms
 from services.chat.usage.counts import GUARDED_SECONDS, KEPT_SECONDS, counted_key, counts_of, day_of, usage_key
 from services.chat.usage.meter import current_meter
 from services.chat.usage.users import UsageUsers
@@ -231,18 +231,26 @@ class RunRepository:
     async def cancel(self, owner: Owner, run_id: str, conversation_id: str) -> tuple[Status, str]:
         """End a run that goes on, with `run.cancelled`. Answers what the run then is, and the inbox of whoever executes
         it, which is empty where the run had ended before."""
-        keys = Keys(owner)
-        names = [keys.lease(conversation_id), keys.run(run_id), keys.events(run_id)]
         data = orjson.dumps({"run_id": run_id, "conversation_id": conversation_id})
+        arguments: list[Any] = [run_id, to_ms(now()), GUARDED_SECONDS, KEPT_SECONDS, data]
         with redis_errors():
-            status, inbox = await self._cancel(keys=names, args=[run_id, to_ms(now()), data])
+            names = await self._ending(owner, run_id, conversation_id)
+            status, inbox = await self._cancel(keys=names, args=arguments)
         return status.decode(), inbox.decode()
 
     async def end_if_abandoned(self, owner: Owner, run_id: str, conversation_id: str) -> Status:
         """Store `run.failed` when no process holds the run any more, or it waited too long. Answers what the run is."""
-        keys = Keys(owner)
-        names = [keys.lease(conversation_id), keys.run(run_id), keys.events(run_id)]
-        arguments: list[Any] = [run_id, to_ms(now()), *abandoned(run_id, conversation_id)]
+        told = abandoned(run_id, conversation_id)
+        arguments: list[Any] = [run_id, to_ms(now()), GUARDED_SECONDS, KEPT_SECONDS, *told]
         with redis_errors():
+            names = await self._ending(owner, run_id, conversation_id)
             answer: Status = (await self._abandon(keys=names, args=arguments)).decode()
         return answer
+
+    async def _ending(self, owner: Owner, run_id: str, conversation_id: str) -> list[str]:
+        """KEYS of CANCEL and ABANDON; of a run that there is not, no usage is counted."""
+        keys = Keys(owner)
+        began: Any = await self._redis.hget(keys.run(run_id), "created_at")
+        day = from_ms(int(began or 0)).date()
+        usage = [usage_key(owner, day), counted_key(owner, run_id)]
+        return [keys.lease(conversation_id), keys.run(run_id), keys.events(run_id), *usage]

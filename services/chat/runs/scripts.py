@@ -58,6 +58,27 @@ redis.call('EXPIRE', KEYS[7], ARGV[9])
 return 'ok'
 """
 
+# Adds to a day's usage, each of `used` a metric, its source and a number.
+_ADD: Final = """
+local function add(usage, used, kept_seconds)
+  local is_full = redis.call('HLEN', usage) > 5000
+  for _, one in ipairs(used) do
+    redis.call('HINCRBY', usage, one[1] .. '\\31' .. (is_full and '\\31\\31' or one[2]), one[3])
+  end
+  redis.call('EXPIRE', usage, kept_seconds)
+end
+"""
+
+# Counts a run that ends while it lies: what it used was added when it was laid down, and no process ends it.
+_COUNT_LYING: Final = f"""{_ADD}
+local function count_lying(state, run, usage, counted, guarded_seconds, kept_seconds)
+  local source = redis.call('HGET', run, 'source')
+  if source and redis.call('SET', counted, state, 'NX', 'EX', guarded_seconds) then
+    add(usage, {{{{state, source, '1'}}}}, kept_seconds)
+  end
+end
+"""
+
 # KEYS conversation, messages, lease, conversations, run, events, usage, counted, words
 # ARGV run_id, conversation_id, now_ms, retention_ms, status, message or '', message_id, words of the message, number of
 #      the first event, what it used up, kept_seconds of `counted`, kept_seconds of `usage`, then type and data of each
@@ -65,17 +86,15 @@ return 'ok'
 # Ends a run once: stores the answer and the last events, and frees the conversation. Answers the run's status.
 # An event may be there of which its writer never heard so: the last ones come after it.
 # What it used up is counted once, whoever ended it: of one that was cancelled only its process knows that.
-FINISH: Final = """#!lua
+FINISH: Final = (
+    "#!lua"
+    + _ADD
+    + """
 local function count(state)
   if not redis.call('SET', KEYS[8], state, 'NX', 'EX', ARGV[11]) then return end
   local used = cjson.decode(ARGV[10])
-  local is_full = redis.call('HLEN', KEYS[7]) > 5000
-  local function add(metric, source, number)
-    redis.call('HINCRBY', KEYS[7], metric .. '\\31' .. (is_full and '\\31\\31' or source), number)
-  end
-  add(state, used[1], '1')
-  for _, one in ipairs(used[2]) do add(one[1], one[2], one[3]) end
-  redis.call('EXPIRE', KEYS[7], ARGV[12])
+  table.insert(used[2], {state, used[1], '1'})
+  add(KEYS[7], used[2], ARGV[12])
 end
 local status = redis.call('HGET', KEYS[5], 'status')
 if status ~= 'running' and status ~= 'requires_action' then count(status or 'cancelled') end
@@ -103,6 +122,7 @@ redis.call('HDEL', KEYS[5], 'waiting', 'loop')
 if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3]) end
 return ARGV[5]
 """
+)
 
 # KEYS lease, run;  ARGV run_id, lease_ms
 # Keeps a conversation claimed. A lease that ran out while Redis was away is taken again if nobody else has it.
@@ -116,15 +136,23 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 'ok'
 """
 
-# KEYS lease, run, events;  ARGV run_id, now_ms, data of run.failed, and of that of a run that waited in vain
+# KEYS lease, run, events, usage, counted
+# ARGV run_id, now_ms, kept_seconds of `counted`, kept_seconds of `usage`, data of run.failed, and of that of a run that
+#      waited in vain
 # Ends a run that nobody holds any more, its process gone or its calls undecided: whoever follows it hears the end.
 # Answers the run's status.
-ABANDON: Final = """#!lua
+ABANDON: Final = (
+    "#!lua"
+    + _COUNT_LYING
+    + """
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return 'gone' end
 if status ~= 'running' and status ~= 'requires_action' or redis.call('GET', KEYS[1]) == ARGV[1] then return status end
-local outcome = ARGV[3]
-if status == 'requires_action' then outcome = ARGV[4] end
+local outcome = ARGV[5]
+if status == 'requires_action' then
+  outcome = ARGV[6]
+  count_lying('failed', KEYS[2], KEYS[4], KEYS[5], ARGV[3], ARGV[4])
+end
 local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
 local number = tonumber(string.match(last, '^%d+')) + 1
 redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.failed', 'd', outcome)
@@ -132,28 +160,40 @@ redis.call('HSET', KEYS[2], 'status', 'failed', 'finished_at', ARGV[2], 'outcome
 redis.call('HDEL', KEYS[2], 'waiting', 'loop')
 return 'failed'
 """
+)
 
-# KEYS lease, run, events;  ARGV run_id, now_ms, data of run.cancelled
+# KEYS lease, run, events, usage, counted
+# ARGV run_id, now_ms, kept_seconds of `counted`, kept_seconds of `usage`, data of run.cancelled
 # Ends a run that goes on, wherever it does, and frees its conversation. Answers the run's status, and where this has
 # ended it the inbox of the process that is to hear of it.
-CANCEL: Final = """#!lua
+CANCEL: Final = (
+    "#!lua"
+    + _COUNT_LYING
+    + """
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return {'gone', ''} end
 if status ~= 'running' and status ~= 'requires_action' then return {status, ''} end
+if status == 'requires_action' then count_lying('cancelled', KEYS[2], KEYS[4], KEYS[5], ARGV[3], ARGV[4]) end
 local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
 local number = tonumber(string.match(last, '^%d+')) + 1
-redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.cancelled', 'd', ARGV[3])
-redis.call('HSET', KEYS[2], 'status', 'cancelled', 'finished_at', ARGV[2], 'outcome', ARGV[3])
+redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.cancelled', 'd', ARGV[5])
+redis.call('HSET', KEYS[2], 'status', 'cancelled', 'finished_at', ARGV[2], 'outcome', ARGV[5])
 redis.call('HDEL', KEYS[2], 'waiting', 'loop')
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return {'cancelled', redis.call('HGET', KEYS[2], 'inbox') or ''}
 """
+)
 
-# KEYS lease, run, events, runs
-# ARGV run_id, number of the event, data of run.waiting, the loop, approval_ms, kept_seconds, then the ids of the calls
+# KEYS lease, run, events, runs, usage
+# ARGV run_id, number of the event, data of run.waiting, the loop, approval_ms, kept_seconds, what it used up since it
+#      went on last, kept_seconds of `usage`, then the ids of the calls
 # Lays a run down until its calls are decided: no process has it, and its lease, which nobody renews, claims the
 # conversation for as long as it may wait. Answers the run's status; laying down what lies changes nothing.
-PAUSE: Final = """#!lua
+# What it used up is added now: whoever ends a run that lies does not know it.
+PAUSE: Final = (
+    "#!lua"
+    + _ADD
+    + """
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return 'gone' end
 if status ~= 'running' then return status end
@@ -162,13 +202,16 @@ if holder and holder ~= ARGV[1] then return 'lost' end
 local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
 local number = math.max(tonumber(ARGV[2]), tonumber(string.match(last, '^%d+')) + 1)
 redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.waiting', 'd', ARGV[3])
+local used = cjson.decode(ARGV[7])
 redis.call('HSET', KEYS[2], 'status', 'requires_action', 'waiting', ARGV[3], 'loop', ARGV[4], 'inbox', '',
-  'undecided', #ARGV - 6)
-for i = 7, #ARGV do redis.call('HSET', KEYS[2], 'call:' .. ARGV[i], '') end
+  'undecided', #ARGV - 8, 'source', used[1])
+add(KEYS[5], used[2], ARGV[8])
+for i = 9, #ARGV do redis.call('HSET', KEYS[2], 'call:' .. ARGV[i], '') end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[5])
 for i = 2, 4 do redis.call('EXPIRE', KEYS[i], ARGV[6]) end
 return 'requires_action'
 """
+)
 
 # KEYS lease, run, events;  ARGV run_id, call_id, decision, lease_ms, inbox of the process
 # Keeps the decision on one call. With the last of them the run goes on, where that was said: a process claims it again.

@@ -333,3 +333,50 @@ async def test_the_next_message_keeps_a_waiting_runs_place_among_those_to_be_del
         after = await redis.ttl(name)
 
     assert before - 30 < after <= before
+
+
+async def usage_of(chat: httpx.AsyncClient) -> dict[str, Any]:
+    rows = (await chat.get("/api/v1/chat/usage")).raise_for_status().json()["rows"]
+    assert len(rows) == 1
+    row: dict[str, Any] = rows[0]
+    return row
+
+
+async def test_what_a_run_used_before_it_waited_counts_though_it_is_cancelled(
+    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer
+) -> None:
+    model.scripted = [calls(ULM)]
+    run_id = (await lay_down(chat, body))["run_id"]
+    lying = await usage_of(chat)
+
+    for _ in range(2):
+        await chat.post(f"{RUNS}/{run_id}/cancel")
+    ended = await usage_of(chat)
+
+    assert (lying["runs"], lying["prompt_tokens"]) == (0, 10)
+    assert (ended["runs"], ended["cancelled_runs"], ended["prompt_tokens"]) == (1, 1, 10)
+
+
+async def test_a_run_that_waited_in_vain_is_counted_as_failed(
+    open_chat: OpenChat, body: dict[str, Any], model: ModelServer, person: User
+) -> None:
+    model.scripted = [calls(ULM)]
+    async with open_chat(approval_seconds=1) as chat:
+        chat.headers.update(person.headers)
+        await follow(chat, (await lay_down(chat, body))["run_id"])
+        row = await usage_of(chat)
+
+    assert (row["runs"], row["failed_runs"], row["completion_tokens"]) == (1, 1, 2)
+
+
+async def test_a_run_that_waited_and_went_on_is_counted_once(
+    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer
+) -> None:
+    model.scripted = [calls(ULM), says("It is paid.")]
+    run_id = (await lay_down(chat, body))["run_id"]
+    await decide(chat, run_id)
+    await follow(chat, run_id)
+
+    row = await usage_of(chat)
+
+    assert (row["runs"], row["failed_runs"], row["prompt_tokens"], row["completion_tokens"]) == (1, 0, 20, 4)
