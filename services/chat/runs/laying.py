@@ -48,6 +48,7 @@ def turn_of(caller: Caller, resumed: Resumed) -> Turn:
         model=members["model"],
         key_id=members["key_id"],
         response_schema=members["response_schema"],
+        since=resumed.last_event,
     )
 
 

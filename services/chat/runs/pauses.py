@@ -92,6 +92,7 @@ class PauseRepository:
             bounds.kept_seconds,
             counts_of(turn, current_meter()),
             KEPT_SECONDS,
+            turn.since,
             *ids,
         ]
         with redis_errors():

@@ -159,7 +159,7 @@ class RunRepository:
         times = [to_ms(now()), self._bounds.retention_ms]
         stored = [message_bytes(answer), answer.id, kept_words(answer.content)] if answer else [b"", b"", b""]
         flat = [part for event in events for part in (event.type, event.data)]
-        used = [counts_of(turn, current_meter()), GUARDED_SECONDS, KEPT_SECONDS]
+        used = [counts_of(turn, current_meter()), GUARDED_SECONDS, KEPT_SECONDS, turn.since]
         arguments: list[Any] = [
             turn.run_id,
             turn.conversation_id,
@@ -181,7 +181,7 @@ class RunRepository:
         names = [keys.lease(turn.conversation_id), keys.run(turn.run_id)]
         with redis_errors():
             answer: Literal["ok", "lost", "gone"] = (
-                await self._renew(keys=names, args=[turn.run_id, self._bounds.lease_ms])
+                await self._renew(keys=names, args=[turn.run_id, self._bounds.lease_ms, turn.since])
             ).decode()
         return answer
 

@@ -81,11 +81,12 @@ end
 
 # KEYS conversation, messages, lease, conversations, run, events, usage, counted, words
 # ARGV run_id, conversation_id, now_ms, retention_ms, status, message or '', message_id, words of the message, number of
-#      the first event, what it used up, kept_seconds of `counted`, kept_seconds of `usage`, then type and data of each
-#      event
+#      the first event, what it used up, kept_seconds of `counted`, kept_seconds of `usage`, since, then type and data
+#      of each event
 # Ends a run once: stores the answer and the last events, and frees the conversation. Answers the run's status.
 # An event may be there of which its writer never heard so: the last ones come after it.
 # What it used up is counted once, whoever ended it: of one that was cancelled only its process knows that.
+# A process that laid it down and never heard so ends nothing once others have gone on: they have another `since`.
 FINISH: Final = (
     "#!lua"
     + _ADD
@@ -97,6 +98,7 @@ local function count(state)
   add(KEYS[7], used[2], ARGV[12])
 end
 local status = redis.call('HGET', KEYS[5], 'status')
+if status and (redis.call('HGET', KEYS[5], 'since') or '0') ~= ARGV[13] then return status end
 if status ~= 'running' and status ~= 'requires_action' then count(status or 'cancelled') end
 if not status then return 'gone' end
 if status ~= 'running' then return status end
@@ -113,7 +115,7 @@ if ARGV[6] ~= '' then
 end
 local last = redis.call('XREVRANGE', KEYS[6], '+', '-', 'COUNT', 1)[1][1]
 local number = math.max(tonumber(ARGV[9]), tonumber(string.match(last, '^%d+')) + 1)
-for i = 13, #ARGV, 2 do
+for i = 14, #ARGV, 2 do
   redis.call('XADD', KEYS[6], number .. '-0', 'e', ARGV[i], 'd', ARGV[i + 1])
   number = number + 1
 end
@@ -124,12 +126,12 @@ return ARGV[5]
 """
 )
 
-# KEYS lease, run;  ARGV run_id, lease_ms
+# KEYS lease, run;  ARGV run_id, lease_ms, since
 # Keeps a conversation claimed. A lease that ran out while Redis was away is taken again if nobody else has it.
 RENEW: Final = """#!lua
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return 'gone' end
-if status ~= 'running' then return 'lost' end
+if status ~= 'running' or (redis.call('HGET', KEYS[2], 'since') or '0') ~= ARGV[3] then return 'lost' end
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 'lost' end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -186,9 +188,10 @@ return {'cancelled', redis.call('HGET', KEYS[2], 'inbox') or ''}
 
 # KEYS lease, run, events, runs, usage
 # ARGV run_id, number of the event, data of run.waiting, the loop, approval_ms, kept_seconds, what it used up since it
-#      went on last, kept_seconds of `usage`, then the ids of the calls
+#      went on last, kept_seconds of `usage`, since, then the ids of the calls
 # Lays a run down until its calls are decided: no process has it, and its lease, which nobody renews, claims the
-# conversation for as long as it may wait. Answers the run's status; laying down what lies changes nothing.
+# conversation for as long as it may wait. Answers the run's status; laying down what lies, or what others
+# have gone on with, changes nothing.
 # What it used up is added now: whoever ends a run that lies does not know it.
 PAUSE: Final = (
     "#!lua"
@@ -196,6 +199,7 @@ PAUSE: Final = (
     + """
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return 'gone' end
+if (redis.call('HGET', KEYS[2], 'since') or '0') ~= ARGV[9] then return 'requires_action' end
 if status ~= 'running' then return status end
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 'lost' end
@@ -204,9 +208,9 @@ local number = math.max(tonumber(ARGV[2]), tonumber(string.match(last, '^%d+')) 
 redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.waiting', 'd', ARGV[3])
 local used = cjson.decode(ARGV[7])
 redis.call('HSET', KEYS[2], 'status', 'requires_action', 'waiting', ARGV[3], 'loop', ARGV[4], 'inbox', '',
-  'undecided', #ARGV - 8, 'source', used[1])
+  'undecided', #ARGV - 9, 'source', used[1])
 add(KEYS[5], used[2], ARGV[8])
-for i = 9, #ARGV do redis.call('HSET', KEYS[2], 'call:' .. ARGV[i], '') end
+for i = 10, #ARGV do redis.call('HSET', KEYS[2], 'call:' .. ARGV[i], '') end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[5])
 for i = 2, 4 do redis.call('EXPIRE', KEYS[i], ARGV[6]) end
 return 'requires_action'
@@ -227,9 +231,10 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'expired'} end
 redis.call('HSET', KEYS[2], 'call:' .. ARGV[2], ARGV[3])
 if redis.call('HINCRBY', KEYS[2], 'undecided', -1) > 0 then return {'kept'} end
 local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
-local answer = {'go', redis.call('HGET', KEYS[2], 'loop'), string.match(last, '^%d+')}
+local since = string.match(last, '^%d+')
+local answer = {'go', redis.call('HGET', KEYS[2], 'loop'), since}
 for _, part in ipairs(redis.call('HGETALL', KEYS[2])) do table.insert(answer, part) end
-redis.call('HSET', KEYS[2], 'status', 'running', 'inbox', ARGV[5])
+redis.call('HSET', KEYS[2], 'status', 'running', 'inbox', ARGV[5], 'since', since)
 redis.call('HDEL', KEYS[2], 'waiting', 'loop')
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4])
 return answer

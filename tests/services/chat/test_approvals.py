@@ -165,29 +165,6 @@ async def test_two_who_approve_the_last_call_at_once_have_it_made_once(
     assert [event.type for event in events].count("run.resumed") == 1
 
 
-async def test_a_call_that_is_approved_twice_is_charged_to_the_budget(
-    open_chat: OpenChat, body: dict[str, Any], model: ModelServer, person: User
-) -> None:
-    model.scripted = [calls(ULM)]
-    model.usage = {"prompt_tokens": 20_000, "completion_tokens": 0, "total_tokens": 20_000}
-    model.go_on.clear()
-    async with open_chat(tokens_per_day_user=20_000) as chat:
-        chat.headers.update(person.headers)
-        run_id = (await lay_down(chat, body))["run_id"]
-        approved = [(await decide(chat, run_id)).status_code for _ in range(2)]
-        model.go_on.set()
-        await follow(chat, run_id)
-
-        async def is_refused() -> bool:
-            nowhere = body | {"conversation_id": new_id()}  # which itself uses nothing
-            answer = await chat.post(MESSAGE, json=nowhere)
-            return bool(answer.json()["code"] == "chat.tokens_used_up")
-
-        await until(is_refused)
-
-    assert approved == [200, 200]
-
-
 async def test_the_first_word_on_a_call_counts(
     chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer
 ) -> None:
@@ -318,65 +295,3 @@ async def test_an_agent_that_is_gone_ends_its_run_when_it_is_to_go_on(
 
     assert (events[-1].type, events[-1].data["code"]) == ("run.failed", "chat.agent_not_found")
     assert neighbours.called == []
-
-
-async def test_the_next_message_keeps_a_waiting_runs_place_among_those_to_be_deleted(
-    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer, person: User, suite: Suite
-) -> None:
-    model.scripted = [calls(ULM), says("Something else.")]
-    conversation_id = (await lay_down(chat, body))["conversation_id"]
-    name = Keys(Owner(person.tenant_id, person.user_id)).runs(conversation_id)
-
-    async with open_redis(suite.url("redis")) as redis:
-        before = await redis.ttl(name)
-        await chat.post(MESSAGE, json=body | {"conversation_id": conversation_id, "on_busy": "interrupt"})
-        after = await redis.ttl(name)
-
-    assert before - 30 < after <= before
-
-
-async def usage_of(chat: httpx.AsyncClient) -> dict[str, Any]:
-    rows = (await chat.get("/api/v1/chat/usage")).raise_for_status().json()["rows"]
-    assert len(rows) == 1
-    row: dict[str, Any] = rows[0]
-    return row
-
-
-async def test_what_a_run_used_before_it_waited_counts_though_it_is_cancelled(
-    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer
-) -> None:
-    model.scripted = [calls(ULM)]
-    run_id = (await lay_down(chat, body))["run_id"]
-    lying = await usage_of(chat)
-
-    for _ in range(2):
-        await chat.post(f"{RUNS}/{run_id}/cancel")
-    ended = await usage_of(chat)
-
-    assert (lying["runs"], lying["prompt_tokens"]) == (0, 10)
-    assert (ended["runs"], ended["cancelled_runs"], ended["prompt_tokens"]) == (1, 1, 10)
-
-
-async def test_a_run_that_waited_in_vain_is_counted_as_failed(
-    open_chat: OpenChat, body: dict[str, Any], model: ModelServer, person: User
-) -> None:
-    model.scripted = [calls(ULM)]
-    async with open_chat(approval_seconds=1) as chat:
-        chat.headers.update(person.headers)
-        await follow(chat, (await lay_down(chat, body))["run_id"])
-        row = await usage_of(chat)
-
-    assert (row["runs"], row["failed_runs"], row["completion_tokens"]) == (1, 1, 2)
-
-
-async def test_a_run_that_waited_and_went_on_is_counted_once(
-    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer
-) -> None:
-    model.scripted = [calls(ULM), says("It is paid.")]
-    run_id = (await lay_down(chat, body))["run_id"]
-    await decide(chat, run_id)
-    await follow(chat, run_id)
-
-    row = await usage_of(chat)
-
-    assert (row["runs"], row["failed_runs"], row["prompt_tokens"], row["completion_tokens"]) == (1, 0, 20, 4)
