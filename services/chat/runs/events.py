@@ -148,6 +148,10 @@ def event_from(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Event:
     return Event(int(entry_id.partition(b"-")[0]), fields[b"e"].decode(), fields[b"d"])
 
 
+RUN_FIELDS = ["status", "conversation_id", "agent_id", "model", "created_at", "finished_at", "outcome", "waiting"]
+"""Of a run's hash: how it lies while it waits is long, and nobody's who looks at it."""
+
+
 def run_from(run_id: str, stored: Mapping[bytes, bytes]) -> Run:
     """A run as it lies in its hash. One that an earlier release began lacks some of it."""
     told: dict[str, Any] = orjson.loads(stored.get(b"outcome", b"{}"))

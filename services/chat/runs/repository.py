@@ -19,7 +19,7 @@ from services.chat.runs.beginning import (
     start_arguments,
     start_keys,
 )
-from services.chat.runs.events import FINAL, Event, abandoned, event_from, run_from
+from services.chat.runs.events import FINAL, RUN_FIELDS, Event, abandoned, event_from, run_from
 from services.chat.storage import RUNNING, Keys, message_bytes, message_from, running_member
 from services.chat.times import from_ms, now, to_ms
 from services.chat.usage.counts import GUARDED_SECONDS, KEPT_SECONDS, counted_key, counts_of, day_of, usage_key
@@ -187,9 +187,9 @@ class RunRepository:
 
     async def get(self, owner: Owner, run_id: str) -> Run:
         """The run as it is kept. Raises RunNotFound."""
-        keys = Keys(owner)
         with redis_errors():
-            stored: Any = await self._redis.hgetall(keys.run(run_id))
+            found: Any = await self._redis.hmget(Keys(owner).run(run_id), RUN_FIELDS)
+        stored = {name.encode(): value for name, value in zip(RUN_FIELDS, found, strict=True) if value is not None}
         if not stored:
             raise RunNotFound
         return run_from(run_id, stored)

@@ -217,25 +217,43 @@ return 'requires_action'
 """
 )
 
-# KEYS lease, run, events;  ARGV run_id, call_id, decision, lease_ms, inbox of the process
-# Keeps the decision on one call. With the last of them the run goes on, where that was said: a process claims it again.
+# KEYS lease, run, events
+# ARGV run_id, call_id, decision, lease_ms, inbox of the process, whether it may go on, whose request this is
+# Keeps the decision on one call. With the last of them the run goes on, if it may: a process claims it again. If it may
+# not, the last one is not kept. The request that it went on with is given the same again, if it never heard so.
 # Answers {what became of it, the loop, its last event, then call ids and decisions}.
 DECIDE: Final = """#!lua
+local function go()
+  local answer = {'go', redis.call('HGET', KEYS[2], 'loop'), redis.call('HGET', KEYS[2], 'since')}
+  local fields = redis.call('HGETALL', KEYS[2])
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, 5) == 'call:' then
+      table.insert(answer, fields[i])
+      table.insert(answer, fields[i + 1])
+    end
+  end
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4])
+  return answer
+end
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return {'gone'} end
 local before = redis.call('HGET', KEYS[2], 'call:' .. ARGV[2])
 if not before then return {'unknown'} end
-if before ~= '' then return {before == ARGV[3] and 'kept' or 'decided'} end
+if before ~= '' then
+  local is_own = (redis.call('GET', KEYS[1]) or ARGV[1]) == ARGV[1] and redis.call('HGET', KEYS[2], 'claim') == ARGV[7]
+  if status == 'running' and is_own then return go() end
+  return {before == ARGV[3] and 'kept' or 'decided'}
+end
 if status ~= 'requires_action' then return {status} end
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'expired'} end
+local is_last = tonumber(redis.call('HGET', KEYS[2], 'undecided')) == 1
+if is_last and ARGV[6] ~= '1' then return {'last'} end
 redis.call('HSET', KEYS[2], 'call:' .. ARGV[2], ARGV[3])
-if redis.call('HINCRBY', KEYS[2], 'undecided', -1) > 0 then return {'kept'} end
+redis.call('HINCRBY', KEYS[2], 'undecided', -1)
+if not is_last then return {'kept'} end
 local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
-local since = string.match(last, '^%d+')
-local answer = {'go', redis.call('HGET', KEYS[2], 'loop'), since}
-for _, part in ipairs(redis.call('HGETALL', KEYS[2])) do table.insert(answer, part) end
-redis.call('HSET', KEYS[2], 'status', 'running', 'inbox', ARGV[5], 'since', since)
-redis.call('HDEL', KEYS[2], 'waiting', 'loop')
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4])
-return answer
+redis.call('HSET', KEYS[2], 'status', 'running', 'inbox', ARGV[5], 'claim', ARGV[7],
+  'since', string.match(last, '^%d+'))
+redis.call('HDEL', KEYS[2], 'waiting')
+return go()
 """

@@ -6,9 +6,9 @@ import httpx
 
 from local.suite import Suite
 from services.chat.bounds import Bounds
-from services.chat.domain import Agent, Message, Owner, Turn, Waiting, WaitingCall
+from services.chat.domain import Agent, Decision, Message, Owner, Turn, Waiting, WaitingCall
 from services.chat.runs.events import Event
-from services.chat.runs.pauses import PauseBounds, PauseRepository
+from services.chat.runs.pauses import PauseBounds, PauseRepository, Resumed
 from services.chat.runs.repository import RunRepository
 from services.chat.storage import Keys
 from services.chat.times import now
@@ -17,7 +17,7 @@ from shared.schemas import new_id
 from tests.fixtures.identity import User
 from tests.services.chat.client import OpenChat, until
 from tests.services.chat.scripts import calls, says
-from tests.services.chat.servers import ModelServer
+from tests.services.chat.servers import ModelServer, Neighbours
 from tests.services.chat.test_approvals import MESSAGE, RUNS, ULM, body, decide, follow, lay_down
 
 __all__ = ["body"]
@@ -137,3 +137,57 @@ def _turn_of(waiting: dict[str, Any], person: User) -> Turn:
     owner, run_id = Owner(person.tenant_id, person.user_id), waiting["run_id"]
     question = Message(new_id(), run_id, "user", "Pay.", [], now())
     return Turn(run_id, waiting["conversation_id"], False, owner, Agent("a", "", None, ()), question, "token", "m")
+
+
+async def test_where_a_run_could_not_go_on_the_last_decision_is_refused_and_it_waits_on(
+    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer, neighbours: Neighbours
+) -> None:
+    model.scripted = [calls(ULM), says("It is paid.")]
+    run_id = (await lay_down(chat, body))["run_id"]
+    neighbours.tools_problem = (403, "common.missing_scope")
+
+    refused = await decide(chat, run_id)
+    lying = (await chat.get(f"{RUNS}/{run_id}")).json()
+    neighbours.tools_problem = None
+    decided = await decide(chat, run_id)
+    events = await follow(chat, run_id)
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "common.missing_scope")
+    assert lying["state"] == "requires_action"
+    assert (decided.status_code, events[-1].type) == (200, "run.completed")
+
+
+async def test_a_run_that_waited_goes_on_within_the_budget_only(
+    open_chat: OpenChat, body: dict[str, Any], model: ModelServer, person: User
+) -> None:
+    script = calls(ULM, ("pay", {"city": "Jena"}))
+    script[-1] = {"choices": [], "usage": {"prompt_tokens": 19_900, "completion_tokens": 0, "total_tokens": 19_900}}
+    model.scripted = [script]
+    async with open_chat(tokens_per_day_user=20_000) as chat:
+        chat.headers.update(person.headers)
+        run_id = (await lay_down(chat, body))["run_id"]
+        first, last = await decide(chat, run_id, 1), await decide(chat, run_id, 2)
+        lying = (await chat.get(f"{RUNS}/{run_id}")).json()
+
+    assert first.status_code == 200
+    assert (last.status_code, last.json()["code"]) == (429, "chat.tokens_used_up")
+    assert lying["state"] == "requires_action"
+
+
+async def test_a_request_that_never_heard_that_its_run_goes_on_may_ask_again_and_no_other(
+    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer, person: User, suite: Suite
+) -> None:
+    model.scripted = [calls(ULM)]
+    waiting = await lay_down(chat, body)
+    owner = Owner(person.tenant_id, person.user_id)
+    async with open_redis(suite.url("redis")) as redis:
+        pauses = PauseRepository(redis, PauseBounds(60_000, 60, 60_000), "inbox")
+
+        async def approve(claim: str | None) -> Resumed | str:
+            ids = (owner, waiting["run_id"], "call00001")
+            return await pauses.decide(*ids, Decision(True), waiting["conversation_id"], claim)
+
+        unclaimed, first, again, others = [await approve(claim) for claim in (None, "one", "one", "two")]
+
+    assert isinstance(first, Resumed)
+    assert (unclaimed, again, others) == ("last", first, "kept")
