@@ -140,7 +140,7 @@ return 'ok'
 
 # KEYS lease, run, events, usage, counted
 # ARGV run_id, now_ms, kept_seconds of `counted`, kept_seconds of `usage`, data of run.failed, and of that of a run that
-#      waited in vain
+#      waited in vain, and until when by Redis' clock it may be ended
 # Ends a run that nobody holds any more, its process gone or its calls undecided: whoever follows it hears the end.
 # Answers the run's status.
 ABANDON: Final = (
@@ -150,6 +150,8 @@ ABANDON: Final = (
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return 'gone' end
 if status ~= 'running' and status ~= 'requires_action' or redis.call('GET', KEYS[1]) == ARGV[1] then return status end
+local time = redis.call('TIME')
+if time[1] * 1000 + math.floor(time[2] / 1000) > tonumber(ARGV[7]) then return status end
 local outcome = ARGV[5]
 if status == 'requires_action' then
   outcome = ARGV[6]

@@ -7,7 +7,6 @@ whose process is gone fails. Replicas that meet do each other no harm, since a s
 """
 
 import logging
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from services.chat.runs.repository import UNENDED, RunRepository
 from services.chat.runs.supervisor import Supervisor
 from services.chat.storage import RUNNING, Keys
 from services.chat.times import now, to_ms
-from shared.errors import Unavailable
 from shared.loops import in_background, keep
 from shared.redis import redis_errors
 
@@ -30,7 +28,6 @@ _EVERY_SECONDS = 1.0
 _AT_ONCE = 100
 _PUT_OFF_MS = 1_000
 _LONGEST_MS = 60_000  # one that waits is held for a day, and may be gone on with, and die, in a minute
-_SLOW_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,37 +48,18 @@ class _Due:
 class Sweeper:
     """Looks after the runs of all replicas."""
 
-    def __init__(
-        self, redis: Redis, repository: RunRepository, supervisor: Supervisor, *, lease_seconds: float
-    ) -> None:
+    def __init__(self, redis: Redis, repository: RunRepository, supervisor: Supervisor) -> None:
         self._redis, self._repository, self._supervisor = redis, repository, supervisor
-        # A Redis that was away comes back with every lease run out: whoever holds one takes it again within this.
-        self._lenience_seconds = lease_seconds / 3 + _EVERY_SECONDS
-        self._not_before = 0.0
 
     async def run(self) -> None:
         """Never returns."""
-        await keep(self._watched_step, log=_log, every_seconds=_EVERY_SECONDS, pauses_first=True)
-
-    async def _watched_step(self) -> bool:
-        """One step; after one that Redis did not answer, or not soon, nothing is given up for a while."""
-        if time.monotonic() < self._not_before:
-            return False
-        started_at = time.monotonic()
-        try:
-            return await self.step()
-        except Unavailable:
-            self._not_before = time.monotonic() + self._lenience_seconds
-            raise
-        finally:
-            if time.monotonic() - started_at > _SLOW_SECONDS:
-                self._not_before = time.monotonic() + self._lenience_seconds
+        await keep(self.step, log=_log, every_seconds=_EVERY_SECONDS, pauses_first=True)
 
     async def step(self) -> bool:
         """Look after up to a hundred runs that are due; whether there were as many. Raises Unavailable."""
-        with redis_errors():
+        with self._repository.grace.watched(), redis_errors():
             members: Any = await self._redis.zrange(RUNNING, "-inf", to_ms(now()), byscore=True, offset=0, num=_AT_ONCE)
-        held_ms = await self._held([_Due.of(member) for member in members])
+            held_ms = await self._held([_Due.of(member) for member in members])
         held = [(due, ms) for due, ms in held_ms if ms is not None]
         lapsed = [due for due, ms in held_ms if ms is None]
         ended = [due for due in lapsed if await self._has_ended(due)]
@@ -127,10 +105,8 @@ class Sweeper:
 
 
 @asynccontextmanager
-async def open_sweeper(
-    redis: Redis, repository: RunRepository, supervisor: Supervisor, *, lease_seconds: float
-) -> AsyncIterator[Sweeper]:
+async def open_sweeper(redis: Redis, repository: RunRepository, supervisor: Supervisor) -> AsyncIterator[Sweeper]:
     """A sweeper that looks after runs as long as the block runs."""
-    sweeper = Sweeper(redis, repository, supervisor, lease_seconds=lease_seconds)
+    sweeper = Sweeper(redis, repository, supervisor)
     async with in_background(sweeper.run()):
         yield sweeper
