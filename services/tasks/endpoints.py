@@ -1,14 +1,21 @@
 """`/tasks/…`."""
 
-from typing import Annotated
+from fastapi import APIRouter, Response
 
-from fastapi import APIRouter, Query, Response
-
-from services.tasks.dependencies import Reader, Tasks, Writer
-from services.tasks.domain import TaskStatus
-from services.tasks.errors import InputInvalid, InputTooLarge, KindUnknown, RunAtTooFar, TaskFinished, TaskNotFound
+from services.tasks.dependencies import Batcher, Reader, Tasks, Writer
+from services.tasks.errors import (
+    InputInvalid,
+    InputTooLarge,
+    KeyBusy,
+    KindUnknown,
+    RunAtTooFar,
+    StartsTooLate,
+    TaskFinished,
+    TaskNotFound,
+)
 from services.tasks.models import Task
-from services.tasks.schemas import KindList, KindName, KindRead, TaskRead, TaskSubmit, TaskSummary
+from services.tasks.queries import Asked
+from services.tasks.schemas import BatchRead, KindList, KindRead, TaskBatch, TaskRead, TaskSubmit, TaskSummary
 from shared.door import GuardedRoute, IdempotentRoute, Keyed, stores_nothing, takes
 from shared.errors import responses
 from shared.resources import Cursor, Limit, Page, describe, described
@@ -25,7 +32,7 @@ creating = APIRouter(prefix="/api/v1/tasks", tags=["tasks"], route_class=Idempot
     status_code=202,
     response_model=TaskRead,
     responses={
-        **responses(KindUnknown, InputInvalid, InputTooLarge, RunAtTooFar),
+        **responses(KindUnknown, InputInvalid, InputTooLarge, RunAtTooFar, StartsTooLate, TaskNotFound, KeyBusy),
         202: described(location="where to follow the task")
         | {
             "links": {
@@ -42,9 +49,26 @@ async def submit(body: TaskSubmit, caller: Writer, tasks: Tasks, once: Keyed) ->
     A worker may begin a task more than once, after a failure or when a worker was lost.
     """
     task = await tasks.submit(caller, body, once)
-    answer = _answer(task, 202)
+    answer = answer_with(task, 202)
     describe(answer, location=f"/api/v1/tasks/status/{task.id}")
     return answer
+
+
+@creating.post(
+    "/submit/batch",
+    operation_id="tasks_submit_batch",
+    summary="Submit many tasks",
+    response_model=BatchRead,
+    response_model_exclude_unset=True,
+)
+@takes(kib=8192, values=100_000, texts=100_000, depth=32)
+async def submit_batch(body: TaskBatch, caller: Batcher, tasks: Tasks, once: Keyed) -> BatchRead:
+    """Up to 500 tasks, each with an outcome of its own: one that is wrong takes no other along.
+
+    Those that were taken are kept once this answers. Repeated under its key, the tasks that were made are found, and
+    those that could not be kept before are submitted.
+    """
+    return BatchRead(results=await tasks.submit_many(caller, body.tasks, once))
 
 
 @router.get(
@@ -60,7 +84,7 @@ async def status(task_id: Id, caller: Reader, tasks: Tasks) -> Response:
     One sees what one has submitted. With `tasks:tenant` one sees, lists and cancels what others of the tenant have.
     """
     task = await tasks.get(caller, task_id)
-    answer = _answer(task)
+    answer = answer_with(task)
     describe(answer, version=task.version)
     return answer
 
@@ -69,13 +93,12 @@ async def status(task_id: Id, caller: Reader, tasks: Tasks) -> Response:
 async def list_page(
     caller: Reader,
     tasks: Tasks,
-    status: Annotated[TaskStatus | None, Query(description="only tasks in this state")] = None,
-    kind: Annotated[KindName | None, Query(description="only tasks of this kind")] = None,
+    wanted: Asked,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[TaskSummary]:
     """The caller's tasks, newest first, without input and result; with `tasks:tenant` those of the whole tenant."""
-    found = await tasks.list_page(caller, status=status, kind=kind, limit=limit, cursor=cursor)
+    found = await tasks.list_page(caller, wanted, limit=limit, cursor=cursor)
     return found.page(TaskSummary.of)
 
 
@@ -96,10 +119,10 @@ async def list_kinds(_caller: Reader, tasks: Tasks) -> KindList:
 async def cancel(id: Id, caller: Writer, tasks: Tasks) -> Response:
     """Cancel a task. A queued one is cancelled at once; a running one is asked to stop and does so within seconds."""
     task = await tasks.cancel(caller, id)
-    answer = _answer(task)
+    answer = answer_with(task)
     describe(answer, version=task.version)
     return answer
 
 
-def _answer(task: Task, status_code: int = 200) -> Response:
+def answer_with(task: Task, status_code: int = 200) -> Response:
     return Response(TaskRead.json_of(task), status_code, media_type="application/json")

@@ -1,9 +1,10 @@
 """What tasks refuses, and what a kind may fail with.
 
-NotFound   TaskNotFound
-Conflict   TaskFinished
-Invalid    KindUnknown · InputInvalid · InputTooLarge · RunAtTooFar
-Unavailable  DocumentInUse: the error of a task that waited in vain
+NotFound   TaskNotFound · ScheduleNotFound
+Conflict   TaskFinished · TaskNotFailed · TaskSettled · KeyBusy · TooManySchedules
+Invalid    KindUnknown · InputInvalid · InputTooLarge · RunAtTooFar · StartsTooLate · EventUnknown
+           CronInvalid · CronNever · TimeZoneUnknown · EndsTooSoon: of schedules
+Unavailable  DocumentInUse: the error of a task that waited in vain · StreamsFull
 Exception  PermanentFailure: raised by a kind in the worker, never answered over HTTP
 """
 
@@ -24,6 +25,31 @@ class TaskFinished(Conflict):
 
     def __init__(self, status: str) -> None:
         super().__init__(f"The task is {status} already.")
+
+
+class TaskNotFailed(Conflict):
+    code = "tasks.not_failed"
+    meaning = "Only a task that has failed is replayed or discarded."
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"The task is {status}; only one that has failed is replayed or discarded.")
+
+
+class TaskSettled(Conflict):
+    code = "tasks.already_settled"
+    meaning = "The failed task was replayed before (`replayed_as` of the task says as which), or discarded."
+
+    def __init__(self, replayed_as: str | None) -> None:
+        super().__init__(
+            f"The task was replayed already, as {replayed_as}." if replayed_as else "The task was discarded already.",
+            members={"replayed_as": replayed_as} if replayed_as else None,
+        )
+
+
+class KeyBusy(Conflict):
+    code = "tasks.key_busy"
+    meaning = "Another task of the tenant has this concurrency key and has not ended."
+    default_detail = "Another task with this key has not ended."
 
 
 class KindUnknown(Invalid):
@@ -59,6 +85,80 @@ class RunAtTooFar(Invalid):
     def __init__(self, days: int) -> None:
         detail = f"A task may be scheduled up to {days} days ahead."
         super().__init__(detail, at=("/run_at", "too_far"))
+
+
+class EventUnknown(Invalid):
+    """An id that no event has had, as after a mix-up of two streams, or of before a restored dump."""
+
+    code = "tasks.event_unknown"
+    meaning = "`Last-Event-ID` names an event that there was not: leave it out to begin anew."
+
+    def __init__(self, event_id: str) -> None:
+        super().__init__(f"There was no event {event_id!r}.", at=("header/Last-Event-ID", "unknown_event"))
+
+
+class StreamsFull(Unavailable):
+    """As many followers at once as this process may have; the tasks go on."""
+
+    code = "tasks.streams_full"
+    meaning = "Too many streams of events at once; the tasks go on, and another replica may have room."
+
+    def __init__(self) -> None:
+        super().__init__("tasks", retry_after_seconds=2, detail="Too many streams at once; try again in a moment.")
+
+
+class StartsTooLate(Invalid):
+    code = "tasks.starts_too_late"
+    meaning = "The task would be due only after the time before which it is to start."
+
+    def __init__(self) -> None:
+        super().__init__("`start_before` must be later than now and than `run_at`.", at=("/start_before", "too_early"))
+
+
+class ScheduleNotFound(NotFound):
+    code = "tasks.schedule_not_found"
+    meaning = "There is no such schedule, or it is another's."
+    default_detail = "There is no such schedule."
+
+
+class TooManySchedules(Conflict):
+    code = "tasks.too_many_schedules"
+    meaning = "The user has as many schedules as one may have; delete one first."
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"A user may have {most} schedules.")
+
+
+class CronInvalid(Invalid):
+    code = "tasks.cron_invalid"
+    meaning = "The cron expression cannot be read; it has five fields."
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The cron expression cannot be read. {why}", at=("/cron", "unreadable"))
+
+
+class CronNever(Invalid):
+    code = "tasks.cron_never"
+    meaning = "The cron expression names a time that never comes, or none before the schedule ends."
+
+    def __init__(self) -> None:
+        super().__init__("The cron expression names a time that never comes.", at=("/cron", "never"))
+
+
+class TimeZoneUnknown(Invalid):
+    code = "tasks.time_zone_unknown"
+    meaning = "There is no time zone with this name in the IANA database."
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no time zone named {name!r}.", at=("/time_zone", "unknown"))
+
+
+class EndsTooSoon(Invalid):
+    code = "tasks.ends_too_soon"
+    meaning = "The schedule would end before it is first due."
+
+    def __init__(self) -> None:
+        super().__init__("The schedule would end before it is first due.", at=("/ends_at", "too_soon"))
 
 
 class DocumentInUse(Unavailable):

@@ -11,9 +11,16 @@ from shared.words import Word
 
 
 class Done(Word):
-    """To a task, by its id, or by one to a collection, by its name."""
+    """To a task or a schedule, by its id, or by a task to a collection, by its name."""
 
     CANCELLED = "task.cancelled"
+    REPLAYED = "task.replayed"
+    DISCARDED = "task.discarded"
+    SCHEDULE_CREATED = "schedule.created"
+    SCHEDULE_UPDATED = "schedule.updated"
+    SCHEDULE_PAUSED = "schedule.paused"
+    SCHEDULE_RESUMED = "schedule.resumed"
+    SCHEDULE_DELETED = "schedule.deleted"
     EXPORTED = "collection.exported"
     IMPORTED = "collection.imported"
 

@@ -7,11 +7,17 @@ from typing import TypedDict
 
 from fastapi import FastAPI
 
+from services.tasks.flows import Flows
 from services.tasks.health import watch_work
+from services.tasks.history.service import HistoryService
 from services.tasks.models import OutboxRow
 from services.tasks.queues import Queues
+from services.tasks.replays.service import ReplayService
+from services.tasks.schedules.service import ScheduleService
 from services.tasks.service import TaskService
 from services.tasks.settings import Settings
+from services.tasks.streams.news import open_news
+from services.tasks.streams.service import StreamService
 from services.tasks.submissions import Submissions
 from shared.loops import in_background
 from shared.messages import RABBITMQ_REMEDY, Publisher, open_connection, open_probe
@@ -26,6 +32,10 @@ class State(TypedDict):
 
     platform: Platform
     tasks: TaskService
+    history: HistoryService
+    streams: StreamService
+    replays: ReplayService
+    schedules: ScheduleService
 
 
 @asynccontextmanager
@@ -48,6 +58,29 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         await stack.enter_async_context(in_background(submissions.run(), relay.run()))
         platform = await stack.enter_async_context(open_platform(app))
         tasks = TaskService(
+            database,
+            outbox,
+            submissions,
+            Flows(database, outbox, queues),
+            app.state.kinds,
+            platform.cursors,
+            max_input_bytes=settings.max_input_bytes,
+        )
+        schedules = ScheduleService(
             database, outbox, submissions, app.state.kinds, platform.cursors, max_input_bytes=settings.max_input_bytes
         )
-        yield State(platform=platform, tasks=tasks)
+        news = await stack.enter_async_context(open_news(database, app.state.health, settings.stream_look_seconds))
+        yield State(
+            platform=platform,
+            tasks=tasks,
+            schedules=schedules,
+            history=HistoryService(database, tasks, platform.cursors),
+            replays=ReplayService(database, outbox, queues, app.state.kinds),
+            streams=StreamService(
+                database,
+                tasks,
+                news,
+                heartbeat_seconds=settings.stream_heartbeat_seconds,
+                max_streams=settings.max_streams,
+            ),
+        )

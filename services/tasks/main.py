@@ -3,21 +3,28 @@
 from fastapi import FastAPI
 
 from services.tasks.endpoints import creating, router
-from services.tasks.kinds.registry import BUILT_IN, KindRegistry
+from services.tasks.history.endpoints import router as history
+from services.tasks.kinds.registry import KindRegistry, with_own
 from services.tasks.lifespan import lifespan
+from services.tasks.replays.endpoints import creating as replaying
+from services.tasks.replays.endpoints import router as replays
+from services.tasks.schedules.endpoints import creating as creating_schedules
+from services.tasks.schedules.endpoints import router as schedules
 from services.tasks.settings import Settings
+from services.tasks.streams.endpoints import router as streams
 from shared.web import create_service
 
 
-def create_app(settings: Settings | None = None, kinds: KindRegistry = BUILT_IN) -> FastAPI:
-    """The app, from `settings` or the environment; takes tasks of `kinds`."""
+def create_app(settings: Settings | None = None, kinds: KindRegistry | None = None) -> FastAPI:
+    """The app, from `settings` or the environment; takes tasks of `kinds`, or of those that the settings say."""
+    settings = settings or Settings()
     app = create_service(
         "tasks",
-        settings or Settings(),
+        settings,
         title="SutazAI tasks",
         description="Background work: accepted durably, retried, cancelled, followed to its result.",
         lifespan=lifespan,
-        routers=[creating, router],
+        routers=[creating, replaying, creating_schedules, schedules, router, history, streams, replays],
     )
-    app.state.kinds = kinds
+    app.state.kinds = kinds or with_own(settings.task_kinds)
     return app

@@ -1,64 +1,156 @@
 """Every statement of the API about tasks; each names the tenant, and whose they are."""
 
-from sqlalchemy import ColumnElement, case, func, select, update
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, case, exists, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 
-from services.tasks.domain import CANCELLABLE, CANCELLED, TaskStatus
+from services.tasks.domain import CANCELLABLE, CANCELLED, REPLAY_KIND, UNFINISHED, TaskStatus
 from services.tasks.errors import TaskNotFound
+from services.tasks.filters import TaskFilter, unsettled
 from services.tasks.models import Task
 
+_TAKE_KEY = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:name AS text), 0))")
 _SUMMARY = [
     column for column in Task.__mapper__.column_attrs if column.key not in {"input", "result", "scopes", "traceparent"}
 ]
+SUMMARY_ONLY = load_only(*(column.class_attribute for column in _SUMMARY), raiseload=True)
+"""Without what may be large."""
+
+
+_COUNTED = 100_000  # failed tasks at most, for a summary of them
+_LINES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetters:
+    """Failed tasks by kind, error and whether their attempts were used up, the most frequent first."""
+
+    rows: list[dict[str, Any]]
+    is_whole: bool
 
 
 class TaskRepository:
     """The tasks that one user of a tenant submitted; without a `user_id`, those of the whole tenant."""
 
     def __init__(self, session: AsyncSession, tenant_id: str, user_id: str | None) -> None:
-        self._session = session
+        self._session, self._tenant_id = session, tenant_id
         self._visible: list[ColumnElement[bool]] = [Task.tenant_id == tenant_id]
         if user_id is not None:
             self._visible.append(Task.user_id == user_id)
 
-    async def get(self, task_id: str) -> Task:
-        """Raises TaskNotFound."""
+    async def get(self, task_id: str, *, hold: bool = False) -> Task:
+        """With `hold`, nobody else changes it until the end of the transaction. Raises TaskNotFound."""
         statement = select(Task).where(*self._visible, Task.id == task_id)
+        if hold:
+            statement = statement.with_for_update()
         task = await self._session.scalar(statement)
         if task is None:
             raise TaskNotFound
         return task
 
-    async def list_newest(
-        self, *, status: TaskStatus | None, kind: str | None, after: str | None, limit: int
-    ) -> list[Task]:
+    async def list_newest(self, wanted: TaskFilter, *, after: str | None, limit: int) -> list[Task]:
         """Up to `limit` tasks older than `after`, without input and result."""
-        statement = select(Task).where(*self._visible).order_by(Task.id.desc()).limit(limit)
-        if status is not None:
-            statement = statement.where(Task.status == status)
-        if kind is not None:
-            statement = statement.where(Task.kind == kind)
+        statement = select(Task).where(*self._visible, *wanted.conditions()).order_by(Task.id.desc()).limit(limit)
         if after is not None:
             statement = statement.where(Task.id < after)
-        columns = [column.class_attribute for column in _SUMMARY]
-        return list((await self._session.scalars(statement.options(load_only(*columns, raiseload=True)))).all())
+        return list((await self._session.scalars(statement.options(SUMMARY_ONLY))).all())
+
+    async def list_ids(self, wanted: TaskFilter, *, after: str | None, limit: int) -> list[str]:
+        """Up to `limit` ids of tasks younger than `after`, oldest first."""
+        statement = select(Task.id).where(*self._visible, *wanted.conditions(), Task.kind != REPLAY_KIND)
+        if after is not None:
+            statement = statement.where(Task.id > after)
+        return list((await self._session.scalars(statement.order_by(Task.id).limit(limit))).all())
+
+    async def settle(self, task_id: str, **values: Any) -> Task:
+        """The failed task, which says what became of it. The caller holds it."""
+        statement = update(Task).where(*self._visible, Task.id == task_id).values(version=Task.version + 1, **values)
+        settled = statement.returning(Task).execution_options(populate_existing=True)
+        task: Task | None = await self._session.scalar(settled)
+        if task is None:
+            raise TaskNotFound
+        return task
+
+    async def count_unsettled(self) -> DeadLetters:
+        """Of the newest ones that nobody has settled."""
+        columns = (Task.kind, Task.error_code, Task.dead_letter)
+        newest = (
+            select(*columns, Task.finished_at)
+            .where(*self._visible, unsettled())
+            .order_by(Task.id.desc())
+            .limit(_COUNTED)
+            .subquery()
+        )
+        by = (newest.c.kind, newest.c.error_code, newest.c.dead_letter)
+        number, at = func.count(), newest.c.finished_at
+        statement = (
+            select(*by, number.label("count"), func.min(at).label("oldest_at"), func.max(at).label("newest_at"))
+            .group_by(*by)
+            .order_by(number.desc(), *by)
+        )
+        rows = [dict(row) for row in (await self._session.execute(statement)).mappings()]
+        is_whole = len(rows) <= _LINES and sum(row["count"] for row in rows) < _COUNTED
+        return DeadLetters(rows[:_LINES], is_whole)
 
     async def cancel(self, task_id: str) -> Task | None:
         """The task, cancelled where it was queued and asked to stop where it runs; None when it is in neither state."""
-        is_queued = Task.status == TaskStatus.QUEUED
         statement = (
             update(Task)
             .where(*self._visible, Task.id == task_id)
             .where(Task.status.in_(CANCELLABLE))
-            .values(
-                status=case((is_queued, TaskStatus.CANCELLED), else_=Task.status),
-                finished_at=case((is_queued, func.now()), else_=Task.finished_at),
-                error_code=case((is_queued, CANCELLED.code), else_=Task.error_code),
-                error_detail=case((is_queued, CANCELLED.detail), else_=Task.error_detail),
-                cancel_requested_at=func.coalesce(Task.cancel_requested_at, func.now()),
-                version=Task.version + 1,
-            )
+            .values(**_cancelled())
             .returning(Task)
         )
         return await self._session.scalar(statement)
+
+    async def cancel_key(self, key: str) -> list[str]:
+        """The same of all with this concurrency key; their ids. Nobody ends or begins them meanwhile."""
+        theirs = (*self._visible, Task.concurrency_key == key, Task.status.in_(CANCELLABLE))
+        locked = select(Task.id).where(*theirs).order_by(Task.id).with_for_update()
+        ids = list((await self._session.scalars(locked)).all())
+        await take_key(self._session, self._tenant_id, key)
+        await self._session.execute(update(Task).where(Task.id.in_(ids)).values(**_cancelled()))
+        return ids
+
+    async def hold_still(self, ids: Collection[str]) -> dict[str, TaskStatus]:
+        """The states of those of these that there are; none of them ends before this transaction does."""
+        statement = select(Task.id, Task.status).where(*self._visible, Task.id.in_(ids)).order_by(Task.id)
+        rows = await self._session.execute(statement.with_for_update(read=True))
+        return {task_id: TaskStatus(status) for task_id, status in rows}
+
+
+def _cancelled() -> dict[str, Any]:
+    """Of a queued one at once; of a running one that it is asked to stop."""
+    is_queued = Task.status == TaskStatus.QUEUED
+    return {
+        "status": case((is_queued, TaskStatus.CANCELLED), else_=Task.status),
+        "finished_at": case((is_queued, func.now()), else_=Task.finished_at),
+        "error_code": case((is_queued, CANCELLED.code), else_=Task.error_code),
+        "error_detail": case((is_queued, CANCELLED.detail), else_=Task.error_detail),
+        "cancel_requested_at": func.coalesce(Task.cancel_requested_at, func.now()),
+        "version": Task.version + 1,
+    }
+
+
+async def take_key(session: AsyncSession, tenant_id: str, key: str) -> None:
+    """Until the transaction ends nobody else of the key begins, ends or is let go (`task_ended`, migration 0009)."""
+    await session.execute(_TAKE_KEY, {"name": f"tasks.key:{tenant_id}:{key}"})
+
+
+async def stand_in_line(session: AsyncSession, row: dict[str, Any]) -> None:
+    """Have a new row wait where others of its key have not ended, as of now and until the transaction ends."""
+    tenant_id, key = row["tenant_id"], row["concurrency_key"]
+    await take_key(session, tenant_id, key)
+    row["waits_for_key"] = await is_key_taken(session, tenant_id, key)
+    if row["waits_for_key"]:
+        row["enqueued_at"] = None
+
+
+async def is_key_taken(session: AsyncSession, tenant_id: str, key: str) -> bool:
+    """Whether a task of the tenant with this key has not ended."""
+    theirs = (Task.tenant_id == tenant_id, Task.concurrency_key == key, Task.status.in_(UNFINISHED))
+    return bool(await session.scalar(select(exists().where(*theirs))))

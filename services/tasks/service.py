@@ -1,32 +1,34 @@
 """The use cases of the API: submit, read, list, cancel."""
 
-import json
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
 from pydantic import ValidationError
 
-from services.tasks.domain import TaskStatus
-from services.tasks.errors import InputInvalid, InputTooLarge, RunAtTooFar, TaskFinished
+from services.tasks.errors import RunAtTooFar, StartsTooLate, TaskFinished
 from services.tasks.events import Done, tell
+from services.tasks.filters import TaskFilter
+from services.tasks.flows import Flows, Order
 from services.tasks.kinds.kind import Kind
 from services.tasks.kinds.registry import KindRegistry
-from services.tasks.models import Task
+from services.tasks.models import IdempotencyKeyRow, Task
 from services.tasks.repository import TaskRepository
-from services.tasks.schemas import TaskSubmit
+from services.tasks.rows import authority_of, checked_input, new_row, require_scopes
+from services.tasks.schemas import Submitted, TaskSubmit, TaskSummary
 from services.tasks.submissions import Submissions
+from services.tasks.visibility import submitter_of
 from shared import telemetry
 from shared.door import Once
-from shared.errors import FieldProblem, field_problems
+from shared.errors import Invalid, ServiceError, field_problems, problem_body
 from shared.identity import Caller, deed
-from shared.postgres import Database, Outbox
+from shared.postgres import Database, EffectKey, IdempotencyKeys, Outbox
 from shared.resources import CursorCodec, Slice
 from shared.schemas import new_id
 
 _MAX_DAYS_AHEAD = 366
-_OF_THE_TENANT = "tasks:tenant"
-"""The scope of who may see and cancel what others of the tenant submitted."""
 
 
 class TaskService:
@@ -40,61 +42,100 @@ class TaskService:
         database: Database,
         outbox: Outbox,
         submissions: Submissions,
+        flows: Flows,
         kinds: KindRegistry,
         cursors: CursorCodec,
         *,
         max_input_bytes: int,
     ) -> None:
         self._database, self._outbox = database, outbox
-        self._submissions, self._kinds, self._cursors = submissions, kinds, cursors
+        self._submissions, self._flows, self._kinds, self._cursors = submissions, flows, kinds, cursors
         self._max_input_bytes = max_input_bytes
 
     async def submit(self, caller: Caller, body: TaskSubmit, once: Once | None = None) -> Task:
         """The task, durably queued; for a repetition of `once` the one that was made, as it is now.
 
-        Raises KindUnknown, MissingScope, InputTooLarge, InputInvalid, RunAtTooFar, IdempotencyKeyReused.
+        Raises KindUnknown, MissingScope, InputTooLarge, InputInvalid, RunAtTooFar, StartsTooLate, IdempotencyKeyReused,
+        TaskNotFound, KeyBusy.
         """
         kind = self._kinds.get(body.kind)
-        for scope in kind.scopes:
-            caller.require(scope)
+        require_scopes(caller, kind.scopes)
         now = datetime.now(UTC)
         if body.run_at and body.run_at > now + timedelta(days=_MAX_DAYS_AHEAD):
             raise RunAtTooFar(_MAX_DAYS_AHEAD)
-        row = _new_row(caller, body, kind, self._checked_input(kind, body.input), now)
-        earlier = await self._submissions.write(row, (once.digest, once.of) if once else None)
+        if body.start_before and body.start_before <= max(now, body.run_at or now):
+            raise StartsTooLate
+        row = new_row(
+            kind,
+            now,
+            body.run_at,
+            **authority_of(caller),
+            input=checked_input(kind, body.input, self._max_input_bytes),
+            priority=body.priority.value,
+            max_attempts=body.max_attempts or (body.retry.max_attempts if body.retry else None),
+            retry=body.retry.model_dump(exclude_none=True, mode="json") if body.retry else None,
+            start_before=body.start_before,
+            timeout_seconds=body.timeout_seconds,
+        )
+        key = (once.digest, once.of) if once else None
+        if order := _order(body):
+            earlier = await self._flows.write(caller, submitter_of(caller), row, order, key)
+        else:
+            earlier = await self._submissions.write(row, key)
         if once is None or earlier is None:
             return Task(**row)
         once.found(earlier.of)
         return await self.get(caller, earlier.reference)
 
-    def _checked_input(self, kind: Kind[Any], given: dict[str, Any]) -> str:
-        """The input as it is stored."""
-        encoded = _encoded(given)
-        if len(encoded) > self._max_input_bytes:
-            raise InputTooLarge(len(encoded), self._max_input_bytes)
+    async def submit_many(self, caller: Caller, given: Sequence[dict[str, Any]], once: Once | None) -> list[Submitted]:
+        """What became of each. Those that want nothing of others share statements and a commit.
+
+        Each has an idempotency key of its own, made of the batch's. Of one concurrency key they are taken in order.
+
+        Raises IdempotencyKeyReused, Unavailable where the key cannot be stored.
+        """
+        if once is not None:
+            await self._take_key(once)
+        keys = [None if once is None else once.at(position) for position in range(len(given))]
+        results: dict[int, Submitted] = {}
+
+        async def submit_in_turn(positions: Sequence[int]) -> None:
+            for position in positions:
+                results[position] = await self._submitted(caller, given[position], keys[position])
+
+        await asyncio.gather(*(submit_in_turn(positions) for positions in _lines(given)))
+        return [results[position] for position in range(len(given))]
+
+    async def _take_key(self, once: Once) -> None:
+        """Stored before the tasks, so that another batch under it is refused whole. Raises IdempotencyKeyReused."""
+        own = EffectKey(once.digest, once.of, new_id())
+        async with self._database.transaction() as session:
+            kept = (await IdempotencyKeys(session, IdempotencyKeyRow).take([own]))[once.digest]
+        if kept != own:
+            once.found(kept.of)
+
+    async def _submitted(self, caller: Caller, given: dict[str, Any], once: Once | None) -> Submitted:
         try:
-            kind.input_model.model_validate(given)
-        except ValidationError as error:
-            located = [{**one, "loc": ("body", "input", *one["loc"])} for one in error.errors()]
-            raise InputInvalid(errors=field_problems(located)) from error
-        return encoded.decode()
+            task = await self.submit(caller, _validated(given), once)
+        except ServiceError as error:
+            problem = problem_body(error, instance="/api/v1/tasks/submit", trace_id=telemetry.current_trace_id())
+            return Submitted(status=error.status, problem=problem)
+        return Submitted(status=202, task=TaskSummary.of(task))
 
     async def get(self, caller: Caller, task_id: str) -> Task:
         """Raises TaskNotFound."""
         async with self._database.statements() as session:
-            return await TaskRepository(session, caller.tenant_id, _submitter(caller, task_id)).get(task_id)
+            return await TaskRepository(session, caller.tenant_id, submitter_of(caller, task_id)).get(task_id)
 
-    async def list_page(
-        self, caller: Caller, *, status: TaskStatus | None, kind: str | None, limit: int, cursor: str | None
-    ) -> Slice[Task]:
+    async def list_page(self, caller: Caller, wanted: TaskFilter, *, limit: int, cursor: str | None) -> Slice[Task]:
         """Newest first, without input and result. Raises Invalid for a cursor of another list."""
-        submitter = _submitter(caller)
+        user_id = submitter_of(caller)
         async with self._database.statements() as session:
-            tasks = TaskRepository(session, caller.tenant_id, submitter)
+            tasks = TaskRepository(session, caller.tenant_id, user_id)
             return await self._cursors.slice(
-                lambda after, most: tasks.list_newest(status=status, kind=kind, after=after, limit=most),
+                lambda after, most: tasks.list_newest(wanted, after=after, limit=most),
                 key=lambda task: task.id,
-                scope=["tasks", caller.tenant_id, submitter, status, kind],
+                scope=["tasks", caller.tenant_id, user_id, *wanted.members()],
                 limit=limit,
                 cursor=cursor,
             )
@@ -102,7 +143,7 @@ class TaskService:
     async def cancel(self, caller: Caller, task_id: str) -> Task:
         """The task, cancelled or asked to stop. Raises TaskNotFound, TaskFinished."""
         async with self._database.transaction() as session:
-            tasks = TaskRepository(session, caller.tenant_id, _submitter(caller, task_id))
+            tasks = TaskRepository(session, caller.tenant_id, submitter_of(caller, task_id))
             task = await tasks.cancel(task_id)
             if task is None:
                 raise TaskFinished((await tasks.get(task_id)).status)
@@ -115,49 +156,29 @@ class TaskService:
         return self._kinds.list()
 
 
-def _submitter(caller: Caller, task_id: str | None = None) -> str | None:
-    """Whose tasks the caller may see: their own, or everybody's of the tenant (None)."""
-    return None if caller.allows(_OF_THE_TENANT, task_id) else caller.subject
+def _lines(given: Sequence[dict[str, Any]]) -> list[list[int]]:
+    """Which tasks of a batch have one concurrency key, by their positions; a task without one is alone."""
+    lines: dict[str | int, list[int]] = {}
+    for position, one in enumerate(given):
+        concurrency = one.get("concurrency")
+        key = concurrency.get("key") if isinstance(concurrency, dict) else None
+        lines.setdefault(key if isinstance(key, str) else position, []).append(position)
+    return list(lines.values())
 
 
-def _encoded(given: dict[str, Any]) -> bytes:
-    """Raises InputInvalid for what JSON proper cannot hold."""
+def _validated(given: dict[str, Any]) -> TaskSubmit:
+    """Raises Invalid, as the body of a submit would be refused."""
     try:
-        encoded = orjson.dumps(given)  # refuses lone surrogates, integers beyond 64 bits, nesting beyond 254
-        if b"null" in encoded:  # which orjson makes of NaN and infinity too
-            json.dumps(given, allow_nan=False)
-    except (orjson.JSONEncodeError, ValueError) as error:
-        problem = FieldProblem(pointer="/input", code="not_storable", detail=str(error))
-        raise InputInvalid(errors=[problem]) from error
-    return encoded
+        return TaskSubmit.model_validate(given)
+    except ValidationError as error:
+        located = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
+        raise Invalid(errors=field_problems(located)) from error
 
 
-def _new_row(caller: Caller, body: TaskSubmit, kind: Kind[Any], encoded_input: str, now: datetime) -> dict[str, Any]:
-    """A whole row: what is not given is null, so that all submits can share one statement."""
-    trace: dict[str, str] = {}
-    telemetry.inject(trace)
-    run_at = max(body.run_at, now) if body.run_at else now
-    row = dict.fromkeys(Task.__table__.columns.keys())
-    return row | {
-        "id": new_id(),
-        "tenant_id": caller.tenant_id,
-        "user_id": caller.subject,
-        "scopes": sorted(caller.scopes),
-        "key_id": caller.key_id,
-        "session_id": caller.session_id,
-        "kind": kind.name,
-        "priority": body.priority.value,
-        "input": encoded_input,
-        "status": TaskStatus.QUEUED.value,
-        "dead_letter": False,
-        "progress_done": 0,
-        "attempt": 0,
-        "interruptions": 0,
-        "max_attempts": body.max_attempts or kind.max_attempts,
-        "timeout_seconds": body.timeout_seconds or kind.timeout_seconds,
-        "run_at": run_at,
-        "enqueued_at": now if run_at <= now else None,
-        "traceparent": trace.get("traceparent"),
-        "version": 1,
-        "created_at": now,
-    }
+def _order(body: TaskSubmit) -> Order:
+    order = Order(parent_id=body.parent_id)
+    if body.after:
+        order = replace(order, after=frozenset(body.after.ids), on=body.after.on)
+    if body.concurrency:
+        order = replace(order, key=body.concurrency.key, on_conflict=body.concurrency.on_conflict)
+    return order

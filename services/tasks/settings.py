@@ -22,10 +22,30 @@ class Settings(ClientSettings):
         description="begins the names of exchanges and queues, so that installations can share a broker",
     )
 
+    # Kinds
+    task_kinds: str = Field(
+        default="",
+        max_length=200,
+        pattern=r"^([A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*)?$",
+        description="a module of one's own whose `KINDS` are added to those there are; the API and the workers must "
+        "find it",
+    )
+
     # Bounds
     max_input_bytes: int = Field(default=2**20, ge=1024, le=2**20, description="of a task's input as JSON")
     max_submits_waiting: int = Field(
         default=1000, ge=1, le=100_000, description="submits that may wait for the database; more answer 503"
+    )
+
+    # Streams of events
+    max_streams: int = Field(
+        default=1024, ge=1, le=100_000, description="followers of tasks at once in one process; more answer 503"
+    )
+    stream_heartbeat_seconds: float = Field(
+        default=15.0, gt=0, le=60, description="between comments of a silent stream of events"
+    )
+    stream_look_seconds: float = Field(
+        default=0.2, ge=0.02, le=10, description="between two looks for what is new to followers of tasks"
     )
 
     # Health
@@ -66,6 +86,11 @@ class WorkerSettings(Settings):
         default=60, ge=0.5, le=3600, description="a task that waits this long while its queue is empty is sent again"
     )
     expire_days: float = Field(default=7, gt=0, le=365, description="a task that could not start for so long expires")
+
+    # Retention
+    retention_days: float = Field(
+        default=90, ge=1, le=3650, description="a task is kept so long after its end, unless its kind says otherwise"
+    )
 
     # Retries
     retry_base_seconds: float = Field(default=1, gt=0, le=60, description="longest wait before the second attempt")

@@ -13,7 +13,11 @@ from services.tasks.models import Task
 
 _OWNER = (Task.priority, Task.tenant_id, Task.user_id)
 # Written out, so that a plan made once for all statuses can use the index of this one.
-_UNSENT = (Task.status == literal(TaskStatus.QUEUED.value, literal_execute=True)) & Task.enqueued_at.is_(None)
+IS_FREE = (Task.waiting_for == literal(0, literal_execute=True)) & ~Task.waits_for_key
+"""Waits for no other task and has its turn among those of its key."""
+_UNSENT = and_(
+    Task.status == literal(TaskStatus.QUEUED.value, literal_execute=True), Task.enqueued_at.is_(None), IS_FREE
+)
 IS_DUE = _UNSENT & (Task.run_at <= func.now())
 
 

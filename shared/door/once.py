@@ -46,6 +46,10 @@ class Once:
         made = hashlib.sha256(self.digest + self.of + position.to_bytes(8, "big")).digest()
         return str(uuid.UUID(int=int.from_bytes(made[:16], "big") & _FREE | _VERSION_8))
 
+    def at(self, position: int) -> "Once":
+        """The key of the effect at `position` of many that are stored one by one."""
+        return Once(hashlib.sha256(self.digest + position.to_bytes(8, "big")).digest(), self.of)
+
 
 _FREE = ~(0xF << 76 | 0x3 << 62) & (1 << 128) - 1
 _VERSION_8 = 0x8 << 76 | 0x2 << 62  # RFC 9562: an id of one's own making

@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from shared.errors import ServiceError, StorageFull, Unavailable
 
-# SQLSTATEs of a server that cannot take this now: connection, resources, an operator's hand (start, stop), read-only.
-_NOT_NOW = ("08", "53", "57", "25006")
-_READ_ONLY, _DISK_FULL = "25006", "53100"
+# SQLSTATEs of a server that cannot take this now: connection, resources, an operator's hand (start, stop), read-only,
+# and a transaction that it ended so that another could go on.
+_NOT_NOW = ("08", "53", "57", "25006", "40P01")
+_READ_ONLY, _DISK_FULL, _DEADLOCK = "25006", "53100", "40P01"
 
 
 @contextmanager
@@ -47,6 +48,11 @@ def is_passing(error: BaseException | None) -> bool:
 def refuses_writes(error: BaseException | None) -> bool:
     """Whether the server reads and does not write: it was set so, or is a standby."""
     return _sqlstate(getattr(error, "orig", error)) == _READ_ONLY
+
+
+def is_deadlock(error: BaseException | None) -> bool:
+    """Whether the server ended the transaction because it and another waited for each other: once more it may do."""
+    return _sqlstate(getattr(error, "orig", error)) == _DEADLOCK
 
 
 def _sqlstate(error: BaseException | None) -> str:

@@ -105,6 +105,16 @@ async def have_a_task(gateway: httpx.AsyncClient, headers: Headers) -> dict[str,
     return {"task.cancelled": task["id"]}
 
 
+async def have_a_schedule(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:
+    made = await call(gateway, headers, "POST", "tasks/schedules", name="mine", kind="echo", cron="0 0 1 1 *")
+    path = f"tasks/schedules/{made['id']}"
+    await call(gateway, headers, "PATCH", path, name="new")
+    await call(gateway, headers, "POST", f"{path}/pause")
+    await call(gateway, headers, "POST", f"{path}/resume")
+    await call(gateway, headers, "DELETE", path)
+    return {f"schedule.{done}": made["id"] for done in ("created", "updated", "paused", "resumed", "deleted")}
+
+
 async def have_a_dump(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:
     name, copy = f"c-{new_id()}", f"c-{new_id()}"
     await call(gateway, headers, "POST", "vectors/collections", name=name, engine="faiss", dimension=2)
@@ -154,6 +164,7 @@ async def matching(gateway: httpx.AsyncClient, owner: User, **filters: str) -> l
         have_a_conversation,
         have_a_run_cancelled,
         have_a_task,
+        have_a_schedule,
         have_a_dump,
     ],
 )

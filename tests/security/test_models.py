@@ -20,6 +20,8 @@ from tests.security.spec import OPERATIONS, Operation, Schema, fields, parts, re
 FREE_FORM = {
     "metadata": "a tenant's own values, given back as they are; bounded in number, names and size",
     "input": "what a kind of task asks for; checked against the kind's own schema, bounded in bytes",
+    "tasks": "each the body of a submit, held against its model one by one; bounded in number and bytes",
+    "problem": "a problem, as the document says of errors",
     "input_schema": "a JSON Schema",
     "result": "what a kind of task returned",
     "details": "of an audit entry: what its action has to say",

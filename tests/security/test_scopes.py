@@ -48,7 +48,10 @@ def private(service: str) -> list[tuple[str, str]]:
 
 async def ask(gateway: httpx.AsyncClient, operation: Operation, headers: dict[str, str]) -> httpx.Response:
     """Asked with nothing but an id: what a caller may not do is refused before anything else is looked at."""
-    return await gateway.request(operation.method, operation.filled(), headers=headers)
+    async with gateway.stream(operation.method, operation.filled(), headers=headers) as answer:
+        if not answer.headers.get("content-type", "").startswith("text/event-stream"):  # which may have no end
+            await answer.aread()
+    return answer
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str]:

@@ -26,7 +26,7 @@ from tests.security.spec import FOR_ADMINS, OPERATIONS, Operation, example
 
 pytestmark = pytest.mark.timeout(400)
 Ids = dict[Place, str]
-WITHOUT_ID = {"tasks_submit": "its ids stand in the inputs of the kinds, which are asked below"}
+WITHOUT_ID = {"tasks_create_schedule": "its ids stand in the inputs of the kinds, which are asked below"}
 FINAL = {"succeeded", "failed", "cancelled", "expired"}
 
 

@@ -29,15 +29,16 @@ from services.chat.runs.schemas import (
     RunRead,
     RunWaitingRead,
     TicketRead,
+    TicketShown,
 )
 from services.chat.runs.stored import StoredRun
-from services.chat.runs.streaming import EVENT_STREAM, Followed, LastEventId, TicketShown, event_stream
 from services.chat.runs.tickets import Ticket
 from shared.door import GuardedRoute, IdempotencyKeyRefused, IdempotentRoute, Keyed, KeylessRoute, stores_nothing, takes
 from shared.errors import UpstreamFailed, UpstreamTimeout, responses
 from shared.limits import ShareTaken
 from shared.resources import describe
 from shared.schemas import Id
+from shared.web import EVENT_STREAM, Followed, LastEventId, event_stream
 
 creating = APIRouter(prefix="/api/v1/chat", tags=["messages"], route_class=IdempotentRoute)
 ticketing = APIRouter(prefix="/api/v1/chat/runs", tags=["runs"], route_class=KeylessRoute)

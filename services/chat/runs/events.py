@@ -33,6 +33,7 @@ from services.chat.times import from_ms
 from shared.errors import ServiceError, problem_body
 from shared.schemas import rfc3339
 from shared.telemetry import current_trace_id
+from shared.web import event_frame
 
 STARTED = "run.started"
 RETRIEVED = "retrieval.completed"
@@ -51,7 +52,6 @@ FINAL = frozenset({COMPLETED, FAILED, CANCELLED})
 LEFT = FINAL | {WAITING}
 """With which the process that executes a run is done with it."""
 
-HEARTBEAT = b": still here\n\n"
 _INSTANCE = "/api/v1/chat/message"
 
 
@@ -65,7 +65,7 @@ class Event:
 
     def frame(self) -> bytes:
         """The event as it goes over the wire."""
-        return b"id: %d\nevent: %b\ndata: %b\n\n" % (self.number, self.type.encode(), self.data)
+        return event_frame(self.number, self.type, self.data)
 
 
 def started(turn: Turn) -> Event:

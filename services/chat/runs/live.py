@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from services.chat.domain import Reply, Waiting
-from services.chat.runs.events import HEARTBEAT, Event
+from services.chat.runs.events import Event
 from shared.errors import ServiceError
+from shared.web import HEARTBEAT
 
 Outcome = Reply | Waiting | ServiceError
 """How a run leaves the process that executes it: with an answer, to wait, or failed."""

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Self
 
 import orjson
+from fastapi import Query
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -177,3 +178,12 @@ class RunRead(ResponseModel):
     created_at: UtcDatetime
     finished_at: UtcDatetime | None
     waiting: WaitingRead | None = Field(description="the calls to decide on while it `requires_action`, null otherwise")
+
+
+TicketShown = Annotated[
+    str | None,
+    Query(
+        max_length=64,
+        description="a ticket to this run (`chat_create_ticket`), for an `EventSource`, which can send no header",
+    ),
+]

@@ -11,7 +11,6 @@ from services.chat.runs.events import (
     CANCELLED,
     COMPLETED,
     FINAL,
-    HEARTBEAT,
     MESSAGE,
     WAITING,
     Event,
@@ -24,6 +23,7 @@ from services.chat.runs.repository import UNENDED, RunRepository, Status
 from services.chat.runs.tails import Tail, Tails
 from services.chat.storage import Keys
 from shared.errors import ServiceError, Unavailable
+from shared.web import HEARTBEAT
 
 _CHECK_SECONDS = 3.0  # with the lease of a run: how long a dead one is waited for
 _PAUSE_SECONDS = 0.2

@@ -6,7 +6,7 @@ session that has ended, and what it gave before is revoked with them.
 
 from cachetools import TTLCache
 
-from services.tasks.domain import Claim
+from services.tasks.domain import AUTHORITY_ENDED, Claim
 from services.tasks.errors import PermanentFailure
 from shared.errors import ServiceError, Unauthenticated, Unavailable
 from shared.identity import ServiceIdentity, TokenVerifier
@@ -58,7 +58,7 @@ class DelegatedTokens:
             answer = await self._identity.call("POST", "/internal/tokens/delegate", json=body, idempotent=True)
         except ServiceError as error:
             if error.code in _REFUSED:
-                raise PermanentFailure("tasks.authority_ended", _ENDED) from error
+                raise PermanentFailure(AUTHORITY_ENDED, _ENDED) from error
             if error.status == _NOT_UNDERSTOOD:  # an auth of an earlier version: not the task's fault
                 raise Unavailable("auth") from error
             raise

@@ -1,6 +1,6 @@
 """What a kind of task is, and what its handler is given."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +9,9 @@ from typing import Any, Generic, Protocol, TypeVar
 import httpx
 from pydantic import BaseModel
 
-from services.tasks.domain import Ticket
+from services.tasks.domain import LogLevel, Ticket
 from services.tasks.events import Told
+from services.tasks.filters import TaskFilter
 from shared.calls import ServiceClient
 
 Input = TypeVar("Input", bound=BaseModel)
@@ -47,6 +48,12 @@ class Context(Protocol):
     def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
         """Say how far the work has come. Cheap: written at most once a heartbeat, the last word wins."""
 
+    def log(self, message: str, *, level: LogLevel = LogLevel.INFO) -> None:
+        """Write a line into the task's log, which its user reads: no secret, nothing of how we work inside.
+
+        Cheap: written with the next heartbeat, or the end. A task keeps its first 1,000 lines of 2,000 characters.
+        """
+
     async def token(self) -> str:
         """An access token of the submitting user, with no more scopes than they had when submitting.
 
@@ -63,6 +70,15 @@ class Context(Protocol):
 
     async def has_ended(self, task_id: str) -> bool:
         """Whether that is a task of the same tenant which nobody will go on with. Raises Unavailable."""
+
+    async def failed_tasks(self, wanted: TaskFilter, *, after: str | None, limit: int) -> list[str]:
+        """Ids of tasks that the submitting user sees, younger than `after`, oldest first. Raises Unavailable."""
+
+    async def replay(self, task_id: str) -> str:
+        """The id of the new task that a failed one is replayed as, for the submitting user.
+
+        Raises TaskNotFound, TaskNotFailed, TaskSettled, KindUnknown, MissingScope, Unavailable.
+        """
 
     async def call(
         self,
@@ -102,6 +118,9 @@ class Kind(Generic[Input]):
     `give_up` takes away what a task left that ended without success, once that is recorded. It may be missed, as when
     its worker is killed, and what it raises is logged only: so what was left bears its task's id, for the next task
     that meets it, or for a person.
+    `retry` is how its tasks are tried again that want nothing else, by the names of `RetryPolicy`; what it
+    leaves out is the installation's.
+    `retention_days` is how long its tasks are kept after their end; the installation's when absent.
     `told` is what a success is to be told of for the audit log, in the transaction that records it.
     """
 
@@ -112,6 +131,8 @@ class Kind(Generic[Input]):
     scopes: tuple[str, ...] = ()
     max_attempts: int = 3
     timeout_seconds: float = 300
+    retry: Mapping[str, Any] | None = None
+    retention_days: float | None = None
     give_up: Callable[[Context, Input], Awaitable[None]] | None = field(default=None, repr=False)
     told: Callable[[Input, Result], Told] | None = field(default=None, repr=False)
 

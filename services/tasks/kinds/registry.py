@@ -1,5 +1,6 @@
 """The kinds of this installation, by name."""
 
+import importlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -7,6 +8,7 @@ from services.tasks.errors import KindUnknown
 from services.tasks.kinds.agent_run import AGENT_RUN
 from services.tasks.kinds.echo import ECHO
 from services.tasks.kinds.kind import Kind
+from services.tasks.kinds.tasks_replay import TASKS_REPLAY
 from services.tasks.kinds.vectors_copy import VECTORS_COPY
 from services.tasks.kinds.vectors_export import VECTORS_EXPORT
 from services.tasks.kinds.vectors_import import VECTORS_IMPORT
@@ -31,4 +33,25 @@ class KindRegistry:
         return [self._kinds[name] for name in sorted(self._kinds)]
 
 
-BUILT_IN = KindRegistry([ECHO, VECTORS_INGEST, VECTORS_COPY, VECTORS_EXPORT, VECTORS_IMPORT, AGENT_RUN])
+def with_own(module: str) -> KindRegistry:
+    """The kinds there are, and those of an installation's own module: its `KINDS`. No name: those there are.
+
+    Raises OwnKindsUnusable, which ends the start: a task of a kind that nobody has would wait for ever.
+    """
+    if not module:
+        return BUILT_IN
+    try:
+        own = list(importlib.import_module(module).KINDS)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise OwnKindsUnusable(f"TASK_KINDS={module}: {error}") from error
+    names = [kind.name if isinstance(kind, Kind) else repr(kind) for kind in [*BUILT_IN.list(), *own]]
+    if not all(isinstance(kind, Kind) for kind in own) or len(set(names)) < len(names):
+        raise OwnKindsUnusable(f"TASK_KINDS={module}: KINDS must be kinds, each with a name of its own: {names}")
+    return KindRegistry([*BUILT_IN.list(), *own])
+
+
+class OwnKindsUnusable(Exception):
+    """The module is not there, or has something else."""
+
+
+BUILT_IN = KindRegistry([ECHO, VECTORS_INGEST, VECTORS_COPY, VECTORS_EXPORT, VECTORS_IMPORT, AGENT_RUN, TASKS_REPLAY])

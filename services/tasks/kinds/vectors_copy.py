@@ -101,8 +101,11 @@ async def _clear(context: Context) -> bool:
 
 async def _follow(context: Context, given: CopyInput, copy: dict[str, Any]) -> dict[str, Any]:
     """The copy when it has ended. Raises Unavailable shortly before the attempt would, for another to go on."""
-    total = copy["total"]
+    total, phase = copy["total"], None
     while copy["phase"] != _ENDED:
+        if copy["phase"] != phase:
+            phase = copy["phase"]
+            context.log(f"{phase}: {copy['copied']} of {max(total, copy['copied'])} records are copied")
         copy = await _step(context, given) or copy
         context.progress(copy["copied"], max(total, copy["copied"]), copy["phase"])
         if copy["phase"] != _ENDED and context.remaining_seconds < _LAST_SECONDS:

@@ -64,6 +64,7 @@ async def _export(context: Context, given: ExportInput) -> dict[str, Any]:
     async with turn(context.ticket), scratch() as path:
         async with opened("write", path, options) as program:
             records = await _write(context, place, program, collection["dimension"], most)
+        context.log(f"{records} records written into a file")
         name = f"{collection['name']}-{context.task_id}{ending}"
         made = await context.upload(_FILES, name, path, media_type)
     return {"collection": collection["name"], "file_id": made["id"], "records": records, "bytes": made["bytes"]}

@@ -56,10 +56,13 @@ async def _import(context: Context, given: ImportInput) -> dict[str, Any]:
         async with opened("read", path, options) as program:
             survey = await program.receive_json()
             assert survey is not None  # noqa: S101 - it is said before the end is
+            context.log(f"the file is {survey['format']} and has {survey['records']} records")
             name, kept = await _collection(context, given, survey)
             start = min(context.done_before, survey["records"])
             if kept < start:  # it was made anew since, or holds an id of several lines once
                 start = 0
+            if start:
+                context.log(f"going on behind {start} records that are stored already")
             context.progress(start, survey["records"], "storing")
             await _store_all(context, name, program, start, survey["records"], if_absent=given.if_absent)
     return {"collection": name, "format": survey["format"], "records": survey["records"]}

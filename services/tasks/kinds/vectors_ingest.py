@@ -55,7 +55,9 @@ class _Ingestion:
         async with self._context.holding(await self._held(named)):
             self._context.progress(0, None, "reading")
             await self._read()
+            self._context.log(f"{len(self._documents)} documents read: {self._items.count} chunks")
             unchanged = await self._store()
+            self._context.log(f"{self._items.count - unchanged} chunks stored, {unchanged} were there already")
             counts = {one: count for one, count in self._counts.items() if one in named}
             await delete_leftovers(self._context, self._given.collection, counts)
         return {

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from services.tasks.domain import Claim
+from services.tasks.worker.log import TaskLog
 
 
 class Stop(Enum):
@@ -35,10 +36,14 @@ class Attempt:
     stopped: asyncio.Future[Stop] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     progress: ProgressReport | None = None
     is_progress_written: bool = True
+    log: TaskLog = field(init=False)
+    followers: list[str] = field(default_factory=list)
+    """Tasks that waited, as it ended, for that: a hundred at most."""
     leaves_others_waiting: bool = False
     """Whether, as it ended, others of its owner waited for a place."""
 
     def __post_init__(self) -> None:
+        self.log = TaskLog(self.claim.log_lines, self.claim.log_dropped)
         self.deadline = time.monotonic() + self.claim.timeout_seconds
 
     def stop(self, reason: Stop) -> None:
@@ -49,6 +54,11 @@ class Attempt:
     @property
     def stop_reason(self) -> Stop | None:
         return self.stopped.result() if self.stopped.done() else None
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether others may wait for the end of its task."""
+        return bool(self.followers) or self.claim.concurrency_key is not None
 
     @property
     def has_advanced(self) -> bool:

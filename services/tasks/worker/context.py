@@ -8,10 +8,12 @@ from typing import Any, Protocol, TypeVar
 
 import httpx
 
-from services.tasks.domain import Claim, Ticket, storable
+from services.tasks.domain import Claim, LogLevel, Ticket, storable
+from services.tasks.filters import TaskFilter
 from services.tasks.worker.attempt import Attempt, ProgressReport
 from services.tasks.worker.files import FileForm, written
 from services.tasks.worker.holds import Holds
+from services.tasks.worker.replaying import Replaying
 from shared.calls import ServiceClient
 from shared.errors import Unauthenticated, UpstreamTimeout
 
@@ -35,8 +37,10 @@ class Tokens(Protocol):
 class AttemptContext:
     """One attempt, as its handler sees it."""
 
-    def __init__(self, attempt: Attempt, services: ServiceClient, tokens: Tokens, holds: Holds) -> None:
-        self._attempt, self._tokens, self._holds = attempt, tokens, holds
+    def __init__(
+        self, attempt: Attempt, services: ServiceClient, tokens: Tokens, holds: Holds, replaying: Replaying
+    ) -> None:
+        self._attempt, self._tokens, self._holds, self._replaying = attempt, tokens, holds, replaying
         self.services = services
         self.task_id = attempt.claim.id
         self.attempt = attempt.claim.attempt
@@ -65,11 +69,20 @@ class AttemptContext:
         )
         self._attempt.report(report)
 
+    def log(self, message: str, *, level: LogLevel = LogLevel.INFO) -> None:
+        self._attempt.log.add(message, level)
+
     def holding(self, names: Sequence[str]) -> AbstractAsyncContextManager[None]:
         return self._holds.holding(self._attempt.claim, names)
 
     async def has_ended(self, task_id: str) -> bool:
         return await self._holds.has_ended(self._attempt.claim.tenant_id, task_id)
+
+    async def failed_tasks(self, wanted: TaskFilter, *, after: str | None, limit: int) -> list[str]:
+        return await self._replaying.failed_tasks(self._attempt.claim, wanted, after=after, limit=limit)
+
+    async def replay(self, task_id: str) -> str:
+        return await self._replaying.replay(self._attempt.claim, task_id)
 
     async def token(self) -> str:
         return await self._tokens.get(self._attempt.claim)
@@ -142,8 +155,8 @@ def _bounded(count: int) -> int:
 class ContextFactory:
     """Makes the context of each attempt."""
 
-    def __init__(self, services: ServiceClient, tokens: Tokens, holds: Holds) -> None:
-        self._services, self._tokens, self._holds = services, tokens, holds
+    def __init__(self, services: ServiceClient, tokens: Tokens, holds: Holds, replaying: Replaying) -> None:
+        self._services, self._tokens, self._holds, self._replaying = services, tokens, holds, replaying
 
     def make(self, attempt: Attempt) -> AttemptContext:
-        return AttemptContext(attempt, self._services, self._tokens, self._holds)
+        return AttemptContext(attempt, self._services, self._tokens, self._holds, self._replaying)

@@ -48,9 +48,12 @@ class Leases:
         attempts = dict(self._held)
         if not attempts:
             return
+        said = {attempt: part for attempt in attempts.values() if (part := attempt.log.unwritten())}
         async with self._database.transaction() as session:
             work = WorkRepository(session)
             for key, attempt in attempts.items():
+                if attempt in said:
+                    await work.write_log(key, said[attempt])
                 if report := attempt.take_unwritten_progress():
                     await work.write_progress(key, report)
             if self._is_renewal_due():
@@ -58,6 +61,8 @@ class Leases:
                 self._renewed_at = time.monotonic()
             else:
                 held = await work.look(list(attempts))
+        for attempt, part in said.items():
+            attempt.log.wrote(part)
         for key, attempt in attempts.items():
             if key not in held:
                 attempt.stop(Stop.LOST)

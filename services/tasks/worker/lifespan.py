@@ -13,6 +13,7 @@ from services.tasks.health import watch_work
 from services.tasks.lifespan import MIGRATIONS
 from services.tasks.models import OutboxRow
 from services.tasks.queues import Queues
+from services.tasks.replays.service import ReplayService
 from services.tasks.settings import WorkerSettings
 from services.tasks.worker.consumers import Consumers
 from services.tasks.worker.context import ContextFactory
@@ -20,7 +21,10 @@ from services.tasks.worker.holds import Holds
 from services.tasks.worker.instruments import Instruments
 from services.tasks.worker.leases import Leases
 from services.tasks.worker.reconciler import Reconciler
+from services.tasks.worker.replaying import Replaying
+from services.tasks.worker.retention import Retention
 from services.tasks.worker.runner import Runner
+from services.tasks.worker.scheduler import Scheduler
 from shared.loops import in_background
 from shared.messages import RABBITMQ_REMEDY, Publisher, open_connection, open_probe
 from shared.platform import Platform, open_platform
@@ -59,13 +63,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         leases = Leases(database, settings)
         assert platform.identity is not None  # noqa: S101 - only auth has none
         tokens = DelegatedTokens(platform.identity, platform.verifier)
+        replaying = Replaying(database, outbox, ReplayService(database, outbox, queues, app.state.kinds))
         runner = Runner(
             database=database,
             outbox=outbox,
             queues=queues,
             leases=leases,
             kinds=app.state.kinds,
-            contexts=ContextFactory(platform.services, tokens, Holds(database)),
+            contexts=ContextFactory(platform.services, tokens, Holds(database), replaying),
             instruments=Instruments(app.state.metrics.registry),
             settings=settings,
             watchdog=app.state.watchdog,
@@ -73,7 +78,13 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             worker_id=worker_id,
         )
         reconciler = Reconciler(database, outbox, queues, publishing, settings)
+        scheduler = Scheduler(database, outbox, queues, app.state.kinds, every_seconds=settings.reconcile_seconds)
+        retention = Retention(
+            database, app.state.kinds, days=settings.retention_days, every_seconds=settings.republish_seconds
+        )
         relay = OutboxRelay(database, outbox, Publisher(publishing, queues.declare))
-        await stack.enter_async_context(in_background(leases.run(), reconciler.run(), relay.run()))
+        await stack.enter_async_context(
+            in_background(leases.run(), reconciler.run(), scheduler.run(), retention.run(), relay.run())
+        )
         await stack.enter_async_context(Consumers(consuming, queues, runner, settings))
         yield State(platform=platform)

@@ -46,6 +46,9 @@ class Reconciler:
                 await self._republish(priority)
             async with self._database.transaction() as session:
                 await IdempotencyKeys(session, IdempotencyKeyRow).delete_old()
+        await self._take("late", lambda tasks: tasks.expire_late())
+        while await self._take_once("doomed", lambda tasks: tasks.cancel_doomed()):
+            pass  # a chain falls link by link
         await self._take_once("due", lambda tasks: tasks.take_due(self._most_due))
         await self._take("lapsed", lambda tasks: tasks.take_lapsed())
 

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tasks.domain import (
     CANCELLED,
+    DEPENDENCY_FAILED,
     EXPIRED,
     WORKER_LOST,
     Failure,
@@ -17,7 +18,7 @@ from services.tasks.domain import (
     are_attempts_used_up,
 )
 from services.tasks.models import OutboxRow, Task, TaskAttempt
-from services.tasks.turns import IS_DUE, next_of_each
+from services.tasks.turns import IS_DUE, IS_FREE, next_of_each
 
 BATCH = 500
 _QUEUED = Task.status == TaskStatus.QUEUED
@@ -95,15 +96,27 @@ class RecoveryRepository:
 
     async def expire(self, days: float) -> list[Recovered]:
         """Tasks that could have started so long ago, and did not."""
-        overdue = _QUEUED & (Task.run_at < func.now() - timedelta(days=days))
+        overdue = _QUEUED & IS_FREE & (Task.run_at < func.now() - timedelta(days=days))
+        return await self._finish(TaskStatus.EXPIRED, EXPIRED, overdue)
+
+    async def expire_late(self) -> list[Recovered]:
+        """Tasks that should have started by now, by their own word."""
+        late = _QUEUED & Task.started_at.is_(None) & (Task.start_before <= func.now())
+        return await self._finish(TaskStatus.EXPIRED, EXPIRED, late)
+
+    async def cancel_doomed(self) -> list[Recovered]:
+        """Tasks that wait for what will not come; what waits for these is found the next time."""
+        return await self._finish(TaskStatus.CANCELLED, DEPENDENCY_FAILED, _QUEUED & Task.dependency_failed)
+
+    async def _finish(self, status: TaskStatus, why: Failure, which: ColumnElement[bool]) -> list[Recovered]:
         statement = (
             update(Task)
-            .where(Task.id.in_(_free(overdue, Task.id)))
+            .where(Task.id.in_(_free(which, Task.id)))
             .values(
-                status=TaskStatus.EXPIRED,
+                status=status,
                 finished_at=func.now(),
                 version=Task.version + 1,
-                **_as_columns(EXPIRED),
+                **_as_columns(why),
             )
             .returning(*_columns(Task))
         )

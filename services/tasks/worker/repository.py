@@ -3,24 +3,51 @@
 Workers serve all tenants: a task is named by its id, which the message carries; once claimed, by id and attempt.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Float, case, cast, exists, extract, func, insert, literal, select, tuple_, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Float,
+    Select,
+    Uuid,
+    case,
+    cast,
+    exists,
+    extract,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.tasks.domain import CANCELLED, AttemptKey, Claim, Failure, TaskStatus, storable
+from services.tasks.domain import (
+    CANCELLED,
+    LOGGED,
+    UNFINISHED,
+    AttemptKey,
+    Claim,
+    Failure,
+    TaskStatus,
+    Ticket,
+    storable,
+)
 from services.tasks.events import tell
-from services.tasks.models import Task, TaskAttempt
+from services.tasks.models import Schedule, Task, TaskAttempt, TaskDependency, TaskEvent
 from services.tasks.queues import Queues
-from services.tasks.turns import next_of, waits_of
+from services.tasks.turns import IS_DUE, next_of, waits_of
 from services.tasks.worker.attempt import Attempt, ProgressReport
+from services.tasks.worker.log import LogLine, LogPart
 from shared.identity import Deed
 from shared.postgres import Outbox
 
 _MAX_DETAIL_CHARS = 2000
+_MOST_SENT = 100  # at once; the reconciler sends the others
 _CLAIMED = [getattr(Task, name) for name in Claim.__dataclass_fields__ if name != "age_seconds"]
 
 
@@ -82,6 +109,19 @@ class WorkRepository:
         values = {**_progress(progress), "version": Task.version + 1}
         await self._session.execute(update(Task).where(*_ours(key)).values(values))
 
+    async def write_log(self, key: AttemptKey, part: LogPart) -> None:
+        """Nothing happens when the attempt is no longer ours; lines that were written already are not written again."""
+        columns = (Task.tenant_id, Task.user_id, Task.log_lines, Task.event_number)
+        row = (await self._session.execute(select(*columns).where(*_ours(key)).with_for_update())).one_or_none()
+        if row is None:
+            return
+        new = part.lines[max(0, row.log_lines - part.after) :]
+        if new:
+            await self._session.execute(insert(TaskEvent), [*_logged(key, row, new)])
+        counts = {"log_lines": row.log_lines + len(new), "event_number": row.event_number + len(new)}
+        counted = update(Task).where(*_ours(key)).values(log_dropped=part.dropped, version=Task.version + 1, **counts)
+        await self._session.execute(counted)
+
     async def succeed(self, attempt: Attempt, result: str) -> TaskStatus | None:
         """As all that end an attempt: the new status, or None when the attempt was no longer ours to end."""
         return await self._end(attempt, status=TaskStatus.SUCCEEDED, result=result, error_code=None, error_detail=None)
@@ -113,16 +153,38 @@ class WorkRepository:
             outbox.add(self._session, **message)
         return status
 
+    async def pause_schedule(self, claim: Claim, failure: Failure) -> None:
+        """What it acts with has ended: so that it makes no more of these, until a person resumes it.
+
+        One that was lent another credential since goes on.
+        """
+        lent = (Schedule.key_id.is_not_distinct_from(claim.key_id), Schedule.scopes == claim.scopes)
+        session = Schedule.session_id.is_not_distinct_from(claim.session_id)
+        paused = update(Schedule).where(Schedule.id == claim.schedule_id, ~Schedule.is_paused, *lent, session)
+        await self._session.execute(paused.values(is_paused=True, version=Schedule.version + 1, **_error(failure)))
+
     def tell(self, outbox: Outbox, deed: Deed) -> None:
         """In the transaction of what it tells of; `outbox` is to be notified."""
         tell(outbox, self._session, deed)
 
     async def send_next(self, claim: Claim, outbox: Outbox, queues: Queues) -> None:
         """Of the same owner and priority the task that waits for longest, if one does; `outbox` is to be notified."""
-        sent = update(Task).where(Task.id.in_(next_of(claim, 1))).values(enqueued_at=func.now())
-        for task_id, traceparent in await self._session.execute(sent.returning(Task.id, Task.traceparent)):
-            ticket = replace(claim.ticket, task_id=task_id)
-            outbox.add(self._session, **queues.message(ticket, claim.priority, traceparent))
+        await self._send(next_of(claim, 1), outbox, queues)
+
+    async def send_released(self, attempt: Attempt, outbox: Outbox, queues: Queues) -> None:
+        """What waited for the end of this task and may begin now, if anything; `outbox` is to be notified."""
+        claim = attempt.claim
+        if attempt.followers:
+            await self._send(_due(Task.id.in_(attempt.followers)), outbox, queues)
+        if claim.concurrency_key is not None:
+            same = (Task.tenant_id == claim.tenant_id) & (Task.concurrency_key == claim.concurrency_key)
+            await self._send(_due(same & Task.status.in_(UNFINISHED)), outbox, queues)
+
+    async def _send(self, which: Select[str], outbox: Outbox, queues: Queues) -> None:
+        sent = update(Task).where(Task.id.in_(which)).values(enqueued_at=func.now())
+        columns = (Task.id, Task.tenant_id, Task.user_id, Task.priority, Task.traceparent)
+        for *whose, priority, traceparent in await self._session.execute(sent.returning(*columns)):
+            outbox.add(self._session, **queues.message(Ticket(*whose), priority, traceparent))
 
     async def _requeue(self, attempt: Attempt, failure: Failure, **values: Any) -> TaskStatus | None:
         stop = Task.cancel_requested_at.is_not(None)
@@ -147,13 +209,31 @@ class WorkRepository:
             .cte("closed")
         )
         waiting = exists().where(waits_of(attempt.claim))  # read with the rest: most often there is nobody
-        row = (await self._session.execute(select(ended.c.status, waiting).add_cte(closed))).one_or_none()
+        look = select(ended.c.status, waiting, _followers(attempt.claim)).add_cte(closed)
+        row = (await self._session.execute(look)).one_or_none()
         attempt.leaves_others_waiting = row is not None and row[1]
+        attempt.followers = [] if row is None else row[2]
         return None if row is None else TaskStatus(row[0])
 
 
 def _claimable(task_id: str) -> list[Any]:
-    return [Task.id == task_id, Task.status == TaskStatus.QUEUED, Task.enqueued_at.is_not(None)]
+    is_late = Task.started_at.is_(None) & (Task.start_before <= func.now())
+    return [
+        Task.id == task_id,
+        Task.status == TaskStatus.QUEUED,
+        Task.enqueued_at.is_not(None),
+        is_late.is_not(True),
+    ]
+
+
+def _due(which: ColumnElement[bool]) -> Select[str]:
+    return select(Task.id).where(which, IS_DUE).with_for_update(skip_locked=True)
+
+
+def _followers(claim: Claim) -> ColumnElement[list[str]]:
+    """As the statement begins: the trigger that lets them go comes after it."""
+    theirs = select(TaskDependency.task_id).where(TaskDependency.after_id == claim.id).limit(_MOST_SENT)
+    return func.array(theirs.scalar_subquery(), type_=ARRAY(Uuid(as_uuid=False)))
 
 
 def _ours(key: AttemptKey) -> list[Any]:
@@ -162,6 +242,19 @@ def _ours(key: AttemptKey) -> list[Any]:
 
 def _held(rows: Any) -> dict[AttemptKey, bool]:
     return {(row[0], row[1]): row[2] for row in rows}
+
+
+def _logged(key: AttemptKey, task: Any, lines: Sequence[LogLine]) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(lines, start=task.event_number + 1):
+        yield {
+            "task_id": key[0],
+            "number": number,
+            "tenant_id": task.tenant_id,
+            "user_id": task.user_id,
+            "type": LOGGED,
+            "at": line.at,
+            "body": {"attempt": key[1], "level": line.level.value, "message": line.message},
+        }
 
 
 def _progress(progress: ProgressReport) -> dict[str, Any]:

@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 import orjson
 
 from services.tasks.domain import (
+    AUTHORITY_ENDED,
     INTERRUPTED,
     TIMED_OUT,
     Claim,
     Failure,
     Priority,
+    RetryPolicy,
     TaskStatus,
     Ticket,
     are_attempts_used_up,
@@ -136,7 +138,7 @@ class Runner:
             outcome = await self._outcome_of(attempt)
         status = await self._through_outages(lambda work: self._conclude(work, attempt, outcome))
         is_told = isinstance(outcome, Success) and outcome.told is not None
-        if status is TaskStatus.QUEUED or attempt.leaves_others_waiting or is_told:
+        if status is TaskStatus.QUEUED or attempt.leaves_others_waiting or attempt.is_waited_for or is_told:
             self._outbox.notify()
         seconds = time.perf_counter() - started
         name = "lost" if status is None else "retry" if status is TaskStatus.QUEUED else str(status)
@@ -199,10 +201,14 @@ class Runner:
         return Success(encoded.decode(), kind.tells(given, result))
 
     async def _conclude(self, work: WorkRepository, attempt: Attempt, outcome: Outcome) -> TaskStatus | None:
-        """Record how the attempt ended, and have the next of its owner sent for the place that it leaves."""
+        """Record how the attempt ended, and send what may begin now: the next of its owner, and what waited for it."""
+        if part := attempt.log.unwritten():
+            await work.write_log(attempt.claim.key, part)
         status = await self._record(work, attempt, outcome)
         if attempt.leaves_others_waiting:
             await work.send_next(attempt.claim, self._outbox, self._queues)
+        if status is not TaskStatus.QUEUED and attempt.is_waited_for:
+            await work.send_released(attempt, self._outbox, self._queues)
         return status
 
     async def _record(self, work: WorkRepository, attempt: Attempt, outcome: Outcome) -> TaskStatus | None:
@@ -228,14 +234,25 @@ class Runner:
 
     async def _fail(self, work: WorkRepository, attempt: Attempt, failure: Failure) -> TaskStatus | None:
         claim = attempt.claim
-        if not failure.retryable:
+        policy = self._policy_of(claim)
+        if not failure.retryable or failure.code in policy.not_on:
+            if claim.schedule_id and failure.code == AUTHORITY_ENDED:
+                await work.pause_schedule(claim, failure)
             return await work.fail(attempt, failure, dead_letter=False)
         counts = not self._is_forgiven(attempt, failure)
         if counts and are_attempts_used_up(claim):
             return await work.fail(attempt, failure, dead_letter=True)
         tried = counted_attempts(claim) if counts else claim.attempt  # so that waiting out an absence grows patient too
-        delay = failure.retry_after_seconds + self._settings.retry_policy.delay_seconds(tried)
+        delay = failure.retry_after_seconds + policy.delay_seconds(tried)
         return await work.retry(attempt, failure, delay, counts=counts)
+
+    def _policy_of(self, claim: Claim) -> RetryPolicy:
+        """The task's own wishes, then its kind's, then the installation's."""
+        try:
+            of_kind = self._kinds.get(claim.kind).retry
+        except KindUnknown:
+            of_kind = None
+        return self._settings.retry_policy.changed(of_kind).changed(claim.retry)
 
     def _is_forgiven(self, attempt: Attempt, failure: Failure) -> bool:
         """Whether the failure is not held against the task. A timeout always is: it is the task's own limit."""

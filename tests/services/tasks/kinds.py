@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from services.tasks.domain import LogLevel
 from services.tasks.errors import PermanentFailure
 from services.tasks.kinds.kind import Context, Kind
 from services.tasks.kinds.registry import BUILT_IN, KindRegistry
@@ -74,6 +75,24 @@ RELEASED: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 """By the name that is held: when to let it go, in the process of the test."""
 
 
+class SayInput(RequestModel):
+    """Says `lines` lines and fails after it, `failures` times."""
+
+    lines: int = Field(default=1, ge=0)
+    failures: int = Field(default=0, ge=0)
+    seconds: float = Field(default=0, ge=0)
+
+
+async def _say(context: Context, given: SayInput) -> dict[str, Any]:
+    for n in range(given.lines):
+        context.log(f"line {n}\x00", level=LogLevel.DEBUG)
+    await asyncio.sleep(given.seconds)
+    if context.attempt <= given.failures:
+        raise UpstreamFailed
+    context.log("y" * 3000, level=LogLevel.WARNING)
+    return {}
+
+
 class HoldInput(RequestModel):
     """Has `name` to itself until it is released, or fails meanwhile."""
 
@@ -92,6 +111,28 @@ async def _hold(context: Context, given: HoldInput) -> dict[str, Any]:
     return {}
 
 
+TRACES: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+"""By name: which number entered and left, in the order in which they did."""
+
+
+class TraceInput(RequestModel):
+    """Enters and leaves under `name`, with what it is to come to."""
+
+    name: str
+    number: int
+    fails: bool = False
+
+
+async def _trace(_context: Context, given: TraceInput) -> dict[str, Any]:
+    TRACES[given.name].append(("entered", given.number))
+    await asyncio.sleep(0.001)
+    TRACES[given.name].append(("left", given.number))
+    if given.fails:
+        raise PermanentFailure("test.hopeless", "No.")
+    return {}
+
+
+TRACE = Kind(name="test.trace", description="Leaves a trace.", input_model=TraceInput, run=_trace)
 SLEEP = Kind(name="test.sleep", description="Sleeps.", input_model=SleepInput, run=_sleep)
 STUBBORN = Kind(name="test.stubborn", description="Does not stop.", input_model=SleepInput, run=_stubborn)
 FAIL = Kind(name="test.fail", description="Fails.", input_model=FailInput, run=_fail)
@@ -103,4 +144,5 @@ LARGE = Kind(
     run=lambda _context, _given: asyncio.sleep(0, {"text": "x" * 5000}),
 )
 HOLD = Kind(name="test.hold", description="Has a name to itself.", input_model=HoldInput, run=_hold)
-TEST_KINDS = KindRegistry([*BUILT_IN.list(), HOLD, SLEEP, STUBBORN, FAIL, WHO_AM_I, LARGE])
+SAY = Kind(name="test.say", description="Writes a log.", input_model=SayInput, run=_say)
+TEST_KINDS = KindRegistry([*BUILT_IN.list(), SAY, HOLD, TRACE, SLEEP, STUBBORN, FAIL, WHO_AM_I, LARGE])

@@ -120,7 +120,8 @@ async def test_the_next_of_an_owner_is_found_by_its_index(greedy: Tasks, databas
     async with database.transaction() as session:
         await session.execute(text("SET LOCAL enable_seqscan = off"))
         statement = (
-            "EXPLAIN SELECT id FROM task WHERE status = 'queued' AND enqueued_at IS NULL AND priority = 'normal' "
+            "EXPLAIN SELECT id FROM task WHERE status = 'queued' AND enqueued_at IS NULL AND waiting_for = 0 "
+            "AND NOT waits_for_key AND priority = 'normal' "
             "AND tenant_id = 'a' AND user_id = 'b' AND run_at <= now() ORDER BY run_at LIMIT 1"
         )
         plan = "\n".join((await session.scalars(text(statement))).all())

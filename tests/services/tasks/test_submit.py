@@ -7,7 +7,14 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import dialect
 
+from services.tasks.domain import Priority, TaskStatus
+from services.tasks.filters import TaskFilter
+from services.tasks.models import Task
+from shared.postgres import Database
+from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
 from tests.services.tasks.running import Installation, Tasks
 
@@ -47,6 +54,12 @@ async def test_an_accepted_task_is_queued_and_can_be_followed(api: httpx.AsyncCl
         ({"kind": "echo", "run_at": "tomorrow"}, "common.invalid", "/run_at"),
         ({"kind": "echo", "run_at": "2026-01-01T00:00:00"}, "common.invalid", "/run_at"),
         ({"kind": "echo", "run_at": "2999-01-01T00:00:00Z"}, "tasks.run_at_too_far", "/run_at"),
+        ({"kind": "echo", "start_before": "2020-01-01T00:00:00Z"}, "tasks.starts_too_late", "/start_before"),
+        ({"kind": "echo", "retry": {"base_seconds": 0}}, "common.invalid", "/retry/base_seconds"),
+        ({"kind": "echo", "retry": {"jitter": "some"}}, "common.invalid", "/retry/jitter"),
+        ({"kind": "echo", "retry": {"forever": True}}, "common.invalid", "/retry/forever"),
+        ({"kind": "echo", "retry": {"not_on": ["x"] * 51}}, "common.invalid", "/retry/not_on"),
+        ({"kind": "echo", "retry": {"max_attempts": 2}, "max_attempts": 2}, "common.invalid", ""),
         ({"kind": "echo", "input": {"n": 2**64}}, "tasks.input_invalid", "/input"),
         ({"kind": "echo", "input": {"text": "x" * 2**20}}, "tasks.input_too_large", "/input"),
         ({"kind": "vectors.ingest"}, "tasks.input_invalid", "/input/collection"),
@@ -185,15 +198,82 @@ async def test_lists_filter_by_state_and_kind(tasks: Tasks, register_user: Regis
     assert await ids("status=queued") == [echo["id"]]
     assert await ids("status=cancelled") == [sleep["id"]]
     assert await ids("kind=test.sleep") == [sleep["id"]]
+    assert await ids("priority=normal&error_code=tasks.cancelled") == [sleep["id"]]
+    assert await ids("priority=high") == []
+    assert await ids("dead_letter=true") == []
+    assert await ids("dead_letter=false&unsettled=false") == [sleep["id"], echo["id"]]
     assert await ids("status=succeeded") == []
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=101", "status=lost", "cursor=x", "kind="])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=101",
+        "status=lost",
+        "cursor=x",
+        "kind=",
+        "dead_letter=perhaps",
+        "priority=0",
+        "error_code=",
+        "created_after=0",
+        "created_before=1999",
+        "dead_leter=true",
+    ],
+)
 async def test_bad_list_parameters_are_refused(tasks: Tasks, query: str) -> None:
     answer = await tasks.client.get(f"/api/v1/tasks/list?{query}", headers=tasks.user.headers)
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == f"query/{query.partition('=')[0]}"
+
+
+async def test_a_stretch_of_time_has_what_was_submitted_in_it(tasks: Tasks, register_user: RegisterUser) -> None:
+    mine = Tasks(tasks.client, await register_user())
+    made = [await mine.submit("echo") for _ in range(3)]
+
+    async def ids(**query: str) -> list[str]:
+        answer = await mine.client.get("/api/v1/tasks/list", params=query, headers=mine.user.headers)
+        assert answer.status_code == 200, answer.text
+        return [one["id"] for one in answer.json()["items"]]
+
+    long_ago, never = "0001-01-02T00:00:00Z", "9999-12-30T00:00:00Z"
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    assert await ids(created_after=long_ago, created_before=never) == [one["id"] for one in reversed(made)]
+    assert made[2]["id"] not in await ids(created_before=made[2]["created_at"])
+    assert made[0]["id"] in await ids(created_before=made[2]["created_at"])
+    assert await ids(created_after=tomorrow) == []
+
+
+_MANY = """
+INSERT INTO task (id, tenant_id, user_id, scopes, kind, priority, input, status, dead_letter, progress_done, attempt,
+    interruptions, max_attempts, timeout_seconds, run_at, version, created_at)
+SELECT gen_random_uuid(), 't', 'u', '{}', 'other', 'normal', '{}', 'succeeded', false, 0, 1, 0, 1, 1, now(), 1, now()
+FROM generate_series(1, 3000)
+"""
+
+
+async def test_every_filter_of_a_list_has_an_index(tasks: Tasks, database: Database) -> None:
+    wanted = {
+        "ix_task_status": TaskFilter(status=TaskStatus.QUEUED),
+        "ix_task_kind": TaskFilter(kind="echo"),
+        "ix_task_priority": TaskFilter(priority=Priority.HIGH),
+        "ix_task_error": TaskFilter(error_code="tasks.timed_out"),
+        "ix_task_dead_letter": TaskFilter(dead_letter=True),
+        "ix_task_unsettled": TaskFilter(unsettled=True),
+        "ix_task_parent": TaskFilter(parent_id=new_id()),
+    }
+    async with database.session() as session:
+        await session.execute(text("SET LOCAL enable_seqscan = off"))
+        await session.execute(text("SET LOCAL plan_cache_mode = force_generic_plan"))
+        await session.execute(text(_MANY))  # of none all indexes cost the same
+        await session.execute(text("ANALYZE task"))
+        for index, one in wanted.items():
+            listed = select(Task.id).where(Task.tenant_id == "t", *one.conditions()).order_by(Task.id.desc()).limit(20)
+            written = listed.compile(dialect=dialect(), compile_kwargs={"literal_binds": True})
+            plan = "\n".join(row[0] for row in await session.execute(text(f"EXPLAIN {written}")))
+            assert index in plan, plan
+            assert "Sort" not in plan, plan
 
 
 async def test_a_cursor_of_other_filters_is_refused(tasks: Tasks) -> None:

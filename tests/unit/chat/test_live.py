@@ -8,12 +8,13 @@ from prometheus_client import Counter
 
 from services.chat.domain import Owner
 from services.chat.errors import Interrupted, Overloaded
-from services.chat.runs.events import COMPLETED, HEARTBEAT, Event
+from services.chat.runs.events import COMPLETED, Event
 from services.chat.runs.live import LiveRun
 from services.chat.runs.supervisor import Supervisor
 from shared.errors import Unavailable
 from shared.limits import ShareTaken
 from shared.watchdog import Watchdog
+from shared.web import HEARTBEAT
 
 OWNER = Owner("tenant", "user")
 

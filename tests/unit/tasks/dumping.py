@@ -24,7 +24,6 @@ class FilesContext(RecordingContext):
     """Keeps what is uploaded, and hands out `content` as the file of any id."""
 
     content: bytes = b""
-    done_before: int = 0
     uploaded: list[tuple[str, str, bytes]] = field(default_factory=list)
 
     async def download(self, path: str, to: Path, *, most_bytes: int) -> int:

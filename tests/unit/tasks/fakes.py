@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 
-from services.tasks.domain import Ticket
+from services.tasks.domain import LogLevel, Ticket
+from services.tasks.filters import TaskFilter
 from shared.calls import ServiceClient
 from shared.errors import Relayed
 
@@ -25,10 +26,14 @@ class RecordingContext:
     services: ServiceClient = field(default=None)  # type: ignore[assignment] # kinds under test use `call`
     task_id: str = "01890a5d-ac96-774b-bcce-b302099a8057"
     attempt: int = 1
+    done_before: int = 0
     cancelled: bool = False
     remaining_seconds: float = 60
     ticket: Ticket = TICKET
     calls: list[tuple[str, Any, dict[str, str]]] = field(default_factory=list)
+    logged: list[tuple[LogLevel, str]] = field(default_factory=list)
+    failed: dict[str, Exception | None] = field(default_factory=dict)
+    """Ids of failed tasks, and what is in the way of their replay."""
     reports: list[tuple[int, int | None]] = field(default_factory=list)
 
     ended: set[str] = field(default_factory=set)
@@ -41,6 +46,17 @@ class RecordingContext:
 
     def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
         self.reports.append((done, total))
+
+    def log(self, message: str, *, level: LogLevel = LogLevel.INFO) -> None:
+        self.logged.append((level, message))
+
+    async def failed_tasks(self, wanted: TaskFilter, *, after: str | None, limit: int) -> list[str]:
+        return [one for one in self.failed if after is None or one > after][:limit]
+
+    async def replay(self, task_id: str) -> str:
+        if error := self.failed[task_id]:
+            raise error
+        return task_id
 
     async def token(self) -> str:
         return "token"

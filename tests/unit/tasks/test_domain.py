@@ -84,3 +84,10 @@ def test_what_is_storable_is_text_that_postgresql_keeps(text: str) -> None:
     assert "\x00" not in kept
     assert len(kept) <= 10
     kept.encode()
+
+
+def test_the_wishes_of_a_task_come_before_its_kinds_and_these_before_the_installations() -> None:
+    policy = RetryPolicy(1, 300).changed({"base_seconds": 4, "jitter": "none"}).changed({"base_seconds": 8})
+
+    assert [policy.delay_seconds(attempt) for attempt in (1, 2, 20)] == [8, 16, 300]
+    assert RetryPolicy(1, 300).changed(None) == RetryPolicy(1, 300)

@@ -32,6 +32,8 @@ def task(**changed: Any) -> Task:
         "attempt": 0,
         "max_attempts": 3,
         "timeout_seconds": 30,
+        "waiting_for": 0,
+        "waits_for_key": False,
         "run_at": DUE,
         "created_at": NOW,
     }

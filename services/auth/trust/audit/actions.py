@@ -87,6 +87,13 @@ class Action(Word):
     FILE_CREATED = "file.created"
     FILE_DELETED = "file.deleted"
     TASK_CANCELLED = "task.cancelled"
+    TASK_REPLAYED = "task.replayed"
+    TASK_DISCARDED = "task.discarded"
+    SCHEDULE_CREATED = "schedule.created"
+    SCHEDULE_UPDATED = "schedule.updated"
+    SCHEDULE_PAUSED = "schedule.paused"
+    SCHEDULE_RESUMED = "schedule.resumed"
+    SCHEDULE_DELETED = "schedule.deleted"
 
 
 ELSEWHERE: Final = frozenset(
@@ -121,6 +128,13 @@ ELSEWHERE: Final = frozenset(
         Action.FILE_CREATED,
         Action.FILE_DELETED,
         Action.TASK_CANCELLED,
+        Action.TASK_REPLAYED,
+        Action.TASK_DISCARDED,
+        Action.SCHEDULE_CREATED,
+        Action.SCHEDULE_UPDATED,
+        Action.SCHEDULE_PAUSED,
+        Action.SCHEDULE_RESUMED,
+        Action.SCHEDULE_DELETED,
     }
 )
 """What other services tell that was done (`services.auth.trust.consumers`)."""
@@ -162,6 +176,9 @@ CHANGES: Final = frozenset(
         Action.CONVERSATION_UPDATED,
         Action.RECORD_DELETED,
         Action.TASK_CANCELLED,
+        Action.SCHEDULE_UPDATED,
+        Action.SCHEDULE_PAUSED,
+        Action.SCHEDULE_RESUMED,
     }
 )
 """Changes that the same person may make to the same thing again and again. Repetitions are counted, and nothing else is

@@ -1,15 +1,16 @@
-"""The events of a run as an HTTP answer, and where a client says that it goes on."""
+"""Server-sent events as an HTTP answer, and where a client says that it goes on."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import Header, Query
+from fastapi import Header
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from shared.limits import Place
 
 EVENT_STREAM = "text/event-stream"
+HEARTBEAT = b": still here\n\n"
 # No cache may keep events, and no proxy may hold them back until a buffer is full.
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -19,6 +20,11 @@ def event_stream(frames: AsyncIterator[bytes]) -> StreamingResponse:
     return StreamingResponse(frames, media_type=EVENT_STREAM, headers=_HEADERS)
 
 
+def event_frame(event_id: str | int, event_type: str, data: bytes) -> bytes:
+    """One event as it goes over the wire; `data` is JSON on one line."""
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (str(event_id).encode(), event_type.encode(), data)
+
+
 LastEventId = Annotated[
     str | None,
     Header(
@@ -26,15 +32,6 @@ LastEventId = Annotated[
         pattern=r"^[0-9]{1,9}$",
         description="the `id` of the last event that was heard: what came after it follows",
         examples=["3"],
-    ),
-]
-
-
-TicketShown = Annotated[
-    str | None,
-    Query(
-        max_length=64,
-        description="a ticket to this run (`chat_create_ticket`), for an `EventSource`, which can send no header",
     ),
 ]
 

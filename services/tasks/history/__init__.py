@@ -1,0 +1,1 @@
+"""What happened to a task: its attempts, the lines of its log."""

@@ -1,0 +1,71 @@
+"""Every statement about schedules: of their makers, each with tenant and user, and of the worker that sees to all."""
+
+from collections.abc import Collection
+from typing import Any, Final
+
+from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.tasks.errors import ScheduleNotFound, TooManySchedules
+from services.tasks.models import Schedule, Task
+from services.tasks.repository import SUMMARY_ONLY
+
+MOST_OF_A_USER: Final = 100
+_TAKE_TURN: Final = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended('tasks.schedules:' || CAST(:owner AS text), 0))"
+)
+
+
+class ScheduleRepository:
+    """The schedules of one user of a tenant."""
+
+    def __init__(self, session: AsyncSession, tenant_id: str, user_id: str) -> None:
+        self._session, self._owner = session, f"{tenant_id}:{user_id}"
+        self._theirs = (Schedule.tenant_id == tenant_id, Schedule.user_id == user_id)
+        self._tasks = (Task.tenant_id == tenant_id, Task.user_id == user_id)
+
+    async def create(self, row: dict[str, Any]) -> None:
+        """Raises TooManySchedules; of two at once one waits for the other here."""
+        await self._session.execute(_TAKE_TURN, {"owner": self._owner})
+        count = await self._session.scalar(select(func.count()).select_from(Schedule).where(*self._theirs))
+        if (count or 0) >= MOST_OF_A_USER:
+            raise TooManySchedules(MOST_OF_A_USER)
+        await self._session.execute(insert(Schedule), [row])
+
+    async def get(self, schedule_id: str, *, locked: bool = False) -> Schedule:
+        """Raises ScheduleNotFound."""
+        statement = select(Schedule).where(*self._theirs, Schedule.id == schedule_id)
+        schedule = await self._session.scalar(statement.with_for_update() if locked else statement)
+        if schedule is None:
+            raise ScheduleNotFound
+        return schedule
+
+    async def list_newest(self, after: str | None, limit: int) -> list[Schedule]:
+        statement = select(Schedule).where(*self._theirs).order_by(Schedule.id.desc()).limit(limit)
+        if after is not None:
+            statement = statement.where(Schedule.id < after)
+        return list((await self._session.scalars(statement)).all())
+
+    async def delete(self, schedule: Schedule) -> None:
+        """What it has made stays."""
+        await self._session.execute(delete(Schedule).where(*self._theirs, Schedule.id == schedule.id))
+
+    async def list_runs(self, schedule_id: str, after: str | None, limit: int) -> list[Task]:
+        """Up to `limit` of the tasks it made, newest first, older than `after`, without input and result."""
+        statement = select(Task).where(*self._tasks, Task.schedule_id == schedule_id)
+        if after is not None:
+            statement = statement.where(Task.id < after)
+        found = await self._session.scalars(statement.order_by(Task.id.desc()).limit(limit).options(SUMMARY_ONLY))
+        return list(found.all())
+
+
+async def take_due(session: AsyncSession, kinds: Collection[str], most: int) -> list[Schedule]:
+    """Those whose time has come, of `kinds`, held to the end of the transaction: no other worker has them."""
+    statement = (
+        select(Schedule)
+        .where(~Schedule.is_paused, Schedule.next_at <= func.now(), Schedule.kind.in_(kinds))
+        .order_by(Schedule.next_at)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    )
+    return list((await session.scalars(statement)).all())

@@ -1,0 +1,71 @@
+"""What ended long ago is deleted, with all that belongs to it; what has not ended never is."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+
+from services.tasks.kinds.echo import ECHO
+from services.tasks.kinds.registry import KindRegistry
+from services.tasks.worker.retention import Retention
+from shared.postgres import Database
+from tests.fixtures.identity import User
+from tests.services.tasks.kinds import TEST_KINDS
+from tests.services.tasks.running import Installation, Tasks, eventually
+
+
+async def age(database: Database, tasks: list[dict[str, Any]], days: int) -> None:
+    """Have them have happened so long ago."""
+    moved = text(
+        "UPDATE task SET finished_at = finished_at - make_interval(days => :days),"
+        " created_at = created_at - make_interval(days => :days) WHERE id = ANY(:ids)"
+    )
+    async with database.transaction() as session:
+        await session.execute(moved, {"days": days, "ids": [task["id"] for task in tasks]})
+
+
+async def left(tasks: Tasks, made: list[dict[str, Any]]) -> list[bool]:
+    """Which of them are still there."""
+    paths = [f"/api/v1/tasks/status/{task['id']}" for task in made]
+    return [(await tasks.client.get(path, headers=tasks.user.headers)).status_code == 200 for path in paths]
+
+
+async def test_what_ended_long_ago_is_deleted(new_installation: Callable[[], Installation], user: User) -> None:
+    fresh = new_installation()
+    async with fresh.api() as client, fresh.database() as database:
+        tasks = Tasks(client, user)
+        waiting = await tasks.submit("echo", run_at=(datetime.now(UTC) + timedelta(days=1)).isoformat())
+        async with fresh.worker():
+            old, recent = [await tasks.run("echo") for _ in range(2)]
+            other = await tasks.run("test.sleep", {"seconds": 0})
+        await age(database, [old, other, waiting], 91)
+        async with fresh.worker(republish_seconds=0.5):
+            await eventually(lambda: are_gone(tasks, [old, other]))
+        async with database.session() as session:
+            attempts = (await session.scalars(text("SELECT task_id::text FROM task_attempt"))).all()
+
+        assert await left(tasks, [waiting, recent]) == [True, True]
+        assert attempts == [recent["id"]]
+
+
+async def are_gone(tasks: Tasks, made: list[dict[str, Any]]) -> bool:
+    return not any(await left(tasks, made))
+
+
+async def test_a_kind_keeps_its_own_for_as_long_as_it_says(
+    new_installation: Callable[[], Installation], user: User
+) -> None:
+    fresh = new_installation()
+    async with fresh.api() as client, fresh.database() as database:
+        tasks = Tasks(client, user)
+        made = [await tasks.submit("echo"), await tasks.submit("test.sleep")]
+        for task in made:
+            await tasks.cancel(task)
+        await age(database, made, 5)
+        others = [kind for kind in TEST_KINDS.list() if kind.name != "echo"]
+        kinds = KindRegistry([replace(ECHO, retention_days=10), *others])
+        await Retention(database, kinds, days=3, every_seconds=60).sweep()
+
+        assert await left(tasks, made) == [True, False]

@@ -1,0 +1,23 @@
+"""Replaying many: what cannot be replayed is left and said, and another attempt goes on within the limit."""
+
+from services.tasks.errors import KindUnknown, TaskSettled
+from services.tasks.kinds.tasks_replay import TASKS_REPLAY
+from tests.unit.tasks.fakes import RecordingContext
+
+
+async def test_what_cannot_be_replayed_is_left_and_said() -> None:
+    failed = {"1": None, "2": KindUnknown("gone"), "3": TaskSettled(None), "4": None}
+    context = RecordingContext(answer=lambda _path, _body: None, failed=failed)
+
+    result = await TASKS_REPLAY.execute(context, {"rate": 100})
+
+    assert result == {"replayed": 2, "skipped": 2}
+    assert any("2 is left" in message for _, message in context.logged)
+
+
+async def test_another_attempt_keeps_to_the_limit() -> None:
+    context = RecordingContext(answer=lambda _path, _body: None, failed=dict.fromkeys("123"), done_before=4)
+
+    result = await TASKS_REPLAY.execute(context, {"rate": 100, "limit": 5})
+
+    assert result == {"replayed": 5, "skipped": 0}
