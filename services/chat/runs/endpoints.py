@@ -269,4 +269,5 @@ async def decide(
 
 def version_of(run: Run) -> str:
     """Another with every change that callers see."""
-    return f"{run.state}-{run.waiting.expires_at.timestamp()}" if run.waiting else run.state
+    waiting = run.waiting
+    return f"{run.state}-{waiting.expires_at.timestamp()}-{len(waiting.calls)}" if waiting else run.state

@@ -1,5 +1,6 @@
 """Runs in Redis: their state, their events, and the turn's messages, changed together."""
 
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 import orjson
@@ -7,7 +8,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
 from services.chat.bounds import Bounds
-from services.chat.domain import LastTurn, Message, Owner, Run, Turn
+from services.chat.domain import LastTurn, Message, Owner, Run, Turn, Waiting
 from services.chat.errors import ConversationNotFound, RunNotFound
 from services.chat.runs import scripts
 from services.chat.runs.beginning import (
@@ -194,7 +195,15 @@ class RunRepository:
         stored = {name.encode(): value for name, value in zip(RUN_FIELDS, found, strict=True) if value is not None}
         if not stored:
             raise RunNotFound
-        return run_from(run_id, stored)
+        run = run_from(run_id, stored)
+        return replace(run, waiting=await self._undecided(owner, run_id, run.waiting)) if run.waiting else run
+
+    async def _undecided(self, owner: Owner, run_id: str, waiting: Waiting) -> Waiting:
+        """What it still waits for: `run.waiting` told of all its calls, and some may be decided on by now."""
+        names = [f"call:{call.call_id}" for call in waiting.calls]
+        with redis_errors():
+            decisions: Any = await self._redis.hmget(Keys(owner).run(run_id), names)
+        return replace(waiting, calls=[call for call, said in zip(waiting.calls, decisions, strict=True) if not said])
 
     async def find_conversation_of(self, owner: Owner, run_id: str) -> str | None:
         """The conversation of a run whose events are still kept, else None."""

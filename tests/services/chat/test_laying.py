@@ -191,3 +191,18 @@ async def test_a_request_that_never_heard_that_its_run_goes_on_may_ask_again_and
 
     assert isinstance(first, Resumed)
     assert (unclaimed, again, others) == ("last", first, "kept")
+
+
+async def test_a_run_that_waits_shows_what_is_still_to_be_decided(
+    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer
+) -> None:
+    model.scripted = [calls(ULM, ("pay", {"city": "Jena"}))]
+    run_id = (await lay_down(chat, body))["run_id"]
+    before = await chat.get(f"{RUNS}/{run_id}")
+
+    decided = await decide(chat, run_id, 2)
+    after = await chat.get(f"{RUNS}/{run_id}")
+
+    assert [call["call_id"] for call in before.json()["waiting"]["calls"]] == ["call00001", "call00002"]
+    assert [call["call_id"] for call in after.json()["waiting"]["calls"]] == ["call00001"]
+    assert before.headers["etag"] != after.headers["etag"] == decided.headers["etag"]
