@@ -80,9 +80,14 @@ class Operation:
         return f"{self.method} {self.path}"
 
 
+_WITHIN: Final = frozenset({"call_id"})
+"""Names of what belongs to a thing that the path names before."""
+
+
 def _is_no_id(parameter: dict[str, Any]) -> bool:
     schema = resolved(parameter["schema"])
-    return parameter["in"] == "path" and ("enum" in schema or schema.get("type") == "integer")
+    is_word = parameter["name"] in _WITHIN or "enum" in schema
+    return parameter["in"] == "path" and (is_word or schema.get("type") == "integer")
 
 
 def resolved(schema: Schema) -> Schema:
