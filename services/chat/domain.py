@@ -146,6 +146,8 @@ class Turn:
     replaces: Sequence[tuple[str, str]] = ()
     """What it is asked again in place of: the last entries of the stream of messages, newest first, each with its id of
     a message."""
+    since: int = 0
+    """The last event before this process went on with the run; 0 where it began it. Whoever has another is behind."""
 
     @classmethod
     def begun(

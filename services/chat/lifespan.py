@@ -78,9 +78,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         tails = await stack.enter_async_context(open_tails(stream_redis, platform.health, supervisor.cancel))
         bounds = Bounds.of(settings)
         repository = RunRepository(redis, bounds, tails.inbox)
-        await stack.enter_async_context(
-            open_sweeper(redis, repository, supervisor, lease_seconds=settings.run_lease_seconds)
-        )
+        await stack.enter_async_context(open_sweeper(redis, repository, supervisor))
         control = RunControl(
             repository,
             supervisor,

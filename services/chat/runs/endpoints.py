@@ -238,13 +238,17 @@ async def cancel(id: Id, caller: RunWriter, control: Control, response: Response
         errors.ApprovalExpired,
         ShareTaken,
         errors.Overloaded,
+        errors.ModelUnavailable,
+        UpstreamFailed,
+        UpstreamTimeout,
     ),
 )
 async def decide(
     id: Id, call_id: CallId, body: ApprovalCreate, caller: Writer, approvals: Approvals, response: Response
 ) -> Run:
     """Say whether a call that waits may be made. With the last one decided the run goes on, with the rights of whoever
-    says it; the model is told of what was denied. Saying the same again changes nothing.
+    says it; the model is told of what was denied. Where it could not go on now the last one is refused, and may be said
+    again later. Saying the same again changes nothing.
     """
     run = await approvals.decide(caller, id, call_id, Decision(body.approve, body.reason))
     describe(response, version=version_of(run))
@@ -253,4 +257,5 @@ async def decide(
 
 def version_of(run: Run) -> str:
     """Another with every change that callers see."""
-    return f"{run.state}-{run.waiting.expires_at.timestamp()}" if run.waiting else run.state
+    waiting = run.waiting
+    return f"{run.state}-{waiting.expires_at.timestamp()}-{len(waiting.calls)}" if waiting else run.state

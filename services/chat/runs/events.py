@@ -18,7 +18,7 @@ The last event is always one of the three last. Events of a turn within this one
 `agent_id` and `parent_call_id` besides. Numbers rise by one from 1.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -49,6 +49,8 @@ COMPLETED = "run.completed"
 FAILED = "run.failed"
 CANCELLED = "run.cancelled"
 FINAL = frozenset({COMPLETED, FAILED, CANCELLED})
+LEFT = FINAL | {WAITING}
+"""With which the process that executes a run is done with it."""
 
 _INSTANCE = "/api/v1/chat/message"
 
@@ -133,10 +135,10 @@ def abandoned(run_id: str, conversation_id: str) -> tuple[bytes, bytes]:
     return interrupted, expired
 
 
-def until_final(events: list[Event]) -> list[Event]:
+def until_final(events: list[Event], final: Set[str] = FINAL) -> list[Event]:
     """The events up to the first that ends a run: an earlier release may have written after it."""
     for at, event in enumerate(events):
-        if event.type in FINAL:
+        if event.type in final:
             return events[: at + 1]
     return events
 
@@ -144,6 +146,10 @@ def until_final(events: list[Event]) -> list[Event]:
 def event_from(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Event:
     """An event as it lies in a stream."""
     return Event(int(entry_id.partition(b"-")[0]), fields[b"e"].decode(), fields[b"d"])
+
+
+RUN_FIELDS = ["status", "conversation_id", "agent_id", "model", "created_at", "finished_at", "outcome", "waiting"]
+"""Of a run's hash: how it lies while it waits is long, and nobody's who looks at it."""
 
 
 def run_from(run_id: str, stored: Mapping[bytes, bytes]) -> Run:

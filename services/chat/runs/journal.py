@@ -16,6 +16,7 @@ from services.chat.runs.beginning import RunKey
 from services.chat.runs.events import (
     CANCELLED,
     COMPLETED,
+    LEFT,
     WAITING,
     Event,
     completed,
@@ -108,14 +109,14 @@ class Journal:
         """Store the last event, unless it has ended. What stands in Redis that nobody here was told yet."""
         told = self._live.next_number - 1
         await self._repository.end(self._turn, "failed", [own])
-        return until_final(await self._repository.read(self._turn.owner, self._turn.run_id, told))
+        return until_final(await self._repository.read(self._turn.owner, self._turn.run_id, told), LEFT)
 
     def _outcome(self, events: list[Event], own: Event, error: ServiceError) -> Outcome:
         """What the last of `events` says; `error` where that is the run's `own` end."""
         last = events[-1]
         if last.type == COMPLETED:  # stored with the answer at once, and none of the two was told
             return replied(events[-2].data, last.data)
-        if last.type == WAITING:  # it lies there, and only Redis' word of that was lost
+        if last.type == WAITING:  # it lay there, and only Redis' word of that was lost
             return waiting_from(last.data)
         if last.type == CANCELLED:
             return RunCancelled(members=self._turn.ids)

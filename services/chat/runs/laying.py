@@ -13,6 +13,7 @@ from services.chat.runs.pauses import Resumed
 from services.chat.runs.state import LoopState, state_bytes, state_from
 from services.chat.runs.telling import Telling
 from services.chat.storage import message_from, message_members
+from services.chat.tokens import estimate_tokens
 from services.chat.usage.meter import Measured, current_meter
 from shared.identity import Caller
 
@@ -48,12 +49,18 @@ def turn_of(caller: Caller, resumed: Resumed) -> Turn:
         model=members["model"],
         key_id=members["key_id"],
         response_schema=members["response_schema"],
+        since=resumed.last_event,
     )
 
 
 def measured_of(resumed: Resumed) -> list[Measured]:
     """What the run had asked of models before it lay down."""
     return [Measured(**one) for one in orjson.loads(resumed.loop)["measured"]]
+
+
+def prompt_tokens_of(loop: bytes) -> int:
+    """About how long the prompt is that it goes on with."""
+    return sum(estimate_tokens(message["content"]) for message in orjson.loads(loop)["state"]["messages"])
 
 
 def decided(resumed: Resumed) -> dict[str, Decision]:

@@ -22,6 +22,9 @@ from services.chat.runs.events import Event
 from services.chat.settings import Settings
 from services.chat.storage import RUNNING, Keys, running_member
 from services.chat.times import now, to_ms
+from services.chat.usage.counts import KEPT_SECONDS, counts_of, day_of, usage_key
+from services.chat.usage.meter import current_meter
+from services.chat.usage.users import UsageUsers
 from shared.redis import redis_errors
 
 _CALL = b"call:"
@@ -53,11 +56,22 @@ class Resumed:
     last_event: int
 
 
+@dataclass(frozen=True, slots=True)
+class Lying:
+    """A run as one finds it who is to decide on a call; `is_last` if it then goes on."""
+
+    conversation_id: str
+    agent_id: str
+    model: str
+    is_last: bool
+
+
 class PauseRepository:
     """Every method raises Unavailable naming `redis` when it does not answer."""
 
     def __init__(self, redis: Redis, bounds: PauseBounds, inbox: str) -> None:
         self._redis, self._bounds, self._inbox = redis, bounds, inbox
+        self._users = UsageUsers(redis)
         self._pause = redis.register_script(scripts.PAUSE)
         self._decide = redis.register_script(scripts.DECIDE)
 
@@ -76,6 +90,7 @@ class PauseRepository:
             keys.run(turn.run_id),
             keys.events(turn.run_id),
             keys.runs(turn.conversation_id),
+            usage_key(turn.owner, day_of(turn)),
         ]
         ids = [call.call_id for call in waiting.calls]
         arguments: list[Any] = [
@@ -85,20 +100,43 @@ class PauseRepository:
             loop,
             bounds.approval_ms,
             bounds.kept_seconds,
+            counts_of(turn, current_meter()),
+            KEPT_SECONDS,
+            turn.since,
             *ids,
         ]
         with redis_errors():
+            await self._users.name(turn.owner, day_of(turn))
             status = (await self._pause(keys=names, args=arguments)).decode()
         if status != "requires_action":
             raise ConversationNotFound if status == "gone" else Interrupted
 
+    async def look(self, owner: Owner, run_id: str, call_id: str) -> Lying:
+        """How it lies before anything is decided. Raises RunNotFound."""
+        names = ["conversation_id", "agent_id", "model", "status", "undecided", f"call:{call_id}"]
+        with redis_errors():
+            found: Any = await self._redis.hmget(Keys(owner).run(run_id), names)
+        conversation_id, agent_id, model, *how = found
+        if conversation_id is None:
+            raise RunNotFound
+        is_last = how == [b"requires_action", b"1", b""]
+        return Lying(conversation_id.decode(), (agent_id or b"").decode(), (model or b"").decode(), is_last)
+
+    async def loop_of(self, owner: Owner, run_id: str) -> bytes | None:
+        """How it was laid down last; None for one that has ended."""
+        with redis_errors():
+            found: Any = await self._redis.hget(Keys(owner).run(run_id), "loop")
+        return bytes(found) if found else None
+
     async def decide(
-        self, owner: Owner, run_id: str, conversation_id: str, call_id: str, decision: Decision
-    ) -> Resumed | Literal["kept"]:
+        self, owner: Owner, run_id: str, call_id: str, decision: Decision, conversation_id: str, claim: str | None
+    ) -> Resumed | Literal["kept", "last"]:
         """Keep the decision; with the last of a step the run goes on, for the one who said it and nobody else.
 
-        The same decision again is kept already. Raises CallNotFound, CallDecided, RunEnded, RunNotFound, and
-        ApprovalExpired for a run that is to be ended.
+        Without a `claim`, which names the request, the last one is not kept: `last`. With the same claim it may be said
+        again where Redis' answer was lost. The same decision again is kept already.
+
+        Raises CallNotFound, CallDecided, RunEnded, RunNotFound, and ApprovalExpired for a run that is to be ended.
         """
         keys = Keys(owner)
         names = [keys.lease(conversation_id), keys.run(run_id), keys.events(run_id)]
@@ -108,13 +146,16 @@ class PauseRepository:
         with redis_errors():
             await self._redis.zadd(RUNNING, noted)
             answer: list[bytes] = await self._decide(
-                keys=names, args=[run_id, call_id, said, self._bounds.lease_ms, self._inbox]
+                keys=names,
+                args=[run_id, call_id, said, self._bounds.lease_ms, self._inbox, int(bool(claim)), claim or ""],
             )
         match answer[0]:
             case b"go":
                 return Resumed(answer[1], _decisions(answer[3:]), int(answer[2]))
             case b"kept":
                 return "kept"
+            case b"last":
+                return "last"
             case b"gone":
                 raise RunNotFound
             case b"unknown":

@@ -1,5 +1,6 @@
 """Runs in Redis: their state, their events, and the turn's messages, changed together."""
 
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 import orjson
@@ -7,7 +8,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
 from services.chat.bounds import Bounds
-from services.chat.domain import LastTurn, Message, Owner, Run, Turn
+from services.chat.domain import LastTurn, Message, Owner, Run, Turn, Waiting
 from services.chat.errors import ConversationNotFound, RunNotFound
 from services.chat.runs import scripts
 from services.chat.runs.beginning import (
@@ -19,9 +20,10 @@ from services.chat.runs.beginning import (
     start_arguments,
     start_keys,
 )
-from services.chat.runs.events import FINAL, Event, abandoned, event_from, run_from
+from services.chat.runs.events import FINAL, RUN_FIELDS, Event, abandoned, event_from, run_from
+from services.chat.runs.grace import SLOW_SECONDS, Grace
 from services.chat.storage import RUNNING, Keys, message_bytes, message_from, running_member
-from services.chat.times import now, to_ms
+from services.chat.times import from_ms, now, to_ms
 from services.chat.usage.counts import GUARDED_SECONDS, KEPT_SECONDS, counted_key, counts_of, day_of, usage_key
 from services.chat.usage.meter import current_meter
 from services.chat.usage.users import UsageUsers
@@ -45,6 +47,7 @@ class RunRepository:
     def __init__(self, redis: Redis, bounds: Bounds, inbox: str) -> None:
         self._redis, self._bounds, self._inbox = redis, bounds, inbox
         self._users = UsageUsers(redis)
+        self.grace = Grace(bounds.lease_ms / 1000)
         self._start = redis.register_script(scripts.START)
         self._finish = redis.register_script(scripts.FINISH)
         self._renew = redis.register_script(scripts.RENEW)
@@ -160,7 +163,7 @@ class RunRepository:
         times = [to_ms(now()), self._bounds.retention_ms]
         stored = [message_bytes(answer), answer.id, await kept_words(answer.content)] if answer else [b"", b"", b""]
         flat = [part for event in events for part in (event.type, event.data)]
-        used = [counts_of(turn, current_meter()), GUARDED_SECONDS, KEPT_SECONDS]
+        used = [counts_of(turn, current_meter()), GUARDED_SECONDS, KEPT_SECONDS, turn.since]
         arguments: list[Any] = [
             turn.run_id,
             turn.conversation_id,
@@ -182,18 +185,26 @@ class RunRepository:
         names = [keys.lease(turn.conversation_id), keys.run(turn.run_id)]
         with redis_errors():
             answer: Literal["ok", "lost", "gone"] = (
-                await self._renew(keys=names, args=[turn.run_id, self._bounds.lease_ms])
+                await self._renew(keys=names, args=[turn.run_id, self._bounds.lease_ms, turn.since])
             ).decode()
         return answer
 
     async def get(self, owner: Owner, run_id: str) -> Run:
         """The run as it is kept. Raises RunNotFound."""
-        keys = Keys(owner)
         with redis_errors():
-            stored: Any = await self._redis.hgetall(keys.run(run_id))
+            found: Any = await self._redis.hmget(Keys(owner).run(run_id), RUN_FIELDS)
+        stored = {name.encode(): value for name, value in zip(RUN_FIELDS, found, strict=True) if value is not None}
         if not stored:
             raise RunNotFound
-        return run_from(run_id, stored)
+        run = run_from(run_id, stored)
+        return replace(run, waiting=await self._undecided(owner, run_id, run.waiting)) if run.waiting else run
+
+    async def _undecided(self, owner: Owner, run_id: str, waiting: Waiting) -> Waiting:
+        """What it still waits for: `run.waiting` told of all its calls, and some may be decided on by now."""
+        names = [f"call:{call.call_id}" for call in waiting.calls]
+        with redis_errors():
+            decisions: Any = await self._redis.hmget(Keys(owner).run(run_id), names)
+        return replace(waiting, calls=[call for call, said in zip(waiting.calls, decisions, strict=True) if not said])
 
     async def find_conversation_of(self, owner: Owner, run_id: str) -> str | None:
         """The conversation of a run whose events are still kept, else None."""
@@ -232,18 +243,32 @@ class RunRepository:
     async def cancel(self, owner: Owner, run_id: str, conversation_id: str) -> tuple[Status, str]:
         """End a run that goes on, with `run.cancelled`. Answers what the run then is, and the inbox of whoever executes
         it, which is empty where the run had ended before."""
-        keys = Keys(owner)
-        names = [keys.lease(conversation_id), keys.run(run_id), keys.events(run_id)]
         data = orjson.dumps({"run_id": run_id, "conversation_id": conversation_id})
+        arguments: list[Any] = [run_id, to_ms(now()), GUARDED_SECONDS, KEPT_SECONDS, data]
         with redis_errors():
-            status, inbox = await self._cancel(keys=names, args=[run_id, to_ms(now()), data])
+            names = await self._ending(owner, run_id, conversation_id)
+            status, inbox = await self._cancel(keys=names, args=arguments)
         return status.decode(), inbox.decode()
 
     async def end_if_abandoned(self, owner: Owner, run_id: str, conversation_id: str) -> Status:
-        """Store `run.failed` when no process holds the run any more, or it waited too long. Answers what the run is."""
-        keys = Keys(owner)
-        names = [keys.lease(conversation_id), keys.run(run_id), keys.events(run_id)]
-        arguments: list[Any] = [run_id, to_ms(now()), *abandoned(run_id, conversation_id)]
-        with redis_errors():
+        """Store `run.failed` when no process holds the run any more, or it waited too long. Answers what the run is.
+
+        Nothing is given up while it is not sure that whoever holds a run could say so.
+        """
+        with self.grace.watched(), redis_errors():
+            names = await self._ending(owner, run_id, conversation_id)
+            seconds, microseconds = await self._redis.time()
+        decided_by = seconds * 1000 + microseconds // 1000 + round(SLOW_SECONDS * 1000) if self.grace.is_over else 0
+        told = abandoned(run_id, conversation_id)
+        arguments: list[Any] = [run_id, to_ms(now()), GUARDED_SECONDS, KEPT_SECONDS, *told, decided_by]
+        with self.grace.watched(), redis_errors():
             answer: Status = (await self._abandon(keys=names, args=arguments)).decode()
         return answer
+
+    async def _ending(self, owner: Owner, run_id: str, conversation_id: str) -> list[str]:
+        """KEYS of CANCEL and ABANDON; of a run that there is not, no usage is counted."""
+        keys = Keys(owner)
+        began: Any = await self._redis.hget(keys.run(run_id), "created_at")
+        day = from_ms(int(began or 0)).date()
+        usage = [usage_key(owner, day), counted_key(owner, run_id)]
+        return [keys.lease(conversation_id), keys.run(run_id), keys.events(run_id), *usage]

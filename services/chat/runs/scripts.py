@@ -48,7 +48,7 @@ redis.call('HINCRBY', KEYS[1], 'version', 1)
 redis.call('HSET', KEYS[1], 'last_activity_at', ARGV[2])
 redis.call('ZADD', KEYS[5], ARGV[2], ARGV[12])
 redis.call('SADD', KEYS[4], ARGV[7])
-redis.call('EXPIRE', KEYS[4], ARGV[9])
+if redis.call('TTL', KEYS[4]) < tonumber(ARGV[9]) then redis.call('EXPIRE', KEYS[4], ARGV[9]) end
 for _, key in ipairs({KEYS[1], KEYS[2], KEYS[5], KEYS[9]}) do redis.call('PEXPIRE', key, ARGV[3]) end
 redis.call('HSET', KEYS[6], 'status', 'running', 'conversation_id', ARGV[12], 'created_at', ARGV[2],
   'agent_id', ARGV[4], 'model', ARGV[16], 'inbox', ARGV[17])
@@ -58,27 +58,48 @@ redis.call('EXPIRE', KEYS[7], ARGV[9])
 return 'ok'
 """
 
+# Adds to a day's usage, each of `used` a metric, its source and a number.
+_ADD: Final = """
+local function add(usage, used, kept_seconds)
+  local is_full = redis.call('HLEN', usage) > 5000
+  for _, one in ipairs(used) do
+    redis.call('HINCRBY', usage, one[1] .. '\\31' .. (is_full and '\\31\\31' or one[2]), one[3])
+  end
+  redis.call('EXPIRE', usage, kept_seconds)
+end
+"""
+
+# Counts a run that ends while it lies: what it used was added when it was laid down, and no process ends it.
+_COUNT_LYING: Final = f"""{_ADD}
+local function count_lying(state, run, usage, counted, guarded_seconds, kept_seconds)
+  local source = redis.call('HGET', run, 'source')
+  if source and redis.call('SET', counted, state, 'NX', 'EX', guarded_seconds) then
+    add(usage, {{{{state, source, '1'}}}}, kept_seconds)
+  end
+end
+"""
+
 # KEYS conversation, messages, lease, conversations, run, events, usage, counted, words
 # ARGV run_id, conversation_id, now_ms, retention_ms, status, message or '', message_id, words of the message, number of
-#      the first event, what it used up, kept_seconds of `counted`, kept_seconds of `usage`, then type and data of each
-#      event
+#      the first event, what it used up, kept_seconds of `counted`, kept_seconds of `usage`, since, then type and data
+#      of each event
 # Ends a run once: stores the answer and the last events, and frees the conversation. Answers the run's status.
 # An event may be there of which its writer never heard so: the last ones come after it.
 # What it used up is counted once, whoever ended it: of one that was cancelled only its process knows that.
-FINISH: Final = """#!lua
+# A process that laid it down and never heard so ends nothing once others have gone on: they have another `since`.
+FINISH: Final = (
+    "#!lua"
+    + _ADD
+    + """
 local function count(state)
   if not redis.call('SET', KEYS[8], state, 'NX', 'EX', ARGV[11]) then return end
   local used = cjson.decode(ARGV[10])
-  local is_full = redis.call('HLEN', KEYS[7]) > 5000
-  local function add(metric, source, number)
-    redis.call('HINCRBY', KEYS[7], metric .. '\\31' .. (is_full and '\\31\\31' or source), number)
-  end
-  add(state, used[1], '1')
-  for _, one in ipairs(used[2]) do add(one[1], one[2], one[3]) end
-  redis.call('EXPIRE', KEYS[7], ARGV[12])
+  table.insert(used[2], {state, used[1], '1'})
+  add(KEYS[7], used[2], ARGV[12])
 end
 local status = redis.call('HGET', KEYS[5], 'status')
-if status ~= 'running' then count(status or 'cancelled') end
+if status and (redis.call('HGET', KEYS[5], 'since') or '0') ~= ARGV[13] then return status end
+if status ~= 'running' and status ~= 'requires_action' then count(status or 'cancelled') end
 if not status then return 'gone' end
 if status ~= 'running' then return status end
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
@@ -94,7 +115,7 @@ if ARGV[6] ~= '' then
 end
 local last = redis.call('XREVRANGE', KEYS[6], '+', '-', 'COUNT', 1)[1][1]
 local number = math.max(tonumber(ARGV[9]), tonumber(string.match(last, '^%d+')) + 1)
-for i = 13, #ARGV, 2 do
+for i = 14, #ARGV, 2 do
   redis.call('XADD', KEYS[6], number .. '-0', 'e', ARGV[i], 'd', ARGV[i + 1])
   number = number + 1
 end
@@ -103,28 +124,39 @@ redis.call('HDEL', KEYS[5], 'waiting', 'loop')
 if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3]) end
 return ARGV[5]
 """
+)
 
-# KEYS lease, run;  ARGV run_id, lease_ms
+# KEYS lease, run;  ARGV run_id, lease_ms, since
 # Keeps a conversation claimed. A lease that ran out while Redis was away is taken again if nobody else has it.
 RENEW: Final = """#!lua
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return 'gone' end
-if status ~= 'running' then return 'lost' end
+if status ~= 'running' or (redis.call('HGET', KEYS[2], 'since') or '0') ~= ARGV[3] then return 'lost' end
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 'lost' end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 'ok'
 """
 
-# KEYS lease, run, events;  ARGV run_id, now_ms, data of run.failed, and of that of a run that waited in vain
+# KEYS lease, run, events, usage, counted
+# ARGV run_id, now_ms, kept_seconds of `counted`, kept_seconds of `usage`, data of run.failed, and of that of a run that
+#      waited in vain, and until when by Redis' clock it may be ended
 # Ends a run that nobody holds any more, its process gone or its calls undecided: whoever follows it hears the end.
 # Answers the run's status.
-ABANDON: Final = """#!lua
+ABANDON: Final = (
+    "#!lua"
+    + _COUNT_LYING
+    + """
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return 'gone' end
 if status ~= 'running' and status ~= 'requires_action' or redis.call('GET', KEYS[1]) == ARGV[1] then return status end
-local outcome = ARGV[3]
-if status == 'requires_action' then outcome = ARGV[4] end
+local time = redis.call('TIME')
+if time[1] * 1000 + math.floor(time[2] / 1000) > tonumber(ARGV[7]) then return status end
+local outcome = ARGV[5]
+if status == 'requires_action' then
+  outcome = ARGV[6]
+  count_lying('failed', KEYS[2], KEYS[4], KEYS[5], ARGV[3], ARGV[4])
+end
 local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
 local number = tonumber(string.match(last, '^%d+')) + 1
 redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.failed', 'd', outcome)
@@ -132,62 +164,98 @@ redis.call('HSET', KEYS[2], 'status', 'failed', 'finished_at', ARGV[2], 'outcome
 redis.call('HDEL', KEYS[2], 'waiting', 'loop')
 return 'failed'
 """
+)
 
-# KEYS lease, run, events;  ARGV run_id, now_ms, data of run.cancelled
+# KEYS lease, run, events, usage, counted
+# ARGV run_id, now_ms, kept_seconds of `counted`, kept_seconds of `usage`, data of run.cancelled
 # Ends a run that goes on, wherever it does, and frees its conversation. Answers the run's status, and where this has
 # ended it the inbox of the process that is to hear of it.
-CANCEL: Final = """#!lua
+CANCEL: Final = (
+    "#!lua"
+    + _COUNT_LYING
+    + """
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return {'gone', ''} end
 if status ~= 'running' and status ~= 'requires_action' then return {status, ''} end
+if status == 'requires_action' then count_lying('cancelled', KEYS[2], KEYS[4], KEYS[5], ARGV[3], ARGV[4]) end
 local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
 local number = tonumber(string.match(last, '^%d+')) + 1
-redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.cancelled', 'd', ARGV[3])
-redis.call('HSET', KEYS[2], 'status', 'cancelled', 'finished_at', ARGV[2], 'outcome', ARGV[3])
+redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.cancelled', 'd', ARGV[5])
+redis.call('HSET', KEYS[2], 'status', 'cancelled', 'finished_at', ARGV[2], 'outcome', ARGV[5])
 redis.call('HDEL', KEYS[2], 'waiting', 'loop')
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return {'cancelled', redis.call('HGET', KEYS[2], 'inbox') or ''}
 """
+)
 
-# KEYS lease, run, events, runs
-# ARGV run_id, number of the event, data of run.waiting, the loop, approval_ms, kept_seconds, then the ids of the calls
+# KEYS lease, run, events, runs, usage
+# ARGV run_id, number of the event, data of run.waiting, the loop, approval_ms, kept_seconds, what it used up since it
+#      went on last, kept_seconds of `usage`, since, then the ids of the calls
 # Lays a run down until its calls are decided: no process has it, and its lease, which nobody renews, claims the
-# conversation for as long as it may wait. Answers the run's status; laying down what lies changes nothing.
-PAUSE: Final = """#!lua
+# conversation for as long as it may wait. Answers the run's status; laying down what lies, or what others
+# have gone on with, changes nothing.
+# What it used up is added now: whoever ends a run that lies does not know it.
+PAUSE: Final = (
+    "#!lua"
+    + _ADD
+    + """
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return 'gone' end
+if (redis.call('HGET', KEYS[2], 'since') or '0') ~= ARGV[9] then return 'requires_action' end
 if status ~= 'running' then return status end
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 'lost' end
 local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
 local number = math.max(tonumber(ARGV[2]), tonumber(string.match(last, '^%d+')) + 1)
 redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.waiting', 'd', ARGV[3])
+local used = cjson.decode(ARGV[7])
 redis.call('HSET', KEYS[2], 'status', 'requires_action', 'waiting', ARGV[3], 'loop', ARGV[4], 'inbox', '',
-  'undecided', #ARGV - 6)
-for i = 7, #ARGV do redis.call('HSET', KEYS[2], 'call:' .. ARGV[i], '') end
+  'undecided', #ARGV - 9, 'source', used[1])
+add(KEYS[5], used[2], ARGV[8])
+for i = 10, #ARGV do redis.call('HSET', KEYS[2], 'call:' .. ARGV[i], '') end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[5])
 for i = 2, 4 do redis.call('EXPIRE', KEYS[i], ARGV[6]) end
 return 'requires_action'
 """
+)
 
-# KEYS lease, run, events;  ARGV run_id, call_id, decision, lease_ms, inbox of the process
-# Keeps the decision on one call. With the last of them the run goes on, where that was said: a process claims it again.
+# KEYS lease, run, events
+# ARGV run_id, call_id, decision, lease_ms, inbox of the process, whether it may go on, whose request this is
+# Keeps the decision on one call. With the last of them the run goes on, if it may: a process claims it again. If it may
+# not, the last one is not kept. The request that it went on with is given the same again, if it never heard so.
 # Answers {what became of it, the loop, its last event, then call ids and decisions}.
 DECIDE: Final = """#!lua
+local function go()
+  local answer = {'go', redis.call('HGET', KEYS[2], 'loop'), redis.call('HGET', KEYS[2], 'since')}
+  local fields = redis.call('HGETALL', KEYS[2])
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, 5) == 'call:' then
+      table.insert(answer, fields[i])
+      table.insert(answer, fields[i + 1])
+    end
+  end
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4])
+  return answer
+end
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return {'gone'} end
 local before = redis.call('HGET', KEYS[2], 'call:' .. ARGV[2])
 if not before then return {'unknown'} end
-if before ~= '' then return {before == ARGV[3] and 'kept' or 'decided'} end
+if before ~= '' then
+  local is_own = (redis.call('GET', KEYS[1]) or ARGV[1]) == ARGV[1] and redis.call('HGET', KEYS[2], 'claim') == ARGV[7]
+  if status == 'running' and is_own then return go() end
+  return {before == ARGV[3] and 'kept' or 'decided'}
+end
 if status ~= 'requires_action' then return {status} end
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'expired'} end
+local is_last = tonumber(redis.call('HGET', KEYS[2], 'undecided')) == 1
+if is_last and ARGV[6] ~= '1' then return {'last'} end
 redis.call('HSET', KEYS[2], 'call:' .. ARGV[2], ARGV[3])
-if redis.call('HINCRBY', KEYS[2], 'undecided', -1) > 0 then return {'kept'} end
+redis.call('HINCRBY', KEYS[2], 'undecided', -1)
+if not is_last then return {'kept'} end
 local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
-local answer = {'go', redis.call('HGET', KEYS[2], 'loop'), string.match(last, '^%d+')}
-for _, part in ipairs(redis.call('HGETALL', KEYS[2])) do table.insert(answer, part) end
-redis.call('HSET', KEYS[2], 'status', 'running', 'inbox', ARGV[5])
-redis.call('HDEL', KEYS[2], 'waiting', 'loop')
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4])
-return answer
+redis.call('HSET', KEYS[2], 'status', 'running', 'inbox', ARGV[5], 'claim', ARGV[7],
+  'since', string.match(last, '^%d+'))
+redis.call('HDEL', KEYS[2], 'waiting')
+return go()
 """

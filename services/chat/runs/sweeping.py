@@ -1,13 +1,12 @@
 """Ends the runs of processes that died, whether or not anybody looks at them.
 
 Every run is noted in one sorted set by when its lease runs out, before it begins. Each replica looks at what is due: a
-run that is still held is put off to the end of its lease, one that has ended is forgotten, and one whose process is
-gone fails. Replicas that meet do each other no harm, since a script of Redis decides (`scripts.ABANDON`). Nothing else
-of a run writes to the set, so it may name runs that have ended, until they are due.
+run that is still held is put off to the end of its lease, at most by a minute, one that has ended is forgotten, and one
+whose process is gone fails. Replicas that meet do each other no harm, since a script of Redis decides
+(`scripts.ABANDON`). Nothing else of a run writes to the set, so it may name runs that have ended, until they are due.
 """
 
 import logging
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from services.chat.runs.repository import UNENDED, RunRepository
 from services.chat.runs.supervisor import Supervisor
 from services.chat.storage import RUNNING, Keys
 from services.chat.times import now, to_ms
-from shared.errors import Unavailable
 from shared.loops import in_background, keep
 from shared.redis import redis_errors
 
@@ -29,7 +27,7 @@ _log = logging.getLogger("chat.runs")
 _EVERY_SECONDS = 1.0
 _AT_ONCE = 100
 _PUT_OFF_MS = 1_000
-_SLOW_SECONDS = 0.5
+_LONGEST_MS = 60_000  # one that waits is held for a day, and may be gone on with, and die, in a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,37 +48,18 @@ class _Due:
 class Sweeper:
     """Looks after the runs of all replicas."""
 
-    def __init__(
-        self, redis: Redis, repository: RunRepository, supervisor: Supervisor, *, lease_seconds: float
-    ) -> None:
+    def __init__(self, redis: Redis, repository: RunRepository, supervisor: Supervisor) -> None:
         self._redis, self._repository, self._supervisor = redis, repository, supervisor
-        # A Redis that was away comes back with every lease run out: whoever holds one takes it again within this.
-        self._lenience_seconds = lease_seconds / 3 + _EVERY_SECONDS
-        self._not_before = 0.0
 
     async def run(self) -> None:
         """Never returns."""
-        await keep(self._watched_step, log=_log, every_seconds=_EVERY_SECONDS, pauses_first=True)
-
-    async def _watched_step(self) -> bool:
-        """One step; after one that Redis did not answer, or not soon, nothing is given up for a while."""
-        if time.monotonic() < self._not_before:
-            return False
-        started_at = time.monotonic()
-        try:
-            return await self.step()
-        except Unavailable:
-            self._not_before = time.monotonic() + self._lenience_seconds
-            raise
-        finally:
-            if time.monotonic() - started_at > _SLOW_SECONDS:
-                self._not_before = time.monotonic() + self._lenience_seconds
+        await keep(self.step, log=_log, every_seconds=_EVERY_SECONDS, pauses_first=True)
 
     async def step(self) -> bool:
         """Look after up to a hundred runs that are due; whether there were as many. Raises Unavailable."""
-        with redis_errors():
+        with self._repository.grace.watched(), redis_errors():
             members: Any = await self._redis.zrange(RUNNING, "-inf", to_ms(now()), byscore=True, offset=0, num=_AT_ONCE)
-        held_ms = await self._held([_Due.of(member) for member in members])
+            held_ms = await self._held([_Due.of(member) for member in members])
         held = [(due, ms) for due, ms in held_ms if ms is not None]
         lapsed = [due for due, ms in held_ms if ms is None]
         ended = [due for due in lapsed if await self._has_ended(due)]
@@ -90,7 +69,7 @@ class Sweeper:
         return len(members) == _AT_ONCE
 
     async def _held(self, due: list[_Due]) -> list[tuple[_Due, int | None]]:
-        """Each with for how many milliseconds more it is held, None where it is not."""
+        """Each with for how many milliseconds it need not be looked at, None where it is not held."""
         if not due:
             return []
         with redis_errors():
@@ -102,7 +81,7 @@ class Sweeper:
                 found = await pipeline.execute()
         holders, milliseconds = found[::2], found[1::2]
         return [
-            (run, max(1, ms) if holder == run.run_id.encode() else None)
+            (run, min(max(1, ms), _LONGEST_MS) if holder == run.run_id.encode() else None)
             for run, holder, ms in zip(due, holders, milliseconds, strict=True)
         ]
 
@@ -126,10 +105,8 @@ class Sweeper:
 
 
 @asynccontextmanager
-async def open_sweeper(
-    redis: Redis, repository: RunRepository, supervisor: Supervisor, *, lease_seconds: float
-) -> AsyncIterator[Sweeper]:
+async def open_sweeper(redis: Redis, repository: RunRepository, supervisor: Supervisor) -> AsyncIterator[Sweeper]:
     """A sweeper that looks after runs as long as the block runs."""
-    sweeper = Sweeper(redis, repository, supervisor, lease_seconds=lease_seconds)
+    sweeper = Sweeper(redis, repository, supervisor)
     async with in_background(sweeper.run()):
         yield sweeper

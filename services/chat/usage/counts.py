@@ -4,7 +4,8 @@
     chat:{tenant:user}:usage:run:<id>     text, the run is counted; as long as its end may be tried again
     chat:{tenant}:usage:<day>:users       set, users who have a hash of that day
 
-A run is counted in the script that ends it, so once. What has too many fields goes on without agent, key and model.
+A run is counted in the script that ends it, so once, and what it used until it waits in the one that lays it down.
+What has too many fields goes on without agent, key and model.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,6 @@ from typing import Any, Final
 import orjson
 
 from services.chat.domain import Owner, Turn
-from services.chat.times import now
 from services.chat.usage.meter import Meter
 
 KEPT_SECONDS: Final = 400 * 86_400
@@ -65,11 +65,12 @@ def today() -> date:
 
 
 def counts_of(turn: Turn, meter: Meter | None) -> bytes:
-    """What the end of the run adds, as JSON for its script: `[suffix of the run, [[metric, suffix, number], …]]`."""
-    measured = meter.all if meter else []
-    run = _suffix(turn, measured[-1].model if measured else turn.model)
-    entries = [["duration_ms", run, str(max(0, round((now() - turn.question.created_at).total_seconds() * 1000)))]]
-    for one in measured:
+    """What the run used since it went on last, as JSON for the script that ends it or lays it down:
+    `[suffix of the run, [[metric, suffix, number], …]]`."""
+    meter = meter or Meter()
+    run = _suffix(turn, meter.all[-1].model if meter.all else turn.model)
+    entries = [["duration_ms", run, str(meter.worked_ms)]]
+    for one in meter.measured:
         suffix = _suffix(turn, one.model)
         numbers = {
             "prompt_tokens": one.prompt_tokens,

@@ -28,10 +28,17 @@ class Measured:
 
 @dataclass(slots=True)
 class Meter:
-    """The generations of one run; `earlier` are those from before it lay down, which are settled."""
+    """The generations of one run since it went on last; `earlier` are those from before it lay down, which are settled
+    and counted."""
 
     measured: list[Measured] = field(default_factory=list)
     earlier: Sequence[Measured] = ()
+    began_at: float = field(default_factory=time.perf_counter)
+
+    @property
+    def worked_ms(self) -> int:
+        """Since it went on last: nobody works on a run that waits for people."""
+        return round((time.perf_counter() - self.began_at) * 1000)
 
     @property
     def all(self) -> list[Measured]:

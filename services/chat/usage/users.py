@@ -19,7 +19,7 @@ class UsageUsers:
         """Have the tenant's usage of the day found by this user. Raises what Redis raises."""
         if day > self._day:
             self._day, self._named = day, set()
-        if owner in self._named:
+        if day == self._day and owner in self._named:
             return
         name = users_key(owner.tenant_id, day)
         async with self._redis.pipeline() as pipeline:

@@ -2,17 +2,22 @@
 
 import asyncio
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from redis.asyncio import Redis
 
 from local.suite import Suite
+from services.chat.bounds import Bounds
 from services.chat.domain import Owner
+from services.chat.runs.grace import SLOW_SECONDS
+from services.chat.runs.repository import RunRepository
 from services.chat.storage import RUNNING, Keys, running_member
 from services.chat.times import now, to_ms
 from shared.redis import open_redis
 from shared.schemas import new_id
 from tests.fixtures.identity import User
+from tests.services.agents.relay import Relay
 from tests.services.chat.client import OpenChat, events_of, until
 from tests.services.chat.servers import ModelServer
 
@@ -101,3 +106,26 @@ async def test_a_message_is_taken_by_a_redis_that_knows_no_script_any_more(
     answer = await chat.post(MESSAGE, json={"agent_id": agent_id, "content": "Hello"})
 
     assert answer.status_code == 200
+
+
+async def test_after_a_redis_that_stood_still_runs_that_live_are_not_given_up(person: User, suite: Suite) -> None:
+    """Their leases have run out, and whoever holds them has not been able to say so yet."""
+    owner, bounds = Owner(person.tenant_id, person.user_id), Bounds(0, 30_000, 0, 0, 0)
+    suite.up(["redis"])
+    relay, url = Relay(suite.url("redis")), urlsplit(suite.url("redis"))
+    relayed = url._replace(netloc=url.netloc.replace(f":{url.port}", f":{relay.port}")).geturl()
+    await relay.open()
+    async with open_redis(relayed) as slow, open_redis(suite.url("redis")) as redis:
+        run_id = await _abandoned(redis, owner, to_ms(now()) + 60_000)
+        repository = RunRepository(slow, bounds, "")
+        await repository.find_last_event(owner, run_id)
+        relay.freeze()
+        giving_up = asyncio.create_task(repository.end_if_abandoned(owner, run_id, new_id()))
+        await asyncio.wait([giving_up], timeout=2 * SLOW_SECONDS)
+        relay.thaw()
+        statuses = [await giving_up, await repository.end_if_abandoned(owner, run_id, new_id())]
+        elsewhere = await RunRepository(redis, bounds, "").end_if_abandoned(owner, run_id, new_id())
+    await relay.close()
+
+    assert statuses == ["running", "running"]
+    assert elsewhere == "failed"

@@ -1,12 +1,17 @@
 """What turns use up, counted once and shown to whom it concerns."""
 
 import asyncio
+from datetime import date, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
 from local.suite import Suite
+from services.chat.domain import Owner
+from services.chat.usage.repository import UsageRepository
+from services.chat.usage.users import UsageUsers
+from shared.redis import open_redis
 from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
 from tests.fixtures.letters import Letters
@@ -184,3 +189,16 @@ async def test_what_cannot_be_meant_is_refused_by_name(chat: httpx.AsyncClient, 
 
     assert answer.status_code == 422
     assert next(iter(query)) in str(answer.json()["errors"])
+
+
+async def test_a_turn_that_ends_after_midnight_is_found_on_its_own_day(suite: Suite) -> None:
+    suite.up(["redis"])
+    owner, day = Owner(new_id(), new_id()), date(2026, 1, 1)
+    next_day = day + timedelta(days=1)
+    async with open_redis(suite.url("redis")) as redis:
+        users = UsageUsers(redis)
+        await users.name(owner, next_day)
+        await users.name(owner, day)
+        found = await UsageRepository(redis).users_of(owner.tenant_id, [day, next_day])
+
+    assert found == [(day, owner), (next_day, owner)]
