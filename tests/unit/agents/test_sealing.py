@@ -22,7 +22,7 @@ def test_the_first_key_seals() -> None:
     assert Seal(NEW).open("tenant", "KEY", sealed) == "value"
 
 
-@pytest.mark.parametrize("key", ["", "short", f"{NEW},", "k" * 44 + "x"])
+@pytest.mark.parametrize("key", ["", "short", f"{NEW},", "k" * 44 + "x"], ids=["none", "short", "half", "long"])
 def test_what_is_no_key_stops_the_start_and_is_not_shown(key: str) -> None:
     with pytest.raises(CannotStart, match="SECRET_ENCRYPTION_KEY") as refused:
         Seal(key)
