@@ -13,6 +13,7 @@ def remember(home: Path, environ: Mapping[str, str], port_base: int) -> None:
     """Keep how the suite is being started."""
     chosen = {name: environ[name] for name in REMEMBERED if environ.get(name)}
     written = home / f"{_FILE}.new"
+    written.touch(mode=0o600)  # as everything in a home
     written.write_text(json.dumps(chosen | {"SUTAZAI_PORT_BASE": str(port_base)}))
     written.replace(home / _FILE)
 

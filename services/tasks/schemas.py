@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from services.tasks.domain import After, Jitter, OnConflict, Priority, TaskStatus
 from services.tasks.kinds.kind import Kind
 from services.tasks.models import Task
-from shared.schemas import Id, LargeModel, Moment, PathText, RequestModel, ResponseModel, Text, UtcDatetime
+from shared.schemas import Id, LargeModel, Moment, PathText, ResponseModel, Text, UtcDatetime
 
 MAX_ATTEMPTS = 20
 # RabbitMQ closes the channel of a consumer that holds a message for 30 minutes (its `consumer_timeout`).
@@ -18,7 +18,7 @@ KindName = Annotated[PathText, Field(min_length=1, max_length=64, examples=["ech
 ErrorCode = Annotated[Text, Field(min_length=1, max_length=100, examples=["common.unavailable"])]
 
 
-class Retry(RequestModel):
+class Retry(LargeModel):
     """How a task is tried again, where otherwise than its kind."""
 
     max_attempts: int | None = Field(default=None, ge=1, le=MAX_ATTEMPTS, description="as beside it", examples=[3])
@@ -51,7 +51,7 @@ class AfterTasks(LargeModel):
     )
 
 
-class Concurrency(RequestModel):
+class Concurrency(LargeModel):
     """One at a time."""
 
     key: Text = Field(
@@ -130,6 +130,16 @@ class TaskFailure(ResponseModel):
     detail: str
 
 
+class RetryRead(ResponseModel):
+    """How the task is tried again, where otherwise than its kind; null is as its kind."""
+
+    max_attempts: int | None = None
+    base_seconds: float | None = None
+    cap_seconds: float | None = None
+    jitter: Jitter | None = None
+    not_on: list[str] | None = None
+
+
 class TaskSummary(ResponseModel):
     """A task without its input and result, which may be large."""
 
@@ -142,7 +152,7 @@ class TaskSummary(ResponseModel):
     attempt: int = Field(description="of the latest attempt, from 1; 0 before the first")
     max_attempts: int
     timeout_seconds: float
-    retry: dict[str, Any] | None = Field(description="as it was submitted")
+    retry: RetryRead | None = Field(description="as it was submitted")
     start_before: UtcDatetime | None
     dead_letter: bool = Field(description="whether it failed because its attempts were used up")
     cancel_requested: bool = Field(description="whether it was asked to stop")
@@ -172,7 +182,7 @@ class TaskSummary(ResponseModel):
             attempt=task.attempt,
             max_attempts=task.max_attempts,
             timeout_seconds=task.timeout_seconds,
-            retry=task.retry,
+            retry=RetryRead(**task.retry) if task.retry else None,
             start_before=task.start_before,
             dead_letter=task.dead_letter,
             cancel_requested=task.cancel_requested_at is not None,

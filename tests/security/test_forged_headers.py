@@ -80,9 +80,10 @@ async def test_beside_a_token_they_change_nothing(
     for operation in READS:
         client = at(place, gateway, services, operation)
         path = operation.filled({place.name: owner.owned[place.kind.name] for place in places(operation) if place.kind})
-        await client.get(path, headers=other_user.headers)  # a log that tells of its first reader tells both the same
-        plain = await client.get(path, headers=other_user.headers)
-        claiming = await client.get(path, headers=other_user.headers | forged(user))
+        own = Tenant(client, other_user)
+        await own.call("GET", path)  # a log that tells of its first reader tells both the same
+        plain = await own.call("GET", path)
+        claiming = await own.call("GET", path, headers=forged(user))
         if seen(claiming) != seen(plain):
             different[str(operation)] = claiming.text
 
@@ -90,6 +91,8 @@ async def test_beside_a_token_they_change_nothing(
 
 
 def seen(answer: httpx.Response) -> tuple[int, dict[str, Any]]:
+    if answer.is_success and not answer.content.startswith(b"{"):  # events; of another's there are none
+        return answer.status_code, {"events": answer.text.count("event:")}
     return answer.status_code, {name: member for name, member in answer.json().items() if name != "trace_id"}
 
 

@@ -90,13 +90,13 @@ def json_bodies(operation: Operation, user: User) -> Iterator[Any]:
     whole = hostile.full(operation.bodies[hostile.JSON])
     if operation.id == "auth_change_password":  # the right one, so that the new one is looked at too, and first
         yield {"new_password": user.password, "current_password": user.password}
-    elif operation.id == "tasks_submit":
-        yield whole
+    elif operation.id == "tasks_submit":  # which takes `max_attempts` in one place
+        yield {name: value for name, value in whole.items() if name != "max_attempts"}
         for kind in BUILT_IN.list():
             schema = kind.input_model.model_json_schema()
             given = hostile.full(inlined(schema, schema.get("$defs", {})))
             tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-            yield {"kind": kind.name, "input": given, "run_at": tomorrow}
+            yield {"kind": kind.name, "input": given, "run_at": tomorrow, "max_attempts": 3}
     elif operation.id in hostile.BODIES:
         yield hostile.BODIES[operation.id](whole)
     else:

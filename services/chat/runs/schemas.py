@@ -21,7 +21,11 @@ _SCHEMA_BYTES = 16 * 1024
 
 
 def _usable(schema: dict[str, Any]) -> dict[str, Any]:
-    if len(orjson.dumps(schema)) > _SCHEMA_BYTES:
+    try:
+        size = len(orjson.dumps(schema))
+    except TypeError as error:
+        raise PydanticCustomError("schema_refused", "must have no integer beyond 64 bits") from error
+    if size > _SCHEMA_BYTES:
         raise PydanticCustomError("schema_too_large", "must be at most 16 KiB of JSON")
     try:
         JsonSchema(schema)
