@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+import time
 from typing import Any
 
 import httpx
@@ -36,9 +37,13 @@ async def ingest(gateway: httpx.AsyncClient, user: User, collection: str, engine
 
 
 async def test_the_health_page_knows_all_fourteen(gateway: httpx.AsyncClient) -> None:
-    answer = await gateway.get(f"{API}/health/check")
+    """Whole once the machine has a moment for it: a store that is busy with other tests may miss one look."""
+    give_up_at = time.monotonic() + 30
+    while (answer := await gateway.get(f"{API}/health/check")).json()["status"] != "pass":
+        assert time.monotonic() < give_up_at, answer.text
+        await asyncio.sleep(0.2)
 
-    assert (answer.status_code, answer.json()["status"]) == (200, "pass"), answer.text
+    assert answer.status_code == 200
     assert answer.json()["checks"].keys() == {*SERVICES, *STORES, "consul", "kong"}
     assert len(answer.json()["checks"]) == 14
 

@@ -28,10 +28,10 @@ async def test_a_call_that_is_approved_twice_is_charged_to_the_budget(
 ) -> None:
     model.scripted = [calls(ULM)]
     model.usage = {"prompt_tokens": 20_000, "completion_tokens": 0, "total_tokens": 20_000}
-    model.go_on.clear()
     async with open_chat(tokens_per_day_user=20_000) as chat:
         chat.headers.update(person.headers)
         run_id = (await lay_down(chat, body))["run_id"]
+        model.go_on.clear()
         approved = [(await decide(chat, run_id)).status_code for _ in range(2)]
         model.go_on.set()
         await follow(chat, run_id)
@@ -112,8 +112,9 @@ async def test_whoever_laid_a_run_down_and_never_heard_so_neither_ends_it_nor_la
     chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer, person: User, suite: Suite
 ) -> None:
     model.scripted = [calls(ULM)]
-    model.go_on.clear()
     waiting = await lay_down(chat, body)
+    model.go_on.clear()
+    model.is_generating.clear()
     await decide(chat, waiting["run_id"])
     await model.is_generating.wait()
     turn = _turn_of(waiting, person)

@@ -108,6 +108,7 @@ async def test_tools_may_be_called_on_the_way(
         {"$ref": "https://example.com/schema.json"},
         {"$schema": "http://json-schema.org/draft-07/schema#"},
         {"description": "x" * 17_000},
+        {"maximum": 2**70},
         "no object",
     ],
 )
