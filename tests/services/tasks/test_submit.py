@@ -248,8 +248,9 @@ async def test_a_stretch_of_time_has_what_was_submitted_in_it(tasks: Tasks, regi
 _MANY = """
 INSERT INTO task (id, tenant_id, user_id, scopes, kind, priority, input, status, dead_letter, progress_done, attempt,
     interruptions, max_attempts, timeout_seconds, run_at, version, created_at, discarded_at)
-SELECT gen_random_uuid(), 't', 'u', '{}', 'other', 'normal', '{}', CASE WHEN n % 2 = 0 THEN 'failed' ELSE 'succeeded' END,
-    false, 0, 1, 0, 1, 1, now(), 1, now(), CASE WHEN n % 2 = 0 THEN now() END
+SELECT gen_random_uuid(), 't', 'u', '{}', 'other', 'normal', '{}',
+    CASE WHEN n % 2 = 0 THEN 'failed' ELSE 'succeeded' END, false, 0, 1, 0, 1, 1, now(), 1, now(),
+    CASE WHEN n % 2 = 0 THEN now() END
 FROM generate_series(1, 3000) AS n
 """
 
