@@ -59,9 +59,10 @@ class TaskRepository:
             statement = statement.where(Task.id < after)
         return list((await self._session.scalars(statement.options(SUMMARY_ONLY))).all())
 
-    async def list_ids(self, wanted: TaskFilter, *, after: str | None, limit: int) -> list[str]:
-        """Up to `limit` ids of tasks younger than `after`, oldest first."""
+    async def list_ids(self, wanted: TaskFilter, *, after: str | None, before: str, limit: int) -> list[str]:
+        """Up to `limit` ids of tasks younger than `after` and older than `before`, oldest first."""
         statement = select(Task.id).where(*self._visible, *wanted.conditions(), Task.kind != REPLAY_KIND)
+        statement = statement.where(Task.id < before)
         if after is not None:
             statement = statement.where(Task.id > after)
         return list((await self._session.scalars(statement.order_by(Task.id).limit(limit))).all())
