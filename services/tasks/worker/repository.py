@@ -40,7 +40,7 @@ from services.tasks.domain import (
 from services.tasks.events import tell
 from services.tasks.models import Schedule, Task, TaskAttempt, TaskDependency, TaskEvent
 from services.tasks.queues import Queues
-from services.tasks.turns import IS_DUE, next_of, waits_of
+from services.tasks.turns import IS_DUE, IS_FREE, next_of, waits_of
 from services.tasks.worker.attempt import Attempt, ProgressReport
 from services.tasks.worker.log import LogLine, LogPart
 from shared.identity import Deed
@@ -229,6 +229,7 @@ def _claimable(task_id: str) -> list[Any]:
 def _due(which: ColumnElement[bool]) -> Select[str]:
     return select(Task.id).where(which, IS_DUE).with_for_update(skip_locked=True)
 
+        IS_FREE,  # a reconciler that knows of no waiting may have sent it: one of before, while replicas change
 
 def _followers(claim: Claim) -> ColumnElement[list[str]]:
     """As the statement begins: the trigger that lets them go comes after it."""

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from services.tasks.models import TaskDependency
+from services.tasks.worker.repository import WorkRepository
 from shared.postgres import Database
 from tests.fixtures.identity import RegisterUser
 from tests.services.tasks.kinds import TRACES
@@ -153,6 +154,21 @@ async def test_a_thousand_are_joined_by_one(fresh: Installation, flows: Tasks) -
     assert (join["waiting_for"], done["waiting_for"], done["status"]) == (1000, 0, "succeeded")
     assert (done["started_at"] >= last, left) == (True, 0)
     assert {task["parent_id"] for task in listed.json()["items"]} == {parent["id"]}
+
+
+async def test_one_that_was_sent_while_it_waits_is_not_begun_and_sent_again(fresh: Installation, flows: Tasks) -> None:
+    first = await flows.submit("echo", run_at=later())
+    second = await flows.submit("echo", after={"ids": [first["id"]], "on": "end"})
+    async with fresh.database() as database:
+        async with database.transaction() as session:
+            await session.execute(text("UPDATE task SET enqueued_at = now() WHERE id = :id"), {"id": second["id"]})
+            claim = await WorkRepository(session).claim(second["id"], "early", lease_seconds=60)
+        await flows.cancel(first)
+        async with fresh.worker():
+            done = await flows.wait(second)
+
+    assert claim is None
+    assert (done["status"], done["attempt"]) == ("succeeded", 1)
 
 
 async def dependencies(database: Database) -> int:
