@@ -188,6 +188,26 @@ async def test_one_user_cannot_take_every_place(installation: Installation, task
     assert (answer.status_code, answer.json()["code"]) == (429, "common.share_taken")
 
 
+async def test_streams_end_with_the_session_they_were_opened_with(
+    installation: Installation, tasks: Tasks, register_user: RegisterUser, auth: httpx.AsyncClient
+) -> None:
+    mine = Tasks(tasks.client, await register_user())
+    task = await mine.submit("echo", run_at=in_an_hour())
+    of_one, of_all = f"/api/v1/tasks/{task['id']}/events", "/api/v1/tasks/events"
+    async with (
+        served(installation, stream_heartbeat_seconds=0.1) as client,
+        client.stream("GET", of_one, headers=mine.user.headers) as one,
+        client.stream("GET", of_all, headers=mine.user.headers) as every,
+        asyncio.timeout(30),
+    ):
+        opened_with = (one.status_code, every.status_code)
+        (await auth.post("/api/v1/auth/logout", headers=mine.user.headers)).raise_for_status()
+        ends = [[line async for line in response.aiter_lines()] for response in (one, every)]
+
+    assert opened_with == (200, 200)
+    assert all(ends)
+
+
 async def test_a_hundred_followers_of_a_hundred_tasks_hear_all(
     new_installation: Callable[[], Installation], user: User
 ) -> None:
