@@ -13,7 +13,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tasks.domain import TRANSITIONS, After, OnConflict, TaskStatus, Ticket
-from services.tasks.errors import KeyBusy, TaskNotFound
+from services.tasks.errors import KeyBusy, TaskNotFound, TooManyFollowers
 from services.tasks.events import Done, tell
 from services.tasks.models import IdempotencyKeyRow, Task, TaskDependency
 from services.tasks.queues import Queues
@@ -28,6 +28,7 @@ _TAKE_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:name AS t
 _AT_ONCE = 5  # of a process: who waits for a key has a connection meanwhile, and others need some
 _MOST_WAITING = 500
 _MORE_TRIES = 4
+_MOST_AFTER_ONE = 10_000  # or a few more, of many at once: all are let go by the statement that ends it
 _PAUSE_SECONDS = 0.1
 
 
@@ -58,7 +59,8 @@ class Flows:
     ) -> EffectKey | None:
         """As `Submissions.write`; `row` says afterwards what it waits for.
 
-        Raises TaskNotFound for another task that the caller may not see, KeyBusy, Unavailable.
+        Raises TaskNotFound for another task that the caller may not see, KeyBusy, TooManyFollowers, ShareTaken,
+        Unavailable.
         """
         if self._waiting >= _MOST_WAITING:
             raise Unavailable("tasks", retry_after_seconds=1, detail="Too many submits at once; try again in a moment.")
@@ -113,6 +115,8 @@ class Flows:
         needs_success = order.on is After.SUCCESS
         pending = [task_id for task_id, status in states.items() if TRANSITIONS[status]]
         failed = [status for status in states.values() if not TRANSITIONS[status] and status != TaskStatus.SUCCEEDED]
+        if crowded := await tasks.find_crowded(pending, _MOST_AFTER_ONE):
+            raise TooManyFollowers(crowded, _MOST_AFTER_ONE)
         row["dependency_failed"] = needs_success and bool(failed)
         row["waiting_for"] = len(pending) + (len(failed) if needs_success else 0)
         return [{"after_id": one, "task_id": row["id"], "needs_success": needs_success} for one in pending]

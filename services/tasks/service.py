@@ -56,7 +56,7 @@ class TaskService:
         """The task, durably queued; for a repetition of `once` the one that was made, as it is now.
 
         Raises KindUnknown, MissingScope, InputTooLarge, InputInvalid, RunAtTooFar, StartsTooLate, IdempotencyKeyReused,
-        TaskNotFound, KeyBusy.
+        TaskNotFound, KeyBusy, TooManyFollowers, ShareTaken.
         """
         kind = self._kinds.get(body.kind)
         require_scopes(caller, kind.scopes)

@@ -289,3 +289,19 @@ async def test_one_that_waits_can_be_cancelled_and_lets_the_next_begin(
 
     assert done["status"] == "succeeded"
     assert (await flows.get(second))["status"] in FINAL
+
+
+async def test_a_task_is_waited_for_by_a_bounded_number(
+    flows: Tasks, fresh: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.tasks.flows._MOST_AFTER_ONE", 2)
+    popular, other = [await flows.submit("echo", run_at=later()) for _ in range(2)]
+    for _ in range(2):
+        await flows.submit("echo", after={"ids": [popular["id"], other["id"]]})
+
+    refused = await post(flows, after={"ids": [popular["id"]]})
+    await flows.cancel(popular)
+    ended = await post(flows, after={"ids": [popular["id"]], "on": "end"})
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "tasks.too_many_followers")
+    assert ended.status_code == 202
