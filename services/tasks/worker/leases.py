@@ -48,7 +48,7 @@ class Leases:
         attempts = dict(self._held)
         if not attempts:
             return
-        is_renewal_due = self._is_renewal_due()
+        began_at, is_renewal_due = time.monotonic(), self._is_renewal_due()
         locked = await self._renew_free(list(attempts)) if is_renewal_due else []
         said = {attempt: part for attempt in attempts.values() if (part := attempt.log.unwritten())}
         async with self._database.transaction() as session:
@@ -62,7 +62,7 @@ class Leases:
                 await work.renew(locked, self._lease_seconds)
             held = await work.look(list(attempts))
         if is_renewal_due:
-            self._renewed_at = time.monotonic()
+            self._renewed_at = began_at
         for attempt, part in said.items():
             attempt.log.wrote(part)
         for key, attempt in attempts.items():
