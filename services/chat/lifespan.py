@@ -84,6 +84,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             supervisor,
             tails,
             platform.auth,
+            platform.authenticator,
             heartbeat_seconds=settings.heartbeat_seconds,
             max_streams=settings.max_streams,
         )

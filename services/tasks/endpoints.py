@@ -12,12 +12,14 @@ from services.tasks.errors import (
     StartsTooLate,
     TaskFinished,
     TaskNotFound,
+    TooManyFollowers,
 )
 from services.tasks.models import Task
 from services.tasks.queries import Asked
 from services.tasks.schemas import BatchRead, KindList, KindRead, TaskBatch, TaskRead, TaskSubmit, TaskSummary
 from shared.door import GuardedRoute, IdempotentRoute, Keyed, stores_nothing, takes
 from shared.errors import responses
+from shared.limits import ShareTaken
 from shared.resources import Cursor, Limit, Page, describe, described
 from shared.schemas import Id
 
@@ -32,7 +34,17 @@ creating = APIRouter(prefix="/api/v1/tasks", tags=["tasks"], route_class=Idempot
     status_code=202,
     response_model=TaskRead,
     responses={
-        **responses(KindUnknown, InputInvalid, InputTooLarge, RunAtTooFar, StartsTooLate, TaskNotFound, KeyBusy),
+        **responses(
+            KindUnknown,
+            InputInvalid,
+            InputTooLarge,
+            RunAtTooFar,
+            StartsTooLate,
+            TaskNotFound,
+            KeyBusy,
+            TooManyFollowers,
+            ShareTaken,
+        ),
         202: described(location="where to follow the task")
         | {
             "links": {

@@ -1,7 +1,7 @@
 """What tasks refuses, and what a kind may fail with.
 
 NotFound   TaskNotFound · ScheduleNotFound
-Conflict   TaskFinished · TaskNotFailed · TaskSettled · KeyBusy · TooManySchedules
+Conflict   TaskFinished · TaskNotFailed · TaskSettled · KeyBusy · TooManyFollowers · TooManySchedules
 Invalid    KindUnknown · InputInvalid · InputTooLarge · RunAtTooFar · StartsTooLate · EventUnknown
            CronInvalid · CronNever · TimeZoneUnknown · EndsTooSoon: of schedules
 Unavailable  DocumentInUse: the error of a task that waited in vain · StreamsFull
@@ -50,6 +50,14 @@ class KeyBusy(Conflict):
     code = "tasks.key_busy"
     meaning = "Another task of the tenant has this concurrency key and has not ended."
     default_detail = "Another task with this key has not ended."
+
+
+class TooManyFollowers(Conflict):
+    code = "tasks.too_many_followers"
+    meaning = "As many tasks wait for the end of one of those in `after` as may; have this one wait for one of them."
+
+    def __init__(self, task_id: str, most: int) -> None:
+        super().__init__(f"{most} tasks wait for the end of {task_id} already.")
 
 
 class KindUnknown(Invalid):

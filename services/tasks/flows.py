@@ -13,13 +13,14 @@ from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tasks.domain import TRANSITIONS, After, OnConflict, TaskStatus, Ticket
-from services.tasks.errors import KeyBusy, TaskNotFound
+from services.tasks.errors import KeyBusy, TaskNotFound, TooManyFollowers
 from services.tasks.events import Done, tell
 from services.tasks.models import IdempotencyKeyRow, Task, TaskDependency
 from services.tasks.queues import Queues
 from services.tasks.repository import TaskRepository, stand_in_line
 from shared.errors import Unavailable
 from shared.identity import Caller, deed
+from shared.limits import Shares
 from shared.postgres import Database, EffectKey, IdempotencyKeys, Outbox, is_deadlock
 
 # Of those who submit to one key one is first: before they look at its tasks, which whoever ends one has locked by then.
@@ -27,6 +28,7 @@ _TAKE_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:name AS t
 
 _AT_ONCE = 5  # of a process: who waits for a key has a connection meanwhile, and others need some
 _MOST_WAITING = 500
+_MOST_AFTER_ONE = 10_000  # or a few more, of many at once: all are let go by the statement that ends it
 _MORE_TRIES = 4
 _PAUSE_SECONDS = 0.1
 
@@ -51,23 +53,24 @@ class Flows:
     def __init__(self, database: Database, outbox: Outbox, queues: Queues) -> None:
         self._database, self._outbox, self._queues = database, outbox, queues
         self._turns = asyncio.Semaphore(_AT_ONCE)
-        self._waiting = 0
+        self._places = Shares("submits that want something of other tasks", _MOST_WAITING)
 
     async def write(
         self, caller: Caller, submitter: str | None, row: dict[str, Any], order: Order, once: tuple[bytes, bytes] | None
     ) -> EffectKey | None:
         """As `Submissions.write`; `row` says afterwards what it waits for.
 
-        Raises TaskNotFound for another task that the caller may not see, KeyBusy, Unavailable.
+        Raises TaskNotFound for another task that the caller may not see, KeyBusy, TooManyFollowers, ShareTaken,
+        Unavailable.
         """
-        if self._waiting >= _MOST_WAITING:
+        place = self._places.take(caller.tenant_id, caller.subject)
+        if place is None:
             raise Unavailable("tasks", retry_after_seconds=1, detail="Too many submits at once; try again in a moment.")
-        self._waiting += 1
         try:
             async with self._turns:
                 return await self._insist(caller, submitter, row, order, once)
         finally:
-            self._waiting -= 1
+            place.give_back()
 
     async def _insist(
         self, caller: Caller, submitter: str | None, row: dict[str, Any], order: Order, once: tuple[bytes, bytes] | None
@@ -112,6 +115,8 @@ class Flows:
             raise TaskNotFound
         needs_success = order.on is After.SUCCESS
         pending = [task_id for task_id, status in states.items() if TRANSITIONS[status]]
+        if crowded := await tasks.find_crowded(pending, _MOST_AFTER_ONE):
+            raise TooManyFollowers(crowded, _MOST_AFTER_ONE)
         failed = [status for status in states.values() if not TRANSITIONS[status] and status != TaskStatus.SUCCEEDED]
         row["dependency_failed"] = needs_success and bool(failed)
         row["waiting_for"] = len(pending) + (len(failed) if needs_success else 0)

@@ -80,6 +80,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
                 database,
                 tasks,
                 news,
+                platform.authenticator,
                 heartbeat_seconds=settings.stream_heartbeat_seconds,
                 max_streams=settings.max_streams,
             ),

@@ -219,6 +219,7 @@ class TaskEvent(Base):
 
     __table_args__ = (
         Index("ix_task_event_tenant", "tenant_id", "xid", "id", postgresql_include=["user_id", "task_id"]),
+        Index("ix_task_event_user", "tenant_id", "user_id", "xid", "id"),
     )
 
 

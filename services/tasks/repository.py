@@ -11,7 +11,7 @@ from sqlalchemy.orm import load_only
 from services.tasks.domain import CANCELLABLE, CANCELLED, REPLAY_KIND, UNFINISHED, TaskStatus
 from services.tasks.errors import TaskNotFound
 from services.tasks.filters import TaskFilter, unsettled
-from services.tasks.models import Task
+from services.tasks.models import Task, TaskDependency
 
 _TAKE_KEY = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:name AS text), 0))")
 _SUMMARY = [
@@ -59,9 +59,10 @@ class TaskRepository:
             statement = statement.where(Task.id < after)
         return list((await self._session.scalars(statement.options(SUMMARY_ONLY))).all())
 
-    async def list_ids(self, wanted: TaskFilter, *, after: str | None, limit: int) -> list[str]:
-        """Up to `limit` ids of tasks younger than `after`, oldest first."""
+    async def list_ids(self, wanted: TaskFilter, *, after: str | None, before: str, limit: int) -> list[str]:
+        """Up to `limit` ids of tasks younger than `after` and older than `before`, oldest first."""
         statement = select(Task.id).where(*self._visible, *wanted.conditions(), Task.kind != REPLAY_KIND)
+        statement = statement.where(Task.id < before)
         if after is not None:
             statement = statement.where(Task.id > after)
         return list((await self._session.scalars(statement.order_by(Task.id).limit(limit))).all())
@@ -115,6 +116,13 @@ class TaskRepository:
         await take_key(self._session, self._tenant_id, key)
         await self._session.execute(update(Task).where(Task.id.in_(ids)).values(**_cancelled()))
         return ids
+
+    async def find_crowded(self, ids: Collection[str], most: int) -> str | None:
+        """One of these that `most` others wait for, if there is one."""
+        last = select(TaskDependency.task_id).where(TaskDependency.after_id == Task.id).offset(most - 1).limit(1)
+        statement = select(Task.id).where(*self._visible, Task.id.in_(ids), last.exists()).limit(1)
+        found: str | None = await self._session.scalar(statement)
+        return found
 
     async def hold_still(self, ids: Collection[str]) -> dict[str, TaskStatus]:
         """The states of those of these that there are; none of them ends before this transaction does."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,6 +30,8 @@ from shared.resources import CursorCodec, Slice
 from shared.schemas import new_id
 
 _MAX_DAYS_AHEAD = 366
+_ORDERED_AT_ONCE = 5  # of a batch: they do not share a commit, and others wait for a place beside them
+_ORDERED_BY = ("after", "concurrency", "parent_id")
 
 
 class TaskService:
@@ -56,7 +59,7 @@ class TaskService:
         """The task, durably queued; for a repetition of `once` the one that was made, as it is now.
 
         Raises KindUnknown, MissingScope, InputTooLarge, InputInvalid, RunAtTooFar, StartsTooLate, IdempotencyKeyReused,
-        TaskNotFound, KeyBusy.
+        TaskNotFound, KeyBusy, TooManyFollowers, ShareTaken.
         """
         kind = self._kinds.get(body.kind)
         require_scopes(caller, kind.scopes)
@@ -98,10 +101,12 @@ class TaskService:
             await self._take_key(once)
         keys = [None if once is None else once.at(position) for position in range(len(given))]
         results: dict[int, Submitted] = {}
+        places = asyncio.Semaphore(_ORDERED_AT_ONCE)
 
         async def submit_in_turn(positions: Sequence[int]) -> None:
             for position in positions:
-                results[position] = await self._submitted(caller, given[position], keys[position])
+                async with places if _is_ordered(given[position]) else nullcontext():
+                    results[position] = await self._submitted(caller, given[position], keys[position])
 
         await asyncio.gather(*(submit_in_turn(positions) for positions in _lines(given)))
         return [results[position] for position in range(len(given))]
@@ -164,6 +169,10 @@ def _lines(given: Sequence[dict[str, Any]]) -> list[list[int]]:
         key = concurrency.get("key") if isinstance(concurrency, dict) else None
         lines.setdefault(key if isinstance(key, str) else position, []).append(position)
     return list(lines.values())
+
+
+def _is_ordered(given: dict[str, Any]) -> bool:
+    return any(given.get(name) is not None for name in _ORDERED_BY)
 
 
 def _validated(given: dict[str, Any]) -> TaskSubmit:

@@ -2,13 +2,14 @@
 
 from shared.web.app import create_service
 from shared.web.routing import route_path, routes_of
-from shared.web.streaming import EVENT_STREAM, HEARTBEAT, Followed, LastEventId, event_frame, event_stream
+from shared.web.streaming import EVENT_STREAM, HEARTBEAT, Followed, LastEventId, Listener, event_frame, event_stream
 
 __all__ = [
     "EVENT_STREAM",
     "HEARTBEAT",
     "Followed",
     "LastEventId",
+    "Listener",
     "create_service",
     "event_frame",
     "event_stream",

@@ -11,8 +11,9 @@ from services.chat.runs.stored import StoredRun
 from services.chat.runs.supervisor import Supervisor
 from services.chat.runs.tails import Tails
 from shared.errors import Unavailable
-from shared.identity import Caller, Tells
+from shared.identity import Authenticator, Caller, Tells
 from shared.limits import Place, Shares
+from shared.web import Listener
 
 
 class RunControl:
@@ -24,11 +25,13 @@ class RunControl:
         supervisor: Supervisor,
         tails: Tails,
         auth: Tells,
+        authenticator: Authenticator,
         *,
         heartbeat_seconds: float,
         max_streams: int,
     ) -> None:
         self._repository, self._supervisor, self._tails, self._auth = repository, supervisor, tails, auth
+        self._authenticator = authenticator
         self._heartbeat_seconds = heartbeat_seconds
         self._streams = Shares("streams of events", max_streams)
 
@@ -51,8 +54,10 @@ class RunControl:
             return False
         return status not in UNENDED
 
-    async def attach(self, caller: Caller, run_id: str, seen: int) -> tuple[AsyncIterator[bytes], Place] | None:
-        """Its events after number `seen`, and the place that they hold, to be given back; None when there are no more.
+    async def attach(
+        self, caller: Caller, run_id: str, seen: int
+    ) -> tuple[AsyncIterator[bytes], Place, Listener] | None:
+        """Its events after number `seen`, the place that they hold and who hears them; None when there are no more.
 
         Raises RunNotFound, EventUnknown, ShareTaken, StreamsFull.
         """
@@ -68,7 +73,7 @@ class RunControl:
         place = self._streams.take(owner.tenant_id, owner.user_id)
         if place is None:
             raise StreamsFull
-        return self._frames(owner, run, seen), place
+        return self._frames(owner, run, seen), place, Listener(caller, self._authenticator)
 
     def _frames(self, owner: Owner, run: Run, seen: int) -> AsyncIterator[bytes]:
         live = self._supervisor.find(run.id)

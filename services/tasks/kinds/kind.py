@@ -72,7 +72,10 @@ class Context(Protocol):
         """Whether that is a task of the same tenant which nobody will go on with. Raises Unavailable."""
 
     async def failed_tasks(self, wanted: TaskFilter, *, after: str | None, limit: int) -> list[str]:
-        """Ids of tasks that the submitting user sees, younger than `after`, oldest first. Raises Unavailable."""
+        """Ids of tasks that the submitting user sees, younger than `after`, oldest first. Raises Unavailable.
+
+        None of them was submitted after this task was.
+        """
 
     async def replay(self, task_id: str) -> str:
         """The id of the new task that a failed one is replayed as, for the submitting user.

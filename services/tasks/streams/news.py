@@ -6,6 +6,7 @@ who was not woken, since PostgreSQL was away, reads with the next heartbeat.
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -19,16 +20,29 @@ from shared.postgres import Database
 _log = logging.getLogger("tasks.streams")
 _MOST = 5000  # to be woken by one look; of more, everybody is
 _DRAIN_CHECK_SECONDS = 0.25
+_PAUSE_SECONDS = 1.0  # between two times that one who follows all tasks is woken: each time is a statement
+
+
+class TenantNews:
+    """What happened in a tenant since the look before: to which tasks, and of whom."""
+
+    __slots__ = ("task_ids", "user_ids")
+
+    def __init__(self) -> None:
+        self.task_ids: set[str] = set()
+        self.user_ids: set[str] = set()
 
 
 class Follower:
     """Waits for news of one task, of one user's tasks, or of a tenant's."""
 
-    __slots__ = ("_rung", "is_new", "task_id", "tenant_id", "user_id")
+    __slots__ = ("_rung", "_rung_at", "is_new", "is_told_later", "task_id", "tenant_id", "user_id")
 
     def __init__(self, tenant_id: str, user_id: str | None, task_id: str | None) -> None:
         self.tenant_id, self.user_id, self.task_id = tenant_id, user_id, task_id
         self.is_new = True
+        self.is_told_later = False
+        self._rung_at = float("-inf")
         self._rung = asyncio.Event()
 
     def arm(self) -> None:
@@ -38,8 +52,18 @@ class Follower:
     def ring(self) -> None:
         self._rung.set()
 
-    def is_concerned(self, by: Concerned) -> bool:
-        return self.user_id in {None, by.user_id} and self.task_id in {None, by.task_id}
+    def tell(self, news: TenantNews, now: float) -> None:
+        """Ring if it is concerned, or was before: who follows all tasks at most once in a while."""
+        if self.task_id is not None:
+            if self.task_id in news.task_ids:
+                self.ring()
+            return
+        if not (self.is_told_later or (news.user_ids if self.user_id is None else self.user_id in news.user_ids)):
+            return
+        self.is_told_later = now < self._rung_at + _PAUSE_SECONDS
+        if not self.is_told_later:
+            self._rung_at = now
+            self.ring()
 
     async def wait(self, seconds: float) -> bool:
         """Whether something may have happened, within `seconds`."""
@@ -101,10 +125,14 @@ class News:
         if len(concerned) == _MOST:
             self.wake_all()
             return
+        news: defaultdict[str, TenantNews] = defaultdict(TenantNews)
         for one in concerned:
-            for follower in self._followers.get(one.tenant_id, ()):
-                if follower.is_concerned(one):
-                    follower.ring()
+            news[one.tenant_id].task_ids.add(one.task_id)
+            news[one.tenant_id].user_ids.add(one.user_id)
+        nothing, now = TenantNews(), time.monotonic()
+        for tenant_id, those in self._followers.items():
+            for follower in those:
+                follower.tell(news.get(tenant_id, nothing), now)
 
     def wake_all(self) -> None:
         for those in self._followers.values():

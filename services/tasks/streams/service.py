@@ -15,31 +15,41 @@ from services.tasks.streams.news import News
 from services.tasks.streams.repository import EventRepository, Position
 from services.tasks.visibility import submitter_of
 from shared.errors import Unavailable
-from shared.identity import Caller
+from shared.identity import Authenticator, Caller
 from shared.limits import Place, Shares
 from shared.postgres import Database
 from shared.schemas import rfc3339
-from shared.web import HEARTBEAT, event_frame
+from shared.web import HEARTBEAT, Listener, event_frame
 
 _AT_ONCE: Final = 16  # events that one follower holds: of log lines these are some 100 KB
 _READERS: Final = 8  # of the connections to PostgreSQL, which all requests share
 _FINAL: Final = frozenset(f"task.{status}" for status in TaskStatus if not TRANSITIONS[status])
 
+Stream = tuple[AsyncIterator[bytes], Place, Listener]
+"""What `Followed` is made of: frames, the place that they hold, and who hears them."""
+
 
 class StreamService:
-    """Streams end without a final event when the caller's token ends, this process stops or PostgreSQL is away: the
-    client comes again with the last id it heard, here or elsewhere."""
+    """Streams end without a final event when the caller's token ends or is revoked, this process stops or PostgreSQL
+    is away: the client comes again with the last id it heard, here or elsewhere."""
 
     def __init__(
-        self, database: Database, tasks: TaskService, news: News, *, heartbeat_seconds: float, max_streams: int
+        self,
+        database: Database,
+        tasks: TaskService,
+        news: News,
+        authenticator: Authenticator,
+        *,
+        heartbeat_seconds: float,
+        max_streams: int,
     ) -> None:
-        self._database, self._tasks, self._news = database, tasks, news
+        self._database, self._tasks, self._news, self._authenticator = database, tasks, news, authenticator
         self._heartbeat_seconds = heartbeat_seconds
         self._places = Shares("streams of events", max_streams)
         self._reading = asyncio.Semaphore(_READERS)
 
-    async def follow_task(self, caller: Caller, task_id: str, seen: int) -> tuple[AsyncIterator[bytes], Place] | None:
-        """The events behind number `seen`, and the place that they hold; None when there are and will be no more.
+    async def follow_task(self, caller: Caller, task_id: str, seen: int) -> Stream | None:
+        """The events behind number `seen`; None when there are and will be no more.
 
         Raises TaskNotFound, EventUnknown, ShareTaken, StreamsFull, Unavailable.
         """
@@ -49,10 +59,10 @@ class StreamService:
         if seen == task.event_number and not TRANSITIONS[TaskStatus(task.status)]:
             return None
         place = self._place(caller)
-        return self._of_task(caller, task_id, seen), place
+        return self._of_task(caller, task_id, seen), place, Listener(caller, self._authenticator)
 
-    async def follow_all(self, caller: Caller, after: str | None) -> tuple[AsyncIterator[bytes], Place]:
-        """The events of all tasks that the caller sees, behind `after` or from now on, and the place that they hold.
+    async def follow_all(self, caller: Caller, after: str | None) -> Stream:
+        """The events of all tasks that the caller sees, behind `after` or from now on.
 
         Raises EventUnknown, ShareTaken, StreamsFull, Unavailable.
         """
@@ -62,7 +72,7 @@ class StreamService:
         if position > now:
             raise EventUnknown(str(after))
         place = self._place(caller)
-        return self._of_all(caller, position), place
+        return self._of_all(caller, position), place, Listener(caller, self._authenticator)
 
     def _place(self, caller: Caller) -> Place:
         place = self._places.take(caller.tenant_id, caller.subject)

@@ -48,6 +48,8 @@ class Leases:
         attempts = dict(self._held)
         if not attempts:
             return
+        began_at, is_renewal_due = time.monotonic(), self._is_renewal_due()
+        locked = await self._renew_free(list(attempts)) if is_renewal_due else []
         said = {attempt: part for attempt in attempts.values() if (part := attempt.log.unwritten())}
         async with self._database.transaction() as session:
             work = WorkRepository(session)
@@ -56,11 +58,11 @@ class Leases:
                     await work.write_log(key, said[attempt])
                 if report := attempt.take_unwritten_progress():
                     await work.write_progress(key, report)
-            if self._is_renewal_due():
-                held = await work.renew(list(attempts), self._lease_seconds)
-                self._renewed_at = time.monotonic()
-            else:
-                held = await work.look(list(attempts))
+            if locked:
+                await work.renew(locked, self._lease_seconds)
+            held = await work.look(list(attempts))
+        if is_renewal_due:
+            self._renewed_at = began_at
         for attempt, part in said.items():
             attempt.log.wrote(part)
         for key, attempt in attempts.items():
@@ -68,6 +70,15 @@ class Leases:
                 attempt.stop(Stop.LOST)
             elif held[key]:
                 attempt.stop(Stop.CANCELLED)
+
+    async def _renew_free(self, keys: list[AttemptKey]) -> list[AttemptKey]:
+        """Renewed by itself, so that nobody's lease waits for the row of another, as one whose end lets many others go.
+
+        Answers those whose row is locked, which are still to be renewed. Raises Unavailable.
+        """
+        async with self._database.transaction() as session:
+            renewed = await WorkRepository(session).renew(keys, self._lease_seconds, skips_locked=True)
+        return [key for key in keys if key not in renewed]
 
     def _is_renewal_due(self) -> bool:
         return time.monotonic() - self._renewed_at >= self._lease_seconds / 3 - self._beat_seconds

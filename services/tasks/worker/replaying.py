@@ -22,7 +22,8 @@ class Replaying:
         """As `Context.failed_tasks`."""
         async with self._database.statements() as session:
             tasks = TaskRepository(session, claim.tenant_id, _submitter(claim))
-            return await tasks.list_ids(wanted, after=after, limit=limit)
+            # What it makes itself is younger: so a replay that fails again is not replayed without end.
+            return await tasks.list_ids(wanted, after=after, before=claim.id, limit=limit)
 
     async def replay(self, claim: Claim, task_id: str) -> str:
         """As `Context.replay`."""

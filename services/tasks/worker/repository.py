@@ -40,7 +40,7 @@ from services.tasks.domain import (
 from services.tasks.events import tell
 from services.tasks.models import Schedule, Task, TaskAttempt, TaskDependency, TaskEvent
 from services.tasks.queues import Queues
-from services.tasks.turns import IS_DUE, next_of, waits_of
+from services.tasks.turns import IS_DUE, IS_FREE, next_of, waits_of
 from services.tasks.worker.attempt import Attempt, ProgressReport
 from services.tasks.worker.log import LogLine, LogPart
 from shared.identity import Deed
@@ -87,11 +87,18 @@ class WorkRepository:
         """Let it wait for a place of its owner's, without a message. Nothing happens where it cannot be claimed."""
         await self._session.execute(update(Task).where(*_claimable(task_id)).values(enqueued_at=None))
 
-    async def renew(self, keys: Sequence[AttemptKey], lease_seconds: float) -> dict[AttemptKey, bool]:
-        """Prolong the leases still held; answers which these are, and whether each was asked to stop."""
+    async def renew(
+        self, keys: Sequence[AttemptKey], lease_seconds: float, *, skips_locked: bool = False
+    ) -> dict[AttemptKey, bool]:
+        """Prolong the leases still held; answers which these are, and whether each was asked to stop.
+
+        With `skips_locked` without those whose row somebody else has locked.
+        """
+        ours = (tuple_(Task.id, Task.attempt).in_(keys), Task.status == TaskStatus.RUNNING)
+        free = select(Task.id).where(*ours).order_by(Task.id).with_for_update(skip_locked=skips_locked, key_share=True)
         statement = (
             update(Task)
-            .where(tuple_(Task.id, Task.attempt).in_(keys), Task.status == TaskStatus.RUNNING)
+            .where(*ours, Task.id.in_(free))
             .values(lease_expires_at=func.now() + timedelta(seconds=lease_seconds))
             .returning(Task.id, Task.attempt, Task.cancel_requested_at.is_not(None))
         )
@@ -222,6 +229,7 @@ def _claimable(task_id: str) -> list[Any]:
         Task.id == task_id,
         Task.status == TaskStatus.QUEUED,
         Task.enqueued_at.is_not(None),
+        IS_FREE,  # a reconciler that knows of no waiting may have sent it: one of before, while replicas change
         is_late.is_not(True),
     ]
 

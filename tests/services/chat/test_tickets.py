@@ -98,6 +98,25 @@ async def test_a_ticket_ends_with_the_session_of_who_asked_for_it(
     await until(is_refused)
 
 
+async def test_events_end_with_the_session_of_who_hears_them(
+    open_chat: OpenChat, agent_id: str, person: User, auth: httpx.AsyncClient, model: ModelServer
+) -> None:
+    model.go_on.clear()
+    body = {"agent_id": agent_id, "content": "Hello", "stream": True}
+    async with (
+        open_chat(heartbeat_seconds=0.05) as client,
+        client.stream("POST", MESSAGE, json=body, headers=person.headers) as response,
+    ):
+        run_id = (await anext(events_of(response))).data["run_id"]
+        async with client.stream("GET", f"{RUNS}/{run_id}/events", headers=person.headers) as stream:
+            await auth.post("/api/v1/auth/logout", headers=person.headers)
+            heard = [event.type async for event in events_of(stream)]  # which ends, though the model still writes
+        model.go_on.set()
+
+    assert heard[0] == "run.started"
+    assert "run.completed" not in heard
+
+
 async def test_a_ticket_lasts_a_minute_and_redis_holds_neither_it_nor_a_token(
     chat: httpx.AsyncClient, run_id: str, person: User, suite: Suite
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser
-from tests.services.tasks.running import Tasks
+from tests.services.tasks.running import Installation, Tasks
 
 
 @pytest.fixture
@@ -66,6 +66,17 @@ async def test_a_batch_knows_order_and_keys_as_a_submit_does(mine: Tasks) -> Non
     assert results[14]["task"]["max_attempts"] == 7
     assert [one["waits_for_key"] for one in line] == [False, *[True] * 9]
     assert [one["id"] for one in line] == sorted(one["id"] for one in line)
+
+
+async def test_a_batch_of_many_keys_leaves_places_to_others(
+    installation: Installation, mine: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.tasks.flows._MOST_WAITING", 20)
+    many = [{"kind": "echo", "concurrency": {"key": new_id()}} for _ in range(30)]
+    async with installation.api() as client:
+        answer = await batch(Tasks(client, mine.user), many)
+
+    assert [one["status"] for one in answer.json()["results"]] == [202] * 30
 
 
 async def test_a_repetition_under_the_key_makes_none_again(mine: Tasks) -> None:

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from services.tasks.models import TaskDependency
+from services.tasks.worker.repository import WorkRepository
 from shared.postgres import Database
 from tests.fixtures.identity import RegisterUser
 from tests.services.tasks.kinds import TRACES
@@ -155,6 +156,21 @@ async def test_a_thousand_are_joined_by_one(fresh: Installation, flows: Tasks) -
     assert {task["parent_id"] for task in listed.json()["items"]} == {parent["id"]}
 
 
+async def test_one_that_was_sent_while_it_waits_is_not_begun_and_sent_again(fresh: Installation, flows: Tasks) -> None:
+    first = await flows.submit("echo", run_at=later())
+    second = await flows.submit("echo", after={"ids": [first["id"]], "on": "end"})
+    async with fresh.database() as database:
+        async with database.transaction() as session:
+            await session.execute(text("UPDATE task SET enqueued_at = now() WHERE id = :id"), {"id": second["id"]})
+            claim = await WorkRepository(session).claim(second["id"], "early", lease_seconds=60)
+        await flows.cancel(first)
+        async with fresh.worker():
+            done = await flows.wait(second)
+
+    assert claim is None
+    assert (done["status"], done["attempt"]) == ("succeeded", 1)
+
+
 async def dependencies(database: Database) -> int:
     async with database.session() as session:
         return (await session.scalar(select(func.count()).select_from(TaskDependency))) or 0
@@ -273,3 +289,19 @@ async def test_one_that_waits_can_be_cancelled_and_lets_the_next_begin(
 
     assert done["status"] == "succeeded"
     assert (await flows.get(second))["status"] in FINAL
+
+
+async def test_a_task_is_waited_for_by_a_bounded_number(
+    flows: Tasks, fresh: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.tasks.flows._MOST_AFTER_ONE", 2)
+    popular, other = [await flows.submit("echo", run_at=later()) for _ in range(2)]
+    for _ in range(2):
+        await flows.submit("echo", after={"ids": [popular["id"], other["id"]]})
+
+    refused = await post(flows, after={"ids": [popular["id"]]})
+    await flows.cancel(popular)
+    ended = await post(flows, after={"ids": [popular["id"]], "on": "end"})
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "tasks.too_many_followers")
+    assert ended.status_code == 202

@@ -11,9 +11,10 @@ from sqlalchemy import func, select, text
 
 from local.suite import Suite
 from services.tasks.domain import INTERRUPTED, Priority
-from services.tasks.models import OutboxRow, TaskAttempt
+from services.tasks.models import OutboxRow, Task, TaskAttempt
 from services.tasks.queues import MAX_DELIVERIES, Queues
 from services.tasks.worker.attempt import Attempt, ProgressReport
+from services.tasks.worker.leases import Leases
 from services.tasks.worker.repository import WorkRepository
 from shared.messages import Connection, OutgoingMessage, Publisher, open_connection
 from shared.postgres import Database, Outbox, OutboxRelay
@@ -82,6 +83,36 @@ async def test_a_late_worker_cannot_write(tasks: Tasks, database: Database) -> N
     assert answers == [None] * 4
     assert held == {second.key: False}
     assert (read["status"], read["attempt"], read["progress"]["done"]) == ("running", 2, 0)
+
+
+async def test_a_locked_task_holds_up_no_other_lease(
+    installation: Installation, tasks: Tasks, database: Database
+) -> None:
+    made = [await tasks.submit("test.sleep") for _ in range(2)]
+    leases = Leases(database, installation.worker_settings(lease_seconds=1, heartbeat_seconds=0.333))  # due at once
+    async with database.transaction() as session:
+        work = WorkRepository(session)
+        locked, free = [await work.claim(task["id"], "one", lease_seconds=1) for task in made]
+    assert locked is not None
+    assert free is not None
+    lease = select(Task.lease_expires_at).where(Task.id == free.id)
+
+    async def is_renewed() -> bool:
+        async with database.session() as session:
+            return bool(await session.scalar(lease) != before)
+
+    with leases.hold(locked) as stuck, leases.hold(free):
+        async with database.transaction() as session:
+            before = await session.scalar(lease)
+            await session.execute(text("SELECT FROM task WHERE id = :id FOR UPDATE"), {"id": locked.id})
+            stuck.report(ProgressReport(1, 2, "unwritten"))
+            beat = asyncio.create_task(leases.beat())
+            await eventually(is_renewed)
+            assert not beat.done()
+        await beat
+        assert not stuck.stopped.done()
+    for task in made:
+        await tasks.cancel(task)
 
 
 async def test_a_worker_that_lost_its_task_stops_working_on_it(installation: Installation, tasks: Tasks) -> None:

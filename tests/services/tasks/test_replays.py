@@ -149,6 +149,16 @@ async def test_many_are_replayed_by_a_task_oldest_first(mine: Tasks, worker: Fas
     assert (new["replay_of"], new["submitted_by"]) == (dead[0]["id"], mine.user.user_id)
 
 
+async def test_a_replay_that_fails_again_is_not_replayed_once_more(mine: Tasks, worker: FastAPI) -> None:
+    dead = await fail(mine)
+
+    done = await mine.wait((await post(mine, "replay", {"rate": 1})).json())  # a second, in which the replay fails too
+
+    replay = await mine.get({"id": (await mine.get(dead))["replayed_as"]})
+    assert done["result"] == {"replayed": 1, "skipped": 0}
+    assert (replay["status"], replay["replayed_as"]) == ("failed", None)
+
+
 async def test_others_tasks_are_not_among_many(mine: Tasks, worker: FastAPI, other_user: User) -> None:
     theirs = await fail(Tasks(mine.client, other_user))
 

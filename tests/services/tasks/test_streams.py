@@ -108,13 +108,13 @@ async def test_unknown_ids_and_tasks_of_others_are_refused(tasks: Tasks, other_u
 
 
 async def _first(
-    response: httpx.Response, number: int, places: list[str], without: str = "task.progress"
+    response: httpx.Response, number: int, places: list[str], *, has_progress: bool = False
 ) -> list[Heard]:
-    """But for progress: whether a heartbeat comes upon a short task is chance."""
+    """Without progress where tasks run: whether a heartbeat comes upon a short one is chance."""
     events: list[Heard] = []
     async with asyncio.timeout(20):
         async for event in events_in(response, places):
-            if event.type != without:
+            if has_progress or event.type != "task.progress":
                 events.append(event)
             if len(events) == number:
                 break
@@ -162,7 +162,7 @@ async def test_what_is_committed_late_is_not_passed_over(
         served(installation, stream_heartbeat_seconds=0.1) as client,
         client.stream("GET", "/api/v1/tasks/events", headers=mine.user.headers) as response,
     ):
-        hearing = asyncio.create_task(_first(response, 2, places, without=""))
+        hearing = asyncio.create_task(_first(response, 2, places, has_progress=True))
         await eventually(lambda: at_least(places, 1))
         async with database.transaction() as early:
             await early.execute(moved, {"id": first["id"]})
@@ -188,6 +188,26 @@ async def test_one_user_cannot_take_every_place(installation: Installation, task
 
     assert first_status == 200
     assert (answer.status_code, answer.json()["code"]) == (429, "common.share_taken")
+
+
+async def test_streams_end_with_the_session_they_were_opened_with(
+    installation: Installation, tasks: Tasks, register_user: RegisterUser, auth: httpx.AsyncClient
+) -> None:
+    mine = Tasks(tasks.client, await register_user())
+    task = await mine.submit("echo", run_at=in_an_hour())
+    of_one, of_all = f"/api/v1/tasks/{task['id']}/events", "/api/v1/tasks/events"
+    async with (
+        served(installation, stream_heartbeat_seconds=0.1) as client,
+        client.stream("GET", of_one, headers=mine.user.headers) as one,
+        client.stream("GET", of_all, headers=mine.user.headers) as every,
+        asyncio.timeout(30),
+    ):
+        opened_with = (one.status_code, every.status_code)
+        (await auth.post("/api/v1/auth/logout", headers=mine.user.headers)).raise_for_status()
+        ends = [[line async for line in response.aiter_lines()] for response in (one, every)]
+
+    assert opened_with == (200, 200)
+    assert all(ends)
 
 
 async def test_a_hundred_followers_of_a_hundred_tasks_hear_all(

@@ -92,6 +92,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_task_event_tenant", "task_event", ["tenant_id", "xid", "id"], postgresql_include=["user_id", "task_id"]
     )
+    op.create_index("ix_task_event_user", "task_event", ["tenant_id", "user_id", "xid", "id"])
     op.execute(_FUNCTION)
     op.execute(_TRIGGER)
 

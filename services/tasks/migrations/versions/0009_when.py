@@ -19,6 +19,7 @@ _COLUMNS = ("retry", "start_before", "waiting_for", "dependency_failed", "parent
 
 # What waits for a task is told in the transaction that ends it, whoever does: a worker, a caller, the reconciler.
 # Nothing is ended here, so that no chain of tasks goes through as many triggers.
+# A message that one of them was sent by who knew of no waiting was refused: without it it is sent again.
 # Who submits to a key takes its lock too.
 _ENDED = """
 CREATE FUNCTION task_ended() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -33,13 +34,15 @@ BEGIN
         WHERE after_id = NEW.id AND (NEW.status = 'succeeded' OR NOT needs_success)
         RETURNING task_id
     )
-    UPDATE task SET waiting_for = waiting_for - 1, run_at = greatest(run_at, now()), version = version + 1
-    WHERE id IN (SELECT task_id FROM met);
+    UPDATE task
+    SET waiting_for = waiting_for - 1, enqueued_at = NULL, run_at = greatest(run_at, now()), version = version + 1
+    WHERE status = 'queued' AND id IN (SELECT task_id FROM met);
     IF NEW.concurrency_key IS NOT NULL THEN
         PERFORM pg_advisory_xact_lock(
             hashtextextended('tasks.key:' || NEW.tenant_id || ':' || NEW.concurrency_key, 0)
         );
-        UPDATE task SET waits_for_key = false, run_at = greatest(run_at, now()), version = version + 1
+        UPDATE task
+        SET waits_for_key = false, enqueued_at = NULL, run_at = greatest(run_at, now()), version = version + 1
         WHERE id = (
             SELECT id FROM task
             WHERE tenant_id = NEW.tenant_id AND concurrency_key = NEW.concurrency_key
