@@ -1,20 +1,66 @@
-"""Migrations, under a lock: replicas may start at once."""
+"""Migrations, under a lock: replicas may start at once.
 
+All that are missing are one transaction. It may build indexes for as long as that takes; for a lock it waits only
+briefly each time, because whatever comes after it to the same table waits behind it.
+"""
+
+import asyncio
+import logging
+import random
+import time
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from shared.errors import Unavailable
+from shared.postgres.database import is_deadlock
+
+_log = logging.getLogger("shared.postgres")
 _MIGRATION_LOCK = 0x5A7A2  # any constant: one advisory lock per database
+_LOCK_SECONDS = 3.0
+_PAUSE_SECONDS = (0.5, 1.5)
+_PATIENCE_SECONDS = 60.0  # then the start has failed, and is tried again by whoever looks after the process
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
+async def is_migrated(engine: AsyncEngine, migrations: Path) -> bool:
+    """Whether there is nothing to do: so it is at most starts, which then wait for nobody."""
+    async with engine.connect() as connection:
+        return await _revision(connection) == newest_revision(migrations)
 
 
 async def migrate(engine: AsyncEngine, migrations: Path) -> None:
+    """Raises Unavailable when a lock was not to be had for a minute. `engine` bounds no statement to seconds."""
+    give_up_at = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            await _migrate_once(engine, migrations)
+        except DBAPIError as error:
+            if not (_is_locked(error) or is_deadlock(error)):
+                raise
+            if time.monotonic() >= give_up_at:
+                detail = "postgres: the database is being migrated, or what is to be changed is in use."
+                raise Unavailable("postgres", detail=detail) from error
+            _log.info("migration waits for a lock")
+            await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))
+        else:
+            return
+
+
+async def _migrate_once(engine: AsyncEngine, migrations: Path) -> None:
     async with engine.begin() as connection:
+        await connection.execute(text(f"SET LOCAL lock_timeout = {round(_LOCK_SECONDS * 1000)}"))
         # Replicas that start at once queue here; the first migrates, the others find nothing to do.
         await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         if await _revision(connection) != newest_revision(migrations):
             await connection.run_sync(_upgrade, migrations)
+
+
+def _is_locked(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
 
 
 async def _revision(connection: AsyncConnection) -> str | None:

@@ -12,9 +12,10 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from shared.postgres.database import Database, is_passing, postgres_errors
-from shared.postgres.migrating import migrate
+from shared.postgres.migrating import is_migrated, migrate
 from shared.settings import CannotStart
 
 _log = logging.getLogger("shared.postgres")
@@ -22,6 +23,7 @@ _POOL_SIZE = 20  # and none beyond: those would be closed after each use, and a 
 _POOL_WAIT_SECONDS = 2.0
 _CONNECT_SECONDS = 3.0
 _STATEMENT_SECONDS = 10.0
+_MIGRATION_SECONDS = 3600.0  # of one statement: an index of a large table takes minutes, and half of it is of no use
 _TRUSTED_SECONDS = 5.0  # how long an idle connection is taken to be alive
 
 
@@ -39,16 +41,31 @@ async def open_database(server_url: str, name: str, migrations: Path) -> AsyncIt
         pool_size=_POOL_SIZE,
         max_overflow=0,
         pool_timeout=_POOL_WAIT_SECONDS,
-        hide_parameters=True,  # its errors are logged, and quote the statement's values otherwise
-        connect_args={"timeout": _CONNECT_SECONDS, "command_timeout": _STATEMENT_SECONDS},
+        **_options(_STATEMENT_SECONDS),
     )
     _check_before_use(engine)
     try:
         with postgres_errors(), _refusals(name):
-            await migrate(engine, migrations)
+            if not await is_migrated(engine, migrations):
+                await _migrate(url, migrations)
         yield Database(engine)
     finally:
         await engine.dispose()
+
+
+async def _migrate(url: URL, migrations: Path) -> None:
+    engine = create_async_engine(url, poolclass=NullPool, **_options(_MIGRATION_SECONDS))
+    try:
+        await migrate(engine, migrations)
+    finally:
+        await engine.dispose()
+
+
+def _options(statement_seconds: float) -> dict[str, Any]:
+    return {
+        "hide_parameters": True,  # its errors are logged, and quote the statement's values otherwise
+        "connect_args": {"timeout": _CONNECT_SECONDS, "command_timeout": statement_seconds},
+    }
 
 
 def _database_url(server_url: str, name: str) -> URL:

@@ -59,13 +59,21 @@ class ScheduleRepository:
         return list(found.all())
 
 
-async def take_due(session: AsyncSession, kinds: Collection[str], most: int) -> list[Schedule]:
-    """Those whose time has come, of `kinds`, held to the end of the transaction: no other worker has them."""
+async def take_due(session: AsyncSession, kinds: Collection[str], but: Collection[str] = ()) -> Schedule | None:
+    """The one that is due for longest, of `kinds`, held to the end of the transaction: no other worker has it."""
     statement = (
         select(Schedule)
-        .where(~Schedule.is_paused, Schedule.next_at <= func.now(), Schedule.kind.in_(kinds))
+        .where(~Schedule.is_paused, Schedule.next_at <= func.now(), Schedule.kind.in_(kinds), Schedule.id.not_in(but))
         .order_by(Schedule.next_at)
-        .limit(most)
+        .limit(1)
         .with_for_update(skip_locked=True)
     )
-    return list((await session.scalars(statement)).all())
+    schedule: Schedule | None = await session.scalar(statement)
+    return schedule
+
+
+async def hold(session: AsyncSession, schedule_id: str) -> Schedule | None:
+    """That one, held to the end of the transaction, unless another has it, or it is paused or gone."""
+    which = select(Schedule).where(Schedule.id == schedule_id, ~Schedule.is_paused)
+    schedule: Schedule | None = await session.scalar(which.with_for_update(skip_locked=True))
+    return schedule

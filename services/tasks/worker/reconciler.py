@@ -6,19 +6,23 @@ Every worker runs it; rows are taken with `SKIP LOCKED`, so none is brought back
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from services.tasks.domain import Priority, TaskStatus
 from services.tasks.models import IdempotencyKeyRow
 from services.tasks.queues import Queues
 from services.tasks.settings import WorkerSettings
 from services.tasks.worker.recovery import BATCH, Recovered, RecoveryRepository
+from shared.errors import ServiceError
 from shared.limits import Shares
 from shared.loops import keep
 from shared.messages import Connection
 from shared.postgres import Database, IdempotencyKeys, Outbox
 
 _log = logging.getLogger("tasks.worker")
+_MOST_LINKS = 20
 _Take = Callable[[RecoveryRepository], Awaitable[list[Recovered]]]
+_Step = Callable[[], Awaitable[object]]
 
 
 class Reconciler:
@@ -37,20 +41,55 @@ class Reconciler:
         every = self._settings.reconcile_seconds
         await keep(self.reconcile, log=_log, every_seconds=every, retry_seconds=every)
 
-    async def reconcile(self) -> None:
-        """Everything that is due, once. Raises Unavailable."""
+    async def reconcile(self) -> bool:
+        """Everything that is due, once; whether there is more at once. Raises what failed, after all had their turn."""
+        steps: list[_Step] = []
         if time.monotonic() - self._swept_at >= self._settings.republish_seconds / 2:
             self._swept_at = time.monotonic()
-            await self._take("expired", lambda tasks: tasks.expire(self._settings.expire_days))
-            for priority in Priority:
-                await self._republish(priority)
-            async with self._database.transaction() as session:
-                await IdempotencyKeys(session, IdempotencyKeyRow).delete_old()
-        await self._take("late", lambda tasks: tasks.expire_late())
-        while await self._take_once("doomed", lambda tasks: tasks.cancel_doomed()):
-            pass  # a chain falls link by link
-        await self._take_once("due", lambda tasks: tasks.take_due(self._most_due))
-        await self._take("lapsed", lambda tasks: tasks.take_lapsed())
+            steps += self._sweeps()  # first, or what is too old to start would be sent
+        steps += self._steps()
+        failures: list[Exception] = []
+        is_more = False
+        for step in steps:
+            try:
+                is_more |= await step() is True
+            except Exception as error:  # noqa: BLE001 - a statement that takes too long must not keep the others from it
+                failures.append(error)
+        for other in failures[1:]:
+            if not isinstance(other, ServiceError):
+                _log.error("failed, to be tried again", exc_info=other)
+        if failures:
+            raise failures[0]
+        return is_more
+
+    def _steps(self) -> list[_Step]:
+        """Of each look."""
+        return [
+            lambda: self._take("late", lambda tasks: tasks.expire_late()),
+            lambda: self._take_once("due", lambda tasks: tasks.take_due(self._most_due)),
+            lambda: self._take("lapsed", lambda tasks: tasks.take_lapsed()),
+            self._cancel_doomed,
+        ]
+
+    def _sweeps(self) -> list[_Step]:
+        """Of a look now and then."""
+        return [
+            lambda: self._take("expired", lambda tasks: tasks.expire_unsent(self._settings.expire_days)),
+            lambda: self._take("expired", lambda tasks: tasks.expire_unheard(self._settings.expire_days)),
+            *(partial(self._republish, priority) for priority in Priority),
+            self._delete_old_keys,
+        ]
+
+    async def _cancel_doomed(self) -> bool:
+        """A chain of tasks falls link by link; whether it may go on. A long one lets others have their turn between."""
+        for _ in range(_MOST_LINKS):
+            if not await self._take_once("doomed", lambda tasks: tasks.cancel_doomed()):
+                return False
+        return True
+
+    async def _delete_old_keys(self) -> None:
+        async with self._database.transaction() as session:
+            await IdempotencyKeys(session, IdempotencyKeyRow).delete_old()
 
     async def _republish(self, priority: Priority) -> None:
         """Send again what nobody took, if the queue it was sent to is empty: then its message is lost.

@@ -1,12 +1,14 @@
 """Makes tasks of schedules that are due. Every worker runs it; a schedule is one worker's at a time.
 
 The task, its message and the schedule's next moment are one transaction, and a moment has one task (`uq_task_moment`):
-so a worker that is killed leaves either all of it or nothing, and nothing comes twice.
+so a worker that is killed leaves either all of it or nothing, and nothing comes twice. Each schedule has a transaction
+of its own: one whose tasks the database does not take holds up no other.
 """
 
 import asyncio
 import logging
 import random
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,13 +23,15 @@ from services.tasks.models import Schedule, Task
 from services.tasks.queues import Queues
 from services.tasks.rows import new_row
 from services.tasks.schedules.clock import CatchUp, due
-from services.tasks.schedules.repository import take_due
-from shared.errors import Invalid
+from services.tasks.schedules.repository import hold, take_due
+from shared.errors import Invalid, Unavailable
 from shared.loops import keep
 from shared.postgres import Database, Outbox
 
 _log = logging.getLogger("tasks.worker")
 _BATCH = 20
+_PART_BYTES = 4 * 2**20  # of inputs in a transaction: a hundred moments made up for may have a MiB each
+_ASIDE_SECONDS = 30.0
 
 
 class Scheduler:
@@ -38,6 +42,7 @@ class Scheduler:
     ) -> None:
         self._database, self._outbox, self._queues, self._kinds = database, outbox, queues, kinds
         self._every_seconds = every_seconds
+        self._aside: dict[str, float] = {}  # until when a schedule is left alone, after the database did not take it
 
     async def run(self) -> None:
         """Never returns."""
@@ -45,14 +50,40 @@ class Scheduler:
 
     async def look(self) -> bool:
         """See to some of those that are due; whether there may be more. Raises Unavailable."""
+        for _ in range(_BATCH):
+            if not await self._see_to_next():
+                return False
+        return True
+
+    async def _see_to_next(self) -> bool:
+        """Whether there was one. Raises Unavailable, and then leaves that one alone for a while."""
         known = [kind.name for kind in self._kinds.list()]  # of another kind a worker sees to it that has it
-        async with self._database.transaction() as session:
-            schedules = await take_due(session, known, _BATCH)
-            for schedule in schedules:
+        now = time.monotonic()
+        self._aside = {schedule_id: until for schedule_id, until in self._aside.items() if until > now}
+        schedule_id: str | None = None
+        try:
+            async with self._database.transaction() as session:
+                schedule = await take_due(session, known, but=list(self._aside))
+                if schedule is None:
+                    return False
+                schedule_id = schedule.id
                 await self._fire(session, schedule)
-        if schedules:
+        except Exception as error:
+            if schedule_id is None:
+                raise
+            if isinstance(error, Unavailable):
+                self._aside[schedule_id] = now + _ASIDE_SECONDS
+                raise
+            await self._pause_failed(schedule_id, error)
+        else:
             self._outbox.notify()
-        return len(schedules) >= _BATCH
+        return True
+
+    async def _pause_failed(self, schedule_id: str, error: Exception) -> None:
+        """In a transaction of its own: the one that failed left nothing behind. Raises Unavailable."""
+        async with self._database.transaction() as session:
+            if schedule := await hold(session, schedule_id):
+                _pause_for_reason_unknown(schedule, error)
 
     async def _fire(self, session: AsyncSession, schedule: Schedule) -> None:
         kind = self._kinds.get(schedule.kind)
@@ -64,8 +95,7 @@ class Scheduler:
         except Invalid as error:  # a time zone that is no more
             pause(schedule, error.code, error.detail)
         except Exception as error:  # noqa: BLE001 - one that nobody foresaw must not hold up all others
-            _log.error("a schedule failed", exc_info=error, extra={"fields": {"schedule_id": schedule.id}})
-            pause(schedule, "tasks.internal", "The schedule failed for a reason of our own; the logs have it.")
+            _pause_for_reason_unknown(schedule, error)
         else:
             now = datetime.now(UTC)
             rows = [self._row(schedule, moment, now) for moment in moments]
@@ -76,13 +106,18 @@ class Scheduler:
                     self._outbox.add(session, **self._queues.message(ticket, row["priority"]))
 
     async def _moments(self, schedule: Schedule) -> list[datetime]:
-        """Those that count, up to now; the schedule is then due at the next one, or over. Raises Invalid."""
+        """Those that count, up to now; the schedule is then due at the next one, or over. Raises Invalid.
+
+        Of many with a large input the oldest: it stays due, at the first of the others.
+        """
         assert schedule.next_at is not None  # noqa: S101 - it is due
         catch_up = CatchUp(schedule.catch_up)
         when = (schedule.cron, schedule.time_zone, catch_up, schedule.next_at, datetime.now(UTC), schedule.ends_at)
         found = await asyncio.to_thread(due, *when)
-        schedule.next_at = found.next_at
-        return found.moments
+        most = max(1, _PART_BYTES // len(schedule.input.encode()))
+        moments, others = found.moments[:most], found.moments[most:]
+        schedule.next_at = others[0] if others else found.next_at
+        return moments
 
     def _row(self, schedule: Schedule, moment: datetime, now: datetime) -> dict[str, Any]:
         jitter = timedelta(seconds=random.uniform(0, schedule.jitter_seconds))
@@ -109,3 +144,8 @@ def pause(schedule: Schedule, code: str, detail: str) -> None:
     """Until a person resumes it, who reads why."""
     schedule.is_paused, schedule.error_code, schedule.error_detail = True, code, detail
     schedule.version += 1
+
+
+def _pause_for_reason_unknown(schedule: Schedule, error: Exception) -> None:
+    _log.error("a schedule failed", exc_info=error, extra={"fields": {"schedule_id": schedule.id}})
+    pause(schedule, "tasks.internal", "The schedule failed for a reason of our own; the logs have it.")

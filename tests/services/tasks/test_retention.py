@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from services.tasks.kinds.echo import ECHO
@@ -69,3 +70,39 @@ async def test_a_kind_keeps_its_own_for_as_long_as_it_says(
         await Retention(database, kinds, days=3, every_seconds=60).sweep()
 
         assert await left(tasks, made) == [True, False]
+
+
+@pytest.mark.parametrize("most", [0, 1])
+async def test_what_the_database_does_not_delete_at_once_goes_in_smaller_parts(
+    new_installation: Callable[[], Installation], user: User, most: int
+) -> None:
+    """The kinds that come later are seen to whatever becomes of the first."""
+    fresh = new_installation()
+    refuse = f"""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF (SELECT count(*) FROM gone WHERE kind = 'echo') > {most} THEN
+                RAISE EXCEPTION 'too long' USING ERRCODE = '57014';
+            END IF;
+            RETURN NULL;
+        END $$
+    """  # noqa: S608 - a number of the test's own
+    at_once = """
+        CREATE TRIGGER refuse AFTER DELETE ON task REFERENCING OLD TABLE AS gone
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse()
+    """
+    async with fresh.api() as client, fresh.database() as database:
+        tasks = Tasks(client, user)
+        made = [await tasks.submit(kind) for kind in ("echo", "echo", "test.sleep")]
+        for task in made:
+            await tasks.cancel(task)
+        await age(database, made, 5)
+        async with database.transaction() as session:
+            for statement in (refuse, at_once):
+                await session.execute(text(statement))
+        retention = Retention(database, TEST_KINDS, days=3, every_seconds=60)
+        rounds = 1
+        while await retention.sweep():
+            rounds += 1
+
+        assert await left(tasks, made) == [most == 0, most == 0, False]
+        assert rounds < 12

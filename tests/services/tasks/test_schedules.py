@@ -10,6 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from services.tasks.worker import scheduler
 from shared.postgres import Database
 from tests.fixtures.identity import RegisterUser, User
 from tests.services.tasks.running import Installation, Tasks, eventually
@@ -228,6 +229,48 @@ async def test_input_that_no_longer_fits_pauses_it(fresh: Installation, schedule
 
     assert (await schedules.get(made))["error"]["code"] == "tasks.input_invalid"
     assert await schedules.runs(made) == []
+
+
+@pytest.mark.parametrize(("sqlstate", "becomes"), [("22000", (True, "tasks.internal")), ("53200", (False, None))])
+async def test_one_that_the_database_does_not_take_holds_up_no_other(
+    fresh: Installation, schedules: Schedules, sqlstate: str, becomes: tuple[bool, str | None]
+) -> None:
+    made, other = await schedules.make(), await schedules.make()
+    refuse = f"""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{sqlstate}'; END $$
+    """
+    of_one = f"""
+        CREATE TRIGGER refuse BEFORE INSERT ON task FOR EACH ROW
+        WHEN (NEW.schedule_id = '{made["id"]}') EXECUTE FUNCTION refuse()
+    """
+    async with schedules._database.transaction() as session:
+        for statement in (refuse, of_one):
+            await session.execute(text(statement))
+    await schedules.set_back(made, 5)  # due for longer than the other
+    await schedules.set_back(other)
+    async with fresh.worker():
+        await schedules.ran(other, 1)
+        if becomes[0]:
+            await eventually(lambda: is_paused(schedules, made))
+
+    read = await schedules.get(made)
+    assert (read["is_paused"], read["error"] and read["error"]["code"]) == becomes
+    assert await schedules.runs(made) == []
+
+
+async def test_what_is_large_is_made_up_for_in_parts(
+    fresh: Installation, schedules: Schedules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "_PART_BYTES", 2 * len('{"n":1}'))
+    made = await schedules.make(catch_up="all")
+    await schedules.set_back(made, 5)
+    async with fresh.worker():
+        await eventually(lambda: is_due_later(schedules, made))
+        ran = await schedules.runs(made)
+
+    assert len(ran) in {6, 7}
+    assert len({task["created_at"] for task in ran}) >= 3
 
 
 async def is_paused(schedules: Schedules, made: dict[str, Any]) -> bool:

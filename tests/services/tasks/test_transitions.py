@@ -117,9 +117,13 @@ class Chaos:
 
     async def expire(self, chance: random.Random) -> None:
         if chance.random() < 0.2:
-            await self._at("UPDATE task SET run_at = now() - interval '9 d' WHERE id = :id AND status = 'queued'")
+            await self._at(
+                "UPDATE task SET run_at = now() - interval '9 d', enqueued_at = enqueued_at - interval '9 d'"
+                " WHERE id = :id AND status = 'queued'"
+            )
             async with self._database.transaction() as session:
-                await RecoveryRepository(session).expire(days=7)
+                await RecoveryRepository(session).expire_unsent(days=7)
+                await RecoveryRepository(session).expire_unheard(days=7)
 
     async def _at(self, statement: str) -> None:
         async with self._database.transaction() as session:
