@@ -348,11 +348,11 @@ async def test_a_tenants_many_tasks_do_not_keep_anothers_from_being_read() -> No
     async with AsyncExitStack() as held:
         for _ in range(AT_ONCE):
             await held.enter_async_context(process.turn("before"))
-        tasks = [("1", "many"), ("2", "many"), ("3", "many"), ("other", "one")]
+        tasks = [*((str(number), "many") for number in range(8)), ("other", "one")]
         running = [asyncio.create_task(ingest_json(*task)) for task in tasks]
         async with asyncio.timeout(10):
             while len(process._TURNS) < len(tasks):  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.01)
     await asyncio.gather(*running)
 
-    assert "other" in read[:AT_ONCE]
+    assert "other" in read[: 2 * AT_ONCE]  # it is begun with the first, and may take longer than some
