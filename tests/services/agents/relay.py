@@ -19,6 +19,7 @@ class Relay:
         self._answering = asyncio.Event()
         self._answering.set()
         self._last_asked: bytes | None = None
+        self._of = b""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -43,9 +44,12 @@ class Relay:
         """Keep connections open and accept more, but let nothing through."""
         self._flowing.clear()
 
-    def lose_answers_after(self, asked: bytes) -> None:
-        """Let the request with these bytes through as the last one that is answered to nobody, until thawed."""
-        self._last_asked = asked
+    def lose_answers_after(self, asked: bytes, of: bytes) -> None:
+        """Let the request with these bytes through as the last one that is answered to nobody, until thawed.
+
+        Of a connection on which `of` was asked since now: others are used in the background.
+        """
+        self._last_asked, self._of = asked, of
 
     def thaw(self) -> None:
         self._last_asked = None
@@ -68,10 +72,13 @@ class Relay:
             self._connections.discard(task)
 
     async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        is_meant = False
         while chunk := await reader.read(65536):
             await self._flowing.wait()
-            if self._last_asked and self._last_asked in chunk:
-                self._answering.clear()
+            if self._last_asked:
+                is_meant |= self._of in chunk
+                if is_meant and self._last_asked in chunk:
+                    self._answering.clear()
             writer.write(chunk)
             await writer.drain()
         writer.close()

@@ -82,7 +82,7 @@ async def test_a_create_behind_a_503_is_found_by_the_repetition(
     await relay.open()
     async with service_client("agents", neo4j_url=relay.url, neo4j_wait_seconds=1.0) as client:
         await client.get(f"{AGENTS}/list", headers=headers)
-        relay.lose_answers_after(BOLT_COMMIT)
+        relay.lose_answers_after(BOLT_COMMIT, of=b"CREATE (a:Agent ")
         refused = await client.post(f"{AGENTS}/create", json=body, headers=headers)
         relay.thaw()
         await until_ready(client)
