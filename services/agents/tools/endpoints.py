@@ -1,6 +1,6 @@
 """`/agents/tools`."""
 
-from typing import Any
+from typing import Final
 
 from fastapi import APIRouter, Response
 
@@ -10,17 +10,13 @@ from services.agents.tools.domain import Tool
 from services.agents.tools.schemas import AnyToolName, NewToolName, ToolEntryRead, ToolName, ToolPut, ToolRead
 from shared.door import GuardedRoute
 from shared.errors import PreconditionFailed, responses
-from shared.resources import Cursor, IfMatch, Limit, Page, describe
+from shared.resources import Cursor, IfMatch, Limit, Page, describe, described
 
 router = APIRouter(prefix="/api/v1/agents/tools", tags=["agents"], route_class=GuardedRoute)
 
-_TEXT = {"schema": {"type": "string"}}
-_TAGGED: dict[str, Any] = {"headers": {"ETag": {"description": "for `If-Match`: after a change it is another"} | _TEXT}}
-_CREATED: dict[str, Any] = {
-    "headers": {"Location": {"description": "where the tool is"} | _TEXT} | _TAGGED["headers"],
-    "model": ToolRead,
-    "description": "It is new",
-}
+_TAG: Final = "for `If-Match`: after a change it is another"
+_TAGGED: Final = described(tag=_TAG)
+_CREATED: Final = described(tag=_TAG, location="where the tool is") | {"model": ToolRead, "description": "It is new"}
 
 
 @router.get("", operation_id="agents_list_tools", summary="List tools", response_model=Page[ToolEntryRead])

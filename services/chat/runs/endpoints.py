@@ -36,7 +36,7 @@ from services.chat.runs.tickets import Ticket
 from shared.door import GuardedRoute, IdempotencyKeyRefused, IdempotentRoute, Keyed, KeylessRoute, stores_nothing, takes
 from shared.errors import Conflict, UpstreamFailed, UpstreamTimeout, responses
 from shared.limits import ShareTaken
-from shared.resources import describe
+from shared.resources import describe, described
 from shared.schemas import Id
 from shared.web import EVENT_STREAM, Followed, LastEventId, event_stream
 
@@ -66,10 +66,10 @@ _ANSWERED: Final[dict[int | str, dict[str, Any]]] = {
             "events": {"operationId": "chat_follow_run", "parameters": {"id": "$response.body#/run_id"}},
         },
     },
-    202: {
+    202: described(location="where the run is")
+    | {
         "model": RunWaitingRead,
         "description": "Calls of tools wait for an approval (`chat_decide_call`); the answer comes after it",
-        "headers": {"Location": {"description": "where the run is", "schema": {"type": "string"}}},
     },
 }
 _FAILURES: Final = (

@@ -1,6 +1,6 @@
 """`/tasks/schedules`."""
 
-from typing import Any
+from typing import Final
 
 from fastapi import APIRouter, Response
 
@@ -21,17 +21,16 @@ from services.tasks.schedules.schemas import ScheduleCreate, ScheduleRead, Sched
 from services.tasks.schemas import TaskRead, TaskSummary
 from shared.door import GuardedRoute, IdempotentRoute, Keyed, stores_nothing, takes
 from shared.errors import PreconditionFailed, responses
-from shared.resources import Cursor, IfMatch, Limit, Page, describe
+from shared.resources import Cursor, IfMatch, Limit, Page, describe, described
 from shared.schemas import Id
 
 _PREFIX = "/api/v1/tasks/schedules"
 router = APIRouter(prefix=_PREFIX, tags=["tasks"], route_class=GuardedRoute)
 creating = APIRouter(prefix=_PREFIX, tags=["tasks"], route_class=IdempotentRoute)
 
-_TEXT = {"schema": {"type": "string"}}
-_TAGGED: dict[str, Any] = {"headers": {"ETag": {"description": "the version, for `If-Match`"} | _TEXT}}
-_CREATED: dict[str, Any] = {
-    "headers": {"Location": {"description": "where the schedule is"} | _TEXT} | _TAGGED["headers"],
+_TAG: Final = "the version, for `If-Match`"
+_TAGGED: Final = described(tag=_TAG)
+_CREATED: Final = described(tag=_TAG, location="where the schedule is") | {
     "links": {
         operation: {"operationId": operation, "parameters": {"id": "$response.body#/id"}}
         for operation in ("tasks_get_schedule", "tasks_update_schedule", "tasks_delete_schedule")
