@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-READ, WRITE = "agents:read", "agents:write"
-Scalar = bool | int | float | str
+from shared.schemas import Scalar
 
+READ, WRITE = "agents:read", "agents:write"
 
 KEPT_VERSIONS = 1_000
 """So many of an agent, the newest: what is kept, and deleted with it in one transaction, has a bound."""

@@ -1,14 +1,13 @@
 """Agents as callers write and read them."""
 
-import functools
 from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import MISSING, AfterValidator, Field, PlainValidator, TypeAdapter
+from pydantic import MISSING, AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from services.agents.domain import Scalar, reads_as_id
-from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
+from services.agents.domain import reads_as_id
+from shared.schemas import Id, RequestModel, ResponseModel, Scalar, Text, UtcDatetime, scalar
 
 # No space at either end and no control characters: a name stands in lists, logs and a `model` field.
 _NAME = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f\u2028\u2029]*[^\s\x00-\x1f\x7f-\x9f])?$"
@@ -17,8 +16,6 @@ _COLLECTION = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 _TOOL = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,128}$"
 _MODEL = r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$"
 _KEY = r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}$"
-_LARGEST_NUMBER = 2**53 - 1  # beyond it JavaScript and others round integers
-_TEXT: TypeAdapter[str] = TypeAdapter(Text)
 
 
 def _no_id(name: str) -> str:
@@ -31,29 +28,6 @@ def unique(items: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(items)) != len(items):
         raise PydanticCustomError("duplicate_items", "must not name anything twice")
     return items
-
-
-def _scalar(value: Any, longest: int) -> Scalar:
-    """One validator instead of a union, which would explain each refusal four times and round large integers."""
-    match value:
-        case bool():
-            return value
-        case int() | float() if abs(value) <= _LARGEST_NUMBER:  # which neither an infinity nor a NaN is
-            return value
-        case str() if len(value) <= longest:
-            return _TEXT.validate_python(value)
-    message = "must be a boolean, a number between -(2^53 - 1) and 2^53 - 1, or a text of at most {longest} characters"
-    raise PydanticCustomError("metadata_value", message, {"longest": longest})
-
-
-def scalar(longest: int) -> PlainValidator:
-    """What makes a field a value of metadata, with texts of so many characters at most."""
-    return PlainValidator(
-        functools.partial(_scalar, longest=longest),
-        json_schema_input_type=bool
-        | Annotated[float, Field(ge=-_LARGEST_NUMBER, le=_LARGEST_NUMBER)]
-        | Annotated[str, Field(max_length=longest)],
-    )
 
 
 def metadata(most: int, example: dict[str, Scalar]) -> Any:

@@ -13,6 +13,7 @@ from shared.schemas.models import (
     rfc3339,
 )
 from shared.schemas.paths import PathText
+from shared.schemas.scalars import Scalar, scalar
 
 __all__ = [
     "Id",
@@ -21,10 +22,12 @@ __all__ = [
     "PathText",
     "RequestModel",
     "ResponseModel",
+    "Scalar",
     "SecretModel",
     "SecretText",
     "Text",
     "UtcDatetime",
     "new_id",
     "rfc3339",
+    "scalar",
 ]

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from services.agents.domain import Agent, Scalar, name_key
+from services.agents.domain import Agent, name_key
 from services.agents.relations.domain import Direction, Relation, RelationType
+from shared.schemas import Scalar
 
 FORMAT: Final = "sutazai.agent"
 FORMAT_VERSION: Final = 1

@@ -6,12 +6,12 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.agents.documents.domain import FORMAT, FORMAT_VERSION, Exported, Imported, NamedRelation
-from services.agents.domain import Scalar, name_key
+from services.agents.domain import name_key
 from services.agents.errors import DocumentTooNew, RelationToItself
 from services.agents.relations.domain import MOST_RELATIONS, Direction, RelationType
 from services.agents.relations.schemas import RelationMetadata, Weight
 from services.agents.schemas import AgentFields, AgentRead, Name
-from shared.schemas import LargeModel, Moment, ResponseModel, UtcDatetime
+from shared.schemas import LargeModel, Moment, ResponseModel, Scalar, UtcDatetime
 
 
 class RelationEntry(LargeModel):

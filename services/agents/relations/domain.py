@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from services.agents.domain import Scalar
+from shared.schemas import Scalar
 from shared.words import Word
 
 MOST_RELATIONS: Final = 500

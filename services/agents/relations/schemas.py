@@ -5,10 +5,9 @@ from typing import Annotated
 from fastapi import Path, Query
 from pydantic import Field
 
-from services.agents.domain import Scalar
 from services.agents.relations.domain import Direction, RelationType
-from services.agents.schemas import MetadataKey, metadata, scalar
-from shared.schemas import Id, RequestModel, ResponseModel, UtcDatetime
+from services.agents.schemas import MetadataKey, metadata
+from shared.schemas import Id, RequestModel, ResponseModel, Scalar, UtcDatetime, scalar
 
 Type = Annotated[RelationType, Path(description="what the first agent does to the second")]
 Types = Annotated[

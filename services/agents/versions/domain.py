@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.agents.domain import Content, Scalar
+from services.agents.domain import Content
+from shared.schemas import Scalar
 
 Value = Scalar | tuple[str, ...] | None
 

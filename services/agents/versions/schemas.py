@@ -5,9 +5,8 @@ from typing import Annotated
 from fastapi import Path, Query
 from pydantic import Field
 
-from services.agents.domain import Scalar
 from services.agents.versions.domain import Change
-from shared.schemas import Id, ResponseModel, UtcDatetime
+from shared.schemas import Id, ResponseModel, Scalar, UtcDatetime
 
 _LARGEST = 2**31 - 1
 

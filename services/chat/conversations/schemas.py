@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 from pydantic import MISSING, Field
 
-from services.chat.conversations.metadata import Metadata, Scalar
-from shared.schemas import Id, RequestModel, ResponseModel, Text, UtcDatetime
+from services.chat.conversations.metadata import Metadata
+from shared.schemas import Id, RequestModel, ResponseModel, Scalar, Text, UtcDatetime
 
 _ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
