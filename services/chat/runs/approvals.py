@@ -1,25 +1,20 @@
 """Has people decide on calls, and goes on with a run when all of its calls are decided."""
 
-import asyncio
-import time
-from typing import Final, Literal
+from typing import Literal
 
 from services.chat.domain import Decision, Owner, Run
 from services.chat.errors import AgentNotFound, ApprovalExpired, ModelUnknown
 from services.chat.events import Done
 from services.chat.runs.execution import Execution
-from services.chat.runs.journal import PATIENCE_SECONDS
+from services.chat.runs.journal import patiently
 from services.chat.runs.launching import launch
 from services.chat.runs.laying import measured_of, prompt_tokens_of, turn_of
 from services.chat.runs.means import Means
 from services.chat.runs.pauses import Lying, Resumed
 from services.chat.runs.supervisor import Supervisor
 from services.chat.usage.budgets import Budgets
-from shared.errors import Unavailable
 from shared.identity import Caller, Tells
 from shared.schemas import new_id
-
-_PAUSE_SECONDS: Final = 0.2
 
 
 class ApprovalService:
@@ -61,7 +56,8 @@ class ApprovalService:
             # Of its own even where the same is said twice: a name is settled once, and one of the two settles nothing.
             reservation = await self._budgets.reserve(caller, f"{run_id}:{new_id()}", tokens)
             async with reservation.given_back_on_error():
-                answer = await self._patiently(owner, run_id, call_id, decision, lying)
+                claim = new_id()  # said again where Redis' answer is lost: a run that went on would be nobody's
+                answer = await patiently(lambda: self._kept(owner, run_id, call_id, decision, lying, claim))
             if isinstance(answer, Resumed):
                 execution = Execution(turn_of(caller, answer), self._means, answer)
                 launch(execution, admission, reservation, measured_of(answer))
@@ -82,16 +78,3 @@ class ApprovalService:
         loop = await self._means.pauses.loop_of(Owner.of(caller), run_id)
         prompt = prompt_tokens_of(loop) if loop else 0
         return min(prompt, chosen.budget.total) + chosen.model.limits.answer_tokens
-
-    async def _patiently(
-        self, owner: Owner, run_id: str, call_id: str, decision: Decision, lying: Lying
-    ) -> Resumed | Literal["kept", "last"]:
-        """Keeps the last decision. Said again where Redis' answer is lost: a run that went on would be nobody's."""
-        claim, give_up_at = new_id(), time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                return await self._kept(owner, run_id, call_id, decision, lying, claim)
-            except Unavailable:
-                if time.monotonic() >= give_up_at:
-                    raise
-            await asyncio.sleep(_PAUSE_SECONDS)

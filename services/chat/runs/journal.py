@@ -127,14 +127,22 @@ class Journal:
         return interrupted
 
     async def _patiently(self, write: Callable[[], Awaitable[Result]]) -> Result:
-        """The result of `write`, tried again while Redis is away. Raises Unavailable when it stays away."""
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + self._patience_seconds
-        while True:
-            try:
-                return await write()
-            except Unavailable:
-                if loop.time() >= give_up_at:
-                    self._patience_seconds = 0.0  # the run is lost: its end is tried once
-                    raise
-            await asyncio.sleep(_PAUSE_SECONDS)
+        """As `patiently`, with the patience that this run has left."""
+        try:
+            return await patiently(write, self._patience_seconds)
+        except Unavailable:
+            self._patience_seconds = 0.0  # the run is lost: its end is tried once
+            raise
+
+
+async def patiently(write: Callable[[], Awaitable[Result]], seconds: float = PATIENCE_SECONDS) -> Result:
+    """The result of `write`, tried again while Redis is away. Raises Unavailable when it stays away."""
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + seconds
+    while True:
+        try:
+            return await write()
+        except Unavailable:
+            if loop.time() >= give_up_at:
+                raise
+        await asyncio.sleep(_PAUSE_SECONDS)
