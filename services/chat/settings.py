@@ -117,7 +117,7 @@ class Settings(ClientSettings):
         description="a whole turn; a tenth more is below what a gateway waits, 120 s in `gateway/kong.yml`",
     )
     run_lease_seconds: float = Field(
-        default=8.0, ge=1, le=120, description="after a replica died, its conversations take messages again"
+        default=5.0, ge=1, le=120, description="after a replica died, its conversations take messages again"
     )
     max_runs: int = Field(default=128, ge=1, le=2000, description="turns at once in one process; more answer 503")
     max_streams: int = Field(

@@ -21,7 +21,6 @@ from services.chat.runs.beginning import (
     start_keys,
 )
 from services.chat.runs.events import FINAL, RUN_FIELDS, Event, abandoned, event_from, run_from
-from services.chat.runs.grace import SLOW_SECONDS, Grace
 from services.chat.storage import RUNNING, Keys, message_bytes, message_from, running_member
 from services.chat.times import from_ms, now, to_ms
 from services.chat.usage.counts import GUARDED_SECONDS, KEPT_SECONDS, counted_key, counts_of, day_of, usage_key
@@ -36,6 +35,7 @@ UNENDED: Final[frozenset[Status]] = frozenset({"running", "requires_action"})
 _EVENTS_AT_ONCE = 16
 _MESSAGES_OF_A_TURN = 2
 _EVENTS_AFTER_THE_LAST = 16  # that an earlier release may have written
+_MISSED, _MISSED_MS = 3, 800  # whoever lives tries twice as often to have its lease again
 
 
 class RunRepository:
@@ -47,7 +47,6 @@ class RunRepository:
     def __init__(self, redis: Redis, bounds: Bounds, inbox: str) -> None:
         self._redis, self._bounds, self._inbox = redis, bounds, inbox
         self._users = UsageUsers(redis)
-        self.grace = Grace(bounds.lease_ms / 1000)
         self._start = redis.register_script(scripts.START)
         self._finish = redis.register_script(scripts.FINISH)
         self._renew = redis.register_script(scripts.RENEW)
@@ -253,15 +252,12 @@ class RunRepository:
     async def end_if_abandoned(self, owner: Owner, run_id: str, conversation_id: str) -> Status:
         """Store `run.failed` when no process holds the run any more, or it waited too long. Answers what the run is.
 
-        Nothing is given up while it is not sure that whoever holds a run could say so.
+        A lease is missed three times for that: a single look may come just after Redis stood still.
         """
-        with self.grace.watched(), redis_errors():
-            names = await self._ending(owner, run_id, conversation_id)
-            seconds, microseconds = await self._redis.time()
-        decided_by = seconds * 1000 + microseconds // 1000 + round(SLOW_SECONDS * 1000) if self.grace.is_over else 0
         told = abandoned(run_id, conversation_id)
-        arguments: list[Any] = [run_id, to_ms(now()), GUARDED_SECONDS, KEPT_SECONDS, *told, decided_by]
-        with self.grace.watched(), redis_errors():
+        arguments: list[Any] = [run_id, to_ms(now()), GUARDED_SECONDS, KEPT_SECONDS, *told, _MISSED, _MISSED_MS]
+        with redis_errors():
+            names = await self._ending(owner, run_id, conversation_id)
             answer: Status = (await self._abandon(keys=names, args=arguments)).decode()
         return answer
 

@@ -127,7 +127,8 @@ return ARGV[5]
 )
 
 # KEYS lease, run;  ARGV run_id, lease_ms, since
-# Keeps a conversation claimed. A lease that ran out while Redis was away is taken again if nobody else has it.
+# Keeps a conversation claimed. A lease that ran out while Redis was away is taken again if nobody else has it, and
+# whoever missed it until now begins to count anew.
 RENEW: Final = """#!lua
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return 'gone' end
@@ -135,14 +136,18 @@ if status ~= 'running' or (redis.call('HGET', KEYS[2], 'since') or '0') ~= ARGV[
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 'lost' end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('HDEL', KEYS[2], 'missed', 'missed_at')
 return 'ok'
 """
 
 # KEYS lease, run, events, usage, counted
 # ARGV run_id, now_ms, kept_seconds of `counted`, kept_seconds of `usage`, data of run.failed, and of that of a run that
-#      waited in vain, and until when by Redis' clock it may be ended
+#      waited in vain, and how often, how many ms apart, a lease is to be missed
 # Ends a run that nobody holds any more, its process gone or its calls undecided: whoever follows it hears the end.
 # Answers the run's status.
+# A Redis that stood still lets the leases of runs that live run out. So one look proves nothing, however late it comes:
+# a lease is missed several times, and looks that waited together for Redis to go on are one. Between them whoever
+# lives takes its lease again.
 ABANDON: Final = (
     "#!lua"
     + _COUNT_LYING
@@ -150,8 +155,14 @@ ABANDON: Final = (
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return 'gone' end
 if status ~= 'running' and status ~= 'requires_action' or redis.call('GET', KEYS[1]) == ARGV[1] then return status end
-local time = redis.call('TIME')
-if time[1] * 1000 + math.floor(time[2] / 1000) > tonumber(ARGV[7]) then return status end
+if status == 'running' then
+  local time = redis.call('TIME')
+  local at = time[1] * 1000 + math.floor(time[2] / 1000)
+  local apart = at - (tonumber(redis.call('HGET', KEYS[2], 'missed_at')) or 0)
+  if apart >= 0 and apart < tonumber(ARGV[8]) then return status end
+  redis.call('HSET', KEYS[2], 'missed_at', string.format('%d', at))
+  if redis.call('HINCRBY', KEYS[2], 'missed', 1) < tonumber(ARGV[7]) then return status end
+end
 local outcome = ARGV[5]
 if status == 'requires_action' then
   outcome = ARGV[6]
