@@ -7,7 +7,8 @@ It is never published for a change that was rolled back.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, LiteralString
 
@@ -17,7 +18,7 @@ from neo4j import AsyncManagedTransaction
 from services.agents.events import AgentChanged, Event
 from services.agents.graph import Graph
 from shared import telemetry
-from shared.messages import EVENTS_EXCHANGE, OutgoingMessage, require_published
+from shared.messages import EVENTS_EXCHANGE, Batch, OutgoingMessage, require_published
 from shared.schemas import new_id
 
 # Longer than a batch takes where nothing answers: by the defaults a claim and a settlement 8 s each, publishing 5 s.
@@ -79,6 +80,14 @@ class Outbox:
         """Raises Finding when its oldest event waits for too long."""
         require_published(await self.oldest())
 
+    @asynccontextmanager
+    async def taken(self, limit: int) -> AsyncIterator[Batch]:
+        """What `claim` answers, through the block. Most often there is nothing to claim, so that is asked first."""
+        if await self.oldest() is None:
+            yield Batch([], _nothing)
+        else:
+            yield Batch(await self.claim(limit), self.settle)
+
     async def claim(self, limit: int) -> Sequence[OutgoingMessage]:
         """Up to `limit` events, oldest first; none while another replica publishes.
 
@@ -103,6 +112,10 @@ class Outbox:
             await (await transaction.run(_GIVE_BACK, holder=self._holder)).consume()
 
         await self._graph.write(work)
+
+
+async def _nothing(_published: Iterable[OutgoingMessage]) -> None:
+    """There is nothing to settle."""
 
 
 def _message(event: dict[str, Any]) -> OutgoingMessage:

@@ -1,53 +1,22 @@
-"""Publishes what the outbox holds, with confirms, and deletes what was confirmed: each event at least once."""
+"""Publishes what the outbox of the graph holds."""
 
-import asyncio
-import itertools
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
 
 from fastapi import FastAPI
 
 from services.agents.graph import Graph
 from services.agents.outbox import Outbox
-from shared.loops import in_background, keep
-from shared.messages import OUTBOX_REMEDY, RABBITMQ_REMEDY, Publisher, declare_events, open_connection, open_probe
-
-_log = logging.getLogger("agents.relay")
-_BATCH: Final = 100
-_IDLE_SECONDS: Final = 1.0
-
-
-class OutboxRelay:
-    """Publishes oldest first, until it is stopped."""
-
-    def __init__(self, outbox: Outbox, publisher: Publisher) -> None:
-        self._outbox, self._publisher = outbox, publisher
-
-    async def run(self) -> None:
-        """Never returns; a store or broker that is away is waited for."""
-        await keep(self._publish_some, log=_log, every_seconds=_IDLE_SECONDS, wake=self._outbox.wake)
-
-    async def _publish_some(self) -> bool:
-        """Whether there may be more."""
-        await self._publisher.ready()  # before others are kept from it
-        return await self._outbox.oldest() is not None and await self.publish_batch() >= _BATCH
-
-    async def publish_batch(self) -> int:
-        """Publish up to one batch; returns how many events it took. Raises Unavailable when any was not confirmed.
-
-        What was confirmed before the first that was not is deleted. What comes after it is published again with it, so
-        that of two events the later one is also the last that is told.
-        """
-        batch = await self._outbox.claim(_BATCH)
-        outcomes = await asyncio.gather(*map(self._publisher.publish, batch), return_exceptions=True)
-        confirmed = itertools.takewhile(lambda sent: sent[1] is None, zip(batch, outcomes, strict=True))
-        await self._outbox.settle(message for message, _ in confirmed)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
-        return len(batch)
+from shared.loops import in_background
+from shared.messages import (
+    OUTBOX_REMEDY,
+    RABBITMQ_REMEDY,
+    OutboxRelay,
+    Publisher,
+    declare_events,
+    open_connection,
+    open_probe,
+)
 
 
 @asynccontextmanager

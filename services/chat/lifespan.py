@@ -24,6 +24,7 @@ from services.chat.runs.approvals import ApprovalService
 from services.chat.runs.control import RunControl
 from services.chat.runs.means import Means, RunLimits
 from services.chat.runs.pauses import PauseBounds, PauseRepository
+from services.chat.runs.publishing import published
 from services.chat.runs.repository import RunRepository
 from services.chat.runs.service import RunService
 from services.chat.runs.supervisor import open_supervisor
@@ -77,7 +78,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         )
         tails = await stack.enter_async_context(open_tails(stream_redis, platform.health, supervisor.cancel))
         bounds = Bounds.of(settings)
-        repository = RunRepository(redis, bounds, tails.inbox)
+        outbox = await stack.enter_async_context(published(app, redis))
+        repository = RunRepository(redis, bounds, tails.inbox, outbox.notify)
         await stack.enter_async_context(open_sweeper(redis, repository, supervisor))
         control = RunControl(
             repository,
@@ -92,7 +94,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         means = Means(
             agents=agents,
             repository=repository,
-            pauses=PauseRepository(redis, PauseBounds.of(settings), tails.inbox),
+            pauses=PauseRepository(redis, PauseBounds.of(settings), tails.inbox, outbox.notify),
             retriever=Retriever(knowledge, settings.passages_per_collection, settings.search_seconds * OUTLIVED),
             model=models.model,
             choice=Choice(models.catalogue, settings),

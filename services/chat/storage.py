@@ -19,6 +19,8 @@ what is to be looked after (`runs/sweeping.py`), and what is shown in place of a
     chat:inbox:<id>                               stream, orders to a process; expires some minutes after the last
     chat:ticket:<hash>                            JSON, whom a ticket to a run stands for; expires after a minute
     chat:running                                  sorted set, runs by when they are to be looked at in ms
+
+What became of runs waits in one outbox until it is published (`runs/outbox.py`).
 """
 
 from collections.abc import Mapping
@@ -42,6 +44,13 @@ def ticket_key(digest: str) -> str:
 def running_member(owner: Owner, conversation_id: str, run_id: str) -> bytes:
     """How the sorted set of running runs names one."""
     return orjson.dumps([owner.tenant_id, owner.user_id, conversation_id, run_id])
+
+
+def run_named(key: str) -> tuple[Owner, str]:
+    """Whose run `Keys.run` names, and its id."""
+    tag, _, run_id = key.removeprefix("chat:{").partition("}:run:")
+    tenant_id, _, user_id = tag.partition(":")
+    return Owner(tenant_id, user_id), run_id
 
 
 class Keys:

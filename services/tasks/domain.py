@@ -138,6 +138,8 @@ class Claim:
     """Lines of the attempts before: those that are kept, and those that were too many."""
     age_seconds: float
     """Since its first attempt began."""
+    late_seconds: float
+    """From when it could have begun to this attempt."""
 
     @property
     def key(self) -> AttemptKey:

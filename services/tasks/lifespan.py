@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from services.tasks.flows import Flows
 from services.tasks.health import watch_work
 from services.tasks.history.service import HistoryService
+from services.tasks.instruments import QueueGauges, Submits
 from services.tasks.models import OutboxRow
 from services.tasks.queues import Queues
 from services.tasks.replays.service import ReplayService
@@ -54,8 +55,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         app.state.health.add("rabbitmq", broker_probe.check, hard=False, remedy=RABBITMQ_REMEDY)
         watch_work(app, database, outbox)
         submissions = Submissions(database, outbox, queues, max_waiting=settings.max_submits_waiting)
+        gauges = QueueGauges(database, outbox, app.state.kinds.limits, app.state.metrics.registry)
         relay = OutboxRelay(database, outbox, Publisher(broker, queues.declare))
-        await stack.enter_async_context(in_background(submissions.run(), relay.run()))
+        await stack.enter_async_context(in_background(submissions.run(), relay.run(), gauges.run()))
         platform = await stack.enter_async_context(open_platform(app))
         tasks = TaskService(
             database,
@@ -64,6 +66,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             Flows(database, outbox, queues),
             app.state.kinds,
             platform.cursors,
+            Submits(app.state.metrics.registry),
             max_input_bytes=settings.max_input_bytes,
         )
         schedules = ScheduleService(

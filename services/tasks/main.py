@@ -26,5 +26,5 @@ def create_app(settings: Settings | None = None, kinds: KindRegistry | None = No
         lifespan=lifespan,
         routers=[creating, replaying, creating_schedules, schedules, router, history, streams, replays],
     )
-    app.state.kinds = kinds or with_own(settings.task_kinds)
+    app.state.kinds = (kinds or with_own(settings.task_kinds)).limited(settings.task_kind_limits)
     return app

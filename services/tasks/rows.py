@@ -68,6 +68,7 @@ def new_row(kind: Kind[Any], now: datetime, run_at: datetime | None, **values: A
     trace: dict[str, str] = {}
     telemetry.inject(trace)
     due_at = max(run_at, now) if run_at else now
+    is_sent = due_at <= now and kind.at_once is None  # of the others a worker sends as many as may run
     row = dict.fromkeys(Task.__table__.columns.keys())
     return row | {
         "id": new_id(),
@@ -83,7 +84,7 @@ def new_row(kind: Kind[Any], now: datetime, run_at: datetime | None, **values: A
         "max_attempts": kind.max_attempts,
         "timeout_seconds": kind.timeout_seconds,
         "run_at": due_at,
-        "enqueued_at": now if due_at <= now else None,
+        "enqueued_at": now if is_sent else None,
         "traceparent": trace.get("traceparent"),
         "version": 1,
         "event_number": 0,

@@ -239,6 +239,7 @@ class KindRead(ResponseModel):
     scopes: list[str] = Field(description="what the submitting caller must hold beside `tasks:write`")
     max_attempts: int = Field(description="when the task names none")
     timeout_seconds: float = Field(description="of one attempt, when the task names none")
+    at_once: int | None = Field(description="how many of its tasks run at once, everybody's together; null is no limit")
     input_schema: dict[str, Any] = Field(description="JSON Schema of `input`")
 
     @classmethod
@@ -249,6 +250,7 @@ class KindRead(ResponseModel):
             scopes=list(kind.scopes),
             max_attempts=kind.max_attempts,
             timeout_seconds=kind.timeout_seconds,
+            at_once=kind.at_once,
             input_schema=kind.input_model.model_json_schema(),
         )
 

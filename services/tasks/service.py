@@ -13,6 +13,7 @@ from services.tasks.errors import RunAtTooFar, StartsTooLate, TaskFinished
 from services.tasks.events import Done, tell
 from services.tasks.filters import TaskFilter
 from services.tasks.flows import Flows, Order
+from services.tasks.instruments import Submits
 from services.tasks.kinds.kind import Kind
 from services.tasks.kinds.registry import KindRegistry
 from services.tasks.models import IdempotencyKeyRow, Task
@@ -48,10 +49,11 @@ class TaskService:
         flows: Flows,
         kinds: KindRegistry,
         cursors: CursorCodec,
+        submits: Submits,
         *,
         max_input_bytes: int,
     ) -> None:
-        self._database, self._outbox = database, outbox
+        self._database, self._outbox, self._submits = database, outbox, submits
         self._submissions, self._flows, self._kinds, self._cursors = submissions, flows, kinds, cursors
         self._max_input_bytes = max_input_bytes
 
@@ -85,6 +87,7 @@ class TaskService:
             earlier = await self._flows.write(caller, submitter_of(caller), row, order, key)
         else:
             earlier = await self._submissions.write(row, key)
+        self._submits.accepted(kind.name, is_new=earlier is None)
         if once is None or earlier is None:
             return Task(**row)
         once.found(earlier.of)

@@ -1,5 +1,7 @@
 """What tasks and its worker need to know beyond what every service does."""
 
+from typing import Annotated
+
 from pydantic import Field, SecretStr, model_validator
 
 from services.tasks.domain import Priority, RetryPolicy
@@ -29,6 +31,13 @@ class Settings(ClientSettings):
         pattern=r"^([A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*)?$",
         description="a module of one's own whose `KINDS` are added to those there are; the API and the workers must "
         "find it",
+    )
+
+    task_kind_limits: dict[str, Annotated[int, Field(ge=1, le=10_000)]] = Field(
+        default_factory=dict,
+        max_length=100,
+        description='JSON, `{"vectors.ingest": 4}`: how many tasks of a kind run at once in all workers, in place of '
+        "what the kind says; the same for the API and the workers",
     )
 
     # Bounds

@@ -3,10 +3,12 @@
 Sent to a worker, a task takes one of its owner's places there, or is put off and waits here again.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import CTE, ColumnElement, Select, and_, exists, func, literal, select, true, tuple_
+from sqlalchemy.orm import aliased
 
 from services.tasks.domain import TaskStatus
 from services.tasks.models import Task
@@ -15,10 +17,10 @@ _OWNER = (Task.priority, Task.tenant_id, Task.user_id)
 # Written out, so that a plan made once for all statuses can use the index of this one.
 IS_FREE = (Task.waiting_for == literal(0, literal_execute=True)) & ~Task.waits_for_key
 """Waits for no other task and has its turn among those of its key."""
-_UNSENT = and_(
+IS_UNSENT = and_(
     Task.status == literal(TaskStatus.QUEUED.value, literal_execute=True), Task.enqueued_at.is_(None), IS_FREE
 )
-IS_DUE = _UNSENT & (Task.run_at <= func.now())
+IS_DUE = IS_UNSENT & (Task.run_at <= func.now())
 
 
 class Owner(Protocol):
@@ -38,24 +40,30 @@ def waits_of(owner: Owner) -> ColumnElement[bool]:
     return and_(IS_DUE, *(column == value for column, value in theirs))
 
 
-def next_of(owner: Owner, most: int) -> Select[str]:
-    """The ids of those that wait for longest."""
-    oldest = select(Task.id).where(waits_of(owner)).order_by(Task.run_at).limit(most)
+def is_none_of(kinds: Collection[str]) -> ColumnElement[bool]:
+    """Whether a task is of another kind: those of which only so many run at once are sent by `KindPlaces` alone."""
+    return Task.kind.not_in(kinds) if kinds else true()
+
+
+def next_of(owner: Owner, most: int, *, but: Collection[str] = ()) -> Select[str]:
+    """The ids of those that wait for longest, and are of no kind in `but`."""
+    oldest = select(Task.id).where(waits_of(owner), is_none_of(but)).order_by(Task.run_at).limit(most)
     return oldest.with_for_update(skip_locked=True)
 
 
-def next_of_each(most: int) -> Select[str]:
+def next_of_each(most: int, *, but: Collection[str] = ()) -> Select[str]:
     """The same of every owner."""
-    owners = _owners()
-    theirs = next_of(owners.c, most).correlate(owners).lateral()
+    owners = owners_waiting()
+    theirs = next_of(owners.c, most, but=but).correlate(owners).lateral()
     chosen = select(theirs.c.id).select_from(owners.join(theirs, true())).cte("chosen")
     return select(chosen.c.id)
 
 
-def unserved_since() -> Select[datetime | None]:
-    """Since when the oldest waits, of those that no worker serves."""
-    owners = _owners()
-    oldest = select(Task.run_at).where(waits_of(owners.c)).order_by(Task.run_at).limit(1).correlate(owners).lateral()
+def unserved_since(limited: Collection[str] = ()) -> Select[datetime | None]:
+    """Since when the oldest waits, of those that no worker serves: a task of a `limited` kind waits for its kind's."""
+    owners = owners_waiting()
+    theirs = select(Task.run_at).where(waits_of(owners.c), is_none_of(limited) | ~_is_kind_served())
+    oldest = theirs.order_by(Task.run_at).limit(1).correlate(owners).lateral()
     return select(func.min(oldest.c.run_at)).select_from(owners.join(oldest, true())).where(~is_served(owners.c))
 
 
@@ -65,10 +73,17 @@ def is_served(owner: Any) -> ColumnElement[bool]:
     return exists().where(running, Task.priority == owner.priority, Task.tenant_id == owner.tenant_id)
 
 
-def _owners() -> CTE:
+def _is_kind_served() -> ColumnElement[bool]:
+    """Whether something of the task's kind is running."""
+    other = aliased(Task)
+    running = other.status == literal(TaskStatus.RUNNING.value, literal_execute=True)
+    return exists().where(running, other.kind == Task.kind).correlate(Task)
+
+
+def owners_waiting() -> CTE:
     """Each owner of something unsent, once: from one to the next by the index, not through what they have."""
-    first = select(*_OWNER).where(_UNSENT).order_by(*_OWNER).limit(1).subquery()
+    first = select(*_OWNER).where(IS_UNSENT).order_by(*_OWNER).limit(1).subquery()
     owners = select(first).cte("owner", recursive=True)
     beyond = tuple_(*_OWNER) > tuple_(*owners.c)
-    following = select(*_OWNER).where(_UNSENT, beyond).order_by(*_OWNER).limit(1).correlate(owners).lateral()
+    following = select(*_OWNER).where(IS_UNSENT, beyond).order_by(*_OWNER).limit(1).correlate(owners).lateral()
     return owners.union_all(select(following).select_from(owners.join(following, true())))

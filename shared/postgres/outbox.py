@@ -74,8 +74,12 @@ class Outbox:
         """Have the relay of this process look now instead of at its next round."""
         self.wake.set()
 
-    async def check(self, database: Database) -> None:
-        """Raises Finding when its oldest message waits for too long."""
+    async def oldest(self, database: Database) -> datetime | None:
+        """Since when the oldest message waits; None when none does. Raises Unavailable."""
         oldest = select(self.table.created_at).order_by(self.table.id).limit(1)  # ids are in the order of time
         async with database.statements() as session:
-            require_published(await session.scalar(oldest))
+            return await session.scalar(oldest)
+
+    async def check(self, database: Database) -> None:
+        """Raises Finding when its oldest message waits for too long, Unavailable."""
+        require_published(await self.oldest(database))

@@ -1,58 +1,48 @@
-"""Publishes what the outbox holds, with confirms, and deletes what was confirmed.
+"""How the outbox of a database is emptied: its rows are locked while they are published, and deleted then.
 
-So a message is sent at least once. Several relays share the work through `SKIP LOCKED`.
+Several relays share the work through `SKIP LOCKED`.
 """
 
-import asyncio
-import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 
 from sqlalchemy import delete, select
 
-from shared.loops import keep
-from shared.messages import OutgoingMessage, Publisher
+from shared import messages
+from shared.messages import Batch, OutgoingMessage, Publisher
 from shared.postgres.database import Database
 from shared.postgres.outbox import Outbox, OutboxMessage
 
-_log = logging.getLogger("shared.postgres")
 _BATCH = 200
-_IDLE_SECONDS = 1.0
 
 
-class OutboxRelay:
-    """Publishes what the outbox holds, oldest first, until it is stopped."""
+class OutboxRelay(messages.OutboxRelay):
+    """Publishes what the table holds, oldest first; what was confirmed is deleted even when a neighbour failed."""
 
     def __init__(self, database: Database, outbox: Outbox, publisher: Publisher) -> None:
-        self._database, self._outbox, self._publisher = database, outbox, publisher
+        super().__init__(_Rows(database, outbox), publisher, at_once=_BATCH, keeps_order=False)
 
-    async def run(self) -> None:
-        """Never returns; a store or broker that is away is waited for."""
-        await keep(self._publish_some, log=_log, every_seconds=_IDLE_SECONDS, wake=self._outbox.wake)
 
-    async def _publish_some(self) -> bool:
-        """Whether there may be more."""
-        await self._publisher.ready()  # before rows are locked
-        return await self.publish_batch() >= _BATCH
+class _Rows:
+    """The rows of the table."""
 
-    async def publish_batch(self) -> int:
-        """Publish up to one batch; returns how many rows it took. Raises Unavailable when any was not confirmed.
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database, self._table = database, outbox.table
+        self.wake = outbox.wake
 
-        What was confirmed is deleted even when a neighbour failed.
-        """
-        table = self._outbox.table
+    @asynccontextmanager
+    async def taken(self, limit: int) -> AsyncIterator[Batch]:
+        table = self._table
+        oldest = select(table).order_by(table.id).limit(limit).with_for_update(skip_locked=True)
         async with self._database.transaction() as session:
-            rows = (
-                await session.scalars(select(table).order_by(table.id).limit(_BATCH).with_for_update(skip_locked=True))
-            ).all()
-            outcomes = await asyncio.gather(*(self._publish(row) for row in rows), return_exceptions=True)
-            confirmed = [row.id for row, outcome in zip(rows, outcomes, strict=True) if outcome is None]
-            if confirmed:
-                await session.execute(delete(table).where(table.id.in_(confirmed)))
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
-        return len(rows)
+            rows = (await session.scalars(oldest)).all()
 
-    async def _publish(self, row: OutboxMessage) -> None:
-        await self._publisher.publish(
-            OutgoingMessage(row.id, row.exchange, row.routing_key, row.body, row.headers, row.priority)
-        )
+            async def settle(published: Iterable[OutgoingMessage]) -> None:
+                if ids := [message.id for message in published]:
+                    await session.execute(delete(table).where(table.id.in_(ids)))
+
+            yield Batch([_message(row) for row in rows], settle)
+
+
+def _message(row: OutboxMessage) -> OutgoingMessage:
+    return OutgoingMessage(row.id, row.exchange, row.routing_key, row.body, row.headers, row.priority)

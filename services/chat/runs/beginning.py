@@ -99,5 +99,6 @@ async def start_arguments(turn: Turn, event: Event, key: RunKey | None, bounds: 
         await kept_words(title),
         turn.question.id,
         await kept_words(turn.question.content),
+        turn.key_id or "",
         *[part for entry in turn.replaces for part in entry],
     ]

@@ -1,6 +1,7 @@
 """Runs that lie in Redis until somebody decides on their calls. No process has them, and no token is kept."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from services.chat.errors import (
 )
 from services.chat.runs import scripts
 from services.chat.runs.events import Event
+from services.chat.runs.outbox import OUTBOX_KEYS, untold
 from services.chat.settings import Settings
 from services.chat.storage import RUNNING, Keys, running_member
 from services.chat.times import now, to_ms
@@ -69,8 +71,8 @@ class Lying:
 class PauseRepository:
     """Every method raises Unavailable naming `redis` when it does not answer."""
 
-    def __init__(self, redis: Redis, bounds: PauseBounds, inbox: str) -> None:
-        self._redis, self._bounds, self._inbox = redis, bounds, inbox
+    def __init__(self, redis: Redis, bounds: PauseBounds, inbox: str, told: Callable[[], None] = untold) -> None:
+        self._redis, self._bounds, self._inbox, self._told = redis, bounds, inbox, told
         self._users = UsageUsers(redis)
         self._pause = redis.register_script(scripts.PAUSE)
         self._decide = redis.register_script(scripts.DECIDE)
@@ -91,6 +93,7 @@ class PauseRepository:
             keys.events(turn.run_id),
             keys.runs(turn.conversation_id),
             usage_key(turn.owner, day_of(turn)),
+            *OUTBOX_KEYS,
         ]
         ids = [call.call_id for call in waiting.calls]
         arguments: list[Any] = [
@@ -108,6 +111,7 @@ class PauseRepository:
         with redis_errors():
             await self._users.name(turn.owner, day_of(turn))
             status = (await self._pause(keys=names, args=arguments)).decode()
+        self._told()
         if status != "requires_action":
             raise ConversationNotFound if status == "gone" else Interrupted
 

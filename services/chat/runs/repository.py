@@ -1,5 +1,6 @@
 """Runs in Redis: their state, their events, and the turn's messages, changed together."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, Literal
 
@@ -21,6 +22,7 @@ from services.chat.runs.beginning import (
     start_keys,
 )
 from services.chat.runs.events import FINAL, RUN_FIELDS, Event, abandoned, event_from, run_from
+from services.chat.runs.outbox import OUTBOX_KEYS, untold
 from services.chat.storage import RUNNING, Keys, message_bytes, message_from, running_member
 from services.chat.times import from_ms, now, to_ms
 from services.chat.usage.counts import GUARDED_SECONDS, KEPT_SECONDS, counted_key, counts_of, day_of, usage_key
@@ -41,11 +43,11 @@ _MISSED, _MISSED_MS = 3, 800  # whoever lives tries twice as often to have its l
 class RunRepository:
     """Every method raises Unavailable naming `redis` when it does not answer.
 
-    `inbox` is where this process hears what others want of its runs.
+    `inbox` is where this process hears what others want of its runs; `told` is called when the outbox may have news.
     """
 
-    def __init__(self, redis: Redis, bounds: Bounds, inbox: str) -> None:
-        self._redis, self._bounds, self._inbox = redis, bounds, inbox
+    def __init__(self, redis: Redis, bounds: Bounds, inbox: str, told: Callable[[], None] = untold) -> None:
+        self._redis, self._bounds, self._inbox, self._told = redis, bounds, inbox, told
         self._users = UsageUsers(redis)
         self._start = redis.register_script(scripts.START)
         self._finish = redis.register_script(scripts.FINISH)
@@ -158,6 +160,7 @@ class RunRepository:
             usage_key(turn.owner, day_of(turn)),
             counted_key(turn.owner, turn.run_id),
             keys.words(turn.conversation_id),
+            *OUTBOX_KEYS,
         ]
         times = [to_ms(now()), self._bounds.retention_ms]
         stored = [message_bytes(answer), answer.id, await kept_words(answer.content)] if answer else [b"", b"", b""]
@@ -176,6 +179,7 @@ class RunRepository:
         with redis_errors():
             await self._users.name(turn.owner, day_of(turn))
             outcome: Status = (await self._finish(keys=names, args=arguments)).decode()
+        self._told()
         return outcome
 
     async def renew(self, turn: Turn) -> Literal["ok", "lost", "gone"]:
@@ -247,6 +251,7 @@ class RunRepository:
         with redis_errors():
             names = await self._ending(owner, run_id, conversation_id)
             status, inbox = await self._cancel(keys=names, args=arguments)
+        self._told()
         return status.decode(), inbox.decode()
 
     async def end_if_abandoned(self, owner: Owner, run_id: str, conversation_id: str) -> Status:
@@ -259,6 +264,7 @@ class RunRepository:
         with redis_errors():
             names = await self._ending(owner, run_id, conversation_id)
             answer: Status = (await self._abandon(keys=names, args=arguments)).decode()
+        self._told()
         return answer
 
     async def _ending(self, owner: Owner, run_id: str, conversation_id: str) -> list[str]:
@@ -267,4 +273,4 @@ class RunRepository:
         began: Any = await self._redis.hget(keys.run(run_id), "created_at")
         day = from_ms(int(began or 0)).date()
         usage = [usage_key(owner, day), counted_key(owner, run_id)]
-        return [keys.lease(conversation_id), keys.run(run_id), keys.events(run_id), *usage]
+        return [keys.lease(conversation_id), keys.run(run_id), keys.events(run_id), *usage, *OUTBOX_KEYS]

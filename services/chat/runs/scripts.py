@@ -1,15 +1,18 @@
-"""The changes of several keys that must happen together, as Redis scripts. All keys of one call share a hash tag.
+"""The changes of several keys that must happen together, as Redis scripts.
 
-`#!lua` has the server refuse a script before its first line when memory is used up, and any key of another slot.
+All keys of one call share a hash tag, but for those of the outbox, of which there is one (`outbox.py`). `#!lua` has the
+server refuse a script before its first line when memory is used up.
 """
 
 from typing import Final
 
+from services.chat.runs.outbox_scripts import TELL
+
 # KEYS conversation, messages, lease, runs, conversations, run, events, once, words
 # ARGV new?, now_ms, retention_ms, agent_id, title, message, run_id, lease_ms, kept_seconds, max_messages,
 #      max_conversations, conversation_id, event, what `once` is to hold now, what it shall hold (or '' without a key),
-#      model, inbox of the process, metadata, tags, words of the title, message_id, words of the message, then of each
-#      message at the end that gives way, newest first, its place and its id
+#      model, inbox of the process, metadata, tags, words of the title, message_id, words of the message, key_id, then
+#      of each message at the end that gives way, newest first, its place and its id
 # Checks the conversation, claims it for the run, and stores the user's message with the run's first event, and with the
 # key that the request came with. Full comes before active: nothing is interrupted for a message that has no place.
 START: Final = """#!lua
@@ -24,17 +27,17 @@ else
   local agent_id = redis.call('HGET', KEYS[1], 'agent_id')
   if not agent_id then return 'missing' end
   if agent_id ~= ARGV[4] then return 'other_agent' end
-  local replaced = (#ARGV - 22) / 2
+  local replaced = (#ARGV - 23) / 2
   if redis.call('XLEN', KEYS[2]) - replaced + 2 > tonumber(ARGV[10]) then return 'full' end
   if redis.call('EXISTS', KEYS[3]) == 1 then return 'active' end
   if replaced > 0 then
     local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', replaced)
     for i = 1, replaced do
-      if not last[i] or last[i][1] ~= ARGV[21 + 2 * i] then return 'changed' end
+      if not last[i] or last[i][1] ~= ARGV[22 + 2 * i] then return 'changed' end
     end
     for i = 1, replaced do
-      redis.call('XDEL', KEYS[2], ARGV[21 + 2 * i])
-      redis.call('HDEL', KEYS[9], ARGV[22 + 2 * i])
+      redis.call('XDEL', KEYS[2], ARGV[22 + 2 * i])
+      redis.call('HDEL', KEYS[9], ARGV[23 + 2 * i])
     end
     redis.call('HINCRBY', KEYS[1], 'message_count', -replaced)
   end
@@ -51,7 +54,7 @@ redis.call('SADD', KEYS[4], ARGV[7])
 if redis.call('TTL', KEYS[4]) < tonumber(ARGV[9]) then redis.call('EXPIRE', KEYS[4], ARGV[9]) end
 for _, key in ipairs({KEYS[1], KEYS[2], KEYS[5], KEYS[9]}) do redis.call('PEXPIRE', key, ARGV[3]) end
 redis.call('HSET', KEYS[6], 'status', 'running', 'conversation_id', ARGV[12], 'created_at', ARGV[2],
-  'agent_id', ARGV[4], 'model', ARGV[16], 'inbox', ARGV[17])
+  'agent_id', ARGV[4], 'model', ARGV[16], 'inbox', ARGV[17], 'key_id', ARGV[23])
 redis.call('EXPIRE', KEYS[6], ARGV[9])
 redis.call('XADD', KEYS[7], '1-0', 'e', 'run.started', 'd', ARGV[13])
 redis.call('EXPIRE', KEYS[7], ARGV[9])
@@ -79,7 +82,7 @@ local function count_lying(state, run, usage, counted, guarded_seconds, kept_sec
 end
 """
 
-# KEYS conversation, messages, lease, conversations, run, events, usage, counted, words
+# KEYS conversation, messages, lease, conversations, run, events, usage, counted, words, then those of the outbox
 # ARGV run_id, conversation_id, now_ms, retention_ms, status, message or '', message_id, words of the message, number of
 #      the first event, what it used up, kept_seconds of `counted`, kept_seconds of `usage`, since, then type and data
 #      of each event
@@ -90,6 +93,7 @@ end
 FINISH: Final = (
     "#!lua"
     + _ADD
+    + TELL
     + """
 local function count(state)
   if not redis.call('SET', KEYS[8], state, 'NX', 'EX', ARGV[11]) then return end
@@ -122,6 +126,7 @@ end
 redis.call('HSET', KEYS[5], 'status', ARGV[5], 'finished_at', ARGV[3], 'outcome', ARGV[#ARGV])
 redis.call('HDEL', KEYS[5], 'waiting', 'loop')
 if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3]) end
+tell(10, KEYS[5], ARGV[#ARGV - 1], number - 1, ARGV[#ARGV])
 return ARGV[5]
 """
 )
@@ -140,7 +145,7 @@ redis.call('HDEL', KEYS[2], 'missed', 'missed_at')
 return 'ok'
 """
 
-# KEYS lease, run, events, usage, counted
+# KEYS lease, run, events, usage, counted, then those of the outbox
 # ARGV run_id, now_ms, kept_seconds of `counted`, kept_seconds of `usage`, data of run.failed, and of that of a run that
 #      waited in vain, and how often, how many ms apart, a lease is to be missed
 # Ends a run that nobody holds any more, its process gone or its calls undecided: whoever follows it hears the end.
@@ -151,6 +156,7 @@ return 'ok'
 ABANDON: Final = (
     "#!lua"
     + _COUNT_LYING
+    + TELL
     + """
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return 'gone' end
@@ -173,17 +179,19 @@ local number = tonumber(string.match(last, '^%d+')) + 1
 redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.failed', 'd', outcome)
 redis.call('HSET', KEYS[2], 'status', 'failed', 'finished_at', ARGV[2], 'outcome', outcome)
 redis.call('HDEL', KEYS[2], 'waiting', 'loop')
+tell(6, KEYS[2], 'run.failed', number, outcome)
 return 'failed'
 """
 )
 
-# KEYS lease, run, events, usage, counted
+# KEYS lease, run, events, usage, counted, then those of the outbox
 # ARGV run_id, now_ms, kept_seconds of `counted`, kept_seconds of `usage`, data of run.cancelled
 # Ends a run that goes on, wherever it does, and frees its conversation. Answers the run's status, and where this has
 # ended it the inbox of the process that is to hear of it.
 CANCEL: Final = (
     "#!lua"
     + _COUNT_LYING
+    + TELL
     + """
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return {'gone', ''} end
@@ -195,11 +203,12 @@ redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.cancelled', 'd', ARGV[5])
 redis.call('HSET', KEYS[2], 'status', 'cancelled', 'finished_at', ARGV[2], 'outcome', ARGV[5])
 redis.call('HDEL', KEYS[2], 'waiting', 'loop')
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+tell(6, KEYS[2], 'run.cancelled', number, ARGV[5])
 return {'cancelled', redis.call('HGET', KEYS[2], 'inbox') or ''}
 """
 )
 
-# KEYS lease, run, events, runs, usage
+# KEYS lease, run, events, runs, usage, then those of the outbox
 # ARGV run_id, number of the event, data of run.waiting, the loop, approval_ms, kept_seconds, what it used up since it
 #      went on last, kept_seconds of `usage`, since, then the ids of the calls
 # Lays a run down until its calls are decided: no process has it, and its lease, which nobody renews, claims the
@@ -209,6 +218,7 @@ return {'cancelled', redis.call('HGET', KEYS[2], 'inbox') or ''}
 PAUSE: Final = (
     "#!lua"
     + _ADD
+    + TELL
     + """
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return 'gone' end
@@ -226,6 +236,7 @@ add(KEYS[5], used[2], ARGV[8])
 for i = 10, #ARGV do redis.call('HSET', KEYS[2], 'call:' .. ARGV[i], '') end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[5])
 for i = 2, 4 do redis.call('EXPIRE', KEYS[i], ARGV[6]) end
+tell(6, KEYS[2], 'run.waiting', number, '')
 return 'requires_action'
 """
 )

@@ -124,6 +124,7 @@ class Kind(Generic[Input]):
     `retry` is how its tasks are tried again that want nothing else, by the names of `RetryPolicy`; what it
     leaves out is the installation's.
     `retention_days` is how long its tasks are kept after their end; the installation's when absent.
+    `at_once` is how many of its tasks run at once, in all workers together; as many as there is room for when absent.
     `told` is what a success is to be told of for the audit log, in the transaction that records it.
     """
 
@@ -136,8 +137,14 @@ class Kind(Generic[Input]):
     timeout_seconds: float = 300
     retry: Mapping[str, Any] | None = None
     retention_days: float | None = None
+    at_once: int | None = None
     give_up: Callable[[Context, Input], Awaitable[None]] | None = field(default=None, repr=False)
     told: Callable[[Input, Result], Told] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a kind of which none could ever run."""
+        if self.at_once is not None and self.at_once < 1:
+            raise ValueError(f"{self.name}: at_once is at least 1")
 
     async def execute(self, context: Context, raw: dict[str, Any]) -> Result:
         """Run the handler on `raw`. Raises pydantic.ValidationError when the input no longer fits the model."""

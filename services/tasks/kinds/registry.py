@@ -1,7 +1,8 @@
 """The kinds of this installation, by name."""
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from services.tasks.errors import KindUnknown
@@ -27,6 +28,17 @@ class KindRegistry:
         if kind is None:
             raise KindUnknown(name)
         return kind
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """How many of a kind run at once, of those that have a limit."""
+        return {name: kind.at_once for name, kind in self._kinds.items() if kind.at_once is not None}
+
+    def limited(self, limits: Mapping[str, int]) -> "KindRegistry":
+        """The same kinds, some with another limit. Raises OwnKindsUnusable for a name that none has."""
+        if unknown := sorted(limits.keys() - self._kinds.keys()):
+            raise OwnKindsUnusable(f"TASK_KIND_LIMITS: there is no kind {', '.join(unknown)}")
+        return KindRegistry(replace(kind, at_once=limits.get(name, kind.at_once)) for name, kind in self._kinds.items())
 
     def list(self) -> list[Kind[Any]]:
         """By name."""

@@ -1,11 +1,15 @@
 """What an exception of a handler means for its task: again later, or never."""
 
+import logging
+from typing import Any
+
 from pydantic import ValidationError
 
-from services.tasks.domain import Failure
+from services.tasks.domain import Claim, Failure
 from services.tasks.errors import PermanentFailure, may_pass, retry_after
 from shared.errors import ServiceError
 
+_log = logging.getLogger("tasks.worker")
 _INTERNAL = Failure("tasks.internal", "The task failed for a reason of our own; the logs have it.", retryable=True)
 # Away, or with too much to do: what fails so says nothing about the task.
 _ABSENT = frozenset({429, 503, 504, 507})
@@ -30,6 +34,15 @@ def failure_of(error: BaseException) -> Failure:
             return Failure("tasks.input_invalid", detail, retryable=False)
         case _:
             return _INTERNAL
+
+
+def noted_failure(claim: Claim, error: BaseException) -> Failure:
+    """The same; what nobody foresaw is logged whole."""
+    failure = failure_of(error)
+    fields: dict[str, Any] = {"task_id": claim.id, "kind": claim.kind, "attempt": claim.attempt, "code": failure.code}
+    if failure.code == _INTERNAL.code:
+        _log.error("handler failed", exc_info=error, extra={"fields": fields})
+    return failure
 
 
 def _detail(error: ServiceError) -> str:

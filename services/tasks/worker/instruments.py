@@ -14,8 +14,17 @@ class Instruments:
         self.attempts = Histogram(
             "tasks_attempt_duration_seconds", "time an attempt ran", labels, buckets=_BUCKETS, registry=registry
         )
+        self.late = Histogram(
+            "tasks_start_lag_seconds",
+            "from when a task could have begun to its attempt",
+            ["priority"],
+            buckets=_BUCKETS,
+            registry=registry,
+        )
         self.put_off = Counter(
-            "tasks_put_off_total", "tasks that wait for a place of their user's or tenant's share", registry=registry
+            "tasks_put_off_total",
+            "tasks that wait for a place of their user's or tenant's share, or of their kind",
+            registry=registry,
         )
         self.refused = Counter(
             "tasks_claims_refused_total", "messages whose task was not there to be had", registry=registry

@@ -77,7 +77,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             storage=app.state.storage,
             worker_id=worker_id,
         )
-        reconciler = Reconciler(database, outbox, queues, publishing, settings)
+        reconciler = Reconciler(database, outbox, queues, publishing, settings, app.state.kinds.limits)
         scheduler = Scheduler(database, outbox, queues, app.state.kinds, every_seconds=settings.reconcile_seconds)
         retention = Retention(
             database, app.state.kinds, days=settings.retention_days, every_seconds=settings.republish_seconds

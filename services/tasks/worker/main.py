@@ -19,5 +19,5 @@ def create_app(settings: WorkerSettings | None = None, kinds: KindRegistry | Non
         lifespan=lifespan,
         routers=[],
     )
-    app.state.kinds = kinds or with_own(settings.task_kinds)
+    app.state.kinds = (kinds or with_own(settings.task_kinds)).limited(settings.task_kind_limits)
     return app

@@ -5,7 +5,7 @@ Every worker runs it; rows are taken with `SKIP LOCKED`, so none is brought back
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from services.tasks.domain import Priority, TaskStatus
@@ -29,10 +29,16 @@ class Reconciler:
     """One look after another, for as long as the worker lives."""
 
     def __init__(
-        self, database: Database, outbox: Outbox, queues: Queues, broker: Connection, settings: WorkerSettings
+        self,
+        database: Database,
+        outbox: Outbox,
+        queues: Queues,
+        broker: Connection,
+        settings: WorkerSettings,
+        limits: Mapping[str, int],
     ) -> None:
         self._database, self._outbox, self._queues, self._broker = database, outbox, queues, broker
-        self._settings = settings
+        self._settings, self._limits = settings, limits
         self._most_due = Shares("tasks", max(settings.slots.values())).of_a_user  # more would be put off again
         self._swept_at = float("-inf")
 
@@ -66,7 +72,8 @@ class Reconciler:
         """Of each look."""
         return [
             lambda: self._take("late", lambda tasks: tasks.expire_late()),
-            lambda: self._take_once("due", lambda tasks: tasks.take_due(self._most_due)),
+            lambda: self._take_once("due", lambda tasks: tasks.take_due(self._most_due, but=self._limits)),
+            *(partial(self._take_of_kind, kind) for kind in self._limits),
             lambda: self._take("lapsed", lambda tasks: tasks.take_lapsed()),
             self._cancel_doomed,
         ]
@@ -79,6 +86,9 @@ class Reconciler:
             *(partial(self._republish, priority) for priority in Priority),
             self._delete_old_keys,
         ]
+
+    async def _take_of_kind(self, kind: str) -> None:
+        await self._take_once("due", lambda tasks: tasks.take_of_kind(kind, self._limits[kind]))
 
     async def _cancel_doomed(self) -> bool:
         """A chain of tasks falls link by link; whether it may go on. A long one lets others have their turn between."""

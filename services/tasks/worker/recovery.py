@@ -1,5 +1,6 @@
 """The statements that bring tasks back. Each takes rows that nobody else holds, so that workers can share the job."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from services.tasks.domain import (
 )
 from services.tasks.models import OutboxRow, Task, TaskAttempt
 from services.tasks.turns import IS_DUE, IS_FREE, next_of_each
+from services.tasks.worker.kind_places import next_of_kind
 
 BATCH = 500
 # Written out, so that a plan made once for all statuses can use the index of this one.
@@ -44,11 +46,17 @@ class RecoveryRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def take_due(self, most: int) -> list[Recovered]:
-        """Delayed tasks and retries whose time has come, and what was put off: so many of each owner, the oldest."""
+    async def take_due(self, most: int, *, but: Collection[str] = ()) -> list[Recovered]:
+        """Delayed tasks and retries whose time has come, and what was put off: so many of each owner, the oldest, of no
+        kind in `but`."""
         if not await self._session.scalar(select(exists().where(IS_DUE))):
             return []  # without asking each owner of something that is due later
-        return await self._enqueue(next_of_each(most))
+        return await self._enqueue(next_of_each(most, but=but))
+
+    async def take_of_kind(self, kind: str, limit: int) -> list[Recovered]:
+        """Those that have the free places of a kind of which so many run at once; none while another looks."""
+        ids = await next_of_kind(self._session, kind, limit, waits=False)
+        return await self._enqueue(_free(IS_DUE & Task.id.in_(ids), Task.run_at)) if ids else []
 
     async def take_unheard(self, priority: Priority, seconds: float) -> list[Recovered]:
         """Tasks whose message was written so long ago."""

@@ -3,7 +3,7 @@
 Workers serve all tenants: a task is named by its id, which the message carries; once claimed, by id and attempt.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -40,15 +40,16 @@ from services.tasks.domain import (
 from services.tasks.events import tell
 from services.tasks.models import Schedule, Task, TaskAttempt, TaskDependency, TaskEvent
 from services.tasks.queues import Queues
-from services.tasks.turns import IS_DUE, IS_FREE, next_of, waits_of
+from services.tasks.turns import IS_DUE, IS_FREE, is_none_of, next_of, waits_of
 from services.tasks.worker.attempt import Attempt, ProgressReport
+from services.tasks.worker.kind_places import has_place, next_of_kind
 from services.tasks.worker.log import LogLine, LogPart
 from shared.identity import Deed
 from shared.postgres import Outbox
 
 _MAX_DETAIL_CHARS = 2000
 _MOST_SENT = 100  # at once; the reconciler sends the others
-_CLAIMED = [getattr(Task, name) for name in Claim.__dataclass_fields__ if name != "age_seconds"]
+_CLAIMED = [getattr(Task, name) for name in Claim.__dataclass_fields__ if name not in ("age_seconds", "late_seconds")]
 
 
 class WorkRepository:
@@ -69,7 +70,9 @@ class WorkRepository:
                 started_at=func.coalesce(Task.started_at, func.now()),
                 version=Task.version + 1,
             )
-            .returning(*_CLAIMED, cast(extract("epoch", func.now() - Task.started_at), Float).label("age_seconds"))
+            .returning(
+                *_CLAIMED, _seconds_since(Task.started_at, "age_seconds"), _seconds_since(Task.run_at, "late_seconds")
+            )
             .cte("claimed")
         )
         recorded = (
@@ -174,18 +177,30 @@ class WorkRepository:
         """In the transaction of what it tells of; `outbox` is to be notified."""
         tell(outbox, self._session, deed)
 
-    async def send_next(self, claim: Claim, outbox: Outbox, queues: Queues) -> None:
-        """Of the same owner and priority the task that waits for longest, if one does; `outbox` is to be notified."""
-        await self._send(next_of(claim, 1), outbox, queues)
+    async def has_place(self, task_id: str, limits: Mapping[str, int]) -> bool:
+        """As `kind_places.has_place`."""
+        return await has_place(self._session, task_id, limits)
 
-    async def send_released(self, attempt: Attempt, outbox: Outbox, queues: Queues) -> None:
+    async def send_next(self, claim: Claim, outbox: Outbox, queues: Queues, *, but: Collection[str] = ()) -> None:
+        """Of the same owner and priority the task that waits for longest and is of no kind in `but`, if one does;
+        `outbox` is to be notified."""
+        await self._send(next_of(claim, 1, but=but), outbox, queues)
+
+    async def send_of_kind(self, kind: str, limit: int, outbox: Outbox, queues: Queues) -> None:
+        """What has the places of the kind that are free, if anything waits for one; `outbox` is to be notified."""
+        if ids := await next_of_kind(self._session, kind, limit, waits=True):
+            await self._send(_due(Task.id.in_(ids)), outbox, queues)
+
+    async def send_released(
+        self, attempt: Attempt, outbox: Outbox, queues: Queues, *, but: Collection[str] = ()
+    ) -> None:
         """What waited for the end of this task and may begin now, if anything; `outbox` is to be notified."""
         claim = attempt.claim
         if attempt.followers:
-            await self._send(_due(Task.id.in_(attempt.followers)), outbox, queues)
+            await self._send(_due(Task.id.in_(attempt.followers) & is_none_of(but)), outbox, queues)
         if claim.concurrency_key is not None:
             same = (Task.tenant_id == claim.tenant_id) & (Task.concurrency_key == claim.concurrency_key)
-            await self._send(_due(same & Task.status.in_(UNFINISHED)), outbox, queues)
+            await self._send(_due(same & Task.status.in_(UNFINISHED) & is_none_of(but)), outbox, queues)
 
     async def _send(self, which: Select[str], outbox: Outbox, queues: Queues) -> None:
         sent = update(Task).where(Task.id.in_(which)).values(enqueued_at=func.now())
@@ -232,6 +247,10 @@ def _claimable(task_id: str) -> list[Any]:
         IS_FREE,  # a reconciler that knows of no waiting may have sent it: one of before, while replicas change
         is_late.is_not(True),
     ]
+
+
+def _seconds_since(moment: Any, name: str) -> Any:
+    return cast(extract("epoch", func.now() - moment), Float).label(name)
 
 
 def _due(which: ColumnElement[bool]) -> Select[str]:

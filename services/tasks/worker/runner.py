@@ -30,7 +30,7 @@ from services.tasks.queues import Queues
 from services.tasks.settings import WorkerSettings
 from services.tasks.worker.attempt import Attempt, Stop
 from services.tasks.worker.context import ContextFactory
-from services.tasks.worker.failures import failure_of
+from services.tasks.worker.failures import noted_failure
 from services.tasks.worker.instruments import Instruments
 from services.tasks.worker.leases import Leases
 from services.tasks.worker.repository import WorkRepository
@@ -86,6 +86,7 @@ class Runner:
     ) -> None:
         self._database, self._outbox, self._queues, self._leases = database, outbox, queues, leases
         self._kinds, self._contexts, self._instruments = kinds, contexts, instruments
+        self._limits = kinds.limits
         self._settings, self._watchdog, self._worker_id = settings, watchdog, worker_id
         self._storage = storage
         self._slots = {priority: Slots(number) for priority, number in settings.slots.items()}
@@ -113,14 +114,20 @@ class Runner:
                 await self._run(ticket.task_id)
 
     async def _run(self, task_id: str) -> None:
-        claim = await self._through_outages(
-            lambda work: work.claim(task_id, self._worker_id, self._settings.lease_seconds)
-        )
+        is_admitted, claim = await self._through_outages(lambda work: self._claim(work, task_id))
         if claim is None:
-            self._instruments.refused.inc()
+            (self._instruments.refused if is_admitted else self._instruments.put_off).inc()
             return
+        self._instruments.late.labels(claim.priority).observe(max(0.0, claim.late_seconds))
         with self._leases.hold(claim) as attempt:
             await self._perform(attempt)
+
+    async def _claim(self, work: WorkRepository, task_id: str) -> tuple[bool, Claim | None]:
+        """The task as it is claimed, and whether its kind had a place for it; without one it waits for its turn."""
+        if not await work.has_place(task_id, self._limits):
+            await work.put_off(task_id)
+            return False, None
+        return True, await work.claim(task_id, self._worker_id, self._settings.lease_seconds)
 
     async def _room(self) -> None:
         """Hold the message while the disk is nearly full: given back, it would come again and count as a delivery.
@@ -138,7 +145,8 @@ class Runner:
             outcome = await self._outcome_of(attempt)
         status = await self._through_outages(lambda work: self._conclude(work, attempt, outcome))
         is_told = isinstance(outcome, Success) and outcome.told is not None
-        if status is TaskStatus.QUEUED or attempt.leaves_others_waiting or attempt.is_waited_for or is_told:
+        sent = attempt.leaves_others_waiting or attempt.is_waited_for or claim.kind in self._limits
+        if status is TaskStatus.QUEUED or sent or is_told:
             self._outbox.notify()
         seconds = time.perf_counter() - started
         name = "lost" if status is None else "retry" if status is TaskStatus.QUEUED else str(status)
@@ -176,13 +184,13 @@ class Runner:
             work.cancel()
         reason = attempt.stop_reason
         if not work.done() or work.cancelled():
-            return reason or _unexpected(attempt.claim, asyncio.CancelledError("the handler cancelled itself"))
+            return reason or noted_failure(attempt.claim, asyncio.CancelledError("the handler cancelled itself"))
         error = work.exception()
         if error is None:
             return work.result()
         if reason is not None:  # what it raised on being stopped says nothing
             return reason
-        return _unexpected(attempt.claim, error)
+        return noted_failure(attempt.claim, error)
 
     async def _execute(self, attempt: Attempt) -> Success:
         claim = attempt.claim
@@ -206,9 +214,11 @@ class Runner:
             await work.write_log(attempt.claim.key, part)
         status = await self._record(work, attempt, outcome)
         if attempt.leaves_others_waiting:
-            await work.send_next(attempt.claim, self._outbox, self._queues)
+            await work.send_next(attempt.claim, self._outbox, self._queues, but=self._limits)
         if status is not TaskStatus.QUEUED and attempt.is_waited_for:
-            await work.send_released(attempt, self._outbox, self._queues)
+            await work.send_released(attempt, self._outbox, self._queues, but=self._limits)
+        if status is not None and (limit := self._limits.get(attempt.claim.kind)):
+            await work.send_of_kind(attempt.claim.kind, limit, self._outbox, self._queues)
         return status
 
     async def _record(self, work: WorkRepository, attempt: Attempt, outcome: Outcome) -> TaskStatus | None:
@@ -286,11 +296,3 @@ def _deed(claim: Claim, told: Told) -> Deed:
         key_id=claim.key_id,
         details=told.details,
     )
-
-
-def _unexpected(claim: Claim, error: BaseException) -> Failure:
-    failure = failure_of(error)
-    fields: dict[str, Any] = {"task_id": claim.id, "kind": claim.kind, "attempt": claim.attempt, "code": failure.code}
-    if failure.code == "tasks.internal":
-        _log.error("handler failed", exc_info=error, extra={"fields": fields})
-    return failure

@@ -1,7 +1,6 @@
 """Events of agents: told of every change that was committed, whatever becomes of the broker or of who publishes."""
 
 import asyncio
-import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -10,20 +9,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import orjson
 import pytest
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from local.suite import Suite
 from services.agents import outbox as outboxes
 from services.agents.graph import Graph
 from services.agents.outbox import Outbox
-from services.agents.relay import OutboxRelay
 from shared.errors import Unavailable
 from shared.messages import (
-    EVENTS_EXCHANGE,
     Connection,
-    Consumer,
+    OutboxRelay,
     OutgoingMessage,
     Publisher,
     declare_events,
@@ -32,44 +27,14 @@ from shared.messages import (
 from shared.schemas import new_id
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.listening import SECONDS, Killed, Listener
 from tests.fixtures.readiness import until_check
 from tests.services.agents.conftest import AGENTS
 from tests.services.agents.planting import plant
 from tests.services.agents.relay import Relay
 from tests.services.agents.test_repository import Tenant, some_agent
 
-SECONDS = 60
 ONE = {"name": "Clerk", "instructions": "A secret of the trade."}
-
-
-class Listener:
-    """What a queue of its own takes."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.heard: list[tuple[str, str | None, dict[str, Any]]] = []
-        self.is_bound = asyncio.Event()
-        self._queue = f"test-{secrets.token_hex(4)}"
-        self.consumer = Consumer(connection, self._topology, self._queue, self._handle, prefetch=50)
-
-    async def _topology(self, channel: AbstractChannel) -> None:
-        await declare_events(channel)
-        queue = await channel.declare_queue(self._queue, exclusive=True, auto_delete=True)
-        await queue.bind(EVENTS_EXCHANGE, "agent.*.v1")
-        self.is_bound.set()
-
-    async def _handle(self, message: AbstractIncomingMessage) -> None:
-        self.heard.append((message.routing_key or "", message.message_id, orjson.loads(message.body)))
-
-    def of(self, tenant_id: str) -> list[tuple[str, str | None, dict[str, Any]]]:
-        return [one for one in self.heard if one[2]["tenant_id"] == tenant_id]
-
-    async def until(self, tenant_id: str, count: int) -> list[tuple[str, str | None, dict[str, Any]]]:
-        """What was told of the tenant's agents, once it is so many."""
-        give_up_at = time.monotonic() + SECONDS
-        while len(self.of(tenant_id)) < count:
-            assert time.monotonic() < give_up_at, self.of(tenant_id)
-            await asyncio.sleep(0.05)
-        return self.of(tenant_id)
 
 
 @pytest.fixture
@@ -82,7 +47,7 @@ async def broker(suite: Suite) -> AsyncIterator[Connection]:
 @pytest.fixture
 async def listener(suite: Suite, broker: Connection) -> AsyncIterator[Listener]:
     async with open_connection(suite.url("rabbitmq"), "test listens") as connection:
-        listener = Listener(connection)
+        listener = Listener(connection, "agent.*.v1")
         listener.consumer.start()
         await listener.is_bound.wait()
         yield listener
@@ -176,21 +141,6 @@ async def test_a_broker_that_hangs_and_goes_away_holds_up_no_change(
     await relay.close()
 
     assert list(dict.fromkeys(body["name"] for _, _, body in heard)) == ["Clerk 0", "Clerk 1"]
-
-
-class Killed(Publisher):
-    """Publishes, and never comes to know it."""
-
-    def __init__(self, connection: Connection, tenant_id: str) -> None:
-        super().__init__(connection, declare_events)
-        self.is_published = asyncio.Event()
-        self._tenant_id = tenant_id.encode()
-
-    async def publish(self, message: OutgoingMessage) -> None:
-        await super().publish(message)
-        if self._tenant_id in message.body:
-            self.is_published.set()
-            await asyncio.Event().wait()
 
 
 async def until_empty(relay: OutboxRelay, outbox: Outbox) -> None:

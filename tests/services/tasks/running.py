@@ -6,11 +6,12 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest import mock
 
 import httpx
+import orjson
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
 
@@ -42,7 +43,11 @@ class Installation:
     """One set of settings that API and workers share."""
 
     suite: Suite
-    names: dict[str, str] = field(default_factory=lambda: _names(secrets.token_hex(4)))
+    names: dict[str, Any] = field(default_factory=lambda: _names(secrets.token_hex(4)))
+
+    def limited(self, limits: dict[str, int]) -> "Installation":
+        """The same, of whose kinds only so many tasks run at once."""
+        return replace(self, names=self.names | {"task_kind_limits": limits})
 
     def settings(self, **overrides: Any) -> Settings:
         return self._build(Settings, "tasks", overrides)
@@ -74,7 +79,7 @@ class Installation:
         # The suite's own worker may hold the usual port; and what is killed should be missed soon.
         own = {"port": free_port(), "lease_seconds": 2}
         settings = self.names | FAST | own | overrides
-        changed = {name.upper(): str(value) for name, value in settings.items()}
+        changed = {name.upper(): _text(value) for name, value in settings.items()}
         environment = self.suite.environment("tasks-worker") | {"DISCOVERY": "static", **changed}
         with (self.suite.site.layout.logs / "test-worker.log").open("ab") as log:
             process = await started(WORKER, environment=environment, output=log, error=log)
@@ -91,6 +96,10 @@ class Installation:
             settings.database_url.get_secret_value(), settings.database_name, MIGRATIONS
         ) as opened:
             yield opened
+
+
+def _text(value: Any) -> str:
+    return orjson.dumps(value).decode() if isinstance(value, dict) else str(value)
 
 
 def _names(key: str) -> dict[str, str]:

@@ -1,0 +1,171 @@
+"""Of a kind with a limit no more tasks run at once than it says, in all workers together; every tenant has its turn."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from services.tasks.health import Waiting
+from services.tasks.worker.main import create_app
+from shared.postgres import Database
+from tests.fixtures.identity import User
+from tests.services.tasks.kinds import RELEASED, TRACES
+from tests.services.tasks.running import Installation, Tasks, eventually
+
+WAITS = {"waits": True}
+
+
+@pytest.fixture
+def installation(new_installation: Callable[[], Installation]) -> Installation:
+    """Of their own, with two of `test.hold` at once, and one of `test.trace` and of `test.sleep`."""
+    return new_installation().limited({"test.hold": 2, "test.trace": 1, "test.sleep": 1})
+
+
+@pytest.fixture
+async def many(installation: Installation, user: User) -> AsyncIterator[Tasks]:
+    async with installation.api() as client:
+        yield Tasks(client, user)
+
+
+@pytest.fixture
+def few(many: Tasks, other_user: User) -> Tasks:
+    """Of another tenant."""
+    return Tasks(many.client, other_user)
+
+
+@pytest.fixture
+async def database(installation: Installation, many: Tasks) -> AsyncIterator[Database]:
+    async with installation.database() as opened:
+        yield opened
+
+
+async def running(database: Database, kind: str) -> list[tuple[Any, ...]]:
+    async with database.session() as session:
+        found = text("SELECT id::text, worker_id FROM task WHERE status = 'running' AND kind = :kind ORDER BY id")
+        return [tuple(row) for row in await session.execute(found, {"kind": kind})]
+
+
+async def held(tasks: Tasks, name: str) -> dict[str, Any]:
+    return await tasks.submit("test.hold", WAITS | {"name": name})
+
+
+async def test_two_workers_run_no_more_than_the_limit_and_go_on_as_soon_as_one_ends(
+    installation: Installation, many: Tasks, database: Database
+) -> None:
+    names = [f"limit-{number}" for number in range(6)]
+    made = [await held(many, name) for name in names]
+    seen: list[int] = []
+
+    async def how_many() -> int:
+        seen.append(len(await running(database, "test.hold")))
+        return seen[-1]
+
+    async with installation.worker(), installation.worker():
+        for name in names:
+            await eventually(lambda: _is(how_many, min(2, 6 - names.index(name))))  # noqa: B023 - at once
+            started = {str(task_id) for task_id, _ in await running(database, "test.hold")}
+            assert (await many.run("echo"))["status"] == "succeeded"  # of another kind
+            [now] = [task for task in made if task["id"] in started][:1]
+            RELEASED[names[made.index(now)]].set()
+            await many.wait(now)
+        done = [await many.get(task) for task in made]
+
+    assert max(seen) == 2
+    assert {(task["status"], task["attempt"]) for task in done} == {("succeeded", 1)}
+
+
+async def _is(count: Callable[[], Any], wanted: int) -> bool:
+    return bool(await count() == wanted)
+
+
+async def test_the_next_is_sent_by_whoever_ends_one(installation: Installation, many: Tasks) -> None:
+    made = [await many.submit("test.trace", {"name": "sent", "number": number}) for number in range(10)]
+
+    async with installation.worker(reconcile_seconds=60):  # which looks once, as it starts
+        done = [await many.wait(task) for task in made]
+
+    assert {task["status"] for task in done} == {"succeeded"}
+    assert TRACES["sent"] == [(what, number) for number in range(10) for what in ("entered", "left")]
+
+
+async def test_a_tenant_with_one_task_waits_for_no_neighbours_hundred(
+    installation: Installation, many: Tasks, few: Tasks
+) -> None:
+    made = await asyncio.gather(
+        *(many.submit("test.trace", {"name": "fair", "number": number}) for number in range(100))
+    )
+    own = await few.submit("test.trace", {"name": "fair", "number": 1000})
+
+    async with installation.worker():
+        await few.wait(own)
+        before = len(TRACES["fair"])
+        for task in made:
+            await many.wait(task, seconds=60)
+
+    assert before < 100  # of 202: it draws one of two lots at each turn, and fifty lost would be one in 2**50
+    assert len(TRACES["fair"]) == 202
+
+
+async def test_the_place_of_a_killed_worker_comes_back_with_its_lease(
+    installation: Installation, many: Tasks, database: Database
+) -> None:
+    async with installation.worker_process() as process:
+        lost = await many.submit("test.sleep", {"seconds": 600, "attempts": 1})
+        await eventually(lambda: running(database, "test.sleep"))
+        other = await many.submit("test.sleep", {"seconds": 0})
+        process.kill()
+        async with installation.worker(lease_seconds=2):
+            done = [await many.wait(task, seconds=60) for task in (lost, other)]
+
+    assert [(task["status"], task["attempt"]) for task in done] == [("succeeded", 2), ("succeeded", 1)]
+
+
+async def test_a_message_that_comes_when_all_places_are_taken_costs_no_attempt(
+    installation: Installation, many: Tasks, database: Database
+) -> None:
+    """As one of an API that knows of no limit."""
+    made = [await many.submit("test.sleep", {"seconds": 600}) for _ in range(3)]
+    async with database.transaction() as session:
+        await session.execute(text("UPDATE task SET enqueued_at = now() - interval '1 hour'"))  # sent, and heard of
+
+    async with installation.worker(republish_seconds=0.5) as app:
+        await eventually(lambda: running(database, "test.sleep"))
+        await eventually(lambda: _has_put_off(app.state.metrics))
+        read = [await many.get(task) for task in made]
+        assert len(await running(database, "test.sleep")) == 1
+
+    assert sorted(task["attempt"] for task in read) == [0, 0, 1]
+
+
+async def _has_put_off(metrics: Any) -> bool:
+    return "tasks_put_off_total 0.0" not in metrics.render().decode()
+
+
+async def test_what_waits_for_its_kind_is_no_warning_and_kinds_say_their_limit(
+    installation: Installation, many: Tasks, few: Tasks, database: Database
+) -> None:
+    looks = Waiting(database, 120, ["test.sleep"])
+    async with installation.worker():
+        await many.submit("test.sleep", {"seconds": 600})
+        await eventually(lambda: running(database, "test.sleep"))
+        waiting = await few.submit("test.sleep", {"seconds": 600})
+        async with database.transaction() as session:
+            old = text("UPDATE task SET run_at = now() - interval '1 day' WHERE id = :id")
+            await session.execute(old, {"id": waiting["id"]})
+        while_one_runs = [await looks.seconds(), await Waiting(database, 120).seconds()]
+        kinds = (await many.client.get("/api/v1/tasks/kinds", headers=many.user.headers)).json()["items"]
+
+    assert [seconds > 3600 for seconds in while_one_runs] == [False, True]
+    assert await looks.seconds() > 3600  # nobody serves its kind any more
+    assert {kind["name"]: kind["at_once"] for kind in kinds if kind["at_once"]} == {
+        "test.hold": 2,
+        "test.sleep": 1,
+        "test.trace": 1,
+    }
+
+
+async def test_a_limit_of_a_kind_that_nobody_has_ends_the_start(installation: Installation) -> None:
+    with pytest.raises(Exception, match="there is no kind nowhere"):
+        create_app(installation.worker_settings(task_kind_limits={"nowhere": 1}))
