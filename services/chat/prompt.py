@@ -37,6 +37,8 @@ _CONTROL = re.compile(
     r"|\[(?=/?(?:SYSTEM_PROMPT|INST|AVAILABLE_TOOLS|TOOL_RESULTS|TOOL_CONTENT|TOOL_CALLS)\])"
 )
 _QUOTE = "> "
+_BETWEEN_SOURCES = "\n\n"
+_LISTED = re.compile(rf"\[\d+\]\n{_QUOTE}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def build_prompt(
     require_fit(agent, content, budget)
     left = budget.total - tokens_around(agent, content, budget)
     sources = number_sources(passages, content, replace(budget, sources=min(budget.sources, left)))
-    left -= sum(_source_tokens(source.text, budget) for source in sources)
+    left -= sum(source_tokens(source.text, budget) for source in sources)
     turns = latest_turns(history, replace(budget, history=min(budget.history, left)))
     return Prompt([*_system(agent, sources), *turns, PromptMessage("user", content)], sources)
 
@@ -131,22 +133,22 @@ def number_sources(passages: Sequence[Passage], question: str, budget: PromptBud
     sources: list[Citation] = []
     left = budget.sources
     for passage in passages:
-        text = _source_within(left, passage.text, question, budget)
+        text = source_within(left, passage.text, question, budget)
         if text is None:
             break
         sources.append(Citation(len(sources) + 1, passage.collection, passage.record_id, passage.score, text))
-        left -= _source_tokens(text, budget)
+        left -= source_tokens(text, budget)
     return sources
 
 
-def _source_within(left: int, text: str, question: str, budget: PromptBudget) -> str | None:
+def source_within(left: int, text: str, question: str, budget: PromptBudget) -> str | None:
     """What is given of `text` where so much is left, its quoted lines counted; None when that is nothing."""
     room = min(budget.passage, left - _SOURCE_TOKENS)
     for _ in range(_TRIES):
         if room < _SMALLEST_CUT:
             return None
         given = source_text(text, question, replace(budget, passage=room))
-        cost = _source_tokens(given, budget)
+        cost = source_tokens(given, budget)
         if cost <= left:
             return given
         room = room * left // cost - 1
@@ -188,7 +190,19 @@ def source_text(text: str, question: str, budget: PromptBudget) -> str:
 
 def listed(sources: Sequence[Citation]) -> str:
     """The sources under their numbers, as the model is given them."""
-    return "\n\n".join(f"[{source.number}]\n{quoted(source.text)}" for source in sources)
+    return _BETWEEN_SOURCES.join(f"[{source.number}]\n{quoted(source.text)}" for source in sources)
+
+
+def listed_within(text: str, limit: int, budget: PromptBudget) -> str:
+    """The first sources of `text`, if that is a list of them, that are whole within `limit` tokens."""
+    first, *rest = text.split(_BETWEEN_SOURCES)
+    kept = ""
+    for source in (first, *rest) if _LISTED.match(text) else ():
+        longer = f"{kept}{_BETWEEN_SOURCES}{source}" if kept else source
+        if budget.tokens(longer) > limit:
+            break
+        kept = longer
+    return kept
 
 
 def quoted(text: str) -> str:
@@ -196,5 +210,6 @@ def quoted(text: str) -> str:
     return "\n".join(_QUOTE + line for line in text.splitlines() if line.strip())
 
 
-def _source_tokens(text: str, budget: PromptBudget) -> int:
+def source_tokens(text: str, budget: PromptBudget) -> int:
+    """What a source of this text is in a prompt, with its number and its marks."""
     return budget.tokens(text) + _SOURCE_TOKENS + _LINE_TOKENS * len(text.splitlines())

@@ -17,7 +17,7 @@ from services.chat.errors import (
     ToolStepsExceeded,
 )
 from services.chat.generation import Ask, PromptMessage
-from services.chat.prompt import PromptBudget, build_prompt, tokens_of_tools
+from services.chat.prompt import PromptBudget, build_prompt, listed_within, tokens_of_tools
 from services.chat.runs.events import DISCARDED, RETRIEVED, retrieved
 from services.chat.runs.form import Form
 from services.chat.runs.generating import Said, generate
@@ -151,6 +151,7 @@ class Loop:
                 raise ModelRefused(_TOO_LONG) from error
             return
         self.state.messages = [_halved(message, self._budget) for message in self.state.messages]
+        self.state.forget_unnamed()
 
 
 async def begin_loop(turn: Turn, means: Means, telling: Telling, spent: Spent | None = None, depth: int = 0) -> Loop:
@@ -179,7 +180,8 @@ def budget_beside(toolbox: Toolbox, means: Means) -> PromptBudget:
 def _halved(message: PromptMessage, budget: PromptBudget) -> PromptMessage:
     if message.role != "tool":
         return message
-    shorter = cut_to_tokens(message.content, budget.tokens(message.content) // 2, budget.vocabulary)
+    limit = budget.tokens(message.content) // 2
+    shorter = listed_within(message.content, limit, budget) or cut_to_tokens(message.content, limit, budget.vocabulary)
     return PromptMessage("tool", shorter, tool_call_id=message.tool_call_id)
 
 
