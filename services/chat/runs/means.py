@@ -10,6 +10,7 @@ from services.chat.retrieval import Retriever
 from services.chat.runs.pauses import PauseRepository
 from services.chat.runs.repository import RunRepository
 from services.chat.settings import Settings
+from services.chat.summaries.service import Summaries
 from services.chat.tools.toolbox import Tools
 
 
@@ -46,6 +47,7 @@ class Means:
     repository: RunRepository
     pauses: PauseRepository
     retriever: Retriever
+    summaries: Summaries
     model: LanguageModel
     choice: Choice
     tools: Tools

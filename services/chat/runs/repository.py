@@ -10,6 +10,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from services.chat.bounds import Bounds
 from services.chat.domain import LastTurn, Message, Owner, Run, Turn, Waiting
 from services.chat.errors import ConversationNotFound, RunNotFound
+from services.chat.past import Past
 from services.chat.runs import scripts
 from services.chat.runs.beginning import (
     REFUSALS,
@@ -113,15 +114,19 @@ class RunRepository:
                 return LastTurn(agent_id.decode(), message, turn)
         raise ConversationNotFound
 
-    async def history(self, turn: Turn, limit: int) -> list[Message]:
-        """Up to `limit` messages before this turn's, oldest first."""
-        if turn.is_new_conversation or not limit:
-            return []
+    async def past(self, turn: Turn, limit: int) -> Past:
+        """What was said before this turn, of which up to `limit` messages are read."""
+        if turn.is_new_conversation:
+            return Past()
+        name = Keys(turn.owner).messages(turn.conversation_id)
         with redis_errors():
-            name = Keys(turn.owner).messages(turn.conversation_id)
-            entries: Any = await self._redis.xrevrange(name, count=limit + 1)
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.xrevrange(name, count=limit + 1)
+                pipeline.xlen(name)
+                entries, total = await pipeline.execute()
         messages = [message_from(fields[b"m"]) for _, fields in reversed(entries)]
-        return [message for message in messages if message.run_id != turn.run_id][-limit:]
+        earlier = [message for message in messages if message.run_id != turn.run_id]
+        return Past(earlier[-limit:] if limit else [], total - len(messages) + len(earlier))
 
     async def append(self, turn: Turn, event: Event) -> Literal["ok", "ended", "gone"]:
         """Store an event; the same number twice is stored once. `ended` by others, or `gone` with the conversation."""
