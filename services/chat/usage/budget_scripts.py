@@ -8,7 +8,8 @@ from typing import Final
 
 # KEYS numbers, ends, reservations;  ARGV now_ms, ends_at_ms, run_id, amount, kept_seconds, then subject and limit (''
 #      is none) of each
-# Reserves, unless a budget bears it no more; then answers which, and whether it would without what is only reserved.
+# Reserves, unless a budget bears it no more. Answers which that is, and whether it would without what is only reserved;
+# then what counts against each subject.
 # What outlived its end is of a process that died: it is given back first.
 RESERVE: Final = """#!lua
 local function add(subjects, amount)
@@ -23,19 +24,24 @@ for _, run in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1], 'LIMI
   redis.call('ZREM', KEYS[2], run)
   redis.call('HDEL', KEYS[3], run)
 end
-local amount, subjects = tonumber(ARGV[4]), {}
+local amount, subjects, answer = tonumber(ARGV[4]), {}, {'', 0}
 for i = 6, #ARGV, 2 do
   local subject, limit = ARGV[i], tonumber(ARGV[i + 1])
   local numbers = redis.call('HMGET', KEYS[1], subject, subject .. ':held')
   local all, held = tonumber(numbers[1]) or 0, tonumber(numbers[2]) or 0
-  if limit and all + amount > limit then return {subject, all - held + amount <= limit and 1 or 0} end
+  if limit and all + amount > limit and answer[1] == '' then
+    answer[1], answer[2] = subject, all - held + amount <= limit and 1 or 0
+  end
   subjects[#subjects + 1] = subject
+  answer[#answer + 1] = all
 end
+if answer[1] ~= '' then return answer end
 add(subjects, amount)
+for i = 3, #answer do answer[i] = answer[i] + amount end
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
 redis.call('HSET', KEYS[3], ARGV[3], cjson.encode({amount, subjects}))
 for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ARGV[5]) end
-return {'', 0}
+return answer
 """
 
 # KEYS numbers, ends, reservations, settled;  ARGV run_id, amount, kept_seconds, seconds that `settled` is kept, then

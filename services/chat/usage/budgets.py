@@ -8,7 +8,7 @@ chat:{tenant}:budget:run:<id>              text, the run is settled; as long as 
 
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -26,10 +26,12 @@ from services.chat.usage.counts import GUARDED_SECONDS
 from shared.ending import OUTLIVED
 from shared.errors import Unavailable
 from shared.identity import Caller
+from shared.limits import tell_quota
 from shared.redis import redis_errors
 
 _log = logging.getLogger("chat.usage")
-_KEPT_SECONDS = 2 * 86_400
+_DAY_SECONDS = 86_400
+_KEPT_SECONDS = 2 * _DAY_SECONDS
 _AFTER_RUN_SECONDS = 60.0  # for the end of a run to be stored and settled
 _SOON_SECONDS = 5  # what is only reserved may be free again by then
 
@@ -85,7 +87,8 @@ class Budgets:
     async def reserve(self, caller: Caller, run_id: str, tokens: int) -> Reservation:
         """A place for `tokens` in each budget that the caller uses. Raises TokensUsedUp; then nothing is reserved.
 
-        It is given back when no run can go on any longer, be its process there or not.
+        It is given back when no run can go on any longer, be its process there or not. The answer to the request tells
+        how much of each is left.
         """
         if not self._is_on:
             return Reservation(_nothing)
@@ -93,12 +96,13 @@ class Budgets:
         subjects = self._subjects(caller)
         flat = [part for name, limit in subjects.items() for part in (name, "" if limit is None else limit)]
         with redis_errors():
-            refused, is_held = await self._reserve(
+            refused, is_held, *counted = await self._reserve(
                 keys=_keys(caller.tenant_id, day),
                 args=[now_ms, now_ms + self._held_ms, run_id, tokens, _KEPT_SECONDS, *flat],
             )
+        _tell(subjects, counted)
         if refused:
-            kind = refused.decode().partition(":")[0]
+            kind = _kind(refused.decode())
             raise TokensUsedUp(kind, self._limits[kind] or 0, _SOON_SECONDS if is_held else _until_midnight())
 
         async def settle(used: int) -> None:
@@ -121,12 +125,29 @@ class Budgets:
             _log.warning("not settled", extra={"fields": {"run_id": run_id, "cause": repr(error.__cause__)}})
 
 
+def _tell(subjects: Mapping[str, int | None], counted: Sequence[int]) -> None:
+    """Have the answer tell of each budget what nobody has used or reserved."""
+    for (subject, limit), count in zip(subjects.items(), counted, strict=True):
+        if limit is not None:
+            name, left = f"tokens-{_kind(subject)}", max(0, limit - count)
+            tell_quota(name, limit, _DAY_SECONDS, unit="tokens", remaining=left, resets_in_seconds=_until_midnight())
+
+
+def _kind(subject: str) -> str:
+    return subject.partition(":")[0]
+
+
 def tokens_at_most(agent: Agent, content: str, chosen: Chosen, *, has_history: bool) -> int:
-    """About what one generation takes at most: the message with all that may stand around it, and the answer."""
+    """About what one generation takes at most: the message with all that may stand around it, and the answer.
+
+    With that of a summary of earlier turns, where the agent asks for one.
+    """
+    answer = chosen.model.limits.answer_tokens
+    summary = chosen.budget.total // 2 + answer if agent.summarises and has_history else 0
     prompt = tokens_around(agent, content, chosen.budget)
     prompt += chosen.budget.sources if agent.knowledge else 0
     prompt += chosen.budget.history if has_history else 0
-    return min(prompt, chosen.budget.total) + chosen.model.limits.answer_tokens
+    return min(prompt, chosen.budget.total) + answer + summary
 
 
 def _keys(tenant_id: str, day: date) -> list[str]:
