@@ -112,6 +112,10 @@ class Execution:
             warnings=state.warnings,
         )
 
+    async def note_used(self) -> None:
+        """Keep what it has used so far. Raises Unavailable."""
+        await self._means.repository.note_used(self._turn)
+
     async def _keep_lease(self) -> None:
         """Keep the conversation claimed. One try that fails is none: the next takes it again, if nobody else has it."""
         every = self._limits.lease_seconds / 3

@@ -54,6 +54,7 @@ class RunRepository:
         self._renew = redis.register_script(scripts.RENEW)
         self._abandon = redis.register_script(scripts.ABANDON)
         self._cancel = redis.register_script(scripts.CANCEL)
+        self._note = redis.register_script(scripts.NOTE)
 
     async def start(self, turn: Turn, event: Event, key: RunKey | None = None) -> None:
         """Claim the conversation (or make it), store the user's message, the first event and the key: all or nothing.
@@ -183,6 +184,14 @@ class RunRepository:
             await self._users.name(turn.owner, day_of(turn))
             outcome: Status = (await self._finish(keys=names, args=arguments)).decode()
         return outcome
+
+    async def note_used(self, turn: Turn) -> None:
+        """Keep what the run has used so far, for whoever ends it where its process dies."""
+        meter = current_meter()
+        counts = counts_of(turn, meter.so_far() if meter else None)
+        with redis_errors():
+            await self._users.name(turn.owner, day_of(turn))
+            await self._note(keys=[Keys(turn.owner).run(turn.run_id)], args=[turn.since, counts])
 
     async def renew(self, turn: Turn) -> Literal["ok", "lost", "gone"]:
         """Keep the conversation claimed. `lost` to another run, or `gone` with the conversation."""

@@ -69,14 +69,25 @@ local function add(usage, used, kept_seconds)
 end
 """
 
-# Counts a run that ends while it lies: what it used was added when it was laid down, and no process ends it.
-_COUNT_LYING: Final = f"""{_ADD}
-local function count_lying(state, run, usage, counted, guarded_seconds, kept_seconds)
-  local source = redis.call('HGET', run, 'source')
-  if source and redis.call('SET', counted, state, 'NX', 'EX', guarded_seconds) then
-    add(usage, {{{{state, source, '1'}}}}, kept_seconds)
+# Counts a run that no process ends: what its process has noted since it went on last; what it used until it
+# was laid down was added then. A process that comes back all the same finds it counted.
+_COUNT_LEFT: Final = f"""{_ADD}
+local function count_left(state, run, usage, counted, guarded_seconds, kept_seconds)
+  local noted = redis.call('HGET', run, 'used')
+  local used = noted and cjson.decode(noted) or {{redis.call('HGET', run, 'source'), {{}}}}
+  if used[1] and redis.call('SET', counted, state, 'NX', 'EX', guarded_seconds) then
+    table.insert(used[2], {{state, used[1], '1'}})
+    add(usage, used[2], kept_seconds)
+    redis.call('HSET', run, 'is_counted', '1')
   end
 end
+"""
+
+# KEYS run;  ARGV since, what it has used since then
+# Notes what a run has used so far, as long as it goes on here.
+NOTE: Final = """#!lua
+local run = redis.call('HMGET', KEYS[1], 'status', 'since')
+if run[1] == 'running' and (run[2] or '0') == ARGV[1] then redis.call('HSET', KEYS[1], 'used', ARGV[2]) end
 """
 
 # KEYS conversation, messages, lease, conversations, run, events, usage, counted, words
@@ -92,6 +103,7 @@ FINISH: Final = (
     + _ADD
     + """
 local function count(state)
+  if redis.call('HEXISTS', KEYS[5], 'is_counted') == 1 then return end
   if not redis.call('SET', KEYS[8], state, 'NX', 'EX', ARGV[11]) then return end
   local used = cjson.decode(ARGV[10])
   table.insert(used[2], {state, used[1], '1'})
@@ -145,7 +157,7 @@ return 'ok'
 # Answers the run's status.
 ABANDON: Final = (
     "#!lua"
-    + _COUNT_LYING
+    + _COUNT_LEFT
     + """
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return 'gone' end
@@ -155,8 +167,8 @@ if time[1] * 1000 + math.floor(time[2] / 1000) > tonumber(ARGV[7]) then return s
 local outcome = ARGV[5]
 if status == 'requires_action' then
   outcome = ARGV[6]
-  count_lying('failed', KEYS[2], KEYS[4], KEYS[5], ARGV[3], ARGV[4])
 end
+count_left('failed', KEYS[2], KEYS[4], KEYS[5], ARGV[3], ARGV[4])
 local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
 local number = tonumber(string.match(last, '^%d+')) + 1
 redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.failed', 'd', outcome)
@@ -172,12 +184,12 @@ return 'failed'
 # ended it the inbox of the process that is to hear of it.
 CANCEL: Final = (
     "#!lua"
-    + _COUNT_LYING
+    + _COUNT_LEFT
     + """
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return {'gone', ''} end
 if status ~= 'running' and status ~= 'requires_action' then return {status, ''} end
-if status == 'requires_action' then count_lying('cancelled', KEYS[2], KEYS[4], KEYS[5], ARGV[3], ARGV[4]) end
+if status == 'requires_action' then count_left('cancelled', KEYS[2], KEYS[4], KEYS[5], ARGV[3], ARGV[4]) end
 local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
 local number = tonumber(string.match(last, '^%d+')) + 1
 redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.cancelled', 'd', ARGV[5])
@@ -211,6 +223,7 @@ redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.waiting', 'd', ARGV[3])
 local used = cjson.decode(ARGV[7])
 redis.call('HSET', KEYS[2], 'status', 'requires_action', 'waiting', ARGV[3], 'loop', ARGV[4], 'inbox', '',
   'undecided', #ARGV - 9, 'source', used[1])
+redis.call('HDEL', KEYS[2], 'used')
 add(KEYS[5], used[2], ARGV[8])
 for i = 10, #ARGV do redis.call('HSET', KEYS[2], 'call:' .. ARGV[i], '') end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[5])

@@ -2,7 +2,7 @@
 
 chat:{tenant}:budget:<day>                 hash, see `budget_scripts.py`
 chat:{tenant}:budget:<day>:ends            sorted set, run by when its reservation is given back
-chat:{tenant}:budget:<day>:reservations    hash, run to what it reserved for whom
+chat:{tenant}:budget:<day>:reservations    hash, run to what it reserved for whom, and has noted as used
 chat:{tenant}:budget:run:<id>              text, the run is settled; as long as that may be tried again
 """
 
@@ -21,7 +21,7 @@ from services.chat.errors import TokensUsedUp
 from services.chat.models.choice import Chosen
 from services.chat.prompt import tokens_around
 from services.chat.settings import Settings
-from services.chat.usage.budget_scripts import RESERVE, SETTLE
+from services.chat.usage.budget_scripts import NOTE, RESERVE, SETTLE
 from services.chat.usage.counts import GUARDED_SECONDS
 from shared.ending import OUTLIVED
 from shared.errors import Unavailable
@@ -57,9 +57,13 @@ class BudgetLimits:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What a run may use; `settle` puts what it did use in its place, once. Never raises."""
+    """What a run may use; `settle` puts what it did use in its place, once, and never raises.
+
+    `note` tells what it has used so far, which counts where it is never settled. Raises Unavailable.
+    """
 
     settle: Callable[[int], Awaitable[None]]
+    note: Callable[[int], Awaitable[None]]
 
     @asynccontextmanager
     async def given_back_on_error(self) -> AsyncIterator[None]:
@@ -83,15 +87,17 @@ class Budgets:
         self._is_on = any(limit is not None for limit in self._limits.values())
         self._held_ms = round(limits.held_seconds * 1000)
         self._reserve, self._settle = redis.register_script(RESERVE), redis.register_script(SETTLE)
+        self._note = redis.register_script(NOTE)
 
     async def reserve(self, caller: Caller, run_id: str, tokens: int) -> Reservation:
         """A place for `tokens` in each budget that the caller uses. Raises TokensUsedUp; then nothing is reserved.
 
-        It is given back when no run can go on any longer, be its process there or not. The answer to the request tells
+        It is given back when no run can go on any longer, be its process there or not, but for what that has noted as
+        used. The answer to the request tells
         how much of each is left.
         """
         if not self._is_on:
-            return Reservation(_nothing)
+            return Reservation(_nothing, _nothing)
         day, now_ms = datetime.now(UTC).date(), round(time.time() * 1000)
         subjects = self._subjects(caller)
         flat = [part for name, limit in subjects.items() for part in (name, "" if limit is None else limit)]
@@ -108,7 +114,11 @@ class Budgets:
         async def settle(used: int) -> None:
             await self._settled(caller.tenant_id, day, run_id, used, list(subjects))
 
-        return Reservation(settle)
+        async def note(used: int) -> None:
+            with redis_errors():
+                await self._note(keys=_keys(caller.tenant_id, day)[2:], args=[run_id, used])
+
+        return Reservation(settle, note)
 
     def _subjects(self, caller: Caller) -> dict[str, int | None]:
         """Whose budgets are charged, the narrowest first, and what each may use."""

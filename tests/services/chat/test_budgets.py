@@ -77,6 +77,27 @@ async def test_what_a_dead_process_reserved_is_given_back(redis: Redis, caller: 
         await budgets.reserve(caller, new_id(), 1)
 
 
+async def test_what_a_dead_process_noted_as_used_is_not_given_back(redis: Redis, caller: Caller) -> None:
+    dead = await Budgets(redis, replace(LIMITS, held_seconds=-1)).reserve(caller, new_id(), 900)
+    for used in (100, 300):
+        await dead.note(used)
+    budgets = Budgets(redis, LIMITS)
+    before = await budgets.reserve(caller, new_id(), 700)
+    await before.settle(0)
+    await dead.settle(500)  # it was only slow: what it used counts, and once
+
+    assert await fitting(budgets, caller) == 500
+
+
+async def test_what_was_noted_goes_where_it_is_settled(redis: Redis, caller: Caller) -> None:
+    budgets = Budgets(redis, LIMITS)
+    reservation = await budgets.reserve(caller, new_id(), 900)
+    await reservation.note(800)
+    await reservation.settle(200)
+
+    assert await fitting(budgets, caller) == 800
+
+
 @pytest.mark.parametrize("whose", ["key", "user", "tenant"])
 async def test_each_budget_is_its_own(redis: Redis, caller: Caller, whose: str) -> None:
     own: dict[str, Any] = {"user": None} | {whose: 100}
