@@ -36,6 +36,7 @@ from services.chat.summaries.service import Summaries
 from services.chat.tools.builtin import BuiltIn
 from services.chat.tools.toolbox import Tools
 from services.chat.usage.budgets import BudgetLimits, Budgets
+from services.chat.usage.notes import UsageNotes
 from services.chat.usage.repository import UsageRepository
 from services.chat.usage.service import UsageService
 from shared.ending import OUTLIVED
@@ -98,6 +99,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             repository=repository,
             pauses=PauseRepository(redis, PauseBounds.of(settings), tails.inbox),
             summaries=Summaries(SummaryRepository(redis), models.model, settings.run_seconds / _SHARE_OF_A_RUN),
+            notes=UsageNotes(redis),
             retriever=Retriever(knowledge, settings.passages_per_collection, settings.search_seconds * OUTLIVED),
             model=models.model,
             choice=Choice(models.catalogue, settings),

@@ -40,7 +40,7 @@ async def _noted(execution: Execution, meter: Meter, reservation: Reservation) -
     async def note() -> None:
         nonlocal noted
         if (tokens := meter.so_far().tokens) != noted:
-            await execution.note_used()
+            await execution.note_used(meter)
             await reservation.note(tokens)
             noted = tokens
 

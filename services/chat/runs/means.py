@@ -12,6 +12,7 @@ from services.chat.runs.repository import RunRepository
 from services.chat.settings import Settings
 from services.chat.summaries.service import Summaries
 from services.chat.tools.toolbox import Tools
+from services.chat.usage.notes import UsageNotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Means:
     pauses: PauseRepository
     retriever: Retriever
     summaries: Summaries
+    notes: UsageNotes
     model: LanguageModel
     choice: Choice
     tools: Tools

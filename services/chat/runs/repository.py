@@ -54,7 +54,6 @@ class RunRepository:
         self._renew = redis.register_script(scripts.RENEW)
         self._abandon = redis.register_script(scripts.ABANDON)
         self._cancel = redis.register_script(scripts.CANCEL)
-        self._note = redis.register_script(scripts.NOTE)
 
     async def start(self, turn: Turn, event: Event, key: RunKey | None = None) -> None:
         """Claim the conversation (or make it), store the user's message, the first event and the key: all or nothing.
@@ -140,12 +139,20 @@ class RunRepository:
             except ResponseError as error:
                 if "equal or smaller" not in str(error):
                     raise
-                # An earlier attempt arrived, only its answer did not; or somebody else has said the last word.
-                status: Any = await self._redis.hget(keys.run(turn.run_id), "status")
-                if status is None:
-                    return "gone"
-                return "ok" if status == b"running" else "ended"
+                return await self._was_stored(keys, turn, event)
         return "gone" if stored is None else "ok"
+
+    async def _was_stored(self, keys: Keys, turn: Turn, event: Event) -> Literal["ok", "ended", "gone"]:
+        """`ok` where an earlier attempt arrived and only its answer did not; else somebody has told something else."""
+        place = f"{event.number}-0"
+        async with self._redis.pipeline() as pipeline:
+            pipeline.hget(keys.run(turn.run_id), "status")
+            pipeline.xrange(keys.events(turn.run_id), place, place)
+            status, entries = await pipeline.execute()
+        if status is None:
+            return "gone"
+        is_own = [event_from(*entry) for entry in entries] == [event]
+        return "ok" if status == b"running" and is_own else "ended"
 
     async def end(
         self, turn: Turn, status: Literal["completed", "failed"], events: list[Event], answer: Message | None = None
@@ -184,14 +191,6 @@ class RunRepository:
             await self._users.name(turn.owner, day_of(turn))
             outcome: Status = (await self._finish(keys=names, args=arguments)).decode()
         return outcome
-
-    async def note_used(self, turn: Turn) -> None:
-        """Keep what the run has used so far, for whoever ends it where its process dies."""
-        meter = current_meter()
-        counts = counts_of(turn, meter.so_far() if meter else None)
-        with redis_errors():
-            await self._users.name(turn.owner, day_of(turn))
-            await self._note(keys=[Keys(turn.owner).run(turn.run_id)], args=[turn.since, counts])
 
     async def renew(self, turn: Turn) -> Literal["ok", "lost", "gone"]:
         """Keep the conversation claimed. `lost` to another run, or `gone` with the conversation."""

@@ -5,6 +5,8 @@
 
 from typing import Final
 
+from services.chat.runs.script_parts import ADD, COUNT_LEFT, LIE_AGAIN
+
 # KEYS conversation, messages, lease, runs, conversations, run, events, once, words
 # ARGV new?, now_ms, retention_ms, agent_id, title, message, run_id, lease_ms, kept_seconds, max_messages,
 #      max_conversations, conversation_id, event, what `once` is to hold now, what it shall hold (or '' without a key),
@@ -58,38 +60,6 @@ redis.call('EXPIRE', KEYS[7], ARGV[9])
 return 'ok'
 """
 
-# Adds to a day's usage, each of `used` a metric, its source and a number.
-_ADD: Final = """
-local function add(usage, used, kept_seconds)
-  local is_full = redis.call('HLEN', usage) > 5000
-  for _, one in ipairs(used) do
-    redis.call('HINCRBY', usage, one[1] .. '\\31' .. (is_full and '\\31\\31' or one[2]), one[3])
-  end
-  redis.call('EXPIRE', usage, kept_seconds)
-end
-"""
-
-# Counts a run that no process ends: what its process has noted since it went on last; what it used until it
-# was laid down was added then. A process that comes back all the same finds it counted.
-_COUNT_LEFT: Final = f"""{_ADD}
-local function count_left(state, run, usage, counted, guarded_seconds, kept_seconds)
-  local noted = redis.call('HGET', run, 'used')
-  local used = noted and cjson.decode(noted) or {{redis.call('HGET', run, 'source'), {{}}}}
-  if used[1] and redis.call('SET', counted, state, 'NX', 'EX', guarded_seconds) then
-    table.insert(used[2], {{state, used[1], '1'}})
-    add(usage, used[2], kept_seconds)
-    redis.call('HSET', run, 'is_counted', '1')
-  end
-end
-"""
-
-# KEYS run;  ARGV since, what it has used since then
-# Notes what a run has used so far, as long as it goes on here.
-NOTE: Final = """#!lua
-local run = redis.call('HMGET', KEYS[1], 'status', 'since')
-if run[1] == 'running' and (run[2] or '0') == ARGV[1] then redis.call('HSET', KEYS[1], 'used', ARGV[2]) end
-"""
-
 # KEYS conversation, messages, lease, conversations, run, events, usage, counted, words
 # ARGV run_id, conversation_id, now_ms, retention_ms, status, message or '', message_id, words of the message, number of
 #      the first event, what it used up, kept_seconds of `counted`, kept_seconds of `usage`, since, then type and data
@@ -100,7 +70,7 @@ if run[1] == 'running' and (run[2] or '0') == ARGV[1] then redis.call('HSET', KE
 # A process that laid it down and never heard so ends nothing once others have gone on: they have another `since`.
 FINISH: Final = (
     "#!lua"
-    + _ADD
+    + ADD
     + """
 local function count(state)
   if redis.call('HEXISTS', KEYS[5], 'is_counted') == 1 then return end
@@ -153,17 +123,21 @@ return 'ok'
 # KEYS lease, run, events, usage, counted
 # ARGV run_id, now_ms, kept_seconds of `counted`, kept_seconds of `usage`, data of run.failed, and of that of a run that
 #      waited in vain, and until when by Redis' clock it may be ended
-# Ends a run that nobody holds any more, its process gone or its calls undecided: whoever follows it hears the end.
+# Ends a run that nobody holds any more, its process gone or its calls undecided: whoever follows it hears the end. One
+# that had only just gone on waits again.
 # Answers the run's status.
 ABANDON: Final = (
     "#!lua"
-    + _COUNT_LEFT
+    + COUNT_LEFT
+    + LIE_AGAIN
     + """
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return 'gone' end
 if status ~= 'running' and status ~= 'requires_action' or redis.call('GET', KEYS[1]) == ARGV[1] then return status end
 local time = redis.call('TIME')
-if time[1] * 1000 + math.floor(time[2] / 1000) > tonumber(ARGV[7]) then return status end
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+if now_ms > tonumber(ARGV[7]) then return status end
+if status == 'running' and lies_again(KEYS[1], KEYS[2], KEYS[3], ARGV[1], now_ms) then return 'requires_action' end
 local outcome = ARGV[5]
 if status == 'requires_action' then
   outcome = ARGV[6]
@@ -184,7 +158,7 @@ return 'failed'
 # ended it the inbox of the process that is to hear of it.
 CANCEL: Final = (
     "#!lua"
-    + _COUNT_LEFT
+    + COUNT_LEFT
     + """
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return {'gone', ''} end
@@ -209,7 +183,7 @@ return {'cancelled', redis.call('HGET', KEYS[2], 'inbox') or ''}
 # What it used up is added now: whoever ends a run that lies does not know it.
 PAUSE: Final = (
     "#!lua"
-    + _ADD
+    + ADD
     + """
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return 'gone' end
@@ -235,7 +209,8 @@ return 'requires_action'
 # KEYS lease, run, events
 # ARGV run_id, call_id, decision, lease_ms, inbox of the process, whether it may go on, whose request this is
 # Keeps the decision on one call. With the last of them the run goes on, if it may: a process claims it again. If it may
-# not, the last one is not kept. The request that it went on with is given the same again, if it never heard so.
+# not, the last one is not kept. The request that it went on with is given the same again, if it never heard so. What it
+# waited for stays with it, in case its process dies at once.
 # Answers {what became of it, the loop, its last event, then call ids and decisions}.
 DECIDE: Final = """#!lua
 local function go()
@@ -266,9 +241,9 @@ if is_last and ARGV[6] ~= '1' then return {'last'} end
 redis.call('HSET', KEYS[2], 'call:' .. ARGV[2], ARGV[3])
 redis.call('HINCRBY', KEYS[2], 'undecided', -1)
 if not is_last then return {'kept'} end
-local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
+local last, time = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1], redis.call('TIME')
 redis.call('HSET', KEYS[2], 'status', 'running', 'inbox', ARGV[5], 'claim', ARGV[7],
-  'since', string.match(last, '^%d+'))
-redis.call('HDEL', KEYS[2], 'waiting')
+  'since', string.match(last, '^%d+'), 'last_call', ARGV[2],
+  'waits_until', time[1] * 1000 + math.floor(time[2] / 1000) + redis.call('PTTL', KEYS[1]))
 return go()
 """

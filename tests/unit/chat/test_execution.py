@@ -99,6 +99,7 @@ def execution(world: Any, limits: RunLimits = LIMITS, search_seconds: float = 60
         pauses=world,
         retriever=Retriever(world, 4, search_seconds),
         summaries=world,
+        notes=world,
         model=world,
         choice=world,
         tools=Tools(world, world, BuiltIn(world, world, passages=4, search_seconds=60), depth=3),
