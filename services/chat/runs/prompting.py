@@ -25,9 +25,11 @@ async def prompts_of(
     past = await means.repository.past(turn, limit + (_TAKEN_UP_MESSAGES if summarises else 0))
     given = past.newest(limit)
     make = partial(build_prompt, turn.agent, turn.question.content, passages, given)
-    if not summarises or not make(budget).left_out:
+    if not summarises or not past.total:
         return make
     room_kept = make(budget, "")
+    if not room_kept.left_out:
+        return make
     summary, usage = await means.summaries.of(turn, past.exchanges, room_kept.given // 2, budget)
     spent.add(usage)
     return partial(make, summary=summary) if summary else make

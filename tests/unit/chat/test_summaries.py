@@ -1,17 +1,57 @@
 """What a summary takes up, and what a model is asked for it."""
 
+import asyncio
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from services.chat.domain import Agent, Message
+from services.chat.domain import Agent, Message, Owner, Turn
+from services.chat.generation import Ask, Completion, Piece, Usage
 from services.chat.past import Exchange, Past
 from services.chat.prompt import PromptBudget, build_prompt, summary_room
 from services.chat.summaries.asking import summary_ask
 from services.chat.summaries.domain import Summary, pending
+from services.chat.summaries.service import Summaries
+from shared.errors import Unavailable
 
+TURN = Turn(
+    run_id="r",
+    conversation_id="c",
+    is_new_conversation=False,
+    owner=Owner("t", "u"),
+    agent=Agent("a", "", None, ()),
+    question=Message("m", "r", "user", "?", [], datetime.now(UTC)),
+    token="token",
+    model="m",
+)
 AGENT = Agent("a", "Be brief.", None, (), summarises=True)
 BUDGET = PromptBudget(total=1000, sources=300, passage=100, history=300)
+
+
+class World:
+    """A Redis that keeps one summary, or is away, and a model that answers, or never does."""
+
+    def __init__(self, known: Summary | None = None, *, is_away: bool = False, is_frozen: bool = False) -> None:
+        self.known, self.is_away, self.is_frozen = known, is_away, is_frozen
+
+    async def find(self, owner: Owner, conversation_id: str) -> Summary | None:
+        if self.is_away:
+            raise Unavailable("redis")
+        return self.known
+
+    async def keep(self, owner: Owner, conversation_id: str, summary: Summary) -> None:
+        self.known = summary
+
+    async def generate(self, ask: Ask) -> AsyncGenerator[Piece | Completion, None]:
+        if self.is_frozen:
+            await asyncio.Event().wait()
+        yield "Ada has"
+        yield " a dog."
+        yield Completion("stop", Usage(1, 2, 3))
+
+    async def ping(self) -> None: ...
 
 
 def said(id_: str, role: str, content: str) -> Message:
@@ -25,6 +65,28 @@ def exchanges(number: int, text: str = "word") -> list[Exchange]:
 def past(number: int, text: str = "word") -> Past:
     messages = [message for exchange in exchanges(number, text) for message in exchange]
     return Past(messages, len(messages))
+
+
+async def test_what_is_made_is_kept_and_told() -> None:
+    world: Any = World()
+
+    told = await Summaries(world, world, 60).of(TURN, exchanges(3), 1, BUDGET)
+
+    assert told == ("Ada has a dog.", Usage(1, 2, 3))
+    assert world.known == Summary("Ada has a dog.", "a1")
+
+
+@pytest.mark.parametrize(
+    ("world", "told"),
+    [
+        (World(Summary("Before.", "a0"), is_frozen=True), "Before."),
+        (World(is_frozen=True), ""),
+        (World(is_away=True), ""),
+    ],
+    ids=["frozen model", "frozen model at first", "Redis away"],
+)
+async def test_what_cannot_be_made_in_time_is_gone_without(world: Any, told: str) -> None:
+    assert await Summaries(world, world, 0.05).of(TURN, exchanges(3), 1, BUDGET) == (told, None)
 
 
 @pytest.mark.parametrize(
