@@ -19,6 +19,7 @@ import httpx
 
 from services.chat.adapters.vectors_knowledge import VectorsKnowledge
 from services.chat.domain import Agent, Evidence
+from services.chat.past import Past
 from services.chat.prompt import PromptBudget, build_prompt
 from services.chat.retrieval import Retriever
 from services.chat.settings import Settings
@@ -95,7 +96,7 @@ async def reached(client: httpx.AsyncClient, token: str, collections: Sequence[s
     retriever = Retriever(knowledge, settings.passages_per_collection, _SEARCH_SECONDS)
     for one in questions():
         found = await retriever.retrieve(agent, one.question, token=token)
-        prompt = build_prompt(agent, one.question, found.passages, [], budget)
+        prompt = build_prompt(agent, one.question, found.passages, Past(), budget)
         rows.append((one, found, any(one.sentence in plain(source.text) for source in prompt.sources)))
     return Reached(
         questions=len(rows),

@@ -8,11 +8,19 @@ from typing import Any
 from uuid import UUID
 
 from shared.schemas import Scalar
+from shared.words import Word
 
 READ, WRITE = "agents:read", "agents:write"
 
 KEPT_VERSIONS = 1_000
 """So many of an agent, the newest: what is kept, and deleted with it in one transaction, has a bound."""
+
+
+class History(Word):
+    """What an agent is told of the turns of a conversation that fit into its prompt no more."""
+
+    CUT = "cut"
+    SUMMARISE = "summarise"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +34,7 @@ class Content:
     capabilities: tuple[str, ...]
     knowledge: tuple[str, ...]
     tools: tuple[str, ...]
+    history: History = History.CUT
     metadata: Mapping[str, Scalar]
 
     @property

@@ -75,7 +75,7 @@ class DocumentTooNew(Invalid):
 
     def __init__(self) -> None:
         super().__init__(
-            "A later release wrote this document; this one reads format_version 1.",
+            "A later release wrote this document; this one reads format_version 2.",
             at=("/format_version", "document_too_new"),
         )
 

@@ -13,7 +13,7 @@ from typing import Any, LiteralString
 import orjson
 from neo4j.exceptions import ConstraintError
 
-from services.agents.domain import KEPT_VERSIONS, Agent, Content, name_key
+from services.agents.domain import KEPT_VERSIONS, Agent, Content, History, name_key
 from services.agents.errors import AgentNameTaken, AgentNotFound
 from services.agents.events import AgentChanged, Event
 from services.agents.links import linked
@@ -137,7 +137,8 @@ class AgentRepository(TenantRepository):
 def _properties(content: Content) -> dict[str, Any]:
     """As a node has them; a graph's properties hold no maps, so metadata is JSON text."""
     lists = {name: list(value) for name, value in content.content.items() if isinstance(value, tuple)}
-    return content.content | lists | {"metadata": orjson.dumps(content.metadata).decode()}
+    texts = {"history": content.history.value, "metadata": orjson.dumps(content.metadata).decode()}
+    return content.content | lists | texts
 
 
 def content_of(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,6 +151,7 @@ def content_of(properties: Mapping[str, Any]) -> dict[str, Any]:
         "capabilities": tuple(properties.get("capabilities", ())),
         "knowledge": tuple(properties.get("knowledge", ())),
         "tools": tuple(properties.get("tools", ())),
+        "history": History(properties.get("history", History.CUT)),
         "metadata": orjson.loads(properties.get("metadata", "{}")),
     }
 

@@ -6,7 +6,7 @@ from fastapi import Query
 from pydantic import MISSING, AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from services.agents.domain import reads_as_id
+from services.agents.domain import History, reads_as_id
 from shared.schemas import Id, RequestModel, ResponseModel, Scalar, Text, UtcDatetime, scalar
 
 # No space at either end and no control characters: a name stands in lists, logs and a `model` field.
@@ -87,6 +87,14 @@ Tools = Annotated[
     ),
     _UNIQUE,
 ]
+TurnsLeftOut = Annotated[
+    History,
+    Field(
+        description="of earlier turns that no longer fit into the prompt: `cut` leaves them out, `summarise` has the "
+        "model tell in short what was said, which costs a generation now and then",
+        examples=[History.CUT],
+    ),
+]
 MetadataKey = Annotated[str, Field(pattern=_KEY)]
 Metadata = Annotated[dict[MetadataKey, Annotated[Scalar, scalar(longest=1024)]], metadata(64, {"team": "finance"})]
 
@@ -114,6 +122,7 @@ class AgentFields(RequestModel):
     capabilities: Capabilities = ()
     knowledge: Knowledge = ()
     tools: Tools = ()
+    history: TurnsLeftOut = History.CUT
     metadata: Metadata = {}
 
 
@@ -131,6 +140,7 @@ class AgentUpdate(RequestModel):
     capabilities: Capabilities | MISSING = MISSING
     knowledge: Knowledge | MISSING = MISSING
     tools: Tools | MISSING = MISSING
+    history: TurnsLeftOut | MISSING = MISSING
     metadata: Metadata | MISSING = MISSING
 
 
@@ -146,6 +156,7 @@ class AgentRead(ResponseModel):
     capabilities: list[str]
     knowledge: list[str]
     tools: list[str]
+    history: History
     metadata: dict[str, Scalar]
     created_at: UtcDatetime
     updated_at: UtcDatetime

@@ -38,6 +38,8 @@ class Agent:
     model: str | None
     knowledge: tuple[str, ...]
     tools: tuple[str, ...] = ()
+    summarises: bool = False
+    """Whether it is told in short what was said in the turns that its prompt has no room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,16 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the model is given; `sources` are the passages in it, in the order of their numbers."""
+    """What the model is given; `sources` are the passages in it, in the order of their numbers.
+
+    Of earlier messages that were answered `given` are in it, as they were said, and `left_out` are not.
+    """
 
     messages: Sequence[PromptMessage]
     sources: Sequence[Citation]
+    given: int = 0
+    left_out: int = 0
+    is_summarised: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,14 +32,19 @@ from services.chat.runs.sweeping import open_sweeper
 from services.chat.runs.tails import open_tails
 from services.chat.runs.tickets import Tickets
 from services.chat.settings import Settings
+from services.chat.summaries.repository import SummaryRepository
+from services.chat.summaries.service import Summaries
 from services.chat.tools.builtin import BuiltIn
 from services.chat.tools.toolbox import Tools
 from services.chat.usage.budgets import BudgetLimits, Budgets
+from services.chat.usage.notes import UsageNotes
 from services.chat.usage.repository import UsageRepository
 from services.chat.usage.service import UsageService
 from shared.ending import OUTLIVED
 from shared.platform import Platform, open_platform
 from shared.redis import REDIS_REMEDY, open_redis, write_and_read_back
+
+_SHARE_OF_A_RUN = 3  # is the longest that its summary takes: the answer has the rest
 
 
 class State(TypedDict):
@@ -95,6 +100,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             agents=agents,
             repository=repository,
             pauses=PauseRepository(redis, PauseBounds.of(settings), tails.inbox, outbox.notify),
+            summaries=Summaries(SummaryRepository(redis), models.model, settings.run_seconds / _SHARE_OF_A_RUN),
+            notes=UsageNotes(redis),
             retriever=Retriever(knowledge, settings.passages_per_collection, settings.search_seconds * OUTLIVED),
             model=models.model,
             choice=Choice(models.catalogue, settings),

@@ -8,6 +8,7 @@ All keys of one user share a hash tag, so they live in one slot of a cluster and
     chat:{tenant:user}:conversation:<id>:lease    text, the run that is answering now; expires unless renewed
     chat:{tenant:user}:conversation:<id>:runs     set, runs whose events may still be kept
     chat:{tenant:user}:conversation:<id>:words    hash, by id of message (and `title`) the words it is found by
+    chat:{tenant:user}:conversation:<id>:summary  JSON, its beginning in short, and the message that this ends with
     chat:{tenant:user}:run:<id>                   hash, the state of a run, and how it lies while it waits
     chat:{tenant:user}:run:<id>:events            stream, one entry an event, numbered from 1
     chat:{tenant:user}:copied                     number, bytes that forks have copied; expires a day after the first
@@ -81,6 +82,9 @@ class Keys:
 
     def words(self, conversation_id: str) -> str:
         return f"{self.conversation(conversation_id)}:words"
+
+    def summary(self, conversation_id: str) -> str:
+        return f"{self.conversation(conversation_id)}:summary"
 
     def run(self, run_id: str) -> str:
         return f"{self._root}:run:{run_id}"

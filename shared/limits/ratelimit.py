@@ -5,7 +5,8 @@ owner has. Without Redis requests pass and are counted as unchecked: limits prot
 """
 
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Literal, get_args
+from contextvars import ContextVar
+from typing import Any, Literal, NamedTuple, get_args
 
 from fastapi import Request
 from limits import parse
@@ -14,7 +15,7 @@ from prometheus_client import Counter
 from redis.asyncio import Redis
 
 from shared.errors import RateLimited
-from shared.limits.permits import Limit, Permits, Standing
+from shared.limits.permits import Limit, Permits
 from shared.limits.source import source_of
 from shared.settings import ServiceSettings
 
@@ -22,6 +23,17 @@ LimitName = Literal["read", "write", "model", "bulk", "anonymous"]
 _READING = frozenset({"GET", "HEAD"})
 _FOUND = "sutazai.ratelimit"
 _POLICY_FIELD, _FIELD = b"ratelimit-policy", b"ratelimit"
+
+
+class _Told(NamedTuple):
+    """What the answer says of one limit: its items of `RateLimit-Policy` and of `RateLimit`."""
+
+    policy: bytes
+    standing: bytes
+
+
+_found: ContextVar[list[_Told] | None] = ContextVar("found", default=None)
+"""Of the request that is being answered, the same as in its scope."""
 
 
 def open_permits(redis: Redis) -> Permits:
@@ -47,8 +59,8 @@ class RateLimiter:
         self, scope: MutableMapping[str, Any], name: LimitName | None, user: str, key_id: str | None
     ) -> None:
         """Count the request for `user` and, where an API key was used, for the key. Raises RateLimited."""
-        found: list[Standing] = []
-        scope[_FOUND] = found
+        found = scope[_FOUND] = list[_Told]()
+        _found.set(found)
         name = name or ("read" if scope["method"] in _READING else "write")
         if key_id and not await self._charge(found, self._key_limits[name], key_id):
             return  # first the key: what it is refused is not taken from its owner
@@ -56,16 +68,16 @@ class RateLimiter:
 
     async def admit_source(self, request: Request) -> None:
         """Count this request for the address it comes from. Raises RateLimited."""
-        found = request.scope[_FOUND] = list[Standing]()
+        found = request.scope[_FOUND] = list[_Told]()
         await self._charge(found, self._limits["anonymous"], source_of(request))
 
-    async def _charge(self, found: list[Standing], limit: Limit, owner: str) -> bool:
+    async def _charge(self, found: list[_Told], limit: Limit, owner: str) -> bool:
         """Whether it could be counted."""
         standing = self._permits.take_held(limit, owner) or await self._permits.take(limit, owner)
         if standing is None:
             self._unchecked.inc()
             return False
-        found.append(standing)
+        found.append(_Told(limit.policy, limit.standing(standing.remaining, standing.resets_in_seconds)))
         if not standing.passed:
             raise RateLimited(
                 f"More than {limit.quota} requests of the class {limit.name!r} in {limit.seconds} s.",
@@ -80,9 +92,20 @@ async def limited_by_source(request: Request) -> None:
     await limiter.admit_source(request)
 
 
+def tell_quota(name: str, quota: int, seconds: int, *, unit: str, remaining: int, resets_in_seconds: int) -> None:
+    """Have the answer to the request that this is part of tell of a quota of its service's own, in its `unit`.
+
+    Of one `name` the last word counts. Nothing is told where nobody asked.
+    """
+    found = _found.get()
+    if found is None:
+        return
+    policy = f'"{name}";q={quota};w={seconds};qu="{unit}"'.encode()
+    found[:] = [told for told in found if told.policy != policy]
+    found.append(_Told(policy, f'"{name}";r={remaining};t={resets_in_seconds}'.encode()))
+
+
 def rate_limit_fields(scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
     """What the answer says of the limits its request counted against (draft-ietf-httpapi-ratelimit-headers-11)."""
-    found: list[Standing] = scope.get(_FOUND, [])
-    return [(_POLICY_FIELD, at.limit.policy) for at in found] + [
-        (_FIELD, at.limit.standing(at.remaining, at.resets_in_seconds)) for at in found
-    ]
+    found: list[_Told] = scope.get(_FOUND, [])
+    return [(_POLICY_FIELD, told.policy) for told in found] + [(_FIELD, told.standing) for told in found]

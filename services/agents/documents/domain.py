@@ -9,7 +9,8 @@ from services.agents.relations.domain import Direction, Relation, RelationType
 from shared.schemas import Scalar
 
 FORMAT: Final = "sutazai.agent"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+"""Since 2 an agent has `history`; a document of 1 has an agent that cuts it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

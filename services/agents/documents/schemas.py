@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.agents.documents.domain import FORMAT, FORMAT_VERSION, Exported, Imported, NamedRelation
-from services.agents.domain import name_key
+from services.agents.domain import History, name_key
 from services.agents.errors import DocumentTooNew, RelationToItself
 from services.agents.relations.domain import MOST_RELATIONS, Direction, RelationType
 from services.agents.relations.schemas import RelationMetadata, Weight
@@ -92,6 +92,7 @@ class AgentContentRead(ResponseModel):
     capabilities: list[str]
     knowledge: list[str]
     tools: list[str]
+    history: History
     metadata: dict[str, Scalar]
 
 

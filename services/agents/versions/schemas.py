@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Path, Query
 from pydantic import Field
 
+from services.agents.domain import History
 from services.agents.versions.domain import Change
 from shared.schemas import Id, ResponseModel, Scalar, UtcDatetime
 
@@ -35,6 +36,7 @@ class VersionRead(VersionEntryRead):
     capabilities: list[str]
     knowledge: list[str]
     tools: list[str]
+    history: History
     metadata: dict[str, Scalar]
 
 

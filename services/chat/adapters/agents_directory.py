@@ -10,6 +10,7 @@ from services.chat.errors import AgentNotFound
 from shared.calls import ServiceClient
 from shared.errors import Relayed, UpstreamFailed
 
+_SUMMARISE = "summarise"
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
@@ -21,6 +22,7 @@ class _Agent(BaseModel):
     model: str | None = None
     knowledge: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
+    history: str = "cut"
 
 
 class _Named(BaseModel):
@@ -46,7 +48,8 @@ class AgentsDirectory:
     async def get(self, agent_id: str, *, token: str) -> Agent:
         found = await self._read(_Agent, agent_id, "", token)
         knowledge = tuple(dict.fromkeys(found.knowledge))
-        return Agent(found.id, found.instructions, found.model, knowledge, found.tools)
+        summarises = found.history == _SUMMARISE
+        return Agent(found.id, found.instructions, found.model, knowledge, found.tools, summarises)
 
     async def delegates_of(self, agent_id: str, *, token: str) -> dict[str, str]:
         query = "/relations?types=delegates_to&direction=out&limit=100"

@@ -27,10 +27,12 @@ _MOST_BYTES_OF_A_DAY: Final = 256 * 2**20
 """That one user's forks copy within a day of the first of them: a small request must not fill Redis."""
 _DAY_SECONDS: Final = 86_400
 
-# KEYS conversation, messages and words of the source, the same of the fork, conversations, once, copied
+# KEYS conversation, messages and words of the source, the same of the fork, conversations, once, copied, summary of the
+#      source, that of the fork
 # ARGV now_ms, retention_ms, max_conversations, id of the source, message_id, id of the fork, what `once` shall hold (or
 #      '' without a key), kept_seconds, bytes at most, bytes of a day at most, seconds of a day
-# Copies title, metadata, and the messages up to the one named, under the ids they have. A run may be going on: nothing
+# Copies title, metadata, and the messages up to the one named, under the ids they have, and a summary of no more than
+# these. A run may be going on: nothing
 # of it is copied but the message it answers. Writes nothing before all is found. Too large is told before unknown: so
 # much is not even read. Answers a word, and with `copied_too_much` after how many seconds that is over.
 _FORK: Final = """#!lua
@@ -59,11 +61,13 @@ if not last then return 'unknown' end
 if tonumber(redis.call('GET', KEYS[9]) or 0) + bytes > tonumber(ARGV[10]) then
   return 'copied_too_much ' .. redis.call('TTL', KEYS[9])
 end
-local count = 0
+local count, summary = 0, redis.call('GET', KEYS[10])
+local summarised = summary and cjson.decode(summary)['message_id']
 each(last, function(place, message, id)
   redis.call('XADD', KEYS[5], place, 'm', message)
   redis.call('HSET', KEYS[6], id, redis.call('HGET', KEYS[3], id) or '')
   count = count + 1
+  if id == summarised then redis.call('SET', KEYS[11], summary, 'PX', ARGV[2]) end
 end)
 redis.call('HSET', KEYS[6], 'title', redis.call('HGET', KEYS[3], 'title') or '')
 redis.call('HSET', KEYS[4], 'agent_id', source[1], 'title', source[2], 'metadata', source[3] or '{}',
@@ -125,6 +129,7 @@ class Forks:
             keys.conversations,
             keys.once(once.digest if once else b""),
             keys.copied,
+            *[keys.summary(one) for one in (conversation_id, fork_id)],
         ]
         held = orjson.dumps({"of": once.of.hex(), "conversation_id": fork_id}) if once else b""
         arguments: list[Any] = [

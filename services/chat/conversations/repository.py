@@ -185,4 +185,5 @@ def _found(conversation_id: str, stored: Mapping[bytes, bytes]) -> Conversation:
 def _keys_of(keys: Keys, conversation_id: str, run_ids: Sequence[str]) -> list[str]:
     own = [keys.conversation(conversation_id), keys.messages(conversation_id), keys.lease(conversation_id)]
     of_runs = [name for run_id in run_ids for name in (keys.run(run_id), keys.events(run_id))]
-    return [*own, keys.runs(conversation_id), keys.words(conversation_id), *of_runs]
+    told = [keys.words(conversation_id), keys.summary(conversation_id)]
+    return [*own, keys.runs(conversation_id), *told, *of_runs]

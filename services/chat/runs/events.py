@@ -2,6 +2,7 @@
 
     run.started          {run_id, conversation_id, agent_id, message}     the user's message as it is stored
     retrieval.completed  {passages, warnings}                             best first; collections gone without
+    history.shortened    {given, left_out, is_summarised}                 earlier messages; the latter told in short
     reasoning.delta      {content}                                        the next piece of what the model thinks
     message.delta        {content}                                        the next piece of the answer
     message.discarded    {reason}                                         the pieces so far are no part of the answer
@@ -25,7 +26,7 @@ from typing import Any
 
 import orjson
 
-from services.chat.domain import Evidence, Reply, Run, RunState, SearchWarning, Turn, Waiting, WaitingCall
+from services.chat.domain import Evidence, Prompt, Reply, Run, RunState, SearchWarning, Turn, Waiting, WaitingCall
 from services.chat.errors import ApprovalExpired, Interrupted
 from services.chat.generation import Usage
 from services.chat.storage import message_from, message_members
@@ -37,6 +38,7 @@ from shared.web import event_frame
 
 STARTED = "run.started"
 RETRIEVED = "retrieval.completed"
+SHORTENED = "history.shortened"
 DELTA = "message.delta"
 REASONING = "reasoning.delta"
 DISCARDED = "message.discarded"
@@ -75,6 +77,10 @@ def started(turn: Turn) -> Event:
 
 def retrieved(evidence: Evidence) -> dict[str, Any]:
     return {"passages": list(evidence.passages), "warnings": list(evidence.warnings)}
+
+
+def shortened(prompt: Prompt) -> dict[str, Any]:
+    return {"given": prompt.given, "left_out": prompt.left_out, "is_summarised": prompt.is_summarised}
 
 
 def completed(first_number: int, reply: Reply) -> list[Event]:

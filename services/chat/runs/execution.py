@@ -20,6 +20,7 @@ from services.chat.runs.pauses import Resumed
 from services.chat.runs.state import LoopState
 from services.chat.runs.telling import Telling
 from services.chat.times import from_ms, now, to_ms
+from services.chat.usage.meter import Meter
 from shared.ending import within
 from shared.errors import ServiceError
 from shared.loops import in_background, keep
@@ -112,6 +113,10 @@ class Execution:
             usage=state.spent.usage,
             warnings=state.warnings,
         )
+
+    async def note_used(self, meter: Meter) -> None:
+        """Keep what it has used so far. Raises Unavailable."""
+        await self._means.notes.note(self._turn, meter)
 
     async def _keep_lease(self) -> None:
         """Keep the conversation claimed. One try that fails is none: the next takes it again, if nobody else has it."""

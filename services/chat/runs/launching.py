@@ -1,11 +1,20 @@
-"""Starts executions: within the budgets of whoever pays, and under a meter of their own."""
+"""Starts executions: within the budgets of whoever pays, and under a meter of their own.
 
+Every second or so what a run has used is noted, with the run and with its reservation: a provider is paid whether or
+not the process that asked it lives to say so.
+"""
+
+import logging
 from collections.abc import Sequence
 
 from services.chat.runs.execution import Execution
 from services.chat.runs.supervisor import Admission
 from services.chat.usage.budgets import Reservation
 from services.chat.usage.meter import Measured, Meter, metered
+from shared.loops import in_background, keep
+
+_log = logging.getLogger("chat.runs")
+_NOTED_EVERY_SECONDS = 1.0
 
 
 def launch(
@@ -19,6 +28,20 @@ def launch(
 async def _settled(execution: Execution, meter: Meter, reservation: Reservation) -> None:
     """Answer the turn, and have counted what it used."""
     try:
-        await execution.run()
+        async with in_background(_noted(execution, meter, reservation)):
+            await execution.run()
     finally:
         await reservation.settle(meter.tokens)
+
+
+async def _noted(execution: Execution, meter: Meter, reservation: Reservation) -> None:
+    noted = 0
+
+    async def note() -> None:
+        nonlocal noted
+        if (tokens := meter.so_far().tokens) != noted:
+            await execution.note_used(meter)
+            await reservation.note(tokens)
+            noted = tokens
+
+    await keep(note, log=_log, every_seconds=_NOTED_EVERY_SECONDS, pauses_first=True)

@@ -1,11 +1,10 @@
 """The loop of a turn: the model speaks, its calls are made, and it speaks again, until it has answered."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
-from services.chat.domain import Decision, Prompt, Turn, WaitingCall
+from services.chat.domain import Decision, Turn, WaitingCall
 from services.chat.errors import (
     AnswerEmpty,
     AnswerOffSchema,
@@ -17,11 +16,12 @@ from services.chat.errors import (
     ToolStepsExceeded,
 )
 from services.chat.generation import Ask, PromptMessage
-from services.chat.prompt import PromptBudget, build_prompt, tokens_of_tools
-from services.chat.runs.events import DISCARDED, RETRIEVED, retrieved
+from services.chat.prompt import PromptBudget, listed_within, tokens_of_tools
+from services.chat.runs.events import DISCARDED, RETRIEVED, SHORTENED, retrieved, shortened
 from services.chat.runs.form import Form
 from services.chat.runs.generating import Said, generate
 from services.chat.runs.means import Means
+from services.chat.runs.prompting import Rebuild, prompts_of
 from services.chat.runs.state import LoopState, Spent
 from services.chat.runs.steps import Steps
 from services.chat.runs.telling import Telling
@@ -31,7 +31,6 @@ from services.chat.tools.toolbox import Toolbox
 from shared.errors import ServiceError, Unauthenticated
 
 _TOO_LONG = "The prompt is longer than the model's window."
-Rebuild = Callable[[PromptBudget], Prompt]
 
 
 class Loop:
@@ -129,7 +128,7 @@ class Loop:
         try:
             return await self._generate_once()
         except ContextExceeded:  # lengths are estimates: once more with less around the question
-            self._shrink()
+            await self._shrink()
         try:
             return await self._generate_once()
         except ContextExceeded as error:
@@ -139,34 +138,40 @@ class Loop:
         ask = Ask(self._turn.model, list(self.state.messages), self._toolbox.specs, self._turn.response_schema)
         return await generate(ask, self._means, self._telling)
 
-    def _shrink(self) -> None:
+    async def _shrink(self) -> None:
         """The first prompt is made again within half of its budget; later what tools said is halved.
 
         Raises ModelRefused where that leaves no room for the message.
         """
         if self._rebuild and self.state.is_fresh:
             try:
-                self.state.restart(self._rebuild(self._budget.halved()))
+                prompt = self._rebuild(self._budget.halved())
             except MessageTooLong as error:
                 raise ModelRefused(_TOO_LONG) from error
+            self.state.restart(prompt)
+            if prompt.left_out:
+                await self._telling.tell(SHORTENED, shortened(prompt))
             return
         self.state.messages = [_halved(message, self._budget) for message in self.state.messages]
+        self.state.forget_unnamed()
 
 
 async def begin_loop(turn: Turn, means: Means, telling: Telling, spent: Spent | None = None, depth: int = 0) -> Loop:
     """Retrieves, reads the tools, and makes the prompt. Raises what these raise."""
     evidence = await means.retriever.retrieve(turn.agent, turn.question.content, token=turn.token)
     await telling.tell(RETRIEVED, retrieved(evidence))
-    history = await means.repository.history(turn, means.limits.history_messages)
     toolbox = await means.tools.open(turn.agent, token=turn.token, depth=depth)
-    rebuild = partial(build_prompt, turn.agent, turn.question.content, evidence.passages, history)
+    spent = spent or Spent()
     try:
+        rebuild = await prompts_of(turn, evidence.passages, means, budget_beside(toolbox, means), spent)
         prompt = rebuild(budget_beside(toolbox, means))
     except MessageTooLong as error:
         if not toolbox.specs:
             raise
         raise ModelRefused("The descriptions of the agent's tools leave the message no room.") from error
-    state = LoopState(list(prompt.messages), list(prompt.sources), list(evidence.warnings), spent or Spent())
+    if prompt.left_out:
+        await telling.tell(SHORTENED, shortened(prompt))
+    state = LoopState(list(prompt.messages), list(prompt.sources), list(evidence.warnings), spent)
     return Loop(turn, means, toolbox, state, telling, rebuild, depth)
 
 
@@ -179,7 +184,8 @@ def budget_beside(toolbox: Toolbox, means: Means) -> PromptBudget:
 def _halved(message: PromptMessage, budget: PromptBudget) -> PromptMessage:
     if message.role != "tool":
         return message
-    shorter = cut_to_tokens(message.content, budget.tokens(message.content) // 2, budget.vocabulary)
+    limit = budget.tokens(message.content) // 2
+    shorter = listed_within(message.content, limit, budget) or cut_to_tokens(message.content, limit, budget.vocabulary)
     return PromptMessage("tool", shorter, tool_call_id=message.tool_call_id)
 
 

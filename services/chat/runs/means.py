@@ -10,7 +10,9 @@ from services.chat.retrieval import Retriever
 from services.chat.runs.pauses import PauseRepository
 from services.chat.runs.repository import RunRepository
 from services.chat.settings import Settings
+from services.chat.summaries.service import Summaries
 from services.chat.tools.toolbox import Tools
+from services.chat.usage.notes import UsageNotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Means:
     repository: RunRepository
     pauses: PauseRepository
     retriever: Retriever
+    summaries: Summaries
+    notes: UsageNotes
     model: LanguageModel
     choice: Choice
     tools: Tools

@@ -11,6 +11,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from services.chat.bounds import Bounds
 from services.chat.domain import LastTurn, Message, Owner, Run, Turn, Waiting
 from services.chat.errors import ConversationNotFound, RunNotFound
+from services.chat.past import Past
 from services.chat.runs import scripts
 from services.chat.runs.beginning import (
     REFUSALS,
@@ -114,15 +115,19 @@ class RunRepository:
                 return LastTurn(agent_id.decode(), message, turn)
         raise ConversationNotFound
 
-    async def history(self, turn: Turn, limit: int) -> list[Message]:
-        """Up to `limit` messages before this turn's, oldest first."""
-        if turn.is_new_conversation or not limit:
-            return []
+    async def past(self, turn: Turn, limit: int) -> Past:
+        """What was said before this turn, of which up to `limit` messages are read."""
+        if turn.is_new_conversation:
+            return Past()
+        name = Keys(turn.owner).messages(turn.conversation_id)
         with redis_errors():
-            name = Keys(turn.owner).messages(turn.conversation_id)
-            entries: Any = await self._redis.xrevrange(name, count=limit + 1)
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.xrevrange(name, count=limit + 1)
+                pipeline.xlen(name)
+                entries, total = await pipeline.execute()
         messages = [message_from(fields[b"m"]) for _, fields in reversed(entries)]
-        return [message for message in messages if message.run_id != turn.run_id][-limit:]
+        earlier = [message for message in messages if message.run_id != turn.run_id]
+        return Past(earlier[-limit:] if limit else [], total - len(messages) + len(earlier))
 
     async def append(self, turn: Turn, event: Event) -> Literal["ok", "ended", "gone"]:
         """Store an event; the same number twice is stored once. `ended` by others, or `gone` with the conversation."""
@@ -135,12 +140,20 @@ class RunRepository:
             except ResponseError as error:
                 if "equal or smaller" not in str(error):
                     raise
-                # An earlier attempt arrived, only its answer did not; or somebody else has said the last word.
-                status: Any = await self._redis.hget(keys.run(turn.run_id), "status")
-                if status is None:
-                    return "gone"
-                return "ok" if status == b"running" else "ended"
+                return await self._was_stored(keys, turn, event)
         return "gone" if stored is None else "ok"
+
+    async def _was_stored(self, keys: Keys, turn: Turn, event: Event) -> Literal["ok", "ended", "gone"]:
+        """`ok` where an earlier attempt arrived and only its answer did not; else somebody has told something else."""
+        place = f"{event.number}-0"
+        async with self._redis.pipeline() as pipeline:
+            pipeline.hget(keys.run(turn.run_id), "status")
+            pipeline.xrange(keys.events(turn.run_id), place, place)
+            status, entries = await pipeline.execute()
+        if status is None:
+            return "gone"
+        is_own = [event_from(*entry) for entry in entries] == [event]
+        return "ok" if status == b"running" and is_own else "ended"
 
     async def end(
         self, turn: Turn, status: Literal["completed", "failed"], events: list[Event], answer: Message | None = None

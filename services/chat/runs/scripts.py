@@ -7,6 +7,7 @@ server refuse a script before its first line when memory is used up.
 from typing import Final
 
 from services.chat.runs.outbox_scripts import TELL
+from services.chat.runs.script_parts import ADD, COUNT_LEFT, LIE_AGAIN
 
 # KEYS conversation, messages, lease, runs, conversations, run, events, once, words
 # ARGV new?, now_ms, retention_ms, agent_id, title, message, run_id, lease_ms, kept_seconds, max_messages,
@@ -61,27 +62,6 @@ redis.call('EXPIRE', KEYS[7], ARGV[9])
 return 'ok'
 """
 
-# Adds to a day's usage, each of `used` a metric, its source and a number.
-_ADD: Final = """
-local function add(usage, used, kept_seconds)
-  local is_full = redis.call('HLEN', usage) > 5000
-  for _, one in ipairs(used) do
-    redis.call('HINCRBY', usage, one[1] .. '\\31' .. (is_full and '\\31\\31' or one[2]), one[3])
-  end
-  redis.call('EXPIRE', usage, kept_seconds)
-end
-"""
-
-# Counts a run that ends while it lies: what it used was added when it was laid down, and no process ends it.
-_COUNT_LYING: Final = f"""{_ADD}
-local function count_lying(state, run, usage, counted, guarded_seconds, kept_seconds)
-  local source = redis.call('HGET', run, 'source')
-  if source and redis.call('SET', counted, state, 'NX', 'EX', guarded_seconds) then
-    add(usage, {{{{state, source, '1'}}}}, kept_seconds)
-  end
-end
-"""
-
 # KEYS conversation, messages, lease, conversations, run, events, usage, counted, words, then those of the outbox
 # ARGV run_id, conversation_id, now_ms, retention_ms, status, message or '', message_id, words of the message, number of
 #      the first event, what it used up, kept_seconds of `counted`, kept_seconds of `usage`, since, then type and data
@@ -92,10 +72,11 @@ end
 # A process that laid it down and never heard so ends nothing once others have gone on: they have another `since`.
 FINISH: Final = (
     "#!lua"
-    + _ADD
+    + ADD
     + TELL
     + """
 local function count(state)
+  if redis.call('HEXISTS', KEYS[5], 'is_counted') == 1 then return end
   if not redis.call('SET', KEYS[8], state, 'NX', 'EX', ARGV[11]) then return end
   local used = cjson.decode(ARGV[10])
   table.insert(used[2], {state, used[1], '1'})
@@ -148,32 +129,36 @@ return 'ok'
 # KEYS lease, run, events, usage, counted, then those of the outbox
 # ARGV run_id, now_ms, kept_seconds of `counted`, kept_seconds of `usage`, data of run.failed, and of that of a run that
 #      waited in vain, and how often, how many ms apart, a lease is to be missed
-# Ends a run that nobody holds any more, its process gone or its calls undecided: whoever follows it hears the end.
+# Ends a run that nobody holds any more, its process gone or its calls undecided: whoever follows it hears the end. One
+# that had only just gone on waits again.
 # Answers the run's status.
 # A Redis that stood still lets the leases of runs that live run out. So one look proves nothing, however late it comes:
 # a lease is missed several times, and looks that waited together for Redis to go on are one. Between them whoever
 # lives takes its lease again.
 ABANDON: Final = (
     "#!lua"
-    + _COUNT_LYING
+    + COUNT_LEFT
     + TELL
+    + LIE_AGAIN
     + """
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return 'gone' end
 if status ~= 'running' and status ~= 'requires_action' or redis.call('GET', KEYS[1]) == ARGV[1] then return status end
 if status == 'running' then
   local time = redis.call('TIME')
-  local at = time[1] * 1000 + math.floor(time[2] / 1000)
-  local apart = at - (tonumber(redis.call('HGET', KEYS[2], 'missed_at')) or 0)
+  local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  local apart = now_ms - (tonumber(redis.call('HGET', KEYS[2], 'missed_at')) or 0)
   if apart >= 0 and apart < tonumber(ARGV[8]) then return status end
-  redis.call('HSET', KEYS[2], 'missed_at', string.format('%d', at))
+  redis.call('HSET', KEYS[2], 'missed_at', string.format('%d', now_ms))
   if redis.call('HINCRBY', KEYS[2], 'missed', 1) < tonumber(ARGV[7]) then return status end
+  local lies_since = lies_again(KEYS[1], KEYS[2], KEYS[3], ARGV[1], now_ms)
+  if lies_since then
+    tell(6, KEYS[2], 'run.waiting', lies_since, '')
+    return 'requires_action'
+  end
 end
-local outcome = ARGV[5]
-if status == 'requires_action' then
-  outcome = ARGV[6]
-  count_lying('failed', KEYS[2], KEYS[4], KEYS[5], ARGV[3], ARGV[4])
-end
+local outcome = status == 'running' and ARGV[5] or ARGV[6]
+count_left('failed', KEYS[2], KEYS[4], KEYS[5], ARGV[3], ARGV[4])
 local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
 local number = tonumber(string.match(last, '^%d+')) + 1
 redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.failed', 'd', outcome)
@@ -190,13 +175,13 @@ return 'failed'
 # ended it the inbox of the process that is to hear of it.
 CANCEL: Final = (
     "#!lua"
-    + _COUNT_LYING
+    + COUNT_LEFT
     + TELL
     + """
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return {'gone', ''} end
 if status ~= 'running' and status ~= 'requires_action' then return {status, ''} end
-if status == 'requires_action' then count_lying('cancelled', KEYS[2], KEYS[4], KEYS[5], ARGV[3], ARGV[4]) end
+if status == 'requires_action' then count_left('cancelled', KEYS[2], KEYS[4], KEYS[5], ARGV[3], ARGV[4]) end
 local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
 local number = tonumber(string.match(last, '^%d+')) + 1
 redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.cancelled', 'd', ARGV[5])
@@ -217,7 +202,7 @@ return {'cancelled', redis.call('HGET', KEYS[2], 'inbox') or ''}
 # What it used up is added now: whoever ends a run that lies does not know it.
 PAUSE: Final = (
     "#!lua"
-    + _ADD
+    + ADD
     + TELL
     + """
 local status = redis.call('HGET', KEYS[2], 'status')
@@ -232,6 +217,7 @@ redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.waiting', 'd', ARGV[3])
 local used = cjson.decode(ARGV[7])
 redis.call('HSET', KEYS[2], 'status', 'requires_action', 'waiting', ARGV[3], 'loop', ARGV[4], 'inbox', '',
   'undecided', #ARGV - 9, 'source', used[1])
+redis.call('HDEL', KEYS[2], 'used')
 add(KEYS[5], used[2], ARGV[8])
 for i = 10, #ARGV do redis.call('HSET', KEYS[2], 'call:' .. ARGV[i], '') end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[5])
@@ -244,7 +230,8 @@ return 'requires_action'
 # KEYS lease, run, events
 # ARGV run_id, call_id, decision, lease_ms, inbox of the process, whether it may go on, whose request this is
 # Keeps the decision on one call. With the last of them the run goes on, if it may: a process claims it again. If it may
-# not, the last one is not kept. The request that it went on with is given the same again, if it never heard so.
+# not, the last one is not kept. The request that it went on with is given the same again, if it never heard so. What it
+# waited for stays with it, in case its process dies at once.
 # Answers {what became of it, the loop, its last event, then call ids and decisions}.
 DECIDE: Final = """#!lua
 local function go()
@@ -275,9 +262,9 @@ if is_last and ARGV[6] ~= '1' then return {'last'} end
 redis.call('HSET', KEYS[2], 'call:' .. ARGV[2], ARGV[3])
 redis.call('HINCRBY', KEYS[2], 'undecided', -1)
 if not is_last then return {'kept'} end
-local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
+local last, time = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1], redis.call('TIME')
 redis.call('HSET', KEYS[2], 'status', 'running', 'inbox', ARGV[5], 'claim', ARGV[7],
-  'since', string.match(last, '^%d+'))
-redis.call('HDEL', KEYS[2], 'waiting')
+  'since', string.match(last, '^%d+'), 'last_call', ARGV[2],
+  'waits_until', time[1] * 1000 + math.floor(time[2] / 1000) + redis.call('PTTL', KEYS[1]))
 return go()
 """

@@ -9,7 +9,7 @@ import orjson
 
 from services.chat.domain import REFERENCE, Citation, Passage, Prompt, SearchWarning, mark_references
 from services.chat.generation import PromptMessage, ToolCall, Usage
-from services.chat.prompt import PromptBudget, source_text
+from services.chat.prompt import PromptBudget, source_tokens, source_within
 
 _SAME_CALLS = 3  # the last of which is not made
 
@@ -93,30 +93,44 @@ class LoopState:
         self.messages += [PromptMessage("tool", call.result or "", tool_call_id=call.id) for call in self.step]
         self.step = []
 
-    def cite(self, passages: list[Passage], question: str, budget: PromptBudget) -> list[Citation]:
-        """The passages under numbers of the run; one that has a number keeps it."""
-        cited = []
+    def cite(self, passages: Sequence[Passage], query: str, budget: PromptBudget, room: int) -> list[Citation]:
+        """As many of the best passages as `room` tokens hold, cut around `query`, under numbers of the run.
+
+        A number stands for one text: what was given before as it is now keeps its number.
+        """
+        cited, left = list[Citation](), room
         for passage in passages:
-            place = (passage.collection, passage.record_id)
-            known = next((one for one in self.sources if (one.collection, one.record_id) == place), None)
-            if known is None:
-                text = source_text(passage.text, question, budget)
-                known = Citation(len(self.sources) + 1, *place, passage.score, text)
-                self.sources.append(known)
-            cited.append(known)
+            text = source_within(left, passage.text, query, budget)
+            if text is None:
+                break
+            cited.append(self._numbered(passage.collection, passage.record_id, passage.score, text))
+            left -= source_tokens(text, budget)
         return cited
 
-    def adopt(self, text: str, sources: Sequence[Citation], question: str, budget: PromptBudget) -> str:
-        """What another agent said, citing the sources that it names under numbers of this run."""
+    def adopt(self, text: str, sources: Sequence[Citation]) -> str:
+        """What another agent said, citing the sources that it names under numbers of this run, as it was given them."""
         named = [source for source in mark_references(sources, text) if source.referenced]
-        passages = [Passage(one.collection, one.record_id, one.score, one.text) for one in named]
-        numbers = dict(zip([one.number for one in named], self.cite(passages, question, budget), strict=True))
+        numbers = {one.number: self._numbered(one.collection, one.record_id, one.score, one.text) for one in named}
 
         def renumbered(match: re.Match[str]) -> str:
             source = numbers.get(int(match[1]))
             return f"[{source.number}]" if source else ""
 
         return REFERENCE.sub(renumbered, text)
+
+    def forget_unnamed(self) -> None:
+        """Leave out the sources whose numbers stand in nothing that the model is told any more."""
+        told = {number for message in self.messages for number in REFERENCE.findall(message.content)}
+        self.sources = [source for source in self.sources if str(source.number) in told]
+
+    def _numbered(self, collection: str, record_id: str, score: float, text: str) -> Citation:
+        given = (collection, record_id, text)
+        known = next((one for one in self.sources if (one.collection, one.record_id, one.text) == given), None)
+        if known is None:
+            number = 1 + max((one.number for one in self.sources), default=0)
+            known = Citation(number, collection, record_id, score, text)
+            self.sources.append(known)
+        return known
 
 
 def state_bytes(state: LoopState) -> bytes:

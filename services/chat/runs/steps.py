@@ -21,6 +21,7 @@ from services.chat.tools.toolbox import Checked, Toolbox
 Delegate = Callable[[str, Mapping[str, Any]], Awaitable[ToolResult]]
 EVENT_CHARS = 4_096
 _SMALLEST_RESULT = 64
+_NO_ROOM = "Something was found, but the prompt has no room for it: answer from what you have."
 _REPEATED = "This very call was made twice already: use what it said, or answer without it."
 
 
@@ -103,22 +104,31 @@ class Steps:
 
     async def complete(self, call: StepCall, result: ToolResult) -> None:
         """The call has this result: as much of it as there is room for is told to the model."""
-        text, question = result.content, self._turn.question.content
-        if result.passages:
-            text = listed(self._state.cite(list(result.passages), question, self._budget))
-        if result.sources:
-            text = self._state.adopt(text, result.sources, question, self._budget)
-        text = without_marks(text)
-        told = cut_to_tokens(text, self._room(), self._budget.vocabulary)
+        text, told, is_cut = self._found(result) if result.passages else self._said(result)
         call.result = f"Error: {told}" if result.is_error else told
         data = {
             "call_id": call.id,
             "tool": call.name,
             "is_error": result.is_error,
             "content": text[:EVENT_CHARS],
-            "is_truncated": result.is_truncated or len(told) < len(text) or len(text) > EVENT_CHARS,
+            "is_truncated": result.is_truncated or is_cut or len(text) > EVENT_CHARS,
         }
         await self._telling.tell(TOOL_COMPLETED, data)
+
+    def _found(self, result: ToolResult) -> tuple[str, str, bool]:
+        """Passages, as they are shown and told, and whether some are left out: only what is told has a number."""
+        cited = self._state.cite(result.passages, result.query, self._budget, self._room())
+        told = listed(cited) if cited else _NO_ROOM
+        return told, told, len(cited) < len(result.passages)
+
+    def _said(self, result: ToolResult) -> tuple[str, str, bool]:
+        """A text, as it is shown and told, and whether it is cut: a source that is named behind the cut is none."""
+        text = without_marks(result.content)
+        told = cut_to_tokens(text, self._room(), self._budget.vocabulary)
+        is_cut = len(told) < len(text)
+        if result.sources:
+            text = told = self._state.adopt(told, result.sources)
+        return text, told, is_cut
 
     def _room(self) -> int:
         """Tokens for one result: what the prompt has left, shared by the calls of the step."""

@@ -39,7 +39,7 @@ class BuiltIn:
         evidence = await retriever.retrieve(searched, arguments["query"], token=token)
         passages: list[Passage] = list(evidence.passages)[: arguments.get("k", self._passages)]
         if passages:
-            return ToolResult("", passages=passages)
+            return ToolResult("", passages=passages, query=arguments["query"])
         if evidence.warnings:
             return ToolResult.failed(" ".join(f"{one.collection}: {one.detail}" for one in evidence.warnings))
         return ToolResult("Nothing was found.")

@@ -24,7 +24,8 @@ class Tool:
 class ToolResult:
     """What a call gave, as text for the model.
 
-    `passages` stand in its place, and in the answer as citations; so do those of `sources` that it names by number.
+    `passages` stand in its place, cut around the `query` that found them, and in the answer as citations; so do those
+    of `sources` that it names by number.
     """
 
     content: str
@@ -32,6 +33,7 @@ class ToolResult:
     is_truncated: bool = False
     passages: Sequence[Passage] = ()
     sources: Sequence[Citation] = ()
+    query: str = ""
 
     @classmethod
     def failed(cls, reason: str) -> "ToolResult":

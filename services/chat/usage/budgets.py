@@ -2,13 +2,13 @@
 
 chat:{tenant}:budget:<day>                 hash, see `budget_scripts.py`
 chat:{tenant}:budget:<day>:ends            sorted set, run by when its reservation is given back
-chat:{tenant}:budget:<day>:reservations    hash, run to what it reserved for whom
+chat:{tenant}:budget:<day>:reservations    hash, run to what it reserved for whom, and has noted as used
 chat:{tenant}:budget:run:<id>              text, the run is settled; as long as that may be tried again
 """
 
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -21,15 +21,17 @@ from services.chat.errors import TokensUsedUp
 from services.chat.models.choice import Chosen
 from services.chat.prompt import tokens_around
 from services.chat.settings import Settings
-from services.chat.usage.budget_scripts import RESERVE, SETTLE
+from services.chat.usage.budget_scripts import NOTE, RESERVE, SETTLE
 from services.chat.usage.counts import GUARDED_SECONDS
 from shared.ending import OUTLIVED
 from shared.errors import Unavailable
 from shared.identity import Caller
+from shared.limits import tell_quota
 from shared.redis import redis_errors
 
 _log = logging.getLogger("chat.usage")
-_KEPT_SECONDS = 2 * 86_400
+_DAY_SECONDS = 86_400
+_KEPT_SECONDS = 2 * _DAY_SECONDS
 _AFTER_RUN_SECONDS = 60.0  # for the end of a run to be stored and settled
 _SOON_SECONDS = 5  # what is only reserved may be free again by then
 
@@ -55,9 +57,13 @@ class BudgetLimits:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What a run may use; `settle` puts what it did use in its place, once. Never raises."""
+    """What a run may use; `settle` puts what it did use in its place, once, and never raises.
+
+    `note` tells what it has used so far, which counts where it is never settled. Raises Unavailable.
+    """
 
     settle: Callable[[int], Awaitable[None]]
+    note: Callable[[int], Awaitable[None]]
 
     @asynccontextmanager
     async def given_back_on_error(self) -> AsyncIterator[None]:
@@ -81,30 +87,38 @@ class Budgets:
         self._is_on = any(limit is not None for limit in self._limits.values())
         self._held_ms = round(limits.held_seconds * 1000)
         self._reserve, self._settle = redis.register_script(RESERVE), redis.register_script(SETTLE)
+        self._note = redis.register_script(NOTE)
 
     async def reserve(self, caller: Caller, run_id: str, tokens: int) -> Reservation:
         """A place for `tokens` in each budget that the caller uses. Raises TokensUsedUp; then nothing is reserved.
 
-        It is given back when no run can go on any longer, be its process there or not.
+        It is given back when no run can go on any longer, be its process there or not, but for what that has noted as
+        used. The answer to the request tells
+        how much of each is left.
         """
         if not self._is_on:
-            return Reservation(_nothing)
+            return Reservation(_nothing, _nothing)
         day, now_ms = datetime.now(UTC).date(), round(time.time() * 1000)
         subjects = self._subjects(caller)
         flat = [part for name, limit in subjects.items() for part in (name, "" if limit is None else limit)]
         with redis_errors():
-            refused, is_held = await self._reserve(
+            refused, is_held, *counted = await self._reserve(
                 keys=_keys(caller.tenant_id, day),
                 args=[now_ms, now_ms + self._held_ms, run_id, tokens, _KEPT_SECONDS, *flat],
             )
+        _tell(subjects, counted)
         if refused:
-            kind = refused.decode().partition(":")[0]
+            kind = _kind(refused.decode())
             raise TokensUsedUp(kind, self._limits[kind] or 0, _SOON_SECONDS if is_held else _until_midnight())
 
         async def settle(used: int) -> None:
             await self._settled(caller.tenant_id, day, run_id, used, list(subjects))
 
-        return Reservation(settle)
+        async def note(used: int) -> None:
+            with redis_errors():
+                await self._note(keys=_keys(caller.tenant_id, day)[2:], args=[run_id, used])
+
+        return Reservation(settle, note)
 
     def _subjects(self, caller: Caller) -> dict[str, int | None]:
         """Whose budgets are charged, the narrowest first, and what each may use."""
@@ -121,12 +135,29 @@ class Budgets:
             _log.warning("not settled", extra={"fields": {"run_id": run_id, "cause": repr(error.__cause__)}})
 
 
+def _tell(subjects: Mapping[str, int | None], counted: Sequence[int]) -> None:
+    """Have the answer tell of each budget what nobody has used or reserved."""
+    for (subject, limit), count in zip(subjects.items(), counted, strict=True):
+        if limit is not None:
+            name, left = f"tokens-{_kind(subject)}", max(0, limit - count)
+            tell_quota(name, limit, _DAY_SECONDS, unit="tokens", remaining=left, resets_in_seconds=_until_midnight())
+
+
+def _kind(subject: str) -> str:
+    return subject.partition(":")[0]
+
+
 def tokens_at_most(agent: Agent, content: str, chosen: Chosen, *, has_history: bool) -> int:
-    """About what one generation takes at most: the message with all that may stand around it, and the answer."""
+    """About what one generation takes at most: the message with all that may stand around it, and the answer.
+
+    With that of a summary of earlier turns, where the agent asks for one.
+    """
+    answer = chosen.model.limits.answer_tokens
+    summary = chosen.budget.total // 2 + answer if agent.summarises and has_history else 0
     prompt = tokens_around(agent, content, chosen.budget)
     prompt += chosen.budget.sources if agent.knowledge else 0
     prompt += chosen.budget.history if has_history else 0
-    return min(prompt, chosen.budget.total) + chosen.model.limits.answer_tokens
+    return min(prompt, chosen.budget.total) + answer + summary
 
 
 def _keys(tenant_id: str, day: date) -> list[str]:

@@ -4,7 +4,8 @@
     chat:{tenant:user}:usage:run:<id>     text, the run is counted; as long as its end may be tried again
     chat:{tenant}:usage:<day>:users       set, users who have a hash of that day
 
-A run is counted in the script that ends it, so once, and what it used until it waits in the one that lays it down.
+A run is counted in the script that ends it, so once, and what it used until it waits in the one that lays it down. What
+it has used so far is noted with it meanwhile, for the one that ends it where its process is gone.
 What has too many fields goes on without agent, key and model.
 """
 
@@ -65,7 +66,7 @@ def today() -> date:
 
 
 def counts_of(turn: Turn, meter: Meter | None) -> bytes:
-    """What the run used since it went on last, as JSON for the script that ends it or lays it down:
+    """What the run used since it went on last, as JSON for the script that ends it, lays it down or notes it:
     `[suffix of the run, [[metric, suffix, number], …]]`."""
     meter = meter or Meter()
     run = _suffix(turn, meter.all[-1].model if meter.all else turn.model)

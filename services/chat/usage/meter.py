@@ -29,11 +29,12 @@ class Measured:
 @dataclass(slots=True)
 class Meter:
     """The generations of one run since it went on last; `earlier` are those from before it lay down, which are settled
-    and counted."""
+    and counted. `under_way` are those that have not ended."""
 
     measured: list[Measured] = field(default_factory=list)
     earlier: Sequence[Measured] = ()
     began_at: float = field(default_factory=time.perf_counter)
+    under_way: "list[Generation]" = field(default_factory=list)
 
     @property
     def worked_ms(self) -> int:
@@ -49,6 +50,11 @@ class Meter:
     def tokens(self) -> int:
         """Of prompts and answers, since it went on last."""
         return sum(one.prompt_tokens + one.completion_tokens for one in self.measured)
+
+    def so_far(self) -> "Meter":
+        """The same as if everything had ended now."""
+        cut = [found for one in self.under_way if (found := one.so_far())]
+        return Meter([*self.measured, *cut], self.earlier, self.began_at)
 
 
 _current: ContextVar[Meter | None] = ContextVar("meter", default=None)
@@ -78,6 +84,9 @@ class Generation:
         self._began_at = time.perf_counter()
         self._first_token_ms: int | None = None
         self._texts: list[str] = []
+        self._prompt_tokens: int | None = None
+        if meter := current_meter():
+            meter.under_way.append(self)
 
     def take(self, item: Piece | Completion) -> None:
         """Note the next item."""
@@ -90,16 +99,23 @@ class Generation:
     def end(self) -> None:
         """Hand the run's meter what there was; one that no provider has taken has cost nothing."""
         meter = current_meter()
-        if meter is None or not self.heard.has_begun:
+        if meter is None:
             return
+        meter.under_way = [one for one in meter.under_way if one is not self]
+        if measured := self.so_far():
+            meter.measured.append(measured)
+
+    def so_far(self) -> Measured | None:
+        """What there is by now; None where no provider has taken it."""
+        if not self.heard.has_begun:
+            return None
         usage = self.heard.usage or self._estimated()
         price = self._model.price
         cost = price.nanos(usage.prompt_tokens, usage.completion_tokens) if price else None
-        meter.measured.append(
-            Measured(self._model.name, usage.prompt_tokens, usage.completion_tokens, cost, self._first_token_ms)
-        )
+        return Measured(self._model.name, usage.prompt_tokens, usage.completion_tokens, cost, self._first_token_ms)
 
     def _estimated(self) -> Usage:
-        prompt = tokens_asked(self._ask, self._vocabulary)
+        if self._prompt_tokens is None:
+            self._prompt_tokens = tokens_asked(self._ask, self._vocabulary)
         completion = estimate_tokens("".join(self._texts) + self.heard.beside, self._vocabulary)
-        return Usage(prompt, completion, prompt + completion)
+        return Usage(self._prompt_tokens, completion, self._prompt_tokens + completion)

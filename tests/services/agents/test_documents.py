@@ -26,6 +26,7 @@ CONTENT: dict[str, Any] = {
     "capabilities": ["invoices", "email"],
     "knowledge": ["invoices-2025"],
     "tools": ["tasks.submit", "vectors.search"],
+    "history": "summarise",
     "metadata": {"team": "finance", "tier": 1, "ratio": 1.0, "public": False},
 }
 SMALL: dict[str, Any] = {
@@ -86,7 +87,7 @@ async def test_a_document_has_everything_but_ids_and_history(
     document = await exported(client, owner, related)
 
     assert document.keys() == SMALL.keys()
-    assert (document["format"], document["format_version"]) == ("sutazai.agent", 1)
+    assert (document["format"], document["format_version"]) == ("sutazai.agent", 2)
     assert document["agent"] == {"name": "Whole"} | CONTENT
     assert {(one["type"], one["direction"], one["agent"]) for one in document["relations"]} == {
         ("delegates_to", "in", "Asker"),
@@ -200,6 +201,7 @@ async def test_the_largest_document_is_taken_however_its_characters_are_written(
         "capabilities": [str(number).rjust(64, "c") for number in range(64)],
         "knowledge": [str(number).rjust(63, "k") for number in range(16)],
         "tools": [str(number).rjust(64, "t") for number in range(32)],
+        "history": "summarise",
         "metadata": {str(number).rjust(64, "k"): long(1_024) for number in range(64)},
     }
     for tool in agent["tools"]:
@@ -265,11 +267,19 @@ async def test_a_repetition_under_its_key_finds_the_agent(
     assert (other.status_code, other.json()["code"]) == (422, "common.idempotency_key_reused")
 
 
+async def test_a_document_of_the_first_format_makes_an_agent_that_cuts_its_history(
+    client: httpx.AsyncClient, owner: User
+) -> None:
+    answer = await imported(client, owner, SMALL)
+
+    assert (answer.status_code, answer.json()["agent"]["history"]) == (201, "cut")
+
+
 @pytest.mark.parametrize("broken", [{}, {"agent": {"of": "the future"}, "soul": True}])
 async def test_a_document_of_the_future_is_refused_as_such(
     client: httpx.AsyncClient, owner: User, broken: dict[str, Any]
 ) -> None:
-    answer = await imported(client, owner, SMALL | {"format_version": 2} | broken)
+    answer = await imported(client, owner, SMALL | {"format_version": 3} | broken)
 
     assert (answer.status_code, answer.json()["code"]) == (422, "agents.document_too_new")
     assert answer.json()["errors"][0]["pointer"] == "/format_version"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from neo4j import AsyncManagedTransaction
 
-from services.agents.domain import Agent
+from services.agents.domain import Agent, History
 from services.agents.errors import AgentNotFound
 from services.agents.graph import Graph
 from services.agents.listing import Filters
@@ -205,13 +205,16 @@ async def test_a_history_reads_no_more_of_the_index_than_its_page(tenant: Tenant
 
 async def test_an_agent_of_a_former_release_still_reads(tenant: Tenant) -> None:
     """Without what it did not know."""
-    agent = some_agent(knowledge=("k",), tools=("t",))
+    agent = some_agent(knowledge=("k",), tools=("t",), history=History.SUMMARISE)
     await tenant.write("create", agent, "somebody")
     await tenant.change(
-        "MATCH (a:Agent {id: $id, tenant_id: $tenant_id}) REMOVE a.knowledge, a.tools, a.metadata", id=agent.id
+        "MATCH (a:Agent {id: $id, tenant_id: $tenant_id}) REMOVE a.knowledge, a.tools, a.history, a.metadata",
+        id=agent.id,
     )
 
-    assert await tenant.write("get", agent.id) == replace(agent, knowledge=(), tools=(), metadata={})
+    assert await tenant.write("get", agent.id) == replace(
+        agent, knowledge=(), tools=(), history=History.CUT, metadata={}
+    )
 
 
 class PlanRecorder:

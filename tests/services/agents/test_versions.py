@@ -25,6 +25,7 @@ FIRST: dict[str, Any] = {
 SECOND: dict[str, Any] = {
     "description": None,
     "capabilities": ["email", "sums"],
+    "history": "summarise",
     "metadata": {"tier": 1.0, "public": True},
 }
 
@@ -92,6 +93,7 @@ async def test_two_versions_are_compared_field_by_field_and_key_by_key(
             "added": ["sums"],
             "removed": ["invoices"],
         },
+        {"pointer": "/history", "before": "cut", "after": "summarise", **plain},
         {"pointer": "/metadata/public", "before": None, "after": True, **plain},
         {"pointer": "/metadata/team", "before": "finance", "after": None, **plain},
         {"pointer": "/metadata/tier", "before": 1, "after": 1.0, **plain},

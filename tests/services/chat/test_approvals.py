@@ -7,8 +7,14 @@ import httpx
 import pytest
 
 from local.suite import Suite
-from services.chat.domain import Owner
+from services.chat.bounds import Bounds
+from services.chat.domain import Decision, Owner
+from services.chat.runs.events import Event
+from services.chat.runs.laying import turn_of
+from services.chat.runs.pauses import PauseBounds, PauseRepository, Resumed
+from services.chat.runs.repository import RunRepository
 from services.chat.storage import Keys
+from shared.identity import Caller
 from shared.redis import open_redis
 from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
@@ -145,6 +151,107 @@ async def test_a_stream_ends_with_the_wait_and_is_taken_up_again_on_any_replica(
     assert here == there
     assert [event.id for event in seen + here] == list(range(1, 10))
     assert here[-1].type == "run.completed"
+
+
+async def go_on_and_die(suite: Suite, person: User, waiting: dict[str, Any]) -> Resumed:
+    """The last decision is kept by a process that does nothing more."""
+    async with open_redis(suite.url("redis")) as redis:
+        pauses = PauseRepository(redis, PauseBounds(60_000, 600, lease_ms=500), "nobody's")
+        owner, ids = Owner(person.tenant_id, person.user_id), (waiting["run_id"], "call00001")
+        resumed = await pauses.decide(owner, *ids, Decision(approve=True), waiting["conversation_id"], "theirs")
+    assert isinstance(resumed, Resumed)
+    return resumed
+
+
+async def until_state(chat: httpx.AsyncClient, run_id: str, state: str) -> dict[str, Any]:
+    runs: list[dict[str, Any]] = []
+
+    async def is_there() -> bool:
+        runs.append((await chat.get(f"{RUNS}/{run_id}")).json())
+        return bool(runs[-1]["state"] == state)
+
+    await until(is_there)
+    return runs[-1]
+
+
+async def test_a_run_whose_process_dies_with_the_last_approval_waits_again(
+    open_chat: OpenChat,
+    body: dict[str, Any],
+    model: ModelServer,
+    neighbours: Neighbours,
+    person: User,
+    suite: Suite,
+) -> None:
+    model.scripted = [calls(ULM), says("It is paid.")]
+    async with open_chat() as chat:
+        chat.headers.update(person.headers)
+        waiting = await lay_down(chat, body)
+        run_id = waiting["run_id"]
+        await go_on_and_die(suite, person, waiting)
+        repeated = await decide(chat, run_id)
+        again = await until_state(chat, run_id, "requires_action")
+        decided = await decide(chat, run_id)
+        events = await follow(chat, run_id)
+
+    assert (repeated.status_code, repeated.json()["state"]) == (200, "running")
+    assert again["waiting"] == {"calls": waiting["calls"], "expires_at": waiting["expires_at"]}
+    assert decided.status_code == 200
+    assert [event.type for event in events if event.type.startswith("run.")] == [
+        "run.started",
+        "run.waiting",
+        "run.waiting",
+        "run.resumed",
+        "run.completed",
+    ]
+    assert neighbours.called == [("pay", {"city": "Ulm"})]
+
+
+async def test_a_run_whose_process_may_have_called_does_not_wait_again(
+    open_chat: OpenChat, body: dict[str, Any], model: ModelServer, person: User, suite: Suite
+) -> None:
+    model.scripted = [calls(ULM)]
+    keys = Keys(Owner(person.tenant_id, person.user_id))
+    async with open_chat() as chat, open_redis(suite.url("redis")) as redis:
+        chat.headers.update(person.headers)
+        waiting = await lay_down(chat, body)
+        resumed = await go_on_and_die(suite, person, waiting)
+        event: dict[Any, Any] = {"e": "run.resumed", "d": "{}"}
+        await redis.xadd(keys.events(waiting["run_id"]), event, id=f"{resumed.last_event + 1}-0")
+        failed = await until_state(chat, waiting["run_id"], "failed")
+
+    assert failed["error"]["code"] == "chat.interrupted"
+
+
+async def test_a_process_that_was_only_slow_makes_no_call_that_another_has_made(
+    open_chat: OpenChat,
+    body: dict[str, Any],
+    model: ModelServer,
+    neighbours: Neighbours,
+    person: User,
+    suite: Suite,
+) -> None:
+    """It comes back when the run waits again, or has gone on elsewhere."""
+    neighbours.go_on.clear()
+    model.scripted = [calls(ULM), says("It is paid.")]
+    caller = Caller(person.user_id, person.tenant_id, frozenset(), "t", 0, 0, "token")
+    async with open_chat() as chat, open_redis(suite.url("redis")) as redis:
+        chat.headers.update(person.headers)
+        waiting = await lay_down(chat, body)
+        run_id = waiting["run_id"]
+        resumed = await go_on_and_die(suite, person, waiting)
+        slow, repository = turn_of(caller, resumed), RunRepository(redis, Bounds(0, 500, 0, 0, 0), "nobody's")
+        event = Event(resumed.last_event + 1, "run.resumed", b'{"decisions":[{"call_id":"call00001"}]}')
+        await until_state(chat, run_id, "requires_action")
+        told = [await repository.append(slow, event), await repository.renew(slow)]
+        await decide(chat, run_id)
+        await neighbours.is_calling.wait()
+        told += [await repository.append(slow, event), await repository.renew(slow)]
+        neighbours.go_on.set()
+        events = await follow(chat, run_id)
+
+    assert told == ["ended", "lost"] * 2
+    assert events[-1].type == "run.completed"
+    assert len(neighbours.called) == 1
 
 
 async def test_two_who_approve_the_last_call_at_once_have_it_made_once(

@@ -1,10 +1,12 @@
 """Budgets of tokens: never one token too many reserved, and what was used counts in the end."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 from redis.asyncio import Redis
 
@@ -75,6 +77,27 @@ async def test_what_a_dead_process_reserved_is_given_back(redis: Redis, caller: 
         await budgets.reserve(caller, new_id(), 1)
 
 
+async def test_what_a_dead_process_noted_as_used_is_not_given_back(redis: Redis, caller: Caller) -> None:
+    dead = await Budgets(redis, replace(LIMITS, held_seconds=-1)).reserve(caller, new_id(), 900)
+    for used in (100, 300):
+        await dead.note(used)
+    budgets = Budgets(redis, LIMITS)
+    before = await budgets.reserve(caller, new_id(), 700)
+    await before.settle(0)
+    await dead.settle(500)  # it was only slow: what it used counts, and once
+
+    assert await fitting(budgets, caller) == 500
+
+
+async def test_what_was_noted_goes_where_it_is_settled(redis: Redis, caller: Caller) -> None:
+    budgets = Budgets(redis, LIMITS)
+    reservation = await budgets.reserve(caller, new_id(), 900)
+    await reservation.note(800)
+    await reservation.settle(200)
+
+    assert await fitting(budgets, caller) == 800
+
+
 @pytest.mark.parametrize("whose", ["key", "user", "tenant"])
 async def test_each_budget_is_its_own(redis: Redis, caller: Caller, whose: str) -> None:
     own: dict[str, Any] = {"user": None} | {whose: 100}
@@ -115,9 +138,54 @@ async def test_what_is_only_reserved_may_be_free_soon(redis: Redis, caller: Call
     assert 1 <= int(tomorrow.headers["Retry-After"]) <= 86_400
 
 
+def left(answer: httpx.Response, name: str) -> int:
+    """Of the budget, as the answer tells it."""
+    found = re.search(rf'"{name}";r=(\d+);t=(\d+)', answer.headers["ratelimit"])
+    assert found
+    assert 0 < int(found[2]) <= 86_400
+    return int(found[1])
+
+
 @pytest.fixture
 def body(agent_id: str) -> dict[str, Any]:
     return {"agent_id": agent_id, "content": "How long is the warranty?"}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
+async def test_answers_tell_what_is_left_of_each_budget_that_is_set(
+    open_chat: OpenChat, person: User, body: dict[str, Any], stream: bool
+) -> None:
+    async with open_chat(tokens_per_day_user=50_000, tokens_per_day_tenant=90_000) as client:
+        client.headers.update(person.headers)
+        answer = await client.post(MESSAGE, json=body | {"stream": stream})
+        other = await client.get("/api/v1/chat/conversations")
+
+    policies = answer.headers["ratelimit-policy"].split(", ")
+    assert policies[1:] == [
+        '"tokens-user";q=50000;w=86400;qu="tokens"',
+        '"tokens-tenant";q=90000;w=86400;qu="tokens"',
+    ]
+    assert 90_000 - left(answer, "tokens-tenant") == 50_000 - left(answer, "tokens-user") > 512
+    assert "tokens" not in other.headers["ratelimit"]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
+async def test_a_refusal_tells_which_budget_it_is(
+    open_chat: OpenChat, person: User, body: dict[str, Any], stream: bool, model: ModelServer
+) -> None:
+    async with open_chat(tokens_per_day_user=90_000, tokens_per_day_tenant=300) as client:
+        answer = await client.post(MESSAGE, json=body | {"stream": stream}, headers=person.headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (429, "chat.tokens_used_up")
+    assert "this tenant may use" in answer.json()["detail"]
+    assert (left(answer, "tokens-user"), left(answer, "tokens-tenant")) == (90_000, 300)
+    assert model.asked == []
+
+
+async def test_without_budgets_nothing_is_told_of_them(chat: httpx.AsyncClient, body: dict[str, Any]) -> None:
+    answer = await chat.post(MESSAGE, json=body)
+
+    assert answer.headers["ratelimit-policy"] == '"model";q=600;w=60'
 
 
 async def test_a_message_beyond_the_budget_is_refused_before_it_is_kept(

@@ -201,6 +201,37 @@ async def test_a_run_whose_process_was_killed_fails_within_fifteen_seconds_thoug
     assert types[-1] == b"run.failed"
 
 
+async def test_what_a_killed_process_had_used_is_counted_once(
+    start_process: StartProcess, open_chat: OpenChat, agent_id: str, model: ModelServer, suite: Suite, person: User
+) -> None:
+    """As far as it had noted it: the prompt, and what was said until then."""
+    model.go_on.clear()
+    async with (
+        open_redis(suite.url("redis")) as redis,
+        start_process(RUN_LEASE_SECONDS="1") as (process, client),
+        client.stream("POST", MESSAGE, json=message(agent_id)) as response,
+    ):
+        run_id = (await anext(events_of(response))).data["run_id"]
+        run = Keys(Owner(person.tenant_id, person.user_id)).run(run_id)
+        await until(lambda: redis.hexists(run, "used"))
+        process.kill()
+    async with open_chat() as one, open_chat() as other:
+        one.headers.update(person.headers)
+
+        async def is_failed() -> bool:
+            return await redis.hget(run, "status") == b"failed"
+
+        async with open_redis(suite.url("redis")) as redis:
+            await until(is_failed)
+        for client in (one, other):
+            await client.get(f"/api/v1/chat/runs/{run_id}", headers=person.headers)
+        (row,) = (await one.get("/api/v1/chat/usage")).json()["rows"]
+
+    assert (row["runs"], row["failed_runs"]) == (1, 1)
+    assert row["prompt_tokens"] > 10
+    assert 0 < row["completion_tokens"] < 10
+
+
 async def test_followers_elsewhere_hear_within_fifteen_seconds_that_the_process_was_killed(
     start_process: StartProcess, open_chat: OpenChat, agent_id: str, model: ModelServer
 ) -> None:

@@ -1,5 +1,6 @@
 """A model that calls tools: what is called, what it is told, and what a run tells of it."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -41,6 +42,11 @@ async def told(chat: httpx.AsyncClient, body: dict[str, Any]) -> list[ServerEven
 
 def of_type(events: list[ServerEvent], name: str) -> list[dict[str, Any]]:
     return [event.data for event in events if event.type == name]
+
+
+def told_of(asked: dict[str, Any]) -> str:
+    """All that the model was told with one request."""
+    return "\n".join(message["content"] or "" for message in asked["messages"])
 
 
 async def test_a_tool_is_called_and_its_result_is_answered_from(
@@ -136,6 +142,71 @@ async def test_passages_of_a_search_are_citations_numbered_on(
     assert [one["number"] for one in citations if one["referenced"]] == [5]
     assert model.asked[1]["messages"][-1]["content"].endswith("[4]\n> Fact 4.\n\n[5]\n> Fact 5.")
     assert neighbours.searches[-1]["k"] == 5
+
+
+async def test_what_a_search_finds_is_cut_around_its_own_query(
+    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer, neighbours: Neighbours
+) -> None:
+    strap = "It has a strap. " * 400
+    text = f"Today the weather is fine. {strap}The battery lasts four hours. {strap}"
+    neighbours.collections["handbook"] = [{"id": "r1", "score": 0.9, "text": text}]
+    model.scripted = [calls(("vectors_search", {"query": "How long does the battery last?"})), says("Four hours [2].")]
+
+    events = await told(chat, body)
+
+    given = model.asked[1]["messages"][-1]["content"]
+    citations = of_type(events, "message.completed")[0]["message"]["citations"]
+    assert "The battery lasts four hours." in given
+    assert given.startswith("[2]\n> ")
+    assert [(one["number"], one["record_id"]) for one in citations] == [(1, "r1"), (2, "r1")]
+    assert "weather" in citations[0]["text"]
+    assert "battery" in citations[1]["text"]
+
+
+async def test_every_source_that_has_a_number_was_told_in_whole(
+    open_chat: OpenChat, person: User, body: dict[str, Any], model: ModelServer, neighbours: Neighbours
+) -> None:
+    model.models = [{"id": "tiny", "context_length": 2048}]
+    neighbours.collections["handbook"] = [
+        {"id": f"r{number}", "score": 1 - number / 100, "text": f"Fact {number}. " + "It has a strap. " * 30}
+        for number in range(20)
+    ]
+    searches = [calls(("vectors_search", {"query": f"strap {number}", "k": 20})) for number in range(4)]
+    model.scripted = [*searches, says("A strap [1].")]
+
+    async with open_chat(llm_model="tiny") as client:
+        client.headers.update(person.headers)
+        events = await told(client, body)
+
+    asked = told_of(model.asked[-1])
+    citations = of_type(events, "message.completed")[0]["message"]["citations"]
+    assert len(citations) > 2
+    assert all(f"[{one['number']}]\n> {one['text']}" in asked for one in citations)
+    assert of_type(events, "tool.completed")[0]["is_truncated"]
+
+
+async def test_what_is_halved_for_a_provider_loses_whole_sources(
+    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer, neighbours: Neighbours
+) -> None:
+    """Six come with the message, and twelve with the search, whose answer the provider finds too long."""
+    neighbours.collections["handbook"] = [
+        {"id": f"r{number}", "score": 1 - number / 100, "text": f"Fact {number}. " + "It has a strap. " * 9}
+        for number in range(12)
+    ]
+    neighbours.go_on.clear()
+    model.scripted = [calls(("vectors_search", {"query": "strap", "k": 12}), ULM), says("A strap [1].")]
+    answering = asyncio.create_task(told(chat, body))
+    await neighbours.is_calling.wait()
+    model.refuses = [(400, {"error": {"code": "context_length_exceeded"}}, {})]
+    neighbours.go_on.set()
+
+    events = await answering
+
+    whole, halved = (told_of(asked) for asked in model.asked[1:])
+    citations = of_type(events, "message.completed")[0]["message"]["citations"]
+    assert "[12]\n> " in whole
+    assert 6 <= len(citations) < 12
+    assert all(f"[{one['number']}]\n> {one['text']}" in halved for one in citations)
 
 
 async def test_a_search_names_only_collections_the_agent_knows(

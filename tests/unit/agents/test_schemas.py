@@ -26,6 +26,7 @@ def test_only_name_and_instructions_are_needed() -> None:
         "capabilities": (),
         "knowledge": (),
         "tools": (),
+        "history": "cut",
         "metadata": {},
     }
 
@@ -79,6 +80,8 @@ def test_the_bounds_themselves_are_allowed(changes: dict[str, Any]) -> None:
         ({"knowledge": ["a" * 64]}, "knowledge/0"),
         ({"tools": [f"t{number}" for number in range(33)]}, "tools"),
         ({"tools": ["rm -rf"]}, "tools/0"),
+        ({"history": "forget"}, "history"),
+        ({"history": None}, "history"),
         ({"metadata": {f"k{number}": 1 for number in range(65)}}, "metadata"),
         ({"metadata": {"no spaces": 1}}, "metadata/no spaces/[key]"),
         ({"metadata": {"nothing": None}}, "metadata/nothing"),
@@ -116,7 +119,7 @@ def test_an_update_holds_only_what_was_sent() -> None:
     assert AgentUpdate.model_validate({"model": None, "tools": []}).model_dump() == {"model": None, "tools": ()}
 
 
-@pytest.mark.parametrize("field", ["name", "instructions", "capabilities", "knowledge", "tools", "metadata"])
+@pytest.mark.parametrize("field", ["name", "instructions", "capabilities", "knowledge", "tools", "history", "metadata"])
 def test_an_update_cannot_take_away_what_every_agent_has(field: str) -> None:
     with pytest.raises(ValidationError):
         AgentUpdate.model_validate({field: None})

@@ -14,6 +14,7 @@ from services.chat.domain import Agent, Message, Owner, Passage, Reply, Turn, Wa
 from services.chat.errors import Interrupted
 from services.chat.generation import Ask, Completion, Piece
 from services.chat.instruments import Instruments
+from services.chat.past import Past
 from services.chat.prompt import PromptBudget
 from services.chat.retrieval import Retriever
 from services.chat.runs.events import Event
@@ -71,8 +72,8 @@ class World:
 
     async def start(self, turn: Turn, event: Event) -> None: ...
 
-    async def history(self, turn: Turn, limit: int) -> list[Message]:
-        return []
+    async def past(self, turn: Turn, limit: int) -> Past:
+        return Past()
 
     async def append(self, turn: Turn, event: Event) -> Literal["ok", "ended", "gone"]:
         await self._at("journal")
@@ -97,6 +98,8 @@ def execution(world: Any, limits: RunLimits = LIMITS, search_seconds: float = 60
         repository=world,
         pauses=world,
         retriever=Retriever(world, 4, search_seconds),
+        summaries=world,
+        notes=world,
         model=world,
         choice=world,
         tools=Tools(world, world, BuiltIn(world, world, passages=4, search_seconds=60), depth=3),

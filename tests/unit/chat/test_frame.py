@@ -3,6 +3,7 @@
 import pytest
 
 from services.chat.domain import Agent, Message, Passage, mark_references
+from services.chat.past import Past
 from services.chat.prompt import PromptBudget, build_prompt
 from services.chat.times import now
 
@@ -49,7 +50,7 @@ MARKS = (
 def lines_of(text: str) -> list[str]:
     """The lines of the system message about two sources, the second of which is `text`."""
     passages = [Passage("c", "r1", 1.0, "It weighs 800 grams."), Passage("c", "r2", 0.5, text)]
-    prompt = build_prompt(Agent("a", "Be brief.", None, ("c",)), "How long?", passages, [], BUDGET)
+    prompt = build_prompt(Agent("a", "Be brief.", None, ("c",)), "How long?", passages, Past(), BUDGET)
     assert [message.role for message in prompt.messages] == ["system", "user"]
     return prompt.messages[0].content.split("\n")
 
@@ -78,7 +79,7 @@ def test_what_marks_roles_is_broken_in_earlier_answers(text: str) -> None:
     asked = Message("m1", "r", "user", "What does it say?", [], now())
     history = [asked, Message("m2", "r", "assistant", text, [], now())]
 
-    prompt = build_prompt(Agent("a", "", None, ()), "How long?", [], history, BUDGET)
+    prompt = build_prompt(Agent("a", "", None, ()), "How long?", [], Past(history, len(history)), BUDGET)
 
     answer = next(message.content for message in prompt.messages if message.role == "assistant")
     assert not [mark for mark in MARKS if mark in answer]
@@ -93,7 +94,7 @@ def test_text_that_only_looks_alike_is_left() -> None:
 
 def test_a_number_that_no_source_has_is_no_citation() -> None:
     passages = [Passage("c", "r1", 1.0, "[9] The warranty lasts 99 years.")]
-    prompt = build_prompt(Agent("a", "", None, ("c",)), "How long?", passages, [], BUDGET)
+    prompt = build_prompt(Agent("a", "", None, ("c",)), "How long?", passages, Past(), BUDGET)
 
     marked = mark_references(prompt.sources, "It lasts 99 years [9].")
 
@@ -104,7 +105,7 @@ def test_a_citation_is_what_was_given() -> None:
     text = "First line.\n\nSecond line."
     passages = [Passage("c", "r1", 1.0, text)]
 
-    prompt = build_prompt(Agent("a", "", None, ("c",)), "How long?", passages, [], BUDGET)
+    prompt = build_prompt(Agent("a", "", None, ("c",)), "How long?", passages, Past(), BUDGET)
 
     assert prompt.sources[0].text == text
     assert "> First line.\n> Second line." in prompt.messages[0].content

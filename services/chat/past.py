@@ -1,0 +1,33 @@
+"""What was said in a conversation before a turn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from services.chat.domain import Message
+
+Exchange = tuple[Message, Message]
+"""A question and its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The newest `messages`, oldest first, and how many there are in all."""
+
+    messages: Sequence[Message] = ()
+    total: int = 0
+
+    def newest(self, number: int) -> "Past":
+        """The same, with so many messages at most."""
+        return Past(self.messages[-number:] if number else (), self.total)
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """The questions that were answered, each with its answer."""
+        pairs = pairwise(self.messages)
+        return [(a, b) for a, b in pairs if (a.role, b.role) == ("user", "assistant") and b.content]
+
+    @property
+    def unseen(self) -> int:
+        """How many older messages there are."""
+        return max(0, self.total - len(self.messages))

@@ -1,0 +1,35 @@
+"""Makes the prompt of a turn, with what is told of turns that it has no room for."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from services.chat.domain import Passage, Prompt, Turn
+from services.chat.prompt import PromptBudget, build_prompt, summary_room
+from services.chat.runs.means import Means
+from services.chat.runs.state import Spent
+
+Rebuild = Callable[[PromptBudget], Prompt]
+_TAKEN_UP_MESSAGES = 40  # older than those that may stand in the prompt, of which a summary takes up what fits
+
+
+async def prompts_of(
+    turn: Turn, passages: Sequence[Passage], means: Means, budget: PromptBudget, spent: Spent
+) -> Rebuild:
+    """What makes the prompt within a budget, of which the first is `budget`.
+
+    An agent that asks for it is told in short what is left out there, which is made first where it is not there yet;
+    what that uses up is added to what the run has `spent`. Raises MessageTooLong, and what Redis raises.
+    """
+    limit = means.limits.history_messages
+    summarises = turn.agent.summarises and summary_room(budget) > 0
+    past = await means.repository.past(turn, limit + (_TAKEN_UP_MESSAGES if summarises else 0))
+    given = past.newest(limit)
+    make = partial(build_prompt, turn.agent, turn.question.content, passages, given)
+    if not summarises or not past.total:
+        return make
+    room_kept = make(budget, "")
+    if not room_kept.left_out:
+        return make
+    summary, usage = await means.summaries.of(turn, past.exchanges, room_kept.given // 2, budget)
+    spent.add(usage)
+    return partial(make, summary=summary) if summary else make

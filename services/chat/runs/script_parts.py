@@ -1,0 +1,43 @@
+"""What several scripts of runs have in common (`scripts.py`): local functions, which each of them takes in."""
+
+from typing import Final
+
+# Adds to a day's usage, each of `used` a metric, its source and a number.
+ADD: Final = """
+local function add(usage, used, kept_seconds)
+  local is_full = redis.call('HLEN', usage) > 5000
+  for _, one in ipairs(used) do
+    redis.call('HINCRBY', usage, one[1] .. '\\31' .. (is_full and '\\31\\31' or one[2]), one[3])
+  end
+  redis.call('EXPIRE', usage, kept_seconds)
+end
+"""
+
+# Counts a run that no process ends: what its process has noted since it went on last; what it used until it
+# was laid down was added then. A process that comes back all the same finds it counted.
+COUNT_LEFT: Final = f"""{ADD}
+local function count_left(state, run, usage, counted, guarded_seconds, kept_seconds)
+  local noted = redis.call('HGET', run, 'used')
+  local used = noted and cjson.decode(noted) or {{redis.call('HGET', run, 'source'), {{}}}}
+  if used[1] and redis.call('SET', counted, state, 'NX', 'EX', guarded_seconds) then
+    table.insert(used[2], {{state, used[1], '1'}})
+    add(usage, used[2], kept_seconds)
+    redis.call('HSET', run, 'is_counted', '1')
+  end
+end
+"""
+
+# A run that went on with its last decision, and whose process then told nothing, has done nothing: it lies as it lay.
+# Told so once more, it has an event that a process which is only slow knows nothing of. Answers the event's number.
+LIE_AGAIN: Final = """
+local function lies_again(lease, run, events, run_id, now_ms)
+  local went_on = redis.call('HMGET', run, 'last_call', 'since', 'waits_until', 'waiting')
+  local told = tonumber(string.match(redis.call('XREVRANGE', events, '+', '-', 'COUNT', 1)[1][1], '^%d+'))
+  if not went_on[1] or told ~= tonumber(went_on[2]) or now_ms >= tonumber(went_on[3]) then return false end
+  redis.call('XADD', events, (told + 1) .. '-0', 'e', 'run.waiting', 'd', went_on[4])
+  redis.call('HSET', run, 'status', 'requires_action', 'inbox', '', 'undecided', 1, 'call:' .. went_on[1], '')
+  redis.call('HDEL', run, 'last_call', 'claim', 'missed', 'missed_at')
+  redis.call('SET', lease, run_id, 'PX', tonumber(went_on[3]) - now_ms)
+  return told + 1
+end
+"""
