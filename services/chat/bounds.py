@@ -15,6 +15,8 @@ class Bounds:
     kept_seconds: int
     max_messages: int
     max_conversations: int
+    max_queued: int = 10
+    queue_seconds: float = 300.0
 
     @classmethod
     def of(cls, settings: Settings) -> "Bounds":
@@ -24,4 +26,6 @@ class Bounds:
             kept_seconds=settings.run_kept_seconds,
             max_messages=settings.max_messages,
             max_conversations=settings.max_conversations,
+            max_queued=settings.max_queued,
+            queue_seconds=settings.queue_seconds,
         )

@@ -213,8 +213,9 @@ class Turn:
 
 
 class RunState(Word):
-    """What a run is; the first two are not its last."""
+    """What a run is; the first three are not its last."""
 
+    QUEUED = "queued"
     RUNNING = "running"
     REQUIRES_ACTION = "requires_action"
     COMPLETED = "completed"

@@ -1,8 +1,8 @@
 """What chat refuses, and how its model fails.
 
 NotFound         AgentNotFound · ConversationNotFound · MessageNotFound · RunNotFound · CallNotFound
-Conflict         RunActive · RunEnded · RunCancelled · CallDecided · ApprovalExpired · ConversationOfOtherAgent ·
-                 ConversationFull · TooManyConversations · ForkTooLarge
+Conflict         RunActive · QueueFull · TurnExpired · RunEnded · RunCancelled · CallDecided · ApprovalExpired ·
+                 ConversationOfOtherAgent · ConversationFull · TooManyConversations · ForkTooLarge
 Invalid          MessageTooLong · ModelUnknown · EventUnknown
 UpstreamFailed   ModelRefused · AnswerEmpty · AnswerOffSchema · ToolStepsExceeded
 Unavailable      ModelUnavailable · Interrupted · Overloaded · StreamsFull · SearchesFull
@@ -51,6 +51,24 @@ class RunActive(Conflict):
 
     def __init__(self) -> None:
         super().__init__("The last message of this conversation is still being answered.", headers={"Retry-After": "1"})
+
+
+class QueueFull(Conflict):
+    code = "chat.queue_full"
+    meaning = "As many messages wait for their turn in the conversation as may: send this one again later."
+
+    def __init__(self) -> None:
+        detail = "As many messages wait for their turn in this conversation as may."
+        super().__init__(detail, headers={"Retry-After": "2"})
+
+
+class TurnExpired(Conflict):
+    code = "chat.turn_expired"
+    meaning = "The conversation was busy for too long: the message did not have its turn, and may be sent again."
+
+    def __init__(self) -> None:
+        detail = "The message has waited for its turn for as long as one may; send it again."
+        super().__init__(detail, headers={"Retry-After": "2"})
 
 
 class RunEnded(Conflict):

@@ -24,12 +24,14 @@ from services.chat.runs.approvals import ApprovalService
 from services.chat.runs.control import RunControl
 from services.chat.runs.means import Means, RunLimits
 from services.chat.runs.pauses import PauseBounds, PauseRepository
+from services.chat.runs.queue import QueueRepository
 from services.chat.runs.repository import RunRepository
 from services.chat.runs.service import RunService
 from services.chat.runs.supervisor import open_supervisor
-from services.chat.runs.sweeping import open_sweeper
+from services.chat.runs.sweeping import open_sweepers
 from services.chat.runs.tails import open_tails
 from services.chat.runs.tickets import Tickets
+from services.chat.runs.waiting_room import open_waiting_room
 from services.chat.settings import Settings
 from services.chat.tools.builtin import BuiltIn
 from services.chat.tools.toolbox import Tools
@@ -78,9 +80,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         tails = await stack.enter_async_context(open_tails(stream_redis, platform.health, supervisor.cancel))
         bounds = Bounds.of(settings)
         repository = RunRepository(redis, bounds, tails.inbox)
-        await stack.enter_async_context(open_sweeper(redis, repository, supervisor))
+        queue = QueueRepository(redis, bounds, tails.inbox, repository.grace)
+        await stack.enter_async_context(open_sweepers(redis, repository, queue, supervisor))
+        room = await stack.enter_async_context(
+            open_waiting_room(queue, platform.authenticator, supervisor.ended, settings.run_lease_seconds)
+        )
         control = RunControl(
             repository,
+            queue,
             supervisor,
             tails,
             platform.auth,
@@ -93,6 +100,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             agents=agents,
             repository=repository,
             pauses=PauseRepository(redis, PauseBounds.of(settings), tails.inbox),
+            queue=queue,
             retriever=Retriever(knowledge, settings.passages_per_collection, settings.search_seconds * OUTLIVED),
             model=models.model,
             choice=Choice(models.catalogue, settings),
@@ -111,6 +119,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
                 means,
                 supervisor,
                 control,
+                room,
                 budgets,
                 heartbeat_seconds=settings.heartbeat_seconds,
             ),

@@ -120,6 +120,12 @@ class Settings(ClientSettings):
         default=8.0, ge=1, le=120, description="after a replica died, its conversations take messages again"
     )
     max_runs: int = Field(default=128, ge=1, le=2000, description="turns at once in one process; more answer 503")
+    max_queued: int = Field(
+        default=10, ge=1, le=100, description="messages that wait for their turn in one conversation (`enqueue`)"
+    )
+    queue_seconds: float = Field(
+        default=300.0, gt=0, le=3600, description="a message waits for its turn at most; then its run fails"
+    )
     max_streams: int = Field(
         default=1024, ge=1, le=100_000, description="followers of runs at once in one process; more answer 503"
     )

@@ -131,6 +131,7 @@ class ConversationRepository:
         keys = Keys(owner)
 
         async def deleting(pipeline: Pipeline) -> None:
+            await pipeline.watch(keys.runs(conversation_id))  # a message that begins to wait changes nothing else of it
             runs: Any = await pipeline.smembers(keys.runs(conversation_id))
             pipeline.multi()  # type: ignore[no-untyped-call] # the driver's
             pipeline.zrem(keys.conversations, conversation_id)
@@ -185,4 +186,5 @@ def _found(conversation_id: str, stored: Mapping[bytes, bytes]) -> Conversation:
 def _keys_of(keys: Keys, conversation_id: str, run_ids: Sequence[str]) -> list[str]:
     own = [keys.conversation(conversation_id), keys.messages(conversation_id), keys.lease(conversation_id)]
     of_runs = [name for run_id in run_ids for name in (keys.run(run_id), keys.events(run_id))]
-    return [*own, keys.runs(conversation_id), keys.words(conversation_id), *of_runs]
+    beside = [keys.runs(conversation_id), keys.queue(conversation_id), keys.words(conversation_id)]
+    return [*own, *beside, *of_runs]

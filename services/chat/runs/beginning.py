@@ -12,6 +12,7 @@ from services.chat.errors import (
     ConversationFull,
     ConversationNotFound,
     ConversationOfOtherAgent,
+    QueueFull,
     RunActive,
     TooManyConversations,
 )
@@ -26,9 +27,10 @@ REFUSALS: Final[dict[str, type[ServiceError]]] = {
     "other_agent": ConversationOfOtherAgent,
     "active": RunActive,
     "full": ConversationFull,
+    "queue_full": QueueFull,
     "too_many": TooManyConversations,
 }
-"""By the answer of START."""
+"""By the answer of START, and of ENQUEUE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,21 @@ class KeyTaken(Exception):
     """Another run was begun for this key meanwhile."""
 
 
+def once_holds(turn: Turn, key: RunKey | None) -> bytes:
+    """What is stored under the key once the turn has begun, empty without a key."""
+    return orjson.dumps({"of": key.of.hex(), "run_id": turn.run_id}) if key else b""
+
+
+def require_begun(answer: str) -> None:
+    """Raises what a script that begins turns answers instead of `ok`."""
+    if answer == "taken":
+        raise KeyTaken
+    if answer == "changed":
+        raise TurnChanged
+    if answer != "ok":
+        raise REFUSALS[answer]
+
+
 def start_keys(turn: Turn, key: RunKey | None) -> list[str]:
     """KEYS of START."""
     keys = Keys(turn.owner)
@@ -70,6 +87,7 @@ def start_keys(turn: Turn, key: RunKey | None) -> list[str]:
         keys.events(turn.run_id),
         keys.once(key.digest if key else b""),
         keys.words(turn.conversation_id),
+        keys.queue(turn.conversation_id),
     ]
 
 
@@ -91,7 +109,7 @@ async def start_arguments(turn: Turn, event: Event, key: RunKey | None, bounds: 
         turn.conversation_id,
         event.data,
         key.before if key else b"",
-        orjson.dumps({"of": key.of.hex(), "run_id": turn.run_id}) if key else b"",
+        once_holds(turn, key),
         turn.model,
         inbox,
         orjson.dumps(turn.metadata),

@@ -11,15 +11,7 @@ from services.chat.bounds import Bounds
 from services.chat.domain import LastTurn, Message, Owner, Run, Turn, Waiting
 from services.chat.errors import ConversationNotFound, RunNotFound
 from services.chat.runs import scripts
-from services.chat.runs.beginning import (
-    REFUSALS,
-    Begun,
-    KeyTaken,
-    RunKey,
-    TurnChanged,
-    start_arguments,
-    start_keys,
-)
+from services.chat.runs.beginning import Begun, RunKey, require_begun, start_arguments, start_keys
 from services.chat.runs.events import FINAL, RUN_FIELDS, Event, abandoned, event_from, run_from
 from services.chat.runs.grace import SLOW_SECONDS, Grace
 from services.chat.storage import RUNNING, Keys, message_bytes, message_from, running_member
@@ -30,8 +22,8 @@ from services.chat.usage.users import UsageUsers
 from services.chat.words import kept_words
 from shared.redis import redis_errors
 
-Status = Literal["running", "requires_action", "completed", "failed", "cancelled", "gone"]
-UNENDED: Final[frozenset[Status]] = frozenset({"running", "requires_action"})
+Status = Literal["queued", "running", "requires_action", "completed", "failed", "cancelled", "gone"]
+UNENDED: Final[frozenset[Status]] = frozenset({"queued", "running", "requires_action"})
 # One who is slow to take events has no more of them in memory than these.
 _EVENTS_AT_ONCE = 16
 _MESSAGES_OF_A_TURN = 2
@@ -60,13 +52,7 @@ class RunRepository:
         Raises KeyTaken, TurnChanged, ConversationNotFound, ConversationOfOtherAgent, RunActive, ConversationFull,
         TooManyConversations.
         """
-        answer = await self._noted_start(turn, event, key)
-        if answer == "taken":
-            raise KeyTaken
-        if answer == "changed":
-            raise TurnChanged
-        if answer != "ok":
-            raise REFUSALS[answer]
+        require_begun(await self._noted_start(turn, event, key))
 
     async def _noted_start(self, turn: Turn, event: Event, key: RunKey | None) -> str:
         """The answer of START, before which the run is noted for those who look after dead ones; in one round trip.

@@ -5,13 +5,14 @@
 
 from typing import Final
 
-# KEYS conversation, messages, lease, runs, conversations, run, events, once, words
+# KEYS conversation, messages, lease, runs, conversations, run, events, once, words, queue
 # ARGV new?, now_ms, retention_ms, agent_id, title, message, run_id, lease_ms, kept_seconds, max_messages,
 #      max_conversations, conversation_id, event, what `once` is to hold now, what it shall hold (or '' without a key),
 #      model, inbox of the process, metadata, tags, words of the title, message_id, words of the message, then of each
 #      message at the end that gives way, newest first, its place and its id
 # Checks the conversation, claims it for the run, and stores the user's message with the run's first event, and with the
-# key that the request came with. Full comes before active: nothing is interrupted for a message that has no place.
+# key that the request came with. Full comes before active: nothing is interrupted for a message that has no place. A
+# conversation is active too while messages wait for their turn: nobody comes before them.
 START: Final = """#!lua
 if ARGV[15] ~= '' and (redis.call('GET', KEYS[8]) or '') ~= ARGV[14] then return 'taken' end
 if ARGV[1] == '1' then
@@ -26,7 +27,7 @@ else
   if agent_id ~= ARGV[4] then return 'other_agent' end
   local replaced = (#ARGV - 22) / 2
   if redis.call('XLEN', KEYS[2]) - replaced + 2 > tonumber(ARGV[10]) then return 'full' end
-  if redis.call('EXISTS', KEYS[3]) == 1 then return 'active' end
+  if redis.call('EXISTS', KEYS[3], KEYS[10]) > 0 then return 'active' end
   if replaced > 0 then
     local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', replaced)
     for i = 1, replaced do
@@ -45,7 +46,7 @@ redis.call('XADD', KEYS[2], '*', 'm', ARGV[6])
 redis.call('HSET', KEYS[9], ARGV[21], ARGV[22])
 redis.call('HINCRBY', KEYS[1], 'message_count', 1)
 redis.call('HINCRBY', KEYS[1], 'version', 1)
-redis.call('HSET', KEYS[1], 'last_activity_at', ARGV[2])
+redis.call('HSET', KEYS[1], 'last_activity_at', ARGV[2], 'run', ARGV[7])
 redis.call('ZADD', KEYS[5], ARGV[2], ARGV[12])
 redis.call('SADD', KEYS[4], ARGV[7])
 if redis.call('TTL', KEYS[4]) < tonumber(ARGV[9]) then redis.call('EXPIRE', KEYS[4], ARGV[9]) end

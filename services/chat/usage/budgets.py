@@ -82,10 +82,11 @@ class Budgets:
         self._held_ms = round(limits.held_seconds * 1000)
         self._reserve, self._settle = redis.register_script(RESERVE), redis.register_script(SETTLE)
 
-    async def reserve(self, caller: Caller, run_id: str, tokens: int) -> Reservation:
+    async def reserve(self, caller: Caller, run_id: str, tokens: int, *, waits_seconds: float = 0.0) -> Reservation:
         """A place for `tokens` in each budget that the caller uses. Raises TokensUsedUp; then nothing is reserved.
 
-        It is given back when no run can go on any longer, be its process there or not.
+        It is given back when no run can go on any longer that has waited for so long before, be its process there or
+        not.
         """
         if not self._is_on:
             return Reservation(_nothing)
@@ -95,7 +96,14 @@ class Budgets:
         with redis_errors():
             refused, is_held = await self._reserve(
                 keys=_keys(caller.tenant_id, day),
-                args=[now_ms, now_ms + self._held_ms, run_id, tokens, _KEPT_SECONDS, *flat],
+                args=[
+                    now_ms,
+                    now_ms + self._held_ms + round(waits_seconds * 1000),
+                    run_id,
+                    tokens,
+                    _KEPT_SECONDS,
+                    *flat,
+                ],
             )
         if refused:
             kind = refused.decode().partition(":")[0]
