@@ -110,6 +110,7 @@ class Conversation:
     version: int
     created_at: datetime
     last_activity_at: datetime
+    expires_at: datetime
     metadata: Mapping[str, Any]
     forked_from: Mapping[str, str] | None
     """`conversation_id` and `message_id` of what it goes on from another way."""

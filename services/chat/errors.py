@@ -2,7 +2,8 @@
 
 NotFound         AgentNotFound · ConversationNotFound · MessageNotFound · RunNotFound · CallNotFound
 Conflict         RunActive · QueueFull · TurnExpired · RunEnded · RunCancelled · CallDecided · ApprovalExpired ·
-                 ConversationOfOtherAgent · ConversationFull · TooManyConversations · ForkTooLarge
+                 ConversationOfOtherAgent · ConversationFull · TooManyConversations · KeptTooMuch ·
+                 ForkTooLarge
 Invalid          MessageTooLong · ModelUnknown · EventUnknown
 UpstreamFailed   ModelRefused · AnswerEmpty · AnswerOffSchema · ToolStepsExceeded
 Unavailable      ModelUnavailable · Interrupted · Overloaded · StreamsFull · SearchesFull
@@ -58,8 +59,7 @@ class QueueFull(Conflict):
     meaning = "As many messages wait for their turn in the conversation as may: send this one again later."
 
     def __init__(self) -> None:
-        detail = "As many messages wait for their turn in this conversation as may."
-        super().__init__(detail, headers={"Retry-After": "2"})
+        super().__init__("As many messages wait in this conversation as may.", headers={"Retry-After": "2"})
 
 
 class TurnExpired(Conflict):
@@ -67,8 +67,7 @@ class TurnExpired(Conflict):
     meaning = "The conversation was busy for too long: the message did not have its turn, and may be sent again."
 
     def __init__(self) -> None:
-        detail = "The message has waited for its turn for as long as one may; send it again."
-        super().__init__(detail, headers={"Retry-After": "2"})
+        super().__init__("The message has waited for its turn too long; send it again.", headers={"Retry-After": "2"})
 
 
 class RunEnded(Conflict):
@@ -123,6 +122,15 @@ class TooManyConversations(Conflict):
     code = "chat.too_many_conversations"
     meaning = "The user has as many conversations as one may have: delete some."
     default_detail = "There are as many conversations as one user may have; delete some first."
+
+
+class KeptTooMuch(Conflict):
+    code = "chat.kept_too_much"
+    meaning = "Conversations of the user, or of the tenant, hold as many bytes as they may: delete some."
+
+    def __init__(self, *, of_tenant: bool = False) -> None:
+        whose = "this tenant" if of_tenant else "this user"
+        super().__init__(f"The conversations of {whose} hold as much as they may; delete some first.")
 
 
 class ForkTooLarge(Conflict):

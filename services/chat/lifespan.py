@@ -14,6 +14,7 @@ from services.chat.adapters.vectors_knowledge import VectorsKnowledge
 from services.chat.bounds import Bounds
 from services.chat.conversations.forking import Forks
 from services.chat.conversations.repository import ConversationRepository
+from services.chat.conversations.retention import open_retention
 from services.chat.conversations.service import ConversationService
 from services.chat.errors import MODEL
 from services.chat.instruments import Instruments
@@ -109,7 +110,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             limits=RunLimits.of(settings),
             instruments=Instruments(app.state.metrics.registry),
         )
-        conversations = ConversationRepository(redis, bounds.retention_ms)
+        conversations = ConversationRepository(redis, bounds)
+        await stack.enter_async_context(open_retention(redis, bounds))
         forks = Forks(redis, bounds)
         yield State(
             platform=platform,
@@ -124,7 +126,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
                 heartbeat_seconds=settings.heartbeat_seconds,
             ),
             control=control,
-            usages=UsageService(UsageRepository(redis)),
+            usages=UsageService(UsageRepository(redis), bounds.kept),
             approvals=ApprovalService(means, supervisor, budgets, platform.auth),
             tickets=Tickets(redis, repository),
         )

@@ -15,13 +15,15 @@ All keys of one user share a hash tag, so they live in one slot of a cluster and
     chat:{tenant:user}:copied                     number, bytes that forks have copied; expires a day after the first
     chat:{tenant:user}:once:<digest>              JSON, the run or fork that a request with an idempotency key made
 
-What turns used up lies beside them (`usage/counts.py`). Of no user is what a process is to hear (`runs/tails.py`),
-what is to be looked after (`runs/sweeping.py`), and what is shown in place of a token (`runs/tickets.py`):
+How much of it there is, and what turns used up, lies beside them (`keeping.py`, `usage/counts.py`). Of no user is what
+a process is to hear (`runs/tails.py`), what is to be looked after (`runs/sweeping.py`, `conversations/retention.py`),
+and what is shown in place of a token (`runs/tickets.py`):
 
     chat:inbox:<id>                               stream, orders to a process; expires some minutes after the last
     chat:ticket:<hash>                            JSON, whom a ticket to a run stands for; expires after a minute
     chat:running                                  sorted set, runs by when they are to be looked at in ms
     chat:queued                                   sorted set, likewise those that wait for their turn
+    chat:retention                                hash, how far the last look at all conversations has come
 """
 
 from collections.abc import Mapping
@@ -36,6 +38,7 @@ from shared.schemas import rfc3339
 
 RUNNING = "chat:running"
 QUEUED = "chat:queued"
+RETENTION = "chat:retention"
 
 
 def ticket_key(digest: str) -> str:
@@ -121,7 +124,8 @@ def message_from(stored: bytes) -> Message:
     )
 
 
-def conversation_from(conversation_id: str, stored: Mapping[bytes, bytes]) -> Conversation:
+def conversation_from(conversation_id: str, stored: Mapping[bytes, bytes], kept_ms: int) -> Conversation:
+    """A conversation as it lies in its hash, of an owner for whom one is kept for so long."""
     return Conversation(
         id=conversation_id,
         agent_id=stored[b"agent_id"].decode(),
@@ -130,6 +134,7 @@ def conversation_from(conversation_id: str, stored: Mapping[bytes, bytes]) -> Co
         version=int(stored[b"version"]),
         created_at=from_ms(int(stored[b"created_at"])),
         last_activity_at=from_ms(int(stored[b"last_activity_at"])),
+        expires_at=from_ms(int(stored[b"last_activity_at"]) + kept_ms),
         metadata=orjson.loads(stored.get(b"metadata", b"{}")),
         forked_from=orjson.loads(stored.get(b"forked_from", b"null")),
     )

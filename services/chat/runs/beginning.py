@@ -1,6 +1,8 @@
 """What it takes to begin a run: the key of its request, what the script START is given, and what it answers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -12,23 +14,27 @@ from services.chat.errors import (
     ConversationFull,
     ConversationNotFound,
     ConversationOfOtherAgent,
+    KeptTooMuch,
     QueueFull,
     RunActive,
     TooManyConversations,
 )
+from services.chat.keeping import kept_keys
 from services.chat.runs.events import Event
 from services.chat.storage import Keys, message_bytes
 from services.chat.times import to_ms
 from services.chat.words import kept_words
 from shared.errors import ServiceError
 
-REFUSALS: Final[dict[str, type[ServiceError]]] = {
+REFUSALS: Final[dict[str, Callable[[], ServiceError]]] = {
     "missing": ConversationNotFound,
     "other_agent": ConversationOfOtherAgent,
     "active": RunActive,
     "full": ConversationFull,
     "queue_full": QueueFull,
     "too_many": TooManyConversations,
+    "kept_too_much": KeptTooMuch,
+    "tenant_kept_too_much": partial(KeptTooMuch, of_tenant=True),
 }
 """By the answer of START, and of ENQUEUE."""
 
@@ -71,7 +77,7 @@ def require_begun(answer: str) -> None:
     if answer == "changed":
         raise TurnChanged
     if answer != "ok":
-        raise REFUSALS[answer]
+        raise REFUSALS[answer]()
 
 
 def start_keys(turn: Turn, key: RunKey | None) -> list[str]:
@@ -88,6 +94,7 @@ def start_keys(turn: Turn, key: RunKey | None) -> list[str]:
         keys.once(key.digest if key else b""),
         keys.words(turn.conversation_id),
         keys.queue(turn.conversation_id),
+        *kept_keys(turn.owner),
     ]
 
 
@@ -97,7 +104,7 @@ async def start_arguments(turn: Turn, event: Event, key: RunKey | None, bounds: 
     return [
         int(turn.is_new_conversation),
         to_ms(turn.question.created_at),
-        bounds.retention_ms,
+        bounds.retention_of(turn.owner),
         turn.agent.id,
         title,
         message_bytes(turn.question),
@@ -117,5 +124,7 @@ async def start_arguments(turn: Turn, event: Event, key: RunKey | None, bounds: 
         await kept_words(title),
         turn.question.id,
         await kept_words(turn.question.content),
+        turn.owner.user_id,
+        *bounds.kept.arguments,
         *[part for entry in turn.replaces for part in entry],
     ]

@@ -79,6 +79,7 @@ _FAILURES: Final = (
     errors.RunActive,
     errors.RunCancelled,
     errors.ConversationFull,
+    errors.KeptTooMuch,
     errors.ModelUnknown,
     errors.MessageTooLong,
     errors.TokensUsedUp,

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from services.chat.bounds import Bounds
 from services.chat.domain import Owner, Turn
+from services.chat.keeping import kept_keys
 from services.chat.runs import queue_scripts
 from services.chat.runs.beginning import RunKey, once_holds, require_begun
 from services.chat.runs.events import CANCELLED, FAILED, Event, abandoned, queued, started
@@ -58,7 +59,7 @@ class QueueRepository:
         """Put the turn at the end of its conversation's queue, and keep its message and the key: all or nothing.
 
         Answers `run.queued`. Raises KeyTaken, ConversationNotFound, ConversationOfOtherAgent, QueueFull,
-        ConversationFull.
+        ConversationFull, KeptTooMuch.
         """
         keys, conversation_id = Keys(turn.owner), turn.conversation_id
         names = [
@@ -70,6 +71,8 @@ class QueueRepository:
             keys.events(turn.run_id),
             keys.hold(turn.run_id),
             keys.once(key.digest if key else b""),
+            keys.conversations,
+            *kept_keys(turn.owner),
         ]
         kept_seconds = self._bounds.kept_seconds + round(self._bounds.queue_seconds)
         arguments: list[Any] = [
@@ -88,6 +91,9 @@ class QueueRepository:
             self._bounds.max_queued,
             key.before if key else b"",
             once_holds(turn, key),
+            self._bounds.retention_of(turn.owner),
+            turn.owner.user_id,
+            *self._bounds.kept.arguments,
         ]
         member = running_member(turn.owner, conversation_id, turn.run_id)
         with redis_errors():  # noted before, as a run that begins: so none is missing
@@ -110,18 +116,20 @@ class QueueRepository:
             keys.queue(conversation_id),
             keys.words(conversation_id),
             keys.hold(turn.run_id),
+            *kept_keys(turn.owner),
         ]
         arguments: list[Any] = [
             turn.run_id,
             conversation_id,
             to_ms(now()),
-            self._bounds.retention_ms,
+            self._bounds.retention_of(turn.owner),
             self._bounds.lease_ms,
             self._bounds.kept_seconds,
             started(turn, _STARTED).data,
             self._inbox,
             turn.question.id,
             await kept_words(turn.question.content),
+            turn.owner.user_id,
         ]
         with redis_errors():
             return str(await self._take(keys=names, args=arguments), "ascii")

@@ -10,6 +10,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from services.chat.bounds import Bounds
 from services.chat.domain import LastTurn, Message, Owner, Run, Turn, Waiting
 from services.chat.errors import ConversationNotFound, RunNotFound
+from services.chat.keeping import kept_keys
 from services.chat.runs import scripts
 from services.chat.runs.beginning import Begun, RunKey, require_begun, start_arguments, start_keys
 from services.chat.runs.events import FINAL, RUN_FIELDS, Event, abandoned, event_from, run_from
@@ -50,7 +51,7 @@ class RunRepository:
         """Claim the conversation (or make it), store the user's message, the first event and the key: all or nothing.
 
         Raises KeyTaken, TurnChanged, ConversationNotFound, ConversationOfOtherAgent, RunActive, ConversationFull,
-        TooManyConversations.
+        TooManyConversations, KeptTooMuch.
         """
         require_begun(await self._noted_start(turn, event, key))
 
@@ -145,11 +146,12 @@ class RunRepository:
             usage_key(turn.owner, day_of(turn)),
             counted_key(turn.owner, turn.run_id),
             keys.words(turn.conversation_id),
+            *kept_keys(turn.owner),
         ]
-        times = [to_ms(now()), self._bounds.retention_ms]
+        times = [to_ms(now()), self._bounds.retention_of(turn.owner)]
         stored = [message_bytes(answer), answer.id, await kept_words(answer.content)] if answer else [b"", b"", b""]
         flat = [part for event in events for part in (event.type, event.data)]
-        used = [counts_of(turn, current_meter()), GUARDED_SECONDS, KEPT_SECONDS, turn.since]
+        used = [counts_of(turn, current_meter()), GUARDED_SECONDS, KEPT_SECONDS, turn.since, turn.owner.user_id]
         arguments: list[Any] = [
             turn.run_id,
             turn.conversation_id,

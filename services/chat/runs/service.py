@@ -54,9 +54,9 @@ class RunService:
         give: then it begins another. A stream is given a run that failed too, since it tells so.
 
         Raises AgentNotFound, ModelUnknown, MessageTooLong, TokensUsedUp, ConversationNotFound,
-        ConversationOfOtherAgent, RunActive, QueueFull, ConversationFull, TooManyConversations, ShareTaken,
-        Overloaded; then nothing was kept. For a repetition IdempotencyKeyReused, and RunNotFound where its conversation
-        was deleted.
+        ConversationOfOtherAgent, RunActive, QueueFull, ConversationFull, TooManyConversations, KeptTooMuch,
+        ShareTaken, Overloaded; then nothing was kept. For a repetition IdempotencyKeyReused, and RunNotFound where its
+        conversation was deleted.
         """
         return await self._once(caller, once, partial(self._begin, caller, body), tells_failure=body.stream)
 
