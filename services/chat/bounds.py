@@ -1,27 +1,52 @@
-"""What is kept has a bound: how long, and how many."""
+"""What is kept has a bound: how long, how many, and how much."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
+from services.chat.domain import Owner
+from services.chat.keeping import KeptLimits
 from services.chat.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How long things are kept, and how many of them."""
+    """How long things are kept, how many of them, and how many bytes of a user's and a tenant's conversations."""
 
     retention_ms: int
     lease_ms: int
     kept_seconds: int
     max_messages: int
     max_conversations: int
+    max_queued: int = 10
+    queue_seconds: float = 300.0
+    retention_ms_by_tenant: Mapping[str, int] = field(default_factory=dict)
+    kept: KeptLimits = field(default_factory=KeptLimits)
 
     @classmethod
     def of(cls, settings: Settings) -> "Bounds":
         return cls(
-            retention_ms=timedelta(days=settings.retention_days) // timedelta(milliseconds=1),
+            retention_ms=_ms_of(settings.retention_days),
             lease_ms=round(settings.run_lease_seconds * 1000),
             kept_seconds=settings.run_kept_seconds,
             max_messages=settings.max_messages,
             max_conversations=settings.max_conversations,
+            max_queued=settings.max_queued,
+            queue_seconds=settings.queue_seconds,
+            retention_ms_by_tenant={
+                tenant_id: _ms_of(days) for tenant_id, days in settings.retention_days_by_tenant.items()
+            },
+            kept=KeptLimits(_bytes_of(settings.kept_mib_user), _bytes_of(settings.kept_mib_tenant)),
         )
+
+    def retention_of(self, owner: Owner) -> int:
+        """How long a conversation is kept after its last message, in ms: as its tenant has it."""
+        return self.retention_ms_by_tenant.get(owner.tenant_id, self.retention_ms)
+
+
+def _ms_of(days: int) -> int:
+    return timedelta(days=days) // timedelta(milliseconds=1)
+
+
+def _bytes_of(mib: int | None) -> int | None:
+    return None if mib is None else mib * 2**20

@@ -118,6 +118,7 @@ class Conversation:
     version: int
     created_at: datetime
     last_activity_at: datetime
+    expires_at: datetime
     metadata: Mapping[str, Any]
     forked_from: Mapping[str, str] | None
     """`conversation_id` and `message_id` of what it goes on from another way."""
@@ -221,8 +222,9 @@ class Turn:
 
 
 class RunState(Word):
-    """What a run is; the first two are not its last."""
+    """What a run is; the first three are not its last."""
 
+    QUEUED = "queued"
     RUNNING = "running"
     REQUIRES_ACTION = "requires_action"
     COMPLETED = "completed"

@@ -1,8 +1,9 @@
 """What chat refuses, and how its model fails.
 
 NotFound         AgentNotFound · ConversationNotFound · MessageNotFound · RunNotFound · CallNotFound
-Conflict         RunActive · RunEnded · RunCancelled · CallDecided · ApprovalExpired · ConversationOfOtherAgent ·
-                 ConversationFull · TooManyConversations · ForkTooLarge
+Conflict         RunActive · QueueFull · TurnExpired · RunEnded · RunCancelled · CallDecided · ApprovalExpired ·
+                 ConversationOfOtherAgent · ConversationFull · TooManyConversations · KeptTooMuch ·
+                 ForkTooLarge
 Invalid          MessageTooLong · ModelUnknown · EventUnknown
 UpstreamFailed   ModelRefused · AnswerEmpty · AnswerOffSchema · ToolStepsExceeded
 Unavailable      ModelUnavailable · Interrupted · Overloaded · StreamsFull · SearchesFull
@@ -51,6 +52,22 @@ class RunActive(Conflict):
 
     def __init__(self) -> None:
         super().__init__("The last message of this conversation is still being answered.", headers={"Retry-After": "1"})
+
+
+class QueueFull(Conflict):
+    code = "chat.queue_full"
+    meaning = "As many messages wait for their turn in the conversation as may: send this one again later."
+
+    def __init__(self) -> None:
+        super().__init__("As many messages wait in this conversation as may.", headers={"Retry-After": "2"})
+
+
+class TurnExpired(Conflict):
+    code = "chat.turn_expired"
+    meaning = "The conversation was busy for too long: the message did not have its turn, and may be sent again."
+
+    def __init__(self) -> None:
+        super().__init__("The message has waited for its turn too long; send it again.", headers={"Retry-After": "2"})
 
 
 class RunEnded(Conflict):
@@ -105,6 +122,15 @@ class TooManyConversations(Conflict):
     code = "chat.too_many_conversations"
     meaning = "The user has as many conversations as one may have: delete some."
     default_detail = "There are as many conversations as one user may have; delete some first."
+
+
+class KeptTooMuch(Conflict):
+    code = "chat.kept_too_much"
+    meaning = "Conversations of the user, or of the tenant, hold as many bytes as they may: delete some."
+
+    def __init__(self, *, of_tenant: bool = False) -> None:
+        whose = "this tenant" if of_tenant else "this user"
+        super().__init__(f"The conversations of {whose} hold as much as they may; delete some first.")
 
 
 class ForkTooLarge(Conflict):

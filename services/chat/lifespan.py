@@ -14,6 +14,7 @@ from services.chat.adapters.vectors_knowledge import VectorsKnowledge
 from services.chat.bounds import Bounds
 from services.chat.conversations.forking import Forks
 from services.chat.conversations.repository import ConversationRepository
+from services.chat.conversations.retention import open_retention
 from services.chat.conversations.service import ConversationService
 from services.chat.errors import MODEL
 from services.chat.instruments import Instruments
@@ -25,12 +26,14 @@ from services.chat.runs.control import RunControl
 from services.chat.runs.means import Means, RunLimits
 from services.chat.runs.pauses import PauseBounds, PauseRepository
 from services.chat.runs.publishing import published
+from services.chat.runs.queue import QueueRepository
 from services.chat.runs.repository import RunRepository
 from services.chat.runs.service import RunService
 from services.chat.runs.supervisor import open_supervisor
-from services.chat.runs.sweeping import open_sweeper
+from services.chat.runs.sweeping import open_sweepers
 from services.chat.runs.tails import open_tails
 from services.chat.runs.tickets import Tickets
+from services.chat.runs.waiting_room import open_waiting_room
 from services.chat.settings import Settings
 from services.chat.summaries.repository import SummaryRepository
 from services.chat.summaries.service import Summaries
@@ -85,9 +88,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         bounds = Bounds.of(settings)
         outbox = await stack.enter_async_context(published(app, redis))
         repository = RunRepository(redis, bounds, tails.inbox, outbox.notify)
-        await stack.enter_async_context(open_sweeper(redis, repository, supervisor))
+        queue = QueueRepository(redis, bounds, tails.inbox, outbox.notify)
+        await stack.enter_async_context(open_sweepers(redis, repository, queue, supervisor))
+        room = await stack.enter_async_context(
+            open_waiting_room(queue, platform.authenticator, supervisor.ended, settings.run_lease_seconds)
+        )
         control = RunControl(
             repository,
+            queue,
             supervisor,
             tails,
             platform.auth,
@@ -102,6 +110,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             pauses=PauseRepository(redis, PauseBounds.of(settings), tails.inbox, outbox.notify),
             summaries=Summaries(SummaryRepository(redis), models.model, settings.run_seconds / _SHARE_OF_A_RUN),
             notes=UsageNotes(redis),
+            queue=queue,
             retriever=Retriever(knowledge, settings.passages_per_collection, settings.search_seconds * OUTLIVED),
             model=models.model,
             choice=Choice(models.catalogue, settings),
@@ -110,7 +119,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             limits=RunLimits.of(settings),
             instruments=Instruments(app.state.metrics.registry),
         )
-        conversations = ConversationRepository(redis, bounds.retention_ms)
+        conversations = ConversationRepository(redis, bounds)
+        await stack.enter_async_context(open_retention(redis, bounds))
         forks = Forks(redis, bounds)
         yield State(
             platform=platform,
@@ -120,11 +130,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
                 means,
                 supervisor,
                 control,
+                room,
                 budgets,
                 heartbeat_seconds=settings.heartbeat_seconds,
             ),
             control=control,
-            usages=UsageService(UsageRepository(redis)),
+            usages=UsageService(UsageRepository(redis), bounds.kept),
             approvals=ApprovalService(means, supervisor, budgets, platform.auth),
             tickets=Tickets(redis, repository),
         )

@@ -1,5 +1,7 @@
 """What chat needs to know beyond what every service does."""
 
+from typing import Annotated
+
 from pydantic import Field, SecretStr, field_validator
 
 from services.chat.models.configured import DEFAULT_PROVIDER, ModelEntry, ModelName, ProviderEntry
@@ -7,6 +9,8 @@ from services.chat.tokens import Vocabulary
 from shared.settings import ClientSettings
 
 _DAY = 86_400
+TenantId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")]
+RetentionDays = Annotated[int, Field(ge=1, le=3650)]
 
 
 class Settings(ClientSettings):
@@ -120,6 +124,12 @@ class Settings(ClientSettings):
         default=5.0, ge=1, le=120, description="after a replica died, its conversations take messages again"
     )
     max_runs: int = Field(default=128, ge=1, le=2000, description="turns at once in one process; more answer 503")
+    max_queued: int = Field(
+        default=10, ge=1, le=100, description="messages that wait for their turn in one conversation (`enqueue`)"
+    )
+    queue_seconds: float = Field(
+        default=300.0, gt=0, le=3600, description="a message waits for its turn at most; then its run fails"
+    )
     max_streams: int = Field(
         default=1024, ge=1, le=100_000, description="followers of runs at once in one process; more answer 503"
     )
@@ -148,8 +158,20 @@ class Settings(ClientSettings):
 
     # Conversations
     retention_days: int = Field(default=90, ge=1, le=3650, description="since the last message; then it is forgotten")
+    retention_days_by_tenant: dict[TenantId, RetentionDays] = Field(
+        default_factory=dict,
+        max_length=10_000,
+        description='`{"<tenant id>": days}`: of tenants for whom another time holds; what is there already follows '
+        "within minutes of a start",
+    )
     max_conversations: int = Field(default=10_000, ge=1, le=1_000_000, description="of one user")
     max_messages: int = Field(default=2_000, ge=2, le=100_000, description="of one conversation")
+    kept_mib_user: int | None = Field(
+        default=64, ge=1, le=1_000_000, description="MiB of messages that one user's conversations hold at most"
+    )
+    kept_mib_tenant: int | None = Field(
+        default=256, ge=1, le=1_000_000, description="of one tenant's; below what Redis has (`maxmemory`)"
+    )
 
     @field_validator("llm_providers")
     @classmethod

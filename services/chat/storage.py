@@ -6,20 +6,25 @@ All keys of one user share a hash tag, so they live in one slot of a cluster and
     chat:{tenant:user}:conversation:<id>          hash, the conversation
     chat:{tenant:user}:conversation:<id>:messages stream, one entry a message
     chat:{tenant:user}:conversation:<id>:lease    text, the run that is answering now; expires unless renewed
+    chat:{tenant:user}:conversation:<id>:queue    list, runs that wait for their turn, the next first
     chat:{tenant:user}:conversation:<id>:runs     set, runs whose events may still be kept
     chat:{tenant:user}:conversation:<id>:words    hash, by id of message (and `title`) the words it is found by
     chat:{tenant:user}:conversation:<id>:summary  JSON, its beginning in short, and the message that this ends with
     chat:{tenant:user}:run:<id>                   hash, the state of a run, and how it lies while it waits
     chat:{tenant:user}:run:<id>:events            stream, one entry an event, numbered from 1
+    chat:{tenant:user}:run:<id>:hold              text, while it waits the process that will execute it; expires
     chat:{tenant:user}:copied                     number, bytes that forks have copied; expires a day after the first
     chat:{tenant:user}:once:<digest>              JSON, the run or fork that a request with an idempotency key made
 
-What turns used up lies beside them (`usage/counts.py`). Of no user is what a process is to hear (`runs/tails.py`),
-what is to be looked after (`runs/sweeping.py`), and what is shown in place of a token (`runs/tickets.py`):
+How much of it there is, and what turns used up, lies beside them (`keeping.py`, `usage/counts.py`). Of no user is what
+a process is to hear (`runs/tails.py`), what is to be looked after (`runs/sweeping.py`, `conversations/retention.py`),
+and what is shown in place of a token (`runs/tickets.py`):
 
     chat:inbox:<id>                               stream, orders to a process; expires some minutes after the last
     chat:ticket:<hash>                            JSON, whom a ticket to a run stands for; expires after a minute
     chat:running                                  sorted set, runs by when they are to be looked at in ms
+    chat:queued                                   sorted set, likewise those that wait for their turn
+    chat:retention                                hash, how far the last look at all conversations has come
 
 What became of runs waits in one outbox until it is published (`runs/outbox.py`).
 """
@@ -35,6 +40,8 @@ from services.chat.times import from_ms
 from shared.schemas import rfc3339
 
 RUNNING = "chat:running"
+QUEUED = "chat:queued"
+RETENTION = "chat:retention"
 
 
 def ticket_key(digest: str) -> str:
@@ -43,7 +50,7 @@ def ticket_key(digest: str) -> str:
 
 
 def running_member(owner: Owner, conversation_id: str, run_id: str) -> bytes:
-    """How the sorted set of running runs names one."""
+    """How the sorted sets of runs that are looked after name one."""
     return orjson.dumps([owner.tenant_id, owner.user_id, conversation_id, run_id])
 
 
@@ -77,6 +84,9 @@ class Keys:
     def lease(self, conversation_id: str) -> str:
         return f"{self.conversation(conversation_id)}:lease"
 
+    def queue(self, conversation_id: str) -> str:
+        return f"{self.conversation(conversation_id)}:queue"
+
     def runs(self, conversation_id: str) -> str:
         return f"{self.conversation(conversation_id)}:runs"
 
@@ -88,6 +98,9 @@ class Keys:
 
     def run(self, run_id: str) -> str:
         return f"{self._root}:run:{run_id}"
+
+    def hold(self, run_id: str) -> str:
+        return f"{self.run(run_id)}:hold"
 
     def once(self, digest: bytes) -> str:
         return f"{self._root}:once:{digest.hex()}"
@@ -124,7 +137,8 @@ def message_from(stored: bytes) -> Message:
     )
 
 
-def conversation_from(conversation_id: str, stored: Mapping[bytes, bytes]) -> Conversation:
+def conversation_from(conversation_id: str, stored: Mapping[bytes, bytes], kept_ms: int) -> Conversation:
+    """A conversation as it lies in its hash, of an owner for whom one is kept for so long."""
     return Conversation(
         id=conversation_id,
         agent_id=stored[b"agent_id"].decode(),
@@ -133,6 +147,7 @@ def conversation_from(conversation_id: str, stored: Mapping[bytes, bytes]) -> Co
         version=int(stored[b"version"]),
         created_at=from_ms(int(stored[b"created_at"])),
         last_activity_at=from_ms(int(stored[b"last_activity_at"])),
+        expires_at=from_ms(int(stored[b"last_activity_at"]) + kept_ms),
         metadata=orjson.loads(stored.get(b"metadata", b"{}")),
         forked_from=orjson.loads(stored.get(b"forked_from", b"null")),
     )

@@ -18,6 +18,7 @@ from services.chat.errors import (
     ConversationNotFound,
     ForkedTooMuch,
     ForkTooLarge,
+    KeptTooMuch,
     MessageNotFound,
     SearchesFull,
     TooManyConversations,
@@ -77,7 +78,9 @@ async def get(id: Id, caller: Reader, conversations: Conversations, response: Re
     summary="Fork a conversation",
     status_code=201,
     response_model=ConversationRead,
-    responses=responses(ConversationNotFound, MessageNotFound, TooManyConversations, ForkTooLarge, ForkedTooMuch),
+    responses=responses(
+        ConversationNotFound, MessageNotFound, TooManyConversations, ForkTooLarge, ForkedTooMuch, KeptTooMuch
+    ),
 )
 async def fork(
     id: Id, body: ForkCreate, caller: Beginner, conversations: Conversations, once: Keyed, response: Response

@@ -1,5 +1,7 @@
 """Conversations that go on another way: copies of what was said up to a message, made by one script of Redis."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -11,9 +13,11 @@ from services.chat.errors import (
     ConversationNotFound,
     ForkedTooMuch,
     ForkTooLarge,
+    KeptTooMuch,
     MessageNotFound,
     TooManyConversations,
 )
+from services.chat.keeping import KEEPING, kept_keys
 from services.chat.storage import Keys
 from services.chat.times import now, to_ms
 from shared.door import Once
@@ -27,19 +31,24 @@ _MOST_BYTES_OF_A_DAY: Final = 256 * 2**20
 """That one user's forks copy within a day of the first of them: a small request must not fill Redis."""
 _DAY_SECONDS: Final = 86_400
 
-# KEYS conversation, messages and words of the source, the same of the fork, conversations, once, copied, summary of the
-#      source, that of the fork
+# KEYS conversation, messages and words of the source, the same of the fork, conversations, once, copied, the count of
+#      what is kept, summary of the source, that of the fork
 # ARGV now_ms, retention_ms, max_conversations, id of the source, message_id, id of the fork, what `once` shall hold (or
-#      '' without a key), kept_seconds, bytes at most, bytes of a day at most, seconds of a day
+#      '' without a key), kept_seconds, bytes at most, bytes of a day at most, seconds of a day, user_id,
+#      bytes that a user and a tenant keep at most
 # Copies title, metadata, and the messages up to the one named, under the ids they have, and a summary of no more than
 # these. A run may be going on: nothing
 # of it is copied but the message it answers. Writes nothing before all is found. Too large is told before unknown: so
 # much is not even read. Answers a word, and with `copied_too_much` after how many seconds that is over.
-_FORK: Final = """#!lua
+_FORK: Final = (
+    "#!lua"
+    + KEEPING
+    + """
+local count_kept = {KEYS[10], KEYS[11], KEYS[12], ARGV[12]}
 if ARGV[7] ~= '' and redis.call('EXISTS', KEYS[8]) == 1 then return 'taken' end
 local source = redis.call('HMGET', KEYS[1], 'agent_id', 'title', 'metadata', 'tags')
 if not source[1] then return 'missing' end
-redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', '(' .. (ARGV[1] - ARGV[2]))
+forget_old(count_kept, KEYS[7], ARGV[1] - ARGV[2])
 if redis.call('ZCARD', KEYS[7]) >= tonumber(ARGV[3]) then return 'too_many' end
 local function each(last, visit)
   local start, entries = '-', nil
@@ -61,29 +70,35 @@ if not last then return 'unknown' end
 if tonumber(redis.call('GET', KEYS[9]) or 0) + bytes > tonumber(ARGV[10]) then
   return 'copied_too_much ' .. redis.call('TTL', KEYS[9])
 end
-local count, summary = 0, redis.call('GET', KEYS[10])
+local refused = refusal(count_kept, bytes, ARGV[13], ARGV[14], KEYS[7], ARGV[1] - ARGV[2], ARGV[1])
+if refused then return refused end
+local count, summary = 0, redis.call('GET', KEYS[13])
 local summarised = summary and cjson.decode(summary)['message_id']
 each(last, function(place, message, id)
   redis.call('XADD', KEYS[5], place, 'm', message)
   redis.call('HSET', KEYS[6], id, redis.call('HGET', KEYS[3], id) or '')
   count = count + 1
-  if id == summarised then redis.call('SET', KEYS[11], summary, 'PX', ARGV[2]) end
+  if id == summarised then redis.call('SET', KEYS[14], summary, 'PX', ARGV[2]) end
 end)
 redis.call('HSET', KEYS[6], 'title', redis.call('HGET', KEYS[3], 'title') or '')
 redis.call('HSET', KEYS[4], 'agent_id', source[1], 'title', source[2], 'metadata', source[3] or '{}',
   'tags', source[4] or '', 'message_count', count, 'version', 1, 'created_at', ARGV[1], 'last_activity_at', ARGV[1],
   'forked_from', cjson.encode({conversation_id = ARGV[4], message_id = ARGV[5]}))
 redis.call('ZADD', KEYS[7], ARGV[1], ARGV[6])
+keep(count_kept, ARGV[6], bytes, ARGV[1] + ARGV[2])
 if redis.call('INCRBY', KEYS[9], bytes) == bytes then redis.call('EXPIRE', KEYS[9], ARGV[11]) end
 for _, key in ipairs({KEYS[4], KEYS[5], KEYS[6], KEYS[7]}) do redis.call('PEXPIRE', key, ARGV[2]) end
 if ARGV[7] ~= '' then redis.call('SET', KEYS[8], ARGV[7], 'EX', ARGV[8]) end
 return 'ok'
 """
-_REFUSALS: Final[dict[str, type[ServiceError]]] = {
+)
+_REFUSALS: Final[dict[str, Callable[[], ServiceError]]] = {
     "missing": ConversationNotFound,
     "unknown": MessageNotFound,
     "too_many": TooManyConversations,
     "too_large": ForkTooLarge,
+    "kept_too_much": KeptTooMuch,
+    "tenant_kept_too_much": partial(KeptTooMuch, of_tenant=True),
 }
 
 
@@ -97,7 +112,7 @@ class Forks:
         """The id of the conversation that ends with the message; of the earlier one for a repetition of `once`.
 
         Raises ConversationNotFound, MessageNotFound, TooManyConversations, ForkTooLarge, ForkedTooMuch,
-        IdempotencyKeyReused.
+        KeptTooMuch, IdempotencyKeyReused.
         """
         while True:
             if once and (made := await self._find(owner, once)):
@@ -109,7 +124,7 @@ class Forks:
             if answer == "copied_too_much":
                 raise ForkedTooMuch(max(1, int(seconds)))
             if answer != "taken":  # by the same request, which `_find` then finds
-                raise _REFUSALS[answer]
+                raise _REFUSALS[answer]()
 
     async def _find(self, owner: Owner, once: Once) -> str | None:
         """What was made for this key before."""
@@ -129,12 +144,13 @@ class Forks:
             keys.conversations,
             keys.once(once.digest if once else b""),
             keys.copied,
+            *kept_keys(owner),
             *[keys.summary(one) for one in (conversation_id, fork_id)],
         ]
         held = orjson.dumps({"of": once.of.hex(), "conversation_id": fork_id}) if once else b""
         arguments: list[Any] = [
             to_ms(now()),
-            self._bounds.retention_ms,
+            self._bounds.retention_of(owner),
             self._bounds.max_conversations,
             conversation_id,
             message_id,
@@ -144,6 +160,8 @@ class Forks:
             _MOST_BYTES,
             _MOST_BYTES_OF_A_DAY,
             _DAY_SECONDS,
+            owner.user_id,
+            *self._bounds.kept.arguments,
         ]
         with redis_errors():
             return str(await self._fork(keys=names, args=arguments), "ascii")

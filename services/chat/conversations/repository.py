@@ -9,10 +9,12 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import WatchError
 
+from services.chat.bounds import Bounds
 from services.chat.conversations.metadata import tags_of
 from services.chat.conversations.searching import AT_ONCE, ConversationSearch, Wanted
 from services.chat.domain import Conversation, Message, Owner
 from services.chat.errors import ConversationNotFound
+from services.chat.keeping import FORGET, kept_keys
 from services.chat.storage import Keys, conversation_from, message_from
 from services.chat.times import now, to_ms
 from services.chat.words import kept_words
@@ -37,9 +39,8 @@ class Stretch:
 class ConversationRepository:
     """Reads and changes conversations. Every method raises Unavailable naming `redis` when it does not answer."""
 
-    def __init__(self, redis: Redis, retention_ms: int) -> None:
-        self._redis, self._search = redis, ConversationSearch(redis)
-        self._retention_ms = retention_ms
+    def __init__(self, redis: Redis, bounds: Bounds) -> None:
+        self._redis, self._search, self._bounds = redis, ConversationSearch(redis), bounds
 
     async def positions(self, owner: Owner, limit: int, after: Position | None, wanted: Wanted) -> Stretch:
         """Up to `limit` places in the list after `after`, newest activity first, of conversations that are `wanted`.
@@ -67,7 +68,7 @@ class ConversationRepository:
         rows: Any = await self._redis.zrange(
             Keys(owner).conversations,
             newest,
-            to_ms(now()) - self._retention_ms,
+            to_ms(now()) - self._bounds.retention_of(owner),
             desc=True,
             byscore=True,
             offset=offset,
@@ -84,13 +85,14 @@ class ConversationRepository:
                 for conversation_id in ids:
                     pipeline.hgetall(keys.conversation(conversation_id))
                 hashes = await pipeline.execute()
-        return [conversation_from(id_, stored) for id_, stored in zip(ids, hashes, strict=True) if stored]
+        kept_ms = self._bounds.retention_of(owner)
+        return [conversation_from(id_, stored, kept_ms) for id_, stored in zip(ids, hashes, strict=True) if stored]
 
     async def get(self, owner: Owner, conversation_id: str) -> Conversation:
         """Raises ConversationNotFound."""
         with redis_errors():
             stored: Any = await self._redis.hgetall(Keys(owner).conversation(conversation_id))
-        return _found(conversation_id, stored)
+        return self._found(owner, conversation_id, stored)
 
     async def update(
         self, owner: Owner, conversation_id: str, changes: Mapping[str, Any], if_match: str | None
@@ -113,7 +115,7 @@ class ConversationRepository:
             if "title" in changes:
                 pipeline.hset(key, "title", changes["title"])
                 pipeline.hset(keys.words(conversation_id), "title", words)
-                pipeline.pexpire(keys.words(conversation_id), self._retention_ms, nx=True)
+                pipeline.pexpire(keys.words(conversation_id), self._bounds.retention_of(owner), nx=True)
             if "metadata" in changes:
                 metadata = changes["metadata"]
                 stored: dict[Any, Any] = {"metadata": orjson.dumps(metadata), "tags": tags_of(metadata)}
@@ -121,7 +123,7 @@ class ConversationRepository:
             pipeline.hgetall(key)
 
         *_, changed = await self._change(owner, conversation_id, if_match, changing)
-        return conversation_from(conversation_id, changed)
+        return self._found(owner, conversation_id, changed)
 
     async def delete(self, owner: Owner, conversation_id: str, if_match: str | None) -> None:
         """Forget a conversation, its messages and what its runs said; a turn being answered finds it gone and ends.
@@ -131,10 +133,12 @@ class ConversationRepository:
         keys = Keys(owner)
 
         async def deleting(pipeline: Pipeline) -> None:
+            await pipeline.watch(keys.runs(conversation_id))  # a message that begins to wait changes nothing else of it
             runs: Any = await pipeline.smembers(keys.runs(conversation_id))
             pipeline.multi()  # type: ignore[no-untyped-call] # the driver's
             pipeline.zrem(keys.conversations, conversation_id)
             pipeline.delete(*_keys_of(keys, conversation_id, [run.decode() for run in runs]))
+            pipeline.eval(FORGET, 3, *kept_keys(owner), owner.user_id, conversation_id)
 
         await self._change(owner, conversation_id, if_match, deleting)
 
@@ -151,7 +155,7 @@ class ConversationRepository:
                 async with self._redis.pipeline() as pipeline:
                     await pipeline.watch(key)
                     stored: Any = await pipeline.hgetall(key)
-                    require_match(if_match, etag(_found(conversation_id, stored).version))
+                    require_match(if_match, etag(self._found(owner, conversation_id, stored).version))
                     await change(pipeline)
                     try:
                         answers: list[Any] = await pipeline.execute()
@@ -159,6 +163,14 @@ class ConversationRepository:
                         continue
                 return answers
         raise Conflict("The conversation is being changed by others; try again.")
+
+    def _found(self, owner: Owner, conversation_id: str, stored: Mapping[bytes, bytes]) -> Conversation:
+        if not stored:
+            raise ConversationNotFound
+        conversation = conversation_from(conversation_id, stored, self._bounds.retention_of(owner))
+        if conversation.expires_at <= now():  # of a tenant whose time was made shorter just now
+            raise ConversationNotFound
+        return conversation
 
     async def messages(
         self, owner: Owner, conversation_id: str, limit: int, after: str | None
@@ -176,14 +188,8 @@ class ConversationRepository:
         return [(entry_id.decode(), message_from(fields[b"m"])) for entry_id, fields in entries]
 
 
-def _found(conversation_id: str, stored: Mapping[bytes, bytes]) -> Conversation:
-    if not stored:
-        raise ConversationNotFound
-    return conversation_from(conversation_id, stored)
-
-
 def _keys_of(keys: Keys, conversation_id: str, run_ids: Sequence[str]) -> list[str]:
     own = [keys.conversation(conversation_id), keys.messages(conversation_id), keys.lease(conversation_id)]
     of_runs = [name for run_id in run_ids for name in (keys.run(run_id), keys.events(run_id))]
     told = [keys.words(conversation_id), keys.summary(conversation_id)]
-    return [*own, keys.runs(conversation_id), *told, *of_runs]
+    return [*own, keys.runs(conversation_id), keys.queue(conversation_id), *told, *of_runs]

@@ -63,6 +63,7 @@ class ConversationRead(ResponseModel):
     message_count: int
     created_at: UtcDatetime
     last_activity_at: UtcDatetime = Field(description="of its last message; lists are ordered by it")
+    expires_at: UtcDatetime = Field(description="then it is forgotten, unless another message comes before")
     metadata: dict[str, Scalar]
     forked_from: ForkedFrom | None = Field(description="null for one that was begun by a message")
 

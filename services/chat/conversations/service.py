@@ -65,8 +65,8 @@ class ConversationService:
     async def fork(self, caller: Caller, conversation_id: str, message_id: str, once: Once | None) -> Conversation:
         """A conversation of its own with all that was said up to the message, which it ends with.
 
-        Raises ConversationNotFound, MessageNotFound, TooManyConversations, ForkTooLarge, ForkedTooMuch; for a
-        repetition IdempotencyKeyReused, and ConversationNotFound where the fork was deleted.
+        Raises ConversationNotFound, MessageNotFound, TooManyConversations, ForkTooLarge, ForkedTooMuch,
+        KeptTooMuch; for a repetition IdempotencyKeyReused, and ConversationNotFound where the fork was deleted.
         """
         owner = Owner.of(caller)
         return await self._repository.get(owner, await self._forks.make(owner, conversation_id, message_id, once))

@@ -1,6 +1,8 @@
 """What it takes to begin a run: the key of its request, what the script START is given, and what it answers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -12,23 +14,29 @@ from services.chat.errors import (
     ConversationFull,
     ConversationNotFound,
     ConversationOfOtherAgent,
+    KeptTooMuch,
+    QueueFull,
     RunActive,
     TooManyConversations,
 )
+from services.chat.keeping import kept_keys
 from services.chat.runs.events import Event
 from services.chat.storage import Keys, message_bytes
 from services.chat.times import to_ms
 from services.chat.words import kept_words
 from shared.errors import ServiceError
 
-REFUSALS: Final[dict[str, type[ServiceError]]] = {
+REFUSALS: Final[dict[str, Callable[[], ServiceError]]] = {
     "missing": ConversationNotFound,
     "other_agent": ConversationOfOtherAgent,
     "active": RunActive,
     "full": ConversationFull,
+    "queue_full": QueueFull,
     "too_many": TooManyConversations,
+    "kept_too_much": KeptTooMuch,
+    "tenant_kept_too_much": partial(KeptTooMuch, of_tenant=True),
 }
-"""By the answer of START."""
+"""By the answer of START, and of ENQUEUE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,21 @@ class KeyTaken(Exception):
     """Another run was begun for this key meanwhile."""
 
 
+def once_holds(turn: Turn, key: RunKey | None) -> bytes:
+    """What is stored under the key once the turn has begun, empty without a key."""
+    return orjson.dumps({"of": key.of.hex(), "run_id": turn.run_id}) if key else b""
+
+
+def require_begun(answer: str) -> None:
+    """Raises what a script that begins turns answers instead of `ok`."""
+    if answer == "taken":
+        raise KeyTaken
+    if answer == "changed":
+        raise TurnChanged
+    if answer != "ok":
+        raise REFUSALS[answer]()
+
+
 def start_keys(turn: Turn, key: RunKey | None) -> list[str]:
     """KEYS of START."""
     keys = Keys(turn.owner)
@@ -70,6 +93,8 @@ def start_keys(turn: Turn, key: RunKey | None) -> list[str]:
         keys.events(turn.run_id),
         keys.once(key.digest if key else b""),
         keys.words(turn.conversation_id),
+        keys.queue(turn.conversation_id),
+        *kept_keys(turn.owner),
     ]
 
 
@@ -79,7 +104,7 @@ async def start_arguments(turn: Turn, event: Event, key: RunKey | None, bounds: 
     return [
         int(turn.is_new_conversation),
         to_ms(turn.question.created_at),
-        bounds.retention_ms,
+        bounds.retention_of(turn.owner),
         turn.agent.id,
         title,
         message_bytes(turn.question),
@@ -91,7 +116,7 @@ async def start_arguments(turn: Turn, event: Event, key: RunKey | None, bounds: 
         turn.conversation_id,
         event.data,
         key.before if key else b"",
-        orjson.dumps({"of": key.of.hex(), "run_id": turn.run_id}) if key else b"",
+        once_holds(turn, key),
         turn.model,
         inbox,
         orjson.dumps(turn.metadata),
@@ -99,6 +124,8 @@ async def start_arguments(turn: Turn, event: Event, key: RunKey | None, bounds: 
         await kept_words(title),
         turn.question.id,
         await kept_words(turn.question.content),
+        turn.owner.user_id,
+        *bounds.kept.arguments,
         turn.key_id or "",
         *[part for entry in turn.replaces for part in entry],
     ]

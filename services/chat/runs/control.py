@@ -1,12 +1,14 @@
 """What an owner does with a run that was begun: look at it, follow it, cancel it — through any replica."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from services.chat.domain import Owner, Run
 from services.chat.errors import EventUnknown, RunEnded, RunNotFound, StreamsFull
 from services.chat.events import Done
 from services.chat.runs.live import LiveRun
-from services.chat.runs.repository import UNENDED, RunRepository
+from services.chat.runs.queue import QueueRepository
+from services.chat.runs.repository import UNENDED, RunRepository, Status
 from services.chat.runs.stored import StoredRun
 from services.chat.runs.supervisor import Supervisor
 from services.chat.runs.tails import Tails
@@ -22,6 +24,7 @@ class RunControl:
     def __init__(
         self,
         repository: RunRepository,
+        queue: QueueRepository,
         supervisor: Supervisor,
         tails: Tails,
         auth: Tells,
@@ -30,8 +33,8 @@ class RunControl:
         heartbeat_seconds: float,
         max_streams: int,
     ) -> None:
-        self._repository, self._supervisor, self._tails, self._auth = repository, supervisor, tails, auth
-        self._authenticator = authenticator
+        self._repository, self._queue, self._supervisor, self._tails = repository, queue, supervisor, tails
+        self._auth, self._authenticator = auth, authenticator
         self._heartbeat_seconds = heartbeat_seconds
         self._streams = Shares("streams of events", max_streams)
 
@@ -100,13 +103,13 @@ class RunControl:
         """The run, which is cancelled: now, or earlier. Raises RunNotFound, RunEnded.
 
         When this returns the conversation takes the next message; whoever executes the run stops within a second, or
-        with its next event, or when it renews its lease, whatever comes first.
+        with its next event, or when it renews its lease, whatever comes first. One that waits leaves the queue.
         """
         owner = Owner.of(caller)
         conversation_id = await self._repository.find_conversation_of(owner, run_id)
         if conversation_id is None:
             raise RunNotFound
-        status, inbox = await self._repository.cancel(owner, run_id, conversation_id)
+        status, inbox = await self._end(owner, run_id, conversation_id)
         if status == "gone":
             raise RunNotFound
         if status != "cancelled":
@@ -115,18 +118,29 @@ class RunControl:
         await self._stop(run_id, inbox)
         return await self._repository.get(owner, run_id)
 
+    async def _end(self, owner: Owner, run_id: str, conversation_id: str) -> tuple[Status, str]:
+        """As RunRepository.cancel, also of a run that waits: its turn may come meanwhile, and does not go."""
+        ended = await self._repository.cancel(owner, run_id, conversation_id)
+        if ended[0] == "queued":
+            ended = await self._queue.cancel(owner, run_id, conversation_id)
+            if ended[0] in UNENDED:
+                ended = await self._repository.cancel(owner, run_id, conversation_id)
+        return ended
+
     async def _stop(self, run_id: str, inbox: str) -> None:
         if self._supervisor.find(run_id):
             self._supervisor.cancel(run_id)
         elif inbox:
             await self._tails.tell_cancelled(inbox, run_id)
 
-    async def cancel_active(self, caller: Caller, conversation_id: str) -> None:
-        """Cancel what is being answered in the conversation, if anything is."""
-        run_id = await self._repository.find_active(Owner.of(caller), conversation_id)
-        if run_id is None:
-            return
-        try:
+    async def clear(self, caller: Caller, conversation_id: str) -> None:
+        """Cancel what is being answered in the conversation, if anything is, and what waits behind it."""
+        owner = Owner.of(caller)
+        for run_id in reversed(await self._queue.list_waiting(owner, conversation_id)):
+            await self._cancel_if_unended(caller, run_id)
+        if active := await self._repository.find_active(owner, conversation_id):
+            await self._cancel_if_unended(caller, active)
+
+    async def _cancel_if_unended(self, caller: Caller, run_id: str) -> None:
+        with suppress(RunNotFound, RunEnded):  # it has ended meanwhile
             await self.cancel(caller, run_id)
-        except (RunNotFound, RunEnded):  # it has ended meanwhile
-            return

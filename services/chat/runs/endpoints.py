@@ -79,6 +79,7 @@ _FAILURES: Final = (
     errors.RunActive,
     errors.RunCancelled,
     errors.ConversationFull,
+    errors.KeptTooMuch,
     errors.ModelUnknown,
     errors.MessageTooLong,
     errors.TokensUsedUp,
@@ -99,7 +100,14 @@ _FAILURES: Final = (
     operation_id="chat_send_message",
     summary="Send a message to an agent",
     response_model=ReplyRead,
-    responses=_ANSWERED | responses(*_FAILURES, errors.ConversationOfOtherAgent, errors.TooManyConversations),
+    responses=_ANSWERED
+    | responses(
+        *_FAILURES,
+        errors.ConversationOfOtherAgent,
+        errors.TooManyConversations,
+        errors.QueueFull,
+        errors.TurnExpired,
+    ),
 )
 @takes(kib=512)  # the longest content, each character of it written as `\u1234`
 async def send_message(body: MessageCreate, caller: Speaker, runs: Runs, once: Keyed) -> Any:
@@ -108,6 +116,9 @@ async def send_message(body: MessageCreate, caller: Speaker, runs: Runs, once: K
     The message is kept even when it cannot be answered (`conversation_id` in the problem says where), and the answer
     is stored even when the client leaves. With `stream`, failing after the message is kept is a `run.failed`.
     Where a tool needs an approval first, 202 says for which calls, and a stream ends with `run.waiting`.
+    With `on_busy: "enqueue"` a message to a busy conversation waits: a stream begins with `run.queued`, the run is
+    `queued`, and once those before it have ended, however they did, it begins. It stands in the conversation from then
+    on; where it fails or is cancelled before, it does not.
     The caller also needs `agents:read`, and `vectors:read` where the agent has knowledge.
     """
     run = await runs.start(caller, body, once)
@@ -214,9 +225,10 @@ async def create_ticket(id: Id, caller: RunReader, tickets: TicketOffice) -> Tic
 )
 @stores_nothing
 async def cancel(id: Id, caller: RunWriter, control: Control, response: Response) -> Run:
-    """Stop an answer under way, through any replica. Once this answers the conversation takes the next message.
+    """Stop an answer under way, through any replica. Once this answers the conversation takes the next message. A run
+    that waits for its turn leaves the queue, and its message is not kept in the conversation.
 
-    The user's message is kept and what there was of an answer is not; its pieces stay among the run's events.
+    Else the user's message is kept and what there was of an answer is not; its pieces stay among the run's events.
     Cancelling again changes nothing.
     """
     run = await control.cancel(caller, id)

@@ -1,5 +1,6 @@
 """What a run tells while it goes on, and how that looks as server-sent events.
 
+    run.queued           {run_id, conversation_id, agent_id, message, position}   it waits for its turn, 1 is the next
     run.started          {run_id, conversation_id, agent_id, message}     the user's message as it is stored
     retrieval.completed  {passages, warnings}                             best first; collections gone without
     history.shortened    {given, left_out, is_summarised}                 earlier messages; the latter told in short
@@ -36,6 +37,7 @@ from shared.schemas import rfc3339
 from shared.telemetry import current_trace_id
 from shared.web import event_frame
 
+QUEUED = "run.queued"
 STARTED = "run.started"
 RETRIEVED = "retrieval.completed"
 SHORTENED = "history.shortened"
@@ -70,9 +72,18 @@ class Event:
         return event_frame(self.number, self.type, self.data)
 
 
-def started(turn: Turn) -> Event:
-    members = {**turn.ids, "agent_id": turn.agent.id, "message": message_members(turn.question)}
-    return Event(1, STARTED, orjson.dumps(members))
+def started(turn: Turn, number: int = 1) -> Event:
+    return Event(number, STARTED, orjson.dumps(_begun(turn)))
+
+
+def queued(turn: Turn, position: int | None = None) -> Event:
+    """Without its `position`: what the script that finds that out adds it to, as the last member."""
+    members = _begun(turn) | ({} if position is None else {"position": position})
+    return Event(1, QUEUED, orjson.dumps(members))
+
+
+def _begun(turn: Turn) -> dict[str, Any]:
+    return {**turn.ids, "agent_id": turn.agent.id, "message": message_members(turn.question)}
 
 
 def retrieved(evidence: Evidence) -> dict[str, Any]:

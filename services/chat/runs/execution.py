@@ -3,32 +3,37 @@
 import asyncio
 import logging
 import time
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from services.chat.domain import Reply, RunState, Turn, Waiting
-from services.chat.errors import ConversationNotFound, Interrupted, ModelTimeout
+from services.chat.errors import ConversationNotFound, Interrupted, ModelTimeout, TurnExpired
 from services.chat.runs.beginning import RunKey
 from services.chat.runs.events import RESUMED
 from services.chat.runs.generating import Said
 from services.chat.runs.journal import STORE_SECONDS, Journal
 from services.chat.runs.laying import decided, laid_down, pick_up
+from services.chat.runs.leases import RENEW_AGAIN_SECONDS
 from services.chat.runs.live import LiveRun
 from services.chat.runs.loop import Loop, begin_loop
 from services.chat.runs.means import Means
 from services.chat.runs.pauses import Resumed
 from services.chat.runs.state import LoopState
 from services.chat.runs.telling import Telling
+from services.chat.runs.waiting_room import WaitingRoom
 from services.chat.times import from_ms, now, to_ms
 from services.chat.usage.meter import Meter
+from shared import deadlines
 from shared.ending import within
-from shared.errors import ServiceError
+from shared.errors import ServiceError, Unavailable
+from shared.identity import Caller
 from shared.loops import in_background, keep
 
 REFUSAL: Final = "refusal"
 """The `finish_reason` of an answer that is the model's word that it will not answer."""
 _log = logging.getLogger("chat.runs")
-_RENEW_AGAIN_SECONDS = 0.4  # after a Redis that was away: twice as often as others miss a lease
+_AWAY_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +47,55 @@ class _Paused:
 class Execution:
     """One turn on its way to its answer: `begin`, then `run`; `live` is for those who follow it.
 
-    One that lay down is `resumed`, and not begun.
+    One that is to wait is `enqueue`d in place of `begin`, and `run` when its turn has come. One that lay down is
+    `resumed`, and not begun.
     """
 
     def __init__(self, turn: Turn, means: Means, resumed: Resumed | None = None) -> None:
         self._turn, self._means, self._limits, self._resumed = turn, means, means.limits, resumed
         self.live = LiveRun(turn.run_id, turn.conversation_id, resumed.last_event if resumed else 0)
-        self._journal = Journal(means.repository, means.pauses, turn, self.live)
+        self._journal = Journal(means.repository, means.pauses, means.queue, turn, self.live)
 
     async def begin(self, key: RunKey | None = None) -> None:
         """Claim the conversation and keep the question. Raises what RunRepository.start raises."""
         await self._journal.begin(key)
+
+    async def enqueue(self, key: RunKey | None = None) -> None:
+        """Keep the question until its turn comes. Raises what QueueRepository.enqueue raises."""
+        await self._journal.enqueue(key)
+
+    async def turn_comes(self, room: WaitingRoom, caller: Caller) -> bool:
+        """Wait until the turn has come and has begun; False for one that has ended before. Never raises.
+
+        The process that took the message in goes on with the rights of `caller`, if they have them still.
+        """
+        started_at = time.perf_counter()
+        try:
+            await within(self._means.queue.seconds, self._take(room, caller), stop=self.live.aborted)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as with `_outcome`
+            failure = TurnExpired() if isinstance(error, TimeoutError) else self._failure(error)
+            end = await self._journal.fail(failure)
+            outcome = end.code if isinstance(end, ServiceError) else failure.code
+            self._means.instruments.run_ended(self._turn, outcome, time.perf_counter() - started_at)
+            return False
+        return True
+
+    async def _take(self, room: WaitingRoom, caller: Caller) -> None:
+        """What is away is waited for: the message has its place in Redis."""
+        with room.waiter(self._turn) as waiter:
+            while True:
+                await waiter.called()
+                try:
+                    await room.require(caller)
+                    if await self._journal.take():
+                        return
+                except Unavailable:
+                    await asyncio.sleep(_AWAY_SECONDS)
+                    waiter.call()
+
+    def limited(self) -> AbstractContextManager[None]:
+        """What others do for it in the block has the time of one run: of the wait before nothing is taken off."""
+        return deadlines.of_its_own(self._limits.run_seconds)
 
     async def run(self) -> None:
         """Answer the turn. Never raises: the outcome is in `live`, which has then ended."""
@@ -121,7 +164,7 @@ class Execution:
     async def _keep_lease(self) -> None:
         """Keep the conversation claimed. One try that fails is none: the next takes it again, if nobody else has it."""
         every = self._limits.lease_seconds / 3
-        retry = min(every, _RENEW_AGAIN_SECONDS)
+        retry = min(every, RENEW_AGAIN_SECONDS)
         await keep(self._renew_lease, log=_log, every_seconds=every, retry_seconds=retry, pauses_first=True)
 
     async def _renew_lease(self) -> None:

@@ -29,6 +29,7 @@ from services.chat.runs.events import (
 )
 from services.chat.runs.live import LiveRun, Outcome
 from services.chat.runs.pauses import PauseRepository
+from services.chat.runs.queue import QueueRepository
 from services.chat.runs.repository import RunRepository
 from shared.ending import within
 from shared.errors import ServiceError, Unavailable
@@ -45,8 +46,11 @@ Result = TypeVar("Result")
 class Journal:
     """The events of `turn`, numbered in the order they are written."""
 
-    def __init__(self, repository: RunRepository, pauses: PauseRepository, turn: Turn, live: LiveRun) -> None:
-        self._repository, self._pauses, self._turn, self._live = repository, pauses, turn, live
+    def __init__(
+        self, repository: RunRepository, pauses: PauseRepository, queue: QueueRepository, turn: Turn, live: LiveRun
+    ) -> None:
+        self._repository, self._pauses, self._queue, self._turn, self._live = repository, pauses, queue, turn, live
+        self._is_queued = False
         self._patience_seconds = PATIENCE_SECONDS
         self._writing = asyncio.Lock()  # calls that are made together tell of themselves together
 
@@ -58,6 +62,27 @@ class Journal:
         event = started(self._turn)
         await self._repository.start(self._turn, event, key)
         self._live.publish(event)
+
+    async def enqueue(self, key: RunKey | None) -> None:
+        """Have the turn wait, behind those that do. As `begin`, and raises what QueueRepository.enqueue raises."""
+        event = await self._queue.enqueue(self._turn, key)
+        self._is_queued = True
+        self._live.publish(event)
+
+    async def take(self) -> bool:
+        """Whether the turn that waited has come, and has begun.
+
+        Raises ConversationNotFound when it was deleted meanwhile, Interrupted when others have ended the run (`fail`
+        finds how), Unavailable without Redis, and then it may be asked again.
+        """
+        answer = await self._queue.take(self._turn)
+        if answer == "wait":
+            return False
+        if answer != "ok":
+            raise ConversationNotFound if answer == "gone" else Interrupted
+        self._is_queued = False
+        self._live.publish(started(self._turn, self._live.next_number))
+        return True
 
     async def write(self, event_type: str, data: dict[str, Any]) -> None:
         """The next event. Raises ConversationNotFound when it was deleted meanwhile, Interrupted when others have ended
@@ -108,7 +133,8 @@ class Journal:
     async def _stored_end(self, own: Event) -> list[Event]:
         """Store the last event, unless it has ended. What stands in Redis that nobody here was told yet."""
         told = self._live.next_number - 1
-        await self._repository.end(self._turn, "failed", [own])
+        if not self._is_queued or await self._queue.fail(self._turn, own) == "running":
+            await self._repository.end(self._turn, "failed", [own])
         return until_final(await self._repository.read(self._turn.owner, self._turn.run_id, told), LEFT)
 
     def _outcome(self, events: list[Event], own: Event, error: ServiceError) -> Outcome:

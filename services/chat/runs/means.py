@@ -8,6 +8,7 @@ from services.chat.ports import AgentDirectory, LanguageModel
 from services.chat.prompt import PromptBudget
 from services.chat.retrieval import Retriever
 from services.chat.runs.pauses import PauseRepository
+from services.chat.runs.queue import QueueRepository
 from services.chat.runs.repository import RunRepository
 from services.chat.settings import Settings
 from services.chat.summaries.service import Summaries
@@ -47,6 +48,7 @@ class Means:
     agents: AgentDirectory
     repository: RunRepository
     pauses: PauseRepository
+    queue: QueueRepository
     retriever: Retriever
     summaries: Summaries
     notes: UsageNotes

@@ -11,18 +11,12 @@ from redis.exceptions import NoScriptError, ResponseError
 from services.chat.bounds import Bounds
 from services.chat.domain import LastTurn, Message, Owner, Run, Turn, Waiting
 from services.chat.errors import ConversationNotFound, RunNotFound
+from services.chat.keeping import kept_keys
 from services.chat.past import Past
 from services.chat.runs import scripts
-from services.chat.runs.beginning import (
-    REFUSALS,
-    Begun,
-    KeyTaken,
-    RunKey,
-    TurnChanged,
-    start_arguments,
-    start_keys,
-)
+from services.chat.runs.beginning import Begun, RunKey, require_begun, start_arguments, start_keys
 from services.chat.runs.events import FINAL, RUN_FIELDS, Event, abandoned, event_from, run_from
+from services.chat.runs.leases import MISSED, MISSED_MS
 from services.chat.runs.outbox import OUTBOX_KEYS, untold
 from services.chat.storage import RUNNING, Keys, message_bytes, message_from, running_member
 from services.chat.times import from_ms, now, to_ms
@@ -32,13 +26,12 @@ from services.chat.usage.users import UsageUsers
 from services.chat.words import kept_words
 from shared.redis import redis_errors
 
-Status = Literal["running", "requires_action", "completed", "failed", "cancelled", "gone"]
-UNENDED: Final[frozenset[Status]] = frozenset({"running", "requires_action"})
+Status = Literal["queued", "running", "requires_action", "completed", "failed", "cancelled", "gone"]
+UNENDED: Final[frozenset[Status]] = frozenset({"queued", "running", "requires_action"})
 # One who is slow to take events has no more of them in memory than these.
 _EVENTS_AT_ONCE = 16
 _MESSAGES_OF_A_TURN = 2
 _EVENTS_AFTER_THE_LAST = 16  # that an earlier release may have written
-_MISSED, _MISSED_MS = 3, 800  # whoever lives tries twice as often to have its lease again
 
 
 class RunRepository:
@@ -60,15 +53,9 @@ class RunRepository:
         """Claim the conversation (or make it), store the user's message, the first event and the key: all or nothing.
 
         Raises KeyTaken, TurnChanged, ConversationNotFound, ConversationOfOtherAgent, RunActive, ConversationFull,
-        TooManyConversations.
+        TooManyConversations, KeptTooMuch.
         """
-        answer = await self._noted_start(turn, event, key)
-        if answer == "taken":
-            raise KeyTaken
-        if answer == "changed":
-            raise TurnChanged
-        if answer != "ok":
-            raise REFUSALS[answer]
+        require_begun(await self._noted_start(turn, event, key))
 
     async def _noted_start(self, turn: Turn, event: Event, key: RunKey | None) -> str:
         """The answer of START, before which the run is noted for those who look after dead ones; in one round trip.
@@ -173,12 +160,13 @@ class RunRepository:
             usage_key(turn.owner, day_of(turn)),
             counted_key(turn.owner, turn.run_id),
             keys.words(turn.conversation_id),
+            *kept_keys(turn.owner),
             *OUTBOX_KEYS,
         ]
-        times = [to_ms(now()), self._bounds.retention_ms]
+        times = [to_ms(now()), self._bounds.retention_of(turn.owner)]
         stored = [message_bytes(answer), answer.id, await kept_words(answer.content)] if answer else [b"", b"", b""]
         flat = [part for event in events for part in (event.type, event.data)]
-        used = [counts_of(turn, current_meter()), GUARDED_SECONDS, KEPT_SECONDS, turn.since]
+        used = [counts_of(turn, current_meter()), GUARDED_SECONDS, KEPT_SECONDS, turn.since, turn.owner.user_id]
         arguments: list[Any] = [
             turn.run_id,
             turn.conversation_id,
@@ -273,7 +261,7 @@ class RunRepository:
         A lease is missed three times for that: a single look may come just after Redis stood still.
         """
         told = abandoned(run_id, conversation_id)
-        arguments: list[Any] = [run_id, to_ms(now()), GUARDED_SECONDS, KEPT_SECONDS, *told, _MISSED, _MISSED_MS]
+        arguments: list[Any] = [run_id, to_ms(now()), GUARDED_SECONDS, KEPT_SECONDS, *told, MISSED, MISSED_MS]
         with redis_errors():
             names = await self._ending(owner, run_id, conversation_id)
             answer: Status = (await self._abandon(keys=names, args=arguments)).decode()

@@ -42,6 +42,7 @@ class OnBusy(Word):
 
     REJECT = "reject"
     INTERRUPT = "interrupt"
+    ENQUEUE = "enqueue"
 
 
 class MessageCreate(RequestModel):
@@ -58,7 +59,8 @@ class MessageCreate(RequestModel):
     stream: StrictBool = Field(default=False, description="answer with the run's events as they happen")
     on_busy: OnBusy = Field(
         default=OnBusy.REJECT,
-        description="while the last message is being answered: refuse this one (409), or cancel that run and begin",
+        description="while the last message is being answered: refuse this one (409); `interrupt`: cancel that run and "
+        "those that wait, and begin; `enqueue`: have it wait for its turn, behind those that do",
     )
     response_schema: ResponseSchema | None = Field(
         default=None,
@@ -180,7 +182,10 @@ class RunRead(ResponseModel):
     id: Id
     conversation_id: Id
     agent_id: Id | None = Field(description="null for a run that an earlier release began")
-    state: RunState = Field(description="`running`, `requires_action` while it waits for approvals, or how it ended")
+    state: RunState = Field(
+        description="`queued` while it waits for its turn, `running`, `requires_action` while it waits for approvals, "
+        "or how it ended"
+    )
     model: str | None = Field(description="likewise")
     usage: UsageRead | None = Field(description="null until it has completed, and when the provider does not count")
     error: RunError | None = Field(description="why it failed, null otherwise")

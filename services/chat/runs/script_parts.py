@@ -27,6 +27,21 @@ local function count_left(state, run, usage, counted, guarded_seconds, kept_seco
 end
 """
 
+# Whether a run has been without its lease for so many looks: then the milliseconds of now by Redis' clock, else nil.
+# A Redis that stood still lets the leases of runs that live run out. So one look proves nothing, however late it comes:
+# a lease is missed several times, and looks that waited together for Redis to go on are one. Between them whoever
+# lives takes its lease again, which begins the count anew (`leases.py`).
+IS_MISSED: Final = """
+local function is_missed(run, times, apart_ms)
+  local time = redis.call('TIME')
+  local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  local apart = now_ms - (tonumber(redis.call('HGET', run, 'missed_at')) or 0)
+  if apart >= 0 and apart < tonumber(apart_ms) then return nil end
+  redis.call('HSET', run, 'missed_at', string.format('%d', now_ms))
+  return redis.call('HINCRBY', run, 'missed', 1) >= tonumber(times) and now_ms or nil
+end
+"""
+
 # A run that went on with its last decision, and whose process then told nothing, has done nothing: it lies as it lay.
 # Told so once more, it has an event that a process which is only slow knows nothing of. Answers the event's number.
 LIE_AGAIN: Final = """

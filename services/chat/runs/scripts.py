@@ -1,26 +1,39 @@
 """The changes of several keys that must happen together, as Redis scripts.
 
-All keys of one call share a hash tag, but for those of the outbox, of which there is one (`outbox.py`). `#!lua` has the
-server refuse a script before its first line when memory is used up.
+All keys of one call share a hash tag, but for those of the outbox, of which there is one (`outbox.py`), and of what is
+kept in a tenant (`keeping.py`). `#!lua` has the server refuse a script before its first line when memory is used up.
 """
 
 from typing import Final
 
+from services.chat.keeping import KEEPING
 from services.chat.runs.outbox_scripts import TELL
-from services.chat.runs.script_parts import ADD, COUNT_LEFT, LIE_AGAIN
+from services.chat.runs.script_parts import ADD, COUNT_LEFT, IS_MISSED, LIE_AGAIN
 
-# KEYS conversation, messages, lease, runs, conversations, run, events, once, words
+# KEYS conversation, messages, lease, runs, conversations, run, events, once, words, queue, the count of what is kept
 # ARGV new?, now_ms, retention_ms, agent_id, title, message, run_id, lease_ms, kept_seconds, max_messages,
 #      max_conversations, conversation_id, event, what `once` is to hold now, what it shall hold (or '' without a key),
-#      model, inbox of the process, metadata, tags, words of the title, message_id, words of the message, key_id, then
-#      of each message at the end that gives way, newest first, its place and its id
+#      model, inbox of the process, metadata, tags, words of the title, message_id, words of the message, user_id, bytes
+#      at most of a user and of a tenant, key_id, then of each message at the end that gives way, newest first, its
+#      place and id
 # Checks the conversation, claims it for the run, and stores the user's message with the run's first event, and with the
-# key that the request came with. Full comes before active: nothing is interrupted for a message that has no place.
-START: Final = """#!lua
+# key that the request came with. Full comes before active: nothing is interrupted for a message that has no place. A
+# conversation is active too while messages wait for their turn: nobody comes before them.
+START: Final = (
+    "#!lua"
+    + KEEPING
+    + """
+local count = {KEYS[11], KEYS[12], KEYS[13], ARGV[23]}
+local bytes, until_ms = #ARGV[6] + #ARGV[22], ARGV[2] + ARGV[3]
+local function too_much()
+  return refusal(count, bytes, ARGV[24], ARGV[25], KEYS[5], ARGV[2] - ARGV[3], ARGV[2])
+end
 if ARGV[15] ~= '' and (redis.call('GET', KEYS[8]) or '') ~= ARGV[14] then return 'taken' end
 if ARGV[1] == '1' then
-  redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', '(' .. (ARGV[2] - ARGV[3]))
+  forget_old(count, KEYS[5], ARGV[2] - ARGV[3])
   if redis.call('ZCARD', KEYS[5]) >= tonumber(ARGV[11]) then return 'too_many' end
+  local refused = too_much()
+  if refused then return refused end
   redis.call('HSET', KEYS[1], 'agent_id', ARGV[4], 'title', ARGV[5], 'created_at', ARGV[2],
     'metadata', ARGV[18], 'tags', ARGV[19])
   redis.call('HSET', KEYS[9], 'title', ARGV[20])
@@ -28,17 +41,20 @@ else
   local agent_id = redis.call('HGET', KEYS[1], 'agent_id')
   if not agent_id then return 'missing' end
   if agent_id ~= ARGV[4] then return 'other_agent' end
-  local replaced = (#ARGV - 23) / 2
+  local replaced = (#ARGV - 26) / 2
   if redis.call('XLEN', KEYS[2]) - replaced + 2 > tonumber(ARGV[10]) then return 'full' end
-  if redis.call('EXISTS', KEYS[3]) == 1 then return 'active' end
+  local refused = replaced == 0 and too_much()
+  if refused then return refused end
+  if redis.call('EXISTS', KEYS[3], KEYS[10]) > 0 then return 'active' end
   if replaced > 0 then
     local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', replaced)
     for i = 1, replaced do
-      if not last[i] or last[i][1] ~= ARGV[22 + 2 * i] then return 'changed' end
+      if not last[i] or last[i][1] ~= ARGV[25 + 2 * i] then return 'changed' end
     end
     for i = 1, replaced do
-      redis.call('XDEL', KEYS[2], ARGV[22 + 2 * i])
-      redis.call('HDEL', KEYS[9], ARGV[23 + 2 * i])
+      forget(count, ARGV[12], #last[i][2][2] + redis.call('HSTRLEN', KEYS[9], ARGV[26 + 2 * i]))
+      redis.call('XDEL', KEYS[2], ARGV[25 + 2 * i])
+      redis.call('HDEL', KEYS[9], ARGV[26 + 2 * i])
     end
     redis.call('HINCRBY', KEYS[1], 'message_count', -replaced)
   end
@@ -47,25 +63,28 @@ if ARGV[15] ~= '' then redis.call('SET', KEYS[8], ARGV[15], 'EX', ARGV[9]) end
 redis.call('SET', KEYS[3], ARGV[7], 'PX', ARGV[8])
 redis.call('XADD', KEYS[2], '*', 'm', ARGV[6])
 redis.call('HSET', KEYS[9], ARGV[21], ARGV[22])
+keep(count, ARGV[12], bytes, until_ms)
 redis.call('HINCRBY', KEYS[1], 'message_count', 1)
 redis.call('HINCRBY', KEYS[1], 'version', 1)
-redis.call('HSET', KEYS[1], 'last_activity_at', ARGV[2])
+redis.call('HSET', KEYS[1], 'last_activity_at', ARGV[2], 'run', ARGV[7])
 redis.call('ZADD', KEYS[5], ARGV[2], ARGV[12])
 redis.call('SADD', KEYS[4], ARGV[7])
 if redis.call('TTL', KEYS[4]) < tonumber(ARGV[9]) then redis.call('EXPIRE', KEYS[4], ARGV[9]) end
 for _, key in ipairs({KEYS[1], KEYS[2], KEYS[5], KEYS[9]}) do redis.call('PEXPIRE', key, ARGV[3]) end
 redis.call('HSET', KEYS[6], 'status', 'running', 'conversation_id', ARGV[12], 'created_at', ARGV[2],
-  'agent_id', ARGV[4], 'model', ARGV[16], 'inbox', ARGV[17], 'key_id', ARGV[23])
+  'agent_id', ARGV[4], 'model', ARGV[16], 'inbox', ARGV[17], 'key_id', ARGV[26])
 redis.call('EXPIRE', KEYS[6], ARGV[9])
 redis.call('XADD', KEYS[7], '1-0', 'e', 'run.started', 'd', ARGV[13])
 redis.call('EXPIRE', KEYS[7], ARGV[9])
 return 'ok'
 """
+)
 
-# KEYS conversation, messages, lease, conversations, run, events, usage, counted, words, then those of the outbox
+# KEYS conversation, messages, lease, conversations, run, events, usage, counted, words, the count of what is kept, then
+#      those of the outbox
 # ARGV run_id, conversation_id, now_ms, retention_ms, status, message or '', message_id, words of the message, number of
-#      the first event, what it used up, kept_seconds of `counted`, kept_seconds of `usage`, since, then type and data
-#      of each event
+#      the first event, what it used up, kept_seconds of `counted`, kept_seconds of `usage`, since, user_id, then
+#      type and data of each event
 # Ends a run once: stores the answer and the last events, and frees the conversation. Answers the run's status.
 # An event may be there of which its writer never heard so: the last ones come after it.
 # What it used up is counted once, whoever ended it: of one that was cancelled only its process knows that.
@@ -74,6 +93,7 @@ FINISH: Final = (
     "#!lua"
     + ADD
     + TELL
+    + KEEPING
     + """
 local function count(state)
   if redis.call('HEXISTS', KEYS[5], 'is_counted') == 1 then return end
@@ -92,6 +112,7 @@ count(ARGV[5])
 if ARGV[6] ~= '' then
   redis.call('XADD', KEYS[2], '*', 'm', ARGV[6])
   redis.call('HSET', KEYS[9], ARGV[7], ARGV[8])
+  keep({KEYS[10], KEYS[11], KEYS[12], ARGV[14]}, ARGV[2], #ARGV[6] + #ARGV[8], ARGV[3] + ARGV[4])
   redis.call('HINCRBY', KEYS[1], 'message_count', 1)
   redis.call('HINCRBY', KEYS[1], 'version', 1)
   redis.call('HSET', KEYS[1], 'last_activity_at', ARGV[3])
@@ -100,14 +121,14 @@ if ARGV[6] ~= '' then
 end
 local last = redis.call('XREVRANGE', KEYS[6], '+', '-', 'COUNT', 1)[1][1]
 local number = math.max(tonumber(ARGV[9]), tonumber(string.match(last, '^%d+')) + 1)
-for i = 14, #ARGV, 2 do
+for i = 15, #ARGV, 2 do
   redis.call('XADD', KEYS[6], number .. '-0', 'e', ARGV[i], 'd', ARGV[i + 1])
   number = number + 1
 end
 redis.call('HSET', KEYS[5], 'status', ARGV[5], 'finished_at', ARGV[3], 'outcome', ARGV[#ARGV])
 redis.call('HDEL', KEYS[5], 'waiting', 'loop')
 if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3]) end
-tell(10, KEYS[5], ARGV[#ARGV - 1], number - 1, ARGV[#ARGV])
+tell(13, KEYS[5], ARGV[#ARGV - 1], number - 1, ARGV[#ARGV])
 return ARGV[5]
 """
 )
@@ -132,26 +153,20 @@ return 'ok'
 # Ends a run that nobody holds any more, its process gone or its calls undecided: whoever follows it hears the end. One
 # that had only just gone on waits again.
 # Answers the run's status.
-# A Redis that stood still lets the leases of runs that live run out. So one look proves nothing, however late it comes:
-# a lease is missed several times, and looks that waited together for Redis to go on are one. Between them whoever
-# lives takes its lease again.
 ABANDON: Final = (
     "#!lua"
     + COUNT_LEFT
     + TELL
+    + IS_MISSED
     + LIE_AGAIN
     + """
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return 'gone' end
 if status ~= 'running' and status ~= 'requires_action' or redis.call('GET', KEYS[1]) == ARGV[1] then return status end
 if status == 'running' then
-  local time = redis.call('TIME')
-  local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-  local apart = now_ms - (tonumber(redis.call('HGET', KEYS[2], 'missed_at')) or 0)
-  if apart >= 0 and apart < tonumber(ARGV[8]) then return status end
-  redis.call('HSET', KEYS[2], 'missed_at', string.format('%d', now_ms))
-  if redis.call('HINCRBY', KEYS[2], 'missed', 1) < tonumber(ARGV[7]) then return status end
-  local lies_since = lies_again(KEYS[1], KEYS[2], KEYS[3], ARGV[1], now_ms)
+  local missed_at = is_missed(KEYS[2], ARGV[7], ARGV[8])
+  if not missed_at then return status end
+  local lies_since = lies_again(KEYS[1], KEYS[2], KEYS[3], ARGV[1], missed_at)
   if lies_since then
     tell(6, KEYS[2], 'run.waiting', lies_since, '')
     return 'requires_action'

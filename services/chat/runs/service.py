@@ -12,12 +12,13 @@ from services.chat.prompt import require_fit
 from services.chat.runs.beginning import Begun, KeyTaken, RunKey, TurnChanged
 from services.chat.runs.control import RunControl
 from services.chat.runs.execution import Execution
-from services.chat.runs.launching import launch
+from services.chat.runs.launching import launch, launch_in_turn
 from services.chat.runs.live import LiveRun
 from services.chat.runs.means import Means
 from services.chat.runs.schemas import MessageCreate, OnBusy, Regenerate
 from services.chat.runs.stored import StoredRun
 from services.chat.runs.supervisor import Supervisor
+from services.chat.runs.waiting_room import WaitingRoom
 from services.chat.usage.budgets import Budgets, Reservation, tokens_at_most
 from shared.door import Once
 from shared.errors import Conflict
@@ -36,23 +37,26 @@ class RunService:
         means: Means,
         supervisor: Supervisor,
         control: RunControl,
+        room: WaitingRoom,
         budgets: Budgets,
         *,
         heartbeat_seconds: float,
     ) -> None:
         self._agents, self._means, self._supervisor, self._control = agents, means, supervisor, control
-        self._budgets = budgets
+        self._room, self._budgets = room, budgets
         self._heartbeat_seconds = heartbeat_seconds
 
     async def start(self, caller: Caller, body: MessageCreate, once: Once | None = None) -> Run:
-        """Keep the message and begin to answer it. When this returns, the run goes on whoever listens.
+        """Keep the message and begin to answer it, or have it wait for its turn where the caller wants that. When this
+        returns, the run goes on whoever listens.
 
         A repetition of `once` is given the run that was begun for it, unless that failed and there is no answer to
         give: then it begins another. A stream is given a run that failed too, since it tells so.
 
         Raises AgentNotFound, ModelUnknown, MessageTooLong, TokensUsedUp, ConversationNotFound,
-        ConversationOfOtherAgent, RunActive, ConversationFull, TooManyConversations, ShareTaken, Overloaded; then
-        nothing was kept. For a repetition IdempotencyKeyReused, and RunNotFound where its conversation was deleted.
+        ConversationOfOtherAgent, RunActive, QueueFull, ConversationFull, TooManyConversations, KeptTooMuch,
+        ShareTaken, Overloaded; then nothing was kept. For a repetition IdempotencyKeyReused, and RunNotFound where its
+        conversation was deleted.
         """
         return await self._once(caller, once, partial(self._begin, caller, body), tells_failure=body.stream)
 
@@ -106,10 +110,14 @@ class RunService:
                 response_schema=body.response_schema,
                 metadata=body.metadata,
             )
-            execution, reservation = await self._prepared(caller, turn, chosen)
+            may_wait = body.on_busy is OnBusy.ENQUEUE
+            execution, reservation = await self._prepared(caller, turn, chosen, may_wait=may_wait)
             async with reservation.given_back_on_error():
-                await self._claim(caller, body, execution, key)
-            launch(execution, admission, reservation)
+                has_begun = await self._claim(caller, body, execution, key)
+            if has_begun:
+                launch(execution, admission, reservation)
+            else:
+                launch_in_turn(execution, admission, reservation, self._room, caller)
         return execution.live
 
     async def _begin_again(self, caller: Caller, conversation_id: str, body: Regenerate, key: RunKey | None) -> LiveRun:
@@ -143,23 +151,32 @@ class RunService:
         require_fit(agent, content, chosen.budget)
         return replace(agent, model=chosen.model.name), chosen
 
-    async def _prepared(self, caller: Caller, turn: Turn, chosen: Chosen) -> tuple[Execution, Reservation]:
+    async def _prepared(
+        self, caller: Caller, turn: Turn, chosen: Chosen, *, may_wait: bool = False
+    ) -> tuple[Execution, Reservation]:
         """The turn, and what it may use. Raises TokensUsedUp."""
         needed = tokens_at_most(turn.agent, turn.question.content, chosen, has_history=not turn.is_new_conversation)
-        reservation = await self._budgets.reserve(caller, turn.run_id, needed)
+        waits_seconds = self._room.seconds if may_wait else 0.0
+        reservation = await self._budgets.reserve(caller, turn.run_id, needed, waits_seconds=waits_seconds)
         return Execution(turn, self._means.within(chosen.budget)), reservation
 
-    async def _claim(self, caller: Caller, body: MessageCreate, execution: Execution, key: RunKey | None) -> None:
-        """Begin, in place of what is being answered where the caller wants that. Raises RunActive otherwise."""
+    async def _claim(self, caller: Caller, body: MessageCreate, execution: Execution, key: RunKey | None) -> bool:
+        """Begin, or wait (False), or begin in place of what is being answered, as the caller wants.
+
+        Raises RunActive otherwise.
+        """
         for _ in range(_INTERRUPTIONS):
             try:
                 await execution.begin(key)
             except RunActive:
-                if body.conversation_id is None or body.on_busy is not OnBusy.INTERRUPT:
+                if body.conversation_id is None or body.on_busy is OnBusy.REJECT:
                     raise
-                await self._control.cancel_active(caller, body.conversation_id)
+                if body.on_busy is OnBusy.ENQUEUE:
+                    await execution.enqueue(key)
+                    return False
+                await self._control.clear(caller, body.conversation_id)
             else:
-                return
+                return True
         raise RunActive
 
     def follow(self, run: Run) -> AsyncIterator[bytes]:

@@ -41,10 +41,10 @@ class Admission:
         self._supervisor, self._place = supervisor, place
         self.is_used = False
 
-    def launch(self, live: LiveRun, work: Coroutine[Any, Any, None]) -> None:
-        """Execute `work` in a task of its own."""
+    def launch(self, live: LiveRun, work: Coroutine[Any, Any, None], *, waits_seconds: float = 0.0) -> None:
+        """Execute `work` in a task of its own; it may wait for its turn before it takes the time of a run."""
         self.is_used = True
-        self._supervisor.execute(live, work, self._place)
+        self._supervisor.execute(live, work, self._place, waits_seconds)
 
 
 class Supervisor:
@@ -54,6 +54,8 @@ class Supervisor:
         self._run_seconds, self._watchdog = run_seconds, watchdog
         self._shares = Shares("answers", max_runs)
         self._runs: dict[str, tuple[LiveRun, asyncio.Task[None]]] = {}
+        self.ended = asyncio.Event()
+        """Set with each run that ends here; whoever waits for it clears it."""
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -71,15 +73,18 @@ class Supervisor:
             if not admission.is_used:
                 place.give_back()
 
-    def execute(self, live: LiveRun, work: Coroutine[Any, Any, None], place: Place) -> None:
-        with deadlines.of_its_own(self._run_seconds):  # it goes on, whoever listens
+    def execute(self, live: LiveRun, work: Coroutine[Any, Any, None], place: Place, waits_seconds: float = 0.0) -> None:
+        seconds = waits_seconds + self._run_seconds
+        with deadlines.of_its_own(seconds):  # it goes on, whoever listens
             task = asyncio.create_task(work, name=f"run:{live.id}")
-        self._watchdog.watch("run", self._run_seconds + STORE_SECONDS, task)
+        ends = STORE_SECONDS * (2 if waits_seconds else 1)
+        self._watchdog.watch("run", seconds + ends, task)
         self._runs[live.id] = (live, task)
         task.add_done_callback(lambda _: self._forget(live, place))
 
     def _forget(self, live: LiveRun, place: Place) -> None:
         place.give_back()
+        self.ended.set()
         if (entry := self._runs.get(live.id)) and entry[0] is live:  # it may have come back here meanwhile
             del self._runs[live.id]
         if not live.has_ended:  # cancelled with the loop it ran in: nobody else tells its followers

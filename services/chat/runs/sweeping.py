@@ -4,22 +4,27 @@ Every run is noted in one sorted set by when its lease runs out, before it begin
 run that is still held is put off to the end of its lease, at most by a minute, one that has ended is forgotten, and one
 whose process is gone fails. Replicas that meet do each other no harm, since a script of Redis decides
 (`scripts.ABANDON`). Nothing else of a run writes to the set, so it may name runs that have ended, until they are due.
+
+Runs that wait for their turn are looked after likewise, by a set of their own: each is held by the process that is to
+execute it.
 """
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from redis.asyncio import Redis
 
 from services.chat.domain import Owner
+from services.chat.runs.queue import QueueRepository
 from services.chat.runs.repository import UNENDED, RunRepository
 from services.chat.runs.supervisor import Supervisor
-from services.chat.storage import RUNNING, Keys
+from services.chat.storage import QUEUED, RUNNING, Keys
 from services.chat.times import now, to_ms
 from shared.loops import in_background, keep
 from shared.redis import redis_errors
@@ -47,11 +52,25 @@ class _Due:
         return cls(member, Owner(tenant_id, user_id), conversation_id, run_id)
 
 
-class Sweeper:
-    """Looks after the runs of all replicas."""
+class Sweeper(ABC):
+    """Looks after the runs of all replicas that one sorted set names."""
 
-    def __init__(self, redis: Redis, repository: RunRepository, supervisor: Supervisor) -> None:
-        self._redis, self._repository, self._supervisor = redis, repository, supervisor
+    noted_in: ClassVar[str]
+
+    def __init__(self, redis: Redis, supervisor: Supervisor) -> None:
+        self._redis, self._supervisor = redis, supervisor
+
+    @abstractmethod
+    def _is_held(self, due: _Due, holder: bytes | None) -> bool:
+        """Whether what lies under the key says that a process has it."""
+
+    @abstractmethod
+    def _hold_of(self, due: _Due) -> str:
+        """The key that says so."""
+
+    @abstractmethod
+    async def _ended(self, due: _Due) -> bool:
+        """Whether it has ended: earlier, or now. It is executed by nobody here."""
 
     async def run(self) -> None:
         """Never returns."""
@@ -60,7 +79,9 @@ class Sweeper:
     async def step(self) -> bool:
         """Look after up to a hundred runs that are due; whether there were as many. Raises Unavailable."""
         with redis_errors():
-            members: Any = await self._redis.zrange(RUNNING, "-inf", to_ms(now()), byscore=True, offset=0, num=_AT_ONCE)
+            members: Any = await self._redis.zrange(
+                self.noted_in, "-inf", to_ms(now()), byscore=True, offset=0, num=_AT_ONCE
+            )
             held_ms = await self._held([_Due.of(member) for member in members])
         held = [(due, ms) for due, ms in held_ms if ms is not None]
         lapsed = [due for due, ms in held_ms if ms is None]
@@ -77,13 +98,13 @@ class Sweeper:
         with redis_errors():
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for run in due:
-                    lease = Keys(run.owner).lease(run.conversation_id)
-                    pipeline.get(lease)
-                    pipeline.pttl(lease)
+                    name = self._hold_of(run)
+                    pipeline.get(name)
+                    pipeline.pttl(name)
                 found = await pipeline.execute()
         holders, milliseconds = found[::2], found[1::2]
         return [
-            (run, min(max(1, ms), _LONGEST_MS) if holder == run.run_id.encode() else None)
+            (run, min(max(1, ms), _LONGEST_MS) if self._is_held(run, holder) else None)
             for run, holder, ms in zip(due, holders, milliseconds, strict=True)
         ]
 
@@ -98,23 +119,64 @@ class Sweeper:
         live = self._supervisor.find(due.run_id)
         if live and not live.has_ended:
             return False
-        status = await self._repository.end_if_abandoned(due.owner, due.run_id, due.conversation_id)
-        return status not in UNENDED
+        return await self._ended(due)
 
     async def _note(self, held: list[tuple[_Due, int]], ended: list[_Due]) -> None:
         at = to_ms(now())
         with redis_errors():
             async with self._redis.pipeline(transaction=False) as pipeline:
                 if held:
-                    pipeline.zadd(RUNNING, {run.member: at + ms for run, ms in held}, xx=True)
+                    pipeline.zadd(self.noted_in, {run.member: at + ms for run, ms in held}, xx=True)
                 if ended:
-                    pipeline.zrem(RUNNING, *[run.member for run in ended])
+                    pipeline.zrem(self.noted_in, *[run.member for run in ended])
                 await pipeline.execute()
 
 
+class RunSweeper(Sweeper):
+    """Of runs that are executed, or wait for approvals: each has the lease of its conversation."""
+
+    noted_in = RUNNING
+
+    def __init__(self, redis: Redis, repository: RunRepository, supervisor: Supervisor) -> None:
+        super().__init__(redis, supervisor)
+        self._repository = repository
+
+    def _hold_of(self, due: _Due) -> str:
+        return Keys(due.owner).lease(due.conversation_id)
+
+    def _is_held(self, due: _Due, holder: bytes | None) -> bool:
+        return holder == due.run_id.encode()
+
+    async def _ended(self, due: _Due) -> bool:
+        status = await self._repository.end_if_abandoned(due.owner, due.run_id, due.conversation_id)
+        return status not in UNENDED
+
+
+class QueueSweeper(Sweeper):
+    """Of runs that wait for their turn."""
+
+    noted_in = QUEUED
+
+    def __init__(self, redis: Redis, queue: QueueRepository, supervisor: Supervisor) -> None:
+        super().__init__(redis, supervisor)
+        self._queue = queue
+
+    def _hold_of(self, due: _Due) -> str:
+        return Keys(due.owner).hold(due.run_id)
+
+    def _is_held(self, due: _Due, holder: bytes | None) -> bool:  # noqa: ARG002 - by whomever
+        return holder is not None
+
+    async def _ended(self, due: _Due) -> bool:
+        return await self._queue.give_up_if_left(due.owner, due.run_id, due.conversation_id)
+
+
 @asynccontextmanager
-async def open_sweeper(redis: Redis, repository: RunRepository, supervisor: Supervisor) -> AsyncIterator[Sweeper]:
-    """A sweeper that looks after runs as long as the block runs."""
-    sweeper = Sweeper(redis, repository, supervisor)
-    async with in_background(sweeper.run()):
-        yield sweeper
+async def open_sweepers(
+    redis: Redis, repository: RunRepository, queue: QueueRepository, supervisor: Supervisor
+) -> AsyncIterator[None]:
+    """Have runs looked after as long as the block runs."""
+    running = RunSweeper(redis, repository, supervisor)
+    queued = QueueSweeper(redis, queue, supervisor)
+    async with in_background(running.run(), queued.run()):
+        yield

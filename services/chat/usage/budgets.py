@@ -89,12 +89,11 @@ class Budgets:
         self._reserve, self._settle = redis.register_script(RESERVE), redis.register_script(SETTLE)
         self._note = redis.register_script(NOTE)
 
-    async def reserve(self, caller: Caller, run_id: str, tokens: int) -> Reservation:
+    async def reserve(self, caller: Caller, run_id: str, tokens: int, *, waits_seconds: float = 0.0) -> Reservation:
         """A place for `tokens` in each budget that the caller uses. Raises TokensUsedUp; then nothing is reserved.
 
-        It is given back when no run can go on any longer, be its process there or not, but for what that has noted as
-        used. The answer to the request tells
-        how much of each is left.
+        It is given back when no run can go on any longer that has waited for so long before, be its process there or
+        not, but for what that has noted as used. The answer to the request tells how much of each is left.
         """
         if not self._is_on:
             return Reservation(_nothing, _nothing)
@@ -104,7 +103,14 @@ class Budgets:
         with redis_errors():
             refused, is_held, *counted = await self._reserve(
                 keys=_keys(caller.tenant_id, day),
-                args=[now_ms, now_ms + self._held_ms, run_id, tokens, _KEPT_SECONDS, *flat],
+                args=[
+                    now_ms,
+                    now_ms + self._held_ms + round(waits_seconds * 1000),
+                    run_id,
+                    tokens,
+                    _KEPT_SECONDS,
+                    *flat,
+                ],
             )
         _tell(subjects, counted)
         if refused:

@@ -65,13 +65,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The usage of some days, by groups; `is_truncated` where there are more than are shown."""
+    """The usage of some days, by groups; `is_truncated` where there are more than are shown. `kept_bytes` is what
+    conversations hold now, of at most `kept_bytes_limit` where there is a limit."""
 
     first: date
     last: date
     group_by: GroupBy
     rows: list[Row]
     is_truncated: bool
+    kept_bytes: int
+    kept_bytes_limit: int | None
 
 
 def group_of(by: GroupBy, day: date, user_id: str, count: Count) -> str | None:

@@ -40,6 +40,7 @@ async def get(
 ) -> UsageRead:
     """Runs, tokens and cost of up to 92 days, in groups. A run counts for the day on which it began, once it has ended.
 
+    `kept_bytes` is what one's conversations hold now, or all of the tenant's.
     Numbers are kept for 400 days, whatever becomes of the conversations.
     """
     usage = await usages.get(caller, first=first, last=last, group_by=group_by, whose=whose)

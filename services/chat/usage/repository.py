@@ -7,6 +7,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from services.chat.domain import Owner
+from services.chat.keeping import kept_bytes
 from services.chat.usage.counts import Count, counts_from, usage_key, users_key
 from shared.redis import redis_errors
 
@@ -31,6 +32,10 @@ class UsageRepository:
             for day, users in zip(days, found, strict=True)
             for user in sorted(users)
         ]
+
+    async def kept_bytes(self, owner: Owner, *, of_tenant: bool) -> int:
+        """What the conversations of the user hold, or all of the tenant's."""
+        return await kept_bytes(self._redis, owner, of_tenant=of_tenant)
 
     async def read(self, wanted: Sequence[tuple[date, Owner]]) -> AsyncIterator[tuple[date, Owner, list[Count]]]:
         """What each of them has used on that day; a part of them at a time."""

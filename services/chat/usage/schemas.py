@@ -47,6 +47,8 @@ class UsageRead(ResponseModel):
     group_by: GroupBy
     rows: list[UsageRow] = Field(description="days in order; all else by falling tokens; those with nothing left out")
     is_truncated: bool = Field(description="whether there are more groups than the 1,000 that are shown")
+    kept_bytes: int = Field(description="what the messages of all conversations hold now, whatever the days")
+    kept_bytes_limit: int | None = Field(description="where `chat.kept_too_much` begins; null without a limit")
 
     @classmethod
     def of(cls, usage: Usage) -> "UsageRead":
@@ -56,4 +58,6 @@ class UsageRead(ResponseModel):
             group_by=usage.group_by,
             rows=[UsageRow.of(row) for row in usage.rows],
             is_truncated=usage.is_truncated,
+            kept_bytes=usage.kept_bytes,
+            kept_bytes_limit=usage.kept_bytes_limit,
         )

@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 from services.chat.domain import Owner
+from services.chat.keeping import KeptLimits
 from services.chat.usage.counts import today
 from services.chat.usage.domain import GroupBy, Row, Usage, Whose, group_of
 from services.chat.usage.repository import UsageRepository
@@ -19,13 +20,14 @@ _OF_THE_TENANT = "chat:tenant"
 class UsageService:
     """The use cases of usage."""
 
-    def __init__(self, repository: UsageRepository) -> None:
-        self._repository = repository
+    def __init__(self, repository: UsageRepository, limits: KeptLimits) -> None:
+        self._repository, self._limits = repository, limits
 
     async def get(
         self, caller: Caller, *, first: date | None, last: date | None, group_by: GroupBy, whose: Whose
     ) -> Usage:
-        """The usage of the days, both ends included, in groups: days in order, all else by falling tokens.
+        """The usage of the days, both ends included, in groups: days in order, all else by falling tokens. And what is
+        kept now.
 
         Raises MissingScope for the tenant's without `chat:tenant`, and Invalid for days that are none or too many.
         """
@@ -39,7 +41,10 @@ class UsageService:
                 group = group_of(group_by, day, owner.user_id, count)
                 rows.setdefault(group, Row(group)).add(count)
         ordered = _ordered(list(rows.values()), group_by)
-        return Usage(first, last, group_by, ordered[:_MAX_ROWS], len(ordered) > _MAX_ROWS)
+        is_tenants = whose is Whose.TENANT
+        kept = await self._repository.kept_bytes(Owner.of(caller), of_tenant=is_tenants)
+        limit = self._limits.tenant if is_tenants else self._limits.user
+        return Usage(first, last, group_by, ordered[:_MAX_ROWS], len(ordered) > _MAX_ROWS, kept, limit)
 
     async def _wanted(self, caller: Caller, days: list[date], whose: Whose) -> list[tuple[date, Owner]]:
         if whose is Whose.OWN:

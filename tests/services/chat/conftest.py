@@ -10,6 +10,7 @@ from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
 from tests.services.chat.client import OpenChat
 from tests.services.chat.opening import chat_beside
+from tests.services.chat.processes import StartProcess, process_beside
 from tests.services.chat.servers import ModelServer, Neighbours
 
 PASSAGES = [
@@ -63,3 +64,12 @@ async def chat(open_chat: OpenChat, person: User) -> AsyncIterator[httpx.AsyncCl
     async with open_chat() as client:
         client.headers.update(person.headers)
         yield client
+
+
+@pytest.fixture
+def start_process(
+    suite: Suite, auth: httpx.AsyncClient, model: ModelServer, neighbours: Neighbours, person: User
+) -> StartProcess:
+    """`async with start_process(SHUTDOWN_SECONDS="2") as (process, client)`."""
+    suite.up(["redis", "redis-cache"])
+    return process_beside(suite, auth, model, neighbours, person)

@@ -164,7 +164,7 @@ async def test_two_who_interrupt_at_once_leave_one_answer(
 
 
 async def test_an_unknown_way_to_be_busy_is_refused(chat: httpx.AsyncClient, body: dict[str, object]) -> None:
-    answer = await chat.post(MESSAGE, json=body | {"on_busy": "enqueue"})
+    answer = await chat.post(MESSAGE, json=body | {"on_busy": "rollback"})
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "/on_busy"

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from local.suite import Suite
+from services.chat.bounds import Bounds
 from services.chat.conversations.repository import ConversationRepository
 from services.chat.conversations.searching import Wanted
 from services.chat.domain import Owner
@@ -21,6 +22,10 @@ from tests.services.chat.servers import ModelServer
 
 MESSAGE = "/api/v1/chat/message"
 CONVERSATIONS = "/api/v1/chat/conversations"
+
+
+def kept_for(milliseconds: int) -> Bounds:
+    return Bounds(retention_ms=milliseconds, lease_ms=0, kept_seconds=0, max_messages=0, max_conversations=0)
 
 
 async def begin(chat: httpx.AsyncClient, agent_id: str, content: str = "Hello") -> str:
@@ -122,7 +127,7 @@ async def test_a_hundred_who_change_at_once_all_find_a_connection(suite: Suite) 
     stored: dict[Any, Any] = {"agent_id": new_id(), "title": "Hello", "message_count": 1, "version": 1}
     stored |= {"created_at": to_ms(now()), "last_activity_at": to_ms(now())}
     async with open_redis(suite.url("redis")) as redis:
-        repository = ConversationRepository(redis, 60_000)
+        repository = ConversationRepository(redis, kept_for(60_000))
         for id_ in ids:
             await redis.hset(Keys(owner).conversation(id_), mapping=stored)
 
@@ -194,7 +199,7 @@ async def test_nor_for_another_user_of_the_same_tenant(
 ) -> None:
     conversation_id = await begin(chat, agent_id)
     async with open_redis(suite.url("redis")) as redis:
-        repository = ConversationRepository(redis, 90 * 86_400_000)
+        repository = ConversationRepository(redis, kept_for(90 * 86_400_000))
         found = await repository.get(Owner(person.tenant_id, person.user_id), conversation_id)
         with pytest.raises(ConversationNotFound):
             await repository.get(Owner(person.tenant_id, new_id()), conversation_id)
@@ -211,7 +216,7 @@ async def test_conversations_are_forgotten_after_their_retention(
         names = [keys.conversations, keys.conversation(conversation_id), keys.messages(conversation_id)]
         names.append(keys.words(conversation_id))
         remaining = [await redis.ttl(name) for name in names]
-        short = ConversationRepository(redis, 0)
+        short = ConversationRepository(redis, kept_for(0))
         listed = (await short.positions(Owner(person.tenant_id, person.user_id), 10, None, Wanted())).places
 
     assert all(89 * 86_400 < seconds <= 90 * 86_400 for seconds in remaining)

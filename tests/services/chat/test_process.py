@@ -1,16 +1,12 @@
 """chat as a process of its own: how it stops, and what others do when it dies."""
 
 import asyncio
-import json
 import signal
-import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from local.suite import Suite
 from services.chat.domain import Owner
@@ -20,61 +16,12 @@ from shared.schemas import new_id
 from tests.fixtures.http import authorities
 from tests.fixtures.identity import User
 from tests.fixtures.warm import Program
-from tests.fixtures.warm import started as launch
 from tests.services.chat.client import OpenChat, ServerEvent, events_of, until
-from tests.services.chat.servers import ModelServer, Neighbours, serving
+from tests.services.chat.processes import StartProcess
+from tests.services.chat.servers import ModelServer
 
 MESSAGE = "/api/v1/chat/message"
 FOLLOWERS, FOLLOWERS_MB = 500, 100
-Started = tuple[Program, httpx.AsyncClient]
-StartProcess = Callable[..., AbstractAsyncContextManager[Started]]
-
-
-@pytest.fixture
-def start_process(
-    suite: Suite, auth: httpx.AsyncClient, model: ModelServer, neighbours: Neighbours, person: User
-) -> StartProcess:
-    """`async with start_process(SHUTDOWN_SECONDS="2") as (process, client)`."""
-    suite.up(["redis", "redis-cache"])
-
-    @asynccontextmanager
-    async def started(**overrides: str) -> AsyncIterator[Started]:
-        async with serving(model) as model_url, serving(neighbours) as address:
-            services = {"auth": str(auth.base_url), "agents": address, "vectors": address}
-            environment = suite.environment("chat") | {
-                "DISCOVERY": "static",
-                "STATIC_SERVICES": json.dumps(services),
-                "LLM_URL": f"{model_url}/v1",
-                "PORT": str(_free_port()),  # the suite's own chat may be running
-                **overrides,
-            }
-            process = await launch("services.chat", environment=environment)
-            url = f"http://127.0.0.1:{environment['PORT']}"
-            try:
-                async with httpx.AsyncClient(
-                    base_url=url, headers=person.headers, timeout=20, verify=authorities()
-                ) as client:
-                    await until(lambda: _answers(client))
-                    yield process, client
-            finally:
-                process.kill()
-                await process.ended()
-
-    return started
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-async def _answers(client: httpx.AsyncClient) -> bool:
-    try:
-        return (await client.get("/health/live")).is_success
-    except httpx.TransportError:
-        return False
 
 
 def message(agent_id: str) -> dict[str, Any]:

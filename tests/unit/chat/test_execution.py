@@ -97,6 +97,7 @@ def execution(world: Any, limits: RunLimits = LIMITS, search_seconds: float = 60
         agents=world,
         repository=world,
         pauses=world,
+        queue=world,
         retriever=Retriever(world, 4, search_seconds),
         summaries=world,
         notes=world,

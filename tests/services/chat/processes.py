@@ -1,0 +1,64 @@
+"""Starts chat as a process of its own, beside a model and neighbours that a test can break."""
+
+import json
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import httpx
+
+from local.suite import Suite
+from tests.fixtures.http import authorities
+from tests.fixtures.identity import User
+from tests.fixtures.warm import Program
+from tests.fixtures.warm import started as launch
+from tests.services.chat.client import until
+from tests.services.chat.servers import ModelServer, Neighbours, serving
+
+Started = tuple[Program, httpx.AsyncClient]
+StartProcess = Callable[..., AbstractAsyncContextManager[Started]]
+
+
+def process_beside(
+    suite: Suite, auth: httpx.AsyncClient, model: ModelServer, neighbours: Neighbours, person: User
+) -> StartProcess:
+    """`async with started(SHUTDOWN_SECONDS="2") as (process, client)`: asked by `person`, and killed at the end."""
+
+    @asynccontextmanager
+    async def started(**overrides: str) -> AsyncIterator[Started]:
+        async with serving(model) as model_url, serving(neighbours) as address:
+            services = {"auth": str(auth.base_url), "agents": address, "vectors": address}
+            environment = suite.environment("chat") | {
+                "DISCOVERY": "static",
+                "STATIC_SERVICES": json.dumps(services),
+                "LLM_URL": f"{model_url}/v1",
+                "PORT": str(_free_port()),  # the suite's own chat may be running
+                **overrides,
+            }
+            process = await launch("services.chat", environment=environment)
+            url = f"http://127.0.0.1:{environment['PORT']}"
+            try:
+                async with httpx.AsyncClient(
+                    base_url=url, headers=person.headers, timeout=20, verify=authorities()
+                ) as client:
+                    await until(lambda: _answers(client))
+                    yield process, client
+            finally:
+                process.kill()
+                await process.ended()
+
+    return started
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def _answers(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/health/live")).is_success
+    except httpx.TransportError:
+        return False

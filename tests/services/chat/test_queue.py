@@ -1,0 +1,406 @@
+"""Messages that wait for their turn in a conversation."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from local.suite import Suite
+from services.chat.domain import Owner
+from services.chat.storage import QUEUED, Keys
+from shared.redis import open_redis
+from shared.schemas import new_id
+from tests.fixtures.identity import User
+from tests.services.chat.client import OpenChat, ServerEvent, events_of, until
+from tests.services.chat.servers import ModelServer
+
+MESSAGE = "/api/v1/chat/message"
+RUNS = "/api/v1/chat/runs"
+CONVERSATIONS = "/api/v1/chat/conversations"
+Body = dict[str, Any]
+
+
+class Conversation:
+    """One that is busy: `first` is being answered."""
+
+    def __init__(self, client: httpx.AsyncClient, body: Body, first: ServerEvent, told: AsyncIterator[Any]) -> None:
+        self.client, self.first, self._told = client, first, told
+        self.id: str = first.data["conversation_id"]
+        self._body = body | {"conversation_id": self.id, "on_busy": "enqueue"}
+
+    def message(self, content: str, **members: Any) -> Body:
+        return self._body | {"content": content} | members
+
+    async def rest(self) -> list[ServerEvent]:
+        return [event async for event in self._told]
+
+    async def contents(self) -> list[str]:
+        page = await self.client.get(f"{CONVERSATIONS}/{self.id}/messages", params={"limit": 100})
+        return [message["content"] for message in page.json()["items"] if message["role"] == "user"]
+
+    async def state_of(self, run_id: str) -> str:
+        return str((await self.client.get(f"{RUNS}/{run_id}")).json()["state"])
+
+
+@asynccontextmanager
+async def busy(client: httpx.AsyncClient, agent_id: str, model: ModelServer) -> AsyncIterator[Conversation]:
+    model.go_on.clear()
+    body: Body = {"agent_id": agent_id, "content": "one", "stream": True}
+    async with client.stream("POST", MESSAGE, json=body) as response:
+        told = events_of(response)
+        first = await anext(told)
+        await model.is_generating.wait()
+        yield Conversation(client, body, first, told)
+
+
+@asynccontextmanager
+async def waiting(
+    client: httpx.AsyncClient, body: Body, headers: dict[str, str] | None = None
+) -> AsyncIterator[tuple[ServerEvent, AsyncIterator[ServerEvent]]]:
+    """`run.queued` of a message, and what comes after it."""
+    async with client.stream("POST", MESSAGE, json=body, headers=headers) as response:
+        assert response.status_code == 200, await response.aread()
+        told = events_of(response)
+        yield await anext(told), told
+
+
+async def test_messages_wait_and_are_answered_one_after_the_other(
+    chat: httpx.AsyncClient, agent_id: str, model: ModelServer
+) -> None:
+    async with (
+        busy(chat, agent_id, model) as conversation,
+        waiting(chat, conversation.message("two")) as (two, rest_of_two),
+        waiting(chat, conversation.message("three")) as (three, rest_of_three),
+    ):
+        states = [await conversation.state_of(event.data["run_id"]) for event in (two, three)]
+        before = await conversation.contents()
+        model.go_on.set()
+        first = await conversation.rest()
+        others = [[event async for event in rest] for rest in (rest_of_two, rest_of_three)]
+        after = await conversation.contents()
+        ended = [await conversation.state_of(event.data["run_id"]) for event in (two, three)]
+
+    assert [(event.id, event.type, event.data["position"]) for event in (two, three)] == [
+        (1, "run.queued", 1),
+        (1, "run.queued", 2),
+    ]
+    assert (states, ended) == (["queued", "queued"], ["completed", "completed"])
+    assert (before, after) == (["one"], ["one", "two", "three"])
+    assert first[-1].type == "run.completed"
+    for rest, event in zip(others, (two, three), strict=True):
+        assert (rest[0].id, rest[0].type, rest[-1].type) == (2, "run.started", "run.completed")
+        assert [one.id for one in rest] == list(range(2, len(rest) + 2))
+        assert rest[0].data["message"] == event.data["message"]
+    said = [[message["content"] for message in asked["messages"]][1:] for asked in model.asked]
+    answer = "".join(model.pieces)
+    assert [len(one) for one in said] == [1, 3, 5]
+    assert said[2][:4:2] == ["one", "two"]
+    assert said[2][1:4:2] == [answer, answer]
+
+
+async def test_a_message_to_a_free_conversation_begins_at_once(chat: httpx.AsyncClient, agent_id: str) -> None:
+    body: Body = {"agent_id": agent_id, "content": "one", "on_busy": "enqueue"}
+    first = await chat.post(MESSAGE, json=body)
+    again = body | {"conversation_id": first.json()["conversation_id"], "stream": True}
+
+    async with waiting(chat, again) as (event, _):
+        pass
+
+    assert first.status_code == 200
+    assert event.type == "run.started"
+
+
+async def test_whoever_wants_the_whole_answer_waits_for_it_and_a_repetition_has_the_same(
+    open_chat: OpenChat, agent_id: str, model: ModelServer, person: User
+) -> None:
+    headers = {"Idempotency-Key": new_id()}
+    async with open_chat() as one, open_chat() as other:
+        one.headers.update(person.headers)
+        other.headers.update(person.headers)
+        async with busy(one, agent_id, model) as conversation:
+            body = conversation.message("two", stream=False)
+            asking = asyncio.create_task(other.post(MESSAGE, json=body, headers=headers))
+            async with waiting(one, conversation.message("three")) as (last, rest):
+                await until(lambda: _is_in_queue(conversation, last))
+                repeated = asyncio.create_task(one.post(MESSAGE, json=body, headers=headers))
+                model.go_on.set()
+                answers = [await asking, await repeated]
+                assert [event async for event in rest][-1].type == "run.completed"
+            contents = await conversation.contents()
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()
+    assert sorted(contents) == ["one", "three", "two"]
+    assert len(model.asked) == 3
+
+
+async def _is_in_queue(conversation: Conversation, event: ServerEvent) -> bool:
+    return await conversation.state_of(event.data["run_id"]) == "queued"
+
+
+async def test_nobody_comes_before_those_who_wait(
+    open_chat: OpenChat, agent_id: str, model: ModelServer, person: User, suite: Suite
+) -> None:
+    """Not even where nothing is answered just now."""
+    keys = Keys(Owner(person.tenant_id, person.user_id))
+    async with open_chat() as chat, open_redis(suite.url("redis")) as redis:
+        chat.headers.update(person.headers)
+        first = await chat.post(MESSAGE, json={"agent_id": agent_id, "content": "one"})
+        conversation_id = first.json()["conversation_id"]
+        await redis.rpush(keys.queue(conversation_id), new_id())
+        body = {"agent_id": agent_id, "content": "two", "conversation_id": conversation_id}
+        refused = await chat.post(MESSAGE, json=body)
+        anew = await chat.post(f"{CONVERSATIONS}/{conversation_id}/regenerate", json={})
+
+    assert [answer.json()["code"] for answer in (refused, anew)] == ["chat.run_active"] * 2
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+async def test_a_run_that_waits_can_be_cancelled_and_the_others_go_on(
+    open_chat: OpenChat, agent_id: str, model: ModelServer, person: User, where: str
+) -> None:
+    async with open_chat() as one, open_chat() as other:
+        one.headers.update(person.headers)
+        other.headers.update(person.headers)
+        asked = one if where == "here" else other
+        async with (
+            busy(one, agent_id, model) as conversation,
+            waiting(one, conversation.message("two")) as (two, rest_of_two),
+            waiting(one, conversation.message("three")) as (_, rest_of_three),
+        ):
+            address = f"{RUNS}/{two.data['run_id']}"
+            cancelled = await asked.post(f"{address}/cancel")
+            told = [event async for event in rest_of_two]
+            again = await asked.post(f"{address}/cancel")
+            model.go_on.set()
+            others = [event async for event in rest_of_three]
+            async with other.stream("GET", f"{address}/events") as response:
+                stored = [event async for event in events_of(response)]
+            contents = await conversation.contents()
+
+    assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
+    assert again.json() == cancelled.json()
+    assert [event.type for event in told] == ["run.cancelled"]
+    assert stored == [two, *told]
+    assert others[-1].type == "run.completed"
+    assert contents == ["one", "three"]
+
+
+@pytest.mark.parametrize("how", ["fails", "is cancelled"])
+async def test_the_next_begins_however_the_one_before_has_ended(
+    chat: httpx.AsyncClient, agent_id: str, model: ModelServer, how: str
+) -> None:
+    model.breaks_after = 1 if how == "fails" else None
+    async with busy(chat, agent_id, model) as conversation, waiting(chat, conversation.message("two")) as (_, rest):
+        if how == "is cancelled":
+            await chat.post(f"{RUNS}/{conversation.first.data['run_id']}/cancel")
+        model.go_on.set()
+        first = await conversation.rest()
+        model.breaks_after = None
+        started = await anext(rest)
+        [event async for event in rest]
+        contents = await conversation.contents()
+
+    assert first[-1].type == ("run.failed" if how == "fails" else "run.cancelled")
+    assert started.type == "run.started"
+    assert contents == ["one", "two"]
+
+
+async def test_whoever_interrupts_ends_those_who_wait_too(
+    chat: httpx.AsyncClient, agent_id: str, model: ModelServer
+) -> None:
+    async with (
+        busy(chat, agent_id, model) as conversation,
+        waiting(chat, conversation.message("two")) as (_, rest),
+        waiting(chat, conversation.message("three", on_busy="interrupt")) as (third, rest_of_three),
+    ):
+        ends = [(await conversation.rest())[-1], [event async for event in rest][-1]]
+        model.go_on.set()
+        last = [event async for event in rest_of_three][-1]
+        contents = await conversation.contents()
+
+    assert [event.type for event in ends] == ["run.cancelled"] * 2
+    assert (third.type, last.type) == ("run.started", "run.completed")
+    assert contents == ["one", "three"]
+
+
+async def test_a_queue_has_a_bound(open_chat: OpenChat, agent_id: str, model: ModelServer, person: User) -> None:
+    async with open_chat(max_queued=1) as chat:
+        chat.headers.update(person.headers)
+        async with busy(chat, agent_id, model) as conversation, waiting(chat, conversation.message("two")) as (_, rest):
+            refused = await chat.post(MESSAGE, json=conversation.message("three"))
+            model.go_on.set()
+            [event async for event in rest]
+            contents = await conversation.contents()
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "chat.queue_full")
+    assert refused.headers["Retry-After"]
+    assert contents == ["one", "two"]
+
+
+async def test_a_message_that_would_find_no_place_does_not_wait_for_it(
+    open_chat: OpenChat, agent_id: str, model: ModelServer, person: User
+) -> None:
+    async with open_chat(max_messages=3) as chat:
+        chat.headers.update(person.headers)
+        async with busy(chat, agent_id, model) as conversation:
+            refused = await chat.post(MESSAGE, json=conversation.message("two"))
+            model.go_on.set()
+            await conversation.rest()
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "chat.conversation_full")
+
+
+async def test_a_message_waits_for_so_long_and_no_longer(
+    open_chat: OpenChat, agent_id: str, model: ModelServer, person: User
+) -> None:
+    async with open_chat(queue_seconds=0.5) as chat:
+        chat.headers.update(person.headers)
+        async with busy(chat, agent_id, model) as conversation:
+            async with waiting(chat, conversation.message("two")) as (two, rest):
+                told = [event async for event in rest]
+            whole = await chat.post(MESSAGE, json=conversation.message("three", stream=False))
+            state = await conversation.state_of(two.data["run_id"])
+            model.go_on.set()
+            await conversation.rest()
+            contents = await conversation.contents()
+
+    assert [(event.type, event.data["code"]) for event in told] == [("run.failed", "chat.turn_expired")]
+    assert (whole.status_code, whole.json()["code"]) == (409, "chat.turn_expired")
+    assert state == "failed"
+    assert contents == ["one"]
+
+
+async def test_deleting_the_conversation_ends_those_who_wait(
+    chat: httpx.AsyncClient, agent_id: str, model: ModelServer, suite: Suite, person: User
+) -> None:
+    async with busy(chat, agent_id, model) as conversation, waiting(chat, conversation.message("two")) as (two, rest):
+        deleted = await chat.delete(f"{CONVERSATIONS}/{conversation.id}")
+        told = [event async for event in rest]
+        model.go_on.set()
+        await conversation.rest()
+        found = await chat.get(f"{RUNS}/{two.data['run_id']}")
+    async with open_redis(suite.url("redis")) as redis:
+        left = await redis.exists(Keys(Owner(person.tenant_id, person.user_id)).queue(conversation.id))
+
+    assert deleted.status_code == 204
+    assert [(event.type, event.data["code"]) for event in told] == [("run.failed", "chat.conversation_not_found")]
+    assert (found.status_code, left) == (404, 0)
+
+
+async def test_a_conversation_with_a_queue_is_renamed_and_forked_without_it(
+    chat: httpx.AsyncClient, agent_id: str, model: ModelServer
+) -> None:
+    async with busy(chat, agent_id, model) as conversation, waiting(chat, conversation.message("two")) as (two, rest):
+        address = f"{CONVERSATIONS}/{conversation.id}"
+        renamed = await chat.patch(address, json={"title": "Another"})
+        forked = await chat.post(f"{address}/fork", json={"message_id": conversation.first.data["message"]["id"]})
+        waits = await chat.post(f"{address}/fork", json={"message_id": two.data["message"]["id"]})
+        model.go_on.set()
+        last = [event async for event in rest][-1]
+
+    assert renamed.json()["title"] == "Another"
+    assert (forked.status_code, forked.json()["message_count"]) == (201, 1)
+    assert (waits.status_code, waits.json()["code"]) == (404, "chat.message_not_found")
+    assert last.type == "run.completed"
+
+
+async def test_a_token_that_is_revoked_meanwhile_begins_nothing(
+    chat: httpx.AsyncClient, auth: httpx.AsyncClient, agent_id: str, model: ModelServer, person: User
+) -> None:
+    async with busy(chat, agent_id, model) as conversation, waiting(chat, conversation.message("two")) as (_, rest):
+        left = await auth.post("/api/v1/auth/logout", headers=person.headers)
+        refused = [await chat.get(CONVERSATIONS)]
+
+        async def is_known() -> bool:
+            refused.append(await chat.get(CONVERSATIONS))
+            return refused[-1].status_code == 401
+
+        await until(is_known)
+        model.go_on.set()
+        told = [event async for event in rest]
+
+    assert left.is_success
+    assert [(event.type, event.data["code"]) for event in told] == [("run.failed", "common.unauthenticated")]
+    assert len(model.asked) == 1
+
+
+async def test_fifty_at_once_on_two_replicas_are_answered_one_at_a_time(
+    open_chat: OpenChat, agent_id: str, model: ModelServer, person: User
+) -> None:
+    async with open_chat(max_runs=512, max_queued=40) as one, open_chat(max_runs=512, max_queued=40) as other:
+        headers = person.headers | {"Connection": "close"}  # those that idle are closed by the server meanwhile
+        one.headers.update(headers)
+        other.headers.update(headers)
+        begun = await one.post(MESSAGE, json={"agent_id": agent_id, "content": "first"})
+        body: Body = {
+            "agent_id": agent_id,
+            "conversation_id": begun.json()["conversation_id"],
+            "on_busy": "enqueue",
+            "stream": True,
+        }
+
+        async def told(number: int) -> list[ServerEvent]:
+            client = (one, other)[number % 2]
+            async with client.stream("POST", MESSAGE, json=body | {"content": str(number)}, timeout=60) as response:
+                if response.status_code == 409:
+                    return []
+                return [event async for event in events_of(response)]
+
+        everybody = await asyncio.gather(*[told(number) for number in range(50)])
+        page = await one.get(f"{CONVERSATIONS}/{body['conversation_id']}/messages", params={"limit": 100})
+
+    answered = [events for events in everybody if events]
+    assert len(answered) >= 40
+    assert {events[-1].type for events in answered} == {"run.completed"}
+    roles = [message["role"] for message in page.json()["items"]]
+    assert roles == ["user", "assistant"] * (len(answered) + 1)
+    assert len(model.asked) == len(answered) + 1
+
+
+async def test_what_was_answered_before_lies_in_redis_until_its_turn_though_the_hold_ran_out(
+    chat: httpx.AsyncClient, agent_id: str, model: ModelServer, suite: Suite, person: User
+) -> None:
+    """As after a Redis that stood still: whoever holds the message says so again before it is given up."""
+    keys = Keys(Owner(person.tenant_id, person.user_id))
+    async with (
+        busy(chat, agent_id, model) as conversation,
+        waiting(chat, conversation.message("two")) as (two, rest),
+        open_redis(suite.url("redis")) as redis,
+    ):
+        hold, lease = keys.hold(two.data["run_id"]), keys.lease(conversation.id)
+        await redis.delete(hold, lease)
+
+        async def is_held() -> bool:
+            return await redis.exists(hold, lease) == 2
+
+        await until(is_held)
+        states = [await conversation.state_of(run) for run in (conversation.first.data["run_id"], two.data["run_id"])]
+        model.go_on.set()
+        ends = [(await conversation.rest())[-1].type, [event async for event in rest][-1].type]
+
+    assert states == ["running", "queued"]
+    assert ends == ["run.completed"] * 2
+
+
+async def test_what_was_noted_is_forgotten_when_it_waits_no_longer(
+    open_chat: OpenChat, agent_id: str, model: ModelServer, person: User, suite: Suite
+) -> None:
+    async with AsyncExitStack() as stack:
+        chat = await stack.enter_async_context(open_chat(run_lease_seconds=1))
+        redis = await stack.enter_async_context(open_redis(suite.url("redis")))
+        chat.headers.update(person.headers)
+        async with busy(chat, agent_id, model) as conversation, waiting(chat, conversation.message("two")) as (_, rest):
+            noted = [member for member in await redis.zrange(QUEUED, 0, -1) if conversation.id.encode() in member]
+            model.go_on.set()
+            [event async for event in rest]
+
+        async def is_forgotten() -> bool:
+            return await redis.zscore(QUEUED, noted[0]) is None
+
+        await until(is_forgotten)
+
+    assert len(noted) == 1
