@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import orjson
 
+from services.chat.adapters.grammar import exactly
 from services.chat.generation import Ask, PromptMessage, ToolCall
 
-_SPARED: Final = ("stream_options", "response_format", "max_completion_tokens", "max_tokens", "temperature")
+_SPARED: Final = ("grammar", "stream_options", "response_format", "max_completion_tokens", "max_tokens", "temperature")
 _NAMED = re.compile(rb"\b(%b)\b" % "|".join(_SPARED).encode())
 MAX_LESSONS: Final = len(_SPARED)
 """How often one generation may be asked anew, each time without something."""
@@ -47,6 +48,8 @@ class Dialect:
         if ask.response_schema is not None:
             demanded = {"name": "answer", "schema": ask.response_schema}
             body["response_format"] = {"type": "json_schema", "json_schema": demanded}
+        if ask.quotes and "grammar" not in self.without:
+            body |= {"grammar": exactly(ask.quotes), "repeat_penalty": 1.0}  # which would be one on quoting
         return orjson.dumps({name: value for name, value in body.items() if name not in self.without})
 
     def corrected(self, refusal: bytes, asked: bytes) -> "Dialect | None":
