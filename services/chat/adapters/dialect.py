@@ -49,7 +49,7 @@ class Dialect:
             demanded = {"name": "answer", "schema": ask.response_schema}
             body["response_format"] = {"type": "json_schema", "json_schema": demanded}
         if ask.quotes and "grammar" not in self.without:
-            body |= {"grammar": exactly(ask.quotes), "repeat_penalty": 1.0}  # which would be one on quoting
+            body |= _quoting(ask)
         return orjson.dumps({name: value for name, value in body.items() if name not in self.without})
 
     def corrected(self, refusal: bytes, asked: bytes) -> "Dialect | None":
@@ -71,6 +71,15 @@ def _blamed(refusal: bytes, named: list[str]) -> str:
     except (ValueError, TypeError, KeyError):
         return named[0]
     return param if param in named else named[0]
+
+
+def _quoting(ask: Ask) -> dict[str, Any]:
+    """The message alone: of sources that it can choose nothing from, a small model would read for seconds.
+
+    A penalty on words that were said would be one on quoting.
+    """
+    messages = [_message(ask.messages[-1])]
+    return {"messages": messages, "grammar": exactly(ask.quotes), "repeat_penalty": 1.0}
 
 
 def _message(message: PromptMessage) -> dict[str, Any]:

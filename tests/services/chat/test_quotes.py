@@ -32,7 +32,7 @@ async def test_the_model_that_comes_along_is_held_to_quote(
     [asked] = model.asked
     assert answer.status_code == 200
     assert (asked["grammar"], asked["repeat_penalty"]) == (GRAMMAR, 1.0)
-    assert "27 months" in asked["messages"][0]["content"]
+    assert asked["messages"] == [{"role": "user", "content": body["content"]}]
 
 
 @pytest.mark.parametrize(
@@ -101,3 +101,4 @@ async def test_a_provider_that_knows_no_grammar_is_asked_without(
         set(),
         set(),
     ]
+    assert [len(asked["messages"]) for asked in model.asked[:2]] == [1, 2]  # with the sources where it is to write
