@@ -10,9 +10,11 @@ from typing import Any, Final
 import httpx
 
 from local.__main__ import show
+from local.components.llm import MODEL
 from local.errors import LocalError
 from local.layout import REPOSITORY
 from local.suite import Suite
+from services.chat.excerpts import excerpt
 from services.topology import CLIENTS, SERVICES
 
 ENGINES: Final = ("qdrant", "chroma", "faiss")
@@ -24,13 +26,13 @@ QUESTIONS: Final = (
     "On which Debian and which Python does make up run?",
     "What is the license of this project?",
     "Which command measures the speed?",
-    "What does chat own?",
+    "Which service owns conversations?",
 )
-MODEL_HINT: Final = "name a better one: LLM_URL=https://…/v1 LLM_MODEL=… LLM_API_KEY=… make up (docs/run.md)"
+BETTER: Final = "name a better one: LLM_URL=https://…/v1 LLM_MODEL=… LLM_API_KEY=… make up (docs/models.md)"
 PAGES: Final = ("README.md", "docs/run.md", "services/chat/README.md")
 TASK_SECONDS: Final = 300
 CITATIONS: Final = 2  # shown of an answer
-EXCERPT_CHARS: Final = 160
+EXCERPT_TOKENS: Final = 70
 
 
 class Demo:
@@ -47,9 +49,9 @@ class Demo:
         for engine, collection in collections.items():
             self.ingest(engine, collection)
         agent = self.create_agent(collections["qdrant"])
-        for question in QUESTIONS:
-            self.ask(agent, question)
-        note(MODEL_HINT)
+        models = {self.ask(agent, question) for question in QUESTIONS}
+        say("who has answered")
+        note(told_of(models))
         for engine, collection in collections.items():
             self.search(engine, collection)
         self.health()
@@ -106,8 +108,8 @@ class Demo:
         note(f"{agent['name']}, version {agent['version']}")
         return str(agent["id"])
 
-    def ask(self, agent_id: str, question: str) -> None:
-        """Shows the answer as it is made, which model made it, and the best of what it was given."""
+    def ask(self, agent_id: str, question: str) -> str:
+        """Shows the answer as it is made, and of what it was given what it cites, else the best; the model's name."""
         say(question)
         body = {"agent_id": agent_id, "content": question, "stream": True}
         with self._client.stream("POST", "/chat/message", json=body) as answer:
@@ -125,11 +127,11 @@ class Demo:
                     raise LocalError(f"the run failed: {payload}")
             print()
         run = self._client.get(f"/chat/runs/{message['run_id']}").raise_for_status().json()
-        note(f"— {run['model']}, from what it was given:")
-        for citation in message["citations"][:CITATIONS]:
-            note(
-                f"[{citation['number']}] {citation['record_id']}  {' '.join(citation['text'].split())[:EXCERPT_CHARS]}"
-            )
+        note(f"— {run['model']}, from")
+        for citation in sorted(message["citations"], key=lambda one: not one["referenced"])[:CITATIONS]:
+            told = " ".join(excerpt(citation["text"], question, EXCERPT_TOKENS).split())
+            note(f"  [{citation['number']}] {citation['record_id']}: {told}")
+        return str(run["model"])
 
     def search(self, engine: str, collection: str) -> None:
         say(f"the same search on {engine}")
@@ -174,6 +176,12 @@ def server_sent_events(lines: Iterator[str]) -> Iterator[tuple[str, dict[str, An
             event = value
         elif field == "data":
             yield event, json.loads(value)
+
+
+def told_of(models: set[str]) -> str:
+    """Which models have answered, and how to name a better one, in one line."""
+    names = ", ".join(sorted(models))
+    return f"{names}, which is small and held to quoting; {BETTER}" if models == {MODEL} else names
 
 
 def say(step: str) -> None:

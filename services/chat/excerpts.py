@@ -60,6 +60,22 @@ def _marked(pieces: Sequence[str], first: int, last: int) -> str:
     return f"{CUT if first else ''}{kept}{CUT if last < len(pieces) else ''}"
 
 
+def shared_with(pieces: Sequence[str], question: str) -> list[float]:
+    """How much each of `pieces` has in common with `question`, which is nothing at 0."""
+    asked = grams(question[:_QUESTION_CHARS])
+    shared = [grams(piece) & asked for piece in pieces]
+    holding = Counter(gram for found in shared for gram in found)
+    weights = {gram: math.log(1 + len(pieces) / count) for gram, count in holding.items()}
+    return [math.fsum(weights[gram] for gram in found) for found in shared]
+
+
+def pieces_of(text: str, most: int, vocabulary: Vocabulary = Vocabulary.ENGLISH) -> Iterator[str]:
+    """`text` in sentences, or parts of long ones, of about `most` tokens at most, which joined are the text again."""
+    return _pieces(
+        text, most, partial(estimate_tokens, vocabulary=vocabulary, is_part_of_foreign=is_foreign_text(text))
+    )
+
+
 def _pieces(text: str, most: int, cost: _Cost) -> Iterator[str]:
     """`text` in parts of about `most` tokens at most, which joined are the text again."""
     start = 0
@@ -81,11 +97,7 @@ def _halved(piece: str, most: int, cost: _Cost) -> Iterator[str]:
 
 def _core(pieces: Sequence[str], question: str) -> int:
     """The piece to begin with."""
-    asked = grams(question[:_QUESTION_CHARS])
-    shared = [grams(piece) & asked for piece in pieces]
-    holding = Counter(gram for found in shared for gram in found)
-    weights = {gram: math.log(1 + len(pieces) / count) for gram, count in holding.items()}
-    scores = [0.0, *(math.fsum(weights[gram] for gram in found) for found in shared), 0.0]
+    scores = [0.0, *shared_with(pieces, question), 0.0]
     around = [scores[at] + (scores[at - 1] + scores[at + 1]) / 2 for at in range(1, len(scores) - 1)]
     return around.index(max(around))
 

@@ -34,13 +34,27 @@ class PromptMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Quote:
+    """A source, or a part of it, under the number by which it is cited."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
-    """One generation: the answer has the form of `response_schema` (JSON Schema) where the provider can demand it."""
+    """One generation: the answer has the form of `response_schema` (JSON Schema) where the provider can demand it.
+
+    `sources` are what the prompt holds and an answer may be quoted from, where it need be nothing else. With `quotes`
+    the answer is those, where the provider can hold the model to it.
+    """
 
     model: str
     messages: Sequence[PromptMessage]
     tools: Sequence[ToolSpec] = ()
     response_schema: Mapping[str, Any] | None = None
+    sources: Sequence[Quote] = ()
+    quotes: Sequence[Quote] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,8 +44,8 @@ class Settings(ClientSettings):
     llm_models: dict[ModelName, ModelEntry] = Field(
         default_factory=dict,
         max_length=1000,
-        description='`{"model": {"window_tokens", "answer_tokens", "prompt_price", "completion_price"}}`: '
-        "counts before what the provider says",
+        description='`{"model": {"window_tokens", "answer_tokens", "prompt_price", "completion_price", "quotes"}}`: '
+        "counts before what the provider says; [`quotes`](models.md) is for models too small to write",
     )
     llm_fallbacks: tuple[ModelName, ...] = Field(
         default=(), max_length=5, description="models that answer, in this order, where the one asked for is away"

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import orjson
 
+from services.chat.adapters.grammar import exactly
 from services.chat.generation import Ask, PromptMessage, ToolCall
 
-_SPARED: Final = ("stream_options", "response_format", "max_completion_tokens", "max_tokens", "temperature")
+_SPARED: Final = ("grammar", "stream_options", "response_format", "max_completion_tokens", "max_tokens", "temperature")
 _NAMED = re.compile(rb"\b(%b)\b" % "|".join(_SPARED).encode())
 MAX_LESSONS: Final = len(_SPARED)
 """How often one generation may be asked anew, each time without something."""
@@ -47,6 +48,8 @@ class Dialect:
         if ask.response_schema is not None:
             demanded = {"name": "answer", "schema": ask.response_schema}
             body["response_format"] = {"type": "json_schema", "json_schema": demanded}
+        if ask.quotes and "grammar" not in self.without:
+            body |= _quoting(ask)
         return orjson.dumps({name: value for name, value in body.items() if name not in self.without})
 
     def corrected(self, refusal: bytes, asked: bytes) -> "Dialect | None":
@@ -68,6 +71,15 @@ def _blamed(refusal: bytes, named: list[str]) -> str:
     except (ValueError, TypeError, KeyError):
         return named[0]
     return param if param in named else named[0]
+
+
+def _quoting(ask: Ask) -> dict[str, Any]:
+    """The message alone: of sources that it can choose nothing from, a small model would read for seconds.
+
+    A penalty on words that were said would be one on quoting.
+    """
+    messages = [_message(ask.messages[-1])]
+    return {"messages": messages, "grammar": exactly(ask.quotes), "repeat_penalty": 1.0}
 
 
 def _message(message: PromptMessage) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 
 from services.chat.errors import ModelUnavailable, ModelUnknown
+from services.chat.models.builtin import with_built_in
 from services.chat.models.configured import DEFAULT_PROVIDER, ModelEntry
 from services.chat.models.domain import Model, ModelLimits, Offer, Price
 from services.chat.models.shelf import Shelf
@@ -99,11 +100,11 @@ class Catalogue:
 
     def _model(self, shelf: Shelf, offer: Offer) -> Model:
         name = self._name(shelf, offer.id)
-        entry = self._known.get(name) or self._known.get(offer.id) or ModelEntry()
+        entry = with_built_in(offer.id, self._known.get(name) or self._known.get(offer.id) or ModelEntry())
         window = entry.window_tokens or offer.window_tokens
         bounds = [entry.answer_tokens or self._answer_tokens]
         bounds += [offer.answer_tokens] if offer.answer_tokens and not entry.answer_tokens else []
         bounds += [max(1, window // 2)] if window else []
         has_price = entry.prompt_price is not None or entry.completion_price is not None
         price = Price(entry.prompt_price or 0.0, entry.completion_price or 0.0) if has_price else None
-        return Model(shelf.provider, offer.id, name, ModelLimits(window, min(bounds)), price)
+        return Model(shelf.provider, offer.id, name, ModelLimits(window, min(bounds)), price, entry.quotes)

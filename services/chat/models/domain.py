@@ -34,10 +34,14 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that can be asked: `id` is what its provider calls it, `name` what callers do."""
+    """A model that can be asked: `id` is what its provider calls it, `name` what callers do.
+
+    One that `quotes` answers from sources in their words.
+    """
 
     provider: str
     id: str
     name: str
     limits: ModelLimits
     price: Price | None = None
+    quotes: bool = False

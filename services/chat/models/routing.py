@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from services.chat.errors import ContextExceeded, ModelRefused, ModelTimeout, ModelUnavailable, ModelUnknown
-from services.chat.generation import Ask, Completion, Heard, Piece
+from services.chat.generation import Ask, Completion, Heard, Piece, Quote
 from services.chat.models.catalogue import Catalogue
 from services.chat.models.domain import Model
+from services.chat.quoting import quotes_from
 from services.chat.tokens import Vocabulary
 from services.chat.usage.meter import Generation
 from shared.calls import RetryBudget
@@ -91,8 +92,9 @@ class RoutedModel:
 
     async def _asked(self, model: Model, ask: Ask) -> AsyncGenerator[Piece | Completion, None]:
         measured = Generation(model, ask, self._vocabulary)
+        quotes = self._quotes(ask) if model.quotes and ask.sources else ()
         asked = self._providers[model.provider].generate(
-            replace(ask, model=model.id), answer_tokens=model.limits.answer_tokens, heard=measured.heard
+            replace(ask, model=model.id, quotes=quotes), answer_tokens=model.limits.answer_tokens, heard=measured.heard
         )
         try:
             async with aclosing(asked) as items:
@@ -101,6 +103,9 @@ class RoutedModel:
                     yield replace(item, model=model.name) if isinstance(item, Completion) else item
         finally:
             measured.end()
+
+    def _quotes(self, ask: Ask) -> Sequence[Quote]:
+        return quotes_from(ask.sources, ask.messages[-1].content, self._vocabulary)
 
 
 class _Candidates:

@@ -15,7 +15,7 @@ from services.chat.errors import (
     ModelRefused,
     ToolStepsExceeded,
 )
-from services.chat.generation import Ask, PromptMessage
+from services.chat.generation import Ask, PromptMessage, Quote
 from services.chat.prompt import PromptBudget, listed_within, tokens_of_tools
 from services.chat.runs.events import DISCARDED, RETRIEVED, SHORTENED, retrieved, shortened
 from services.chat.runs.form import Form
@@ -135,7 +135,10 @@ class Loop:
             raise ModelRefused(_TOO_LONG) from error
 
     async def _generate_once(self) -> Said:
-        ask = Ask(self._turn.model, list(self.state.messages), self._toolbox.specs, self._turn.response_schema)
+        schema = self._turn.response_schema
+        is_plain = not self._toolbox.specs and schema is None
+        sources = [Quote(source.number, source.text) for source in self.state.sources] if is_plain else []
+        ask = Ask(self._turn.model, list(self.state.messages), self._toolbox.specs, schema, sources)
         return await generate(ask, self._means, self._telling)
 
     async def _shrink(self) -> None:

@@ -52,8 +52,8 @@ async def test_the_answer_of_a_real_model_cites_what_was_found(chat: httpx.Async
 
     reply = answer.json()
     assert answer.status_code == 200, reply
-    assert reply["message"]["content"].strip()
-    assert reply["message"]["citations"][0]["record_id"] == "warranty"
+    assert reply["message"]["content"] == f"{FACTS['warranty']} [1]"
+    assert (reply["message"]["citations"][0]["record_id"], reply["finish_reason"]) == ("warranty", "stop")
     assert {citation["text"] for citation in reply["message"]["citations"]} == set(FACTS.values())
     assert reply["usage"]["total_tokens"] == reply["usage"]["prompt_tokens"] + reply["usage"]["completion_tokens"]
 

@@ -3,7 +3,8 @@
 import httpx
 import pytest
 
-from bench.evaluation.reach import documents, plain, reached, stored, usual
+from bench.evaluation.questions import documents, plain
+from bench.evaluation.reach import reached, stored, usual
 from tests.fixtures.identity import User
 
 PARAGRAPHS = [
@@ -14,9 +15,11 @@ PARAGRAPHS = [
 WHOLE = [{"id": name, "text": plain(text)} for name, text in documents().items()]
 
 
-@pytest.mark.parametrize(("items", "least"), [(PARAGRAPHS, 39), (WHOLE, 34)])
+@pytest.mark.parametrize(
+    ("items", "least", "least_quoted"), [(PARAGRAPHS, 39, 30), (WHOLE, 34, 26)], ids=["paragraphs", "whole"]
+)
 async def test_the_answering_sentence_is_in_the_prompt(
-    client: httpx.AsyncClient, user: User, items: list[dict[str, str]], least: int
+    client: httpx.AsyncClient, user: User, items: list[dict[str, str]], least: int, least_quoted: int
 ) -> None:
     client.timeout = httpx.Timeout(120)
 
@@ -25,3 +28,4 @@ async def test_the_answering_sentence_is_in_the_prompt(
 
     assert found.questions == 40
     assert found.reach >= least, found.missed
+    assert found.quoted >= least_quoted

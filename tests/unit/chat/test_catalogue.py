@@ -161,3 +161,18 @@ async def test_a_price_is_exact_in_billionths() -> None:
 
     assert model.price == Price(0.15, 0.6)
     assert model.price.nanos(3, 2) == 1650
+
+
+@pytest.mark.parametrize(
+    ("entry", "quotes"),
+    [(None, True), (ModelEntry(prompt_price=1), True), (ModelEntry(quotes=False), False)],
+    ids=["unsaid", "other members", "said"],
+)
+async def test_of_the_built_in_model_is_known_what_nobody_says(entry: ModelEntry | None, quotes: bool) -> None:
+    name = "smollm2-135m-instruct"
+    known = {name: entry} if entry else {}
+
+    model = await catalogue(shelf("default", name), default=name, known=known).find(name)
+
+    assert model.quotes is quotes
+    assert (model.price is not None) is (entry is not None and entry.prompt_price is not None)

@@ -119,8 +119,8 @@ def test_a_sentence_without_an_end_is_cut_at_words() -> None:
 
 def test_the_longest_text_of_a_record_is_cut_soon() -> None:
     text = "".join(chr(0x4E00 + at * 7919 % 20_000) for at in range(16_384))
-    started_at = time.perf_counter()
+    started_at = time.process_time()
 
     excerpt(text, text[:2000], 256)
 
-    assert time.perf_counter() - started_at < 1.0
+    assert time.process_time() - started_at < 1.0  # of the processor, which others may have meanwhile
