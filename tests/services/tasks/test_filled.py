@@ -7,14 +7,19 @@ from typing import Any
 
 import asyncpg
 import pytest
+from prometheus_client import CollectorRegistry
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from bench.finished import PARENT, RARE_ERROR, Owner, fill
 from services.tasks.domain import Priority, TaskStatus
 from services.tasks.filters import TaskFilter
+from services.tasks.keeping import Keeping
+from services.tasks.kinds.registry import BUILT_IN
 from services.tasks.repository import TaskRepository
 from services.tasks.schedules.repository import ScheduleRepository
+from services.tasks.worker.instruments import Instruments
+from services.tasks.worker.retention import Retention
 from shared.postgres import Database
 from shared.schemas import new_id
 from tests.services.tasks.running import Installation
@@ -128,6 +133,21 @@ async def test_what_a_schedule_made_is_found_by_it(filled: Database) -> None:
         found = scans(await watch.plan(await session.connection()))
 
     assert found == {"ix_task_schedule"}
+
+
+async def test_retention_looks_at_what_is_old_only(filled: Database) -> None:
+    """Of nothing that is to stay."""
+    retention = Retention(filled, BUILT_IN, Keeping(79), Instruments(CollectorRegistry()).deleted, every_seconds=60)
+    with Watch(filled) as watch:
+        await retention.sweep()
+    found = set()
+    for seen in [one for one in watch.seen if " task" in one[0]]:
+        watch.seen.append(seen)
+        async with filled.session() as session:
+            found |= scans(await watch.plan(await session.connection()))
+
+    assert "Seq Scan" not in found
+    assert "ix_task_ended" in found
 
 
 async def test_each_list_is_planned_for_what_it_asks(filled: Database) -> None:
