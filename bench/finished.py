@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import asyncpg
 
 DAYS = 80
-"""Younger than tasks are deleted at."""
+"""Since the first of them was submitted; less than tasks are kept."""
+FEW, MANY = 10_000, 1_000_000
+SAMPLE = 1_000
 RARE_ERROR = "upstream.timeout"
 PARENT = "00000000-0000-7000-8000-000000000000"
 _CHUNK = 100_000
@@ -21,15 +23,15 @@ CREATE TEMPORARY TABLE drawn AS
 SELECT n, moment,
     (lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0') || '7' || substr(md5(n::text), 1, 3)
         || '8' || substr(md5(n::text), 4, 15))::uuid AS id,
-    CASE WHEN whose < 0.5 THEN $4 ELSE 'tenant-' || n % 200 END AS tenant_id,
-    CASE WHEN whose < 0.25 THEN $5 ELSE 'user-' || n % 1000 END AS user_id,
+    CASE WHEN whose < 0.5 THEN $4 ELSE md5('tenant' || n % 200)::uuid::text END AS tenant_id,
+    CASE WHEN whose < 0.25 THEN $5 ELSE md5('user' || n % 1000)::uuid::text END AS user_id,
     CASE WHEN what < 0.7 THEN 'echo' WHEN what < 0.95 THEN 'vectors.ingest' ELSE 'agent.run' END AS kind,
     CASE WHEN how < 0.9 THEN 'succeeded' WHEN how < 0.98 THEN 'failed' WHEN how < 0.99999 THEN 'cancelled'
         ELSE 'expired' END AS status,
     CASE WHEN rank < 0.9 THEN 'normal' WHEN rank < 0.9999 THEN 'low' ELSE 'high' END AS priority,
     rare
 FROM (
-    SELECT n, now() - make_interval(days => 80) + (n::float8 / $3) * make_interval(days => 79) AS moment,
+    SELECT n, now() - make_interval(days => $6) + (n::float8 / $3) * make_interval(days => $6 - 1) AS moment,
         random() AS whose, random() AS what, random() AS how, random() AS rank, random() AS rare
     FROM generate_series($1::bigint, $2::bigint) AS n
 ) AS chance
@@ -63,7 +65,7 @@ SELECT id, number, tenant_id, user_id, 'task.' || (ARRAY['queued', 'running', st
         'message', NULL), 'error', NULL, 'dead_letter', false)
 FROM drawn, generate_series(1, 3) AS number
 """
-_KEPT = """
+_INDEXES = """
 SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition FROM pg_index
 WHERE indrelid IN ('task'::regclass, 'task_event'::regclass) AND NOT indisunique
 """
@@ -82,14 +84,14 @@ async def fill(connection: asyncpg.Connection, count: int, owner: Owner) -> None
 
     The role of the connection is a superuser: for it the triggers of the tables are at rest.
     """
-    indexes = await connection.fetch(_KEPT)
+    indexes = await connection.fetch(_INDEXES)
     await connection.execute("SET session_replication_role = replica; SET synchronous_commit = off")
     await connection.execute("SET maintenance_work_mem = '512MB'")
     for index in indexes:
         await connection.execute(f"DROP INDEX {index['name']}")
     for first in range(0, count, _CHUNK):
         last = min(first + _CHUNK, count) - 1
-        await connection.execute(_DRAWN, first, last, count, owner.tenant_id, owner.user_id, timeout=_SECONDS)
+        await connection.execute(_DRAWN, first, last, count, owner.tenant_id, owner.user_id, DAYS, timeout=_SECONDS)
         await connection.execute(_TASKS, RARE_ERROR, PARENT, timeout=_SECONDS)
         for statement in (_ATTEMPTS, _EVENTS, "DROP TABLE drawn"):
             await connection.execute(statement, timeout=_SECONDS)
@@ -98,3 +100,14 @@ async def fill(connection: asyncpg.Connection, count: int, owner: Owner) -> None
     await connection.execute("RESET session_replication_role; RESET synchronous_commit")
     for table in ("task", "task_event", "task_attempt"):
         await connection.execute(f"VACUUM ANALYZE {table}", timeout=_SECONDS)
+
+
+async def sample(connection: asyncpg.Connection, count: int, owner: Owner) -> list[str]:
+    """Ids of some of the owner's tasks, from everywhere among the `count`."""
+    percent = min(100.0, 100.0 * 20 * SAMPLE / count)
+    statement = """
+        SELECT id::text FROM task TABLESAMPLE SYSTEM ($4) WHERE tenant_id = $1 AND user_id = $2
+        ORDER BY md5(id::text) LIMIT $3
+    """
+    rows = await connection.fetch(statement, owner.tenant_id, owner.user_id, SAMPLE, percent)
+    return [row["id"] for row in rows]

@@ -170,3 +170,12 @@ async def plans(session: AsyncSession) -> tuple[int, int]:
     )
     custom, generic = (await session.execute(counted)).one()
     return custom or 0, generic or 0
+
+
+@pytest.mark.parametrize("table", ["task", "task_attempt", "task_event"])
+async def test_what_is_dead_is_cleared_away_before_it_is_much(filled: Database, table: str) -> None:
+    options = text("SELECT reloptions FROM pg_class WHERE oid = to_regclass(:name)")
+    async with filled.session() as session:
+        found = await session.scalar(options, {"name": table})
+
+    assert "autovacuum_vacuum_scale_factor=0.05" in found
