@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 from bench import plot, results, table
 from bench.corpus import GLOSSES, Corpus, Glosses
+from bench.finished import MANY
 from bench.row import Rounds
 from bench.rows import APART, GROUPS, ROWS
 from bench.stage import Stage
@@ -18,7 +19,7 @@ def main() -> None:
     arguments = _parse()
     rows, failed, until = [], list[str](), time.monotonic()
     with ExitStack() as stack:
-        stage = Stage(stack, arguments.vectors, arguments.tenants)
+        stage = Stage(stack, arguments.vectors, arguments.tenants, arguments.finished)
         for id in _ids(arguments.rows):
             planned = ROWS[id]
             until += planned.minutes * 60
@@ -49,6 +50,7 @@ def _parse() -> argparse.Namespace:
         help="what V1 to V4 search, store and embed: glosses, glosses:COUNT, or made ones: COUNTxDIMENSION",
     )
     parser.add_argument("--tenants", type=int, default=10_000, help="collections that M1 makes on each engine")
+    parser.add_argument("--finished", type=int, default=MANY, help="finished tasks that T4 is measured beside")
     return parser.parse_args()
 
 

@@ -44,6 +44,13 @@ def create_keys(auth_url: str, tokens: Sequence[str], scopes: Sequence[str] = ("
     return each(auth_url, tokens, one)
 
 
+def who_is(auth_url: str, token: str) -> dict[str, str]:
+    """The tenant and the user that a token is of, by the names of their members."""
+    answer = httpx.get(f"{auth_url}/api/v1/auth/me", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    told = answer.raise_for_status().json()
+    return {"tenant_id": told["tenant_id"], "user_id": told["id"]}
+
+
 def each(base_url: str, items: Sequence[T], one: Callable[[httpx.AsyncClient, T], Awaitable[Any]]) -> list[Any]:
     """What `one` gives for every item, a few at a time."""
 

@@ -4,10 +4,11 @@ import asyncio
 import json
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import asyncpg
 import psutil
@@ -16,12 +17,14 @@ from sqlalchemy.engine import make_url
 from bench import accounts
 from bench.apps.ours import SERVICE
 from bench.corpus import Corpus
+from bench.finished import Owner, fill, sample
 from bench.kept import Kept
 from bench.peers.engines import KINDS, EngineAlone, engine_alone
 from bench.peers.starting import FastAPIUsers, fastapi_users, install
 from bench.servers import Server, free_port, rss_mib, serving
 from local.suite import Suite
 
+T = TypeVar("T")
 PEOPLE = 1_000
 STORES = ("postgres", "redis-cache", "rabbitmq")
 # A thousand people and a storm of logins come from one address; callers keep the limits they have everywhere.
@@ -30,6 +33,7 @@ _UNLIMITED = {"RATE_LIMIT_ANONYMOUS": "1000000000/minute"}
 _WITHOUT_TLS = dict.fromkeys(("TLS_CERTIFICATE_FILE", "TLS_KEY_FILE", "TLS_AUTHORITY_FILE"), "")
 # One tenant owns the collection, and nobody is to be measured at a limit.
 _SEARCHED = {f"RATE_LIMIT_{name}": "1000000000/minute" for name in ("READ", "WRITE", "BULK")}
+_CLERK, _CLERKS_SCOPES = "clerk@example.com", ("tasks:read", "tasks:write", "tasks:tenant")
 _LIBRARIAN = "librarian@example.com"
 _YOUNG_SECONDS = 300  # of the 900 that an access token lives
 
@@ -37,9 +41,9 @@ _YOUNG_SECONDS = 300  # of the 900 that an access token lives
 class Stage:
     """Real stores of a suite, the real auth, a service of ours, and the peer."""
 
-    def __init__(self, stack: ExitStack, corpus: Corpus, tenants: int) -> None:
+    def __init__(self, stack: ExitStack, corpus: Corpus, tenants: int, finished: int) -> None:
         self.stack = stack
-        self.tenants = tenants
+        self.tenants, self.finished = tenants, finished
         self._corpus = corpus
         self._tokens: list[str] = []
         self._logged_in_at = float("-inf")
@@ -119,6 +123,46 @@ class Stage:
             for kind in KINDS
         }
 
+    @cached_property
+    def clerk(self) -> tuple[str, Owner]:
+        """Somebody who submits tasks: a key, and who that is."""
+        accounts.register(self.auth.url, [_CLERK])
+        [token] = accounts.log_in(self.auth.url, [_CLERK])
+        [key] = accounts.create_keys(self.auth.url, [token], _CLERKS_SCOPES)
+        return key, Owner(**accounts.who_is(self.auth.url, token))
+
+    def tasks(self, name: str, count: int) -> tuple[Server, str, list[str]]:
+        """The API of tasks on a database of its own with so many that have ended, a key for it, and ids of some."""
+        key, owner = self.clerk
+        self._empty_database(_tasks(name))
+        self.stack.callback(self._drop_database, _tasks(name))  # which takes gigabytes
+        auth = {"STATIC_SERVICES": json.dumps({"auth": self.auth.url})}
+        server = self._serve("services.tasks", "tasks", {**auth, **_SEARCHED, "DATABASE_NAME": _tasks(name)})
+
+        async def filled(connection: asyncpg.Connection) -> list[str]:
+            await fill(connection, count, owner)
+            return await sample(connection, count, owner)
+
+        return server, key, self._asked(_tasks(name), filled)
+
+    def count_finished(self, name: str) -> int:
+        """Of those that `tasks` made."""
+
+        async def counted(connection: asyncpg.Connection) -> int:
+            return int(
+                await connection.fetchval("SELECT count(*) FROM task WHERE finished_at IS NOT NULL", timeout=600)
+            )
+
+        return self._asked(_tasks(name), counted)
+
+    @contextmanager
+    def deleting(self, name: str, days: int) -> Iterator[None]:
+        """With a worker beside that API, which deletes what ended so long ago."""
+        auth = {"STATIC_SERVICES": json.dumps({"auth": self.auth.url}), "QUEUE_PREFIX": _tasks(name)}
+        changed = {**auth, "DATABASE_NAME": _tasks(name), "RETENTION_DAYS": str(days)}
+        with self._serving("services.tasks.worker", "tasks-worker", changed):
+            yield
+
     def service_mib(self) -> float:
         """Of vectors itself, with what is on FAISS."""
         return rss_mib([self.vectors.process])
@@ -128,23 +172,55 @@ class Stage:
         return rss_mib(self.vectors.process.children(recursive=True))
 
     def _serve(self, module: str, service: str, changed: Mapping[str, str]) -> Server:
+        return self.stack.enter_context(self._serving(module, service, changed))
+
+    def _serving(self, module: str, service: str, changed: Mapping[str, str]) -> AbstractContextManager[Server]:
         port = free_port()
         environment = {**self.suite.environment(service), "PORT": str(port), "DISCOVERY": "static"}
         environment |= {**_WITHOUT_TLS, "STATIC_SERVICES": "{}", **changed}
-        return self.stack.enter_context(serving(["-m", module], environment, port=port))
+        return serving(["-m", module], environment, port=port)
 
     def _empty_database(self, name: str) -> str:
         """Its URL."""
-        url = make_url(self.suite.url("postgres"))
-        server = url.set(drivername="postgresql", database="postgres").render_as_string(hide_password=False)
-        asyncio.run(_recreate(server, name))
-        return url.set(database=name).render_as_string(hide_password=False)
+        asyncio.run(_recreate(self._dsn("postgres"), name))
+        return make_url(self.suite.url("postgres")).set(database=name).render_as_string(hide_password=False)
+
+    def _drop_database(self, name: str) -> None:
+        asyncio.run(_drop(self._dsn("postgres"), name))
+
+    def _dsn(self, database: str) -> str:
+        url = make_url(self.suite.url("postgres")).set(drivername="postgresql", database=database)
+        return url.render_as_string(hide_password=False)
+
+    def _asked(self, database: str, ask: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        """What `ask` finds there."""
+
+        async def connected() -> T:
+            connection = await asyncpg.connect(self._dsn(database))
+            try:
+                return await ask(connection)
+            finally:
+                await connection.close()
+
+        return asyncio.run(connected())
+
+
+def _tasks(name: str) -> str:
+    return f"bench_tasks_{name}"
 
 
 async def _recreate(server_url: str, name: str) -> None:
+    await _drop(server_url, name)
+    connection = await asyncpg.connect(server_url)
+    try:
+        await connection.execute(f'CREATE DATABASE "{name}"')
+    finally:
+        await connection.close()
+
+
+async def _drop(server_url: str, name: str) -> None:
     connection = await asyncpg.connect(server_url)
     try:
         await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        await connection.execute(f'CREATE DATABASE "{name}"')
     finally:
         await connection.close()

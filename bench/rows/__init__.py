@@ -7,6 +7,7 @@ from bench.row import Rounds, Row
 from bench.rows.beside import beside
 from bench.rows.echo import echo
 from bench.rows.embedding import embedding
+from bench.rows.finished import finished
 from bench.rows.gateway import hop
 from bench.rows.identity import api_keys, tokens
 from bench.rows.search import search
@@ -36,7 +37,8 @@ ROWS = {
     "V3": Planned(beside, minutes=1.5),
     "V4": Planned(embedding, minutes=1),
     "M1": Planned(tenants, minutes=8),
+    "T4": Planned(finished, minutes=12),
 }
-GROUPS = {"auth": ("A1", "A1k", "A3"), "vectors": ("V1", "V2", "V3", "V4"), "tenants": ("M1",)}
-APART = GROUPS["tenants"]
+GROUPS = {"auth": ("A1", "A1k", "A3"), "vectors": ("V1", "V2", "V3", "V4"), "tenants": ("M1",), "finished": ("T4",)}
+APART = (*GROUPS["tenants"], *GROUPS["finished"])
 """What is measured only where it is asked for."""

@@ -140,7 +140,7 @@ class Task(Base):
             "run_at",
             postgresql_where=text(_UNSENT),
         ),
-        Index("ix_task_finished", "kind", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
+        Index("ix_task_ended", "tenant_id", "kind", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
         Index("ix_task_doomed", "id", postgresql_where=text("status = 'queued' AND dependency_failed")),
         Index(
             "ix_task_parent",

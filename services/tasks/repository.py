@@ -12,6 +12,7 @@ from services.tasks.domain import CANCELLABLE, CANCELLED, REPLAY_KIND, UNFINISHE
 from services.tasks.errors import TaskNotFound
 from services.tasks.filters import TaskFilter, unsettled
 from services.tasks.models import Task, TaskDependency
+from services.tasks.planning import leads, plan_anew
 
 _TAKE_KEY = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:name AS text), 0))")
 _SUMMARY = [
@@ -21,6 +22,7 @@ SUMMARY_ONLY = load_only(*(column.class_attribute for column in _SUMMARY), raise
 """Without what may be large."""
 
 
+_NEWEST, _OLDEST = (Task.tenant_id, Task.id.desc()), (Task.tenant_id.desc(), Task.id)  # as indexes have them, both ways
 _COUNTED = 100_000  # failed tasks at most, for a summary of them
 _LINES = 200
 
@@ -34,13 +36,16 @@ class DeadLetters:
 
 
 class TaskRepository:
-    """The tasks that one user of a tenant submitted; without a `user_id`, those of the whole tenant."""
+    """The tasks that one user of a tenant submitted; without a `user_id`, those of the whole tenant.
+
+    What lists or counts needs a transaction.
+    """
 
     def __init__(self, session: AsyncSession, tenant_id: str, user_id: str | None) -> None:
         self._session, self._tenant_id = session, tenant_id
-        self._visible: list[ColumnElement[bool]] = [Task.tenant_id == tenant_id]
-        if user_id is not None:
-            self._visible.append(Task.user_id == user_id)
+        theirs = [] if user_id is None else [Task.user_id == user_id]
+        self._visible: list[ColumnElement[bool]] = [Task.tenant_id == tenant_id, *theirs]
+        self._listed: list[ColumnElement[bool]] = [leads(Task.tenant_id, tenant_id), *theirs]
 
     async def get(self, task_id: str, *, hold: bool = False) -> Task:
         """With `hold`, nobody else changes it until the end of the transaction. Raises TaskNotFound."""
@@ -54,18 +59,20 @@ class TaskRepository:
 
     async def list_newest(self, wanted: TaskFilter, *, after: str | None, limit: int) -> list[Task]:
         """Up to `limit` tasks older than `after`, without input and result."""
-        statement = select(Task).where(*self._visible, *wanted.conditions()).order_by(Task.id.desc()).limit(limit)
+        statement = select(Task).where(*self._listed, *wanted.conditions()).order_by(*_NEWEST).limit(limit)
         if after is not None:
             statement = statement.where(Task.id < after)
+        await plan_anew(self._session)
         return list((await self._session.scalars(statement.options(SUMMARY_ONLY))).all())
 
     async def list_ids(self, wanted: TaskFilter, *, after: str | None, before: str, limit: int) -> list[str]:
         """Up to `limit` ids of tasks younger than `after` and older than `before`, oldest first."""
-        statement = select(Task.id).where(*self._visible, *wanted.conditions(), Task.kind != REPLAY_KIND)
+        statement = select(Task.id).where(*self._listed, *wanted.conditions(), Task.kind != REPLAY_KIND)
         statement = statement.where(Task.id < before)
         if after is not None:
             statement = statement.where(Task.id > after)
-        return list((await self._session.scalars(statement.order_by(Task.id).limit(limit))).all())
+        await plan_anew(self._session)
+        return list((await self._session.scalars(statement.order_by(*_OLDEST).limit(limit))).all())
 
     async def settle(self, task_id: str, **values: Any) -> Task:
         """The failed task, which says what became of it. The caller holds it."""
@@ -81,8 +88,8 @@ class TaskRepository:
         columns = (Task.kind, Task.error_code, Task.dead_letter)
         newest = (
             select(*columns, Task.finished_at)
-            .where(*self._visible, unsettled())
-            .order_by(Task.id.desc())
+            .where(*self._listed, unsettled())
+            .order_by(*_NEWEST)
             .limit(_COUNTED)
             .subquery()
         )
@@ -93,6 +100,7 @@ class TaskRepository:
             .group_by(*by)
             .order_by(number.desc(), *by)
         )
+        await plan_anew(self._session)
         rows = [dict(row) for row in (await self._session.execute(statement)).mappings()]
         is_whole = len(rows) <= _LINES and sum(row["count"] for row in rows) < _COUNTED
         return DeadLetters(rows[:_LINES], is_whole)

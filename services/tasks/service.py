@@ -138,7 +138,7 @@ class TaskService:
     async def list_page(self, caller: Caller, wanted: TaskFilter, *, limit: int, cursor: str | None) -> Slice[Task]:
         """Newest first, without input and result. Raises Invalid for a cursor of another list."""
         user_id = submitter_of(caller)
-        async with self._database.statements() as session:
+        async with self._database.session() as session:
             tasks = TaskRepository(session, caller.tenant_id, user_id)
             return await self._cursors.slice(
                 lambda after, most: tasks.list_newest(wanted, after=after, limit=most),

@@ -2,10 +2,16 @@
 
 from typing import Annotated
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from services.tasks.domain import Priority, RetryPolicy
+from services.tasks.keeping import Keeping
+from services.tasks.schemas import KindName
+from shared.schemas import Id
 from shared.settings import ClientSettings
+
+Days = Annotated[float, Field(ge=1, le=3650)]
+Tenant = Annotated[Id, AfterValidator(str.lower)]
 
 
 class Settings(ClientSettings):
@@ -33,7 +39,7 @@ class Settings(ClientSettings):
         "find it",
     )
 
-    task_kind_limits: dict[str, Annotated[int, Field(ge=1, le=10_000)]] = Field(
+    task_kind_limits: dict[KindName, Annotated[int, Field(ge=1, le=10_000)]] = Field(
         default_factory=dict,
         max_length=100,
         description='JSON, `{"vectors.ingest": 4}`: how many tasks of a kind run at once in all workers, in place of '
@@ -97,8 +103,17 @@ class WorkerSettings(Settings):
     expire_days: float = Field(default=7, gt=0, le=365, description="a task that could not start for so long expires")
 
     # Retention
-    retention_days: float = Field(
-        default=90, ge=1, le=3650, description="a task is kept so long after its end, unless its kind says otherwise"
+    retention_days: Days = Field(
+        default=90, description="a task is kept so long after its end, where nothing closer to it says otherwise"
+    )
+    retention_days_of_kinds: dict[KindName, Days] = Field(
+        default_factory=dict, max_length=200, description='JSON, `{"echo": 1}`: the same of a kind'
+    )
+    retention_days_of_tenants: dict[Tenant, dict[KindName, Days]] = Field(
+        default_factory=dict,
+        max_length=10_000,
+        description='JSON, `{"01890a5d-…": {"*": 30, "vectors.ingest": 365}}`: the same of a tenant, of all its kinds '
+        "or of one; it comes before what is said of the kind",
     )
 
     # Retries
@@ -120,6 +135,10 @@ class WorkerSettings(Settings):
         if self.heartbeat_seconds * 3 > self.lease_seconds:
             raise ValueError("lease_seconds must be at least three times heartbeat_seconds")
         return self
+
+    @property
+    def keeping(self) -> Keeping:
+        return Keeping(self.retention_days, self.retention_days_of_kinds, self.retention_days_of_tenants)
 
     @property
     def slots(self) -> dict[Priority, int]:

@@ -1,7 +1,7 @@
 """Migrations, under a lock: replicas may start at once.
 
-All that are missing are one transaction. It may build indexes for as long as that takes; for a lock it waits only
-briefly each time, because whatever comes after it to the same table waits behind it.
+Each is a transaction, but for the indexes of tables in use, which are built beside others' work (`indexes.py`). For a
+lock it waits only briefly each time, because whatever comes after it to the same table waits behind it.
 """
 
 import asyncio
@@ -29,38 +29,54 @@ _LOCK_NOT_AVAILABLE = "55P03"
 async def is_migrated(engine: AsyncEngine, migrations: Path) -> bool:
     """Whether there is nothing to do: so it is at most starts, which then wait for nobody."""
     async with engine.connect() as connection:
-        return await _revision(connection) == newest_revision(migrations)
+        return await _is_new_enough(connection, migrations)
 
 
 async def migrate(engine: AsyncEngine, migrations: Path) -> None:
     """Raises Unavailable when a lock was not to be had for a minute. `engine` bounds no statement to seconds."""
     give_up_at = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            await _migrate_once(engine, migrations)
-        except DBAPIError as error:
-            if not (_is_locked(error) or is_deadlock(error)):
-                raise
-            if time.monotonic() >= give_up_at:
-                detail = "postgres: the database is being migrated, or what is to be changed is in use."
-                raise Unavailable("postgres", detail=detail) from error
-            _log.info("migration waits for a lock")
-            await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))
-        else:
-            return
+    while not await _is_done(engine, migrations):
+        if time.monotonic() >= give_up_at:
+            detail = "postgres: the database is being migrated, or what is to be changed is in use."
+            raise Unavailable("postgres", detail=detail)
+        _log.info("migration waits for a lock")
+        await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))
 
 
-async def _migrate_once(engine: AsyncEngine, migrations: Path) -> None:
-    async with engine.begin() as connection:
-        await connection.execute(text(f"SET LOCAL lock_timeout = {round(_LOCK_SECONDS * 1000)}"))
-        # Replicas that start at once queue here; the first migrates, the others find nothing to do.
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        if await _revision(connection) != newest_revision(migrations):
-            await connection.run_sync(_upgrade, migrations)
+async def _is_done(engine: AsyncEngine, migrations: Path) -> bool:
+    """Whether the database is at the newest revision now; not so where somebody has what has to be locked."""
+    try:
+        async with engine.connect() as connection:
+            return await _migrate_once(connection, migrations)
+    except DBAPIError as error:
+        if not (_is_locked(error) or is_deadlock(error)):
+            raise
+        return False
+
+
+async def _migrate_once(connection: AsyncConnection, migrations: Path) -> bool:
+    """Whether there is nothing left to do, for which it may not be this one's turn.
+
+    Of replicas that start at once the first migrates. The others ask again and do not stand in line: who waits for a
+    lock is a transaction that an index, while it is built, would have to wait for. The lock ends with the connection.
+    """
+    await connection.execute(text(f"SET lock_timeout = {round(_LOCK_SECONDS * 1000)}"))
+    is_first = await connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+    is_done = await _is_new_enough(connection, migrations)
+    await connection.commit()
+    if is_done or not is_first:
+        return is_done
+    await connection.run_sync(_upgrade, migrations)
+    return True
 
 
 def _is_locked(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
+
+
+async def _is_new_enough(connection: AsyncConnection, migrations: Path) -> bool:
+    """Of a newer release too, whose migrations only add what this one can live with."""
+    return (await _revision(connection) or "") >= newest_revision(migrations)
 
 
 async def _revision(connection: AsyncConnection) -> str | None:
@@ -90,6 +106,6 @@ def run_migrations(target_metadata: MetaData) -> None:
     from alembic import context
 
     connection: Any = context.config.attributes["connection"]
-    context.configure(connection=connection, target_metadata=target_metadata)
+    context.configure(connection=connection, target_metadata=target_metadata, transaction_per_migration=True)
     with context.begin_transaction():
         context.run_migrations()

@@ -123,7 +123,8 @@ class Kind(Generic[Input]):
     that meets it, or for a person.
     `retry` is how its tasks are tried again that want nothing else, by the names of `RetryPolicy`; what it
     leaves out is the installation's.
-    `retention_days` is how long its tasks are kept after their end; the installation's when absent.
+    `retention_days` is how long its tasks are kept after their end, where the operator says nothing of it; the
+    installation's when absent.
     `at_once` is how many of its tasks run at once, in all workers together; as many as there is room for when absent.
     `told` is what a success is to be told of for the audit log, in the transaction that records it.
     """

@@ -80,7 +80,7 @@ class ReplayService:
 
     async def count(self, caller: Caller) -> DeadLetters:
         """What failed and nobody has settled, by kind and error. Raises Unavailable."""
-        async with self._database.statements() as session:
+        async with self._database.session() as session:
             return await TaskRepository(session, caller.tenant_id, submitter_of(caller)).count_unsettled()
 
 

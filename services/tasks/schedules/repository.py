@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tasks.errors import ScheduleNotFound, TooManySchedules
 from services.tasks.models import Schedule, Task
+from services.tasks.planning import leads, plan_anew
 from services.tasks.repository import SUMMARY_ONLY
 
 MOST_OF_A_USER: Final = 100
@@ -52,11 +53,12 @@ class ScheduleRepository:
 
     async def list_runs(self, schedule_id: str, after: str | None, limit: int) -> list[Task]:
         """Up to `limit` of the tasks it made, newest first, older than `after`, without input and result."""
-        statement = select(Task).where(*self._tasks, Task.schedule_id == schedule_id)
+        statement = select(Task).where(*self._tasks, leads(Task.schedule_id, schedule_id))
         if after is not None:
             statement = statement.where(Task.id < after)
-        found = await self._session.scalars(statement.order_by(Task.id.desc()).limit(limit).options(SUMMARY_ONLY))
-        return list(found.all())
+        statement = statement.order_by(Task.schedule_id, Task.id.desc()).limit(limit).options(SUMMARY_ONLY)
+        await plan_anew(self._session)
+        return list((await self._session.scalars(statement)).all())
 
 
 async def take_due(session: AsyncSession, kinds: Collection[str], but: Collection[str] = ()) -> Schedule | None:

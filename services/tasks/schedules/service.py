@@ -176,7 +176,7 @@ class ScheduleService:
     async def list_runs(self, caller: Caller, schedule_id: str, limit: int, cursor: str | None) -> Slice[Task]:
         """The tasks it made, newest first. Raises ScheduleNotFound, Invalid for a cursor of another list."""
         await self.get(caller, schedule_id)
-        async with self._database.statements() as session:
+        async with self._database.session() as session:
             schedules = ScheduleRepository(session, caller.tenant_id, caller.subject)
             return await self._cursors.slice(
                 lambda after, most: schedules.list_runs(schedule_id, after, most),

@@ -6,7 +6,7 @@ _BUCKETS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900)
 
 
 class Instruments:
-    """Counts attempts by kind and outcome."""
+    """Counts attempts by kind and outcome, and what is put off, refused or deleted."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         labels = ["kind", "outcome"]
@@ -28,4 +28,7 @@ class Instruments:
         )
         self.refused = Counter(
             "tasks_claims_refused_total", "messages whose task was not there to be had", registry=registry
+        )
+        self.deleted = Counter(
+            "tasks_deleted_total", "tasks that were kept for as long as they were to be", ["kind"], registry=registry
         )

@@ -64,6 +64,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         assert platform.identity is not None  # noqa: S101 - only auth has none
         tokens = DelegatedTokens(platform.identity, platform.verifier)
         replaying = Replaying(database, outbox, ReplayService(database, outbox, queues, app.state.kinds))
+        instruments = Instruments(app.state.metrics.registry)
         runner = Runner(
             database=database,
             outbox=outbox,
@@ -71,7 +72,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             leases=leases,
             kinds=app.state.kinds,
             contexts=ContextFactory(platform.services, tokens, Holds(database), replaying),
-            instruments=Instruments(app.state.metrics.registry),
+            instruments=instruments,
             settings=settings,
             watchdog=app.state.watchdog,
             storage=app.state.storage,
@@ -80,7 +81,11 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         reconciler = Reconciler(database, outbox, queues, publishing, settings, app.state.kinds.limits)
         scheduler = Scheduler(database, outbox, queues, app.state.kinds, every_seconds=settings.reconcile_seconds)
         retention = Retention(
-            database, app.state.kinds, days=settings.retention_days, every_seconds=settings.republish_seconds
+            database,
+            app.state.kinds,
+            settings.keeping,
+            instruments.deleted,
+            every_seconds=settings.republish_seconds,
         )
         relay = OutboxRelay(database, outbox, Publisher(publishing, queues.declare))
         await stack.enter_async_context(

@@ -20,7 +20,7 @@ class Replaying:
 
     async def failed_tasks(self, claim: Claim, wanted: TaskFilter, *, after: str | None, limit: int) -> list[str]:
         """As `Context.failed_tasks`."""
-        async with self._database.statements() as session:
+        async with self._database.session() as session:
             tasks = TaskRepository(session, claim.tenant_id, _submitter(claim))
             # What it makes itself is younger: so a replay that fails again is not replayed without end.
             return await tasks.list_ids(wanted, after=after, before=claim.id, limit=limit)

@@ -12,6 +12,8 @@ from sqlalchemy import text
 from local.suite import Suite
 from shared.errors import Unavailable
 from shared.postgres import migrating, open_database, opening
+from shared.settings import CannotStart
+from tests.services.tasks.running import eventually
 
 ENV = "from sqlalchemy import MetaData\nfrom shared.postgres import run_migrations\nrun_migrations(MetaData())\n"
 STEP = """
@@ -23,6 +25,18 @@ revision, down_revision, branch_labels, depends_on = {revision!r}, {before!r}, N
 def upgrade() -> None:
     op.execute({statement!r})
 """
+INDEX = """
+from alembic import op
+
+from shared.postgres import build_index, remove_index
+
+revision, down_revision, branch_labels, depends_on = {revision!r}, {before!r}, None, None
+
+
+def upgrade() -> None:
+    {statement}
+"""
+UNIQUE = 'build_index(op, "uq_thing", "thing", ["id"], unique=True, where="id > 0")'
 
 
 class Server:
@@ -34,9 +48,9 @@ class Server:
         (migrations / "versions").mkdir()
         (migrations / "env.py").write_text(ENV)
 
-    def add(self, statement: str) -> None:
+    def add(self, statement: str, step: str = STEP) -> None:
         revision = f"{int(self._newest or 0) + 1:04}"
-        written = STEP.format(revision=revision, before=self._newest, statement=statement)
+        written = step.format(revision=revision, before=self._newest, statement=statement)
         (self.migrations / "versions" / f"{revision}_step.py").write_text(written)
         self._newest = revision
 
@@ -113,3 +127,91 @@ async def test_a_start_does_not_wait_for_ever(server: Server, monkeypatch: pytes
     await user.close()
 
     assert await server.start() == "0002"
+
+
+async def test_a_newer_releases_database_is_started_on(server: Server) -> None:
+    server.add("ALTER TABLE thing ADD COLUMN more integer")
+    await server.start()
+    [newest] = (server.migrations / "versions").glob("0002*")
+    newest.unlink()
+
+    assert await server.start() == "0002"
+
+
+async def test_what_was_migrated_before_a_failure_is_not_done_again(server: Server) -> None:
+    server.add("INSERT INTO thing VALUES (1)")
+    server.add("SELECT 1 / 0")
+    for _ in range(2):
+        with pytest.raises(CannotStart, match="division by zero"):
+            await server.start()
+    connection = await server.connect()
+    state = await connection.fetchrow("SELECT version_num, (SELECT count(*) FROM thing) FROM alembic_version")
+    await connection.close()
+
+    assert tuple(state) == ("0002", 1)
+
+
+async def test_a_table_is_written_to_while_its_index_is_built(server: Server) -> None:
+    """Whoever writes holds a lock that building would wait for, and building one that writers would."""
+    server.add(UNIQUE, INDEX)
+    user, other = await server.connect(), await server.connect()
+    using = user.transaction()
+    await using.start()
+    await user.execute("INSERT INTO thing VALUES (1)")
+
+    starting = [asyncio.create_task(server.start()) for _ in range(2)]
+    await eventually(lambda: is_built(other, "uq_thing", valid=False))
+    await other.execute("INSERT INTO thing VALUES (2)", timeout=5)
+    is_done_early = any(one.done() for one in starting)
+    await using.commit()
+
+    assert (is_done_early, await asyncio.gather(*starting)) == (False, ["0002", "0002"])
+    assert await is_built(other, "uq_thing", valid=True)
+    await asyncio.gather(user.close(), other.close())
+
+
+async def test_half_an_index_is_made_anew(server: Server) -> None:
+    """What a start leaves that is killed, or finds what is not unique."""
+    server.add(UNIQUE, INDEX)
+    connection = await server.connect()
+    await connection.execute("INSERT INTO thing VALUES (1), (1)")
+    with pytest.raises(CannotStart, match="uq_thing"):
+        await server.start()
+    is_half = await is_built(connection, "uq_thing", valid=False)
+    await connection.execute("DELETE FROM thing")
+
+    assert (is_half, await server.start()) == (True, "0002")
+    assert await is_built(connection, "uq_thing", valid=True)
+    await connection.close()
+
+
+async def test_an_index_that_was_built_before_the_kill_is_left(server: Server) -> None:
+    server.add(UNIQUE, INDEX)
+    server.add('remove_index(op, "ix_never", "thing")', INDEX)
+    connection = await server.connect()
+    await connection.execute("CREATE UNIQUE INDEX uq_thing ON thing (id) WHERE id > 0")
+    built = await connection.fetchval("SELECT 'uq_thing'::regclass::oid")
+    revision = await server.start()
+    left = await connection.fetchval("SELECT 'uq_thing'::regclass::oid")
+    await connection.close()
+
+    assert (revision, left) == ("0003", built)
+
+
+async def test_after_an_index_a_lock_is_waited_for_briefly_again(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrating, "_LOCK_SECONDS", 0.7)
+    server.add(UNIQUE, INDEX)
+    server.add("CREATE TABLE told AS SELECT current_setting('lock_timeout') AS patience")
+    await server.start()
+    connection = await server.connect()
+    patience = await connection.fetchval("SELECT patience FROM told")
+    await connection.close()
+
+    assert patience == "700ms"
+
+
+async def is_built(connection: asyncpg.Connection, name: str, *, valid: bool) -> bool:
+    statement = "SELECT indisvalid = $2 FROM pg_index WHERE indexrelid = to_regclass($1)"
+    return bool(await connection.fetchval(statement, name, valid))

@@ -6,15 +6,25 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 
+from services.tasks.keeping import Keeping
 from services.tasks.kinds.echo import ECHO
 from services.tasks.kinds.registry import KindRegistry
+from services.tasks.worker import retention as sweeping
+from services.tasks.worker.instruments import Instruments
 from services.tasks.worker.retention import Retention
 from shared.postgres import Database
 from tests.fixtures.identity import User
 from tests.services.tasks.kinds import TEST_KINDS
 from tests.services.tasks.running import Installation, Tasks, eventually
+
+
+def retention(database: Database, kinds: KindRegistry = TEST_KINDS, **keeping: Any) -> Retention:
+    """With three days for all."""
+    deleted = Instruments(CollectorRegistry()).deleted
+    return Retention(database, kinds, Keeping(3, **keeping), deleted, every_seconds=60)
 
 
 async def age(database: Database, tasks: list[dict[str, Any]], days: int) -> None:
@@ -51,6 +61,64 @@ async def test_what_ended_long_ago_is_deleted(new_installation: Callable[[], Ins
         assert attempts == [recent["id"]]
 
 
+async def test_what_a_tenant_was_promised_holds(
+    new_installation: Callable[[], Installation], user: User, other_user: User
+) -> None:
+    """To forget sooner, and to keep for longer, whatever is said of the kind."""
+    fresh = new_installation()
+    async with fresh.api() as client, fresh.database() as database:
+        made = []
+        for tasks in (Tasks(client, user), Tasks(client, other_user)):
+            made += [(tasks, await tasks.submit(kind)) for kind in ("echo", "test.sleep")]
+        for tasks, task in made:
+            await tasks.cancel(task)
+        await age(database, [task for _, task in made], 5)
+        promised = {user.tenant_id: {"*": 4, "test.sleep": 30}}
+        await retention(database, of_kinds={"echo": 10}, of_tenants=promised).sweep()
+
+        assert [await left(tasks, [task]) for tasks, task in made] == [[False], [True], [True], [False]]
+
+
+async def test_many_tenants_and_kinds_are_looked_at_in_turn(
+    new_installation: Callable[[], Installation], user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "_LOOKED_AT", 2)
+    monkeypatch.setattr(sweeping, "_BATCH", 1)
+    fresh = new_installation()
+    async with fresh.api() as client, fresh.database() as database:
+        tasks = Tasks(client, user)
+        made = [await tasks.submit(kind) for kind in ("echo", "echo", "test.fail", "test.sleep")]
+        young = [await tasks.submit(kind) for kind in ("echo", "test.fail", "test.sleep")]
+        for task in [*made, *young]:
+            await tasks.cancel(task)
+        await age(database, made, 5)
+        sweeper = retention(database)
+        more = [await sweeper.sweep() for _ in range(5)]
+        later = await tasks.submit("echo")
+        await tasks.cancel(later)
+        await age(database, [later], 5)
+        more.append(await sweeper.sweep())
+
+        # Two of echo, one after the other, until there are none; then the third kind, and from the beginning again.
+        assert more == [True, True, False, True, False, True]
+        assert await left(tasks, [*made, later, *young]) == [False] * 5 + [True] * 3
+
+
+async def test_what_is_deleted_is_counted(new_installation: Callable[[], Installation], user: User) -> None:
+    fresh = new_installation()
+    async with fresh.api() as client, fresh.database() as database:
+        tasks = Tasks(client, user)
+        made = [await tasks.submit("echo") for _ in range(2)]
+        for task in made:
+            await tasks.cancel(task)
+        await age(database, made, 5)
+        registry = CollectorRegistry()
+        deleted = Instruments(registry).deleted
+        await Retention(database, TEST_KINDS, Keeping(3), deleted, every_seconds=60).sweep()
+
+        assert registry.get_sample_value("tasks_deleted_total", {"kind": "echo"}) == 2
+
+
 async def are_gone(tasks: Tasks, made: list[dict[str, Any]]) -> bool:
     return not any(await left(tasks, made))
 
@@ -67,7 +135,7 @@ async def test_a_kind_keeps_its_own_for_as_long_as_it_says(
         await age(database, made, 5)
         others = [kind for kind in TEST_KINDS.list() if kind.name != "echo"]
         kinds = KindRegistry([replace(ECHO, retention_days=10), *others])
-        await Retention(database, kinds, days=3, every_seconds=60).sweep()
+        await retention(database, kinds).sweep()
 
         assert await left(tasks, made) == [True, False]
 
@@ -99,9 +167,9 @@ async def test_what_the_database_does_not_delete_at_once_goes_in_smaller_parts(
         async with database.transaction() as session:
             for statement in (refuse, at_once):
                 await session.execute(text(statement))
-        retention = Retention(database, TEST_KINDS, days=3, every_seconds=60)
+        sweeper = retention(database)
         rounds = 1
-        while await retention.sweep():
+        while await sweeper.sweep():
             rounds += 1
 
         assert await left(tasks, made) == [most == 0, most == 0, False]

@@ -1,0 +1,181 @@
+"""Among many tasks that ended, a list looks at those that it shows; no statement at all of them."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from prometheus_client import CollectorRegistry
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from bench.finished import PARENT, RARE_ERROR, Owner, fill
+from services.tasks.domain import Priority, TaskStatus
+from services.tasks.filters import TaskFilter
+from services.tasks.keeping import Keeping
+from services.tasks.kinds.registry import BUILT_IN
+from services.tasks.repository import TaskRepository
+from services.tasks.schedules.repository import ScheduleRepository
+from services.tasks.worker.instruments import Instruments
+from services.tasks.worker.retention import Retention
+from shared.postgres import Database
+from shared.schemas import new_id
+from tests.services.tasks.running import Installation
+
+OWNER = Owner("tenant-of-many", "user-of-many")
+COUNT = 20_000
+_LONG_AGO = datetime.now(UTC) - timedelta(days=75)
+_LATELY = datetime.now(UTC) - timedelta(days=3)
+FILTERS: dict[str, dict[str, Any]] = {
+    "none": {},
+    **{f"status-{status}": {"status": status} for status in TaskStatus},
+    **{f"priority-{priority}": {"priority": priority} for priority in Priority},
+    **{f"kind-{kind}": {"kind": kind} for kind in ("echo", "agent.run", "nobodys")},
+    **{f"error-{code}": {"error_code": code} for code in (RARE_ERROR, "common.unavailable", "nobodys")},
+    "parent": {"parent_id": PARENT},
+    "dead": {"dead_letter": True},
+    "not-dead": {"dead_letter": False},
+    "unsettled": {"unsettled": True},
+    "settled": {"unsettled": False},
+    "ended-after": {"finished_after": _LATELY},
+    "ended-before": {"finished_before": _LONG_AGO},
+    "status-and-kind": {"status": TaskStatus.FAILED, "kind": "agent.run"},
+    "unsettled-of-an-error": {"unsettled": True, "error_code": RARE_ERROR},
+}
+
+
+@pytest.fixture(scope="module")
+async def filled(new_installation: Callable[[], Installation]) -> AsyncIterator[Database]:
+    fresh = new_installation()
+    async with fresh.database() as database:
+        url = database.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        connection = await asyncpg.connect(url)
+        await fill(connection, COUNT, OWNER)
+        await connection.close()
+        yield database
+
+
+class Watch:
+    """The statements of a session, with what they were given."""
+
+    def __init__(self, database: Database) -> None:
+        self._engine = database.engine.sync_engine
+        self.seen: list[tuple[str, Any]] = []
+
+    def __enter__(self) -> "Watch":
+        event.listen(self._engine, "before_cursor_execute", self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        event.remove(self._engine, "before_cursor_execute", self._note)
+
+    def _note(self, _connection: Any, _cursor: Any, statement: str, given: Any, *_: Any) -> None:
+        self.seen.append((statement, given))
+
+    async def plan(self, connection: AsyncConnection) -> list[dict[str, Any]]:
+        """The nodes of the last one's plan."""
+        statement, given = self.seen[-1]
+        found = (await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", given)).scalar_one()
+        [whole] = json.loads(found) if isinstance(found, str) else found
+        return list(nodes(whole["Plan"]))
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", []):
+        yield from nodes(below)
+
+
+def scans(plan: list[dict[str, Any]]) -> set[str]:
+    """By which indexes a plan goes, or through which tables."""
+    return {
+        node.get("Index Name") or node["Node Type"]
+        for node in plan
+        if "Scan" in node["Node Type"] and "Plans" not in node
+    }
+
+
+@pytest.mark.parametrize("user_id", [None, OWNER.user_id], ids=["tenant", "user"])
+@pytest.mark.parametrize("wanted", [pytest.param(TaskFilter(**one), id=name) for name, one in FILTERS.items()])
+async def test_a_list_goes_by_an_index_of_the_tenants(
+    filled: Database, wanted: TaskFilter, user_id: str | None
+) -> None:
+    """Not by the primary key, which is everybody's."""
+    async with filled.session() as session:
+        with Watch(filled) as watch:
+            await TaskRepository(session, OWNER.tenant_id, user_id).list_newest(wanted, after=None, limit=51)
+        found = scans(await watch.plan(await session.connection()))
+
+    assert not {name for name in found if not name.startswith("ix_task_")}
+
+
+async def test_a_list_of_what_is_unsettled_goes_by_what_is(filled: Database) -> None:
+    """Of failed tasks most are settled, which the planner does not know of a state and two columns."""
+    async with filled.session() as session:
+        with Watch(filled) as watch:
+            tasks = TaskRepository(session, OWNER.tenant_id, None)
+            await tasks.list_newest(TaskFilter(unsettled=True), after=None, limit=51)
+            listed = scans(await watch.plan(await session.connection()))
+            await tasks.list_ids(TaskFilter(unsettled=True), after=None, before=new_id(), limit=51)
+            walked = scans(await watch.plan(await session.connection()))
+            await tasks.count_unsettled()
+            counted = scans(await watch.plan(await session.connection()))
+
+    assert listed == walked == counted == {"ix_task_unsettled"}
+
+
+async def test_what_a_schedule_made_is_found_by_it(filled: Database) -> None:
+    async with filled.session() as session:
+        with Watch(filled) as watch:
+            await ScheduleRepository(session, OWNER.tenant_id, OWNER.user_id).list_runs(PARENT, None, 51)
+        found = scans(await watch.plan(await session.connection()))
+
+    assert found == {"ix_task_schedule"}
+
+
+async def test_retention_looks_at_what_is_old_only(filled: Database) -> None:
+    """Of nothing that is to stay."""
+    retention = Retention(filled, BUILT_IN, Keeping(79), Instruments(CollectorRegistry()).deleted, every_seconds=60)
+    with Watch(filled) as watch:
+        await retention.sweep()
+    found = set()
+    for seen in [one for one in watch.seen if " task" in one[0]]:
+        watch.seen.append(seen)
+        async with filled.session() as session:
+            found |= scans(await watch.plan(await session.connection()))
+
+    assert "Seq Scan" not in found
+    assert "ix_task_ended" in found
+
+
+async def test_each_list_is_planned_for_what_it_asks(filled: Database) -> None:
+    """A plan for all values, which PostgreSQL makes after five, would look for the rare as for the frequent."""
+    async with filled.session() as session:
+        tasks = TaskRepository(session, OWNER.tenant_id, OWNER.user_id)
+        for status in [TaskStatus.SUCCEEDED] * 8:
+            await tasks.list_newest(TaskFilter(status=status), after=None, limit=51)
+        made = await plans(session)
+
+    assert made[0] >= 8
+    assert made[1] == 0
+
+
+async def plans(session: AsyncSession) -> tuple[int, int]:
+    """Of the lists of tasks on this connection: how many were made for their values, and for all."""
+    counted = text(
+        "SELECT sum(custom_plans)::int, sum(generic_plans)::int FROM pg_prepared_statements"
+        " WHERE statement LIKE 'SELECT%FROM task %ORDER BY task.tenant_id%' AND statement NOT LIKE '%pg_prepared%'"
+    )
+    custom, generic = (await session.execute(counted)).one()
+    return custom or 0, generic or 0
+
+
+@pytest.mark.parametrize("table", ["task", "task_attempt", "task_event"])
+async def test_what_is_dead_is_cleared_away_before_it_is_much(filled: Database, table: str) -> None:
+    options = text("SELECT reloptions FROM pg_class WHERE oid = to_regclass(:name)")
+    async with filled.session() as session:
+        found = await session.scalar(options, {"name": table})
+
+    assert "autovacuum_vacuum_scale_factor=0.05" in found
