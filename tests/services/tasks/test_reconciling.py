@@ -96,9 +96,9 @@ def _looks(monkeypatch: pytest.MonkeyPatch, *names: str) -> list[str]:
     looks: list[str] = []
 
     def watched(name: str, look: Callable[..., Any]) -> Callable[..., Any]:
-        def noted(*given: Any) -> Any:
+        def noted(*given: Any, **named: Any) -> Any:
             looks.append(name)
-            return look(*given)
+            return look(*given, **named)
 
         return noted
 
