@@ -2,7 +2,7 @@
 
 NotFound  AgentNotFound, VersionNotFound, RelationNotFound, SecretNotFound, ToolNotFound
 Conflict  AgentNameTaken, TooManyRelations, TooManySecrets, SecretInUse, TooManyTools, ToolInUse
-Invalid   RelationToItself, DocumentTooNew, SecretUnknown, ToolUnknown, ToolArgumentsInvalid
+Invalid   RelationToItself, DocumentTooNew, SecretUnknown, SecretElsewhere, ToolUnknown, ToolArgumentsInvalid
 """
 
 from collections.abc import Sequence
@@ -108,6 +108,18 @@ class SecretUnknown(Invalid):
 
     def __init__(self, header: str, secret: str) -> None:
         super().__init__(f"There is no secret {secret}.", at=(f"/headers/{escaped(header)}", "secret_unknown"))
+
+
+class SecretElsewhere(Invalid):
+    """A tool that would carry a credential to whom it is not for."""
+
+    code = "agents.secret_elsewhere"
+    meaning = "A header names a secret whose `hosts` do not have the host of `url`."
+
+    def __init__(self, header: str, secret: str, host: str) -> None:
+        super().__init__(
+            f"The secret {secret} may not be sent to {host}.", at=(f"/headers/{escaped(header)}", "secret_elsewhere")
+        )
 
 
 class ToolNotFound(NotFound):

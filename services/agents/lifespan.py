@@ -18,6 +18,7 @@ from services.agents.matching.service import MatchingService
 from services.agents.network.service import NetworkService
 from services.agents.relations.service import RelationService
 from services.agents.relay import published
+from services.agents.secrets.resealing import reseal_secrets
 from services.agents.secrets.sealing import Seal
 from services.agents.secrets.service import SecretService
 from services.agents.service import AgentService
@@ -55,7 +56,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         probe = functools.partial(graph.write_and_read_back, app.state.instance)
         app.state.health.add("neo4j", probe, remedy=STORE_REMEDY)
         await stack.enter_async_context(applied_schema(graph, settings.neo4j_schema_seconds))
-        await stack.enter_async_context(in_background(forget_old_keys(graph), sweep_names(graph)))
+        await stack.enter_async_context(
+            in_background(forget_old_keys(graph), sweep_names(graph), reseal_secrets(graph, seal))
+        )
         outbox = await stack.enter_async_context(published(app, graph))
         platform = await stack.enter_async_context(open_platform(app))
         outbound = await stack.enter_async_context(open_outbound(Allowed.of(settings.outbound_allow)))

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 from neo4j import AsyncManagedTransaction
 
-from services.agents.errors import SecretUnknown, ToolInUse, ToolNotFound, TooManyTools
+from services.agents.errors import SecretElsewhere, SecretUnknown, ToolInUse, ToolNotFound, TooManyTools
 from services.agents.events import Done
 from services.agents.graph import Graph
+from services.agents.secrets.hosts import host_of
 from services.agents.secrets.repository import SecretRepository
 from services.agents.tools.domain import BUILT_IN, MOST_TOOLS, BuiltIn, Put, Tool, ToolContent, has, names_of
 from services.agents.tools.repository import ToolRepository, kept_of
@@ -27,8 +28,8 @@ class ToolService:
     async def put(self, caller: Caller, name: str, body: HttpToolPut | McpToolPut, if_match: str | None) -> Put:
         """The tool as the body says it, defined where there is none.
 
-        Raises SecretUnknown, TooManyTools, PreconditionFailed; ToolInUse where an agent names a tool of the server that
-        it would not have any more.
+        Raises SecretUnknown, SecretElsewhere, TooManyTools, PreconditionFailed; ToolInUse where an agent names a tool
+        of the server that it would not have any more.
         """
         content = body.content
 
@@ -107,6 +108,8 @@ async def _require_secrets(secrets: SecretRepository, content: ToolContent) -> N
     for header, secret in content.named_secrets():
         if secret not in present:
             raise SecretUnknown(header, secret)
+        if not present[secret].is_for(host := host_of(content.target.url)):
+            raise SecretElsewhere(header, secret, host)
 
 
 async def _require_room(tools: ToolRepository, tool: Tool, present: Tool | None) -> None:
