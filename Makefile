@@ -2,7 +2,7 @@
 #   make up COMPONENTS="postgres redis"   only these, with what they need
 #   make logs COMPONENTS=chat FOLLOW=-f   one log, as it grows
 #   make bench ROWS=auth                  one row or one group of rows (bench/README.md)
-.PHONY: help bootstrap up down status logs test test-faults attack fuzz alike kept faults-table check fmt lock demo bench eval docs rotate-keys rotate-certificates verify-audit
+.PHONY: help bootstrap up down status logs test test-faults attack fuzz alike kept faults-table check fmt lock demo bench eval docs reseal-secrets rotate-keys rotate-certificates verify-audit
 .DEFAULT_GOAL := help
 
 COMPONENTS ?=
@@ -78,6 +78,9 @@ eval: bootstrap ## how well searches find, in six languages, and what of it reac
 
 rotate-keys: bootstrap ## sign access tokens with the next key
 	@$(RUN)/python -m local exec auth -- python -m services.auth.commands rotate-keys $(ARGS)
+
+reseal-secrets: bootstrap ## seal the credentials of tools with the first SECRET_ENCRYPTION_KEY
+	@$(RUN)/python -m local exec agents -- python -m services.agents.commands reseal-secrets
 
 rotate-certificates: bootstrap ## a new authority and new certificates inside
 	@$(RUN)/python -m local rotate-certificates

@@ -14,7 +14,7 @@ from neo4j.exceptions import ClientError, DriverError, Neo4jError
 
 from services.agents.graph import Graph
 from services.agents.links import KINDS
-from services.agents.upkeep import link_all
+from services.agents.upkeep import link_all, place_all
 from shared.errors import Unavailable
 
 _log = logging.getLogger("agents.constraints")
@@ -22,7 +22,7 @@ _FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS = 0.25, 3.0
 # Two replicas can both find a rule missing; the second to make it is told so.
 _MADE_BY_ANOTHER = ("AlreadyExists", "EquivalentSchemaRuleAlreadyExists")
 
-TEXT_INDEX = "agent_text"
+TEXT_INDEX = "agent_search"
 Step = str | Callable[[AsyncSession], Awaitable[None]]
 MIGRATIONS: tuple[tuple[Step, ...], ...] = (
     (
@@ -33,7 +33,7 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
         # Lists page in this order, so the index gives them sorted and stops at the limit.
         "CREATE INDEX agent_newest IF NOT EXISTS FOR (a:Agent) ON (a.tenant_id, a.created_at, a.id)",
         # The tenant is part of the text, so that a search does not collect what other tenants wrote.
-        f"CREATE FULLTEXT INDEX {TEXT_INDEX} IF NOT EXISTS FOR (a:Agent) ON EACH [a.tenant_id, a.name, a.description]",
+        "CREATE FULLTEXT INDEX agent_text IF NOT EXISTS FOR (a:Agent) ON EACH [a.tenant_id, a.name, a.description]",
     ),
     (
         "CREATE CONSTRAINT idempotency_key IF NOT EXISTS FOR (k:IdempotencyKey) REQUIRE k.digest IS UNIQUE",
@@ -65,6 +65,12 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
         "FOR (t:ToolDefinition) REQUIRE (t.tenant_id, t.name) IS UNIQUE",
         "CREATE CONSTRAINT tool_secret_name IF NOT EXISTS FOR (s:ToolSecret) REQUIRE (s.tenant_id, s.name) IS UNIQUE",
         "CREATE CONSTRAINT tool_shelf IF NOT EXISTS FOR (s:ToolShelf) REQUIRE s.tenant_id IS UNIQUE",
+    ),
+    (
+        place_all,
+        # Replicas of the release before still ask `agent_text`: a later one drops it.
+        f"CREATE FULLTEXT INDEX {TEXT_INDEX} IF NOT EXISTS FOR (a:Agent) "
+        "ON EACH [a.tenant_word, a.place, a.name, a.description, a.capabilities, a.knowledge, a.tools]",
     ),
 )
 

@@ -2,7 +2,8 @@
 
 NotFound  AgentNotFound, VersionNotFound, RelationNotFound, SecretNotFound, ToolNotFound
 Conflict  AgentNameTaken, TooManyRelations, TooManySecrets, SecretInUse, TooManyTools, ToolInUse
-Invalid   RelationToItself, DocumentTooNew, SecretUnknown, ToolUnknown, ToolArgumentsInvalid
+Invalid   RelationToItself, DocumentTooNew, SecretUnknown, SecretElsewhere, ToolUnknown, ToolArgumentsInvalid,
+          OpenApiUnreadable, OperationInexpressible
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from services.agents.relations.domain import MOST_RELATIONS
 from services.agents.secrets.domain import MOST_SECRETS
 from services.agents.tools.domain import MOST_TOOLS
 from shared.errors import Conflict, FieldProblem, Invalid, NotFound
+
+_MOST_PROBLEMS = 20
 
 
 class AgentNotFound(NotFound):
@@ -110,6 +113,18 @@ class SecretUnknown(Invalid):
         super().__init__(f"There is no secret {secret}.", at=(f"/headers/{escaped(header)}", "secret_unknown"))
 
 
+class SecretElsewhere(Invalid):
+    """A tool that would carry a credential to whom it is not for."""
+
+    code = "agents.secret_elsewhere"
+    meaning = "A header names a secret whose `hosts` do not have the host of `url`."
+
+    def __init__(self, header: str, secret: str, host: str) -> None:
+        super().__init__(
+            f"The secret {secret} may not be sent to {host}.", at=(f"/headers/{escaped(header)}", "secret_elsewhere")
+        )
+
+
 class ToolNotFound(NotFound):
     """Of another tenant, or that the agent does not name: the caller cannot tell which."""
 
@@ -142,6 +157,29 @@ class ToolUnknown(Invalid):
 
     def __init__(self, problems: Sequence[FieldProblem]) -> None:
         super().__init__("An agent names only tools that are there.", errors=problems)
+
+
+class OpenApiUnreadable(Invalid):
+    """Nothing came from its address, or something else."""
+
+    code = "agents.openapi_unreadable"
+    meaning = "The OpenAPI document at `url` could not be had, or is no JSON within the bounds; `detail` says why."
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, at=("/url", "openapi_unreadable"))
+
+
+class OperationInexpressible(Invalid):
+    """No tool is made of it, and none of the others."""
+
+    code = "agents.operation_inexpressible"
+    meaning = (
+        "An operation is not there, or requires what no tool can say; `errors` has the places, those in the document "
+        "below `/document`, also of one that was read from `url`."
+    )
+
+    def __init__(self, problems: Sequence[FieldProblem]) -> None:
+        super().__init__("A tool cannot be made of an operation.", errors=problems[:_MOST_PROBLEMS])
 
 
 class ToolArgumentsInvalid(Invalid):

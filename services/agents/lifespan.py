@@ -16,14 +16,16 @@ from services.agents.graph import open_graph
 from services.agents.keys import forget_old_keys
 from services.agents.matching.service import MatchingService
 from services.agents.network.service import NetworkService
+from services.agents.openapi.service import OpenApiService
 from services.agents.relations.service import RelationService
 from services.agents.relay import published
+from services.agents.secrets.resealing import reseal_secrets
 from services.agents.secrets.sealing import Seal
 from services.agents.secrets.service import SecretService
 from services.agents.service import AgentService
 from services.agents.settings import Settings
 from services.agents.tools.service import ToolService
-from services.agents.upkeep import sweep_names
+from services.agents.upkeep import place_late, sweep_names
 from services.agents.versions.service import VersionService
 from shared.health import STORE_REMEDY
 from shared.loops import in_background
@@ -43,6 +45,7 @@ class State(TypedDict):
     documents: DocumentService
     secrets: SecretService
     tools: ToolService
+    openapi: OpenApiService
     calls: CallService
 
 
@@ -55,11 +58,13 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         probe = functools.partial(graph.write_and_read_back, app.state.instance)
         app.state.health.add("neo4j", probe, remedy=STORE_REMEDY)
         await stack.enter_async_context(applied_schema(graph, settings.neo4j_schema_seconds))
-        await stack.enter_async_context(in_background(forget_old_keys(graph), sweep_names(graph)))
+        loops = forget_old_keys(graph), sweep_names(graph), place_late(graph), reseal_secrets(graph, seal)
+        await stack.enter_async_context(in_background(*loops))
         outbox = await stack.enter_async_context(published(app, graph))
         platform = await stack.enter_async_context(open_platform(app))
         outbound = await stack.enter_async_context(open_outbound(Allowed.of(settings.outbound_allow)))
         common = graph, platform.cursors, platform.auth
+        tools = ToolService(*common)
         yield State(
             platform=platform,
             agents=AgentService(*common, outbox),
@@ -69,6 +74,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             matching=MatchingService(graph),
             documents=DocumentService(graph, platform.auth, outbox),
             secrets=SecretService(*common, seal),
-            tools=ToolService(*common),
+            tools=tools,
+            openapi=OpenApiService(tools, outbound),
             calls=CallService(graph, seal, HttpTools(outbound), McpTools(outbound)),
         )

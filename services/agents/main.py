@@ -8,6 +8,7 @@ from services.agents.documents import endpoints as documents
 from services.agents.lifespan import lifespan
 from services.agents.matching import endpoints as matching
 from services.agents.network import endpoints as network
+from services.agents.openapi import endpoints as openapi
 from services.agents.relations import endpoints as relations
 from services.agents.secrets import endpoints as secrets
 from services.agents.settings import Settings
@@ -26,6 +27,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         routers=[
             secrets.router,  # before `/{id}`, which would take their names for ids
+            openapi.router,
             tools.router,
             endpoints.creating,
             endpoints.router,

@@ -19,6 +19,8 @@ from services.agents.events import AgentChanged, Event
 from services.agents.links import linked
 from services.agents.listing import Filters, Position, listing
 from services.agents.outbox import WRITTEN, written
+from services.agents.places import moment, place, tenant_word
+from services.agents.searching import SearchRepository
 from services.agents.tenancy import TenantRepository
 
 _ONE: LiteralString = "MATCH (a:Agent {id: $id, tenant_id: $tenant_id})"
@@ -86,12 +88,11 @@ class AgentRepository(TenantRepository):
 
     async def list_newest(self, filters: Filters, *, after: Position | None, limit: int) -> list[Agent]:
         """Up to `limit` agents that come after the position, newest first, of those that match all filters."""
-        page = listing(self._tenant_id, filters, await self._rarest(filters), after, limit)
+        if filters.are_searched:
+            search = SearchRepository(self._transaction, self._tenant_id)
+            return [_agent(found) for found in await search.list_newest(filters, after=after, limit=limit)]
+        page = listing(filters, after, limit)
         return [_agent(row["agent"]) for row in await self._run(page.statement, **page.parameters)]
-
-    async def _rarest(self, filters: Filters) -> str | None:
-        agents = {field: (await self._run(count, **filters.names))[0]["agents"] for field, count in filters.counting}
-        return min(agents, key=agents.__getitem__, default=None)
 
     async def create(self, agent: Agent, by: str) -> None:
         """Raises AgentNameTaken."""
@@ -123,6 +124,8 @@ class AgentRepository(TenantRepository):
                 properties=content
                 | {
                     "name_key": name_key(agent.name),
+                    "tenant_word": tenant_word(self._tenant_id),
+                    "place": place(self._tenant_id, moment(agent.created_at)),
                     "created_at": agent.created_at,
                     "updated_at": agent.updated_at,
                 },

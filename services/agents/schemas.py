@@ -106,8 +106,8 @@ TextFilter = Annotated[
     Query(
         min_length=1,
         max_length=100,
-        pattern=r"\S",
-        description="only agents whose name or description has each of these words, or a word that begins so",
+        pattern=r"^\s*\S+(\s+\S+){0,9}\s*$",
+        description="only agents whose name or description has each of these words (ten at most) or one that begins so",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""Work on links that no caller asks for, over all tenants and a bounded number at once."""
+"""Work that no caller asks for, on links and on places, over all tenants and a bounded number at once."""
 
 import functools
 import logging
@@ -8,12 +8,14 @@ from neo4j import AsyncManagedTransaction, AsyncSession
 
 from services.agents.graph import Graph, again_when_overtaken
 from services.agents.links import KINDS, Kind
+from services.agents.places import PLACED
 from shared.loops import keep
 
 _log = logging.getLogger("agents.upkeep")
 _LINKED_AT_ONCE = 200
 _SWEPT_AT_ONCE = 1000
 _SWEEPING_SECONDS = 3600.0
+_PLACING_SECONDS = 600.0
 _Name = dict[str, str]
 
 # Locked first, and read by a later statement: what one that waited reads may be from before.
@@ -27,6 +29,18 @@ _NEXT: Final[LiteralString] = """
     WITH a ORDER BY a.id LIMIT $limit
     SET a.is_locked = true REMOVE a.is_locked
     RETURN collect(a.id) AS ids
+"""
+_PLACED_AT_ONCE = 500
+_PLACE_NEXT: Final[LiteralString] = f"""
+    MATCH (a:Agent) WHERE a.id > $after
+    WITH a ORDER BY a.id LIMIT $limit
+    WITH collect(a) AS agents
+    CALL (agents) {{
+        UNWIND agents AS a
+        WITH a WHERE a.place IS NULL
+        {PLACED}
+    }}
+    RETURN CASE WHEN size(agents) < $limit THEN null ELSE agents[-1].id END AS last
 """
 
 
@@ -64,6 +78,34 @@ async def _link_next(transaction: AsyncManagedTransaction) -> bool:
         await (await transaction.run(_linked(kind), ids=ids)).consume()
     await (await transaction.run(_GO_ON, id=ids[-1])).consume()
     return True
+
+
+async def place_all(session: AsyncSession) -> None:
+    """Give the agents of former releases their places, a bounded number in each transaction.
+
+    May run in several replicas at once, beside writers, and again after it was cut short: what is done is passed over.
+    """
+    after: str | None = ""
+    while after is not None:
+        after = await session.execute_write(again_when_overtaken(functools.partial(_place_next, after=after)))
+
+
+async def _place_next(transaction: AsyncManagedTransaction, *, after: str) -> str | None:
+    """Where to go on; None when that was the end."""
+    result = await transaction.run(_PLACE_NEXT, after=after, limit=_PLACED_AT_ONCE)
+    last: str | None = (await result.single(strict=True))["last"]
+    return last
+
+
+async def place_late(graph: Graph) -> None:
+    """Give agents their places that a replica of a former release made beside this one. Never returns."""
+
+    async def place() -> None:
+        after: str | None = "" if graph.is_prepared else None
+        while after is not None:
+            after = await graph.write(functools.partial(_place_next, after=after))
+
+    await keep(place, log=_log, every_seconds=_PLACING_SECONDS)
 
 
 def _names_after(kind: Kind) -> LiteralString:

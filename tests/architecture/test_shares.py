@@ -4,6 +4,7 @@ import re
 
 from local.layout import REPOSITORY
 from services.agents.calls.domain import CALLS
+from services.agents.openapi import service as openapi
 from services.auth.people.letters import post
 from services.auth.people.passwords.hashing import SOURCE_SHARE
 from services.auth.settings import Settings as Auth
@@ -53,6 +54,10 @@ def test_embeddings_of_vectors() -> None:
 
 def test_calls_of_tools() -> None:
     assert shared("calls of tools that agents is making") == expected(CALLS)
+
+
+def test_documents_of_openapi() -> None:
+    assert shared("OpenAPI documents that agents is fetching") == expected(openapi._FETCHES)
 
 
 def test_names_that_are_looked_up() -> None:

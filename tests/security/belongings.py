@@ -131,7 +131,9 @@ async def _tool(tenant: Tenant) -> str:
 
 async def _secret(tenant: Tenant) -> str:
     name = f"SECRET_{secrets.token_hex(4)}"
-    made = await tenant.call("PUT", f"{API}/agents/secrets/{name}", json={"value": "mine-alone"})
+    made = await tenant.call(
+        "PUT", f"{API}/agents/secrets/{name}", json={"value": "mine-alone", "hosts": ["example.com"]}
+    )
     assert made.is_success, made.text
     return name
 

@@ -37,11 +37,13 @@ class _Session(ClientSession):
 class _Guarded(httpx2.AsyncBaseTransport):
     """Sends the SDK's requests through the guard; remembers why one was not answered."""
 
-    def __init__(self, outbound: OutboundClient, headers: Mapping[str, str], end_at: float) -> None:
-        self._outbound, self._headers, self._end_at = outbound, headers, end_at
+    def __init__(self, outbound: OutboundClient, url: str, headers: Mapping[str, str], end_at: float) -> None:
+        self._outbound, self._host, self._headers, self._end_at = outbound, httpx2.URL(url).host, headers, end_at
         self.failure: OutboundError | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if request.url.host != self._host:  # whatever the library follows: the headers are for that one
+            raise httpx2.ConnectError("another host", request=request)
         named = {name.lower() for name in self._headers} | _NOT_SENT
         asked = OutboundRequest(
             method=request.method,
@@ -113,7 +115,7 @@ async def _talking(
     """A session that ends after `seconds`, whatever the server does. Raises ToolFailed."""
     loop = asyncio.get_running_loop()
     end_at = loop.time() + seconds
-    guarded = _Guarded(outbound, headers, end_at)
+    guarded = _Guarded(outbound, url, headers, end_at)
     try:
         async with (
             asyncio.timeout_at(end_at),

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +15,8 @@ from services.agents.calls.mcp import McpTools
 from services.agents.errors import ToolNotFound
 from services.agents.graph import Graph
 from services.agents.repository import AgentRepository
+from services.agents.secrets.domain import Sealed
+from services.agents.secrets.hosts import host_of
 from services.agents.secrets.repository import SecretRepository
 from services.agents.secrets.sealing import Seal
 from services.agents.tools.domain import (
@@ -39,10 +41,12 @@ _TURN_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class _Equipped:
-    """A tool with what its secrets hold; of a secret that no key opens, nothing."""
+    """A tool with what its secrets hold; of a secret that no key opens, or that is for other hosts, nothing."""
 
     tool: Tool
     secrets: Mapping[str, str]
+    elsewhere: Collection[str]
+    """Its secrets that may not be sent where it leads."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -50,6 +54,8 @@ class _Equipped:
         try:
             return {name: with_secrets(text, self.secrets) for name, text in self.tool.content.headers.items()}
         except KeyError as error:
+            if error.args[0] in self.elsewhere:
+                raise ToolFailed(f"The secret {error.args[0]} may not be sent where the tool leads.") from error
             raise ToolFailed(f"The secret {error.args[0]} of the tool cannot be read.") from error
 
 
@@ -126,7 +132,9 @@ class CallService:
     async def _equipped(self, caller: Caller, agent_id: str) -> tuple[tuple[str, ...], dict[str, _Equipped]]:
         """What the agent names, and the definitions of it that are there."""
 
-        async def work(transaction: AsyncManagedTransaction) -> tuple[tuple[str, ...], dict[str, Tool], dict[str, str]]:
+        async def work(
+            transaction: AsyncManagedTransaction,
+        ) -> tuple[tuple[str, ...], dict[str, Tool], dict[str, Sealed]]:
             agent = await AgentRepository(transaction, caller.tenant_id).get(agent_id)
             wanted = {definition_of(name) for name in agent.tools} - BUILT_IN
             tools = await ToolRepository(transaction, caller.tenant_id).named(wanted) if wanted else {}
@@ -135,14 +143,15 @@ class CallService:
             return agent.tools, tools, await secrets.sealed(needed) if needed else {}
 
         names, tools, sealed = await self._graph.read(work)
-        return names, {
-            name: _Equipped(tool, self._opened(caller.tenant_id, tool.content.secrets, sealed))
-            for name, tool in tools.items()
-        }
+        return names, {name: self._with_secrets(caller.tenant_id, tool, sealed) for name, tool in tools.items()}
 
-    def _opened(self, tenant_id: str, names: Iterable[str], sealed: Mapping[str, str]) -> dict[str, str]:
-        opened = {name: self._seal.open(tenant_id, name, sealed[name]) for name in names if name in sealed}
-        return {name: value for name, value in opened.items() if value is not None}
+    def _with_secrets(self, tenant_id: str, tool: Tool, sealed: Mapping[str, Sealed]) -> _Equipped:
+        """What may not be sent where the tool leads is not even opened: since it was defined, hosts may have gone."""
+        needed = {name: sealed[name] for name in tool.content.secrets if name in sealed}
+        host = host_of(tool.content.target.url) if needed else ""
+        opened = {name: self._seal.open(tenant_id, name, one.text) for name, one in needed.items() if one.is_for(host)}
+        values = {name: value for name, value in opened.items() if value is not None}
+        return _Equipped(tool, values, needed.keys() - opened.keys())
 
 
 @asynccontextmanager

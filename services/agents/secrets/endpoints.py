@@ -29,7 +29,8 @@ async def list_page(caller: ToolReader, secrets: Secrets, limit: Limit = 20, cur
 async def put(name: SecretName, body: SecretPut, caller: ToolWriter, secrets: Secrets) -> Response:
     """Keep a credential for tools, which name it in their headers as `${secret:NAME}`.
 
-    It is kept encrypted and never shown again. Writing it once more replaces it, from the next call of a tool on.
+    It is kept encrypted, never shown again, and sent to `hosts` only. Writing it once more replaces value and hosts,
+    from the next call of a tool on.
     """
     is_new = await secrets.put(caller, name, body)
     return Response(status_code=201 if is_new else 204)

@@ -33,7 +33,7 @@ class SecretService:
             is_new = not await secrets.sealed([name])
             if is_new and await secrets.count() >= MOST_SECRETS:
                 raise TooManySecrets
-            await secrets.put(name, sealed, datetime.now(UTC))
+            await secrets.put(name, sealed, body.hosts, datetime.now(UTC))
             return is_new
 
         is_new = await self._graph.write(work)

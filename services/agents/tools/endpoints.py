@@ -5,7 +5,7 @@ from typing import Final
 from fastapi import APIRouter, Response
 
 from services.agents.dependencies import ToolReader, Tools, ToolWriter
-from services.agents.errors import SecretUnknown, ToolInUse, ToolNotFound, TooManyTools
+from services.agents.errors import SecretElsewhere, SecretUnknown, ToolInUse, ToolNotFound, TooManyTools
 from services.agents.tools.domain import Tool
 from services.agents.tools.schemas import AnyToolName, NewToolName, ToolEntryRead, ToolName, ToolPut, ToolRead
 from shared.door import GuardedRoute
@@ -31,7 +31,11 @@ async def list_page(caller: ToolReader, tools: Tools, limit: Limit = 20, cursor:
     operation_id="agents_put_tool",
     summary="Define a tool",
     response_model=ToolRead,
-    responses={200: _TAGGED, 201: _CREATED, **responses(SecretUnknown, TooManyTools, ToolInUse, PreconditionFailed)},
+    responses={
+        200: _TAGGED,
+        201: _CREATED,
+        **responses(SecretUnknown, SecretElsewhere, TooManyTools, ToolInUse, PreconditionFailed),
+    },
 )
 async def put(
     name: NewToolName, body: ToolPut, caller: ToolWriter, tools: Tools, response: Response, if_match: IfMatch = None

@@ -27,6 +27,7 @@ _ARGUMENT: Final = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
 
 ToolName = Annotated[str, Path(pattern=_TOOL, description="of the tool", examples=["weather"])]
 NewToolName = Annotated[ToolName, AfterValidator(unreserved_name)]
+ImportedToolName = Annotated[str, Field(pattern=_TOOL), AfterValidator(unreserved_name)]
 AnyToolName = Annotated[
     str,
     Path(pattern=_TOOL_OR_BUILT_IN, description="of a tool of the tenant, or of a built-in one", examples=["weather"]),

@@ -1,13 +1,14 @@
 """The use cases around tools: defining, reading and deleting them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from neo4j import AsyncManagedTransaction
 
-from services.agents.errors import SecretUnknown, ToolInUse, ToolNotFound, TooManyTools
+from services.agents.errors import SecretElsewhere, SecretUnknown, ToolInUse, ToolNotFound, TooManyTools
 from services.agents.events import Done
 from services.agents.graph import Graph
+from services.agents.secrets.hosts import host_of
 from services.agents.secrets.repository import SecretRepository
 from services.agents.tools.domain import BUILT_IN, MOST_TOOLS, BuiltIn, Put, Tool, ToolContent, has, names_of
 from services.agents.tools.repository import ToolRepository, kept_of
@@ -27,30 +28,42 @@ class ToolService:
     async def put(self, caller: Caller, name: str, body: HttpToolPut | McpToolPut, if_match: str | None) -> Put:
         """The tool as the body says it, defined where there is none.
 
-        Raises SecretUnknown, TooManyTools, PreconditionFailed; ToolInUse where an agent names a tool of the server that
-        it would not have any more.
+        Raises SecretUnknown, SecretElsewhere, TooManyTools, PreconditionFailed; ToolInUse where an agent names a tool
+        of the server that it would not have any more.
         """
-        content = body.content
+        [put] = (await self._put(caller, {name: body.content}, if_match)).values()
+        return put
 
-        async def work(transaction: AsyncManagedTransaction) -> tuple[Put, bool]:
+    async def put_all(self, caller: Caller, contents: Mapping[str, ToolContent]) -> dict[str, Put]:
+        """Each tool by its name, as `put` has one: all of them, or none."""
+        return await self._put(caller, contents, None)
+
+    async def _put(self, caller: Caller, contents: Mapping[str, ToolContent], if_match: str | None) -> dict[str, Put]:
+        async def work(transaction: AsyncManagedTransaction) -> tuple[dict[str, Put], set[str]]:
             tools = ToolRepository(transaction, caller.tenant_id)
             secrets = SecretRepository(transaction, caller.tenant_id)
             await secrets.take_turn()
-            await tools.lock([name])
-            present = (await tools.named([name])).get(name)
-            _require_version(if_match, present)
-            await _require_secrets(secrets, content)
-            if present and kept_of(present.content) == kept_of(content):
-                return Put(present, is_new=False), False
-            tool = _next(name, content, present)
-            await _require_room(tools, tool, present)
-            await tools.put(tool)
-            return Put(tool, is_new=present is None), True
+            await tools.lock(contents)
+            present = await tools.named(contents)
+            puts, changed = dict[str, Put](), set[str]()
+            for name, content in contents.items():
+                _require_version(if_match, before := present.get(name))
+                await _require_secrets(secrets, content)
+                if before and kept_of(before.content) == kept_of(content):
+                    puts[name] = Put(before, is_new=False)
+                    continue
+                tool = _next(name, content, before)
+                await _require_room(tools, tool, before)
+                await tools.put(tool)
+                puts[name] = Put(tool, is_new=before is None)
+                changed.add(name)
+            return puts, changed
 
-        put, is_changed = await self._graph.write(work)
-        if is_changed:
+        puts, changed = await self._graph.write(work)
+        for name in sorted(changed):
+            put = puts[name]
             self._auth.tell(caller, Done.TOOL_CREATED if put.is_new else Done.TOOL_UPDATED, name, once=put.tool.version)
-        return put
+        return puts
 
     async def get(self, caller: Caller, name: str) -> Tool | BuiltIn:
         """Raises ToolNotFound."""
@@ -107,6 +120,8 @@ async def _require_secrets(secrets: SecretRepository, content: ToolContent) -> N
     for header, secret in content.named_secrets():
         if secret not in present:
             raise SecretUnknown(header, secret)
+        if not present[secret].is_for(host := host_of(content.target.url)):
+            raise SecretElsewhere(header, secret, host)
 
 
 async def _require_room(tools: ToolRepository, tool: Tool, present: Tool | None) -> None:

@@ -165,7 +165,7 @@ async def test_a_secret_reaches_the_server_and_nobody_else(
     client: httpx.AsyncClient, owner: User, call: Call, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    await client.put(f"{AGENTS}/secrets/KEY", json={"value": SECRET}, headers=owner.headers)
+    await client.put(f"{AGENTS}/secrets/KEY", json={"value": SECRET, "hosts": ["127.0.0.1"]}, headers=owner.headers)
 
     answer = await call({}, headers={"Authorization": "Bearer ${secret:KEY}", "X-Plain": "p"})
 

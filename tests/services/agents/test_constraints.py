@@ -43,6 +43,7 @@ ALL = {
     *("collection_name", "tool_name", "has_capability_newest", "knows_newest", "uses_newest"),
     *("outbox_event", "outbox_lease"),
     *("tool_definition_name", "tool_secret_name", "tool_shelf"),
+    "agent_search",
 }
 
 

@@ -73,7 +73,7 @@ async def owner(register_user: RegisterUser) -> User:
 @pytest.fixture
 async def agent(client: httpx.AsyncClient, owner: User, create: Create, address: str) -> dict[str, Any]:
     """One that names all that is allowed of the server, with a credential."""
-    await client.put(f"{AGENTS}/secrets/KEY", json={"value": "k-93ae7c"}, headers=owner.headers)
+    await client.put(f"{AGENTS}/secrets/KEY", json={"value": "k-93ae7c", "hosts": ["127.0.0.1"]}, headers=owner.headers)
     body = {"kind": "mcp", "url": address, "allow": ALLOWED, "headers": {"Authorization": "Bearer ${secret:KEY}"}}
     await define(client, owner, "server", body)
     return await create("Caller", by=owner, tools=["server"])
@@ -220,11 +220,15 @@ async def test_a_new_credential_is_tried_at_once(client: httpx.AsyncClient, owne
 
     async with serving(locked, lifespan="on") as address:
         body = {"kind": "mcp", "url": f"{address}/mcp", "allow": ["add"], "headers": {"X-Key": "${secret:KEY}"}}
-        await client.put(f"{AGENTS}/secrets/KEY", json={"value": "the-wrong-key"}, headers=owner.headers)
+        await client.put(
+            f"{AGENTS}/secrets/KEY", json={"value": "the-wrong-key", "hosts": ["127.0.0.1"]}, headers=owner.headers
+        )
         await define(client, owner, "locked", body)
         agent = await create("Caller", by=owner, tools=["locked"])
         before = await listed(client, owner, agent)
-        await client.put(f"{AGENTS}/secrets/KEY", json={"value": "the-right-key"}, headers=owner.headers)
+        await client.put(
+            f"{AGENTS}/secrets/KEY", json={"value": "the-right-key", "hosts": ["127.0.0.1"]}, headers=owner.headers
+        )
 
         after = await listed(client, owner, agent)
 

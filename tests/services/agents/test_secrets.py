@@ -1,6 +1,7 @@
 """Credentials of tools: written, listed by name, sealed in the graph, never read back."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from tests.fixtures.identity import RegisterUser, User
 from tests.services.agents.conftest import AGENTS
 
 SECRETS = f"{AGENTS}/secrets"
+HOSTS = ("example.com",)
 TOOL = {"kind": "http", "description": "x", "url": "https://example.com/", "headers": {"X-Key": "${secret:KEY}"}}
 
 
@@ -24,8 +26,11 @@ async def owner(register_user: RegisterUser) -> User:
     return await register_user()
 
 
-async def write(client: httpx.AsyncClient, user: User, name: str, value: str = "v-0815-secret") -> httpx.Response:
-    return await client.put(f"{SECRETS}/{name}", json={"value": value}, headers=user.headers)
+async def write(
+    client: httpx.AsyncClient, user: User, name: str, value: str = "v-0815-secret", hosts: Sequence[str] = HOSTS
+) -> httpx.Response:
+    body = {"value": value, "hosts": list(hosts)}
+    return await client.put(f"{SECRETS}/{name}", json=body, headers=user.headers)
 
 
 async def rows(graph: Graph, tenant_id: str) -> list[dict[str, Any]]:
@@ -43,8 +48,8 @@ async def test_a_secret_is_listed_and_not_shown(client: httpx.AsyncClient, owner
 
     assert (made.status_code, again.status_code, made.content, again.content) == (201, 204, b"", b"")
     [secret] = listed.json()["items"]
-    assert secret.keys() == {"name", "created_at", "updated_at"}
-    assert secret["name"] == "KEY"
+    assert secret.keys() == {"name", "hosts", "warning", "created_at", "updated_at"}
+    assert (secret["name"], secret["hosts"], secret["warning"]) == ("KEY", ["example.com"], None)
     assert secret["created_at"] < secret["updated_at"]
     assert (await client.get(f"{SECRETS}/KEY", headers=owner.headers)).status_code == 405
 
@@ -80,7 +85,8 @@ async def test_a_page_follows_the_names(client: httpx.AsyncClient, owner: User) 
 async def test_a_value_out_of_bounds_is_refused_and_not_echoed(
     client: httpx.AsyncClient, owner: User, value: Any
 ) -> None:
-    refused = await client.put(f"{SECRETS}/KEY", json={"value": value}, headers=owner.headers)
+    body = {"value": value, "hosts": ["example.com"]}
+    refused = await client.put(f"{SECRETS}/KEY", json=body, headers=owner.headers)
 
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["pointer"] == "/value"

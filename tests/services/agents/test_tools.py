@@ -151,7 +151,11 @@ async def test_a_definition_that_cannot_be_meant_is_refused(
 )
 async def test_a_credential_is_a_secret_after_its_scheme(client: httpx.AsyncClient, owner: User, text: str) -> None:
     for secret in ("K", "L"):
-        await client.put(f"{AGENTS}/secrets/{secret}", json={"value": "long-enough"}, headers=owner.headers)
+        await client.put(
+            f"{AGENTS}/secrets/{secret}",
+            json={"value": "long-enough", "hosts": ["weather.example.com", "example.com"]},
+            headers=owner.headers,
+        )
 
     made = await define(client, owner, "weather", HTTP | {"headers": {"Authorization": text}})
 

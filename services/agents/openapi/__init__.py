@@ -1,0 +1,1 @@
+"""Tools made from the operations of an OpenAPI document."""

@@ -1,0 +1,107 @@
+"""Has every secret sealed with the first key, a bounded number at once, so that older keys can be taken away.
+
+Over all tenants; nobody is shown anything. Several replicas may do it at once, beside who writes secrets: the node of a
+secret is locked first, and is changed only where it is still as it was looked at.
+"""
+
+import functools
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final, LiteralString, NamedTuple
+
+from neo4j import AsyncManagedTransaction
+
+from services.agents.graph import Graph
+from services.agents.secrets.sealing import Seal, Sealing
+from shared.loops import keep
+
+_log = logging.getLogger("agents.secrets")
+_AT_ONCE: Final = 50
+_EVERY_SECONDS: Final = 3600.0
+_PAGE: Final[LiteralString] = "RETURN s ORDER BY s.tenant_id, s.name LIMIT $limit"
+_INDEXED: Final[LiteralString] = "MATCH (s:ToolSecret) USING INDEX s:ToolSecret(tenant_id, name)"
+_AFTER: Final[LiteralString] = f"""
+    CALL () {{
+        {_INDEXED} WHERE s.tenant_id = $tenant_id AND s.name > $name {_PAGE}
+        UNION ALL
+        {_INDEXED} WHERE s.tenant_id > $tenant_id AND s.name IS NOT NULL {_PAGE}
+    }}
+    WITH s ORDER BY s.tenant_id, s.name LIMIT $limit
+    RETURN s.tenant_id AS tenant_id, s.name AS name, s.sealed AS sealed
+"""
+_EACH: Final[LiteralString] = "UNWIND $renewed AS one MATCH (s:ToolSecret {tenant_id: one.tenant_id, name: one.name})"
+# Whether it is still as it was is for a later statement: one that waited for the lock may know what was before.
+_LOCK: Final[LiteralString] = f"{_EACH} WITH s ORDER BY s.tenant_id, s.name SET s.is_locked = true REMOVE s.is_locked"
+_RENEW: Final[LiteralString] = (
+    f"{_EACH} WITH s, one WHERE s.sealed = one.sealed SET s.sealed = one.renewed RETURN count(s) AS renewed"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Resealed:
+    """What came of looking at all secrets."""
+
+    secrets: int
+    renewed: int
+    unknown: int
+    """That no key opens: they can only be written again."""
+    overtaken: int
+    """That somebody wrote meanwhile, with whichever key they have."""
+
+
+class _Place(NamedTuple):
+    tenant_id: str
+    name: str
+
+
+_START: Final = _Place("", "")
+
+
+async def reseal_secrets(graph: Graph, seal: Seal) -> None:
+    """Do it at the start and each hour: beside this one others may still seal with an older key. Never returns."""
+
+    async def reseal() -> None:
+        if graph.is_prepared:
+            found = await reseal_once(graph, seal)
+            if found.renewed:
+                _log.info("secrets are sealed with the first key now", extra={"fields": {"secrets": found.renewed}})
+            if found.unknown:
+                _log.warning("secrets that no key opens", extra={"fields": {"secrets": found.unknown}})
+
+    await keep(reseal, log=_log, every_seconds=_EVERY_SECONDS)
+
+
+async def reseal_once(graph: Graph, seal: Seal) -> Resealed:
+    """Look at every secret there is. Raises Unavailable; what was done until then stays."""
+    place: _Place | None = _START
+    total: Counter[str] = Counter()
+    while place:
+        place, counted = await graph.write(functools.partial(_reseal_next, seal=seal, after=place))
+        total += counted
+    return Resealed(total["secrets"], total["renewed"], total["unknown"], total["overtaken"])
+
+
+async def _reseal_next(
+    transaction: AsyncManagedTransaction, *, seal: Seal, after: _Place
+) -> tuple[_Place | None, Counter[str]]:
+    """Where to go on, None when that was the end; and what was counted."""
+    rows = await (await transaction.run(_AFTER, after._asdict(), limit=_AT_ONCE)).data()
+    by = [seal.sealing(row["sealed"]) for row in rows]
+    older = [_renewed(seal, row) for row, sealing in zip(rows, by, strict=True) if sealing is Sealing.OLDER]
+    renewed = 0
+    if older:
+        await (await transaction.run(_LOCK, renewed=older)).consume()
+        renewed = (await (await transaction.run(_RENEW, renewed=older)).single(strict=True))["renewed"]
+    counted = Counter(
+        secrets=len(rows),
+        renewed=renewed,
+        unknown=by.count(Sealing.UNKNOWN),
+        overtaken=len(older) - renewed,
+    )
+    is_last = len(rows) < _AT_ONCE
+    return None if is_last else _Place(rows[-1]["tenant_id"], rows[-1]["name"]), counted
+
+
+def _renewed(seal: Seal, row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"renewed": seal.renewed(row["sealed"])}
