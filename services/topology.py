@@ -50,7 +50,7 @@ class Service:
     """What it owns, and tells the health check about."""
     scopes: Scopes
     secrets: tuple[str, ...] = ()
-    """Those of `SECRETS` that its process alone is given under their own names.
+    """Those of `SECRETS` that its processes are given under their own names.
 
     Every service is given `cursor_secret`, `gateway_token` and the addresses of RabbitMQ and of the Redis that may lose
     what it holds, one with a database the address of that, and chat that of the other Redis; their passwords stand in
@@ -104,6 +104,7 @@ SERVICES: Final[Mapping[str, Service]] = {
             name="tasks",
             port=10205,
             stores=("postgres", "rabbitmq"),
+            secrets=("secret_encryption_key",),
             scopes=Scopes(viewer=("tasks:read",), member=("tasks:write",), owner=("tasks:tenant",)),
             acts_later=True,
         ),

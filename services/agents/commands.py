@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from services.agents.constraints import migrate
 from services.agents.graph import open_graph
 from services.agents.secrets.resealing import Resealed, reseal_once
-from services.agents.secrets.sealing import Seal
 from services.agents.settings import Settings
 from shared.errors import ServiceError
+from shared.sealing import Seal
 from shared.settings import CannotStart
 
 

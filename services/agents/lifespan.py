@@ -20,7 +20,6 @@ from services.agents.openapi.service import OpenApiService
 from services.agents.relations.service import RelationService
 from services.agents.relay import published
 from services.agents.secrets.resealing import reseal_secrets
-from services.agents.secrets.sealing import Seal
 from services.agents.secrets.service import SecretService
 from services.agents.service import AgentService
 from services.agents.settings import Settings
@@ -31,6 +30,7 @@ from shared.health import STORE_REMEDY
 from shared.loops import in_background
 from shared.outbound import Allowed, open_outbound
 from shared.platform import Platform, open_platform
+from shared.sealing import Seal
 
 
 class State(TypedDict):

@@ -7,6 +7,8 @@ from services.tasks.replays.service import ReplayService
 from services.tasks.schedules.service import ScheduleService
 from services.tasks.service import TaskService
 from services.tasks.streams.service import StreamService
+from services.tasks.webhooks.deliveries import DeliveryService
+from services.tasks.webhooks.service import WebhookService
 from shared.door import held, requires
 from shared.identity import Caller
 
@@ -18,3 +20,5 @@ Schedules = Annotated[ScheduleService, held("schedules")]
 Replays = Annotated[ReplayService, held("replays")]
 Streams = Annotated[StreamService, held("streams")]
 History = Annotated[HistoryService, held("history")]
+Webhooks = Annotated[WebhookService, held("webhooks")]
+Deliveries = Annotated[DeliveryService, held("deliveries")]

@@ -1,9 +1,11 @@
 """What tasks refuses, and what a kind may fail with.
 
-NotFound   TaskNotFound · ScheduleNotFound
+NotFound   TaskNotFound · ScheduleNotFound · WebhookNotFound · WebhookDeliveryNotFound
 Conflict   TaskFinished · TaskNotFailed · TaskSettled · KeyBusy · TooManyFollowers · TooManySchedules
+           WebhookExists · TooManyWebhooks · WebhookDisabled · WebhookOfAnother · RotatedTooOften
 Invalid    KindUnknown · InputInvalid · InputTooLarge · RunAtTooFar · StartsTooLate · EventUnknown
            CronInvalid · CronNever · TimeZoneUnknown · EndsTooSoon: of schedules
+           WebhookUrlRefused
 Unavailable  DocumentInUse: the error of a task that waited in vain · StreamsFull
 Exception  PermanentFailure: raised by a kind in the worker, never answered over HTTP
 """
@@ -64,9 +66,9 @@ class KindUnknown(Invalid):
     code = "tasks.kind_unknown"
     meaning = "There is no kind of task with this name; `GET /api/v1/tasks/kinds` lists them."
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, at: str = "/kind") -> None:
         detail = f"There is no kind of task named {kind!r}."
-        super().__init__(detail, at=("/kind", "unknown"))
+        super().__init__(detail, at=(at, "unknown"))
 
 
 class InputInvalid(Invalid):
@@ -167,6 +169,68 @@ class EndsTooSoon(Invalid):
 
     def __init__(self) -> None:
         super().__init__("The schedule would end before it is first due.", at=("/ends_at", "too_soon"))
+
+
+class WebhookNotFound(NotFound):
+    code = "tasks.webhook_not_found"
+    meaning = "There is no such webhook, or it is another's."
+    default_detail = "There is no such webhook."
+
+
+class WebhookDeliveryNotFound(NotFound):
+    code = "tasks.webhook_delivery_not_found"
+    meaning = "The webhook has no such delivery; they are kept for 30 days, unless the operator says otherwise."
+    default_detail = "There is no such delivery."
+
+
+class WebhookExists(Conflict):
+    code = "tasks.webhook_exists"
+    meaning = "The user has a webhook with this URL already (`webhook_id` names it); change that one."
+
+    def __init__(self, webhook_id: str) -> None:
+        detail = f"The webhook {webhook_id} has this URL already."
+        super().__init__(detail, members={"webhook_id": webhook_id})
+
+
+class TooManyWebhooks(Conflict):
+    code = "tasks.too_many_webhooks"
+    meaning = "The user, or the tenant, has as many webhooks as one may have; delete one first."
+
+    def __init__(self, of_a_user: int, of_a_tenant: int) -> None:
+        super().__init__(f"A user may have {of_a_user} webhooks, and a tenant {of_a_tenant}.")
+
+
+class WebhookDisabled(Conflict):
+    code = "tasks.webhook_disabled"
+    meaning = "The webhook is disabled, and nothing is sent to it; enable it first."
+    default_detail = "The webhook is disabled; enable it first."
+
+
+class WebhookOfAnother(Conflict):
+    """For one that the caller sees by `tasks:tenant`."""
+
+    code = "tasks.webhook_of_another"
+    meaning = (
+        "Where a webhook of another member goes, what it tells and its secret only its maker changes; others may "
+        "disable, enable and delete it."
+    )
+    default_detail = "Only its maker changes this; you may disable, enable or delete it."
+
+
+class RotatedTooOften(Conflict):
+    code = "tasks.webhook_rotated_too_often"
+    meaning = "As many older secrets are valid as may be; wait for one to end, or end them all (`overlap_seconds`: 0)."
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} older secrets are valid still; with `overlap_seconds` 0 they all end.")
+
+
+class WebhookUrlRefused(Invalid):
+    code = "tasks.webhook_url_refused"
+    meaning = "The URL is none that webhooks may go to: `detail` says why."
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, at=("/url", "refused"))
 
 
 class DocumentInUse(Unavailable):

@@ -11,7 +11,7 @@ from shared.words import Word
 
 
 class Done(Word):
-    """To a task or a schedule, by its id, or by a task to a collection, by its name."""
+    """To a task, a schedule or a webhook, by its id, or by a task to a collection, by its name."""
 
     CANCELLED = "task.cancelled"
     REPLAYED = "task.replayed"
@@ -21,6 +21,12 @@ class Done(Word):
     SCHEDULE_PAUSED = "schedule.paused"
     SCHEDULE_RESUMED = "schedule.resumed"
     SCHEDULE_DELETED = "schedule.deleted"
+    WEBHOOK_CREATED = "webhook.created"
+    WEBHOOK_UPDATED = "webhook.updated"
+    WEBHOOK_ROTATED = "webhook.rotated"
+    WEBHOOK_REPLAYED = "webhook.replayed"
+    WEBHOOK_DISABLED = "webhook.disabled"
+    WEBHOOK_DELETED = "webhook.deleted"
     EXPORTED = "collection.exported"
     IMPORTED = "collection.imported"
 

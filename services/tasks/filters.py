@@ -52,9 +52,9 @@ class TaskFilter:
 
     def _times(self) -> Iterator[ColumnElement[bool]]:
         if self.created_after is not None:
-            yield and_(Task.created_at > self.created_after, Task.id >= _first_id(self.created_after))
+            yield and_(Task.created_at > self.created_after, Task.id >= first_id(self.created_after))
         if self.created_before is not None:
-            yield and_(Task.created_at < self.created_before, Task.id < _first_id(self.created_before, _LATE))
+            yield and_(Task.created_at < self.created_before, Task.id < first_id(self.created_before, _LATE))
         if self.finished_after is not None:
             yield Task.finished_at > self.finished_after
         if self.finished_before is not None:
@@ -70,7 +70,7 @@ def unsettled() -> ColumnElement[bool]:
     return _UNSETTLED
 
 
-def _first_id(moment: datetime, later: timedelta = timedelta()) -> str:
+def first_id(moment: datetime, later: timedelta = timedelta()) -> str:
     """No id made at `moment` or after is before this."""
     milliseconds = max(0, int(moment.timestamp() * 1000) + later // timedelta(milliseconds=1))
     return str(UUID(int=min(milliseconds, 2**48 - 1) << 80))

@@ -20,10 +20,14 @@ from services.tasks.settings import Settings
 from services.tasks.streams.news import open_news
 from services.tasks.streams.service import StreamService
 from services.tasks.submissions import Submissions
+from services.tasks.webhooks.deliveries import DeliveryService
+from services.tasks.webhooks.service import WebhookService
 from shared.loops import in_background
 from shared.messages import RABBITMQ_REMEDY, Publisher, open_connection, open_probe
+from shared.outbound import Allowed
 from shared.platform import Platform, open_platform
 from shared.postgres import Outbox, OutboxRelay, open_database
+from shared.sealing import Seal
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -37,11 +41,14 @@ class State(TypedDict):
     streams: StreamService
     replays: ReplayService
     schedules: ScheduleService
+    webhooks: WebhookService
+    deliveries: DeliveryService
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     settings: Settings = app.state.settings
+    seal = Seal(settings.secret_encryption_key.get_secret_value())
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
             open_database(settings.database_url.get_secret_value(), settings.database_name, MIGRATIONS)
@@ -72,11 +79,15 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         schedules = ScheduleService(
             database, outbox, submissions, app.state.kinds, platform.cursors, max_input_bytes=settings.max_input_bytes
         )
+        allowed = Allowed.of(settings.outbound_allow)
+        webhooks = WebhookService(database, outbox, app.state.kinds, platform.cursors, seal, allowed)
         news = await stack.enter_async_context(open_news(database, app.state.health, settings.stream_look_seconds))
         yield State(
             platform=platform,
             tasks=tasks,
             schedules=schedules,
+            webhooks=webhooks,
+            deliveries=DeliveryService(database, outbox, platform.cursors),
             history=HistoryService(database, tasks, platform.cursors),
             replays=ReplayService(database, outbox, queues, app.state.kinds),
             streams=StreamService(

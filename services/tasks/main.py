@@ -12,6 +12,9 @@ from services.tasks.schedules.endpoints import creating as creating_schedules
 from services.tasks.schedules.endpoints import router as schedules
 from services.tasks.settings import Settings
 from services.tasks.streams.endpoints import router as streams
+from services.tasks.webhooks.endpoints import creating as trying
+from services.tasks.webhooks.endpoints import minting
+from services.tasks.webhooks.endpoints import router as webhooks
 from shared.web import create_service
 
 
@@ -24,7 +27,11 @@ def create_app(settings: Settings | None = None, kinds: KindRegistry | None = No
         title="SutazAI tasks",
         description="Background work: accepted durably, retried, cancelled, followed to its result.",
         lifespan=lifespan,
-        routers=[creating, replaying, creating_schedules, schedules, router, history, streams, replays],
+        routers=[
+            *(creating, replaying, creating_schedules, schedules),
+            *(minting, trying, webhooks),
+            *(router, history, streams, replays),
+        ],
     )
     app.state.kinds = (kinds or with_own(settings.task_kinds)).limited(settings.task_kind_limits)
     return app

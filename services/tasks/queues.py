@@ -8,14 +8,17 @@ from uuid import UUID
 
 import orjson
 from aio_pika import ExchangeType
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractExchange
 
 from services.tasks.domain import Priority, Ticket
 from shared.identity import declare_deeds
-from shared.messages import declare_dead_letters, declare_queue
+from shared.messages import EVENTS_EXCHANGE, declare_dead_letters, declare_events, declare_queue
 
 MAX_DELIVERIES = 20
 """Of one message. It is a bound on trouble, not the number of a task's attempts: each attempt has its own message."""
+
+RUN_EVENTS = ("run.waiting.v1", "run.completed.v1", "run.failed.v1", "run.cancelled.v1")
+"""What webhooks are told of chat, which publishes it."""
 
 
 class Queues:
@@ -25,6 +28,7 @@ class Queues:
         self.exchange = prefix
         self.dead_exchange = f"{prefix}.dead"
         self.dead_queue = f"{prefix}.dead"
+        self.runs = f"{prefix}.runs"
 
     def queue(self, priority: Priority) -> str:
         return f"{self.exchange}.{priority}"
@@ -43,7 +47,15 @@ class Queues:
                 dead_letters=dead,
                 max_deliveries=MAX_DELIVERIES,
             )
+        await self._declare_runs(channel, dead)
         await declare_deeds(channel)  # the outbox has them too, and what no queue takes would stay in it
+
+    async def _declare_runs(self, channel: AbstractChannel, dead: AbstractExchange) -> None:
+        """What chat tells of runs, kept until a worker has heard it."""
+        await declare_events(channel)
+        events = await channel.get_exchange(EVENTS_EXCHANGE, ensure=False)
+        for told in RUN_EVENTS:
+            await declare_queue(channel, self.runs, exchange=events, routing_key=told, dead_letters=dead)
 
     def message(self, ticket: Ticket, priority: str, traceparent: str | None = None) -> dict[str, Any]:
         """The arguments of `Outbox.compose` that send a worker to this task."""

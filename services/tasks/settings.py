@@ -7,9 +7,11 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from services.tasks.domain import Priority, RetryPolicy
 from services.tasks.keeping import Keeping
 from services.tasks.schemas import KindName
+from shared.outbound import AllowedText
 from shared.schemas import Id
 from shared.settings import ClientSettings
 
+Seconds = Annotated[float, Field(ge=0.05, le=7 * 86_400)]
 Days = Annotated[float, Field(ge=1, le=3650)]
 Tenant = Annotated[Id, AfterValidator(str.lower)]
 
@@ -28,6 +30,17 @@ class Settings(ClientSettings):
         default="tasks",
         pattern=r"^[a-z][a-z0-9_.-]{0,63}$",
         description="begins the names of exchanges and queues, so that installations can share a broker",
+    )
+
+    # Webhooks
+    secret_encryption_key: SecretStr = Field(
+        description="32 bytes in URL-safe base64: seals the secrets of webhooks in PostgreSQL. Several by comma: the "
+        "first seals, each opens"
+    )
+    outbound_allow: AllowedText = Field(
+        default="",
+        max_length=4096,
+        description="networks, addresses and host names, by comma, that webhooks may go to though they are not public",
     )
 
     # Kinds
@@ -114,6 +127,31 @@ class WorkerSettings(Settings):
         max_length=10_000,
         description='JSON, `{"01890a5d-…": {"*": 30, "vectors.ingest": 365}}`: the same of a tenant, of all its kinds '
         "or of one; it comes before what is said of the kind",
+    )
+
+    # Deliveries to webhooks
+    webhook_slots: int = Field(
+        default=64,
+        ge=4,
+        le=500,
+        description="deliveries at once in one worker, at most a quarter of them one user's and half one tenant's",
+    )
+    webhook_slots_each: int = Field(default=8, ge=1, le=100, description="of these, to one webhook")
+    webhook_timeout_seconds: float = Field(default=15, gt=0, le=60, description="for a receiver to answer")
+    webhook_waits: list[Seconds] = Field(
+        default=[5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400],
+        max_length=30,
+        description="seconds between the attempts of a delivery; after the last one it has failed",
+    )
+    webhook_failing_days: float = Field(
+        default=5, gt=0, le=365, description="a webhook to which nothing has arrived for so long is disabled"
+    )
+    webhook_max_waiting: int = Field(
+        default=100_000, ge=10, le=10_000_000, description="one for which more deliveries wait is disabled"
+    )
+    webhook_retention_days: float = Field(default=30, ge=1, le=3650, description="deliveries are kept for so long")
+    webhook_look_seconds: float = Field(
+        default=1, ge=0.05, le=60, description="between two looks for deliveries that are due"
     )
 
     # Retries

@@ -18,7 +18,7 @@ PROCESSES = [*SERVICES, "tasks-worker", "faiss", "portal", "gateway"]
 OWNERS = {
     "API_KEY_PEPPER": {"auth"},
     "KEY_ENCRYPTION_KEY": {"auth"},
-    "SECRET_ENCRYPTION_KEY": {"agents"},
+    "SECRET_ENCRYPTION_KEY": {"agents", "tasks", "tasks-worker"},
     "ADMIN_PASSWORD": {"auth"},
     "SERVICE_CLIENT_SECRETS": {"auth"},
     "DATABASE_URL": {"auth", "tasks", "tasks-worker"},

@@ -77,6 +77,8 @@ class Kind:
     """The roles that may make one, where it is its maker's; none where it is the tenant's."""
     also: tuple[str, ...] = ()
     """The roles that see and change it besides."""
+    is_listed: bool = True
+    """Whether a list names it that is beneath no other thing."""
 
     @property
     def is_personal(self) -> bool:
@@ -148,6 +150,21 @@ async def _schedule(tenant: Tenant) -> str:
     return str((await tenant.post("/tasks/schedules", body))["id"])
 
 
+async def _webhook(tenant: Tenant) -> str:
+    body = {"url": f"http://localhost/{secrets.token_hex(4)}", "events": ["webhook.disabled"]}
+    return str((await tenant.post("/tasks/webhooks", body))["id"])
+
+
+async def _delivery(tenant: Tenant) -> str:
+    """Once it has failed for the first time: the webhook says so, and changes no more by itself."""
+    path = f"/tasks/webhooks/{await tenant.id_of(WEBHOOK)}"
+    made = await tenant.post(f"{path}/test", {})
+    async with asyncio.timeout(60):
+        while (await tenant.call("GET", API + path)).json()["failing_since"] is None:  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(0.1)
+    return str(made["id"])
+
+
 async def _api_key(tenant: Tenant) -> str:
     return str((await tenant.post("/auth/api-keys", {"name": "mine", "scopes": ["agents:read"]}))["id"])
 
@@ -186,6 +203,15 @@ SCHEDULE: Final = Kind(
     ("/tasks/schedules/{schedule}", "/tasks/schedules/{schedule}/runs"),
     makers=("member", "owner"),
 )
+WEBHOOK: Final = Kind("webhook", _webhook, ("/tasks/webhooks/{webhook}",), makers=("member", "owner"), also=("owner",))
+DELIVERY: Final = Kind(
+    "delivery",
+    _delivery,
+    ("/tasks/webhooks/{webhook}",),
+    makers=("member", "owner"),
+    also=("owner",),
+    is_listed=False,
+)
 API_KEY: Final = Kind("API key", _api_key, ("/auth/api-keys",), makers=("viewer", "member", "owner"))
 INVITATION: Final = Kind("invitation", _invitation, ("/auth/invitations",))
 MEMBER: Final = Kind("member", _member, ("/auth/members",))
@@ -202,6 +228,8 @@ KINDS: Final = (
     SECRET,
     TASK,
     SCHEDULE,
+    WEBHOOK,
+    DELIVERY,
     API_KEY,
     INVITATION,
     MEMBER,
@@ -227,6 +255,8 @@ IN_PATHS: Final[dict[str, Kind | None]] = {
     "/api/v1/vectors/files/{file_id}": FILE,
     "/api/v1/tasks/status/{task_id}": TASK,
     "/api/v1/tasks/schedules/{id}": SCHEDULE,
+    "/api/v1/tasks/webhooks/{id}": WEBHOOK,
+    "/api/v1/tasks/webhooks/{id}/deliveries/{delivery_id}": DELIVERY,
     "/api/v1/tasks/{id}": TASK,
     "/api/v1/auth/api-keys/{id}": API_KEY,
     "/api/v1/auth/invitations/{id}": INVITATION,

@@ -115,6 +115,17 @@ async def have_a_schedule(gateway: httpx.AsyncClient, headers: Headers) -> dict[
     return {f"schedule.{done}": made["id"] for done in ("created", "updated", "paused", "resumed", "deleted")}
 
 
+async def have_a_webhook(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:
+    made = await call(gateway, headers, "POST", "tasks/webhooks", url=f"http://localhost/{new_id()}", events=["task.*"])
+    path = f"tasks/webhooks/{made['id']}"
+    await call(gateway, headers, "PATCH", path, description="new")
+    await call(gateway, headers, "POST", f"{path}/rotate", overlap_seconds=0)
+    tried = await call(gateway, headers, "POST", f"{path}/test")
+    await call(gateway, headers, "POST", f"{path}/deliveries/{tried['id']}/replay")
+    await call(gateway, headers, "DELETE", path)
+    return {f"webhook.{done}": made["id"] for done in ("created", "updated", "rotated", "replayed", "deleted")}
+
+
 async def have_a_dump(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:
     name, copy = f"c-{new_id()}", f"c-{new_id()}"
     await call(gateway, headers, "POST", "vectors/collections", name=name, engine="faiss", dimension=2)
@@ -165,6 +176,7 @@ async def matching(gateway: httpx.AsyncClient, owner: User, **filters: str) -> l
         have_a_run_cancelled,
         have_a_task,
         have_a_schedule,
+        have_a_webhook,
         have_a_dump,
     ],
 )

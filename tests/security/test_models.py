@@ -28,6 +28,7 @@ FREE_FORM = {
     "arguments": "of a tool call, as its schema wants them",
     "headers": "names and texts of HTTP headers; bounded in number and length",
     "result": "what a kind of task returned",
+    "data": "of an event that a webhook is told: what its type has to say",
     "details": "of an audit entry: what its action has to say",
 }
 # Numbers that are compared and never counted or allocated: every finite one is as good as another.

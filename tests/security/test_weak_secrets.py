@@ -36,8 +36,8 @@ OWN = {
     },
     "services.chat": {"LLM_URL": "http://127.0.0.1:1/v1"},
     "services.vectors": {"CHROMADB_URL": "http://127.0.0.1:1"},
-    "services.tasks": {"DATABASE_URL": POSTGRES},
-    "services.tasks.worker": {"DATABASE_URL": POSTGRES},
+    "services.tasks": {"DATABASE_URL": POSTGRES, "SECRET_ENCRYPTION_KEY": GENERATED.secret_encryption_key},
+    "services.tasks.worker": {"DATABASE_URL": POSTGRES, "SECRET_ENCRYPTION_KEY": GENERATED.secret_encryption_key},
 }
 BAD = [
     ("services.auth", "ADMIN_PASSWORD", "changeme-changeme"),
@@ -58,6 +58,7 @@ BAD = [
     ("services.vectors", "QDRANT_API_KEY", "0123456789abcdef"),
     ("services.vectors", "RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:1/"),
     ("services.tasks", "CURSOR_SECRET", "sutazai-" * 5),
+    ("services.tasks.worker", "SECRET_ENCRYPTION_KEY", "k" * 43),
     ("services.tasks.worker", "CLIENT_SECRET", "a" * 40),
 ]
 

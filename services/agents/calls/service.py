@@ -18,7 +18,6 @@ from services.agents.repository import AgentRepository
 from services.agents.secrets.domain import Sealed
 from services.agents.secrets.hosts import host_of
 from services.agents.secrets.repository import SecretRepository
-from services.agents.secrets.sealing import Seal
 from services.agents.tools.domain import (
     BUILT_IN,
     HttpCall,
@@ -32,6 +31,7 @@ from services.agents.tools.repository import ToolRepository
 from shared.identity import Caller
 from shared.limits import Shares, ShareTaken
 from shared.outbound import Owner
+from shared.sealing import Seal
 
 _log = logging.getLogger("agents.calls")
 _ASKED_AT_ONCE: Final = 4

@@ -13,8 +13,8 @@ from typing import Any, Final, LiteralString, NamedTuple
 from neo4j import AsyncManagedTransaction
 
 from services.agents.graph import Graph
-from services.agents.secrets.sealing import Seal, Sealing
 from shared.loops import keep
+from shared.sealing import Seal, Sealing
 
 _log = logging.getLogger("agents.secrets")
 _AT_ONCE: Final = 50

@@ -11,10 +11,10 @@ from services.agents.graph import Graph
 from services.agents.secrets.domain import MOST_SECRETS, Secret
 from services.agents.secrets.repository import SecretRepository
 from services.agents.secrets.schemas import SecretPut
-from services.agents.secrets.sealing import Seal
 from services.agents.tools.repository import ToolRepository
 from shared.identity import Caller, Tells
 from shared.resources import CursorCodec, Slice
+from shared.sealing import Seal
 
 
 class SecretService:

@@ -4,9 +4,11 @@ Asking is also how the worker learns whether the authority of a task still holds
 session that has ended, and what it gave before is revoked with them.
 """
 
+from typing import Protocol
+
 from cachetools import TTLCache
 
-from services.tasks.domain import AUTHORITY_ENDED, Claim
+from services.tasks.domain import AUTHORITY_ENDED
 from services.tasks.errors import PermanentFailure
 from shared.errors import ServiceError, Unauthenticated, Unavailable
 from shared.identity import ServiceIdentity, TokenVerifier
@@ -21,21 +23,36 @@ _ENDED = (
 )
 
 
+class Authority(Protocol):
+    """For whom something is done, and with which credential: a task, or what a webhook is told."""
+
+    @property
+    def tenant_id(self) -> str: ...
+    @property
+    def user_id(self) -> str: ...
+    @property
+    def scopes(self) -> list[str]: ...
+    @property
+    def key_id(self) -> str | None: ...
+    @property
+    def session_id(self) -> str | None: ...
+
+
 class DelegatedTokens:
-    """Implements `worker.context.Tokens`."""
+    """Implements `worker.context.Tokens` and `webhooks.delivering.Tokens`."""
 
     def __init__(self, identity: ServiceIdentity, verifier: TokenVerifier) -> None:
         self._identity, self._verifier = identity, verifier
         self._tokens: TTLCache[tuple[str, ...], str] = TTLCache(maxsize=10_000, ttl=_REUSED_SECONDS)
 
-    async def get(self, claim: Claim) -> str:
+    async def get(self, claim: Authority) -> str:
         key = _key(claim)
         token = self._tokens.get(key)
         if token is None or not await self._is_good(token):
             token = self._tokens[key] = await self._ask(claim)
         return token
 
-    def forget(self, claim: Claim) -> None:
+    def forget(self, claim: Authority) -> None:
         self._tokens.pop(_key(claim), None)
 
     async def _is_good(self, token: str) -> bool:
@@ -46,7 +63,7 @@ class DelegatedTokens:
             return False
         return True
 
-    async def _ask(self, claim: Claim) -> str:
+    async def _ask(self, claim: Authority) -> str:
         body = {
             "subject": claim.user_id,
             "tenant_id": claim.tenant_id,
@@ -65,5 +82,5 @@ class DelegatedTokens:
         return str(answer["access_token"])
 
 
-def _key(claim: Claim) -> tuple[str, ...]:
+def _key(claim: Authority) -> tuple[str, ...]:
     return claim.tenant_id, claim.user_id, claim.key_id or "", claim.session_id or "", *claim.scopes

@@ -15,6 +15,8 @@ from services.tasks.models import OutboxRow
 from services.tasks.queues import Queues
 from services.tasks.replays.service import ReplayService
 from services.tasks.settings import WorkerSettings
+from services.tasks.webhooks.opening import delivering_webhooks
+from services.tasks.webhooks.runs import hearing_runs
 from services.tasks.worker.consumers import Consumers
 from services.tasks.worker.context import ContextFactory
 from services.tasks.worker.holds import Holds
@@ -91,5 +93,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         await stack.enter_async_context(
             in_background(leases.run(), reconciler.run(), scheduler.run(), retention.run(), relay.run())
         )
+        await stack.enter_async_context(delivering_webhooks(app, database, outbox, tokens))
+        await stack.enter_async_context(hearing_runs(consuming, queues, database))
         await stack.enter_async_context(Consumers(consuming, queues, runner, settings))
         yield State(platform=platform)

@@ -13,8 +13,8 @@ from services.agents import commands
 from services.agents.graph import Graph
 from services.agents.secrets import resealing
 from services.agents.secrets.resealing import reseal_once
-from services.agents.secrets.sealing import Seal
 from services.agents.settings import Settings
+from shared.sealing import Seal
 from tests.fixtures.apps import open_service
 from tests.fixtures.identity import RegisterUser, User
 from tests.services.agents.conftest import Create

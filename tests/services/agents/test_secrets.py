@@ -11,7 +11,7 @@ from neo4j import AsyncManagedTransaction
 from local.suite import Suite
 from services.agents.graph import Graph
 from services.agents.secrets.domain import MOST_SECRETS
-from services.agents.secrets.sealing import Seal
+from shared.sealing import Seal
 from tests.fixtures.identity import RegisterUser, User
 from tests.services.agents.conftest import AGENTS
 

@@ -8,7 +8,8 @@ from fastapi import FastAPI
 
 from local.suite import Suite
 from shared.postgres import Database
-from tests.fixtures.identity import User
+from tests.fixtures.identity import RegisterUser, User
+from tests.services.tasks.hooking import DELIVERING, LOOPBACK, Receiver, Webhooks, receiving
 from tests.services.tasks.running import Installation, Tasks
 
 
@@ -46,3 +47,46 @@ async def worker(installation: Installation) -> AsyncIterator[FastAPI]:
 async def database(installation: Installation, api: httpx.AsyncClient) -> AsyncIterator[Database]:
     async with installation.database() as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def hooked(new_installation: Callable[[], Installation]) -> Installation:
+    """One whose webhooks may go to this machine."""
+    return new_installation()
+
+
+@pytest.fixture(scope="session")
+async def hooks_api(hooked: Installation) -> AsyncIterator[httpx.AsyncClient]:
+    async with hooked.api(**LOOPBACK) as client:
+        yield client
+
+
+@pytest.fixture
+async def hooks_database(hooked: Installation, hooks_api: httpx.AsyncClient) -> AsyncIterator[Database]:
+    async with hooked.database() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def hooks(hooks_api: httpx.AsyncClient, register_user: RegisterUser) -> Webhooks:
+    """Those of a user of a new tenant."""
+    return Webhooks(hooks_api, await register_user())
+
+
+@pytest.fixture
+def hooked_tasks(hooks: Webhooks) -> Tasks:
+    """The same user's tasks."""
+    return Tasks(hooks.client, hooks.user)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+async def delivering(hooked: Installation) -> AsyncIterator[None]:
+    """A worker that does not wait for long."""
+    async with hooked.worker(**DELIVERING):
+        yield

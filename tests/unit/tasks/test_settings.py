@@ -15,6 +15,7 @@ NEEDED: dict[str, Any] = {
     "database_url": "postgresql+asyncpg://127.0.0.1/",
     "cursor_secret": "x" * 32,
     "client_secret": "x" * 32,
+    "secret_encryption_key": "k" * 44,
 }
 
 

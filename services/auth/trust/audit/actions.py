@@ -94,6 +94,12 @@ class Action(Word):
     SCHEDULE_PAUSED = "schedule.paused"
     SCHEDULE_RESUMED = "schedule.resumed"
     SCHEDULE_DELETED = "schedule.deleted"
+    WEBHOOK_CREATED = "webhook.created"
+    WEBHOOK_UPDATED = "webhook.updated"
+    WEBHOOK_ROTATED = "webhook.rotated"
+    WEBHOOK_REPLAYED = "webhook.replayed"
+    WEBHOOK_DISABLED = "webhook.disabled"
+    WEBHOOK_DELETED = "webhook.deleted"
 
 
 ELSEWHERE: Final = frozenset(
@@ -135,6 +141,12 @@ ELSEWHERE: Final = frozenset(
         Action.SCHEDULE_PAUSED,
         Action.SCHEDULE_RESUMED,
         Action.SCHEDULE_DELETED,
+        Action.WEBHOOK_CREATED,
+        Action.WEBHOOK_UPDATED,
+        Action.WEBHOOK_ROTATED,
+        Action.WEBHOOK_REPLAYED,
+        Action.WEBHOOK_DISABLED,
+        Action.WEBHOOK_DELETED,
     }
 )
 """What other services tell that was done (`services.auth.trust.consumers`)."""
@@ -179,6 +191,9 @@ CHANGES: Final = frozenset(
         Action.SCHEDULE_UPDATED,
         Action.SCHEDULE_PAUSED,
         Action.SCHEDULE_RESUMED,
+        Action.WEBHOOK_UPDATED,
+        Action.WEBHOOK_ROTATED,
+        Action.WEBHOOK_REPLAYED,
     }
 )
 """Changes that the same person may make to the same thing again and again. Repetitions are counted, and nothing else is

@@ -3,7 +3,7 @@
 import pytest
 from cryptography.fernet import Fernet
 
-from services.agents.secrets.sealing import Seal
+from shared.sealing import Seal
 from shared.settings import CannotStart
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()

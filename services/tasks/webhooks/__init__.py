@@ -1,0 +1,1 @@
+"""Webhooks: what happens is told to addresses that users name, signed, again and again until it has arrived."""

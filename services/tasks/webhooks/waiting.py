@@ -1,0 +1,61 @@
+"""The statements that go over all webhooks for which something waits.
+
+From one to the next by the index of what is pending: what one alone has a million of is not read.
+"""
+
+from typing import Final
+
+from sqlalchemy import TextClause, text
+
+_WAITING: Final = """
+    WITH RECURSIVE waiting AS (
+        (SELECT webhook_id FROM webhook_delivery WHERE status = 'pending' ORDER BY webhook_id LIMIT 1)
+        UNION ALL
+        SELECT (
+            SELECT other.webhook_id FROM webhook_delivery AS other
+            WHERE other.status = 'pending' AND other.webhook_id > waiting.webhook_id
+            ORDER BY other.webhook_id LIMIT 1
+        ) FROM waiting WHERE waiting.webhook_id IS NOT NULL
+    )
+"""
+
+
+def _of_waiting(rest: str) -> TextClause:
+    return text(_WAITING + rest)
+
+
+LIST_DUE: Final = _of_waiting(
+    """
+    SELECT webhook.id, webhook.tenant_id, webhook.user_id, webhook.failing_since IS NOT NULL AS is_failing,
+        (SELECT count(*) FROM (
+            SELECT FROM webhook_delivery AS due
+            WHERE due.webhook_id = webhook.id AND due.status = 'pending' AND due.next_at <= clock_timestamp()
+            LIMIT :most
+        ) AS counted) AS due
+    FROM waiting JOIN webhook ON webhook.id = waiting.webhook_id
+    WHERE webhook.is_enabled AND (webhook.held_until IS NULL OR webhook.held_until <= clock_timestamp())
+    """
+)
+LIST_OVERFLOWING: Final = _of_waiting(
+    """
+    SELECT webhook.id FROM waiting JOIN webhook ON webhook.id = waiting.webhook_id
+    WHERE webhook.is_enabled AND EXISTS (
+        SELECT FROM webhook_delivery AS other
+        WHERE other.webhook_id = webhook.id AND other.status = 'pending'
+        OFFSET :most
+    )
+    """
+)
+GIVE_UP: Final = _of_waiting(
+    """
+    , chosen AS (
+        SELECT delivery.id FROM waiting
+        JOIN webhook ON webhook.id = waiting.webhook_id AND NOT webhook.is_enabled
+        JOIN webhook_delivery AS delivery ON delivery.webhook_id = webhook.id AND delivery.status = 'pending'
+        LIMIT :limit FOR UPDATE OF delivery SKIP LOCKED
+    )
+    UPDATE webhook_delivery
+    SET status = 'failed', error_code = :code, next_at = NULL, finished_at = clock_timestamp(), claims = claims + 1
+    FROM chosen WHERE webhook_delivery.id = chosen.id
+    """
+)
