@@ -1,5 +1,6 @@
 """An agent that asks for it is told in short what was said in the turns that its prompt has no room for."""
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -110,33 +111,40 @@ async def test_its_tokens_are_counted(talk: Talk) -> None:
 
 @pytest.mark.parametrize("refusal", [(500, {}, {}), (400, {"error": {"code": "context_length_exceeded"}}, {})])
 async def test_a_summary_that_fails_fails_no_turn(talk: Talk, refusal: tuple[int, Any, dict[str, str]]) -> None:
-    before = await turns_before_a_summary(talk)
-    talk.model.refuses = [refusal]
+    await turns_before_a_summary(talk)
 
-    events = await talk.say("Now.")
+    events = await said_until_shortened(talk, lambda: talk.model.refuses.append(refusal))
 
     assert events[-1].type == "run.completed"
     assert (shortened(events) or {})["is_summarised"] is False
     assert TOLD not in system_of(talk.model.asked[-1])
-    assert before > 0
 
 
-async def turns_before_a_summary(talk: Talk) -> int:
-    """Have the conversation be one turn short of its first summary; how many it has."""
+async def said_until_shortened(talk: Talk, break_the_summary: Callable[[], None]) -> list[ServerEvent]:
+    """The events of the first turn that leaves something out, where no summary comes of what each turn asks for."""
+    for number in range(4):
+        talk.model.asked.clear()
+        break_the_summary()
+        events = await talk.say(f"Now {number}.")
+        assert talk.summaries
+        if shortened(events):
+            return events
+    raise AssertionError("nothing is left out")
+
+
+async def turns_before_a_summary(talk: Talk) -> None:
+    """Have the conversation be one turn short of its first summary."""
     first = Talk(talk.chat, talk.model, str(talk._body["agent_id"]))
     await first.until_summarised()
     turns = len((await talk.chat.get(f"{CONVERSATIONS}/{first.id}/messages")).json()["items"]) // 2 - 1
     for number in range(turns):
         await talk.say(f"Turn {number}.")
-    talk.model.asked.clear()
-    return turns
 
 
 async def test_an_empty_summary_is_none(talk: Talk) -> None:
     await turns_before_a_summary(talk)
-    talk.model.scripted = [says("  "), says("Fine.")]
 
-    events = await talk.say("Now.")
+    events = await said_until_shortened(talk, lambda: talk.model.scripted.extend([says("  "), says("Fine.")]))
 
     assert events[-1].type == "run.completed"
     assert (shortened(events) or {})["is_summarised"] is False
