@@ -1,9 +1,7 @@
-"""Messages that wait for their turn in a conversation."""
+"""Messages that wait for their turn in a conversation, and are answered."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
@@ -15,56 +13,10 @@ from shared.redis import open_redis
 from shared.schemas import new_id
 from tests.fixtures.identity import User
 from tests.services.chat.client import OpenChat, ServerEvent, events_of, until
-from tests.services.chat.servers import ModelServer
-
-MESSAGE = "/api/v1/chat/message"
-RUNS = "/api/v1/chat/runs"
-CONVERSATIONS = "/api/v1/chat/conversations"
-Body = dict[str, Any]
-
-
-class Conversation:
-    """One that is busy: `first` is being answered."""
-
-    def __init__(self, client: httpx.AsyncClient, body: Body, first: ServerEvent, told: AsyncIterator[Any]) -> None:
-        self.client, self.first, self._told = client, first, told
-        self.id: str = first.data["conversation_id"]
-        self._body = body | {"conversation_id": self.id, "on_busy": "enqueue"}
-
-    def message(self, content: str, **members: Any) -> Body:
-        return self._body | {"content": content} | members
-
-    async def rest(self) -> list[ServerEvent]:
-        return [event async for event in self._told]
-
-    async def contents(self) -> list[str]:
-        page = await self.client.get(f"{CONVERSATIONS}/{self.id}/messages", params={"limit": 100})
-        return [message["content"] for message in page.json()["items"] if message["role"] == "user"]
-
-    async def state_of(self, run_id: str) -> str:
-        return str((await self.client.get(f"{RUNS}/{run_id}")).json()["state"])
-
-
-@asynccontextmanager
-async def busy(client: httpx.AsyncClient, agent_id: str, model: ModelServer) -> AsyncIterator[Conversation]:
-    model.go_on.clear()
-    body: Body = {"agent_id": agent_id, "content": "one", "stream": True}
-    async with client.stream("POST", MESSAGE, json=body) as response:
-        told = events_of(response)
-        first = await anext(told)
-        await model.is_generating.wait()
-        yield Conversation(client, body, first, told)
-
-
-@asynccontextmanager
-async def waiting(
-    client: httpx.AsyncClient, body: Body, headers: dict[str, str] | None = None
-) -> AsyncIterator[tuple[ServerEvent, AsyncIterator[ServerEvent]]]:
-    """`run.queued` of a message, and what comes after it."""
-    async with client.stream("POST", MESSAGE, json=body, headers=headers) as response:
-        assert response.status_code == 200, await response.aread()
-        told = events_of(response)
-        yield await anext(told), told
+from tests.services.chat.queueing import CONVERSATIONS, MESSAGE, RUNS, Body, Conversation, busy, waiting
+from tests.services.chat.scripts import calls, says
+from tests.services.chat.servers import ModelServer, Neighbours
+from tests.services.chat.test_tools import WEATHER
 
 
 async def test_messages_wait_and_are_answered_one_after_the_other(
@@ -158,37 +110,6 @@ async def test_nobody_comes_before_those_who_wait(
     assert [answer.json()["code"] for answer in (refused, anew)] == ["chat.run_active"] * 2
 
 
-@pytest.mark.parametrize("where", ["here", "elsewhere"])
-async def test_a_run_that_waits_can_be_cancelled_and_the_others_go_on(
-    open_chat: OpenChat, agent_id: str, model: ModelServer, person: User, where: str
-) -> None:
-    async with open_chat() as one, open_chat() as other:
-        one.headers.update(person.headers)
-        other.headers.update(person.headers)
-        asked = one if where == "here" else other
-        async with (
-            busy(one, agent_id, model) as conversation,
-            waiting(one, conversation.message("two")) as (two, rest_of_two),
-            waiting(one, conversation.message("three")) as (_, rest_of_three),
-        ):
-            address = f"{RUNS}/{two.data['run_id']}"
-            cancelled = await asked.post(f"{address}/cancel")
-            told = [event async for event in rest_of_two]
-            again = await asked.post(f"{address}/cancel")
-            model.go_on.set()
-            others = [event async for event in rest_of_three]
-            async with other.stream("GET", f"{address}/events") as response:
-                stored = [event async for event in events_of(response)]
-            contents = await conversation.contents()
-
-    assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
-    assert again.json() == cancelled.json()
-    assert [event.type for event in told] == ["run.cancelled"]
-    assert stored == [two, *told]
-    assert others[-1].type == "run.completed"
-    assert contents == ["one", "three"]
-
-
 @pytest.mark.parametrize("how", ["fails", "is cancelled"])
 async def test_the_next_begins_however_the_one_before_has_ended(
     chat: httpx.AsyncClient, agent_id: str, model: ModelServer, how: str
@@ -207,125 +128,6 @@ async def test_the_next_begins_however_the_one_before_has_ended(
     assert first[-1].type == ("run.failed" if how == "fails" else "run.cancelled")
     assert started.type == "run.started"
     assert contents == ["one", "two"]
-
-
-async def test_whoever_interrupts_ends_those_who_wait_too(
-    chat: httpx.AsyncClient, agent_id: str, model: ModelServer
-) -> None:
-    async with (
-        busy(chat, agent_id, model) as conversation,
-        waiting(chat, conversation.message("two")) as (_, rest),
-        waiting(chat, conversation.message("three", on_busy="interrupt")) as (third, rest_of_three),
-    ):
-        ends = [(await conversation.rest())[-1], [event async for event in rest][-1]]
-        model.go_on.set()
-        last = [event async for event in rest_of_three][-1]
-        contents = await conversation.contents()
-
-    assert [event.type for event in ends] == ["run.cancelled"] * 2
-    assert (third.type, last.type) == ("run.started", "run.completed")
-    assert contents == ["one", "three"]
-
-
-async def test_a_queue_has_a_bound(open_chat: OpenChat, agent_id: str, model: ModelServer, person: User) -> None:
-    async with open_chat(max_queued=1) as chat:
-        chat.headers.update(person.headers)
-        async with busy(chat, agent_id, model) as conversation, waiting(chat, conversation.message("two")) as (_, rest):
-            refused = await chat.post(MESSAGE, json=conversation.message("three"))
-            model.go_on.set()
-            [event async for event in rest]
-            contents = await conversation.contents()
-
-    assert (refused.status_code, refused.json()["code"]) == (409, "chat.queue_full")
-    assert refused.headers["Retry-After"]
-    assert contents == ["one", "two"]
-
-
-async def test_a_message_that_would_find_no_place_does_not_wait_for_it(
-    open_chat: OpenChat, agent_id: str, model: ModelServer, person: User
-) -> None:
-    async with open_chat(max_messages=3) as chat:
-        chat.headers.update(person.headers)
-        async with busy(chat, agent_id, model) as conversation:
-            refused = await chat.post(MESSAGE, json=conversation.message("two"))
-            model.go_on.set()
-            await conversation.rest()
-
-    assert (refused.status_code, refused.json()["code"]) == (409, "chat.conversation_full")
-
-
-async def test_a_message_waits_for_so_long_and_no_longer(
-    open_chat: OpenChat, agent_id: str, model: ModelServer, person: User
-) -> None:
-    async with open_chat(queue_seconds=0.5) as chat:
-        chat.headers.update(person.headers)
-        async with busy(chat, agent_id, model) as conversation:
-            async with waiting(chat, conversation.message("two")) as (two, rest):
-                told = [event async for event in rest]
-            whole = await chat.post(MESSAGE, json=conversation.message("three", stream=False))
-            state = await conversation.state_of(two.data["run_id"])
-            model.go_on.set()
-            await conversation.rest()
-            contents = await conversation.contents()
-
-    assert [(event.type, event.data["code"]) for event in told] == [("run.failed", "chat.turn_expired")]
-    assert (whole.status_code, whole.json()["code"]) == (409, "chat.turn_expired")
-    assert state == "failed"
-    assert contents == ["one"]
-
-
-async def test_deleting_the_conversation_ends_those_who_wait(
-    chat: httpx.AsyncClient, agent_id: str, model: ModelServer, suite: Suite, person: User
-) -> None:
-    async with busy(chat, agent_id, model) as conversation, waiting(chat, conversation.message("two")) as (two, rest):
-        deleted = await chat.delete(f"{CONVERSATIONS}/{conversation.id}")
-        told = [event async for event in rest]
-        model.go_on.set()
-        await conversation.rest()
-        found = await chat.get(f"{RUNS}/{two.data['run_id']}")
-    async with open_redis(suite.url("redis")) as redis:
-        left = await redis.exists(Keys(Owner(person.tenant_id, person.user_id)).queue(conversation.id))
-
-    assert deleted.status_code == 204
-    assert [(event.type, event.data["code"]) for event in told] == [("run.failed", "chat.conversation_not_found")]
-    assert (found.status_code, left) == (404, 0)
-
-
-async def test_a_conversation_with_a_queue_is_renamed_and_forked_without_it(
-    chat: httpx.AsyncClient, agent_id: str, model: ModelServer
-) -> None:
-    async with busy(chat, agent_id, model) as conversation, waiting(chat, conversation.message("two")) as (two, rest):
-        address = f"{CONVERSATIONS}/{conversation.id}"
-        renamed = await chat.patch(address, json={"title": "Another"})
-        forked = await chat.post(f"{address}/fork", json={"message_id": conversation.first.data["message"]["id"]})
-        waits = await chat.post(f"{address}/fork", json={"message_id": two.data["message"]["id"]})
-        model.go_on.set()
-        last = [event async for event in rest][-1]
-
-    assert renamed.json()["title"] == "Another"
-    assert (forked.status_code, forked.json()["message_count"]) == (201, 1)
-    assert (waits.status_code, waits.json()["code"]) == (404, "chat.message_not_found")
-    assert last.type == "run.completed"
-
-
-async def test_a_token_that_is_revoked_meanwhile_begins_nothing(
-    chat: httpx.AsyncClient, auth: httpx.AsyncClient, agent_id: str, model: ModelServer, person: User
-) -> None:
-    async with busy(chat, agent_id, model) as conversation, waiting(chat, conversation.message("two")) as (_, rest):
-        left = await auth.post("/api/v1/auth/logout", headers=person.headers)
-        refused = [await chat.get(CONVERSATIONS)]
-
-        async def is_known() -> bool:
-            refused.append(await chat.get(CONVERSATIONS))
-            return refused[-1].status_code == 401
-
-        await until(is_known)
-        model.go_on.set()
-        told = [event async for event in rest]
-
-    assert left.is_success
-    assert [(event.type, event.data["code"]) for event in told] == [("run.failed", "common.unauthenticated")]
-    assert len(model.asked) == 1
 
 
 async def test_fifty_at_once_on_two_replicas_are_answered_one_at_a_time(
@@ -404,3 +206,22 @@ async def test_what_was_noted_is_forgotten_when_it_waits_no_longer(
         await until(is_forgotten)
 
     assert len(noted) == 1
+
+
+async def test_a_run_that_waits_for_an_approval_is_waited_for(
+    chat: httpx.AsyncClient, agent_id: str, model: ModelServer, neighbours: Neighbours
+) -> None:
+    neighbours.agents[agent_id]["tools"] = ["pay"]
+    neighbours.tools = [WEATHER | {"name": "pay", "needs_approval": True}]
+    neighbours.tool_results = {"pay": {"content": "Paid."}}
+    model.scripted = [calls(("pay", {"city": "Ulm"})), says("It is paid."), says("You are welcome.")]
+    lying = (await chat.post(MESSAGE, json={"agent_id": agent_id, "content": "Pay."})).json()
+    body: Body = {"agent_id": agent_id, "content": "Thanks.", "conversation_id": lying["conversation_id"]}
+    body |= {"stream": True, "on_busy": "enqueue"}
+    async with waiting(chat, body) as (event, rest):
+        approved = await chat.post(f"{RUNS}/{lying['run_id']}/approvals/call00001", json={"approve": True})
+        told = [one async for one in rest]
+    page = (await chat.get(f"{CONVERSATIONS}/{lying['conversation_id']}/messages")).json()["items"]
+
+    assert (event.type, approved.status_code, told[-1].type) == ("run.queued", 200, "run.completed")
+    assert [message["content"] for message in page] == ["Pay.", "It is paid.", "Thanks.", "You are welcome."]
