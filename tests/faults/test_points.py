@@ -39,7 +39,7 @@ def note(request: pytest.FixtureRequest) -> Iterator[Note]:
         reporter.write_line("\n" + "\n".join((*HEAD, *rows)))
 
 
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("point", CHOSEN, ids=lambda point: point.name.replace(" ", "-"))
 async def test_nothing_accepted_is_lost_or_done_twice(
     suite: Suite, user: User, other_user: User, tmp_path: Path, note: Note, point: Point
