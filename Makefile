@@ -2,13 +2,16 @@
 #   make up COMPONENTS="postgres redis"   only these, with what they need
 #   make logs COMPONENTS=chat FOLLOW=-f   one log, as it grows
 #   make bench ROWS=auth                  one row or one group of rows (bench/README.md)
-.PHONY: help bootstrap up down status logs test test-faults attack fuzz alike kept faults-table check fmt lock demo bench eval docs reseal-secrets rotate-keys rotate-certificates verify-audit
+#   make soak SOAK_SECONDS=60 SOAK_SEED=7 a minute of it, in the order that a run before printed
+.PHONY: help bootstrap up down status logs test test-faults soak attack fuzz alike kept faults-table check fmt lock demo bench eval docs reseal-secrets rotate-keys rotate-certificates verify-audit
 .DEFAULT_GOAL := help
 
 COMPONENTS ?=
 FOLLOW ?=
 ROWS ?=
 ARGS ?=
+SOAK_SECONDS ?= 600
+SOAK_SEED ?=
 RUN := .venv/bin
 # What is compiled is kept (`__pycache__`, which git ignores): a run of the tests starts some dozens of processes, and
 # each of them would compile all of ours again.
@@ -41,6 +44,9 @@ test: bootstrap ## all tests, with servers of their own
 test-faults: bootstrap ## the fault tests with all their repetitions
 	@local/bootstrap.sh fault_tools
 	FAULTS=1 $(RUN)/pytest -n 2 tests/faults tests/local/test_sick_stores.py $(ARGS)
+
+soak: bootstrap ## ten minutes in which something is killed or frozen every five seconds
+	SOAK_SECONDS=$(SOAK_SECONDS) SOAK_SEED=$(SOAK_SEED) $(RUN)/pytest -n 0 -s tests/faults/test_soak.py $(ARGS)
 
 attack: bootstrap ## five minutes of attacks on availability, beside a neighbour who works
 	ATTACKS=1 $(RUN)/pytest -n 0 tests/security/test_availability.py tests/unit/vectors/test_bulk.py $(ARGS)

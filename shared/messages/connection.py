@@ -26,8 +26,11 @@ _CONNECT_SECONDS = 5.0
 _CLOSE_SECONDS = 5.0
 _COUNT_SECONDS = 5.0
 _HEARTBEAT_SECONDS = 15
-TRANSPORT_ERRORS = (AMQPError, ConnectionError, TimeoutError, OSError, RuntimeError)
-"""What aio-pika raises when connection, channel or broker fail it; RuntimeError is its word for a closed connection."""
+TRANSPORT_ERRORS = (AMQPError, ConnectionError, TimeoutError, OSError, RuntimeError, EOFError, StopAsyncIteration)
+"""What aio-pika raises when connection, channel or broker fail it.
+
+RuntimeError is its word for a closed connection, StopAsyncIteration for one that ends while it is opened.
+"""
 
 
 class Connection:

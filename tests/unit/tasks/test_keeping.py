@@ -37,7 +37,7 @@ def test_named_kinds_are_known() -> None:
 def settings() -> Callable[..., WorkerSettings]:
     secret = SecretStr("postgresql+asyncpg://somebody:a-long-secret-of-the-tests@127.0.0.1/")
     needed: dict[str, Any] = dict.fromkeys(("database_url", "redis_url", "rabbitmq_url"), secret)
-    needed |= dict.fromkeys(("cursor_secret", "client_secret"), SecretStr("s" * 40))
+    needed |= dict.fromkeys(("cursor_secret", "client_secret", "secret_encryption_key"), SecretStr("s" * 40))
     return lambda **given: WorkerSettings(environment="local", **needed, **given)
 
 
