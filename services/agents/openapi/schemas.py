@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from services.agents.openapi.domain import MOST_OPERATIONS
 from services.agents.tools.checks import plain_url, refused
 from services.agents.tools.schemas import ImportedToolName, TimeoutSeconds, ToolRead
-from shared.schemas import RequestModel, ResponseModel, Text
+from shared.schemas import LargeModel, ResponseModel, Text
 
 _SECRET: Final = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"  # noqa: S105 - what names look like
 _MOST_SCHEMES: Final = 16
@@ -26,7 +26,7 @@ _EXAMPLE: Final = {
 }
 
 
-class ToolsImport(RequestModel):
+class ToolsImport(LargeModel):
     """Operations of a document of OpenAPI, by the names that their tools are to have."""
 
     document: dict[str, Any] | None = Field(
