@@ -22,16 +22,22 @@ from shared.redis import redis_errors
 _ANY: Final = 2**53 - 1  # what Lua still counts exactly
 
 # `count` is {keys of the above, and the user's id}; times are in ms. What is old is forgotten up to a thousand at once,
-# and its keys with it: they may have been made when it was to be kept for longer.
+# and its keys with it: they may have been made when it was to be kept for longer. A user's count expires with the last
+# of their conversations, and what the tenant's still holds of them then is given back before anything is added to it.
 KEEPING: Final = """
+local function give_back(count, user)
+  redis.call('HINCRBY', count[2], 'bytes', -tonumber(redis.call('HGET', count[2], user) or 0))
+  redis.call('HDEL', count[2], user)
+end
 local function keep(count, id, bytes, until_ms)
+  if until_ms and redis.call('EXISTS', count[1]) == 0 then give_back(count, count[4]) end
   redis.call('HINCRBY', count[1], id, bytes)
   redis.call('HINCRBY', count[1], 'bytes', bytes)
   redis.call('HINCRBY', count[2], count[4], bytes)
   redis.call('HINCRBY', count[2], 'bytes', bytes)
   if until_ms then
     redis.call('PEXPIREAT', count[1], until_ms)
-    redis.call('ZADD', count[3], 'GT', until_ms, count[4])
+    redis.call('ZADD', count[3], until_ms, count[4])
     redis.call('PEXPIREAT', count[2], until_ms, redis.call('PTTL', count[2]) < 0 and 'NX' or 'GT')
     redis.call('PEXPIREAT', count[3], until_ms, redis.call('PTTL', count[3]) < 0 and 'NX' or 'GT')
   end
@@ -41,9 +47,9 @@ local function forget(count, id, most)
   if bytes > 0 then keep(count, id, -math.min(bytes, most or bytes)) end
   if most then return end
   redis.call('HDEL', count[1], id)
-  if redis.call('HLEN', count[1]) == 1 then
+  if redis.call('HLEN', count[1]) <= 1 then
     redis.call('DEL', count[1])
-    redis.call('HDEL', count[2], count[4])
+    give_back(count, count[4])
     redis.call('ZREM', count[3], count[4])
   end
 end
@@ -59,8 +65,7 @@ local function forget_old(count, conversations, before_ms)
 end
 local function forget_users(count, now_ms)
   for _, user in ipairs(redis.call('ZRANGEBYSCORE', count[3], '-inf', now_ms - 60000, 'LIMIT', 0, 100)) do
-    redis.call('HINCRBY', count[2], 'bytes', -tonumber(redis.call('HGET', count[2], user) or 0))
-    redis.call('HDEL', count[2], user)
+    give_back(count, user)
     redis.call('ZREM', count[3], user)
   end
 end
@@ -75,8 +80,11 @@ end
 """
 
 # KEYS the count;  ARGV user_id, conversation_id
-# For what a transaction deletes in the same breath.
-FORGET: Final = "#!lua" + KEEPING + "\nforget({KEYS[1], KEYS[2], KEYS[3], ARGV[1]}, ARGV[2])\nreturn 1\n"
+# For what a transaction deletes in the same breath. It takes no memory, so it runs where there is none: else nobody
+# could delete anything once Redis is full.
+FORGET: Final = (
+    "#!lua flags=allow-oom" + KEEPING + "\nforget({KEYS[1], KEYS[2], KEYS[3], ARGV[1]}, ARGV[2])\nreturn 1\n"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,9 +33,10 @@ _OWNER: Final = re.compile(r"chat:\{([^:{}]+):([^:{}]+)\}:conversations")
 # KEYS conversations, the count of what is kept
 # ARGV now_ms, retention_ms, user_id, how many of the newest were looked at, number to look at
 # From the newest to the oldest, since one that becomes active meanwhile moves to the front: it is looked at twice, and
-# none is missed. Answers how many were old, and how many were looked at.
+# none is missed. It only frees, so it runs in a Redis that is full. Answers how many were old, and how many were looked
+# at.
 _KEEP: Final = (
-    "#!lua"
+    "#!lua flags=allow-oom"
     + KEEPING
     + """
 local count, first, number = {KEYS[2], KEYS[3], KEYS[4], ARGV[3]}, tonumber(ARGV[4]), tonumber(ARGV[5])

@@ -13,7 +13,8 @@ from services.chat.keeping import kept_keys
 from services.chat.storage import Keys
 from shared.redis import open_redis
 from tests.fixtures.identity import User
-from tests.services.chat.client import OpenChat, events_of
+from tests.services.chat.client import OpenChat, events_of, until
+from tests.services.chat.fullness import full
 from tests.services.chat.servers import ModelServer
 
 MESSAGE = "/api/v1/chat/message"
@@ -178,14 +179,14 @@ async def test_what_has_expired_gives_its_room_back(
     open_chat: OpenChat, agent_id: str, person: User, suite: Suite, owner: Owner
 ) -> None:
     """To its owner, when they write; and to the tenant, where nothing of somebody is left."""
-    own, tenant, until = kept_keys(owner)
+    own, tenant, until_key = kept_keys(owner)
     async with open_chat(kept_mib_user=1, kept_mib_tenant=1) as chat, open_redis(suite.url("redis")) as redis:
         chat.headers.update(person.headers)
         old = (await say(chat, agent_id)).json()["conversation_id"]
         full: dict[Any, Any] = {old: MIB, "bytes": MIB}
         await redis.hset(own, mapping=full)
         await redis.hset(tenant, mapping={owner.user_id: MIB, "somebody": MIB, "bytes": 2 * MIB})
-        await redis.zadd(until, {"somebody": 1})
+        await redis.zadd(until_key, {"somebody": 1})
         await redis.zadd(Keys(owner).conversations, {old: 1})
         answer = await say(chat, agent_id)
         number = await counts(redis, owner)
@@ -194,6 +195,69 @@ async def test_what_has_expired_gives_its_room_back(
 
     assert answer.status_code == 200
     assert (number, total) == ((lies, lies), lies)
+
+
+async def expire(redis: Redis, owner: Owner) -> None:
+    """Have Redis forget all of a user's conversations by itself, as their time is over."""
+    keys = [key async for key in redis.scan_iter(f"chat:{{{owner.tenant_id}:{owner.user_id}}}:*", count=10_000)]
+    for key in keys:
+        await redis.pexpire(key, 1)
+
+    async def is_gone() -> bool:
+        return await redis.exists(*keys) == 0
+
+    await until(is_gone)
+
+
+@pytest.mark.parametrize("then", ["deletes", "goes on"])
+async def test_whoever_comes_back_after_all_of_theirs_expired_is_not_counted_twice(
+    chat: httpx.AsyncClient, agent_id: str, suite: Suite, owner: Owner, then: str
+) -> None:
+    own, tenant, until_key = kept_keys(owner)
+    async with open_redis(suite.url("redis")) as redis:
+        await say(chat, agent_id, "Long ago. " * 100)
+        await expire(redis, owner)
+        conversation_id = (await say(chat, agent_id)).json()["conversation_id"]
+        if then == "deletes":
+            await chat.delete(f"{CONVERSATIONS}/{conversation_id}")
+        lies = await held(redis, owner, conversation_id) if then == "goes on" else 0
+        number = await counts(redis, owner)
+        total = int(await redis.hget(tenant, "bytes") or 0)
+        ends: Any = await redis.pexpiretime(own)
+        known = await redis.zscore(until_key, owner.user_id)
+
+    assert (number, total) == ((lies, lies), lies)
+    assert known == (ends if lies else None)
+
+
+async def test_a_share_that_nothing_is_left_of_goes_with_the_last_conversation(
+    chat: httpx.AsyncClient, agent_id: str, suite: Suite, owner: Owner
+) -> None:
+    """Also one that an earlier release left in the tenant's count."""
+    _, tenant, _ = kept_keys(owner)
+    async with open_redis(suite.url("redis")) as redis:
+        conversation_id = (await say(chat, agent_id)).json()["conversation_id"]
+        for field in (owner.user_id, "bytes"):
+            await redis.hincrby(tenant, field, MIB)
+        await chat.delete(f"{CONVERSATIONS}/{conversation_id}")
+        left: Any = await redis.hgetall(tenant)
+
+    assert left == {b"bytes": b"0"}
+
+
+async def test_a_redis_that_is_full_lets_conversations_be_deleted(
+    chat: httpx.AsyncClient, agent_id: str, suite: Suite, owner: Owner
+) -> None:
+    async with open_redis(suite.url("redis")) as redis:
+        conversation_id = (await say(chat, agent_id)).json()["conversation_id"]
+        async with full(redis):
+            refused = await say(chat, agent_id)
+            deleted = await chat.delete(f"{CONVERSATIONS}/{conversation_id}")
+            gone = await chat.get(f"{CONVERSATIONS}/{conversation_id}")
+        left = await counts(redis, owner)
+
+    assert [refused.status_code, deleted.status_code, gone.status_code] == [503, 204, 404]
+    assert left == (0, 0)
 
 
 async def test_what_was_written_before_there_was_a_count_is_no_hindrance(
