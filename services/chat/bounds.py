@@ -7,6 +7,7 @@ from datetime import timedelta
 from services.chat.domain import Owner
 from services.chat.keeping import KeptLimits
 from services.chat.settings import Settings
+from services.chat.times import now, to_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,10 @@ class Bounds:
     def retention_of(self, owner: Owner) -> int:
         """How long a conversation is kept after its last message, in ms: as its tenant has it."""
         return self.retention_ms_by_tenant.get(owner.tenant_id, self.retention_ms)
+
+    def is_over(self, owner: Owner, last_activity_ms: int) -> bool:
+        """Whether a conversation's time is over, though it may still lie in Redis: the tenant's was made shorter."""
+        return last_activity_ms + self.retention_of(owner) <= to_ms(now())
 
 
 def _ms_of(days: int) -> int:

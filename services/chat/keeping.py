@@ -24,6 +24,7 @@ _ANY: Final = 2**53 - 1  # what Lua still counts exactly
 # `count` is {keys of the above, and the user's id}; times are in ms. What is old is forgotten up to a thousand at once,
 # and its keys with it: they may have been made when it was to be kept for longer. A user's count expires with the last
 # of their conversations, and what the tenant's still holds of them then is given back before anything is added to it.
+# Whoever writes into a conversation asks first whether it is old: it may be forgotten in the same breath.
 KEEPING: Final = """
 local function give_back(count, user)
   redis.call('HINCRBY', count[2], 'bytes', -tonumber(redis.call('HGET', count[2], user) or 0))
@@ -53,27 +54,37 @@ local function forget(count, id, most)
     redis.call('ZREM', count[3], count[4])
   end
 end
+local function is_old(conversations, id, before_ms)
+  return tonumber(redis.call('ZSCORE', conversations, id) or before_ms) < before_ms
+end
 local function forget_old(count, conversations, before_ms)
   local old = redis.call('ZRANGEBYSCORE', conversations, '-inf', '(' .. before_ms, 'LIMIT', 0, 1000)
   for _, id in ipairs(old) do
     local name = string.sub(conversations, 1, -2) .. ':' .. id
-    redis.call('UNLINK', name, name .. ':messages', name .. ':words')
+    redis.call('UNLINK', name, name .. ':messages', name .. ':words', name .. ':summary')
     forget(count, id)
     redis.call('ZREM', conversations, id)
   end
   return #old
 end
 local function forget_users(count, now_ms)
-  for _, user in ipairs(redis.call('ZRANGEBYSCORE', count[3], '-inf', now_ms - 60000, 'LIMIT', 0, 100)) do
+  local gone = redis.call('ZRANGEBYSCORE', count[3], '-inf', now_ms - 60000, 'LIMIT', 0, 1000)
+  for _, user in ipairs(gone) do
     give_back(count, user)
     redis.call('ZREM', count[3], user)
   end
+  return #gone
 end
 local function refusal(count, more, most, most_of_tenant, conversations, before_ms, now_ms)
   local function over(key, limit) return tonumber(redis.call('HGET', key, 'bytes') or 0) + more > tonumber(limit) end
-  if not over(count[1], most) and not over(count[2], most_of_tenant) then return nil end
-  forget_old(count, conversations, before_ms)
-  forget_users(count, now_ms)
+  local function is_refused() return over(count[1], most) or over(count[2], most_of_tenant) end
+  if not is_refused() then return nil end
+  if redis.call('EXISTS', count[1]) == 0 then give_back(count, count[4]) end
+  for _ = 1, 10 do
+    local given_back = forget_old(count, conversations, before_ms) + forget_users(count, now_ms)
+    if not is_refused() then return nil end
+    if given_back == 0 then break end
+  end
   if over(count[1], most) then return 'kept_too_much' end
   return over(count[2], most_of_tenant) and 'tenant_kept_too_much' or nil
 end

@@ -37,9 +37,9 @@ _DAY_SECONDS: Final = 86_400
 #      '' without a key), kept_seconds, bytes at most, bytes of a day at most, seconds of a day, user_id,
 #      bytes that a user and a tenant keep at most
 # Copies title, metadata, and the messages up to the one named, under the ids they have, and a summary of no more than
-# these. A run may be going on: nothing
-# of it is copied but the message it answers. Writes nothing before all is found. Too large is told before unknown: so
-# much is not even read. Answers a word, and with `copied_too_much` after how many seconds that is over.
+# these. A run may be going on: nothing of it is copied but the message it answers. Writes nothing before all is found.
+# Too large is told before unknown: so much is not even read. Answers a word, and with `copied_too_much` after how many
+# seconds that is over.
 _FORK: Final = (
     "#!lua"
     + KEEPING
@@ -47,7 +47,7 @@ _FORK: Final = (
 local count_kept = {KEYS[10], KEYS[11], KEYS[12], ARGV[12]}
 if ARGV[7] ~= '' and redis.call('EXISTS', KEYS[8]) == 1 then return 'taken' end
 local source = redis.call('HMGET', KEYS[1], 'agent_id', 'title', 'metadata', 'tags')
-if not source[1] then return 'missing' end
+if not source[1] or is_old(KEYS[7], ARGV[4], ARGV[1] - ARGV[2]) then return 'missing' end
 forget_old(count_kept, KEYS[7], ARGV[1] - ARGV[2])
 if redis.call('ZCARD', KEYS[7]) >= tonumber(ARGV[3]) then return 'too_many' end
 local function each(last, visit)

@@ -167,10 +167,9 @@ class ConversationRepository:
     def _found(self, owner: Owner, conversation_id: str, stored: Mapping[bytes, bytes]) -> Conversation:
         if not stored:
             raise ConversationNotFound
-        conversation = conversation_from(conversation_id, stored, self._bounds.retention_of(owner))
-        if conversation.expires_at <= now():  # of a tenant whose time was made shorter just now
+        if self._bounds.is_over(owner, int(stored[b"last_activity_at"])):
             raise ConversationNotFound
-        return conversation
+        return conversation_from(conversation_id, stored, self._bounds.retention_of(owner))
 
     async def messages(
         self, owner: Owner, conversation_id: str, limit: int, after: str | None
@@ -180,10 +179,10 @@ class ConversationRepository:
         start = f"({after}" if after else "-"
         with redis_errors():
             async with self._redis.pipeline(transaction=False) as pipeline:
-                pipeline.exists(keys.conversation(conversation_id))
+                pipeline.hget(keys.conversation(conversation_id), "last_activity_at")
                 pipeline.xrange(keys.messages(conversation_id), start, "+", count=limit)
-                exists, entries = await pipeline.execute()
-        if not exists:
+                last_activity_ms, entries = await pipeline.execute()
+        if last_activity_ms is None or self._bounds.is_over(owner, int(last_activity_ms)):
             raise ConversationNotFound
         return [(entry_id.decode(), message_from(fields[b"m"])) for entry_id, fields in entries]
 

@@ -16,6 +16,7 @@ from services.chat.runs.script_parts import IS_MISSED
 #      now, what it shall hold (or '' without a key), retention_ms, user_id, bytes at most of a user and of a tenant,
 #      key_id
 # Puts a run at the end of the queue, whether or not the conversation is busy: whoever holds the run takes its turn.
+# What waits before it is counted with it, as it will be kept before.
 # Answers a word, and with `ok` its place, 1 for the next.
 ENQUEUE: Final = (
     "#!lua"
@@ -23,13 +24,16 @@ ENQUEUE: Final = (
     + """
 if ARGV[15] ~= '' and (redis.call('GET', KEYS[8]) or '') ~= ARGV[14] then return {'taken', 0} end
 local agent_id = redis.call('HGET', KEYS[1], 'agent_id')
-if not agent_id then return {'missing', 0} end
+if not agent_id or is_old(KEYS[9], ARGV[2], ARGV[4] - ARGV[16]) then return {'missing', 0} end
 if agent_id ~= ARGV[3] then return {'other_agent', 0} end
 local waiting = redis.call('LLEN', KEYS[4])
 if waiting >= tonumber(ARGV[13]) then return {'queue_full', 0} end
 if redis.call('XLEN', KEYS[2]) + 1 + 2 * (waiting + 1) > tonumber(ARGV[12]) then return {'full', 0} end
-local count = {KEYS[10], KEYS[11], KEYS[12], ARGV[17]}
-local refused = refusal(count, #ARGV[5], ARGV[18], ARGV[19], KEYS[9], ARGV[4] - ARGV[16], ARGV[4])
+local count, bytes = {KEYS[10], KEYS[11], KEYS[12], ARGV[17]}, #ARGV[5]
+for _, run in ipairs(redis.call('LRANGE', KEYS[4], 0, -1)) do
+  bytes = bytes + redis.call('HSTRLEN', string.sub(KEYS[5], 1, -1 - #ARGV[1]) .. run, 'question')
+end
+local refused = refusal(count, bytes, ARGV[18], ARGV[19], KEYS[9], ARGV[4] - ARGV[16], ARGV[4])
 if refused then return {refused, 0} end
 local place = redis.call('RPUSH', KEYS[4], ARGV[1])
 redis.call('EXPIRE', KEYS[4], ARGV[10])

@@ -89,10 +89,10 @@ class RunRepository:
         keys = Keys(owner)
         with redis_errors():
             async with self._redis.pipeline(transaction=False) as pipeline:
-                pipeline.hget(keys.conversation(conversation_id), "agent_id")
+                pipeline.hmget(keys.conversation(conversation_id), ["agent_id", "last_activity_at"])
                 pipeline.xrevrange(keys.messages(conversation_id), count=_MESSAGES_OF_A_TURN)
-                agent_id, entries = await pipeline.execute()
-        if agent_id is None:
+                (agent_id, last_activity_ms), entries = await pipeline.execute()
+        if agent_id is None or self._bounds.is_over(owner, int(last_activity_ms)):
             raise ConversationNotFound
         turn = list[tuple[str, str]]()
         for entry_id, fields in entries:

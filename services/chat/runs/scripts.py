@@ -39,7 +39,7 @@ if ARGV[1] == '1' then
   redis.call('HSET', KEYS[9], 'title', ARGV[20])
 else
   local agent_id = redis.call('HGET', KEYS[1], 'agent_id')
-  if not agent_id then return 'missing' end
+  if not agent_id or is_old(KEYS[5], ARGV[12], ARGV[2] - ARGV[3]) then return 'missing' end
   if agent_id ~= ARGV[4] then return 'other_agent' end
   local replaced = (#ARGV - 26) / 2
   if redis.call('XLEN', KEYS[2]) - replaced + 2 > tonumber(ARGV[10]) then return 'full' end

@@ -15,6 +15,7 @@ from shared.redis import open_redis
 from tests.fixtures.identity import User
 from tests.services.chat.client import OpenChat, events_of, until
 from tests.services.chat.fullness import full
+from tests.services.chat.queueing import busy, waiting
 from tests.services.chat.servers import ModelServer
 
 MESSAGE = "/api/v1/chat/message"
@@ -175,18 +176,36 @@ async def test_a_message_that_would_wait_finds_the_bound_before_it_waits(
     assert last.type == "run.completed"  # an answer under way is kept all the same
 
 
+async def test_what_waits_already_is_counted_with_a_message_that_would_wait(
+    open_chat: OpenChat, agent_id: str, model: ModelServer, person: User, suite: Suite, owner: Owner
+) -> None:
+    async with open_chat(kept_mib_user=1) as chat, open_redis(suite.url("redis")) as redis:
+        chat.headers.update(person.headers)
+        async with busy(chat, agent_id, model) as conversation:
+            await redis.hset(kept_keys(owner)[0], "bytes", MIB - 2_000)
+            async with waiting(chat, conversation.message("a" * 1_000)) as (queued, rest):
+                refused = await chat.post(MESSAGE, json=conversation.message("b" * 1_000, stream=False))
+                model.go_on.set()
+                last = [event async for event in rest][-1]
+            await conversation.rest()
+
+    assert (queued.type, last.type) == ("run.queued", "run.completed")
+    assert (refused.status_code, refused.json()["code"]) == (409, "chat.kept_too_much")
+
+
 async def test_what_has_expired_gives_its_room_back(
     open_chat: OpenChat, agent_id: str, person: User, suite: Suite, owner: Owner
 ) -> None:
-    """To its owner, when they write; and to the tenant, where nothing of somebody is left."""
+    """To its owner, when they write; and to the tenant, where nothing of many others is left."""
     own, tenant, until_key = kept_keys(owner)
     async with open_chat(kept_mib_user=1, kept_mib_tenant=1) as chat, open_redis(suite.url("redis")) as redis:
         chat.headers.update(person.headers)
         old = (await say(chat, agent_id)).json()["conversation_id"]
         full: dict[Any, Any] = {old: MIB, "bytes": MIB}
         await redis.hset(own, mapping=full)
-        await redis.hset(tenant, mapping={owner.user_id: MIB, "somebody": MIB, "bytes": 2 * MIB})
-        await redis.zadd(until_key, {"somebody": 1})
+        others: dict[Any, Any] = {f"user {number}": MIB for number in range(2_500)}
+        await redis.hset(tenant, mapping=others | {owner.user_id: MIB, "bytes": 2_501 * MIB})
+        await redis.zadd(until_key, dict.fromkeys(others, 1))
         await redis.zadd(Keys(owner).conversations, {old: 1})
         answer = await say(chat, agent_id)
         number = await counts(redis, owner)

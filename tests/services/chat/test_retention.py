@@ -17,6 +17,8 @@ from services.chat.errors import ConversationNotFound
 from services.chat.keeping import kept_keys
 from services.chat.settings import Settings
 from services.chat.storage import RETENTION, Keys
+from services.chat.summaries.domain import Summary
+from services.chat.summaries.repository import SummaryRepository
 from services.chat.times import now, to_ms
 from shared.redis import open_redis
 from shared.schemas import new_id
@@ -43,7 +45,19 @@ async def begin(chat: httpx.AsyncClient, agent_id: str) -> str:
 
 def names_of(owner: Owner, conversation_id: str) -> list[str]:
     keys = Keys(owner)
-    return [keys.conversation(conversation_id), keys.messages(conversation_id), keys.words(conversation_id)]
+    return [
+        keys.conversation(conversation_id),
+        keys.messages(conversation_id),
+        keys.words(conversation_id),
+        keys.summary(conversation_id),
+    ]
+
+
+async def summarise(redis: Redis, owner: Owner, conversation_id: str) -> None:
+    """Keep a summary that ends with one of its messages."""
+    words: Any = await redis.hkeys(Keys(owner).words(conversation_id))
+    message_id = next(name.decode() for name in words if name != b"title")
+    await SummaryRepository(redis).keep(owner, conversation_id, Summary("They greet each other.", message_id))
 
 
 async def applied(redis: Redis, days: int, by_tenant: dict[str, int]) -> None:
@@ -66,6 +80,7 @@ async def test_a_tenant_has_a_time_of_its_own(open_chat: OpenChat, agent_id: str
         own.headers.update(person.headers)
         other.headers.update(person.headers)
         conversation_id = await begin(own, agent_id)
+        await summarise(redis, owner, conversation_id)
         seconds = [await redis.ttl(name) for name in names_of(owner, conversation_id)]
         told = [(await chat.get(f"{CONVERSATIONS}/{conversation_id}")).json() for chat in (own, other)]
         listed = (await own.get(CONVERSATIONS)).json()["items"]
@@ -85,10 +100,14 @@ async def test_what_is_there_already_follows_another_time(
         chat.headers.update(person.headers)
         conversation_id = await begin(chat, agent_id)
     async with open_redis(store) as redis:
+        await summarise(redis, owner, conversation_id)
         await applied(redis, 90, by_tenant)
         names = [*names_of(owner, conversation_id), Keys(owner).conversations, kept_keys(owner)[0]]
         seconds = [await redis.ttl(name) for name in names]
+        ends: Any = await redis.pexpiretime(kept_keys(owner)[0])
+        known = await redis.zscore(kept_keys(owner)[2], owner.user_id)
 
+    assert known == ends
     assert all((days - 1) * DAY < one <= days * DAY for one in seconds)
 
 
@@ -101,6 +120,7 @@ async def test_what_a_shorter_time_leaves_no_time_for_is_forgotten_with_all_its_
         chat.headers.update(person.headers)
         old, young = await begin(chat, agent_id), await begin(chat, agent_id)
     async with open_redis(store) as redis:
+        await summarise(redis, owner, old)
         before = to_ms(now()) - 5 * DAY * 1000
         await redis.zadd(Keys(owner).conversations, {old: before})
         await redis.hset(Keys(owner).conversation(old), "last_activity_at", before)
@@ -113,7 +133,7 @@ async def test_what_a_shorter_time_leaves_no_time_for_is_forgotten_with_all_its_
         counted: Any = await redis.hgetall(kept_keys(owner)[0])
         listed = await redis.zrange(Keys(owner).conversations, 0, -1)
 
-    assert (was_there, left) == (3, 0)
+    assert (was_there, left) == (4, 0)
     assert set(counted) == {young.encode(), b"bytes"}
     assert counted[young.encode()] == counted[b"bytes"]
     assert listed == [young.encode()]
