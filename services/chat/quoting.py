@@ -18,6 +18,7 @@ from services.chat.tokens import Vocabulary, estimate_tokens
 _SENTENCE_TOKENS = 240
 _ANSWER_TOKENS = 440  # of the 512 of an answer, so that none is cut
 _AS_NEAR = 0.7
+_LOOKED_AT = 60_000  # characters of all sources: more of them would keep everybody else from the process
 _SHORT = 10  # shared pieces of words count less in long sentences, and in short ones no more than in one of so many
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]+")  # white space has become spaces before
 
@@ -33,7 +34,7 @@ class _Sentence:
 
 def quotes_from(sources: Sequence[Quote], question: str, vocabulary: Vocabulary) -> list[Quote]:
     """One or two passages of `sources`, nearest first; none where nothing has anything in common with `question`."""
-    sentences = [one for source in sources for one in _sentences(source, vocabulary)]
+    sentences = [one for source, most in _shares(sources) for one in _sentences(source, most, vocabulary)]
     scores = _scores(sentences, question)
     order = sorted(range(len(sentences)), key=lambda at: -scores[at])  # stable: equals as the sources stand
     if not order or not scores[order[0]]:
@@ -56,8 +57,20 @@ def _scores(sentences: Sequence[_Sentence], question: str) -> list[float]:
     return [score / weight for score, weight in zip(shared, weights, strict=True)]
 
 
-def _sentences(source: Quote, vocabulary: Vocabulary) -> Iterator[_Sentence]:
-    pieces = [piece for piece in pieces_of(source.text, _SENTENCE_TOKENS, vocabulary) if any(map(str.isalnum, piece))]
+def _shares(sources: Sequence[Quote]) -> Iterator[tuple[Quote, int]]:
+    """Each source, and how many of its characters are looked at: what short ones leave goes to those behind them."""
+    left = _LOOKED_AT
+    for at, source in enumerate(sources):
+        most = left // (len(sources) - at)
+        yield source, most
+        left -= min(most, len(source.text))
+
+
+def _sentences(source: Quote, most: int, vocabulary: Vocabulary) -> Iterator[_Sentence]:
+    found = list(pieces_of(source.text[:most], _SENTENCE_TOKENS, vocabulary))
+    if len(source.text) > most:
+        found = found[:-1] or found  # the last one may be half a sentence
+    pieces = [piece for piece in found if any(map(str.isalnum, piece))]
     for at, piece in enumerate(pieces):
         yield _Sentence(source.number, _on_one_line(piece), "\n" not in piece and at + 1 < len(pieces))
 

@@ -1,8 +1,12 @@
 """What a model that is held to quoting answers."""
 
+from collections.abc import Iterator
+
 import pytest
 
+from services.chat import quoting
 from services.chat.adapters.grammar import exactly
+from services.chat.excerpts import pieces_of
 from services.chat.generation import Quote
 from services.chat.quoting import quotes_from
 from services.chat.tokens import Vocabulary, estimate_tokens
@@ -78,3 +82,21 @@ def test_whatever_a_source_holds_stays_within_the_grammar() -> None:
 
 def test_quotes_follow_each_other_in_one_answer() -> None:
     assert exactly([Quote(2, "One."), Quote(1, "Two.")]) == 'root ::= "One. [2] Two. [1]"'
+
+
+def test_of_long_sources_no_more_is_looked_at_than_there_is_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And of each a part, in whole sentences."""
+    looked_at = list[str]()
+
+    def noted(text: str, most: int, vocabulary: Vocabulary) -> Iterator[str]:
+        looked_at.append(text)
+        return pieces_of(text, most, vocabulary)
+
+    monkeypatch.setattr(quoting, "pieces_of", noted)
+    long = "Of the lamp nothing is known but this. " * 4_000
+    sources = [Quote(1, "Short."), Quote(2, long), Quote(3, f"The warranty lasts 27 months. {long}")]
+
+    assert answer("How long is the warranty?", sources).startswith("The warranty lasts 27 months.")
+    assert sum(map(len, looked_at)) <= 60_000
+    assert all(len(text) > 25_000 for text in looked_at[1:])
+    assert answer("lamp", sources).startswith("Of the lamp nothing is known but this.")
