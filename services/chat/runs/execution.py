@@ -71,7 +71,7 @@ class Execution:
         """
         started_at = time.perf_counter()
         try:
-            await within(self._means.queue.seconds, self._take(room, caller), stop=self.live.aborted)
+            await within(room.seconds, self._take(room, caller), stop=self.live.aborted)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as with `_outcome`
             failure = TurnExpired() if isinstance(error, TimeoutError) else self._failure(error)
             end = await self._journal.fail(failure)
