@@ -11,7 +11,7 @@ It is in one slot, and the runs it tells of are in others: chat's Redis is no cl
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from services.chat.events import STATES, RunEvent, RunTold
 from services.chat.runs.outbox_scripts import CLAIM, SETTLE
 from services.chat.storage import run_named
 from services.chat.times import from_ms
+from shared.errors import Unavailable
 from shared.loops import keep
 from shared.messages import EVENTS_EXCHANGE, Batch, OutgoingMessage, require_published
 from shared.redis import redis_errors
@@ -70,8 +71,16 @@ class Outbox:
 
     @asynccontextmanager
     async def taken(self, limit: int) -> AsyncIterator[Batch]:
-        """The oldest, none while another replica publishes. They are this one's until they are settled, or for half a
-        minute: who died is not waited for longer."""
+        """The oldest, none while another replica publishes. They are this one's until they are settled, or the block is
+        left, or for half a minute: who died is not waited for longer."""
+        try:
+            yield await self._taken(limit)
+        except BaseException:  # who is stopped keeps nobody waiting
+            with suppress(Unavailable):
+                await self._settled([])
+            raise
+
+    async def _taken(self, limit: int) -> Batch:
         with redis_errors():
             entries: Sequence[tuple[bytes, list[bytes]]] = await self._claim(
                 keys=[_RELAY, _STREAM], args=[self._holder, _LEASE_SECONDS * 1000, limit]
@@ -85,10 +94,14 @@ class Outbox:
 
         async def settle(published: Iterable[OutgoingMessage]) -> None:
             settled = [part for message in published for part in places[message.id]]
-            with redis_errors():
-                await self._settle(keys=[_RELAY, _STREAM, _WAITING], args=[self._holder, *settled])
+            await self._settled(settled)
 
-        yield Batch(messages, settle if entries else _nothing)
+        return Batch(messages, settle if entries else _nothing)
+
+    async def _settled(self, places: Sequence[bytes | str]) -> None:
+        """Forget what was published, and let others publish."""
+        with redis_errors():
+            await self._settle(keys=[_RELAY, _STREAM, _WAITING], args=[self._holder, *places])
 
     async def run(self) -> None:
         """Counts what found no place, and says so in the log. Never returns."""

@@ -186,10 +186,11 @@ return 'failed'
 
 # KEYS lease, run, events, usage, counted, then those of the outbox
 # ARGV run_id, now_ms, kept_seconds of `counted`, kept_seconds of `usage`, data of run.cancelled
-# Ends a run that goes on, wherever it does, and frees its conversation. Answers the run's status, and where this has
-# ended it the inbox of the process that is to hear of it.
+# Ends a run that goes on, wherever it does, and frees its conversation, in a Redis that is full too: so much takes no
+# run that has found room to begin. Answers the run's status, and where this has ended it the inbox of the process that
+# is to hear of it.
 CANCEL: Final = (
-    "#!lua"
+    "#!lua flags=allow-oom"
     + COUNT_LEFT
     + TELL
     + """

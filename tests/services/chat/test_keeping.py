@@ -14,7 +14,6 @@ from services.chat.storage import Keys
 from shared.redis import open_redis
 from tests.fixtures.identity import User
 from tests.services.chat.client import OpenChat, events_of, until
-from tests.services.chat.fullness import full
 from tests.services.chat.queueing import busy, waiting
 from tests.services.chat.servers import ModelServer
 
@@ -262,21 +261,6 @@ async def test_a_share_that_nothing_is_left_of_goes_with_the_last_conversation(
         left: Any = await redis.hgetall(tenant)
 
     assert left == {b"bytes": b"0"}
-
-
-async def test_a_redis_that_is_full_lets_conversations_be_deleted(
-    chat: httpx.AsyncClient, agent_id: str, suite: Suite, owner: Owner
-) -> None:
-    async with open_redis(suite.url("redis")) as redis:
-        conversation_id = (await say(chat, agent_id)).json()["conversation_id"]
-        async with full(redis):
-            refused = await say(chat, agent_id)
-            deleted = await chat.delete(f"{CONVERSATIONS}/{conversation_id}")
-            gone = await chat.get(f"{CONVERSATIONS}/{conversation_id}")
-        left = await counts(redis, owner)
-
-    assert [refused.status_code, deleted.status_code, gone.status_code] == [503, 204, 404]
-    assert left == (0, 0)
 
 
 async def test_what_was_written_before_there_was_a_count_is_no_hindrance(

@@ -16,6 +16,7 @@ from local.suite import Suite
 from services.chat.bounds import Bounds
 from services.chat.domain import Owner
 from services.chat.runs import outbox as outboxes
+from services.chat.runs.leases import MISSED
 from services.chat.runs.outbox import Outbox
 from services.chat.runs.outbox_scripts import MOST_OF_A_TENANT
 from services.chat.runs.repository import RunRepository
@@ -30,6 +31,7 @@ from tests.fixtures.listening import SECONDS, Killed, Listener
 from tests.fixtures.readiness import until_check
 from tests.services.agents.relay import Relay
 from tests.services.chat.client import OpenChat, events_of
+from tests.services.chat.fullness import full
 from tests.services.chat.scripts import calls, says
 from tests.services.chat.servers import ModelServer, Neighbours
 from tests.services.chat.test_tools import WEATHER
@@ -74,7 +76,7 @@ async def fail_some(redis: Redis, owner: Owner, count: int) -> list[str]:
     repository, keys, ids = RunRepository(redis, BOUNDS, ""), Keys(owner), [new_id() for _ in range(count)]
     for run_id in ids:
         begun: dict[Any, Any] = {"status": "running", "conversation_id": "c", "created_at": to_ms(now())}
-        await redis.hset(keys.run(run_id), mapping=begun)
+        await redis.hset(keys.run(run_id), mapping=begun | {"missed": MISSED - 1})
         await redis.xadd(keys.events(run_id), {"e": "run.started", "d": "{}"}, id="1-0")
         assert await repository.end_if_abandoned(owner, run_id, "c") == "failed"
     return ids
@@ -105,12 +107,15 @@ async def test_every_end_is_told_once_and_says_which_run_it_was(
         begun = await anext(events_of(response))
         await chat.post(f"{RUNS}/{begun.data['run_id']}/cancel")
         await chat.post(f"{RUNS}/{begun.data['run_id']}/cancel")
-    heard = await listener.until(person.tenant_id, 3)
+    model.go_on.set()
+    last = (await chat.post(MESSAGE, json=body)).json()  # told after whatever else would be told of the others
+    heard = await listener.until(person.tenant_id, 4)
 
     assert [(name, told["run_id"], told["status"], told["code"]) for name, _, told in heard] == [
         ("run.completed.v1", answered["run_id"], "completed", None),
         ("run.failed.v1", refused["run_id"], "failed", refused["code"]),
         ("run.cancelled.v1", begun.data["run_id"], "cancelled", None),
+        ("run.completed.v1", last["run_id"], "completed", None),
     ]
     _, message_id, told = heard[0]
     assert (message_id or "").startswith(f"{run['id']}:")
@@ -194,12 +199,37 @@ async def test_who_dies_before_it_forgets_leaves_it_to_another(
     publisher = Killed(broker, owner.tenant_id)
 
     dying = asyncio.create_task(OutboxRelay(opened(redis), publisher).publish_batch())
-    await publisher.is_published.wait()
-    dying.cancel()
+    await publisher.is_published.wait()  # and is heard of no more
     await until_empty(OutboxRelay(other := opened(redis), Publisher(broker, declare_events)), other)
+    dying.cancel()
 
     [first_time, again] = await listener.until(owner.tenant_id, 2)
     assert first_time == again
+
+
+async def test_who_is_stopped_keeps_nobody_waiting(redis: Redis, owner: Owner, broker: Connection) -> None:
+    await fail_some(redis, owner, 1)
+    publisher = Killed(broker, owner.tenant_id)
+
+    stopped = asyncio.create_task(OutboxRelay(opened(redis), publisher).publish_batch())
+    await publisher.is_published.wait()
+    stopped.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopped
+
+    assert await redis.exists("chat:outbox:relay") == 0
+    assert await OutboxRelay(opened(redis), Publisher(broker, declare_events)).publish_batch() == 1
+
+
+async def test_a_redis_that_is_full_is_rid_of_what_is_told(
+    redis: Redis, owner: Owner, broker: Connection, listener: Listener
+) -> None:
+    ids = await fail_some(redis, owner, 3)
+    async with full(redis):
+        await until_empty(OutboxRelay(one := opened(redis), Publisher(broker, declare_events)), one)
+
+    assert [told["run_id"] for _, _, told in await listener.until(owner.tenant_id, 3)] == ids
+    assert await redis.keys("chat:outbox*") == [b"chat:outbox"]  # which is empty, and nobody's
 
 
 async def test_replicas_that_publish_at_once_tell_each_event_once_and_in_order(
