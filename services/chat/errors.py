@@ -82,7 +82,7 @@ class RunCancelled(Conflict):
     """What those hear who wait for the answer of a run that somebody cancels."""
 
     code = "chat.run_cancelled"
-    meaning = "The run was cancelled before there was an answer; the message is kept."
+    meaning = "The run was cancelled before there was an answer; the message is kept if its turn had come."
     default_detail = "The run was cancelled; there is no answer."
 
 
@@ -261,10 +261,10 @@ class ModelTimeout(UpstreamTimeout):
 
 
 class Interrupted(Unavailable):
-    """The process that was answering stopped; the message is kept and may be sent again."""
+    """The process that was answering, or held a message that waits, stopped."""
 
     code = "chat.interrupted"
-    meaning = "The process that was answering stopped; the message is kept and may be sent again."
+    meaning = "The process that was answering stopped; the message is kept if its turn had come. It may be sent again."
 
     def __init__(self) -> None:
         super().__init__("chat", retry_after_seconds=1, detail="The answer was interrupted; send the message again.")

@@ -40,7 +40,7 @@ class ApprovalService:
             await self._means.repository.end_if_abandoned(owner, run_id, lying.conversation_id)
             raise
         done = Done.CALL_APPROVED if decision.approve else Done.CALL_DENIED
-        self._auth.tell(caller, done, run_id, once=f"{run_id}:{call_id}")
+        self._auth.tell(caller, done, run_id, once=f"{run_id}:{call_id}{lying.again}")
         return await self._means.repository.get(owner, run_id)
 
     async def _kept(

@@ -113,12 +113,13 @@ _FAILURES: Final = (
 async def send_message(body: MessageCreate, caller: Speaker, runs: Runs, once: Keyed) -> Any:
     """Ask an agent. It looks into its knowledge collections, and the answer cites what it was given from there.
 
-    The message is kept even when it cannot be answered (`conversation_id` in the problem says where), and the answer
-    is stored even when the client leaves. With `stream`, failing after the message is kept is a `run.failed`.
+    Once its turn has come the message is kept even when it cannot be answered (`conversation_id` in the problem says
+    where), and the answer is stored even when the client leaves. With `stream`, failing after the message is kept is a
+    `run.failed`.
     Where a tool needs an approval first, 202 says for which calls, and a stream ends with `run.waiting`.
     With `on_busy: "enqueue"` a message to a busy conversation waits: a stream begins with `run.queued`, the run is
     `queued`, and once those before it have ended, however they did, it begins. It stands in the conversation from then
-    on; where it fails or is cancelled before, it does not.
+    on; where it fails or is cancelled before, it does not, and `chat_regenerate` would answer the message before it.
     The caller also needs `agents:read`, and `vectors:read` where the agent has knowledge.
     """
     run = await runs.start(caller, body, once)

@@ -6,6 +6,7 @@ In that order nobody is ever shown an event that another replica would not have,
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import orjson
@@ -64,8 +65,17 @@ class Journal:
         self._live.publish(event)
 
     async def enqueue(self, key: RunKey | None) -> None:
-        """Have the turn wait, behind those that do. As `begin`, and raises what QueueRepository.enqueue raises."""
-        event = await self._queue.enqueue(self._turn, key)
+        """Have the turn wait, behind those that do. As `begin`, and raises what QueueRepository.enqueue raises.
+
+        Where only the answer was lost it stands in the queue, and nobody is there to take its turn: it leaves, if
+        that can be said at once; else it is missed later.
+        """
+        try:
+            event = await self._queue.enqueue(self._turn, key)
+        except Unavailable:
+            with suppress(Unavailable):
+                await self._queue.fail(self._turn, failed(self._live.next_number + 1, Interrupted()))
+            raise
         self._is_queued = True
         self._live.publish(event)
 

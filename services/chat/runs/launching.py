@@ -40,6 +40,7 @@ async def _settled_in_turn(
     execution: Execution, meter: Meter, reservation: Reservation, room: WaitingRoom, caller: Caller
 ) -> None:
     if await execution.turn_comes(room, caller):
+        meter.begin()
         with execution.limited():
             await _settled(execution, meter, reservation)
     else:

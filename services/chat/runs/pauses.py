@@ -60,12 +60,16 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class Lying:
-    """A run as one finds it who is to decide on a call; `is_last` if it then goes on."""
+    """A run as one finds it who is to decide on a call; `is_last` if it then goes on.
+
+    `again` tells a decision from those before it that came to nothing, as their processes died; empty for the first.
+    """
 
     conversation_id: str
     agent_id: str
     model: str
     is_last: bool
+    again: str = ""
 
 
 class PauseRepository:
@@ -117,14 +121,15 @@ class PauseRepository:
 
     async def look(self, owner: Owner, run_id: str, call_id: str) -> Lying:
         """How it lies before anything is decided. Raises RunNotFound."""
-        names = ["conversation_id", "agent_id", "model", "status", "undecided", f"call:{call_id}"]
+        names = ["conversation_id", "agent_id", "model", f"again:{call_id}", "status", "undecided", f"call:{call_id}"]
         with redis_errors():
             found: Any = await self._redis.hmget(Keys(owner).run(run_id), names)
-        conversation_id, agent_id, model, *how = found
+        conversation_id, agent_id, model, again, *how = found
         if conversation_id is None:
             raise RunNotFound
         is_last = how == [b"requires_action", b"1", b""]
-        return Lying(conversation_id.decode(), (agent_id or b"").decode(), (model or b"").decode(), is_last)
+        suffix = f":{again.decode()}" if again else ""
+        return Lying(conversation_id.decode(), (agent_id or b"").decode(), (model or b"").decode(), is_last, suffix)
 
     async def loop_of(self, owner: Owner, run_id: str) -> bytes | None:
         """How it was laid down last; None for one that has ended."""

@@ -14,6 +14,7 @@ from services.chat.runs import queue_scripts
 from services.chat.runs.beginning import RunKey, once_holds, require_begun
 from services.chat.runs.events import CANCELLED, FAILED, Event, abandoned, queued, started
 from services.chat.runs.leases import MISSED, MISSED_MS
+from services.chat.runs.noting import noted_run
 from services.chat.runs.outbox import OUTBOX_KEYS, untold
 from services.chat.runs.repository import Status
 from services.chat.storage import QUEUED, Keys, message_bytes, running_member
@@ -105,7 +106,10 @@ class QueueRepository:
         return queued(turn, place)
 
     async def take(self, turn: Turn) -> str:
-        """Begin the turn if it has come, for good: `ok`, `wait`, or what has become of it. May be repeated."""
+        """Begin the turn if it has come, for good: `ok`, `wait`, or what has become of it. May be repeated.
+
+        Noted anew as a run each time: while it waited it was forgotten there.
+        """
         keys, conversation_id = Keys(turn.owner), turn.conversation_id
         names = [
             keys.conversation(conversation_id),
@@ -133,8 +137,7 @@ class QueueRepository:
             await kept_words(turn.question.content),
             turn.owner.user_id,
         ]
-        with redis_errors():
-            return str(await self._take(keys=names, args=arguments), "ascii")
+        return await noted_run(self._redis, self._take, turn, self._bounds.lease_ms, names, arguments)
 
     async def look(self, turns: Sequence[Turn]) -> list[Place]:
         """Where each of them stands."""

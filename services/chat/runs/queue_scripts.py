@@ -55,14 +55,17 @@ return {'ok', place}
 #      words of the message, user_id
 # Begins the run if it is the next and nothing is answered: as START does for one that need not wait. What was begun
 # last has to have ended, for its lease may have run out only because nobody could renew it. Answers `ok`, also to one
-# who has not heard so before; `wait`; or what became of the run.
+# who has not heard so before, and whose lease then begins anew; `wait`; or what became of the run.
 TAKE: Final = (
     "#!lua"
     + KEEPING
     + """
 local status = redis.call('HGET', KEYS[6], 'status')
 if not status or redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
-if status == 'running' and redis.call('HGET', KEYS[6], 'inbox') == ARGV[8] then return 'ok' end
+if status == 'running' and redis.call('HGET', KEYS[6], 'inbox') == ARGV[8] then
+  if (redis.call('GET', KEYS[3]) or ARGV[1]) == ARGV[1] then redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[5]) end
+  return 'ok'
+end
 if status ~= 'queued' then return status end
 if redis.call('LINDEX', KEYS[8], 0) ~= ARGV[1] or redis.call('EXISTS', KEYS[3]) == 1 then return 'wait' end
 local last = redis.call('HGET', KEYS[1], 'run')
@@ -82,7 +85,8 @@ for _, key in ipairs({KEYS[1], KEYS[2], KEYS[5], KEYS[9]}) do redis.call('PEXPIR
 redis.call('HSET', KEYS[6], 'status', 'running')
 redis.call('HDEL', KEYS[6], 'question', 'missed', 'missed_at')
 redis.call('XADD', KEYS[7], '2-0', 'e', 'run.started', 'd', ARGV[7])
-for _, key in ipairs({KEYS[4], KEYS[6], KEYS[7]}) do redis.call('EXPIRE', key, ARGV[6]) end
+for _, key in ipairs({KEYS[6], KEYS[7]}) do redis.call('EXPIRE', key, ARGV[6]) end
+if redis.call('TTL', KEYS[4]) < tonumber(ARGV[6]) then redis.call('EXPIRE', KEYS[4], ARGV[6]) end
 redis.call('DEL', KEYS[10])
 return 'ok'
 """

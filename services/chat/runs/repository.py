@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ResponseError
 
 from services.chat.bounds import Bounds
 from services.chat.domain import LastTurn, Message, Owner, Run, Turn, Waiting
@@ -17,8 +17,9 @@ from services.chat.runs import scripts
 from services.chat.runs.beginning import Begun, RunKey, require_begun, start_arguments, start_keys
 from services.chat.runs.events import FINAL, RUN_FIELDS, Event, abandoned, event_from, run_from
 from services.chat.runs.leases import MISSED, MISSED_MS
+from services.chat.runs.noting import noted_run
 from services.chat.runs.outbox import OUTBOX_KEYS, untold
-from services.chat.storage import RUNNING, Keys, message_bytes, message_from, running_member
+from services.chat.storage import Keys, message_bytes, message_from
 from services.chat.times import from_ms, now, to_ms
 from services.chat.usage.counts import GUARDED_SECONDS, KEPT_SECONDS, counted_key, counts_of, day_of, usage_key
 from services.chat.usage.meter import current_meter
@@ -64,16 +65,7 @@ class RunRepository:
         """
         names = start_keys(turn, key)
         arguments = await start_arguments(turn, event, key, self._bounds, self._inbox)
-        noted = {running_member(turn.owner, turn.conversation_id, turn.run_id): to_ms(now()) + self._bounds.lease_ms}
-        with redis_errors():
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                pipeline.zadd(RUNNING, noted)
-                pipeline.evalsha(self._start.sha, len(names), *names, *arguments)
-                try:
-                    _, answer = await pipeline.execute()
-                except NoScriptError:  # a server that was started since
-                    answer = await self._start(keys=names, args=arguments)
-        return str(answer, "ascii")
+        return await noted_run(self._redis, self._start, turn, self._bounds.lease_ms, names, arguments)
 
     async def find_begun(self, owner: Owner, digest: bytes) -> Begun | None:
         """The run that was begun for this key, whatever became of it."""
@@ -217,10 +209,16 @@ class RunRepository:
         return str(found, "ascii") if found else None
 
     async def find_active(self, owner: Owner, conversation_id: str) -> str | None:
-        """The run that answers in the conversation now."""
+        """The run that answers in the conversation now, also one whose lease ran out and which has not ended yet."""
+        keys = Keys(owner)
         with redis_errors():
-            found: Any = await self._redis.get(Keys(owner).lease(conversation_id))
-        return str(found, "ascii") if found else None
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.get(keys.lease(conversation_id))
+                pipeline.hget(keys.conversation(conversation_id), "run")
+                holder, last = await pipeline.execute()
+            if holder is None and last and await self._redis.hget(keys.run(last.decode()), "status") == b"running":
+                holder = last
+        return str(holder, "ascii") if holder else None
 
     async def read(self, owner: Owner, run_id: str, after: int) -> list[Event]:
         """Events after number `after`, as many as are read at once."""
@@ -263,13 +261,13 @@ class RunRepository:
         told = abandoned(run_id, conversation_id)
         arguments: list[Any] = [run_id, to_ms(now()), GUARDED_SECONDS, KEPT_SECONDS, *told, MISSED, MISSED_MS]
         with redis_errors():
-            names = await self._ending(owner, run_id, conversation_id)
+            names = [*await self._ending(owner, run_id, conversation_id), Keys(owner).conversation(conversation_id)]
             answer: Status = (await self._abandon(keys=names, args=arguments)).decode()
         self._told()
         return answer
 
     async def _ending(self, owner: Owner, run_id: str, conversation_id: str) -> list[str]:
-        """KEYS of CANCEL and ABANDON; of a run that there is not, no usage is counted."""
+        """KEYS of CANCEL, and most of ABANDON's; of a run that there is not, no usage is counted."""
         keys = Keys(owner)
         began: Any = await self._redis.hget(keys.run(run_id), "created_at")
         day = from_ms(int(began or 0)).date()

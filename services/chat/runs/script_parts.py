@@ -43,15 +43,20 @@ end
 """
 
 # A run that went on with its last decision, and whose process then told nothing, has done nothing: it lies as it lay.
-# Told so once more, it has an event that a process which is only slow knows nothing of. Answers the event's number.
+# Told so once more, it has an event that a process which is only slow knows nothing of. It lies only where its
+# conversation is still its own: another that answers there meanwhile keeps the lease, and this one has ended.
+# Answers the event's number. How often a call was decided on in vain stays with the run.
 LIE_AGAIN: Final = """
-local function lies_again(lease, run, events, run_id, now_ms)
+local function lies_again(lease, run, events, conversation, run_id, now_ms)
+  local is_own = (redis.call('HGET', conversation, 'run') or run_id) == run_id
+  if redis.call('EXISTS', lease) == 1 or not is_own then return false end
   local went_on = redis.call('HMGET', run, 'last_call', 'since', 'waits_until', 'waiting')
   local told = tonumber(string.match(redis.call('XREVRANGE', events, '+', '-', 'COUNT', 1)[1][1], '^%d+'))
   if not went_on[1] or told ~= tonumber(went_on[2]) or now_ms >= tonumber(went_on[3]) then return false end
   redis.call('XADD', events, (told + 1) .. '-0', 'e', 'run.waiting', 'd', went_on[4])
   redis.call('HSET', run, 'status', 'requires_action', 'inbox', '', 'undecided', 1, 'call:' .. went_on[1], '')
   redis.call('HDEL', run, 'last_call', 'claim', 'missed', 'missed_at')
+  redis.call('HINCRBY', run, 'again:' .. went_on[1], 1)
   redis.call('SET', lease, run_id, 'PX', tonumber(went_on[3]) - now_ms)
   return told + 1
 end

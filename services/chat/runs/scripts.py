@@ -18,7 +18,8 @@ from services.chat.runs.script_parts import ADD, COUNT_LEFT, IS_MISSED, LIE_AGAI
 #      place and id
 # Checks the conversation, claims it for the run, and stores the user's message with the run's first event, and with the
 # key that the request came with. Full comes before active: nothing is interrupted for a message that has no place. A
-# conversation is active too while messages wait for their turn: nobody comes before them.
+# conversation is active too while messages wait for their turn: nobody comes before them. And while what was begun last
+# has not ended, though its lease ran out: a Redis that stood still has let it, and those who live take it again.
 START: Final = (
     "#!lua"
     + KEEPING
@@ -46,6 +47,9 @@ else
   local refused = replaced == 0 and too_much()
   if refused then return refused end
   if redis.call('EXISTS', KEYS[3], KEYS[10]) > 0 then return 'active' end
+  local before = redis.call('HGET', KEYS[1], 'run')
+  before = before and redis.call('HGET', string.sub(KEYS[6], 1, -1 - #ARGV[7]) .. before, 'status')
+  if before == 'running' then return 'active' end
   if replaced > 0 then
     local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', replaced)
     for i = 1, replaced do
@@ -147,7 +151,7 @@ redis.call('HDEL', KEYS[2], 'missed', 'missed_at')
 return 'ok'
 """
 
-# KEYS lease, run, events, usage, counted, then those of the outbox
+# KEYS lease, run, events, usage, counted, then those of the outbox, then conversation
 # ARGV run_id, now_ms, kept_seconds of `counted`, kept_seconds of `usage`, data of run.failed, and of that of a run that
 #      waited in vain, and how often, how many ms apart, a lease is to be missed
 # Ends a run that nobody holds any more, its process gone or its calls undecided: whoever follows it hears the end. One
@@ -166,7 +170,7 @@ if status ~= 'running' and status ~= 'requires_action' or redis.call('GET', KEYS
 if status == 'running' then
   local missed_at = is_missed(KEYS[2], ARGV[7], ARGV[8])
   if not missed_at then return status end
-  local lies_since = lies_again(KEYS[1], KEYS[2], KEYS[3], ARGV[1], missed_at)
+  local lies_since = lies_again(KEYS[1], KEYS[2], KEYS[3], KEYS[#KEYS], ARGV[1], missed_at)
   if lies_since then
     tell(6, KEYS[2], 'run.waiting', lies_since, '')
     return 'requires_action'
@@ -237,7 +241,8 @@ redis.call('HDEL', KEYS[2], 'used')
 add(KEYS[5], used[2], ARGV[8])
 for i = 10, #ARGV do redis.call('HSET', KEYS[2], 'call:' .. ARGV[i], '') end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[5])
-for i = 2, 4 do redis.call('EXPIRE', KEYS[i], ARGV[6]) end
+for i = 2, 3 do redis.call('EXPIRE', KEYS[i], ARGV[6]) end
+if redis.call('TTL', KEYS[4]) < tonumber(ARGV[6]) then redis.call('EXPIRE', KEYS[4], ARGV[6]) end
 tell(6, KEYS[2], 'run.waiting', number, '')
 return 'requires_action'
 """

@@ -6,7 +6,7 @@ whose process is gone fails. Replicas that meet do each other no harm, since a s
 (`scripts.ABANDON`). Nothing else of a run writes to the set, so it may name runs that have ended, until they are due.
 
 Runs that wait for their turn are looked after likewise, by a set of their own: each is held by the process that is to
-execute it.
+execute it. They are in the other set again when they begin, so what is forgotten is what nobody has noted meanwhile.
 """
 
 import asyncio
@@ -35,21 +35,30 @@ _AT_ONCE = 100
 _ABREAST = 8  # connections to Redis are others' too
 _PUT_OFF_MS = 1_000
 _LONGEST_MS = 60_000  # one that waits is held for a day, and may be gone on with, and die, in a minute
+# KEYS set;  ARGV member and score of each.  Takes out those whose score is the same still.
+_FORGET = """#!lua flags=allow-oom
+for i = 1, #ARGV, 2 do
+  if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i])) == tonumber(ARGV[i + 1]) then
+    redis.call('ZREM', KEYS[1], ARGV[i])
+  end
+end
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """A run whose lease was to have run out by now; `member` is how the set names it."""
+    """A run whose lease was to have run out by now, at `score`; `member` is how the set names it."""
 
     member: bytes
+    score: float
     owner: Owner
     conversation_id: str
     run_id: str
 
     @classmethod
-    def of(cls, member: bytes) -> "_Due":
+    def of(cls, member: bytes, score: float) -> "_Due":
         tenant_id, user_id, conversation_id, run_id = orjson.loads(member)
-        return cls(member, Owner(tenant_id, user_id), conversation_id, run_id)
+        return cls(member, score, Owner(tenant_id, user_id), conversation_id, run_id)
 
 
 class Sweeper(ABC):
@@ -59,6 +68,7 @@ class Sweeper(ABC):
 
     def __init__(self, redis: Redis, supervisor: Supervisor) -> None:
         self._redis, self._supervisor = redis, supervisor
+        self._forget = redis.register_script(_FORGET)
 
     @abstractmethod
     def _is_held(self, due: _Due, holder: bytes | None) -> bool:
@@ -70,7 +80,7 @@ class Sweeper(ABC):
 
     @abstractmethod
     async def _ended(self, due: _Due) -> bool:
-        """Whether it has ended: earlier, or now. It is executed by nobody here."""
+        """Whether it need not be looked after here, as one that has ended: earlier, or now. Nobody here executes it."""
 
     async def run(self) -> None:
         """Never returns."""
@@ -80,9 +90,9 @@ class Sweeper(ABC):
         """Look after up to a hundred runs that are due; whether there were as many. Raises Unavailable."""
         with redis_errors():
             members: Any = await self._redis.zrange(
-                self.noted_in, "-inf", to_ms(now()), byscore=True, offset=0, num=_AT_ONCE
+                self.noted_in, "-inf", to_ms(now()), byscore=True, offset=0, num=_AT_ONCE, withscores=True
             )
-            held_ms = await self._held([_Due.of(member) for member in members])
+            held_ms = await self._held([_Due.of(*member) for member in members])
         held = [(due, ms) for due, ms in held_ms if ms is not None]
         lapsed = [due for due, ms in held_ms if ms is None]
         ended = [due for due, has in zip(lapsed, await self._have_ended(lapsed), strict=True) if has]
@@ -124,12 +134,11 @@ class Sweeper(ABC):
     async def _note(self, held: list[tuple[_Due, int]], ended: list[_Due]) -> None:
         at = to_ms(now())
         with redis_errors():
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                if held:
-                    pipeline.zadd(self.noted_in, {run.member: at + ms for run, ms in held}, xx=True)
-                if ended:
-                    pipeline.zrem(self.noted_in, *[run.member for run in ended])
-                await pipeline.execute()
+            if held:
+                await self._redis.zadd(self.noted_in, {run.member: at + ms for run, ms in held}, xx=True)
+            if ended:
+                scored = [part for run in ended for part in (run.member, round(run.score))]
+                await self._forget(keys=[self.noted_in], args=scored)
 
 
 class RunSweeper(Sweeper):
@@ -149,7 +158,7 @@ class RunSweeper(Sweeper):
 
     async def _ended(self, due: _Due) -> bool:
         status = await self._repository.end_if_abandoned(due.owner, due.run_id, due.conversation_id)
-        return status not in UNENDED
+        return status == "queued" or status not in UNENDED
 
 
 class QueueSweeper(Sweeper):

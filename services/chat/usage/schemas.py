@@ -15,7 +15,7 @@ class UsageRow(ResponseModel):
         description="the day, the id of the agent, key or user, or the model; null for no key, and where a day had too "
         "many different ones"
     )
-    runs: int
+    runs: int = Field(description="whose turn had come: a message that ends while it waits for it has used nothing")
     failed_runs: int
     cancelled_runs: int
     prompt_tokens: int = Field(description="as providers counted them; estimated where one did not, or was left")

@@ -3,22 +3,36 @@
 from typing import Any
 
 import httpx
+import pytest
 
 from local.suite import Suite
 from services.chat.bounds import Bounds
 from services.chat.domain import Agent, Decision, Message, Owner, Turn, Waiting, WaitingCall
+from services.chat.events import Done
 from services.chat.runs.events import Event
 from services.chat.runs.pauses import PauseBounds, PauseRepository, Resumed
 from services.chat.runs.repository import RunRepository
 from services.chat.storage import Keys
 from services.chat.times import now
+from shared.identity.telling import Teller
 from shared.redis import open_redis
 from shared.schemas import new_id
 from tests.fixtures.identity import User
 from tests.services.chat.client import OpenChat, until
+from tests.services.chat.queueing import waiting as queued
 from tests.services.chat.scripts import calls, says
 from tests.services.chat.servers import ModelServer, Neighbours
-from tests.services.chat.test_approvals import MESSAGE, RUNS, ULM, body, decide, follow, lay_down
+from tests.services.chat.test_approvals import (
+    MESSAGE,
+    RUNS,
+    ULM,
+    body,
+    decide,
+    follow,
+    go_on_and_die,
+    lay_down,
+    until_state,
+)
 
 __all__ = ["body"]
 
@@ -207,3 +221,70 @@ async def test_a_run_that_waits_shows_what_is_still_to_be_decided(
     assert [call["call_id"] for call in before.json()["waiting"]["calls"]] == ["call00001", "call00002"]
     assert [call["call_id"] for call in after.json()["waiting"]["calls"]] == ["call00001"]
     assert before.headers["etag"] != after.headers["etag"] == decided.headers["etag"]
+
+
+async def test_a_message_that_waited_keeps_a_lying_runs_place_among_those_to_be_deleted(
+    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer, person: User, suite: Suite
+) -> None:
+    model.scripted = [calls(ULM), says("It is paid."), says("You are welcome.")]
+    lying = await lay_down(chat, body)
+    name = Keys(Owner(person.tenant_id, person.user_id)).runs(lying["conversation_id"])
+    thanks = body | {"conversation_id": lying["conversation_id"], "on_busy": "enqueue", "stream": True}
+
+    async with open_redis(suite.url("redis")) as redis:
+        before = await redis.ttl(name)
+        async with queued(chat, thanks) as (_, rest):
+            await decide(chat, lying["run_id"])
+            last = [event async for event in rest][-1]
+        after = await redis.ttl(name)
+
+    assert last.type == "run.completed"
+    assert before - 60 < after <= before
+
+
+@pytest.mark.parametrize("other", ["answers", "has ended"])
+async def test_a_run_that_cannot_wait_again_takes_its_conversation_from_nobody(
+    open_chat: OpenChat, body: dict[str, Any], model: ModelServer, person: User, suite: Suite, other: str
+) -> None:
+    """Its process died with the last approval, and another has been begun in its conversation since."""
+    model.scripted = [calls(ULM)]
+    keys, another = Keys(Owner(person.tenant_id, person.user_id)), new_id()
+    async with open_chat() as chat, open_redis(suite.url("redis")) as redis:
+        chat.headers.update(person.headers)
+        waiting = await lay_down(chat, body)
+        lease = keys.lease(waiting["conversation_id"])
+        await go_on_and_die(suite, person, waiting)
+        await redis.hset(keys.conversation(waiting["conversation_id"]), "run", another)
+        if other == "answers":
+            await redis.set(lease, another)
+        failed = await until_state(chat, waiting["run_id"], "failed")
+        holder = await redis.get(lease)
+
+    assert failed["error"]["code"] == "chat.interrupted"
+    assert holder == (another.encode() if other == "answers" else None)
+
+
+async def test_an_approval_that_came_to_nothing_and_the_one_after_it_are_told_as_two(
+    open_chat: OpenChat,
+    body: dict[str, Any],
+    model: ModelServer,
+    person: User,
+    suite: Suite,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model.scripted = [calls(ULM), says("It is paid.")]
+    told = list[Any]()
+    monkeypatch.setattr(Teller, "tell", lambda _, __, action, *___, once=None: told.append((action, once)))
+    async with open_chat() as chat:
+        chat.headers.update(person.headers)
+        waiting = await lay_down(chat, body)
+        await go_on_and_die(suite, person, waiting)
+        await decide(chat, waiting["run_id"])  # the same again, which is no other
+        await until_state(chat, waiting["run_id"], "requires_action")
+        for _ in range(2):
+            await decide(chat, waiting["run_id"])
+        await follow(chat, waiting["run_id"])
+
+    names = [once for action, once in told if action == Done.CALL_APPROVED]
+    assert len(names) == 3
+    assert len(set(names)) == 2

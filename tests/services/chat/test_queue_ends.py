@@ -1,12 +1,21 @@
 """Messages that wait for their turn, and how that ends without it."""
 
+from typing import Any
+
 import httpx
 import pytest
 
 from local.suite import Suite
-from services.chat.domain import Owner
+from services.chat.bounds import Bounds
+from services.chat.domain import Agent, Message, Owner, Turn
+from services.chat.runs.journal import Journal
+from services.chat.runs.live import LiveRun
+from services.chat.runs.queue import QueueRepository
 from services.chat.storage import Keys
+from services.chat.times import now
+from shared.errors import Unavailable
 from shared.redis import open_redis
+from shared.schemas import new_id
 from tests.fixtures.identity import User
 from tests.services.chat.client import OpenChat, events_of, until
 from tests.services.chat.queueing import CONVERSATIONS, MESSAGE, RUNS, busy, waiting
@@ -180,3 +189,85 @@ async def test_a_message_that_is_cancelled_before_its_turn_has_reserved_nothing_
 
     assert answers == [200] * 20
     assert last.type == "run.completed"
+
+
+@pytest.mark.parametrize("how", ["reject", "regenerate", "interrupt"])
+async def test_a_run_whose_lease_ran_out_keeps_its_conversation_while_it_has_not_ended(
+    open_chat: OpenChat, agent_id: str, model: ModelServer, suite: Suite, person: User, how: str
+) -> None:
+    """As after a Redis that stood still, before the process could say so: the run is there, and can be cancelled."""
+    keys = Keys(Owner(person.tenant_id, person.user_id))
+    async with open_chat(run_lease_seconds=60) as chat, open_redis(suite.url("redis")) as redis:
+        chat.headers.update(person.headers)
+        async with busy(chat, agent_id, model) as conversation:
+            await redis.delete(keys.lease(conversation.id))
+            if how == "regenerate":
+                answer = await chat.post(f"{CONVERSATIONS}/{conversation.id}/regenerate", json={})
+            else:
+                body = conversation.message("two", on_busy=how, stream=True)
+                async with chat.stream("POST", MESSAGE, json=body) as answer:
+                    await answer.aread() if answer.is_error else None
+                    state = await conversation.state_of(conversation.first.data["run_id"])
+                    model.go_on.set()
+                    await answer.aread()
+            model.go_on.set()
+            last = (await conversation.rest())[-1]
+
+    if how == "interrupt":
+        assert (answer.status_code, state, last.type) == (200, "cancelled", "run.cancelled")
+    else:
+        assert (answer.status_code, answer.json()["code"]) == (409, "chat.run_active")
+        assert last.type == "run.completed"
+
+
+async def _turn(chat: httpx.AsyncClient, agent_id: str, person: User) -> Turn:
+    """One that may wait in a conversation that is free."""
+    first = (await chat.post(MESSAGE, json={"agent_id": agent_id, "content": "one"})).json()
+    run_id, owner = new_id(), Owner(person.tenant_id, person.user_id)
+    question = Message(new_id(), run_id, "user", "two", [], now())
+    return Turn(run_id, first["conversation_id"], False, owner, Agent(agent_id, "", None, ()), question, "token", "m")
+
+
+async def test_whoever_begins_and_never_hears_so_holds_the_conversation_when_it_asks_again(
+    chat: httpx.AsyncClient, agent_id: str, suite: Suite, person: User
+) -> None:
+    turn = await _turn(chat, agent_id, person)
+    lease = Keys(turn.owner).lease(turn.conversation_id)
+    async with open_redis(suite.url("redis")) as redis:
+        queue = QueueRepository(redis, Bounds(60_000, 60_000, 60, 10, 10), "inbox")
+        await queue.enqueue(turn, None)
+        answers = [await queue.take(turn)]
+        await redis.delete(lease)  # it ran out meanwhile
+        answers.append(await queue.take(turn))
+        holder = await redis.get(lease)
+        await redis.set(lease, "another")
+        answers.append(await queue.take(turn))
+        others = await redis.get(lease)
+        await redis.delete(lease)
+
+    assert answers == ["ok"] * 3
+    assert (holder, others) == (turn.run_id.encode(), b"another")
+
+
+class _Unheard(QueueRepository):
+    """One whose answer to the first message is lost."""
+
+    async def enqueue(self, *message: Any) -> Any:
+        await super().enqueue(*message)
+        raise Unavailable("redis")
+
+
+async def test_a_message_whose_place_nobody_heard_of_stands_in_nobodys_way(
+    chat: httpx.AsyncClient, agent_id: str, suite: Suite, person: User
+) -> None:
+    turn = await _turn(chat, agent_id, person)
+    keys = Keys(turn.owner)
+    async with open_redis(suite.url("redis")) as redis:
+        queue = _Unheard(redis, Bounds(60_000, 60_000, 60, 10, 10), "inbox")
+        means: list[Any] = [None, None, queue, turn, LiveRun(turn.run_id, turn.conversation_id)]
+        with pytest.raises(Unavailable):
+            await Journal(*means).enqueue(None)
+        left = await queue.list_waiting(turn.owner, turn.conversation_id)
+        status = await redis.hget(keys.run(turn.run_id), "status")
+
+    assert (left, status) == ([], b"failed")

@@ -10,9 +10,13 @@ import httpx
 import pytest
 
 from local.suite import Suite
+from services.chat.domain import Owner
+from services.chat.storage import RUNNING, Keys, running_member
+from shared.redis import open_redis
 from tests.fixtures.identity import User
 from tests.services.chat.client import OpenChat, ServerEvent, events_of, until
 from tests.services.chat.processes import StartProcess
+from tests.services.chat.queueing import busy, waiting
 from tests.services.chat.servers import ModelServer
 
 MESSAGE = "/api/v1/chat/message"
@@ -142,3 +146,32 @@ async def test_what_waits_goes_on_after_redis_was_away(
         "three",
     ]
     assert len(model.asked) == 3
+
+
+async def test_a_run_that_waited_and_whose_process_is_killed_once_it_has_begun_fails_though_nobody_asks(
+    start_process: StartProcess, open_chat: OpenChat, agent_id: str, model: ModelServer, suite: Suite, person: User
+) -> None:
+    owner = Owner(person.tenant_id, person.user_id)
+    async with (
+        open_chat() as other,
+        open_redis(suite.url("redis")) as redis,
+        start_process() as (process, client),
+    ):
+        other.headers.update(person.headers)
+        async with busy(other, agent_id, model) as conversation:
+            async with waiting(client, conversation.message("two")) as (two, rest):
+                await redis.zrem(RUNNING, running_member(owner, conversation.id, two.data["run_id"]))  # as sweepers do
+                model.is_silent = True  # from the next answer on
+                model.is_generating.clear()
+                model.go_on.set()
+                started = await anext(rest)
+                await model.is_generating.wait()
+                process.kill()
+
+            async def is_failed() -> bool:
+                return await redis.hget(Keys(owner).run(two.data["run_id"]), "status") == b"failed"
+
+            await until(is_failed)
+            first = (await conversation.rest())[-1]
+
+    assert (first.type, started.type) == ("run.completed", "run.started")

@@ -4,19 +4,24 @@ import asyncio
 from typing import Any
 
 import httpx
+from prometheus_client import Counter
 from redis.asyncio import Redis
 
 from local.suite import Suite
 from services.chat.bounds import Bounds
 from services.chat.domain import Agent, Message, Owner, Turn
 from services.chat.runs.repository import RunRepository
+from services.chat.runs.supervisor import Supervisor
+from services.chat.runs.sweeping import RunSweeper
 from services.chat.storage import RUNNING, Keys, running_member
 from services.chat.times import now, to_ms
 from shared.redis import open_redis
 from shared.schemas import new_id
+from shared.watchdog import Watchdog
 from tests.faults.victims import OfSuite
 from tests.fixtures.identity import User
 from tests.services.chat.client import OpenChat, events_of, until
+from tests.services.chat.queueing import busy, waiting
 from tests.services.chat.servers import ModelServer
 
 MESSAGE = "/api/v1/chat/message"
@@ -173,3 +178,52 @@ async def test_runs_that_live_go_on_after_a_redis_that_stood_still(
         rest = [event async for event in events]
 
     assert rest[-1].type == "run.completed"
+
+
+async def test_a_run_that_waits_for_its_turn_is_looked_after_in_one_place_only(
+    open_chat: OpenChat, agent_id: str, model: ModelServer, person: User, suite: Suite
+) -> None:
+    owner = Owner(person.tenant_id, person.user_id)
+    async with (
+        open_chat(run_lease_seconds=1) as chat,
+        open_chat(run_lease_seconds=1),
+        open_redis(suite.url("redis")) as redis,
+    ):
+        chat.headers.update(person.headers)
+        async with (
+            busy(chat, agent_id, model) as conversation,
+            waiting(chat, conversation.message("two")) as (two, rest),
+        ):
+            member = running_member(owner, conversation.id, two.data["run_id"])
+
+            async def is_forgotten() -> bool:
+                return await redis.zscore(RUNNING, member) is None
+
+            await until(is_forgotten)
+            state = await conversation.state_of(two.data["run_id"])
+            model.go_on.set()
+            last = [event async for event in rest][-1]
+
+    assert (state, last.type) == ("queued", "run.completed")
+
+
+async def test_what_is_noted_anew_while_it_is_looked_at_is_not_forgotten(person: User, suite: Suite) -> None:
+    """As a run that waited and begins just then: its process may die at once."""
+    owner, bounds = Owner(person.tenant_id, person.user_id), Bounds(0, 30_000, 0, 0, 0)
+    suite.up(["redis"])
+    async with open_redis(suite.url("redis")) as redis:
+        members = [running_member(owner, new_id(), new_id()) for _ in range(2)]
+        await redis.zadd(RUNNING, {member: number + 1 for number, member in enumerate(members)})
+        again = to_ms(now()) + 60_000
+        supervisor = Supervisor(1, 1, Watchdog(Counter("outlived", "none", registry=None)))
+
+        class Meanwhile(RunRepository):
+            async def end_if_abandoned(self, *run: Any) -> Any:
+                await redis.zadd(RUNNING, {members[1]: again})
+                return await super().end_if_abandoned(*run)
+
+        await RunSweeper(redis, Meanwhile(redis, bounds, ""), supervisor).step()
+        scores = [await redis.zscore(RUNNING, member) for member in members]
+        await redis.zrem(RUNNING, members[1])
+
+    assert scores == [None, again]

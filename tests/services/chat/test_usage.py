@@ -10,6 +10,7 @@ import pytest
 from local.suite import Suite
 from services.chat.domain import Owner
 from services.chat.usage.repository import UsageRepository
+from services.chat.usage.schemas import UsageRow
 from services.chat.usage.users import UsageUsers
 from shared.redis import open_redis
 from shared.schemas import new_id
@@ -17,6 +18,7 @@ from tests.fixtures.identity import RegisterUser, User
 from tests.fixtures.letters import Letters
 from tests.services.auth.tenancy import joining
 from tests.services.chat.client import OpenChat, until
+from tests.services.chat.queueing import busy, waiting
 from tests.services.chat.scripts import Script, calls, says
 from tests.services.chat.servers import ModelServer, Neighbours
 
@@ -202,3 +204,19 @@ async def test_a_turn_that_ends_after_midnight_is_found_on_its_own_day(suite: Su
         found = await UsageRepository(redis).users_of(owner.tenant_id, [day, next_day])
 
     assert found == [(day, owner), (next_day, owner)]
+
+
+async def test_a_message_that_ends_while_it_waits_for_its_turn_is_no_run_that_used_anything(
+    chat: httpx.AsyncClient, agent_id: str, model: ModelServer
+) -> None:
+    async with busy(chat, agent_id, model) as conversation:
+        async with waiting(chat, conversation.message("two")) as (two, rest):
+            await chat.post(f"/api/v1/chat/runs/{two.data['run_id']}/cancel")
+            [event async for event in rest]
+        model.go_on.set()
+        await conversation.rest()
+
+    (row,) = await rows(chat)
+
+    assert (row["runs"], row["cancelled_runs"]) == (1, 0)
+    assert "while it waits" in (UsageRow.model_fields["runs"].description or "")
