@@ -30,9 +30,14 @@ async def delivering_webhooks(app: FastAPI, database: Database, outbox: Outbox, 
         instruments = Instruments(app.state.metrics.registry)
         delivering = Delivering(database, outbox, tokens, sender, instruments, terms)
         upkeep = Upkeep(
-            database, delivering, days=settings.webhook_retention_days, every_seconds=settings.republish_seconds
+            database,
+            delivering,
+            days=settings.webhook_retention_days,
+            most_kept=settings.webhook_max_kept,
+            every_seconds=settings.republish_seconds,
         )
-        await stack.enter_async_context(in_background(upkeep.run()))
+        loops = upkeep.run(), upkeep.watch(), upkeep.prune()
+        await stack.enter_async_context(in_background(*loops))
         deliverer = Deliverer(database, delivering, terms)
         await stack.enter_async_context(open_deliverer(deliverer, settings.webhook_look_seconds))
         yield
