@@ -85,8 +85,11 @@ eval: bootstrap ## how well searches find, in six languages, and what of it reac
 rotate-keys: bootstrap ## sign access tokens with the next key
 	@$(RUN)/python -m local exec auth -- python -m services.auth.commands rotate-keys $(ARGS)
 
-reseal-secrets: bootstrap ## seal the credentials of tools with the first SECRET_ENCRYPTION_KEY
-	@$(RUN)/python -m local exec agents -- python -m services.agents.commands reseal-secrets
+reseal-secrets: bootstrap ## seal the credentials of tools and the secrets of webhooks with the first SECRET_ENCRYPTION_KEY
+	@agents=0; tasks=0; \
+	$(RUN)/python -m local exec agents -- python -m services.agents.commands reseal-secrets || agents=$$?; \
+	$(RUN)/python -m local exec tasks -- python -m services.tasks.commands reseal-secrets || tasks=$$?; \
+	[ $$agents -eq 0 ] && [ $$tasks -eq 0 ]
 
 rotate-certificates: bootstrap ## a new authority and new certificates inside
 	@$(RUN)/python -m local rotate-certificates

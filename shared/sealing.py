@@ -1,4 +1,4 @@
-"""Seals values for the store: whoever has the graph without the key has nothing."""
+"""Seals values for the store: whoever has the store without the key has nothing."""
 
 from enum import Enum, auto
 from typing import Final

@@ -194,10 +194,10 @@ class WebhookExists(Conflict):
 
 class TooManyWebhooks(Conflict):
     code = "tasks.too_many_webhooks"
-    meaning = "The user, or the tenant, has as many webhooks as one may have; delete one first."
-
-    def __init__(self, of_a_user: int, of_a_tenant: int) -> None:
-        super().__init__(f"A user may have {of_a_user} webhooks, and a tenant {of_a_tenant}.")
+    meaning = (
+        "The user, or the tenant, has as many webhooks as one may have, or as many that cover the tenant; delete one "
+        "first."
+    )
 
 
 class WebhookDisabled(Conflict):

@@ -124,7 +124,7 @@ class WorkerSettings(Settings):
     )
     retention_days_of_tenants: dict[Tenant, dict[KindName, Days]] = Field(
         default_factory=dict,
-        max_length=10_000,
+        max_length=1000,  # Linux holds 128 KiB in a variable
         description='JSON, `{"01890a5d-…": {"*": 30, "vectors.ingest": 365}}`: the same of a tenant, of all its kinds '
         "or of one; it comes before what is said of the kind",
     )
@@ -148,6 +148,18 @@ class WorkerSettings(Settings):
     )
     webhook_max_waiting: int = Field(
         default=100_000, ge=10, le=10_000_000, description="one for which more deliveries wait is disabled"
+    )
+    webhook_max_waiting_of_tenant: int = Field(
+        default=200_000,
+        ge=10,
+        le=100_000_000,
+        description="of a tenant for whose webhooks more wait the one is disabled for which most do",
+    )
+    webhook_max_kept: int = Field(
+        default=100_000,
+        ge=10,
+        le=10_000_000,
+        description="deliveries of one webhook that are kept; older ones that are over go before their days",
     )
     webhook_retention_days: float = Field(default=30, ge=1, le=3650, description="deliveries are kept for so long")
     webhook_look_seconds: float = Field(

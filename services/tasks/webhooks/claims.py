@@ -20,10 +20,11 @@ from services.tasks.webhooks.domain import (
     DeliveryStatus,
     EventType,
     Outcome,
+    Waiting,
 )
 from services.tasks.webhooks.models import Webhook, WebhookAttempt, WebhookDelivery
 from services.tasks.webhooks.secrets import sealed_of
-from services.tasks.webhooks.waiting import GIVE_UP, LIST_DUE, LIST_OVERFLOWING
+from services.tasks.webhooks.waiting import GIVE_UP, LIST_DUE, LIST_WAITING, PRUNE
 from shared.schemas import new_id
 
 _IS_PENDING: Final = WebhookDelivery.status == DeliveryStatus.PENDING.value
@@ -112,23 +113,31 @@ class ClaimRepository:
             is_old = table.number <= claimed.number - MOST_ATTEMPTS_KEPT
             await self._session.execute(delete(table).where(table.delivery_id == claimed.id, is_old))
 
-    async def note_success(self, webhook_id: str) -> None:
-        """The webhook is failing no more. It is not written to while it was not."""
-        was_failing = or_(Webhook.failing_since.is_not(None), Webhook.held_until.is_not(None))
-        healed = update(Webhook).where(Webhook.id == webhook_id, was_failing)
-        await self._session.execute(healed.values(failing_since=None, held_until=None))
+    async def note_success(self, claimed: Claimed) -> None:
+        """The webhook is failing no more. It is not written to while it was not.
 
-    async def note_failure(self, webhook_id: str, outcome: Outcome, held_seconds: float) -> timedelta:
-        """For how long every attempt of the webhook has failed. It is left alone for `held_seconds`."""
+        How long it asked to be left alone stays: what arrived may have been on its way when it asked.
+        """
+        healed = update(Webhook).where(*_as_claimed(claimed), Webhook.failing_since.is_not(None))
+        await self._session.execute(healed.values(failing_since=None))
+
+    async def note_failure(self, claimed: Claimed, outcome: Outcome, held_seconds: float) -> timedelta:
+        """For how long every attempt of the webhook has failed. It is left alone for `held_seconds`.
+
+        Nothing is noted of one that goes elsewhere, or acts with something else, by now.
+        """
         values: dict[str, Any] = {"failing_since": func.coalesce(Webhook.failing_since, outcome.at)}
         if held_seconds:
             values["held_until"] = func.clock_timestamp() + timedelta(seconds=held_seconds)
-        noted = update(Webhook).where(Webhook.id == webhook_id).values(values).returning(Webhook.failing_since)
+        noted = update(Webhook).where(*_as_claimed(claimed)).values(values).returning(Webhook.failing_since)
         since = await self._session.scalar(noted)
         return outcome.at - since if since else timedelta()
 
-    async def disable(self, webhook_id: str, code: str) -> Webhook | None:
-        """The webhook, unless it was disabled already. What its maker's other webhooks are told of it is written."""
+    async def disable(self, webhook_id: str, code: str, claimed: Claimed | None = None) -> Webhook | None:
+        """The webhook, unless it was disabled already. What its maker's other webhooks are told of it is written.
+
+        For what came of `claimed` it is disabled only as it was then: what its maker has mended since stays.
+        """
         values = {
             "is_enabled": False,
             "error_code": code,
@@ -136,7 +145,8 @@ class ClaimRepository:
             "disabled_at": func.clock_timestamp(),
             "version": Webhook.version + 1,
         }
-        disabled = update(Webhook).where(Webhook.id == webhook_id, Webhook.is_enabled).values(values)
+        which = _as_claimed(claimed) if claimed else (Webhook.id == webhook_id,)
+        disabled = update(Webhook).where(*which, Webhook.is_enabled).values(values)
         webhook = await self._session.scalar(disabled.returning(Webhook))
         if webhook is not None:
             data = {"webhook_id": webhook_id, "user_id": webhook.user_id, "error_code": code}
@@ -153,9 +163,9 @@ class ClaimRepository:
         told = func.tell_webhooks(event_id, tenant_id, user_id, type_, cast(None, Text), at, cast(data, JSONB))
         await self._session.execute(select(told))
 
-    async def list_overflowing(self, most: int) -> list[str]:
-        """The webhooks that have more than `most` deliveries pending."""
-        return [str(row[0]) for row in await self._session.execute(LIST_OVERFLOWING, {"most": most})]
+    async def list_waiting(self, most: int) -> list[Waiting]:
+        """The enabled webhooks for which something waits, counted to one more than `most`."""
+        return [Waiting(str(row[0]), *row[1:]) for row in await self._session.execute(LIST_WAITING, {"most": most})]
 
     async def give_up(self, limit: int) -> int:
         """Of webhooks that are disabled: up to `limit` deliveries are not tried any more. How many."""
@@ -174,6 +184,18 @@ class ClaimRepository:
             count += len(deleted.all())
         return count
 
+    async def list_after(self, webhook_id: str | None, limit: int) -> list[str]:
+        """The next webhooks in the order of their ids, from the first one for None."""
+        statement = select(Webhook.id).order_by(Webhook.id).limit(limit)
+        if webhook_id is not None:
+            statement = statement.where(Webhook.id > webhook_id)
+        return [str(found) for found in await self._session.scalars(statement)]
+
+    async def prune(self, webhook_id: str, most: int, limit: int) -> int:
+        """Up to `limit` of its deliveries that are over, and older than its latest `most`, are deleted. How many."""
+        pruned = await self._session.execute(PRUNE, {"webhook_id": webhook_id, "most": most, "limit": limit})
+        return int(pruned.rowcount)  # type: ignore[attr-defined]
+
     async def delete_gone(self, limit: int) -> None:
         """Up to `limit` webhooks that were deleted a minute ago or longer, and have no deliveries any more."""
         has_none = ~select(WebhookDelivery.id).where(WebhookDelivery.webhook_id == Webhook.id).exists()
@@ -185,6 +207,17 @@ class ClaimRepository:
 def _held(claimed: Claimed) -> tuple[Any, ...]:
     """That nobody else has claimed it since, and nobody said that it is to be sent again."""
     return (WebhookDelivery.id == claimed.id, WebhookDelivery.claims == claimed.number, _IS_PENDING)
+
+
+def _as_claimed(claimed: Claimed) -> tuple[Any, ...]:
+    """That the webhook goes where it went, and acts with what it acted with."""
+    return (
+        Webhook.id == claimed.webhook_id,
+        Webhook.url == claimed.url,
+        Webhook.key_id.is_not_distinct_from(claimed.key_id),
+        Webhook.session_id.is_not_distinct_from(claimed.session_id),
+        Webhook.scopes == claimed.scopes,
+    )
 
 
 def _claimed(delivery: WebhookDelivery, webhook: Webhook) -> Claimed:

@@ -8,12 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.tasks.errors import WebhookDisabled
 from services.tasks.events import Done, tell
 from services.tasks.models import IdempotencyKeyRow
+from services.tasks.rows import require_scopes
 from services.tasks.visibility import submitter_of
-from services.tasks.webhooks.domain import TEST, DeliveryStatus
+from services.tasks.webhooks.domain import TEST, Covers, DeliveryStatus, scopes_of
 from services.tasks.webhooks.models import Webhook, WebhookAttempt, WebhookDelivery
 from services.tasks.webhooks.repository import DeliveryRepository, WebhookRepository
 from services.tasks.webhooks.schemas import MOST_AT_ONCE, Replayed, ReplayFailed
 from shared.door import Once
+from shared.errors import Invalid
 from shared.identity import Caller, deed
 from shared.postgres import Database, EffectKey, IdempotencyKeys, Outbox
 from shared.resources import CursorCodec, Slice
@@ -49,11 +51,12 @@ class DeliveryService:
             )
 
     async def get(self, caller: Caller, webhook_id: str, delivery_id: str) -> Logged:
-        """Raises WebhookDeliveryNotFound."""
+        """Raises WebhookDeliveryNotFound, MissingScope where the caller may not read what it tells of."""
         async with self._database.statements() as session:
             await _webhook(session, caller, webhook_id)
             deliveries = DeliveryRepository(session, caller.tenant_id, webhook_id)
             delivery = await deliveries.get(delivery_id)
+            require_scopes(caller, _scopes_to_read(caller, delivery))
             return Logged(delivery, await deliveries.list_attempts(delivery_id))
 
     async def replay(self, caller: Caller, webhook_id: str, delivery_id: str) -> WebhookDelivery:
@@ -69,7 +72,9 @@ class DeliveryService:
         return delivery
 
     async def replay_failed(self, caller: Caller, webhook_id: str, wanted: ReplayFailed) -> Replayed:
-        """The oldest that failed are due now. Raises WebhookDisabled."""
+        """The oldest that failed are due now. Raises WebhookDisabled, Invalid for a time that ends before it begins."""
+        if wanted.until is not None and wanted.until < wanted.since:
+            raise Invalid.field("/until", "before_since", "It is before `since`.")
         async with self._database.transaction() as session:
             _require_enabled(await _webhook(session, caller, webhook_id))
             deliveries = DeliveryRepository(session, caller.tenant_id, webhook_id)
@@ -106,6 +111,14 @@ async def _webhook(session: AsyncSession, caller: Caller, webhook_id: str) -> We
 def _require_enabled(webhook: Webhook) -> None:
     if not webhook.is_enabled:
         raise WebhookDisabled
+
+
+def _scopes_to_read(caller: Caller, delivery: WebhookDelivery) -> list[str]:
+    """What reading the event itself takes of this caller, whatever its webhook was made with."""
+    if delivery.type == TEST:
+        return []
+    is_own = delivery.data.get("user_id") == caller.subject
+    return sorted(scopes_of([delivery.type], Covers.OWN if is_own else Covers.TENANT))
 
 
 def _test_of(caller: Caller, webhook_id: str) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """One delivery from its claim to what came of it: is it allowed still, send it, write down how that went."""
 
 import logging
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -9,7 +11,7 @@ from services.tasks.domain import AUTHORITY_ENDED
 from services.tasks.errors import PermanentFailure
 from services.tasks.events import Done, tell
 from services.tasks.webhooks.claims import ClaimRepository
-from services.tasks.webhooks.domain import FAILING, GONE, OVERFLOWED, AttemptError, Claimed, Outcome
+from services.tasks.webhooks.domain import FAILING, GONE, OVERFLOWED, AttemptError, Claimed, Outcome, overflowing
 from services.tasks.webhooks.instruments import Instruments
 from services.tasks.webhooks.models import Webhook
 from services.tasks.webhooks.sending import Sender
@@ -56,7 +58,7 @@ class Delivering:
         try:
             await self._tokens.get(claimed)
         except PermanentFailure:
-            await self._disable(webhook_id, AUTHORITY_ENDED)
+            await self._disable(webhook_id, AUTHORITY_ENDED, claimed)
             return False
         except ServiceError as error:  # nobody says whether it may be sent
             self._instruments.put_off.inc()
@@ -70,10 +72,20 @@ class Delivering:
 
     async def _send(self, claimed: Claimed) -> Outcome:
         with self._instruments.sending.track_inprogress():
-            outcome = await self._sender.send(claimed)
+            outcome = await self._attempted(claimed)
         attempts = self._instruments.attempts.labels(outcome.error or "arrived")
         attempts.observe(outcome.duration.total_seconds())
         return outcome
+
+    async def _attempted(self, claimed: Claimed) -> Outcome:
+        """Whatever a receiver brings about counts as an attempt: one that did not would be made for ever."""
+        at, began = datetime.now(UTC), time.monotonic()
+        try:
+            return await self._sender.send(claimed)
+        except Exception:  # noqa: BLE001 - what is not foreseen has failed as everything else does
+            _log.exception("an attempt broke off", extra={"fields": {"webhook_id": claimed.webhook_id}})
+            took = timedelta(seconds=time.monotonic() - began)
+            return Outcome(at, took, error=AttemptError.BROKEN_OFF, detail="The attempt broke off on our own side.")
 
     async def _settle(self, claimed: Claimed, outcome: Outcome) -> None:
         next_in = None
@@ -83,26 +95,28 @@ class Delivering:
             claims = ClaimRepository(session)
             await claims.settle(claimed, outcome, next_in)
             if outcome.error is None:
-                await claims.note_success(claimed.webhook_id)
+                await claims.note_success(claimed)
                 return
             held = min(outcome.retry_after, _LONGEST_HOLD_SECONDS)
-            failing_for = await claims.note_failure(claimed.webhook_id, outcome, held)
+            failing_for = await claims.note_failure(claimed, outcome, held)
             is_gone = outcome.error == AttemptError.GONE
             if is_gone or failing_for.total_seconds() > self._terms.failing_days * 86_400:
-                webhook = await claims.disable(claimed.webhook_id, GONE if is_gone else FAILING)
+                webhook = await claims.disable(claimed.webhook_id, GONE if is_gone else FAILING, claimed)
                 self._tell(session, webhook)
         self._outbox.notify()
 
-    async def _disable(self, webhook_id: str, code: str) -> None:
+    async def _disable(self, webhook_id: str, code: str, claimed: Claimed | None = None) -> None:
         async with self._database.transaction() as session:
-            self._tell(session, await ClaimRepository(session).disable(webhook_id, code))
+            self._tell(session, await ClaimRepository(session).disable(webhook_id, code, claimed))
         self._outbox.notify()
 
     async def disable_overflowing(self) -> None:
-        """Those for which more waits than may. Raises Unavailable."""
+        """Those for which more waits than may; what waits is measured. Raises Unavailable."""
         async with self._database.statements() as session:
-            found = await ClaimRepository(session).list_overflowing(self._terms.most_waiting)
-        for webhook_id in found:
+            found = await ClaimRepository(session).list_waiting(self._terms.most_waiting)
+        self._instruments.waiting.set(sum(one.count for one in found))
+        self._instruments.late.set(max((one.late for one in found), default=0.0))
+        for webhook_id in overflowing(found, self._terms.most_waiting, self._terms.most_waiting_of_a_tenant):
             await self._disable(webhook_id, OVERFLOWED)
 
     def _tell(self, session: AsyncSession, webhook: Webhook | None) -> None:

@@ -1,6 +1,6 @@
 """What webhooks may be told, what becomes of a delivery, and when it is tried again."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -13,6 +13,8 @@ TEST: Final = "webhook.test"
 MOST_ATTEMPTS_KEPT: Final = 50
 """Of one delivery, in its log; replays may make more."""
 MOST_OLDER_SECRETS: Final = 4
+LONGEST_URL: Final = 2048
+"""Characters, also once it is encoded: what an index takes and what can be asked for."""
 LONGEST_ANSWER: Final = 1024
 """Characters of a receiver's answer that are kept, and bytes that are read of it."""
 
@@ -54,6 +56,7 @@ class AttemptError(Word):
 
     ADDRESS_REFUSED = "address_refused"
     ANSWER_BROKEN = "answer_broken"
+    BROKEN_OFF = "broken_off"
     DISABLED = "disabled"
     GONE = "gone"
     HOST_UNKNOWN = "host_unknown"
@@ -71,7 +74,7 @@ OVERFLOWED: Final = "tasks.webhook_overflowed"
 WHY_DISABLED: Final = {
     GONE: "The receiver answered 410: it wants nothing more.",
     FAILING: "Every attempt has failed for days.",
-    OVERFLOWED: "More deliveries wait for the receiver than may.",
+    OVERFLOWED: "More deliveries wait for the receiver, or for all of the tenant's, than may.",
     "tasks.authority_ended": "What this webhook was last made, changed or enabled with no longer allows it.",
 }
 """The codes under which the platform disables a webhook."""
@@ -98,6 +101,34 @@ class Waits:
         if failures > len(self.seconds):
             return None
         return max(self.seconds[failures - 1], min(retry_after, self.longest))
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How much waits for an enabled webhook."""
+
+    webhook_id: str
+    tenant_id: str
+    count: int
+    late: float
+    """Seconds since the oldest of it was due; below 0 where none is due yet."""
+
+
+def overflowing(found: Collection[Waiting], most: int, most_of_a_tenant: int) -> list[str]:
+    """The webhooks for which more than `most` waits, and of a tenant for which too much waits still the fullest."""
+    chosen = [one.webhook_id for one in found if one.count > most]
+    left: dict[str, list[Waiting]] = {}
+    for one in found:
+        if one.count <= most:
+            left.setdefault(one.tenant_id, []).append(one)
+    for of_tenant in left.values():
+        of_tenant.sort(key=lambda one: one.count)
+        waiting = sum(one.count for one in of_tenant)
+        while waiting > most_of_a_tenant:
+            fullest = of_tenant.pop()
+            waiting -= fullest.count
+            chosen.append(fullest.webhook_id)
+    return chosen
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ creating = APIRouter(prefix=_PREFIX, tags=["webhooks"], route_class=IdempotentRo
 
 _TAG: Final = "the version, for `If-Match`"
 _TAGGED: Final = described(tag=_TAG)
+_CREATED: Final = described(tag=_TAG, location="the webhook")
 _WRONG = (WebhookUrlRefused, KindUnknown, WebhookExists)
 Status = Annotated[DeliveryStatus | None, Query(description="only such", examples=["failed"])]
 
@@ -51,15 +52,17 @@ Status = Annotated[DeliveryStatus | None, Query(description="only such", example
     summary="Create a webhook",
     status_code=201,
     response_model=WebhookCreated,
-    responses=responses(TooManyWebhooks, *_WRONG, IdempotencyKeyRefused),
+    responses={**responses(TooManyWebhooks, *_WRONG, IdempotencyKeyRefused), 201: _CREATED},
 )
-async def create(body: WebhookCreate, caller: Writer, webhooks: Webhooks) -> WebhookCreated:
+async def create(body: WebhookCreate, caller: Writer, webhooks: Webhooks, response: Response) -> WebhookCreated:
     """Have events posted to a URL, signed as Standard Webhooks says, again and again until it answers 2xx.
 
     The secret is shown this once. It acts with the credential this is asked with: when that ends it is disabled, and
     says so. A user has one webhook a URL, so a repetition of this makes no second one.
     """
-    return WebhookCreated.with_secret(*await webhooks.create(caller, body))
+    made = await webhooks.create(caller, body)
+    describe(response, version=made.webhook.version, location=f"{_PREFIX}/{made.webhook.id}")
+    return WebhookCreated.with_secret(*made)
 
 
 @router.get("", operation_id="tasks_list_webhooks", summary="List webhooks")
@@ -85,7 +88,10 @@ async def get(id: Id, caller: Reader, webhooks: Webhooks, response: Response) ->
     "/{id}",
     operation_id="tasks_update_webhook",
     summary="Change a webhook",
-    responses={**responses(WebhookNotFound, WebhookOfAnother, PreconditionFailed, *_WRONG), 200: _TAGGED},
+    responses={
+        **responses(WebhookNotFound, WebhookOfAnother, TooManyWebhooks, PreconditionFailed, *_WRONG),
+        200: _TAGGED,
+    },
 )
 async def update(
     id: Id, body: WebhookUpdate, caller: Writer, webhooks: Webhooks, response: Response, if_match: IfMatch = None
@@ -117,11 +123,14 @@ async def delete(id: Id, caller: Writer, webhooks: Webhooks, if_match: IfMatch =
     summary="Rotate the secret of a webhook",
     status_code=201,
     response_model=WebhookCreated,
-    responses=responses(WebhookNotFound, WebhookOfAnother, RotatedTooOften, IdempotencyKeyRefused),
+    responses={**responses(WebhookNotFound, WebhookOfAnother, RotatedTooOften, IdempotencyKeyRefused), 201: _TAGGED},
 )
-async def rotate(id: Id, body: SecretRotation, caller: Writer, webhooks: Webhooks) -> WebhookCreated:
+async def rotate(
+    id: Id, body: SecretRotation, caller: Writer, webhooks: Webhooks, response: Response
+) -> WebhookCreated:
     """A new secret, shown this once. Through the overlap messages bear a signature of each, so that nothing is lost."""
     made = await webhooks.rotate(caller, id, timedelta(seconds=body.overlap_seconds))
+    describe(response, version=made.webhook.version)
     return WebhookCreated.with_secret(*made)
 
 
@@ -130,10 +139,13 @@ async def rotate(id: Id, body: SecretRotation, caller: Writer, webhooks: Webhook
     operation_id="tasks_test_webhook",
     summary="Try a webhook",
     status_code=202,
-    responses=responses(WebhookNotFound, WebhookDisabled),
+    responses=responses(WebhookNotFound, WebhookDisabled, WebhookDeliveryNotFound),
 )
 async def test(id: Id, caller: Writer, deliveries: Deliveries, once: Keyed) -> DeliveryRead:
-    """Send `webhook.test`, as any event is sent; the delivery says what became of it."""
+    """Send `webhook.test`, as any event is sent; the delivery says what became of it.
+
+    Under a key that has made one already it is that one, or 404 where it is no longer kept.
+    """
     return DeliveryRead.model_validate(await deliveries.test(caller, id, once))
 
 
@@ -175,7 +187,11 @@ async def list_deliveries(
     responses=responses(WebhookNotFound, WebhookDeliveryNotFound),
 )
 async def get_delivery(id: Id, delivery_id: Id, caller: Reader, deliveries: Deliveries) -> DeliveryDetail:
-    """A delivery with its body and each attempt: when, how long, what the receiver answered."""
+    """A delivery with its body and each attempt: when, how long, what the receiver answered.
+
+    It takes the scopes that reading the event itself takes: `chat:read` for one of a run, and `tasks:tenant` or
+    `chat:tenant` for one of somebody else.
+    """
     return DeliveryDetail.of(*await deliveries.get(caller, id, delivery_id))
 
 

@@ -9,6 +9,7 @@ from services.tasks.settings import WorkerSettings
 from services.tasks.webhooks.deliverer import Deliverer, open_deliverer
 from services.tasks.webhooks.delivering import Delivering, Tokens
 from services.tasks.webhooks.instruments import Instruments
+from services.tasks.webhooks.resealing import reseal_secrets
 from services.tasks.webhooks.sending import Sender
 from services.tasks.webhooks.terms import Terms
 from services.tasks.webhooks.upkeep import Upkeep
@@ -30,9 +31,14 @@ async def delivering_webhooks(app: FastAPI, database: Database, outbox: Outbox, 
         instruments = Instruments(app.state.metrics.registry)
         delivering = Delivering(database, outbox, tokens, sender, instruments, terms)
         upkeep = Upkeep(
-            database, delivering, days=settings.webhook_retention_days, every_seconds=settings.republish_seconds
+            database,
+            delivering,
+            days=settings.webhook_retention_days,
+            most_kept=settings.webhook_max_kept,
+            every_seconds=settings.republish_seconds,
         )
-        await stack.enter_async_context(in_background(upkeep.run()))
+        loops = upkeep.run(), upkeep.watch(), upkeep.prune(), reseal_secrets(database, seal)
+        await stack.enter_async_context(in_background(*loops))
         deliverer = Deliverer(database, delivering, terms)
         await stack.enter_async_context(open_deliverer(deliverer, settings.webhook_look_seconds))
         yield

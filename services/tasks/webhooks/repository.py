@@ -1,7 +1,7 @@
 """Every statement about webhooks and deliveries as their owners have them: each with the tenant."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import func, insert, select, text, update
@@ -10,11 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tasks.errors import TooManyWebhooks, WebhookDeliveryNotFound, WebhookExists, WebhookNotFound
 from services.tasks.filters import first_id
-from services.tasks.webhooks.domain import DeliveryStatus
+from services.tasks.webhooks.domain import AttemptError, Covers, DeliveryStatus
 from services.tasks.webhooks.models import Webhook, WebhookAttempt, WebhookDelivery
+from services.tasks.webhooks.waiting import GIVE_UP_OF
 
 MOST_OF_A_USER: Final = 50
-MOST_OF_A_TENANT: Final = 500
+MOST_OF_A_TENANT: Final = 100
+MOST_COVERING: Final = 10
+"""Of a tenant, that cover it: for each of these the end of any task writes a row."""
+_LATE: Final = timedelta(minutes=1)  # longer than a delivery waits for its id
 _TAKE_TURN: Final = text(
     "SELECT pg_advisory_xact_lock(hashtextextended('tasks.webhooks:' || CAST(:tenant AS text), 0))"
 )
@@ -41,8 +45,17 @@ class WebhookRepository:
         counts = select(func.count(), func.count().filter(Webhook.user_id == row["user_id"]))
         of_all, of_user = (await self._session.execute(counts.where(*self._of_the_tenant))).one()
         if of_user >= MOST_OF_A_USER or of_all >= MOST_OF_A_TENANT:
-            raise TooManyWebhooks(MOST_OF_A_USER, MOST_OF_A_TENANT)
+            raise TooManyWebhooks(f"A user may have {MOST_OF_A_USER} webhooks, and a tenant {MOST_OF_A_TENANT}.")
+        if row["covers"] == Covers.TENANT:
+            await self.require_few_covering()
         await self._session.execute(insert(Webhook), [row])
+
+    async def require_few_covering(self) -> None:
+        """Raises TooManyWebhooks; nobody makes another until the transaction ends."""
+        await self._session.execute(_TAKE_TURN, {"tenant": self._tenant_id})
+        covering = (*self._of_the_tenant, Webhook.covers == Covers.TENANT.value)
+        if (await self._session.scalar(select(func.count()).where(*covering)) or 0) >= MOST_COVERING:
+            raise TooManyWebhooks(f"Of a tenant's webhooks {MOST_COVERING} may cover the tenant.")
 
     async def require_new(self, user_id: str, url: str) -> None:
         """Raises WebhookExists where the user has one with this URL; nobody makes one until the transaction ends."""
@@ -58,6 +71,12 @@ class WebhookRepository:
         if webhook is None:
             raise WebhookNotFound
         return webhook
+
+    async def give_up(self, webhook_id: str, limit: int) -> int:
+        """Of one that is disabled, up to `limit` deliveries are not tried any more. How many."""
+        which = {"webhook_id": webhook_id, "limit": limit, "code": AttemptError.DISABLED.value}
+        given_up = await self._session.execute(GIVE_UP_OF, which)
+        return int(given_up.rowcount)  # type: ignore[attr-defined]
 
     async def list_newest(self, after: str | None, limit: int) -> list[Webhook]:
         statement = select(Webhook).where(*self._theirs).order_by(Webhook.id.desc()).limit(limit)
@@ -117,15 +136,20 @@ class DeliveryRepository:
         return delivery
 
     async def replay_failed(self, since: datetime, until: datetime | None, limit: int) -> Sequence[str]:
-        """The ids of those that failed and are due again now: the oldest, up to `limit`."""
+        """The ids of those that failed and are due again now: the oldest, up to `limit`.
+
+        Who else has one in hand is waited for: fewer than `limit` are all there were.
+        """
         table = WebhookDelivery
+        end = until or datetime.now(UTC)
         which = (
             *self._theirs,
             table.status == DeliveryStatus.FAILED.value,
             table.id >= first_id(since),
             table.created_at >= since,
-            table.created_at <= (until or datetime.now(UTC)),
+            table.id < first_id(end, _LATE),
+            table.created_at <= end,
         )
-        chosen = select(table.id).where(*which).order_by(table.id).limit(limit).with_for_update(skip_locked=True)
+        chosen = select(table.id).where(*which).order_by(table.id).limit(limit).with_for_update()
         again = update(table).where(table.id.in_(chosen)).values(**_AGAIN).returning(table.id)
         return (await self._session.scalars(again)).all()

@@ -32,7 +32,7 @@ class RunHeard(BaseModel):
 
     run_id: _Name
     conversation_id: _Name
-    agent_id: _Name
+    agent_id: _Name | None = None
     tenant_id: _Name
     user_id: _Name
     key_id: _Name | None = None

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 from pydantic import MISSING, Field
 
 from services.tasks.schemas import KindName, TaskFailure
-from services.tasks.webhooks.domain import LONGEST_ANSWER, AttemptError, Covers, DeliveryStatus, EventType
+from services.tasks.webhooks.domain import LONGEST_ANSWER, LONGEST_URL, AttemptError, Covers, DeliveryStatus, EventType
 from services.tasks.webhooks.models import Webhook, WebhookAttempt, WebhookDelivery
 from services.tasks.webhooks.secrets import valid_until
 from shared.schemas import Id, Moment, RequestModel, ResponseModel, SecretModel, Text, UtcDatetime
@@ -17,7 +17,7 @@ Url = Annotated[
     Text,
     Field(
         min_length=1,
-        max_length=2048,
+        max_length=LONGEST_URL,
         description="where events are posted to; https or http, and no address that is not public",
         examples=["https://example.com/hooks"],
     ),
@@ -33,7 +33,11 @@ Events = Annotated[
 ]
 Kinds = Annotated[
     list[KindName],
-    Field(max_length=50, description="of tasks that it is told of; none for any", examples=[["agent.run"]]),
+    Field(
+        max_length=50,
+        description="of tasks that it is told of; none for any. Refused where no event of a task is told",
+        examples=[["agent.run"]],
+    ),
 ]
 CoversField = Annotated[
     Covers,

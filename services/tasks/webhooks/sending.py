@@ -28,6 +28,7 @@ from shared.schemas import rfc3339
 from shared.sealing import Seal
 
 _READ_SECONDS: Final = 2.0  # for what is kept of an answer whose status is known: it decides nothing any more
+_FAR_SECONDS: Final = 1e9  # more than is ever waited for
 _REDIRECTS, _REFUSALS, _GONE = 300, 400, 410
 _WORDS: Final = {
     AddressRefused: AttemptError.ADDRESS_REFUSED,
@@ -117,8 +118,8 @@ def _refusal_of(status: int) -> AttemptError | None:
 def _retry_after(header: str) -> float:
     """Seconds, of a number or a date; 0 where it says nothing sensible."""
     if header.isascii() and header.isdecimal():
-        return float(header[:9])
+        return min(float(header), _FAR_SECONDS)
     try:
         return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):  # no date, or one without a time zone
+    except (ValueError, TypeError, OverflowError):  # no date, one without a time zone, or one that no calendar has
         return 0.0

@@ -10,13 +10,14 @@ from services.tasks.events import Done, tell
 from services.tasks.kinds.registry import KindRegistry
 from services.tasks.rows import authority_of, require_scopes
 from services.tasks.visibility import submitter_of
-from services.tasks.webhooks.domain import scopes_of
+from services.tasks.webhooks.domain import LONGEST_URL, Covers, scopes_of
 from services.tasks.webhooks.models import Webhook
 from services.tasks.webhooks.repository import WebhookRepository
 from services.tasks.webhooks.schemas import WebhookCreate, WebhookUpdate
 from services.tasks.webhooks.secrets import rotated
 from services.tasks.webhooks.sending import place_of
 from services.tasks.webhooks.signing import new_secret
+from shared.errors import Invalid
 from shared.identity import Caller, deed
 from shared.outbound import Allowed, RequestRefused, require_url
 from shared.postgres import Database, Outbox
@@ -32,6 +33,9 @@ _ENABLED: Final = {
     "failing_since": None,
     "held_until": None,
 }
+
+
+_AT_ONCE: Final = 2000  # deliveries that one transaction gives up
 
 
 class Made(NamedTuple):
@@ -71,7 +75,7 @@ class WebhookService:
             "id": webhook_id,
             "url": self._required_url(body.url),
             "events": events,
-            "kinds": self._known(body.kinds),
+            "kinds": _told_of(events, self._known(body.kinds), "/kinds"),
             "secret": self._seal.close(caller.tenant_id, place_of(webhook_id), secret),
             "older_secrets": [],
             "is_enabled": True,
@@ -106,16 +110,23 @@ class WebhookService:
         """
         given = body.model_dump()
         is_enabled = given.pop("is_enabled", None)
+        if is_enabled:
+            await self._give_up(caller, webhook_id)
         async with self._database.transaction() as session:
             webhooks = WebhookRepository(session, caller.tenant_id, submitter_of(caller))
             webhook = await webhooks.get(webhook_id, locked=True)
             require_match(if_match, etag(webhook.version))
+            if not given and is_enabled is None:  # nothing is asked for
+                return webhook
             if given and webhook.user_id != caller.subject:
                 raise WebhookOfAnother
             if webhook.user_id == caller.subject and (given or is_enabled):  # to disable it takes no rights
+                await self._require_few(webhooks, webhook, given)
                 self._change(caller, webhook, given)
                 if "url" in given:
                     await self._move(webhooks, webhook, given["url"])
+            if is_enabled and not webhook.is_enabled:
+                await webhooks.give_up(webhook_id, _AT_ONCE)  # what was told while it was being disabled
             if is_enabled is not None:
                 _switch(webhook, is_enabled=is_enabled)
             webhook.version += 1
@@ -123,21 +134,39 @@ class WebhookService:
         self._outbox.notify()
         return webhook
 
+    async def _give_up(self, caller: Caller, webhook_id: str) -> None:
+        """Of one that is disabled, what still waits: enabled again it is not sent what it was not to be told.
+
+        A few at a time, so that nothing waits for long; one that is enabled is left as it is. Raises WebhookNotFound.
+        """
+        is_more = True
+        while is_more:
+            async with self._database.transaction() as session:
+                webhooks = WebhookRepository(session, caller.tenant_id, submitter_of(caller))
+                await webhooks.get(webhook_id)
+                is_more = await webhooks.give_up(webhook_id, _AT_ONCE) >= _AT_ONCE
+
     def _change(self, caller: Caller, webhook: Webhook, given: dict[str, Any]) -> None:
         """All but its URL."""
         if "events" in given:
             given["events"] = _as_set(given["events"])
         if "kinds" in given:
             given["kinds"] = self._known(given["kinds"])
-        changed = {"events": webhook.events, "covers": webhook.covers} | given
+        changed = {"events": webhook.events, "kinds": webhook.kinds, "covers": webhook.covers} | given
+        _told_of(changed["events"], changed["kinds"], "/kinds" if "kinds" in given else "/events")
         _set(webhook, {name: value for name, value in given.items() if name != "url"})
         _set(webhook, _lent_by(caller, changed["events"], changed["covers"]))
+
+    async def _require_few(self, webhooks: WebhookRepository, webhook: Webhook, given: dict[str, Any]) -> None:
+        """Raises TooManyWebhooks where it would be one too many that covers the tenant."""
+        if given.get("covers") == Covers.TENANT and webhook.covers != Covers.TENANT:
+            await webhooks.require_few_covering()
 
     async def _move(self, webhooks: WebhookRepository, webhook: Webhook, url: str) -> None:
         required = self._required_url(url)
         if required != webhook.url:
             await webhooks.require_new(webhook.user_id, required)
-            webhook.url = required
+            _set(webhook, {"url": required, "failing_since": None, "held_until": None})  # all of the old address
 
     async def rotate(self, caller: Caller, webhook_id: str, overlap: timedelta) -> Made:
         """A new secret; the old one is signed with too through the overlap.
@@ -177,7 +206,10 @@ class WebhookService:
         host = url.raw_host or ""
         if _is_address(host) and not self._allowed.takes_all([host]):
             raise WebhookUrlRefused("The host is at an address that may not be asked.")
-        return str(url)
+        encoded = str(url)
+        if len(encoded) > LONGEST_URL:
+            raise WebhookUrlRefused(f"It is longer than {LONGEST_URL} characters once it is encoded.")
+        return encoded
 
     def _known(self, names: list[str]) -> list[str]:
         """Raises KindUnknown."""
@@ -186,6 +218,13 @@ class WebhookService:
             if name not in known:
                 raise KindUnknown(name, f"/kinds/{at}")
         return _as_set(names)
+
+
+def _told_of(events: Iterable[str], kinds: list[str], pointer: str) -> list[str]:
+    """The kinds. Raises Invalid where nothing is told that has one: they would say nothing."""
+    if kinds and not any(event.startswith("task.") for event in events):
+        raise Invalid.field(pointer, "unused", "Kinds are of tasks, and no event of a task is told.")
+    return kinds
 
 
 def _lent_by(caller: Caller, events: Iterable[str], covers: str) -> dict[str, Any]:

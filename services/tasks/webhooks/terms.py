@@ -17,6 +17,7 @@ class Terms:
     """Without a success; then the webhook is disabled."""
     most_waiting: int
     """Deliveries of one webhook."""
+    most_waiting_of_a_tenant: int
     places: int
     """Deliveries at once."""
     of_a_webhook: int
@@ -29,6 +30,7 @@ class Terms:
             waits=Waits(tuple(settings.webhook_waits)),
             failing_days=settings.webhook_failing_days,
             most_waiting=settings.webhook_max_waiting,
+            most_waiting_of_a_tenant=settings.webhook_max_waiting_of_tenant,
             places=settings.webhook_slots,
             of_a_webhook=settings.webhook_slots_each,
         )

@@ -18,10 +18,19 @@ _WAITING: Final = """
         ) FROM waiting WHERE waiting.webhook_id IS NOT NULL
     )
 """
+_GIVEN_UP: Final = """
+    UPDATE webhook_delivery
+    SET status = 'failed', error_code = :code, next_at = NULL, finished_at = clock_timestamp(), claims = claims + 1
+    FROM chosen WHERE webhook_delivery.id = chosen.id
+"""
 
 
 def _of_waiting(rest: str) -> TextClause:
     return text(_WAITING + rest)
+
+
+def _given_up(chosen: str) -> str:
+    return chosen + _GIVEN_UP
 
 
 LIST_DUE: Final = _of_waiting(
@@ -36,26 +45,51 @@ LIST_DUE: Final = _of_waiting(
     WHERE webhook.is_enabled AND (webhook.held_until IS NULL OR webhook.held_until <= clock_timestamp())
     """
 )
-LIST_OVERFLOWING: Final = _of_waiting(
+LIST_WAITING: Final = _of_waiting(
     """
-    SELECT webhook.id FROM waiting JOIN webhook ON webhook.id = waiting.webhook_id
-    WHERE webhook.is_enabled AND EXISTS (
-        SELECT FROM webhook_delivery AS other
-        WHERE other.webhook_id = webhook.id AND other.status = 'pending'
-        OFFSET :most
-    )
+    SELECT webhook.id, webhook.tenant_id,
+        (SELECT count(*) FROM (
+            SELECT FROM webhook_delivery AS other
+            WHERE other.webhook_id = webhook.id AND other.status = 'pending'
+            LIMIT :most + 1
+        ) AS counted) AS count,
+        (SELECT extract(epoch FROM clock_timestamp() - min(other.next_at))::float FROM webhook_delivery AS other
+            WHERE other.webhook_id = webhook.id AND other.status = 'pending') AS late
+    FROM waiting JOIN webhook ON webhook.id = waiting.webhook_id
+    WHERE webhook.is_enabled
     """
 )
 GIVE_UP: Final = _of_waiting(
-    """
+    _given_up("""
     , chosen AS (
         SELECT delivery.id FROM waiting
         JOIN webhook ON webhook.id = waiting.webhook_id AND NOT webhook.is_enabled
         JOIN webhook_delivery AS delivery ON delivery.webhook_id = webhook.id AND delivery.status = 'pending'
         LIMIT :limit FOR UPDATE OF delivery SKIP LOCKED
     )
-    UPDATE webhook_delivery
-    SET status = 'failed', error_code = :code, next_at = NULL, finished_at = clock_timestamp(), claims = claims + 1
-    FROM chosen WHERE webhook_delivery.id = chosen.id
+    """)
+)
+GIVE_UP_OF: Final = text(
+    _given_up("""
+    WITH chosen AS (
+        SELECT delivery.id FROM webhook
+        JOIN webhook_delivery AS delivery ON delivery.webhook_id = webhook.id AND delivery.status = 'pending'
+        WHERE webhook.id = :webhook_id AND NOT webhook.is_enabled
+        LIMIT :limit FOR UPDATE OF delivery SKIP LOCKED
+    )
+    """)
+)
+# What one webhook keeps: all that is over and older than its latest so many. Both halves go by an index of its own.
+PRUNE: Final = text(
+    """
+    WITH last AS (
+        SELECT id FROM webhook_delivery WHERE webhook_id = :webhook_id ORDER BY id DESC OFFSET :most LIMIT 1
+    ), chosen AS (
+        SELECT delivery.id FROM webhook_delivery AS delivery, last
+        WHERE delivery.webhook_id = :webhook_id AND delivery.status IN ('succeeded', 'failed')
+            AND delivery.id <= last.id
+        LIMIT :limit FOR UPDATE OF delivery SKIP LOCKED
+    )
+    DELETE FROM webhook_delivery USING chosen WHERE webhook_delivery.id = chosen.id
     """
 )

@@ -9,6 +9,8 @@ from fastapi import FastAPI
 from local.suite import Suite
 from shared.postgres import Database
 from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.letters import Letters
+from tests.services.auth.tenancy import Join, joining
 from tests.services.tasks.hooking import DELIVERING, LOOPBACK, Receiver, Webhooks, receiving
 from tests.services.tasks.running import Installation, Tasks
 
@@ -77,6 +79,12 @@ async def hooks(hooks_api: httpx.AsyncClient, register_user: RegisterUser) -> We
 def hooked_tasks(hooks: Webhooks) -> Tasks:
     """The same user's tasks."""
     return Tasks(hooks.client, hooks.user)
+
+
+@pytest.fixture
+def join(suite: Suite, auth: httpx.AsyncClient, register_user: RegisterUser) -> Join:
+    """Brings colleagues."""
+    return joining(auth, Letters(suite.site.layout.home / "mail"), register_user)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import text
 from standardwebhooks.webhooks import WebhookVerificationError
@@ -15,6 +16,7 @@ from local.suite import Suite
 from services.auth.trust.consumers import DeedHeard
 from shared.postgres import Database
 from tests.fixtures.identity import RegisterUser
+from tests.services.auth.tenancy import Join
 from tests.services.tasks.hooking import DELIVERING, Receiver, Webhooks, answering, deeds, silent
 from tests.services.tasks.running import Installation, Tasks, eventually
 
@@ -305,18 +307,43 @@ async def test_through_the_overlap_old_and_new_secrets_verify_and_then_the_new_o
 
 
 @in_a_worker
-async def test_a_webhook_is_told_of_the_kinds_it_names_and_of_its_makers_tasks_alone(
-    hooks: Webhooks, hooked_tasks: Tasks, register_user: RegisterUser, receiver: Receiver
+async def test_a_webhook_is_told_of_the_kinds_it_names_and_of_whom_it_covers(
+    hooks: Webhooks, hooked_tasks: Tasks, join: Join, register_user: RegisterUser, receiver: Receiver
 ) -> None:
-    await hooks.make(f"{receiver.url}/kinds", "task.*", kinds=["test.fail"])
-    await hooks.make(f"{receiver.url}/all", "task.succeeded")
+    kinds = await hooks.make(f"{receiver.url}/kinds", "task.*", kinds=["test.fail"])
+    own = await hooks.make(f"{receiver.url}/own", "task.succeeded")
+    covering = await hooks.make(f"{receiver.url}/all", "task.succeeded", covers="tenant")
     await Tasks(hooks.client, await register_user()).run("echo")
+    theirs = await Tasks(hooks.client, await join(hooks.user, "member")).run("echo")
 
-    task = await hooked_tasks.run("echo")
+    mine = await hooked_tasks.run("echo")  # what a change is told to is written with it: nothing comes later
 
-    [told] = await receiver.have("/all", 1)
-    assert task["id"].encode() in told.body
-    assert receiver.at("/kinds") == []
+    assert await _told_of(hooks, own) == [mine["id"]]
+    assert await _told_of(hooks, covering) == sorted([theirs["id"], mine["id"]])
+    assert await hooks.deliveries(kinds) == []
+
+
+async def _told_of(hooks: Webhooks, webhook: dict[str, Any]) -> list[str]:
+    found = [await hooks.delivery(one) for one in await hooks.deliveries(webhook)]
+    return sorted(one["payload"]["data"]["task_id"] for one in found)
+
+
+@in_a_worker
+async def test_a_webhook_of_the_tenant_ends_with_its_makers_place_in_it(
+    hooks: Webhooks, auth: httpx.AsyncClient, join: Join, receiver: Receiver
+) -> None:
+    other = Webhooks(hooks.client, await join(hooks.user, "owner"))
+    webhook = await other.make(f"{receiver.url}/a", "task.*", covers="tenant")
+    own = await other.make(f"{receiver.url}/b", "task.*")
+
+    path = f"/api/v1/auth/members/{other.user.user_id}"
+    (await auth.patch(path, json={"role": "member"}, headers=hooks.user.headers)).raise_for_status()
+    await Tasks(hooks.client, hooks.user).run("echo")
+
+    disabled = await hooks.disabled(webhook)
+    assert disabled["error"]["code"] == "tasks.authority_ended"
+    assert receiver.at("/a") == []
+    assert (await hooks.get(own))["is_enabled"]
 
 
 @in_a_worker

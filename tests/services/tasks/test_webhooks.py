@@ -6,12 +6,16 @@ from collections.abc import Callable
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 
 from local.suite import Suite
-from services.tasks.webhooks.repository import MOST_OF_A_USER
+from services.tasks.webhooks import repository
+from services.tasks.webhooks.endpoints import creating
+from services.tasks.webhooks.repository import MOST_COVERING, MOST_OF_A_USER
 from shared.postgres import Database
+from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser
 from tests.fixtures.letters import Letters
 from tests.fixtures.ports import free_port
@@ -82,6 +86,37 @@ async def test_a_user_has_so_many_webhooks_and_no_more(hooks: Webhooks) -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "tasks.too_many_webhooks")
 
 
+async def test_a_tenant_has_so_many_webhooks_and_few_that_cover_it(
+    hooks: Webhooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(MOST_COVERING):
+        await hooks.make(f"{URL}/{number}", covers="tenant")
+    own = await hooks.make(f"{URL}/own")
+
+    another = await hooks.call("POST", json={"url": URL, "events": ["task.*"], "covers": "tenant"})
+    turned = await hooks.call("PATCH", f"/{own['id']}", json={"covers": "tenant"})
+    monkeypatch.setattr(repository, "MOST_OF_A_TENANT", MOST_COVERING + 1)
+    too_many = await hooks.call("POST", json={"url": URL, "events": ["task.*"]})
+
+    refused = [(one.status_code, one.json()["code"]) for one in (another, turned, too_many)]
+    assert refused == [(409, "tasks.too_many_webhooks")] * 3
+    assert await hooks.get(own) == {name: value for name, value in own.items() if name != "secret"}
+
+
+@pytest.mark.parametrize("letter", ["ü", "\U0001f680"])
+async def test_a_url_is_bounded_as_it_is_asked_for(hooks: Webhooks, letter: str) -> None:
+    made = await hooks.make(URL)
+    long = f"https://example.com/{letter * 2000}"
+
+    answers = [
+        await hooks.call("POST", json={"url": long, "events": ["task.*"]}),
+        await hooks.call("PATCH", f"/{made['id']}", json={"url": long}),
+    ]
+
+    assert [(one.status_code, one.json()["code"]) for one in answers] == [(422, "tasks.webhook_url_refused")] * 2
+    assert (await hooks.get(made))["url"] == URL
+
+
 @pytest.mark.parametrize(
     ("url", "status"),
     [
@@ -124,8 +159,9 @@ async def test_a_name_of_an_address_inside_is_refused_when_it_is_asked(
         ({"events": ["task.progress"]}, "/events/0"),
         ({"events": ["task.*"], "kinds": ["echo", "nothing"]}, "/kinds/1"),
         ({"events": ["task.*"], "secret": "whsec_mine"}, "/secret"),
+        ({"events": ["run.*"], "kinds": ["echo"]}, "/kinds"),
     ],
-    ids=["no events", "an unknown event", "an unknown kind", "a secret of one's own"],
+    ids=["no events", "an unknown event", "an unknown kind", "a secret of one's own", "kinds of no task"],
 )
 async def test_what_a_webhook_could_not_keep_is_refused_by_name(
     hooks: Webhooks, body: dict[str, object], pointer: str
@@ -147,6 +183,86 @@ async def test_a_change_is_refused_to_who_has_not_seen_the_one_before(hooks: Web
     assert (first.status_code, second.status_code, deleted.status_code) == (200, 412, 412)
     assert first.headers["etag"] != tag
     assert (await hooks.get(made))["events"] == ["task.failed"]
+
+
+async def test_a_change_that_leaves_its_kinds_without_a_task_is_refused(hooks: Webhooks) -> None:
+    made = await hooks.make(URL, "task.*", kinds=["echo"])
+
+    answer = await hooks.call("PATCH", f"/{made['id']}", json={"events": ["run.*"]})
+    both = await hooks.change(made, events=["run.*"], kinds=[])
+
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/events")
+    assert (both["events"], both["kinds"]) == (["run.*"], [])
+
+
+async def test_who_changes_nothing_makes_no_new_version(hooks: Webhooks) -> None:
+    made = await hooks.make(URL)
+
+    answer = await hooks.call("PATCH", f"/{made['id']}", json={})
+
+    assert (answer.status_code, answer.json()["version"]) == (200, made["version"])
+
+
+async def test_who_makes_or_rotates_one_is_told_its_version_and_where_it_is(hooks: Webhooks) -> None:
+    made = await hooks.call("POST", json={"url": URL, "events": ["task.*"]})
+    path = f"/{made.json()['id']}"
+    rotated = await hooks.call("POST", f"{path}/rotate", json={})
+    read = await hooks.call("GET", path)
+
+    assert made.headers["location"] == WEBHOOKS + path
+    assert made.headers["etag"] != rotated.headers["etag"] == read.headers["etag"]
+
+
+async def test_a_replay_of_no_time_at_all_is_refused(hooks: Webhooks) -> None:
+    made = await hooks.make(URL)
+    never = {"since": "2026-11-27T05:00:00Z", "until": "2026-11-27T04:00:00Z"}
+
+    answer = await hooks.call("POST", f"/{made['id']}/replay", json=never)
+
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/until")
+
+
+async def test_a_test_whose_delivery_is_no_more_is_not_made_again(hooks: Webhooks, hooks_database: Database) -> None:
+    made = await hooks.make(URL)
+    headers = {"Idempotency-Key": f"gone-{made['id']}"}
+    first = await hooks.call("POST", f"/{made['id']}/test", headers=headers)
+    async with hooks_database.transaction() as session:
+        await session.execute(text("DELETE FROM webhook_delivery WHERE id = :id"), {"id": first.json()["id"]})
+
+    again = await hooks.call("POST", f"/{made['id']}/test", headers=headers)
+    [route] = [one for one in creating.routes if isinstance(one, APIRoute) and one.path.endswith("/test")]
+
+    assert (again.status_code, again.json()["code"]) == (404, "tasks.webhook_delivery_not_found")
+    assert again.json()["code"] in str(route.responses[404])
+
+
+async def test_what_was_told_is_read_with_the_scopes_that_reading_it_takes(
+    hooks: Webhooks, hooks_database: Database, auth: httpx.AsyncClient
+) -> None:
+    made = await hooks.make(URL, "run.*", "task.*", covers="tenant")
+    users = {"mine": hooks.user.user_id, "theirs": new_id()}
+    async with hooks_database.transaction() as session:
+        for event_type in ("run.failed", "task.failed"):
+            for whose, user_id in users.items():
+                tell = text("SELECT tell_webhooks(:event, :tenant, :user, :type, NULL, now(), CAST(:data AS jsonb))")
+                told = {"event": f"{event_type}_{whose}", "tenant": hooks.user.tenant_id, "user": user_id}
+                data = f'{{"user_id": "{user_id}"}}'
+                await session.execute(tell, told | {"type": event_type, "data": data})
+    deliveries = {one["event_id"]: f"/{made['id']}/deliveries/{one['id']}" for one in await hooks.deliveries(made)}
+
+    async def readable(*scopes: str) -> set[str]:
+        key = await make_key(auth, hooks.user, scopes=["tasks:read", *scopes])
+        by_key = Webhooks(hooks.client, await with_key(auth, hooks.user, key))
+        answers = {event: await by_key.call("GET", path) for event, path in deliveries.items()}
+        refused = {one.json()["code"] for one in answers.values() if one.status_code == 403}
+        assert refused <= {"common.missing_scope"}
+        return {event for event, answer in answers.items() if answer.status_code == 200}
+
+    assert len(deliveries) == 4
+    assert await readable() == {"task.failed_mine"}
+    assert await readable("tasks:tenant") == {"task.failed_mine", "task.failed_theirs"}
+    assert await readable("chat:read", "tasks:tenant") == deliveries.keys() - {"run.failed_theirs"}
+    assert await readable("chat:read", "tasks:tenant", "chat:tenant") == deliveries.keys()
 
 
 async def test_a_test_is_repeated_under_its_key_and_made_once(hooks: Webhooks) -> None:

@@ -7,7 +7,16 @@ import pytest
 from cryptography.fernet import Fernet
 from standardwebhooks.webhooks import Webhook
 
-from services.tasks.webhooks.domain import AttemptError, Claimed, Covers, EventType, Waits, scopes_of
+from services.tasks.webhooks.domain import (
+    AttemptError,
+    Claimed,
+    Covers,
+    EventType,
+    Waiting,
+    Waits,
+    overflowing,
+    scopes_of,
+)
 from services.tasks.webhooks.sending import Sender, place_of
 from services.tasks.webhooks.signing import new_secret, signature_headers
 from shared.outbound import Allowed, OutboundClient, Owner
@@ -110,3 +119,10 @@ async def test_nothing_is_sent_unsigned(sealed_for: str) -> None:
     )
 
     assert outcome.error == AttemptError.SECRET_UNREADABLE
+
+
+def test_where_too_much_waits_for_a_tenant_its_fullest_webhooks_are_disabled() -> None:
+    counts = {"a": {"a1": 101, "a2": 60, "a3": 90, "a4": 70}, "b": {"b1": 100, "b2": 100}, "c": {"c1": 1}}
+    found = [Waiting(id, tenant, count, 0.0) for tenant, each in counts.items() for id, count in each.items()]
+
+    assert overflowing(found, most=100, most_of_a_tenant=200) == ["a1", "a3"]
