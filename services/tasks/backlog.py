@@ -4,7 +4,6 @@ An owner is a user, with what they have of one priority. What is held back is du
 one of its owner's tasks sends more of it, and the reconciler does what nobody did.
 """
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -33,8 +32,8 @@ async def held_back(
     None is sent while another of its owner's waits, so that it does not come before that; what is of a kind in `but`
     waits for something else. Nothing is locked: of two at once each may send as many as there is room for.
     """
-    wanted = Counter(_owner_of(row) for row in rows if row["enqueued_at"] is not None)
-    room = await _room(session, list(wanted), but) if wanted else {}
+    owners = {_owner_of(row) for row in rows if row["enqueued_at"] is not None}
+    room = await _room(session, list(owners), but) if owners else {}
     return [_sent_or_not(row, room) for row in rows]
 
 

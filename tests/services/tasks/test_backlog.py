@@ -9,12 +9,15 @@ from sqlalchemy import text
 
 from local.suite import Suite
 from services.tasks.backlog import MOST_SENT
+from services.tasks.models import OutboxRow
+from services.tasks.queues import Queues
 from services.tasks.worker.recovery import RecoveryRepository
-from shared.postgres import Database
+from services.tasks.worker.scheduler import Scheduler
+from shared.postgres import Database, Outbox
 from tests.fixtures.identity import RegisterUser, User
 from tests.fixtures.letters import Letters
 from tests.services.auth.tenancy import Join, joining
-from tests.services.tasks.kinds import TRACES
+from tests.services.tasks.kinds import TEST_KINDS, TRACES
 from tests.services.tasks.running import Installation, Tasks, eventually
 
 BATCH, BACKLOG = 500, 1000
@@ -125,6 +128,36 @@ async def test_what_comes_later_does_not_pass_what_waits(greedy: Tasks, database
     assert await count(database, f"id = '{high['id']}' AND enqueued_at IS NOT NULL") == 1
     assert len(taken) == 21
     assert taken[-1].id == late["id"]
+
+
+@pytest.mark.parametrize("how", ["with a parent", "replayed", "by a schedule"])
+async def test_it_is_the_same_whoever_makes_the_task(
+    installation: Installation, greedy: Tasks, database: Database, how: str
+) -> None:
+    first = await greedy.submit("echo")
+    await change(database, "UPDATE task SET status = 'failed', finished_at = now()")
+    await flood(greedy, MOST_SENT)
+    if how == "with a parent":
+        await greedy.submit("echo", parent_id=first["id"])
+    elif how == "replayed":
+        path = f"/api/v1/tasks/{first['id']}/replay"
+        (await greedy.client.post(path, headers=greedy.user.headers)).raise_for_status()
+    else:
+        await fire_schedule(installation, greedy, database)
+
+    assert await count(database, SENT) == MOST_SENT
+    assert await count(database, f"{UNSENT} AND kind = 'echo'") == 1
+
+
+async def fire_schedule(installation: Installation, tasks: Tasks, database: Database) -> None:
+    """Once, as a worker does."""
+    body = {"name": "often", "kind": "echo", "cron": "* * * * *"}
+    made = await tasks.client.post("/api/v1/tasks/schedules", json=body, headers=tasks.user.headers)
+    assert made.status_code == 201, made.text
+    await change(database, "UPDATE schedule SET next_at = now() - interval '1 second'")
+    queues = Queues(installation.names["queue_prefix"])
+    scheduler = Scheduler(database, Outbox(OutboxRow), queues, TEST_KINDS, every_seconds=1)
+    await scheduler.look()
 
 
 async def test_what_was_cancelled_leaves_room(greedy: Tasks, database: Database) -> None:
