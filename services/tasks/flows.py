@@ -6,12 +6,14 @@ for, so that none of that ends unseen. What has ended counts at once. A cycle ca
 
 import asyncio
 import random
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.tasks.backlog import held_back
 from services.tasks.domain import TRANSITIONS, After, OnConflict, TaskStatus, Ticket
 from services.tasks.errors import KeyBusy, TaskNotFound, TooManyFollowers
 from services.tasks.events import Done, tell
@@ -50,8 +52,8 @@ class Order:
 class Flows:
     """Built once. `submitter` is whose tasks the caller may see and cancel: theirs, or all of the tenant (None)."""
 
-    def __init__(self, database: Database, outbox: Outbox, queues: Queues) -> None:
-        self._database, self._outbox, self._queues = database, outbox, queues
+    def __init__(self, database: Database, outbox: Outbox, queues: Queues, limited: Collection[str]) -> None:
+        self._database, self._outbox, self._queues, self._limited = database, outbox, queues, limited
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._places = Shares("submits that want something of other tasks", _MOST_WAITING)
 
@@ -137,9 +139,10 @@ class Flows:
     async def _insert(self, session: AsyncSession, row: dict[str, Any], waits: list[dict[str, Any]]) -> None:
         if row["waiting_for"]:
             row["enqueued_at"] = None
-        await session.execute(insert(Task), [row])
+        (written,) = await held_back(session, [row], but=self._limited)
+        await session.execute(insert(Task), [written])
         if waits:
             await session.execute(insert(TaskDependency), waits)
-        if row["enqueued_at"] is not None:
+        if written["enqueued_at"] is not None:
             ticket = Ticket(row["id"], row["tenant_id"], row["user_id"])
             self._outbox.add(session, **self._queues.message(ticket, row["priority"]))

@@ -61,8 +61,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         # Soft: submits are accepted without it.
         app.state.health.add("rabbitmq", broker_probe.check, hard=False, remedy=RABBITMQ_REMEDY)
         watch_work(app, database, outbox)
-        submissions = Submissions(database, outbox, queues, max_waiting=settings.max_submits_waiting)
-        gauges = QueueGauges(database, outbox, app.state.kinds.limits, app.state.metrics.registry)
+        limited = app.state.kinds.limits
+        submissions = Submissions(database, outbox, queues, limited, max_waiting=settings.max_submits_waiting)
+        gauges = QueueGauges(database, outbox, limited, app.state.metrics.registry)
         relay = OutboxRelay(database, outbox, Publisher(broker, queues.declare))
         await stack.enter_async_context(in_background(submissions.run(), relay.run(), gauges.run()))
         platform = await stack.enter_async_context(open_platform(app))
@@ -70,7 +71,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             database,
             outbox,
             submissions,
-            Flows(database, outbox, queues),
+            Flows(database, outbox, queues, limited),
             app.state.kinds,
             platform.cursors,
             Submits(app.state.metrics.registry),

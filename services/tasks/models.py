@@ -133,6 +133,13 @@ class Task(Base):
             "ix_task_enqueued", "enqueued_at", postgresql_where=text("status = 'queued' AND enqueued_at IS NOT NULL")
         ),
         Index(
+            "ix_task_sent",
+            "priority",
+            "tenant_id",
+            "user_id",
+            postgresql_where=text("status = 'queued' AND enqueued_at IS NOT NULL"),
+        ),
+        Index(
             "ix_task_turn",
             "priority",
             "tenant_id",

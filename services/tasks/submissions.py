@@ -6,13 +6,14 @@ is stored in the same transaction; where it is there already, the task is not wr
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.tasks.backlog import held_back
 from services.tasks.domain import Ticket
 from services.tasks.models import IdempotencyKeyRow, Task
 from services.tasks.queues import Queues
@@ -26,7 +27,6 @@ _BATCH = 500
 @dataclass(slots=True)
 class _Pending:
     task: dict[str, Any]
-    message: dict[str, Any] | None
     key: EffectKey | None
     earlier: EffectKey | None = None
     written: asyncio.Future[EffectKey | None] = field(
@@ -35,16 +35,21 @@ class _Pending:
 
 
 class Submissions:
-    """Task rows on their way into the database, each with the message that sends a worker to it."""
+    """Task rows on their way into the database, each with the message that sends a worker to it.
 
-    def __init__(self, database: Database, outbox: Outbox, queues: Queues, *, max_waiting: int) -> None:
+    Those of a kind in `limited`, of which only so many run at once, are sent by others.
+    """
+
+    def __init__(
+        self, database: Database, outbox: Outbox, queues: Queues, limited: Collection[str], *, max_waiting: int
+    ) -> None:
         self._database, self._outbox, self._queues = database, outbox, queues
-        self._max_waiting = max_waiting
+        self._limited, self._max_waiting = limited, max_waiting
         self._waiting: list[_Pending] = []
         self._arrived = asyncio.Event()
 
     async def write(self, task: dict[str, Any], once: tuple[bytes, bytes] | None = None) -> EffectKey | None:
-        """Returns once the task, and its message unless it is due later, are committed in one transaction.
+        """Returns once the task, and its message unless it is to wait, are committed in one transaction.
 
         With `once`, the digest and the request of its key, nothing is written where that key is there already; then
         this answers what it was stored with.
@@ -53,8 +58,7 @@ class Submissions:
         """
         if len(self._waiting) >= self._max_waiting:
             raise Unavailable("tasks", detail="Too many submits at once; try again in a moment.")
-        message = self._message(task) if task["enqueued_at"] is not None else None
-        pending = _Pending(task, message, EffectKey(*once, task["id"]) if once else None)
+        pending = _Pending(task, EffectKey(*once, task["id"]) if once else None)
         self._waiting.append(pending)
         self._arrived.set()
         return await pending.written
@@ -96,10 +100,11 @@ class Submissions:
             async with self._database.transaction() as session:
                 await _take_keys(session, [pending for pending in batch if pending.key])
                 new = [pending for pending in batch if pending.earlier is None]
-                messages = [pending.message for pending in new if pending.message is not None]
+                rows = await held_back(session, [pending.task for pending in new], but=self._limited)
+                messages = [self._message(row) for row in rows if row["enqueued_at"] is not None]
                 connection = await session.connection()
                 if new:
-                    await connection.execute(insert(Task), [pending.task for pending in new])
+                    await connection.execute(insert(Task), rows)
                 if messages:
                     await connection.execute(insert(self._outbox.table), messages)
         except Exception as error:  # noqa: BLE001 - raised again where each submit waits

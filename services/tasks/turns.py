@@ -21,6 +21,7 @@ IS_UNSENT = and_(
     Task.status == literal(TaskStatus.QUEUED.value, literal_execute=True), Task.enqueued_at.is_(None), IS_FREE
 )
 IS_DUE = IS_UNSENT & (Task.run_at <= func.now())
+IS_SENT = and_(Task.status == literal(TaskStatus.QUEUED.value, literal_execute=True), Task.enqueued_at.is_not(None))
 
 
 class Owner(Protocol):
@@ -36,13 +37,22 @@ class Owner(Protocol):
 
 def waits_of(owner: Owner) -> ColumnElement[bool]:
     """Due, not sent, and of that owner."""
+    return IS_DUE & _is_of(owner)
+
+
+def sent_of(owner: Owner) -> ColumnElement[bool]:
+    """Sent, begun by nobody, and of that owner."""
+    return IS_SENT & _is_of(owner)
+
+
+def _is_of(owner: Owner) -> ColumnElement[bool]:
     theirs = zip(_OWNER, (owner.priority, owner.tenant_id, owner.user_id), strict=True)
-    return and_(IS_DUE, *(column == value for column, value in theirs))
+    return and_(*(column == value for column, value in theirs))
 
 
-def is_none_of(kinds: Collection[str]) -> ColumnElement[bool]:
+def is_none_of(kinds: Collection[str], kind: Any = Task.kind) -> ColumnElement[bool]:
     """Whether a task is of another kind: those of which only so many run at once are sent by `KindPlaces` alone."""
-    return Task.kind.not_in(kinds) if kinds else true()
+    return kind.not_in(kinds) if kinds else true()
 
 
 def next_of(owner: Owner, most: int, *, but: Collection[str] = ()) -> Select[str]:

@@ -17,18 +17,19 @@ import orjson
 import pytest
 
 from local.suite import Suite
+from services.tasks.backlog import MOST_SENT
 from services.tasks.domain import Priority
 from services.tasks.queues import Queues
 from shared.messages import Connection, OutgoingMessage, Publisher, open_connection
 from shared.schemas import new_id
 from tests.faults.drill import WORKER_PROCESS, Drill, Replica, drilled
 from tests.faults.trades import API
-from tests.fixtures.identity import User
+from tests.fixtures.identity import RegisterUser, User
 from tests.services.tasks.running import FINAL, eventually
 
 FULL = bool(os.environ.get("FAULTS"))
 CYCLES, AWAY_SECONDS = (20, 30.0) if FULL else (2, 1.0)
-IN_QUEUE = 500
+OWNERS = 5
 NO_TASKS = (b"", b"no JSON", b"\xff", b"null", b"[1]", b"{}", b'{"task_id": "nobody"}')
 OF_EACH = 20
 SECOND_WORKER = f"{WORKER_PROCESS} 2"
@@ -73,26 +74,36 @@ async def lose_nothing(drill: Drill) -> None:
     assert (findings.lost, findings.twice) == ([], [])
 
 
-async def test_a_queue_deleted_with_five_hundred_inside_loses_none(drill_of: Drilled) -> None:
-    async with drill_of(republish_seconds=1, **PATIENT) as drill, broker_of(drill) as broker:
+async def are_inside(drill: Drill, broker: Connection, number: int) -> None:
+    """Returns when so many messages are in the queue, or in the hands of the worker."""
+    queue = Queues(drill.installation.names["queue_prefix"]).queue(Priority.NORMAL)
+    prefetched = drill.installation.worker_settings().slots[Priority.NORMAL]
+
+    async def all_are() -> bool:
+        return await broker.count_ready(queue) >= number - prefetched
+
+    await eventually(all_are, seconds=60)
+
+
+async def test_a_queue_deleted_with_five_hundred_inside_loses_none(
+    suite: Suite, register_user: RegisterUser, tmp_path: Path
+) -> None:
+    users = [await register_user() for _ in range(OWNERS)]
+    drilling = drilled(suite, users, tmp_path, republish_seconds=1, **PATIENT)
+    async with drilling as drill, broker_of(drill) as broker:
         queue = Queues(drill.installation.names["queue_prefix"]).queue(Priority.NORMAL)
         worker = drill.replicas[WORKER_PROCESS]
-        prefetched = drill.installation.worker_settings().slots[Priority.NORMAL]
         worker.freeze()
-        for caller in range(2):
-            await drill.submit_batch(IN_QUEUE // 2, caller)
-
-        async def all_are_inside() -> bool:
-            return await broker.count_ready(queue) >= IN_QUEUE - prefetched
-
-        await eventually(all_are_inside, seconds=60)
+        for caller in range(OWNERS):
+            await drill.submit_batch(MOST_SENT, caller)
+        await are_inside(drill, broker, OWNERS * MOST_SENT)
         async with (await broker.ready()).channel() as channel:
             await channel.queue_delete(queue)
         worker.thaw()
 
         await lose_nothing(drill)
         assert drill.repeated() == 0
-        assert len(drill.acknowledged) == IN_QUEUE
+        assert len(drill.acknowledged) == OWNERS * MOST_SENT
 
 
 async def test_a_worker_that_stood_still_past_its_lease_is_not_believed(drill_of: Drilled) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.tasks.backlog import held_back
 from services.tasks.domain import TaskStatus, Ticket
 from services.tasks.errors import TaskNotFailed, TaskSettled
 from services.tasks.events import Done, tell
@@ -60,6 +61,7 @@ class ReplayService:
         if dead.concurrency_key is not None:
             await stand_in_line(session, row)
         await tasks.settle(task_id, replayed_as=new)
+        (row,) = await held_back(session, [row], but=self._kinds.limits)
         connection = await session.connection()
         await connection.execute(insert(Task), [row])
         if row["enqueued_at"] is not None:

@@ -41,6 +41,8 @@ class Attempt:
     """Tasks that waited, as it ended, for that: a hundred at most."""
     leaves_others_waiting: bool = False
     """Whether, as it ended, others of its owner waited for a place."""
+    leaves_queue_low: bool = False
+    """Whether, as it ended, few of its owner's were in the queue."""
 
     def __post_init__(self) -> None:
         self.log = TaskLog(self.claim.log_lines, self.claim.log_dropped)
@@ -68,8 +70,12 @@ class Attempt:
     @property
     def task_seconds(self) -> float:
         """Since the first attempt of this task began."""
-        ran = time.monotonic() - (self.deadline - self.claim.timeout_seconds)
-        return self.claim.age_seconds + ran
+        return self.claim.age_seconds + self.seconds
+
+    @property
+    def seconds(self) -> float:
+        """Since this attempt began."""
+        return time.monotonic() - (self.deadline - self.claim.timeout_seconds)
 
     @property
     def remaining_seconds(self) -> float:

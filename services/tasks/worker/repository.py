@@ -34,16 +34,16 @@ from services.tasks.domain import (
     Claim,
     Failure,
     TaskStatus,
-    Ticket,
     storable,
 )
 from services.tasks.events import tell
 from services.tasks.models import Schedule, Task, TaskAttempt, TaskDependency, TaskEvent
 from services.tasks.queues import Queues
-from services.tasks.turns import IS_DUE, IS_FREE, is_none_of, next_of, waits_of
+from services.tasks.turns import IS_DUE, IS_FREE, is_none_of, waits_of
 from services.tasks.worker.attempt import Attempt, ProgressReport
 from services.tasks.worker.kind_places import has_place, next_of_kind
 from services.tasks.worker.log import LogLine, LogPart
+from services.tasks.worker.sending import is_queue_low, send, send_next_of
 from shared.identity import Deed
 from shared.postgres import Outbox
 
@@ -181,15 +181,14 @@ class WorkRepository:
         """As `kind_places.has_place`."""
         return await has_place(self._session, task_id, limits)
 
-    async def send_next(self, claim: Claim, outbox: Outbox, queues: Queues, *, but: Collection[str] = ()) -> None:
-        """Of the same owner and priority the task that waits for longest and is of no kind in `but`, if one does;
-        `outbox` is to be notified."""
-        await self._send(next_of(claim, 1, but=but), outbox, queues)
+    async def send_next(self, attempt: Attempt, outbox: Outbox, queues: Queues, *, but: Collection[str] = ()) -> None:
+        """As `sending.send_next_of`; `outbox` is to be notified."""
+        await send_next_of(self._session, attempt, outbox, queues, but=but)
 
     async def send_of_kind(self, kind: str, limit: int, outbox: Outbox, queues: Queues) -> None:
         """What has the places of the kind that are free, if anything waits for one; `outbox` is to be notified."""
         if ids := await next_of_kind(self._session, kind, limit, waits=True):
-            await self._send(_due(Task.id.in_(ids)), outbox, queues)
+            await send(self._session, _due(Task.id.in_(ids)), outbox, queues)
 
     async def send_released(
         self, attempt: Attempt, outbox: Outbox, queues: Queues, *, but: Collection[str] = ()
@@ -197,16 +196,10 @@ class WorkRepository:
         """What waited for the end of this task and may begin now, if anything; `outbox` is to be notified."""
         claim = attempt.claim
         if attempt.followers:
-            await self._send(_due(Task.id.in_(attempt.followers) & is_none_of(but)), outbox, queues)
+            await send(self._session, _due(Task.id.in_(attempt.followers) & is_none_of(but)), outbox, queues)
         if claim.concurrency_key is not None:
             same = (Task.tenant_id == claim.tenant_id) & (Task.concurrency_key == claim.concurrency_key)
-            await self._send(_due(same & Task.status.in_(UNFINISHED) & is_none_of(but)), outbox, queues)
-
-    async def _send(self, which: Select[str], outbox: Outbox, queues: Queues) -> None:
-        sent = update(Task).where(Task.id.in_(which)).values(enqueued_at=func.now())
-        columns = (Task.id, Task.tenant_id, Task.user_id, Task.priority, Task.traceparent)
-        for *whose, priority, traceparent in await self._session.execute(sent.returning(*columns)):
-            outbox.add(self._session, **queues.message(Ticket(*whose), priority, traceparent))
+            await send(self._session, _due(same & Task.status.in_(UNFINISHED) & is_none_of(but)), outbox, queues)
 
     async def _requeue(self, attempt: Attempt, failure: Failure, **values: Any) -> TaskStatus | None:
         stop = Task.cancel_requested_at.is_not(None)
@@ -231,9 +224,11 @@ class WorkRepository:
             .cte("closed")
         )
         waiting = exists().where(waits_of(attempt.claim))  # read with the rest: most often there is nobody
-        look = select(ended.c.status, waiting, _followers(attempt.claim)).add_cte(closed)
+        low = case((waiting, is_queue_low(attempt.claim)), else_=False)
+        look = select(ended.c.status, waiting, _followers(attempt.claim), low).add_cte(closed)
         row = (await self._session.execute(look)).one_or_none()
         attempt.leaves_others_waiting = row is not None and row[1]
+        attempt.leaves_queue_low = row is not None and row[3]
         attempt.followers = [] if row is None else row[2]
         return None if row is None else TaskStatus(row[0])
 

@@ -214,7 +214,7 @@ class Runner:
             await work.write_log(attempt.claim.key, part)
         status = await self._record(work, attempt, outcome)
         if attempt.leaves_others_waiting:
-            await work.send_next(attempt.claim, self._outbox, self._queues, but=self._limits)
+            await work.send_next(attempt, self._outbox, self._queues, but=self._limits)
         if status is not TaskStatus.QUEUED and attempt.is_waited_for:
             await work.send_released(attempt, self._outbox, self._queues, but=self._limits)
         if status is not None and (limit := self._limits.get(attempt.claim.kind)):

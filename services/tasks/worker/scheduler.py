@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.tasks.backlog import held_back
 from services.tasks.domain import Ticket
 from services.tasks.kinds.registry import KindRegistry
 from services.tasks.models import Schedule, Task
@@ -98,7 +99,8 @@ class Scheduler:
             _pause_for_reason_unknown(schedule, error)
         else:
             now = datetime.now(UTC)
-            rows = [self._row(schedule, moment, now) for moment in moments]
+            due = [self._row(schedule, moment, now) for moment in moments]
+            rows = await held_back(session, due, but=self._kinds.limits)
             made = await _insert(session, rows) if rows else set()
             for row in rows:
                 if row["enqueued_at"] is not None and row["id"] in made:

@@ -8,7 +8,7 @@ from services.tasks.domain import Ticket
 from services.tasks.places import Places
 from shared.limits import Place
 
-_PATIENCE_SECONDS = 0.2
+PATIENCE_SECONDS = 0.2
 """For a place of an owner who has none left. What is quick ends within it, and then putting off would cost more."""
 
 
@@ -36,7 +36,7 @@ class Slots:
         if owner in self._refused:
             return None
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 return await self._places.wait(ticket)
         except TimeoutError:
             self._refused.add(owner)
