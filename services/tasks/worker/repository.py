@@ -3,7 +3,7 @@
 Workers serve all tenants: a task is named by its id, which the message carries; once claimed, by id and attempt.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -42,7 +42,7 @@ from services.tasks.models import Schedule, Task, TaskAttempt, TaskDependency, T
 from services.tasks.queues import Queues
 from services.tasks.turns import IS_DUE, IS_FREE, is_none_of, next_of, waits_of
 from services.tasks.worker.attempt import Attempt, ProgressReport
-from services.tasks.worker.kind_places import has_place, next_of_kind
+from services.tasks.worker.kind_places import Waiter, has_place, next_of_kind
 from services.tasks.worker.log import LogLine, LogPart
 from shared.identity import Deed
 from shared.postgres import Outbox
@@ -186,9 +186,12 @@ class WorkRepository:
         `outbox` is to be notified."""
         await self._send(next_of(claim, 1, but=but), outbox, queues)
 
-    async def send_of_kind(self, kind: str, limit: int, outbox: Outbox, queues: Queues) -> None:
-        """What has the places of the kind that are free, if anything waits for one; `outbox` is to be notified."""
-        if ids := await next_of_kind(self._session, kind, limit, waits=True):
+    async def send_of_kind(
+        self, kind: str, limit: int, outbox: Outbox, queues: Queues, *, but: Container[Waiter] = ()
+    ) -> None:
+        """What has the places of the kind that are free, if anything of no owner in `but` waits for one; `outbox` is to
+        be notified."""
+        if ids := await next_of_kind(self._session, kind, limit, waits=True, but=but):
             await self._send(_due(Task.id.in_(ids)), outbox, queues)
 
     async def send_released(
