@@ -34,6 +34,7 @@ class Base(SharedBase):
 
 _Moment = DateTime(timezone=True)
 _Id: Uuid[Any] = Uuid(as_uuid=False)
+_UNSENT_OF_A_KIND = "status = 'queued' AND enqueued_at IS NULL AND waiting_for < 1 AND NOT waits_for_key"
 _UNSENT = "status = 'queued' AND enqueued_at IS NULL AND waiting_for = 0 AND NOT waits_for_key"
 
 
@@ -146,6 +147,15 @@ class Task(Base):
             "user_id",
             "run_at",
             postgresql_where=text(_UNSENT),
+        ),
+        Index(
+            "ix_task_queue",
+            "kind",
+            "priority",
+            "tenant_id",
+            "user_id",
+            "run_at",
+            postgresql_where=text(_UNSENT_OF_A_KIND),
         ),
         Index("ix_task_ended", "tenant_id", "kind", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
         Index("ix_task_doomed", "id", postgresql_where=text("status = 'queued' AND dependency_failed")),

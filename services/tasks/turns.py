@@ -3,12 +3,12 @@
 Sent to a worker, a task takes one of its owner's places there, or is put off and waits here again.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import CTE, ColumnElement, Select, and_, exists, func, literal, select, true, tuple_
-from sqlalchemy.orm import aliased
+from sqlalchemy import CTE, ColumnElement, Select, Subquery, and_, exists, func, literal, select, true, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
 
 from services.tasks.domain import TaskStatus
 from services.tasks.models import Task
@@ -22,6 +22,15 @@ IS_UNSENT = and_(
 )
 IS_DUE = IS_UNSENT & (Task.run_at <= func.now())
 IS_SENT = and_(Task.status == literal(TaskStatus.QUEUED.value, literal_execute=True), Task.enqueued_at.is_not(None))
+_QUEUE = (Task.kind, *_OWNER)
+# The same, said otherwise, as `ix_task_queue` has it: so that no plan goes by another index of what is unsent, through
+# all that an owner has of other kinds.
+_IS_UNSENT_OF_A_KIND = and_(
+    Task.status == literal(TaskStatus.QUEUED.value, literal_execute=True),
+    Task.enqueued_at.is_(None),
+    Task.waiting_for < literal(1, literal_execute=True),
+    ~Task.waits_for_key,
+)
 
 
 class Owner(Protocol):
@@ -56,25 +65,35 @@ def is_none_of(kinds: Collection[str], kind: Any = Task.kind) -> ColumnElement[b
 
 
 def next_of(owner: Owner, most: int, *, but: Collection[str] = ()) -> Select[str]:
-    """The ids of those that wait for longest, and are of no kind in `but`."""
-    oldest = select(Task.id).where(waits_of(owner), is_none_of(but)).order_by(Task.run_at).limit(most)
-    return oldest.with_for_update(skip_locked=True)
+    """The ids of those that wait for longest, and are of no kind in `but`; what is of these is not looked at."""
+    if not but:
+        oldest = select(Task.id).where(waits_of(owner)).order_by(Task.run_at).limit(most)
+        return oldest.with_for_update(skip_locked=True)
+    kinds = _each("kind_waiting", [Task.kind])
+    theirs = _oldest(kinds.c.kind, owner, most).with_for_update(skip_locked=True).correlate(kinds).lateral()
+    found = select(theirs.c.id).select_from(kinds.join(theirs, true())).where(is_none_of(but, kinds.c.kind))
+    chosen = found.order_by(theirs.c.run_at).limit(most).cte("chosen")
+    return select(chosen.c.id)
 
 
 def next_of_each(most: int, *, but: Collection[str] = ()) -> Select[str]:
     """The same of every owner."""
-    owners = owners_waiting()
-    theirs = next_of(owners.c, most, but=but).correlate(owners).lateral()
-    chosen = select(theirs.c.id).select_from(owners.join(theirs, true())).cte("chosen")
-    return select(chosen.c.id)
+    queues = _each("queue", _QUEUE)
+    theirs = _oldest(queues.c.kind, queues.c, most).with_for_update(skip_locked=True).correlate(queues).lateral()
+    of_owner = (queues.c.priority, queues.c.tenant_id, queues.c.user_id)
+    place = func.row_number().over(partition_by=of_owner, order_by=theirs.c.run_at).label("place")
+    found = select(theirs.c.id, place).select_from(queues.join(theirs, true()))
+    ranked = found.where(is_none_of(but, queues.c.kind)).cte("ranked")
+    return select(ranked.c.id).where(ranked.c.place <= most)
 
 
 def unserved_since(limited: Collection[str] = ()) -> Select[datetime | None]:
     """Since when the oldest waits, of those that no worker serves: a task of a `limited` kind waits for its kind's."""
-    owners = owners_waiting()
-    theirs = select(Task.run_at).where(waits_of(owners.c), is_none_of(limited) | ~_is_kind_served())
-    oldest = theirs.order_by(Task.run_at).limit(1).correlate(owners).lateral()
-    return select(func.min(oldest.c.run_at)).select_from(owners.join(oldest, true())).where(~is_served(owners.c))
+    queues = _each("queue", _QUEUE)
+    oldest = _oldest(queues.c.kind, queues.c, 1).correlate(queues).lateral()
+    waits_for_none = is_none_of(limited, queues.c.kind) | ~_is_kind_served(queues.c.kind)
+    waiting = select(func.min(oldest.c.run_at)).select_from(queues.join(oldest, true()))
+    return waiting.where(~is_served(queues.c), waits_for_none)
 
 
 def is_served(owner: Any) -> ColumnElement[bool]:
@@ -83,17 +102,31 @@ def is_served(owner: Any) -> ColumnElement[bool]:
     return exists().where(running, Task.priority == owner.priority, Task.tenant_id == owner.tenant_id)
 
 
-def _is_kind_served() -> ColumnElement[bool]:
-    """Whether something of the task's kind is running."""
-    other = aliased(Task)
-    running = other.status == literal(TaskStatus.RUNNING.value, literal_execute=True)
-    return exists().where(running, other.kind == Task.kind).correlate(Task)
+def of_kind(kind: str, columns: Sequence[InstrumentedAttribute[Any]], most: int) -> Subquery:
+    """These columns of every owner's tasks of the kind that wait for longest, so many of each."""
+    owners = _each("owner", _OWNER, Task.kind == kind)
+    oldest = _oldest(kind, owners.c, most, columns).correlate(owners).lateral()
+    return select(*oldest.c).select_from(owners.join(oldest, true())).subquery()
 
 
-def owners_waiting() -> CTE:
-    """Each owner of something unsent, once: from one to the next by the index, not through what they have."""
-    first = select(*_OWNER).where(IS_UNSENT).order_by(*_OWNER).limit(1).subquery()
-    owners = select(first).cte("owner", recursive=True)
-    beyond = tuple_(*_OWNER) > tuple_(*owners.c)
-    following = select(*_OWNER).where(IS_UNSENT, beyond).order_by(*_OWNER).limit(1).correlate(owners).lateral()
-    return owners.union_all(select(following).select_from(owners.join(following, true())))
+def _is_kind_served(kind: Any) -> ColumnElement[bool]:
+    """Whether something of the kind is running."""
+    return exists().where(Task.status == literal(TaskStatus.RUNNING.value, literal_execute=True), Task.kind == kind)
+
+
+def _oldest(kind: Any, owner: Owner, most: int, columns: Sequence[Any] = (Task.id, Task.run_at)) -> Select[Any]:
+    """Of what is due and not sent of that kind and owner, by `ix_task_queue`."""
+    theirs = zip(_QUEUE, (kind, owner.priority, owner.tenant_id, owner.user_id), strict=True)
+    due = and_(_IS_UNSENT_OF_A_KIND, Task.run_at <= func.now(), *(column == value for column, value in theirs))
+    return select(*columns).where(due).order_by(Task.run_at).limit(most)
+
+
+def _each(name: str, columns: Sequence[Any], *which: ColumnElement[bool]) -> CTE:
+    """What there is in these columns of something unsent, once: from one to the next by `ix_task_queue`, of which they
+    are the first, not through what each has."""
+    wanted = and_(_IS_UNSENT_OF_A_KIND, *which)
+    first = select(*columns).where(wanted).order_by(*columns).limit(1).subquery()
+    found = select(first).cte(name, recursive=True)
+    beyond = tuple_(*columns) > tuple_(*found.c)
+    following = select(*columns).where(wanted, beyond).order_by(*columns).limit(1).correlate(found).lateral()
+    return found.union_all(select(following).select_from(found.join(following, true())))

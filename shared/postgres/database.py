@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from shared.errors import ServiceError, StorageFull, Unavailable
 
 # SQLSTATEs of a server that cannot take this now: connection, resources, an operator's hand (start, stop), read-only,
-# and a transaction that it ended so that another could go on.
-_NOT_NOW = ("08", "53", "57", "25006", "40P01")
+# a transaction that it ended so that another could go on, and one of a process that was frozen in its midst.
+_NOT_NOW = ("08", "53", "57", "25006", "40P01", "25P03")
 _READ_ONLY, _DISK_FULL, _DEADLOCK = "25006", "53100", "40P01"
 
 

@@ -23,6 +23,7 @@ _POOL_SIZE = 20  # and none beyond: those would be closed after each use, and a 
 _POOL_WAIT_SECONDS = 2.0
 _CONNECT_SECONDS = 3.0
 _STATEMENT_SECONDS = 10.0
+_IDLE_SECONDS = 30  # in the midst of a transaction: a process that is frozen keeps nobody from its locks for longer
 _MIGRATION_SECONDS = 3600.0  # of one statement: an index of a large table takes minutes, and half of it is of no use
 _TRUSTED_SECONDS = 5.0  # how long an idle connection is taken to be alive
 
@@ -41,7 +42,7 @@ async def open_database(server_url: str, name: str, migrations: Path) -> AsyncIt
         pool_size=_POOL_SIZE,
         max_overflow=0,
         pool_timeout=_POOL_WAIT_SECONDS,
-        **_options(_STATEMENT_SECONDS),
+        **_options(_STATEMENT_SECONDS, {"idle_in_transaction_session_timeout": f"{_IDLE_SECONDS}s"}),
     )
     _check_before_use(engine)
     try:
@@ -61,10 +62,12 @@ async def _migrate(url: URL, migrations: Path) -> None:
         await engine.dispose()
 
 
-def _options(statement_seconds: float) -> dict[str, Any]:
+def _options(statement_seconds: float, of_session: dict[str, str] | None = None) -> dict[str, Any]:
+    """`of_session` are PostgreSQL's own settings."""
+    seconds = {"timeout": _CONNECT_SECONDS, "command_timeout": statement_seconds}
     return {
         "hide_parameters": True,  # its errors are logged, and quote the statement's values otherwise
-        "connect_args": {"timeout": _CONNECT_SECONDS, "command_timeout": statement_seconds},
+        "connect_args": {**seconds, "server_settings": of_session or {}},
     }
 
 

@@ -9,6 +9,7 @@ from services.tasks.settings import WorkerSettings
 from services.tasks.webhooks.deliverer import Deliverer, open_deliverer
 from services.tasks.webhooks.delivering import Delivering, Tokens
 from services.tasks.webhooks.instruments import Instruments
+from services.tasks.webhooks.narrowing import Narrowed
 from services.tasks.webhooks.resealing import reseal_secrets
 from services.tasks.webhooks.sending import Sender
 from services.tasks.webhooks.terms import Terms
@@ -23,7 +24,7 @@ from shared.sealing import Seal
 async def delivering_webhooks(app: FastAPI, database: Database, outbox: Outbox, tokens: Tokens) -> AsyncIterator[None]:
     """Deliver while the block runs. Raises CannotStart for a key that is none."""
     settings: WorkerSettings = app.state.settings
-    terms = Terms.of(settings)
+    terms, database = Terms.of(settings), Narrowed(database)
     seal = Seal(settings.secret_encryption_key.get_secret_value())
     async with AsyncExitStack() as stack:
         outbound = await stack.enter_async_context(open_outbound(Allowed.of(settings.outbound_allow)))

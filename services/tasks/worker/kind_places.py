@@ -2,30 +2,35 @@
 
 A place is a task's state, `running`: it is given back by whoever ends the attempt, or with the lease of a worker that
 was killed. Whoever counts the places of a kind and gives some away has its turn until the commit, so that nobody else
-counts meanwhile. Tasks of such kinds are sent by nobody else, as many as there are places.
+counts meanwhile. It is not waited for without end: a worker that was frozen may have it. Tasks of such kinds are sent
+by nobody else, as many as there are places.
 """
 
+import asyncio
 import random
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import exists, func, literal, select, text, true
+from sqlalchemy import exists, func, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.tasks.domain import Priority, TaskStatus
+from services.tasks.domain import Priority, TaskStatus, Ticket
 from services.tasks.models import Task
-from services.tasks.turns import IS_DUE, owners_waiting, waits_of
+from services.tasks.turns import IS_DUE, of_kind
 
 _LOCK: Final = "hashtextextended('tasks.kind:' || CAST(:kind AS text), 0)"
-_TAKE_TURN: Final = text(f"SELECT pg_advisory_xact_lock({_LOCK})")
 _TRY_TURN: Final = text(f"SELECT pg_try_advisory_xact_lock({_LOCK})")
+_TRIES: Final = 10
+_BETWEEN_TRIES_SECONDS: Final = 0.05
 _MOST_SENT: Final = 50  # at once; more in a second, or with the next that ends
 _OF_AN_OWNER: Final = 50
 _LOOKED_AT: Final = 500  # of those that wait, drawn by lot where there are more
-_ON_THE_WAY_SECONDS: Final = 10  # a message that nobody took within it keeps no place
-_SENT_LOOKED_AT: Final = 1000
+_ON_THE_WAY_SECONDS: Final = 30  # a message that nobody took within it keeps no place
+_SENT_LOOKED_AT: Final = 20_000
+_LEFT_OUT_SECONDS: Final = 5.0
 _HIGHEST_FIRST: Final = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
 
 
@@ -39,24 +44,46 @@ class Waiter(NamedTuple):
     run_at: datetime
 
 
+class LeftOut:
+    """Owners, each with a priority, that had no place left in a worker: they have no part in what is drawn for some
+    seconds, or a kind's place would be given again and again to one that cannot take it."""
+
+    def __init__(self) -> None:
+        self._until: dict[tuple[str, ...], float] = {}
+
+    def note(self, ticket: Ticket, priority: Priority) -> None:
+        """That there was none."""
+        now = time.monotonic()
+        self._until = {owner: until for owner, until in self._until.items() if until > now}
+        self._until[ticket.tenant_id, ticket.user_id, priority.value] = now + _LEFT_OUT_SECONDS
+
+    def __contains__(self, waiter: object) -> bool:
+        return isinstance(waiter, Waiter) and self._until.get(waiter[1:4], 0.0) > time.monotonic()
+
+
 async def has_place(session: AsyncSession, task_id: str, limits: Mapping[str, int]) -> bool:
-    """Whether the task may run beside those of its kind that do; nobody else is answered until the commit."""
+    """Whether the task may run beside those of its kind that do; nobody else is answered until the commit.
+
+    Not either where another has its turn for long.
+    """
     if not limits:
         return True
     kind = await session.scalar(select(Task.kind).where(Task.id == task_id, Task.kind.in_(limits)))
     if kind is None:
         return True
-    await session.execute(_TAKE_TURN, {"kind": kind})
-    return len(await _running(session, kind)) < limits[kind]
+    return await _has_turn(session, kind, _TRIES) and len(await _running(session, kind)) < limits[kind]
 
 
-async def next_of_kind(session: AsyncSession, kind: str, limit: int, *, waits: bool) -> list[str]:
-    """The ids of those that get the places which are free; unless this one `waits`, none while another has its turn."""
+async def next_of_kind(
+    session: AsyncSession, kind: str, limit: int, *, waits: bool, but: Container[Waiter] = ()
+) -> list[str]:
+    """The ids of those that get the places which are free, of no owner in `but`.
+
+    None while another has its turn, which is waited for a little where it `waits`.
+    """
     if not await session.scalar(select(exists().where(IS_DUE))):
         return []  # without a turn
-    if waits:
-        await session.execute(_TAKE_TURN, {"kind": kind})
-    elif not await session.scalar(_TRY_TURN, {"kind": kind}):
+    if not await _has_turn(session, kind, _TRIES if waits else 1):
         return []
     running = await _running(session, kind)
     free = limit - len(running)
@@ -64,7 +91,8 @@ async def next_of_kind(session: AsyncSession, kind: str, limit: int, *, waits: b
         free -= await _on_the_way(session, kind)
     if free <= 0:
         return []
-    return fairest(await _waiting(session, kind), running, min(free, _MOST_SENT))
+    waiting = [one for one in await _waiting(session, kind) if one not in but]
+    return fairest(waiting, running, min(free, _MOST_SENT))
 
 
 def fairest(waiting: Sequence[Waiter], running: Sequence[tuple[str, str]], places: int) -> list[str]:
@@ -106,10 +134,18 @@ async def _on_the_way(session: AsyncSession, kind: str) -> int:
     return await session.scalar(select(func.count()).select_from(last).where(last.c.kind == kind)) or 0
 
 
+async def _has_turn(session: AsyncSession, kind: str, tries: int) -> bool:
+    """Until the commit. What it is taken for takes milliseconds; a worker that is frozen may have it for much longer,
+    and is not waited for with whatever else this transaction has."""
+    for number in range(tries):
+        if number:
+            await asyncio.sleep(random.uniform(0.5, 1.5) * _BETWEEN_TRIES_SECONDS)
+        if await session.scalar(_TRY_TURN, {"kind": kind}):
+            return True
+    return False
+
+
 async def _waiting(session: AsyncSession, kind: str) -> list[Waiter]:
-    owners = owners_waiting()
-    columns = (getattr(Task, name) for name in Waiter._fields)
-    theirs = select(*columns).where(waits_of(owners.c), Task.kind == kind).order_by(Task.run_at).limit(_OF_AN_OWNER)
-    oldest = theirs.correlate(owners).lateral()
-    drawn = select(*oldest.c).select_from(owners.join(oldest, true())).order_by(func.random()).limit(_LOOKED_AT)
+    oldest = of_kind(kind, [getattr(Task, name) for name in Waiter._fields], _OF_AN_OWNER)
+    drawn = select(oldest).order_by(func.random()).limit(_LOOKED_AT)
     return [Waiter(*row) for row in await session.execute(drawn)]

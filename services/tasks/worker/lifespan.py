@@ -21,6 +21,7 @@ from services.tasks.worker.consumers import Consumers
 from services.tasks.worker.context import ContextFactory
 from services.tasks.worker.holds import Holds
 from services.tasks.worker.instruments import Instruments
+from services.tasks.worker.kind_places import LeftOut
 from services.tasks.worker.leases import Leases
 from services.tasks.worker.reconciler import Reconciler
 from services.tasks.worker.replaying import Replaying
@@ -67,12 +68,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         tokens = DelegatedTokens(platform.identity, platform.verifier)
         replaying = Replaying(database, outbox, ReplayService(database, outbox, queues, app.state.kinds))
         instruments = Instruments(app.state.metrics.registry)
+        left_out = LeftOut()
         runner = Runner(
             database=database,
             outbox=outbox,
             queues=queues,
             leases=leases,
             kinds=app.state.kinds,
+            left_out=left_out,
             contexts=ContextFactory(platform.services, tokens, Holds(database), replaying),
             instruments=instruments,
             settings=settings,
@@ -80,7 +83,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             storage=app.state.storage,
             worker_id=worker_id,
         )
-        reconciler = Reconciler(database, outbox, queues, publishing, settings, app.state.kinds.limits)
+        reconciler = Reconciler(database, outbox, queues, publishing, settings, app.state.kinds.limits, left_out)
         scheduler = Scheduler(database, outbox, queues, app.state.kinds, every_seconds=settings.reconcile_seconds)
         retention = Retention(
             database,

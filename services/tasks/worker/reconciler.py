@@ -12,6 +12,7 @@ from services.tasks.domain import Priority, TaskStatus
 from services.tasks.models import IdempotencyKeyRow
 from services.tasks.queues import Queues
 from services.tasks.settings import WorkerSettings
+from services.tasks.worker.kind_places import LeftOut
 from services.tasks.worker.recovery import BATCH, Recovered, RecoveryRepository
 from shared.errors import ServiceError
 from shared.limits import Shares
@@ -36,9 +37,10 @@ class Reconciler:
         broker: Connection,
         settings: WorkerSettings,
         limits: Mapping[str, int],
+        left_out: LeftOut,
     ) -> None:
         self._database, self._outbox, self._queues, self._broker = database, outbox, queues, broker
-        self._settings, self._limits = settings, limits
+        self._settings, self._limits, self._left_out = settings, limits, left_out
         self._most_due = Shares("tasks", max(settings.slots.values())).of_a_user  # more would be put off again
         self._swept_at = float("-inf")
 
@@ -88,7 +90,8 @@ class Reconciler:
         ]
 
     async def _take_of_kind(self, kind: str) -> None:
-        await self._take_once("due", lambda tasks: tasks.take_of_kind(kind, self._limits[kind]))
+        limit = self._limits[kind]
+        await self._take_once("due", lambda tasks: tasks.take_of_kind(kind, limit, but=self._left_out))
 
     async def _cancel_doomed(self) -> bool:
         """A chain of tasks falls link by link; whether it may go on. A long one lets others have their turn between."""

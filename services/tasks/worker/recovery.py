@@ -1,6 +1,6 @@
 """The statements that bring tasks back. Each takes rows that nobody else holds, so that workers can share the job."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from services.tasks.domain import (
 )
 from services.tasks.models import OutboxRow, Task, TaskAttempt
 from services.tasks.turns import IS_DUE, IS_FREE, next_of_each
-from services.tasks.worker.kind_places import next_of_kind
+from services.tasks.worker.kind_places import Waiter, next_of_kind
 
 BATCH = 500
 # Written out, so that a plan made once for all statuses can use the index of this one.
@@ -53,9 +53,10 @@ class RecoveryRepository:
             return []  # without asking each owner of something that is due later
         return await self._enqueue(next_of_each(most, but=but))
 
-    async def take_of_kind(self, kind: str, limit: int) -> list[Recovered]:
-        """Those that have the free places of a kind of which so many run at once; none while another looks."""
-        ids = await next_of_kind(self._session, kind, limit, waits=False)
+    async def take_of_kind(self, kind: str, limit: int, *, but: Container[Waiter] = ()) -> list[Recovered]:
+        """Those that have the free places of a kind of which so many run at once, of no owner in `but`; none while
+        another looks."""
+        ids = await next_of_kind(self._session, kind, limit, waits=False, but=but)
         return await self._enqueue(_free(IS_DUE & Task.id.in_(ids), Task.run_at)) if ids else []
 
     async def take_unheard(self, priority: Priority, seconds: float) -> list[Recovered]:

@@ -3,7 +3,7 @@
 Workers serve all tenants: a task is named by its id, which the message carries; once claimed, by id and attempt.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -41,7 +41,7 @@ from services.tasks.models import Schedule, Task, TaskAttempt, TaskDependency, T
 from services.tasks.queues import Queues
 from services.tasks.turns import IS_DUE, IS_FREE, is_none_of, waits_of
 from services.tasks.worker.attempt import Attempt, ProgressReport
-from services.tasks.worker.kind_places import has_place, next_of_kind
+from services.tasks.worker.kind_places import Waiter, has_place, next_of_kind
 from services.tasks.worker.log import LogLine, LogPart
 from services.tasks.worker.sending import is_queue_low, send, send_next_of
 from shared.identity import Deed
@@ -185,9 +185,12 @@ class WorkRepository:
         """As `sending.send_next_of`; `outbox` is to be notified."""
         await send_next_of(self._session, attempt, outbox, queues, but=but)
 
-    async def send_of_kind(self, kind: str, limit: int, outbox: Outbox, queues: Queues) -> None:
-        """What has the places of the kind that are free, if anything waits for one; `outbox` is to be notified."""
-        if ids := await next_of_kind(self._session, kind, limit, waits=True):
+    async def send_of_kind(
+        self, kind: str, limit: int, outbox: Outbox, queues: Queues, *, but: Container[Waiter] = ()
+    ) -> None:
+        """What has the places of the kind that are free, if anything of no owner in `but` waits for one; `outbox` is to
+        be notified."""
+        if ids := await next_of_kind(self._session, kind, limit, waits=True, but=but):
             await send(self._session, _due(Task.id.in_(ids)), outbox, queues)
 
     async def send_released(

@@ -24,6 +24,7 @@ from shared.postgres import Database
 _log = logging.getLogger("tasks.worker")
 _BATCH = 50  # each may have thousands of events, which go with it
 _LOOKED_AT: Final = 500
+_ROUNDS: Final = 5  # a batch of each in every one; then others have their turn, however much is left
 _DAY_SECONDS = 86_400
 _HAS_ENDED = Task.finished_at.is_not(None)
 _WHOSE = (Task.tenant_id, Task.kind)
@@ -46,6 +47,7 @@ class Retention:
         self._database, self._kinds, self._keeping, self._deleted = database, kinds, keeping, deleted
         self._every_seconds = every_seconds
         self._after: Whose | None = None  # where the next look goes on
+        self._rounds = 0  # at the same
         self._batches: dict[Whose, int] = {}  # of those of whom fewer go at once
 
     async def run(self) -> None:
@@ -58,14 +60,16 @@ class Retention:
     async def sweep(self) -> bool:
         """Look at some tenants' kinds and delete a batch of each, a smaller one the next time where that fails.
 
-        Whether there is more of these at once; if not, the next look is at those that follow. Raises Unavailable.
+        Whether there is more of these at once; if not, or if that was so for some rounds, the next look is at those
+        that follow. Raises Unavailable.
         """
         seen = await self._list_whose()
         is_more = False
         for whose in await self._find_old(seen):
             is_more |= await self._delete_some(whose)
-        if not is_more:
-            self._after = seen[-1] if len(seen) == _LOOKED_AT else None
+        self._rounds += 1
+        if not is_more or self._rounds >= _ROUNDS:
+            self._rounds, self._after = 0, seen[-1] if len(seen) == _LOOKED_AT else None
         return is_more
 
     async def _delete_some(self, whose: Whose) -> bool:

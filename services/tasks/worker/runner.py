@@ -32,6 +32,7 @@ from services.tasks.worker.attempt import Attempt, Stop
 from services.tasks.worker.context import ContextFactory
 from services.tasks.worker.failures import noted_failure
 from services.tasks.worker.instruments import Instruments
+from services.tasks.worker.kind_places import LeftOut
 from services.tasks.worker.leases import Leases
 from services.tasks.worker.repository import WorkRepository
 from services.tasks.worker.slots import Slots
@@ -77,6 +78,7 @@ class Runner:
         queues: Queues,
         leases: Leases,
         kinds: KindRegistry,
+        left_out: LeftOut,
         contexts: ContextFactory,
         instruments: Instruments,
         settings: WorkerSettings,
@@ -86,9 +88,8 @@ class Runner:
     ) -> None:
         self._database, self._outbox, self._queues, self._leases = database, outbox, queues, leases
         self._kinds, self._contexts, self._instruments = kinds, contexts, instruments
-        self._limits = kinds.limits
+        self._limits, self._left_out, self._storage = kinds.limits, left_out, storage
         self._settings, self._watchdog, self._worker_id = settings, watchdog, worker_id
-        self._storage = storage
         self._slots = {priority: Slots(number) for priority, number in settings.slots.items()}
         self._accepting = True
 
@@ -108,6 +109,7 @@ class Runner:
         await self._room()
         async with self._slots[priority].take(ticket) as place:
             if place is None:
+                self._left_out.note(ticket, priority)
                 await self._through_outages(lambda work: work.put_off(ticket.task_id))
                 self._instruments.put_off.inc()
             else:
@@ -218,7 +220,7 @@ class Runner:
         if status is not TaskStatus.QUEUED and attempt.is_waited_for:
             await work.send_released(attempt, self._outbox, self._queues, but=self._limits)
         if status is not None and (limit := self._limits.get(attempt.claim.kind)):
-            await work.send_of_kind(attempt.claim.kind, limit, self._outbox, self._queues)
+            await work.send_of_kind(attempt.claim.kind, limit, self._outbox, self._queues, but=self._left_out)
         return status
 
     async def _record(self, work: WorkRepository, attempt: Attempt, outcome: Outcome) -> TaskStatus | None:

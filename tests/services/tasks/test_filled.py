@@ -2,23 +2,29 @@
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry
-from sqlalchemy import event, text
+from sqlalchemy import event, insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from bench.finished import PARENT, RARE_ERROR, Owner, fill
 from services.tasks.domain import Priority, TaskStatus
 from services.tasks.filters import TaskFilter
 from services.tasks.keeping import Keeping
+from services.tasks.kinds.echo import ECHO
 from services.tasks.kinds.registry import BUILT_IN
+from services.tasks.models import Task
 from services.tasks.repository import TaskRepository
+from services.tasks.rows import new_row
 from services.tasks.schedules.repository import ScheduleRepository
+from services.tasks.turns import next_of, next_of_each, unserved_since
 from services.tasks.worker.instruments import Instruments
+from services.tasks.worker.kind_places import next_of_kind
 from services.tasks.worker.retention import Retention
 from shared.postgres import Database
 from shared.schemas import new_id
@@ -172,10 +178,96 @@ async def plans(session: AsyncSession) -> tuple[int, int]:
     return custom or 0, generic or 0
 
 
-@pytest.mark.parametrize("table", ["task", "task_attempt", "task_event"])
+@pytest.mark.parametrize("table", ["task", "task_attempt", "task_event", "webhook_delivery", "webhook_attempt"])
 async def test_what_is_dead_is_cleared_away_before_it_is_much(filled: Database, table: str) -> None:
     options = text("SELECT reloptions FROM pg_class WHERE oid = to_regclass(:name)")
     async with filled.session() as session:
         found = await session.scalar(options, {"name": table})
 
     assert "autovacuum_vacuum_scale_factor=0.05" in found
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Whose tasks these are, as a claim says it."""
+
+    priority: str = Priority.NORMAL.value
+    tenant_id: str = OWNER.tenant_id
+    user_id: str = OWNER.user_id
+
+
+LIMITED = replace(ECHO, name="test.limited", at_once=1)
+
+
+@pytest.fixture(scope="module")
+async def limited(new_installation: Callable[[], Installation]) -> AsyncIterator[Database]:
+    """Five thousand that wait for a place of their kind, then three of another kind, and a thousand of that put off."""
+    now = datetime.now(UTC)
+    values = {**vars(Waits()), "scopes": [], "input": "{}"}
+    unsent = replace(ECHO, at_once=1)  # as one that was put off
+    many = [new_row(LIMITED, now - timedelta(hours=1), None, **values) for _ in range(5000)]
+    few = [new_row(unsent, now - timedelta(minutes=5), None, **values) for _ in range(3)]
+    later = [new_row(unsent, now, now + timedelta(days=1), **values) for _ in range(1000)]
+    fresh = new_installation()
+    async with fresh.database() as database:
+        async with database.transaction() as session:
+            await session.execute(insert(Task), [*many, *few, *later])
+        async with database.statements() as session:
+            await session.execute(text("ANALYZE task"))
+        yield database
+
+
+@pytest.mark.parametrize(
+    ("asks", "count"),
+    [
+        pytest.param(next_of(Waits(), 2, but=[LIMITED.name]), 2, id="next-of-an-owner"),
+        pytest.param(next_of_each(2, but=[LIMITED.name]), 2, id="next-of-each"),
+        pytest.param(unserved_since([LIMITED.name]), 1, id="unserved"),
+    ],
+)
+async def test_what_waits_for_its_kind_is_not_read_for_the_rest(limited: Database, asks: Any, count: int) -> None:
+    """Nor what is due later for the kind's."""
+    async with limited.session() as session:
+        with Watch(limited) as watch:
+            found = (await session.execute(asks)).all()
+        rows = await read(watch, await session.connection())
+
+    assert len(found) == count
+    assert rows < 30
+
+
+async def test_what_a_kind_runs_next_is_found_by_it(limited: Database) -> None:
+    async with limited.session() as session:
+        with Watch(limited) as watch:
+            one = await next_of_kind(session, LIMITED.name, 1, waits=False)
+            other = await next_of_kind(session, "echo", 1, waits=False)
+        rows = await read(watch, await session.connection())
+
+    assert [len(one), len(other)] == [1, 1]
+    assert rows < 30
+
+
+async def test_those_of_a_kind_that_are_on_their_way_keep_its_places_behind_many_others(limited: Database) -> None:
+    async with limited.session() as session:  # which is not committed
+        [task_id] = await next_of_kind(session, LIMITED.name, 1, waits=False)
+        sent = text("UPDATE task SET enqueued_at = now() - interval '12 seconds' WHERE id = :id")
+        others = text(
+            "UPDATE task SET enqueued_at = now(), kind = 'echo'"
+            " WHERE id IN (SELECT id FROM task WHERE kind = :kind AND id <> :id LIMIT 1500)"
+        )
+        await session.execute(sent, {"id": task_id})
+        await session.execute(others, {"id": task_id, "kind": LIMITED.name})
+        found = await next_of_kind(session, LIMITED.name, 1, waits=False)
+
+    assert found == []
+
+
+async def read(watch: Watch, connection: AsyncConnection) -> float:
+    """How many rows of tasks the last statement went through, those that it left out as well."""
+    statement, given = watch.seen[-1]
+    found = (await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", given)).scalar_one()
+    [whole] = json.loads(found) if isinstance(found, str) else found
+    of_tasks = [node for node in nodes(whole["Plan"]) if node.get("Relation Name") == "task"]
+    of_each = [(node["Actual Rows"] + node.get("Rows Removed by Filter", 0), node["Actual Loops"]) for node in of_tasks]
+    assert of_tasks
+    return sum(rows * loops for rows, loops in of_each)

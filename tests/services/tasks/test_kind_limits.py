@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from services.tasks.domain import Priority, Ticket
 from services.tasks.health import Waiting
+from services.tasks.worker.kind_places import LeftOut, has_place, next_of_kind
 from services.tasks.worker.main import create_app
 from shared.postgres import Database
 from tests.fixtures.identity import User
@@ -169,3 +171,64 @@ async def test_what_waits_for_its_kind_is_no_warning_and_kinds_say_their_limit(
 async def test_a_limit_of_a_kind_that_nobody_has_ends_the_start(installation: Installation) -> None:
     with pytest.raises(Exception, match="there is no kind nowhere"):
         create_app(installation.worker_settings(task_kind_limits={"nowhere": 1}))
+
+
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('tasks.kind:' || CAST(:kind AS text), 0))")
+
+
+async def test_a_worker_that_is_frozen_in_its_turn_holds_nobody_up_who_ends_one(
+    installation: Installation, many: Tasks, database: Database
+) -> None:
+    async with installation.worker():
+        first = await held(many, "frozen")
+        await eventually(lambda: running(database, "test.hold"))
+        async with database.transaction() as session:  # as the other worker's, which says no more
+            await session.execute(_LOCK, {"kind": "test.hold"})
+            second = await held(many, "thawed")
+            RELEASED["frozen"].set()
+            ended = await many.wait(first)
+            not_begun = await many.get(second)
+            meanwhile = await many.run("echo")
+        RELEASED["thawed"].set()
+        done = await many.wait(second)
+
+    assert [one["status"] for one in (ended, not_begun, meanwhile, done)] == [
+        "succeeded",
+        "queued",
+        "succeeded",
+        "succeeded",
+    ]
+    assert done["attempt"] == 1
+
+
+async def test_no_place_is_waited_for_behind_a_turn_that_does_not_end(
+    installation: Installation, many: Tasks, database: Database
+) -> None:
+    task = await held(many, "behind")
+    async with database.transaction() as frozen, database.transaction() as session:
+        await frozen.execute(_LOCK, {"kind": "test.hold"})
+        behind = await has_place(session, task["id"], {"test.hold": 2})
+        of_kind = await next_of_kind(session, "test.hold", 2, waits=True)
+    async with database.transaction() as session:
+        later = await has_place(session, task["id"], {"test.hold": 2})
+
+    assert [behind, of_kind, later] == [False, [], True]
+
+
+async def test_an_owner_who_can_run_nothing_more_leaves_the_places_to_others(
+    many: Tasks, few: Tasks, database: Database
+) -> None:
+    """Who has none running would be the first to get one."""
+    own = [await held(many, f"left-out-{number}") for number in range(3)]
+    left_out = LeftOut()
+    ticket = Ticket(own[0]["id"], many.user.tenant_id, many.user.user_id)
+    left_out.note(ticket, Priority.NORMAL)
+    async with database.session() as session:
+        alone = await next_of_kind(session, "test.hold", 1, waits=False, but=left_out)
+    other = await held(few, "not-left-out")
+    async with database.session() as session:
+        both = await next_of_kind(session, "test.hold", 4, waits=False, but=left_out)
+        later = await next_of_kind(session, "test.hold", 4, waits=False)
+
+    assert [alone, both] == [[], [other["id"]]]
+    assert len(later) == 4

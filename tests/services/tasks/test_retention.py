@@ -174,3 +174,24 @@ async def test_what_the_database_does_not_delete_at_once_goes_in_smaller_parts(
 
         assert await left(tasks, made) == [most == 0, most == 0, False]
         assert rounds < 12
+
+
+async def test_what_has_much_to_delete_holds_nobody_up(
+    new_installation: Callable[[], Installation], user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After some rounds of one a look others have theirs."""
+    for name, value in {"_LOOKED_AT": 1, "_BATCH": 1, "_ROUNDS": 2}.items():
+        monkeypatch.setattr(sweeping, name, value)
+    fresh = new_installation()
+    async with fresh.api() as client, fresh.database() as database:
+        tasks = Tasks(client, user)
+        made = [await tasks.submit(kind) for kind in ("echo", "echo", "echo", "echo", "test.sleep")]
+        for task in made:
+            await tasks.cancel(task)
+        await age(database, made, 5)
+        sweeper = retention(database)
+        for _ in range(3):
+            await sweeper.sweep()
+
+        assert sum(await left(tasks, made[:4])) == 2
+        assert await left(tasks, made[4:]) == [False]

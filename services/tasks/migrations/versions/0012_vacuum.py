@@ -11,7 +11,7 @@ down_revision = "0011"
 branch_labels = None
 depends_on = None
 
-_TABLES = ("task", "task_attempt", "task_event")
+_TABLES = ("task", "task_attempt", "task_event", "webhook_delivery", "webhook_attempt")
 _OWN = {"autovacuum_vacuum_scale_factor": 0.05, "autovacuum_analyze_scale_factor": 0.02}
 
 
