@@ -1,6 +1,5 @@
 """The use case around OpenAPI: tools made of operations, all of them or none."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,7 +14,7 @@ from services.agents.openapi.schemas import ToolsImport
 from services.agents.tools.domain import Put
 from services.agents.tools.schemas import HttpToolPut
 from services.agents.tools.service import ToolService
-from shared.door import Bounds, TooComplex
+from shared.door import Bounds, TooComplex, json_of
 from shared.errors import FieldProblem
 from shared.identity import Caller
 from shared.limits import Shares, ShareTaken
@@ -79,10 +78,10 @@ def _parsed(body: bytes) -> dict[str, Any]:
     """Held to what a body of a request may be. Raises OpenApiUnreadable."""
     try:
         Bounds(kib=KIB, values=VALUES, texts=TEXTS, depth=DEPTH).require_shape(body)
-        document = json.loads(body)
+        document = json_of(body)
     except TooComplex as error:
         raise OpenApiUnreadable("The document holds too many values, or they stand too deep in each other.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise OpenApiUnreadable("The document is no JSON.") from error
     if not isinstance(document, dict):
         raise OpenApiUnreadable("The document is no JSON object.")
