@@ -109,8 +109,8 @@ class SecretUnknown(Invalid):
     code = "agents.secret_unknown"
     meaning = "A header names a secret that the tenant does not have."
 
-    def __init__(self, header: str, secret: str) -> None:
-        super().__init__(f"There is no secret {secret}.", at=(f"/headers/{escaped(header)}", "secret_unknown"))
+    def __init__(self, pointer: str, secret: str) -> None:
+        super().__init__(f"There is no secret {secret}.", at=(pointer, "secret_unknown"))
 
 
 class SecretElsewhere(Invalid):
@@ -119,10 +119,8 @@ class SecretElsewhere(Invalid):
     code = "agents.secret_elsewhere"
     meaning = "A header names a secret whose `hosts` do not have the host of `url`."
 
-    def __init__(self, header: str, secret: str, host: str) -> None:
-        super().__init__(
-            f"The secret {secret} may not be sent to {host}.", at=(f"/headers/{escaped(header)}", "secret_elsewhere")
-        )
+    def __init__(self, pointer: str, secret: str, host: str) -> None:
+        super().__init__(f"The secret {secret} may not be sent to {host}.", at=(pointer, "secret_elsewhere"))
 
 
 class ToolNotFound(NotFound):

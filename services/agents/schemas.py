@@ -106,7 +106,8 @@ TextFilter = Annotated[
     Query(
         min_length=1,
         max_length=100,
-        pattern=r"^\s*\S+(\s+\S+){0,9}\s*$",
+        # No control characters: some of them Python takes for blanks, and the pattern does not.
+        pattern=r"^\s*[^\s\x00-\x1f\x7f-\x9f]+(\s+[^\s\x00-\x1f\x7f-\x9f]+){0,9}\s*$",
         description="only agents whose name or description has each of these words (ten at most) or one that begins so",
     ),
 ]

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+from datetime import UTC, datetime, timedelta
 from typing import Final, LiteralString
 
 from neo4j import AsyncManagedTransaction, AsyncSession
@@ -16,13 +17,17 @@ _LINKED_AT_ONCE = 200
 _SWEPT_AT_ONCE = 1000
 _SWEEPING_SECONDS = 3600.0
 _PLACING_SECONDS = 600.0
+_LATE: Final = timedelta(hours=6)
+"""An agent is at most so long in coming: a clock may be wrong, and a transaction slow."""
 _Name = dict[str, str]
 
 # Locked first, and read by a later statement: what one that waited reads may be from before.
 _LOCK_PLACE: Final[LiteralString] = (
     "MERGE (s:SchemaVersion {service: 'agents'}) SET s.is_locked = true REMOVE s.is_locked"
 )
-_PLACE: Final[LiteralString] = "MATCH (s:SchemaVersion {service: 'agents'}) RETURN coalesce(s.linked_through, '') AS id"
+_LINKED_THROUGH: Final[LiteralString] = (
+    "MATCH (s:SchemaVersion {service: 'agents'}) RETURN coalesce(s.linked_through, '') AS id"
+)
 _GO_ON: Final[LiteralString] = "MATCH (s:SchemaVersion {service: 'agents'}) SET s.linked_through = $id"
 _NEXT: Final[LiteralString] = """
     MATCH (a:Agent) WHERE a.id > $after
@@ -30,18 +35,15 @@ _NEXT: Final[LiteralString] = """
     SET a.is_locked = true REMOVE a.is_locked
     RETURN collect(a.id) AS ids
 """
-_PLACED_AT_ONCE = 500
-_PLACE_NEXT: Final[LiteralString] = f"""
+_PLACED_AT_ONCE = 200
+_PLACED_THROUGH: Final[LiteralString] = _LINKED_THROUGH.replace("linked", "placed")
+_PLACE_ON: Final[LiteralString] = _GO_ON.replace("linked", "placed")
+_UNPLACED: Final[LiteralString] = """
     MATCH (a:Agent) WHERE a.id > $after
     WITH a ORDER BY a.id LIMIT $limit
-    WITH collect(a) AS agents
-    CALL (agents) {{
-        UNWIND agents AS a
-        WITH a WHERE a.place IS NULL
-        {PLACED}
-    }}
-    RETURN CASE WHEN size(agents) < $limit THEN null ELSE agents[-1].id END AS last
+    RETURN collect(CASE WHEN a.place IS NULL THEN a.id END) AS ids, max(a.id) AS last
 """
+_PLACE: Final[LiteralString] = f"MATCH (a:Agent) WHERE a.id IN $ids AND a.place IS NULL {PLACED}"
 
 
 def _linked(kind: Kind) -> LiteralString:
@@ -69,7 +71,7 @@ async def link_all(session: AsyncSession) -> None:
 async def _link_next(transaction: AsyncManagedTransaction) -> bool:
     """Whether there may be more."""
     await (await transaction.run(_LOCK_PLACE)).consume()
-    after = (await (await transaction.run(_PLACE)).single(strict=True))["id"]
+    after = (await (await transaction.run(_LINKED_THROUGH)).single(strict=True))["id"]
     result = await transaction.run(_NEXT, after=after, limit=_LINKED_AT_ONCE)
     ids: list[str] = (await result.single(strict=True))["ids"]
     if not ids:
@@ -83,27 +85,69 @@ async def _link_next(transaction: AsyncManagedTransaction) -> bool:
 async def place_all(session: AsyncSession) -> None:
     """Give the agents of former releases their places, a bounded number in each transaction.
 
-    May run in several replicas at once, beside writers, and again after it was cut short: what is done is passed over.
+    May run in several replicas at once, beside writers, and again after it was cut short, as `link_all`.
     """
-    after: str | None = ""
-    while after is not None:
-        after = await session.execute_write(again_when_overtaken(functools.partial(_place_next, after=after)))
+    while await session.execute_write(again_when_overtaken(_place_next)):
+        pass
 
 
-async def _place_next(transaction: AsyncManagedTransaction, *, after: str) -> str | None:
-    """Where to go on; None when that was the end."""
-    result = await transaction.run(_PLACE_NEXT, after=after, limit=_PLACED_AT_ONCE)
-    last: str | None = (await result.single(strict=True))["last"]
-    return last
+async def _place_next(transaction: AsyncManagedTransaction) -> bool:
+    """Whether there may be more."""
+    await (await transaction.run(_LOCK_PLACE)).consume()
+    after = (await (await transaction.run(_PLACED_THROUGH)).single(strict=True))["id"]
+    ids, last = await _unplaced(transaction, after=after)
+    if last is None:
+        return False
+    await _place(transaction, ids=ids)
+    await (await transaction.run(_PLACE_ON, id=last)).consume()
+    return True
+
+
+async def _unplaced(transaction: AsyncManagedTransaction, *, after: str) -> tuple[list[str], str | None]:
+    """Those among the next agents that have no place, and the last that was looked at; None when that was the end."""
+    result = await transaction.run(_UNPLACED, after=after, limit=_PLACED_AT_ONCE)
+    found = await result.single(strict=True)
+    return found["ids"], found["last"]
+
+
+async def _place(transaction: AsyncManagedTransaction, *, ids: list[str]) -> None:
+    await (await transaction.run(_PLACE, ids=ids)).consume()
+
+
+class LatePlaces:
+    """Gives agents their places that a replica of a former release made beside this one.
+
+    All are looked at once, then again and again those that are new since: an id begins with when it was given.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph, self._after, self._begun = graph, "", datetime.now(UTC)
+
+    async def look(self) -> int:
+        """How many had to be given one. Raises Unavailable; the next time goes on where this came to."""
+        given = 0
+        while (found := await self._graph.read(functools.partial(_unplaced, after=self._after)))[1] is not None:
+            ids = found[0]
+            if ids:
+                await self._graph.write(functools.partial(_place, ids=ids))
+            given, self._after = given + len(ids), found[1]
+        self._after, self._begun = _before_ids_of(self._begun - _LATE), datetime.now(UTC)
+        return given
+
+
+def _before_ids_of(moment: datetime) -> str:
+    """What sorts before the ids that are given from this moment on."""
+    digits = f"{int(moment.timestamp() * 1000):012x}"
+    return f"{digits[:8]}-{digits[8:]}"
 
 
 async def place_late(graph: Graph) -> None:
-    """Give agents their places that a replica of a former release made beside this one. Never returns."""
+    """Look for them at the start and every ten minutes. Never returns; several replicas may do it."""
+    late = LatePlaces(graph)
 
     async def place() -> None:
-        after: str | None = "" if graph.is_prepared else None
-        while after is not None:
-            after = await graph.write(functools.partial(_place_next, after=after))
+        if graph.is_prepared:
+            await late.look()
 
     await keep(place, log=_log, every_seconds=_PLACING_SECONDS)
 

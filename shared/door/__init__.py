@@ -1,6 +1,6 @@
 """The door of every service: what a route demands of its caller, and that a repeated request has its effect once."""
 
-from shared.door.body import BODY_IS_HERE, BoundedRequest, UnsupportedMediaType
+from shared.door.body import BODY_IS_HERE, BoundedRequest, UnsupportedMediaType, json_of
 from shared.door.bounds import Bounds, TooComplex, takes
 from shared.door.demand import API_KEY, SECURITY_SCHEMES, Demand, authenticate, caller_of, known_caller, requires
 from shared.door.handing import Held, held
@@ -35,6 +35,7 @@ __all__ = [
     "authenticate",
     "caller_of",
     "held",
+    "json_of",
     "known_caller",
     "requires",
     "stores_nothing",

@@ -1,6 +1,7 @@
 """The body of a request, read and looked at before anybody makes something of it."""
 
 import json
+from codecs import BOM_UTF8
 from typing import Any, ClassVar, Final
 
 from fastapi import Request
@@ -68,19 +69,29 @@ class BoundedRequest(Request):
                 self._json = await self.parsed(await self.body())
             except json.JSONDecodeError as error:
                 raise _unreadable("json_invalid", "JSON decode error", error.pos) from error
-            except ValueError as error:  # no UTF-8, or a number of more digits than Python reads
+            except (ValueError, RecursionError) as error:  # no UTF-8, or a number of more digits than Python reads
                 raise _unreadable("body_unreadable", "could not be parsed") from error
         return self._json
 
     async def parsed(self, body: bytes) -> Any:
         """What FastAPI is to validate: values as JSON has them, or an instance of the model. Raises TooComplex."""
         self.bounds.require_shape(body)
-        return json.loads(body)  # which keeps a number of many digits, where a faster one rounds it
+        return json_of(body)
 
     def _require_media_type(self) -> None:
         told = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if told != self._media_type and not (self._media_type == _JSON and told.endswith("+json")):
             raise UnsupportedMediaType(f"The body of this operation is {self._media_type}{self.also}.")
+
+
+def json_of(body: bytes) -> Any:
+    """The values of a text in UTF-8. Raises ValueError, and RecursionError for one deeper than any bounds let pass.
+
+    Given bytes, the parser would also take UTF-16 and UTF-32, whose bytes are no measure of what they hold: the bounds
+    count in UTF-8.
+    """
+    text = body.removeprefix(BOM_UTF8).decode()
+    return json.loads(text)  # which keeps a number of many digits, where a faster one rounds it
 
 
 def _unreadable(code: str, message: str, *place: int) -> RequestValidationError:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import httpx
+import pytest
 
 from tests.fixtures.identity import User
 
@@ -33,3 +34,21 @@ async def test_nobodys_body_is_not_read(gateway: httpx.AsyncClient) -> None:
     answer = await gateway.post(CREATE, content=megabytes(7), headers=JSON)
 
     assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32-le"])
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [(CREATE, ("[" * 5_000, "]" * 5_000)), ("/api/v1/vectors/search", ("[" + "[]," * 9_000, "[]]"))],
+    ids=["deep", "crowded"],
+)
+async def test_a_body_of_another_encoding_is_refused(
+    gateway: httpx.AsyncClient, user: User, encoding: str, path: str, shape: tuple[str, str]
+) -> None:
+    """Its bytes are no measure of what it holds: brackets stand in them as something else, or not at all."""
+    text = '{"a":"∀","b":' + "".join(shape) + ',"c":"∀"}'
+
+    answer = await gateway.post(path, content=text.encode(encoding), headers=user.headers | JSON)
+
+    assert answer.status_code == 422
+    assert answer.json()["code"] in {"common.invalid", "common.too_complex"}

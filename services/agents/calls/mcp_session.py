@@ -38,11 +38,11 @@ class _Guarded(httpx2.AsyncBaseTransport):
     """Sends the SDK's requests through the guard; remembers why one was not answered."""
 
     def __init__(self, outbound: OutboundClient, url: str, headers: Mapping[str, str], end_at: float) -> None:
-        self._outbound, self._host, self._headers, self._end_at = outbound, httpx2.URL(url).host, headers, end_at
+        self._outbound, self._origin, self._headers, self._end_at = outbound, _origin(httpx2.URL(url)), headers, end_at
         self.failure: OutboundError | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if request.url.host != self._host:  # whatever the library follows: the headers are for that one
+        if _origin(request.url) != self._origin:  # whatever the library follows: the headers are for that one
             raise httpx2.ConnectError("another host", request=request)
         named = {name.lower() for name in self._headers} | _NOT_SENT
         asked = OutboundRequest(
@@ -61,6 +61,10 @@ class _Guarded(httpx2.AsyncBaseTransport):
             raise httpx2.ConnectError(error.detail, request=request) from error
         told = [(name, value) for name, value in answer.headers.items() if name.lower() not in _NOT_TOLD]
         return httpx2.Response(answer.status, headers=told, stream=_Body(answer), request=request)
+
+
+def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
 
 
 class _Body(httpx2.AsyncByteStream):

@@ -19,7 +19,7 @@ def url_of(operation: Operation, server: str | None, read_from: str | None) -> s
 
 
 def _named(operation: Operation, read_from: str | None) -> str:
-    root = Node(operation.node.root, "", operation.node.root)
+    root = operation.node.document.top
     for holder in (operation.node, operation.item, root):
         for server in holder.child("servers").items():
             return _whole(server, read_from)

@@ -1,7 +1,7 @@
 """Where something stands in a document, and why a tool is not made of it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 from urllib.parse import unquote
 
@@ -11,6 +11,7 @@ MOST_REFERENCES: Final = 32
 """Follow each other until something stands there."""
 
 _LONGEST_POINTER: Final = 512
+_LONGEST_REFERENCE: Final = 1_024
 
 
 class Inexpressible(Exception):
@@ -22,12 +23,25 @@ class Inexpressible(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Document:
+    """All of it, and what its references were found to lead to: each is looked up once."""
+
+    root: Mapping[str, Any]
+    found: dict[str, "Node"] = field(default_factory=dict)
+
+    @property
+    def top(self) -> "Node":
+        """Where every pointer begins."""
+        return Node(self.root, "", self)
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
-    """A value of the document `root`, with its place in it; what is referred to has the place where it stands."""
+    """A value of the document, with its place in it; what is referred to has the place where it stands."""
 
     value: Any
     pointer: str
-    root: Mapping[str, Any]
+    document: Document
 
     def refuse(self, code: str, detail: str) -> NoReturn:
         """Raises Inexpressible, at this place."""
@@ -35,27 +49,44 @@ class Node:
 
     def child(self, name: str | int) -> "Node":
         """What stands below the name, with references followed; None as value where nothing does."""
+        return self.below(name).resolved()
+
+    def below(self, name: str | int) -> "Node":
+        """What stands below the name, be it a reference; None as value where nothing does."""
         value = self.value
         if isinstance(value, list) and isinstance(name, int):
             found = value[name] if name < len(value) else None
         else:
             found = value.get(name) if isinstance(value, dict) else None
-        return Node(found, f"{self.pointer}/{_escaped(str(name))}", self.root).resolved()
+        return Node(found, f"{self.pointer}/{_escaped(str(name))}", self.document)
 
     def resolved(self) -> "Node":
         """This, or what it refers to. Raises Inexpressible for a reference to nothing, elsewhere, or in turns."""
         node = self
         for _ in range(MOST_REFERENCES):
-            reference = node.value.get("$ref") if isinstance(node.value, dict) else None
-            if not isinstance(reference, str):
+            if node.reference is None:
                 return node
-            node = node._at(reference)
+            node = node.followed(node.reference)
         return self.refuse("reference_cycle", "The references lead nowhere.")
 
+    @property
+    def reference(self) -> str | None:
+        """Which this is, if it is one."""
+        reference = self.value.get("$ref") if isinstance(self.value, dict) else None
+        return reference if isinstance(reference, str) else None
+
+    def followed(self, reference: str) -> "Node":
+        """What it leads to, which may be another. Raises Inexpressible."""
+        if reference not in self.document.found:
+            self.document.found[reference] = self._at(reference)
+        return self.document.found[reference]
+
     def _at(self, reference: str) -> "Node":
+        if len(reference) > _LONGEST_REFERENCE:
+            self.refuse("reference_too_long", f"A reference has {_LONGEST_REFERENCE:,} characters at most.")
         if not reference.startswith("#/"):
             self.refuse("reference_elsewhere", "A reference leads into this document, as `#/…`.")
-        found: Any = self.root
+        found: Any = self.document.root
         for part in unquote(reference[2:]).split("/"):
             name = part.replace("~1", "/").replace("~0", "~")
             if isinstance(found, list):
@@ -64,7 +95,7 @@ class Node:
                 found = found.get(name) if isinstance(found, dict) else None
             if found is None:
                 self.refuse("reference_unknown", f"There is nothing at {reference[:200]}.")
-        return Node(found, unquote(reference[1:]), self.root)
+        return Node(found, unquote(reference[1:]), self.document)
 
     def items(self) -> Iterator["Node"]:
         """Of a list, each with references followed; of anything else none."""

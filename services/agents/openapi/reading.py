@@ -5,12 +5,12 @@ parameter that is not required, is left out, and told.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from services.agents.openapi.credentials import headers_of
-from services.agents.openapi.domain import Inexpressible, Node
+from services.agents.openapi.domain import Document, Inexpressible, Node
 from services.agents.openapi.shapes import Shapes
 
 METHODS: Final = ("get", "post", "put", "patch", "delete")
@@ -19,6 +19,14 @@ _ARGUMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 _LONGEST_DESCRIPTION: Final = 1024
 _LONGEST_OF_A_PARAMETER: Final = 300
+_LONGEST_PATH: Final = 2_048
+_LONGEST_MEDIA_TYPE: Final = 256
+_MOST_PARAMETERS: Final = 200
+_COMBINING: Final = ("allOf", "anyOf", "oneOf")
+# What else stands there is held against the whole object, of which a tool's arguments are a part.
+_OF_A_BODY: Final = frozenset(
+    {"type", "properties", "required", "title", "description", "default", "format", "additionalProperties"}
+)
 _SAID_BY_OTHERS: Final = frozenset({"accept", "content-type", "authorization"})
 """Header parameters of these names mean nothing, as OpenAPI has it."""
 _JSON: Final = "application/json"
@@ -41,6 +49,8 @@ class Draft:
     properties: dict[str, Any] = field(default_factory=dict)
     required: list[str] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
+    schemes: set[str] = field(default_factory=set)
+    """Of security, for which its headers name secrets."""
     body: list[str] | None = None
     left_out: list[str] = field(default_factory=list)
 
@@ -53,6 +63,12 @@ class Draft:
         self.properties[name] = schema
         if is_required:
             self.required.append(name)
+
+    def send(self, name: str, text: str, node: Node) -> None:
+        """A header. Raises Inexpressible for one that is there already; letter case makes no difference."""
+        if name.lower() in {header.lower() for header in self.headers}:
+            node.refuse("header_twice", f"There is another header {name[:64]!r}.")
+        self.headers[name] = text
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -72,21 +88,40 @@ def require_version(root: Mapping[str, Any]) -> None:
         raise Inexpressible("/openapi", "document_invalid", "The document is of OpenAPI 3.0 or 3.1.")
 
 
-def operations_of(root: Mapping[str, Any], wanted: set[str]) -> dict[str, Operation]:
-    """Those that are there, by their ids. Raises Inexpressible for an id that two have."""
+def operations_of(document: Document, wanted: set[str]) -> dict[str, Operation]:
+    """Those that are there, by their ids. Raises Inexpressible for an id that two have.
+
+    A path that cannot be read is in the way only where an operation is wanted that is at no other.
+    """
     found: dict[str, Operation] = {}
-    for path, item in Node(root, "", root).child("paths").members():
-        for method in METHODS if isinstance(item.value, dict) else ():
-            if method not in item.value:
-                continue
+    unread: Inexpressible | None = None
+    paths = document.top.child("paths")
+    for path in paths.value if isinstance(paths.value, dict) else ():
+        try:
+            here = [one for one in _of_path(paths, path) if one[0] in wanted]
+        except Inexpressible as error:
+            unread = unread or error
+            continue
+        for name, operation in here:
+            if name in found:
+                operation.node.refuse("operation_twice", f"There is another operation of the id {name!r}.")
+            if len(path) > _LONGEST_PATH:
+                document.top.refuse("path_invalid", f"A path has {_LONGEST_PATH:,} characters at most.")
+            found[name] = operation
+    if unread and wanted - found.keys():
+        raise unread
+    return found
+
+
+def _of_path(paths: Node, path: str) -> Iterator[tuple[str, Operation]]:
+    """With their ids, those that have one."""
+    item = paths.child(path)
+    for method in METHODS if isinstance(item.value, dict) else ():
+        if method in item.value:
             node = item.child(method)
             name = node.text("operationId")
-            if name not in wanted or name is None:
-                continue
-            if name in found:
-                node.refuse("operation_twice", f"There is another operation of the id {name!r}.")
-            found[name] = Operation(method, path, item, node)
-    return found
+            if name is not None:
+                yield name, Operation(method, path, item, node)
 
 
 def drafted(operation: Operation, secrets: Mapping[str, str]) -> Draft:
@@ -99,10 +134,9 @@ def drafted(operation: Operation, secrets: Mapping[str, str]) -> Draft:
         _add_parameter(draft, shapes, node)
     _require_placeholders(operation, draft)
     _add_body(draft, shapes, operation)
-    for name, text in headers_of(operation.node, secrets).items():
-        if name.lower() in {header.lower() for header in draft.headers}:
-            operation.node.refuse("header_twice", f"There is another header {name[:64]!r}.")
-        draft.headers[name] = text
+    headers, draft.schemes = headers_of(operation.node, secrets)
+    for name, text in headers.items():
+        draft.send(name, text, operation.node)
     return draft
 
 
@@ -117,7 +151,10 @@ def _parameters(operation: Operation) -> list[Node]:
     """Those of the operation, and of its path where the operation has none of that name and place."""
     found = {}
     for holder in (operation.item, operation.node):
-        for node in holder.child("parameters").items():
+        listed = holder.child("parameters")
+        if isinstance(listed.value, list) and len(listed.value) > _MOST_PARAMETERS:
+            listed.refuse("parameters_too_many", f"An operation has {_MOST_PARAMETERS} parameters at most.")
+        for node in listed.items():
             node.object()
             found[node.text("in"), node.text("name")] = node
     return list(found.values())
@@ -127,13 +164,13 @@ def _add_parameter(draft: Draft, shapes: Shapes, node: Node) -> None:
     name, place = node.text("name") or "", node.text("in") or ""
     if place == "header" and name.lower() in _SAID_BY_OTHERS:
         return
-    is_required = place == "path" or node.child("required").value is True
+    is_required = place == "path" or _is_required(node)
     try:
         match place:
             case "path" | "query":
                 draft.add(name, _argument(shapes, node, place), node, is_required=is_required)
             case "header":
-                draft.headers[name] = _fixed(node)
+                draft.send(name, _fixed(node), node)
             case _:
                 node.refuse("parameter_place", f"A tool sends no parameter in {place[:32] or 'nothing'!r}.")
     except Inexpressible:
@@ -149,7 +186,7 @@ def _argument(shapes: Shapes, node: Node, place: str) -> Any:
         node.refuse("parameter_style", f"A tool writes a parameter of the {place} in the style {style!r} only.")
     if not isinstance(node.child("schema").value, dict | bool):
         node.refuse("parameter_content", "A parameter has a schema; other content cannot be sent.")
-    schema = shapes.converted(node.child("schema"))
+    schema = shapes.converted(node.below("schema"))
     kinds = _kinds(schema)
     if "object" in kinds or ("array" in kinds and (place == "path" or node.child("explode").value is False)):
         node.refuse("parameter_style", f"A tool writes no {'/'.join(sorted(kinds))} into a {place} in this style.")
@@ -160,11 +197,13 @@ def _argument(shapes: Shapes, node: Node, place: str) -> Any:
 
 
 def _kinds(schema: Any) -> set[str]:
-    """What a value may be, as far as the schema says so itself."""
+    """What a value may be, as far as the schema says so; by what it combines where it does not say so itself."""
     if not isinstance(schema, dict):
         return set()
     kinds = schema.get("type", "object" if "properties" in schema else [])
-    return {kinds} if isinstance(kinds, str) else {kind for kind in kinds if isinstance(kind, str)}
+    if kinds:
+        return {kinds} if isinstance(kinds, str) else set(kinds)
+    return {kind for keyword in _COMBINING for one in schema.get(keyword, ()) for kind in _kinds(one)}
 
 
 def _fixed(node: Node) -> str:
@@ -198,9 +237,11 @@ def _add_body(draft: Draft, shapes: Shapes, operation: Operation) -> None:
     node = operation.node.child("requestBody")
     if node.value is None:
         return
-    is_required = node.child("required").value is True
+    is_required = _is_required(node)
     before = dict(draft.properties), list(draft.required)
     try:
+        if operation.method == "get":
+            node.refuse("body_unsent", "A tool sends no body with a GET.")
         members = _members(shapes, node)
         needed = set(members.get("required", ())) if is_required else set()
         for name, schema in members["properties"].items():
@@ -213,16 +254,26 @@ def _add_body(draft: Draft, shapes: Shapes, operation: Operation) -> None:
         draft.left_out.append("body")
 
 
+def _is_required(node: Node) -> bool:
+    said = node.child("required")
+    if said.value not in (None, True, False):
+        said.refuse("document_invalid", "Whether it is required is true or false.")
+    return said.value is True
+
+
 def _members(shapes: Shapes, node: Node) -> dict[str, Any]:
     """The schema of a body that is an object with known members."""
     content = node.child("content")
-    kinds = [kind for kind, _ in content.members() if kind.partition(";")[0].strip().lower() == _JSON]
+    named = [kind for kind in content.object() if len(kind) <= _LONGEST_MEDIA_TYPE]
+    kinds = [kind for kind in named if kind.partition(";")[0].strip().lower() == _JSON]
     if not kinds:
         content.refuse("body_media_type", f"A tool sends {_JSON}, and nothing else.")
-    place = content.child(kinds[0]).child("schema")
-    schema = shapes.converted(place)
+    referring = content.child(kinds[0]).below("schema")
+    schema, place = shapes.converted(referring), referring.resolved()
     if not isinstance(schema, dict) or _kinds(schema) != {"object"} or not isinstance(schema.get("properties"), dict):
         place.refuse("body_no_object", "The body of a tool is an object with `properties`.")
-    if combined := sorted({"allOf", "anyOf", "oneOf", "if", "patternProperties"} & schema.keys()):
+    if combined := sorted(schema.keys() - _OF_A_BODY):
         place.refuse("body_combined", f"The body of a tool is one object, without {combined[0]!r}.")
+    if missing := sorted(set(schema.get("required", ())) - schema["properties"].keys()):
+        place.refuse("property_missing", f"The body requires {missing[0][:64]!r}, which is none of its `properties`.")
     return schema

@@ -66,6 +66,8 @@ class ToolsImport(LargeModel):
         for address in (self.url, self.server):
             if address is not None:
                 plain_url(address)
+        if self.server is not None and set("?#") & set(self.server):
+            raise refused("url_refused", "a server's URL has neither ? nor #")
         return self
 
 

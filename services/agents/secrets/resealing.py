@@ -77,30 +77,34 @@ async def reseal_once(graph: Graph, seal: Seal) -> Resealed:
     place: _Place | None = _START
     total: Counter[str] = Counter()
     while place:
-        place, counted = await graph.write(functools.partial(_reseal_next, seal=seal, after=place))
-        total += counted
+        rows = await graph.read(functools.partial(_page, after=place))
+        total += await _resealed(graph, seal, rows)
+        place = None if len(rows) < _AT_ONCE else _Place(rows[-1]["tenant_id"], rows[-1]["name"])
     return Resealed(total["secrets"], total["renewed"], total["unknown"], total["overtaken"])
 
 
-async def _reseal_next(
-    transaction: AsyncManagedTransaction, *, seal: Seal, after: _Place
-) -> tuple[_Place | None, Counter[str]]:
-    """Where to go on, None when that was the end; and what was counted."""
-    rows = await (await transaction.run(_AFTER, after._asdict(), limit=_AT_ONCE)).data()
+async def _page(transaction: AsyncManagedTransaction, *, after: _Place) -> list[dict[str, Any]]:
+    return await (await transaction.run(_AFTER, after._asdict(), limit=_AT_ONCE)).data()
+
+
+async def _resealed(graph: Graph, seal: Seal, rows: list[dict[str, Any]]) -> Counter[str]:
+    """What came of these; only where one is sealed with an older key is anything written."""
     by = [seal.sealing(row["sealed"]) for row in rows]
     older = [_renewed(seal, row) for row, sealing in zip(rows, by, strict=True) if sealing is Sealing.OLDER]
-    renewed = 0
-    if older:
-        await (await transaction.run(_LOCK, renewed=older)).consume()
-        renewed = (await (await transaction.run(_RENEW, renewed=older)).single(strict=True))["renewed"]
-    counted = Counter(
+    renewed = await graph.write(functools.partial(_renew, older=older)) if older else 0
+    return Counter(
         secrets=len(rows),
         renewed=renewed,
         unknown=by.count(Sealing.UNKNOWN),
         overtaken=len(older) - renewed,
     )
-    is_last = len(rows) < _AT_ONCE
-    return None if is_last else _Place(rows[-1]["tenant_id"], rows[-1]["name"]), counted
+
+
+async def _renew(transaction: AsyncManagedTransaction, *, older: list[dict[str, Any]]) -> int:
+    """How many were still as they had been read."""
+    await (await transaction.run(_LOCK, renewed=older)).consume()
+    renewed: int = (await (await transaction.run(_RENEW, renewed=older)).single(strict=True))["renewed"]
+    return renewed
 
 
 def _renewed(seal: Seal, row: dict[str, Any]) -> dict[str, Any]:

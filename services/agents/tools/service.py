@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from neo4j import AsyncManagedTransaction
 
-from services.agents.errors import SecretElsewhere, SecretUnknown, ToolInUse, ToolNotFound, TooManyTools
+from services.agents.errors import SecretElsewhere, SecretUnknown, ToolInUse, ToolNotFound, TooManyTools, escaped
 from services.agents.events import Done
 from services.agents.graph import Graph
 from services.agents.secrets.hosts import host_of
@@ -31,14 +31,19 @@ class ToolService:
         Raises SecretUnknown, SecretElsewhere, TooManyTools, PreconditionFailed; ToolInUse where an agent names a tool
         of the server that it would not have any more.
         """
-        [put] = (await self._put(caller, {name: body.content}, if_match)).values()
+        [put] = (await self._put(caller, {name: body.content}, if_match, is_many=False)).values()
         return put
 
     async def put_all(self, caller: Caller, contents: Mapping[str, ToolContent]) -> dict[str, Put]:
-        """Each tool by its name, as `put` has one: all of them, or none."""
-        return await self._put(caller, contents, None)
+        """Each tool by its name, as `put` has one: all of them, or none.
 
-    async def _put(self, caller: Caller, contents: Mapping[str, ToolContent], if_match: str | None) -> dict[str, Put]:
+        What is wrong with the secrets of one is told at `/operations/<its name>`.
+        """
+        return await self._put(caller, contents, None, is_many=True)
+
+    async def _put(
+        self, caller: Caller, contents: Mapping[str, ToolContent], if_match: str | None, *, is_many: bool
+    ) -> dict[str, Put]:
         async def work(transaction: AsyncManagedTransaction) -> tuple[dict[str, Put], set[str]]:
             tools = ToolRepository(transaction, caller.tenant_id)
             secrets = SecretRepository(transaction, caller.tenant_id)
@@ -48,7 +53,7 @@ class ToolService:
             puts, changed = dict[str, Put](), set[str]()
             for name, content in contents.items():
                 _require_version(if_match, before := present.get(name))
-                await _require_secrets(secrets, content)
+                await _require_secrets(secrets, content, f"/operations/{escaped(name)}" if is_many else None)
                 if before and kept_of(before.content) == kept_of(content):
                     puts[name] = Put(before, is_new=False)
                     continue
@@ -115,13 +120,15 @@ async def _get(tools: ToolRepository, name: str) -> Tool:
     return found[name]
 
 
-async def _require_secrets(secrets: SecretRepository, content: ToolContent) -> None:
+async def _require_secrets(secrets: SecretRepository, content: ToolContent, place: str | None) -> None:
+    """Told at the place, else at the header. Raises SecretUnknown, SecretElsewhere."""
     present = await secrets.sealed(content.secrets)
     for header, secret in content.named_secrets():
+        pointer = place or f"/headers/{escaped(header)}"
         if secret not in present:
-            raise SecretUnknown(header, secret)
+            raise SecretUnknown(pointer, secret)
         if not present[secret].is_for(host := host_of(content.target.url)):
-            raise SecretElsewhere(header, secret, host)
+            raise SecretElsewhere(pointer, secret, host)
 
 
 async def _require_room(tools: ToolRepository, tool: Tool, present: Tool | None) -> None:

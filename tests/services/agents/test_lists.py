@@ -216,6 +216,7 @@ async def test_a_cursor_belongs_to_its_tenant_and_filters(
     "params",
     [
         *({"limit": 0}, {"limit": 101}, {"capability": "Not A Slug"}, {"q": " "}, {"q": "x" * 101}, {"q": "a\x00"}),
+        *({"q": "\x1c"}, {"q": "a\x1cb"}, {"q": "\x1f".join("abcdefghijklmnop")}),
         *({"knowledge": "Not A Collection"}, {"knowledge": "k" * 64}, {"tool": "no tool"}, {"tool": "t" * 130}),
     ],
 )

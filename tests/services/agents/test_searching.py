@@ -1,5 +1,6 @@
 """Pages of what is found by words: newest first and whole, however those who have the words are spread over time."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from neo4j import AsyncManagedTransaction
 
+from local.suite import Suite
 from services.agents import searching, upkeep
 from services.agents.constraints import migrate
 from services.agents.domain import Agent
@@ -14,11 +16,14 @@ from services.agents.graph import open_graph
 from services.agents.listing import Filters, Position
 from services.agents.repository import AgentRepository
 from services.agents.settings import Settings
-from services.agents.upkeep import place_all
+from services.agents.upkeep import LatePlaces, place_all
+from shared.schemas import new_id
+from tests.fixtures.apps import open_service
 from tests.services.agents.test_repository import Tenant, some_agent
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 AGENTS = 24
+UNPLACE = "MATCH (a:Agent {tenant_id: $tenant_id}) REMOVE a.tenant_word, a.place"
 _SECONDS = 300.0
 ENDLESS = {"neo4j_transaction_seconds": _SECONDS, "neo4j_wait_seconds": _SECONDS, "neo4j_pool_wait_seconds": _SECONDS}
 """Many steps in one transaction take a busy machine long."""
@@ -183,12 +188,14 @@ async def test_agents_of_a_former_release_get_their_places_in_pieces(
     tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upkeep, "_PLACED_AT_ONCE", 3)
+    before = new_id()
     agents = [some_agent(name=f"Former {number}", created_at=spread(number)) for number in range(7)]
     for agent in agents:
         await tenant.write("create", agent, "somebody")
     told = "MATCH (a:Agent {tenant_id: $tenant_id}) RETURN a.tenant_word, a.place ORDER BY a.id"
     as_written = await tenant.query(told)
-    await tenant.change("MATCH (a:Agent {tenant_id: $tenant_id}) REMOVE a.tenant_word, a.place")
+    await tenant.change(UNPLACE)
+    await tenant.change("MATCH (s:SchemaVersion {service: 'agents'}) SET s.placed_through = $after", after=before)
     assert await page(tenant, Filters(typed="former"), None, 9) == []
 
     async with tenant.graph.session(_SECONDS) as session:
@@ -197,3 +204,60 @@ async def test_agents_of_a_former_release_get_their_places_in_pieces(
     assert await tenant.query(told) == as_written
     found = await page(tenant, Filters(typed="former"), None, 9)
     assert {agent.id for agent in found} == {agent.id for agent in agents}
+
+
+UNPLACED = "MATCH (a:Agent {tenant_id: $tenant_id}) WHERE a.place IS NULL RETURN count(a)"
+
+
+async def test_placing_that_was_cut_short_goes_on_where_it_came_to(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "_PLACED_AT_ONCE", 2)
+    agents = sorted(await placeless(tenant, 6), key=lambda agent: agent.id)
+    # As if the first four had been looked at.
+    through = {"after": agents[3].id}
+    await tenant.change("MATCH (s:SchemaVersion {service: 'agents'}) SET s.placed_through = $after", **through)
+
+    async with tenant.graph.session(_SECONDS) as session:
+        await place_all(session)
+
+    assert await tenant.query(UNPLACED) == [[4]]
+    await tenant.change("MATCH (a:Agent {tenant_id: $tenant_id}) DETACH DELETE a")
+
+
+async def test_agents_that_a_former_release_makes_beside_this_one_get_their_places(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those that come later; those that are looked at once are not looked at again."""
+    monkeypatch.setattr(upkeep, "_PLACED_AT_ONCE", 4)
+    monkeypatch.setattr(upkeep, "_LATE", timedelta(0))
+    late = LatePlaces(tenant.graph)
+    await placeless(tenant, 3)
+    await late.look()
+    assert await tenant.query(UNPLACED) == [[0]]
+
+    await late.look()  # so that what was there before the last of them is passed over
+    await tenant.change(UNPLACE)
+    await placeless(tenant, 2, more=True)
+    await late.look()
+
+    assert await tenant.query(UNPLACED) == [[3]]
+    await tenant.change("MATCH (a:Agent {tenant_id: $tenant_id}) DETACH DELETE a")
+
+
+async def test_a_service_that_starts_looks_for_agents_without_a_place(tenant: Tenant, suite: Suite) -> None:
+    await placeless(tenant, 2)
+
+    async with open_service(suite, is_watched=False)("agents"), asyncio.timeout(60):
+        while await tenant.query(UNPLACED) != [[0]]:  # noqa: ASYNC110 - the graph tells nobody
+            await asyncio.sleep(0.1)
+
+
+async def placeless(tenant: Tenant, number: int, *, more: bool = False) -> list[Agent]:
+    """As many agents as a former release makes them, beside those that have a place."""
+    agents = [some_agent(name=f"Late {more} {at}") for at in range(number)]
+    for agent in agents:
+        await tenant.write("create", agent, "somebody")
+    for agent in agents:
+        await tenant.change("MATCH (a:Agent {id: $id}) REMOVE a.tenant_word, a.place", id=agent.id)
+    return agents

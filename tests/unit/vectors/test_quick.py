@@ -55,7 +55,6 @@ def _float(value: float) -> float | None:
         b'{"k": NaN}',
         b'{"k": "\\ud800"}',
         b'\xef\xbb\xbf{"k": 1}',
-        '{"k": "é"}'.encode("utf-16"),
         b'{"k": 1, "k": 2}',
         b'{"k": 18446744073709551616}',
         b'{"k": -9223372036854775809}',
