@@ -23,7 +23,7 @@ def chat_beside(suite: Suite, auth: httpx.AsyncClient, model: ModelServer, neigh
             found = {"auth": str(auth.base_url), "agents": address, "vectors": address, "tasks": address} | (
                 services or {}
             )
-            settings = {"static_services": found, "llm_url": f"{model_url}/v1", **overrides}
+            settings = {"static_services": found, "llm_url": f"{model_url}/v1", "llm_model": "scripted", **overrides}
             app = build_app(suite, "chat", **settings)
             async with (
                 serving(app, lifespan="on") as url,

@@ -32,6 +32,7 @@ def process_beside(
                 "DISCOVERY": "static",
                 "STATIC_SERVICES": json.dumps(services),
                 "LLM_URL": f"{model_url}/v1",
+                "LLM_MODEL": "scripted",
                 "PORT": str(_free_port()),  # the suite's own chat may be running
                 **overrides,
             }
