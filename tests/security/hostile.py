@@ -300,6 +300,9 @@ BODIES: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "vectors_search": _search,
     "vectors_search_batch": lambda _: {"searches": [_search(full({"$ref": "#/components/schemas/SearchRequest"}))]},
     "vectors_delete": lambda full: {"collection": "hostile", "filter": full["filter"]},
+    "agents_import_tools": lambda full: (
+        {name: value for name, value in full.items() if name != "url"} | {"server": "https://weather.example.com/v1"}
+    ),
     "chat_send_message": lambda full: (
         {name: value for name, value in full.items() if name != "metadata"}
         | {"agent_id": MISSING_ID, "conversation_id": MISSING_ID, "stream": False}
