@@ -44,6 +44,17 @@ def create_keys(auth_url: str, tokens: Sequence[str], scopes: Sequence[str] = ("
     return each(auth_url, tokens, one)
 
 
+def create_agents(agents_url: str, tokens: Sequence[str]) -> list[str]:
+    """The id of an agent for each."""
+
+    async def one(client: httpx.AsyncClient, token: str) -> Any:
+        body = {"name": "bench", "instructions": "Answer in one sentence."}
+        answer = await client.post("/api/v1/agents/create", json=body, headers={"Authorization": f"Bearer {token}"})
+        return answer.raise_for_status().json()["id"]
+
+    return each(agents_url, tokens, one)
+
+
 def who_is(auth_url: str, token: str) -> dict[str, str]:
     """The tenant and the user that a token is of, by the names of their members."""
     answer = httpx.get(f"{auth_url}/api/v1/auth/me", headers={"Authorization": f"Bearer {token}"}, timeout=30)

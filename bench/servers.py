@@ -15,7 +15,7 @@ import psutil
 from local.layout import REPOSITORY
 
 UVICORN = ("-m", "uvicorn", "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-server-header")
-_START_SECONDS = 60
+_START_SECONDS = 180  # LiteLLM reads for a minute on a busy machine
 _SETTLE_SECONDS = 10.0
 _LOOK_SECONDS = 0.2
 _QUIET_PERCENT = 10.0

@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import os
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import TypeVar
 
 import asyncpg
 import psutil
-from sqlalchemy.engine import make_url
+from redis.asyncio import Redis
 
 from bench import accounts
 from bench.apps.ours import SERVICE
 from bench.corpus import Corpus
+from bench.databases import Databases
 from bench.finished import Owner, fill, sample
 from bench.kept import Kept
 from bench.peers.engines import KINDS, EngineAlone, engine_alone
@@ -33,6 +35,7 @@ _UNLIMITED = {"RATE_LIMIT_ANONYMOUS": "1000000000/minute"}
 _WITHOUT_TLS = dict.fromkeys(("TLS_CERTIFICATE_FILE", "TLS_KEY_FILE", "TLS_AUTHORITY_FILE"), "")
 # One tenant owns the collection, and nobody is to be measured at a limit.
 _SEARCHED = {f"RATE_LIMIT_{name}": "1000000000/minute" for name in ("READ", "WRITE", "BULK")}
+_CHATS, _FEW = "/9", 64
 _CLERK, _CLERKS_SCOPES = "clerk@example.com", ("tasks:read", "tasks:write", "tasks:tenant")
 _LIBRARIAN = "librarian@example.com"
 _YOUNG_SECONDS = 300  # of the 900 that an access token lives
@@ -56,9 +59,13 @@ class Stage:
         return suite
 
     @cached_property
+    def _databases(self) -> Databases:
+        return Databases(self.suite.url("postgres"))
+
+    @cached_property
     def auth(self) -> Server:
         """auth as the suite starts it, on an empty database and with the guarded route; beside the suite's own."""
-        self._empty_database("bench_auth")
+        self._databases.empty("bench_auth")
         return self._serve("bench.apps.auth", "auth", {"DATABASE_NAME": "bench_auth", **_UNLIMITED})
 
     @cached_property
@@ -83,8 +90,53 @@ class Stage:
     @cached_property
     def peer(self) -> FastAPIUsers:
         """fastapi-users with as many."""
-        url = self._empty_database("bench_peer")
+        url = self._databases.empty("bench_peer")
         return self.stack.enter_context(fastapi_users(url, users=PEOPLE, password=accounts.PASSWORD))
+
+    @cached_property
+    def upstream(self) -> Server:
+        """A model server that says the same at once."""
+        port = free_port()
+        arguments = ["-m", "bench.apps.upstream", str(port)]
+        return self.stack.enter_context(serving(arguments, os.environ, port=port))
+
+    @cached_property
+    def agents(self) -> Server:
+        """agents as the suite starts it, beside the suite's own, in the suite's graph."""
+        self.suite.up(["neo4j"])
+        auth = {"STATIC_SERVICES": json.dumps({"auth": self.auth.url})}
+        return self._serve("services.agents", "agents", {**auth, **_SEARCHED})
+
+    @cached_property
+    def chat(self) -> Server:
+        """chat as the suite starts it, with the model server above and a Redis database that is emptied afterwards."""
+        self.suite.up(["redis"])
+        known = {"auth": self.auth.url, "agents": self.agents.url}
+        store = self.suite.url("redis").rpartition("/")[0] + _CHATS
+        self.stack.callback(lambda: asyncio.run(_flush(store)))
+        return self._serve(
+            "services.chat",
+            "chat",
+            {
+                **_SEARCHED,
+                "STATIC_SERVICES": json.dumps(known),
+                "REDIS_URL": store,
+                "LLM_URL": f"{self.upstream.url}/v1",
+                "LLM_MODEL": "mock",
+            },
+        )
+
+    @cached_property
+    def few_tokens(self) -> list[str]:
+        """Access tokens of as many people as make a crowd for one row."""
+        addresses = [f"one-of-few-{number}@example.com" for number in range(_FEW)]
+        accounts.register(self.auth.url, addresses)
+        return accounts.log_in(self.auth.url, addresses)
+
+    @cached_property
+    def chatters(self) -> list[tuple[str, str]]:
+        """The tokens of people and for each the id of an agent of theirs."""
+        return list(zip(self.few_tokens, accounts.create_agents(self.agents.url, self.few_tokens), strict=True))
 
     @cached_property
     def vectors(self) -> Server:
@@ -117,7 +169,7 @@ class Stage:
         """FAISS, Qdrant Edge, LanceDB and pgvector with the corpus, and nobody in between; they fill themselves."""
         install()
         folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-corpus-")))
-        file, database = self._corpus.save(folder / "corpus.npz"), self._empty_database("bench_pgvector")
+        file, database = self._corpus.save(folder / "corpus.npz"), self._databases.empty("bench_pgvector")
         return {
             kind: self.stack.enter_context(engine_alone(kind, file, folder, database.replace("+asyncpg", "")))
             for kind in KINDS
@@ -134,8 +186,8 @@ class Stage:
     def tasks(self, name: str, count: int) -> tuple[Server, str, list[str]]:
         """The API of tasks on a database of its own with so many that have ended, a key for it, and ids of some."""
         key, owner = self.clerk
-        self._empty_database(_tasks(name))
-        self.stack.callback(self._drop_database, _tasks(name))  # which takes gigabytes
+        self._databases.empty(_tasks(name))
+        self.stack.callback(self._databases.drop, _tasks(name))  # which takes gigabytes
         auth = {"STATIC_SERVICES": json.dumps({"auth": self.auth.url})}
         server = self._serve("services.tasks", "tasks", {**auth, **_SEARCHED, "DATABASE_NAME": _tasks(name)})
 
@@ -143,7 +195,7 @@ class Stage:
             await fill(connection, count, owner)
             return await sample(connection, count, owner)
 
-        return server, key, self._asked(_tasks(name), filled)
+        return server, key, self._databases.asked(_tasks(name), filled)
 
     def count_finished(self, name: str) -> int:
         """Of those that `tasks` made."""
@@ -153,7 +205,7 @@ class Stage:
                 await connection.fetchval("SELECT count(*) FROM task WHERE finished_at IS NOT NULL", timeout=600)
             )
 
-        return self._asked(_tasks(name), counted)
+        return self._databases.asked(_tasks(name), counted)
 
     @contextmanager
     def deleting(self, name: str, days: int) -> Iterator[None]:
@@ -180,47 +232,14 @@ class Stage:
         environment |= {**_WITHOUT_TLS, "STATIC_SERVICES": "{}", **changed}
         return serving(["-m", module], environment, port=port)
 
-    def _empty_database(self, name: str) -> str:
-        """Its URL."""
-        asyncio.run(_recreate(self._dsn("postgres"), name))
-        return make_url(self.suite.url("postgres")).set(database=name).render_as_string(hide_password=False)
-
-    def _drop_database(self, name: str) -> None:
-        asyncio.run(_drop(self._dsn("postgres"), name))
-
-    def _dsn(self, database: str) -> str:
-        url = make_url(self.suite.url("postgres")).set(drivername="postgresql", database=database)
-        return url.render_as_string(hide_password=False)
-
-    def _asked(self, database: str, ask: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
-        """What `ask` finds there."""
-
-        async def connected() -> T:
-            connection = await asyncpg.connect(self._dsn(database))
-            try:
-                return await ask(connection)
-            finally:
-                await connection.close()
-
-        return asyncio.run(connected())
-
 
 def _tasks(name: str) -> str:
     return f"bench_tasks_{name}"
 
 
-async def _recreate(server_url: str, name: str) -> None:
-    await _drop(server_url, name)
-    connection = await asyncpg.connect(server_url)
+async def _flush(redis_url: str) -> None:
+    redis = Redis.from_url(redis_url)
     try:
-        await connection.execute(f'CREATE DATABASE "{name}"')
+        await redis.flushdb()
     finally:
-        await connection.close()
-
-
-async def _drop(server_url: str, name: str) -> None:
-    connection = await asyncpg.connect(server_url)
-    try:
-        await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-    finally:
-        await connection.close()
+        await redis.aclose()

@@ -14,6 +14,8 @@ from local.layout import REPOSITORY
 _PROGRAMS = Path(__file__).parent
 PYTHON = REPOSITORY / ".local" / "bench-peers" / "bin" / "python"
 GLOSSES_DIMENSION = 256
+LITELLM_KEY = f"sk-{os.urandom(32).hex()}"
+"""Without one its proxy does not start."""
 _GLOSSES, _WORDNET = PYTHON.parents[1] / "glosses.npz", Path("/usr/share/wordnet")
 _INSTALL_SECONDS = 600
 
@@ -55,3 +57,15 @@ def fastapi_users(database_url: str, *, users: int, password: str) -> Iterator[F
     arguments = [*UVICORN, "fastapi_users_app:app", "--port", str(port), "--log-level", "warning"]
     with serving(arguments, environment, port=port, python=PYTHON, directory=_PROGRAMS) as server:
         yield FastAPIUsers(server, [f"user-{number}@example.com" for number in range(users)], json.loads(seeded.stdout))
+
+
+@contextmanager
+def litellm(upstream_url: str) -> Iterator[Server]:
+    """LiteLLM's proxy in front of a model server."""
+    install()
+    port = free_port()
+    environment = {**os.environ, "LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    environment["LITELLM_MASTER_KEY"] = LITELLM_KEY
+    arguments = ["litellm_proxy.py", upstream_url, str(port)]
+    with serving(arguments, environment, port=port, python=PYTHON, directory=_PROGRAMS) as server:
+        yield server

@@ -13,6 +13,7 @@ from bench.rows.identity import api_keys, tokens
 from bench.rows.search import search
 from bench.rows.store import store
 from bench.rows.storm import storm
+from bench.rows.stream import stream
 from bench.rows.tenants import tenants
 from bench.stage import Stage
 
@@ -32,6 +33,7 @@ ROWS = {
     "A1": Planned(tokens, minutes=5),
     "A1k": Planned(api_keys, minutes=4),
     "A3": Planned(storm, minutes=6),
+    "C1": Planned(stream, minutes=8, seconds=4),
     "V1": Planned(search, minutes=6.5, seconds=2),
     "V2": Planned(store, minutes=2.5),
     "V3": Planned(beside, minutes=1.5),
@@ -39,6 +41,12 @@ ROWS = {
     "M1": Planned(tenants, minutes=8),
     "T4": Planned(finished, minutes=12),
 }
-GROUPS = {"auth": ("A1", "A1k", "A3"), "vectors": ("V1", "V2", "V3", "V4"), "tenants": ("M1",), "finished": ("T4",)}
+GROUPS = {
+    "auth": ("A1", "A1k", "A3"),
+    "chat": ("C1",),
+    "vectors": ("V1", "V2", "V3", "V4"),
+    "tenants": ("M1",),
+    "finished": ("T4",),
+}
 APART = (*GROUPS["tenants"], *GROUPS["finished"])
 """What is measured only where it is asked for."""

@@ -1,0 +1,50 @@
+"""The limit of what stands between a client and a model: bytes handed on as they come, by the same client and server.
+
+`UPSTREAM` is where they come from.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+_TIMEOUT = httpx.Timeout(30)
+_LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=256)
+
+
+class Relay:
+    """An ASGI app that copies the answers of another server."""
+
+    def __init__(self) -> None:
+        self._client = httpx.AsyncClient(base_url=os.environ["UPSTREAM"], timeout=_TIMEOUT, limits=_LIMITS)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        body = (await receive()).get("body", b"")
+        async with self._asked(scope, body) as answer:
+            headers = [(b"content-type", answer.headers["content-type"].encode())]
+            await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
+            async for part in answer.aiter_raw():
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+
+    @asynccontextmanager
+    async def _asked(self, scope: Any, body: bytes) -> AsyncIterator[httpx.Response]:
+        async with self._client.stream(scope["method"], scope["path"], content=body) as answer:
+            yield answer
+
+    async def _live(self, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._client.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def relay() -> Relay:
+    """For uvicorn's `--factory`."""
+    return Relay()
