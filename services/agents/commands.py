@@ -4,38 +4,21 @@ Exit codes: 0 done, 1 a secret may be there that the first key does not open, 2 
 """
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
 
-from pydantic import ValidationError
-
 from services.agents.constraints import migrate
 from services.agents.graph import open_graph
-from services.agents.secrets.resealing import Resealed, reseal_once
+from services.agents.secrets.resealing import reseal_once
 from services.agents.settings import Settings
-from shared.errors import ServiceError
+from shared.commands import run_command
 from shared.sealing import Seal
-from shared.settings import CannotStart
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     _parser().parse_args(argv)
-    try:
-        found = asyncio.run(_resealed(Settings()))
-    except ValidationError as error:  # its own text would show what was given, secrets too
-        names = {str(part).upper() for one in error.errors(include_input=False) for part in one["loc"][:1]}
-        print(f"these settings are missing or wrong: {', '.join(sorted(names))}", file=sys.stderr)
-        return 2
-    except CannotStart as error:
-        print(error, file=sys.stderr)
-        return 2
-    except ServiceError as error:
-        print(error.detail, file=sys.stderr)
-        return 2
-    print(_told(found))
-    return 1 if found.unknown or found.overtaken else 0
+    return run_command(_reseal)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,22 +30,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _resealed(settings: Settings) -> Resealed:
+async def _reseal() -> int:
+    settings = Settings()
     seal = Seal(settings.secret_encryption_key.get_secret_value())
     async with open_graph(settings) as graph:
         await migrate(graph, settings.neo4j_schema_seconds)
-        return await reseal_once(graph, seal)
-
-
-def _told(found: Resealed) -> str:
-    lines = [f"secrets: {found.secrets}", f"sealed anew just now: {found.renewed}"]
-    if found.unknown:
-        lines.append(f"that no key opens, and have to be written again: {found.unknown}")
-    if found.overtaken:
-        lines.append(f"written by others meanwhile, so do it again: {found.overtaken}")
-    if not found.unknown and not found.overtaken:
-        lines.append("all of them open with the first key: the others can be taken away")
-    return "\n".join(lines)
+        found = await reseal_once(graph, seal)
+    print(found.told("secrets", "written again"))
+    return 0 if found.is_done else 1
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from pydantic import ValidationError
-
 from services.auth.lifespan import MIGRATIONS
 from services.auth.models import OutboxRow
 from services.auth.settings import Settings
@@ -18,7 +16,7 @@ from services.auth.trust.audit.verification import Verdict, verify
 from services.auth.trust.signing.ring import KeyRing
 from services.auth.trust.signing.rotation import Rotation, TooEarly
 from services.auth.trust.work import Works
-from shared.errors import ServiceError
+from shared.commands import run_command
 from shared.identity import Revocations
 from shared.postgres import Database, Outbox, open_database
 
@@ -30,14 +28,7 @@ again, ten seconds at most. What was given out before stays valid until it expir
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     arguments = _parser().parse_args(argv)
-    try:
-        return asyncio.run(_run(Settings(), arguments))
-    except ValidationError as error:  # its own text would show what was given, secrets too
-        names = {str(part).upper() for one in error.errors(include_input=False) for part in one["loc"][:1]}
-        print(f"these settings are missing or wrong: {', '.join(sorted(names))}", file=sys.stderr)
-    except ServiceError as error:
-        print(error.detail, file=sys.stderr)
-    return 2
+    return run_command(lambda: _run(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,7 +48,8 @@ def _digest(text: str) -> bytes:
     return digest
 
 
-async def _run(settings: Settings, arguments: argparse.Namespace) -> int:
+async def _run(arguments: argparse.Namespace) -> int:
+    settings = Settings()
     url = settings.database_url.get_secret_value()
     async with open_database(url, settings.database_name, MIGRATIONS) as database:
         log = AuditLog(settings.audit_key.get_secret_value())

@@ -7,18 +7,16 @@ secret is locked first, and is changed only where it is still as it was looked a
 import functools
 import logging
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any, Final, LiteralString, NamedTuple
 
 from neo4j import AsyncManagedTransaction
 
 from services.agents.graph import Graph
-from shared.loops import keep
+from shared.resealing import Resealed, keep_resealing
 from shared.sealing import Seal, Sealing
 
 _log = logging.getLogger("agents.secrets")
 _AT_ONCE: Final = 50
-_EVERY_SECONDS: Final = 3600.0
 _PAGE: Final[LiteralString] = "RETURN s ORDER BY s.tenant_id, s.name LIMIT $limit"
 _INDEXED: Final[LiteralString] = "MATCH (s:ToolSecret) USING INDEX s:ToolSecret(tenant_id, name)"
 _AFTER: Final[LiteralString] = f"""
@@ -38,18 +36,6 @@ _RENEW: Final[LiteralString] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Resealed:
-    """What came of looking at all secrets."""
-
-    secrets: int
-    renewed: int
-    unknown: int
-    """That no key opens: they can only be written again."""
-    overtaken: int
-    """That somebody wrote meanwhile, with whichever key they have."""
-
-
 class _Place(NamedTuple):
     tenant_id: str
     name: str
@@ -59,17 +45,12 @@ _START: Final = _Place("", "")
 
 
 async def reseal_secrets(graph: Graph, seal: Seal) -> None:
-    """Do it at the start and each hour: beside this one others may still seal with an older key. Never returns."""
+    """As `keep_resealing`, once the graph is prepared. Never returns."""
 
-    async def reseal() -> None:
-        if graph.is_prepared:
-            found = await reseal_once(graph, seal)
-            if found.renewed:
-                _log.info("secrets are sealed with the first key now", extra={"fields": {"secrets": found.renewed}})
-            if found.unknown:
-                _log.warning("secrets that no key opens", extra={"fields": {"secrets": found.unknown}})
+    async def look() -> Resealed:
+        return await reseal_once(graph, seal) if graph.is_prepared else Resealed.of(Counter())
 
-    await keep(reseal, log=_log, every_seconds=_EVERY_SECONDS)
+    await keep_resealing(look, _log)
 
 
 async def reseal_once(graph: Graph, seal: Seal) -> Resealed:
@@ -80,7 +61,7 @@ async def reseal_once(graph: Graph, seal: Seal) -> Resealed:
         rows = await graph.read(functools.partial(_page, after=place))
         total += await _resealed(graph, seal, rows)
         place = None if len(rows) < _AT_ONCE else _Place(rows[-1]["tenant_id"], rows[-1]["name"])
-    return Resealed(total["secrets"], total["renewed"], total["unknown"], total["overtaken"])
+    return Resealed.of(total)
 
 
 async def _page(transaction: AsyncManagedTransaction, *, after: _Place) -> list[dict[str, Any]]:

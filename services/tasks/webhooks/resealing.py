@@ -6,7 +6,6 @@ changed only where its secrets are still as they were looked at.
 
 import logging
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import select, update
@@ -14,38 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tasks.webhooks.models import Webhook
 from services.tasks.webhooks.secrets import sealed_of
-from shared.loops import keep
 from shared.postgres import Database
+from shared.resealing import Resealed, keep_resealing
 from shared.sealing import Seal, Sealing
 
 _log = logging.getLogger("tasks.webhooks")
 _AT_ONCE: Final = 50
-_EVERY_SECONDS: Final = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Resealed:
-    """What came of looking at all secrets."""
-
-    secrets: int
-    renewed: int
-    unknown: int
-    """That no key opens: they can only be rotated."""
-    overtaken: int
-    """Whose webhook somebody rotated meanwhile, with whichever key they have."""
 
 
 async def reseal_secrets(database: Database, seal: Seal) -> None:
-    """Do it at the start and each hour: beside this one others may still seal with an older key. Never returns."""
-
-    async def reseal() -> None:
-        found = await reseal_once(database, seal)
-        if found.renewed:
-            _log.info("secrets are sealed with the first key now", extra={"fields": {"secrets": found.renewed}})
-        if found.unknown:
-            _log.warning("secrets that no key opens", extra={"fields": {"secrets": found.unknown}})
-
-    await keep(reseal, log=_log, every_seconds=_EVERY_SECONDS)
+    """As `keep_resealing`. Never returns."""
+    await keep_resealing(lambda: reseal_once(database, seal), _log)
 
 
 async def reseal_once(database: Database, seal: Seal) -> Resealed:
@@ -58,7 +36,7 @@ async def reseal_once(database: Database, seal: Seal) -> Resealed:
         for webhook in found:
             total += await _reseal(database, seal, webhook)
         if len(found) < _AT_ONCE:
-            return Resealed(total["secrets"], total["renewed"], total["unknown"], total["overtaken"])
+            return Resealed.of(total)
         after = found[-1].id
 
 
