@@ -15,9 +15,8 @@ from services.auth.lifespan import MIGRATIONS
 from shared.errors import Unauthenticated
 from shared.postgres import Database, open_database
 from tests.fixtures.identity import RegisterUser, User, admin_headers, service_headers
-from tests.fixtures.letters import Letters
 from tests.fixtures.ports import free_port
-from tests.services.auth.tenancy import Join, joining, log_in
+from tests.services.auth.tenancy import Join, log_in
 from tests.services.tasks.running import Installation, Tasks
 
 KEYS = "/api/v1/auth/api-keys"
@@ -29,11 +28,6 @@ SCOPES = ["tasks:read", "tasks:write", "auth:profile"]
 async def auth_database(suite: Suite) -> AsyncIterator[Database]:
     async with open_database(suite.environment("auth")["DATABASE_URL"], "auth", MIGRATIONS) as database:
         yield database
-
-
-@pytest.fixture
-def join(suite: Suite, auth: httpx.AsyncClient, register_user: RegisterUser) -> Join:
-    return joining(auth, Letters(suite.site.layout.home / "mail"), register_user)
 
 
 @dataclass(frozen=True)

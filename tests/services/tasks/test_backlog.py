@@ -3,11 +3,9 @@
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import httpx
 import pytest
 from sqlalchemy import text
 
-from local.suite import Suite
 from services.tasks.backlog import MOST_SENT
 from services.tasks.models import OutboxRow
 from services.tasks.queues import Queues
@@ -15,8 +13,7 @@ from services.tasks.worker.recovery import RecoveryRepository
 from services.tasks.worker.scheduler import Scheduler
 from shared.postgres import Database, Outbox
 from tests.fixtures.identity import RegisterUser, User
-from tests.fixtures.letters import Letters
-from tests.services.auth.tenancy import Join, joining
+from tests.services.auth.tenancy import Join
 from tests.services.tasks.kinds import TEST_KINDS, TRACES
 from tests.services.tasks.running import Installation, Tasks, eventually
 
@@ -42,11 +39,6 @@ async def greedy(installation: Installation, user: User) -> AsyncIterator[Tasks]
 def modest(greedy: Tasks, other_user: User) -> Tasks:
     """Of another tenant."""
     return Tasks(greedy.client, other_user)
-
-
-@pytest.fixture
-def join(suite: Suite, auth: httpx.AsyncClient, register_user: RegisterUser) -> Join:
-    return joining(auth, Letters(suite.site.layout.home / "mail"), register_user)
 
 
 @pytest.fixture

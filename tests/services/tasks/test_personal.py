@@ -6,19 +6,12 @@ from typing import Any
 import httpx
 import pytest
 
-from local.suite import Suite
 from tests.fixtures.identity import RegisterUser, User
-from tests.fixtures.letters import Letters
-from tests.services.auth.tenancy import Join, joining
+from tests.services.auth.tenancy import Join
 from tests.services.tasks.running import Tasks
 
 TASKS = "/api/v1/tasks"
 MISSING = "01890a5d-ac96-774b-bcce-b302099a8057"
-
-
-@pytest.fixture
-def join(suite: Suite, auth: httpx.AsyncClient, register_user: RegisterUser) -> Join:
-    return joining(auth, Letters(suite.site.layout.home / "mail"), register_user)
 
 
 async def answers(api: httpx.AsyncClient, user: User, task_id: str) -> list[tuple[int, Any]]:
