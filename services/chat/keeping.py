@@ -17,6 +17,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from services.chat.domain import Owner
+from services.chat.storage import KEPT_PARTS
 from shared.redis import redis_errors
 
 _ANY: Final = 2**53 - 1  # what Lua still counts exactly
@@ -25,7 +26,11 @@ _ANY: Final = 2**53 - 1  # what Lua still counts exactly
 # and its keys with it: they may have been made when it was to be kept for longer. A user's count expires with the last
 # of their conversations, and what the tenant's still holds of them then is given back before anything is added to it.
 # Whoever writes into a conversation asks first whether it is old: it may be forgotten in the same breath.
-KEEPING: Final = """
+KEEPING: Final = (
+    f"""
+local parts = {{{", ".join(f"'{part}'" for part in KEPT_PARTS)}}}
+"""
+    + """
 local function give_back(count, user)
   redis.call('HINCRBY', count[2], 'bytes', -tonumber(redis.call('HGET', count[2], user) or 0))
   redis.call('HDEL', count[2], user)
@@ -61,7 +66,7 @@ local function forget_old(count, conversations, before_ms)
   local old = redis.call('ZRANGEBYSCORE', conversations, '-inf', '(' .. before_ms, 'LIMIT', 0, 1000)
   for _, id in ipairs(old) do
     local name = string.sub(conversations, 1, -2) .. ':' .. id
-    redis.call('UNLINK', name, name .. ':messages', name .. ':words', name .. ':summary')
+    for _, part in ipairs(parts) do redis.call('UNLINK', name .. part) end
     forget(count, id)
     redis.call('ZREM', conversations, id)
   end
@@ -89,6 +94,7 @@ local function refusal(count, more, most, most_of_tenant, conversations, before_
   return over(count[2], most_of_tenant) and 'tenant_kept_too_much' or nil
 end
 """
+)
 
 # KEYS the count;  ARGV user_id, conversation_id
 # For what a transaction deletes in the same breath. It takes no memory, so it runs where there is none: else nobody

@@ -31,7 +31,7 @@ What became of runs waits in one outbox until it is published (`runs/outbox.py`)
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -42,6 +42,8 @@ from shared.schemas import rfc3339
 RUNNING = "chat:running"
 QUEUED = "chat:queued"
 RETENTION = "chat:retention"
+KEPT_PARTS: Final = ("", ":messages", ":words", ":summary")
+"""What is kept for as long as a conversation, and goes with it: how its keys go on after that of the conversation."""
 
 
 def ticket_key(digest: str) -> str:

@@ -15,7 +15,7 @@ from services.chat.conversations.searching import AT_ONCE, ConversationSearch, W
 from services.chat.domain import Conversation, Message, Owner
 from services.chat.errors import ConversationNotFound
 from services.chat.keeping import FORGET, kept_keys
-from services.chat.storage import Keys, conversation_from, message_from
+from services.chat.storage import KEPT_PARTS, Keys, conversation_from, message_from
 from services.chat.times import now, to_ms
 from services.chat.words import kept_words
 from shared.errors import Conflict
@@ -188,7 +188,7 @@ class ConversationRepository:
 
 
 def _keys_of(keys: Keys, conversation_id: str, run_ids: Sequence[str]) -> list[str]:
-    own = [keys.conversation(conversation_id), keys.messages(conversation_id), keys.lease(conversation_id)]
+    kept = [keys.conversation(conversation_id) + part for part in KEPT_PARTS]
+    of_answers = [keys.lease(conversation_id), keys.runs(conversation_id), keys.queue(conversation_id)]
     of_runs = [name for run_id in run_ids for name in (keys.run(run_id), keys.events(run_id))]
-    told = [keys.words(conversation_id), keys.summary(conversation_id)]
-    return [*own, keys.runs(conversation_id), keys.queue(conversation_id), *told, *of_runs]
+    return [*kept, *of_answers, *of_runs]

@@ -44,9 +44,7 @@ local old = forget_old(count, KEYS[1], ARGV[1] - ARGV[2])
 local found = redis.call('ZRANGE', KEYS[1], first, first + number - 1, 'REV', 'WITHSCORES')
 for i = 1, #found, 2 do
   local name, until_ms = string.sub(KEYS[1], 1, -2) .. ':' .. found[i], found[i + 1] + ARGV[2]
-  for _, suffix in ipairs({'', ':messages', ':words', ':summary'}) do
-    redis.call('PEXPIREAT', name .. suffix, until_ms)
-  end
+  for _, part in ipairs(parts) do redis.call('PEXPIREAT', name .. part, until_ms) end
   if first == 0 and i == 1 then
     redis.call('PEXPIREAT', KEYS[1], until_ms)
     if redis.call('EXISTS', KEYS[2]) == 1 then keep(count, found[i], 0, until_ms) end
