@@ -52,7 +52,8 @@ def personal_places() -> Iterator[tuple[Operation, Kind]]:
     """Every operation with a place for something personal, and what that is."""
     for operation in OPERATIONS:
         if not is_for_admins(operation):
-            yield from ((operation, kind) for kind in {one.kind for one in places(operation)} if kind in PERSONAL)
+            kinds = {one.kind for one in places(operation)}
+            yield from ((operation, kind) for kind in PERSONAL if kind in kinds)
 
 
 def test_the_table_says_whose_each_thing_is() -> None:
@@ -87,6 +88,9 @@ async def test_the_matrix_of_two_members(house: House) -> None:
 
 async def difference(operation: Operation, kind: Kind, maker: Tenant, other: Tenant) -> str | None:
     """What gives the maker's away to the other; None when nothing does."""
+    for place in places(operation):
+        if place.kind:
+            await maker.id_of(place.kind)  # what is made beneath a thing may change it
     before = await maker.read(kind)
     theirs, absent = [await ask_as(other, operation, kind, maker, id) for id in (await maker.id_of(kind), kind.missing)]
 
