@@ -186,7 +186,8 @@ async def test_a_backlog_of_quick_ones_is_sent_on_by_those_that_end(
         await eventually(lambda: is_none(database, "status <> 'succeeded'"), seconds=120)
 
     entered = [n for event, n in TRACES.pop(name) if event == "entered"]
-    assert entered == list(range(number))
+    assert sorted(entered) == list(range(number))
+    assert all(abs(place - n) <= MOST_SENT for place, n in enumerate(entered)), "one is on its way beside others"
     assert len(made) == number
 
 
