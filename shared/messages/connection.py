@@ -68,7 +68,10 @@ class Connection:
             _log.warning("connection to the broker lost", extra={"fields": {"connection": self._name}})
         finally:
             self._connected.clear()
-            await close_quietly(connection)
+            try:
+                await close_quietly(connection)
+            finally:
+                await connection.close()  # says that it is closed, and waits for nothing, if the first was broken off
 
     @property
     def is_up(self) -> bool:

@@ -6,10 +6,14 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from urllib.parse import urlsplit
 
 import uvloop
 
+from local.suite import Suite
 from shared.messages import open_connection
+from tests.fixtures.brokers import own_broker
+from tests.services.agents.relay import Relay
 
 
 async def test_a_broker_that_hangs_up_at_once_is_tried_again() -> None:
@@ -21,6 +25,23 @@ async def test_a_broker_that_hangs_up_at_once_is_tried_again() -> None:
     with hanging_up(20) as taken:
         addresses = [f"amqp://127.0.0.1:{port}/" for port in taken]
         await asyncio.to_thread(uvloop.run, keep_trying(addresses, lambda: min(taken.values()) >= 3))
+
+
+async def test_one_that_a_frozen_broker_does_not_close_is_closed(suite: Suite) -> None:
+    """Else the garbage collector closes it, at a time when nothing may run."""
+    url = urlsplit(await own_broker(suite))
+    relay = Relay(url.geturl())
+    await relay.open()
+    try:
+        through = url._replace(netloc=f"{url.netloc.rpartition(':')[0]}:{relay.port}").geturl()
+        async with open_connection(through, "test") as opened:
+            async with asyncio.timeout(20):
+                connection = await opened.ready()
+            relay.freeze()
+    finally:
+        await relay.close()
+
+    assert connection.is_closed
 
 
 async def keep_trying(addresses: Sequence[str], enough: Callable[[], bool]) -> None:
