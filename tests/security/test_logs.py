@@ -1,7 +1,10 @@
 """S16: no log of any process holds a secret, whatever was done with it and whatever went wrong."""
 
 import asyncio
+import contextlib
 import dataclasses
+import fnmatch
+import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -102,10 +105,18 @@ async def until_well(gateway: httpx.AsyncClient) -> None:
             await asyncio.sleep(0.2)
 
 
-def logs(suite: Suite) -> Iterator[Path]:
-    """The logs that the processes' output goes to, and those that stores keep at home."""
-    yield from (path for path in suite.site.layout.logs.rglob("*") if path.is_file())
-    yield from (path for path in suite.site.layout.home.rglob("*.log*") if path.is_file())
+def logs(suite: Suite) -> dict[Path, bytes]:
+    """The logs that the processes' output goes to, and those that stores keep at home, where files come and go."""
+    written = {}
+    for path in (*files(suite.site.layout.logs, "*"), *files(suite.site.layout.home, "*.log*")):
+        with contextlib.suppress(FileNotFoundError):
+            written[path] = path.read_bytes()
+    return written
+
+
+def files(beneath: Path, pattern: str) -> Iterator[Path]:
+    for folder, _, names in os.walk(beneath):
+        yield from (path for name in fnmatch.filter(names, pattern) if (path := Path(folder, name)).is_file())
 
 
 def generated(suite: Suite) -> dict[str, str]:
@@ -127,7 +138,7 @@ async def test_no_log_holds_a_secret(suite: Suite, gateway: httpx.AsyncClient, r
             assert (await journey.log_in(journey.new(f"password without {store}"))).status_code in (401, 503)
         await until_well(gateway)
 
-    written = {path: path.read_bytes() for path in logs(suite)}
+    written = logs(suite)
     used = {name: value.encode() for name, value in (journey.used | generated(suite)).items()}
     found = {(path.name, name) for path, lines in written.items() for name, value in used.items() if value in lines}
 
