@@ -141,6 +141,20 @@ class Settings(ClientSettings):
         default=_DAY + 600, ge=600, le=7 * _DAY, description="events of a run; above the 24 h of an Idempotency-Key"
     )
 
+    run_mib: int = Field(default=4, ge=1, le=256, description="MiB of events that one run tells at most; then it fails")
+    runs_mib_user: int = Field(
+        default=32,
+        ge=1,
+        le=1_000_000,
+        description="MiB that the events of one user's runs hold at most; those that ended longest ago give way",
+    )
+    runs_mib_tenant: int = Field(
+        default=96,
+        ge=1,
+        le=1_000_000,
+        description="of one tenant's; with `KEPT_MIB_TENANT` below what Redis has (`maxmemory`)",
+    )
+
     # Tools
     tool_steps: int = Field(
         default=8, ge=1, le=64, description="times a run's model may call tools, its delegates included; then it fails"
