@@ -124,6 +124,12 @@ class Settings(ClientSettings):
         default=5.0, ge=1, le=120, description="after a replica died, its conversations take messages again"
     )
     max_runs: int = Field(default=128, ge=1, le=2000, description="turns at once in one process; more answer 503")
+    max_waiting: int = Field(
+        default=512,
+        ge=1,
+        le=20_000,
+        description="messages that wait for their turn at once in one process; more answer 503",
+    )
     max_queued: int = Field(
         default=10, ge=1, le=100, description="messages that wait for their turn in one conversation (`enqueue`)"
     )
