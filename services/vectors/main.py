@@ -13,6 +13,8 @@ from services.vectors.files.endpoints import creating as creating_files
 from services.vectors.files.endpoints import pieces
 from services.vectors.files.endpoints import router as files
 from services.vectors.lifespan import lifespan
+from services.vectors.openai_files.endpoints import creating as creating_openai_files
+from services.vectors.openai_files.endpoints import router as openai_files
 from services.vectors.records.endpoints import creating as creating_records
 from services.vectors.records.endpoints import router as records
 from services.vectors.searching.endpoints import batches
@@ -39,6 +41,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             records,
             files,
             pieces,
+            creating_openai_files,
+            openai_files,
             searching,
             batches,
             engines,

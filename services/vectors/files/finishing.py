@@ -20,9 +20,7 @@ class Finisher:
         self._files = files
         self._auth = auth
 
-    async def finish(
-        self, file: StoredFile, by: Caller, length: int | None = None, judge: Judge | None = None
-    ) -> bool:
+    async def finish(self, file: StoredFile, by: Caller, length: int | None = None, judge: Judge | None = None) -> bool:
         """Whether it was not ready before. `by` sent the last of it; `length` came, where none was said before.
 
         Raises FileNotFound when it was deleted meanwhile, what `judge` raises, and what `Blobs` does.

@@ -1,13 +1,14 @@
 """Which files are taken at this door: those that can be attached to a vector store, since nothing else is done here."""
 
-from typing import Final
+from typing import Final, Literal, get_args
 
 from services.vectors.files.domain import Judge
 from services.vectors.files.errors import FileEmpty, FileUnreadable, PurposeUnsupported
 from shared.errors import Invalid
 
 PURPOSE: Final = "purpose"
-PURPOSES: Final = ("assistants", "user_data")
+Purpose = Literal["assistants", "user_data"]
+PURPOSES: Final[tuple[str, ...]] = get_args(Purpose)
 READABLE: Final = {
     "application/pdf": "PDF",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "DOCX",

@@ -5,14 +5,13 @@ from typing import Literal
 from pydantic import Field
 
 from services.vectors.files.domain import StoredFile
-from services.vectors.openai_files.judging import PURPOSES
+from services.vectors.paging import Identified
 from shared.schemas import ResponseModel
 
 
-class OpenAIFile(ResponseModel):
+class OpenAIFile(Identified):
     """A file that is whole."""
 
-    id: str
     object: Literal["file"] = "file"
     bytes: int
     created_at: int = Field(description="in seconds since 1970")
@@ -29,25 +28,8 @@ class OpenAIFile(ResponseModel):
             bytes=file.received,
             created_at=int(file.upload.created_at.timestamp()),
             filename=file.upload.name,
-            purpose=file.purpose or PURPOSES[0],
+            purpose=file.purpose,
         )
-
-
-class OpenAIFileList(ResponseModel):
-    """A page of files."""
-
-    object: Literal["list"] = "list"
-    data: list[OpenAIFile]
-    first_id: str | None
-    last_id: str | None = Field(description="`after` of the page that follows")
-    has_more: bool
-
-    @classmethod
-    def of(cls, files: list[StoredFile], limit: int) -> "OpenAIFileList":
-        """Of `files`, which are one more than `limit` where others follow."""
-        data = [OpenAIFile.of(file) for file in files[:limit]]
-        ids = [file.id for file in data]
-        return cls(data=data, first_id=next(iter(ids), None), last_id=ids[-1] if ids else None, has_more=len(files) > limit)
 
 
 class OpenAIFileDeleted(ResponseModel):
