@@ -11,13 +11,13 @@ from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validat
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from shared.schemas import RequestModel, ResponseModel
+from shared.schemas import LargeModel, ResponseModel
 
 Item = TypeVar("Item")
 _NULL = {"type": "null"}
 
 
-class OpenAIRequest(RequestModel):
+class OpenAIRequest(LargeModel):
     """A body that a client of OpenAI's sends, and every object in it."""
 
     @model_validator(mode="before")
