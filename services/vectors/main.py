@@ -20,6 +20,10 @@ from services.vectors.records.endpoints import router as records
 from services.vectors.searching.endpoints import batches
 from services.vectors.searching.endpoints import router as searching
 from services.vectors.settings import Settings
+from services.vectors.stores.attachment_endpoints import creating as attaching
+from services.vectors.stores.attachment_endpoints import router as attachments
+from services.vectors.stores.endpoints import creating as creating_stores
+from services.vectors.stores.endpoints import router as stores
 from services.vectors.usage.endpoints import router as usage
 from shared.web import create_service
 
@@ -43,6 +47,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             pieces,
             creating_openai_files,
             openai_files,
+            creating_stores,
+            stores,
+            attaching,
+            attachments,
             searching,
             batches,
             engines,

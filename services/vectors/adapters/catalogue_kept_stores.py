@@ -9,7 +9,17 @@ import orjson
 
 from services.vectors.adapters import catalogue_stores as stores
 from services.vectors.domain import Collection
-from services.vectors.stores.domain import About, Attachment, AttachmentStatus, Batch, Counts, Outcome, Span, Store
+from services.vectors.stores.domain import (
+    About,
+    Attachment,
+    AttachmentStatus,
+    AttachRefused,
+    Batch,
+    Counts,
+    Outcome,
+    Span,
+    Store,
+)
 
 Result = TypeVar("Result")
 _SET_ATTRIBUTES = "UPDATE attachment SET attributes = ? WHERE collection_id = ? AND file_id = ? AND version = ?"
@@ -48,7 +58,9 @@ class KeptStores(ABC):
 
         return await self._run(listed)
 
-    async def attach(self, collection: Collection, attachments: Sequence[Attachment], most: int) -> bool:
+    async def attach(
+        self, collection: Collection, attachments: Sequence[Attachment], most: int
+    ) -> AttachRefused | None:
         return await self._run(lambda connection: stores.attach(connection, collection, attachments, most))
 
     async def find_attachments(self, collection: Collection, file_ids: Sequence[str]) -> list[Attachment]:

@@ -17,6 +17,7 @@ from services.vectors.stores.domain import (
     About,
     Attachment,
     AttachmentStatus,
+    AttachRefused,
     Batch,
     Chunking,
     Counts,
@@ -87,16 +88,20 @@ def counts(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Coun
 
 def attach(
     connection: sqlite3.Connection, collection: Collection, attachments: Sequence[Attachment], most: int
-) -> bool:
+) -> AttachRefused | None:
     if connection.execute("SELECT 1 FROM collection WHERE id = ?", (collection.id,)).fetchone() is None:
-        return False
+        return AttachRefused.GONE
     ids = [one.file_id for one in attachments]
     others = f"SELECT count(*) FROM attachment WHERE collection_id = ? AND file_id NOT IN ({_marks(ids)})"  # noqa: S608
     if connection.execute(others, (collection.id, *ids)).fetchone()[0] + len(ids) > most:
-        return False
+        return AttachRefused.TOO_MANY
+    versions = {one.file_id: one.version for one in attachments}
+    present = find(connection, collection, ids)
+    if any(one.status is AttachmentStatus.IN_PROGRESS and one.version != versions[one.file_id] for one in present):
+        return AttachRefused.UNDER_WAY
     with connection:
         connection.executemany(_ATTACH, [(collection.id, *_row(one)) for one in attachments])
-    return True
+    return None
 
 
 def find(connection: sqlite3.Connection, collection: Collection, file_ids: Sequence[str]) -> list[Attachment]:

@@ -6,7 +6,16 @@ from typing import Any
 from services.vectors.adapters.node_connection import NodeConnection
 from services.vectors.adapters.node_protocol import CATALOGUE
 from services.vectors.domain import Collection
-from services.vectors.stores.domain import About, Attachment, AttachmentStatus, Batch, Outcome, Span, Store
+from services.vectors.stores.domain import (
+    About,
+    Attachment,
+    AttachmentStatus,
+    AttachRefused,
+    Batch,
+    Outcome,
+    Span,
+    Store,
+)
 
 
 class NodeStores:
@@ -27,11 +36,13 @@ class NodeStores:
         found: list[Store] | None = await self._node.ask(CATALOGUE, "list_stores", tenant_id=tenant_id, span=span)
         return found
 
-    async def attach(self, collection: Collection, attachments: Sequence[Attachment], most: int) -> bool:
-        attached: bool = await self._node.ask(
+    async def attach(
+        self, collection: Collection, attachments: Sequence[Attachment], most: int
+    ) -> AttachRefused | None:
+        refused: AttachRefused | None = await self._node.ask(
             CATALOGUE, "attach", collection=collection, attachments=attachments, most=most
         )
-        return attached
+        return refused
 
     async def find_attachments(self, collection: Collection, file_ids: Sequence[str]) -> list[Attachment]:
         found: list[Attachment] = await self._node.ask(

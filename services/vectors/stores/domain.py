@@ -1,6 +1,6 @@
 """A vector store is a collection and what is told of it beside; a file that is attached is ingested into it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -25,6 +25,14 @@ class AttachmentStatus(Word):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+class AttachRefused(Word):
+    """Why files were not attached."""
+
+    GONE = "gone"  # the collection
+    TOO_MANY = "too_many"
+    UNDER_WAY = "under_way"  # one of them, attached otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +135,3 @@ class Batch:
 
     created_at: datetime
     counts: Counts
-
-
-def failures(attachments: Sequence[Attachment], detail: str) -> list[Outcome]:
-    """All of them failed, for one reason of our own."""
-    failure = Failure("vectors.not_submitted", detail)
-    return [Outcome(one.file_id, one.version, None, AttachmentStatus.FAILED, failure) for one in attachments]

@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from services.vectors.domain import Collection
-from services.vectors.stores.domain import About, Attachment, AttachmentStatus, Batch, Outcome, Span, Store
+from services.vectors.stores.domain import (
+    About,
+    Attachment,
+    AttachmentStatus,
+    AttachRefused,
+    Batch,
+    Outcome,
+    Span,
+    Store,
+)
 from shared.identity import Caller
 
 
@@ -20,8 +29,13 @@ class Stores(Protocol):
     async def list_stores(self, tenant_id: str, span: Span) -> list[Store] | None:
         """By age, but for those that are being deleted; None where `span` begins at what is not in the list."""
 
-    async def attach(self, collection: Collection, attachments: Sequence[Attachment], most: int) -> bool:
-        """Keep them, in place of those of the same files; all or none. False where it would have more than `most`."""
+    async def attach(
+        self, collection: Collection, attachments: Sequence[Attachment], most: int
+    ) -> AttachRefused | None:
+        """Keep them, in place of those of the same files; all or none.
+
+        Refused where it would have more than `most`, and where one is in progress as another version.
+        """
 
     async def find_attachments(self, collection: Collection, file_ids: Sequence[str]) -> list[Attachment]:
         """Those of `file_ids` that are attached, in no order."""
@@ -52,14 +66,17 @@ class Stores(Protocol):
 class Ingestions(Protocol):
     """The tasks that ingest. Every method acts with the caller's rights and raises as `ServiceClient.call`."""
 
-    async def submit(self, caller: Caller, name: str, attachments: Sequence[Attachment]) -> list[Outcome]:
-        """Hand over one task for each, once however often it is asked; what tasks refuse has failed."""
+    async def submit(self, caller: Caller, name: str, attachments: Sequence[Attachment], key: str) -> list[Outcome]:
+        """Hand over one task for each, into the collection `name`; once under a `key`, however often it is asked.
+
+        One that tasks refuse has failed; of one that they could not take now nothing is said.
+        """
 
     async def outcomes(self, caller: Caller, name: str, attachments: Sequence[Attachment]) -> list[Outcome]:
-        """Of those whose ingestion has ended, whoever submitted it; one that tasks do not know has failed."""
+        """Of those whose task has ended, whoever submitted it; one that tasks do not know has failed."""
 
-    async def cancel(self, caller: Caller, attachment: Attachment) -> None:
+    async def cancel(self, caller: Caller, task_id: str) -> None:
         """Have it stop, which takes a moment; nothing happens to one that has ended.
 
-        Raises NotFound for one that the caller may not cancel.
+        Raises Relayed (404) for one that the caller may not cancel.
         """

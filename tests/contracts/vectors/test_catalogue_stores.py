@@ -10,6 +10,7 @@ from services.vectors.stores.domain import (
     About,
     Attachment,
     AttachmentStatus,
+    AttachRefused,
     Chunking,
     Counts,
     Failure,
@@ -52,7 +53,7 @@ def attachment(file_id: str, *, minute: int = 0, batch_id: str | None = None) ->
 
 
 async def attached(catalogue: Catalogue, collection: Collection, *files: Attachment) -> Sequence[Attachment]:
-    assert await catalogue.attach(collection, files, 10)
+    assert await catalogue.attach(collection, files, 10) is None
     return files
 
 
@@ -112,12 +113,24 @@ async def test_an_attachment_is_found_as_it_was_kept(catalogue: Catalogue) -> No
 
 async def test_no_store_has_more_files_than_it_may(catalogue: Catalogue) -> None:
     blue = await ready(catalogue)
-    await attached(catalogue, blue, attachment("one"), attachment("two"))
+    _, two = await attached(catalogue, blue, attachment("one"), attachment("two"))
 
-    assert not await catalogue.attach(blue, [attachment("three")], 2)
-    assert await catalogue.attach(blue, [attachment("two")], 2), "which is there"
-    assert not await catalogue.attach(replace(blue, id=new_id()), [attachment("one")], 2)
+    assert await catalogue.attach(blue, [attachment("three")], 2) is AttachRefused.TOO_MANY
+    assert await catalogue.attach(blue, [two], 2) is None, "which is there"
+    assert await catalogue.attach(replace(blue, id=new_id()), [attachment("one")], 2) is AttachRefused.GONE
     assert await listed(catalogue, blue) == ["two", "one"]
+
+
+async def test_a_file_that_is_being_ingested_is_not_attached_otherwise(catalogue: Catalogue) -> None:
+    blue = await ready(catalogue)
+    (one,) = await attached(catalogue, blue, attachment("one"))
+
+    assert await catalogue.attach(blue, [attachment("two"), attachment("one")], 10) is AttachRefused.UNDER_WAY
+    assert await catalogue.attach(blue, [one], 10) is None, "a repetition"
+    assert await listed(catalogue, blue) == ["one"], "all of them or none"
+
+    await catalogue.settle(blue, [Outcome("one", one.version, None, AttachmentStatus.COMPLETED)])
+    assert await catalogue.attach(blue, [attachment("one")], 10) is None
 
 
 async def test_an_outcome_is_that_of_the_version_it_is_told_of_and_final(catalogue: Catalogue) -> None:
@@ -147,7 +160,9 @@ async def test_an_outcome_is_that_of_the_version_it_is_told_of_and_final(catalog
 
 async def test_a_batch_counts_the_files_that_are_still_its_own(catalogue: Catalogue) -> None:
     blue = await ready(catalogue)
-    await attached(catalogue, blue, attachment("one", batch_id="batch"), attachment("two", batch_id="batch", minute=3))
+    one, two = attachment("one", batch_id="batch"), attachment("two", batch_id="batch", minute=3)
+    await attached(catalogue, blue, one, two)
+    await catalogue.settle(blue, [Outcome("two", two.version, None, AttachmentStatus.CANCELLED)])
     await attached(catalogue, blue, attachment("two"))
 
     batch = await catalogue.find_batch(blue, "batch")
