@@ -42,7 +42,8 @@ def test_what_a_recipe_names_is_there(name: str) -> None:
 @every_service
 def test_an_error_stands_in_the_tree_of_its_file(service: str) -> None:
     module = importlib.import_module(f"services.{service}.errors")
-    found = [one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__]
+    own = module.__name__
+    found = [one for one in vars(module).values() if isinstance(one, type) and one.__module__.startswith(own)]
     errors = [one.__name__ for one in found if issubclass(one, ServiceError) and not one.__name__.startswith("_")]
 
     assert errors
