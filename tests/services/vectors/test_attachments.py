@@ -11,6 +11,8 @@ from local.suite import Suite
 from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
 from tests.fixtures.inside import client_of
+from tests.fixtures.letters import Letters
+from tests.services.auth.tenancy import joining
 from tests.services.vectors.storing import GUIDE, Stores, refusal
 
 LONG = "\n\n".join(f"Guest number {n} of the inn came by the {n}th coach of the year." for n in range(4000)).encode()
@@ -208,6 +210,20 @@ async def test_a_batch_that_is_none_is_refused(stores: Stores, body: Any) -> Non
     assert (await stores.call("POST", f"/{store}/file_batches", json=filled)).status_code == 400
 
 
-async def test_who_may_not_submit_tasks_attaches_nothing(stores: Stores, register_user: RegisterUser) -> None:
-    key = await stores.client.get("/health/live")  # the service is up; the scope is judged at its door
-    assert key.is_success
+async def test_a_colleague_sees_how_far_a_file_is_and_stops_nobody_elses_work(
+    stores: Stores, user: User, suite: Suite, auth: httpx.AsyncClient, register_user: RegisterUser
+) -> None:
+    """The task is its maker's, and the store its tenant's."""
+    join = joining(auth, Letters(suite.site.layout.home / "mail"), register_user)
+    colleague = stores.by(await join(user, "member"))
+    store, file_id = await stores.made(), await stores.upload(LONG, "inn.txt")
+    await stores.attach(store, file_id)
+
+    stopped = await colleague.call("DELETE", f"/{store}/files/{file_id}")
+    seen = await colleague.done("GET", f"/{store}/files/{file_id}")
+    await stores.done("DELETE", f"/{store}/files/{file_id}")
+
+    assert refusal(stopped)[:2] == (409, "vectors.attachment_under_way")
+    assert seen["status"] == "in_progress"
+    done = await colleague.ingested(store)
+    assert (await stores.done("GET", f"/{store}/files/{done}"))["status"] == "completed"
