@@ -115,7 +115,7 @@ async def test_a_purpose_that_is_not_served_is_named(client: openai.AsyncOpenAI)
 
 async def test_a_file_over_the_limit_is_413(client: openai.AsyncOpenAI) -> None:
     with pytest.raises(openai.APIStatusError) as refused:
-        await client.files.create(file=("a.txt", bytes(101 * 2**20)), purpose="assistants")
+        await client.files.create(file=("a.txt", bytes(100 * 2**20 + 1)), purpose="assistants")
 
     assert (refused.value.status_code, refused.value.code) == (413, "common.too_large")
 

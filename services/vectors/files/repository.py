@@ -113,10 +113,11 @@ class FileRepository:
         ids = sorted(map(_id, await self._blobs.list(f"files/{tenant_id}")), reverse=newest_first)
         left, page = [one for one in ids if _follows(one, after, newest_first)], list[StoredFile]()
         while left and len(page) < limit:  # in the place of what was deleted meanwhile come others
-            asked, left = left[: limit - len(page)], left[limit - len(page) :]
+            number = max(limit - len(page), _AT_ONCE) if wanted else limit - len(page)
+            asked, left = left[:number], left[number:]
             found = await _each(asked, lambda file_id: self.find(tenant_id, file_id))
             page += [file for file in found if file is not None and (wanted is None or wanted(file))]
-        return page
+        return page[:limit]
 
     async def remove(self, tenant_id: str, file_id: str, place: str) -> None:
         """The file whose bytes lie there; nothing happens when it is gone. What is put there later is swept away.

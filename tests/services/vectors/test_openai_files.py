@@ -1,6 +1,7 @@
 """`/files` in OpenAI's shape: files of `/vectors/files`, and only those that something reads."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -118,9 +119,11 @@ async def test_a_form_that_lacks_something_or_has_too_much_is_refused(
     assert (status, code, blamed) == (400, "common.invalid", param or "expires_after[days]")
 
 
-async def test_a_file_over_the_limit_is_413(open_vectors: ServiceClient, register_user: RegisterUser) -> None:
+async def test_a_file_over_the_limit_is_413(
+    open_vectors: ServiceClient, register_user: RegisterUser, tmp_path: Path
+) -> None:
     other = (await register_user()).headers
-    async with open_vectors("vectors", files_max_bytes=1000) as small:
+    async with open_vectors("vectors", files_max_bytes=1000, data_dir=tmp_path) as small:
         told = await upload(small, b"a" * 1001, **other)
         too_long = await upload(small, b"a" * 20_000, **other)
 
