@@ -284,7 +284,7 @@ IN_BODIES: Final[dict[str, Kind | None]] = {
     "auth_token:tenant_id": TENANT,
     "client_id": None,  # a client's own name, proved by its secret
     "vectors.import:file_id": FILE,
-    "vector_stores_attach_file:file_id": FILE,
+    "vectors_attach_file:file_id": FILE,
     "file_ids[]": FILE,
     "files[].file_id": None,  # instead of `file_ids`, and looked up alike
     "vectors.ingest:documents[].file_id": None,  # read later as the user; another's fails the task (tests/e2e)
@@ -306,7 +306,7 @@ BODIES: Final[dict[str, Callable[[User], dict[str, Any]]]] = {
     "vectors_search": lambda _: {"query": "mine"},
     "vectors_search_batch": lambda _: {"searches": [{"query": "mine"}]},
     "vectors_delete": lambda _: {"ids": ["none"]},
-    "vector_stores_search": lambda _: {"query": "mine"},
+    "vectors_search_vector_store": lambda _: {"query": "mine"},
 }
 # What stands in headers of a request, and its body where that is no object.
 PIECES: Final[dict[str, dict[str, Any]]] = {

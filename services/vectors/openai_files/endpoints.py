@@ -61,7 +61,7 @@ _BYTES: dict[int | str, dict[str, Any]] = {
 
 @creating.post(
     "",
-    operation_id="files_create",
+    operation_id="vectors_create_openai_file",
     summary="Upload a file, as OpenAI's clients do",
     response_model=OpenAIFile,
     responses=openai_responses(
@@ -82,7 +82,7 @@ async def create(request: Request, caller: FileWriter, files: Files, once: Keyed
     return OpenAIFile.of(file)
 
 
-@router.get("", operation_id="files_list", summary="List files, as OpenAI's clients do")
+@router.get("", operation_id="vectors_list_openai_files", summary="List files, as OpenAI's clients do")
 async def list_page(
     caller: Reader,
     files: Files,
@@ -98,7 +98,7 @@ async def list_page(
 
 @router.get(
     "/{file_id}",
-    operation_id="files_get",
+    operation_id="vectors_get_openai_file",
     summary="Read about a file, as OpenAI's clients do",
     response_model=OpenAIFile,
     responses=openai_responses(FileNotFound, FileUnfinished),
@@ -110,7 +110,7 @@ async def get(file_id: FileId, caller: Reader, files: Files) -> OpenAIFile:
 
 @router.get(
     "/{file_id}/content",
-    operation_id="files_get_content",
+    operation_id="vectors_get_openai_file_content",
     summary="Read a file, as OpenAI's clients do",
     response_class=Response,
     responses={**_BYTES, **openai_responses(FileNotFound, FileUnfinished)},
@@ -123,7 +123,7 @@ async def content(file_id: FileId, caller: Reader, files: Files) -> Response:
 
 @router.delete(
     "/{file_id}",
-    operation_id="files_delete",
+    operation_id="vectors_delete_openai_file",
     summary="Delete a file, as OpenAI's clients do",
     response_model=OpenAIFileDeleted,
     responses=openai_responses(FileNotFound),

@@ -36,7 +36,7 @@ from services.vectors.stores.errors import (
     PlaceUnknown,
     TooManyFiles,
 )
-from shared.door import Keyed, takes
+from shared.door import Keyed, stores_nothing, takes
 from shared.errors import UpstreamTimeout
 from shared.openai import Listed, OpenAIRoute, openai_responses
 
@@ -57,7 +57,7 @@ Status = Annotated[AttachmentStatus | None, Query(alias="filter", description="o
 
 @creating.post(
     "/files",
-    operation_id="vector_stores_attach_file",
+    operation_id="vectors_attach_file",
     summary="Attach a file to a vector store",
     response_model=AttachmentRead,
     responses=_ATTACHING,
@@ -72,7 +72,7 @@ async def attach(
 
 @router.get(
     "/files",
-    operation_id="vector_stores_list_files",
+    operation_id="vectors_list_attached_files",
     summary="List the files of a vector store",
     response_model=Listed[AttachmentRead],
     responses=openai_responses(CollectionNotFound, PlaceUnknown),
@@ -87,7 +87,7 @@ async def list_page(
 
 @router.get(
     "/files/{file_id}",
-    operation_id="vector_stores_get_file",
+    operation_id="vectors_get_attached_file",
     summary="Read about a file of a vector store",
     response_model=AttachmentRead,
     responses=openai_responses(CollectionNotFound, AttachmentNotFound),
@@ -101,7 +101,7 @@ async def get(
 
 @router.post(
     "/files/{file_id}",
-    operation_id="vector_stores_update_file",
+    operation_id="vectors_update_attached_file",
     summary="Change the attributes of a file",
     response_model=AttachmentRead,
     responses=openai_responses(CollectionNotFound, AttachmentNotFound, AttachmentUnderWay, UpstreamTimeout),
@@ -116,7 +116,7 @@ async def update(
 
 @router.delete(
     "/files/{file_id}",
-    operation_id="vector_stores_detach_file",
+    operation_id="vectors_detach_file",
     summary="Detach a file from a vector store",
     response_model=AttachmentDeleted,
     responses=openai_responses(CollectionNotFound, AttachmentNotFound, AttachmentUnderWay, UpstreamTimeout),
@@ -132,7 +132,7 @@ async def detach(
 
 @creating.post(
     "/file_batches",
-    operation_id="vector_stores_create_batch",
+    operation_id="vectors_create_file_batch",
     summary="Attach many files to a vector store",
     response_model=BatchRead,
     responses=_ATTACHING,
@@ -148,7 +148,7 @@ async def create_batch(
 
 @router.get(
     "/file_batches/{batch_id}",
-    operation_id="vector_stores_get_batch",
+    operation_id="vectors_get_file_batch",
     summary="Read about a batch of files",
     response_model=BatchRead,
     responses=openai_responses(CollectionNotFound, BatchNotFound),
@@ -162,11 +162,12 @@ async def get_batch(
 
 @router.post(
     "/file_batches/{batch_id}/cancel",
-    operation_id="vector_stores_cancel_batch",
+    operation_id="vectors_cancel_file_batch",
     summary="Cancel a batch of files",
     response_model=BatchRead,
     responses=openai_responses(CollectionNotFound, BatchNotFound, AttachmentUnderWay, UpstreamTimeout),
 )
+@stores_nothing
 async def cancel_batch(
     vector_store_id: StoreId, batch_id: BatchId, caller: Attacher, attachments: Attachments
 ) -> BatchRead:
@@ -176,7 +177,7 @@ async def cancel_batch(
 
 @router.get(
     "/file_batches/{batch_id}/files",
-    operation_id="vector_stores_list_batch_files",
+    operation_id="vectors_list_file_batch",
     summary="List the files of a batch",
     response_model=Listed[AttachmentRead],
     responses=openai_responses(CollectionNotFound, BatchNotFound, PlaceUnknown),

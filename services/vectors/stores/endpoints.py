@@ -40,7 +40,7 @@ creating = APIRouter(prefix="/api/v1/vector_stores", tags=["vectors"], route_cla
 
 @creating.post(
     "",
-    operation_id="vector_stores_create",
+    operation_id="vectors_create_vector_store",
     summary="Create a vector store",
     response_model=StoreRead,
     responses=openai_responses(QuotaExceeded, FileNotFound, FileUnfinished, ChunksTooLarge, UpstreamTimeout),
@@ -53,7 +53,7 @@ async def create(body: StoreCreate, caller: StoreMaker, stores: Stores, once: Ke
 
 @router.get(
     "",
-    operation_id="vector_stores_list",
+    operation_id="vectors_list_vector_stores",
     summary="List vector stores",
     response_model=Listed[StoreRead],
     responses=openai_responses(PlaceUnknown),
@@ -65,7 +65,7 @@ async def list_page(caller: StoreReader, stores: Stores, span: StoresAsked) -> L
 
 @router.get(
     "/{vector_store_id}",
-    operation_id="vector_stores_get",
+    operation_id="vectors_get_vector_store",
     summary="Read a vector store",
     response_model=StoreRead,
     responses=openai_responses(CollectionNotFound),
@@ -77,7 +77,7 @@ async def get(vector_store_id: StoreId, caller: StoreReader, stores: Stores) -> 
 
 @router.post(
     "/{vector_store_id}",
-    operation_id="vector_stores_update",
+    operation_id="vectors_update_vector_store",
     summary="Change what is told of a vector store",
     response_model=StoreRead,
     responses=openai_responses(CollectionNotFound, EngineFixed),
@@ -89,7 +89,7 @@ async def update(vector_store_id: StoreId, body: StoreUpdate, caller: StoreWrite
 
 @router.delete(
     "/{vector_store_id}",
-    operation_id="vector_stores_delete",
+    operation_id="vectors_delete_vector_store",
     summary="Delete a vector store",
     response_model=StoreDeleted,
     responses=openai_responses(CollectionNotFound, CollectionAliased, AttachmentUnderWay, UpstreamTimeout),
@@ -102,7 +102,7 @@ async def delete(vector_store_id: StoreId, caller: StoreWriter, stores: Stores) 
 
 @router.post(
     "/{vector_store_id}/search",
-    operation_id="vector_stores_search",
+    operation_id="vectors_search_vector_store",
     summary="Search a vector store",
     response_model=StoreFoundPage,
     responses=openai_responses(

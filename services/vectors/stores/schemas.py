@@ -54,7 +54,7 @@ class StoreCreate(FilesAttached):
 class StoreUpdate(OpenAIRequest):
     """What changes; what is left out, or null, stays."""
 
-    name: Title | None = None
+    name: Title | None = Field(default=None, examples=["Support FAQ"])
     metadata: Metadata | None = Field(default=None, description="in place of what is kept")
     expires_after: Unsupported = None
 
