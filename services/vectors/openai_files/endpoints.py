@@ -20,8 +20,10 @@ from services.vectors.files.route import FileRoute, body_of, told_bytes
 from services.vectors.openai_files.judging import PURPOSE, PURPOSES, Purpose, judge_of
 from services.vectors.openai_files.schemas import OpenAIFile, OpenAIFileDeleted
 from services.vectors.paging import listed
+from services.vectors.stores.dependencies import Attachments
+from services.vectors.stores.errors import AttachmentUnderWay
 from shared.door import Keyed, UnsupportedMediaType
-from shared.errors import TooLarge
+from shared.errors import TooLarge, UpstreamTimeout
 from shared.openai import OPENAI, Listed, OpenAIRoute, openai_responses
 from shared.schemas import Id
 
@@ -126,9 +128,14 @@ async def content(file_id: FileId, caller: Reader, files: Files) -> Response:
     operation_id="vectors_delete_openai_file",
     summary="Delete a file, as OpenAI's clients do",
     response_model=OpenAIFileDeleted,
-    responses=openai_responses(FileNotFound),
+    responses=openai_responses(FileNotFound, AttachmentUnderWay, UpstreamTimeout),
 )
-async def delete(file_id: FileId, caller: Writer, files: Files) -> OpenAIFileDeleted:
-    """Delete it; what was ingested from it stays until it is detached."""
+async def delete(file_id: FileId, caller: Writer, files: Files, attachments: Attachments) -> OpenAIFileDeleted:
+    """Detach it from all vector stores, which takes `vectors:write` of each, and delete it.
+
+    An ingestion of it that goes on is stopped first, which takes `tasks:write`.
+    """
+    await files.get(caller, file_id)
+    await attachments.detach_everywhere(caller, file_id)
     await files.delete(caller, file_id)
     return OpenAIFileDeleted(id=file_id)

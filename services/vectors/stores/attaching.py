@@ -7,12 +7,13 @@ dies in between has lost nothing that a repetition does not find, and nothing is
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
 from services.vectors.collections.domain import Named
 from services.vectors.collections.service import CollectionService
-from services.vectors.domain import Collection
+from services.vectors.domain import WRITE, Collection
 from services.vectors.errors import CollectionNotFound
 from services.vectors.files.domain import StoredFile
 from services.vectors.files.service import FileService
@@ -198,6 +199,18 @@ class AttachmentService:
         leaf = {"field": "document_id", "op": "eq", "value": file_id}
         await self._records.delete(caller, DeleteRequest(collection=collection.name, filter=leaf))
         await self._catalogue.detach(collection, file_id, found.version)
+
+    async def detach_everywhere(self, caller: Caller, file_id: str) -> None:
+        """From each store of the tenant. Raises MissingScope for one that the caller may not write, AttachmentUnderWay.
+
+        What is broken off is gone on with by a repetition.
+        """
+        names = await self._catalogue.list_attached(caller.tenant_id, file_id)
+        for name in names:
+            caller.require(WRITE, name)
+        for name in names:
+            with suppress(AttachmentNotFound, CollectionNotFound):  # meanwhile
+                await self.detach(caller, name, file_id)
 
     async def stop(self, caller: Caller, collection: Collection, attachments: Sequence[Attachment]) -> None:
         """Have their ingestions end, which may take seconds. Raises AttachmentUnderWay where one does not."""

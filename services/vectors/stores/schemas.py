@@ -69,7 +69,7 @@ class StoreRead(Identified):
     usage_bytes: int = Field(description="of the files that are ingested, as they were uploaded")
     file_counts: FileCounts
     status: Literal["in_progress", "completed"] = Field(description="`completed` when no file is being ingested")
-    metadata: dict[str, Any] = Field(description="as it was told, with the `engine`")
+    metadata: dict[str, Any] = Field(description="as it was told; the `engine` of a collection of which nothing was")
     expires_after: None = None
     expires_at: None = None
     last_active_at: None = Field(default=None, description="not kept, as nothing depends on it")
@@ -85,7 +85,7 @@ class StoreRead(Identified):
             usage_bytes=store.counts.bytes,
             file_counts=FileCounts.of(store.counts),
             status="completed" if store.is_ready else "in_progress",
-            metadata={**(about.metadata if about else {}), ENGINE: collection.engine.value},
+            metadata=dict(about.metadata) if about else {ENGINE: collection.engine.value},
         )
 
 

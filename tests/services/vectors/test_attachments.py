@@ -13,7 +13,7 @@ from tests.fixtures.identity import RegisterUser, User
 from tests.fixtures.inside import client_of
 from tests.fixtures.letters import Letters
 from tests.services.auth.tenancy import joining
-from tests.services.vectors.storing import GUIDE, Stores, refusal
+from tests.services.vectors.storing import FILES, GUIDE, Stores, refusal
 
 LONG = "\n\n".join(f"Guest number {n} of the inn came by the {n}th coach of the year." for n in range(4000)).encode()
 
@@ -55,6 +55,19 @@ async def test_what_is_attached_is_found_and_what_is_detached_is_gone(stores: St
     assert await stores.search(store, "refunds") == []
     assert refusal(await stores.call("GET", f"/{store}/files/{file_id}"))[:2] == (404, "vectors.attachment_not_found")
     assert refusal(await stores.call("DELETE", f"/{store}/files/{file_id}"))[0] == 404
+
+
+async def test_a_deleted_file_is_in_no_store_any_more(stores: Stores) -> None:
+    one, other = await stores.made(), await stores.made()
+    file_id = await stores.ingested(one)
+    await stores.attach(other, file_id)
+
+    deleted = await stores.client.delete(f"{FILES}/{file_id}", headers=stores.user.headers)
+
+    assert deleted.status_code == 200, deleted.text
+    for store in (one, other):
+        assert (await stores.done("GET", f"/{store}"))["file_counts"]["total"] == 0
+        assert await stores.records(store) == 0
 
 
 async def test_a_store_may_be_made_with_its_files(stores: Stores) -> None:

@@ -46,7 +46,7 @@ async def test_a_store_is_a_collection_and_what_is_told_of_it(stores: Stores) ->
 async def test_what_a_client_leaves_out_has_a_default(stores: Stores) -> None:
     store = await stores.done("POST", json={"name": None, "metadata": None, "expires_after": None})
 
-    assert (store["name"], store["metadata"], store["expires_after"]) == ("", {"engine": "qdrant"}, None)
+    assert (store["name"], store["metadata"], store["expires_after"]) == ("", {}, None)
 
 
 async def test_a_collection_of_ours_is_a_store_too(stores: Stores) -> None:
@@ -83,7 +83,7 @@ async def test_what_is_told_of_a_store_changes(stores: Stores) -> None:
     moved = await stores.call("POST", f"/{store}", json={"metadata": {"engine": "qdrant"}})
 
     assert (renamed["name"], renamed["metadata"]) == ("after", {"engine": "faiss"})
-    assert (changed["name"], changed["metadata"]) == ("after", {"engine": "faiss", "team": "sales"})
+    assert (changed["name"], changed["metadata"]) == ("after", {"team": "sales"})
     assert refusal(moved) == (400, "vectors.engine_fixed", "metadata.engine")
 
 
