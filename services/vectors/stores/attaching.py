@@ -6,10 +6,10 @@ dies in between has lost nothing that a repetition does not find, and nothing is
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from services.vectors.collections.domain import Named
 from services.vectors.collections.service import CollectionService
@@ -47,8 +47,10 @@ from shared.schemas import new_id
 
 SUBMITS: Final = "tasks:write"
 _STOPPING_SECONDS, _LOOK_SECONDS = 10.0, 0.25
-_READ_AT_ONCE: Final = 8
+_AT_ONCE: Final = 8
 _NOT_FOUND: Final = 404
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class AttachmentService:
@@ -76,13 +78,7 @@ class AttachmentService:
             most = chunking_of(one.chunking_strategy).most_tokens
             if most is not None and most > self._embedder.window_tokens:
                 raise ChunksTooLarge(pointer, most, self._embedder.window_tokens)
-        turns = asyncio.Semaphore(_READ_AT_ONCE)
-
-        async def whole(file_id: str) -> StoredFile:
-            async with turns:
-                return await self._files.get_whole(caller, file_id)
-
-        return await asyncio.gather(*(whole(one.file_id) for one in wanted))
+        return await _each(wanted, lambda one: self._files.get_whole(caller, one.file_id))
 
     async def attach(self, caller: Caller, name: str, wanted: FileAttach, once: Once | None) -> Attachment:
         """The file, whose ingestion is submitted. One that is being ingested just so stays as it is.
@@ -182,8 +178,7 @@ class AttachmentService:
         under_way = await self._catalogue.list_attachments(
             collection, span, status=AttachmentStatus.IN_PROGRESS, batch_id=batch_id
         )
-        for one in under_way or ():
-            await self._tell_to_stop(caller, one)
+        await _each(under_way or (), lambda one: self._tell_to_stop(caller, one))
         return await self.find_batch(caller, name, batch_id)
 
     async def detach(self, caller: Caller, name: str, file_id: str) -> None:
@@ -215,8 +210,7 @@ class AttachmentService:
     async def stop(self, caller: Caller, collection: Collection, attachments: Sequence[Attachment]) -> None:
         """Have their ingestions end, which may take seconds. Raises AttachmentUnderWay where one does not."""
         under_way = [one for one in attachments if one.status is AttachmentStatus.IN_PROGRESS]
-        for one in under_way:
-            await self._tell_to_stop(caller, one)
+        await _each(under_way, lambda one: self._tell_to_stop(caller, one))
         until = asyncio.get_running_loop().time() + _STOPPING_SECONDS
         while under_way:
             current = await self._following.brought_up_to_date(caller, collection, under_way)
@@ -242,6 +236,17 @@ class AttachmentService:
         found = await self._catalogue.find_attachments(collection, [file_id])
         current = await self._following.brought_up_to_date(caller, collection, found)
         return next(iter(current), None)
+
+
+async def _each(items: Iterable[Item], work: Callable[[Item], Awaitable[Result]]) -> list[Result]:
+    """Some at once, as others have their turn too."""
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def done(item: Item) -> Result:
+        async with turns:
+            return await work(item)
+
+    return await asyncio.gather(*map(done, items))
 
 
 def _attachment(wanted: FileAttach, file: StoredFile, version: str, batch_id: str | None) -> Attachment:
