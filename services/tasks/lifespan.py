@@ -12,6 +12,7 @@ from services.tasks.health import watch_work
 from services.tasks.history.service import HistoryService
 from services.tasks.instruments import QueueGauges, Submits
 from services.tasks.models import OutboxRow
+from services.tasks.outcomes.service import OutcomeService
 from services.tasks.queues import Queues
 from services.tasks.replays.service import ReplayService
 from services.tasks.schedules.service import ScheduleService
@@ -39,6 +40,7 @@ class State(TypedDict):
     tasks: TaskService
     history: HistoryService
     streams: StreamService
+    outcomes: OutcomeService
     replays: ReplayService
     schedules: ScheduleService
     webhooks: WebhookService
@@ -90,6 +92,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             webhooks=webhooks,
             deliveries=DeliveryService(database, outbox, platform.cursors),
             history=HistoryService(database, tasks, platform.cursors),
+            outcomes=OutcomeService(database),
             replays=ReplayService(database, outbox, queues, app.state.kinds),
             streams=StreamService(
                 database,

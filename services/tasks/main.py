@@ -6,6 +6,7 @@ from services.tasks.endpoints import creating, router
 from services.tasks.history.endpoints import router as history
 from services.tasks.kinds.registry import KindRegistry, with_own
 from services.tasks.lifespan import lifespan
+from services.tasks.outcomes.endpoints import internal as outcomes
 from services.tasks.replays.endpoints import creating as replaying
 from services.tasks.replays.endpoints import router as replays
 from services.tasks.schedules.endpoints import creating as creating_schedules
@@ -30,7 +31,7 @@ def create_app(settings: Settings | None = None, kinds: KindRegistry | None = No
         routers=[
             *(creating, replaying, creating_schedules, schedules),
             *(minting, trying, webhooks),
-            *(router, history, streams, replays),
+            *(router, history, streams, replays, outcomes),
         ],
     )
     app.state.kinds = (kinds or with_own(settings.task_kinds)).limited(settings.task_kind_limits)

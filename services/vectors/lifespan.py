@@ -11,6 +11,7 @@ from services.vectors.adapters.blobs_folder import FolderBlobs
 from services.vectors.adapters.blobs_s3 import S3Blobs
 from services.vectors.adapters.node_connection import NodeConnection
 from services.vectors.adapters.node_protocol import NODE
+from services.vectors.adapters.tasks_ingestions import TasksIngestions
 from services.vectors.aliases.service import AliasService
 from services.vectors.backends import CATALOGUE_REMEDY, open_backends
 from services.vectors.collections.presence import Presence
@@ -32,6 +33,11 @@ from services.vectors.records.listing import ListingService
 from services.vectors.records.service import RecordService
 from services.vectors.searching.service import SearchService
 from services.vectors.settings import Settings
+from services.vectors.stores.attaching import AttachmentService
+from services.vectors.stores.attributes import AttributeService
+from services.vectors.stores.following import Following
+from services.vectors.stores.searching import StoreSearchService
+from services.vectors.stores.service import StoreService
 from services.vectors.usage.domain import Quotas
 from services.vectors.usage.service import UsageService
 from shared.calls import ServiceClient, open_http_client
@@ -62,6 +68,10 @@ class State(TypedDict):
     uploads: Shares
     files: FileService
     file_uploads: Shares
+    stores: StoreService
+    attachments: AttachmentService
+    attributes: AttributeService
+    store_searches: StoreSearchService
 
 
 @asynccontextmanager
@@ -87,13 +97,21 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         )
         files = await _open_files(app, platform, stack)
         usage = UsageService(backends.catalogue, backends.engines, quotas)
+        records = RecordService(collections, backends.embedder, auth, usage, Journal(backends.catalogue))
+        searches = SearchService(collections, backends.embedder, backends.reranker)
+        listing = ListingService(collections, platform.cursors)
+        ingestions = TasksIngestions(platform.services, settings.submit_seconds)
+        following = Following(backends.catalogue, ingestions)
+        attachments = AttachmentService(
+            backends.catalogue, collections, files, records, ingestions, following, backends.embedder
+        )
         yield State(
             platform=platform,
             collections=collections,
             aliases=AliasService(backends.catalogue, collections, platform.cursors, auth, quotas.collections),
-            records=RecordService(collections, backends.embedder, auth, usage, Journal(backends.catalogue)),
-            searches=SearchService(collections, backends.embedder, backends.reranker),
-            listing=ListingService(collections, platform.cursors),
+            records=records,
+            searches=searches,
+            listing=listing,
             embeddings=EmbeddingService(backends.embedder),
             engines=backends.engines,
             reranked_by=backends.reranker.model if backends.reranker else None,
@@ -102,6 +120,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             uploads=Shares("uploads", UPLOADS),
             files=files,
             file_uploads=Shares("uploads of files", FILE_UPLOADS),
+            stores=StoreService(backends.catalogue, collections, attachments, following),
+            attachments=attachments,
+            attributes=AttributeService(backends.catalogue, collections, attachments, listing, records),
+            store_searches=StoreSearchService(backends.catalogue, collections, searches),
         )
 
 

@@ -13,11 +13,17 @@ from services.vectors.files.endpoints import creating as creating_files
 from services.vectors.files.endpoints import pieces
 from services.vectors.files.endpoints import router as files
 from services.vectors.lifespan import lifespan
+from services.vectors.openai_files.endpoints import creating as creating_openai_files
+from services.vectors.openai_files.endpoints import router as openai_files
 from services.vectors.records.endpoints import creating as creating_records
 from services.vectors.records.endpoints import router as records
 from services.vectors.searching.endpoints import batches
 from services.vectors.searching.endpoints import router as searching
 from services.vectors.settings import Settings
+from services.vectors.stores.attachment_endpoints import creating as attaching
+from services.vectors.stores.attachment_endpoints import router as attachments
+from services.vectors.stores.endpoints import creating as creating_stores
+from services.vectors.stores.endpoints import router as stores
 from services.vectors.usage.endpoints import router as usage
 from shared.web import create_service
 
@@ -39,6 +45,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             records,
             files,
             pieces,
+            creating_openai_files,
+            openai_files,
+            creating_stores,
+            stores,
+            attaching,
+            attachments,
             searching,
             batches,
             engines,

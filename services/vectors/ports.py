@@ -19,6 +19,7 @@ from services.vectors.domain import (
     Record,
     Vector,
 )
+from services.vectors.stores.ports import Stores
 from services.vectors.terms import Condition
 from shared.identity import Caller
 
@@ -118,7 +119,7 @@ class VectorEngine(Protocol):
         """Release what it holds; acknowledged writes are kept."""
 
 
-class Catalogue(Copies, Protocol):
+class Catalogue(Copies, Stores, Protocol):
     """Which collections and aliases there are: where a name is unique per tenant, across engines and none of theirs.
 
     Raises Unavailable when its store cannot answer, StorageFull when its disk is full.

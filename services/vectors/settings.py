@@ -137,6 +137,11 @@ class Settings(KeptSettings):
     )
     embeddings_cached: int = Field(default=4096, ge=0, le=10**6, description="vectors of recent texts kept in memory")
 
+    # Ingestions
+    submit_seconds: float = Field(
+        default=10.0, gt=0, le=60, description="for having tasks take or stop the ingestion of files of a vector store"
+    )
+
     # Reordering
     rerank_url: str | None = Field(
         default=None,

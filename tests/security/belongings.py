@@ -253,6 +253,10 @@ IN_PATHS: Final[dict[str, Kind | None]] = {
     "/api/v1/vectors/collections/{name}/records/{record_id}": RECORD,
     "/api/v1/vectors/aliases/{name}": ALIAS,
     "/api/v1/vectors/files/{file_id}": FILE,
+    "/api/v1/files/{file_id}": FILE,
+    "/api/v1/vector_stores/{vector_store_id}": COLLECTION,
+    "/api/v1/vector_stores/{vector_store_id}/files/{file_id}": FILE,
+    "/api/v1/vector_stores/{vector_store_id}/file_batches/{batch_id}": None,  # a batch within the store
     "/api/v1/tasks/status/{task_id}": TASK,
     "/api/v1/tasks/schedules/{id}": SCHEDULE,
     "/api/v1/tasks/webhooks/{id}": WEBHOOK,
@@ -280,6 +284,9 @@ IN_BODIES: Final[dict[str, Kind | None]] = {
     "auth_token:tenant_id": TENANT,
     "client_id": None,  # a client's own name, proved by its secret
     "vectors.import:file_id": FILE,
+    "vectors_attach_file:file_id": FILE,
+    "file_ids[]": FILE,
+    "files[].file_id": None,  # instead of `file_ids`, and looked up alike
     "vectors.ingest:documents[].file_id": None,  # read later as the user; another's fails the task (tests/e2e)
     "vectors.ingest:documents[].id": None,  # one's own name for a document; the collection decides whose it is
 }
@@ -299,6 +306,7 @@ BODIES: Final[dict[str, Callable[[User], dict[str, Any]]]] = {
     "vectors_search": lambda _: {"query": "mine"},
     "vectors_search_batch": lambda _: {"searches": [{"query": "mine"}]},
     "vectors_delete": lambda _: {"ids": ["none"]},
+    "vectors_search_vector_store": lambda _: {"query": "mine"},
 }
 # What stands in headers of a request, and its body where that is no object.
 PIECES: Final[dict[str, dict[str, Any]]] = {

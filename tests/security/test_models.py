@@ -19,6 +19,7 @@ from tests.security.spec import OPERATIONS, Operation, Schema, fields, parts, re
 # Members whose own members are the caller's business, by name, and what bounds them instead.
 FREE_FORM = {
     "metadata": "a tenant's own values, given back as they are; bounded in number, names and size",
+    "attributes": "of a file: a tenant's own values, bounded like metadata",
     "input": "what a kind of task asks for; checked against the kind's own schema, bounded in bytes",
     "tasks": "each the body of a submit, held against its model one by one; bounded in number and bytes",
     "problem": "a problem, as the document says of errors",
@@ -38,12 +39,14 @@ FREE_FORM = {
 COMPARED = {
     "value": "in a filter, against metadata",
     "metadata": "a tenant's own values",
+    "attributes": "likewise",
 }
 # How text is named by which its reader may act.
 SECRET = re.compile(r"(^|_)(token|ticket|key|secret|password|credential)s?$")
 NO_SECRETS = (
     "concurrency.key",
     "concurrency_key",
+    "filters.key",
 )  # by the end of its place: a caller's own word for what runs one at a time
 with_body = pytest.mark.parametrize("operation", [one for one in OPERATIONS if one.bodies], ids=str)
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)

@@ -26,6 +26,7 @@ READING_POSTS = {
     "agents_match": _QUESTION,
     "vectors_search": _QUESTION,
     "vectors_search_batch": _QUESTION,
+    "vectors_search_vector_store": _QUESTION,
     "vectors_create_embeddings": "nothing is kept; a thousand texts do not fit into a query string",
     "vectors_count_tokens": "nothing is kept; a thousand texts do not fit into a query string",
 }

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from services.vectors.adapters import catalogue_copies as copies
+from services.vectors.adapters import catalogue_stores as stores
 from services.vectors.domain import Alias, AliasRefused, Collection, CollectionStatus
 
 # An earlier version that was started again in between knows no aliases, and deletes what they point to.
@@ -85,6 +86,7 @@ def remove_with_collection(connection: sqlite3.Connection, collection: Collectio
     with connection:
         connection.execute("DELETE FROM alias WHERE collection_id = ?", (collection.id,))
         connection.execute("DELETE FROM collection WHERE id = ?", (collection.id,))
+        stores.forget(connection, collection.id)
         copies.forget(connection, collection.id)
 
 

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 from services.vectors.adapters import catalogue_aliases as aliases
 from services.vectors.adapters import catalogue_copies as copies
+from services.vectors.adapters import catalogue_stores as stores
+from services.vectors.adapters.catalogue_kept_stores import KeptStores
 from services.vectors.adapters.fullness import absent
 from services.vectors.copies.domain import Advance, Change, Copy, CopyRefused, Noted
 from services.vectors.domain import (
@@ -24,6 +26,7 @@ from services.vectors.domain import (
     EngineName,
     Metric,
 )
+from services.vectors.stores.domain import Span
 from services.vectors.terms import Condition
 from shared.health import require_kept
 
@@ -51,7 +54,7 @@ WHERE NOT EXISTS (SELECT 1 FROM alias WHERE tenant_id = ?2 AND name = ?3) ON CON
 Result = TypeVar("Result")
 
 
-class SqliteCatalogue:
+class SqliteCatalogue(KeptStores):
     """Catalogue over one connection on one thread."""
 
     def __init__(self, path: Path) -> None:
@@ -176,6 +179,12 @@ class SqliteCatalogue:
             )
         )
 
+    def _listed(self, connection: sqlite3.Connection, tenant_id: str, span: Span) -> list[Collection] | None:
+        select, where = f"SELECT {_COLUMNS} FROM collection", ["tenant_id = ?", "status <> ?"]  # noqa: S608 - our own words
+        values, anchors = [tenant_id, CollectionStatus.DELETING.value], ("collection", "tenant_id", tenant_id, "name")
+        rows = stores.spanned(connection, select, where, values, span, stores.Anchors(*anchors))
+        return None if rows is None else [_collection(row) for row in rows]
+
     async def check(self) -> None:
         """Over when it has ended, even when cancelled: the one thread is not given a second look while it is at one."""
         looking = asyncio.create_task(self._run(_write_and_read_back))
@@ -223,7 +232,7 @@ class SqliteCatalogue:
         if self._connection is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self._path)
-            connection.executescript(_SCHEMA + aliases.SCHEMA + copies.SCHEMA)
+            connection.executescript(_SCHEMA + aliases.SCHEMA + copies.SCHEMA + stores.SCHEMA)
             if connection.execute(_MODEL_IS_KEPT).fetchone() is None:
                 connection.execute(_KEEP_MODEL)
             copies.bring_up_to_date(connection)

@@ -3,18 +3,15 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from services.vectors.adapters.node_connection import NodeConnection
 from services.vectors.adapters.node_protocol import CATALOGUE
+from services.vectors.adapters.node_stores import NodeStores
 from services.vectors.copies.domain import Advance, Change, Copy, CopyRefused, Noted
 from services.vectors.domain import Alias, AliasRefused, Collection, CollectionStatus, EngineName
 from services.vectors.terms import Condition
 
 
-class NodeCatalogue:
+class NodeCatalogue(NodeStores):
     """Catalogue of the node. Whatever was asked of it may be repeated when the answer was lost on the way."""
-
-    def __init__(self, node: NodeConnection) -> None:
-        self._node = node
 
     async def insert(self, collection: Collection) -> bool:
         """True also when it was inserted by a first attempt whose answer was lost."""

@@ -3,11 +3,11 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
-from fastapi.responses import StreamingResponse
 
 from services.vectors.dependencies import FileId, Files, FileWriter, Reader, Writer
 from services.vectors.errors import QuotaExceeded
 from services.vectors.files import tus
+from services.vectors.files.content import Asked, answered
 from services.vectors.files.domain import StoredFile
 from services.vectors.files.errors import (
     FileNotFound,
@@ -17,7 +17,6 @@ from services.vectors.files.errors import (
     UploadConflict,
 )
 from services.vectors.files.multipart import AROUND_BYTES, FIELD, MEDIA_TYPE, OneFile
-from services.vectors.files.ranges import asked_range, attachment
 from services.vectors.files.route import FileRoute, PieceRoute, body_of, told_bytes
 from services.vectors.files.schemas import FileRead
 from shared.door import GuardedRoute, Keyed, UnsupportedMediaType
@@ -193,25 +192,12 @@ async def content(
 ) -> Response:
     """The bytes as they were uploaded, to be saved and not to be shown."""
     file = await files.get_whole(caller, file_id)
-    tag, length = etag(file.upload.place), file.received
-    require_match(if_match, tag)
-    headers = {"ETag": tag, "Accept-Ranges": "bytes", "Cache-Control": "private, no-cache"}
-    if if_none_match is not None and (
-        if_none_match.strip() == "*" or tag in if_none_match.replace("W/", "").split(", ")
-    ):
-        return Response(status_code=304, headers=headers)
-    found = asked_range(range, length) if if_range in (None, tag) else None
-    start, end = found or (0, length)
-    headers |= {
-        "Content-Length": str(end - start),
-        "Content-Disposition": attachment(file.upload.name),
-        "Content-Security-Policy": "sandbox",
-        **({"Content-Range": f"bytes {start}-{end - 1}/{length}"} if found else {}),
-    }
-    status, media_type = 206 if found else 200, file.media_type
-    if request.method == "HEAD":
-        return Response(status_code=status, headers=headers, media_type=media_type)
-    return StreamingResponse(files.read(file, start, end), status, headers, media_type)
+    require_match(if_match, etag(file.upload.place))
+    return answered(
+        file,
+        lambda start, end: files.read(file, start, end),
+        Asked(range, if_range, if_none_match, has_body=request.method != "HEAD"),
+    )
 
 
 @router.delete(

@@ -6,12 +6,16 @@ ServiceError
 ├── Conflict
 │   ├── FileUnfinished            vectors.file_unfinished
 │   └── UploadConflict            vectors.upload_conflict
+├── Invalid
+│   ├── FileEmpty                 vectors.file_empty
+│   ├── FileUnreadable            vectors.file_unreadable
+│   └── PurposeUnsupported        vectors.purpose_unsupported
 ├── PreconditionFailed
 │   └── TusVersionUnsupported     vectors.tus_version_unsupported
 └── RangeUnsatisfiable            vectors.range_unsatisfiable
 """
 
-from shared.errors import Conflict, NotFound, PreconditionFailed, ServiceError
+from shared.errors import Conflict, Invalid, NotFound, PreconditionFailed, ServiceError
 
 
 class FileNotFound(NotFound):
@@ -41,6 +45,31 @@ class UploadConflict(Conflict):
         """`received` is None where another is under way, and nobody knows how far."""
         where = "Another upload has put bytes there" if received is None else f"The next piece begins at {received}"
         super().__init__(f"{where}, if the file takes any: its Upload-Offset says where to go on.")
+
+
+class FileEmpty(Invalid):
+    code = "vectors.file_empty"
+    meaning = "The file has no bytes, so there is nothing in it to be found."
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r} is empty.", at=("/file", "file_empty"))
+
+
+class FileUnreadable(Invalid):
+    code = "vectors.file_unreadable"
+    meaning = "The file is of a type that nothing here reads, so it could be attached to no vector store."
+
+    def __init__(self, name: str, media_type: str, readable: str) -> None:
+        detail = f"{name!r} is {media_type} by its content. What is read here is {readable}."
+        super().__init__(detail, at=("/file", "file_unreadable"))
+
+
+class PurposeUnsupported(Invalid):
+    code = "vectors.purpose_unsupported"
+    meaning = "Files are kept here to be searched: `purpose` is `assistants` or `user_data`."
+
+    def __init__(self, given: str, known: str) -> None:
+        super().__init__(f"The purpose {given!r} is not served here; known are {known}.", at=("/purpose", "purpose"))
 
 
 class RangeUnsatisfiable(ServiceError):

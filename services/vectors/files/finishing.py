@@ -3,7 +3,7 @@
 from typing import Final
 
 from services.vectors.events import Done
-from services.vectors.files.domain import StoredFile, runs
+from services.vectors.files.domain import Judge, StoredFile, runs
 from services.vectors.files.errors import FileNotFound
 from services.vectors.files.media_types import LOOKED_AT_BYTES, media_type_of
 from services.vectors.files.repository import FileRepository
@@ -20,16 +20,18 @@ class Finisher:
         self._files = files
         self._auth = auth
 
-    async def finish(self, file: StoredFile, by: Caller, length: int | None = None) -> bool:
+    async def finish(self, file: StoredFile, by: Caller, length: int | None = None, judge: Judge | None = None) -> bool:
         """Whether it was not ready before. `by` sent the last of it; `length` came, where none was said before.
 
-        Raises FileNotFound when it was deleted meanwhile, and what `Blobs` does.
+        Raises FileNotFound when it was deleted meanwhile, what `judge` raises, and what `Blobs` does.
         """
         whole = await self._joined(file, length if file.upload.length is None else file.upload.length)
         length = whole.received
         ends = [(0, LOOKED_AT_BYTES), (max(0, length - LOOKED_AT_BYTES), length)]
         head, tail = [b"".join([some async for some in self._files.read(whole, *end)]) for end in ends]
-        is_first = await self._files.finish(whole, media_type_of(file.upload.name, head, tail))
+        media_type = media_type_of(file.upload.name, head, tail)
+        purpose = judge(file.upload.name, media_type, length) if judge else None
+        is_first = await self._files.finish(whole, media_type, purpose)
         if is_first:
             self._auth.tell(by, Done.FILE_CREATED, file.id, once=file.upload.place)
         return is_first

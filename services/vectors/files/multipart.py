@@ -18,14 +18,17 @@ FIELD: Final = "file"
 AROUND_BYTES: Final = 16 * 2**10
 """What boundaries and headers may take beside the file."""
 _MAX_HEADERS: Final = 8
+_MAX_FIELD_BYTES: Final = 256
 _AS_IT_IS: Final = frozenset({b"binary", b"8bit", b"7bit"})
 
 
 class OneFile:
     """A body with a file in it: its `name` once it is `opened`, then its `chunks`."""
 
-    def __init__(self, content_type: str, body: AsyncIterator[bytes], most_bytes: int) -> None:
-        """Raises UnsupportedMediaType, Invalid."""
+    def __init__(
+        self, content_type: str, body: AsyncIterator[bytes], most_bytes: int, beside: frozenset[str] = frozenset()
+    ) -> None:
+        """`beside` are fields of text that it may have too, once each. Raises UnsupportedMediaType, Invalid."""
         media_type, options = parse_options_header(content_type)
         if media_type != MEDIA_TYPE.encode():
             raise UnsupportedMediaType(f"The body of this operation is {MEDIA_TYPE}, or none with `Upload-Length`.")
@@ -36,6 +39,7 @@ class OneFile:
             "on_header_end": self._on_header_end,
             "on_headers_finished": self._on_headers_finished,
             "on_part_data": self._on_part_data,
+            "on_part_end": self._on_part_end,
             "on_end": self._on_end,
         }
         try:
@@ -45,6 +49,9 @@ class OneFile:
         if not options.get(b"boundary"):
             raise _broken()
         self.name = ""
+        self.fields: dict[str, str] = {}
+        """Those of `beside` that have come; those behind the file have once its `chunks` have."""
+        self._beside, self._field, self._text = beside, "", b""
         self._body, self._left = body, most_bytes + AROUND_BYTES
         self._header, self._value, self._disposition = b"", b"", b""
         self._waiting: list[bytes] = []
@@ -102,15 +109,29 @@ class OneFile:
     def _on_headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
         field = options.get(b"name", b"").decode(errors="replace")
+        if field in self._beside and field not in self.fields and b"filename" not in options:
+            self._field, self._text = field, b""
+            return
         if field != FIELD or self.name:
-            shown = field[:64]
+            taken = "".join(f", {one!r}" for one in sorted(self._beside))
             raise Invalid.field(
-                f"/{shown}", "extra_forbidden", f"The form takes one file, named {FIELD!r}, and no more."
+                f"/{field[:64]}", "extra_forbidden", f"The form takes one file, named {FIELD!r}{taken}, and no more."
             )
         self.name = named(options.get(b"filename", b""), f"/{FIELD}")
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self._waiting.append(data[start:end])
+        if not self._field:
+            self._waiting.append(data[start:end])
+            return
+        self._text += data[start:end]
+        if len(self._text) > _MAX_FIELD_BYTES:
+            detail = f"May have {_MAX_FIELD_BYTES} bytes."
+            raise Invalid.field(f"/{self._field}", "string_too_long", detail)
+
+    def _on_part_end(self) -> None:
+        if self._field:
+            self.fields[self._field] = self._text.decode(errors="replace")
+        self._field = ""
 
     def _on_end(self) -> None:
         self._has_ended = True

@@ -16,7 +16,7 @@ import orjson
 from cachetools import LRUCache
 
 from services.vectors.domain import Blob
-from services.vectors.files.domain import FileStatus, StoredFile, Upload, parts_of
+from services.vectors.files.domain import PURPOSE, FileStatus, StoredFile, Upload, parts_of
 from services.vectors.files.errors import FileNotFound
 from services.vectors.files.marks import Mark, MarkKind, Marks
 from services.vectors.files.parts import Parts
@@ -27,6 +27,7 @@ _AT_ONCE: Final = 8
 _SIZES_KNOWN: Final = 50_000
 _SETTLED: Final = timedelta(minutes=1)
 """A blob that is deleted and made anew after so long has another time, whatever the store counts it in."""
+Wanted = Callable[[StoredFile], bool]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -62,8 +63,8 @@ class FileRepository:
         if ready is None:
             row = await self.parts.row(tenant_id, upload.place, upload.length)
             return StoredFile(file_id, tenant_id, upload, FileStatus.UPLOADING, None, row)
-        parts = parts_of(ready["bytes"], ready["joined"])
-        return StoredFile(file_id, tenant_id, upload, FileStatus.READY, ready["media_type"], parts)
+        parts, purpose = parts_of(ready["bytes"], ready["joined"]), ready.get("purpose", PURPOSE)
+        return StoredFile(file_id, tenant_id, upload, FileStatus.READY, ready["media_type"], parts, purpose)
 
     async def read(self, file: StoredFile, start: int, end: int) -> AsyncIterator[bytes]:
         """The bytes from `start` to before `end`, a MiB at most at a time. Raises FileNotFound where it is deleted."""
@@ -75,12 +76,13 @@ class FileRepository:
                 raise FileNotFound(file.id)
             yield content[max(0, start - part.offset) : end - part.offset]
 
-    async def finish(self, file: StoredFile, media_type: str) -> bool:
+    async def finish(self, file: StoredFile, media_type: str, purpose: str | None = None) -> bool:
         """It is ready, each MiB of it in one. False, and nothing changed, when it was already."""
         told = {
             "bytes": file.received,
             "media_type": media_type,
             "joined": [part.offset for part in file.parts if part.is_joined],
+            **({} if purpose is None else {"purpose": purpose}),
         }
         is_first = await self._blobs.put(_whole(file.tenant_id, file.upload.place), orjson.dumps(told))
         await self._unmark(file.tenant_id, file.id, file.upload.place)
@@ -104,15 +106,18 @@ class FileRepository:
         found = zip(blobs, await _each(blobs, size), strict=True)
         return {_id(blob): bytes_ for blob, bytes_ in found if bytes_ is not None}
 
-    async def list_page(self, tenant_id: str, *, after: str | None, limit: int) -> list[StoredFile]:
-        """By id, those after `after`."""
-        ids = sorted(map(_id, await self._blobs.list(f"files/{tenant_id}")))
-        left, page = [one for one in ids if after is None or one > after], list[StoredFile]()
+    async def list_page(
+        self, tenant_id: str, *, after: str | None, limit: int, newest_first: bool = False, wanted: Wanted | None = None
+    ) -> list[StoredFile]:
+        """By id, those after `after`, or with `newest_first` those before it; of them those that are `wanted`."""
+        ids = sorted(map(_id, await self._blobs.list(f"files/{tenant_id}")), reverse=newest_first)
+        left, page = [one for one in ids if _follows(one, after, newest_first)], list[StoredFile]()
         while left and len(page) < limit:  # in the place of what was deleted meanwhile come others
-            asked, left = left[: limit - len(page)], left[limit - len(page) :]
+            number = max(limit - len(page), _AT_ONCE) if wanted else limit - len(page)
+            asked, left = left[:number], left[number:]
             found = await _each(asked, lambda file_id: self.find(tenant_id, file_id))
-            page += [file for file in found if file is not None]
-        return page
+            page += [file for file in found if file is not None and (wanted is None or wanted(file))]
+        return page[:limit]
 
     async def remove(self, tenant_id: str, file_id: str, place: str) -> None:
         """The file whose bytes lie there; nothing happens when it is gone. What is put there later is swept away.
@@ -170,6 +175,10 @@ async def _each(items: Iterable[Item], work: Callable[[Item], Awaitable[Result]]
             return await work(item)
 
     return await asyncio.gather(*map(done, items))
+
+
+def _follows(file_id: str, after: str | None, newest_first: bool) -> bool:
+    return after is None or (file_id < after if newest_first else file_id > after)
 
 
 def _id(blob: Blob) -> str:

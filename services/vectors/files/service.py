@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 
 from services.vectors.events import Done
 from services.vectors.files.appending import Appending
-from services.vectors.files.domain import Part, StoredFile, Upload
+from services.vectors.files.domain import Judge, Part, StoredFile, Upload
 from services.vectors.files.errors import FileNotFound, FileUnfinished, UploadConflict
 from services.vectors.files.finishing import Finisher
 from services.vectors.files.intake import take_in
@@ -48,11 +48,13 @@ class FileService:
 
     # --- Taking in ----------------------------------------------------------------------------------------------------
 
-    async def receive(self, caller: Caller, form: OneFile, told_bytes: int | None, once: Once | None) -> StoredFile:
+    async def receive(
+        self, caller: Caller, form: OneFile, told_bytes: int | None, once: Once | None, judge: Judge | None = None
+    ) -> StoredFile:
         """The file that comes with `form`, of which `told_bytes` are to come.
 
         Of what breaks off nothing stays, but for its repetition under the same key. Raises QuotaExceeded, TooLarge,
-        Invalid, IdempotencyKeyReused.
+        Invalid, IdempotencyKeyReused, and what `judge` raises once all of it has come: nothing of that stays either.
         """
         most = self.limits.file_bytes if told_bytes is None else min(told_bytes, self.limits.file_bytes)
         file_id, upload = _id(once), self._upload(form.name, None, most, once)
@@ -60,7 +62,7 @@ class FileService:
             try:
                 file = await self._begun(caller, file_id, upload, once)
                 upload = file.upload  # of the first, where this is a repetition
-                return await self._received(caller, file, form, once)
+                return await self._received(caller, file, form, once, judge)
             except BaseException:
                 self._clear(caller.tenant_id, file_id, upload.place, only_strays=once is not None)
                 raise
@@ -113,7 +115,9 @@ class FileService:
             once.is_repetition = file.is_ready or file.upload.length is not None
         return file
 
-    async def _received(self, caller: Caller, file: StoredFile, form: OneFile, once: Once | None) -> StoredFile:
+    async def _received(
+        self, caller: Caller, file: StoredFile, form: OneFile, once: Once | None, judge: Judge | None
+    ) -> StoredFile:
         place = file.upload.place
 
         async def put(at: int, content: bytes) -> None:
@@ -128,17 +132,22 @@ class FileService:
         if not file.is_ready:
             if (await self._still(file)).received > length:  # what an earlier request brought under this key
                 raise IdempotencyKeyReused
-            file = await self._finished(caller, file, once, length)
-        if file.bytes != length:
+            file = await self._finished(caller, file, once, length, judge)
+        if file.bytes != length or (judge and judge(form.name, file.media_type or "", length) != file.purpose):
             raise IdempotencyKeyReused
         return file
 
     async def _finished(
-        self, caller: Caller, file: StoredFile, once: Once | None = None, length: int | None = None
+        self,
+        caller: Caller,
+        file: StoredFile,
+        once: Once | None = None,
+        length: int | None = None,
+        judge: Judge | None = None,
     ) -> StoredFile:
         """It is ready, and what it is. Raises FileNotFound when it was deleted meanwhile."""
         await self._still(file)
-        is_first = await self._finisher.finish(file, caller, length)
+        is_first = await self._finisher.finish(file, caller, length, judge)
         if not is_first and once is not None:
             once.is_repetition = True
         return await self._still(file)
@@ -207,6 +216,18 @@ class FileService:
             scope=["vectors.files", caller.tenant_id],
             limit=limit,
             cursor=cursor,
+        )
+
+    async def list_ready(
+        self, caller: Caller, *, after: str | None, limit: int, newest_first: bool, purpose: str | None
+    ) -> list[StoredFile]:
+        """By id, those behind `after` that are whole, of any purpose or of the one."""
+        return await self._files.list_page(
+            caller.tenant_id,
+            after=after,
+            limit=limit,
+            newest_first=newest_first,
+            wanted=lambda file: file.is_ready and purpose in (None, file.purpose),
         )
 
     async def delete(self, caller: Caller, file_id: str) -> None:

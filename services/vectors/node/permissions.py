@@ -70,6 +70,17 @@ _OF_THE_CATALOGUE: Final = {
     "close_copy": Permission(writes=True),
     "end_copy": Permission(writes=True),
     "note_change": Permission(writes=True),  # of what is done already
+    "describe": _STORES,
+    "find_store": _READS,
+    "list_stores": _READS,
+    "attach": _STORES,
+    "find_attachments": _READS,
+    "list_attachments": _READS,
+    "find_batch": _READS,
+    "settle": _READS,  # whoever looks first learns what became of an ingestion, and nobody chooses it
+    "set_attributes": _STORES,
+    "detach": _TAKES_AWAY,
+    "list_attached": _READS,
 }
 PERMISSIONS: Final[Mapping[str, Mapping[str, Permission]]] = {
     place: _OF_THE_CATALOGUE if place == CATALOGUE else _OF_ENGINES for place in PORTS

@@ -1,0 +1,1 @@
+"""What became of ingestions, for who may read the collection that they fill."""

@@ -1,0 +1,1 @@
+"""Files as OpenAI's clients upload, list and read them: those of `/vectors/files`."""

@@ -1,0 +1,1 @@
+"""Vector stores, as OpenAI's clients have them: collections, what is told of them, and the files attached to them."""

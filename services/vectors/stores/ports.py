@@ -1,0 +1,82 @@
+"""What vector stores need of the world outside: their rows in the catalogue, and the tasks that ingest their files."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from services.vectors.domain import Collection
+from services.vectors.stores.domain import (
+    About,
+    Attachment,
+    AttachmentStatus,
+    AttachRefused,
+    Batch,
+    Outcome,
+    Span,
+    Store,
+)
+from shared.identity import Caller
+
+
+class Stores(Protocol):
+    """Of the catalogue. What belongs to a collection goes with it; of one that is gone nothing is found or kept."""
+
+    async def describe(self, collection: Collection, about: About) -> bool:
+        """Keep what is told of it, in place of what was. False where it is gone."""
+
+    async def find_store(self, tenant_id: str, name: str) -> Store | None:
+        """The tenant's collection of that name, or the one that an alias of that name points to."""
+
+    async def list_stores(self, tenant_id: str, span: Span) -> list[Store] | None:
+        """By age, but for those that are being deleted; None where `span` begins at what is not in the list."""
+
+    async def attach(
+        self, collection: Collection, attachments: Sequence[Attachment], most: int
+    ) -> AttachRefused | None:
+        """Keep them, in place of those of the same files; all or none.
+
+        Refused where it would have more than `most`, and where one is in progress as another version.
+        """
+
+    async def find_attachments(self, collection: Collection, file_ids: Sequence[str]) -> list[Attachment]:
+        """Those of `file_ids` that are attached, in no order."""
+
+    async def list_attachments(
+        self, collection: Collection, span: Span, *, status: AttachmentStatus | None, batch_id: str | None
+    ) -> list[Attachment] | None:
+        """By age; None where `span` begins at a file that is not attached."""
+
+    async def find_batch(self, collection: Collection, batch_id: str) -> Batch | None:
+        """None where no file of it is attached."""
+
+    async def settle(self, collection: Collection, outcomes: Sequence[Outcome]) -> None:
+        """Of files that are in progress, and attached as they were: what became of them."""
+
+    async def set_attributes(
+        self, collection: Collection, file_id: str, version: str, attributes: Mapping[str, Any]
+    ) -> bool:
+        """False, and nothing changed, where the file is not attached as that version any more."""
+
+    async def detach(self, collection: Collection, file_id: str, version: str) -> bool:
+        """The same."""
+
+    async def list_attached(self, tenant_id: str, file_id: str) -> list[str]:
+        """The names of the tenant's collections that the file is attached to."""
+
+
+class Ingestions(Protocol):
+    """The tasks that ingest. Every method acts with the caller's rights and raises as `ServiceClient.call`."""
+
+    async def submit(self, caller: Caller, name: str, attachments: Sequence[Attachment], key: str) -> list[Outcome]:
+        """Hand over one task for each, into the collection `name`; once under a `key`, however often it is asked.
+
+        One that tasks refuse has failed; of one that they could not take now nothing is said.
+        """
+
+    async def outcomes(self, caller: Caller, name: str, attachments: Sequence[Attachment]) -> list[Outcome]:
+        """Of those whose task has ended, whoever submitted it; one that tasks do not know has failed."""
+
+    async def cancel(self, caller: Caller, task_id: str) -> None:
+        """Have it stop, which takes a moment; nothing happens to one that has ended.
+
+        Raises Relayed (404) for one that the caller may not cancel.
+        """

@@ -1,0 +1,117 @@
+"""The use cases around vector stores: making, reading, listing, changing and deleting them."""
+
+import asyncio
+from typing import Final
+
+from services.vectors.collections.domain import Named
+from services.vectors.collections.schemas import CollectionCreate
+from services.vectors.collections.service import CollectionService
+from services.vectors.domain import READ, CollectionStatus
+from services.vectors.errors import CollectionNotFound
+from services.vectors.ports import Catalogue
+from services.vectors.stores.attaching import AttachmentService
+from services.vectors.stores.attachment_schemas import FileAttach
+from services.vectors.stores.domain import About, AttachmentStatus, Span, Store
+from services.vectors.stores.errors import AttachmentUnderWay, EngineFixed, PlaceUnknown
+from services.vectors.stores.following import Following
+from services.vectors.stores.schemas import ENGINE, StoreCreate, StoreUpdate
+from shared.door import Once
+from shared.identity import Caller
+from shared.schemas import new_id
+
+_PREFIX: Final = "vs_"
+_STOPPED_AT_ONCE: Final = 100
+_LOOKED_AT: Final = 20
+"""Of a page of stores, as many as are brought up to date first; the others are by whoever reads them."""
+
+
+class StoreService:
+    """Built once. A store is a collection, of which the catalogue keeps what else is told."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        collections: CollectionService,
+        attachments: AttachmentService,
+        following: Following,
+    ) -> None:
+        self._catalogue, self._collections = catalogue, collections
+        self._attachments, self._following = attachments, following
+
+    async def create(self, caller: Caller, body: StoreCreate, once: Once | None) -> Store:
+        """A new one, with the ingestion of its files submitted; under a key the one that was made.
+
+        Raises QuotaExceeded, and what attaching raises: before anything is made, but for Unavailable.
+        """
+        wanted = [FileAttach(file_id=one, chunking_strategy=body.chunking_strategy) for one in body.file_ids]
+        files = await self._attachments.require(caller, wanted, "/chunking_strategy") if wanted else []
+        name = _PREFIX + (once.id_at(1) if once else new_id()).replace("-", "")
+        made = await self._collections.create(caller, CollectionCreate(name=name, engine=body.engine), once)
+        await self._catalogue.describe(made.collection, About(body.name, body.description, body.metadata))
+        if wanted:
+            batch_id = once.id_at(2) if once else new_id()
+            await self._attachments.attach_all(caller, made.collection, wanted, files, batch_id)
+        return await self._find(caller, name)
+
+    async def get(self, caller: Caller, name: str) -> Store:
+        """Raises CollectionNotFound."""
+        store = await self._find(caller, name)
+        if not store.counts.in_progress:
+            return store
+        await self._following.look(caller, store.collection)
+        return await self._find(caller, name)
+
+    async def list_page(self, caller: Caller, span: Span) -> list[Store]:
+        """By age. Raises PlaceUnknown."""
+        found = await self._listed(caller, span)
+        under_way = [store.collection for store in found if store.counts.in_progress][:_LOOKED_AT]
+        if not under_way:
+            return found
+        await asyncio.gather(*(self._following.look(caller, collection) for collection in under_way))
+        return await self._listed(caller, span)
+
+    async def update(self, caller: Caller, name: str, body: StoreUpdate) -> Store:
+        """What is left out stays. Raises CollectionNotFound, EngineFixed."""
+        collection = await self._collections.look_up(caller, Named.to_write(name))
+        engine = (body.metadata or {}).get(ENGINE)
+        if engine not in (None, collection.engine.value):
+            raise EngineFixed(collection.engine.value)
+        about = (await self._find(caller, name)).about or About()
+        changed = About(
+            about.title if body.name is None else body.name,
+            about.description,
+            about.metadata if body.metadata is None else body.metadata,
+        )
+        if not await self._catalogue.describe(collection, changed):
+            raise CollectionNotFound(name)
+        return await self.get(caller, name)
+
+    async def delete(self, caller: Caller, name: str) -> None:
+        """With its records; ingestions that go on are stopped first, else they would make it anew.
+
+        Raises CollectionNotFound, CollectionAliased, AttachmentUnderWay.
+        """
+        store = await self.get(caller, name)
+        if store.counts.in_progress:
+            span = Span(_STOPPED_AT_ONCE)
+            under_way = await self._catalogue.list_attachments(
+                store.collection, span, status=AttachmentStatus.IN_PROGRESS, batch_id=None
+            )
+            await self._attachments.stop(caller, store.collection, under_way or [])
+            if store.counts.in_progress > _STOPPED_AT_ONCE and under_way:
+                raise AttachmentUnderWay(under_way[0].file_id)
+        await self._collections.delete(caller, name)
+
+    async def _find(self, caller: Caller, name: str) -> Store:
+        store = await self._catalogue.find_store(caller.tenant_id, name)
+        if store is None or store.collection.status is CollectionStatus.DELETING:
+            raise CollectionNotFound(name)
+        if store.collection.name != name:  # an alias opens nothing that its caller may not read
+            caller.require(READ, store.collection.name)
+        return store
+
+    async def _listed(self, caller: Caller, span: Span) -> list[Store]:
+        found = await self._catalogue.list_stores(caller.tenant_id, span)
+        if found is None:
+            raise PlaceUnknown("before" if span.after is None else "after")
+        return found
