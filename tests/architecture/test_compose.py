@@ -234,7 +234,12 @@ def test_kong_is_given_the_token_as_its_entry_point_finds_it(services: dict[str,
     secret.write_text("the token\n")
     entry.write_text('echo "$GATEWAY_TOKEN, $*"\n')
     kong = services["kong"]
+    left = tmp_path / "bodies"
+    left.mkdir()
     script = kong["entrypoint"][2].replace("$$", "$").replace("/run/secrets/gateway_token", str(secret))
+    kept = kong["environment"]["KONG_NGINX_HTTP_CLIENT_BODY_TEMP_PATH"]
+    assert script.startswith(f"rm -rf {kept}; ")
+    script = script.replace(kept, str(left))
     assert "exec /docker-entrypoint.sh" in script
     script = script.replace("exec /docker-entrypoint.sh", f"exec bash {entry}")
 
@@ -247,6 +252,7 @@ def test_kong_is_given_the_token_as_its_entry_point_finds_it(services: dict[str,
     ).stdout
 
     assert said == "the token, kong docker-start\n"
+    assert not left.exists()  # what it held when it was killed
     assert kong["environment"]["KONG_NGINX_MAIN_ENV"] == "GATEWAY_TOKEN"  # else nginx would hide it from its workers
 
 

@@ -125,6 +125,7 @@ def envoy(directory: Path, port: int, *filters: Json) -> Iterator[None]:
         "envoy.filters.network.http_connection_manager",
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="bare",
+        generate_request_id=False,
         route_config={},
         http_filters=[*filters, extension("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")],
     )
