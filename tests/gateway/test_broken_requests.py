@@ -5,7 +5,8 @@ import socket
 import httpx
 import pytest
 
-from tests.gateway.running import Gateway
+from tests.fixtures.given_gateway import only_on
+from tests.gateway.running import Edge
 
 AGENTS = "/api/v1/agents/list"
 
@@ -15,10 +16,14 @@ AGENTS = "/api/v1/agents/list"
     [
         (b"GET /docs HTTP/1.1\r\n\r\n", 400),
         (b"NONSENSE\r\n\r\n", 400),
-        (b"GET /docs HTTP/1.1\r\nhost: a\r\nx: " + b"a" * 70_000 + b"\r\n\r\n", 431),
+        pytest.param(
+            b"GET /docs HTTP/1.1\r\nhost: a\r\nx: " + b"a" * 70_000 + b"\r\n\r\n",
+            431,
+            marks=only_on("envoy", "nginx says 400 of headers that are too large"),
+        ),
     ],
 )
-def test_request_too_broken_to_route_is_a_problem_too(edge: Gateway, request_bytes: bytes, status: int) -> None:
+def test_request_too_broken_to_route_is_a_problem_too(edge: Edge, request_bytes: bytes, status: int) -> None:
     url = edge.client.base_url
     with socket.create_connection((url.host, url.port or 80), timeout=5) as connection:
         connection.sendall(request_bytes)
@@ -34,7 +39,7 @@ def test_request_too_broken_to_route_is_a_problem_too(edge: Gateway, request_byt
 
 
 @pytest.mark.parametrize("hosts", [["a", "b"], [""]])
-def test_a_request_for_two_hosts_or_none_is_refused(edge: Gateway, hosts: list[str]) -> None:
+def test_a_request_for_two_hosts_or_none_is_refused(edge: Edge, hosts: list[str]) -> None:
     url = edge.client.base_url
     lines = [f"GET {AGENTS} HTTP/1.1", *(f"Host: {host}" for host in hosts), "Connection: close", "", ""]
     with socket.create_connection((url.host, url.port or 80), timeout=5) as connection:
