@@ -48,7 +48,7 @@ COPY services/${SERVICE} services/${SERVICE}
 RUN chmod -R a+rX . && python -m compileall -q .
 ENV MODULE=services.${SERVICE}
 USER 10001:10001
-HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
+HEALTHCHECK --interval=5s --timeout=3s --start-period=120s --retries=3 \
     CMD ["/usr/local/bin/python", "-I", "/usr/local/lib/healthcheck.py", "http://127.0.0.1:8000/health/ready"]
 CMD ["sh", "-c", "exec python -m \"$MODULE\""]
 
@@ -68,7 +68,7 @@ COPY local/secrets.py local/secrets.py
 COPY docs/errors.md docs/errors.md
 RUN chmod -R a+rX . && python -m compileall -q .
 USER 10001:10001
-HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
+HEALTHCHECK --interval=5s --timeout=3s --start-period=120s --retries=3 \
     CMD ["/usr/local/bin/python", "-I", "/usr/local/lib/healthcheck.py", "http://127.0.0.1:8000/health/ready"]
 CMD ["python", "-m", "gateway.portal"]
 
@@ -82,6 +82,6 @@ COPY local/__init__.py local/__init__.py
 COPY local/model_server.py local/model_server.py
 RUN chmod -R a+rX . && python -m compileall -q .
 USER 10001:10001
-HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
+HEALTHCHECK --interval=5s --timeout=3s --start-period=120s --retries=3 \
     CMD ["/usr/local/bin/python", "-I", "/usr/local/lib/healthcheck.py", "http://127.0.0.1:8000/v1/models"]
 CMD ["python", "-m", "local.model_server", "--host", "0.0.0.0", "--port", "8000", "--alias", "smollm2-135m-instruct"]

@@ -3,7 +3,7 @@
 #   make logs COMPONENTS=chat FOLLOW=-f   one log, as it grows
 #   make bench ROWS=auth                  one row or one group of rows (bench/README.md)
 #   make soak SOAK_SECONDS=60 SOAK_SEED=7 a minute of it, in the order that a run before printed
-.PHONY: help bootstrap up down status logs test test-faults soak attack fuzz alike kept faults-table check fmt lock demo bench eval docs reseal-secrets rotate-keys rotate-certificates verify-audit
+.PHONY: help bootstrap up down status logs test test-gateway test-faults soak attack fuzz alike kept faults-table check fmt lock demo bench eval docs reseal-secrets rotate-keys rotate-certificates verify-audit gateway-sync
 .DEFAULT_GOAL := help
 
 COMPONENTS ?=
@@ -40,6 +40,9 @@ logs: ## the last lines of the logs
 
 test: bootstrap ## all tests, with servers of their own
 	$(RUN)/pytest $(ARGS)
+
+test-gateway: bootstrap ## the edge, the journeys and the attacks; through the gateway at GATEWAY_URL, where there is one
+	$(RUN)/pytest -n 0 tests/gateway tests/e2e tests/security $(ARGS)
 
 test-faults: bootstrap ## the fault tests with all their repetitions
 	@local/bootstrap.sh fault_tools
@@ -93,6 +96,9 @@ reseal-secrets: bootstrap ## seal the credentials of tools and the secrets of we
 
 rotate-certificates: bootstrap ## a new authority and new certificates inside
 	@$(RUN)/python -m local rotate-certificates
+
+gateway-sync: bootstrap ## load gateway/kong.yml into the Kong at KONG_ADMIN_URL; ARGS=--dry-run only shows what would change
+	@$(RUN)/python -m gateway.sync $(ARGS)
 
 verify-audit: bootstrap ## whether the audit log is what it was
 	@$(RUN)/python -m local exec auth -- python -m services.auth.commands verify-audit $(ARGS)

@@ -8,7 +8,7 @@ def text(site: Site) -> str:
     """What a newcomer needs next. It shows the admin password: it was made for this person, on this machine."""
     address = f"http://localhost:{site.ports['gateway']}"
     kong = site.setting("KONG_ADMIN_URL")
-    gateway = f"\n  gateway     your Kong: load gateway/kong.yml into {kong}/config" if kong else ""
+    gateway = f"\n  gateway     your Kong at {kong}: make gateway-sync" if kong else ""
     return f"""
 SutazAI is up.
   address     {address}/api/v1{gateway}

@@ -16,6 +16,7 @@ import pytest
 from local.suite import Suite
 from tests.fixtures import attacks
 from tests.fixtures.apps import ServiceClient, open_service
+from tests.fixtures.given_gateway import GIVEN, address_of, wait_for_the_suite
 from tests.fixtures.http import authorities
 from tests.fixtures.identity import RegisterUser, User, register_with
 from tests.fixtures.inside import INSIDE, client_of
@@ -83,8 +84,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Room by room, in the order in which they are to begin."""
-    items.sort(key=lambda item: room_of(item.nodeid))
+    """Room by room, in the order in which they are to begin; what stands in for the services before they are there."""
+    items.sort(key=lambda item: (bool(GIVEN) and "tests/gateway/" not in item.nodeid, room_of(item.nodeid)))
 
 
 @pytest.fixture(scope="session")
@@ -146,9 +147,9 @@ def service_client(suite: Suite) -> ServiceClient:
 
 @pytest.fixture(scope="session")
 async def gateway(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
-    """The whole suite, through its one public address."""
+    """The whole suite, through its one public address, or through the gateway that is given."""
     suite.up()
-    async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{suite.site.ports['gateway']}", timeout=60, verify=authorities()
-    ) as client:
+    if GIVEN:
+        wait_for_the_suite(suite)
+    async with httpx.AsyncClient(base_url=address_of(suite), timeout=60, verify=authorities()) as client:
         yield client

@@ -6,7 +6,7 @@ from gateway.envoy.filters import cors_policy, http_filters, unrouted
 from gateway.envoy.kong import KongFile
 from gateway.envoy.local_replies import PATH, TRACE_ID, local_reply_config
 from gateway.envoy.messages import Json, extension, set_header, typed
-from gateway.envoy.plugins import CorrelationId, PostFunction, PreFunction, RequestTransformer
+from gateway.envoy.plugins import CorrelationId, PreFunction, RequestTransformer
 from gateway.envoy.routes import compile_routes
 from gateway.envoy.settings import GatewaySettings
 
@@ -26,6 +26,15 @@ _ENVOY_HEADERS = [
 ]
 # What only we say to a service. A client's own are taken away first: of several alike only one would be overwritten.
 _TOKEN, _SOURCE = "X-Gateway-Token", "X-Real-IP"
+# Kong says these itself, whatever a caller said; we say nothing of the kind.
+_KONGS_OWN = ["X-Forwarded-Prefix", "X-Kong-Request-Id"]
+
+# Of two `Host` headers Envoy makes one with a comma. RFC 9112 has 400 for that, and for none in HTTP/1.1.
+_UNNAMED: Json = {
+    "name": "no-host",
+    "match": {"prefix": "/", "headers": [{"name": ":authority", "string_match": {"safe_regex": {"regex": "|.*,.*"}}}]},
+    "direct_response": {"status": 400},
+}
 
 
 def compile_bootstrap(kong: KongFile, settings: GatewaySettings) -> Json:
@@ -113,7 +122,7 @@ def _connection_manager(kong: KongFile, settings: GatewaySettings, trusted: list
         **_client_address(trusted),
         **_request_id(kong),
     }
-    if problems := kong.plugin(PostFunction):
+    if problems := kong.plugin(PreFunction):
         manager["local_reply_config"] = local_reply_config(problems.config.problems())
     return manager
 
@@ -149,10 +158,10 @@ def _request_id(kong: KongFile) -> Json:
 
 
 def _route_config(kong: KongFile, settings: GatewaySettings, *, believing: bool) -> Json:
-    removed = [*_ENVOY_HEADERS, _TOKEN, _SOURCE]
+    removed = [*_ENVOY_HEADERS, *_KONGS_OWN, _TOKEN, _SOURCE]
     if transformer := kong.plugin(RequestTransformer):
         removed += transformer.config.remove.headers
-    host: Json = {"name": "public", "domains": ["*"], "routes": [*compile_routes(kong), *unrouted(kong)]}
+    host: Json = {"name": "public", "domains": ["*"], "routes": [_UNNAMED, *compile_routes(kong), *unrouted(kong)]}
     if policy := cors_policy(kong):
         host["typed_per_filter_config"] = policy
     return {

@@ -102,8 +102,8 @@ def _any_of(config: CorsConfig) -> Json:
 
 def _final_headers(cors: Cors | None, limit: RateLimiting | None) -> Json:
     mutations: list[Json] = []
-    if cors and cors.config.any_origin:  # Kong answers `*` itself, not the caller's origin
-        mutations.append(set_header("Access-Control-Allow-Origin", "*", "OVERWRITE_IF_EXISTS"))
+    if cors and cors.config.any_origin:  # as Kong does: never the caller's origin, and whether there is one or not
+        mutations.append(set_header("Access-Control-Allow-Origin", "*"))
     on_answer = _on_answer(mutations)
     if limit:
         for name, envoys in _ENVOY_RATE_HEADERS.items():

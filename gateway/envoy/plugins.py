@@ -59,25 +59,6 @@ class _RemovedParts(Strict):
     headers: list[HeaderName] = Field(min_length=1)
 
 
-class PreFunctionConfig(Strict):
-    """The one Lua text of this kind with an equivalent: it says to the services that it is the gateway who asks."""
-
-    access: list[str] = Field(min_length=1, max_length=1)
-
-    @model_validator(mode="after")
-    def _known_text(self) -> "PreFunctionConfig":
-        digest = hashlib.sha256(self.access[0].encode()).hexdigest()
-        if digest != _KNOWN_PROOF:
-            raise ValueError(f"this Lua has no equivalent in gateway/envoy: sha256 {digest}, known is {_KNOWN_PROOF}")
-        return self
-
-
-class PreFunction(_Plugin):
-    name: Literal["pre-function"]
-    instance_name: Literal["gateway-token"]
-    config: PreFunctionConfig
-
-
 class RequestTransformerConfig(Strict):
     """Removing headers, and nothing else the plugin can do."""
 
@@ -153,14 +134,18 @@ class GatewayProblem(NamedTuple):
     detail: str
 
 
-class PostFunctionConfig(Strict):
-    """The one Lua text this runner knows an equivalent of: it turns the gateway's own errors into problem+json."""
+class PreFunctionConfig(Strict):
+    """The Lua texts with an equivalent here.
 
+    They say to the services that it is the gateway who asks, and turn the gateway's own errors into problem+json.
+    """
+
+    access: list[str] = Field(min_length=1, max_length=1)
     header_filter: list[str] = Field(min_length=1, max_length=1)
     body_filter: list[str] = Field(min_length=1, max_length=1)
 
     @model_validator(mode="after")
-    def _known_text(self) -> "PostFunctionConfig":
+    def _known_text(self) -> "PreFunctionConfig":
         digest = self.digest()
         if digest != _KNOWN_LUA:
             raise ValueError(f"this Lua has no equivalent in gateway/envoy: sha256 {digest}, known is {_KNOWN_LUA}")
@@ -170,7 +155,7 @@ class PostFunctionConfig(Strict):
 
     def digest(self) -> str:
         """Of all the Lua but the rows of the table, which may be edited freely."""
-        text = self.header_filter[0] + "\0" + _PROBLEM_ROW.sub("", self.body_filter[0])
+        text = "\0".join([self.access[0], self.header_filter[0], _PROBLEM_ROW.sub("", self.body_filter[0])])
         return hashlib.sha256(text.encode()).hexdigest()
 
     def problems(self) -> dict[int, GatewayProblem]:
@@ -179,26 +164,18 @@ class PostFunctionConfig(Strict):
         return {int(row[1]): GatewayProblem(*row.group(2, 3, 4)) for row in rows}
 
 
-_KNOWN_PROOF = "0a391308626d6b00d3e2590e9c7f39a3537d016929307dad5f24887f22f881cd"
 _PROBLEM_ROW = re.compile(r'^ *\[(\d{3})\] = \{"([^"\\%]+)", "([^"\\%]+)", "([^"\\%]+)"\},\n', re.MULTILINE)
-_KNOWN_LUA = "28bf9c66d98792bcf64a8b9c4ff8e4f7bdfef105b6b5137814f92a385164cc35"
+_KNOWN_LUA = "667793fe0a194f2b44b42801d8df088b77c8d9395a18db74a93e25362044ca94"
 
 
-class PostFunction(_Plugin):
-    name: Literal["post-function"]
-    instance_name: Literal["problem-json"]
-    config: PostFunctionConfig
+class PreFunction(_Plugin):
+    name: Literal["pre-function"]
+    instance_name: Literal["gateway"]
+    config: PreFunctionConfig
 
 
 GlobalPlugin = Annotated[
-    Cors
-    | CorrelationId
-    | PreFunction
-    | RequestTransformer
-    | RequestSizeLimiting
-    | RateLimiting
-    | Prometheus
-    | PostFunction,
+    Cors | CorrelationId | PreFunction | RequestTransformer | RequestSizeLimiting | RateLimiting | Prometheus,
     Field(discriminator="name"),
 ]
 # What a route may set for itself, over the global one.

@@ -23,6 +23,12 @@ def make_secrets(directory: Path) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
 
+def fetch_program(folder: str, *package: str) -> str:
+    """The path of a program of a Debian package, kept in a folder of the cache."""
+    command = [str(COMPOSE_SCRIPTS / "fetch-program.sh"), str(CACHE / folder), *package]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=110).stdout.strip()
+
+
 @pytest.fixture(scope="session")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the script makes on a new machine."""
@@ -34,8 +40,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def read_compose() -> ReadCompose:
     """Reads Compose files, the later over the earlier, with Docker Compose, which needs no engine for that."""
-    fetch = [COMPOSE_SCRIPTS / "fetch-parser.sh", CACHE / "compose"]
-    program = subprocess.run(fetch, check=True, stdout=subprocess.PIPE, text=True, timeout=110).stdout.strip()
+    program = fetch_program("compose", "docker-compose", "usr/bin/docker-compose", "trixie")
 
     def read(*files: Path, env_file: Path | None = None) -> dict[str, Any]:
         chosen = [argument for file in files for argument in ("--file", str(file))]

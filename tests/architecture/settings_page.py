@@ -37,7 +37,7 @@ def page() -> str:
 def processes() -> Iterator[tuple[str, type[SettingsWithFiles]]]:
     """Each that has settings of its own, whatever file called `settings.py` they stand in, with its title."""
     files = [*REPOSITORY.glob("services/*/settings.py"), *REPOSITORY.glob("gateway/*/settings.py")]
-    for file in sorted(files, key=lambda file: [*APPS, "envoy"].index(file.parent.name)):
+    for file in sorted(files, key=lambda file: [*APPS, "envoy", "sync"].index(file.parent.name)):
         module = importlib.import_module(".".join(file.relative_to(REPOSITORY).with_suffix("").parts))
         ours = [one for one in vars(module).values() if getattr(one, "__module__", "") == module.__name__]
         kinds = [one for one in ours if isinstance(one, type) and issubclass(one, SettingsWithFiles)]
@@ -49,8 +49,8 @@ def processes() -> Iterator[tuple[str, type[SettingsWithFiles]]]:
 
 def titled(room: str, process: str) -> str:
     """The service's name, and which of its processes it is when that is not the service itself."""
-    if room == "envoy":
-        return process
+    if room in {"envoy", "sync"}:
+        return {"envoy": process, "sync": "make gateway-sync"}[room]
     return f"{room}' {process}" if process else room
 
 

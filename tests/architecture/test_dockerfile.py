@@ -42,6 +42,34 @@ def copied(build: dict[str, Any]) -> list[tuple[str, str]]:
     return [(source, destination) for source, destination in words]
 
 
+def sent(path: Path) -> bool:
+    """Whether a build gets this file of the project: the last pattern that matches it or a folder of it says."""
+    included = True
+    for line in (REPOSITORY / ".dockerignore").read_text().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        matcher = re.compile(pattern_of(line.removeprefix("!")))
+        if any(matcher.fullmatch(str(part)) for part in (path, *path.parents)):
+            included = line.startswith("!")
+    return included
+
+
+def pattern_of(line: str) -> str:
+    """The regular expression of a pattern as .dockerignore has them."""
+    escaped = re.escape(line).replace(r"\*\*/", "(?:.*/)?")
+    return escaped.replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
+
+
+def lay_out(source: str, target: Path) -> None:
+    """Copies as COPY does: what .dockerignore keeps out is not there."""
+    files = [one for one in (REPOSITORY / source).rglob("*") if one.is_file()] or [REPOSITORY / source]
+    for file in files:
+        if sent(file.relative_to(REPOSITORY)):
+            copy = target / file.relative_to(REPOSITORY / source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+
+
 def test_base_images_have_exact_tags() -> None:
     names = set(stages())
     bases = re.findall(r"^FROM (\S+)", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE)
@@ -77,16 +105,28 @@ def test_what_is_copied_may_be_read_whatever_the_umask_of_the_checkout(target: s
     assert unopened == outside == []
 
 
+@pytest.mark.parametrize("name", [*sorted(PROGRAMS), "llm"])
+def test_what_a_build_copies_is_sent_to_it(services: dict[str, Service], name: str) -> None:
+    """COPY of a file that is not there ends the build; .dockerignore names what is."""
+    files = [source for source, _ in copied(services[name]["build"]) if (REPOSITORY / source).is_file()]
+
+    assert [source for source in files if not sent(Path(source))] == []
+
+
+@pytest.mark.parametrize(
+    "secret", [".local/compose-secrets/admin_password", ".env", ".git/config", "tests/conftest.py"]
+)
+def test_nothing_private_is_sent_to_a_build(secret: str) -> None:
+    assert not sent(Path(secret))
+
+
 @pytest.mark.parametrize("name", sorted(PROGRAMS))
 def test_an_image_holds_all_that_its_program_imports(
     warm: Warm, services: dict[str, Service], tmp_path: Path, name: str
 ) -> None:
     build = services[name]["build"]
     for source, destination in copied(build):
-        target = tmp_path / destination.lstrip("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        copy = shutil.copytree if (REPOSITORY / source).is_dir() else shutil.copyfile
-        copy(REPOSITORY / source, target)
+        lay_out(source, tmp_path / destination.lstrip("/"))
 
     imported = warm.run(*PROGRAMS[name].split(), environment={"PATH": os.environ["PATH"]}, folder=tmp_path)
 

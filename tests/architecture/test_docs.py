@@ -23,7 +23,7 @@ def test_every_process_has_its_settings_there() -> None:
     assert [listed[name] for name in ("vectors' node", "tasks' worker", "gateway")] == [
         NodeSettings, WorkerSettings, GatewaySettings,
     ]  # fmt: skip
-    assert len(listed) == len(SERVICES) + 4  # the portal
+    assert len(listed) == len(SERVICES) + 5  # the portal, and `make gateway-sync`
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -8,6 +8,7 @@ import pytest
 
 from local.layout import REPOSITORY
 from local.suite import Suite
+from tests.fixtures.given_gateway import address_of
 
 ADDRESS = "localhost:10200"
 
@@ -20,7 +21,7 @@ def commands(title: str) -> str:
 
 
 def run(script: str, suite: Suite) -> str:
-    script = script.replace(ADDRESS, f"localhost:{suite.site.ports['gateway']}")
+    script = script.replace(ADDRESS, address_of(suite).partition("://")[2])
     result = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, timeout=240, check=False
     )

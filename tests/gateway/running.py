@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,19 +53,26 @@ def script(name: str, *arguments: str, ports: list[int]) -> Iterator[Program]:
 
 
 @contextmanager
-def upstreams(*names: str) -> Iterator[dict[str, str]]:
-    """A process that stands for these services; their URLs."""
+def upstreams(*names: str, more: Iterable[str] = ()) -> Iterator[dict[str, str]]:
+    """A process that stands for these services; their URLs. `more` says where it listens besides."""
     ports = {name: free_port() for name in names}
-    with script("upstream", *(f"{name}={port}" for name, port in ports.items()), ports=list(ports.values())):
+    places = [*(f"{name}={port}" for name, port in ports.items()), *more]
+    with script("upstream", *places, ports=list(ports.values())):
         yield {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
 
 
 @dataclass
-class Gateway:
-    """A running gateway."""
+class Edge:
+    """A gateway to whom the tests only send requests: any."""
+
+    client: httpx.Client
+
+
+@dataclass
+class Gateway(Edge):
+    """One of ours, whose process and files are the tests' own."""
 
     process: Program
-    client: httpx.Client
     admin_url: str
     state_dir: Path
     environment: Mapping[str, str]
@@ -97,7 +104,7 @@ def gateway(state_dir: Path, services: Mapping[str, str] | None = None, **settin
         url = f"http://127.0.0.1:{admin}"
         wait_for(lambda: process.poll() is not None or _is_ready(client, url), "the gateway")
         assert process.poll() is None, (state_dir / "log").read_text()
-        yield Gateway(process, client, url, state_dir, environment)
+        yield Gateway(client, process, url, state_dir, environment)
 
 
 @contextmanager
@@ -125,6 +132,7 @@ def envoy(directory: Path, port: int, *filters: Json) -> Iterator[None]:
         "envoy.filters.network.http_connection_manager",
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="bare",
+        generate_request_id=False,
         route_config={},
         http_filters=[*filters, extension("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")],
     )

@@ -16,7 +16,7 @@ from gateway.envoy.endpoints import EndpointFile
 from gateway.envoy.filters import RATE_LIMIT, http_filters
 from gateway.envoy.kong import KongFile, load
 from gateway.envoy.local_replies import local_reply_config
-from gateway.envoy.plugins import PostFunction
+from gateway.envoy.plugins import PreFunction
 from gateway.envoy.routes import compile_routes, path_match
 from gateway.envoy.settings import GatewaySettings
 from gateway.envoy.tls import write_authority
@@ -117,7 +117,7 @@ def test_plugin_switched_off_leaves_no_filter(tmp_path: Path) -> None:
 
 
 def test_every_problem_of_the_file_is_answered(kong: KongFile) -> None:
-    problems = kong.plugin(PostFunction)
+    problems = kong.plugin(PreFunction)
     assert problems is not None
 
     mappers = local_reply_config(problems.config.problems())["mappers"]

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from gateway.envoy.kong import KongFile, KongFileError, Route, load
-from gateway.envoy.plugins import PostFunction
+from gateway.envoy.plugins import PreFunction
 from tests.architecture.apps import APPS
 from tests.gateway.public import PUBLIC, Operation
 from tests.gateway.running import HERE, KONG_FILE, REPOSITORY, edited
@@ -126,7 +126,7 @@ def test_operation_belongs_to_one_route_at_the_highest_priority(kong: KongFile) 
         ("'*'", "'.*[.]example[.]com'", "plugins[0].cors.config.origins[0]: "),
         ("generator: uuid", "generator: tracker", "plugins[1].correlation-id.config.generator: "),
         ("        headers:\n", "        querystring: [x]\n        headers:\n", "config.remove.querystring: "),
-        ("return", "return nil", "plugins[7].post-function.config: "),
+        ("return", "return nil", "plugins[2].pre-function.config: "),
         ("clear_header", "get_header", "plugins[2].pre-function.config: "),
         ("name: auth-me,", "name: auth-me, hosts: [x],", "services[0].routes[6].hosts: "),
         ("strip_path: false", "strip_path: true", "services[0].routes[0].strip_path: "),
@@ -187,6 +187,11 @@ def test_a_killed_instance_is_not_met_again(kong: KongFile) -> None:
     assert kong_environment()["KONG_NGINX_PROXY_PROXY_NEXT_UPSTREAM"] == "error"
 
 
+def test_a_service_that_was_away_is_found_again_in_three_seconds() -> None:
+    """Kong keeps an empty answer of Consul's for so long, by default 30 s."""
+    assert int(kong_environment()["KONG_DNS_NOT_FOUND_TTL"]) < 3
+
+
 def test_every_kong_setting_is_explained() -> None:
     readme = (REPOSITORY / "gateway" / "README.md").read_text()
 
@@ -195,7 +200,7 @@ def test_every_kong_setting_is_explained() -> None:
 
 def test_every_problem_of_the_gateway_is_in_the_catalogue(kong: KongFile) -> None:
     catalogue = (REPOSITORY / "docs" / "errors.md").read_text()
-    problems = kong.plugin(PostFunction)
+    problems = kong.plugin(PreFunction)
     assert problems is not None
 
     assert [p.code for p in problems.config.problems().values() if f"`{p.code}`" not in catalogue] == []

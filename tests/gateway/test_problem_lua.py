@@ -11,7 +11,7 @@ import yaml
 
 from gateway.envoy.kong import load
 from gateway.envoy.messages import extension
-from gateway.envoy.plugins import PostFunction
+from gateway.envoy.plugins import PreFunction
 from tests.fixtures.http import authorities
 from tests.fixtures.ports import free_port
 from tests.gateway.running import KONG_FILE, envoy
@@ -28,12 +28,12 @@ end
 function envoy_on_request(handle)
   local function asked(name) return handle:headers():get(name) end
   local status, body = tonumber(asked("x-status")), asked("x-body") or "kong's own"
-  local headers = {["content-type"] = "application/json", ["content-length"] = "999",
-                   ["x-request-id"] = asked("x-request-id")}
+  local headers = {["content-type"] = "application/json", ["content-length"] = "999"}
   kong = {
     request = {
       get_header = asked,
-      get_path = function() return asked("x-path") or error("no path") end,
+      get_raw_path = function() return asked("x-path") or error("no path") end,
+      get_id = function() return asked("x-own-id") or error("no id") end,
     },
     router = {get_service = function() return asked("x-service") and {name = asked("x-service")} end},
     response = {
@@ -60,7 +60,7 @@ end
 def kong(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """Answers what Kong would, were it about to answer `x-status` for `x-source` itself."""
     plugins = yaml.safe_load(KONG_FILE.read_text())["plugins"]
-    config = next(plugin["config"] for plugin in plugins if plugin["name"] == "post-function")
+    config = next(plugin["config"] for plugin in plugins if plugin["name"] == "pre-function")
     code = KONG % (config["header_filter"][0], config["body_filter"][0])
     lua = extension(
         "envoy.filters.http.lua",
@@ -81,7 +81,7 @@ def answer(kong: httpx.Client, status: int, **headers: str) -> httpx.Response:
 
 
 def test_every_row_of_the_table_is_answered(kong: httpx.Client) -> None:
-    problems = load(KONG_FILE).plugin(PostFunction)
+    problems = load(KONG_FILE).plugin(PreFunction)
     assert problems is not None
 
     for status, problem in problems.config.problems().items():
@@ -125,7 +125,7 @@ def test_unavailable_says_when_to_return(kong: httpx.Client) -> None:
     assert answer(kong, 503, source="error").headers["retry-after"] == "2"
 
 
-@pytest.mark.parametrize(("status", "code"), [(405, "common.bad_request"), (599, "common.internal")])
+@pytest.mark.parametrize(("status", "code"), [(411, "common.bad_request"), (599, "common.internal")])
 def test_status_without_a_row_takes_its_family(kong: httpx.Client, status: int, code: str) -> None:
     assert (answer(kong, status).json()["status"], answer(kong, status).json()["code"]) == (status, code)
 
@@ -138,6 +138,43 @@ def test_trace_of_the_caller_names_the_problem(kong: httpx.Client) -> None:
 
     assert (said.json()["trace_id"], said.headers["x-trace-id"]) == (trace, trace)
     assert said.json()["instance"] == "/"
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.mark.parametrize("traceparent", [f"00-{TRACE.upper()}-00f067aa0ba902b7-01", f"00-{TRACE}0-00f067aa0ba902b7-01"])
+def test_a_trace_that_is_none_is_not_believed(kong: httpx.Client, traceparent: str) -> None:
+    said = kong.get(
+        "/",
+        headers={"x-status": "404", "x-source": "exit", "x-request-id": REQUEST_ID, "traceparent": traceparent},
+    )
+
+    assert said.json()["trace_id"] == REQUEST_ID.replace("-", "")
+
+
+def test_a_request_that_got_no_id_is_named_by_that_of_kongs_log(kong: httpx.Client) -> None:
+    """As one that cannot be read: correlation-id is not asked then."""
+    ids = [
+        kong.get("/", headers={"x-status": "400", "x-source": "error", **own}).json()["trace_id"]
+        for own in ({"x-own-id": "5" * 32}, {"x-own-id": "5" * 32, "x-request-id": ""}, {})
+    ]
+
+    assert ids == ["5" * 32, "5" * 32, "0" * 32]
+
+
+def test_a_method_that_nginx_refuses_is_told_which_there_are(kong: httpx.Client) -> None:
+    said = answer(kong, 405, source="error")
+
+    assert (said.json()["title"], said.json()["code"]) == ("Method Not Allowed", "common.method_not_allowed")
+    assert said.headers["allow"] == "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+    assert "allow" not in answer(kong, 404).headers
+
+
+def test_instance_is_a_reference_as_it_was_sent(kong: httpx.Client) -> None:
+    paths = [answer(kong, 404, path=path).json()["instance"] for path in ("/no%22where%0a", "/a%2Fb", "")]
+
+    assert paths == ["/no%22where%0a", "/a%2Fb", "/"]
 
 
 def test_path_cannot_break_the_document(kong: httpx.Client) -> None:

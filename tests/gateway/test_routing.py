@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.gateway.public import ID, PUBLIC, Operation
-from tests.gateway.running import Gateway
+from tests.gateway.running import Edge
 
 NOWHERE = [
     "GET /",
@@ -32,7 +32,7 @@ NOWHERE = [
 
 
 @pytest.mark.parametrize("operation", PUBLIC, ids=str)
-def test_operation_reaches_its_service(edge: Gateway, operation: Operation) -> None:
+def test_operation_reaches_its_service(edge: Edge, operation: Operation) -> None:
     answer = edge.client.request(operation.method, operation.path, params={"limit": "2"})
 
     seen = json.loads(answer.raise_for_status().headers["x-seen"])
@@ -41,7 +41,7 @@ def test_operation_reaches_its_service(edge: Gateway, operation: Operation) -> N
 
 
 @pytest.mark.parametrize("operation", NOWHERE)
-def test_everything_else_is_a_problem(edge: Gateway, operation: str) -> None:
+def test_everything_else_is_a_problem(edge: Edge, operation: str) -> None:
     method, path = operation.split()
 
     answer = edge.client.send(raw_request(edge, method, path))
@@ -51,13 +51,13 @@ def test_everything_else_is_a_problem(edge: Gateway, operation: str) -> None:
     assert answer.json()["code"] == "common.no_route"
 
 
-def raw_request(edge: Gateway, method: str, path: str) -> httpx.Request:
+def raw_request(edge: Edge, method: str, path: str) -> httpx.Request:
     """A request whose path is sent as it stands, dots and all."""
     url = edge.client.base_url.copy_with(raw_path=path.encode())
     return httpx.Request(method, url, extensions={"target": path.encode()})
 
 
-def test_id_with_an_encoded_slash_stays_one_segment(edge: Gateway) -> None:
+def test_id_with_an_encoded_slash_stays_one_segment(edge: Edge) -> None:
     seen = edge.client.get("/api/v1/vectors/collections/a%2F..%2Fb").json()
 
     assert seen["path"] == "/api/v1/vectors/collections/a/../b"

@@ -1,27 +1,24 @@
 """Streams pass as they come."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.fixtures.http import authorities
-from tests.gateway.running import Gateway, edited, gateway, upstreams
+from tests.gateway.running import Edge, Gateway, edited, gateway
 
 MESSAGE = "/api/v1/chat/message"
 IMPATIENT = [("read_timeout: 120000", "read_timeout: 300"), ("write_timeout: 120000", "write_timeout: 300")]
 
 
-def test_first_event_arrives_before_the_second_exists(tmp_path: Path) -> None:
-    with (
-        upstreams("chat") as urls,
-        gateway(tmp_path, urls) as running,
-        running.client.stream("POST", MESSAGE, json={}, headers={"x-test": "stream"}) as answer,
-    ):
+def test_first_event_arrives_before_the_second_exists(edge: Edge, services: dict[str, str]) -> None:
+    turn = {"X-Turn": "first-event"}
+    with edge.client.stream("POST", MESSAGE, json={}, headers={"x-test": "stream", **turn}) as answer:
         events = answer.iter_raw()
         first = next(events)
-        httpx.get(f"{urls['chat']}/release", timeout=10, verify=authorities())  # only now the second event is made
+        # Only now the second event is made.
+        httpx.get(f"{services['chat']}/release", headers=turn, timeout=10, verify=authorities())
         rest = b"".join(events)
 
     assert answer.headers["content-type"] == "text/event-stream"

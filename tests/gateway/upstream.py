@@ -1,15 +1,18 @@
 """An HTTP server that stands for services, with one listener a name.
 
-`python -m tests.gateway.upstream agents=10601 chat=10602 …`. It answers what it was asked, and by `x-test` misbehaves:
-`hang`, `hang-up`, `stream` (its second event waits for a request to `/release`), `slow` (answers after `/release`),
-`fail` (503 of its own). What carries `x-journal` is noted in the file of that name, by its request id.
+`python -m tests.gateway.upstream agents=10601 chat=10602 …`; after a port may stand the file of a certificate, `:…`,
+for TLS. It answers what it was asked, and by `x-test` misbehaves: `hang`, `hang-up`, `stream` (its second event waits
+for a request to `/release` with the same `x-turn`), `slow` (answers after `/release`), `fail` (503 of its own). What
+carries `x-journal` is noted in the file of that name, by its request id.
 """
 
 import asyncio
 import json
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +23,30 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 
+@dataclass
+class Turn:
+    """Those who wait for `/release`, and their leave; of each `x-turn` for itself."""
+
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+    waiting: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class Upstream:
     """One service's stand-in."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.released = asyncio.Event()
-        self.waiting = asyncio.Event()
+        self.turns: defaultdict[str, Turn] = defaultdict(Turn)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         body = await _body(receive)
+        turn = self.turns[headers.get("x-turn", "")]
         if scope["path"] == "/release":
-            await self.waiting.wait()
-            self.released.set()
+            await turn.waiting.wait()
+            turn.released.set()
         if journal := headers.get("x-journal"):
             _note(journal, headers["x-request-id"])
         match headers.get("x-test"):
@@ -44,11 +55,11 @@ class Upstream:
             case "hang-up":
                 os.abort()
             case "stream":
-                await self._stream(send)
+                await _stream(send, turn)
                 return
             case "slow":
-                self.waiting.set()
-                await self.released.wait()
+                turn.waiting.set()
+                await turn.released.wait()
             case "fail":
                 await _answer(send, 503, b'{"code":"own.unavailable"}', b"application/problem+json")
                 return
@@ -66,13 +77,14 @@ class Upstream:
         told = json.dumps({name: value for name, value in seen.items() if name != "headers"}).encode()
         await _answer(send, 200, seen_bytes, b"application/json", told)
 
-    async def _stream(self, send: Send) -> None:
-        headers = [(b"content-type", b"text/event-stream")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b"id: 1\ndata: first\n\n", "more_body": True})
-        self.waiting.set()
-        await self.released.wait()
-        await send({"type": "http.response.body", "body": b"id: 2\ndata: second\n\n"})
+
+async def _stream(send: Send, turn: Turn) -> None:
+    headers = [(b"content-type", b"text/event-stream")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"id: 1\ndata: first\n\n", "more_body": True})
+    turn.waiting.set()
+    await turn.released.wait()
+    await send({"type": "http.response.body", "body": b"id: 2\ndata: second\n\n"})
 
 
 def _note(journal: str, request_id: str) -> None:
@@ -100,10 +112,19 @@ async def _answer(send: Send, status: int, body: bytes, media_type: bytes, seen:
 async def main() -> None:
     """Serve every `name=port` of the command line."""
     servers = []
+    apps: dict[str, Upstream] = {}
     for argument in sys.argv[1:]:
-        name, port = argument.split("=")
+        name, _, place = argument.partition("=")
+        port, _, certificate = place.partition(":")
+        app = apps.setdefault(name, Upstream(name))
         config = uvicorn.Config(
-            Upstream(name), host="127.0.0.1", port=int(port), lifespan="off", log_level="warning", timeout_keep_alive=75
+            app,
+            host="127.0.0.1",
+            port=int(port),
+            lifespan="off",
+            log_level="warning",
+            timeout_keep_alive=75,
+            ssl_certfile=certificate or None,
         )
         servers.append(uvicorn.Server(config))
     await asyncio.gather(*(server.serve() for server in servers))

@@ -1,0 +1,22 @@
+"""The health check of the container, asked of the real server."""
+
+import re
+import subprocess
+
+import yaml
+
+from local.addresses import url
+from local.layout import REPOSITORY
+from local.suite import Suite
+
+
+def test_a_neo4j_that_works_is_well(suite: Suite) -> None:
+    suite.up(["neo4j"])
+    port = url(suite.site, "neo4j").rpartition(":")[2]
+    [*_, script] = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]["neo4j"]["healthcheck"]["test"]
+
+    asked = subprocess.run(
+        ["/bin/bash", "-c", re.sub(r"(/dev/tcp/127\.0\.0\.1)/7687", rf"\1/{port}", script)], timeout=10, check=False
+    )
+
+    assert asked.returncode == 0
