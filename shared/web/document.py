@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 
 from shared.door import SECURITY_SCHEMES
 from shared.errors import PROBLEM_JSON, PROBLEM_REF, Problem
+from shared.resources import declare_conditional
 from shared.web.routing import routes_of
 
 _HTTP_METHODS = frozenset({"get", "head", "put", "post", "delete", "patch"})
@@ -30,6 +31,8 @@ def document_of(app: FastAPI) -> dict[str, Any]:
         schemas["Problem"] = problem
         paths = document.get("paths", {}).values()
         operations = [operation for path in paths for method, operation in path.items() if method in _HTTP_METHODS]
+        for operation in (path["get"] for path in paths if "get" in path):
+            declare_conditional(operation)
         for operation in operations:
             _declare_common_errors(operation)
         if any("security" in operation for operation in operations):
