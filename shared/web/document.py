@@ -8,9 +8,11 @@ from fastapi.openapi.utils import get_openapi
 from shared.door import SECURITY_SCHEMES
 from shared.errors import PROBLEM_JSON, PROBLEM_REF, Problem
 from shared.resources import declare_conditional
+from shared.web.links import declare_links
 from shared.web.routing import routes_of
 
 _HTTP_METHODS = frozenset({"get", "head", "put", "post", "delete", "patch"})
+_SERVERS = [{"url": "/", "description": "where this document is"}]
 
 
 def document_of(app: FastAPI) -> dict[str, Any]:
@@ -22,6 +24,7 @@ def document_of(app: FastAPI) -> dict[str, Any]:
             description=app.description,
             routes=routes_of(app),
             tags=app.openapi_tags,
+            servers=_SERVERS,
         )
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.pop("HTTPValidationError", None)
@@ -31,6 +34,7 @@ def document_of(app: FastAPI) -> dict[str, Any]:
         schemas["Problem"] = problem
         paths = document.get("paths", {}).values()
         operations = [operation for path in paths for method, operation in path.items() if method in _HTTP_METHODS]
+        declare_links(document)
         for operation in (path["get"] for path in paths if "get" in path):
             declare_conditional(operation)
         for operation in operations:
