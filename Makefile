@@ -3,7 +3,7 @@
 #   make logs COMPONENTS=chat FOLLOW=-f   one log, as it grows
 #   make bench ROWS=auth                  one row or one group of rows (bench/README.md)
 #   make soak SOAK_SECONDS=60 SOAK_SEED=7 a minute of it, in the order that a run before printed
-.PHONY: help bootstrap up down status logs test test-faults soak attack fuzz alike kept faults-table check fmt lock demo bench eval docs reseal-secrets rotate-keys rotate-certificates verify-audit
+.PHONY: help bootstrap up down status logs test test-faults soak attack fuzz alike kept faults-table check lint-openapi fmt lock demo bench eval docs reseal-secrets rotate-keys rotate-certificates verify-audit
 .DEFAULT_GOAL := help
 
 COMPONENTS ?=
@@ -68,6 +68,9 @@ check: bootstrap ## format, lint, types, imports
 	$(RUN)/ruff check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
+
+lint-openapi: bootstrap ## the documents in docs/openapi/ by Redocly's linter, which npx fetches
+	REDOCLY_TELEMETRY=off npx --yes @redocly/cli@2.77.0 lint --config docs/openapi.redocly.yaml docs/openapi/*.json
 
 fmt: bootstrap ## format and repair what can be
 	$(RUN)/ruff format .

@@ -11,7 +11,9 @@ from shared.resources import declare_conditional
 from shared.web.links import declare_links
 from shared.web.routing import routes_of
 
+_FOREIGN = frozenset({"ge", "gt", "le", "lt"})
 _HTTP_METHODS = frozenset({"get", "head", "put", "post", "delete", "patch"})
+_LICENSE = {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
 _SERVERS = [{"url": "/", "description": "where this document is"}]
 
 
@@ -25,6 +27,7 @@ def document_of(app: FastAPI) -> dict[str, Any]:
             routes=routes_of(app),
             tags=app.openapi_tags,
             servers=_SERVERS,
+            license_info=_LICENSE,
         )
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.pop("HTTPValidationError", None)
@@ -34,15 +37,30 @@ def document_of(app: FastAPI) -> dict[str, Any]:
         schemas["Problem"] = problem
         paths = document.get("paths", {}).values()
         operations = [operation for path in paths for method, operation in path.items() if method in _HTTP_METHODS]
+        _drop_foreign_bounds(document)
         declare_links(document)
         for operation in (path["get"] for path in paths if "get" in path):
             declare_conditional(operation)
         for operation in operations:
             _declare_common_errors(operation)
-        if any("security" in operation for operation in operations):
+            operation.setdefault("security", [])  # said, so that nobody takes it for forgotten
+        if any(operation["security"] for operation in operations):
             document["components"]["securitySchemes"] = SECURITY_SCHEMES
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _drop_foreign_bounds(node: Any) -> None:
+    """Out of schemas of moments, whose bounds Pydantic writes in words that JSON Schema has not."""
+    if isinstance(node, dict):
+        if node.get("format") == "date-time":
+            for word in _FOREIGN & node.keys():
+                del node[word]
+        for part in node.values():
+            _drop_foreign_bounds(part)
+    elif isinstance(node, list):
+        for part in node:
+            _drop_foreign_bounds(part)
 
 
 def _declare_common_errors(operation: dict[str, Any]) -> None:

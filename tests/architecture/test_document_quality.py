@@ -39,7 +39,20 @@ def test_a_document_says_where_its_paths_are(app: str) -> None:
     document = app_of(app).openapi()
 
     assert document["servers"]
-    assert all(document["info"].get(name) for name in ("title", "version", "description"))
+    assert all(document["info"].get(name) for name in ("title", "version", "description", "license"))
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_every_tag_is_explained(app: str) -> None:
+    used = {tag for *_, one in operations(app) for tag in one["tags"]}
+
+    assert used == {tag["name"] for tag in app_of(app).openapi()["tags"] if tag["description"]}
+
+
+@EVERY
+def test_an_operation_says_who_may_call_it(operation: Operation) -> None:
+    """Also where that is anybody."""
+    assert "security" in operation[3]
 
 
 @EVERY
