@@ -1,11 +1,13 @@
 """What clients, testers and readers need of a document, beside what `test_documents.py` asks of an operation."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from gateway.portal.merge import merge
 from tests.architecture.apps import APPS, Operation, app_of, operations
 
 EVERY = pytest.mark.parametrize("operation", list(operations(*APPS)), ids=lambda one: f"{one[1]} {one[2]}")
@@ -154,3 +156,14 @@ def test_no_input_is_without_bounds(operation: Operation) -> None:
         found += unbounded(app, content["schema"], "body")
 
     assert found == []
+
+
+def test_every_schema_has_one_name() -> None:
+    """Over all documents: generated clients make a class of each. A name with a module in it is one of two."""
+    documents = {name: app_of(name).openapi() for name in APPS}
+    merged = merge(documents, {})["components"]["schemas"]
+
+    titles = Counter(schema.get("title", name) for name, schema in merged.items())
+
+    assert [name for name in merged if "__" in name or any(name.startswith(f"{app}_") for app in APPS)] == []
+    assert [title for title, count in titles.items() if count > 1] == []
