@@ -167,3 +167,22 @@ def test_every_schema_has_one_name() -> None:
 
     assert [name for name in merged if "__" in name or any(name.startswith(f"{app}_") for app in APPS)] == []
     assert [title for title, count in titles.items() if count > 1] == []
+
+
+WITHOUT_VERSION = {
+    "vectors_update_record": "engines keep no version of a record",
+    "vectors_delete_record": "engines keep no version of a record",
+}
+
+
+@EVERY
+def test_what_is_read_can_be_changed_on_condition(operation: Operation) -> None:
+    """`If-Match` with the tag of the read: else 412."""
+    app, method, path, described = operation
+    is_change = method in {"PUT", "PATCH", "DELETE"} and "get" in app_of(app).openapi()["paths"][path]
+
+    takes_tag = any(one["name"].lower() == "if-match" for one in described.get("parameters", []))
+
+    if is_change and described["operationId"] not in WITHOUT_VERSION:
+        assert takes_tag
+        assert "412" in described["responses"]
