@@ -3,7 +3,7 @@
 #   make logs COMPONENTS=chat FOLLOW=-f   one log, as it grows
 #   make bench ROWS=auth                  one row or one group of rows (bench/README.md)
 #   make soak SOAK_SECONDS=60 SOAK_SEED=7 a minute of it, in the order that a run before printed
-.PHONY: help bootstrap up down status logs test test-gateway test-faults soak attack fuzz alike kept faults-table check fmt lock demo bench eval docs reseal-secrets rotate-keys rotate-certificates verify-audit gateway-sync
+.PHONY: help bootstrap up down status logs test test-gateway test-clients test-faults soak attack fuzz alike kept faults-table check lint-openapi fmt lock demo bench eval docs reseal-secrets rotate-keys rotate-certificates verify-audit gateway-sync
 .DEFAULT_GOAL := help
 
 COMPONENTS ?=
@@ -12,6 +12,7 @@ ROWS ?=
 ARGS ?=
 SOAK_SECONDS ?= 600
 SOAK_SEED ?=
+FUZZ_SECONDS ?= 3600
 RUN := .venv/bin
 # What is compiled is kept (`__pycache__`, which git ignores): a run of the tests starts some dozens of processes, and
 # each of them would compile all of ours again.
@@ -54,8 +55,14 @@ soak: bootstrap ## ten minutes in which something is killed or frozen every five
 attack: bootstrap ## five minutes of attacks on availability, beside a neighbour who works
 	ATTACKS=1 $(RUN)/pytest -n 0 tests/security/test_availability.py tests/unit/vectors/test_bulk.py $(ARGS)
 
-fuzz: bootstrap ## everything hostile that a body, a query or a path can hold, through the gateway
+test-clients: bootstrap ## clients generated from the documents, in Python and TypeScript, complete the journey
+	CLIENTS=1 $(RUN)/pytest -n 0 tests/clients/test_generated.py $(ARGS)
+
+fuzz: bootstrap ## everything hostile that a body, a query or a path can hold; then an hour of what documents allow
 	ATTACKS=1 $(RUN)/pytest -n 0 tests/security/test_hostile_bodies.py tests/security/test_paths.py $(ARGS)
+	rm -rf .local/contracts
+	FUZZ_SECONDS=$(FUZZ_SECONDS) CONTRACT_REPORT=$(CURDIR)/.local/contracts $(RUN)/pytest -n 0 tests/contracts/test_openapi.py $(ARGS)
+	$(RUN)/python -m tests.contracts.reached .local/contracts
 
 alike: bootstrap ## whether every engine finds the same, by hundreds of searches
 	ALIKE=1 $(RUN)/pytest -n 0 tests/contracts/vectors/test_alike.py $(ARGS)
@@ -71,6 +78,9 @@ check: bootstrap ## format, lint, types, imports
 	$(RUN)/ruff check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
+
+lint-openapi: bootstrap ## the documents in docs/openapi/ by Redocly's linter, which npx fetches
+	REDOCLY_TELEMETRY=off npx --yes @redocly/cli@2.77.0 lint --config docs/openapi.redocly.yaml docs/openapi/*.json
 
 fmt: bootstrap ## format and repair what can be
 	$(RUN)/ruff format .
@@ -103,10 +113,11 @@ gateway-sync: bootstrap ## load gateway/kong.yml into the Kong at KONG_ADMIN_URL
 verify-audit: bootstrap ## whether the audit log is what it was
 	@$(RUN)/python -m local exec auth -- python -m services.auth.commands verify-audit $(ARGS)
 
-docs: bootstrap ## write docs/configuration.md, docs/errors.md and docs/openai.md from the code
+docs: bootstrap ## write docs/configuration.md, docs/errors.md, docs/openai.md and docs/openapi/ from the code
 	$(RUN)/python -m tests.architecture.settings_page > docs/configuration.md
 	$(RUN)/python -m tests.architecture.errors_page > .local/errors.md && mv .local/errors.md docs/errors.md
 	$(RUN)/python -m tests.architecture.openai_page > .local/openai.md && mv .local/openai.md docs/openai.md
+	$(RUN)/python -m tests.architecture.openapi_pages
 
 lock: ## compile requirements/ from pyproject.toml
 	$(COMPILE) --all-extras --group local --group dev pyproject.toml -o requirements/all.txt

@@ -46,13 +46,13 @@ KongPath = Annotated[str, AfterValidator(_honoured_path)]
 
 
 class Route(Strict):
-    """Kong strips paths unless told otherwise; here it must be told otherwise.
+    """Kong strips paths unless told otherwise; here it must be told otherwise. Without methods it is for all.
 
     The Host that it sends is also the name that it wants in the certificate, so it must be the service's.
     """
 
     name: Name
-    methods: list[Method] = Field(min_length=1)
+    methods: list[Method] = []
     paths: list[KongPath] = Field(min_length=1)
     regex_priority: int = Field(default=0, ge=0)
     strip_path: Literal[False]

@@ -1,8 +1,8 @@
 """Kong's routes as Envoy's, in the order in which Kong would try them.
 
-Kong weighs a route by how many things it matches on, then regular expressions before prefixes, then `regex_priority`,
-then the longer prefix (its `traditional_compatible` router). All routes here match on methods and paths, so the weight
-is the same for all. Envoy takes the first that matches, so the order of the list is the priority.
+Kong weighs a route by how many things it matches on (paths, and methods where it names some), then regular expressions
+before prefixes, then `regex_priority`, then the longer prefix (its `traditional_compatible` router). Envoy takes the
+first that matches, so the order of the list is the priority.
 """
 
 import re
@@ -13,7 +13,7 @@ from gateway.envoy.filters import body_limit
 from gateway.envoy.kong import KongFile, Route, Service
 from gateway.envoy.messages import Json, seconds
 
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # Nothing was sent, so another try is safe whatever the method.
 _NOTHING_SENT = "connect-failure,refused-stream,reset-before-request"
 _LONGEST = 2**63 - 1
@@ -22,18 +22,23 @@ _LITERAL = re.compile(r"(?:[A-Za-z0-9_~/-]|\\.)*")
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """One method of one path of one Kong route."""
+    """One path of one Kong route, with those of its methods that are handled alike; None for all that are left."""
 
     service: Service
     route: Route
     path: str
-    method: str
+    methods: tuple[str, ...] | None
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether it may be sent again, and its body is none."""
+        return self.methods is not None and set(self.methods) <= set(_SAFE_METHODS)
 
     def rank(self) -> tuple[bool, bool, int, int]:
-        """Sorts the first to be tried first; OPTIONS last, as preflights are rare and share no method with others."""
+        """Sorts the first to be tried first."""
         is_regex = self.path.startswith("~")
         regex_priority = self.route.regex_priority if is_regex else 0
-        return self.method == "OPTIONS", not is_regex, -regex_priority, 0 if is_regex else -len(self.path)
+        return not self.route.methods, not is_regex, -regex_priority, 0 if is_regex else -len(self.path)
 
 
 def compile_routes(kong: KongFile) -> list[Json]:
@@ -41,7 +46,7 @@ def compile_routes(kong: KongFile) -> list[Json]:
     routes: list[Json] = []
     for candidate in sorted(_candidates(kong), key=_Candidate.rank):
         limit = body_limit(kong, candidate.route)
-        if limit is not None and candidate.method not in _SAFE_METHODS:
+        if limit is not None and not candidate.is_safe:
             routes.append(_too_long(candidate, limit))
         routes.append(_route(candidate))
     return routes
@@ -51,8 +56,16 @@ def _candidates(kong: KongFile) -> Iterator[_Candidate]:
     for service in kong.services:
         for route in service.routes:
             for path in route.paths:
-                for method in route.methods:
-                    yield _Candidate(service, route, path, method)
+                for methods in _alike(route):
+                    yield _Candidate(service, route, path, methods)
+
+
+def _alike(route: Route) -> list[tuple[str, ...] | None]:
+    if not route.methods:
+        return [_SAFE_METHODS, None]
+    safe = tuple(method for method in route.methods if method in _SAFE_METHODS)
+    others = tuple(method for method in route.methods if method not in _SAFE_METHODS)
+    return [methods for methods in (safe, others) if methods]
 
 
 def _too_long(candidate: _Candidate, most: int) -> Json:
@@ -61,16 +74,17 @@ def _too_long(candidate: _Candidate, most: int) -> Json:
     match = _match(candidate)
     return {
         "name": f"{candidate.route.name}-too-large",
-        "match": match | {"headers": [*match["headers"], told]},
+        "match": match | {"headers": [*match.get("headers", ()), told]},
         "direct_response": {"status": 413},
     }
 
 
 def _match(candidate: _Candidate) -> Json:
-    return {
-        **path_match(candidate.path),
-        "headers": [{"name": ":method", "string_match": {"exact": candidate.method}}],
-    }
+    match = path_match(candidate.path)
+    if candidate.methods is None:
+        return match
+    methods = {"safe_regex": {"regex": "|".join(candidate.methods)}}
+    return match | {"headers": [{"name": ":method", "string_match": methods}]}
 
 
 def _route(candidate: _Candidate) -> Json:
@@ -104,9 +118,8 @@ def _action(candidate: _Candidate) -> Json:
 
 def _retry_policy(candidate: _Candidate) -> Json:
     """Elsewhere, at once; a safe method also when the instance died under it."""
-    safe = candidate.method in _SAFE_METHODS
     return {
-        "retry_on": f"{_NOTHING_SENT},reset" if safe else _NOTHING_SENT,
+        "retry_on": f"{_NOTHING_SENT},reset" if candidate.is_safe else _NOTHING_SENT,
         "num_retries": candidate.service.retries,
         "retry_host_predicate": [
             {

@@ -47,8 +47,9 @@ class Documents:
     async def _merge(self) -> _Merged:
         found = dict(zip(SERVICES, await asyncio.gather(*(self._fetch(name) for name in SERVICES)), strict=True))
         documents = {name: document for name, document in found.items() if document is not None}
-        info = {"title": "SutazAI API", "version": self._version, "description": _DESCRIPTION}
-        document = merge(documents | {"gateway": self._own()}, info)
+        own = self._own()
+        info = own["info"] | {"title": "SutazAI API", "version": self._version, "description": _DESCRIPTION}
+        document = merge(documents | {"gateway": own}, info)
         unavailable = [name for name in SERVICES if name not in documents]
         if unavailable:
             document["x-unavailable"] = unavailable

@@ -16,6 +16,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings or Settings(),
         title="SutazAI gateway",
         description="The health of the whole system, as seen from the edge.",
+        tags={
+            "health": "The state of the whole system.",
+        },
         lifespan=lifespan,
         routers=[router],
     )

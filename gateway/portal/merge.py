@@ -18,6 +18,8 @@ def merge(documents: Mapping[str, Document], info: Mapping[str, Any]) -> Documen
     """One document over all `documents` (name → document); the first to define a path keeps its operations."""
     ambiguous = _ambiguous(documents)
     merged: Document = {"openapi": "3.1.0", "info": dict(info), "tags": [], "paths": {}, "components": {}}
+    if servers := next((one["servers"] for one in documents.values() if "servers" in one), None):
+        merged["servers"] = servers
     for name, document in documents.items():
         _add(merged, _renamed(document, {key: f"{name}_{key[1]}" for key in ambiguous}))
     return merged

@@ -24,6 +24,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings or Settings(),
         title="SutazAI agents",
         description="Agents: their instructions, their capabilities, the collections they know and the tools they use.",
+        tags={
+            "agents": "Agents, their versions and relations, their tools and secrets.",
+        },
         lifespan=lifespan,
         routers=[
             secrets.router,  # before `/{id}`, which would take their names for ids

@@ -35,6 +35,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings or Settings(),
         title="SutazAI auth",
         description="Accounts and tenants, access and refresh tokens, API keys, and the keys that verify them all.",
+        tags={
+            "accounts": "Who one is: registering, profile, password, address.",
+            "tokens": "Access and refresh tokens, and the keys that verify them (OAuth 2).",
+            "api keys": "Keys for programs.",
+            "members": "Who belongs to a tenant, and who is invited.",
+            "administration": "Users of all tenants, and the audit log.",
+        },
         lifespan=lifespan,
         routers=[
             registering,

@@ -17,6 +17,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings or Settings(),
         title="SutazAI chat",
         description="Conversations with agents: answers from their knowledge, with citations, whole or as a stream.",
+        tags={
+            "messages": "What is said to an agent.",
+            "runs": "How an answer is made: state, events, approvals.",
+            "conversations": "What was said, kept.",
+            "usage": "Tokens, cost and runs.",
+        },
         lifespan=lifespan,
         routers=[creating, begun, ticketing, forking, router, used],
     )

@@ -27,6 +27,13 @@ def create_app(settings: Settings | None = None, kinds: KindRegistry | None = No
         settings,
         title="SutazAI tasks",
         description="Background work: accepted durably, retried, cancelled, followed to its result.",
+        tags={
+            "tasks": "Work that is done later.",
+            "replays": "Failed work, done again.",
+            "webhooks": "Who is told what happens.",
+            "history": "What was tried, and what it logged.",
+            "events": "Work, as it goes on.",
+        },
         lifespan=lifespan,
         routers=[
             *(creating, replaying, creating_schedules, schedules),

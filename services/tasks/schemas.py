@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from services.tasks.domain import After, Jitter, OnConflict, Priority, TaskStatus
 from services.tasks.kinds.kind import Kind
@@ -70,6 +70,8 @@ class Concurrency(LargeModel):
 
 class TaskSubmit(LargeModel):
     """Work to be done."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "echo", "input": {"text": "hello"}}]})
 
     kind: KindName
     input: dict[str, Any] = Field(

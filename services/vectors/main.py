@@ -35,6 +35,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings or Settings(),
         title="SutazAI vectors",
         description="Collections of vectors on Qdrant, ChromaDB or FAISS: one contract, one filter language.",
+        tags={
+            "vectors": "Collections, records, files, search and embeddings.",
+        },
         lifespan=lifespan,
         routers=[
             creating_collections,

@@ -16,6 +16,7 @@ from shared.door.query import KnownQuery
 from shared.door.secrecy import NOT_KEPT, declaring, shows_secret
 from shared.errors import PROBLEMS, Dialect, Forbidden
 from shared.identity import TokenForged, act_for, act_no_more
+from shared.resources import conditional
 from shared.storage import Storage
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -45,7 +46,8 @@ class GuardedRoute(APIRoute):
 
     Last it reads the body, which keeps to the bounds of the route (`takes`) before anything is made of it (413).
 
-    An answer with a secret in it (`SecretModel`) says that nobody may keep it.
+    What it answers has a tag, and a read whose caller has it already is answered with 304. An answer with a secret in
+    it (`SecretModel`) says that nobody may keep it.
     """
 
     request_class: ClassVar[type[BoundedRequest]] = BoundedRequest
@@ -76,7 +78,7 @@ class GuardedRoute(APIRoute):
         if self.body_field:
             handle = self.around(_with_its_body(handle))
         demand, stores, bounded = self.demand, self.stores, self._bounded() if self.body_field else None
-        known = KnownQuery(self.dependant) if self.knows_its_query else None
+        known, is_tagged = KnownQuery(self.dependant) if self.knows_its_query else None, not self.shows_secret
 
         async def entered(request: Request) -> Response:  # in one, since each `await` on the way costs every request
             if bounded is not None:
@@ -91,9 +93,10 @@ class GuardedRoute(APIRoute):
                     known.require(request)
                 working = act_for(caller_of(request) if demand else None)
                 try:
-                    return await handle(request)
+                    response = await handle(request)
                 finally:
                     act_no_more(working)
+                return conditional(request, response) if is_tagged else response
             except (TokenForged, Forbidden) as refused:
                 request.scope["state"]["platform"].note_refusal(request, refused)
                 raise

@@ -1,6 +1,7 @@
 """What resources have in common: entity tags, places, and lists in pages."""
 
-from shared.resources.etag import IfMatch, describe, described, etag, require_match
+from shared.resources.conditional import conditional, declare_conditional
+from shared.resources.etag import IfMatch, describe, described, etag, require_match, version_in
 from shared.resources.pagination import Cursor, CursorCodec, Limit, Page, Slice
 
 __all__ = [
@@ -10,8 +11,11 @@ __all__ = [
     "Limit",
     "Page",
     "Slice",
+    "conditional",
+    "declare_conditional",
     "describe",
     "described",
     "etag",
     "require_match",
+    "version_in",
 ]

@@ -1,6 +1,6 @@
 """What every service gets by default: errors, ids, metrics, health, documents; its own routes on top."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -30,6 +30,7 @@ def create_service(
     *,
     title: str,
     description: str,
+    tags: Mapping[str, str] | None = None,
     lifespan: Lifespan,
     routers: Sequence[APIRouter],
 ) -> FastAPI:
@@ -40,6 +41,7 @@ def create_service(
     app = FastAPI(
         title=title,
         description=description,
+        openapi_tags=[{"name": name, "description": about} for name, about in (tags or {}).items()],
         version=settings.version,
         lifespan=lifespan,
         openapi_url=f"/api/v1/{name}/openapi.json",

@@ -9,9 +9,14 @@ from fastapi.routing import APIRoute
 
 from shared.door import SECURITY_SCHEMES
 from shared.errors import PROBLEMS, Dialect
+from shared.resources import declare_conditional
+from shared.web.links import declare_links
 from shared.web.routing import dialect_of, routes_of
 
+_FOREIGN = frozenset({"ge", "gt", "le", "lt"})
 _HTTP_METHODS = frozenset({"get", "head", "put", "post", "delete", "patch"})
+_LICENSE = {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
+_SERVERS = [{"url": "/", "description": "where this document is"}]
 
 
 def document_of(app: FastAPI) -> dict[str, Any]:
@@ -23,6 +28,8 @@ def document_of(app: FastAPI) -> dict[str, Any]:
             description=app.description,
             routes=routes_of(app),
             tags=app.openapi_tags,
+            servers=_SERVERS,
+            license_info=_LICENSE,
         )
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.pop("HTTPValidationError", None)
@@ -31,12 +38,30 @@ def document_of(app: FastAPI) -> dict[str, Any]:
         for dialect in {PROBLEMS, *dialects.values()}:
             schemas.update(dialect.schemas)
         operations = _operations(document)
+        _drop_foreign_bounds(document)
+        declare_links(document)
         for (path, method), operation in operations.items():
+            if method == "get":
+                declare_conditional(operation)
             _declare_common_errors(operation, dialects.get((path, method), PROBLEMS))
-        if any("security" in operation for operation in operations.values()):
+            operation.setdefault("security", [])  # said, so that nobody takes it for forgotten
+        if any(operation["security"] for operation in operations.values()):
             document["components"]["securitySchemes"] = SECURITY_SCHEMES
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _drop_foreign_bounds(node: Any) -> None:
+    """Out of schemas of moments, whose bounds Pydantic writes in words that JSON Schema has not."""
+    if isinstance(node, dict):
+        if node.get("format") == "date-time":
+            for word in _FOREIGN & node.keys():
+                del node[word]
+        for part in node.values():
+            _drop_foreign_bounds(part)
+    elif isinstance(node, list):
+        for part in node:
+            _drop_foreign_bounds(part)
 
 
 def _dialects(app: FastAPI) -> dict[tuple[str, str], Dialect]:

@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from shared.errors import PROBLEMS, Dialect
+from shared.web.heads import head_of
 
 _REST: Final = ":path}"
 """Ends a template whose last parameter may hold slashes."""
@@ -24,7 +25,7 @@ class RouteIndex(BaseRoute):
     that stands before its own: 300 µs for the last of forty.
 
     Among those that are tried, the first that takes path and method is the one; as everywhere, one that takes only the
-    path is the answer (405) when none takes both.
+    path is the answer (405) when none takes both. Whatever answers GET answers HEAD, unless another route does.
     """
 
     def __init__(self, routes: Sequence[APIRoute]) -> None:
@@ -43,14 +44,21 @@ class RouteIndex(BaseRoute):
 
     def matches(self, scope: Scope) -> _Matched:
         """As of any route of Starlette."""
+        if scope["type"] != "http":
+            return Match.NONE, {}
+        match, found = self._matched(scope)
+        if match == Match.PARTIAL and scope["method"] == "HEAD":
+            return self._matched({**scope, "method": "GET"})
+        return match, found
+
+    def _matched(self, scope: Scope) -> _Matched:
         partial: _Matched | None = None
-        if scope["type"] == "http":
-            for route in self.candidates(scope["path"]):
-                match, found = route.matches(scope)
-                if match == Match.FULL:
-                    return match, found
-                if match == Match.PARTIAL and partial is None:
-                    partial = match, found
+        for route in self.candidates(scope["path"]):
+            match, found = route.matches(scope)
+            if match == Match.FULL:
+                return match, found
+            if match == Match.PARTIAL and partial is None:
+                partial = match, found
         return partial or (Match.NONE, {})
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,7 +67,11 @@ class RouteIndex(BaseRoute):
         if span.is_recording():  # FastAPI names it after a route it knows
             span.set_attribute("http.route", route_path(scope))
             span.update_name(f"{scope['method']} {route_path(scope)}")
-        await scope["route"].handle(scope, receive, send)
+        route: APIRoute = scope["route"]
+        if scope["method"] == "HEAD" and "GET" in (route.methods or ()):
+            await head_of(route.app)(scope, receive, send)
+        else:
+            await route.handle(scope, receive, send)
 
     def candidates(self, path: str) -> Sequence[APIRoute]:
         """Those that could be meant by `path`, in their order."""
@@ -102,7 +114,8 @@ def _context(scope: Mapping[str, Any]) -> Any:
 def allowed_methods(request: Request) -> str | None:
     """Every method the matched path answers to; Starlette names only those of the first route it tried."""
     operations = request.app.openapi().get("paths", {}).get(route_path(request.scope))
-    return ", ".join(sorted(method.upper() for method in operations)) if operations else None
+    methods = {method.upper() for method in operations or ()}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set()))) or None
 
 
 def literal_paths(routes: Sequence[APIRoute]) -> list[APIRoute]:

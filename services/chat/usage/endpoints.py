@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from services.chat.dependencies import Reader, Usages
 from services.chat.usage.domain import GroupBy, Whose
-from services.chat.usage.schemas import UsageRead
+from services.chat.usage.schemas import UsageReportRead
 from shared.door import GuardedRoute
 from shared.errors import Invalid, responses
 
@@ -27,7 +27,7 @@ To = Annotated[
     "/usage",
     operation_id="chat_get_usage",
     summary="What was used up",
-    response_model=UsageRead,
+    response_model=UsageReportRead,
     responses=responses(Invalid),
 )
 async def get(
@@ -37,11 +37,11 @@ async def get(
     last: To = None,
     group_by: Annotated[GroupBy, Query(description="by what it is put together")] = GroupBy.DAY,
     whose: Annotated[Whose, Query(description="`tenant`, everybody's, needs `chat:tenant` too")] = Whose.OWN,
-) -> UsageRead:
+) -> UsageReportRead:
     """Runs, tokens and cost of up to 92 days, in groups. A run counts for the day on which it began, once it has ended.
 
     `kept_bytes` is what one's conversations hold now, or all of the tenant's.
     Numbers are kept for 400 days, whatever becomes of the conversations.
     """
     usage = await usages.get(caller, first=first, last=last, group_by=group_by, whose=whose)
-    return UsageRead.of(usage)
+    return UsageReportRead.of(usage)

@@ -39,7 +39,7 @@ class UsageRow(ResponseModel):
         )
 
 
-class UsageRead(ResponseModel):
+class UsageReportRead(ResponseModel):
     """What was used up within some days."""
 
     first_day: date
@@ -51,7 +51,7 @@ class UsageRead(ResponseModel):
     kept_bytes_limit: int | None = Field(description="where `chat.kept_too_much` begins; null without a limit")
 
     @classmethod
-    def of(cls, usage: Usage) -> "UsageRead":
+    def of(cls, usage: Usage) -> "UsageReportRead":
         return cls(
             first_day=usage.first,
             last_day=usage.last,

@@ -11,6 +11,7 @@ from services.tasks.kinds.collections import CollectionName, EngineName
 from services.tasks.kinds.kind import Context, Kind
 from services.tasks.kinds.listing import listed
 from shared.errors import ServiceError, Unavailable
+from shared.resources import version_in
 from shared.schemas import LargeModel, Text
 
 _BEGIN, _STEP = "/internal/copies", "/internal/copies/step"
@@ -146,12 +147,15 @@ async def _give_up(context: Context, given: CopyInput) -> None:
 
 
 async def _delete_if(context: Context, name: str, is_over: Callable[[str], Awaitable[bool]]) -> bool:
-    """Delete a target that is being filled by a copy of which `is_over` says so; whether it did. A tag is its id."""
+    """Delete a target that is being filled by a copy of which `is_over` says so; whether it did.
+
+    The version in its tag is the copy's id.
+    """
     target = f"{_COLLECTIONS}/{name}"
     try:
         read = await context.call("vectors", "GET", target)
         tag = read.headers.get("ETag", "")
-        if read.json()["status"] != _FILLING or not await is_over(tag.strip('"')):
+        if read.json()["status"] != _FILLING or not await is_over(version_in(tag)):
             return False
         await context.call("vectors", "DELETE", target, headers={"If-Match": tag})
     except ServiceError as error:

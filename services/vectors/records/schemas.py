@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.vectors.collections.schemas import CollectionName
@@ -34,6 +34,10 @@ class StoreItem(LargeModel):
 
 class StoreRequest(LargeModel):
     """What to store. A collection that is missing is made: on Qdrant, cosine, of the dimension of the vectors."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"collection": "tea", "items": [{"id": "green", "text": "At 80 degrees."}]}]}
+    )
 
     collection: CollectionName
     items: list[StoreItem] = Field(min_length=1, max_length=MAX_ITEMS)

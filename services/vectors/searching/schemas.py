@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.vectors.collections.schemas import CollectionName
@@ -46,6 +46,10 @@ class Weights(LargeModel):
 class SearchRequest(LargeModel):
     """By meaning (`dense`: words or a vector), by `keyword` (words), or `hybrid` (words; a vector may stand for their
     meaning)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"collection": "tea", "query": "How hot is the water for green tea?", "k": 3}]}
+    )
 
     collection: CollectionName
     query: (

@@ -29,7 +29,7 @@ class Limits(ResponseModel):
         )
 
 
-class UsageRead(ResponseModel):
+class TenantUsageRead(ResponseModel):
     """What the caller's tenant has."""
 
     collections: int
@@ -44,7 +44,7 @@ class UsageRead(ResponseModel):
     limits: Limits
 
     @classmethod
-    def of(cls, usage: Usage, files: FileUsage | None, quotas: Quotas, limits: FileLimits) -> "UsageRead":
+    def of(cls, usage: Usage, files: FileUsage | None, quotas: Quotas, limits: FileLimits) -> "TenantUsageRead":
         return cls(
             collections=usage.collections,
             records=usage.size.records,

@@ -109,7 +109,7 @@ async def test_what_was_exported_comes_back_field_by_field(
     agent = answer.json()["agent"]
     assert (answer.status_code, answer.json()["unresolved"]) == (201, [])
     assert answer.headers["location"] == f"{AGENTS}/{agent['id']}"
-    assert (answer.headers["etag"], agent["version"]) == ('"1"', 1)
+    assert (answer.headers["etag"][:3], agent["version"]) == ('"1:', 1)
     assert agent["id"] != related["id"]
     again = await exported(client, owner, agent)
     assert by_key(again) == by_key(document)

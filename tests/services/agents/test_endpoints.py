@@ -26,7 +26,7 @@ async def test_an_agent_is_created_with_every_field(client: httpx.AsyncClient, u
     agent = answer.json()
     assert answer.status_code == 201
     assert answer.headers["location"] == f"{AGENTS}/{agent['id']}"
-    assert answer.headers["etag"] == '"1"'
+    assert answer.headers["etag"].startswith('"1:')
     assert agent.items() >= ({"name": "Full", "version": 1} | FULL).items()
     assert agent["created_at"] == agent["updated_at"]
     assert [type(value) for value in agent["metadata"].values()] == [str, int, float, bool]
@@ -37,7 +37,7 @@ async def test_the_location_leads_to_what_was_created(client: httpx.AsyncClient,
 
     answer = await client.get(created.headers["location"], headers=user.headers)
 
-    assert (answer.status_code, answer.headers["etag"]) == (200, '"1"')
+    assert (answer.status_code, answer.headers["etag"][:3]) == (200, '"1:')
     assert answer.json() == created.json()
 
 
@@ -49,7 +49,7 @@ async def test_a_patch_makes_a_version_and_leaves_the_rest(
 
     answer = await client.patch(f"{AGENTS}/{agent['id']}", json=changes, headers=user.headers)
 
-    assert (answer.status_code, answer.headers["etag"]) == (200, '"2"')
+    assert (answer.status_code, answer.headers["etag"][:3]) == (200, '"2:')
     assert answer.json() == agent | changes | {"version": 2, "updated_at": answer.json()["updated_at"]}
     assert answer.json()["updated_at"] >= agent["updated_at"]
     assert (await client.get(f"{AGENTS}/{agent['id']}", headers=user.headers)).json() == answer.json()

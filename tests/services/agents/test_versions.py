@@ -123,7 +123,7 @@ async def test_restoring_makes_a_version_with_the_old_content(
 
     answer = await client.post(f"{path}/versions/1/restore", headers=user.headers)
 
-    assert (answer.status_code, answer.headers["etag"]) == (200, '"3"')
+    assert (answer.status_code, answer.headers["etag"][:3]) == (200, '"3:')
     assert answer.json() == agent | {"version": 3, "updated_at": answer.json()["updated_at"]}
     assert (await client.get(path, headers=user.headers)).json() == answer.json()
     assert (await read(client, user, f"{agent['id']}/versions/3/diff", against=1))["changes"] == []

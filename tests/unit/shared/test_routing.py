@@ -39,6 +39,8 @@ def one_after_the_other(routes: tuple[APIRoute, ...], scope: Scope) -> tuple[Mat
             return match, found["route"]
         if match == Match.PARTIAL and partial[0] == Match.NONE:
             partial = match, found["route"]
+    if partial[0] == Match.PARTIAL and scope["method"] == "HEAD":
+        return one_after_the_other(routes, {**scope, "method": "GET"})
     return partial
 
 

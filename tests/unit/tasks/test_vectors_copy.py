@@ -33,7 +33,7 @@ def answering(*steps: Any, status: str = "filling", tag: str | None = None) -> R
             if isinstance(step, BaseException):
                 raise step
             return step
-        return httpx.Response(200, json={"status": status}, headers={"ETag": f'"{tag or TASK}"'})
+        return httpx.Response(200, json={"status": status}, headers={"ETag": f'"{tag or TASK}:shown"'})
 
     return RecordingContext(answer, remaining_seconds=600)
 
@@ -73,7 +73,7 @@ async def test_what_ended_in_vain_takes_the_target_away() -> None:
 
     await VECTORS_COPY.take_away(context, GIVEN)
 
-    assert context.calls[-1] == (DELETE, None, {"If-Match": f'"{context.task_id}"'})
+    assert context.calls[-1] == (DELETE, None, {"If-Match": f'"{context.task_id}:shown"'})
 
 
 @pytest.mark.parametrize(
