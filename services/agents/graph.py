@@ -23,10 +23,11 @@ from neo4j.exceptions import (
 )
 
 from services.agents.settings import Settings
-from shared import deadlines
+from shared import deadlines, telemetry
 from shared.errors import Unavailable
 from shared.health import require_kept
 from shared.settings import CannotStart, require_address
+from shared.telemetry import conventions
 
 Result = TypeVar("Result")
 Work = Callable[[AsyncManagedTransaction], Awaitable[Result]]
@@ -100,8 +101,9 @@ class Graph:
     async def read(self, work: Work[Result]) -> Result:
         """The result of `work`, which only reads. Raises Unavailable, and what `work` raises."""
         self._require_prepared()
-        async with self.session(self._settings.neo4j_wait_seconds) as session:
-            return await session.execute_read(self._limited(work))
+        with _span_of("READ"):
+            async with self.session(self._settings.neo4j_wait_seconds) as session:
+                return await session.execute_read(self._limited(work))
 
     async def write(self, work: Work[Result]) -> Result:
         """The result of `work`, committed; rolled back when it raises. Raises Unavailable, and what `work` raises.
@@ -109,8 +111,9 @@ class Graph:
         Unavailable leaves open whether a commit that was under way took effect.
         """
         self._require_prepared()
-        async with self.session(self._settings.neo4j_wait_seconds) as session:
-            return await session.execute_write(self._limited(work))
+        with _span_of("WRITE"):
+            async with self.session(self._settings.neo4j_wait_seconds) as session:
+                return await session.execute_write(self._limited(work))
 
     @asynccontextmanager
     async def session(self, seconds: float) -> AsyncIterator[AsyncSession]:
@@ -148,6 +151,12 @@ class Graph:
             again_when_overtaken(work)
         )
         return limited
+
+
+def _span_of(operation: str) -> telemetry.Span:
+    """One a transaction, with all tries of it."""
+    attributes = {conventions.DB_SYSTEM: _COMPONENT, conventions.DB_OPERATION: operation}
+    return telemetry.span(f"{operation} {_COMPONENT}", telemetry.SpanKind.CLIENT, attributes)
 
 
 @asynccontextmanager

@@ -14,8 +14,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from shared import telemetry
 from shared.postgres.database import Database, is_passing, postgres_errors
 from shared.postgres.migrating import is_migrated, migrate
+from shared.postgres.tracing import trace_statements
 from shared.settings import CannotStart
 
 _log = logging.getLogger("shared.postgres")
@@ -45,6 +47,8 @@ async def open_database(server_url: str, name: str, migrations: Path) -> AsyncIt
         **_options(_STATEMENT_SECONDS, {"idle_in_transaction_session_timeout": f"{_IDLE_SECONDS}s"}),
     )
     _check_before_use(engine)
+    if telemetry.is_recording():
+        trace_statements(engine)
     try:
         with postgres_errors(), _refusals(name):
             if not await is_migrated(engine, migrations):

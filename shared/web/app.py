@@ -46,7 +46,13 @@ def create_service(
         openapi_url=f"/api/v1/{name}/openapi.json",
         docs_url=None,  # the portal serves the pages, with assets of its own
         redoc_url=None,
-        telemetry={"metrics": False, "logs": False, "operation_spans": False, "auto_configure": False},
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
     )
     app.state.service, app.state.settings = name, settings
     app.state.tls = open_tls(name, settings)
