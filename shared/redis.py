@@ -26,7 +26,7 @@ from shared import telemetry
 from shared.errors import StorageFull, Unavailable
 from shared.health import Finding, require_kept
 from shared.settings import CannotStart
-from shared.telemetry import Span, SpanKind, Value, conventions
+from shared.telemetry import PoolUse, Span, SpanKind, Value, conventions
 
 REDIS_REMEDY = "look at its memory, its disk and its log, then restart it (`make up`)"
 _MAX_CONNECTIONS = 64
@@ -76,6 +76,24 @@ class _TlsConnection(_BoundedSending, _SeenToBeClosed, SSLConnection):
     pass
 
 
+class _CountedPool(BlockingConnectionPool):
+    """Knows how many wait for a connection of it."""
+
+    asking = 0
+
+    async def get_connection(self, *args: Any, **options: Any) -> Any:
+        self.asking += 1
+        try:
+            return await super().get_connection(*args, **options)  # type: ignore[no-untyped-call] # as below
+        finally:
+            self.asking -= 1
+
+    def use(self) -> PoolUse:
+        """Whoever asks waits, if for a moment: where none is free, until one is."""
+        (idle, _), (used, _) = self.get_connection_count()
+        return PoolUse(used, idle, self.asking if used >= self.max_connections else 0, self.max_connections)
+
+
 class _TracedRedis(Redis):
     """A span for each command of a trace that is recorded: its name, and nothing of its keys and values."""
 
@@ -108,7 +126,7 @@ async def open_redis(
     Raises CannotStart, which names the `setting`, for an address that is none.
     """
     try:
-        pool = BlockingConnectionPool.from_url(
+        pool = _CountedPool.from_url(
             url,
             max_connections=_MAX_CONNECTIONS,
             timeout=_POOL_WAIT_SECONDS,
@@ -123,7 +141,8 @@ async def open_redis(
     pool.connection_class = _TlsConnection if issubclass(pool.connection_class, SSLConnection) else _Connection
     client = (_TracedRedis if telemetry.is_recording() else Redis)(connection_pool=pool)
     try:
-        yield client
+        with telemetry.measured_pool(setting.removesuffix("_URL").lower().replace("_", "-"), pool.use):
+            yield client
     finally:
         await client.aclose()
         await pool.aclose()

@@ -27,7 +27,7 @@ from shared import deadlines, telemetry
 from shared.errors import Unavailable
 from shared.health import require_kept
 from shared.settings import CannotStart, require_address
-from shared.telemetry import conventions
+from shared.telemetry import PoolUse, conventions, measured_pool
 
 Result = TypeVar("Result")
 Work = Callable[[AsyncManagedTransaction], Awaitable[Result]]
@@ -97,6 +97,12 @@ class Graph:
         self._driver = driver
         self._settings = settings
         self.is_prepared = False
+        self._sessions = 0
+
+    def use(self) -> PoolUse:
+        """A session has one connection while it works; those without one are not told of."""
+        limit = self._settings.neo4j_pool_size
+        return PoolUse(min(self._sessions, limit), None, max(0, self._sessions - limit), limit)
 
     async def read(self, work: Work[Result]) -> Result:
         """The result of `work`, which only reads. Raises Unavailable, and what `work` raises."""
@@ -130,7 +136,11 @@ class Graph:
                     retry_delay_multiplier=_RETRY_FACTOR,
                 ) as session,
             ):
-                yield session
+                self._sessions += 1
+                try:
+                    yield session
+                finally:
+                    self._sessions -= 1
 
     async def write_and_read_back(self, instance: str) -> None:
         """What an answer does not show: that a write is committed. Raises Finding, Unavailable, driver errors."""
@@ -170,8 +180,10 @@ async def open_graph(settings: Settings) -> AsyncIterator[Graph]:
         driver = _configured(settings)
     except ConfigurationError as error:  # a user in it, or options that the scheme does not have
         raise CannotStart("NEO4J_URL", "has more than bolt://host:port in it") from error
+    graph = Graph(driver, settings)
     async with driver:
-        yield Graph(driver, settings)
+        with measured_pool(_COMPONENT, graph.use):
+            yield graph
 
 
 def _configured(settings: Settings) -> AsyncDriver:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import httpx
 from fastapi import FastAPI, Request
 
-from shared.calls import ServiceClient, open_http_client
+from shared.calls import ServiceClient, http_pool_use, open_http_client
 from shared.discovery import ConsulDiscovery, Discovery, Registration, StaticDiscovery
 from shared.door import Idempotency, known_caller
 from shared.errors import ServiceError
@@ -36,6 +36,7 @@ from shared.redis import REDIS_REMEDY, open_redis, write_and_read_back
 from shared.resources import CursorCodec
 from shared.settings import ClientSettings, ServiceSettings
 from shared.storage import STORAGE_REMEDY, Storage
+from shared.telemetry import measured_pool
 from shared.tls import TLS_REMEDY, Tls
 from shared.web import route_path
 
@@ -105,6 +106,7 @@ async def open_platform(
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(open_http_client(settings.request_timeout_seconds))
         inside = await _inside(app, http, stack)
+        stack.enter_context(measured_pool("http", functools.partial(http_pool_use, inside)))
         setting, url = settings.redis_cache
         redis = await stack.enter_async_context(open_redis(url, setting=setting))
         if has_limits:

@@ -5,6 +5,7 @@ from opentelemetry.trace import SpanKind
 from shared.telemetry import conventions
 from shared.telemetry.logs import JsonFormatter
 from shared.telemetry.metrics import Metrics
+from shared.telemetry.pools import PoolUse, measured_broker, measured_pool, measuring
 from shared.telemetry.setup import configure
 from shared.telemetry.spans import Span, Value, kind_of
 from shared.telemetry.tracing import (
@@ -22,6 +23,7 @@ from shared.telemetry.tracing import (
 __all__ = [
     "JsonFormatter",
     "Metrics",
+    "PoolUse",
     "Span",
     "SpanKind",
     "Value",
@@ -33,6 +35,9 @@ __all__ = [
     "inject",
     "is_recording",
     "kind_of",
+    "measured_broker",
+    "measured_pool",
+    "measuring",
     "monotonic_ms",
     "request_id",
     "span",
