@@ -3,7 +3,7 @@
 #   make logs COMPONENTS=chat FOLLOW=-f   one log, as it grows
 #   make bench ROWS=auth                  one row or one group of rows (bench/README.md)
 #   make soak SOAK_SECONDS=60 SOAK_SEED=7 a minute of it, in the order that a run before printed
-.PHONY: help bootstrap up down status logs test test-faults soak attack fuzz alike kept faults-table check fmt lock demo bench eval docs reseal-secrets rotate-keys rotate-certificates verify-audit
+.PHONY: help bootstrap up down status logs test test-faults soak attack fuzz alike kept faults-table check fmt lock demo bench eval docs reseal-secrets rotate-keys rotate-certificates config verify-audit
 .DEFAULT_GOAL := help
 
 COMPONENTS ?=
@@ -12,6 +12,8 @@ ROWS ?=
 ARGS ?=
 SOAK_SECONDS ?= 600
 SOAK_SEED ?=
+SERVICE ?= all
+SET ?=
 RUN := .venv/bin
 # What is compiled is kept (`__pycache__`, which git ignores): a run of the tests starts some dozens of processes, and
 # each of them would compile all of ours again.
@@ -93,6 +95,9 @@ reseal-secrets: bootstrap ## seal the credentials of tools and the secrets of we
 
 rotate-certificates: bootstrap ## a new authority and new certificates inside
 	@$(RUN)/python -m local rotate-certificates
+
+config: bootstrap ## the settings that change while services run; SERVICE=chat SET="log_level=DEBUG" sets, "log_level=" takes back
+	@$(RUN)/python -m local config $(SERVICE) $(SET)
 
 verify-audit: bootstrap ## whether the audit log is what it was
 	@$(RUN)/python -m local exec auth -- python -m services.auth.commands verify-audit $(ARGS)

@@ -43,7 +43,7 @@ async def running(
     port = free_port()  # the suite's own may be running
     environment = suite.environment(service) | {"DISCOVERY": "static", "PORT": str(port), **surroundings}
     command = (sys.executable, "-m", f"services.{service}")
-    with log.open("ab") if log else nullcontext() as said:  # noqa: ASYNC230 - once, before anything is measured
+    with log.open("ab") if log else nullcontext() as said:
         process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=REPOSITORY, stdout=said)
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15, verify=authorities()) as client:
