@@ -3,7 +3,7 @@
 #   make logs COMPONENTS=chat FOLLOW=-f   one log, as it grows
 #   make bench ROWS=auth                  one row or one group of rows (bench/README.md)
 #   make soak SOAK_SECONDS=60 SOAK_SEED=7 a minute of it, in the order that a run before printed
-.PHONY: help bootstrap up down status logs test test-gateway test-clients test-faults soak attack fuzz alike kept faults-table check lint-openapi fmt lock demo bench eval docs reseal-secrets rotate-keys rotate-certificates verify-audit gateway-sync
+.PHONY: help bootstrap up down status logs test test-gateway test-clients test-faults soak attack fuzz alike kept faults-table check lint-openapi fmt lock demo bench eval docs reseal-secrets rotate-keys rotate-certificates config verify-audit gateway-sync
 .DEFAULT_GOAL := help
 
 COMPONENTS ?=
@@ -13,6 +13,8 @@ ARGS ?=
 SOAK_SECONDS ?= 600
 SOAK_SEED ?=
 FUZZ_SECONDS ?= 3600
+SERVICE ?= all
+SET ?=
 RUN := .venv/bin
 # What is compiled is kept (`__pycache__`, which git ignores): a run of the tests starts some dozens of processes, and
 # each of them would compile all of ours again.
@@ -109,6 +111,9 @@ rotate-certificates: bootstrap ## a new authority and new certificates inside
 
 gateway-sync: bootstrap ## load gateway/kong.yml into the Kong at KONG_ADMIN_URL; ARGS=--dry-run only shows what would change
 	@$(RUN)/python -m gateway.sync $(ARGS)
+
+config: bootstrap ## the settings that change while services run; SERVICE=chat SET="log_level=DEBUG" sets, "log_level=" takes back
+	@$(RUN)/python -m local config $(SERVICE) $(SET)
 
 verify-audit: bootstrap ## whether the audit log is what it was
 	@$(RUN)/python -m local exec auth -- python -m services.auth.commands verify-audit $(ARGS)

@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: `python -m local up|down|status|logs|env|exec|rotate-certificates [component…]`."""
+"""The commands behind the Makefile: `python -m local COMMAND [component…]`."""
 
 import argparse
 import contextlib
@@ -109,6 +109,19 @@ def rotate_certificates(suite: Suite, arguments: argparse.Namespace) -> int:  # 
     return 0
 
 
+def config(suite: Suite, arguments: argparse.Namespace) -> int:
+    """Prints the settings that change while services run, of one or of all; sets those given as `name=value`."""
+    from local.live import ALL, LiveSettingsStore  # with what services are made of, which takes a second to load
+
+    service, *wanted = arguments.components or [ALL]
+    store = LiveSettingsStore(suite.site)
+    if wanted:
+        store.put(service, wanted)
+    for row in store.rows(service):
+        print(f"{row.service:<13} {row.name:<24} {row.value or '(as in the environment)'}")
+    return 0
+
+
 COMMANDS: Final[dict[str, Callable[[Suite, argparse.Namespace], int]]] = {
     "up": up,
     "down": down,
@@ -117,6 +130,7 @@ COMMANDS: Final[dict[str, Callable[[Suite, argparse.Namespace], int]]] = {
     "env": env,
     "exec": execute,
     "rotate-certificates": rotate_certificates,
+    "config": config,
 }
 
 

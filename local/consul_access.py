@@ -25,8 +25,15 @@ NODE: Final = "sutazai"
 READS: Final = 'node_prefix "" { policy = "read" } service_prefix "" { policy = "read" }'
 REGISTERING: Final = (*SERVICES, "tasks-worker", "faiss", "portal")
 AGENT, DNS, GATEWAY = "agent", "dns", "gateway"
+
+
+def _settings_of(name: str) -> str:
+    """Whoever may write them may change the process."""
+    return f'key_prefix "sutazai/{name}/" {{ policy = "read" }}'
+
+
 RULES: Final[Mapping[str, str]] = {
-    **{name: f'service "{name}" {{ policy = "write" }} {READS}' for name in REGISTERING},
+    **{name: f'service "{name}" {{ policy = "write" }} {_settings_of(name)} {READS}' for name in REGISTERING},
     GATEWAY: READS,
     DNS: READS,
     AGENT: f'node "{NODE}" {{ policy = "write" }} {READS}',

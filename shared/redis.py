@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
+from redis.asyncio.client import Pipeline
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
     ClusterDownError,
@@ -21,9 +22,11 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from shared import telemetry
 from shared.errors import StorageFull, Unavailable
 from shared.health import Finding, require_kept
 from shared.settings import CannotStart
+from shared.telemetry import PoolUse, Span, SpanKind, Value, conventions
 
 REDIS_REMEDY = "look at its memory, its disk and its log, then restart it (`make up`)"
 _MAX_CONNECTIONS = 64
@@ -73,6 +76,47 @@ class _TlsConnection(_BoundedSending, _SeenToBeClosed, SSLConnection):
     pass
 
 
+class _CountedPool(BlockingConnectionPool):
+    """Knows how many wait for a connection of it."""
+
+    asking = 0
+
+    async def get_connection(self, *args: Any, **options: Any) -> Any:
+        self.asking += 1
+        try:
+            return await super().get_connection(*args, **options)  # type: ignore[no-untyped-call] # as below
+        finally:
+            self.asking -= 1
+
+    def use(self) -> PoolUse:
+        """Whoever asks waits, if for a moment: where none is free, until one is."""
+        (idle, _), (used, _) = self.get_connection_count()
+        return PoolUse(used, idle, self.asking if used >= self.max_connections else 0, self.max_connections)
+
+
+class _TracedRedis(Redis):
+    """A span for each command of a trace that is recorded: its name, and nothing of its keys and values."""
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        with _span_of(str(args[0]).upper()):
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # as the library has it
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
+        return _TracedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+
+class _TracedPipeline(Pipeline):
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        with _span_of("PIPELINE") as span:
+            span.set(conventions.DB_BATCH_SIZE, len(self))
+            return await super().execute(raise_on_error)
+
+
+def _span_of(operation: str) -> Span:
+    attributes: dict[str, Value] = {conventions.DB_SYSTEM: "redis", conventions.DB_OPERATION: operation}
+    return telemetry.span(operation, SpanKind.CLIENT, attributes)
+
+
 @asynccontextmanager
 async def open_redis(
     url: str, *, setting: str = "REDIS_URL", command_seconds: float = _COMMAND_SECONDS
@@ -82,7 +126,7 @@ async def open_redis(
     Raises CannotStart, which names the `setting`, for an address that is none.
     """
     try:
-        pool = BlockingConnectionPool.from_url(
+        pool = _CountedPool.from_url(
             url,
             max_connections=_MAX_CONNECTIONS,
             timeout=_POOL_WAIT_SECONDS,
@@ -95,9 +139,10 @@ async def open_redis(
     except ValueError as error:
         raise CannotStart(setting, "is no address of a Redis: redis://:password@host:port/0") from error
     pool.connection_class = _TlsConnection if issubclass(pool.connection_class, SSLConnection) else _Connection
-    client = Redis(connection_pool=pool)
+    client = (_TracedRedis if telemetry.is_recording() else Redis)(connection_pool=pool)
     try:
-        yield client
+        with telemetry.measured_pool(setting.removesuffix("_URL").lower().replace("_", "-"), pool.use):
+            yield client
     finally:
         await client.aclose()
         await pool.aclose()

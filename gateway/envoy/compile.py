@@ -9,6 +9,7 @@ from gateway.envoy.messages import Json, extension, set_header, typed
 from gateway.envoy.plugins import CorrelationId, PreFunction, RequestTransformer
 from gateway.envoy.routes import compile_routes
 from gateway.envoy.settings import GatewaySettings
+from gateway.envoy.tracing import collector_clusters, tracing
 
 STAT_PREFIX = "gateway"
 _MAX_DOWNSTREAM_CONNECTIONS = 20_000
@@ -70,6 +71,7 @@ def compile_bootstrap(kong: KongFile, settings: GatewaySettings) -> Json:
                     for service in kong.services
                 ),
                 status.cluster(settings.gateway_state_dir),
+                *collector_clusters(settings),
             ],
         },
     }
@@ -120,6 +122,7 @@ def _connection_manager(kong: KongFile, settings: GatewaySettings, trusted: list
         "route_config": _route_config(kong, settings, believing=bool(trusted)),
         "access_log": [_access_log()],
         **_client_address(trusted),
+        **tracing(settings),
         **_request_id(kong),
     }
     if problems := kong.plugin(PreFunction):

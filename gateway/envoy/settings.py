@@ -56,9 +56,15 @@ class GatewaySettings(SettingsWithFiles):
         description="PEM: who may have signed the certificates of the services; read again when it is replaced. None: "
         "HTTP without TLS to them, whatever the file says",
     )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s]+",
+        description="where the gateway's spans go; without it there are none",
+    )
+    otel_traces_sample_ratio: float = Field(default=0.01, ge=0, le=1, description="share of new traces that are kept")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="of the runner's log")
 
-    @field_validator("tls_authority_file", mode="before")
+    @field_validator("tls_authority_file", "otel_exporter_otlp_endpoint", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return value or None

@@ -23,10 +23,11 @@ from neo4j.exceptions import (
 )
 
 from services.agents.settings import Settings
-from shared import deadlines
+from shared import deadlines, telemetry
 from shared.errors import Unavailable
 from shared.health import require_kept
 from shared.settings import CannotStart, require_address
+from shared.telemetry import PoolUse, conventions, measured_pool
 
 Result = TypeVar("Result")
 Work = Callable[[AsyncManagedTransaction], Awaitable[Result]]
@@ -96,12 +97,19 @@ class Graph:
         self._driver = driver
         self._settings = settings
         self.is_prepared = False
+        self._sessions = 0
+
+    def use(self) -> PoolUse:
+        """A session has one connection while it works; those without one are not told of."""
+        limit = self._settings.neo4j_pool_size
+        return PoolUse(min(self._sessions, limit), None, max(0, self._sessions - limit), limit)
 
     async def read(self, work: Work[Result]) -> Result:
         """The result of `work`, which only reads. Raises Unavailable, and what `work` raises."""
         self._require_prepared()
-        async with self.session(self._settings.neo4j_wait_seconds) as session:
-            return await session.execute_read(self._limited(work))
+        with _span_of("READ"):
+            async with self.session(self._settings.neo4j_wait_seconds) as session:
+                return await session.execute_read(self._limited(work))
 
     async def write(self, work: Work[Result]) -> Result:
         """The result of `work`, committed; rolled back when it raises. Raises Unavailable, and what `work` raises.
@@ -109,8 +117,9 @@ class Graph:
         Unavailable leaves open whether a commit that was under way took effect.
         """
         self._require_prepared()
-        async with self.session(self._settings.neo4j_wait_seconds) as session:
-            return await session.execute_write(self._limited(work))
+        with _span_of("WRITE"):
+            async with self.session(self._settings.neo4j_wait_seconds) as session:
+                return await session.execute_write(self._limited(work))
 
     @asynccontextmanager
     async def session(self, seconds: float) -> AsyncIterator[AsyncSession]:
@@ -127,7 +136,11 @@ class Graph:
                     retry_delay_multiplier=_RETRY_FACTOR,
                 ) as session,
             ):
-                yield session
+                self._sessions += 1
+                try:
+                    yield session
+                finally:
+                    self._sessions -= 1
 
     async def write_and_read_back(self, instance: str) -> None:
         """What an answer does not show: that a write is committed. Raises Finding, Unavailable, driver errors."""
@@ -150,6 +163,12 @@ class Graph:
         return limited
 
 
+def _span_of(operation: str) -> telemetry.Span:
+    """One a transaction, with all tries of it."""
+    attributes = {conventions.DB_SYSTEM: _COMPONENT, conventions.DB_OPERATION: operation}
+    return telemetry.span(f"{operation} {_COMPONENT}", telemetry.SpanKind.CLIENT, attributes)
+
+
 @asynccontextmanager
 async def open_graph(settings: Settings) -> AsyncIterator[Graph]:
     """The graph over one bounded pool. Connecting is lazy: a server that is down keeps no service from starting.
@@ -161,8 +180,10 @@ async def open_graph(settings: Settings) -> AsyncIterator[Graph]:
         driver = _configured(settings)
     except ConfigurationError as error:  # a user in it, or options that the scheme does not have
         raise CannotStart("NEO4J_URL", "has more than bolt://host:port in it") from error
+    graph = Graph(driver, settings)
     async with driver:
-        yield Graph(driver, settings)
+        with measured_pool(_COMPONENT, graph.use):
+            yield graph
 
 
 def _configured(settings: Settings) -> AsyncDriver:

@@ -50,6 +50,19 @@ from shared.redis import REDIS_REMEDY, open_redis, write_and_read_back
 _SHARE_OF_A_RUN = 3  # is the longest that its summary takes: the answer has the rest
 
 
+async def _follow(platform: Platform, budgets: Budgets, choice: Choice) -> None:
+    """What of this service changes while it runs."""
+
+    async def keep_to(settings: Settings) -> None:
+        budgets.apply(BudgetLimits.of(settings))
+
+    async def ask(settings: Settings) -> None:
+        await choice.use(settings.llm_model)
+
+    await platform.live.follow(keep_to, "tokens_per_day_key", "tokens_per_day_user", "tokens_per_day_tenant")
+    await platform.live.follow(ask, "llm_model")
+
+
 class State(TypedDict):
     """What requests find on `request.state`."""
 
@@ -103,7 +116,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             heartbeat_seconds=settings.heartbeat_seconds,
             max_streams=settings.max_streams,
         )
-        budgets = Budgets(redis, BudgetLimits.of(settings))
+        budgets, choice = Budgets(redis, BudgetLimits.of(settings)), Choice(models.catalogue, settings)
+        await _follow(platform, budgets, choice)
         means = Means(
             agents=agents,
             repository=repository,
@@ -113,9 +127,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             queue=queue,
             retriever=Retriever(knowledge, settings.passages_per_collection, settings.search_seconds * OUTLIVED),
             model=models.model,
-            choice=Choice(models.catalogue, settings),
+            choice=choice,
             tools=Tools(agents, agent_tools, built_in, settings.delegation_depth),
-            default_model=settings.llm_model,
             limits=RunLimits.of(settings),
             instruments=Instruments(app.state.metrics.registry),
         )

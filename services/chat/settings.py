@@ -1,6 +1,6 @@
 """What chat needs to know beyond what every service does."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -15,6 +15,14 @@ RetentionDays = Annotated[int, Field(ge=1, le=3650)]
 
 class Settings(ClientSettings):
     """Token counts are estimates of this service (`tokens.py`), made to err on the high side."""
+
+    live: ClassVar[tuple[str, ...]] = (
+        *ClientSettings.live,
+        "llm_model",
+        "tokens_per_day_key",
+        "tokens_per_day_user",
+        "tokens_per_day_tenant",
+    )
 
     port: int = Field(default=10203, ge=1, le=65535, description="port to listen on")
 

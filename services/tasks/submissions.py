@@ -17,11 +17,14 @@ from services.tasks.backlog import held_back
 from services.tasks.domain import Ticket
 from services.tasks.models import IdempotencyKeyRow, Task
 from services.tasks.queues import Queues
+from shared import telemetry
 from shared.errors import ServiceError, Unavailable
 from shared.postgres import Database, EffectKey, IdempotencyKeys, Outbox
+from shared.telemetry import conventions
 
 _log = logging.getLogger("tasks.submissions")
 _BATCH = 500
+_INSERT = {conventions.DB_SYSTEM: "postgresql", conventions.DB_OPERATION: "INSERT"}
 
 
 @dataclass(slots=True)
@@ -61,11 +64,12 @@ class Submissions:
         pending = _Pending(task, EffectKey(*once, task["id"]) if once else None)
         self._waiting.append(pending)
         self._arrived.set()
-        return await pending.written
+        with telemetry.span("INSERT task", telemetry.SpanKind.CLIENT, _INSERT):  # which is done for many at once
+            return await pending.written
 
     def _message(self, task: dict[str, Any]) -> dict[str, Any]:
         ticket = Ticket(task["id"], task["tenant_id"], task["user_id"])
-        return self._outbox.compose(**self._queues.message(ticket, task["priority"]))
+        return self._outbox.compose(**self._queues.message(ticket, task["priority"], task["traceparent"]))
 
     async def run(self) -> None:
         """Never returns; started and cancelled with the service.

@@ -19,7 +19,7 @@ from shared.errors import (
     Unavailable,
     UpstreamTimeout,
 )
-from shared.telemetry import Metrics
+from shared.telemetry import Metrics, SpanKind, conventions
 from shared.tls import meant, refusal_in
 
 _log = logging.getLogger("shared.calls")
@@ -163,7 +163,7 @@ class ServiceClient:
             last = attempt == _MAX_RETRIES
             address = await self._discovery.choose(service)
             try:
-                response = await self._http.send(_addressed(request, address), stream=streamed)
+                response = await self._send(service, _addressed(request, address), attempt, streamed=streamed)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 self._discovery.eject(service, address)
                 refusal = _refusal(service, address, error)
@@ -180,6 +180,23 @@ class ServiceClient:
                 return response
             await asyncio.sleep(random.uniform(0, 0.05 * 2**attempt))
         raise Unavailable(service)
+
+    async def _send(self, service: str, request: httpx.Request, attempt: int, *, streamed: bool) -> httpx.Response:
+        """One try, which is a span of its own."""
+        with telemetry.span(f"{request.method} {service}", SpanKind.CLIENT) as span:
+            if not span.is_recorded:
+                return await self._http.send(request, stream=streamed)
+            span.inject(request.headers)
+            span.set(conventions.HTTP_METHOD, request.method)
+            span.set(conventions.SERVER_ADDRESS, request.url.host)
+            span.set(conventions.SERVER_PORT, request.url.port or 0)
+            if attempt:
+                span.set(conventions.HTTP_RESEND_COUNT, attempt)
+            response = await self._http.send(request, stream=streamed)
+            span.set(conventions.HTTP_STATUS, response.status_code)
+            if response.is_error:
+                span.fail(str(response.status_code))
+            return response
 
 
 @asynccontextmanager

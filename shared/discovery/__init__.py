@@ -3,6 +3,7 @@
 from shared.discovery.balancer import Balancer
 from shared.discovery.consul import TokenRefused
 from shared.discovery.following import ConsulDiscovery
+from shared.discovery.keys import ConsulKeys, Kept
 from shared.discovery.ports import Discovery
 from shared.discovery.registration import Registration
 from shared.discovery.static import StaticDiscovery
@@ -11,9 +12,11 @@ from shared.discovery.watching import ConsulWatch, Instance
 __all__ = [
     "Balancer",
     "ConsulDiscovery",
+    "ConsulKeys",
     "ConsulWatch",
     "Discovery",
     "Instance",
+    "Kept",
     "Registration",
     "StaticDiscovery",
     "TokenRefused",

@@ -56,7 +56,7 @@ class Standing(NamedTuple):
 class _Window:
     """What this process knows of one owner's window."""
 
-    __slots__ = ("ends_at", "expected", "held", "key", "leased", "lock", "starts_at", "unleased", "waiting")
+    __slots__ = ("ends_at", "expected", "held", "item", "key", "leased", "lock", "starts_at", "unleased", "waiting")
 
     def __init__(self, limit: Limit, owner: str, now: float, before: "_Window | None") -> None:
         # Owners begin their windows at different moments, so that they do not all come back in the same second.
@@ -64,6 +64,7 @@ class _Window:
         number = int(now + offset) // limit.seconds
         self.starts_at = number * limit.seconds - offset
         self.ends_at = self.starts_at + limit.seconds
+        self.item = limit.item
         self.key = limit.item.key_for(limit.name, owner, number)
         self.expected: int = before.leased - before.held if before else 0
         self.leased: int = 0  # by this process
@@ -79,6 +80,10 @@ class _Window:
         """
         wanted = _GROWTH * self.leased or self.expected
         return max(limit.block, self.waiting, min(wanted, self.unleased // _SHARE))
+
+
+def _is_same(one: RateLimitItem, other: RateLimitItem) -> bool:
+    return one is other or one == other
 
 
 class Permits:
@@ -111,7 +116,8 @@ class Permits:
     def _window(self, limit: Limit, owner: str, now: float) -> _Window:
         name = (limit.name, owner)
         window = self._windows.get(name)
-        if window and window.starts_at <= now < window.ends_at:  # a clock may be set back, too
+        # A clock may be set back, too, and a limit may be another by now.
+        if window and window.starts_at <= now < window.ends_at and _is_same(window.item, limit.item):
             return window
         self._windows.pop(name, None)
         if len(self._windows) >= _MAX_WINDOWS:

@@ -50,16 +50,27 @@ def open_permits(redis: Redis) -> Permits:
     )
 
 
+def _put(limits: dict[str, Limit], name: str, limit: Limit) -> None:
+    """Where it is as before, its windows go on."""
+    if name not in limits or limits[name].item != limit.item:
+        limits[name] = limit
+
+
 class RateLimiter:
     """The limits of one installation, applied by one process."""
 
     def __init__(self, settings: ServiceSettings, permits: Permits, unchecked: Counter) -> None:
         self._permits, self._unchecked = permits, unchecked
         self._limits, self._key_limits = dict[str, Limit](), dict[str, Limit]()
+        self.apply(settings)
+
+    def apply(self, settings: ServiceSettings) -> None:
+        """Limit as these say from now on; a window under another limit is another window."""
         for name in get_args(LimitName):
             item = parse(getattr(settings, f"rate_limit_{name}"))
             share = type(item)(max(1, item.amount * settings.rate_limit_key_percent // 100), item.multiples)
-            self._limits[name], self._key_limits[name] = Limit(name, item), Limit(f"{name}-key", share)
+            _put(self._limits, name, Limit(name, item))
+            _put(self._key_limits, name, Limit(f"{name}-key", share))
 
     async def admit_caller(
         self, scope: MutableMapping[str, Any], name: LimitName | None, user: str, key_id: str | None

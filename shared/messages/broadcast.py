@@ -37,7 +37,7 @@ async def heard(url: str, listener: str, events: Sequence[str], hear: Callable[[
         hear()
 
     async with open_connection(url, f"{listener} hears") as connection:
-        consumer = Consumer(connection, topology, queue_name, handle, prefetch=_PREFETCH)
+        consumer = Consumer(connection, topology, queue_name, handle, prefetch=_PREFETCH, known_as=f"{listener}.hears")
         consumer.start()
         try:
             yield

@@ -17,6 +17,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.connection import make_url
 from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
 
+from shared import telemetry
 from shared.ending import end
 from shared.errors import Unavailable
 from shared.settings import require_address
@@ -120,6 +121,7 @@ async def open_connection(url: str, name: str) -> AsyncIterator[Connection]:
     connection = Connection(url, name)
     connection.start()
     try:
-        yield connection
+        with telemetry.measured_broker(name, lambda: connection.is_up):
+            yield connection
     finally:
         await connection.aclose()

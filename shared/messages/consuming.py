@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
-from opentelemetry.trace import SpanKind
 
 from shared import telemetry
 from shared.ending import end
 from shared.messages.connection import TRANSPORT_ERRORS, Connection, close_quietly
 from shared.messages.topology import Topology
+from shared.telemetry import SpanKind, Value, conventions, kind_of
 
 _log = logging.getLogger("shared.messages")
 _SETUP_SECONDS = 10.0  # a channel with its topology and its consumer
@@ -34,10 +34,19 @@ class Consumer:
     """
 
     def __init__(
-        self, connection: Connection, topology: Topology, queue_name: str, handle: Handler, *, prefetch: int
+        self,
+        connection: Connection,
+        topology: Topology,
+        queue_name: str,
+        handle: Handler,
+        *,
+        prefetch: int,
+        known_as: str | None = None,
     ) -> None:
+        """`known_as` is what traces call a queue whose name is new each time."""
         self._connection, self._topology = connection, topology
         self._queue_name, self._handle, self._prefetch = queue_name, handle, prefetch
+        self._known_as = known_as or queue_name
         self._slots = asyncio.Semaphore(prefetch)
         self._in_flight: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
@@ -111,26 +120,40 @@ class Consumer:
 
     async def _settle(self, message: AbstractIncomingMessage) -> None:
         headers = {name: str(value) for name, value in message.headers.items()}
-        with telemetry.continued(headers, f"consume {message.routing_key}", SpanKind.CONSUMER):
+        with telemetry.continued(
+            headers, f"process {self._known_as}", SpanKind.CONSUMER, self._described(message)
+        ) as span:
             try:
                 async with self._slots:
                     if message.channel.is_closed:  # lost while it waited: the broker delivers it again
                         return
-                    settle = await self._outcome(message)
+                    settle = await self._outcome(message, span)
                 await settle()
             except TRANSPORT_ERRORS as error:  # the broker will deliver it again
                 fields = {"message_id": message.message_id, "cause": repr(error)}
                 _log.info("message not settled", extra={"fields": fields})
 
-    async def _outcome(self, message: AbstractIncomingMessage) -> Callable[[], Awaitable[None]]:
+    def _described(self, message: AbstractIncomingMessage) -> dict[str, Value]:
+        return {
+            conventions.MESSAGING_SYSTEM: "rabbitmq",
+            conventions.MESSAGING_OPERATION: "process",
+            conventions.MESSAGING_OPERATION_TYPE: "process",
+            conventions.MESSAGING_DESTINATION: self._known_as,
+            conventions.MESSAGING_ROUTING_KEY: message.routing_key or "",
+            conventions.MESSAGING_MESSAGE_ID: message.message_id or "",
+        }
+
+    async def _outcome(self, message: AbstractIncomingMessage, span: telemetry.Span) -> Callable[[], Awaitable[None]]:
         """What to tell the broker."""
         fields = {"message_id": message.message_id, "queue": self._queue_name}
         try:
             await self._handle(message)
         except RetryLater as error:
+            span.fail("put_back")
             _log.info("message put back", extra={"fields": {**fields, "cause": repr(error.__cause__ or error)}})
             return lambda: message.reject(requeue=True)  # on RabbitMQ 4.3 a nack is not counted as a delivery
-        except Exception:  # noqa: BLE001 - a message nobody can take goes to the dead letters, its reason into the log
+        except Exception as error:  # noqa: BLE001 - a message nobody can take goes to the dead letters, its reason into the log
+            span.fail(kind_of(error))
             _log.exception("message dead-lettered", extra={"fields": fields})
             return lambda: message.reject(requeue=False)
         return message.ack

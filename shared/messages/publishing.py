@@ -12,6 +12,7 @@ from shared import telemetry
 from shared.errors import ServiceError, Unavailable
 from shared.messages.connection import TRANSPORT_ERRORS, Connection
 from shared.messages.topology import Topology
+from shared.telemetry import SpanKind, Value, conventions
 
 _PUBLISH_SECONDS = 5.0
 
@@ -61,7 +62,7 @@ class Publisher:
         try:
             async with asyncio.timeout(_PUBLISH_SECONDS):
                 exchange = await self._exchange(message.exchange)
-                await exchange.publish(_encoded(message), message.routing_key, mandatory=message.is_mandatory)
+                await _send(exchange, message)
         except PublishError as error:  # the broker returned it
             # Declared again by the next publish, which should come a moment later: consumers of a queue that is
             # deleted and made anew within milliseconds are never told, and would wait on the old one for ever.
@@ -98,10 +99,27 @@ class Publisher:
             raise Unroutable from error
 
 
-def _encoded(message: OutgoingMessage) -> aio_pika.Message:
+async def _send(exchange: AbstractExchange, message: OutgoingMessage) -> None:
+    """In the trace that the message was written in, or else in the one we are in."""
     headers = dict(message.headers)
     if "traceparent" not in headers:
         telemetry.inject(headers)
+    attributes: dict[str, Value] = {
+        conventions.MESSAGING_SYSTEM: "rabbitmq",
+        conventions.MESSAGING_OPERATION: "publish",
+        conventions.MESSAGING_OPERATION_TYPE: "send",
+        conventions.MESSAGING_DESTINATION: message.exchange,
+        conventions.MESSAGING_ROUTING_KEY: message.routing_key,
+        conventions.MESSAGING_MESSAGE_ID: message.id,
+    }
+    with telemetry.span_of(headers, f"publish {message.exchange}", SpanKind.PRODUCER, attributes) as span:
+        if span.is_recorded:
+            span.inject(headers)
+        encoded = _encoded(message, headers)
+        await exchange.publish(encoded, message.routing_key, mandatory=message.is_mandatory)
+
+
+def _encoded(message: OutgoingMessage, headers: Mapping[str, str]) -> aio_pika.Message:
     return aio_pika.Message(
         message.body,
         message_id=message.id,

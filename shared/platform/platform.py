@@ -1,6 +1,7 @@
 """What every service opens first: Redis, the HTTP pool, discovery, the door, health; closed in reverse at the end."""
 
 import functools
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -8,14 +9,16 @@ from dataclasses import dataclass
 import httpx
 from fastapi import FastAPI, Request
 
-from shared.calls import ServiceClient, open_http_client
-from shared.discovery import ConsulDiscovery, Discovery, Registration, StaticDiscovery
+from shared.calls import ServiceClient, http_pool_use, open_http_client
+from shared.discovery import ConsulDiscovery, ConsulKeys, Discovery, Registration, StaticDiscovery
 from shared.door import Idempotency, known_caller
 from shared.errors import ServiceError
 from shared.health import Health
 from shared.identity import (
+    SERVICE_PREFIX,
     ApiKeyExchange,
     Authenticator,
+    Deed,
     KeySource,
     Refusals,
     RemoteApiKeys,
@@ -31,11 +34,13 @@ from shared.identity import (
     telling,
 )
 from shared.limits import RateLimiter, open_permits, source_of
+from shared.live import LIVE_REMEDY, Change, LiveSettings, prefix_of
 from shared.loops import in_background
 from shared.redis import REDIS_REMEDY, open_redis, write_and_read_back
 from shared.resources import CursorCodec
 from shared.settings import ClientSettings, ServiceSettings
 from shared.storage import STORAGE_REMEDY, Storage
+from shared.telemetry import measured_pool
 from shared.tls import TLS_REMEDY, Tls
 from shared.web import route_path
 
@@ -68,6 +73,8 @@ class Platform:
     teller: Teller | None
     """By which auth's log is told; None in auth itself, which writes it, and where there is no auth."""
     refusals: Refusals | None
+    live: LiveSettings
+    """What changes while this process runs; whoever can change more than all can follows it."""
 
     def note_refusal(self, request: Request, refused: ServiceError) -> None:
         """Have auth's log say who was refused what; auth says its own where it refuses. Never raises, never waits."""
@@ -105,6 +112,7 @@ async def open_platform(
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(open_http_client(settings.request_timeout_seconds))
         inside = await _inside(app, http, stack)
+        stack.enter_context(measured_pool("http", functools.partial(http_pool_use, inside)))
         setting, url = settings.redis_cache
         redis = await stack.enter_async_context(open_redis(url, setting=setting))
         if has_limits:
@@ -120,6 +128,8 @@ async def open_platform(
             registry = app.state.metrics.registry
             teller = await stack.enter_async_context(telling(settings.rabbitmq_url.get_secret_value(), name, registry))
             refusals = await stack.enter_async_context(refusing(teller))
+        limiter = RateLimiter(settings, open_permits(redis), app.state.metrics.rate_limit_unchecked)
+        live = await _live(app, http, limiter, teller, stack) if has_limits else LiveSettings(settings, _to_nobody)
         verifier = TokenVerifier(
             trust.keys, trust.revocations, issuer=settings.auth_issuer, audience=settings.auth_audience
         )
@@ -133,12 +143,13 @@ async def open_platform(
             discovery=discovery,
             verifier=verifier,
             authenticator=Authenticator(verifier, trust.api_keys),
-            rate_limiter=RateLimiter(settings, open_permits(redis), app.state.metrics.rate_limit_unchecked),
+            rate_limiter=limiter,
             idempotency=idempotency,
             cursors=CursorCodec(settings.cursor_secret.get_secret_value()),
             registration=registration,
             teller=teller,
             refusals=refusals,
+            live=live,
         )
         app.state.platform = platform
         await stack.enter_async_context(in_background(app.state.watchdog.run()))
@@ -147,6 +158,53 @@ async def open_platform(
             stack.push_async_callback(registration.deregister)
             registration.start()
         yield platform
+
+
+def _to_nobody(_change: Change) -> None:
+    """There is nothing that changes."""
+
+
+async def _live(
+    app: FastAPI, http: httpx.AsyncClient, limiter: RateLimiter, teller: Teller | None, stack: AsyncExitStack
+) -> LiveSettings:
+    """What Consul says of this service's settings, followed until the stack closes; nothing where there is none."""
+    settings, name = app.state.settings, app.state.service
+
+    def told(change: Change) -> None:
+        if tells:
+            tells.tell_deed(_deed_of(name, change), once=f"{name}/{change.name}:{change.version}")
+
+    follows, tells = settings.discovery == "consul" and settings.consul_url, teller
+    if follows and tells is None:  # auth, whose log has a change of its own settings by the same way
+        url = settings.rabbitmq_url.get_secret_value()
+        tells = await stack.enter_async_context(telling(url, name, app.state.metrics.registry))
+    live = LiveSettings(settings, told)
+
+    async def limit(changed: ServiceSettings) -> None:
+        limiter.apply(changed)
+
+    async def log(changed: ServiceSettings) -> None:
+        logging.getLogger().setLevel(changed.log_level)
+
+    await live.follow(limit, *(one for one in ServiceSettings.live if one.startswith("rate_limit_")))
+    await live.follow(log, "log_level")
+    if follows:
+        token = settings.consul_token.get_secret_value() if settings.consul_token else None
+        keys = ConsulKeys(settings.consul_url, http, prefix_of(name), live.take, token)
+        app.state.health.add("settings", live.check, hard=False, remedy=LIVE_REMEDY)
+        await stack.enter_async_context(in_background(keys.run()))
+    return live
+
+
+def _deed_of(service: str, change: Change) -> Deed:
+    """It says nothing of who put it into Consul, which does not tell."""
+    return Deed(
+        action="setting.changed",
+        actor=f"{SERVICE_PREFIX}{service}",
+        tenant_id=None,
+        target=f"{service}/{change.name}",
+        details={"value": "as in the environment" if change.value is None else change.value},
+    )
 
 
 def _watched(app: FastAPI) -> AbstractAsyncContextManager[None]:

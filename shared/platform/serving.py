@@ -67,7 +67,7 @@ def serve(create_app: Callable[[], FastAPI]) -> None:
     except CannotStart as refusal:
         end(refusal)
     tls: Tls | None = app.state.tls
-    telemetry.configure(app.state.service, settings)
+    end_telemetry = telemetry.configure(app.state.service, settings)
     app.openapi()  # here, as the first who needs it would hold the loop for a third of a second
     starting = Starting(app)
     config = uvicorn.Config(
@@ -90,3 +90,5 @@ def serve(create_app: Callable[[], FastAPI]) -> None:
         if starting.failure:
             end(starting.failure)
         raise
+    finally:
+        end_telemetry()

@@ -8,11 +8,13 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
+from shared import telemetry
 from shared.errors import ServiceError, StorageFull, Unavailable
 
 # SQLSTATEs of a server that cannot take this now: connection, resources, an operator's hand (start, stop), read-only,
 # a transaction that it ended so that another could go on, and one of a process that was frozen in its midst.
 _NOT_NOW = ("08", "53", "57", "25006", "40P01", "25P03")
+_COMMIT = {telemetry.conventions.DB_SYSTEM: "postgresql", telemetry.conventions.DB_OPERATION: "COMMIT"}
 _READ_ONLY, _DISK_FULL, _DEADLOCK = "25006", "53100", "40P01"
 
 
@@ -59,6 +61,11 @@ def _sqlstate(error: BaseException | None) -> str:
     return str(getattr(error, "sqlstate", None) or "")
 
 
+async def _commit(session: AsyncSession) -> None:
+    with telemetry.span("COMMIT", telemetry.SpanKind.CLIENT, _COMMIT):
+        await session.commit()
+
+
 class Database:
     """One service's database. Sessions neither commit nor retry by themselves."""
 
@@ -83,9 +90,9 @@ class Database:
                 yield session
             except ServiceError as error:
                 if error.keeps_effects:
-                    await session.commit()
+                    await _commit(session)
                 raise
-            await session.commit()
+            await _commit(session)
 
     @asynccontextmanager
     async def statements(self) -> AsyncIterator[AsyncSession]:

@@ -1,5 +1,6 @@
 """Opens a service's own database: one bounded pool, created and migrated at start."""
 
+import functools
 import logging
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -12,11 +13,14 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, PoolProxiedConnection
 
+from shared import telemetry
 from shared.postgres.database import Database, is_passing, postgres_errors
 from shared.postgres.migrating import is_migrated, migrate
+from shared.postgres.tracing import trace_statements
 from shared.settings import CannotStart
+from shared.telemetry import PoolUse
 
 _log = logging.getLogger("shared.postgres")
 _POOL_SIZE = 20  # and none beyond: those would be closed after each use, and a handshake costs more than a statement
@@ -26,6 +30,26 @@ _STATEMENT_SECONDS = 10.0
 _IDLE_SECONDS = 30  # in the midst of a transaction: a process that is frozen keeps nobody from its locks for longer
 _MIGRATION_SECONDS = 3600.0  # of one statement: an index of a large table takes minutes, and half of it is of no use
 _TRUSTED_SECONDS = 5.0  # how long an idle connection is taken to be alive
+
+
+class _CountedPool(AsyncAdaptedQueuePool):
+    """Knows how many ask for a connection of it."""
+
+    asking = 0
+
+    def connect(self) -> PoolProxiedConnection:
+        self.asking += 1
+        try:
+            return super().connect()
+        finally:
+            self.asking -= 1
+
+
+def _use(engine: AsyncEngine) -> PoolUse:
+    pool = engine.pool
+    assert isinstance(pool, _CountedPool)  # noqa: S101 - as it was made
+    used = pool.checkedout()
+    return PoolUse(used, pool.checkedin(), pool.asking if used >= _POOL_SIZE else 0, _POOL_SIZE)
 
 
 @asynccontextmanager
@@ -39,17 +63,21 @@ async def open_database(server_url: str, name: str, migrations: Path) -> AsyncIt
         await _create_when_missing(url)
     engine = create_async_engine(
         url,
+        poolclass=_CountedPool,
         pool_size=_POOL_SIZE,
         max_overflow=0,
         pool_timeout=_POOL_WAIT_SECONDS,
         **_options(_STATEMENT_SECONDS, {"idle_in_transaction_session_timeout": f"{_IDLE_SECONDS}s"}),
     )
     _check_before_use(engine)
+    if telemetry.is_recording():
+        trace_statements(engine)
     try:
         with postgres_errors(), _refusals(name):
             if not await is_migrated(engine, migrations):
                 await _migrate(url, migrations)
-        yield Database(engine)
+        with telemetry.measured_pool("postgres", functools.partial(_use, engine)):
+            yield Database(engine)
     finally:
         await engine.dispose()
 

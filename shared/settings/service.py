@@ -6,7 +6,7 @@ easy to guess stops the start.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from limits import parse
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
@@ -53,6 +53,17 @@ class ServiceSettings(SettingsWithFiles):
     """What the machinery of `shared/` needs to know, whatever the service."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, validate_default=True, hide_input_in_errors=True)
+
+    live: ClassVar[tuple[str, ...]] = (
+        "log_level",
+        "rate_limit_read",
+        "rate_limit_write",
+        "rate_limit_model",
+        "rate_limit_bulk",
+        "rate_limit_anonymous",
+        "rate_limit_key_percent",
+    )
+    """Those that Consul may hold instead of the environment: each can change between two requests."""
 
     # The first of all fields: what follows is judged by it.
     environment: Literal["local", "production"] = Field(

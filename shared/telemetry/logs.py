@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from shared.telemetry.tracing import current_trace_id, request_id
+from shared.telemetry.tracing import current_span_id, current_trace_id, request_id
 
 
 class JsonFormatter(logging.Formatter):
@@ -24,6 +24,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
             "trace_id": current_trace_id(),
+            "span_id": current_span_id(),
             "request_id": request_id.get(),
             **getattr(record, "fields", {}),
         }

@@ -5,6 +5,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from shared.ending import UNENDED
+from shared.telemetry.pools import Connections
 
 # Upper bounds in seconds: cached reads are a few milliseconds, a model's answer is tens of seconds.
 _BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -18,6 +19,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self.registry.register(UNENDED)
+        self.connections = Connections(self.registry)
         labels = ["method", "route", "status"]
         self.requests = Histogram(
             "http_server_request_duration_seconds", "time to answer", labels, buckets=_BUCKETS, registry=self.registry

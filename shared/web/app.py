@@ -1,7 +1,7 @@
 """What every service gets by default: errors, ids, metrics, health, documents; its own routes on top."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -12,7 +12,7 @@ from shared.health import Health
 from shared.limits import GatewaysWord
 from shared.settings import ServiceSettings
 from shared.storage import Storage
-from shared.telemetry import Metrics
+from shared.telemetry import Metrics, measuring
 from shared.tls import open_tls
 from shared.watchdog import Watchdog
 from shared.web import problems
@@ -43,11 +43,17 @@ def create_service(
         description=description,
         openapi_tags=[{"name": name, "description": about} for name, about in (tags or {}).items()],
         version=settings.version,
-        lifespan=lifespan,
+        lifespan=_measured(lifespan),
         openapi_url=f"/api/v1/{name}/openapi.json",
         docs_url=None,  # the portal serves the pages, with assets of its own
         redoc_url=None,
-        telemetry={"metrics": False, "logs": False, "operation_spans": False, "auto_configure": False},
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
     )
     app.state.service, app.state.settings = name, settings
     app.state.tls = open_tls(name, settings)
@@ -67,6 +73,18 @@ def create_service(
     app.router.routes.append(RouteIndex([*_guarded(routers), *api_routes(operations)]))
     app.openapi = lambda: document_of(app)  # type: ignore[method-assign] # FastAPI's documented way to extend the document
     return app
+
+
+def _measured(lifespan: Lifespan) -> Lifespan:
+    """What it opens is shown in the app's metrics."""
+
+    @asynccontextmanager
+    async def measured(app: FastAPI) -> AsyncIterator[Any]:
+        with measuring(app.state.metrics.connections):
+            async with lifespan(app) as state:
+                yield state
+
+    return measured
 
 
 def _guarded(routers: Sequence[APIRouter]) -> list[APIRoute]:

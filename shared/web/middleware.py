@@ -18,7 +18,7 @@ from shared import deadlines, telemetry
 from shared.errors import OutOfTime, ServiceError, Unavailable
 from shared.limits import GatewaysWord, rate_limit_fields
 from shared.schemas import new_id
-from shared.telemetry import Metrics
+from shared.telemetry import Metrics, conventions
 from shared.watchdog import Watchdog
 from shared.web.problems import error_response
 from shared.web.routing import dialect_of, route_path
@@ -54,12 +54,12 @@ class EdgeMiddleware:
         self._gateway.note(scope, given)
         token = telemetry.request_id.set(_request_id(given))
         try:
-            with telemetry.continued(Headers(scope=scope), f"{scope['method']} {scope['path']}"):
-                await self._observed(given, scope, receive, send)
+            with telemetry.continued(Headers(scope=scope), scope["method"], is_told=_is_told(scope)) as span:
+                await self._observed(given, scope, receive, send, span)
         finally:
             telemetry.request_id.reset(token)
 
-    async def _observed(self, given: Given, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _observed(self, given: Given, scope: Scope, receive: Receive, send: Send, span: telemetry.Span) -> None:
         started = time.perf_counter()
         status = 0
         ids = [
@@ -104,13 +104,15 @@ class EdgeMiddleware:
         finally:
             limit.release()
             self._metrics.in_flight.dec()
-            self._record(scope, status, started)
+            self._record(scope, status, started, span)
 
-    def _record(self, scope: Scope, status: int, started: float) -> None:
+    def _record(self, scope: Scope, status: int, started: float, span: telemetry.Span) -> None:
         elapsed = time.perf_counter() - started
         route = route_path(scope)
         self._answered(scope["method"], route, str(status)).observe(elapsed)
-        if scope["path"] not in _QUIET_PATHS:
+        if span.is_recorded:
+            _describe(span, scope, route, status)
+        if _is_told(scope):
             fields = {"method": scope["method"], "route": route, "status": status, "ms": round(elapsed * 1000, 2)}
             _log.info("request", extra={"fields": fields})
 
@@ -157,6 +159,22 @@ class _Limit:
 
     def release(self) -> None:
         self._watchdog.release(self._watch)
+
+
+def _is_told(scope: Scope) -> bool:
+    return scope["path"] not in _QUIET_PATHS
+
+
+def _describe(span: telemetry.Span, scope: Scope, route: str, status: int) -> None:
+    """Without the path, which may hold what somebody named, and without the query, which may hold anything."""
+    span.set(conventions.HTTP_METHOD, scope["method"])
+    span.set(conventions.URL_SCHEME, scope["scheme"])
+    span.set(conventions.HTTP_ROUTE, route)
+    span.set(conventions.REQUEST_ID, telemetry.request_id.get())
+    if status:
+        span.set(conventions.HTTP_STATUS, status)
+    if status >= 500:
+        span.fail(str(status))
 
 
 def _request_id(given: Given) -> str:

@@ -3,8 +3,9 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 
@@ -20,6 +21,7 @@ class Running:
 
     pid: int
     client: httpx.AsyncClient
+    process: asyncio.subprocess.Process
 
     async def check(self, name: str) -> dict[str, object]:
         """One component as its readiness shows it."""
@@ -34,16 +36,19 @@ class Running:
 
 
 @asynccontextmanager
-async def running(suite: Suite, service: str, **surroundings: str) -> AsyncIterator[Running]:
-    """Ready when the block begins, killed at its end."""
+async def running(
+    suite: Suite, service: str, *, log: Path | None = None, **surroundings: str
+) -> AsyncIterator[Running]:
+    """Ready when the block begins, killed at its end; `log` is where what it says goes."""
     port = free_port()  # the suite's own may be running
     environment = suite.environment(service) | {"DISCOVERY": "static", "PORT": str(port), **surroundings}
     command = (sys.executable, "-m", f"services.{service}")
-    process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=REPOSITORY)
+    with log.open("ab") if log else nullcontext() as said:
+        process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=REPOSITORY, stdout=said)
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15, verify=authorities()) as client:
             await _until_ready(client)
-            yield Running(process.pid, client)
+            yield Running(process.pid, client, process)
     finally:
         if process.returncode is None:
             process.kill()

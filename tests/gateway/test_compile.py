@@ -150,6 +150,7 @@ def test_every_cluster_wants_the_certificate_of_its_service(kong: KongFile, tmp_
         assert wanted["match_typed_subject_alt_names"] == [{"san_type": "DNS", "matcher": {"exact": service.host}}]
 
 
+@pytest.mark.parametrize("collector", [None, "http://localhost:4318", "https://traces.example/otlp"])
 @pytest.mark.parametrize("inside", ["with", "without"])
 @pytest.mark.parametrize("trusted", ["", "10.0.0.0/8, fd00::/8"])
 @pytest.mark.parametrize("edit", [("origins: ['*']", "origins: ['https://a.example', 'http://b.example:3000']"), None])
@@ -160,10 +161,16 @@ def test_envoy_takes_the_configuration(
     trusted: str,
     edit: tuple[str, str] | None,
     inside: str,
+    collector: str | None,
 ) -> None:
     monkeypatch.setenv("KONG_TRUSTED_IPS", trusted)
     authority = tmp_path / AUTHORITY if inside == "with" else None
-    settings = GatewaySettings(discovery="static", gateway_state_dir=tmp_path, tls_authority_file=authority)
+    settings = GatewaySettings(
+        discovery="static",
+        gateway_state_dir=tmp_path,
+        tls_authority_file=authority,
+        otel_exporter_otlp_endpoint=collector,
+    )
     if authority:
         put_missing(tmp_path, processes=())
         write_authority(tmp_path, authority)

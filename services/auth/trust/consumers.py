@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.models import HeardMessage
-from services.auth.trust.audit.actions import ELSEWHERE, REFUSED_ELSEWHERE, Action
+from services.auth.trust.audit.actions import ELSEWHERE, OF_A_SERVICE, REFUSED_ELSEWHERE, Action
 from services.auth.trust.audit.entries import Noted
 from services.auth.trust.work import Works
 from shared import telemetry
@@ -46,6 +46,8 @@ class DeedHeard(BaseModel):
     @property
     def is_ours_to_note(self) -> bool:
         """Whether a service may tell it: a refusal, also of nobody who is known; or what somebody did to something."""
+        if self.action in OF_A_SERVICE:
+            return bool(self.actor and self.tenant_id is None and self.target and self.times == 1)
         is_whole = self.actor and self.tenant_id and self.target and self.times == 1
         return self.action in REFUSED_ELSEWHERE or bool(self.action in ELSEWHERE and is_whole)
 

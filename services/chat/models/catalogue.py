@@ -24,7 +24,7 @@ class Catalogue:
         answer_tokens: int,
         known: Mapping[str, ModelEntry] | None = None,
     ) -> None:
-        self._shelves, self._default_model = shelves, default_model
+        self._shelves, self.default_model = shelves, default_model
         self._answer_tokens, self._known = answer_tokens, known or {}
 
     async def find(self, name: str) -> Model:
@@ -47,7 +47,7 @@ class Catalogue:
         await asyncio.gather(*(shelf.refresh() for shelf in self._shelves))
 
     def _find(self, name: str) -> Model | None:
-        if name == self._default_model and (found := self._own_default()):
+        if name == self.default_model and (found := self._own_default()):
             return found
         listed = list(self._listed(name))
         if len(listed) > 1:
@@ -59,12 +59,12 @@ class Catalogue:
     def _own_default(self) -> Model | None:
         """The model of agents that name none, at the provider that comes with it."""
         shelf = self._shelves[0]
-        if offer := shelf.find(self._default_model):
+        if offer := shelf.find(self.default_model):
             return self._model(shelf, offer)
-        if self._default_model == _ANY and shelf.ids:
+        if self.default_model == _ANY and shelf.ids:
             return self._model(shelf, shelf.find(shelf.ids[0]) or Offer(shelf.ids[0]))
-        is_others = any(self._default_model.startswith(f"{one.provider}/") for one in self._shelves[1:])
-        return None if is_others or not self._may_be_open(shelf) else self._model(shelf, Offer(self._default_model))
+        is_others = any(self.default_model.startswith(f"{one.provider}/") for one in self._shelves[1:])
+        return None if is_others or not self._may_be_open(shelf) else self._model(shelf, Offer(self.default_model))
 
     @staticmethod
     def _may_be_open(shelf: Shelf) -> bool:
@@ -95,7 +95,7 @@ class Catalogue:
         """What leads to this model and to no other."""
         others = [one for one in self._shelves if one is not shelf]
         is_plain = not any(one.find(model_id) or model_id.startswith(f"{one.provider}/") for one in others)
-        is_own = shelf.provider == DEFAULT_PROVIDER and (is_plain or model_id == self._default_model)
+        is_own = shelf.provider == DEFAULT_PROVIDER and (is_plain or model_id == self.default_model)
         return model_id if is_own else f"{shelf.provider}/{model_id}"
 
     def _model(self, shelf: Shelf, offer: Offer) -> Model:

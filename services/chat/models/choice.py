@@ -21,6 +21,13 @@ class Choice:
 
     def __init__(self, catalogue: Catalogue, settings: Settings) -> None:
         self._catalogue, self._settings = catalogue, settings
+        self.default_model = settings.llm_model
+        """For agents that name none."""
+
+    async def use(self, name: str) -> None:
+        """Make this the default, which is one that can be found. Raises as `of`."""
+        await self._catalogue.find(name)
+        self.default_model = self._catalogue.default_model = name
 
     async def of(self, name: str) -> Chosen:
         """The model called so. Raises ModelUnknown, and ModelUnavailable while it cannot be told."""

@@ -8,11 +8,13 @@ from functools import partial
 
 from services.chat.adapters.model_list import read_offers
 from services.chat.adapters.openai_model import OpenAIModel, Timing, open_session
+from services.chat.adapters.traced_model import TracedModel
 from services.chat.models.catalogue import Catalogue
 from services.chat.models.configured import DEFAULT_PROVIDER, ProviderEntry
 from services.chat.models.routing import Provider, RoutedModel
 from services.chat.models.shelf import Shelf
 from services.chat.settings import Settings
+from shared import telemetry
 from shared.loops import in_background, keep
 
 _log = logging.getLogger("chat.models")
@@ -34,7 +36,8 @@ async def open_models(settings: Settings) -> AsyncIterator[Models]:
         for entry in _entries(settings):
             session = await stack.enter_async_context(open_session(settings, entry))
             url = entry.url.rstrip("/")
-            providers[entry.name] = OpenAIModel(session, url, Timing.of(settings))
+            model = OpenAIModel(session, url, Timing.of(settings))
+            providers[entry.name] = TracedModel(model, entry.name, url) if telemetry.is_recording() else model
             shelves.append(Shelf(entry.name, partial(read_offers, session, url), entry.models))
         catalogue = Catalogue(
             shelves,

@@ -55,9 +55,13 @@ class Means:
     model: LanguageModel
     choice: Choice
     tools: Tools
-    default_model: str
     limits: RunLimits
     instruments: Instruments
+
+    @property
+    def default_model(self) -> str:
+        """For agents that name none."""
+        return self.choice.default_model
 
     def within(self, budget: PromptBudget) -> "Means":
         """The same, with prompts of this budget."""

@@ -83,11 +83,15 @@ class Budgets:
     """The budgets of one installation, shared by all replicas. Without any, nothing is asked of Redis."""
 
     def __init__(self, redis: Redis, limits: BudgetLimits) -> None:
-        self._limits: Mapping[str, int | None] = {"key": limits.key, "user": limits.user, "tenant": limits.tenant}
-        self._is_on = any(limit is not None for limit in self._limits.values())
+        self.apply(limits)
         self._held_ms = round(limits.held_seconds * 1000)
         self._reserve, self._settle = redis.register_script(RESERVE), redis.register_script(SETTLE)
         self._note = redis.register_script(NOTE)
+
+    def apply(self, limits: BudgetLimits) -> None:
+        """Hold to these from now on; what is reserved stays so."""
+        self._limits: Mapping[str, int | None] = {"key": limits.key, "user": limits.user, "tenant": limits.tenant}
+        self._is_on = any(limit is not None for limit in self._limits.values())
 
     async def reserve(self, caller: Caller, run_id: str, tokens: int, *, waits_seconds: float = 0.0) -> Reservation:
         """A place for `tokens` in each budget that the caller uses. Raises TokensUsedUp; then nothing is reserved.

@@ -36,12 +36,13 @@ from services.tasks.worker.kind_places import LeftOut
 from services.tasks.worker.leases import Leases
 from services.tasks.worker.repository import WorkRepository
 from services.tasks.worker.slots import Slots
-from shared import deadlines
+from shared import deadlines, telemetry
 from shared.errors import Unavailable
 from shared.identity import SERVICE_PREFIX, Deed
 from shared.messages import RetryLater
 from shared.postgres import Database, Outbox
 from shared.storage import Storage
+from shared.telemetry import conventions
 from shared.watchdog import Watchdog
 
 _log = logging.getLogger("tasks.worker")
@@ -143,8 +144,12 @@ class Runner:
 
     async def _perform(self, attempt: Attempt) -> None:
         claim, started = attempt.claim, time.perf_counter()
-        with self._instruments.running.labels(claim.kind).track_inprogress():
+        with self._instruments.running.labels(claim.kind).track_inprogress(), _span_of(claim) as span:
             outcome = await self._outcome_of(attempt)
+            if isinstance(outcome, Failure):
+                span.fail(outcome.code)
+            elif isinstance(outcome, Stop):
+                span.fail(outcome.name.lower())
         status = await self._through_outages(lambda work: self._conclude(work, attempt, outcome))
         is_told = isinstance(outcome, Success) and outcome.told is not None
         sent = attempt.leaves_others_waiting or attempt.is_waited_for or claim.kind in self._limits
@@ -285,6 +290,15 @@ class Runner:
                     raise RetryLater from error
                 _log.warning("waiting for the database", extra={"fields": {"detail": error.detail}})
                 await asyncio.sleep(random.uniform(0.2, 1.0))
+
+
+def _span_of(claim: Claim) -> telemetry.Span:
+    attributes: dict[str, telemetry.Value] = {
+        conventions.TASK_ID: claim.id,
+        conventions.TASK_KIND: claim.kind,
+        conventions.TASK_ATTEMPT: claim.attempt,
+    }
+    return telemetry.span(f"task {claim.kind}", telemetry.SpanKind.INTERNAL, attributes)
 
 
 def _deed(claim: Claim, told: Told) -> Deed:

@@ -17,9 +17,11 @@ from services.vectors.adapters.embeddings_backlog import TEXT_BYTES, Backlog, Wo
 from services.vectors.adapters.embeddings_weight import weight
 from services.vectors.adapters.embeddings_windows import averaged, is_short, windows_of
 from services.vectors.domain import Embedded, Vector
+from shared import telemetry
 from shared.errors import Unavailable, UpstreamTimeout
 from shared.identity import Caller
 from shared.limits import Shares, Turns
+from shared.telemetry import conventions
 
 COMPONENT = "embeddings"
 _PLACES = 64  # requests of either line; more would only wait for their timeouts
@@ -107,11 +109,22 @@ class BatchingEmbedder(ABC):
             raise Unavailable(COMPONENT)
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                return await self._all(texts, caller, line, is_query=is_query, is_interactive=is_interactive)
+                with self._span_of(len(texts)):
+                    return await self._all(texts, caller, line, is_query=is_query, is_interactive=is_interactive)
         except TimeoutError as error:
             raise UpstreamTimeout(COMPONENT) from error
         finally:
             place.give_back()
+
+    def _span_of(self, texts: int) -> telemetry.Span:
+        attributes: dict[str, telemetry.Value] = {
+            conventions.GEN_AI_OPERATION: "embeddings",
+            conventions.GEN_AI_PROVIDER: COMPONENT,
+            conventions.GEN_AI_REQUEST_MODEL: self.model,
+            conventions.GEN_AI_DIMENSIONS: self.dimension,
+            conventions.TEXTS: texts,
+        }
+        return telemetry.span(f"embeddings {self.model}", telemetry.SpanKind.CLIENT, attributes)
 
     async def _all(
         self, texts: Sequence[str], caller: Caller, line: Line, *, is_query: bool, is_interactive: bool

@@ -47,6 +47,8 @@ LIMITS = RunLimits(
 class World:
     """Redis, vectors and a model that answer at once, but for what a test has go deaf."""
 
+    default_model = "m"
+
     def __init__(self) -> None:
         self.stuck = ""
         self.ends: list[str] = []
@@ -104,7 +106,6 @@ def execution(world: Any, limits: RunLimits = LIMITS, search_seconds: float = 60
         model=world,
         choice=world,
         tools=Tools(world, world, BuiltIn(world, world, passages=4, search_seconds=60), depth=3),
-        default_model="m",
         limits=limits,
         instruments=Instruments(CollectorRegistry()),
     )

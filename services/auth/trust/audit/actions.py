@@ -101,6 +101,8 @@ class Action(Word):
     WEBHOOK_DISABLED = "webhook.disabled"
     WEBHOOK_DELETED = "webhook.deleted"
 
+    SETTING_CHANGED = "setting.changed"
+
 
 ELSEWHERE: Final = frozenset(
     {
@@ -150,6 +152,9 @@ ELSEWHERE: Final = frozenset(
     }
 )
 """What other services tell that was done (`services.auth.trust.consumers`)."""
+
+OF_A_SERVICE: Final = frozenset({Action.SETTING_CHANGED})
+"""What they tell of themselves, which is no tenant's."""
 
 REFUSED_ELSEWHERE: Final = frozenset({Action.TOKEN_FORGED, Action.ACCESS_REFUSED})
 """What they tell that they refused; nothing else is believed of them."""

@@ -1,0 +1,63 @@
+"""The gateway's own span, the root of a trace: sent to the collector that the services send theirs to."""
+
+from urllib.parse import SplitResult, urlsplit
+
+from gateway.envoy.messages import Json, extension, typed
+from gateway.envoy.settings import GatewaySettings
+
+_CLUSTER = "traces"
+_PORTS = {"http": 80, "https": 443}
+_SEND_SECONDS = "5s"
+# Envoy writes the path with its query into a span: of both, nothing but the slash.
+_MOST_OF_A_PATH = 1
+
+
+def tracing(settings: GatewaySettings) -> Json:
+    """Of the connection manager; nothing where nobody wants traces."""
+    if (collector := _collector(settings)) is None:
+        return {}
+    uri = f"{collector.geturl().rstrip('/')}/v1/traces"
+    provider = extension(
+        "envoy.tracers.opentelemetry",
+        "config.trace.v3.OpenTelemetryConfig",
+        http_service={"http_uri": {"uri": uri, "cluster": _CLUSTER, "timeout": _SEND_SECONDS}},
+        service_name="gateway",
+    )
+    never: Json = {"value": 0}
+    return {
+        "tracing": {
+            "provider": provider,
+            "random_sampling": {"value": settings.otel_traces_sample_ratio * 100},
+            "client_sampling": never,  # no header of a client's makes it more
+            "max_path_tag_length": _MOST_OF_A_PATH,
+            "operation": "%REQ(:METHOD)% %ROUTE_NAME%",
+        }
+    }
+
+
+def collector_clusters(settings: GatewaySettings) -> list[Json]:
+    """The collector as an upstream, where there is one."""
+    if (collector := _collector(settings)) is None:
+        return []
+    port = collector.port or _PORTS[collector.scheme]
+    address = {"socket_address": {"address": collector.hostname, "port_value": port}}
+    cluster: Json = {
+        "name": _CLUSTER,
+        "type": "STRICT_DNS",
+        "connect_timeout": "1s",
+        "load_assignment": {
+            "cluster_name": _CLUSTER,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        },
+        # It may hang: what is not sent then is dropped, and is no memory of the gateway's.
+        "circuit_breakers": {"thresholds": [{"max_connections": 2, "max_pending_requests": 4, "max_requests": 4}]},
+    }
+    if collector.scheme == "https":
+        tls = typed("extensions.transport_sockets.tls.v3.UpstreamTlsContext", sni=collector.hostname)
+        cluster["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": tls}
+    return [cluster]
+
+
+def _collector(settings: GatewaySettings) -> SplitResult | None:
+    endpoint = settings.otel_exporter_otlp_endpoint
+    return urlsplit(endpoint) if endpoint else None
