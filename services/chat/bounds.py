@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from services.chat.domain import Owner
 from services.chat.keeping import KeptLimits
+from services.chat.runs.logs import LogLimits
 from services.chat.settings import Settings
 from services.chat.times import now, to_ms
 
@@ -23,6 +24,7 @@ class Bounds:
     queue_seconds: float = 300.0
     retention_ms_by_tenant: Mapping[str, int] = field(default_factory=dict)
     kept: KeptLimits = field(default_factory=KeptLimits)
+    logs: LogLimits = field(default_factory=LogLimits)
 
     @classmethod
     def of(cls, settings: Settings) -> "Bounds":
@@ -38,6 +40,7 @@ class Bounds:
                 tenant_id: _ms_of(days) for tenant_id, days in settings.retention_days_by_tenant.items()
             },
             kept=KeptLimits(_bytes_of(settings.kept_mib_user), _bytes_of(settings.kept_mib_tenant)),
+            logs=LogLimits.of(settings),
         )
 
     def retention_of(self, owner: Owner) -> int:

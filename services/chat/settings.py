@@ -124,6 +124,12 @@ class Settings(ClientSettings):
         default=5.0, ge=1, le=120, description="after a replica died, its conversations take messages again"
     )
     max_runs: int = Field(default=128, ge=1, le=2000, description="turns at once in one process; more answer 503")
+    max_waiting: int = Field(
+        default=512,
+        ge=1,
+        le=20_000,
+        description="messages that wait for their turn at once in one process; more answer 503",
+    )
     max_queued: int = Field(
         default=10, ge=1, le=100, description="messages that wait for their turn in one conversation (`enqueue`)"
     )
@@ -139,6 +145,20 @@ class Settings(ClientSettings):
     heartbeat_seconds: float = Field(default=15.0, gt=0, le=60, description="between comments of a silent stream")
     run_kept_seconds: int = Field(
         default=_DAY + 600, ge=600, le=7 * _DAY, description="events of a run; above the 24 h of an Idempotency-Key"
+    )
+
+    run_mib: int = Field(default=4, ge=1, le=256, description="MiB of events that one run tells at most; then it fails")
+    runs_mib_user: int = Field(
+        default=32,
+        ge=1,
+        le=1_000_000,
+        description="MiB that the events of one user's runs hold at most; those that ended longest ago give way",
+    )
+    runs_mib_tenant: int = Field(
+        default=96,
+        ge=1,
+        le=1_000_000,
+        description="of one tenant's; with `KEPT_MIB_TENANT` below what Redis has (`maxmemory`)",
     )
 
     # Tools

@@ -16,9 +16,9 @@ All keys of one user share a hash tag, so they live in one slot of a cluster and
     chat:{tenant:user}:copied                     number, bytes that forks have copied; expires a day after the first
     chat:{tenant:user}:once:<digest>              JSON, the run or fork that a request with an idempotency key made
 
-How much of it there is, and what turns used up, lies beside them (`keeping.py`, `usage/counts.py`). Of no user is what
-a process is to hear (`runs/tails.py`), what is to be looked after (`runs/sweeping.py`, `conversations/retention.py`),
-and what is shown in place of a token (`runs/tickets.py`):
+How much of it there is, and what turns used up, lies beside them (`keeping.py`, `runs/logs.py`, `usage/counts.py`).
+Of no user is what a process is to hear (`runs/tails.py`), what is to be looked after (`runs/sweeping.py`,
+`conversations/retention.py`), and what is shown in place of a token (`runs/tickets.py`):
 
     chat:inbox:<id>                               stream, orders to a process; expires some minutes after the last
     chat:ticket:<hash>                            JSON, whom a ticket to a run stands for; expires after a minute

@@ -44,6 +44,10 @@ def test_answers_of_chat() -> None:
     assert shared("answers that chat is making") == expected(Chat.model_fields["max_runs"].default)
 
 
+def test_messages_that_wait_in_chat() -> None:
+    assert shared("messages that wait for their turn") == expected(Chat.model_fields["max_waiting"].default)
+
+
 def test_streams_of_chat() -> None:
     assert shared("streams of events") == expected(Chat.model_fields["max_streams"].default)
 

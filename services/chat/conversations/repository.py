@@ -15,6 +15,7 @@ from services.chat.conversations.searching import AT_ONCE, ConversationSearch, W
 from services.chat.domain import Conversation, Message, Owner
 from services.chat.errors import ConversationNotFound
 from services.chat.keeping import FORGET, kept_keys
+from services.chat.runs.log_scripts import FORGET_LOGS
 from services.chat.storage import KEPT_PARTS, Keys, conversation_from, message_from
 from services.chat.times import now, to_ms
 from services.chat.words import kept_words
@@ -139,6 +140,7 @@ class ConversationRepository:
             pipeline.zrem(keys.conversations, conversation_id)
             pipeline.delete(*_keys_of(keys, conversation_id, [run.decode() for run in runs]))
             pipeline.eval(FORGET, 3, *kept_keys(owner), owner.user_id, conversation_id)
+            pipeline.eval(FORGET_LOGS, len(runs), *[keys.run(run.decode()) for run in runs])
 
         await self._change(owner, conversation_id, if_match, deleting)
 

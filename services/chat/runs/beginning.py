@@ -21,6 +21,7 @@ from services.chat.errors import (
 )
 from services.chat.keeping import kept_keys
 from services.chat.runs.events import Event
+from services.chat.runs.logs import LOG_REFUSALS
 from services.chat.storage import Keys, message_bytes
 from services.chat.times import to_ms
 from services.chat.words import kept_words
@@ -35,6 +36,7 @@ REFUSALS: Final[dict[str, Callable[[], ServiceError]]] = {
     "too_many": TooManyConversations,
     "kept_too_much": KeptTooMuch,
     "tenant_kept_too_much": partial(KeptTooMuch, of_tenant=True),
+    **LOG_REFUSALS,
 }
 """By the answer of START, and of ENQUEUE."""
 
@@ -127,5 +129,6 @@ async def start_arguments(turn: Turn, event: Event, key: RunKey | None, bounds: 
         turn.owner.user_id,
         *bounds.kept.arguments,
         turn.key_id or "",
+        *bounds.logs.arguments,
         *[part for entry in turn.replaces for part in entry],
     ]

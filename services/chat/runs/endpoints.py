@@ -20,6 +20,7 @@ from services.chat.dependencies import (
 )
 from services.chat.domain import Decision, Run, Waiting
 from services.chat.runs.live import LiveRun
+from services.chat.runs.logs import RunsKeptTooMuch, RunTooLong
 from services.chat.runs.schemas import (
     ApprovalCreate,
     CallId,
@@ -46,7 +47,7 @@ begun = APIRouter(prefix="/api/v1/chat/runs", tags=["runs"], route_class=Guarded
 
 _EVENTS = (
     'id: 1\nevent: run.started\ndata: {"run_id":"…","conversation_id":"…","agent_id":"…","message":{…}}\n\n'
-    'id: 2\nevent: retrieval.completed\ndata: {"passages":[…],"warnings":[]}\n\n'
+    'id: 2\nevent: retrieval.completed\ndata: {"passages":[…],"warnings":[],"is_truncated":false}\n\n'
     'id: 3\nevent: message.delta\ndata: {"content":"Three engines"}\n\n'
     'id: 4\nevent: message.completed\ndata: {"message":{…}}\n\n'
     'id: 5\nevent: run.completed\ndata: {"run_id":"…","conversation_id":"…","model":"…","usage":{…}}\n\n'
@@ -80,6 +81,8 @@ _FAILURES: Final = (
     errors.RunCancelled,
     errors.ConversationFull,
     errors.KeptTooMuch,
+    RunsKeptTooMuch,
+    RunTooLong,
     errors.ModelUnknown,
     errors.MessageTooLong,
     errors.TokensUsedUp,

@@ -2,7 +2,7 @@
 
     run.queued           {run_id, conversation_id, agent_id, message, position}   it waits for its turn, 1 is the next
     run.started          {run_id, conversation_id, agent_id, message}     the user's message as it is stored
-    retrieval.completed  {passages, warnings}                             best first; collections gone without
+    retrieval.completed  {passages, warnings, is_truncated}               best first; collections gone without
     history.shortened    {given, left_out, is_summarised}                 earlier messages; the latter told in short
     reasoning.delta      {content}                                        the next piece of what the model thinks
     message.delta        {content}                                        the next piece of the answer
@@ -23,11 +23,22 @@ The last event is always one of the three last. Events of a turn within this one
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
-from services.chat.domain import Evidence, Prompt, Reply, Run, RunState, SearchWarning, Turn, Waiting, WaitingCall
+from services.chat.domain import (
+    Evidence,
+    Passage,
+    Prompt,
+    Reply,
+    Run,
+    RunState,
+    SearchWarning,
+    Turn,
+    Waiting,
+    WaitingCall,
+)
 from services.chat.errors import ApprovalExpired, Interrupted
 from services.chat.generation import Usage
 from services.chat.storage import message_from, message_members
@@ -56,6 +67,7 @@ FINAL = frozenset({COMPLETED, FAILED, CANCELLED})
 LEFT = FINAL | {WAITING}
 """With which the process that executes a run is done with it."""
 
+_TOLD_CHARS: Final = 128 * 1024  # of passages, of which one has 16 Ki at most
 _INSTANCE = "/api/v1/chat/message"
 
 
@@ -87,7 +99,18 @@ def _begun(turn: Turn) -> dict[str, Any]:
 
 
 def retrieved(evidence: Evidence) -> dict[str, Any]:
-    return {"passages": list(evidence.passages), "warnings": list(evidence.warnings)}
+    """Of very long passages only the best: what is left out is searched through all the same."""
+    told, room = list[Passage](), _TOLD_CHARS
+    for passage in evidence.passages:
+        room -= len(passage.text)
+        if room < 0:
+            break
+        told.append(passage)
+    return {
+        "passages": told,
+        "warnings": list(evidence.warnings),
+        "is_truncated": len(told) < len(evidence.passages),
+    }
 
 
 def shortened(prompt: Prompt) -> dict[str, Any]:

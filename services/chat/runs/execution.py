@@ -20,6 +20,7 @@ from services.chat.runs.loop import Loop, begin_loop
 from services.chat.runs.means import Means
 from services.chat.runs.pauses import Resumed
 from services.chat.runs.state import LoopState
+from services.chat.runs.supervisor import Admission
 from services.chat.runs.telling import Telling
 from services.chat.runs.waiting_room import WaitingRoom
 from services.chat.times import from_ms, now, to_ms
@@ -64,14 +65,14 @@ class Execution:
         """Keep the question until its turn comes. Raises what QueueRepository.enqueue raises."""
         await self._journal.enqueue(key)
 
-    async def turn_comes(self, room: WaitingRoom, caller: Caller) -> bool:
+    async def turn_comes(self, room: WaitingRoom, caller: Caller, admission: Admission) -> bool:
         """Wait until the turn has come and has begun; False for one that has ended before. Never raises.
 
         The process that took the message in goes on with the rights of `caller`, if they have them still.
         """
         started_at = time.perf_counter()
         try:
-            await within(room.seconds, self._take(room, caller), stop=self.live.aborted)
+            await within(room.seconds, self._take(room, caller, admission), stop=self.live.aborted)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as with `_outcome`
             failure = TurnExpired() if isinstance(error, TimeoutError) else self._failure(error)
             end = await self._journal.fail(failure)
@@ -80,18 +81,25 @@ class Execution:
             return False
         return True
 
-    async def _take(self, room: WaitingRoom, caller: Caller) -> None:
-        """What is away is waited for: the message has its place in Redis."""
+    async def _take(self, room: WaitingRoom, caller: Caller, admission: Admission) -> None:
+        """What is away is waited for: the message has its place in Redis. So is a place for the answer, which is taken
+        before the turn is, and asked for again with each look into the room."""
         with room.waiter(self._turn) as waiter:
             while True:
                 await waiter.called()
+                if not admission.steps_up():
+                    continue
                 try:
                     await room.require(caller)
                     if await self._journal.take():
+                        admission.begins()
                         return
                 except Unavailable:
+                    admission.stand_back()
                     await asyncio.sleep(_AWAY_SECONDS)
                     waiter.call()
+                else:
+                    admission.stand_back()
 
     def limited(self) -> AbstractContextManager[None]:
         """What others do for it in the block has the time of one run: of the wait before nothing is taken off."""

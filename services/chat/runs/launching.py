@@ -32,14 +32,19 @@ def launch_in_turn(
 ) -> None:
     """Have the turn answered when its turn comes, whoever listens."""
     with metered(Meter()) as meter:
-        work = _settled_in_turn(execution, meter, reservation, room, caller)
+        work = _settled_in_turn(execution, admission, meter, reservation, room, caller)
         admission.launch(execution.live, work, waits_seconds=room.seconds)
 
 
 async def _settled_in_turn(
-    execution: Execution, meter: Meter, reservation: Reservation, room: WaitingRoom, caller: Caller
+    execution: Execution,
+    admission: Admission,
+    meter: Meter,
+    reservation: Reservation,
+    room: WaitingRoom,
+    caller: Caller,
 ) -> None:
-    if await execution.turn_comes(room, caller):
+    if await execution.turn_comes(room, caller, admission):
         meter.begin()
         with execution.limited():
             await _settled(execution, meter, reservation)

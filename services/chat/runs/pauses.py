@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import orjson
@@ -20,6 +20,7 @@ from services.chat.errors import (
 )
 from services.chat.runs import scripts
 from services.chat.runs.events import Event
+from services.chat.runs.logs import LogLimits, require_room
 from services.chat.runs.outbox import OUTBOX_KEYS, untold
 from services.chat.settings import Settings
 from services.chat.storage import RUNNING, Keys, running_member
@@ -39,6 +40,7 @@ class PauseBounds:
     approval_ms: int
     kept_seconds: int
     lease_ms: int
+    logs: LogLimits = field(default_factory=LogLimits)
 
     @classmethod
     def of(cls, settings: Settings) -> "PauseBounds":
@@ -46,6 +48,7 @@ class PauseBounds:
             approval_ms=round(settings.approval_seconds * 1000),
             kept_seconds=settings.run_kept_seconds + math.ceil(settings.approval_seconds),
             lease_ms=round(settings.run_lease_seconds * 1000),
+            logs=LogLimits.of(settings),
         )
 
 
@@ -88,7 +91,8 @@ class PauseRepository:
     async def pause(self, turn: Turn, event: Event, waiting: Waiting, loop: bytes) -> None:
         """Lay the run down, with `run.waiting`. Doing it again changes nothing.
 
-        Raises ConversationNotFound when its conversation was deleted, Interrupted when others have ended the run.
+        Raises ConversationNotFound when its conversation was deleted, Interrupted when others have ended the run, and
+        RunTooLong or RunsKeptTooMuch where its log has no room for how it lies.
         """
         keys, bounds = Keys(turn.owner), self._bounds
         names = [
@@ -110,12 +114,14 @@ class PauseRepository:
             counts_of(turn, current_meter()),
             KEPT_SECONDS,
             turn.since,
+            *bounds.logs.arguments,
             *ids,
         ]
         with redis_errors():
             await self._users.name(turn.owner, day_of(turn))
             status = (await self._pause(keys=names, args=arguments)).decode()
         self._told()
+        require_room(status)
         if status != "requires_action":
             raise ConversationNotFound if status == "gone" else Interrupted
 

@@ -61,7 +61,7 @@ class QueueRepository:
         """Put the turn at the end of its conversation's queue, and keep its message and the key: all or nothing.
 
         Answers `run.queued`. Raises KeyTaken, ConversationNotFound, ConversationOfOtherAgent, QueueFull,
-        ConversationFull, KeptTooMuch.
+        ConversationFull, KeptTooMuch, RunsKeptTooMuch.
         """
         keys, conversation_id = Keys(turn.owner), turn.conversation_id
         names = [
@@ -97,6 +97,7 @@ class QueueRepository:
             turn.owner.user_id,
             *self._bounds.kept.arguments,
             turn.key_id or "",
+            *self._bounds.logs.arguments,
         ]
         member = running_member(turn.owner, conversation_id, turn.run_id)
         with redis_errors():  # noted before, as a run that begins: so none is missing

@@ -7,20 +7,21 @@ message lies in its own hash, and stands in the conversation from its turn on.
 from typing import Final
 
 from services.chat.keeping import KEEPING
-from services.chat.runs.outbox_scripts import TELL
-from services.chat.runs.script_parts import IS_MISSED
+from services.chat.runs.log_scripts import LOG
+from services.chat.runs.script_parts import END_RUN, IS_MISSED
 
 # KEYS conversation, messages, runs, queue, run, events, hold, once, conversations, the count of what is kept
 # ARGV run_id, conversation_id, agent_id, now_ms, message, model, inbox, data of run.queued without its place, hold_ms,
 #      kept_seconds while it waits, kept_seconds of `once` and `runs`, max_messages, max_queued, what `once` is to hold
 #      now, what it shall hold (or '' without a key), retention_ms, user_id, bytes at most of a user and of a tenant,
-#      key_id
+#      key_id, bytes at most of the logs of a run, a user and a tenant
 # Puts a run at the end of the queue, whether or not the conversation is busy: whoever holds the run takes its turn.
 # What waits before it is counted with it, as it will be kept before.
 # Answers a word, and with `ok` its place, 1 for the next.
 ENQUEUE: Final = (
     "#!lua"
     + KEEPING
+    + LOG
     + """
 if ARGV[15] ~= '' and (redis.call('GET', KEYS[8]) or '') ~= ARGV[14] then return {'taken', 0} end
 local agent_id = redis.call('HGET', KEYS[1], 'agent_id')
@@ -35,6 +36,9 @@ for _, run in ipairs(redis.call('LRANGE', KEYS[4], 0, -1)) do
 end
 local refused = refusal(count, bytes, ARGV[18], ARGV[19], KEYS[9], ARGV[4] - ARGV[16], ARGV[4])
 if refused then return {refused, 0} end
+local log, told = log_of(KEYS[5]), log_size({'run.queued', ARGV[8]}) + #ARGV[5]
+refused = log_begin_refusal(log, told, ARGV[21], ARGV[22], ARGV[23])
+if refused then return {refused, 0} end
 local place = redis.call('RPUSH', KEYS[4], ARGV[1])
 redis.call('EXPIRE', KEYS[4], ARGV[10])
 redis.call('SADD', KEYS[3], ARGV[1])
@@ -42,6 +46,7 @@ if redis.call('TTL', KEYS[3]) < tonumber(ARGV[10]) then redis.call('EXPIRE', KEY
 redis.call('HSET', KEYS[5], 'status', 'queued', 'conversation_id', ARGV[2], 'agent_id', ARGV[3],
   'created_at', ARGV[4], 'question', ARGV[5], 'model', ARGV[6], 'inbox', ARGV[7], 'key_id', ARGV[20])
 redis.call('EXPIRE', KEYS[5], ARGV[10])
+log_begin(log, ARGV[10], told)
 redis.call('XADD', KEYS[6], '1-0', 'e', 'run.queued', 'd', string.sub(ARGV[8], 1, -2) .. ',"position":' .. place .. '}')
 redis.call('EXPIRE', KEYS[6], ARGV[10])
 redis.call('SET', KEYS[7], ARGV[7], 'PX', ARGV[9])
@@ -59,6 +64,7 @@ return {'ok', place}
 TAKE: Final = (
     "#!lua"
     + KEEPING
+    + LOG
     + """
 local status = redis.call('HGET', KEYS[6], 'status')
 if not status or redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
@@ -82,6 +88,8 @@ redis.call('HINCRBY', KEYS[1], 'version', 1)
 redis.call('HSET', KEYS[1], 'last_activity_at', ARGV[3], 'run', ARGV[1])
 redis.call('ZADD', KEYS[5], ARGV[3], ARGV[2])
 for _, key in ipairs({KEYS[1], KEYS[2], KEYS[5], KEYS[9]}) do redis.call('PEXPIRE', key, ARGV[4]) end
+log_count(log_of(KEYS[6]), log_size({'run.started', ARGV[7]}) - #question)
+log_keep(log_of(KEYS[6]), ARGV[6])
 redis.call('HSET', KEYS[6], 'status', 'running')
 redis.call('HDEL', KEYS[6], 'question', 'missed', 'missed_at')
 redis.call('XADD', KEYS[7], '2-0', 'e', 'run.started', 'd', ARGV[7])
@@ -95,11 +103,11 @@ return 'ok'
 # KEYS queue, run, events, hold, then those of the outbox
 # ARGV run_id, now_ms, status, type and data of its last event, and how often, how many ms apart, its hold is to be
 #      missed; 0 for one that is ended by who may, held or not
-# Ends a run that waits. One that is given up is held by nobody any more. Answers the run's status, and where this has
-# ended it the inbox of the process that is to hear of it.
+# Ends a run that waits, in a Redis that is full too, as CANCEL does. One that is given up is held by nobody any more.
+# Answers the run's status, and where this has ended it the inbox of the process that is to hear of it.
 LEAVE: Final = (
-    "#!lua"
-    + TELL
+    "#!lua flags=allow-oom"
+    + END_RUN
     + IS_MISSED
     + """
 local status = redis.call('HGET', KEYS[2], 'status')
@@ -112,11 +120,8 @@ if ARGV[6] ~= '0' and (redis.call('EXISTS', KEYS[4]) == 1 or not is_missed(KEYS[
   return {status, ''}
 end
 redis.call('LREM', KEYS[1], 1, ARGV[1])
-redis.call('XADD', KEYS[3], '2-0', 'e', ARGV[4], 'd', ARGV[5])
-redis.call('HSET', KEYS[2], 'status', ARGV[3], 'finished_at', ARGV[2], 'outcome', ARGV[5])
-redis.call('HDEL', KEYS[2], 'question')
 redis.call('DEL', KEYS[4])
-tell(5, KEYS[2], ARGV[4], 2, ARGV[5])
+end_run(KEYS[2], KEYS[3], ARGV[3], ARGV[2], {ARGV[4], ARGV[5]}, 5)
 return {ARGV[3], redis.call('HGET', KEYS[2], 'inbox') or ''}
 """
 )

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from services.chat.bounds import Bounds
 from services.chat.domain import LastTurn, Message, Owner, Run, Turn, Waiting
@@ -17,6 +16,8 @@ from services.chat.runs import scripts
 from services.chat.runs.beginning import Begun, RunKey, require_begun, start_arguments, start_keys
 from services.chat.runs.events import FINAL, RUN_FIELDS, Event, abandoned, event_from, run_from
 from services.chat.runs.leases import MISSED, MISSED_MS
+from services.chat.runs.log_scripts import APPEND
+from services.chat.runs.logs import require_room
 from services.chat.runs.noting import noted_run
 from services.chat.runs.outbox import OUTBOX_KEYS, untold
 from services.chat.storage import Keys, message_bytes, message_from
@@ -45,6 +46,7 @@ class RunRepository:
         self._redis, self._bounds, self._inbox, self._told = redis, bounds, inbox, told
         self._users = UsageUsers(redis)
         self._start = redis.register_script(scripts.START)
+        self._append = redis.register_script(APPEND)
         self._finish = redis.register_script(scripts.FINISH)
         self._renew = redis.register_script(scripts.RENEW)
         self._abandon = redis.register_script(scripts.ABANDON)
@@ -54,7 +56,7 @@ class RunRepository:
         """Claim the conversation (or make it), store the user's message, the first event and the key: all or nothing.
 
         Raises KeyTaken, TurnChanged, ConversationNotFound, ConversationOfOtherAgent, RunActive, ConversationFull,
-        TooManyConversations, KeptTooMuch.
+        TooManyConversations, KeptTooMuch, RunsKeptTooMuch.
         """
         require_begun(await self._noted_start(turn, event, key))
 
@@ -109,18 +111,20 @@ class RunRepository:
         return Past(earlier[-limit:] if limit else [], total - len(messages) + len(earlier))
 
     async def append(self, turn: Turn, event: Event) -> Literal["ok", "ended", "gone"]:
-        """Store an event; the same number twice is stored once. `ended` by others, or `gone` with the conversation."""
-        keys, fields = Keys(turn.owner), dict[Any, Any]({"e": event.type, "d": event.data})
+        """Store an event; the same number twice is stored once. `ended` by others, or `gone` with the conversation.
+
+        Raises RunTooLong, RunsKeptTooMuch; then it is not stored.
+        """
+        keys = Keys(turn.owner)
+        arguments: list[Any] = [event.number, event.type, event.data, *self._bounds.logs.arguments]
         with redis_errors():
-            try:
-                stored = await self._redis.xadd(
-                    keys.events(turn.run_id), fields, id=f"{event.number}-0", nomkstream=True
-                )
-            except ResponseError as error:
-                if "equal or smaller" not in str(error):
-                    raise
+            stored = (
+                await self._append(keys=[keys.run(turn.run_id), keys.events(turn.run_id)], args=arguments)
+            ).decode()
+            if stored == "old":
                 return await self._was_stored(keys, turn, event)
-        return "gone" if stored is None else "ok"
+        require_room(stored)
+        return "gone" if stored == "gone" else "ok"
 
     async def _was_stored(self, keys: Keys, turn: Turn, event: Event) -> Literal["ok", "ended", "gone"]:
         """`ok` where an earlier attempt arrived and only its answer did not; else somebody has told something else."""
@@ -140,6 +144,7 @@ class RunRepository:
         """Store the last events and the `answer` if there is one, and free the conversation: all or nothing, once.
 
         Answers what the run then is: another status when it had ended before, `gone` when its conversation was deleted.
+        Raises RunTooLong, RunsKeptTooMuch where its log has no room for the answer; then nothing is stored.
         """
         keys = Keys(turn.owner)
         names = [
@@ -167,13 +172,15 @@ class RunRepository:
             *stored,
             events[0].number,
             *used,
+            *self._bounds.logs.arguments,
             *flat,
         ]
         with redis_errors():
             await self._users.name(turn.owner, day_of(turn))
-            outcome: Status = (await self._finish(keys=names, args=arguments)).decode()
+            answer_word: str = (await self._finish(keys=names, args=arguments)).decode()
+        require_room(answer_word)
         self._told()
-        return outcome
+        return cast("Status", answer_word)
 
     async def renew(self, turn: Turn) -> Literal["ok", "lost", "gone"]:
         """Keep the conversation claimed. `lost` to another run, or `gone` with the conversation."""

@@ -2,6 +2,9 @@
 
 from typing import Final
 
+from services.chat.runs.log_scripts import END, LOG
+from services.chat.runs.outbox_scripts import TELL
+
 # Adds to a day's usage, each of `used` a metric, its source and a number.
 ADD: Final = """
 local function add(usage, used, kept_seconds)
@@ -44,8 +47,9 @@ end
 
 # A run that went on with its last decision, and whose process then told nothing, has done nothing: it lies as it lay.
 # Told so once more, it has an event that a process which is only slow knows nothing of. It lies only where its
-# conversation is still its own: another that answers there meanwhile keeps the lease, and this one has ended.
-# Answers the event's number. How often a call was decided on in vain stays with the run.
+# conversation is still its own: another that answers there meanwhile keeps the lease, and this one has ended. It is
+# taken in after END_RUN, whose functions it uses. Answers the event's number. How often a call was decided on in vain
+# stays with the run.
 LIE_AGAIN: Final = """
 local function lies_again(lease, run, events, conversation, run_id, now_ms)
   local is_own = (redis.call('HGET', conversation, 'run') or run_id) == run_id
@@ -54,6 +58,7 @@ local function lies_again(lease, run, events, conversation, run_id, now_ms)
   local told = tonumber(string.match(redis.call('XREVRANGE', events, '+', '-', 'COUNT', 1)[1][1], '^%d+'))
   if not went_on[1] or told ~= tonumber(went_on[2]) or now_ms >= tonumber(went_on[3]) then return false end
   redis.call('XADD', events, (told + 1) .. '-0', 'e', 'run.waiting', 'd', went_on[4])
+  log_count(log_of(run), log_size({'run.waiting', went_on[4]}))
   redis.call('HSET', run, 'status', 'requires_action', 'inbox', '', 'undecided', 1, 'call:' .. went_on[1], '')
   redis.call('HDEL', run, 'last_call', 'claim', 'missed', 'missed_at')
   redis.call('HINCRBY', run, 'again:' .. went_on[1], 1)
@@ -61,3 +66,29 @@ local function lies_again(lease, run, events, conversation, run_id, now_ms)
   return told + 1
 end
 """
+
+# Ends a run with what it tells last: types and data in turn, of which the last pair is its outcome. An event may be
+# there of which its writer never heard so: the last ones come after it, and under no number below `least`. What the run
+# held while it waited goes with its end. `first` is the first KEYS of the outbox.
+END_RUN: Final = (
+    TELL
+    + LOG
+    + f"""
+local function end_size(log, told)
+  return log_size(told) + #told[#told] - log_held(log) - {END}
+end
+local function end_run(run, events, status, now_ms, told, first, least)
+  local log, outcome = log_of(run), told[#told]
+  log_count(log, end_size(log, told))
+  local last = redis.call('XREVRANGE', events, '+', '-', 'COUNT', 1)[1][1]
+  local number = math.max(tonumber(string.match(last, '^%d+')) + 1, tonumber(least or 0))
+  for i = 1, #told, 2 do
+    redis.call('XADD', events, number .. '-0', 'e', told[i], 'd', told[i + 1])
+    number = number + 1
+  end
+  redis.call('HSET', run, 'status', status, 'finished_at', now_ms, 'outcome', outcome)
+  redis.call('HDEL', run, 'question', 'waiting', 'loop')
+  tell(first, run, told[#told - 1], number - 1, outcome)
+end
+"""
+)

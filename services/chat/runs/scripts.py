@@ -7,15 +7,16 @@ kept in a tenant (`keeping.py`). `#!lua` has the server refuse a script before i
 from typing import Final
 
 from services.chat.keeping import KEEPING
+from services.chat.runs.log_scripts import LOG
 from services.chat.runs.outbox_scripts import TELL
-from services.chat.runs.script_parts import ADD, COUNT_LEFT, IS_MISSED, LIE_AGAIN
+from services.chat.runs.script_parts import ADD, COUNT_LEFT, END_RUN, IS_MISSED, LIE_AGAIN
 
 # KEYS conversation, messages, lease, runs, conversations, run, events, once, words, queue, the count of what is kept
 # ARGV new?, now_ms, retention_ms, agent_id, title, message, run_id, lease_ms, kept_seconds, max_messages,
 #      max_conversations, conversation_id, event, what `once` is to hold now, what it shall hold (or '' without a key),
 #      model, inbox of the process, metadata, tags, words of the title, message_id, words of the message, user_id, bytes
-#      at most of a user and of a tenant, key_id, then of each message at the end that gives way, newest first, its
-#      place and id
+#      at most of a user and of a tenant, key_id, bytes at most of the logs of a run, a user and a tenant, then of each
+#      message at the end that gives way, newest first, its place and id
 # Checks the conversation, claims it for the run, and stores the user's message with the run's first event, and with the
 # key that the request came with. Full comes before active: nothing is interrupted for a message that has no place. A
 # conversation is active too while messages wait for their turn: nobody comes before them. And while what was begun last
@@ -23,17 +24,20 @@ from services.chat.runs.script_parts import ADD, COUNT_LEFT, IS_MISSED, LIE_AGAI
 START: Final = (
     "#!lua"
     + KEEPING
+    + LOG
     + """
 local count = {KEYS[11], KEYS[12], KEYS[13], ARGV[23]}
 local bytes, until_ms = #ARGV[6] + #ARGV[22], ARGV[2] + ARGV[3]
+local log, told = log_of(KEYS[6]), log_size({'run.started', ARGV[13]})
 local function too_much()
   return refusal(count, bytes, ARGV[24], ARGV[25], KEYS[5], ARGV[2] - ARGV[3], ARGV[2])
 end
+local function log_too_much() return log_begin_refusal(log, told, ARGV[27], ARGV[28], ARGV[29]) end
 if ARGV[15] ~= '' and (redis.call('GET', KEYS[8]) or '') ~= ARGV[14] then return 'taken' end
 if ARGV[1] == '1' then
   forget_old(count, KEYS[5], ARGV[2] - ARGV[3])
   if redis.call('ZCARD', KEYS[5]) >= tonumber(ARGV[11]) then return 'too_many' end
-  local refused = too_much()
+  local refused = too_much() or log_too_much()
   if refused then return refused end
   redis.call('HSET', KEYS[1], 'agent_id', ARGV[4], 'title', ARGV[5], 'created_at', ARGV[2],
     'metadata', ARGV[18], 'tags', ARGV[19])
@@ -42,9 +46,9 @@ else
   local agent_id = redis.call('HGET', KEYS[1], 'agent_id')
   if not agent_id or is_old(KEYS[5], ARGV[12], ARGV[2] - ARGV[3]) then return 'missing' end
   if agent_id ~= ARGV[4] then return 'other_agent' end
-  local replaced = (#ARGV - 26) / 2
+  local replaced = (#ARGV - 29) / 2
   if redis.call('XLEN', KEYS[2]) - replaced + 2 > tonumber(ARGV[10]) then return 'full' end
-  local refused = replaced == 0 and too_much()
+  local refused = replaced == 0 and too_much() or log_too_much()
   if refused then return refused end
   if redis.call('EXISTS', KEYS[3], KEYS[10]) > 0 then return 'active' end
   local before = redis.call('HGET', KEYS[1], 'run')
@@ -53,12 +57,12 @@ else
   if replaced > 0 then
     local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', replaced)
     for i = 1, replaced do
-      if not last[i] or last[i][1] ~= ARGV[25 + 2 * i] then return 'changed' end
+      if not last[i] or last[i][1] ~= ARGV[28 + 2 * i] then return 'changed' end
     end
     for i = 1, replaced do
-      forget(count, ARGV[12], #last[i][2][2] + redis.call('HSTRLEN', KEYS[9], ARGV[26 + 2 * i]))
-      redis.call('XDEL', KEYS[2], ARGV[25 + 2 * i])
-      redis.call('HDEL', KEYS[9], ARGV[26 + 2 * i])
+      forget(count, ARGV[12], #last[i][2][2] + redis.call('HSTRLEN', KEYS[9], ARGV[29 + 2 * i]))
+      redis.call('XDEL', KEYS[2], ARGV[28 + 2 * i])
+      redis.call('HDEL', KEYS[9], ARGV[29 + 2 * i])
     end
     redis.call('HINCRBY', KEYS[1], 'message_count', -replaced)
   end
@@ -78,6 +82,7 @@ for _, key in ipairs({KEYS[1], KEYS[2], KEYS[5], KEYS[9]}) do redis.call('PEXPIR
 redis.call('HSET', KEYS[6], 'status', 'running', 'conversation_id', ARGV[12], 'created_at', ARGV[2],
   'agent_id', ARGV[4], 'model', ARGV[16], 'inbox', ARGV[17], 'key_id', ARGV[26])
 redis.call('EXPIRE', KEYS[6], ARGV[9])
+log_begin(log, ARGV[9], told)
 redis.call('XADD', KEYS[7], '1-0', 'e', 'run.started', 'd', ARGV[13])
 redis.call('EXPIRE', KEYS[7], ARGV[9])
 return 'ok'
@@ -87,18 +92,20 @@ return 'ok'
 # KEYS conversation, messages, lease, conversations, run, events, usage, counted, words, the count of what is kept, then
 #      those of the outbox
 # ARGV run_id, conversation_id, now_ms, retention_ms, status, message or '', message_id, words of the message, number of
-#      the first event, what it used up, kept_seconds of `counted`, kept_seconds of `usage`, since, user_id, then
-#      type and data of each event
-# Ends a run once: stores the answer and the last events, and frees the conversation. Answers the run's status.
-# An event may be there of which its writer never heard so: the last ones come after it.
+#      the first event, what it used up, kept_seconds of `counted`, kept_seconds of `usage`, since, user_id, bytes at
+#      most of the logs of a run, a user and a tenant, then type and data of each event
+# Ends a run once: stores the answer and the last events, and frees the conversation. Answers the run's status, or for
+# what reason its log has no room for the answer, and then it goes on.
 # What it used up is counted once, whoever ended it: of one that was cancelled only its process knows that.
 # A process that laid it down and never heard so ends nothing once others have gone on: they have another `since`.
 FINISH: Final = (
     "#!lua"
     + ADD
-    + TELL
+    + END_RUN
     + KEEPING
     + """
+local told = {}
+for i = 18, #ARGV do table.insert(told, ARGV[i]) end
 local function count(state)
   if redis.call('HEXISTS', KEYS[5], 'is_counted') == 1 then return end
   if not redis.call('SET', KEYS[8], state, 'NX', 'EX', ARGV[11]) then return end
@@ -112,6 +119,11 @@ if status ~= 'running' and status ~= 'requires_action' then count(status or 'can
 if not status then return 'gone' end
 if status ~= 'running' then return status end
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
+if ARGV[5] == 'completed' then
+  local log = log_of(KEYS[5])
+  local refused = log_refusal(log, end_size(log, told), ARGV[15], ARGV[16], ARGV[17])
+  if refused then return refused end
+end
 count(ARGV[5])
 if ARGV[6] ~= '' then
   redis.call('XADD', KEYS[2], '*', 'm', ARGV[6])
@@ -123,16 +135,8 @@ if ARGV[6] ~= '' then
   redis.call('ZADD', KEYS[4], ARGV[3], ARGV[2])
   for _, key in ipairs({KEYS[1], KEYS[2], KEYS[4], KEYS[9]}) do redis.call('PEXPIRE', key, ARGV[4]) end
 end
-local last = redis.call('XREVRANGE', KEYS[6], '+', '-', 'COUNT', 1)[1][1]
-local number = math.max(tonumber(ARGV[9]), tonumber(string.match(last, '^%d+')) + 1)
-for i = 15, #ARGV, 2 do
-  redis.call('XADD', KEYS[6], number .. '-0', 'e', ARGV[i], 'd', ARGV[i + 1])
-  number = number + 1
-end
-redis.call('HSET', KEYS[5], 'status', ARGV[5], 'finished_at', ARGV[3], 'outcome', ARGV[#ARGV])
-redis.call('HDEL', KEYS[5], 'waiting', 'loop')
+end_run(KEYS[5], KEYS[6], ARGV[5], ARGV[3], told, 13, ARGV[9])
 if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3]) end
-tell(13, KEYS[5], ARGV[#ARGV - 1], number - 1, ARGV[#ARGV])
 return ARGV[5]
 """
 )
@@ -160,7 +164,7 @@ return 'ok'
 ABANDON: Final = (
     "#!lua"
     + COUNT_LEFT
-    + TELL
+    + END_RUN
     + IS_MISSED
     + LIE_AGAIN
     + """
@@ -178,12 +182,7 @@ if status == 'running' then
 end
 local outcome = status == 'running' and ARGV[5] or ARGV[6]
 count_left('failed', KEYS[2], KEYS[4], KEYS[5], ARGV[3], ARGV[4])
-local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
-local number = tonumber(string.match(last, '^%d+')) + 1
-redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.failed', 'd', outcome)
-redis.call('HSET', KEYS[2], 'status', 'failed', 'finished_at', ARGV[2], 'outcome', outcome)
-redis.call('HDEL', KEYS[2], 'waiting', 'loop')
-tell(6, KEYS[2], 'run.failed', number, outcome)
+end_run(KEYS[2], KEYS[3], 'failed', ARGV[2], {'run.failed', outcome}, 6)
 return 'failed'
 """
 )
@@ -196,34 +195,31 @@ return 'failed'
 CANCEL: Final = (
     "#!lua flags=allow-oom"
     + COUNT_LEFT
-    + TELL
+    + END_RUN
     + """
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return {'gone', ''} end
 if status ~= 'running' and status ~= 'requires_action' then return {status, ''} end
 if status == 'requires_action' then count_left('cancelled', KEYS[2], KEYS[4], KEYS[5], ARGV[3], ARGV[4]) end
-local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
-local number = tonumber(string.match(last, '^%d+')) + 1
-redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.cancelled', 'd', ARGV[5])
-redis.call('HSET', KEYS[2], 'status', 'cancelled', 'finished_at', ARGV[2], 'outcome', ARGV[5])
-redis.call('HDEL', KEYS[2], 'waiting', 'loop')
+end_run(KEYS[2], KEYS[3], 'cancelled', ARGV[2], {'run.cancelled', ARGV[5]}, 6)
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
-tell(6, KEYS[2], 'run.cancelled', number, ARGV[5])
 return {'cancelled', redis.call('HGET', KEYS[2], 'inbox') or ''}
 """
 )
 
 # KEYS lease, run, events, runs, usage, then those of the outbox
 # ARGV run_id, number of the event, data of run.waiting, the loop, approval_ms, kept_seconds, what it used up since it
-#      went on last, kept_seconds of `usage`, since, then the ids of the calls
+#      went on last, kept_seconds of `usage`, since, bytes at most of the logs of a run, a user and a tenant, then the
+#      ids of the calls
 # Lays a run down until its calls are decided: no process has it, and its lease, which nobody renews, claims the
 # conversation for as long as it may wait. Answers the run's status; laying down what lies, or what others
-# have gone on with, changes nothing.
+# have gone on with, changes nothing. Or for what reason its log has no room, and then it goes on.
 # What it used up is added now: whoever ends a run that lies does not know it.
 PAUSE: Final = (
     "#!lua"
     + ADD
     + TELL
+    + LOG
     + """
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return 'gone' end
@@ -231,15 +227,21 @@ if (redis.call('HGET', KEYS[2], 'since') or '0') ~= ARGV[9] then return 'require
 if status ~= 'running' then return status end
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 'lost' end
+local log = log_of(KEYS[2])
+local more = log_size({'run.waiting', ARGV[3]}) + #ARGV[3] + #ARGV[4] - log_held(log)
+local refused = log_refusal(log, more, ARGV[10], ARGV[11], ARGV[12])
+if refused then return refused end
+log_count(log, more)
+log_keep(log, ARGV[6])
 local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1]
 local number = math.max(tonumber(ARGV[2]), tonumber(string.match(last, '^%d+')) + 1)
 redis.call('XADD', KEYS[3], number .. '-0', 'e', 'run.waiting', 'd', ARGV[3])
 local used = cjson.decode(ARGV[7])
 redis.call('HSET', KEYS[2], 'status', 'requires_action', 'waiting', ARGV[3], 'loop', ARGV[4], 'inbox', '',
-  'undecided', #ARGV - 9, 'source', used[1])
+  'undecided', #ARGV - 12, 'source', used[1])
 redis.call('HDEL', KEYS[2], 'used')
 add(KEYS[5], used[2], ARGV[8])
-for i = 10, #ARGV do redis.call('HSET', KEYS[2], 'call:' .. ARGV[i], '') end
+for i = 13, #ARGV do redis.call('HSET', KEYS[2], 'call:' .. ARGV[i], '') end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[5])
 for i = 2, 3 do redis.call('EXPIRE', KEYS[i], ARGV[6]) end
 if redis.call('TTL', KEYS[4]) < tonumber(ARGV[6]) then redis.call('EXPIRE', KEYS[4], ARGV[6]) end
@@ -254,7 +256,10 @@ return 'requires_action'
 # not, the last one is not kept. The request that it went on with is given the same again, if it never heard so. What it
 # waited for stays with it, in case its process dies at once.
 # Answers {what became of it, the loop, its last event, then call ids and decisions}.
-DECIDE: Final = """#!lua
+DECIDE: Final = (
+    "#!lua"
+    + LOG
+    + """
 local function go()
   local answer = {'go', redis.call('HGET', KEYS[2], 'loop'), redis.call('HGET', KEYS[2], 'since')}
   local fields = redis.call('HGETALL', KEYS[2])
@@ -281,6 +286,7 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'expired'} end
 local is_last = tonumber(redis.call('HGET', KEYS[2], 'undecided')) == 1
 if is_last and ARGV[6] ~= '1' then return {'last'} end
 redis.call('HSET', KEYS[2], 'call:' .. ARGV[2], ARGV[3])
+log_count(log_of(KEYS[2]), #ARGV[3])
 redis.call('HINCRBY', KEYS[2], 'undecided', -1)
 if not is_last then return {'kept'} end
 local last, time = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1][1], redis.call('TIME')
@@ -289,3 +295,4 @@ redis.call('HSET', KEYS[2], 'status', 'running', 'inbox', ARGV[5], 'claim', ARGV
   'waits_until', time[1] * 1000 + math.floor(time[2] / 1000) + redis.call('PTTL', KEYS[1]))
 return go()
 """
+)

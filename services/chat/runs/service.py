@@ -17,7 +17,7 @@ from services.chat.runs.live import LiveRun
 from services.chat.runs.means import Means
 from services.chat.runs.schemas import MessageCreate, OnBusy, Regenerate
 from services.chat.runs.stored import StoredRun
-from services.chat.runs.supervisor import Supervisor
+from services.chat.runs.supervisor import Admission, Supervisor
 from services.chat.runs.waiting_room import WaitingRoom
 from services.chat.usage.budgets import Budgets, Reservation, tokens_at_most
 from shared.door import Once
@@ -99,7 +99,8 @@ class RunService:
         return run
 
     async def _begin(self, caller: Caller, body: MessageCreate, key: RunKey | None) -> LiveRun:
-        with self._supervisor.admission(Owner.of(caller)) as admission:
+        may_wait = body.on_busy is OnBusy.ENQUEUE and body.conversation_id is not None
+        with self._supervisor.admission(Owner.of(caller), may_wait=may_wait) as admission:
             agent, chosen = await self._asked(caller, body.agent_id, body.content)
             turn = Turn.begun(
                 caller,
@@ -110,10 +111,9 @@ class RunService:
                 response_schema=body.response_schema,
                 metadata=body.metadata,
             )
-            may_wait = body.on_busy is OnBusy.ENQUEUE
             execution, reservation = await self._prepared(caller, turn, chosen, may_wait=may_wait)
             async with reservation.given_back_on_error():
-                has_begun = await self._claim(caller, body, execution, key)
+                has_begun = await self._claim(caller, body, execution, admission, key)
             if has_begun:
                 launch(execution, admission, reservation)
             else:
@@ -160,23 +160,27 @@ class RunService:
         reservation = await self._budgets.reserve(caller, turn.run_id, needed, waits_seconds=waits_seconds)
         return Execution(turn, self._means.within(chosen.budget)), reservation
 
-    async def _claim(self, caller: Caller, body: MessageCreate, execution: Execution, key: RunKey | None) -> bool:
+    async def _claim(
+        self, caller: Caller, body: MessageCreate, execution: Execution, admission: Admission, key: RunKey | None
+    ) -> bool:
         """Begin, or wait (False), or begin in place of what is being answered, as the caller wants.
 
         Raises RunActive otherwise.
         """
         for _ in range(_INTERRUPTIONS):
             try:
-                await execution.begin(key)
+                if not admission.is_waiting:
+                    await execution.begin(key)
+                    return True
             except RunActive:
                 if body.conversation_id is None or body.on_busy is OnBusy.REJECT:
                     raise
-                if body.on_busy is OnBusy.ENQUEUE:
-                    await execution.enqueue(key)
-                    return False
+            if body.on_busy is OnBusy.ENQUEUE:
+                admission.wait()
+                await execution.enqueue(key)
+                return False
+            if body.conversation_id is not None:
                 await self._control.clear(caller, body.conversation_id)
-            else:
-                return True
         raise RunActive
 
     def follow(self, run: Run) -> AsyncIterator[bytes]:

@@ -8,7 +8,7 @@ from services.chat.keeping import kept_bytes
 from shared.redis import open_redis
 from tests.fixtures.identity import User
 from tests.services.chat.fullness import full
-from tests.services.chat.queueing import CONVERSATIONS, MESSAGE, RUNS, busy
+from tests.services.chat.queueing import CONVERSATIONS, MESSAGE, RUNS, busy, waiting
 from tests.services.chat.servers import ModelServer
 
 
@@ -34,3 +34,18 @@ async def test_a_run_is_cancelled(chat: httpx.AsyncClient, agent_id: str, model:
 
     assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
     assert told[-1].type == "run.cancelled"
+
+
+async def test_a_message_that_waits_is_cancelled(
+    chat: httpx.AsyncClient, agent_id: str, model: ModelServer, suite: Suite
+) -> None:
+    async with open_redis(suite.url("redis")) as redis, busy(chat, agent_id, model) as conversation:
+        async with waiting(chat, conversation.message("two")) as (queued, rest):
+            async with full(redis):
+                answer = await chat.post(f"{RUNS}/{queued.data['run_id']}/cancel")
+            told = [event async for event in rest]
+        model.go_on.set()
+        await conversation.rest()
+
+    assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
+    assert [event.type for event in told] == ["run.cancelled"]

@@ -11,7 +11,7 @@ from services.chat.domain import Owner
 from services.chat.storage import QUEUED, Keys
 from shared.redis import open_redis
 from shared.schemas import new_id
-from tests.fixtures.identity import User
+from tests.fixtures.identity import RegisterUser, User
 from tests.services.chat.client import OpenChat, ServerEvent, events_of, until
 from tests.services.chat.queueing import CONVERSATIONS, MESSAGE, RUNS, Body, Conversation, busy, waiting
 from tests.services.chat.scripts import calls, says
@@ -225,3 +225,53 @@ async def test_a_run_that_waits_for_an_approval_is_waited_for(
 
     assert (event.type, approved.status_code, told[-1].type) == ("run.queued", 200, "run.completed")
     assert [message["content"] for message in page] == ["Pay.", "It is paid.", "Thanks.", "You are welcome."]
+
+
+async def test_messages_that_wait_keep_nobody_from_being_answered(
+    open_chat: OpenChat, register_user: RegisterUser, agent_id: str, model: ModelServer, person: User
+) -> None:
+    """They have places of their own, of which a user has a share too."""
+    neighbour = await register_user()
+    async with open_chat(max_runs=8, max_waiting=64) as chat, AsyncExitStack() as stack:
+        chat.headers.update(person.headers)
+        both = [await stack.enter_async_context(busy(chat, agent_id, model)) for _ in range(2)]
+        wait = [
+            await stack.enter_async_context(waiting(chat, conversation.message(str(number))))
+            for conversation in both
+            for number in range(8)
+        ]
+        too_many = await chat.post(MESSAGE, json=both[0].message("one too many", stream=False))
+        body: Body = {"agent_id": agent_id, "content": "Hello", "stream": True}
+        beside, told = await stack.enter_async_context(waiting(chat, body, neighbour.headers))
+        model.go_on.set()
+        ended = [[event async for event in rest][-1].type for rest in (*[rest for _, rest in wait], told)]
+        for conversation in both:
+            await conversation.rest()
+
+    assert {queued.type for queued, _ in wait} == {"run.queued"}
+    assert (too_many.status_code, too_many.json()["code"]) == (429, "common.share_taken")
+    assert "waiting messages" in too_many.json()["detail"]
+    assert beside.type == "run.started"
+    assert set(ended) == {"run.completed"}
+
+
+async def test_a_turn_that_has_come_waits_for_a_place_too(
+    open_chat: OpenChat, agent_id: str, model: ModelServer, person: User
+) -> None:
+    """Whoever has as many answers under way as may be may have a message wait, be its conversation busy or not."""
+    async with open_chat(max_runs=8) as chat:
+        chat.headers.update(person.headers)
+        free = (await chat.post(MESSAGE, json={"agent_id": agent_id, "content": "one"})).json()["conversation_id"]
+        body: Body = {"agent_id": agent_id, "content": "two", "conversation_id": free, "stream": True}
+        async with busy(chat, agent_id, model) as one, busy(chat, agent_id, model) as other:
+            refused = await chat.post(MESSAGE, json=body)
+            async with waiting(chat, body | {"on_busy": "enqueue"}) as (queued, rest):
+                state = await one.state_of(queued.data["run_id"])
+                model.go_on.set()
+                told = [event async for event in rest]
+            await one.rest()
+            await other.rest()
+
+    assert refused.json()["code"] == "common.share_taken"
+    assert (queued.type, state) == ("run.queued", "queued")
+    assert (told[0].type, told[-1].type) == ("run.started", "run.completed")

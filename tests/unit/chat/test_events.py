@@ -2,7 +2,8 @@
 
 import orjson
 
-from services.chat.runs.events import Event, failed
+from services.chat.domain import Evidence, Passage
+from services.chat.runs.events import Event, failed, retrieved
 from shared.errors import Unavailable
 
 
@@ -22,3 +23,12 @@ def test_a_failure_says_what_the_answer_would_have_said() -> None:
     assert (event.number, event.type) == (3, "run.failed")
     assert (told["status"], told["code"], told["retry_after_seconds"]) == (503, "common.unavailable", 5)
     assert told["conversation_id"] == "c"
+
+
+def test_of_very_long_passages_only_the_best_are_told_and_it_is_said_so() -> None:
+    passages = [Passage("handbook", str(number), 1.0, "x" * 16_384) for number in range(9)]
+
+    short, long = retrieved(Evidence(passages[:8])), retrieved(Evidence(passages))
+
+    assert (short["passages"], short["is_truncated"]) == (passages[:8], False)
+    assert (long["passages"], long["is_truncated"]) == (passages[:8], True)
