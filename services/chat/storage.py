@@ -35,7 +35,8 @@ from typing import Any, Final
 
 import orjson
 
-from services.chat.domain import Citation, Conversation, Message, Owner
+from services.chat.conversations.domain import Conversation
+from services.chat.domain import Citation, Message, Owner
 from services.chat.times import from_ms
 from shared.schemas import rfc3339
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from services.chat.domain import Passage, Prompt, Turn
+from services.chat.given_prompt import build_given
 from services.chat.prompt import PromptBudget, build_prompt, summary_room
 from services.chat.runs.means import Means
 from services.chat.runs.state import Spent
@@ -20,11 +21,12 @@ async def prompts_of(
     An agent that asks for it is told in short what is left out there, which is made first where it is not there yet;
     what that uses up is added to what the run has `spent`. Raises MessageTooLong, and what Redis raises.
     """
+    if turn.given:
+        return partial(build_given, turn.agent, turn.question.content, turn.given, passages)
     limit = means.limits.history_messages
     summarises = turn.agent.summarises and summary_room(budget) > 0
     past = await means.repository.past(turn, limit + (_TAKEN_UP_MESSAGES if summarises else 0))
-    given = past.newest(limit)
-    make = partial(build_prompt, turn.agent, turn.question.content, passages, given)
+    make = partial(build_prompt, turn.agent, turn.question.content, passages, past.newest(limit))
     if not summarises or not past.total:
         return make
     room_kept = make(budget, "")
