@@ -2,8 +2,8 @@
 
 NotFound  AgentNotFound, VersionNotFound, RelationNotFound, SecretNotFound, ToolNotFound
 Conflict  AgentNameTaken, TooManyRelations, TooManySecrets, SecretInUse, TooManyTools, ToolInUse
-Invalid   RelationToItself, DocumentTooNew, SecretUnknown, SecretElsewhere, ToolUnknown, ToolArgumentsInvalid,
-          OpenApiUnreadable, OperationInexpressible
+Invalid   RelationToItself, DocumentTooNew, SecretUnknown, SecretElsewhere, SecretUnencrypted, ToolUnknown,
+          ToolArgumentsInvalid, OpenApiUnreadable, OperationInexpressible
 """
 
 from collections.abc import Sequence
@@ -121,6 +121,21 @@ class SecretElsewhere(Invalid):
 
     def __init__(self, pointer: str, secret: str, host: str) -> None:
         super().__init__(f"The secret {secret} may not be sent to {host}.", at=(pointer, "secret_elsewhere"))
+
+
+class SecretUnencrypted(Invalid):
+    """A tool that would carry a credential where everybody on the way reads it."""
+
+    code = "agents.secret_unencrypted"
+    meaning = (
+        "A header names a secret, and `url` is not https: in the open one is sent only to hosts that the operator "
+        "names (`OUTBOUND_ALLOW`)."
+    )
+
+    def __init__(self, pointer: str, secret: str, host: str) -> None:
+        super().__init__(
+            f"The secret {secret} may not be sent to {host} over http: write https.", at=(pointer, "secret_unencrypted")
+        )
 
 
 class ToolNotFound(NotFound):

@@ -62,9 +62,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         await stack.enter_async_context(in_background(*loops))
         outbox = await stack.enter_async_context(published(app, graph))
         platform = await stack.enter_async_context(open_platform(app))
-        outbound = await stack.enter_async_context(open_outbound(Allowed.of(settings.outbound_allow)))
+        allowed = Allowed.of(settings.outbound_allow)
+        outbound = await stack.enter_async_context(open_outbound(allowed))
         common = graph, platform.cursors, platform.auth
-        tools = ToolService(*common)
+        tools = ToolService(*common, allowed)
         yield State(
             platform=platform,
             agents=AgentService(*common, outbox),

@@ -92,6 +92,14 @@ class Allowed:
         """Whether the operator named this host."""
         return host.lower().removesuffix(".") in self.hosts
 
+    def is_inside(self, host: str) -> bool:
+        """Whether the operator named this host, or the network of this address."""
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return self.names(host)
+        return any(address.version == one.version and address in one for one in self.networks)
+
     def takes(self, address: Address) -> bool:
         """Whether a request may go there, by whatever name."""
         own = address.ipv4_mapped if isinstance(address, IPv6Address) else None

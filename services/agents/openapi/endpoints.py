@@ -7,6 +7,7 @@ from services.agents.errors import (
     OpenApiUnreadable,
     OperationInexpressible,
     SecretElsewhere,
+    SecretUnencrypted,
     SecretUnknown,
     ToolInUse,
     TooManyTools,
@@ -27,7 +28,14 @@ router = APIRouter(prefix="/api/v1/agents/tools/import", tags=["agents"], route_
     summary="Make tools of an OpenAPI document",
     response_model=ToolsImportedRead,
     responses=responses(
-        OpenApiUnreadable, OperationInexpressible, SecretUnknown, SecretElsewhere, TooManyTools, ToolInUse, ShareTaken
+        OpenApiUnreadable,
+        OperationInexpressible,
+        SecretUnknown,
+        SecretElsewhere,
+        SecretUnencrypted,
+        TooManyTools,
+        ToolInUse,
+        ShareTaken,
     ),
 )
 @takes(kib=KIB, values=VALUES, texts=TEXTS, depth=DEPTH)

@@ -5,7 +5,14 @@ from typing import Final
 from fastapi import APIRouter, Response
 
 from services.agents.dependencies import ToolReader, Tools, ToolWriter
-from services.agents.errors import SecretElsewhere, SecretUnknown, ToolInUse, ToolNotFound, TooManyTools
+from services.agents.errors import (
+    SecretElsewhere,
+    SecretUnencrypted,
+    SecretUnknown,
+    ToolInUse,
+    ToolNotFound,
+    TooManyTools,
+)
 from services.agents.tools.domain import Tool
 from services.agents.tools.schemas import AnyToolName, NewToolName, ToolEntryRead, ToolName, ToolPut, ToolRead
 from shared.door import GuardedRoute
@@ -34,7 +41,7 @@ async def list_page(caller: ToolReader, tools: Tools, limit: Limit = 20, cursor:
     responses={
         200: _TAGGED,
         201: _CREATED,
-        **responses(SecretUnknown, SecretElsewhere, TooManyTools, ToolInUse, PreconditionFailed),
+        **responses(SecretUnknown, SecretElsewhere, SecretUnencrypted, TooManyTools, ToolInUse, PreconditionFailed),
     },
 )
 async def put(

@@ -22,12 +22,18 @@ from shared.schemas import RequestModel, ResponseModel, Text, UtcDatetime
 # No dot: what stands before one is a tool of ours or a server, what stands behind it is one of its tools.
 _TOOL: Final = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$"
 _TOOL_OR_BUILT_IN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"
-_OF_A_SERVER: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"
+# A name of punctuation alone tells a model nothing, and nobody else: what is made now has a letter or a digit.
+_NEW_TOOL: Final = r"^(_[_-]*)?[A-Za-z0-9][A-Za-z0-9_-]*$"
+_OF_A_SERVER: Final = r"^(_[_.-]*)?[A-Za-z0-9][A-Za-z0-9_.-]*$"
 _ARGUMENT: Final = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
 
 ToolName = Annotated[str, Path(pattern=_TOOL, description="of the tool", examples=["weather"])]
-NewToolName = Annotated[ToolName, AfterValidator(unreserved_name)]
-ImportedToolName = Annotated[str, Field(pattern=_TOOL), AfterValidator(unreserved_name)]
+NewToolName = Annotated[
+    str,
+    Path(pattern=_NEW_TOOL, max_length=64, description="of the tool", examples=["weather"]),
+    AfterValidator(unreserved_name),
+]
+ImportedToolName = Annotated[str, Field(pattern=_NEW_TOOL, max_length=64), AfterValidator(unreserved_name)]
 AnyToolName = Annotated[
     str,
     Path(pattern=_TOOL_OR_BUILT_IN, description="of a tool of the tenant, or of a built-in one", examples=["weather"]),
@@ -139,7 +145,7 @@ class McpToolPut(_ToolPut):
         str, Field(min_length=8, max_length=2048, examples=["https://mcp.example.com/mcp"]), AfterValidator(plain_url)
     ]
     allow: Annotated[
-        tuple[Annotated[str, Field(pattern=_OF_A_SERVER, examples=["search_issues"])], ...],
+        tuple[Annotated[str, Field(pattern=_OF_A_SERVER, max_length=64, examples=["search_issues"])], ...],
         Field(min_length=1, max_length=64, description="the tools of the server that may be called, and no others"),
         AfterValidator(unique),
     ]

@@ -5,7 +5,15 @@ from datetime import UTC, datetime
 
 from neo4j import AsyncManagedTransaction
 
-from services.agents.errors import SecretElsewhere, SecretUnknown, ToolInUse, ToolNotFound, TooManyTools, escaped
+from services.agents.errors import (
+    SecretElsewhere,
+    SecretUnencrypted,
+    SecretUnknown,
+    ToolInUse,
+    ToolNotFound,
+    TooManyTools,
+    escaped,
+)
 from services.agents.events import Done
 from services.agents.graph import Graph
 from services.agents.secrets.hosts import host_of
@@ -15,6 +23,7 @@ from services.agents.tools.repository import ToolRepository, kept_of
 from services.agents.tools.schemas import HttpToolPut, McpToolPut
 from shared.errors import PreconditionFailed
 from shared.identity import Caller, Tells
+from shared.outbound import Allowed
 from shared.resources import CursorCodec, Slice, etag, require_match
 from shared.schemas import new_id
 
@@ -22,14 +31,14 @@ from shared.schemas import new_id
 class ToolService:
     """What a caller may do with the tools of their tenant. Every method raises Unavailable."""
 
-    def __init__(self, graph: Graph, cursors: CursorCodec, auth: Tells) -> None:
-        self._graph, self._cursors, self._auth = graph, cursors, auth
+    def __init__(self, graph: Graph, cursors: CursorCodec, auth: Tells, allowed: Allowed) -> None:
+        self._graph, self._cursors, self._auth, self._allowed = graph, cursors, auth, allowed
 
     async def put(self, caller: Caller, name: str, body: HttpToolPut | McpToolPut, if_match: str | None) -> Put:
         """The tool as the body says it, defined where there is none.
 
-        Raises SecretUnknown, SecretElsewhere, TooManyTools, PreconditionFailed; ToolInUse where an agent names a tool
-        of the server that it would not have any more.
+        Raises SecretUnknown, SecretElsewhere, SecretUnencrypted, TooManyTools, PreconditionFailed; ToolInUse where an
+        agent names a tool of the server that it would not have any more.
         """
         [put] = (await self._put(caller, {name: body.content}, if_match, is_many=False)).values()
         return put
@@ -53,7 +62,8 @@ class ToolService:
             puts, changed = dict[str, Put](), set[str]()
             for name, content in contents.items():
                 _require_version(if_match, before := present.get(name))
-                await _require_secrets(secrets, content, f"/operations/{escaped(name)}" if is_many else None)
+                place = f"/operations/{escaped(name)}" if is_many else None
+                await _require_secrets(secrets, content, place, self._allowed)
                 if before and kept_of(before.content) == kept_of(content):
                     puts[name] = Put(before, is_new=False)
                     continue
@@ -120,15 +130,20 @@ async def _get(tools: ToolRepository, name: str) -> Tool:
     return found[name]
 
 
-async def _require_secrets(secrets: SecretRepository, content: ToolContent, place: str | None) -> None:
-    """Told at the place, else at the header. Raises SecretUnknown, SecretElsewhere."""
+async def _require_secrets(
+    secrets: SecretRepository, content: ToolContent, place: str | None, allowed: Allowed
+) -> None:
+    """Told at the place, else at the header. Raises SecretUnknown, SecretElsewhere, SecretUnencrypted."""
     present = await secrets.sealed(content.secrets)
+    is_open = not content.target.url.lower().startswith("https://")
     for header, secret in content.named_secrets():
         pointer = place or f"/headers/{escaped(header)}"
         if secret not in present:
             raise SecretUnknown(pointer, secret)
         if not present[secret].is_for(host := host_of(content.target.url)):
             raise SecretElsewhere(pointer, secret, host)
+        if is_open and not allowed.is_inside(host):
+            raise SecretUnencrypted(pointer, secret, host)
 
 
 async def _require_room(tools: ToolRepository, tool: Tool, present: Tool | None) -> None:

@@ -20,7 +20,9 @@ from tests.services.agents.toolbox import TOOLBOX, serving
 @pytest.fixture(scope="module")
 async def shared_app(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
     suite.up(["neo4j", "redis-cache"])
-    async with open_service(suite, is_watched=False)("agents", outbound_allow="127.0.0.1,127.0.0.2") as client:
+    async with open_service(suite, is_watched=False)(
+        "agents", outbound_allow="127.0.0.1,127.0.0.2,inside.example"
+    ) as client:
         yield client
 
 
@@ -68,6 +70,31 @@ async def test_a_tool_carries_a_secret_to_its_hosts_only(
             "agents.secret_elsewhere",
             "/headers/X-Key",
         )
+
+
+@pytest.mark.parametrize(
+    ("host", "url", "is_taken"),
+    [
+        ("api.example.com", "http://api.example.com/", False),
+        ("api.example.com", "HTTP://API.example.com:8080/", False),
+        ("1.1.1.1", "http://1.1.1.1/", False),
+        ("127.0.0.1", "http://127.0.0.1/", True),
+        ("inside.example", "http://inside.example/", True),
+        ("a.inside.example", "http://a.inside.example/", False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["http", "mcp"])
+async def test_a_secret_is_sent_in_the_open_only_where_the_operator_says_so(
+    client: httpx.AsyncClient, owner: User, host: str, url: str, is_taken: bool, kind: str
+) -> None:
+    assert (await write(client, owner, "KEY", hosts=[host])).status_code == 201
+
+    answer = await define(client, owner, url, kind)
+
+    assert answer.status_code == (201 if is_taken else 422), answer.text
+    if not is_taken:
+        assert answer.json()["code"] == "agents.secret_unencrypted"
+        assert answer.json()["errors"][0]["pointer"] == "/headers/X-Key"
 
 
 @pytest.mark.parametrize(

@@ -334,3 +334,24 @@ async def test_a_narrowed_key_opens_no_tool_and_no_secret(
     ]
 
     assert {answer.status_code for answer in answers} == {403}
+
+
+@pytest.mark.parametrize(
+    ("name", "is_taken"),
+    [("_", False), ("__-_", False), ("_-", False), ("a" * 65, False), ("_a", True), ("_-7-", True), ("a" * 64, True)],
+)
+async def test_a_name_has_a_letter_or_a_digit(
+    client: httpx.AsyncClient, owner: User, name: str, is_taken: bool
+) -> None:
+    answer = await define(client, owner, name)
+
+    assert answer.status_code == (201 if is_taken else 422), answer.text
+    if not is_taken:
+        assert answer.json()["errors"][0]["pointer"] == "path/name"
+
+
+@pytest.mark.parametrize(("inner", "is_taken"), [("_", False), ("_._", False), ("_.a", True), ("a.b-c", True)])
+async def test_so_has_a_tool_of_a_server(client: httpx.AsyncClient, owner: User, inner: str, is_taken: bool) -> None:
+    answer = await define(client, owner, "github", MCP | {"allow": [inner]})
+
+    assert answer.status_code == (201 if is_taken else 422), answer.text
