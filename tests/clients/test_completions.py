@@ -34,7 +34,8 @@ async def agent(gateway: httpx.AsyncClient, owner: User) -> str:
 @pytest.fixture(scope="module")
 async def model(client: openai.AsyncOpenAI, agent: str) -> str:
     """The name of a provider's model."""
-    return next(one.id async for one in client.models.list() if one.owned_by != "agents")
+    listed = {one.id: one.owned_by async for one in client.models.list()}
+    return next(name for name, owner in listed.items() if owner != "agents")
 
 
 async def test_agents_and_models_are_listed_and_found(client: openai.AsyncOpenAI, agent: str, model: str) -> None:

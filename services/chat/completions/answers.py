@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any, Final, Literal
+from uuid import UUID
 
 from pydantic import Field
 
@@ -35,7 +36,7 @@ class AnswerRead(ResponseModel):
     role: Literal["assistant"] = "assistant"
     content: str | None = Field(description="null where it only calls tools, or refuses")
     refusal: str | None = Field(description="the model's word that it will not answer")
-    annotations: list[dict[str, Any]] = Field(max_length=0, description="always empty: see `citations`")
+    annotations: list[None] = Field(max_length=0, description="always empty: see `citations`")
     tool_calls: list[CallRead] = Field(default=[], description="left out without any")
     citations: list[CitationRead] = Field(
         default=[], description="what an agent's answer was given; left out without any"
@@ -77,6 +78,11 @@ class CompletionRead(ResponseModel):
 
 def completion_id(run_id: str) -> str:
     return f"chatcmpl-{run_id}"
+
+
+def created_of(run_id: str) -> int:
+    """The second in which the run began, which its id tells: the same in every repetition."""
+    return int(UUID(run_id).hex[:12], 16) // 1000
 
 
 def seconds_of(moment: datetime) -> int:
@@ -127,11 +133,11 @@ def used_of(reply: Reply) -> dict[str, Any]:
     return members | ({"is_estimated": True} if reply.estimate or not reply.usage else {})
 
 
-def answer_of(reply: Reply, reasoning: str, *, model: str, created: int) -> dict[str, Any]:
+def answer_of(reply: Reply, reasoning: str, *, model: str) -> dict[str, Any]:
     return {
         "id": completion_id(reply.run_id),
         "object": "chat.completion",
-        "created": created,
+        "created": created_of(reply.run_id),
         "model": model,
         "choices": [
             {

@@ -9,11 +9,10 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from shared.ending import end
-from shared.web import EVENT_STREAM
+from shared.web import EVENT_STREAM, STREAM_HEADERS
 
 Leave = Callable[[], None]
 Result = TypeVar("Result")
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class Left(Exception):
@@ -48,7 +47,7 @@ class Streamed(StreamingResponse):
     media_type = EVENT_STREAM
 
     def __init__(self, first: bytes, rest: AsyncIterator[bytes], leave: Leave) -> None:
-        super().__init__(self._all(first, rest), headers=_HEADERS)
+        super().__init__(self._all(first, rest), headers=STREAM_HEADERS)
         self._leave, self._is_over = leave, False
 
     async def _all(self, first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -4,9 +4,9 @@ One model for all roles, so that a refusal names the place as a caller wrote it;
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.chat.completions.texts import Content
@@ -38,6 +38,17 @@ class GivenCall(OpenAIRequest):
     index: Unsupported = None
 
 
+class GivenCitation(OpenAIRequest):
+    """A source, as an answer had it."""
+
+    number: int = Field(strict=True, ge=1, le=1_000_000)
+    collection: Text = Field(max_length=256)
+    record_id: Text = Field(max_length=1_024)
+    score: float = Field(strict=True, ge=-1e12, le=1e12)
+    text: Text = Field(max_length=2**16)
+    referenced: StrictBool
+
+
 class GivenMessage(OpenAIRequest):
     """One message. `annotations`, `citations` and `reasoning_content` are taken as an answer had them, so that it can
     be given back whole, and not told to the model again."""
@@ -49,8 +60,8 @@ class GivenMessage(OpenAIRequest):
     tool_call_id: CallId | None = Field(default=None, description="of the call that a `tool` message answers")
     refusal: Annotated[Text, Field(max_length=2**16)] | None = None
     reasoning_content: Annotated[Text, Field(max_length=2**20)] | None = None
-    annotations: Annotated[list[dict[str, Any]], Field(max_length=256)] | None = None
-    citations: Annotated[list[dict[str, Any]], Field(max_length=256)] | None = None
+    annotations: Annotated[list[None], Field(max_length=0, description="empty, as an answer has them")] | None = None
+    citations: Annotated[list[GivenCitation], Field(max_length=1_000)] | None = None
     audio: Unsupported = None
     function_call: Unsupported = None
 

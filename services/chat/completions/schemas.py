@@ -126,10 +126,14 @@ class StreamOptions(OpenAIRequest):
     include_obfuscation: Unsupported = None
 
 
-def _not_stored(value: Any) -> Any:
+def _not(value: bool) -> bool:
     if value:
-        raise PydanticCustomError("unsupported", "is not supported: a completion is kept as a run for a day, no longer")
+        raise PydanticCustomError("unsupported", "is not supported here")
     return value
+
+
+Not = Annotated[StrictBool, AfterValidator(_not), WithJsonSchema({"type": "boolean", "const": False})]
+"""False, or left out."""
 
 
 MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]
@@ -167,10 +171,10 @@ class CompletionCreate(OpenAIRequest):
     stop: Stop | None = None
     user: Annotated[Text, Field(max_length=512)] | None = None
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
-    n: Literal[1] = 1
-    logprobs: Literal[False] = False
+    n: Annotated[int, Field(strict=True, ge=1, le=1)] = 1
+    logprobs: Not = False
     modalities: Annotated[list[Literal["text"]], Field(min_length=1, max_length=1)] | None = None
-    store: Annotated[Literal[False], BeforeValidator(_not_stored)] = False
+    store: Not = Field(default=False, description="a completion is kept as a run for a day, and no longer")
     audio: Unsupported = None
     function_call: Unsupported = None
     functions: Unsupported = None

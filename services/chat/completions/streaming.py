@@ -3,7 +3,6 @@
 What a run tells of an answer's next piece is just what a chunk has as its `delta`, so it is passed on as it is written.
 """
 
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +14,7 @@ from services.chat.completions.answers import (
     calls_of,
     citations_of,
     completion_id,
+    created_of,
     finish_reason_of,
     used_of,
 )
@@ -46,9 +46,10 @@ class Chunks:
     """The chunks of one answer."""
 
     def __init__(self, asked: Asked) -> None:
-        self._asked, self._created = asked, int(time.time())
+        self._asked = asked
         self._has_begun = self._has_role = self._has_text = self._is_agent = False
-        self._model, self._message = asked.model, b""
+        self._message = b""
+        self._head = self._headed(asked.model)
 
     async def of(self, events: AsyncIterator[Told | None]) -> AsyncIterator[bytes]:
         """To the last. An error is raised where nothing was said yet, and said where something was."""
@@ -98,12 +99,12 @@ class Chunks:
 
     def _last(self, reply: Reply) -> bytes:
         if not self._is_agent:
-            self._model = reply.model  # which may be another than was asked for, where that was away
+            self._head = self._headed(reply.model)  # which may be another than was asked for, where that was away
         chunks = [self._chunk(orjson.dumps(delta)) for delta in self._rest(reply)]
         chunks.append(self._chunk(_NOTHING, finish_reason_of(reply)))
         if self._asked.includes_usage:
             usage = orjson.dumps(used_of(reply))
-            chunks.append(b'data: %b,"choices":[],"usage":%b}\n\n' % (self._head(), usage))
+            chunks.append(b'data: %b,"choices":[],"usage":%b}\n\n' % (self._head, usage))
         return b"".join([*chunks, _DONE])
 
     def _rest(self, reply: Reply) -> list[dict[str, Any]]:
@@ -122,15 +123,15 @@ class Chunks:
         reason = b'"%b"' % finish_reason.encode() if finish_reason else b"null"
         usage = b',"usage":null' if self._asked.includes_usage else b""
         choice = b'{"index":0,"delta":%b,"logprobs":null,"finish_reason":%b}' % (delta, reason)
-        return b'data: %b,"choices":[%b]%b}\n\n' % (self._head(), choice, usage)
+        return b'data: %b,"choices":[%b]%b}\n\n' % (self._head, choice, usage)
 
-    def _head(self) -> bytes:
+    def _headed(self, model: str) -> bytes:
         """What all chunks begin with, open at its end."""
         members = {
             "id": completion_id(self._asked.run_id),
             "object": "chat.completion.chunk",
-            "created": self._created,
-            "model": self._model,
+            "created": created_of(self._asked.run_id),
+            "model": model,
         }
         return orjson.dumps(members)[:-1]
 
@@ -141,7 +142,7 @@ class Chunks:
 
 async def whole(asked: Asked, events: AsyncIterator[Told | None]) -> dict[str, Any]:
     """The answer of a run, once it has ended. Raises what it failed with."""
-    thoughts, message, model, created = list[str](), b"", asked.model, int(time.time())
+    thoughts, message, model = list[str](), b"", asked.model
     async for event in events:
         if event is None:
             continue
@@ -156,5 +157,5 @@ async def whole(asked: Asked, events: AsyncIterator[Told | None]) -> dict[str, A
                 message = event.data
             case type_ if type_ == COMPLETED:
                 reply = replied(message, event.data)
-                return answer_of(reply, "".join(thoughts), model=model or reply.model, created=created)
+                return answer_of(reply, "".join(thoughts), model=model or reply.model)
     raise ServiceError  # no run ends without a last event
