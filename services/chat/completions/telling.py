@@ -33,7 +33,7 @@ class Told:
         if self.type == FAILED:
             return _failure(self.members)
         if self.type == CANCELLED:
-            return RunCancelled()
+            return _cancelled()
         if self.type == WAITING:
             members = self.members
             return ApprovalNeeded(members["run_id"], [call["call_id"] for call in members["calls"]])
@@ -49,6 +49,13 @@ async def told(frames: AsyncIterator[bytes]) -> AsyncIterator[Told | None]:
                 yield Told(event[_EVENT:].decode(), data[_DATA:])
             elif frame:
                 yield None
+
+
+def _cancelled() -> ServiceError:
+    """OpenAI's clients repeat a conflict by themselves: what somebody has cancelled would begin again."""
+    error = RunCancelled()
+    error.headers["x-should-retry"] = "false"
+    return error
 
 
 def _failure(problem: dict[str, Any]) -> ServiceError:

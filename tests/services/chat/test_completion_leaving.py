@@ -4,8 +4,14 @@ import asyncio
 from typing import Any
 
 import httpx
+import orjson
 import pytest
+from redis.asyncio import Redis
 
+from local.suite import Suite
+from services.chat.domain import Owner
+from services.chat.storage import Keys
+from shared.redis import open_redis
 from shared.schemas import new_id
 from tests.fixtures.identity import User
 from tests.services.chat.client import OpenChat, until
@@ -14,6 +20,12 @@ from tests.services.chat.processes import StartProcess
 from tests.services.chat.servers import ModelServer
 
 SECONDS = 5.0
+
+
+async def events_key(redis: Redis, person: User) -> str:
+    """Of the only run."""
+    [key] = [key async for key in redis.scan_iter(Keys(Owner(person.tenant_id, person.user_id)).events("*"))]
+    return str(key.decode())
 
 
 async def state_of(chat: httpx.AsyncClient, run_id: str) -> str:
@@ -76,6 +88,23 @@ async def test_a_run_that_somebody_cancels_ends_its_stream_with_an_error(
             rest = [line async for line in lines]
 
     assert "chat.run_cancelled" in rest[-2]
+
+
+async def test_what_somebody_cancels_is_not_to_be_tried_again(
+    chat: httpx.AsyncClient, model: ModelServer, suite: Suite, person: User
+) -> None:
+    model.go_on.clear()
+    asked = asyncio.create_task(chat.post(COMPLETIONS, json=asking()))
+    await model.is_generating.wait()
+    async with open_redis(suite.url("redis")) as redis:
+        [event] = await redis.xrange(await events_key(redis, person), count=1)
+    run_id = orjson.loads(event[1][b"d"])["run_id"]
+    await chat.post(f"{RUNS}/{run_id}/cancel")
+
+    answer = await asked
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "chat.run_cancelled")
+    assert answer.headers["x-should-retry"] == "false"
 
 
 async def test_a_run_whose_process_dies_has_failed_for_whoever_asks_again(
