@@ -11,7 +11,7 @@ from typing import Any, Final
 from services.topology import SERVICES
 from shared.openai import OPENAI
 from tests.architecture.apps import app_of, dialect_of, operations
-from tests.architecture.openai_calls import Call, calls, unnamed, version
+from tests.architecture.openai_calls import Call, Known, calls, members, unnamed, version
 
 BASE: Final = "/api/v1"
 NO: Final = "no"
@@ -54,6 +54,10 @@ What is unknown or not supported is refused by its name, and never ignored; null
 may be absent. What the gateway answers by itself (a service that is away, no such path) is problem+json; the client
 raises the same exceptions for it, with the same `code`.
 
+The client sends again by itself what was answered with 408, 409, 429 or 5xx, twice unless it is made with
+`max_retries=0`. So that nothing is made twice, give a creating call `extra_headers={"Idempotency-Key": "…"}`, where its
+operation takes one.
+
 ## Limits
 
 Beside `RateLimit` and `RateLimit-Policy`, answers have `x-ratelimit-limit-requests`, `x-ratelimit-remaining-requests`
@@ -74,9 +78,24 @@ class Offered:
 
     method: str
     path: str
-    asked: tuple[str, ...]
+    known: Known
     taken: dict[str, dict[str, Any]]
     """What ours takes: the schema of each, by name."""
+    answered: frozenset[str]
+    """The members of its answer, or of each item of a list."""
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        return self.known.parameters
+
+    @property
+    def read(self) -> list[str]:
+        """What the client reads of an answer."""
+        return members(self.known.answer) if self.known.answer else []
+
+    @property
+    def missing(self) -> list[str]:
+        return [name for name in self.read if name not in self.answered]
 
     @property
     def supported(self) -> list[str]:
@@ -91,11 +110,14 @@ def page() -> str:
     """The whole page."""
     offered = list(all_offered())
     supported, asked = sum(len(one.supported) for one in offered), sum(len(one.asked) for one in offered)
+    read, absent = sum(len(one.read) for one in offered), sum(len(one.missing) for one in offered)
     missing = list(not_offered(offered))
     share = (
-        f"Of {asked} parameters that the Python client ({version()}) can send with what is offered, {supported} are\n"
-        f"supported: **{supported / asked:.1%}**, over {len(offered)} of its operations. Parameters are counted whole; "
-        "what their values may be is in\nthe documents of the operations, at `/docs`.\n"
+        f"Beside the Python client ({version()}), over {len(offered)} of its operations:\n\n"
+        "| | the client's | here | share |\n|---|---|---|---|\n"
+        f"| parameters that it can send | {asked} | {supported} | {supported / asked:.1%} |\n"
+        f"| members that it reads of answers | {read} | {read - absent} | {(read - absent) / read:.1%} |\n\n"
+        "Both are counted whole; what stands in each is in the documents of the operations, at `/docs`.\n"
     )
     elsewhere = "".join(f"- `{method} {path}`\n" for method, path in missing)
     rest = f"\n### Of the same resources, not offered\n\n{elsewhere}" if missing else ""
@@ -107,7 +129,9 @@ def all_offered() -> Iterator[Offered]:
         if dialect_of(operation) is OPENAI:
             app, method, path, described = operation
             short = path.removeprefix(BASE)
-            yield Offered(method, short, calls().get((method, unnamed(short)), ()), dict(_taken(app, described)))
+            known = calls().get((method, unnamed(short)), Known((), None, is_list=False))
+            answered = frozenset(_answered(app, described, known))
+            yield Offered(method, short, known, dict(_taken(app, described)), answered)
 
 
 def not_offered(offered: list[Offered]) -> Iterator[Call]:
@@ -125,11 +149,21 @@ def section(offered: Offered) -> str:
     """What is taken of what may be sent."""
     title = f"\n### `{offered.method} {offered.path}`\n\n"
     if not offered.asked and not offered.beyond:
-        return f"{title}Nothing but the path.\n"
-    share = f"{len(offered.supported)} of {len(offered.asked)}.\n\n| parameter | supported |\n|---|---|\n"
+        return f"{title}It takes nothing but the path. {_answer(offered)}\n"
+    share = f"{len(offered.supported)} of {len(offered.asked)} parameters. {_answer(offered)}\n\n"
+    share += "| parameter | supported |\n|---|---|\n"
     rows = [f"| `{name}` | {_support(offered.taken.get(name))} |\n" for name in offered.asked]
     rows += [f"| `{name}` | ours alone{_values(offered.taken[name])} |\n" for name in offered.beyond]
     return title + share + "".join(rows)
+
+
+def _answer(offered: Offered) -> str:
+    model = offered.known.answer
+    if model is None:
+        return ""
+    absent = ", ".join(f"`{name}`" for name in offered.missing)
+    count = f"{len(offered.read) - len(offered.missing)} of {len(offered.read)}"
+    return f"{count} members of `{model.__name__}`{f', but not {absent}' if absent else ''}."
 
 
 def _support(schema: dict[str, Any] | None) -> str:
@@ -160,6 +194,17 @@ def _taken(app: str, described: dict[str, Any]) -> Iterator[tuple[str, dict[str,
     for one in described.get("parameters", ()):
         if one["in"] == "query":
             yield one["name"].removesuffix("[]"), one["schema"]
+
+
+def _answered(app: str, described: dict[str, Any], known: Known) -> Iterator[str]:
+    """Members of an answer of success that is JSON, whichever of several it is."""
+    for status, answer in described["responses"].items():
+        schema = answer.get("content", {}).get("application/json", {}).get("schema") if status.startswith("2") else None
+        for one in _alternatives(_resolved(app, schema or {})):
+            properties = _resolved(app, one).get("properties", {})
+            if known.is_list:
+                properties = _resolved(app, properties.get("data", {}).get("items", {})).get("properties", {})
+            yield from properties
 
 
 def _resolved(app: str, schema: dict[str, Any]) -> dict[str, Any]:

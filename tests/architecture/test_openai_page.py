@@ -1,5 +1,7 @@
 """docs/openai.md says what is supported, and of nothing that OpenAI's client cannot call."""
 
+from openai.types import CreateEmbeddingResponse, VectorStoreSearchResponse
+
 from local.layout import REPOSITORY
 from services.topology import SERVICES
 from shared.openai import OPENAI
@@ -26,7 +28,9 @@ def test_what_answers_as_openais_is_where_its_client_asks() -> None:
 def test_the_calls_of_the_client_are_found() -> None:
     found = calls()
 
-    assert found["POST", "/embeddings"] == ("input", "model", "dimensions", "encoding_format", "user")
-    assert "query" in found["POST", "/vector_stores/{}/search"]
-    assert found["GET", "/files/{}"] == ()
-    assert {"messages", "model", "stream_options"} <= set(found["POST", "/chat/completions"])
+    embeddings, search = found["POST", "/embeddings"], found["POST", "/vector_stores/{}/search"]
+    assert {"input", "model", "dimensions", "encoding_format", "user"} <= set(embeddings.parameters)
+    assert (embeddings.answer, embeddings.is_list) == (CreateEmbeddingResponse, False)
+    assert {"query", "filters"} <= set(search.parameters)
+    assert (search.answer, search.is_list) == (VectorStoreSearchResponse, True)
+    assert found["GET", "/files/{}"].parameters == ()

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import httpx
 import openai
 import pytest
 
@@ -29,6 +30,16 @@ async def test_limits_and_the_id_of_a_request_are_read(client: openai.AsyncOpenA
     assert 0 < remaining < limit
     assert answer.headers["x-ratelimit-reset-requests"].endswith("s")
     assert answer.request_id == answer.headers["x-request-id"]
+
+
+async def test_a_browser_may_send_what_the_client_sends(gateway: httpx.AsyncClient, client: openai.AsyncOpenAI) -> None:
+    sent = {name.lower() for name in client.default_headers} - {"accept", "user-agent"}
+    asked = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
+
+    answer = await gateway.options("/api/v1/embeddings", headers=asked)
+
+    assert "x-stainless-lang" in sent
+    assert sent - set(answer.headers["access-control-allow-headers"].lower().split(",")) == set()
 
 
 async def test_another_model_is_not_found(client: openai.AsyncOpenAI) -> None:
