@@ -32,13 +32,14 @@ from services.chat.runs.live import LiveRun, Outcome
 from services.chat.runs.pauses import PauseRepository
 from services.chat.runs.queue import QueueRepository
 from services.chat.runs.repository import RunRepository
-from shared.ending import within
+from shared.ending import end, within
 from shared.errors import ServiceError, Unavailable
 
 _log = logging.getLogger("chat.runs")
 PATIENCE_SECONDS = 8.0
 """A Redis that restarts is back within it, and whoever waits is told within ten: every write here may be made twice."""
 _PAUSE_SECONDS = 0.2
+_BEHIND_SECONDS = 1.0
 STORE_SECONDS = 20.0
 """After which the end of a run is told to those who follow it, stored or not: patience, and one command more."""
 Result = TypeVar("Result")
@@ -54,6 +55,7 @@ class Journal:
         self._is_queued = False
         self._patience_seconds = PATIENCE_SECONDS
         self._writing = asyncio.Lock()  # calls that are made together tell of themselves together
+        self._behind: asyncio.Task[None] | None = None
 
     async def begin(self, key: RunKey | None) -> None:
         """Claim the conversation and keep the question. Raises what RunRepository.start raises; then nothing is kept.
@@ -96,7 +98,21 @@ class Journal:
 
     async def write(self, event_type: str, data: dict[str, Any]) -> None:
         """The next event. Raises ConversationNotFound when it was deleted meanwhile, Interrupted when others have ended
-        the run (`fail` finds how), Unavailable without Redis."""
+        the run (`fail` finds how), Unavailable without Redis; and what the event before raised that was written behind.
+        """
+        await self._caught_up()
+        await self._write(event_type, data)
+
+    def write_behind(self, event_type: str, data: dict[str, Any]) -> None:
+        """The next event, which is stored while its writer goes on: whatever comes next comes after it."""
+        self._behind = asyncio.create_task(self._write(event_type, data))
+
+    async def _caught_up(self) -> None:
+        if self._behind:
+            await asyncio.wait({self._behind})
+            self._behind.result()
+
+    async def _write(self, event_type: str, data: dict[str, Any]) -> None:
         async with self._writing:
             event = Event(self._live.next_number, event_type, orjson.dumps(data))
             stored = await self._patiently(lambda: self._repository.append(self._turn, event))
@@ -110,6 +126,7 @@ class Journal:
         Raises ConversationNotFound when it was deleted meanwhile, Interrupted when the run was given up as abandoned,
         Unavailable without Redis; then nothing is stored.
         """
+        await self._caught_up()
         events = completed(self._live.next_number, reply)
         status = await self._patiently(lambda: self._repository.end(self._turn, "completed", events, reply.message))
         if status != "completed":
@@ -118,6 +135,7 @@ class Journal:
 
     async def pause(self, waiting: Waiting, loop: bytes) -> None:
         """Lay the run down with `run.waiting`. Raises what PauseRepository.pause raises; then it is not laid down."""
+        await self._caught_up()
         event = Event(self._live.next_number, WAITING, orjson.dumps(waiting_members(waiting)))
         await self._patiently(lambda: self._pauses.pause(self._turn, event, waiting, loop))
         self._live.end(waiting, event)
@@ -129,6 +147,7 @@ class Journal:
         abandoned, or the answer when only Redis' word of its storing was lost. Answers what it was.
         """
         error.members.update(self._turn.ids)
+        await self._left_behind()
         own = failed(self._live.next_number, error)
         events = [own]
         try:
@@ -139,6 +158,14 @@ class Journal:
             outcome = self._outcome(events, own, error)
             self._live.end(outcome, *events)
         return outcome
+
+    async def _left_behind(self) -> None:
+        """What is written behind is stored, if that is soon done; where it is stored and not told, the end tells it."""
+        if self._behind:
+            await asyncio.wait({self._behind}, timeout=_BEHIND_SECONDS)
+            await end(self._behind, within_seconds=_BEHIND_SECONDS)
+            if self._behind.done() and not self._behind.cancelled():
+                self._behind.exception()  # which has ended the run, or would have
 
     async def _stored_end(self, own: Event) -> list[Event]:
         """Store the last event, unless it has ended. What stands in Redis that nobody here was told yet."""

@@ -1,8 +1,9 @@
 """The loop of a turn: the model speaks, its calls are made, and it speaks again, until it has answered."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from services.chat.completions.errors import ModelNotFound, PromptTooLong
 from services.chat.domain import Decision, Turn, WaitingCall
@@ -23,7 +24,7 @@ from services.chat.runs.events import DISCARDED, RETRIEVED, SHORTENED, retrieved
 from services.chat.runs.form import Form
 from services.chat.runs.generating import Said, generate
 from services.chat.runs.means import Means
-from services.chat.runs.prompting import Rebuild, prompts_of
+from services.chat.runs.prompting import Rebuild, past_of, prompts_of
 from services.chat.runs.state import LoopState, Spent
 from services.chat.runs.steps import Steps
 from services.chat.runs.telling import Telling
@@ -32,6 +33,9 @@ from services.chat.tools.domain import ToolResult
 from services.chat.tools.toolbox import Toolbox
 from shared.errors import ServiceError, Unauthenticated
 
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
 _TOO_LONG = "The prompt is longer than the model's window."
 
 
@@ -194,13 +198,19 @@ class Loop:
 
 
 async def begin_loop(turn: Turn, means: Means, telling: Telling, spent: Spent | None = None, depth: int = 0) -> Loop:
-    """Retrieves, reads the tools, and makes the prompt. Raises what these raise."""
-    evidence = await means.retriever.retrieve(turn.agent, turn.question.content, token=turn.token)
-    await telling.tell(RETRIEVED, retrieved(evidence))
-    toolbox = await means.tools.open(turn.agent, token=turn.token, depth=depth, given=turn.given)
+    """Retrieves, reads the tools and what was said before, all at once, and makes the prompt. Raises what these raise.
+
+    What was found is stored while the model is asked: its first piece waits for no more than its own storing.
+    """
+    evidence, toolbox, past = await _together(
+        means.retriever.retrieve(turn.agent, turn.question.content, token=turn.token),
+        means.tools.open(turn.agent, token=turn.token, depth=depth, given=turn.given),
+        past_of(turn, means),
+    )
+    telling.tell_behind(RETRIEVED, retrieved(evidence))
     spent = spent or Spent()
     try:
-        rebuild = await prompts_of(turn, evidence.passages, means, budget_beside(toolbox, means), spent)
+        rebuild = await prompts_of(turn, evidence.passages, past, means, budget_beside(toolbox, means), spent)
         prompt = rebuild(budget_beside(toolbox, means))
     except MessageTooLong as error:
         if not toolbox.specs:
@@ -210,6 +220,17 @@ async def begin_loop(turn: Turn, means: Means, telling: Telling, spent: Spent | 
         await telling.tell(SHORTENED, shortened(prompt))
     state = LoopState(list(prompt.messages), list(prompt.sources), list(evidence.warnings), spent)
     return Loop(turn, means, toolbox, state, telling, rebuild, depth)
+
+
+async def _together(
+    one: Coroutine[Any, Any, A], two: Coroutine[Any, Any, B], three: Coroutine[Any, Any, C]
+) -> tuple[A, B, C]:
+    """What each of them answers; raises the first's error once all have ended, so that none is left running."""
+    found = await asyncio.gather(one, two, three, return_exceptions=True)
+    for outcome in found:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return cast("tuple[A, B, C]", tuple(found))
 
 
 def budget_beside(toolbox: Toolbox, means: Means) -> PromptBudget:

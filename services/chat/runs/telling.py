@@ -20,8 +20,15 @@ class Telling:
 
         Text of a child is no text of the answer: whoever joins the pieces of this run is not to find it among them.
         """
-        if self.parent_call_id:
-            if event_type in (DELTA, DISCARDED):
-                return
-            data = data | {"agent_id": self.agent_id, "parent_call_id": self.parent_call_id}
-        await self.journal.write(event_type, data)
+        if self.parent_call_id and event_type in (DELTA, DISCARDED):
+            return
+        await self.journal.write(event_type, self._marked(data))
+
+    def tell_behind(self, event_type: str, data: dict[str, Any]) -> None:
+        """As Journal.write_behind."""
+        self.journal.write_behind(event_type, self._marked(data))
+
+    def _marked(self, data: dict[str, Any]) -> dict[str, Any]:
+        if not self.parent_call_id:
+            return data
+        return data | {"agent_id": self.agent_id, "parent_call_id": self.parent_call_id}
