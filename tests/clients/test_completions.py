@@ -1,4 +1,7 @@
-"""What OpenAI's own client makes of completions: an agent with knowledge, streams, a tool's round trip, errors."""
+"""What OpenAI's own client makes of completions through the gateway: an agent with knowledge, streams, errors.
+
+The suite's model calls no tools: what the client makes of calls is in tests/services/chat/test_completion_client.py.
+"""
 
 import secrets
 from typing import Any
@@ -9,14 +12,6 @@ import pytest
 
 from tests.fixtures.identity import User
 
-TOOL: Any = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "The weather of a city.",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    },
-}
 FACT = "The warranty of the Falcon lasts 27 months."
 
 
@@ -93,22 +88,6 @@ async def test_an_answer_is_streamed_with_its_usage(client: openai.AsyncOpenAI, 
     assert [choice.finish_reason for choice in chunks[-2].choices] == ["length"] or chunks[-2].choices
     assert chunks[-1].usage is not None
     assert 0 < chunks[-1].usage.completion_tokens <= 16
-
-
-async def test_a_tool_is_called_and_its_result_is_answered_from(client: openai.AsyncOpenAI, model: str) -> None:
-    messages: list[Any] = [{"role": "user", "content": "What is the weather in Ulm?"}]
-    asked = await client.chat.completions.create(
-        model=model, messages=messages, tools=[TOOL], tool_choice="required", temperature=0
-    )
-    call = asked.choices[0].message.tool_calls[0]  # type: ignore[index]
-
-    messages += [asked.choices[0].message, {"role": "tool", "tool_call_id": call.id, "content": "Rain, 12 degrees."}]
-    answer = await client.chat.completions.create(model=model, messages=messages, tools=[TOOL], max_tokens=64)
-
-    assert asked.choices[0].finish_reason == "tool_calls"
-    assert call.type == "function"
-    assert call.function.name == "get_weather"
-    assert answer.choices[0].finish_reason in {"stop", "length", "tool_calls"}
 
 
 async def test_an_answer_has_the_form_that_is_asked_for(client: openai.AsyncOpenAI, model: str) -> None:
