@@ -16,7 +16,6 @@ from services.chat.prompt import (
     MESSAGE_TOKENS,
     PromptBudget,
     number_sources,
-    source_tokens,
     system_messages,
     tokens_around,
     without_marks,
@@ -67,8 +66,3 @@ def _rest(given: Given) -> list[PromptMessage]:
         for one in given.messages
         if one.role != "system"
     ]
-
-
-def sources_given(prompt: Prompt, budget: PromptBudget) -> int:
-    """What they are of a prompt."""
-    return sum(source_tokens(source.text, budget) for source in prompt.sources)

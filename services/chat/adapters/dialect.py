@@ -15,6 +15,7 @@ from services.chat.generation import Ask, PromptMessage, ToolCall, ToolSpec
 
 _SPARED: Final = ("grammar", "stream_options", "response_format", "max_completion_tokens", "max_tokens", "temperature")
 _NAMED = re.compile(rb"\b(%b)\b" % "|".join(_SPARED).encode())
+_USUAL_WORDS: Final = frozenset({b"user", b"stop", b"metadata"})
 MAX_LESSONS: Final = len(_SPARED)
 """How often one generation may be asked anew, each time without something."""
 
@@ -60,10 +61,15 @@ class Dialect:
 
 def option_refused(refusal: bytes, ask: Ask) -> str | None:
     """The option of the caller's that a provider says it does not take: it is not left out, but told."""
-    named = [
-        name for name in ask.options if re.search(rb"""['"`]%b['"`]|: %b\b""" % (name.encode(), name.encode()), refusal)
-    ]
+    named = [name for name in ask.options if _is_named(name.encode(), refusal)]
     return _blamed(refusal, named) if named else None
+
+
+def _is_named(name: bytes, refusal: bytes) -> bool:
+    """Errors are about roles and ends of all sorts: a name that is a usual word counts as the `param` alone."""
+    if name in _USUAL_WORDS:
+        return bool(re.search(rb'"param": ?"%b"' % name, refusal))
+    return bool(re.search(rb"""['"`]%b['"`]|: %b\b""" % (name, name), refusal))
 
 
 def _blamed(refusal: bytes, named: list[str]) -> str:

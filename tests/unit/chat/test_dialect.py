@@ -18,7 +18,8 @@ ASK = Ask("m", [PromptMessage("user", "Hello.")], options={"temperature": 0.5, "
             "temperature",
         ),
         (b'{"error": {"message": "Unrecognized request argument supplied: seed"}}', "seed"),
-        (b'{"error": {"message": "The user message has no content"}}', None),
+        (b'{"error": {"message": "Roles have to alternate, and \'user\' is said twice"}}', None),
+        (b'{"error": {"message": "No", "param": "user"}}', "user"),
         (b"", None),
     ],
 )
