@@ -167,7 +167,9 @@ class ServiceClient:
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 self._discovery.eject(service, address)
                 refusal = _refusal(service, address, error)
-                if last or not budget.take():
+                # Who opens many connections at once is late itself; nothing was sent, so nobody is hit harder.
+                is_late = isinstance(error, httpx.ConnectTimeout)
+                if last or not (is_late or budget.take()):
                     raise Unavailable(service, detail=refusal) from error
             except httpx.TimeoutException as error:
                 raise UpstreamTimeout(service) from error

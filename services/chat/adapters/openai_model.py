@@ -123,14 +123,15 @@ class OpenAIModel:
             self._dialects[model] = dialect
 
     async def _ask(self, body: bytes) -> aiohttp.ClientResponse:
-        """The head of the answer. A kept connection may have been closed meanwhile: one more try, on a new one."""
+        """The head of the answer. A kept connection may have been closed meanwhile: one more try, on a new one. And one
+        where opening it took too long, as it does in a process that opens many at once: nothing was sent."""
         headers = {"content-type": "application/json", "accept": "text/event-stream"}
         telemetry.inject(headers)
         try:
             return await self._session.post(f"{self._url}/chat/completions", data=body, headers=headers)
         except aiohttp.ClientConnectorError:
             raise
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ConnectionTimeoutError):
             return await self._session.post(f"{self._url}/chat/completions", data=body, headers=headers)
 
 

@@ -1,6 +1,7 @@
 """Calls between services: retried within a budget, and every failure named."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +16,7 @@ from shared.calls import RetryBudget, ServiceClient, open_http_client
 from shared.discovery import StaticDiscovery
 from shared.errors import Relayed, StorageFull, Unauthenticated, Unavailable, UpstreamFailed, UpstreamTimeout
 from shared.telemetry import Metrics
+from tests.fixtures.crowded import crowded
 from tests.fixtures.ports import free_port
 
 
@@ -49,8 +51,8 @@ async def pieces(request: Request) -> Response:
 
 
 @asynccontextmanager
-async def neighbour() -> AsyncIterator[str]:
-    """A real server that answers as told."""
+async def neighbour(on: socket.socket | None = None) -> AsyncIterator[str]:
+    """A real server that answers as told, on a socket that listens already or one of its own."""
     routes = [
         Route("/echo", echo),
         Route("/problem/{status}", problem, methods=["GET", "POST"]),
@@ -62,7 +64,7 @@ async def neighbour() -> AsyncIterator[str]:
         Starlette(routes=routes), port=free_port(), log_config=None, lifespan="off", timeout_graceful_shutdown=0
     )
     server = uvicorn.Server(config)
-    serving = asyncio.create_task(server._serve())
+    serving = asyncio.create_task(server._serve([on] if on else None))
     while not server.started:  # noqa: ASYNC110 - uvicorn sets a plain flag
         await asyncio.sleep(0.01)
     yield f"http://127.0.0.1:{config.port}"
@@ -89,6 +91,35 @@ async def test_a_refused_connection_is_tried_elsewhere_even_for_a_post() -> None
         for _ in range(4):
             with pytest.raises(Relayed):
                 await client.call("other", "POST", "/problem/409")
+
+
+class _Counting(StaticDiscovery):
+    """Knows when so many connections could not be made."""
+
+    def __init__(self, address: str, number: int) -> None:
+        super().__init__({"other": address})
+        self._left, self.are_ejected = number, asyncio.Event()
+
+    def eject(self, service: str, address: str) -> None:
+        super().eject(service, address)
+        self._left -= 1
+        if not self._left:
+            self.are_ejected.set()
+
+
+async def test_whoever_opens_many_connections_at_once_and_is_late_tries_them_again() -> None:
+    """All of them, however few retries are affordable: nothing was sent."""
+    with crowded() as host:
+        discovery = _Counting(host.url, 12)
+        async with open_http_client(5) as http, asyncio.timeout(20):
+            client = ServiceClient(discovery, http, Metrics())
+            calls = [asyncio.create_task(client.call("other", "POST", "/problem/409")) for _ in range(12)]
+            await discovery.are_ejected.wait()
+            host.disperse()
+            async with neighbour(host.listener):
+                answers = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert [getattr(answer, "status", answer) for answer in answers] == [409] * 12
 
 
 async def test_nobody_there_is_unavailable_by_name() -> None:
