@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from services.agents.dependencies import Agents, Reader, Writer
+from services.agents.dependencies import Agents, Reader, ToolReader, Writer
 from services.agents.domain import Agent
 from services.agents.errors import AgentNameTaken, AgentNotFound, ToolUnknown
 from services.agents.listing import Filters
@@ -14,6 +14,7 @@ from services.agents.schemas import (
     AgentUpdate,
     CapabilityFilter,
     KnowledgeFilter,
+    NamedFilter,
     TextFilter,
     ToolFilter,
 )
@@ -23,6 +24,7 @@ from shared.resources import Cursor, IfMatch, Limit, Page, describe, described
 from shared.schemas import Id
 
 router = APIRouter(prefix="/api/v1/agents", tags=["agents"], route_class=GuardedRoute)
+internal = APIRouter(prefix="/internal/agents", route_class=GuardedRoute, include_in_schema=False)
 creating = APIRouter(prefix="/api/v1/agents", tags=["agents"], route_class=IdempotentRoute)
 
 _KIB = 1024  # the longest instructions and metadata, each character of them written as `\u1234`
@@ -70,6 +72,12 @@ async def list_page(
     filters = Filters(capability=capability, knowledge=knowledge, tool=tool, typed=q)
     found = await agents.list_page(caller, filters, limit=limit, cursor=cursor)
     return found.page(AgentRead.model_validate)
+
+
+@internal.get("", response_model=AgentRead)
+async def get_named(name: NamedFilter, caller: ToolReader, agents: Agents) -> Agent:
+    """The agent of this name, which chat asks for with its caller's token; unrouted outside."""
+    return await agents.get_named(caller, name)
 
 
 @router.get(

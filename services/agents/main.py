@@ -34,6 +34,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             tools.router,
             endpoints.creating,
             endpoints.router,
+            endpoints.internal,
             versions.creating,
             versions.router,
             relations.router,

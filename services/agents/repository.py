@@ -24,6 +24,9 @@ from services.agents.searching import SearchRepository
 from services.agents.tenancy import TenantRepository
 
 _ONE: LiteralString = "MATCH (a:Agent {id: $id, tenant_id: $tenant_id})"
+_NAMED: LiteralString = """
+    MATCH (a:Agent {tenant_id: $tenant_id, name_key: $name_key}) RETURN properties(a) AS agent
+"""
 _PRESENT: LiteralString = "MATCH (a:Agent) WHERE a.tenant_id = $tenant_id AND a.id IN $ids RETURN a.id AS id"
 _LOCK: LiteralString = "SET a.is_locked = true REMOVE a.is_locked"  # a write takes the lock; this one leaves nothing
 _LOCK_RELATED: LiteralString = f"""
@@ -61,6 +64,13 @@ class AgentRepository(TenantRepository):
     async def get(self, agent_id: str) -> Agent:
         """Raises AgentNotFound."""
         rows = await self._run(f"{_ONE} RETURN properties(a) AS agent", id=agent_id)
+        if not rows:
+            raise AgentNotFound
+        return _agent(rows[0]["agent"])
+
+    async def get_named(self, name: str) -> Agent:
+        """The agent of this name, whatever its case. Raises AgentNotFound."""
+        rows = await self._run(_NAMED, name_key=name_key(name))
         if not rows:
             raise AgentNotFound
         return _agent(rows[0]["agent"])

@@ -101,6 +101,7 @@ Metadata = Annotated[dict[MetadataKey, Annotated[Scalar, scalar(longest=1024)]],
 CapabilityFilter = Annotated[str | None, Query(pattern=_SLUG, description="only agents that have this capability")]
 KnowledgeFilter = Annotated[str | None, Query(pattern=_COLLECTION, description="only agents that know this collection")]
 ToolFilter = Annotated[str | None, Query(pattern=_TOOL, description="only agents that may call this tool")]
+NamedFilter = Annotated[Text, Query(min_length=1, max_length=200)]
 TextFilter = Annotated[
     Text | None,
     Query(

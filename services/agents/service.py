@@ -59,6 +59,14 @@ class AgentService:
 
         return await self._graph.read(work)
 
+    async def get_named(self, caller: Caller, name: str) -> Agent:
+        """Raises AgentNotFound."""
+
+        async def work(transaction: AsyncManagedTransaction) -> Agent:
+            return await AgentRepository(transaction, caller.tenant_id).get_named(name)
+
+        return await self._graph.read(work)
+
     async def list_page(self, caller: Caller, filters: Filters, *, limit: int, cursor: str | None) -> Slice[Agent]:
         """Newest first. Raises Invalid for a cursor of another list."""
 

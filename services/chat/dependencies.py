@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Request
 
+from services.chat.completions.service import CompletionService
 from services.chat.conversations.service import ConversationService
 from services.chat.runs.approvals import ApprovalService
 from services.chat.runs.control import RunControl
@@ -46,9 +47,14 @@ RunWriter = Annotated[Caller, requires("chat:write", about=_conversation_of_run)
 Follower = Annotated[Caller, requires("chat:read", about=_conversation_of_run, otherwise=by_ticket)]
 """Whoever may read it, or shows a ticket to the run."""
 
+Completer = Annotated[Caller, requires("chat:write", limit="model", is_narrowed=False)]
+"""Whoever may have a question answered that is of no conversation: a scope narrowed to one opens nothing here."""
+ModelReader = Annotated[Caller, requires("chat:read", is_narrowed=False)]
+
 Conversations = Annotated[ConversationService, held("conversations")]
 Control = Annotated[RunControl, held("control")]
 TicketOffice = Annotated[Tickets, held("tickets")]
 Approvals = Annotated[ApprovalService, held("approvals")]
 Usages = Annotated[UsageService, held("usages")]
+Completions = Annotated[CompletionService, held("completions")]
 Runs = Annotated[RunService, held("runs")]

@@ -1,4 +1,4 @@
-"""What chat talks about: conversations and their messages, passages and citations, and one turn of a conversation."""
+"""What chat talks about: messages, passages and citations, and one turn of a conversation."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from services.chat.generation import PromptMessage, Usage
+from services.chat.generation import PromptMessage, ToolCall, Usage
+from services.chat.given import Door, Given
 from services.chat.times import now
 from shared.identity import Caller
 from shared.schemas import new_id
 from shared.words import Word
 
 Role = Literal["user", "assistant"]
-_TITLE_CHARS = 80
 REFERENCE = re.compile(r"\[(\d{1,3})\]")
 
 
@@ -31,7 +31,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """What a turn needs to know of an agent."""
+    """What a turn needs to know of an agent; without an id it is a model that is asked by itself."""
 
     id: str
     instructions: str
@@ -40,6 +40,8 @@ class Agent:
     tools: tuple[str, ...] = ()
     summarises: bool = False
     """Whether it is told in short what was said in the turns that its prompt has no room for."""
+    name: str = ""
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +110,6 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
-    """A conversation with one agent. `version` rises with every change."""
-
-    id: str
-    agent_id: str
-    title: str
-    message_count: int
-    version: int
-    created_at: datetime
-    last_activity_at: datetime
-    expires_at: datetime
-    metadata: Mapping[str, Any]
-    forked_from: Mapping[str, str] | None
-    """`conversation_id` and `message_id` of what it goes on from another way."""
-
-
-@dataclass(frozen=True, slots=True)
 class LastTurn:
     """The end of a conversation: its last question, and the entries from there on as in `Turn.replaces`."""
 
@@ -157,6 +142,8 @@ class Turn:
     a message."""
     since: int = 0
     """The last event before this process went on with the run; 0 where it began it. Whoever has another is behind."""
+    given: Given | None = None
+    """What it is answered from in place of a conversation, of which then there is none but its id."""
 
     @classmethod
     def begun(
@@ -190,7 +177,13 @@ class Turn:
         """The turn within this one in which `agent` does `task`, knowing of no message before."""
         question = Message(new_id(), self.run_id, "user", task, [], now())
         return replace(
-            self, agent=agent, question=question, model=model, is_new_conversation=True, response_schema=None
+            self,
+            agent=agent,
+            question=question,
+            model=model,
+            is_new_conversation=True,
+            response_schema=None,
+            given=None,
         )
 
     @classmethod
@@ -214,6 +207,10 @@ class Turn:
     def answer(self, content: str, sources: Sequence[Citation]) -> Message:
         """What the agent says to it now, from what it was given."""
         return Message(new_id(), self.run_id, "assistant", content, mark_references(sources, content), now())
+
+    @property
+    def door(self) -> Door:
+        return Door.COMPLETIONS if self.given else Door.CHAT
 
     @property
     def ids(self) -> dict[str, str]:
@@ -273,11 +270,12 @@ class Run:
     created_at: datetime
     finished_at: datetime | None
     waiting: Waiting | None = None
+    door: Door = Door.CHAT
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The outcome of a turn."""
+    """The outcome of a turn: what was said, or the calls of the caller's tools that it ends with."""
 
     run_id: str
     conversation_id: str
@@ -286,15 +284,12 @@ class Reply:
     finish_reason: str
     usage: Usage | None
     warnings: Sequence[SearchWarning]
+    tool_calls: Sequence[ToolCall] = ()
+    estimate: Usage | None = None
+    """What was used, where the provider has not counted all of it."""
 
 
 def mark_references(sources: Sequence[Citation], answer: str) -> list[Citation]:
     """All sources of a prompt; those whose `[number]` stands in `answer` are marked."""
     named = {int(number) for number in REFERENCE.findall(answer)}
     return [replace(source, referenced=source.number in named) for source in sources]
-
-
-def title_of(content: str) -> str:
-    """The first line of what began the conversation, cut to a title's length."""
-    line = " ".join(content.strip().split("\n", 1)[0].split())
-    return line if len(line) <= _TITLE_CHARS else line[: _TITLE_CHARS - 1].rstrip() + "…"

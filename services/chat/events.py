@@ -41,6 +41,8 @@ class RunTold:
     status: str
     code: str | None
     """Of the error that it failed with."""
+    door: str
+    """By which it came: `chat` or `completions`."""
     model: str | None
     finished_at: str | None
     occurred_at: str

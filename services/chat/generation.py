@@ -1,8 +1,8 @@
 """What a model is asked, and what comes of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +12,8 @@ class ToolSpec:
     name: str
     description: str
     parameters: Mapping[str, Any]
+    is_strict: bool = False
+    """Whether its provider is to hold the model to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class PromptMessage:
     content: str
     tool_calls: Sequence[ToolCall] = ()
     tool_call_id: str | None = None
+    name: str | None = None
+    """Who says it, where the caller tells several apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +45,20 @@ class Quote:
     text: str
 
 
+CUT: Final = frozenset({"length", "content_filter"})
+"""How a generation ends of which there may be more than was said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One generation: the answer has the form of `response_schema` (JSON Schema) where the provider can demand it.
 
     `sources` are what the prompt holds and an answer may be quoted from, where it need be nothing else. With `quotes`
     the answer is those, where the provider can hold the model to it.
+
+    `options` are members of the protocol that the provider is sent as they are, and refused by name where it does not
+    take one; `answer_tokens` is what the caller wants at most. With `may_be_cut` an answer of nothing is one where it
+    was cut at its limit or withheld.
     """
 
     model: str
@@ -55,6 +67,10 @@ class Ask:
     response_schema: Mapping[str, Any] | None = None
     sources: Sequence[Quote] = ()
     quotes: Sequence[Quote] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    answer_tokens: int | None = None
+    answer_name: str = "answer"
+    may_be_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,4 +27,6 @@ class Instruments:
     def run_ended(self, turn: Turn, outcome: str, seconds: float) -> None:
         """`outcome` is `completed` or the code of the error."""
         self._runs.labels(outcome).observe(seconds)
-        _log.info("run", extra={"fields": {**turn.ids, "outcome": outcome, "ms": round(seconds * 1000, 1)}})
+        _log.info(
+            "run", extra={"fields": {**turn.ids, "door": turn.door, "outcome": outcome, "ms": round(seconds * 1000, 1)}}
+        )

@@ -12,6 +12,8 @@ from services.chat.adapters.agents_tools import RemoteAgentTools
 from services.chat.adapters.tasks_queue import TasksQueue
 from services.chat.adapters.vectors_knowledge import VectorsKnowledge
 from services.chat.bounds import Bounds
+from services.chat.completions.service import CompletionService
+from services.chat.completions.speakers import Speakers
 from services.chat.conversations.forking import Forks
 from services.chat.conversations.repository import ConversationRepository
 from services.chat.conversations.retention import open_retention
@@ -73,6 +75,7 @@ class State(TypedDict):
     usages: UsageService
     approvals: ApprovalService
     tickets: Tickets
+    completions: CompletionService
 
 
 @asynccontextmanager
@@ -135,20 +138,17 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         conversations = ConversationRepository(redis, bounds)
         await stack.enter_async_context(open_retention(redis, bounds))
         forks = Forks(redis, bounds)
+        runs = RunService(
+            agents, means, supervisor, control, room, budgets, heartbeat_seconds=settings.heartbeat_seconds
+        )
+        speakers = Speakers(agents, means.choice, models.catalogue, settings.llm_model)
         yield State(
             platform=platform,
             conversations=ConversationService(conversations, forks, platform.cursors, platform.auth),
-            runs=RunService(
-                agents,
-                means,
-                supervisor,
-                control,
-                room,
-                budgets,
-                heartbeat_seconds=settings.heartbeat_seconds,
-            ),
+            runs=runs,
             control=control,
             usages=UsageService(UsageRepository(redis), bounds.kept),
             approvals=ApprovalService(means, supervisor, budgets, platform.auth),
             tickets=Tickets(redis, repository),
+            completions=CompletionService(runs, control, speakers),
         )

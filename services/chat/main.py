@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 
+from services.chat.completions.endpoints import completing, offered
 from services.chat.conversations.endpoints import forking, router
 from services.chat.lifespan import lifespan
 from services.chat.runs.endpoints import begun, creating, ticketing
@@ -24,5 +25,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             "usage": "Tokens, cost and runs.",
         },
         lifespan=lifespan,
-        routers=[creating, begun, ticketing, forking, router, used],
+        routers=[creating, begun, ticketing, forking, router, used, completing, offered],
     )

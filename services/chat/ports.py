@@ -19,6 +19,12 @@ class AgentDirectory(Protocol):
         `agents`, and Relayed for what the directory itself refused (a missing scope).
         """
 
+    async def find_named(self, name: str, *, token: str) -> Agent | None:
+        """The agent of exactly this name in the tenant of `token`, None where there is none. Raises as `get` does."""
+
+    async def list_newest(self, most: int, *, token: str) -> tuple[list[Agent], bool]:
+        """Up to `most` of the tenant's, and whether there are more. Raises as `get` does."""
+
     async def delegates_of(self, agent_id: str, *, token: str) -> dict[str, str]:
         """The ids, by their names, of the agents that it delegates to, a hundred at most. Raises as `get` does."""
 

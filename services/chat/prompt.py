@@ -22,7 +22,7 @@ from services.chat.past import Past
 from services.chat.settings import Settings
 from services.chat.tokens import Vocabulary, cut_to_tokens, estimate_tokens
 
-_MESSAGE_TOKENS = 8  # what a chat template puts around one message
+MESSAGE_TOKENS = 8  # what a chat template puts around one message
 _SOURCE_TOKENS = 8  # the number of a source and the lines around it
 _LINE_TOKENS = 2  # the mark of a quoted line, and its end
 _FRAME_TOKENS = 64  # the two messages that are always there, and the words that introduce the sources
@@ -96,7 +96,7 @@ def tokens_around(agent: Agent, content: str, budget: PromptBudget) -> int:
 def tokens_asked(ask: Ask, vocabulary: Vocabulary) -> int:
     """All of a prompt: its messages with the calls in them, and the tools that are described beside."""
     texts = [part for message in ask.messages for part in (message.content, *_calls_in(message))]
-    told = sum(estimate_tokens(text, vocabulary) for text in texts) + _MESSAGE_TOKENS * len(ask.messages)
+    told = sum(estimate_tokens(text, vocabulary) for text in texts) + MESSAGE_TOKENS * len(ask.messages)
     return told + tokens_of_tools(ask.tools, vocabulary)
 
 
@@ -137,7 +137,7 @@ def build_prompt(
     turns = latest_turns(past, replace(budget, history=min(budget.history, left) - kept))
     told = summary_text(summary, budget) if summary and kept <= left else ""
     left_out = 2 * len(past.exchanges) - len(turns) + past.unseen
-    messages = [*_system(agent, sources, told), *turns, PromptMessage("user", content)]
+    messages = [*system_messages(agent, sources, told), *turns, PromptMessage("user", content)]
     return Prompt(messages, sources, len(turns), left_out, is_summarised=bool(told))
 
 
@@ -189,14 +189,15 @@ def latest_turns(past: Past, budget: PromptBudget) -> list[PromptMessage]:
     left = budget.history
     for question, answer in reversed(past.exchanges):
         said = without_marks(answer.content)
-        left -= budget.tokens(question.content) + budget.tokens(said) + 2 * _MESSAGE_TOKENS
+        left -= budget.tokens(question.content) + budget.tokens(said) + 2 * MESSAGE_TOKENS
         if left < 0:
             break
         turns = [PromptMessage("user", question.content), PromptMessage("assistant", said), *turns]
     return turns
 
 
-def _system(agent: Agent, sources: Sequence[Citation], summary: str) -> list[PromptMessage]:
+def system_messages(agent: Agent, sources: Sequence[Citation], summary: str) -> list[PromptMessage]:
+    """The first message, with the instructions and what was found; none where there is nothing to say."""
     grounding = _GROUNDING + listed(sources) if sources else ""
     told = _SUMMARY + quoted(summary) if summary else ""
     content = "\n\n".join(part for part in (agent.instructions, told, grounding) if part)

@@ -2,11 +2,21 @@
 
 from shared.web.app import create_service
 from shared.web.routing import route_path, routes_of
-from shared.web.streaming import EVENT_STREAM, HEARTBEAT, Followed, LastEventId, Listener, event_frame, event_stream
+from shared.web.streaming import (
+    EVENT_STREAM,
+    HEARTBEAT,
+    STREAM_HEADERS,
+    Followed,
+    LastEventId,
+    Listener,
+    event_frame,
+    event_stream,
+)
 
 __all__ = [
     "EVENT_STREAM",
     "HEARTBEAT",
+    "STREAM_HEADERS",
     "Followed",
     "LastEventId",
     "Listener",

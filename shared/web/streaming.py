@@ -17,12 +17,12 @@ EVENT_STREAM = "text/event-stream"
 HEARTBEAT = b": still here\n\n"
 _LEEWAY_SECONDS: Final = 5.0  # as for tokens at the door: who was let in hears something
 # No cache may keep events, and no proxy may hold them back until a buffer is full.
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 def event_stream(frames: AsyncIterator[bytes]) -> StreamingResponse:
     """The frames as they come."""
-    return StreamingResponse(frames, media_type=EVENT_STREAM, headers=_HEADERS)
+    return StreamingResponse(frames, media_type=EVENT_STREAM, headers=STREAM_HEADERS)
 
 
 def event_frame(event_id: str | int, event_type: str, data: bytes) -> bytes:
@@ -67,7 +67,7 @@ class Followed(StreamingResponse):
     media_type = EVENT_STREAM
 
     def __init__(self, frames: AsyncIterator[bytes], place: Place, listener: Listener) -> None:
-        super().__init__(_heard(frames, listener), headers=_HEADERS)
+        super().__init__(_heard(frames, listener), headers=STREAM_HEADERS)
         self._place, self._listener = place, listener
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -249,6 +249,7 @@ IN_PATHS: Final[dict[str, Kind | None]] = {
     "/api/v1/chat/conversations/{id}": CONVERSATION,
     "/api/v1/chat/runs/{id}": RUN,
     "/api/v1/chat/runs/{id}/approvals/{call_id}": None,  # a call within the run
+    "/api/v1/models/{model}": AGENT,  # or a model, which is everybody's
     "/api/v1/vectors/collections/{name}": COLLECTION,
     "/api/v1/vectors/collections/{name}/records/{record_id}": RECORD,
     "/api/v1/vectors/aliases/{name}": ALIAS,
@@ -272,6 +273,11 @@ IN_BODIES: Final[dict[str, Kind | None]] = {
     "start_id": AGENT,
     "conversation_id": CONVERSATION,
     "message_id": None,  # a message within the conversation
+    "chat_complete:model": AGENT,
+    "messages[].tool_calls[].id": None,  # of the history that the body itself tells
+    "messages[].tool_call_id": None,
+    "messages[].citations[].collection": None,
+    "messages[].citations[].record_id": None,
     "collection": COLLECTION,
     "searches[].collection": COLLECTION,
     "knowledge[]": COLLECTION,

@@ -28,6 +28,7 @@ FREE_FORM = {
     "document": "of OpenAPI; bounded in bytes, values and depth, and read as far as the operations asked for go",
     "operations": "by names of tools; bounded in number, names and length",
     "secrets": "names of secrets by those of a document's schemes; bounded likewise",
+    "schema": "a JSON Schema, bounded as a `response_schema`",
     "parameters": "a JSON Schema, bounded likewise, of a tool's arguments",
     "arguments": "of a tool call, as its schema wants them",
     "headers": "names and texts of HTTP headers; bounded in number and length",

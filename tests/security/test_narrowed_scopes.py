@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
 
 AGENT = {"name": "Narrow", "instructions": "Be brief."}
@@ -227,3 +228,17 @@ async def test_a_wildcard_is_every_action_the_owner_may_take(gateway: httpx.Asyn
     key = (await gateway.post("/api/v1/auth/api-keys", json=body, headers=owner.headers)).json()
 
     assert key["scopes"] == ["agents:read", "agents:write"]
+
+
+async def test_a_completion_is_of_no_conversation_that_a_key_is_narrowed_to(
+    gateway: httpx.AsyncClient, owner: User
+) -> None:
+    messages = [{"role": "user", "content": "Hello."}]
+    narrow = await with_key(gateway, owner, f"chat:{new_id()}:write", f"chat:{new_id()}:read")
+
+    asked = await gateway.post("/api/v1/chat/completions", json={"model": "any", "messages": messages}, headers=narrow)
+    listed = await gateway.get("/api/v1/models", headers=narrow)
+
+    assert [(one.status_code, one.json()["error"]["type"]) for one in (asked, listed)] == [
+        (403, "permission_error")
+    ] * 2

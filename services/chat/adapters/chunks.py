@@ -12,7 +12,7 @@ from services.chat.adapters.deltas import ToolCalls, pieces_of, thought_of, usag
 from services.chat.adapters.mending import Mender, loads_cut, whole
 from services.chat.adapters.thinking import Thinking
 from services.chat.errors import AnswerEmpty, ModelRefused, ModelUnavailable
-from services.chat.generation import Completion, Heard, Piece, Reasoning, Usage
+from services.chat.generation import CUT, Completion, Heard, Piece, Reasoning, Usage
 
 _MAX_LINE_BYTES = 2**20
 _MAX_WHOLE_BYTES = 2**23
@@ -73,13 +73,14 @@ class ChunkReader:
             yield from self._told(self._thinking.split(self._mender.mend("", is_last=True)))
         yield from self._told(self._thinking.close())
 
-    def completion(self) -> Completion:
+    def completion(self, *, may_be_cut: bool = False) -> Completion:
         """How it ended. Raises ModelUnavailable when the stream broke off before its end, and AnswerEmpty."""
         if not self.is_finished:
             raise ModelUnavailable
         calls, refusal = self._calls.whole(), "".join(self._refusal) or None
         reason = self._finish_reason or ("tool_calls" if calls else "stop")
-        if not (self._has_text or calls or refusal):
+        is_answer = self._has_text or calls or refusal or (may_be_cut and reason in CUT)
+        if not is_answer:
             raise AnswerEmpty(reason, has_thought=self._has_thought)
         return Completion(reason, self._usage, calls, refusal)
 

@@ -11,10 +11,11 @@ from typing import Any, Final
 import orjson
 
 from services.chat.adapters.grammar import exactly
-from services.chat.generation import Ask, PromptMessage, ToolCall
+from services.chat.generation import Ask, PromptMessage, ToolCall, ToolSpec
 
 _SPARED: Final = ("grammar", "stream_options", "response_format", "max_completion_tokens", "max_tokens", "temperature")
 _NAMED = re.compile(rb"\b(%b)\b" % "|".join(_SPARED).encode())
+_USUAL_WORDS: Final = frozenset({b"user", b"stop", b"metadata"})
 MAX_LESSONS: Final = len(_SPARED)
 """How often one generation may be asked anew, each time without something."""
 
@@ -38,19 +39,13 @@ class Dialect:
         if temperature is not None:
             body["temperature"] = temperature
         if ask.tools:
-            body["tools"] = [
-                {
-                    "type": "function",
-                    "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
-                }
-                for tool in ask.tools
-            ]
+            body["tools"] = [_tool(tool) for tool in ask.tools]
         if ask.response_schema is not None:
-            demanded = {"name": "answer", "schema": ask.response_schema}
+            demanded = {"name": ask.answer_name, "schema": ask.response_schema}
             body["response_format"] = {"type": "json_schema", "json_schema": demanded}
         if ask.quotes and "grammar" not in self.without:
             body |= _quoting(ask)
-        return orjson.dumps({name: value for name, value in body.items() if name not in self.without})
+        return orjson.dumps({name: value for name, value in body.items() if name not in self.without} | {**ask.options})
 
     def corrected(self, refusal: bytes, asked: bytes) -> "Dialect | None":
         """How to ask instead of `asked`, where the body of the `refusal` names what it was refused for."""
@@ -62,6 +57,19 @@ class Dialect:
         if blamed == "max_tokens":  # under its new name, which newer models want
             return replace(self, without=self.without - {"max_completion_tokens"} | {"max_tokens"})
         return replace(self, without=self.without | {blamed})
+
+
+def option_refused(refusal: bytes, ask: Ask) -> str | None:
+    """The option of the caller's that a provider says it does not take: it is not left out, but told."""
+    named = [name for name in ask.options if _is_named(name.encode(), refusal)]
+    return _blamed(refusal, named) if named else None
+
+
+def _is_named(name: bytes, refusal: bytes) -> bool:
+    """Errors are about roles and ends of all sorts: a name that is a usual word counts as the `param` alone."""
+    if name in _USUAL_WORDS:
+        return bool(re.search(rb'"param": ?"%b"' % name, refusal))
+    return bool(re.search(rb"""['"`]%b['"`]|: %b\b""" % (name, name), refusal))
 
 
 def _blamed(refusal: bytes, named: list[str]) -> str:
@@ -86,9 +94,16 @@ def _message(message: PromptMessage) -> dict[str, Any]:
     members: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.tool_calls:
         members |= {"content": message.content or None, "tool_calls": [_call(call) for call in message.tool_calls]}
+    if message.name is not None:
+        members["name"] = message.name
     if message.tool_call_id is not None:
         members["tool_call_id"] = message.tool_call_id
     return members
+
+
+def _tool(tool: ToolSpec) -> dict[str, Any]:
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "function": function | ({"strict": True} if tool.is_strict else {})}
 
 
 def _call(call: ToolCall) -> dict[str, Any]:

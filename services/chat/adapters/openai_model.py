@@ -13,8 +13,9 @@ from http import HTTPStatus
 import aiohttp
 
 from services.chat.adapters.chunks import ChunkReader
-from services.chat.adapters.dialect import MAX_LESSONS, Dialect
+from services.chat.adapters.dialect import MAX_LESSONS, Dialect, option_refused
 from services.chat.adapters.refusals import model_errors, refusal_of
+from services.chat.completions.errors import OptionRefused
 from services.chat.errors import ModelRefused, ModelUnavailable
 from services.chat.generation import Ask, Completion, Heard, Piece
 from services.chat.models.configured import ProviderEntry
@@ -83,7 +84,7 @@ class OpenAIModel:
                         yield piece
                 for piece in reader.close():
                     yield piece
-                yield reader.completion()
+                yield reader.completion(may_be_cut=ask.may_be_cut)
             finally:
                 reader.note(heard)
                 response.release() if response.content.at_eof() else response.close()
@@ -107,6 +108,8 @@ class OpenAIModel:
                 return response
             refusal = await _refused(response)
             error = refusal_of(response.status, response.headers.get("retry-after", ""), refusal, ask.model)
+            if response.status in _ASKS_OTHERWISE and (option := option_refused(refusal, ask)):
+                raise OptionRefused(option) from error
             otherwise = dialect.corrected(refusal, body) if response.status in _ASKS_OTHERWISE else None
             if otherwise is None or not isinstance(error, ModelRefused):
                 raise error

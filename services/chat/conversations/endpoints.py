@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Response
 
+from services.chat.conversations.domain import Conversation
 from services.chat.conversations.metadata import MetadataFilter
 from services.chat.conversations.schemas import (
     AgentFilter,
@@ -13,7 +14,6 @@ from services.chat.conversations.schemas import (
 )
 from services.chat.conversations.searching import Wanted
 from services.chat.dependencies import Beginner, Conversations, Lister, Reader, Writer
-from services.chat.domain import Conversation
 from services.chat.errors import (
     ConversationNotFound,
     ForkedTooMuch,

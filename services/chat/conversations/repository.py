@@ -10,9 +10,10 @@ from redis.asyncio.client import Pipeline
 from redis.exceptions import WatchError
 
 from services.chat.bounds import Bounds
+from services.chat.conversations.domain import Conversation
 from services.chat.conversations.metadata import tags_of
 from services.chat.conversations.searching import AT_ONCE, ConversationSearch, Wanted
-from services.chat.domain import Conversation, Message, Owner
+from services.chat.domain import Message, Owner
 from services.chat.errors import ConversationNotFound
 from services.chat.keeping import FORGET, kept_keys
 from services.chat.runs.log_scripts import FORGET_LOGS

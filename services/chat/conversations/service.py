@@ -3,11 +3,12 @@
 from contextlib import AsyncExitStack
 from typing import Final
 
+from services.chat.conversations.domain import Conversation
 from services.chat.conversations.forking import Forks
 from services.chat.conversations.repository import ConversationRepository
 from services.chat.conversations.schemas import ConversationUpdate
 from services.chat.conversations.searching import Wanted
-from services.chat.domain import Conversation, Message, Owner
+from services.chat.domain import Message, Owner
 from services.chat.errors import SearchesFull
 from services.chat.events import Done
 from shared.door import Once

@@ -9,6 +9,7 @@ from services.chat.models.configured import DEFAULT_PROVIDER, ModelEntry
 from services.chat.models.domain import Model, ModelLimits, Offer, Price
 from services.chat.models.shelf import Shelf
 
+_MOST = 1_000
 _ANY = "default"
 """`LLM_MODEL` where nobody set it: whatever the provider offers first."""
 
@@ -41,6 +42,15 @@ class Catalogue:
         if all(shelf.is_known for shelf in self._shelves):
             raise ModelUnknown(name)
         raise ModelUnavailable
+
+    async def list_all(self) -> list[Model]:
+        """Every model that a provider lists, each once, up to a thousand; of those that list none nobody can tell."""
+        if not all(shelf.is_known for shelf in self._shelves):
+            await self.refresh()
+        listed = [(shelf, offer) for shelf in self._shelves for one in shelf.ids if (offer := shelf.find(one))]
+        return list({model.name: model for shelf, offer in listed for model in [self._model(shelf, offer)]}.values())[
+            :_MOST
+        ]
 
     async def refresh(self) -> None:
         """Ask all providers what they offer; those that were asked just now are not."""

@@ -94,7 +94,9 @@ class RoutedModel:
         measured = Generation(model, ask, self._vocabulary)
         quotes = self._quotes(ask) if model.quotes and ask.sources else ()
         asked = self._providers[model.provider].generate(
-            replace(ask, model=model.id, quotes=quotes), answer_tokens=model.limits.answer_tokens, heard=measured.heard
+            replace(ask, model=model.id, quotes=quotes),
+            answer_tokens=min(model.limits.answer_tokens, ask.answer_tokens or model.limits.answer_tokens),
+            heard=measured.heard,
         )
         try:
             async with aclosing(asked) as items:

@@ -9,7 +9,7 @@ import orjson
 
 from services.chat.bounds import Bounds
 from services.chat.conversations.metadata import tags_of
-from services.chat.domain import Turn, title_of
+from services.chat.domain import Turn
 from services.chat.errors import (
     ConversationFull,
     ConversationNotFound,
@@ -27,6 +27,7 @@ from services.chat.times import to_ms
 from services.chat.words import kept_words
 from shared.errors import ServiceError
 
+_TITLE_CHARS = 80
 REFUSALS: Final[dict[str, Callable[[], ServiceError]]] = {
     "missing": ConversationNotFound,
     "other_agent": ConversationOfOtherAgent,
@@ -131,4 +132,37 @@ async def start_arguments(turn: Turn, event: Event, key: RunKey | None, bounds: 
         turn.key_id or "",
         *bounds.logs.arguments,
         *[part for entry in turn.replaces for part in entry],
+    ]
+
+
+def title_of(content: str) -> str:
+    """The first line of what began the conversation, cut to a title's length."""
+    line = " ".join(content.strip().split("\n", 1)[0].split())
+    return line if len(line) <= _TITLE_CHARS else line[: _TITLE_CHARS - 1].rstrip() + "…"
+
+
+def alone_keys(turn: Turn, key: RunKey | None) -> list[str]:
+    """KEYS of START_ALONE."""
+    keys = Keys(turn.owner)
+    once = keys.once(key.digest if key else b"")
+    return [keys.lease(turn.conversation_id), keys.run(turn.run_id), keys.events(turn.run_id), once]
+
+
+def alone_arguments(turn: Turn, event: Event, key: RunKey | None, bounds: Bounds, inbox: str) -> list[Any]:
+    """ARGV of START_ALONE."""
+    return [
+        turn.run_id,
+        turn.conversation_id,
+        to_ms(turn.question.created_at),
+        turn.agent.id,
+        turn.model,
+        inbox,
+        turn.key_id or "",
+        turn.door,
+        event.data,
+        bounds.lease_ms,
+        bounds.kept_seconds,
+        key.before if key else b"",
+        once_holds(turn, key),
+        *bounds.logs.arguments,
     ]

@@ -133,6 +133,12 @@ class RunControl:
         elif inbox:
             await self._tails.tell_cancelled(inbox, run_id)
 
+    async def leave(self, owner: Owner, run_id: str, conversation_id: str) -> None:
+        """End a run for which nobody waits any more, as `cancel` does; one that has ended is let be. Nothing is logged:
+        it is nobody's deed. Raises Unavailable."""
+        _, inbox = await self._end(owner, run_id, conversation_id)
+        await self._stop(run_id, inbox)
+
     async def clear(self, caller: Caller, conversation_id: str) -> None:
         """Cancel what is being answered in the conversation, if anything is, and what waits behind it."""
         owner = Owner.of(caller)

@@ -12,7 +12,8 @@
     message.completed    {message}                                        the answer as it is stored, with citations
     run.waiting          {run_id, conversation_id, calls, expires_at}     until each of the calls is approved or denied
     run.resumed          {decisions}                                      they are, and the run goes on
-    run.completed        {run_id, conversation_id, model, finish_reason, usage, warnings}
+    run.completed        {run_id, conversation_id, model, finish_reason, usage, warnings}; of a completion also the
+                         tool_calls that it ends with, and estimated_usage where the provider has not counted all
     run.failed           a problem, with run_id and conversation_id
     run.cancelled        {run_id, conversation_id}
 
@@ -40,7 +41,8 @@ from services.chat.domain import (
     WaitingCall,
 )
 from services.chat.errors import ApprovalExpired, Interrupted
-from services.chat.generation import Usage
+from services.chat.generation import ToolCall, Usage
+from services.chat.given import Door
 from services.chat.storage import message_from, message_members
 from services.chat.times import from_ms
 from shared.errors import ServiceError, problem_body
@@ -95,7 +97,7 @@ def queued(turn: Turn, position: int | None = None) -> Event:
 
 
 def _begun(turn: Turn) -> dict[str, Any]:
-    return {**turn.ids, "agent_id": turn.agent.id, "message": message_members(turn.question)}
+    return {**turn.ids, "agent_id": turn.agent.id or None, "message": message_members(turn.question)}
 
 
 def retrieved(evidence: Evidence) -> dict[str, Any]:
@@ -119,7 +121,7 @@ def shortened(prompt: Prompt) -> dict[str, Any]:
 
 def completed(first_number: int, reply: Reply) -> list[Event]:
     """The two events that end a run that succeeded."""
-    outcome = {
+    outcome: dict[str, Any] = {
         "run_id": reply.run_id,
         "conversation_id": reply.conversation_id,
         "model": reply.model,
@@ -127,6 +129,10 @@ def completed(first_number: int, reply: Reply) -> list[Event]:
         "usage": reply.usage,
         "warnings": list(reply.warnings),
     }
+    if reply.tool_calls:
+        outcome["tool_calls"] = list(reply.tool_calls)
+    if reply.estimate:
+        outcome["estimated_usage"] = reply.estimate
     message = {"message": message_members(reply.message)}
     return [
         Event(first_number, MESSAGE, orjson.dumps(message)),
@@ -145,6 +151,8 @@ def replied(message: bytes, outcome: bytes) -> Reply:
         finish_reason=members["finish_reason"],
         usage=Usage(**members["usage"]) if members["usage"] else None,
         warnings=[SearchWarning(**warning) for warning in members["warnings"]],
+        tool_calls=[ToolCall(**call) for call in members.get("tool_calls", [])],
+        estimate=Usage(**members["estimated_usage"]) if members.get("estimated_usage") else None,
     )
 
 
@@ -188,7 +196,9 @@ def event_from(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Event:
     return Event(int(entry_id.partition(b"-")[0]), fields[b"e"].decode(), fields[b"d"])
 
 
-RUN_FIELDS = ["status", "conversation_id", "agent_id", "model", "created_at", "finished_at", "outcome", "waiting"]
+RUN_FIELDS = [
+    "status", "conversation_id", "agent_id", "model", "created_at", "finished_at", "outcome", "waiting", "door"
+]  # fmt: skip
 """Of a run's hash: how it lies while it waits is long, and nobody's who looks at it."""
 
 
@@ -209,11 +219,12 @@ def run_from(run_id: str, stored: Mapping[bytes, bytes]) -> Run:
         created_at=from_ms(int(stored[b"created_at"])),
         finished_at=from_ms(int(finished_at)) if finished_at else None,
         waiting=waiting_from(stored[b"waiting"]) if state is RunState.REQUIRES_ACTION else None,
+        door=Door(_text(stored.get(b"door")) or Door.CHAT),
     )
 
 
 def _text(stored: bytes | None) -> str | None:
-    return stored.decode() if stored is not None else None
+    return stored.decode() if stored else None
 
 
 def failed(number: int, error: ServiceError) -> Event:

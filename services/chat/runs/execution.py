@@ -9,6 +9,7 @@ from typing import Final
 
 from services.chat.domain import Reply, RunState, Turn, Waiting
 from services.chat.errors import ConversationNotFound, Interrupted, ModelTimeout, TurnExpired
+from services.chat.generation import Usage
 from services.chat.runs.beginning import RunKey
 from services.chat.runs.events import RESUMED
 from services.chat.runs.generating import Said
@@ -24,7 +25,7 @@ from services.chat.runs.supervisor import Admission
 from services.chat.runs.telling import Telling
 from services.chat.runs.waiting_room import WaitingRoom
 from services.chat.times import from_ms, now, to_ms
-from services.chat.usage.meter import Meter
+from services.chat.usage.meter import Meter, current_meter, total_of
 from shared import deadlines
 from shared.ending import within
 from shared.errors import ServiceError, Unavailable
@@ -163,7 +164,18 @@ class Execution:
             finish_reason=REFUSAL if refusal else said.completion.finish_reason,
             usage=state.spent.usage,
             warnings=state.warnings,
+            tool_calls=said.completion.tool_calls,
+            estimate=self._estimate(state.spent.usage),
         )
+
+    def _estimate(self, counted: Usage | None) -> Usage | None:
+        """What was used, where a caller is told and the provider has not counted all of it."""
+        meter = current_meter()
+        if not self._turn.given or meter is None:
+            return None
+        used = total_of(meter.all)
+        told = (used.prompt_tokens, used.completion_tokens)
+        return None if counted and (counted.prompt_tokens, counted.completion_tokens) == told else used
 
     async def note_used(self, meter: Meter) -> None:
         """Keep what it has used so far. Raises Unavailable."""

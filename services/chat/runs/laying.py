@@ -7,6 +7,7 @@ with rights of their own, and with the agent's tools as they then are.
 import orjson
 
 from services.chat.domain import Agent, Decision, Owner, Turn
+from services.chat.given import given_from, given_members
 from services.chat.runs.loop import Loop
 from services.chat.runs.means import Means
 from services.chat.runs.pauses import Resumed
@@ -28,6 +29,7 @@ def laid_down(turn: Turn, state: LoopState) -> bytes:
             "key_id": turn.key_id,
             "measured": meter.all if (meter := current_meter()) else [],
             "response_schema": turn.response_schema,
+            "given": given_members(turn.given),
             "question": message_members(turn.question),
             "state": orjson.Fragment(state_bytes(state)),
         }
@@ -49,6 +51,7 @@ def turn_of(caller: Caller, resumed: Resumed) -> Turn:
         model=members["model"],
         key_id=members["key_id"],
         response_schema=members["response_schema"],
+        given=given_from(members.get("given")),
         since=resumed.last_event,
     )
 
@@ -71,6 +74,6 @@ def decided(resumed: Resumed) -> dict[str, Decision]:
 
 async def pick_up(turn: Turn, means: Means, telling: Telling, resumed: Resumed) -> Loop:
     """The loop where it stopped. Raises what Tools.open raises."""
-    toolbox = await means.tools.open(turn.agent, token=turn.token)
+    toolbox = await means.tools.open(turn.agent, token=turn.token, given=turn.given)
     state = state_from(orjson.dumps(orjson.loads(resumed.loop)["state"]))
     return Loop(turn, means, toolbox, state, telling)

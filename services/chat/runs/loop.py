@@ -5,6 +5,7 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
+from services.chat.completions.errors import ModelNotFound, PromptTooLong
 from services.chat.domain import Decision, Turn, WaitingCall
 from services.chat.errors import (
     AnswerEmpty,
@@ -14,9 +15,10 @@ from services.chat.errors import (
     Interrupted,
     MessageTooLong,
     ModelRefused,
+    ModelUnknown,
     ToolStepsExceeded,
 )
-from services.chat.generation import Ask, PromptMessage, Quote
+from services.chat.generation import CUT, Ask, PromptMessage, Quote, ToolCall
 from services.chat.prompt import PromptBudget, listed_within, tokens_of_tools
 from services.chat.runs.events import DISCARDED, RETRIEVED, SHORTENED, retrieved, shortened
 from services.chat.runs.form import Form
@@ -58,23 +60,37 @@ class Loop:
         self._form = Form(turn.response_schema) if turn.response_schema is not None else None
 
     async def run(self) -> Said | list[WaitingCall]:
-        """What the model answers, which is text, or its refusal; or the calls that a person is to decide on first.
+        """What the model answers, which is text, or its refusal, or calls of the caller's own tools; or the calls that
+        a person is to decide on first.
 
         Raises ToolStepsExceeded, AnswerEmpty, AnswerOffSchema, and what the model and the journal raise.
         """
         while True:
             said = await self._generate()
             self.state.spent.add(said.completion.usage)
+            if calls := self._toolbox.of_caller(said.completion.tool_calls):
+                return self._handed_out(said, calls)
             if said.completion.tool_calls:
                 await self._discard(said, "tool_calls")
                 if waiting := await self._make_calls(said):
                     return waiting
-            elif said.completion.refusal or not self._form:
-                return _answered(said)
+            elif said.completion.refusal or not self._form or self._is_cut(said):
+                return said if self._is_cut(said) else _answered(said)
             elif problem := self._form.problem_of(said.text):
                 await self._repair(said, self._form, problem)
             else:
                 return said
+
+    def _handed_out(self, said: Said, calls: list[ToolCall]) -> Said:
+        """The step ends the run. What it would have called of the agent's is not called: its result would be lost, for
+        the caller comes again without it, and the model calls it then."""
+        if self._turn.given and self._turn.given.calls_one:
+            calls = calls[:1]
+        return Said(said.text, replace(said.completion, finish_reason="tool_calls", tool_calls=calls))
+
+    def _is_cut(self, said: Said) -> bool:
+        """Whether it is an answer, be it of nothing, that says it was cut or withheld."""
+        return bool(self._turn.given) and said.completion.finish_reason in CUT
 
     async def resume(self, decisions: Mapping[str, Decision]) -> Said | list[WaitingCall]:
         """Go on where `run` stopped for calls, now that they are decided."""
@@ -131,25 +147,43 @@ class Loop:
     async def _generate(self) -> Said:
         try:
             return await self._generate_once()
+        except ModelUnknown as error:  # its provider lists none, and has not the one that was asked for
+            if self._turn.agent.id:
+                raise
+            raise ModelNotFound(self._turn.model) from error
         except ContextExceeded:  # lengths are estimates: once more with less around the question
             await self._shrink()
         try:
             return await self._generate_once()
         except ContextExceeded as error:
-            raise ModelRefused(_TOO_LONG) from error
+            raise (PromptTooLong() if self._turn.given else ModelRefused(_TOO_LONG)) from error
 
     async def _generate_once(self) -> Said:
         schema = self._turn.response_schema
-        is_plain = not self._toolbox.specs and schema is None
+        is_plain = not self._toolbox.specs and schema is None and self.state.messages[-1].role == "user"
         sources = [Quote(source.number, source.text) for source in self.state.sources] if is_plain else []
         ask = Ask(self._turn.model, list(self.state.messages), self._toolbox.specs, schema, sources)
+        if given := self._turn.given:
+            ask = replace(
+                ask,
+                options=given.asked,
+                answer_tokens=given.answer_tokens,
+                answer_name=given.answer_name,
+                may_be_cut=True,
+            )
         return await generate(ask, self._means, self._telling)
 
     async def _shrink(self) -> None:
         """The first prompt is made again within half of its budget; later what tools said is halved.
 
-        Raises ModelRefused where that leaves no room for the message.
+        Raises ModelRefused where that leaves no room for the message. Of what a caller has given nothing is cut: it is
+        asked without sources, or PromptTooLong is raised.
         """
+        if self._turn.given:
+            if not (self._rebuild and self.state.sources and not self.state.spent.steps):
+                raise PromptTooLong
+            self.state.restart(self._rebuild(replace(self._budget, sources=0)))
+            return
         if self._rebuild and self.state.is_fresh:
             try:
                 prompt = self._rebuild(self._budget.halved())
@@ -170,7 +204,7 @@ async def begin_loop(turn: Turn, means: Means, telling: Telling, spent: Spent | 
     """
     evidence, toolbox, past = await _together(
         means.retriever.retrieve(turn.agent, turn.question.content, token=turn.token),
-        means.tools.open(turn.agent, token=turn.token, depth=depth),
+        means.tools.open(turn.agent, token=turn.token, depth=depth, given=turn.given),
         past_of(turn, means),
     )
     telling.tell_behind(RETRIEVED, retrieved(evidence))

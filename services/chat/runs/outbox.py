@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry, Counter
 from redis.asyncio import Redis
 
 from services.chat.events import STATES, RunEvent, RunTold
+from services.chat.given import Door
 from services.chat.runs.outbox_scripts import CLAIM, SETTLE
 from services.chat.storage import run_named
 from services.chat.times import from_ms
@@ -137,6 +138,7 @@ def _read(place: bytes, flat: list[bytes]) -> tuple[RunTold, OutgoingMessage]:
         key_id=said["key_id"] or None,
         status=STATES[event],
         code=said["code"] or None,
+        door=said.get("door") or Door.CHAT,
         model=said["model"] or None,
         finished_at=rfc3339(from_ms(int(said["finished_at"]))) if said["finished_at"] else None,
         occurred_at=rfc3339(_written_at(place)),

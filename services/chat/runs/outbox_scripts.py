@@ -18,10 +18,10 @@ local function tell(first, run, event, number, outcome)
   end
   local is_read, said = pcall(cjson.decode, outcome)
   local function of(member) return is_read and type(said[member]) == 'string' and said[member] end
-  local kept = redis.call('HMGET', run, 'conversation_id', 'agent_id', 'key_id', 'model', 'finished_at')
+  local kept = redis.call('HMGET', run, 'conversation_id', 'agent_id', 'key_id', 'model', 'finished_at', 'door')
   redis.call('XADD', KEYS[first], '*', 'run', run, 'event', event, 'number', number, 'conversation_id', kept[1] or '',
     'agent_id', kept[2] or '', 'key_id', kept[3] or '', 'model', of('model') or kept[4] or '',
-    'finished_at', kept[5] or '', 'code', of('code') or '')
+    'finished_at', kept[5] or '', 'code', of('code') or '', 'door', kept[6] or '')
   redis.call('HINCRBY', KEYS[first + 1], tenant, 1)
 end
 """

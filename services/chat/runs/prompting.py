@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from services.chat.domain import Passage, Prompt, Turn
+from services.chat.given_prompt import build_given
 from services.chat.past import Past
 from services.chat.prompt import PromptBudget, build_prompt, summary_room
 from services.chat.runs.means import Means
@@ -25,11 +26,14 @@ async def prompts_of(
     """What makes the prompt within a budget, of which the first is `budget`.
 
     An agent that asks for it is told in short what is left out there, which is made first where it is not there yet;
-    what that uses up is added to what the run has `spent`. Raises MessageTooLong.
+    what that uses up is added to what the run has `spent`. Raises MessageTooLong, PromptTooLong.
     """
+    if turn.given:
+        return partial(build_given, turn.agent, turn.question.content, turn.given, passages)
     summarises = turn.agent.summarises and summary_room(budget) > 0
-    given = past.newest(means.limits.history_messages)
-    make = partial(build_prompt, turn.agent, turn.question.content, passages, given)
+    make = partial(
+        build_prompt, turn.agent, turn.question.content, passages, past.newest(means.limits.history_messages)
+    )
     if not summarises or not past.total:
         return make
     room_kept = make(budget, "")

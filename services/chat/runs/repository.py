@@ -13,7 +13,16 @@ from services.chat.errors import ConversationNotFound, RunNotFound
 from services.chat.keeping import kept_keys
 from services.chat.past import Past
 from services.chat.runs import scripts
-from services.chat.runs.beginning import Begun, RunKey, require_begun, start_arguments, start_keys
+from services.chat.runs.alone_scripts import START_ALONE
+from services.chat.runs.beginning import (
+    Begun,
+    RunKey,
+    alone_arguments,
+    alone_keys,
+    require_begun,
+    start_arguments,
+    start_keys,
+)
 from services.chat.runs.events import FINAL, RUN_FIELDS, Event, abandoned, event_from, run_from
 from services.chat.runs.leases import MISSED, MISSED_MS
 from services.chat.runs.log_scripts import APPEND
@@ -46,6 +55,7 @@ class RunRepository:
         self._redis, self._bounds, self._inbox, self._told = redis, bounds, inbox, told
         self._users = UsageUsers(redis)
         self._start = redis.register_script(scripts.START)
+        self._start_alone = redis.register_script(START_ALONE)
         self._append = redis.register_script(APPEND)
         self._finish = redis.register_script(scripts.FINISH)
         self._renew = redis.register_script(scripts.RENEW)
@@ -58,7 +68,12 @@ class RunRepository:
         Raises KeyTaken, TurnChanged, ConversationNotFound, ConversationOfOtherAgent, RunActive, ConversationFull,
         TooManyConversations, KeptTooMuch, RunsKeptTooMuch.
         """
-        require_begun(await self._noted_start(turn, event, key))
+        if turn.given:
+            names, arguments = alone_keys(turn, key), alone_arguments(turn, event, key, self._bounds, self._inbox)
+            lease_ms = self._bounds.lease_ms
+            require_begun(await noted_run(self._redis, self._start_alone, turn, lease_ms, names, arguments))
+        else:
+            require_begun(await self._noted_start(turn, event, key))
 
     async def _noted_start(self, turn: Turn, event: Event, key: RunKey | None) -> str:
         """The answer of START, before which the run is noted for those who look after dead ones; in one round trip.
@@ -147,8 +162,10 @@ class RunRepository:
         Raises RunTooLong, RunsKeptTooMuch where its log has no room for the answer; then nothing is stored.
         """
         keys = Keys(turn.owner)
+        if turn.given:  # whose answer stands in its events, and nowhere else
+            answer = None
         names = [
-            keys.conversation(turn.conversation_id),
+            keys.run(turn.run_id) if turn.given else keys.conversation(turn.conversation_id),
             keys.messages(turn.conversation_id),
             keys.lease(turn.conversation_id),
             keys.conversations,

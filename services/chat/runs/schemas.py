@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from services.chat.conversations.metadata import Metadata
 from services.chat.conversations.schemas import MessageRead
 from services.chat.domain import RunState
+from services.chat.given import Door
 from shared.json_schema import JsonSchema, SchemaRefused
 from shared.schemas import Id, PathText, RequestModel, ResponseModel, SecretModel, Text, UtcDatetime
 from shared.words import Word
@@ -17,7 +18,7 @@ from shared.words import Word
 _AGENT = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 
-_SCHEMA_BYTES = 16 * 1024
+SCHEMA_BYTES = 16 * 1024
 
 
 def _usable(schema: dict[str, Any]) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def _usable(schema: dict[str, Any]) -> dict[str, Any]:
         size = len(orjson.dumps(schema))
     except TypeError as error:
         raise PydanticCustomError("schema_refused", "must have no integer beyond 64 bits") from error
-    if size > _SCHEMA_BYTES:
+    if size > SCHEMA_BYTES:
         raise PydanticCustomError("schema_too_large", "must be at most 16 KiB of JSON")
     try:
         JsonSchema(schema)
@@ -180,8 +181,10 @@ class RunRead(ResponseModel):
     """A run: one turn of a conversation."""
 
     id: Id
-    conversation_id: Id
-    agent_id: Id | None = Field(description="null for a run that an earlier release began")
+    conversation_id: Id = Field(description="of a completion one that leads nowhere: it is of no conversation")
+    agent_id: Id | None = Field(
+        description="null for a model that was asked by itself, and for a run that an earlier release began"
+    )
     state: RunState = Field(
         description="`queued` while it waits for its turn, `running`, `requires_action` while it waits for approvals, "
         "or how it ended"
@@ -192,6 +195,7 @@ class RunRead(ResponseModel):
     created_at: UtcDatetime
     finished_at: UtcDatetime | None
     waiting: WaitingRead | None = Field(description="the calls to decide on while it `requires_action`, null otherwise")
+    door: Door = Field(description="by which it came: a message of `chat`, or a question to `/chat/completions`")
 
 
 TicketShown = Annotated[

@@ -1,7 +1,7 @@
 """Starts turns, and opens the events of those that were started before."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from services.chat.domain import Agent, Owner, Turn
@@ -26,6 +26,18 @@ from shared.identity import Caller
 
 Run = LiveRun | StoredRun
 _INTERRUPTIONS = 5  # of others who interrupt at the same time
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A turn of no conversation: with which model it is answered, and about how many tokens that takes at most."""
+
+    turn: Turn
+    chosen: Chosen
+    tokens: int
+
+
+Prepare = Callable[[], Awaitable[Prepared]]
 
 
 class RunService:
@@ -69,6 +81,11 @@ class RunService:
         """
         begin = partial(self._begin_again, caller, conversation_id, body)
         return await self._once(caller, once, begin, tells_failure=body.stream)
+
+    async def start_given(self, caller: Caller, prepare: Prepare, once: Once | None, *, tells_failure: bool) -> Run:
+        """Begin the turn that `prepare` makes, which is of no conversation. As `start` otherwise; raises what `prepare`
+        does, and TokensUsedUp, ShareTaken, Overloaded."""
+        return await self._once(caller, once, partial(self._begin_given, caller, prepare), tells_failure=tells_failure)
 
     async def _once(
         self,
@@ -118,6 +135,16 @@ class RunService:
                 launch(execution, admission, reservation)
             else:
                 launch_in_turn(execution, admission, reservation, self._room, caller)
+        return execution.live
+
+    async def _begin_given(self, caller: Caller, prepare: Prepare, key: RunKey | None) -> LiveRun:
+        with self._supervisor.admission(Owner.of(caller)) as admission:
+            made = await prepare()
+            reservation = await self._budgets.reserve(caller, made.turn.run_id, made.tokens)
+            execution = Execution(made.turn, self._means.within(made.chosen.budget))
+            async with reservation.given_back_on_error():
+                await execution.begin(key)
+            launch(execution, admission, reservation)
         return execution.live
 
     async def _begin_again(self, caller: Caller, conversation_id: str, body: Regenerate, key: RunKey | None) -> LiveRun:

@@ -153,4 +153,4 @@ def state_from(stored: bytes) -> LoopState:
 
 def _message_from(members: dict[str, Any]) -> PromptMessage:
     calls = [ToolCall(**call) for call in members["tool_calls"]]
-    return PromptMessage(members["role"], members["content"], calls, members["tool_call_id"])
+    return PromptMessage(members["role"], members["content"], calls, members["tool_call_id"], members.get("name"))

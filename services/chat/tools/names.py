@@ -9,11 +9,11 @@ _LONGEST = 64
 _DIGEST_CHARS = 8
 
 
-def wire_names(names: Iterable[str]) -> dict[str, str]:
-    """A name for the wire of each, no two the same; one that is allowed stays as it is."""
-    ordered = list(dict.fromkeys(names))
-    found = {name: name for name in ordered if _is_allowed(name)}
-    taken = set(found)
+def wire_names(names: Iterable[str], taken_by_others: Iterable[str] = ()) -> dict[str, str]:
+    """A name for the wire of each, no two the same; one that is allowed, and no other's, stays as it is."""
+    ordered, others = list(dict.fromkeys(names)), frozenset(taken_by_others)
+    found = {name: name for name in ordered if _is_allowed(name) and name not in others}
+    taken = set(found) | others
     for name in ordered:
         if name not in found:
             found[name] = _free(name, taken)

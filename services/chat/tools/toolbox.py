@@ -7,7 +7,8 @@ from typing import Any, Final, Protocol
 import orjson
 
 from services.chat.domain import Agent
-from services.chat.generation import ToolSpec
+from services.chat.generation import ToolCall, ToolSpec
+from services.chat.given import Given
 from services.chat.ports import AgentDirectory, AgentTools
 from services.chat.tools.builtin import DELEGATE, NAMES, SEARCH, SUBMIT, BuiltIn, delegate_tool
 from services.chat.tools.domain import Tool, ToolResult
@@ -50,18 +51,26 @@ class Toolbox:
         agent_tools: AgentTools,
         built_in: BuiltIn,
         delegates: Mapping[str, str] = _NOBODY,
+        callers: Sequence[ToolSpec] = (),
     ) -> None:
-        """`delegates` are the ids of those that may be handed a task, by their names."""
+        """`delegates` are the ids of those that may be handed a task, by their names; `callers` are tools that whoever
+        asks has themselves, and whose names are as they say."""
         self.delegates = delegates
+        self._callers = frozenset(tool.name for tool in callers)
         self._agent_tools, self._built_in = agent_tools, built_in
-        wire = wire_names(tool.name for tool in tools)
+        wire = wire_names((tool.name for tool in tools), self._callers)
         self._tools = {tool.name: tool for tool in tools}
         self._names = {wire[tool.name]: tool.name for tool in tools}
-        self.specs = [ToolSpec(wire[tool.name], tool.description, tool.parameters) for tool in tools]
+        own = [ToolSpec(wire[tool.name], tool.description, tool.parameters) for tool in tools]
+        self.specs = [*own, *callers]
 
     def name_of(self, wire_name: str) -> str:
         """Our name for what the model calls so, or its own for what there is not."""
         return self._names.get(wire_name, wire_name)
+
+    def of_caller(self, calls: Sequence[ToolCall]) -> list[ToolCall]:
+        """Those that whoever asks is to make."""
+        return [call for call in calls if call.name in self._callers]
 
     def check(self, name: str, arguments: str) -> Checked:
         """The call as it may be made, or why not. Never raises: a model errs, and is told so."""
@@ -113,14 +122,17 @@ class Tools:
         self._agents, self._agent_tools, self._built_in, self._depth = agents, agent_tools, built_in, depth
         self._none = Toolbox([], agent_tools, built_in)
 
-    async def open(self, agent: Agent, *, token: str, depth: int = 0) -> Toolbox:
+    async def open(self, agent: Agent, *, token: str, depth: int = 0, given: Given | None = None) -> Toolbox:
         """Its tools; asks nobody where it names none of its tenant's. Raises what AgentTools.list_of raises.
 
         At a `depth`, which is below another agent, those are left out that need an approval, and at the last one
-        `agents.delegate`.
+        `agents.delegate`. The caller's own are among them, and alone where one of those is to be called.
         """
-        if not agent.tools:
+        callers = given.offered if given else ()
+        if not agent.tools and not callers:
             return self._none
+        if not agent.tools or (given and given.demands_call):
+            return Toolbox([], self._agent_tools, self._built_in, callers=callers)
         tools = self._built_in.tools(agent)
         delegates = {}
         if DELEGATE in agent.tools and depth < self._depth:
@@ -130,7 +142,7 @@ class Tools:
         if not NAMES.issuperset(agent.tools):
             own = await self._agent_tools.list_of(agent.id, token=token)
             tools += [tool for tool in own if tool.name not in NAMES and not (depth and tool.needs_approval)]
-        return Toolbox(tools, self._agent_tools, self._built_in, delegates)
+        return Toolbox(tools, self._agent_tools, self._built_in, delegates, callers)
 
 
 def _parsed(arguments: str) -> dict[str, Any] | None:

@@ -26,6 +26,12 @@ class Measured:
     first_token_ms: int | None
 
 
+def total_of(measured: Sequence[Measured]) -> Usage:
+    """All of them together."""
+    prompt, completion = sum(one.prompt_tokens for one in measured), sum(one.completion_tokens for one in measured)
+    return Usage(prompt, completion, prompt + completion)
+
+
 @dataclass(slots=True)
 class Meter:
     """The generations of one run since it went on last; `earlier` are those from before it lay down, which are settled

@@ -38,6 +38,8 @@ class RunHeard(BaseModel):
     key_id: _Name | None = None
     status: _Name
     code: _Name | None = None
+    door: _Name = "chat"
+    """By which it came; a chat of an earlier release does not say so."""
     model: _Name | None = None
     finished_at: AwareDatetime | None = None
     occurred_at: AwareDatetime
@@ -52,6 +54,7 @@ class RunHeard(BaseModel):
             "user_id": self.user_id,
             "status": self.status,
             "error_code": self.code,
+            "door": self.door,
             "model": self.model,
             "finished_at": rfc3339(self.finished_at) if self.finished_at else None,
         }

@@ -210,3 +210,29 @@ async def test_every_operation_needs_its_scope(
 
     assert (forbidden.status_code, anonymous.status_code) == (403, 401)
     assert scope in forbidden.json()["detail"]
+
+
+async def test_chat_finds_an_agent_by_its_name_within_the_tenant(
+    client: httpx.AsyncClient, user: User, create: Create, register_user: RegisterUser
+) -> None:
+    name = f"Found by name {new_id()}"
+    agent = await create(name)
+    stranger = await register_user()
+
+    found = await client.get("/internal/agents", params={"name": name}, headers=user.headers)
+    foreign = await client.get("/internal/agents", params={"name": name}, headers=stranger.headers)
+    missing = await client.get("/internal/agents", params={"name": "nobody"}, headers=user.headers)
+
+    assert found.json() == agent
+    assert [(one.status_code, one.json()["code"]) for one in (foreign, missing)] == [(404, "agents.not_found")] * 2
+
+
+async def test_a_name_is_found_only_by_who_may_read_all_agents(
+    client: httpx.AsyncClient, create: Create, register_user: RegisterUser
+) -> None:
+    agent = await create(f"Unseen {new_id()}")
+    other = await register_user(scope="chat:write")
+
+    answer = await client.get("/internal/agents", params={"name": agent["name"]}, headers=other.headers)
+
+    assert answer.status_code == 403

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
+from urllib.parse import parse_qs
 
 import uvicorn
 
@@ -159,6 +160,12 @@ class Neighbours:
             names = self.delegates.get(scope["path"].split("/")[-2], {})
             items = [{"agent": {"id": agent_id, "name": name}} for name, agent_id in names.items()]
             await answer(send, 200, {"items": items, "next_cursor": None})
+        elif scope["path"] == "/internal/agents":
+            [name] = parse_qs(scope["query_string"].decode())["name"]
+            named = [one for one in self.agents.values() if one["name"].casefold() == name.casefold()]
+            await (answer(send, 200, named[0]) if named else _problem(send, 404, "agents.not_found"))
+        elif scope["path"] == "/api/v1/agents/list":
+            await answer(send, 200, {"items": list(self.agents.values())[:100], "next_cursor": None})
         elif scope["path"].startswith("/api/v1/agents/"):
             found = self.agents.get(scope["path"].rsplit("/", 1)[1])
             await (answer(send, 200, found) if found else _problem(send, 404, "agents.not_found"))

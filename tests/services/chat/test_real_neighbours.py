@@ -45,6 +45,24 @@ async def agent_id(suite: Suite, user: User) -> str:
     return agent_id
 
 
+async def test_openais_clients_ask_a_real_agent_by_its_name(
+    chat: httpx.AsyncClient, suite: Suite, user: User, agent_id: str
+) -> None:
+    async with httpx.AsyncClient(headers=user.headers, timeout=60, verify=authorities()) as client:
+        agents = f"http://127.0.0.1:{suite.site.ports['agents']}/api/v1/agents"
+        name = (await client.get(f"{agents}/{agent_id}")).json()["name"]
+    messages = [{"role": "user", "content": "How long is the warranty of the Falcon drone?"}]
+
+    answer = await chat.post("/api/v1/chat/completions", json={"model": name, "messages": messages})
+    listed = (await chat.get("/api/v1/models")).json()["data"]
+
+    choice = answer.raise_for_status().json()["choices"][0]
+    assert choice["message"]["content"] == f"{FACTS['warranty']} [1]"
+    assert choice["message"]["citations"][0]["record_id"] == "warranty"
+    assert [one["owned_by"] for one in listed if one["agent_id"] == agent_id] == ["agents"]
+    assert [one["owned_by"] for one in listed][-1] == "default"
+
+
 async def test_the_answer_of_a_real_model_cites_what_was_found(chat: httpx.AsyncClient, agent_id: str) -> None:
     body = {"agent_id": agent_id, "content": "How long is the warranty of the Falcon drone?"}
 

@@ -31,6 +31,7 @@ from tests.fixtures.listening import SECONDS, Killed, Listener
 from tests.fixtures.readiness import until_check
 from tests.services.agents.relay import Relay
 from tests.services.chat.client import OpenChat, events_of
+from tests.services.chat.completing import COMPLETIONS, asking
 from tests.services.chat.fullness import full
 from tests.services.chat.scripts import calls, says
 from tests.services.chat.servers import ModelServer, Neighbours
@@ -129,9 +130,19 @@ async def test_every_end_is_told_once_and_says_which_run_it_was(
         "key_id": None,
         "status": "completed",
         "code": None,
+        "door": "chat",
         "model": run["model"],
         "finished_at": run["finished_at"],
     }
+
+
+async def test_a_completion_is_told_with_its_door(chat: httpx.AsyncClient, listener: Listener, person: User) -> None:
+    run_id = (await chat.post(COMPLETIONS, json=asking())).json()["run_id"]
+
+    [(name, _, told)] = await listener.until(person.tenant_id, 1)
+
+    assert (name, told["run_id"], told["door"]) == ("run.completed.v1", run_id, "completions")
+    assert (told["agent_id"], told["model"]) == (None, "scripted")
 
 
 async def test_a_run_is_told_to_wait_and_to_end_with_the_key_it_came_with(

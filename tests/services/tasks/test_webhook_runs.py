@@ -54,12 +54,13 @@ async def chat(suite: Suite, hooked: Installation, delivering: None) -> AsyncIte
 async def test_a_run_that_ended_is_told_to_its_users_webhook(hooks: Webhooks, chat: Chat, receiver: Receiver) -> None:
     webhook = await hooks.make(f"{receiver.url}/a", "run.*")
 
-    run_id = await chat.tell(hooks.user, "run.failed", code="chat.model_failed")
+    run_id = await chat.tell(hooks.user, "run.failed", code="chat.model_failed", door="completions")
 
     [arrived] = await receiver.have("/a", 1)
     told = arrived.verified(webhook["secret"])
     assert (told["type"], told["timestamp"]) == ("run.failed", "2026-11-27T04:00:00.125Z")
     assert (told["data"]["run_id"], told["data"]["error_code"]) == (run_id, "chat.model_failed")
+    assert told["data"]["door"] == "completions"
 
 
 async def test_a_message_that_comes_twice_is_one_event(hooks: Webhooks, chat: Chat, receiver: Receiver) -> None:

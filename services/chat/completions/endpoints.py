@@ -1,0 +1,139 @@
+"""`/chat/completions` and `/models`."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Request, Response
+
+from services.chat import errors
+from services.chat.completions.answers import CompletionRead
+from services.chat.completions.errors import ApprovalNeeded, ModelNotFound, OptionRefused, PromptTooLong
+from services.chat.completions.leaving import Left, Streamed, unless_left
+from services.chat.completions.offers import ModelRead, ModelsRead
+from services.chat.completions.schemas import CompletionCreate, ModelName
+from services.chat.completions.service import Completion
+from services.chat.completions.streaming import Chunks, whole
+from services.chat.dependencies import Completer, Completions, ModelReader
+from services.chat.runs.logs import RunsKeptTooMuch, RunTooLong
+from shared.door import Keyed, takes
+from shared.errors import UpstreamFailed, UpstreamTimeout
+from shared.openai import OpenAIKeyedRoute, OpenAIRoute, openai_responses
+from shared.web import EVENT_STREAM
+
+completing = APIRouter(prefix="/api/v1/chat", tags=["completions"], route_class=OpenAIKeyedRoute)
+offered = APIRouter(prefix="/api/v1/models", tags=["completions"], route_class=OpenAIRoute)
+
+_CLIENT_LEFT: Final = 499
+_CHUNKS: Final = (
+    'data: {"id":"chatcmpl-…","object":"chat.completion.chunk","created":1764200000,"model":"support",'
+    '"choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]}\n\n'
+    'data: {…"choices":[{"index":0,"delta":{"content":"Three engines"},"logprobs":null,"finish_reason":null}]}\n\n'
+    'data: {…"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]}\n\n'
+    "data: [DONE]\n\n"
+)
+_ANSWERED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "The answer; with `stream` its chunks, then `[DONE]`",
+        "content": {EVENT_STREAM: {"schema": {"type": "string"}, "example": _CHUNKS}},
+        "links": {"run": {"operationId": "chat_get_run", "parameters": {"id": "$response.body#/run_id"}}},
+    }
+}
+_FAILURES: Final = (
+    ModelNotFound,
+    PromptTooLong,
+    OptionRefused,
+    ApprovalNeeded,
+    errors.ModelUnknown,
+    errors.RunNotFound,
+    errors.RunCancelled,
+    errors.TokensUsedUp,
+    errors.ModelRefused,
+    errors.AnswerEmpty,
+    errors.AnswerOffSchema,
+    errors.ToolStepsExceeded,
+    errors.ModelTimeout,
+    RunsKeptTooMuch,
+    RunTooLong,
+    UpstreamFailed,
+    UpstreamTimeout,
+)
+
+
+@completing.post(
+    "/completions",
+    operation_id="chat_complete",
+    summary="Answer a question with its history",
+    response_model=CompletionRead,
+    response_model_exclude_unset=True,
+    responses=_ANSWERED | openai_responses(*_FAILURES),
+)
+@takes(kib=2048, values=40_000, texts=80_000, depth=24)
+async def complete(
+    body: CompletionCreate, request: Request, caller: Completer, completions: Completions, once: Keyed
+) -> Any:
+    """As OpenAI's chat completions: `messages` are the whole history; nothing is read from a conversation or becomes
+    one. `model` is an agent's id, an agent's name, or a model of a provider, in this order. An agent answers as itself,
+    from its knowledge and with its own tools; calls of the caller's `tools` are handed out.
+
+    The answer is a run, at `/chat/runs/{run_id}` for a day. Whoever leaves ends it, unless the request has an
+    `Idempotency-Key`. What is not supported is refused by name. For agents the caller also needs `agents:read`, and
+    `vectors:read` where they have knowledge.
+    """
+    completion = await completions.start(caller, body, once)
+    leave = _stay if once else partial(completions.leave, caller, completion.run)
+    try:
+        return await _answer(request, completion, leave, is_stream=body.stream)
+    except Left:
+        return Response(status_code=_CLIENT_LEFT)
+
+
+async def _answer(request: Request, completion: Completion, leave: Callable[[], None], *, is_stream: bool) -> Any:
+    """An error is an answer with its status for as long as nothing was said."""
+    if not is_stream:
+        return await unless_left(request, whole(completion.asked, completion.events), leave)
+    chunks = Chunks(completion.asked).of(completion.events)
+    first = await unless_left(request, _first(chunks), leave)
+    return Streamed(first, chunks, leave)
+
+
+async def _first(chunks: Any) -> bytes:
+    found: bytes = await anext(chunks)
+    return found
+
+
+def _stay() -> None:
+    """A request with a key comes again."""
+
+
+@offered.get(
+    "",
+    operation_id="chat_list_models",
+    summary="List agents and models",
+    response_model=ModelsRead,
+    responses=openai_responses(UpstreamFailed, UpstreamTimeout),
+)
+async def list_models(caller: ModelReader, completions: Completions) -> ModelsRead:
+    """What `model` may be: the tenant's agents by name, the newest 500, where the caller may read them (`agents:read`),
+    then the models that providers list. `has_more` says that there are more agents.
+    """
+    found, is_cut = await completions.list_models(caller)
+    return ModelsRead(data=[ModelRead.of(one) for one in found], has_more=is_cut)
+
+
+@offered.get(
+    "/{model:path}",
+    operation_id="chat_get_model",
+    summary="One agent or model",
+    response_model=ModelRead,
+    responses=openai_responses(
+        ModelNotFound, errors.ModelUnknown, errors.ModelUnavailable, UpstreamFailed, UpstreamTimeout
+    ),
+)
+async def get_model(
+    model: Annotated[ModelName, Path()],
+    caller: ModelReader,
+    completions: Completions,
+) -> ModelRead:
+    """Whom `model` means: as a completion finds it."""
+    return ModelRead.of(await completions.get_model(caller, model))

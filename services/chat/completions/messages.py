@@ -1,0 +1,103 @@
+"""The history that a caller gives: messages in OpenAI's shapes.
+
+One model for all roles, so that a refusal names the place as a caller wrote it; what a role does not have is refused.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, StrictBool, model_validator
+from pydantic_core import PydanticCustomError
+
+from services.chat.completions.texts import Content
+from shared.openai import OpenAIRequest, Unsupported
+from shared.schemas import Text
+
+_CALLS: Final = 128
+_ARGUMENTS_CHARS: Final = 2**18
+_ANSWERED: Final = ("refusal", "tool_calls", "annotations", "citations", "reasoning_content")
+_NAME: Final = r"^[^\s<|\\/>]{1,64}$"
+
+ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$", examples=["get_weather"])]
+CallId = Annotated[Text, Field(min_length=1, max_length=128, examples=["call_1"])]
+
+
+class CalledFunction(OpenAIRequest):
+    """What was called, and with what."""
+
+    name: ToolName
+    arguments: Text = Field(max_length=_ARGUMENTS_CHARS, description="JSON, as the model wrote it")
+
+
+class GivenCall(OpenAIRequest):
+    """A call that an answer had."""
+
+    id: CallId
+    type: Literal["function"]
+    function: CalledFunction
+    index: Unsupported = None
+
+
+class GivenCitation(OpenAIRequest):
+    """A source, as an answer had it."""
+
+    number: int = Field(strict=True, ge=1, le=1_000_000)
+    collection: Text = Field(max_length=256)
+    record_id: Text = Field(max_length=1_024)
+    score: float = Field(strict=True, ge=-1e12, le=1e12)
+    text: Text = Field(max_length=2**16)
+    referenced: StrictBool
+
+
+class GivenMessage(OpenAIRequest):
+    """One message. `annotations`, `citations` and `reasoning_content` are taken as an answer had them, so that it can
+    be given back whole, and not told to the model again."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Content | None = Field(default=None, description="a text, or parts of one; null beside `tool_calls`")
+    name: Annotated[str, Field(pattern=_NAME, description="who says it")] | None = None
+    tool_calls: Annotated[list[GivenCall], Field(min_length=1, max_length=_CALLS)] | None = None
+    tool_call_id: CallId | None = Field(default=None, description="of the call that a `tool` message answers")
+    refusal: Annotated[Text, Field(max_length=2**16)] | None = None
+    reasoning_content: Annotated[Text, Field(max_length=2**20)] | None = None
+    annotations: Annotated[list[None], Field(max_length=0, description="empty, as an answer has them")] | None = None
+    citations: Annotated[list[GivenCitation], Field(max_length=1_000)] | None = None
+    audio: Unsupported = None
+    function_call: Unsupported = None
+
+    @model_validator(mode="after")
+    def _is_of_its_role(self) -> Self:
+        if self.role != "assistant" and (strange := [name for name in _ANSWERED if getattr(self, name) is not None]):
+            raise _refusal(f"of the role {self.role} has no {strange[0]}")
+        if (self.role == "tool") != (self.tool_call_id is not None):
+            raise _refusal("has a tool_call_id if it is of the role tool, and only then")
+        if self.content is None and not (self.tool_calls or self.refusal):
+            raise _refusal("has no content")
+        return self
+
+
+def _refusal(what: str) -> PydanticCustomError:
+    return PydanticCustomError("message_not_valid", "{what}", {"what": what})
+
+
+def require_answered(messages: Sequence[GivenMessage]) -> None:
+    """Raises where a result answers no call that was made just before, or a call has none: no model could read it."""
+    open_ids: list[str] = []
+    known: set[str] = set()
+    for at, message in enumerate(messages):
+        if message.role == "tool":
+            if message.tool_call_id not in open_ids:
+                seen = "was answered, or not made just before" if message.tool_call_id in known else "nobody has made"
+                raise _at(at, f"answers a call that {seen}")
+            open_ids.remove(str(message.tool_call_id))
+            continue
+        if open_ids:
+            raise _at(at, "comes before all calls of the assistant have their results")
+        open_ids = [call.id for call in message.tool_calls or ()]
+        known.update(open_ids)
+    if open_ids:
+        raise _at(len(messages) - 1, "has calls without results")
+
+
+def _at(place: int, what: str) -> PydanticCustomError:
+    return PydanticCustomError("calls_not_answered", "messages[{place}] {what}", {"place": place, "what": what})

@@ -1,0 +1,66 @@
+"""What a caller of completions gives with each question, in place of a conversation that is kept here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from services.chat.generation import PromptMessage, ToolSpec
+from shared.words import Word
+
+
+class Door(Word):
+    """By which a run came."""
+
+    CHAT = "chat"
+    COMPLETIONS = "completions"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A whole history, and how its answer is wanted.
+
+    `options` go to the provider as they are. `tools` are the caller's: a call of one is handed out, and never made
+    here. `tool_choice` is `auto`, `none`, `required`, or the object that names one of them.
+    """
+
+    messages: Sequence[PromptMessage]
+    tokens: int
+    """About how many the messages have, by the vocabulary of the model that is asked."""
+    tools: Sequence[ToolSpec] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    tool_choice: Any = None
+    calls_one: bool = False
+    """Whether of several calls in one step only the first is handed out."""
+    answer_tokens: int | None = None
+    answer_name: str = "answer"
+    """What the form of the answer is called, where one is demanded."""
+
+    @property
+    def offered(self) -> Sequence[ToolSpec]:
+        """The caller's tools that the model is told of."""
+        return () if self.tool_choice == "none" else self.tools
+
+    @property
+    def demands_call(self) -> bool:
+        """Whether one of them is to be called, whatever else there is."""
+        return self.tool_choice == "required" or isinstance(self.tool_choice, Mapping)
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What the provider is told beside messages, tools and form."""
+        if not self.offered:
+            return dict(self.options)
+        choice = {} if self.tool_choice is None else {"tool_choice": self.tool_choice}
+        return {**self.options} | choice | ({"parallel_tool_calls": False} if self.calls_one else {})
+
+
+def given_members(given: Given | None) -> dict[str, Any] | None:
+    """As it lies while its run waits; the messages lie with the rest of what the model was told."""
+    return None if given is None else {**asdict(given), "messages": []}
+
+
+def given_from(members: Mapping[str, Any] | None) -> Given | None:
+    """From how it lay."""
+    if members is None:
+        return None
+    return Given(**{**members, "tools": [ToolSpec(**tool) for tool in members["tools"]]})
