@@ -32,7 +32,10 @@ Written by `make docs` from the code.
 # What the gateway answers by itself: no class stands for it.
 OF_THE_GATEWAY = (
     ErrorEntry("common.request_timeout", 408, "The request did not arrive in time."),
+    ErrorEntry("common.uri_too_long", 414, "Path and query of the request are longer than the gateway takes."),
     ErrorEntry("common.headers_too_large", 431, "The request's headers are larger than the gateway takes."),
+    ErrorEntry("common.not_implemented", 501, "The request uses something of HTTP that the gateway does not know."),
+    ErrorEntry("common.http_version_not_supported", 505, "The request is neither HTTP/1.1 nor HTTP/1.0."),
 )
 # What a task fails with where no class stands for it; with the codes of the services that its kind asked.
 OF_TASKS = (

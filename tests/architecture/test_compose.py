@@ -61,6 +61,8 @@ def test_own_images_have_the_version_of_the_project(services: dict[str, Service]
     own = {service["image"] for service in services.values() if "build" in service}
 
     assert {image.split(":")[1] for image in own} == {project}
+    documented = re.findall(r"sutazai/\w+:(\S+)", (REPOSITORY / "docs" / "deploy.md").read_text())
+    assert set(documented) == {project}
 
 
 def test_servers_match_their_clients(services: dict[str, Service]) -> None:
