@@ -157,9 +157,14 @@ def fault(operation: Operation, answer: httpx.Response, seconds: float) -> str |
     if answer.status_code >= 500 or answer.status_code == 429 or answer.has_redirect_location:
         return said
     is_worded = is_openai_error if operation.answers_as_openai else is_problem
-    if answer.is_error and not is_worded(answer):
+    if answer.is_error and not (is_worded(answer) or leads_nowhere(answer)):
         return f"worded otherwise: {said}"
     return f"{seconds:.1f} s: {said}" if seconds > SECONDS else None
+
+
+def leads_nowhere(answer: httpx.Response) -> bool:
+    """Whether an address, as one with a line break, is of no operation at all, which could have words of its own."""
+    return is_problem(answer) and code_of(answer) == "common.no_route"
 
 
 def is_read(answer: httpx.Response) -> bool:
