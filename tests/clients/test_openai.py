@@ -7,6 +7,7 @@ import httpx
 import openai
 import pytest
 
+pytestmark = pytest.mark.timeout(400)
 MODEL = "multilingual-e5-small"
 
 
