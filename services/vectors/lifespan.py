@@ -36,6 +36,7 @@ from services.vectors.settings import Settings
 from services.vectors.stores.attaching import AttachmentService
 from services.vectors.stores.attributes import AttributeService
 from services.vectors.stores.following import Following
+from services.vectors.stores.parts import PartService
 from services.vectors.stores.searching import StoreSearchService
 from services.vectors.stores.service import StoreService
 from services.vectors.usage.domain import Quotas
@@ -71,6 +72,7 @@ class State(TypedDict):
     stores: StoreService
     attachments: AttachmentService
     attributes: AttributeService
+    parts: PartService
     store_searches: StoreSearchService
 
 
@@ -105,6 +107,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         attachments = AttachmentService(
             backends.catalogue, collections, files, records, ingestions, following, backends.embedder
         )
+        parts = PartService(attachments, listing)
         yield State(
             platform=platform,
             collections=collections,
@@ -122,7 +125,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             file_uploads=Shares("uploads of files", FILE_UPLOADS),
             stores=StoreService(backends.catalogue, collections, attachments, following),
             attachments=attachments,
-            attributes=AttributeService(backends.catalogue, collections, attachments, listing, records),
+            attributes=AttributeService(backends.catalogue, collections, attachments, parts, records),
+            parts=parts,
             store_searches=StoreSearchService(backends.catalogue, collections, searches),
         )
 

@@ -49,6 +49,8 @@ async def test_knowledge_goes_in_and_is_found(client: openai.AsyncOpenAI) -> Non
 
     assert (file.object, file.filename, file.bytes, file.purpose) == ("file", "guide.md", len(GUIDE), "user_data")
     assert (attached.status, attached.last_error, attached.attributes) == ("completed", None, {"year": 2026})
+    content = [part.text async for part in client.vector_stores.files.content(file.id, vector_store_id=store.id)]
+    assert "nine days by ship" in str(content)
     (part,) = found.data
     assert (part.file_id, part.filename) == (file.id, "guide.md")
     assert "Refunds are paid within 14 days." in part.content[0].text

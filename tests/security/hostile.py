@@ -300,6 +300,7 @@ BODIES: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "vectors_search": _search,
     "vectors_search_batch": lambda _: {"searches": [_search(full({"$ref": "#/components/schemas/SearchRequest"}))]},
     "vectors_delete": lambda full: {"collection": "hostile", "filter": full["filter"]},
+    "vectors_create_file_batch": lambda full: {name: full[name] for name in ("file_ids", "attributes")},
     "agents_import_tools": lambda full: (
         {name: value for name, value in full.items() if name != "url"} | {"server": "https://weather.example.com/v1"}
     ),

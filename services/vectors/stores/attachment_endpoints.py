@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from services.vectors.errors import CollectionNotFound
+from services.vectors.errors import AnswerTooLarge, CollectionNotFound
 from services.vectors.files.errors import FileNotFound, FileUnfinished
 from services.vectors.paging import page_of
 from services.vectors.stores.attachment_schemas import (
@@ -24,6 +24,7 @@ from services.vectors.stores.dependencies import (
     Changer,
     FilesAsked,
     OpenAIClaimingRoute,
+    Parts,
     StoreId,
     StoreReader,
 )
@@ -36,6 +37,7 @@ from services.vectors.stores.errors import (
     PlaceUnknown,
     TooManyFiles,
 )
+from services.vectors.stores.search_schemas import FileContent, TextPart
 from shared.door import Keyed, stores_nothing, takes
 from shared.errors import UpstreamTimeout
 from shared.openai import Listed, OpenAIRoute, openai_responses
@@ -97,6 +99,18 @@ async def get(
 ) -> AttachmentRead:
     """How far its ingestion is, or why that failed."""
     return AttachmentRead.of(await attachments.get(caller, vector_store_id, file_id), vector_store_id)
+
+
+@router.get(
+    "/files/{file_id}/content",
+    operation_id="vectors_get_attached_file_content",
+    summary="Read what was ingested of a file",
+    response_model=FileContent,
+    responses=openai_responses(CollectionNotFound, AttachmentNotFound, AnswerTooLarge, UpstreamTimeout),
+)
+async def content(vector_store_id: StoreId, file_id: AttachedId, caller: StoreReader, parts: Parts) -> FileContent:
+    """Its chunks, in the order of the file; neighbours share a little of it."""
+    return FileContent(data=[TextPart(text=text) for text in await parts.read(caller, vector_store_id, file_id)])
 
 
 @router.post(

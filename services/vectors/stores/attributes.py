@@ -1,23 +1,21 @@
 """The use case of changing the attributes of a file: those of each of its records, and then those of the file."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
-
-import orjson
 
 from services.vectors.collections.domain import Named
 from services.vectors.collections.service import CollectionService
 from services.vectors.domain import MetadataChanges, Record
 from services.vectors.ports import Catalogue
-from services.vectors.records.listing import Listing, ListingService
 from services.vectors.records.service import RecordService
 from services.vectors.stores.attaching import AttachmentService
 from services.vectors.stores.domain import RESERVED, Attachment, AttachmentStatus
 from services.vectors.stores.errors import AttachmentNotFound, AttachmentUnderWay
+from services.vectors.stores.parts import PartService
 from shared.identity import Caller
 
-_PAGE, _AT_ONCE = 100, 8
+_AT_ONCE: Final = 8
 _DIGEST: Final = "digest"
 
 
@@ -29,11 +27,11 @@ class AttributeService:
         catalogue: Catalogue,
         collections: CollectionService,
         attachments: AttachmentService,
-        listing: ListingService,
+        parts: PartService,
         records: RecordService,
     ) -> None:
         self._catalogue, self._collections = catalogue, collections
-        self._attachments, self._listing, self._records = attachments, listing, records
+        self._attachments, self._parts, self._records = attachments, parts, records
 
     async def update(self, caller: Caller, name: str, file_id: str, attributes: Mapping[str, Any]) -> Attachment:
         """The file, with `attributes` in place of those it had. Raises AttachmentNotFound, AttachmentUnderWay."""
@@ -41,7 +39,7 @@ class AttributeService:
         found = await self._attachments.get(caller, name, file_id)
         if found.status is AttachmentStatus.IN_PROGRESS:
             raise AttachmentUnderWay(file_id)
-        async for page in self._records_of(caller, collection.name, file_id):
+        async for page in self._parts.pages(caller, collection.name, file_id):
             turns = asyncio.Semaphore(_AT_ONCE)
 
             async def change(record: Record, turns: asyncio.Semaphore = turns) -> None:
@@ -53,17 +51,6 @@ class AttributeService:
         if not await self._catalogue.set_attributes(collection, file_id, found.version, attributes):
             raise AttachmentNotFound(name, file_id)
         return await self._attachments.get(caller, name, file_id)
-
-    async def _records_of(self, caller: Caller, name: str, file_id: str) -> AsyncIterator[list[Record]]:
-        condition = orjson.dumps({"field": "document_id", "op": "eq", "value": file_id}).decode()
-        cursor: str | None = None
-        while True:
-            asked = Listing(_PAGE, cursor, condition, with_vectors=False, with_count=False)
-            found = await self._listing.list_page(caller, name, asked)
-            yield list(found.records.rows)
-            cursor = found.records.next_cursor
-            if cursor is None:
-                return
 
 
 def _changes(metadata: Mapping[str, Any], attributes: Mapping[str, Any]) -> MetadataChanges:

@@ -9,6 +9,7 @@ from services.vectors.domain import COLLECTION_NAME
 from services.vectors.stores.attaching import AttachmentService
 from services.vectors.stores.attributes import AttributeService
 from services.vectors.stores.domain import Span
+from services.vectors.stores.parts import PartService
 from services.vectors.stores.searching import StoreSearchService
 from services.vectors.stores.service import StoreService
 from shared.door import ClaimingRoute, held, requires
@@ -31,6 +32,7 @@ BatchId = Annotated[Id, Path(description="of the batch")]
 
 Stores = Annotated[StoreService, held("stores")]
 Attachments = Annotated[AttachmentService, held("attachments")]
+Parts = Annotated[PartService, held("parts")]
 Attribution = Annotated[AttributeService, held("attributes")]
 StoreSearches = Annotated[StoreSearchService, held("store_searches")]
 Order = Annotated[Literal["asc", "desc"], Query(description="by age")]

@@ -83,6 +83,15 @@ class TextPart(ResponseModel):
     text: str
 
 
+class FileContent(ResponseModel):
+    """All of it: there is one page."""
+
+    object: Literal["vector_store.file_content.page"] = "vector_store.file_content.page"
+    data: list[TextPart]
+    has_more: Literal[False] = False
+    next_page: None = None
+
+
 class StoreFound(ResponseModel):
     """A part of a file that was found."""
 

@@ -49,6 +49,11 @@ async def test_what_is_attached_is_found_and_what_is_detached_is_gone(stores: St
     read = await stores.done("GET", f"/{store}")
     assert (read["file_counts"]["completed"], read["usage_bytes"], read["status"]) == (1, len(GUIDE), "completed")
 
+    content = await stores.done("GET", f"/{store}/files/{file_id}/content")
+    assert [part["type"] for part in content["data"]] == ["text", "text"]
+    assert "14 days" in content["data"][0]["text"]
+    assert "Iceland" in content["data"][1]["text"]
+
     gone = await stores.done("DELETE", f"/{store}/files/{file_id}")
 
     assert gone == {"id": file_id, "object": "vector_store.file.deleted", "deleted": True}
