@@ -1,4 +1,4 @@
-"""Sends tasks that are due to the workers, in the transaction of whoever lets them go."""
+"""Sends tasks that are due to the workers, in the transaction of whoever lets them go, or right after it."""
 
 from collections.abc import Collection
 from typing import Final
