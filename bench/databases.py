@@ -18,18 +18,18 @@ class Databases:
 
     def empty(self, name: str) -> str:
         """The URL of a new one, for SQLAlchemy; what was there is gone."""
-        asyncio.run(_recreate(self._dsn("postgres"), name))
+        asyncio.run(_recreate(self.dsn("postgres"), name))
         return self._server.set(database=name).render_as_string(hide_password=False)
 
     def drop(self, name: str) -> None:
         """Whoever is connected to it is cut off."""
-        asyncio.run(_drop(self._dsn("postgres"), name))
+        asyncio.run(_drop(self.dsn("postgres"), name))
 
     def asked(self, name: str, ask: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         """What `ask` finds there."""
 
         async def connected() -> T:
-            connection = await asyncpg.connect(self._dsn(name))
+            connection = await asyncpg.connect(self.dsn(name))
             try:
                 return await ask(connection)
             finally:
@@ -37,7 +37,8 @@ class Databases:
 
         return asyncio.run(connected())
 
-    def _dsn(self, name: str) -> str:
+    def dsn(self, name: str) -> str:
+        """The URL of one for whatever is not SQLAlchemy."""
         return self._server.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
 
 

@@ -76,6 +76,7 @@ def run_wrk(requests: Sequence[Request], *, connections: int, seconds: int, serv
         cpu_us_per_request=spent * 1e6 / result["requests"],
         rss_mib=rss_mib(servers),
         others_cpu_share=others / elapsed / (psutil.cpu_count() or 1),
+        requests=result["requests"],
     )
 
 

@@ -59,9 +59,11 @@ class PacedClient:
 
 
 @contextmanager
-def paced(url: str, headers: Sequence[Mapping[str, str]], *, rate: int, seconds: float) -> Iterator[PacedClient]:
-    """A client that will send GETs to `url`, with each of `headers` in turn, `rate` a second."""
-    order = {"url": url, "headers": [dict(each) for each in headers], "rate": rate, "seconds": seconds}
+def paced(
+    url: str, headers: Sequence[Mapping[str, str]], *, rate: int, seconds: float, body: str | None = None
+) -> Iterator[PacedClient]:
+    """A client that will send GETs to `url`, or POSTs of `body`, with each of `headers` in turn, `rate` a second."""
+    order = {"url": url, "headers": [dict(each) for each in headers], "rate": rate, "seconds": seconds, "body": body}
     command = [sys.executable, "-m", "bench.paced"]
     process = subprocess.Popen(command, cwd=REPOSITORY, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
@@ -95,6 +97,7 @@ async def run(
     rate: int,
     seconds: float,
     ended: Callable[[], bool] = lambda: False,
+    body: str | None = None,
 ) -> _Answers:
     """Sends on time, until it is `ended`, and waits for every answer."""
     answers, tasks = _Answers(), set[asyncio.Task[None]]()
@@ -103,7 +106,7 @@ async def run(
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
 
         def send(number: int, due: float) -> None:
-            task = loop.create_task(_send(session, url, headers[number % len(headers)], due, answers))
+            task = loop.create_task(_send(session, url, headers[number % len(headers)], body, due, answers))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
@@ -132,10 +135,16 @@ def _keep_pace(
 
 
 async def _send(
-    session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], due: float, answers: _Answers
+    session: aiohttp.ClientSession,
+    url: str,
+    headers: Mapping[str, str],
+    body: str | None,
+    due: float,
+    answers: _Answers,
 ) -> None:
+    method = "GET" if body is None else "POST"
     try:
-        async with session.get(url, headers=headers) as response:
+        async with session.request(method, url, headers=headers, data=body) as response:
             await response.read()
             response.raise_for_status()
     except (aiohttp.ClientError, TimeoutError) as error:

@@ -30,6 +30,7 @@ class Load:
     cpu_us_per_request: float | None = None
     rss_mib: float | None = None
     others_cpu_share: float | None = None
+    requests: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

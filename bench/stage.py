@@ -17,13 +17,17 @@ from redis.asyncio import Redis
 
 from bench import accounts
 from bench.apps.ours import SERVICE
+from bench.broker import Broker
 from bench.corpus import Corpus
 from bench.databases import Databases
 from bench.finished import Owner, fill, sample
 from bench.kept import Kept
+from bench.load import Request
 from bench.peers.engines import KINDS, EngineAlone, engine_alone
 from bench.peers.starting import FastAPIUsers, fastapi_users, install
+from bench.peers.tasking import PEERS, peer_api, peer_worker
 from bench.servers import Server, free_port, rss_mib, serving
+from bench.tasking import OURS, TEXT, TaskSystem
 from local.suite import Suite
 
 T = TypeVar("T")
@@ -38,6 +42,7 @@ _SEARCHED = {f"RATE_LIMIT_{name}": "1000000000/minute" for name in ("READ", "WRI
 _CHATS, _FEW = "/9", 64
 _CLERK, _CLERKS_SCOPES = "clerk@example.com", ("tasks:read", "tasks:write", "tasks:tenant")
 _LIBRARIAN = "librarian@example.com"
+_JSON = {"Content-Type": "application/json"}
 _YOUNG_SECONDS = 300  # of the 900 that an access token lives
 
 
@@ -61,6 +66,10 @@ class Stage:
     @cached_property
     def _databases(self) -> Databases:
         return Databases(self.suite.url("postgres"))
+
+    @cached_property
+    def _broker(self) -> Broker:
+        return Broker(self.suite.url("rabbitmq"), self.suite.url("rabbitmq_management"))
 
     @cached_property
     def auth(self) -> Server:
@@ -221,6 +230,52 @@ class Stage:
         changed = {**auth, "DATABASE_NAME": _tasks(name), "RETENTION_DAYS": str(days)}
         with self._serving("services.tasks.worker", "tasks-worker", changed):
             yield
+
+    @contextmanager
+    def task_systems(self, *, work: bool) -> Iterator[list[TaskSystem]]:
+        """tasks and each of its peers on databases and virtual hosts of their own; with a worker where they `work`."""
+        pids = self.suite.pids()
+        stores = [psutil.Process(pids[name]) for name in ("postgres", "rabbitmq") if name in pids]
+        with ExitStack() as stack:
+            found = [self._our_tasks(stack, stores, work)]
+            for peer in PEERS:
+                name = f"bench_{peer.module}"
+                self._databases.empty(name)
+                stack.callback(self._databases.drop, name)
+                broker = stack.enter_context(self._broker.virtual_host(name))
+                server, known = stack.enter_context(peer_api(peer, self._databases.dsn(name), broker))
+                workers = [stack.enter_context(peer_worker(peer, known))] if work else []
+                body = Request(f"{server.url}/tasks", _JSON, json.dumps({"text": TEXT}))
+                found.append(
+                    TaskSystem(peer.name, server, body, "/tasks", peer.kept, self._databases, name, stores, workers)
+                )
+            yield found
+
+    def _our_tasks(self, stack: ExitStack, stores: list[psutil.Process], work: bool) -> TaskSystem:
+        key, _ = self.clerk
+        name = _tasks("ours")
+        self._databases.empty(name)
+        stack.callback(self._databases.drop, name)
+        changed = {
+            **_SEARCHED,
+            "STATIC_SERVICES": json.dumps({"auth": self.auth.url}),
+            "DATABASE_NAME": name,
+            "RABBITMQ_URL": stack.enter_context(self._broker.virtual_host(name)),
+            "TASK_KINDS": "bench.apps.kinds",
+        }
+        api = stack.enter_context(self._serving("services.tasks", "tasks", changed))
+        workers = []
+        if work:
+            worker = stack.enter_context(self._serving("services.tasks.worker", "tasks-worker", changed))
+            workers.append(worker.process)
+        root = "/api/v1/tasks"
+        body = json.dumps({"kind": "bench.note", "input": {"text": TEXT}})
+        request = Request(f"{api.url}{root}/submit", {**_JSON, "X-API-Key": key}, body)
+        return TaskSystem("ours", api, request, f"{root}/status", OURS, self._databases, name, stores, workers)
+
+    def raw_table(self) -> str:
+        """An empty database, for inserts without a service."""
+        return self._databases.empty(_tasks("raw"))
 
     def service_mib(self) -> float:
         """Of vectors itself, with what is on FAISS."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.servers import UVICORN, Server, free_port, serving
 from local.layout import REPOSITORY
 
-_PROGRAMS = Path(__file__).parent
+PROGRAMS = Path(__file__).parent
 PYTHON = REPOSITORY / ".local" / "bench-peers" / "bin" / "python"
 GLOSSES_DIMENSION = 256
 LITELLM_KEY = f"sk-{os.urandom(32).hex()}"
@@ -42,7 +42,7 @@ def glosses() -> Path:
         subprocess.run(package, check=True, capture_output=True, timeout=_INSTALL_SECONDS)
     if not _GLOSSES.exists():
         made = [str(PYTHON), "glosses.py", str(_WORDNET), str(GLOSSES_DIMENSION), str(_GLOSSES)]
-        subprocess.run(made, cwd=_PROGRAMS, check=True, timeout=_INSTALL_SECONDS)
+        subprocess.run(made, cwd=PROGRAMS, check=True, timeout=_INSTALL_SECONDS)
     return _GLOSSES
 
 
@@ -52,10 +52,10 @@ def fastapi_users(database_url: str, *, users: int, password: str) -> Iterator[F
     install()
     environment = {**os.environ, "PEER_DATABASE_URL": database_url, "PEER_SECRET": os.urandom(32).hex()}
     seed = [str(PYTHON), "seed.py", str(users), password]
-    seeded = subprocess.run(seed, cwd=_PROGRAMS, env=environment, capture_output=True, text=True, check=True)
+    seeded = subprocess.run(seed, cwd=PROGRAMS, env=environment, capture_output=True, text=True, check=True)
     port = free_port()
     arguments = [*UVICORN, "fastapi_users_app:app", "--port", str(port), "--log-level", "warning"]
-    with serving(arguments, environment, port=port, python=PYTHON, directory=_PROGRAMS) as server:
+    with serving(arguments, environment, port=port, python=PYTHON, directory=PROGRAMS) as server:
         yield FastAPIUsers(server, [f"user-{number}@example.com" for number in range(users)], json.loads(seeded.stdout))
 
 
@@ -67,5 +67,5 @@ def litellm(upstream_url: str) -> Iterator[Server]:
     environment = {**os.environ, "LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     environment["LITELLM_MASTER_KEY"] = LITELLM_KEY
     arguments = ["litellm_proxy.py", upstream_url, str(port)]
-    with serving(arguments, environment, port=port, python=PYTHON, directory=_PROGRAMS) as server:
+    with serving(arguments, environment, port=port, python=PYTHON, directory=PROGRAMS) as server:
         yield server

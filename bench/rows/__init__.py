@@ -14,6 +14,7 @@ from bench.rows.search import search
 from bench.rows.store import store
 from bench.rows.storm import storm
 from bench.rows.stream import stream
+from bench.rows.tasks import begun, done, submit
 from bench.rows.tenants import tenants
 from bench.stage import Stage
 
@@ -39,6 +40,9 @@ ROWS = {
     "V3": Planned(beside, minutes=1.5),
     "V4": Planned(embedding, minutes=1),
     "E1": Planned(batch, minutes=1),
+    "T1": Planned(submit, minutes=4, seconds=3),
+    "T2": Planned(done, minutes=6, seconds=3),
+    "T3": Planned(begun, minutes=5, seconds=3),
     "M1": Planned(tenants, minutes=8),
     "T4": Planned(finished, minutes=12),
 }
@@ -47,6 +51,7 @@ GROUPS = {
     "chat": ("C1",),
     "vectors": ("V1", "V2", "V3", "V4"),
     "openai": ("E1",),
+    "tasks": ("T1", "T2", "T3"),
     "tenants": ("M1",),
     "finished": ("T4",),
 }

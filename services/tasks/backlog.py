@@ -7,11 +7,11 @@ one of its owner's tasks sends more of it, and the reconciler does what nobody d
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ARRAY, Text, bindparam, column, exists, func, literal, select, true
+from sqlalchemy import ARRAY, Text, bindparam, column, exists, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tasks.models import Task
-from services.tasks.turns import is_none_of, sent_of, waits_of
+from services.tasks.turns import is_none_of, number_sent, waits_of
 
 MOST_SENT: Final = 100
 """Of an owner, that no worker has begun: several times what their share of a worker's slots is."""
@@ -55,8 +55,7 @@ async def _room(session: AsyncSession, owners: Sequence[_Owner], but: Collection
     arrays = [bindparam(None, list(values), type_=ARRAY(Text)) for _, values in given]
     named = func.unnest(*arrays).table_valued(*(column(name, Text) for name in _Owner._fields), name="owner")
     owner = named.render_derived()
-    sent = select(literal(1)).where(sent_of(owner.c)).limit(MOST_SENT).correlate(owner).subquery()
-    number = select(func.count()).select_from(sent).scalar_subquery()
+    number = number_sent(owner.c, MOST_SENT, outer=owner)
     newest = select(Task.kind).where(waits_of(owner.c)).order_by(Task.run_at.desc())
     last = newest.limit(_LOOKED_AT if but else 1).correlate(owner).subquery()
     waits = exists(select(true()).select_from(last).where(is_none_of(but, last.c.kind)))

@@ -1,6 +1,7 @@
 """Whether work moves: what the API and the worker both look at, beside what each asks of RabbitMQ."""
 
-from collections.abc import Collection
+import time
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 
 from fastapi import FastAPI
@@ -8,37 +9,69 @@ from sqlalchemy import exists, func, select
 
 from services.tasks.domain import TaskStatus
 from services.tasks.models import ProbeRow, Task
+from services.tasks.settings import Settings
 from services.tasks.turns import IS_DUE, is_served, unserved_since
+from services.tasks.webhooks.lateness import Deliveries
 from shared.health import STORE_REMEDY, Finding
 from shared.messages import OUTBOX_REMEDY
 from shared.postgres import Database, DatabaseProbe, Outbox
 
+_LASTING_SECONDS = 3.0
 _LOOKED_AT = 100  # of those that wait for a worker: a long queue is not read for each look at its age
 
 
 def watch_work(app: FastAPI, database: Database, outbox: Outbox) -> None:
     """Have readiness look at PostgreSQL, at messages that nobody publishes, and at tasks that nobody begins."""
     probe = DatabaseProbe(database, ProbeRow, app.state.instance)
-    waiting = Waiting(database, app.state.settings.queue_warn_seconds, app.state.kinds.limits)
+    settings: Settings = app.state.settings
+    waiting, deliveries = Waiting(database, app.state.kinds.limits), Deliveries(database)
+    queue = Lateness(
+        waiting.seconds, settings.queue_warn_seconds, "a task that is due has waited {:.0f} s for a worker"
+    )
+    late = Lateness(
+        deliveries.late_seconds,
+        settings.webhook_warn_seconds,
+        "a delivery to a webhook has been due for {:.0f} s, and nobody sends it",
+    )
     app.state.health.add("postgres", probe.check, remedy=STORE_REMEDY)
     app.state.health.add("outbox", lambda: outbox.check(database), hard=False, remedy=OUTBOX_REMEDY)
     app.state.health.add(
-        "queue", waiting.check, hard=False, remedy="look at rabbitmq and at the workers, or start more of them"
+        "queue", queue.check, hard=False, remedy="look at rabbitmq and at the workers, or start more of them"
     )
+    app.state.health.add(
+        "deliveries", late.check, hard=False, remedy="look at the workers and at their logs, or start more of them"
+    )
+
+
+class Lateness:
+    """Whether something is late that nobody sees to.
+
+    It is told once it was so at each look for some seconds: between one that ended and the next that begins there is a
+    moment in which nothing seems to move. That something moves is told at once.
+    """
+
+    def __init__(self, look: Callable[[], Awaitable[float]], warn_seconds: float, told: str) -> None:
+        """`look` says by how many seconds; `told` has a place for them."""
+        self._look, self._warn_seconds, self._told = look, warn_seconds, told
+        self._late_since: float | None = None
+
+    async def check(self) -> None:
+        """Raises Finding, Unavailable."""
+        seconds = await self._look()
+        if seconds <= self._warn_seconds:
+            self._late_since = None
+            return
+        self._late_since = self._late_since or time.monotonic()
+        if time.monotonic() - self._late_since >= _LASTING_SECONDS:
+            raise Finding(self._told.format(seconds))
 
 
 class Waiting:
     """How long the task that is due for longest has waited for a worker; not for others of its own tenant,
     or of a kind of which only so many run at once."""
 
-    def __init__(self, database: Database, warn_seconds: float, limited: Collection[str] = ()) -> None:
-        self._database, self._warn_seconds, self._limited = database, warn_seconds, limited
-
-    async def check(self) -> None:
-        """Raises Finding when it waits for too long, Unavailable."""
-        seconds = await self.seconds()
-        if seconds > self._warn_seconds:
-            raise Finding(f"a task that is due has waited {seconds:.0f} s for a worker")
+    def __init__(self, database: Database, limited: Collection[str] = ()) -> None:
+        self._database, self._limited = database, limited
 
     async def seconds(self) -> float:
         """0 when none waits."""

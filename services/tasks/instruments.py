@@ -53,7 +53,7 @@ class QueueGauges:
         self, database: Database, outbox: Outbox, limited: Collection[str], registry: CollectorRegistry
     ) -> None:
         self._database, self._outbox = database, outbox
-        self._waiting = Waiting(database, math.inf, limited)
+        self._waiting = Waiting(database, limited)
         self._depth = Gauge(
             "tasks_queued",
             f"tasks that wait: sent to a worker, due and not sent, or due later; {COUNTED_TO} stands for more too",

@@ -84,6 +84,13 @@ class Settings(ClientSettings):
         description="a task that is due and waits this long for a worker is a warning: longer than one that was lost "
         "takes to be sent again",
     )
+    webhook_warn_seconds: float = Field(
+        default=120,
+        ge=1,
+        le=86_400,
+        description="a delivery that is due, and that nobody sends for so long, is a warning: longer than a claim of a "
+        "worker that was killed takes to lapse",
+    )
 
 
 class WorkerSettings(Settings):

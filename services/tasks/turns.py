@@ -7,7 +7,21 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import CTE, ColumnElement, Select, Subquery, and_, exists, func, literal, select, true, tuple_
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    FromClause,
+    ScalarSelect,
+    Select,
+    Subquery,
+    and_,
+    exists,
+    func,
+    literal,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.orm import InstrumentedAttribute
 
 from services.tasks.domain import TaskStatus
@@ -22,6 +36,7 @@ IS_UNSENT = and_(
 )
 IS_DUE = IS_UNSENT & (Task.run_at <= func.now())
 IS_SENT = and_(Task.status == literal(TaskStatus.QUEUED.value, literal_execute=True), Task.enqueued_at.is_not(None))
+IS_RUNNING = Task.status == literal(TaskStatus.RUNNING.value, literal_execute=True)
 _QUEUE = (Task.kind, *_OWNER)
 # The same, said otherwise, as `ix_task_queue` has it: so that no plan goes by another index of what is unsent, through
 # all that an owner has of other kinds.
@@ -52,6 +67,14 @@ def waits_of(owner: Owner) -> ColumnElement[bool]:
 def sent_of(owner: Owner) -> ColumnElement[bool]:
     """Sent, begun by nobody, and of that owner."""
     return IS_SENT & _is_of(owner)
+
+
+def number_sent(owner: Owner, most: int, *, outer: FromClause | None = None) -> ScalarSelect[int]:
+    """How many are sent, begun by nobody, and of that owner, counted to `most`; `outer` is where the owner is from."""
+    theirs = select(literal(1)).where(sent_of(owner)).limit(most)
+    if outer is not None:
+        theirs = theirs.correlate(outer)
+    return select(func.count()).select_from(theirs.subquery()).scalar_subquery()
 
 
 def _is_of(owner: Owner) -> ColumnElement[bool]:
@@ -98,8 +121,7 @@ def unserved_since(limited: Collection[str] = ()) -> Select[datetime | None]:
 
 def is_served(owner: Any) -> ColumnElement[bool]:
     """Whether the tenant has something of that priority running: then what else it has waits for its own."""
-    running = Task.status == literal(TaskStatus.RUNNING.value, literal_execute=True)
-    return exists().where(running, Task.priority == owner.priority, Task.tenant_id == owner.tenant_id)
+    return exists().where(IS_RUNNING, Task.priority == owner.priority, Task.tenant_id == owner.tenant_id)
 
 
 def of_kind(kind: str, columns: Sequence[InstrumentedAttribute[Any]], most: int) -> Subquery:
@@ -111,7 +133,7 @@ def of_kind(kind: str, columns: Sequence[InstrumentedAttribute[Any]], most: int)
 
 def _is_kind_served(kind: Any) -> ColumnElement[bool]:
     """Whether something of the kind is running."""
-    return exists().where(Task.status == literal(TaskStatus.RUNNING.value, literal_execute=True), Task.kind == kind)
+    return exists().where(IS_RUNNING, Task.kind == kind)
 
 
 def _oldest(kind: Any, owner: Owner, most: int, columns: Sequence[Any] = (Task.id, Task.run_at)) -> Select[Any]:

@@ -39,7 +39,8 @@ class Talk(Protocol):
 class PostgresTalk:
     """Moments: `submit`, `forget`, `claim` and `settle` as asked, and the `commit` and `committed` of each.
 
-    `forget` is the deletion of what was published. asyncpg prepares a statement once and then runs it by its name.
+    `forget` is the deletion of what was published. asyncpg prepares a statement once and then runs it by its name. A
+    statement that is a transaction of its own is committed by the Sync behind it, which is answered as idle.
     """
 
     def __init__(self) -> None:
@@ -47,7 +48,7 @@ class PostgresTalk:
         self._has_begun = False
         self._refusals = 0  # of TLS that are to come, a byte each
         self._prepared: dict[bytes, str] = {}
-        self._under_way = ""
+        self._under_way, self._is_explicit = "", False
 
     def asked(self, chunk: bytes) -> Iterator[Said]:
         self._asked += chunk
@@ -77,8 +78,10 @@ class PostgresTalk:
                 self._under_way = meaning or self._under_way
                 return meaning
             case b"Q" if body.startswith(b"BEGIN"):
-                self._under_way = ""
+                self._under_way, self._is_explicit = "", True
             case b"Q" if body.startswith(b"COMMIT") and self._under_way:
+                return f"commit {self._under_way}"
+            case b"S" if self._under_way and not self._is_explicit:
                 return f"commit {self._under_way}"
         return ""
 
@@ -89,8 +92,16 @@ class PostgresTalk:
             self._refusals -= 1
             yield Said(_taken(self._answered, 1))
         for message in _typed(self._answered):
-            is_committed = message[:1] == b"C" and message[5:] == b"COMMIT\0" and self._under_way
-            yield Said(message, f"committed {self._under_way}" if is_committed else "")
+            moment = f"committed {self._under_way}" if self._under_way and self._is_commit(message) else ""
+            if message[:1] == b"Z" and message[5:] == b"I":
+                self._under_way, self._is_explicit = "", False
+            yield Said(message, moment)
+
+    def _is_commit(self, message: bytes) -> bool:
+        """Of a transaction that was begun, or of a statement that is one."""
+        if self._is_explicit:
+            return message[:1] == b"C" and message[5:] == b"COMMIT\0"
+        return message[:1] == b"Z" and message[5:] == b"I"
 
 
 class RabbitTalk:

@@ -59,6 +59,23 @@ LIST_WAITING: Final = _of_waiting(
     WHERE webhook.is_enabled
     """
 )
+# What is claimed is due again when the claim lapses: until then it is later than now, as nothing is that only waits.
+LONGEST_LATE: Final = _of_waiting(
+    """
+    SELECT extract(epoch FROM clock_timestamp() - min(oldest.next_at))::float
+    FROM waiting JOIN webhook ON webhook.id = waiting.webhook_id CROSS JOIN LATERAL (
+        SELECT next_at FROM webhook_delivery AS due
+        WHERE due.webhook_id = webhook.id AND due.status = 'pending' ORDER BY next_at LIMIT 1
+    ) AS oldest
+    WHERE webhook.is_enabled AND webhook.failing_since IS NULL
+        AND (webhook.held_until IS NULL OR webhook.held_until <= clock_timestamp())
+        AND NOT EXISTS (
+            SELECT FROM webhook AS other JOIN webhook_delivery AS sent ON sent.webhook_id = other.id
+            WHERE other.tenant_id = webhook.tenant_id AND other.is_enabled AND other.failing_since IS NULL
+                AND sent.status = 'pending' AND sent.next_at > clock_timestamp()
+        )
+    """
+)
 GIVE_UP: Final = _of_waiting(
     _given_up("""
     , chosen AS (

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tasks.domain import Priority, TaskStatus, Ticket
 from services.tasks.models import Task
-from services.tasks.turns import IS_DUE, of_kind
+from services.tasks.turns import IS_DUE, IS_RUNNING, of_kind
 
 _LOCK: Final = "hashtextextended('tasks.kind:' || CAST(:kind AS text), 0)"
 _TRY_TURN: Final = text(f"SELECT pg_try_advisory_xact_lock({_LOCK})")
@@ -120,8 +120,7 @@ def fairest(waiting: Sequence[Waiter], running: Sequence[tuple[str, str]], place
 
 
 async def _running(session: AsyncSession, kind: str) -> list[tuple[str, str]]:
-    is_running = Task.status == literal(TaskStatus.RUNNING.value, literal_execute=True)
-    rows = await session.execute(select(Task.tenant_id, Task.user_id).where(is_running, Task.kind == kind))
+    rows = await session.execute(select(Task.tenant_id, Task.user_id).where(IS_RUNNING, Task.kind == kind))
     return [(tenant_id, user_id) for tenant_id, user_id in rows]
 
 

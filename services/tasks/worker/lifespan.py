@@ -23,7 +23,9 @@ from services.tasks.worker.holds import Holds
 from services.tasks.worker.instruments import Instruments
 from services.tasks.worker.kind_places import LeftOut
 from services.tasks.worker.leases import Leases
+from services.tasks.worker.outages import Outages
 from services.tasks.worker.reconciler import Reconciler
+from services.tasks.worker.recording import Recorder
 from services.tasks.worker.replaying import Replaying
 from services.tasks.worker.retention import Retention
 from services.tasks.worker.runner import Runner
@@ -68,11 +70,11 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         tokens = DelegatedTokens(platform.identity, platform.verifier)
         replaying = Replaying(database, outbox, ReplayService(database, outbox, queues, app.state.kinds))
         instruments = Instruments(app.state.metrics.registry)
-        left_out = LeftOut()
+        left_out, outages = LeftOut(), Outages(database)
         runner = Runner(
             database=database,
-            outbox=outbox,
-            queues=queues,
+            outages=outages,
+            recorder=Recorder(database, outages, outbox, queues, app.state.kinds, left_out, settings),
             leases=leases,
             kinds=app.state.kinds,
             left_out=left_out,

@@ -19,7 +19,7 @@ from services.tasks.domain import (
     are_attempts_used_up,
 )
 from services.tasks.models import OutboxRow, Task, TaskAttempt
-from services.tasks.turns import IS_DUE, IS_FREE, next_of_each
+from services.tasks.turns import IS_DUE, IS_FREE, IS_RUNNING, next_of_each
 from services.tasks.worker.kind_places import Waiter, next_of_kind
 
 BATCH = 500
@@ -151,7 +151,7 @@ def _is_unheard(priority: Priority, seconds: float) -> ColumnElement[bool]:
 
 
 def _is_lapsed() -> ColumnElement[bool]:
-    return (Task.status == TaskStatus.RUNNING) & (Task.lease_expires_at < func.now())
+    return IS_RUNNING & (Task.lease_expires_at < func.now())
 
 
 def _free(which: ColumnElement[bool], order: Any) -> Select[str]:

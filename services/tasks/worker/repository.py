@@ -10,16 +10,12 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
-    Float,
     Select,
     Uuid,
     case,
-    cast,
     exists,
-    extract,
     func,
     insert,
-    literal,
     select,
     tuple_,
     update,
@@ -39,8 +35,9 @@ from services.tasks.domain import (
 from services.tasks.events import tell
 from services.tasks.models import Schedule, Task, TaskAttempt, TaskDependency, TaskEvent
 from services.tasks.queues import Queues
-from services.tasks.turns import IS_DUE, IS_FREE, is_none_of, waits_of
+from services.tasks.turns import IS_DUE, is_none_of, waits_of
 from services.tasks.worker.attempt import Attempt, ProgressReport
+from services.tasks.worker.claiming import claim, claimable
 from services.tasks.worker.kind_places import Waiter, has_place, next_of_kind
 from services.tasks.worker.log import LogLine, LogPart
 from services.tasks.worker.sending import is_queue_low, send, send_next_of
@@ -49,7 +46,6 @@ from shared.postgres import Outbox
 
 _MAX_DETAIL_CHARS = 2000
 _MOST_SENT = 100  # at once; the reconciler sends the others
-_CLAIMED = [getattr(Task, name) for name in Claim.__dataclass_fields__ if name not in ("age_seconds", "late_seconds")]
 
 
 class WorkRepository:
@@ -57,38 +53,12 @@ class WorkRepository:
         self._session = session
 
     async def claim(self, task_id: str, worker_id: str, lease_seconds: float) -> Claim | None:
-        """The task, now running here; None when it is not there to be had: taken, finished, or not due."""
-        claimed = (
-            update(Task)
-            .where(*_claimable(task_id))
-            .values(
-                status=TaskStatus.RUNNING,
-                attempt=Task.attempt + 1,
-                worker_id=worker_id,
-                lease_expires_at=func.now() + timedelta(seconds=lease_seconds),
-                enqueued_at=None,
-                started_at=func.coalesce(Task.started_at, func.now()),
-                version=Task.version + 1,
-            )
-            .returning(
-                *_CLAIMED, _seconds_since(Task.started_at, "age_seconds"), _seconds_since(Task.run_at, "late_seconds")
-            )
-            .cte("claimed")
-        )
-        recorded = (
-            insert(TaskAttempt)
-            .from_select(
-                ["task_id", "number", "worker_id", "started_at"],
-                select(claimed.c.id, claimed.c.attempt, literal(worker_id), func.now()),
-            )
-            .cte("recorded")
-        )
-        row = (await self._session.execute(select(claimed).add_cte(recorded))).mappings().one_or_none()
-        return None if row is None else Claim(**row)
+        """As `claiming.claim`."""
+        return await claim(self._session, task_id, worker_id, lease_seconds)
 
     async def put_off(self, task_id: str) -> None:
         """Let it wait for a place of its owner's, without a message. Nothing happens where it cannot be claimed."""
-        await self._session.execute(update(Task).where(*_claimable(task_id)).values(enqueued_at=None))
+        await self._session.execute(update(Task).where(Task.id == task_id, *claimable()).values(enqueued_at=None))
 
     async def renew(
         self, keys: Sequence[AttemptKey], lease_seconds: float, *, skips_locked: bool = False
@@ -234,21 +204,6 @@ class WorkRepository:
         attempt.leaves_queue_low = row is not None and row[3]
         attempt.followers = [] if row is None else row[2]
         return None if row is None else TaskStatus(row[0])
-
-
-def _claimable(task_id: str) -> list[Any]:
-    is_late = Task.started_at.is_(None) & (Task.start_before <= func.now())
-    return [
-        Task.id == task_id,
-        Task.status == TaskStatus.QUEUED,
-        Task.enqueued_at.is_not(None),
-        IS_FREE,  # a reconciler that knows of no waiting may have sent it: one of before, while replicas change
-        is_late.is_not(True),
-    ]
-
-
-def _seconds_since(moment: Any, name: str) -> Any:
-    return cast(extract("epoch", func.now() - moment), Float).label(name)
 
 
 def _due(which: ColumnElement[bool]) -> Select[str]:

@@ -2,70 +2,43 @@
 
 import asyncio
 import logging
-import random
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import orjson
 
-from services.tasks.domain import (
-    AUTHORITY_ENDED,
-    INTERRUPTED,
-    TIMED_OUT,
-    Claim,
-    Failure,
-    Priority,
-    RetryPolicy,
-    TaskStatus,
-    Ticket,
-    are_attempts_used_up,
-    counted_attempts,
-)
+from services.tasks.domain import Claim, Failure, Priority, TaskStatus, Ticket
 from services.tasks.errors import KindUnknown, PermanentFailure
-from services.tasks.events import Told
 from services.tasks.kinds.registry import KindRegistry
-from services.tasks.queues import Queues
 from services.tasks.settings import WorkerSettings
 from services.tasks.worker.attempt import Attempt, Stop
+from services.tasks.worker.claiming import claim_free
 from services.tasks.worker.context import ContextFactory
 from services.tasks.worker.failures import noted_failure
+from services.tasks.worker.gathering import Gathering
 from services.tasks.worker.instruments import Instruments
 from services.tasks.worker.kind_places import LeftOut
 from services.tasks.worker.leases import Leases
+from services.tasks.worker.outages import Outages
+from services.tasks.worker.recording import Outcome, Recorder, Success
 from services.tasks.worker.repository import WorkRepository
 from services.tasks.worker.slots import Slots
 from shared import deadlines, telemetry
-from shared.errors import Unavailable
-from shared.identity import SERVICE_PREFIX, Deed
+from shared.errors import ServiceError, Unavailable
 from shared.messages import RetryLater
-from shared.postgres import Database, Outbox
+from shared.postgres import Database
 from shared.storage import Storage
 from shared.telemetry import conventions
 from shared.watchdog import Watchdog
 
 _log = logging.getLogger("tasks.worker")
 _STOPPING_SECONDS = 0.5  # for a cancelled handler to clean up; a slower one goes on alone, fenced out
-_STORE_SECONDS = 600.0  # how long a message is held while PostgreSQL is away
-_CLOSING_SECONDS = 5.0  # the same while this worker shuts down
 _ROOM_SECONDS = 0.5  # between two looks whether there is room again
-_ITSELF = f"{SERVICE_PREFIX}tasks"
 _TAKING_AWAY_SECONDS = 20.0
+_TOGETHER = 50  # claims of one statement
 _IN_VAIN = frozenset({TaskStatus.FAILED, TaskStatus.CANCELLED})
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Success:
-    """The result as JSON, and what is to be told of it."""
-
-    result: str
-    told: Told | None
-
-
-Outcome = Success | Failure | Stop
-"""What it came to, why it failed, or why it was stopped."""
 
 
 class Runner:
@@ -75,8 +48,8 @@ class Runner:
         self,
         *,
         database: Database,
-        outbox: Outbox,
-        queues: Queues,
+        outages: Outages,
+        recorder: Recorder,
         leases: Leases,
         kinds: KindRegistry,
         left_out: LeftOut,
@@ -87,16 +60,16 @@ class Runner:
         storage: Storage,
         worker_id: str,
     ) -> None:
-        self._database, self._outbox, self._queues, self._leases = database, outbox, queues, leases
+        self._database, self._outages, self._recorder, self._leases = database, outages, recorder, leases
         self._kinds, self._contexts, self._instruments = kinds, contexts, instruments
         self._limits, self._left_out, self._storage = kinds.limits, left_out, storage
         self._settings, self._watchdog, self._worker_id = settings, watchdog, worker_id
         self._slots = {priority: Slots(number) for priority, number in settings.slots.items()}
-        self._accepting = True
+        self._claims = Gathering(self._claim_free, _TOGETHER)
 
     def stop_accepting(self) -> None:
         """Put back what is not claimed yet; what runs goes on."""
-        self._accepting = False
+        self._outages.is_closing = True
 
     def give_back_all(self) -> None:
         """Stop what runs and queue it for another worker."""
@@ -111,19 +84,35 @@ class Runner:
         async with self._slots[priority].take(ticket) as place:
             if place is None:
                 self._left_out.note(ticket, priority)
-                await self._through_outages(lambda work: work.put_off(ticket.task_id))
+                await self._outages.through(lambda work: work.put_off(ticket.task_id))
                 self._instruments.put_off.inc()
             else:
                 await self._run(ticket.task_id)
 
     async def _run(self, task_id: str) -> None:
-        is_admitted, claim = await self._through_outages(lambda work: self._claim(work, task_id))
+        claim = await self._claim_with_others(task_id)
+        if claim is None:
+            is_admitted, claim = await self._outages.through(lambda work: self._claim(work, task_id))
         if claim is None:
             (self._instruments.refused if is_admitted else self._instruments.put_off).inc()
             return
         self._instruments.late.labels(claim.priority).observe(max(0.0, claim.late_seconds))
         with self._leases.hold(claim) as attempt:
             await self._perform(attempt)
+
+    async def _claim_with_others(self, task_id: str) -> Claim | None:
+        """None where that could not be; why, is to be found out by asking for it alone."""
+        try:
+            return await self._claims.join(task_id)
+        except ServiceError:
+            return None
+
+    async def _claim_free(self, ids: Sequence[str]) -> list[Claim | None]:
+        """Of two messages about one task the first has it."""
+        async with self._database.statements() as session:
+            lease = self._settings.lease_seconds
+            claims = await claim_free(session, ids, self._worker_id, lease, but=self._limits)
+        return [claims.pop(task_id, None) for task_id in ids]
 
     async def _claim(self, work: WorkRepository, task_id: str) -> tuple[bool, Claim | None]:
         """The task as it is claimed, and whether its kind had a place for it; without one it waits for its turn."""
@@ -137,9 +126,9 @@ class Runner:
 
         Raises RetryLater when this worker shuts down.
         """
-        while self._storage.is_full and self._accepting:  # noqa: ASYNC110 - either may end it
+        while self._storage.is_full and not self._outages.is_closing:  # noqa: ASYNC110 - either may end it
             await asyncio.sleep(_ROOM_SECONDS)
-        if not self._accepting:
+        if self._outages.is_closing:
             raise RetryLater
 
     async def _perform(self, attempt: Attempt) -> None:
@@ -150,11 +139,7 @@ class Runner:
                 span.fail(outcome.code)
             elif isinstance(outcome, Stop):
                 span.fail(outcome.name.lower())
-        status = await self._through_outages(lambda work: self._conclude(work, attempt, outcome))
-        is_told = isinstance(outcome, Success) and outcome.told is not None
-        sent = attempt.leaves_others_waiting or attempt.is_waited_for or claim.kind in self._limits
-        if status is TaskStatus.QUEUED or sent or is_told:
-            self._outbox.notify()
+        status = await self._recorder.record(attempt, outcome)
         seconds = time.perf_counter() - started
         name = "lost" if status is None else "retry" if status is TaskStatus.QUEUED else str(status)
         self._instruments.attempts.labels(claim.kind, name).observe(seconds)
@@ -215,82 +200,6 @@ class Runner:
             raise PermanentFailure("tasks.result_too_large", detail)
         return Success(encoded.decode(), kind.tells(given, result))
 
-    async def _conclude(self, work: WorkRepository, attempt: Attempt, outcome: Outcome) -> TaskStatus | None:
-        """Record how the attempt ended, and send what may begin now: the next of its owner, and what waited for it."""
-        if part := attempt.log.unwritten():
-            await work.write_log(attempt.claim.key, part)
-        status = await self._record(work, attempt, outcome)
-        if attempt.leaves_others_waiting:
-            await work.send_next(attempt, self._outbox, self._queues, but=self._limits)
-        if status is not TaskStatus.QUEUED and attempt.is_waited_for:
-            await work.send_released(attempt, self._outbox, self._queues, but=self._limits)
-        if status is not None and (limit := self._limits.get(attempt.claim.kind)):
-            await work.send_of_kind(attempt.claim.kind, limit, self._outbox, self._queues, but=self._left_out)
-        return status
-
-    async def _record(self, work: WorkRepository, attempt: Attempt, outcome: Outcome) -> TaskStatus | None:
-        """Write how the attempt ended; None when it was no longer ours."""
-        match outcome:
-            case Success(result, told):
-                status = await work.succeed(attempt, result)
-                if told is not None and status is not None:
-                    work.tell(self._outbox, _deed(attempt.claim, told))
-                return status
-            case Stop.LOST:
-                return None
-            case Stop.CANCELLED:
-                return await work.cancel(attempt)
-            case Stop.SHUTDOWN:
-                claim = attempt.claim
-                message = self._queues.message(claim.ticket, claim.priority, claim.traceparent)
-                return await work.give_back(attempt, INTERRUPTED, self._outbox, message)
-            case Stop.TIMED_OUT:
-                return await self._fail(work, attempt, TIMED_OUT)
-            case Failure():
-                return await self._fail(work, attempt, outcome)
-
-    async def _fail(self, work: WorkRepository, attempt: Attempt, failure: Failure) -> TaskStatus | None:
-        claim = attempt.claim
-        policy = self._policy_of(claim)
-        if not failure.retryable or failure.code in policy.not_on:
-            if claim.schedule_id and failure.code == AUTHORITY_ENDED:
-                await work.pause_schedule(claim, failure)
-            return await work.fail(attempt, failure, dead_letter=False)
-        counts = not self._is_forgiven(attempt, failure)
-        if counts and are_attempts_used_up(claim):
-            return await work.fail(attempt, failure, dead_letter=True)
-        tried = counted_attempts(claim) if counts else claim.attempt  # so that waiting out an absence grows patient too
-        delay = failure.retry_after_seconds + policy.delay_seconds(tried)
-        return await work.retry(attempt, failure, delay, counts=counts)
-
-    def _policy_of(self, claim: Claim) -> RetryPolicy:
-        """The task's own wishes, then its kind's, then the installation's."""
-        try:
-            of_kind = self._kinds.get(claim.kind).retry
-        except KindUnknown:
-            of_kind = None
-        return self._settings.retry_policy.changed(of_kind).changed(claim.retry)
-
-    def _is_forgiven(self, attempt: Attempt, failure: Failure) -> bool:
-        """Whether the failure is not held against the task. A timeout always is: it is the task's own limit."""
-        if failure.is_absence and attempt.task_seconds < self._settings.absence_seconds:
-            return True
-        return failure is not TIMED_OUT and attempt.has_advanced
-
-    async def _through_outages(self, statement: Callable[[WorkRepository], Awaitable[T]]) -> T:
-        """The statement's answer, committed. Waits for a PostgreSQL that is away; raises RetryLater in the end."""
-        began = time.monotonic()
-        while True:
-            try:
-                async with self._database.transaction() as session:
-                    return await statement(WorkRepository(session))
-            except Unavailable as error:
-                patience = _STORE_SECONDS if self._accepting else _CLOSING_SECONDS
-                if time.monotonic() - began > patience:
-                    raise RetryLater from error
-                _log.warning("waiting for the database", extra={"fields": {"detail": error.detail}})
-                await asyncio.sleep(random.uniform(0.2, 1.0))
-
 
 def _span_of(claim: Claim) -> telemetry.Span:
     attributes: dict[str, telemetry.Value] = {
@@ -299,16 +208,3 @@ def _span_of(claim: Claim) -> telemetry.Span:
         conventions.TASK_ATTEMPT: claim.attempt,
     }
     return telemetry.span(f"task {claim.kind}", telemetry.SpanKind.INTERNAL, attributes)
-
-
-def _deed(claim: Claim, told: Told) -> Deed:
-    """By whoever submitted the task, through this service."""
-    return Deed(
-        action=told.action,
-        actor=claim.user_id,
-        tenant_id=claim.tenant_id,
-        target=told.target,
-        act=_ITSELF,
-        key_id=claim.key_id,
-        details=told.details,
-    )

@@ -1,21 +1,21 @@
-"""Sends tasks that are due to the workers, in the transaction of whoever lets them go."""
+"""Sends tasks that are due to the workers, in the transaction of whoever lets them go, or right after it."""
 
 from collections.abc import Collection
 from typing import Final
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, func, literal, select, text, update
+from sqlalchemy import ColumnElement, Select, func, literal, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tasks.backlog import MOST_SENT
 from services.tasks.domain import Claim, Ticket
 from services.tasks.models import Task
 from services.tasks.queues import Queues
-from services.tasks.turns import next_of, sent_of
+from services.tasks.turns import next_of, number_sent
 from services.tasks.worker.attempt import Attempt
 from services.tasks.worker.slots import PATIENCE_SECONDS
 from shared.postgres import Outbox
 
-_LOW: Final = MOST_SENT // 2  # in the queue: half of it is done while the next half is sent
+LOW: Final = MOST_SENT // 2  # in the queue: half of it is done while the next half is sent
 # One at a time sees to an owner's: of many that end at once each would send as many.
 _TRY_TURN: Final = text("SELECT pg_try_advisory_xact_lock(hashtextextended(CAST(:name AS text), 0))")
 
@@ -27,6 +27,12 @@ async def send(session: AsyncSession, which: Select[str], outbox: Outbox, queues
     rows = (await session.execute(sent.returning(*columns))).all()
     for *whose, priority, traceparent, _ in sorted(rows, key=lambda row: (row.run_at, row.id)):
         outbox.add(session, **queues.message(Ticket(*whose), priority, traceparent))
+
+
+def sends_next(attempt: Attempt) -> bool:
+    """Whether its end is one at which `send_next_of` may send something."""
+    is_long = attempt.seconds > PATIENCE_SECONDS
+    return attempt.leaves_others_waiting and (is_long or attempt.leaves_queue_low)
 
 
 async def send_next_of(
@@ -46,7 +52,7 @@ async def send_next_of(
 
 def is_queue_low(claim: Claim) -> ColumnElement[bool]:
     """Whether few of its owner's are in the queue."""
-    return _sent(claim, _LOW) < literal(_LOW)
+    return number_sent(claim, LOW) < literal(LOW)
 
 
 async def _room(session: AsyncSession, claim: Claim) -> int:
@@ -54,11 +60,5 @@ async def _room(session: AsyncSession, claim: Claim) -> int:
     name = f"tasks.backlog:{claim.priority}:{claim.tenant_id}:{claim.user_id}"
     if not await session.scalar(_TRY_TURN, {"name": name}):
         return 0
-    number = await session.scalar(select(_sent(claim, MOST_SENT))) or 0
-    return MOST_SENT - number if number < _LOW else 0
-
-
-def _sent(claim: Claim, most: int) -> ScalarSelect[int]:
-    """How many, up to `most`."""
-    theirs = select(literal(1)).where(sent_of(claim)).limit(most).subquery()
-    return select(func.count()).select_from(theirs).scalar_subquery()
+    number = await session.scalar(select(number_sent(claim, MOST_SENT))) or 0
+    return MOST_SENT - number if number < LOW else 0

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
-from sqlalchemy import func, select, update
+import pytest
+from sqlalchemy import func, select, text, update
 
 from local.components.rabbitmq import SERVER
 from local.suite import Suite
@@ -15,10 +16,12 @@ from services.tasks.domain import Priority
 from services.tasks.health import Waiting
 from services.tasks.models import OutboxRow, Task
 from services.tasks.queues import Queues
+from services.tasks.webhooks.lateness import Deliveries
 from shared.messages import open_connection, open_probe
 from shared.postgres import Database
 from tests.fixtures.disks import small_disk
 from tests.fixtures.readiness import until_check
+from tests.services.tasks.hooking import DELIVERING, Receiver, Webhooks
 from tests.services.tasks.running import Installation, Tasks, connected, eventually
 
 
@@ -113,7 +116,58 @@ async def test_a_task_that_is_not_due_waits_for_nobody(
     async with fresh.api() as client, fresh.database() as database:
         await Tasks(client, tasks.user).submit("echo", run_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
 
-        assert await Waiting(database, 1).seconds() == 0
+        assert await Waiting(database).seconds() == 0
+
+
+async def test_a_delivery_that_nobody_sends_is_told(
+    hooked: Installation, hooks: Webhooks, hooks_database: Database, receiver: Receiver
+) -> None:
+    webhook = await hooks.make(f"{receiver.url}/a")
+    delivery = await hooks.test(webhook)
+    await until_check(hooks.client, "deliveries", "pass")
+    async with hooks_database.transaction() as session:
+        await session.execute(text("UPDATE webhook_delivery SET next_at = now() - interval '5 minutes'"))
+
+    told = await until_check(hooks.client, "deliveries", "warn")
+
+    assert told["code"] == 200
+    assert told["detail"].startswith("a delivery to a webhook has been due for 30")
+    async with hooked.worker(**DELIVERING):
+        assert (await hooks.over(delivery))["status"] == "succeeded"
+        await until_check(hooks.client, "deliveries", "pass")
+
+
+LEFT_ALONE = ["is_enabled = false", "failing_since = now()", "held_until = now() + interval '1 hour'"]
+
+
+@pytest.mark.parametrize("why", LEFT_ALONE)
+async def test_a_delivery_that_is_not_to_be_sent_now_is_not_late(
+    hooks: Webhooks, hooks_database: Database, receiver: Receiver, why: str
+) -> None:
+    webhook = await hooks.make(f"{receiver.url}/a")
+    await hooks.test(webhook)
+    async with hooks_database.transaction() as session:
+        await session.execute(text("UPDATE webhook_delivery SET next_at = now() - interval '5 minutes'"))
+    before = await Deliveries(hooks_database).late_seconds()
+    async with hooks_database.transaction() as session:
+        await session.execute(text(f"UPDATE webhook SET {why}"))  # noqa: S608 - ours
+
+    assert before > 299
+    assert await Deliveries(hooks_database).late_seconds() == 0
+
+
+async def test_deliveries_of_a_tenant_that_is_served_wait_for_its_own(
+    hooks: Webhooks, hooks_database: Database, receiver: Receiver
+) -> None:
+    """As while one is under way to a receiver that is slow."""
+    webhook = await hooks.make(f"{receiver.url}/a")
+    under_way, _ = await hooks.test(webhook), await hooks.test(webhook)
+    async with hooks_database.transaction() as session:
+        await session.execute(text("UPDATE webhook_delivery SET next_at = now() - interval '5 minutes'"))
+        claimed = text("UPDATE webhook_delivery SET next_at = now() + interval '1 minute', claims = 1 WHERE id = :id")
+        await session.execute(claimed, {"id": under_way["id"]})
+
+    assert await Deliveries(hooks_database).late_seconds() == 0
 
 
 async def is_in_hand(installation: Installation) -> bool:

@@ -1,7 +1,7 @@
 """Of a kind with a limit no more tasks run at once than it says, in all workers together; every tenant has its turn."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +12,6 @@ from services.tasks.health import Waiting
 from services.tasks.worker.kind_places import LeftOut, has_place, next_of_kind
 from services.tasks.worker.main import create_app
 from shared.postgres import Database
-from tests.fixtures.identity import User
 from tests.services.tasks.kinds import RELEASED, TRACES
 from tests.services.tasks.running import Installation, Tasks, eventually
 
@@ -20,27 +19,9 @@ WAITS = {"waits": True}
 
 
 @pytest.fixture
-def installation(new_installation: Callable[[], Installation]) -> Installation:
-    """Of their own, with two of `test.hold` at once, and one of `test.trace` and of `test.sleep`."""
-    return new_installation().limited({"test.hold": 2, "test.trace": 1, "test.sleep": 1})
-
-
-@pytest.fixture
-async def many(installation: Installation, user: User) -> AsyncIterator[Tasks]:
-    async with installation.api() as client:
-        yield Tasks(client, user)
-
-
-@pytest.fixture
-def few(many: Tasks, other_user: User) -> Tasks:
-    """Of another tenant."""
-    return Tasks(many.client, other_user)
-
-
-@pytest.fixture
-async def database(installation: Installation, many: Tasks) -> AsyncIterator[Database]:
-    async with installation.database() as opened:
-        yield opened
+def limits() -> dict[str, int]:
+    """Two of `test.hold` at once, and one of `test.trace` and of `test.sleep`."""
+    return {"test.hold": 2, "test.trace": 1, "test.sleep": 1}
 
 
 async def running(database: Database, kind: str) -> list[tuple[Any, ...]]:
@@ -54,10 +35,10 @@ async def held(tasks: Tasks, name: str) -> dict[str, Any]:
 
 
 async def test_two_workers_run_no_more_than_the_limit_and_go_on_as_soon_as_one_ends(
-    installation: Installation, many: Tasks, database: Database
+    installation: Installation, greedy: Tasks, database: Database
 ) -> None:
     names = [f"limit-{number}" for number in range(6)]
-    made = [await held(many, name) for name in names]
+    made = [await held(greedy, name) for name in names]
     seen: list[int] = []
 
     async def how_many() -> int:
@@ -68,11 +49,11 @@ async def test_two_workers_run_no_more_than_the_limit_and_go_on_as_soon_as_one_e
         for name in names:
             await eventually(lambda: _is(how_many, min(2, 6 - names.index(name))))  # noqa: B023 - at once
             started = {str(task_id) for task_id, _ in await running(database, "test.hold")}
-            assert (await many.run("echo"))["status"] == "succeeded"  # of another kind
+            assert (await greedy.run("echo"))["status"] == "succeeded"  # of another kind
             [now] = [task for task in made if task["id"] in started][:1]
             RELEASED[names[made.index(now)]].set()
-            await many.wait(now)
-        done = [await many.get(task) for task in made]
+            await greedy.wait(now)
+        done = [await greedy.get(task) for task in made]
 
     assert max(seen) == 2
     assert {(task["status"], task["attempt"]) for task in done} == {("succeeded", 1)}
@@ -82,60 +63,60 @@ async def _is(count: Callable[[], Any], wanted: int) -> bool:
     return bool(await count() == wanted)
 
 
-async def test_the_next_is_sent_by_whoever_ends_one(installation: Installation, many: Tasks) -> None:
-    made = [await many.submit("test.trace", {"name": "sent", "number": number}) for number in range(10)]
+async def test_the_next_is_sent_by_whoever_ends_one(installation: Installation, greedy: Tasks) -> None:
+    made = [await greedy.submit("test.trace", {"name": "sent", "number": number}) for number in range(10)]
 
     async with installation.worker(reconcile_seconds=60):  # which looks once, as it starts
-        done = [await many.wait(task) for task in made]
+        done = [await greedy.wait(task) for task in made]
 
     assert {task["status"] for task in done} == {"succeeded"}
     assert TRACES["sent"] == [(what, number) for number in range(10) for what in ("entered", "left")]
 
 
 async def test_a_tenant_with_one_task_waits_for_no_neighbours_hundred(
-    installation: Installation, many: Tasks, few: Tasks
+    installation: Installation, greedy: Tasks, modest: Tasks
 ) -> None:
     made = await asyncio.gather(
-        *(many.submit("test.trace", {"name": "fair", "number": number}) for number in range(100))
+        *(greedy.submit("test.trace", {"name": "fair", "number": number}) for number in range(100))
     )
-    own = await few.submit("test.trace", {"name": "fair", "number": 1000})
+    own = await modest.submit("test.trace", {"name": "fair", "number": 1000})
 
     async with installation.worker():
-        await few.wait(own)
+        await modest.wait(own)
         before = len(TRACES["fair"])
         for task in made:
-            await many.wait(task, seconds=60)
+            await greedy.wait(task, seconds=60)
 
     assert before < 100  # of 202: it draws one of two lots at each turn, and fifty lost would be one in 2**50
     assert len(TRACES["fair"]) == 202
 
 
 async def test_the_place_of_a_killed_worker_comes_back_with_its_lease(
-    installation: Installation, many: Tasks, database: Database
+    installation: Installation, greedy: Tasks, database: Database
 ) -> None:
     async with installation.worker_process() as process:
-        lost = await many.submit("test.sleep", {"seconds": 600, "attempts": 1})
+        lost = await greedy.submit("test.sleep", {"seconds": 600, "attempts": 1})
         await eventually(lambda: running(database, "test.sleep"))
-        other = await many.submit("test.sleep", {"seconds": 0})
+        other = await greedy.submit("test.sleep", {"seconds": 0})
         process.kill()
         async with installation.worker(lease_seconds=2):
-            done = [await many.wait(task, seconds=60) for task in (lost, other)]
+            done = [await greedy.wait(task, seconds=60) for task in (lost, other)]
 
     assert [(task["status"], task["attempt"]) for task in done] == [("succeeded", 2), ("succeeded", 1)]
 
 
 async def test_a_message_that_comes_when_all_places_are_taken_costs_no_attempt(
-    installation: Installation, many: Tasks, database: Database
+    installation: Installation, greedy: Tasks, database: Database
 ) -> None:
     """As one of an API that knows of no limit."""
-    made = [await many.submit("test.sleep", {"seconds": 600}) for _ in range(3)]
+    made = [await greedy.submit("test.sleep", {"seconds": 600}) for _ in range(3)]
     async with database.transaction() as session:
         await session.execute(text("UPDATE task SET enqueued_at = now() - interval '1 hour'"))  # sent, and heard of
 
     async with installation.worker(republish_seconds=0.5) as app:
         await eventually(lambda: running(database, "test.sleep"))
         await eventually(lambda: _has_put_off(app.state.metrics))
-        read = [await many.get(task) for task in made]
+        read = [await greedy.get(task) for task in made]
         assert len(await running(database, "test.sleep")) == 1
 
     assert sorted(task["attempt"] for task in read) == [0, 0, 1]
@@ -146,18 +127,18 @@ async def _has_put_off(metrics: Any) -> bool:
 
 
 async def test_what_waits_for_its_kind_is_no_warning_and_kinds_say_their_limit(
-    installation: Installation, many: Tasks, few: Tasks, database: Database
+    installation: Installation, greedy: Tasks, modest: Tasks, database: Database
 ) -> None:
-    looks = Waiting(database, 120, ["test.sleep"])
+    looks = Waiting(database, ["test.sleep"])
     async with installation.worker():
-        await many.submit("test.sleep", {"seconds": 600})
+        await greedy.submit("test.sleep", {"seconds": 600})
         await eventually(lambda: running(database, "test.sleep"))
-        waiting = await few.submit("test.sleep", {"seconds": 600})
+        waiting = await modest.submit("test.sleep", {"seconds": 600})
         async with database.transaction() as session:
             old = text("UPDATE task SET run_at = now() - interval '1 day' WHERE id = :id")
             await session.execute(old, {"id": waiting["id"]})
-        while_one_runs = [await looks.seconds(), await Waiting(database, 120).seconds()]
-        kinds = (await many.client.get("/api/v1/tasks/kinds", headers=many.user.headers)).json()["items"]
+        while_one_runs = [await looks.seconds(), await Waiting(database).seconds()]
+        kinds = (await greedy.client.get("/api/v1/tasks/kinds", headers=greedy.user.headers)).json()["items"]
 
     assert [seconds > 3600 for seconds in while_one_runs] == [False, True]
     assert await looks.seconds() > 3600  # nobody serves its kind any more
@@ -177,20 +158,20 @@ _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('tasks.kind:' || CAS
 
 
 async def test_a_worker_that_is_frozen_in_its_turn_holds_nobody_up_who_ends_one(
-    installation: Installation, many: Tasks, database: Database
+    installation: Installation, greedy: Tasks, database: Database
 ) -> None:
     async with installation.worker():
-        first = await held(many, "frozen")
+        first = await held(greedy, "frozen")
         await eventually(lambda: running(database, "test.hold"))
         async with database.transaction() as session:  # as the other worker's, which says no more
             await session.execute(_LOCK, {"kind": "test.hold"})
-            second = await held(many, "thawed")
+            second = await held(greedy, "thawed")
             RELEASED["frozen"].set()
-            ended = await many.wait(first)
-            not_begun = await many.get(second)
-            meanwhile = await many.run("echo")
+            ended = await greedy.wait(first)
+            not_begun = await greedy.get(second)
+            meanwhile = await greedy.run("echo")
         RELEASED["thawed"].set()
-        done = await many.wait(second)
+        done = await greedy.wait(second)
 
     assert [one["status"] for one in (ended, not_begun, meanwhile, done)] == [
         "succeeded",
@@ -202,9 +183,9 @@ async def test_a_worker_that_is_frozen_in_its_turn_holds_nobody_up_who_ends_one(
 
 
 async def test_no_place_is_waited_for_behind_a_turn_that_does_not_end(
-    installation: Installation, many: Tasks, database: Database
+    installation: Installation, greedy: Tasks, database: Database
 ) -> None:
-    task = await held(many, "behind")
+    task = await held(greedy, "behind")
     async with database.transaction() as frozen, database.transaction() as session:
         await frozen.execute(_LOCK, {"kind": "test.hold"})
         behind = await has_place(session, task["id"], {"test.hold": 2})
@@ -216,16 +197,16 @@ async def test_no_place_is_waited_for_behind_a_turn_that_does_not_end(
 
 
 async def test_an_owner_who_can_run_nothing_more_leaves_the_places_to_others(
-    many: Tasks, few: Tasks, database: Database
+    greedy: Tasks, modest: Tasks, database: Database
 ) -> None:
     """Who has none running would be the first to get one."""
-    own = [await held(many, f"left-out-{number}") for number in range(3)]
+    own = [await held(greedy, f"left-out-{number}") for number in range(3)]
     left_out = LeftOut()
-    ticket = Ticket(own[0]["id"], many.user.tenant_id, many.user.user_id)
+    ticket = Ticket(own[0]["id"], greedy.user.tenant_id, greedy.user.user_id)
     left_out.note(ticket, Priority.NORMAL)
     async with database.session() as session:
         alone = await next_of_kind(session, "test.hold", 1, waits=False, but=left_out)
-    other = await held(few, "not-left-out")
+    other = await held(modest, "not-left-out")
     async with database.session() as session:
         both = await next_of_kind(session, "test.hold", 4, waits=False, but=left_out)
         later = await next_of_kind(session, "test.hold", 4, waits=False)

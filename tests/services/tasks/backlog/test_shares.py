@@ -1,42 +1,15 @@
 """No tenant's backlog keeps a neighbour's task waiting, and what waits for its owner's turn loses nothing by it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
-import pytest
 from sqlalchemy import text
 
 from services.tasks.worker.recovery import RecoveryRepository
 from shared.postgres import Database
-from tests.fixtures.identity import User
 from tests.services.tasks.running import Installation, Tasks, eventually
 
 LONG, MANY = {"seconds": 600}, 500
-
-
-@pytest.fixture
-def installation(new_installation: Callable[[], Installation]) -> Installation:
-    """Of their own: what they leave would come to the workers of other tests."""
-    return new_installation()
-
-
-@pytest.fixture
-async def greedy(installation: Installation, user: User) -> AsyncIterator[Tasks]:
-    async with installation.api() as client:
-        yield Tasks(client, user)
-
-
-@pytest.fixture
-def modest(greedy: Tasks, other_user: User) -> Tasks:
-    """Of another tenant."""
-    return Tasks(greedy.client, other_user)
-
-
-@pytest.fixture
-async def database(installation: Installation, greedy: Tasks) -> AsyncIterator[Database]:
-    async with installation.database() as opened:
-        yield opened
 
 
 async def flood(tasks: Tasks, many: int = MANY) -> list[dict[str, object]]:

@@ -1,6 +1,6 @@
 """Of what an owner submits only so much is in the queue at once: nobody else's stands behind the rest."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,24 +24,6 @@ UNSENT = "status = 'queued' AND enqueued_at IS NULL"
 
 
 @pytest.fixture
-def installation(new_installation: Callable[[], Installation]) -> Installation:
-    """Of their own: what they leave would come to the workers of other tests."""
-    return new_installation()
-
-
-@pytest.fixture
-async def greedy(installation: Installation, user: User) -> AsyncIterator[Tasks]:
-    async with installation.api() as client:
-        yield Tasks(client, user)
-
-
-@pytest.fixture
-def modest(greedy: Tasks, other_user: User) -> Tasks:
-    """Of another tenant."""
-    return Tasks(greedy.client, other_user)
-
-
-@pytest.fixture
 async def owner(register_user: RegisterUser) -> User:
     return await register_user()
 
@@ -56,12 +38,6 @@ async def member(owner: User, join: Join) -> User:
 async def newcomer(who: str, greedy: Tasks, modest: Tasks, owner: User, join: Join) -> Tasks:
     """Beside `member`: of another tenant, or of the same."""
     return modest if who == "a neighbour" else Tasks(greedy.client, await join(owner, "member"))
-
-
-@pytest.fixture
-async def database(installation: Installation, greedy: Tasks) -> AsyncIterator[Database]:
-    async with installation.database() as opened:
-        yield opened
 
 
 async def count(database: Database, which: str) -> int:
