@@ -107,10 +107,11 @@ rotate-certificates: bootstrap ## a new authority and new certificates inside
 verify-audit: bootstrap ## whether the audit log is what it was
 	@$(RUN)/python -m local exec auth -- python -m services.auth.commands verify-audit $(ARGS)
 
-docs: bootstrap ## write docs/configuration.md, docs/errors.md and docs/openapi/ from the code
+docs: bootstrap ## write docs/configuration.md, docs/errors.md, docs/openai.md and docs/openapi/ from the code
 	$(RUN)/python -m tests.architecture.settings_page > docs/configuration.md
 	$(RUN)/python -m tests.architecture.errors_page > .local/errors.md && mv .local/errors.md docs/errors.md
 	$(RUN)/python -m tests.architecture.openapi_pages
+	$(RUN)/python -m tests.architecture.openai_page > .local/openai.md && mv .local/openai.md docs/openai.md
 
 lock: ## compile requirements/ from pyproject.toml
 	$(COMPILE) --all-extras --group local --group dev pyproject.toml -o requirements/all.txt

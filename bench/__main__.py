@@ -47,7 +47,7 @@ def _parse() -> argparse.Namespace:
         "--vectors",
         type=_corpus,
         default="glosses",
-        help="what V1 to V4 search, store and embed: glosses, glosses:COUNT, or made ones: COUNTxDIMENSION",
+        help="what V1 to V4 and E1 search, store and embed: glosses, glosses:COUNT, or made ones: COUNTxDIMENSION",
     )
     parser.add_argument("--tenants", type=int, default=10_000, help="collections that M1 makes on each engine")
     parser.add_argument("--finished", type=int, default=MANY, help="finished tasks that T4 is measured beside")

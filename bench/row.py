@@ -110,5 +110,10 @@ def ratios(
     return [of(one) / of(other) for one, other in zip(runs[above], runs[below], strict=True)]
 
 
+def cpu(load: Load) -> float:
+    """0 where the server did other work at the same time."""
+    return load.cpu_us_per_request or 0.0
+
+
 def p99(load: Load) -> float:
     return load.p99_us

@@ -47,7 +47,7 @@ class Stage:
     def __init__(self, stack: ExitStack, corpus: Corpus, tenants: int, finished: int) -> None:
         self.stack = stack
         self.tenants, self.finished = tenants, finished
-        self._corpus = corpus
+        self.corpus = corpus
         self._tokens: list[str] = []
         self._logged_in_at = float("-inf")
 
@@ -154,13 +154,20 @@ class Stage:
         return psutil.Process(pids["chromadb"])
 
     @cached_property
-    def kept(self) -> Kept:
-        """The corpus, stored in ours and in Chroma for somebody with a key, which outlives a long run."""
+    def librarian(self) -> str:
+        """The key of somebody who keeps vectors, which outlives a long run."""
         accounts.register(self.auth.url, [_LIBRARIAN])
         tokens = accounts.log_in(self.auth.url, [_LIBRARIAN])
         [key] = accounts.create_keys(self.auth.url, tokens, ("vectors:read", "vectors:write"))
+        return key
+
+    @cached_property
+    def kept(self) -> Kept:
+        """The corpus, stored in ours and in Chroma."""
         chroma = f"{self.suite.url('chromadb')}/api/v2/tenants/{self.suite.secrets.chromadb_tenant}"
-        kept = Kept(self._corpus, self.vectors.url, {"X-API-Key": key}, f"{chroma}/databases/default_database")
+        kept = Kept(
+            self.corpus, self.vectors.url, {"X-API-Key": self.librarian}, f"{chroma}/databases/default_database"
+        )
         kept.fill()
         return kept
 
@@ -169,7 +176,7 @@ class Stage:
         """FAISS, Qdrant Edge, LanceDB and pgvector with the corpus, and nobody in between; they fill themselves."""
         install()
         folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-corpus-")))
-        file, database = self._corpus.save(folder / "corpus.npz"), self._databases.empty("bench_pgvector")
+        file, database = self.corpus.save(folder / "corpus.npz"), self._databases.empty("bench_pgvector")
         return {
             kind: self.stack.enter_context(engine_alone(kind, file, folder, database.replace("+asyncpg", "")))
             for kind in KINDS

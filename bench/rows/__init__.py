@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bench.row import Rounds, Row
 from bench.rows.beside import beside
 from bench.rows.echo import echo
-from bench.rows.embedding import embedding
+from bench.rows.embedding import batch, embedding
 from bench.rows.finished import finished
 from bench.rows.gateway import hop
 from bench.rows.identity import api_keys, tokens
@@ -38,6 +38,7 @@ ROWS = {
     "V2": Planned(store, minutes=2.5),
     "V3": Planned(beside, minutes=1.5),
     "V4": Planned(embedding, minutes=1),
+    "E1": Planned(batch, minutes=1),
     "M1": Planned(tenants, minutes=8),
     "T4": Planned(finished, minutes=12),
 }
@@ -45,6 +46,7 @@ GROUPS = {
     "auth": ("A1", "A1k", "A3"),
     "chat": ("C1",),
     "vectors": ("V1", "V2", "V3", "V4"),
+    "openai": ("E1",),
     "tenants": ("M1",),
     "finished": ("T4",),
 }

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from bench import accounts
 from bench.load import Request
-from bench.row import Figure, Load, Rounds, Row, Runs, in_turns, ratios
+from bench.row import Figure, Rounds, Row, Runs, cpu, in_turns, ratios
 from bench.rows.contenders import Contender, flat_out, hot
 from bench.stage import Stage
 
@@ -40,9 +40,6 @@ def _with_and_without_caller(stage: Stage, headers: Headers, seconds: int) -> li
 
 
 def _figures(runs: Runs) -> list[Figure]:
-    def cpu(load: Load) -> float:
-        return load.cpu_us_per_request or 0.0
-
     return [
         Figure("ours / bare", ratios(runs, "ours", "bare"), at_least=0.85),
         Figure("the same by CPU", ratios(runs, "bare", "ours", cpu)),

@@ -18,7 +18,8 @@ _KEPT_SECONDS: Final = 10.0
 _KEPT_INCOMPLETE_SECONDS: Final = 1.0  # a service that was away is back in the document soon after it is back
 _DESCRIPTION: Final = (
     "Accounts and keys, agents, chat, vector search and background work under one identity. "
-    "Every error is `application/problem+json`; its `type` leads to a page that explains its code."
+    "Every error is `application/problem+json`, whose `type` leads to a page that explains its code, or where OpenAI's "
+    "clients call, as they read it, with the same code."
 )
 
 

@@ -5,6 +5,7 @@
     │   ├── AliasNotFound             vectors.alias_not_found
     │   ├── CollectionLost            vectors.collection_lost
     │   ├── CollectionNotFound        vectors.collection_not_found
+    │   ├── EmbeddingModelNotFound    vectors.embedding_model_not_found
     │   └── RecordNotFound            vectors.record_not_found
     ├── Conflict
     │   ├── AliasExists               vectors.alias_exists
@@ -199,6 +200,15 @@ class ModelMismatch(Invalid):
 class UnknownModel(Invalid):
     code = "vectors.unknown_model"
     meaning = "There is no embedding model of this name; `detail` names the one that there is."
+
+    def __init__(self, asked: str, here: str) -> None:
+        detail = f"There is no embedding model {asked!r} here; there is {here!r}."
+        super().__init__(detail, at=("/model", "unknown_model"))
+
+
+class EmbeddingModelNotFound(NotFound):
+    code = "vectors.embedding_model_not_found"
+    meaning = "There is no embedding model of this name for `/embeddings`; `message` names the one that there is."
 
     def __init__(self, asked: str, here: str) -> None:
         detail = f"There is no embedding model {asked!r} here; there is {here!r}."

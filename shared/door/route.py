@@ -14,7 +14,7 @@ from shared.door.demand import caller_of
 from shared.door.handing import handed
 from shared.door.query import KnownQuery
 from shared.door.secrecy import NOT_KEPT, declaring, shows_secret
-from shared.errors import Forbidden
+from shared.errors import PROBLEMS, Dialect, Forbidden
 from shared.identity import TokenForged, act_for, act_no_more
 from shared.resources import conditional
 from shared.storage import Storage
@@ -51,6 +51,8 @@ class GuardedRoute(APIRoute):
     """
 
     request_class: ClassVar[type[BoundedRequest]] = BoundedRequest
+    dialect: Dialect = PROBLEMS
+    """How its errors are worded, whoever raises them."""
     knows_its_query: ClassVar[bool] = True
     """Whether a query that names what the route does not know is refused."""
 

@@ -1,6 +1,7 @@
 """What may go wrong, and how a caller is told (RFC 9457)."""
 
 from shared.errors.answers import problem_body, responses
+from shared.errors.dialect import PROBLEMS, Dialect
 from shared.errors.families import (
     BadRequest,
     Conflict,
@@ -24,10 +25,12 @@ from shared.errors.fields import field_problems
 from shared.errors.problem import PROBLEM_JSON, PROBLEM_REF, FieldProblem, Problem
 
 __all__ = [
+    "PROBLEMS",
     "PROBLEM_JSON",
     "PROBLEM_REF",
     "BadRequest",
     "Conflict",
+    "Dialect",
     "FieldProblem",
     "Forbidden",
     "Invalid",

@@ -2,10 +2,13 @@
 
 from shared.limits.permits import Limit, Permits
 from shared.limits.ratelimit import (
+    REQUESTS,
     LimitName,
+    Quota,
     RateLimiter,
     limited_by_source,
     open_permits,
+    quotas_of,
     rate_limit_fields,
     tell_quota,
 )
@@ -14,18 +17,21 @@ from shared.limits.source import GatewaysWord, source_of
 from shared.limits.turns import Turns
 
 __all__ = [
+    "REQUESTS",
     "TENANT_SHARE",
     "GatewaysWord",
     "Limit",
     "LimitName",
     "Permits",
     "Place",
+    "Quota",
     "RateLimiter",
     "ShareTaken",
     "Shares",
     "Turns",
     "limited_by_source",
     "open_permits",
+    "quotas_of",
     "rate_limit_fields",
     "source_of",
     "tell_quota",

@@ -4,7 +4,7 @@ What comes with an API key also counts against the key's own, smaller limit, so 
 owner has. Without Redis requests pass and are counted as unchecked: limits protect the platform and must not stop it.
 """
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -20,19 +20,25 @@ from shared.limits.source import source_of
 from shared.settings import ServiceSettings
 
 LimitName = Literal["read", "write", "model", "bulk", "anonymous"]
+REQUESTS = "requests"
+"""The unit of what counts requests."""
 _READING = frozenset({"GET", "HEAD"})
 _FOUND = "sutazai.ratelimit"
 _POLICY_FIELD, _FIELD = b"ratelimit-policy", b"ratelimit"
 
 
-class _Told(NamedTuple):
-    """What the answer says of one limit: its items of `RateLimit-Policy` and of `RateLimit`."""
+class Quota(NamedTuple):
+    """What the answer says of one limit: its items of `RateLimit-Policy` and of `RateLimit`, and what they tell."""
 
     policy: bytes
     standing: bytes
+    unit: str
+    most: int
+    remaining: int
+    resets_in_seconds: int
 
 
-_found: ContextVar[list[_Told] | None] = ContextVar("found", default=None)
+_found: ContextVar[list[Quota] | None] = ContextVar("found", default=None)
 """Of the request that is being answered, the same as in its scope."""
 
 
@@ -59,7 +65,7 @@ class RateLimiter:
         self, scope: MutableMapping[str, Any], name: LimitName | None, user: str, key_id: str | None
     ) -> None:
         """Count the request for `user` and, where an API key was used, for the key. Raises RateLimited."""
-        found = scope[_FOUND] = list[_Told]()
+        found = scope[_FOUND] = list[Quota]()
         _found.set(found)
         name = name or ("read" if scope["method"] in _READING else "write")
         if key_id and not await self._charge(found, self._key_limits[name], key_id):
@@ -68,16 +74,17 @@ class RateLimiter:
 
     async def admit_source(self, request: Request) -> None:
         """Count this request for the address it comes from. Raises RateLimited."""
-        found = request.scope[_FOUND] = list[_Told]()
+        found = request.scope[_FOUND] = list[Quota]()
         await self._charge(found, self._limits["anonymous"], source_of(request))
 
-    async def _charge(self, found: list[_Told], limit: Limit, owner: str) -> bool:
+    async def _charge(self, found: list[Quota], limit: Limit, owner: str) -> bool:
         """Whether it could be counted."""
         standing = self._permits.take_held(limit, owner) or await self._permits.take(limit, owner)
         if standing is None:
             self._unchecked.inc()
             return False
-        found.append(_Told(limit.policy, limit.standing(standing.remaining, standing.resets_in_seconds)))
+        told = limit.standing(standing.remaining, standing.resets_in_seconds)
+        found.append(Quota(limit.policy, told, REQUESTS, limit.quota, standing.remaining, standing.resets_in_seconds))
         if not standing.passed:
             raise RateLimited(
                 f"More than {limit.quota} requests of the class {limit.name!r} in {limit.seconds} s.",
@@ -102,10 +109,17 @@ def tell_quota(name: str, quota: int, seconds: int, *, unit: str, remaining: int
         return
     policy = f'"{name}";q={quota};w={seconds};qu="{unit}"'.encode()
     found[:] = [told for told in found if told.policy != policy]
-    found.append(_Told(policy, f'"{name}";r={remaining};t={resets_in_seconds}'.encode()))
+    told = f'"{name}";r={remaining};t={resets_in_seconds}'.encode()
+    found.append(Quota(policy, told, unit, quota, remaining, resets_in_seconds))
+
+
+def quotas_of(scope: Mapping[str, Any]) -> Sequence[Quota]:
+    """The limits that a request counted against, and those that its service told of."""
+    found: list[Quota] = scope.get(_FOUND, [])
+    return found
 
 
 def rate_limit_fields(scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
     """What the answer says of the limits its request counted against (draft-ietf-httpapi-ratelimit-headers-11)."""
-    found: list[_Told] = scope.get(_FOUND, [])
+    found = quotas_of(scope)
     return [(_POLICY_FIELD, told.policy) for told in found] + [(_FIELD, told.standing) for told in found]

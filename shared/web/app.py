@@ -33,7 +33,6 @@ def create_service(
     tags: Mapping[str, str] | None = None,
     lifespan: Lifespan,
     routers: Sequence[APIRouter],
-    render_error: problems.Renderer | None = None,
 ) -> FastAPI:
     """The app of service `name`, whose routers have whole paths: under `/api/v1`, or `/internal`, unrouted outside.
 
@@ -63,7 +62,7 @@ def create_service(
         limit_seconds=settings.request_limit_seconds,
         gateway=GatewaysWord(settings.gateway_token),
     )
-    problems.install(app, render_error)
+    problems.install(app)
     # Behind the document's own route, which a template such as `/agents/{id}` would take for one of its things.
     app.router.routes.append(RouteIndex([*_guarded(routers), *api_routes(operations)]))
     app.openapi = lambda: document_of(app)  # type: ignore[method-assign] # FastAPI's documented way to extend the document

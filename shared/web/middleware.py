@@ -20,8 +20,8 @@ from shared.limits import GatewaysWord, rate_limit_fields
 from shared.schemas import new_id
 from shared.telemetry import Metrics
 from shared.watchdog import Watchdog
-from shared.web.problems import problem_response
-from shared.web.routing import route_path
+from shared.web.problems import error_response
+from shared.web.routing import dialect_of, route_path
 from shared.web.unread import drain
 
 Given = dict[bytes, bytes]
@@ -75,7 +75,12 @@ class EdgeMiddleware:
                 status = message["status"]
                 if 400 <= status < 500:
                     await drain(given, scope, receive)
-                headers = message["headers"] = [*message.get("headers", ()), *ids, *rate_limit_fields(scope)]
+                told = (
+                    *ids,
+                    *rate_limit_fields(scope),
+                    *dialect_of(scope).fields(scope, time.perf_counter() - started),
+                )
+                headers = message["headers"] = [*message.get("headers", ()), *told]
                 if _is_stream(headers):
                     limit.lift()
             await send(message)
@@ -86,7 +91,7 @@ class EdgeMiddleware:
         except OutOfTime as error:
             if status:
                 raise
-            await problem_response(error, instance=scope["path"])(scope, receive, send_with_ids)
+            await error_response(error, scope)(scope, receive, send_with_ids)
         except asyncio.CancelledError:  # the server stops, and this request has used up its time
             if not status:  # whatever waits for it learns that another instance may be asked
                 await _stopping(scope)(scope, receive, send_with_ids)
@@ -165,10 +170,10 @@ def _is_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 def _stopping(scope: Scope) -> Response:
     detail = "This instance is being stopped, and the request did not finish in time: it may have had its effect."
-    response = problem_response(Unavailable(scope["app"].state.service, detail=detail), instance=scope["path"])
+    response = error_response(Unavailable(scope["app"].state.service, detail=detail), scope)
     response.headers["Connection"] = "close"
     return response
 
 
 def _internal_error(scope: Scope) -> Response:
-    return problem_response(ServiceError(), instance=scope["path"])
+    return error_response(ServiceError(), scope)

@@ -1,8 +1,9 @@
-"""Renders every error as problem+json: ours, FastAPI's validation, Starlette's 404 and 405."""
+"""Renders every error as its route words it: ours, FastAPI's validation, Starlette's 404 and 405."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request
@@ -10,44 +11,43 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from shared.errors import PROBLEM_JSON, BadRequest, FieldProblem, Invalid, ServiceError, field_problems, problem_body
+from shared.errors import BadRequest, FieldProblem, Invalid, ServiceError, field_problems
 from shared.telemetry import current_trace_id
-from shared.web.routing import allowed_methods
+from shared.web.routing import allowed_methods, dialect_of
 
 _log = logging.getLogger("shared.errors")
 
-Renderer = Callable[[Request, ServiceError], Response]
 
-
-def install(app: FastAPI, render: Renderer | None = None) -> None:
-    """Make `app` answer every error as problem+json, or as `render` draws it for the paths that speak another shape."""
-    draw = render or (lambda request, error: problem_response(error, instance=request.url.path))
+def install(app: FastAPI) -> None:
+    """Make `app` answer every error as problem+json, or as the dialect of the matched route words it."""
 
     async def on_service_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, ServiceError)  # noqa: S101 - registered for this class only
         if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             _log.warning("%s", error.code, extra={"fields": {"detail": error.detail, "cause": repr(error.__cause__)}})
-        return draw(request, error)
+        return error_response(error, request.scope)
 
     async def on_validation_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
-        return draw(request, Invalid(errors=field_problems(error.errors())))
+        return error_response(Invalid(errors=field_problems(error.errors())), request.scope)
 
     async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (allowed := allowed_methods(request)):
             error.headers = {"Allow": allowed}
-        return draw(request, _from_http_exception(error))
+        return error_response(_from_http_exception(error), request.scope)
 
     app.add_exception_handler(ServiceError, on_service_error)
     app.add_exception_handler(RequestValidationError, on_validation_error)
     app.add_exception_handler(HTTPException, on_http_exception)
 
 
-def problem_response(error: ServiceError, *, instance: str) -> Response:
-    """`error` as an answer, with its own headers (`Retry-After`, `WWW-Authenticate`)."""
-    body = problem_body(error, instance=instance, trace_id=current_trace_id())
-    return Response(orjson.dumps(body), status_code=error.status, media_type=PROBLEM_JSON, headers=error.headers)
+def error_response(error: ServiceError, scope: Mapping[str, Any]) -> Response:
+    """`error` as the answer to the request of `scope`, with its own headers (`Retry-After`, `WWW-Authenticate`)."""
+    dialect = dialect_of(scope)
+    body = dialect.body(error, instance=scope["path"], trace_id=current_trace_id())
+    status = dialect.status_of(error.status)
+    return Response(orjson.dumps(body), status_code=status, media_type=dialect.media_type, headers=error.headers)
 
 
 class _MethodNotAllowed(ServiceError):

@@ -10,6 +10,7 @@ from opentelemetry import trace
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
+from shared.errors import PROBLEMS, Dialect
 from shared.web.heads import head_of
 
 _REST: Final = ":path}"
@@ -99,6 +100,12 @@ def route_path(scope: Mapping[str, Any]) -> str:
     return getattr(_context(scope), "path_format", "unmatched")
 
 
+def dialect_of(scope: Mapping[str, Any]) -> Dialect:
+    """How the matched route words its errors; problem+json where none matched."""
+    dialect: Dialect = getattr(scope.get("route"), "dialect", PROBLEMS)
+    return dialect
+
+
 def _context(scope: Mapping[str, Any]) -> Any:
     # FastAPI keeps a route with what its routers add in a context of its own; the route itself lacks their prefix.
     return scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
@@ -114,17 +121,21 @@ def allowed_methods(request: Request) -> str | None:
 def literal_paths(routes: Sequence[APIRoute]) -> list[APIRoute]:
     """Routes to stand before `routes`, for what these would misread: `PATCH /agents/create` is no agent's id.
 
-    They answer 405 where a literal path lacks a method that a template matching it has.
+    They answer 405 where a literal path lacks a method that a template matching it has, in the words of the path.
     """
     own: defaultdict[str, set[str]] = defaultdict(set)
     for route in routes:
         own[route.path].update(route.methods or ())
+    dialects = {route.path: dialect_of({"route": route}) for route in routes}
     refusing = APIRouter(include_in_schema=False)
     for path in own:
         matching = (route.methods or () for route in routes if route.path_regex.match(path))
         if "{" not in path and (misread := set[str]().union(*matching) - own[path]):
             refusing.add_api_route(path, _refuse, methods=sorted(misread))
-    return api_routes(refusing)
+    found = api_routes(refusing)
+    for route in found:
+        route.dialect = dialects[route.path]  # type: ignore[attr-defined] # as a GuardedRoute has one
+    return found
 
 
 async def _refuse() -> None:

@@ -11,6 +11,9 @@ from cryptography.fernet import Fernet
 from fastapi import FastAPI
 
 from services.topology import SERVICES
+from shared.door import GuardedRoute
+from shared.errors import Dialect
+from shared.web import routes_of
 
 APPS = (*SERVICES, "portal")
 Operation = tuple[str, str, str, dict[str, Any]]
@@ -50,6 +53,13 @@ def app_of(name: str) -> FastAPI:
     with mock.patch.dict(os.environ, ENVIRONMENT, clear=True):
         app: FastAPI = importlib.import_module(f"{package_of(name)}.main").create_app()
     return app
+
+
+def dialect_of(operation: Operation) -> Dialect:
+    """How the route of the operation words its errors."""
+    app, method, path, _ = operation
+    routes = (route for route in routes_of(app_of(app)) if isinstance(route, GuardedRoute))
+    return next(one.dialect for one in routes if one.path_format == path and method in (one.methods or ()))
 
 
 def operations(*apps: str) -> Iterator[Operation]:

@@ -22,6 +22,8 @@ Every error is `application/problem+json` (RFC 9457): `type`, `title`, `status`,
 `type` leads to the code's row on this page. Branch on `code`: it is stable; `detail` is written for people and may
 change. Quote `trace_id` to an operator: it finds the logs.
 
+Operations in OpenAI's shapes say the same as its clients read it, with 400 for 422 ([how](openai.md#errors)).
+
 Answers with 429, 503 and 507 carry `Retry-After` in seconds. Those, 502 and 504 may be tried again, and so may a
 creating request that was sent with an `Idempotency-Key`; every other error answers the same to the same request.
 

@@ -7,15 +7,14 @@ from typing import Any
 import pytest
 
 from services.topology import SERVICES
-from tests.architecture.apps import Operation, app_of, operations
+from shared.openai import OPENAI
+from tests.architecture.apps import Operation, app_of, dialect_of, operations
 
 
 def named(operation: Operation) -> str:
     return f"{operation[1]} {operation[2]}"
 
 
-OF_OPENAI = {"/api/v1/embeddings"}
-"""Where OpenAI's clients look, below whatever base they are given."""
 every_operation = pytest.mark.parametrize("operation", list(operations(*SERVICES)), ids=named)
 
 
@@ -39,16 +38,18 @@ def test_an_operation_says_what_it_is(operation: Operation) -> None:
     assert described["tags"]
     assert described["summary"]
     assert described["description"]
-    assert path.startswith(f"/api/v1/{service}") or path in OF_OPENAI
+    is_where_openais_clients_look = dialect_of(operation) is OPENAI
+    assert path.startswith(f"/api/v1/{service}") != is_where_openais_clients_look
 
 
 @every_operation
-def test_an_operation_declares_its_errors_as_problems(operation: Operation) -> None:
+def test_an_operation_declares_its_errors_as_it_words_them(operation: Operation) -> None:
     *_, described = operation
+    dialect = dialect_of(operation)
     errors = {status: answer for status, answer in described["responses"].items() if status[0] in "45"}
 
-    assert {"422", "429", "500", "503"} <= errors.keys()
-    assert all("application/problem+json" in answer["content"] for answer in errors.values())
+    assert {str(dialect.status_of(422)), "429", "500", "503"} <= errors.keys()
+    assert all(dialect.media_type in answer["content"] for answer in errors.values())
 
 
 def bodies(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -59,6 +59,12 @@ class Operation:
         return any("apiKey" in one for one in self.described.get("security", []))
 
     @property
+    def answers_as_openai(self) -> bool:
+        """Whether its errors are worded as OpenAI's clients read them."""
+        errors = self.described["responses"]["500"]["content"].values()
+        return any(one["schema"].get("$ref", "").endswith("/OpenAIError") for one in errors)
+
+    @property
     def parameters(self) -> list[dict[str, Any]]:
         return [resolved(parameter) for parameter in self.described.get("parameters", [])]
 
@@ -149,5 +155,7 @@ def example(schema: Schema) -> Any:
             return schema.get("minimum", 1)
         case "boolean":
             return True
+        case "null":
+            return None
         case _:
             return MISSING_ID if schema.get("format") == "uuid" else "x" * max(1, schema.get("minLength", 1))

@@ -1,7 +1,7 @@
 """S19 and "never a 500 for an input": every operation, with everything that its valid body should not be.
 
-Each answer is a success or says what is wrong as problem+json, within a second, and no service takes more memory for it
-than four times the largest body and 16 MiB. Sent through the gateway, with credentials that open the operation.
+Each answer is a success or says what is wrong as its operation words it, within a second, and no service takes more
+memory for it than four times the largest body and 16 MiB. Sent through the gateway, with credentials that open it.
 
 `make fuzz` sends all of them. Else one of each family is sent and a few of the others, and a machine that does
 other work as well has five seconds.
@@ -27,6 +27,7 @@ from services.tasks.kinds.registry import BUILT_IN
 from tests.architecture.apps import SERVICES
 from tests.fixtures import attacks
 from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.wording import code_of, is_openai_error, is_problem
 from tests.security import hostile
 from tests.security.belongings import RECORD, Tenant, places
 from tests.security.conftest import LogIn
@@ -150,28 +151,20 @@ async def timed(gateway: httpx.AsyncClient, method: str, path: str, **request: A
     return answer, least
 
 
-def fault(answer: httpx.Response, seconds: float) -> str | None:
+def fault(operation: Operation, answer: httpx.Response, seconds: float) -> str | None:
     """What is wrong with an answer, None when nothing is."""
     said = f"{answer.status_code} {answer.text[:200]}"
     if answer.status_code >= 500 or answer.status_code == 429 or answer.has_redirect_location:
         return said
-    if answer.is_error and not is_problem(answer):
-        return f"no problem: {said}"
+    is_worded = is_openai_error if operation.answers_as_openai else is_problem
+    if answer.is_error and not is_worded(answer):
+        return f"worded otherwise: {said}"
     return f"{seconds:.1f} s: {said}" if seconds > SECONDS else None
 
 
 def is_read(answer: httpx.Response) -> bool:
     """Whether nothing was wrong with the body itself, whatever was said of what it asks for."""
-    return answer.is_success or answer.json()["code"].removeprefix("common.") not in UNREAD
-
-
-def is_problem(answer: httpx.Response) -> bool:
-    if answer.headers.get("content-type") != "application/problem+json":
-        return False
-    if answer.request.method == "HEAD":
-        return not answer.content
-    problem = answer.json()
-    return problem["status"] == answer.status_code and bool(problem["code"] and problem["title"] and problem["detail"])
+    return answer.is_success or code_of(answer).removeprefix("common.") not in UNREAD
 
 
 class Memory:
@@ -226,7 +219,7 @@ async def test_no_body_breaks_an_operation(
             answer, seconds = await timed(gateway, operation.method, path, **attack.request(headers))
             tried[attack.family] += 1
             largest = max(largest, len(attack.body))
-            if found := fault(answer, seconds):
+            if found := fault(operation, answer, seconds):
                 wrong[f"{attack.family}: {attack.name}"] = found
             elif attack.is_whole and not is_read(answer):
                 wrong[f"{attack.family}: {attack.name}"] = answer.text
@@ -255,7 +248,7 @@ async def test_no_parameter_breaks_an_operation(
     for family, name, address, more in itertools.islice(hostile.of_parameters(operation, path), 0, None, PARAMETERS):
         answer, seconds = await timed(gateway, operation.method, address, headers=headers | more)
         tried[family] += 1
-        if found := fault(answer, seconds):
+        if found := fault(operation, answer, seconds):
             wrong[name] = found
     attacks.record(record_property, tried)
 

@@ -9,6 +9,7 @@ from shared.schemas import new_id
 from shared.web import routes_of
 from tests.architecture.apps import SERVICES, app_of
 from tests.fixtures.identity import User
+from tests.fixtures.wording import code_of, message_of
 from tests.security.conftest import EVERY_SCOPE, LogIn
 from tests.security.spec import DOCUMENT, FOR_ADMINS, OPERATIONS, PROTECTED, PUBLIC, Operation
 
@@ -57,7 +58,7 @@ async def ask(gateway: httpx.AsyncClient, operation: Operation, headers: dict[st
 def refusal(answer: httpx.Response) -> tuple[int, str]:
     """An answer to HEAD has no body: its header says the same."""
     if answer.request.method != "HEAD":
-        return answer.status_code, answer.json()["code"]
+        return answer.status_code, code_of(answer)
     lacks_scope = "insufficient_scope" in answer.headers["www-authenticate"]
     return answer.status_code, "common.missing_scope" if lacks_scope else "common.unauthenticated"
 
@@ -104,7 +105,7 @@ async def test_nobody_has_us_read_a_body_first(gateway: httpx.AsyncClient, opera
 
     answer = await gateway.request(operation.method, operation.filled(), headers=headers, content="{")
 
-    assert (answer.status_code, answer.json()["code"]) == (401, "common.unauthenticated")
+    assert (answer.status_code, code_of(answer)) == (401, "common.unauthenticated")
 
 
 @every_protected_operation
@@ -117,7 +118,7 @@ async def test_every_other_scope_is_not_enough(
         answer = await ask(gateway, operation, headers | {"Idempotency-Key": new_id()})
 
         assert refusal(answer) == (403, "common.missing_scope"), answer.text
-        assert operation.method == "HEAD" or scope in answer.json()["detail"]
+        assert operation.method == "HEAD" or scope in message_of(answer)
         assert f'scope="{scope}"' in answer.headers["www-authenticate"]
 
 
@@ -132,7 +133,7 @@ async def test_an_api_key_opens_it_unless_it_would_make_what_outlives_it(
     if operation.takes_keys:
         assert answer.status_code not in (401, 403), answer.text
     else:
-        assert (answer.status_code, answer.json()["code"]) == (403, "auth.api_key_refused")
+        assert (answer.status_code, code_of(answer)) == (403, "auth.api_key_refused")
 
 
 def test_only_what_makes_keys_or_gives_rights_takes_none() -> None:

@@ -7,19 +7,26 @@ from fastapi import APIRouter, Response
 from services.vectors.dependencies import BulkReader, Embeddings
 from services.vectors.domain import MAX_ITEMS
 from services.vectors.embeddings.answers import written
-from services.vectors.embeddings.schemas import EmbeddingsRequest, EmbeddingsResult, TokensRequest, TokensResult
+from services.vectors.embeddings.schemas import (
+    MAX_INPUTS,
+    EmbeddingsRequest,
+    EmbeddingsResult,
+    TokensRequest,
+    TokensResult,
+)
 from services.vectors.errors import (
     DimensionsFixed,
+    EmbeddingModelNotFound,
     EmbeddingsBusy,
     EmbeddingsFailed,
     TextExpands,
     TooMuchText,
-    UnknownModel,
 )
 from shared.door import GuardedRoute, takes
-from shared.errors import UpstreamTimeout, responses
+from shared.errors import UpstreamTimeout
+from shared.openai import OpenAIRoute, openai_responses
 
-router = APIRouter(prefix="/api/v1/embeddings", tags=["vectors"], route_class=GuardedRoute)
+router = APIRouter(prefix="/api/v1/embeddings", tags=["vectors"], route_class=OpenAIRoute)
 tokens = APIRouter(prefix="/api/v1/vectors/tokens", tags=["vectors"], route_class=GuardedRoute)
 
 
@@ -28,15 +35,21 @@ tokens = APIRouter(prefix="/api/v1/vectors/tokens", tags=["vectors"], route_clas
     operation_id="vectors_create_embeddings",
     summary="Turn texts into vectors",
     response_model=EmbeddingsResult,
-    responses=responses(
-        UnknownModel, DimensionsFixed, TextExpands, TooMuchText, EmbeddingsBusy, EmbeddingsFailed, UpstreamTimeout
+    responses=openai_responses(
+        EmbeddingModelNotFound,
+        DimensionsFixed,
+        TextExpands,
+        TooMuchText,
+        EmbeddingsBusy,
+        EmbeddingsFailed,
+        UpstreamTimeout,
     ),
 )
-@takes(kib=1024, values=MAX_ITEMS + 64, texts=MAX_ITEMS + 128)
+@takes(kib=2048, values=MAX_INPUTS + 64, texts=MAX_INPUTS + 128)
 async def create(body: EmbeddingsRequest, caller: BulkReader, embeddings: Embeddings) -> Response:
     """In OpenAI's shape, for clients that keep vectors themselves; nothing is stored.
 
-    Errors are this API's. What texts are stored with here is the same model, as `passage`, and queries as `query`.
+    What texts are stored with here is the same model, as `passage`, and queries as `query`.
     """
     embedded = await embeddings.create(caller, body)
     as_base64 = body.encoding_format == "base64"

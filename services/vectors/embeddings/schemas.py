@@ -1,20 +1,23 @@
 """Embeddings as OpenAI's clients ask for them and read them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from services.vectors.domain import MAX_DIMENSION, MAX_ITEMS, MAX_TEXT_CHARS
+from shared.openai import OpenAIRequest, Unsupported
 from shared.schemas import LargeModel, ResponseModel, Text
 
+MAX_INPUTS: Final = 2048
+"""That OpenAI's clients send at once."""
 _TEXT_SCHEMA: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT_CHARS}
 
 
 def _texts(value: object) -> object:
     if isinstance(value, str):
         return [value]
-    if isinstance(value, list) and any(isinstance(one, int | list) for one in value[:MAX_ITEMS]):
+    if isinstance(value, list) and any(isinstance(one, int | list) for one in value[:MAX_INPUTS]):
         raise PydanticCustomError(
             "tokens_refused",
             "Arrays of tokens are refused: they are of another model's vocabulary. Send text "
@@ -23,18 +26,18 @@ def _texts(value: object) -> object:
     return value
 
 
-class EmbeddingsRequest(LargeModel):
+class EmbeddingsRequest(OpenAIRequest):
     """Texts to turn into vectors."""
 
     input: Annotated[
         list[Annotated[Text, Field(min_length=1, max_length=MAX_TEXT_CHARS)]],
         BeforeValidator(_texts),
-        Field(min_length=1, max_length=MAX_ITEMS),
+        Field(min_length=1, max_length=MAX_INPUTS),
         WithJsonSchema(
             {
                 "anyOf": [
                     _TEXT_SCHEMA,
-                    {"type": "array", "items": _TEXT_SCHEMA, "minItems": 1, "maxItems": MAX_ITEMS},
+                    {"type": "array", "items": _TEXT_SCHEMA, "minItems": 1, "maxItems": MAX_INPUTS},
                 ],
                 "description": "one text or several; no arrays of tokens",
                 "examples": [["how do I rotate keys?", "Keys are rotated every ninety days."]],
@@ -50,6 +53,7 @@ class EmbeddingsRequest(LargeModel):
     dimensions: int | None = Field(
         default=None, ge=1, le=MAX_DIMENSION, description="of the vectors; none but the model's own is taken"
     )
+    user: Unsupported = None
     input_type: Literal["passage", "query"] = Field(
         default="passage",
         description="what the texts are: something to be found, or a question that finds it. Not OpenAI's; models that "

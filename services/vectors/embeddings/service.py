@@ -4,7 +4,7 @@ import asyncio
 
 from services.vectors.domain import Embedded
 from services.vectors.embeddings.schemas import EmbeddingsRequest, TokensRequest, TokensResult
-from services.vectors.errors import DimensionsFixed, UnknownModel
+from services.vectors.errors import DimensionsFixed, EmbeddingModelNotFound
 from services.vectors.ports import Embedder
 from shared.identity import Caller
 
@@ -18,9 +18,9 @@ class EmbeddingService:
         self._embedder = embedder
 
     async def create(self, caller: Caller, body: EmbeddingsRequest) -> list[Embedded]:
-        """The vectors of the texts, in their order. Raises UnknownModel, DimensionsFixed, and as Embedder does."""
+        """The vectors of the texts, in their order. Raises EmbeddingModelNotFound, DimensionsFixed; as Embedder."""
         if body.model != self._embedder.model:
-            raise UnknownModel(body.model, self._embedder.model)
+            raise EmbeddingModelNotFound(body.model, self._embedder.model)
         if body.dimensions not in (None, self._embedder.dimension):
             raise DimensionsFixed(self._embedder.model, self._embedder.dimension)
         return await self._embedder.embed(body.input, caller, is_query=body.input_type == "query")

@@ -1,0 +1,35 @@
+"""Clients as others publish them, unmodified, pointed at the gateway with an API key."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import openai
+import pytest
+
+from tests.fixtures.identity import RegisterUser, User
+
+SCOPES = ["agents:read", "agents:write", "chat:read", "chat:write", "vectors:read", "vectors:write"]
+
+
+@pytest.fixture(scope="module")
+async def owner(register_user: RegisterUser) -> User:
+    """Whoever the key of `client` stands for."""
+    return await register_user()
+
+
+@pytest.fixture(scope="module")
+async def api_key(gateway: httpx.AsyncClient, owner: User) -> str:
+    made = await gateway.post("/api/v1/auth/api-keys", json={"name": "openai", "scopes": SCOPES}, headers=owner.headers)
+    return str(made.raise_for_status().json()["key"])
+
+
+@pytest.fixture(scope="module")
+def base_url(gateway: httpx.AsyncClient) -> str:
+    return f"{gateway.base_url}/api/v1"
+
+
+@pytest.fixture(scope="module")
+async def client(base_url: str, api_key: str) -> AsyncIterator[openai.AsyncOpenAI]:
+    """OpenAI's own, which tries nothing twice, so that a test sees the first answer."""
+    async with openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0, timeout=60) as opened:
+        yield opened
