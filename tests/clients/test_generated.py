@@ -20,7 +20,7 @@ from local.layout import REPOSITORY
 JOURNEYS = Path(__file__).parent / "journeys"
 PYTHON_GENERATOR = "openapi-python-client==0.29.1"
 TYPESCRIPT = ["openapi-typescript@7.13.0", "openapi-fetch@0.17.0", "typescript@5.9.3", "@types/node@20"]
-FOUND = 'green "1: True True\n'
+FOUND = 'green#0 "1: True True\n'
 pytestmark = [
     pytest.mark.skipif("CLIENTS" not in os.environ, reason="with CLIENTS=1, as it fetches generators"),
     pytest.mark.timeout(600),
