@@ -9,8 +9,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from local.layout import REPOSITORY
@@ -18,7 +20,7 @@ from local.layout import REPOSITORY
 JOURNEYS = Path(__file__).parent / "journeys"
 PYTHON_GENERATOR = "openapi-python-client==0.29.1"
 TYPESCRIPT = ["openapi-typescript@7.13.0", "openapi-fetch@0.17.0", "typescript@5.9.3", "@types/node@20"]
-FOUND = 'green "1: True True\n'
+FOUND = 'green#0 "1: True True\n'
 pytestmark = [
     pytest.mark.skipif("CLIENTS" not in os.environ, reason="with CLIENTS=1, as it fetches generators"),
     pytest.mark.timeout(600),
@@ -47,6 +49,7 @@ def email() -> str:
 def test_the_python_client_completes_the_journey(gateway: httpx.AsyncClient, document: Path, tmp_path: Path) -> None:
     uv = shutil.which("uv") or str(REPOSITORY / ".local" / "cache" / "tools" / "bin" / "uv")
     made = tmp_path / "sutazai_client"
+    document.write_bytes(orjson.dumps(_with_one_kind_of_body(orjson.loads(document.read_bytes()))))
     generate = ["generate", "--path", document, "--meta", "none", "--output-path", made]
     run(uv, "tool", "run", "--from", PYTHON_GENERATOR, "openapi-python-client", *generate, cwd=tmp_path)
     run(sys.executable, "-m", "compileall", "-q", made, cwd=tmp_path)
@@ -58,13 +61,23 @@ def test_the_python_client_completes_the_journey(gateway: httpx.AsyncClient, doc
     assert said == FOUND
 
 
+def _with_one_kind_of_body(document: dict[str, Any]) -> dict[str, Any]:
+    """JSON where there is a choice: of an operation with more, this generator makes a module that lacks an import."""
+    for item in document["paths"].values():
+        for operation in item.values():
+            content = operation.get("requestBody", {}).get("content", {})
+            if "application/json" in content:
+                operation["requestBody"]["content"] = {"application/json": content["application/json"]}
+    return document
+
+
 @pytest.mark.skipif(shutil.which("npm") is None, reason="needs Node.js")
 def test_the_typescript_client_completes_the_journey(
     gateway: httpx.AsyncClient, document: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "package.json").write_text('{"type": "module"}')
     run("npm", "install", "--no-audit", "--no-fund", *TYPESCRIPT, cwd=tmp_path)
-    run("npx", "openapi-typescript", document, "-o", "sutazai.d.ts", cwd=tmp_path)
+    run("npx", "openapi-typescript", document, "--default-non-nullable=false", "-o", "sutazai.d.ts", cwd=tmp_path)
     shutil.copy(JOURNEYS / "journey.ts", tmp_path)
     options = ["--strict", "--target", "es2022", "--module", "nodenext", "--moduleResolution", "nodenext"]
     run("npx", "tsc", *options, "--types", "node", "journey.ts", cwd=tmp_path)

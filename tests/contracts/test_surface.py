@@ -2,13 +2,13 @@
 
 import re
 from collections import defaultdict
-from typing import Any
 
 import httpx
 import pytest
 
 from gateway.portal.merge import merge
 from tests.architecture.apps import SERVICES, app_of
+from tests.fixtures.wording import code_of
 from tests.security.spec import OPERATIONS, PUBLIC
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -39,12 +39,7 @@ async def test_methods_of_no_operation_are_refused_with_those_there_are(gateway:
     assert {m: (one.status_code, one.headers.get("allow")) for m, one in answers.items()} == dict.fromkeys(
         answers, refused
     )
-    assert {error_code(one.json()) for one in answers.values() if one.content} <= {"common.method_not_allowed"}
-
-
-def error_code(body: dict[str, Any]) -> str:
-    """Also as OpenAI's operations word it."""
-    return str(body.get("error", body)["code"])
+    assert {code_of(one) for one in answers.values() if one.content} <= {"common.method_not_allowed"}
 
 
 @pytest.mark.parametrize("path", [path for path in DOCUMENTED if path not in PUBLIC])

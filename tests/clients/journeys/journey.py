@@ -21,7 +21,7 @@ from sutazai_client.models import (  # type: ignore[import-not-found]
     MessageCreate,
     Problem,
     Registration,
-    Search,
+    SearchRequest,
     TaskSubmit,
     TokenRequest,
 )
@@ -59,7 +59,7 @@ def main(address: str, email: str) -> None:
         task = good(tasks_status.sync(task_id=task.id, client=program))
     assert task.status == "succeeded", task
 
-    search = Search.from_dict({"collection": "tea", "query": QUESTION, "k": 1})
+    search = SearchRequest.from_dict({"collection": "tea", "query": QUESTION, "k": 1})
     [found] = good(vectors_search.sync(client=program, body=search)).results
     agent = {"name": "Tea master", "instructions": "Answer in one sentence.", "knowledge": ["tea"]}
     made = good(agents_create.sync(client=program, body=AgentCreate.from_dict(agent)))

@@ -35,7 +35,7 @@ const documents = [
   { id: "black", text: "Black tea is steeped with boiling water for four minutes." },
 ];
 const submitted = { kind: "vectors.ingest", input: { collection: "tea", documents } };
-let task = good(await program.POST("/api/v1/tasks/submit", { body: submitted as never }));
+let task = good(await program.POST("/api/v1/tasks/submit", { body: submitted }));
 while (task.status === "queued" || task.status === "running") {
   await new Promise((resolve) => setTimeout(resolve, 200));
   task = good(await program.GET("/api/v1/tasks/status/{task_id}", { params: { path: { task_id: task.id } } }));
@@ -43,12 +43,12 @@ while (task.status === "queued" || task.status === "running") {
 if (task.status !== "succeeded") throw new Error(JSON.stringify(task));
 
 const search = { collection: "tea", query: question, k: 1 };
-const [found] = good(await program.POST("/api/v1/vectors/search", { body: search as never })).results;
+const [found] = good(await program.POST("/api/v1/vectors/search", { body: search })).results;
 const agent = { name: "Tea master", instructions: "Answer in one sentence.", knowledge: ["tea"] };
-const made = good(await program.POST("/api/v1/agents/create", { body: agent as never }));
+const made = good(await program.POST("/api/v1/agents/create", { body: agent }));
 const read = await program.GET("/api/v1/agents/{id}", { params: { path: { id: made.id } } });
 const message = { agent_id: made.id, content: question };
-const reply = good(await program.POST("/api/v1/chat/message", { body: message as never })) as {
+const reply = good(await program.POST("/api/v1/chat/message", { body: message })) as {
   message: { content: string; citations: unknown[] };
 };
 
