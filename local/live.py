@@ -19,6 +19,7 @@ ALL: Final = "all"
 _SETTINGS: Final[Mapping[str, str]] = {
     **{name: f"services.{name}.settings:Settings" for name in SERVICES},
     "tasks-worker": "services.tasks.settings:WorkerSettings",
+    "faiss": "services.vectors.settings:NodeSettings",
 }
 
 
