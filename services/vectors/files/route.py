@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 from fastapi import Request, Response
+from starlette.requests import ClientDisconnect
 
 from shared.door import BODY_IS_HERE, GuardedRoute, Handler, UnreadRoute, caller_of
 from shared.errors import TooLarge, Unavailable
@@ -50,7 +51,17 @@ def told_bytes(request: Request, most: int) -> int | None:
 
 
 async def body_of(request: Request) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises ClientDisconnect when its sender has gone."""
-    async for chunk in request.stream():
-        yield chunk
-    request.scope[BODY_IS_HERE] = True
+    """The body as it comes. Raises ClientDisconnect when its sender has gone.
+
+    With its last piece it is here: who refuses that waits for nothing more, which would never come.
+    """
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        more = message.get("more_body", False)
+        if not more:
+            request.scope[BODY_IS_HERE] = True
+        if chunk := message.get("body", b""):
+            yield chunk

@@ -64,8 +64,8 @@ def _different(ids: list[str]) -> list[str]:
 class StaticSizes(OpenAIRequest):
     """In tokens of the model that embeds."""
 
-    max_chunk_size_tokens: int = Field(ge=100, le=4096, examples=[200])
-    chunk_overlap_tokens: int = Field(ge=0, le=2048, examples=[30])
+    max_chunk_size_tokens: int = Field(ge=100, le=4096, strict=True, examples=[200])
+    chunk_overlap_tokens: int = Field(ge=0, le=2048, strict=True, examples=[30])
 
     @model_validator(mode="after")
     def _overlap_is_smaller(self) -> "StaticSizes":

@@ -64,7 +64,11 @@ class RankingOptions(OpenAIRequest):
         default="auto", description="`auto`: by meaning and words where the engine has both; `none`: by meaning alone"
     )
     score_threshold: float | None = Field(
-        default=None, ge=0, le=1, description="leaves out what scores less; hybrid scores are 1 for the first in both"
+        default=None,
+        ge=0,
+        le=1,
+        strict=True,
+        description="leaves out what scores less; hybrid scores are 1 for the first in both",
     )
 
 
@@ -73,7 +77,7 @@ class StoreSearch(OpenAIRequest):
 
     query: Queries
     filters: Filters | None = None
-    max_num_results: int = Field(default=10, ge=1, le=50)
+    max_num_results: int = Field(default=10, ge=1, le=50, strict=True)
     ranking_options: RankingOptions = Field(default_factory=RankingOptions)
     rewrite_query: Unsupported = None
 

@@ -15,6 +15,7 @@ from tests.fixtures.letters import Letters
 from tests.services.auth.tenancy import joining
 from tests.services.vectors.storing import FILES, GUIDE, Stores, refusal
 
+KEPT = "/api/v1/vectors/files"
 LONG = "\n\n".join(f"Guest number {n} of the inn came by the {n}th coach of the year." for n in range(4000)).encode()
 
 
@@ -60,6 +61,14 @@ async def test_what_is_attached_is_found_and_what_is_detached_is_gone(stores: St
     assert await stores.search(store, "refunds") == []
     assert refusal(await stores.call("GET", f"/{store}/files/{file_id}"))[:2] == (404, "vectors.attachment_not_found")
     assert refusal(await stores.call("DELETE", f"/{store}/files/{file_id}"))[0] == 404
+
+
+async def test_a_form_that_is_refused_is_answered_at_once(stores: Stores) -> None:
+    """All of it has come by then, and nobody waits for more."""
+    for path, form in [(FILES, {"file": ("a.txt", b"a"), "other": (None, "b")}), (KEPT, {"other": (None, "b")})]:
+        async with asyncio.timeout(5):
+            answer = await stores.client.post(path, files=form, headers=stores.user.headers)
+        assert answer.status_code in (400, 422), answer.text
 
 
 async def test_a_deleted_file_is_in_no_store_any_more(stores: Stores) -> None:

@@ -160,6 +160,8 @@ async def test_records_of_any_door_are_found_in_a_store(stores: Stores) -> None:
         ({"query": ""}, "query[0]"),
         ({"query": []}, "query"),
         ({"query": "x", "max_num_results": 51}, "max_num_results"),
+        ({"query": "x", "max_num_results": True}, "max_num_results"),
+        ({"query": "x", "ranking_options": {"score_threshold": False}}, "ranking_options.score_threshold"),
         ({"query": "x", "rewrite_query": True}, "rewrite_query"),
         ({"query": "x", "ranking_options": {"ranker": "default-2024-11-15"}}, "ranking_options.ranker"),
         ({"query": "x", "filters": {"type": "like", "key": "a", "value": "b"}}, "filters.type"),
