@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -29,9 +28,9 @@ from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import RegisterUser, User
 from tests.fixtures.listening import SECONDS, Killed, Listener
 from tests.fixtures.readiness import until_check
+from tests.fixtures.relay import Relay
 from tests.services.agents.conftest import AGENTS
 from tests.services.agents.planting import plant
-from tests.services.agents.relay import Relay
 from tests.services.agents.test_repository import Tenant, some_agent
 
 ONE = {"name": "Clerk", "instructions": "A secret of the trade."}
@@ -119,10 +118,8 @@ async def test_a_broker_that_hangs_and_goes_away_holds_up_no_change(
     suite: Suite, service_client: ServiceClient, listener: Listener, owner: User
 ) -> None:
     relay = Relay(suite.url("rabbitmq"))
-    url = urlsplit(suite.url("rabbitmq"))
-    through = url._replace(netloc=f"{url.netloc.rpartition('@')[0]}@127.0.0.1:{relay.port}").geturl()
     await relay.open()
-    async with service_client("agents", rabbitmq_url=through) as client:
+    async with service_client("agents", rabbitmq_url=relay.url) as client:
         await until_check(client, "rabbitmq", "pass")
         for number, happens in enumerate([relay.freeze, relay.close]):
             if (waits := happens()) is not None:
