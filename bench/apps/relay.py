@@ -4,8 +4,6 @@
 """
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -25,17 +23,12 @@ class Relay:
             await self._live(receive, send)
             return
         body = (await receive()).get("body", b"")
-        async with self._asked(scope, body) as answer:
+        async with self._client.stream(scope["method"], scope["path"], content=body) as answer:
             headers = [(b"content-type", answer.headers["content-type"].encode())]
             await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
             async for part in answer.aiter_raw():
                 await send({"type": "http.response.body", "body": part, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
-
-    @asynccontextmanager
-    async def _asked(self, scope: Any, body: bytes) -> AsyncIterator[httpx.Response]:
-        async with self._client.stream(scope["method"], scope["path"], content=body) as answer:
-            yield answer
 
     async def _live(self, receive: Any, send: Any) -> None:
         await receive()

@@ -18,8 +18,8 @@ from shared.errors import Problem
 from shared.identity import Caller
 from tests.fixtures.apps import build_app
 from tests.fixtures.identity import User
+from tests.fixtures.relay import Relay
 from tests.security.spec import MISSING_ID
-from tests.services.agents.relay import Relay
 
 SECRET = "postgresql://user:hunter2@10.1.2.3:5432/auth"
 FAULT = "/api/v1/fault"
@@ -102,12 +102,10 @@ async def test_a_store_that_was_never_there_is_only_named(
 async def test_a_database_that_went_away_is_only_named(
     suite: Suite, gateway: httpx.AsyncClient, user: User, service: str, path: str
 ) -> None:
-    real = suite.url("postgres")
-    relay = Relay(real)
+    relay = Relay(suite.url("postgres"))
     await relay.open()
-    there = real.replace(f":{suite.site.ports['postgres']}/", f":{relay.port}/")
 
-    async with running(build_app(suite, service, database_url=there)) as client:
+    async with running(build_app(suite, service, database_url=relay.url)) as client:
         before = await client.get(f"/api/v1/{path}", headers=user.headers)
         await relay.close()
         answers = [await client.get(f"/api/v1/{path}", headers=user.headers) for _ in range(3)]

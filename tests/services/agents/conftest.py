@@ -13,7 +13,7 @@ from services.agents.graph import Graph, open_graph
 from services.agents.settings import Settings
 from tests.fixtures.apps import build_app, never_blocking, open_service
 from tests.fixtures.identity import User
-from tests.services.agents.relay import Relay
+from tests.fixtures.relay import Relay
 
 AGENTS = "/api/v1/agents"
 PATIENT = {"neo4j_retry_seconds": 15.0, "neo4j_wait_seconds": 60.0}

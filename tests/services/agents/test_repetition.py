@@ -15,8 +15,8 @@ from shared.loops import in_background
 from shared.schemas import new_id
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import User
+from tests.fixtures.relay import Relay
 from tests.services.agents.conftest import AGENTS, until_ready
-from tests.services.agents.relay import Relay
 
 BOLT_COMMIT = b"\xb0\x12"  # a message without fields
 

@@ -11,8 +11,8 @@ from local.suite import Suite
 from shared.schemas import new_id
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import User
+from tests.fixtures.relay import Relay
 from tests.services.agents.conftest import AGENTS, until_ready
-from tests.services.agents.relay import Relay
 
 # Where a store is waited for. What comes after it is back has the usual time, which a busy machine may need.
 BRIEFLY = {"neo4j_wait_seconds": 1.0, "neo4j_connect_seconds": 0.5, "neo4j_pool_wait_seconds": 0.7}

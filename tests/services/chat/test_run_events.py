@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -29,7 +28,7 @@ from shared.schemas import new_id
 from tests.fixtures.identity import User
 from tests.fixtures.listening import SECONDS, Killed, Listener
 from tests.fixtures.readiness import until_check
-from tests.services.agents.relay import Relay
+from tests.fixtures.relay import Relay
 from tests.services.chat.client import OpenChat, events_of
 from tests.services.chat.completing import COMPLETIONS, asking
 from tests.services.chat.fullness import full
@@ -176,11 +175,10 @@ async def test_a_run_is_told_to_wait_and_to_end_with_the_key_it_came_with(
 async def test_a_broker_that_hangs_and_goes_away_holds_up_no_answer(
     suite: Suite, open_chat: OpenChat, listener: Listener, agent_id: str, person: User, redis: Redis
 ) -> None:
-    relay, url = Relay(suite.url("rabbitmq")), urlsplit(suite.url("rabbitmq"))
-    through = url._replace(netloc=f"{url.netloc.rpartition('@')[0]}@127.0.0.1:{relay.port}").geturl()
+    relay = Relay(suite.url("rabbitmq"))
     own_redis = suite.url("redis").removesuffix("/0") + "/9"
     await relay.open()
-    async with open_chat(rabbitmq_url=through, redis_url=own_redis, redis_cache_url=suite.url("redis-cache")) as chat:
+    async with open_chat(rabbitmq_url=relay.url, redis_url=own_redis, redis_cache_url=suite.url("redis-cache")) as chat:
         chat.headers.update(person.headers)
         await until_check(chat, "rabbitmq", "pass")
         runs = []

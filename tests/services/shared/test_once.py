@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -20,7 +19,7 @@ from shared.platform import open_platform
 from shared.redis import open_redis
 from shared.settings import ServiceSettings
 from shared.web import create_service
-from tests.services.agents.relay import Relay
+from tests.fixtures.relay import Relay
 from tests.services.shared.limited import TRUST, headers_of
 
 BOOKS = "/api/v1/books"
@@ -92,12 +91,6 @@ async def relay(suite: Suite) -> AsyncIterator[Relay]:
     await relay.close()
 
 
-@pytest.fixture
-def relayed_url(suite: Suite, relay: Relay) -> str:
-    url = urlsplit(suite.url("redis"))
-    return url._replace(netloc=url.netloc.replace(f":{url.port}", f":{relay.port}")).geturl()
-
-
 async def repeated(client: httpx.AsyncClient, key: dict[str, str]) -> tuple[httpx.Response, float]:
     """The first answer that is not "in use" or "not available", and after how many seconds it came."""
     started_at = time.monotonic()
@@ -108,9 +101,9 @@ async def repeated(client: httpx.AsyncClient, key: dict[str, str]) -> tuple[http
 
 
 async def test_the_key_of_a_dead_process_is_free_within_ten_seconds(
-    suite: Suite, relay: Relay, relayed_url: str, shelf: Shelf, key: dict[str, str]
+    suite: Suite, relay: Relay, shelf: Shelf, key: dict[str, str]
 ) -> None:
-    async with library(relayed_url, shelf) as dying, library(suite.url("redis"), shelf) as other:
+    async with library(relay.url, shelf) as dying, library(suite.url("redis"), shelf) as other:
         asking = asyncio.create_task(dying.post(BOOKS, headers=key))
         await shelf.arrived.wait()
         await relay.close()  # from here on it is dead for Redis
@@ -127,9 +120,9 @@ async def test_the_key_of_a_dead_process_is_free_within_ten_seconds(
 
 
 async def test_an_answer_leaves_while_redis_is_frozen_and_is_found_afterwards(
-    relay: Relay, relayed_url: str, shelf: Shelf, key: dict[str, str]
+    relay: Relay, shelf: Shelf, key: dict[str, str]
 ) -> None:
-    async with library(relayed_url, shelf) as client:
+    async with library(relay.url, shelf) as client:
         asking = asyncio.create_task(client.post(BOOKS, headers=key))
         await shelf.arrived.wait()
         relay.freeze()
@@ -147,10 +140,10 @@ async def test_an_answer_leaves_while_redis_is_frozen_and_is_found_afterwards(
 
 
 async def test_a_key_that_came_while_redis_was_frozen_runs_once_afterwards(
-    relay: Relay, relayed_url: str, shelf: Shelf, key: dict[str, str]
+    relay: Relay, shelf: Shelf, key: dict[str, str]
 ) -> None:
     shelf.go_on.set()
-    async with library(relayed_url, shelf) as client:
+    async with library(relay.url, shelf) as client:
         relay.freeze()
         started_at = time.monotonic()
         refused = await client.post(BOOKS, headers=key)

@@ -6,14 +6,13 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from urllib.parse import urlsplit
 
 import uvloop
 
 from local.suite import Suite
 from shared.messages import open_connection
 from tests.fixtures.brokers import own_broker
-from tests.services.agents.relay import Relay
+from tests.fixtures.relay import Relay
 
 
 async def test_a_broker_that_hangs_up_at_once_is_tried_again() -> None:
@@ -29,12 +28,10 @@ async def test_a_broker_that_hangs_up_at_once_is_tried_again() -> None:
 
 async def test_one_that_a_frozen_broker_does_not_close_is_closed(suite: Suite) -> None:
     """Else the garbage collector closes it, at a time when nothing may run."""
-    url = urlsplit(await own_broker(suite))
-    relay = Relay(url.geturl())
+    relay = Relay(await own_broker(suite))
     await relay.open()
     try:
-        through = url._replace(netloc=f"{url.netloc.rpartition(':')[0]}:{relay.port}").geturl()
-        async with open_connection(through, "test") as opened:
+        async with open_connection(relay.url, "test") as opened:
             async with asyncio.timeout(20):
                 connection = await opened.ready()
             relay.freeze()
