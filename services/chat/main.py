@@ -22,6 +22,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             "messages": "What is said to an agent.",
             "runs": "How an answer is made: state, events, approvals.",
             "conversations": "What was said, kept.",
+            "completions": "Chat completions and models, as OpenAI's clients ask for them.",
             "usage": "Tokens, cost and runs.",
         },
         lifespan=lifespan,

@@ -172,6 +172,9 @@ def test_every_schema_has_one_name() -> None:
 WITHOUT_VERSION = {
     "vectors_update_record": "engines keep no version of a record",
     "vectors_delete_record": "engines keep no version of a record",
+    "vectors_delete_openai_file": "of OpenAI's dialect, whose clients send no condition",
+    "vectors_delete_vector_store": "of OpenAI's dialect, whose clients send no condition",
+    "vectors_detach_file": "of OpenAI's dialect, whose clients send no condition",
 }
 
 

@@ -12,8 +12,8 @@ from services.vectors.stores.attachment_schemas import (
     AttachmentRead,
     AttributesUpdate,
     BatchCreate,
-    BatchRead,
     FileAttach,
+    FileBatchRead,
 )
 from services.vectors.stores.dependencies import (
     AttachedId,
@@ -148,13 +148,13 @@ async def detach(
     "/file_batches",
     operation_id="vectors_create_file_batch",
     summary="Attach many files to a vector store",
-    response_model=BatchRead,
+    response_model=FileBatchRead,
     responses=_ATTACHING,
 )
 @takes(kib=8192, values=20_000, texts=20_000)
 async def create_batch(
     vector_store_id: StoreId, body: BatchCreate, caller: Attacher, attachments: Attachments, once: Keyed
-) -> BatchRead:
+) -> FileBatchRead:
     """Up to 500 files, each ingested by a task of its own; all are attached or none."""
     batch_id = await attachments.attach_batch(caller, vector_store_id, body.wanted, once)
     return _read(batch_id, await attachments.find_batch(caller, vector_store_id, batch_id), vector_store_id)
@@ -164,12 +164,12 @@ async def create_batch(
     "/file_batches/{batch_id}",
     operation_id="vectors_get_file_batch",
     summary="Read about a batch of files",
-    response_model=BatchRead,
+    response_model=FileBatchRead,
     responses=openai_responses(CollectionNotFound, BatchNotFound),
 )
 async def get_batch(
     vector_store_id: StoreId, batch_id: BatchId, caller: StoreReader, attachments: Attachments
-) -> BatchRead:
+) -> FileBatchRead:
     """How far its files are, but for those that were attached anew since."""
     return _read(batch_id, await attachments.find_batch(caller, vector_store_id, batch_id), vector_store_id)
 
@@ -178,13 +178,13 @@ async def get_batch(
     "/file_batches/{batch_id}/cancel",
     operation_id="vectors_cancel_file_batch",
     summary="Cancel a batch of files",
-    response_model=BatchRead,
+    response_model=FileBatchRead,
     responses=openai_responses(CollectionNotFound, BatchNotFound, AttachmentUnderWay, UpstreamTimeout),
 )
 @stores_nothing
 async def cancel_batch(
     vector_store_id: StoreId, batch_id: BatchId, caller: Attacher, attachments: Attachments
-) -> BatchRead:
+) -> FileBatchRead:
     """Have the ingestions stop that go on; what is ingested stays."""
     return _read(batch_id, await attachments.cancel_batch(caller, vector_store_id, batch_id), vector_store_id)
 
@@ -210,5 +210,5 @@ async def list_batch(
     return page_of([AttachmentRead.of(one, vector_store_id) for one in found], span)
 
 
-def _read(batch_id: str, batch: Batch, name: str) -> BatchRead:
-    return BatchRead.of(batch_id, batch.created_at.timestamp(), batch.counts, name)
+def _read(batch_id: str, batch: Batch, name: str) -> FileBatchRead:
+    return FileBatchRead.of(batch_id, batch.created_at.timestamp(), batch.counts, name)

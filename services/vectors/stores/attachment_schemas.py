@@ -217,7 +217,7 @@ class AttachmentDeleted(ResponseModel):
     deleted: Literal[True] = True
 
 
-class BatchRead(Identified):
+class FileBatchRead(Identified):
     """Files that were attached together."""
 
     object: Literal["vector_store.files_batch"] = "vector_store.files_batch"
@@ -227,7 +227,7 @@ class BatchRead(Identified):
     file_counts: FileCounts
 
     @classmethod
-    def of(cls, batch_id: str, created_at: float, counts: Counts, name: str) -> "BatchRead":
+    def of(cls, batch_id: str, created_at: float, counts: Counts, name: str) -> "FileBatchRead":
         return cls(
             id=batch_id,
             created_at=int(created_at),
