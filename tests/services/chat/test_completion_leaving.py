@@ -40,7 +40,11 @@ async def test_a_client_that_leaves_its_stream_ends_the_generation(chat: httpx.A
 
     async with asyncio.timeout(SECONDS):
         await model.was_left.wait()
-    assert await state_of(chat, run_id) == "cancelled"
+
+    async def is_cancelled() -> bool:
+        return await state_of(chat, run_id) == "cancelled"
+
+    await until(is_cancelled)
 
 
 async def test_a_client_that_leaves_before_the_answer_ends_the_generation(
@@ -54,8 +58,12 @@ async def test_a_client_that_leaves_before_the_answer_ends_the_generation(
 
     async with asyncio.timeout(SECONDS):
         await model.was_left.wait()
-    (row,) = (await chat.get("/api/v1/chat/usage")).json()["rows"]
-    assert row["cancelled_runs"] == 1
+
+    async def is_counted() -> bool:
+        rows = (await chat.get("/api/v1/chat/usage")).json()["rows"]
+        return [row["cancelled_runs"] for row in rows] == [1]
+
+    await until(is_counted)
 
 
 @pytest.mark.parametrize("stream", [False, True])
