@@ -110,10 +110,10 @@ class Message:
     content: str
     citations: Sequence[Citation]
     created_at: datetime
-    call: ToolCall | None = None
+    tool_call: ToolCall | None = None
     """Of a tool of the caller's, which an assistant's message then is in place of a text."""
-    answers: str | None = None
-    """The id of the call whose result a tool's message is."""
+    tool_call_id: str | None = None
+    """Of the call whose result a tool's message is."""
 
 
 @dataclass(frozen=True, slots=True)

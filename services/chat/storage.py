@@ -125,7 +125,7 @@ def message_members(message: Message) -> dict[str, Any]:
         "citations": list(message.citations),
         "created_at": rfc3339(message.created_at),
     }
-    beside = {"call": message.call, "answers": message.answers}
+    beside = {"tool_call": message.tool_call, "tool_call_id": message.tool_call_id}
     return members | {name: value for name, value in beside.items() if value is not None}
 
 
@@ -142,8 +142,8 @@ def message_from(stored: bytes) -> Message:
         content=members["content"],
         citations=[Citation(**citation) for citation in members["citations"]],
         created_at=datetime.fromisoformat(members["created_at"]),
-        call=ToolCall(**members["call"]) if "call" in members else None,
-        answers=members.get("answers"),
+        tool_call=ToolCall(**members["tool_call"]) if "tool_call" in members else None,
+        tool_call_id=members.get("tool_call_id"),
     )
 
 

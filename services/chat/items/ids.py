@@ -46,7 +46,7 @@ def conversation_name(conversation_id: str) -> str:
 
 def item_id(message: Message) -> str:
     """The id of an item, as OpenAI's clients are told it."""
-    if message.call:
+    if message.tool_call:
         return CALL + message.id
     return (CALL_OUTPUT if message.role == "tool" else MESSAGE) + message.id
 

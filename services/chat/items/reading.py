@@ -91,11 +91,11 @@ KeptItem = Annotated[MessageItem | CallItem | CallOutputItem, Field(discriminato
 def item_of(message: Message) -> MessageItem | CallItem | CallOutputItem:
     """A message of a conversation as an item."""
     named = item_id(message)
-    if message.call:
-        call = message.call
+    if message.tool_call:
+        call = message.tool_call
         return CallItem(id=named, call_id=call.id, name=call.name, arguments=call.arguments)
     if message.role == "tool":
-        return CallOutputItem(id=named, call_id=message.answers or "", output=message.content)
+        return CallOutputItem(id=named, call_id=message.tool_call_id or "", output=message.content)
     if message.role != "assistant":
         return MessageItem(id=named, role=message.role, content=[InputTextRead(text=message.content)])
     return MessageItem(

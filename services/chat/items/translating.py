@@ -16,9 +16,9 @@ def message_of(item: GivenItem, run_id: str | None = None) -> Message | None:
     match item.type:
         case "function_call":
             call = ToolCall(item.call_id or "", item.name or "", item.arguments or "")
-            return replace(message, call=call)
+            return replace(message, tool_call=call)
         case "function_call_output":
-            return replace(message, role="tool", content=item.output or "", answers=item.call_id)
+            return replace(message, role="tool", content=item.output or "", tool_call_id=item.call_id)
         case "message":
             citations = [Citation(**one.model_dump()) for one in item.citations or ()]
             return replace(message, role=item.role or "user", content=item.content or "", citations=citations)
@@ -30,11 +30,11 @@ def prompt_messages(messages: Iterable[Message]) -> list[PromptMessage]:
     """What a model is told of them, oldest first: calls stand with the answer that made them."""
     told = list[PromptMessage]()
     for message in messages:
-        if message.call and told and told[-1].role == "assistant":
-            told[-1] = replace(told[-1], tool_calls=[*told[-1].tool_calls, message.call])
+        if message.tool_call and told and told[-1].role == "assistant":
+            told[-1] = replace(told[-1], tool_calls=[*told[-1].tool_calls, message.tool_call])
         elif message.role == "developer":
             told.append(PromptMessage("system", message.content))
         else:
-            calls = [message.call] if message.call else []
-            told.append(PromptMessage(message.role, message.content, calls, message.answers))
+            calls = [message.tool_call] if message.tool_call else []
+            told.append(PromptMessage(message.role, message.content, calls, message.tool_call_id))
     return told
