@@ -151,7 +151,7 @@ def conversation_from(conversation_id: str, stored: Mapping[bytes, bytes], kept_
     """A conversation as it lies in its hash, of an owner for whom one is kept for so long."""
     return Conversation(
         id=conversation_id,
-        agent_id=stored[b"agent_id"].decode(),
+        agent_id=stored[b"agent_id"].decode() or None,
         title=stored[b"title"].decode(),
         message_count=int(stored[b"message_count"]),
         version=int(stored[b"version"]),

@@ -4,6 +4,7 @@ One model for all types, so that a refusal names the place as a caller wrote it;
 An answer's items are taken back as they were given out: their `id` and `status` say nothing that is kept.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -26,21 +27,22 @@ _MEMBERS: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
 _OF_ALL: Final = frozenset({"type", "id", "status"})
 
 
-def _known(value: Any) -> Any:
-    if isinstance(value, str) and value not in _TYPES:
-        known = ", ".join(_TYPES)
-        raise PydanticCustomError(
-            "item_unsupported",
-            "is {type}, which is not supported here: {known} are",
-            {"type": value[:64], "known": known},
-        )
-    return value
+def only(types: Sequence[str]) -> Callable[[Any], Any]:
+    """What refuses all other types of items by their name."""
+
+    def known(value: Any) -> Any:
+        if not isinstance(value, str) or value in types:
+            return value
+        about = {"type": value[:64], "known": ", ".join(types)}
+        raise PydanticCustomError("item_unsupported", "is {type}, which is not supported here: {known} are", about)
+
+    return known
 
 
 class GivenItem(OpenAIRequest):
     """A message, a call of a function, the result of one, or what was thought before them."""
 
-    type: Annotated[GivenType, BeforeValidator(_known)] = "message"
+    type: Annotated[GivenType, BeforeValidator(only(_TYPES))] = "message"
     id: Annotated[Text, Field(max_length=128)] | None = Field(default=None, description="as an answer had it; not kept")
     status: Literal["in_progress", "completed", "incomplete"] | None = Field(
         default=None, description="as an answer had it; not kept"

@@ -21,6 +21,7 @@ from services.chat.runs.script_parts import ADD, COUNT_LEFT, END_RUN, IS_MISSED,
 # key that the request came with. Full comes before active: nothing is interrupted for a message that has no place. A
 # conversation is active too while messages wait for their turn: nobody comes before them. And while what was begun last
 # has not ended, though its lease ran out: a Redis that stood still has let it, and those who live take it again.
+# One that has no agent yet, or no title, has those of its first turn from then on.
 START: Final = (
     "#!lua"
     + KEEPING
@@ -45,7 +46,7 @@ if ARGV[1] == '1' then
 else
   local agent_id = redis.call('HGET', KEYS[1], 'agent_id')
   if not agent_id or is_old(KEYS[5], ARGV[12], ARGV[2] - ARGV[3]) then return 'missing' end
-  if agent_id ~= ARGV[4] then return 'other_agent' end
+  if agent_id ~= '' and agent_id ~= ARGV[4] then return 'other_agent' end
   local replaced = (#ARGV - 29) / 2
   if redis.call('XLEN', KEYS[2]) - replaced + 2 > tonumber(ARGV[10]) then return 'full' end
   local refused = replaced == 0 and too_much() or log_too_much()
@@ -65,6 +66,11 @@ else
       redis.call('HDEL', KEYS[9], ARGV[29 + 2 * i])
     end
     redis.call('HINCRBY', KEYS[1], 'message_count', -replaced)
+  end
+  if agent_id == '' then redis.call('HSET', KEYS[1], 'agent_id', ARGV[4]) end
+  if redis.call('HGET', KEYS[1], 'title') == '' then
+    redis.call('HSET', KEYS[1], 'title', ARGV[5])
+    redis.call('HSET', KEYS[9], 'title', ARGV[20])
   end
 end
 if ARGV[15] ~= '' then redis.call('SET', KEYS[8], ARGV[15], 'EX', ARGV[9]) end
