@@ -3,16 +3,7 @@
 from typing import Final
 
 from services.chat.keeping import KEEPING
-
-# A conversation is busy while a run is under way in it, lies in it, or waits for its turn, and while what was begun
-# last has not ended, though its lease ran out (as in START).
-IS_BUSY: Final = """
-local function is_busy(conversation, lease, queue, runs)
-  if redis.call('EXISTS', lease, queue) > 0 then return true end
-  local last = redis.call('HGET', conversation, 'run')
-  return last and redis.call('HGET', runs .. last, 'status') == 'running'
-end
-"""
+from services.chat.runs.script_parts import IS_BUSY
 
 # KEYS conversation, messages, words, conversations, once, the count of what is kept, lease, queue, how keys of runs
 #      begin

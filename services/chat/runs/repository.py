@@ -103,13 +103,11 @@ class RunRepository:
                 (agent_id, last_activity_ms), entries = await pipeline.execute()
         if agent_id is None or self._bounds.is_over(owner, int(last_activity_ms)):
             raise ConversationNotFound
-        if not agent_id:
-            raise NothingToAnswer
         turn = list[tuple[str, str]]()
         for entry_id, fields in entries:
             message = message_from(fields[b"m"])
             turn.append((entry_id.decode(), message.id))
-            if message.role == "user":
+            if agent_id and message.role == "user":
                 return LastTurn(agent_id.decode(), message, turn)
         raise NothingToAnswer
 
