@@ -6,6 +6,7 @@ from fastapi import Request
 
 from services.chat.completions.service import CompletionService
 from services.chat.conversations.service import ConversationService
+from services.chat.items.service import ItemService
 from services.chat.runs.approvals import ApprovalService
 from services.chat.runs.control import RunControl
 from services.chat.runs.service import RunService
@@ -51,7 +52,20 @@ Completer = Annotated[Caller, requires("chat:write", limit="model", is_narrowed=
 """Whoever may have a question answered that is of no conversation: a scope narrowed to one opens nothing here."""
 ModelReader = Annotated[Caller, requires("chat:read", is_narrowed=False)]
 
+
+async def _conversation_of_path(request: Request) -> str:
+    """The conversation that the path names as OpenAI's clients know it."""
+    return request.path_params["conversation_id"].partition("_")[2].lower()
+
+
+ItemReader = Annotated[Caller, requires("chat:read", about=_conversation_of_path)]
+ItemWriter = Annotated[Caller, requires("chat:write", about=_conversation_of_path)]
+ItemAdder = Annotated[Caller, requires("chat:write", about=_conversation_of_path, limit="bulk")]
+Starter = Annotated[Caller, requires("chat:write", is_narrowed=False, limit="bulk")]
+"""Whoever may begin a conversation of many items."""
+
 Conversations = Annotated[ConversationService, held("conversations")]
+Items = Annotated[ItemService, held("items")]
 Control = Annotated[RunControl, held("control")]
 TicketOffice = Annotated[Tickets, held("tickets")]
 Approvals = Annotated[ApprovalService, held("approvals")]

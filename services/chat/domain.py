@@ -13,7 +13,7 @@ from shared.identity import Caller
 from shared.schemas import new_id
 from shared.words import Word
 
-Role = Literal["user", "assistant"]
+Role = Literal["user", "assistant", "system", "developer", "tool"]
 REFERENCE = re.compile(r"\[(\d{1,3})\]")
 
 
@@ -99,14 +99,21 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation; `run_id` is the turn it belongs to."""
+    """One message of a conversation; `run_id` is the turn it belongs to, None for one that was put there as it is.
+
+    Runs make those of the roles `user` and `assistant`; the others are given.
+    """
 
     id: str
-    run_id: str
+    run_id: str | None
     role: Role
     content: str
     citations: Sequence[Citation]
     created_at: datetime
+    tool_call: ToolCall | None = None
+    """Of a tool of the caller's, which an assistant's message then is in place of a text."""
+    tool_call_id: str | None = None
+    """Of the call whose result a tool's message is."""
 
 
 @dataclass(frozen=True, slots=True)

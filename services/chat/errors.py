@@ -3,7 +3,7 @@
 NotFound         AgentNotFound · ConversationNotFound · MessageNotFound · RunNotFound · CallNotFound
 Conflict         RunActive · QueueFull · TurnExpired · RunEnded · RunCancelled · CallDecided · ApprovalExpired ·
                  ConversationOfOtherAgent · ConversationFull · TooManyConversations · KeptTooMuch ·
-                 ForkTooLarge
+                 ForkTooLarge · NothingToAnswer
 Invalid          MessageTooLong · ModelUnknown · EventUnknown
 UpstreamFailed   ModelRefused · AnswerEmpty · AnswerOffSchema · ToolStepsExceeded
 Unavailable      ModelUnavailable · Interrupted · Overloaded · StreamsFull · SearchesFull
@@ -110,6 +110,12 @@ class ConversationOfOtherAgent(Conflict):
     code = "chat.conversation_of_other_agent"
     meaning = "The conversation is with another agent: begin a new one."
     default_detail = "This conversation is with another agent; leave out conversation_id to begin a new one."
+
+
+class NothingToAnswer(Conflict):
+    code = "chat.nothing_to_answer"
+    meaning = "The conversation has no agent yet, or no message of a user among its last ones: send it a message."
+    default_detail = "There is no agent in this conversation, or no question at its end, that could be asked again."
 
 
 class ConversationFull(Conflict):

@@ -55,10 +55,11 @@ class RunTold:
 
 
 class Done(Word):
-    """To a conversation or a run, by its id."""
+    """To a conversation, a message or a run, by its id."""
 
     UPDATED = "conversation.updated"
     DELETED = "conversation.deleted"
+    MESSAGE_DELETED = "message.deleted"
     RUN_CANCELLED = "run.cancelled"
     CALL_APPROVED = "call.approved"
     CALL_DENIED = "call.denied"

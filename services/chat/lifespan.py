@@ -20,6 +20,8 @@ from services.chat.conversations.retention import open_retention
 from services.chat.conversations.service import ConversationService
 from services.chat.errors import MODEL
 from services.chat.instruments import Instruments
+from services.chat.items.repository import ItemRepository
+from services.chat.items.service import ItemService
 from services.chat.models.choice import Choice
 from services.chat.models.opening import open_models
 from services.chat.retrieval import Retriever
@@ -76,6 +78,7 @@ class State(TypedDict):
     approvals: ApprovalService
     tickets: Tickets
     completions: CompletionService
+    items: ItemService
 
 
 @asynccontextmanager
@@ -135,20 +138,22 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             limits=RunLimits.of(settings),
             instruments=Instruments(app.state.metrics.registry),
         )
-        conversations = ConversationRepository(redis, bounds)
+        conversations = ConversationService(
+            ConversationRepository(redis, bounds), Forks(redis, bounds), platform.cursors, platform.auth
+        )
         await stack.enter_async_context(open_retention(redis, bounds))
-        forks = Forks(redis, bounds)
         runs = RunService(
             agents, means, supervisor, control, room, budgets, heartbeat_seconds=settings.heartbeat_seconds
         )
         speakers = Speakers(agents, means.choice, models.catalogue, settings.llm_model)
         yield State(
             platform=platform,
-            conversations=ConversationService(conversations, forks, platform.cursors, platform.auth),
+            conversations=conversations,
             runs=runs,
             control=control,
             usages=UsageService(UsageRepository(redis), bounds.kept),
             approvals=ApprovalService(means, supervisor, budgets, platform.auth),
             tickets=Tickets(redis, repository),
             completions=CompletionService(runs, control, speakers),
+            items=ItemService(ItemRepository(redis, bounds), conversations, platform.auth),
         )

@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from services.chat.completions.endpoints import completing, offered
 from services.chat.conversations.endpoints import forking, router
+from services.chat.items.endpoints import items_kept, items_put
 from services.chat.lifespan import lifespan
 from services.chat.runs.endpoints import begun, creating, ticketing
 from services.chat.settings import Settings
@@ -26,5 +27,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             "usage": "Tokens, cost and runs.",
         },
         lifespan=lifespan,
-        routers=[creating, begun, ticketing, forking, router, used, completing, offered],
+        routers=[creating, begun, ticketing, forking, router, used, completing, offered, items_put, items_kept],
     )

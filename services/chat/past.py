@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from services.chat.domain import Message
 
@@ -23,9 +22,15 @@ class Past:
 
     @property
     def exchanges(self) -> list[Exchange]:
-        """The questions that were answered, each with its answer."""
-        pairs = pairwise(self.messages)
-        return [(a, b) for a, b in pairs if (a.role, b.role) == ("user", "assistant") and b.content]
+        """The questions that were answered, each with its answer; calls and their results between them are left out."""
+        found, question = list[Exchange](), None
+        for message in self.messages:
+            if message.role == "user":
+                question = message
+            elif question and message.role == "assistant" and message.content:
+                found.append((question, message))
+                question = None
+        return found
 
     @property
     def unseen(self) -> int:

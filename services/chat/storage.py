@@ -39,6 +39,7 @@ import orjson
 
 from services.chat.conversations.domain import Conversation
 from services.chat.domain import Citation, Message, Owner
+from services.chat.generation import ToolCall
 from services.chat.times import from_ms
 from shared.schemas import rfc3339
 
@@ -115,8 +116,8 @@ class Keys:
 
 
 def message_members(message: Message) -> dict[str, Any]:
-    """A message as JSON values: stored like this, and carried like this by events."""
-    return {
+    """A message as JSON values: stored like this, and carried like this by events, which are of no calls."""
+    members: dict[str, Any] = {
         "id": message.id,
         "run_id": message.run_id,
         "role": message.role,
@@ -124,6 +125,8 @@ def message_members(message: Message) -> dict[str, Any]:
         "citations": list(message.citations),
         "created_at": rfc3339(message.created_at),
     }
+    beside = {"tool_call": message.tool_call, "tool_call_id": message.tool_call_id}
+    return members | {name: value for name, value in beside.items() if value is not None}
 
 
 def message_bytes(message: Message) -> bytes:
@@ -139,6 +142,8 @@ def message_from(stored: bytes) -> Message:
         content=members["content"],
         citations=[Citation(**citation) for citation in members["citations"]],
         created_at=datetime.fromisoformat(members["created_at"]),
+        tool_call=ToolCall(**members["tool_call"]) if "tool_call" in members else None,
+        tool_call_id=members.get("tool_call_id"),
     )
 
 
@@ -146,7 +151,7 @@ def conversation_from(conversation_id: str, stored: Mapping[bytes, bytes], kept_
     """A conversation as it lies in its hash, of an owner for whom one is kept for so long."""
     return Conversation(
         id=conversation_id,
-        agent_id=stored[b"agent_id"].decode(),
+        agent_id=stored[b"agent_id"].decode() or None,
         title=stored[b"title"].decode(),
         message_count=int(stored[b"message_count"]),
         version=int(stored[b"version"]),

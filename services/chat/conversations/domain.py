@@ -8,10 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation with one agent. `version` rises with every change."""
+    """A conversation with one agent, None until one is asked. `version` rises with every change."""
 
     id: str
-    agent_id: str
+    agent_id: str | None
     title: str
     message_count: int
     version: int

@@ -9,7 +9,7 @@ from services.chat.conversations.schemas import (
     ConversationRead,
     ConversationUpdate,
     ForkCreate,
-    MessageRead,
+    KeptMessageRead,
     WordsFilter,
 )
 from services.chat.conversations.searching import Wanted
@@ -131,12 +131,12 @@ async def delete(id: Id, caller: Writer, conversations: Conversations, if_match:
     "/{id}/messages",
     operation_id="chat_list_messages",
     summary="Messages of a conversation",
-    response_model=Page[MessageRead],
+    response_model=Page[KeptMessageRead],
     responses=responses(ConversationNotFound),
 )
 async def list_messages(
     id: Id, caller: Reader, conversations: Conversations, limit: Limit = 20, cursor: Cursor = None
-) -> Page[MessageRead]:
+) -> Page[KeptMessageRead]:
     """Oldest first. A message that could not be answered is here too, without an answer after it."""
     found = await conversations.list_messages(caller, id, limit=limit, cursor=cursor)
-    return found.page(MessageRead.model_validate)
+    return found.page(KeptMessageRead.model_validate)

@@ -10,7 +10,7 @@ from pydantic import Field
 from shared.schemas import Scalar, Text, scalar
 
 _KEY = r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}"
-_LONGEST_VALUE = 256
+_LONGEST_VALUE = 512
 
 
 Metadata = Annotated[

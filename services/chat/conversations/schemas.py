@@ -58,14 +58,14 @@ class ConversationRead(ResponseModel):
     """A conversation with one agent."""
 
     id: Id
-    agent_id: Id
-    title: str = Field(description="the first line of its first message, until it is renamed")
+    agent_id: Id | None = Field(description="null until a message names one")
+    title: str = Field(description="the first line of its first message, until it is renamed; empty without any")
     message_count: int
     created_at: UtcDatetime
     last_activity_at: UtcDatetime = Field(description="of its last message; lists are ordered by it")
     expires_at: UtcDatetime = Field(description="then it is forgotten, unless another message comes before")
     metadata: dict[str, Scalar]
-    forked_from: ForkedFrom | None = Field(description="null for one that was begun by a message")
+    forked_from: ForkedFrom | None = Field(description="null for one that is no fork")
 
 
 class CitationRead(ResponseModel):
@@ -88,3 +88,20 @@ class MessageRead(ResponseModel):
     content: str
     citations: list[CitationRead] = Field(description="best match first; empty for a user's message")
     created_at: UtcDatetime
+
+
+class ToolCallRead(ResponseModel):
+    """A call of one of the caller's tools."""
+
+    id: str
+    name: str
+    arguments: str = Field(description="as the model wrote it, which need not be JSON of the schema")
+
+
+class KeptMessageRead(MessageRead):
+    """One message of a conversation, said in a turn or put there as it is (`/conversations`)."""
+
+    run_id: Id | None = Field(description="the turn it belongs to; null for one that was put there")  # type: ignore[assignment]
+    role: Literal["user", "assistant", "system", "developer", "tool"]  # type: ignore[assignment]
+    tool_call: ToolCallRead | None = Field(description="what an assistant's message calls in place of a text")
+    tool_call_id: str | None = Field(description="of the call whose result a tool's message is")

@@ -134,7 +134,7 @@ async def send_message(body: MessageCreate, caller: Speaker, runs: Runs, once: K
     operation_id="chat_regenerate",
     summary="Answer the last message anew",
     response_model=ReplyRead,
-    responses=_ANSWERED | responses(*_FAILURES, Conflict),
+    responses=_ANSWERED | responses(*_FAILURES, errors.NothingToAnswer, Conflict),
 )
 async def regenerate(id: Id, body: Regenerate, caller: Asker, runs: Runs, once: Keyed) -> Any:
     """Ask the last message of a conversation again: also one that was never answered. The answer it had is forgotten

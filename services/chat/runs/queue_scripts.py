@@ -26,7 +26,7 @@ ENQUEUE: Final = (
 if ARGV[15] ~= '' and (redis.call('GET', KEYS[8]) or '') ~= ARGV[14] then return {'taken', 0} end
 local agent_id = redis.call('HGET', KEYS[1], 'agent_id')
 if not agent_id or is_old(KEYS[9], ARGV[2], ARGV[4] - ARGV[16]) then return {'missing', 0} end
-if agent_id ~= ARGV[3] then return {'other_agent', 0} end
+if agent_id ~= '' and agent_id ~= ARGV[3] then return {'other_agent', 0} end
 local waiting = redis.call('LLEN', KEYS[4])
 if waiting >= tonumber(ARGV[13]) then return {'queue_full', 0} end
 if redis.call('XLEN', KEYS[2]) + 1 + 2 * (waiting + 1) > tonumber(ARGV[12]) then return {'full', 0} end
@@ -39,6 +39,7 @@ if refused then return {refused, 0} end
 local log, told = log_of(KEYS[5]), log_size({'run.queued', ARGV[8]}) + #ARGV[5]
 refused = log_begin_refusal(log, told, ARGV[21], ARGV[22], ARGV[23])
 if refused then return {refused, 0} end
+if agent_id == '' then redis.call('HSET', KEYS[1], 'agent_id', ARGV[3]) end
 local place = redis.call('RPUSH', KEYS[4], ARGV[1])
 redis.call('EXPIRE', KEYS[4], ARGV[10])
 redis.call('SADD', KEYS[3], ARGV[1])

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from services.chat.bounds import Bounds
 from services.chat.domain import LastTurn, Message, Owner, Run, Turn, Waiting
-from services.chat.errors import ConversationNotFound, RunNotFound
+from services.chat.errors import ConversationNotFound, NothingToAnswer, RunNotFound
 from services.chat.keeping import kept_keys
 from services.chat.past import Past
 from services.chat.runs import scripts
@@ -41,7 +41,7 @@ Status = Literal["queued", "running", "requires_action", "completed", "failed", 
 UNENDED: Final[frozenset[Status]] = frozenset({"queued", "running", "requires_action"})
 # One who is slow to take events has no more of them in memory than these.
 _EVENTS_AT_ONCE = 16
-_MESSAGES_OF_A_TURN = 2
+_MESSAGES_OF_A_TURN = 16  # a question, its answer, and calls and results that were put between them
 _EVENTS_AFTER_THE_LAST = 16  # that an earlier release may have written
 
 
@@ -94,7 +94,7 @@ class RunRepository:
         return Begun(members.get("run_id", ""), bytes.fromhex(members["of"]), stored)
 
     async def last_turn(self, owner: Owner, conversation_id: str) -> LastTurn:
-        """The end of a conversation, which begins with a question. Raises ConversationNotFound."""
+        """The end of a conversation, which begins with a question. Raises ConversationNotFound, NothingToAnswer."""
         keys = Keys(owner)
         with redis_errors():
             async with self._redis.pipeline(transaction=False) as pipeline:
@@ -107,9 +107,9 @@ class RunRepository:
         for entry_id, fields in entries:
             message = message_from(fields[b"m"])
             turn.append((entry_id.decode(), message.id))
-            if message.role == "user":
+            if agent_id and message.role == "user":
                 return LastTurn(agent_id.decode(), message, turn)
-        raise ConversationNotFound
+        raise NothingToAnswer
 
     async def past(self, turn: Turn, limit: int) -> Past:
         """What was said before this turn, of which up to `limit` messages are read."""

@@ -5,6 +5,29 @@ from typing import Final
 from services.chat.runs.log_scripts import END, LOG
 from services.chat.runs.outbox_scripts import TELL
 
+# A conversation is busy while a run is under way or lies in it, and while messages wait for their turn: nobody comes
+# before them. And while what was begun last has not ended, though its lease ran out: a Redis that stood still has let
+# it, and those who live take it again. `runs` is how the keys of its owner's runs begin.
+IS_BUSY: Final = """
+local function is_busy(conversation, lease, queue, runs)
+  if redis.call('EXISTS', lease, queue) > 0 then return true end
+  local last = redis.call('HGET', conversation, 'run')
+  return last and redis.call('HGET', runs .. last, 'status') == 'running'
+end
+"""
+
+# A conversation that has no agent yet, or no title, has those of its first turn from then on.
+TURN_FIRST: Final = """
+local function turn_first(conversation, words, agent_id, title, title_words)
+  local known = redis.call('HMGET', conversation, 'agent_id', 'title')
+  if known[1] == '' then redis.call('HSET', conversation, 'agent_id', agent_id) end
+  if known[2] == '' then
+    redis.call('HSET', conversation, 'title', title)
+    redis.call('HSET', words, 'title', title_words)
+  end
+end
+"""
+
 # Adds to a day's usage, each of `used` a metric, its source and a number.
 ADD: Final = """
 local function add(usage, used, kept_seconds)

@@ -9,7 +9,7 @@ from typing import Final
 from services.chat.keeping import KEEPING
 from services.chat.runs.log_scripts import LOG
 from services.chat.runs.outbox_scripts import TELL
-from services.chat.runs.script_parts import ADD, COUNT_LEFT, END_RUN, IS_MISSED, LIE_AGAIN
+from services.chat.runs.script_parts import ADD, COUNT_LEFT, END_RUN, IS_BUSY, IS_MISSED, LIE_AGAIN, TURN_FIRST
 
 # KEYS conversation, messages, lease, runs, conversations, run, events, once, words, queue, the count of what is kept
 # ARGV new?, now_ms, retention_ms, agent_id, title, message, run_id, lease_ms, kept_seconds, max_messages,
@@ -18,13 +18,13 @@ from services.chat.runs.script_parts import ADD, COUNT_LEFT, END_RUN, IS_MISSED,
 #      at most of a user and of a tenant, key_id, bytes at most of the logs of a run, a user and a tenant, then of each
 #      message at the end that gives way, newest first, its place and id
 # Checks the conversation, claims it for the run, and stores the user's message with the run's first event, and with the
-# key that the request came with. Full comes before active: nothing is interrupted for a message that has no place. A
-# conversation is active too while messages wait for their turn: nobody comes before them. And while what was begun last
-# has not ended, though its lease ran out: a Redis that stood still has let it, and those who live take it again.
+# key that the request came with. Full comes before active: nothing is interrupted for a message that has no place.
 START: Final = (
     "#!lua"
     + KEEPING
     + LOG
+    + IS_BUSY
+    + TURN_FIRST
     + """
 local count = {KEYS[11], KEYS[12], KEYS[13], ARGV[23]}
 local bytes, until_ms = #ARGV[6] + #ARGV[22], ARGV[2] + ARGV[3]
@@ -45,15 +45,12 @@ if ARGV[1] == '1' then
 else
   local agent_id = redis.call('HGET', KEYS[1], 'agent_id')
   if not agent_id or is_old(KEYS[5], ARGV[12], ARGV[2] - ARGV[3]) then return 'missing' end
-  if agent_id ~= ARGV[4] then return 'other_agent' end
+  if agent_id ~= '' and agent_id ~= ARGV[4] then return 'other_agent' end
   local replaced = (#ARGV - 29) / 2
   if redis.call('XLEN', KEYS[2]) - replaced + 2 > tonumber(ARGV[10]) then return 'full' end
   local refused = replaced == 0 and too_much() or log_too_much()
   if refused then return refused end
-  if redis.call('EXISTS', KEYS[3], KEYS[10]) > 0 then return 'active' end
-  local before = redis.call('HGET', KEYS[1], 'run')
-  before = before and redis.call('HGET', string.sub(KEYS[6], 1, -1 - #ARGV[7]) .. before, 'status')
-  if before == 'running' then return 'active' end
+  if is_busy(KEYS[1], KEYS[3], KEYS[10], string.sub(KEYS[6], 1, -1 - #ARGV[7])) then return 'active' end
   if replaced > 0 then
     local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', replaced)
     for i = 1, replaced do
@@ -66,6 +63,7 @@ else
     end
     redis.call('HINCRBY', KEYS[1], 'message_count', -replaced)
   end
+  turn_first(KEYS[1], KEYS[9], ARGV[4], ARGV[5], ARGV[20])
 end
 if ARGV[15] ~= '' then redis.call('SET', KEYS[8], ARGV[15], 'EX', ARGV[9]) end
 redis.call('SET', KEYS[3], ARGV[7], 'PX', ARGV[8])

@@ -75,9 +75,9 @@ class RunService:
     async def regenerate(self, caller: Caller, conversation_id: str, body: Regenerate, once: Once | None) -> Run:
         """Begin to answer the last message of the conversation anew; the answer it had is gone. As `start` otherwise.
 
-        Raises ConversationNotFound, AgentNotFound, ModelUnknown, MessageTooLong, TokensUsedUp, RunActive, ShareTaken,
-        Overloaded, and Conflict when
-        others keep changing the conversation; then all is as it was.
+        Raises ConversationNotFound, NothingToAnswer, AgentNotFound, ModelUnknown, MessageTooLong, TokensUsedUp,
+        RunActive, ShareTaken, Overloaded, and Conflict when others keep changing the conversation; then all is as it
+        was.
         """
         begin = partial(self._begin_again, caller, conversation_id, body)
         return await self._once(caller, once, begin, tells_failure=body.stream)

@@ -73,6 +73,7 @@ class Action(Word):
     TOOL_DELETED = "tool.deleted"
     CONVERSATION_UPDATED = "conversation.updated"
     CONVERSATION_DELETED = "conversation.deleted"
+    MESSAGE_DELETED = "message.deleted"
     RUN_CANCELLED = "run.cancelled"
     CALL_APPROVED = "call.approved"
     CALL_DENIED = "call.denied"
@@ -122,6 +123,7 @@ ELSEWHERE: Final = frozenset(
         Action.TOOL_DELETED,
         Action.CONVERSATION_UPDATED,
         Action.CONVERSATION_DELETED,
+        Action.MESSAGE_DELETED,
         Action.RUN_CANCELLED,
         Action.CALL_APPROVED,
         Action.CALL_DENIED,

@@ -1,0 +1,158 @@
+"""`/conversations`, where OpenAI's clients look for them."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+
+from services.chat.dependencies import ItemAdder, ItemReader, Items, ItemWriter, Starter
+from services.chat.domain import Message
+from services.chat.errors import (
+    ConversationFull,
+    ConversationNotFound,
+    KeptTooMuch,
+    MessageNotFound,
+    RunActive,
+    TooManyConversations,
+)
+from services.chat.items.ids import ConversationId, ItemId, conversation_name
+from services.chat.items.reading import KeptItem, item_of
+from services.chat.items.schemas import (
+    ConversationBegin,
+    ItemsCreate,
+    MetadataReplace,
+    OpenAIConversationDeleted,
+    OpenAIConversationRead,
+)
+from services.chat.items.service import Span
+from shared.door import Keyed, takes
+from shared.errors import Conflict
+from shared.openai import Listed, OpenAIKeyedRoute, OpenAIRoute, openai_responses
+
+items_kept = APIRouter(prefix="/api/v1/conversations", tags=["conversations"], route_class=OpenAIRoute)
+items_put = APIRouter(prefix="/api/v1/conversations", tags=["conversations"], route_class=OpenAIKeyedRoute)
+
+Order = Annotated[Literal["asc", "desc"], Query(description="by their places: the newest first, or the oldest")]
+After = Annotated[ItemId | None, Query(description="the last id of the page before")]
+
+
+@items_put.post(
+    "",
+    operation_id="chat_begin_conversation",
+    summary="Begin a conversation",
+    response_model=OpenAIConversationRead,
+    responses=openai_responses(ConversationNotFound, TooManyConversations, ConversationFull, KeptTooMuch),
+)
+@takes(kib=2048, values=20_000, texts=40_000)
+async def begin(body: ConversationBegin, caller: Starter, items: Items, once: Keyed) -> OpenAIConversationRead:
+    """With up to 20 items in it. It has no agent until `chat_send_message` names one, and is seen at
+    `/chat/conversations` as all others are. What its items hold is kept as text."""
+    return OpenAIConversationRead.of(await items.begin(caller, body, once))
+
+
+@items_kept.get(
+    "/{conversation_id}",
+    operation_id="chat_read_conversation",
+    summary="Read a conversation",
+    response_model=OpenAIConversationRead,
+    responses=openai_responses(ConversationNotFound),
+)
+async def get(conversation_id: ConversationId, caller: ItemReader, items: Items) -> OpenAIConversationRead:
+    """Any of the caller's own, whichever door began it."""
+    return OpenAIConversationRead.of(await items.get(caller, conversation_id))
+
+
+@items_kept.post(
+    "/{conversation_id}",
+    operation_id="chat_replace_metadata",
+    summary="Change what is told of a conversation",
+    response_model=OpenAIConversationRead,
+    responses=openai_responses(ConversationNotFound, Conflict),
+)
+async def update(
+    conversation_id: ConversationId, body: MetadataReplace, caller: ItemWriter, items: Items
+) -> OpenAIConversationRead:
+    """`metadata` is replaced as a whole."""
+    return OpenAIConversationRead.of(await items.update(caller, conversation_id, body))
+
+
+@items_kept.delete(
+    "/{conversation_id}",
+    operation_id="chat_forget_conversation",
+    summary="Forget a conversation",
+    response_model=OpenAIConversationDeleted,
+    responses=openai_responses(ConversationNotFound, Conflict),
+)
+async def delete(conversation_id: ConversationId, caller: ItemWriter, items: Items) -> OpenAIConversationDeleted:
+    """With all of its items, at once and for good. An answer under way is dropped."""
+    await items.delete(caller, conversation_id)
+    return OpenAIConversationDeleted(id=conversation_name(conversation_id))
+
+
+@items_put.post(
+    "/{conversation_id}/items",
+    operation_id="chat_add_items",
+    summary="Add items to a conversation",
+    response_model=Listed[KeptItem],
+    responses=openai_responses(ConversationNotFound, RunActive, ConversationFull, KeptTooMuch),
+)
+@takes(kib=2048, values=20_000, texts=40_000)
+async def add(
+    conversation_id: ConversationId, body: ItemsCreate, caller: ItemAdder, items: Items, once: Keyed
+) -> Listed[KeptItem]:
+    """Up to 20 at its end, each under a new id; all of them or none. Not while something is answered there."""
+    return _listed(await items.add(caller, conversation_id, body.items, once), has_more=False)
+
+
+@items_kept.get(
+    "/{conversation_id}/items",
+    operation_id="chat_list_items",
+    summary="List the items of a conversation",
+    response_model=Listed[KeptItem],
+    responses=openai_responses(ConversationNotFound, MessageNotFound),
+)
+async def list_page(
+    conversation_id: ConversationId,
+    caller: ItemReader,
+    items: Items,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Order = "desc",
+    after: After = None,
+) -> Listed[KeptItem]:
+    """Messages of every door: what runs said, and what was put there."""
+    span = Span(limit, newest_first=order == "desc", after=after)
+    found, has_more = await items.list_page(caller, conversation_id, span)
+    return _listed(found, has_more=has_more)
+
+
+@items_kept.get(
+    "/{conversation_id}/items/{item_id}",
+    operation_id="chat_get_item",
+    summary="Read an item",
+    response_model=KeptItem,
+    responses=openai_responses(ConversationNotFound, MessageNotFound),
+)
+async def get_item(conversation_id: ConversationId, item_id: ItemId, caller: ItemReader, items: Items) -> KeptItem:
+    """One item of a conversation."""
+    return item_of(await items.get_item(caller, conversation_id, item_id))
+
+
+@items_kept.delete(
+    "/{conversation_id}/items/{item_id}",
+    operation_id="chat_delete_item",
+    summary="Delete an item",
+    response_model=OpenAIConversationRead,
+    responses=openai_responses(ConversationNotFound, MessageNotFound, RunActive),
+)
+async def delete_item(
+    conversation_id: ConversationId, item_id: ItemId, caller: ItemWriter, items: Items
+) -> OpenAIConversationRead:
+    """Answers the conversation. Not while something is answered there. The log of the run that said it has it until
+    that is forgotten."""
+    return OpenAIConversationRead.of(await items.take_out(caller, conversation_id, item_id))
+
+
+def _listed(messages: list[Message], *, has_more: bool) -> Listed[KeptItem]:
+    data = [item_of(message) for message in messages]
+    return Listed(
+        data=data, first_id=data[0].id if data else None, last_id=data[-1].id if data else None, has_more=has_more
+    )

@@ -1,0 +1,80 @@
+"""Items as OpenAI's clients write them.
+
+One model for all types, so that a refusal names the place as a caller wrote it; what a type does not have is refused.
+An answer's items are taken back as they were given out: their `id` and `status` say nothing that is kept.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from services.chat.completions.messages import CallId, GivenCitation, ToolName
+from services.chat.items.contents import LONGEST, ItemText
+from shared.openai import OpenAIRequest, Unsupported
+from shared.schemas import Text
+
+GivenType = Literal["message", "function_call", "function_call_output", "reasoning"]
+_TYPES: Final = ("message", "function_call", "function_call_output", "reasoning")
+_MEMBERS: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
+    "message": (frozenset({"role", "content"}), frozenset({"citations"})),
+    "function_call": (frozenset({"call_id", "name", "arguments"}), frozenset()),
+    "function_call_output": (frozenset({"call_id", "output"}), frozenset()),
+    "reasoning": (frozenset(), frozenset({"summary", "content", "encrypted_content"})),
+}
+"""By type what it has and what it may have, beside what all have."""
+_OF_ALL: Final = frozenset({"type", "id", "status"})
+
+
+def only(types: Sequence[str]) -> Callable[[Any], Any]:
+    """What refuses all other types of items by their name."""
+
+    def known(value: Any) -> Any:
+        if not isinstance(value, str) or value in types:
+            return value
+        about = {"type": value[:64], "known": ", ".join(types)}
+        raise PydanticCustomError("item_unsupported", "is {type}, which is not supported here: {known} are", about)
+
+    return known
+
+
+class GivenItem(OpenAIRequest):
+    """A message, a call of a function, the result of one, or what was thought before them."""
+
+    type: Annotated[GivenType, BeforeValidator(only(_TYPES))] = "message"
+    id: Annotated[Text, Field(max_length=128)] | None = Field(default=None, description="as an answer had it; not kept")
+    status: Literal["in_progress", "completed", "incomplete"] | None = Field(
+        default=None, description="as an answer had it; not kept"
+    )
+    role: Literal["user", "assistant", "system", "developer"] | None = None
+    content: ItemText | None = Field(default=None, description="a text, or parts of one, which are kept as one text")
+    citations: Annotated[list[GivenCitation], Field(max_length=1_000)] | None = Field(
+        default=None, description="of an assistant's message, as an answer had them"
+    )
+    call_id: CallId | None = None
+    name: ToolName | None = None
+    arguments: Annotated[Text, Field(max_length=LONGEST)] | None = None
+    output: ItemText | None = Field(default=None, description="what the call has given")
+    summary: ItemText | None = Field(default=None, description="of a reasoning, as an answer had it")
+    encrypted_content: Annotated[Text, Field(max_length=LONGEST)] | None = None
+    phase: Unsupported = None
+    caller: Unsupported = None
+    namespace: Unsupported = None
+    is_async: Unsupported = Field(default=None, alias="async")
+
+    @model_validator(mode="after")
+    def _is_of_its_type(self) -> Self:
+        given = {name for name in type(self).model_fields if getattr(self, name) is not None}
+        demanded, allowed = _MEMBERS[self.type]
+        if missing := sorted(demanded - given):
+            raise _refusal(f"of the type {self.type} needs {missing[0]}")
+        if strange := sorted(given - _OF_ALL - demanded - allowed):
+            raise _refusal(f"of the type {self.type} has no {strange[0]}")
+        if self.citations and self.role != "assistant":
+            raise _refusal(f"of the role {self.role} has no citations")
+        return self
+
+
+def _refusal(what: str) -> PydanticCustomError:
+    return PydanticCustomError("item_not_valid", "{what}", {"what": what})

@@ -1,0 +1,40 @@
+"""Items as the messages that a conversation keeps, and those as a model is told them."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from services.chat.domain import Citation, Message
+from services.chat.generation import PromptMessage, ToolCall
+from services.chat.items.given import GivenItem
+from services.chat.times import now
+from shared.schemas import new_id
+
+
+def message_of(item: GivenItem, run_id: str | None = None) -> Message | None:
+    """The message that an item is kept as, with an id of its own; None for reasoning, which no conversation keeps."""
+    message = Message(new_id(), run_id, "assistant", "", [], now())
+    match item.type:
+        case "function_call":
+            call = ToolCall(item.call_id or "", item.name or "", item.arguments or "")
+            return replace(message, tool_call=call)
+        case "function_call_output":
+            return replace(message, role="tool", content=item.output or "", tool_call_id=item.call_id)
+        case "message":
+            citations = [Citation(**one.model_dump()) for one in item.citations or ()]
+            return replace(message, role=item.role or "user", content=item.content or "", citations=citations)
+        case _:
+            return None
+
+
+def prompt_messages(messages: Iterable[Message]) -> list[PromptMessage]:
+    """What a model is told of them, oldest first: calls stand with the answer that made them."""
+    told = list[PromptMessage]()
+    for message in messages:
+        if message.tool_call and told and told[-1].role == "assistant":
+            told[-1] = replace(told[-1], tool_calls=[*told[-1].tool_calls, message.tool_call])
+        elif message.role == "developer":
+            told.append(PromptMessage("system", message.content))
+        else:
+            calls = [message.tool_call] if message.tool_call else []
+            told.append(PromptMessage(message.role, message.content, calls, message.tool_call_id))
+    return told
