@@ -1,6 +1,6 @@
 """`/conversations`, where OpenAI's clients look for them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query
 
@@ -30,6 +30,16 @@ from shared.openai import OpenAIKeyedRoute, OpenAIRoute, openai_responses
 items_kept = APIRouter(prefix="/api/v1/conversations", tags=["conversations"], route_class=OpenAIRoute)
 items_put = APIRouter(prefix="/api/v1/conversations", tags=["conversations"], route_class=OpenAIKeyedRoute)
 
+_FIRST: Final = {"conversation_id": "$request.path.conversation_id", "item_id": "$response.body#/first_id"}
+_ADDED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "What was added",
+        "links": {
+            "item": {"operationId": "chat_get_item", "parameters": _FIRST},
+            "deletion": {"operationId": "chat_delete_item", "parameters": _FIRST},
+        },
+    }
+}
 Order = Annotated[Literal["asc", "desc"], Query(description="by their places: the newest first, or the oldest")]
 After = Annotated[ItemId | None, Query(description="the last id of the page before")]
 
@@ -92,7 +102,7 @@ async def delete(conversation_id: ConversationId, caller: ItemWriter, items: Ite
     operation_id="chat_add_items",
     summary="Add items to a conversation",
     response_model=KeptItems,
-    responses=openai_responses(ConversationNotFound, RunActive, ConversationFull, KeptTooMuch),
+    responses=_ADDED | openai_responses(ConversationNotFound, RunActive, ConversationFull, KeptTooMuch),
 )
 @takes(kib=2048, values=20_000, texts=40_000)
 async def add(
