@@ -95,6 +95,16 @@ async def _conversation(tenant: Tenant) -> str:
     return str((await tenant.post("/chat/message", body))["conversation_id"])
 
 
+async def _dialogue(tenant: Tenant) -> str:
+    return str((await tenant.post("/conversations", {}))["id"])
+
+
+async def _item(tenant: Tenant) -> str:
+    body = {"items": [{"role": "user", "content": "Say yes."}]}
+    added = await tenant.post(f"/conversations/{await tenant.id_of(DIALOGUE)}/items", body)
+    return str(added["data"][0]["id"])
+
+
 async def _run(tenant: Tenant) -> str:
     body = {"agent_id": await tenant.id_of(AGENT), "content": "Say yes."}
     return str((await tenant.post("/chat/message", body))["run_id"])
@@ -189,6 +199,22 @@ CONVERSATION: Final = Kind(
     ("/chat/conversations/{conversation}", "/chat/conversations/{conversation}/messages"),
     makers=("member", "owner"),
 )
+DIALOGUE: Final = Kind(
+    "dialogue",  # a conversation, as OpenAI's clients know it
+    _dialogue,
+    ("/conversations/{dialogue}", "/conversations/{dialogue}/items"),
+    f"conv_{MISSING_ID}",
+    makers=("member", "owner"),
+    is_listed=False,
+)
+ITEM: Final = Kind(
+    "item",
+    _item,
+    ("/conversations/{dialogue}/items/{item}",),
+    f"msg_{MISSING_ID}",
+    makers=("member", "owner"),
+    is_listed=False,
+)
 RUN: Final = Kind("run", _run, ("/chat/runs/{run}",), makers=("member", "owner"))
 COLLECTION: Final = Kind("collection", _collection, ("/vectors/collections/{collection}",), "missing")
 RECORD: Final = Kind("record", _record, ("/vectors/collections/{collection}/records/{record}",), "missing")
@@ -219,6 +245,8 @@ TENANT: Final = Kind("tenant", _tenant, ("/auth/me",))
 KINDS: Final = (
     AGENT,
     CONVERSATION,
+    DIALOGUE,
+    ITEM,
     RUN,
     COLLECTION,
     RECORD,
@@ -247,6 +275,8 @@ IN_PATHS: Final[dict[str, Kind | None]] = {
     "/api/v1/agents/tools/{name}": TOOL,
     "/api/v1/agents/secrets/{name}": SECRET,
     "/api/v1/chat/conversations/{id}": CONVERSATION,
+    "/api/v1/conversations/{conversation_id}": DIALOGUE,
+    "/api/v1/conversations/{conversation_id}/items/{item_id}": ITEM,
     "/api/v1/chat/runs/{id}": RUN,
     "/api/v1/chat/runs/{id}/approvals/{call_id}": None,  # a call within the run
     "/api/v1/models/{model}": AGENT,  # or a model, which is everybody's
@@ -278,6 +308,11 @@ IN_BODIES: Final[dict[str, Kind | None]] = {
     "messages[].tool_call_id": None,
     "messages[].citations[].collection": None,
     "messages[].citations[].record_id": None,
+    "chat_begin_conversation:items[].id": None,  # as an answer had it; not kept
+    "chat_add_items:items[].id": None,
+    "items[].call_id": None,  # of what a conversation tells
+    "items[].citations[].collection": None,
+    "items[].citations[].record_id": None,
     "collection": COLLECTION,
     "searches[].collection": COLLECTION,
     "knowledge[]": COLLECTION,

@@ -82,8 +82,12 @@ async def have_a_conversation(gateway: httpx.AsyncClient, headers: Headers) -> d
     said = await call(gateway, headers, "POST", "chat/message", agent_id=agent["id"], content="Hello.")
     conversation_id = said["conversation_id"]
     await call(gateway, headers, "PATCH", f"chat/conversations/{conversation_id}", title="Another")
+    path = f"conversations/conv_{conversation_id}/items"
+    item = (await call(gateway, headers, "GET", path))["data"][0]["id"]
+    await call(gateway, headers, "DELETE", f"{path}/{item}")
     await call(gateway, headers, "DELETE", f"chat/conversations/{conversation_id}")
-    return {"conversation.updated": conversation_id, "conversation.deleted": conversation_id}
+    whole = {f"conversation.{done}": conversation_id for done in ("updated", "deleted")}
+    return whole | {"message.deleted": item.removeprefix("msg_")}
 
 
 async def have_a_run_cancelled(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:

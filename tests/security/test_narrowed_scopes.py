@@ -242,3 +242,26 @@ async def test_a_completion_is_of_no_conversation_that_a_key_is_narrowed_to(
     assert [(one.status_code, one.json()["error"]["type"]) for one in (asked, listed)] == [
         (403, "permission_error")
     ] * 2
+
+
+async def test_a_key_for_one_conversation_opens_its_items_only(gateway: httpx.AsyncClient, owner: User) -> None:
+    body = {"items": [{"role": "user", "content": "Hello."}]}
+    mine, other = [
+        str((await gateway.post("/api/v1/conversations", json=body, headers=owner.headers)).json()["id"]) for _ in "ab"
+    ]
+    within = mine.removeprefix("conv_")
+    narrow = await with_key(gateway, owner, f"chat:{within}:read", f"chat:{within}:write")
+
+    async def asked(name: str) -> list[int]:
+        at = f"/api/v1/conversations/{name}"
+        answers = [
+            await gateway.get(at, headers=narrow),
+            await gateway.post(at, json={"metadata": {}}, headers=narrow),
+            await gateway.get(f"{at}/items", headers=narrow),
+            await gateway.post(f"{at}/items", json=body, headers=narrow),
+        ]
+        return [answer.status_code for answer in answers]
+
+    assert await asked(mine) == [200] * 4
+    assert await asked(other) == [403] * 4
+    assert (await gateway.post("/api/v1/conversations", json=body, headers=narrow)).status_code == 403

@@ -1,11 +1,10 @@
 """`/conversations`, where OpenAI's clients look for them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query
 
 from services.chat.dependencies import ItemAdder, ItemReader, Items, ItemWriter, Starter
-from services.chat.domain import Message
 from services.chat.errors import (
     ConversationFull,
     ConversationNotFound,
@@ -15,7 +14,7 @@ from services.chat.errors import (
     TooManyConversations,
 )
 from services.chat.items.ids import ConversationId, ItemId, conversation_name
-from services.chat.items.reading import KeptItem, item_of
+from services.chat.items.reading import KeptItem, KeptItems, item_of
 from services.chat.items.schemas import (
     ConversationBegin,
     ItemsCreate,
@@ -26,11 +25,21 @@ from services.chat.items.schemas import (
 from services.chat.items.service import Span
 from shared.door import Keyed, takes
 from shared.errors import Conflict
-from shared.openai import Listed, OpenAIKeyedRoute, OpenAIRoute, openai_responses
+from shared.openai import OpenAIKeyedRoute, OpenAIRoute, openai_responses
 
 items_kept = APIRouter(prefix="/api/v1/conversations", tags=["conversations"], route_class=OpenAIRoute)
 items_put = APIRouter(prefix="/api/v1/conversations", tags=["conversations"], route_class=OpenAIKeyedRoute)
 
+_FIRST: Final = {"conversation_id": "$request.path.conversation_id", "item_id": "$response.body#/first_id"}
+_ADDED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "What was added",
+        "links": {
+            "item": {"operationId": "chat_get_item", "parameters": _FIRST},
+            "deletion": {"operationId": "chat_delete_item", "parameters": _FIRST},
+        },
+    }
+}
 Order = Annotated[Literal["asc", "desc"], Query(description="by their places: the newest first, or the oldest")]
 After = Annotated[ItemId | None, Query(description="the last id of the page before")]
 
@@ -92,22 +101,22 @@ async def delete(conversation_id: ConversationId, caller: ItemWriter, items: Ite
     "/{conversation_id}/items",
     operation_id="chat_add_items",
     summary="Add items to a conversation",
-    response_model=Listed[KeptItem],
-    responses=openai_responses(ConversationNotFound, RunActive, ConversationFull, KeptTooMuch),
+    response_model=KeptItems,
+    responses=_ADDED | openai_responses(ConversationNotFound, RunActive, ConversationFull, KeptTooMuch),
 )
 @takes(kib=2048, values=20_000, texts=40_000)
 async def add(
     conversation_id: ConversationId, body: ItemsCreate, caller: ItemAdder, items: Items, once: Keyed
-) -> Listed[KeptItem]:
+) -> KeptItems:
     """Up to 20 at its end, each under a new id; all of them or none. Not while something is answered there."""
-    return _listed(await items.add(caller, conversation_id, body.items, once), has_more=False)
+    return KeptItems.of(await items.add(caller, conversation_id, body.items, once), has_more=False)
 
 
 @items_kept.get(
     "/{conversation_id}/items",
     operation_id="chat_list_items",
     summary="List the items of a conversation",
-    response_model=Listed[KeptItem],
+    response_model=KeptItems,
     responses=openai_responses(ConversationNotFound, MessageNotFound),
 )
 async def list_page(
@@ -117,11 +126,11 @@ async def list_page(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     order: Order = "desc",
     after: After = None,
-) -> Listed[KeptItem]:
+) -> KeptItems:
     """Messages of every door: what runs said, and what was put there."""
     span = Span(limit, newest_first=order == "desc", after=after)
     found, has_more = await items.list_page(caller, conversation_id, span)
-    return _listed(found, has_more=has_more)
+    return KeptItems.of(found, has_more=has_more)
 
 
 @items_kept.get(
@@ -149,10 +158,3 @@ async def delete_item(
     """Answers the conversation. Not while something is answered there. The log of the run that said it has it until
     that is forgotten."""
     return OpenAIConversationRead.of(await items.take_out(caller, conversation_id, item_id))
-
-
-def _listed(messages: list[Message], *, has_more: bool) -> Listed[KeptItem]:
-    data = [item_of(message) for message in messages]
-    return Listed(
-        data=data, first_id=data[0].id if data else None, last_id=data[-1].id if data else None, has_more=has_more
-    )

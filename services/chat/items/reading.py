@@ -1,12 +1,14 @@
 """Items as OpenAI's clients read them."""
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
 from services.chat.conversations.schemas import CitationRead
 from services.chat.domain import Message
 from services.chat.items.ids import item_id
+from shared.openai import Listed
 from shared.schemas import ResponseModel
 
 Status = Literal["in_progress", "completed", "incomplete"]
@@ -86,6 +88,17 @@ class ReasoningItem(ResponseModel):
 
 KeptItem = Annotated[MessageItem | CallItem | CallOutputItem, Field(discriminator="type")]
 """What a conversation keeps."""
+
+
+class KeptItems(Listed[KeptItem]):
+    """Items of a conversation, in order."""
+
+    @classmethod
+    def of(cls, messages: Sequence[Message], *, has_more: bool) -> Self:
+        """A page of these."""
+        data = [item_of(message) for message in messages]
+        first, last = (data[0].id, data[-1].id) if data else (None, None)
+        return cls(data=data, first_id=first, last_id=last, has_more=has_more)
 
 
 def item_of(message: Message) -> MessageItem | CallItem | CallOutputItem:

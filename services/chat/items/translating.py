@@ -35,6 +35,6 @@ def prompt_messages(messages: Iterable[Message]) -> list[PromptMessage]:
         elif message.role == "developer":
             told.append(PromptMessage("system", message.content))
         else:
-            calls = [message.tool_call] if message.tool_call else []
+            calls = [message.tool_call] if message.tool_call else ()
             told.append(PromptMessage(message.role, message.content, calls, message.tool_call_id))
     return told
