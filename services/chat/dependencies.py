@@ -6,6 +6,7 @@ from fastapi import Request
 
 from services.chat.completions.service import CompletionService
 from services.chat.conversations.service import ConversationService
+from services.chat.dialogue.beginning import Leavers
 from services.chat.items.service import ItemService
 from services.chat.runs.approvals import ApprovalService
 from services.chat.runs.control import RunControl
@@ -70,5 +71,6 @@ Control = Annotated[RunControl, held("control")]
 TicketOffice = Annotated[Tickets, held("tickets")]
 Approvals = Annotated[ApprovalService, held("approvals")]
 Usages = Annotated[UsageService, held("usages")]
+Leaving = Annotated[Leavers, held("leavers")]
 Completions = Annotated[CompletionService, held("completions")]
 Runs = Annotated[RunService, held("runs")]

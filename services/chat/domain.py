@@ -217,7 +217,7 @@ class Turn:
 
     @property
     def door(self) -> Door:
-        return Door.COMPLETIONS if self.given else Door.CHAT
+        return self.given.door if self.given else Door.CHAT
 
     @property
     def ids(self) -> dict[str, str]:

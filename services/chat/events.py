@@ -42,7 +42,7 @@ class RunTold:
     code: str | None
     """Of the error that it failed with."""
     door: str
-    """By which it came: `chat` or `completions`."""
+    """By which it came: `chat`, `completions` or `responses`."""
     model: str | None
     finished_at: str | None
     occurred_at: str

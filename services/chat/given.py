@@ -1,4 +1,4 @@
-"""What a caller of completions gives with each question, in place of a conversation that is kept here."""
+"""What a caller of completions or responses gives with a question, in place of a conversation that is kept here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,6 +13,7 @@ class Door(Word):
 
     CHAT = "chat"
     COMPLETIONS = "completions"
+    RESPONSES = "responses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,9 @@ class Given:
     answer_tokens: int | None = None
     answer_name: str = "answer"
     """What the form of the answer is called, where one is demanded."""
+    door: Door = Door.COMPLETIONS
+    kept: bytes = b""
+    """What is kept of the request with its run, for as long as that is."""
 
     @property
     def offered(self) -> Sequence[ToolSpec]:
@@ -55,12 +59,14 @@ class Given:
 
 
 def given_members(given: Given | None) -> dict[str, Any] | None:
-    """As it lies while its run waits; the messages lie with the rest of what the model was told."""
-    return None if given is None else {**asdict(given), "messages": []}
+    """As it lies while its run waits; the messages lie with the rest of what the model was told, and what is kept with
+    the run."""
+    return None if given is None else {**asdict(given), "messages": [], "kept": ""}
 
 
 def given_from(members: Mapping[str, Any] | None) -> Given | None:
     """From how it lay."""
     if members is None:
         return None
-    return Given(**{**members, "tools": [ToolSpec(**tool) for tool in members["tools"]]})
+    door = Door(members.get("door", Door.COMPLETIONS))
+    return Given(**{**members, "tools": [ToolSpec(**tool) for tool in members["tools"]], "door": door, "kept": b""})

@@ -8,7 +8,7 @@ by itself is given the messages as they are.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from services.chat.completions.errors import PromptTooLong
+from services.chat.dialogue.errors import PromptTooLong
 from services.chat.domain import Agent, Citation, Passage, Prompt
 from services.chat.generation import PromptMessage
 from services.chat.given import Given

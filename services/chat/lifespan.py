@@ -13,11 +13,12 @@ from services.chat.adapters.tasks_queue import TasksQueue
 from services.chat.adapters.vectors_knowledge import VectorsKnowledge
 from services.chat.bounds import Bounds
 from services.chat.completions.service import CompletionService
-from services.chat.completions.speakers import Speakers
 from services.chat.conversations.forking import Forks
 from services.chat.conversations.repository import ConversationRepository
 from services.chat.conversations.retention import open_retention
 from services.chat.conversations.service import ConversationService
+from services.chat.dialogue.beginning import Leavers
+from services.chat.dialogue.speakers import Speakers
 from services.chat.errors import MODEL
 from services.chat.instruments import Instruments
 from services.chat.items.repository import ItemRepository
@@ -78,6 +79,7 @@ class State(TypedDict):
     approvals: ApprovalService
     tickets: Tickets
     completions: CompletionService
+    leavers: Leavers
     items: ItemService
 
 
@@ -154,6 +156,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             usages=UsageService(UsageRepository(redis), bounds.kept),
             approvals=ApprovalService(means, supervisor, budgets, platform.auth),
             tickets=Tickets(redis, repository),
-            completions=CompletionService(runs, control, speakers),
+            completions=CompletionService(runs, speakers),
+            leavers=Leavers(control),
             items=ItemService(ItemRepository(redis, bounds), conversations, platform.auth),
         )

@@ -15,7 +15,7 @@ import aiohttp
 from services.chat.adapters.chunks import ChunkReader
 from services.chat.adapters.dialect import MAX_LESSONS, Dialect, option_refused
 from services.chat.adapters.refusals import model_errors, refusal_of
-from services.chat.completions.errors import OptionRefused
+from services.chat.dialogue.errors import OptionRefused
 from services.chat.errors import ModelRefused, ModelUnavailable
 from services.chat.generation import Ask, Completion, Heard, Piece
 from services.chat.models.configured import ProviderEntry

@@ -1,18 +1,15 @@
 """An answer in OpenAI's shape, whole."""
 
 from datetime import datetime
-from typing import Any, Final, Literal
-from uuid import UUID
+from typing import Any, Literal
 
 from pydantic import Field
 
 from services.chat.conversations.schemas import CitationRead
+from services.chat.dialogue.outcome import FinishReason, citations_of, created_of, finish_reason_of, usage_of
 from services.chat.domain import Reply
 from services.chat.runs.execution import REFUSAL
 from shared.schemas import Id, ResponseModel
-
-_REASONS: Final = frozenset({"stop", "length", "tool_calls", "content_filter"})
-FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 class CallFunctionRead(ResponseModel):
@@ -80,19 +77,8 @@ def completion_id(run_id: str) -> str:
     return f"chatcmpl-{run_id}"
 
 
-def created_of(run_id: str) -> int:
-    """The second in which the run began, which its id tells: the same in every repetition."""
-    return int(UUID(run_id).hex[:12], 16) // 1000
-
-
 def seconds_of(moment: datetime) -> int:
     return int(moment.timestamp())
-
-
-def finish_reason_of(reply: Reply) -> FinishReason:
-    """One of OpenAI's words; what else providers say, and a refusal, is the end that it should have."""
-    reason: FinishReason = reply.finish_reason if reply.finish_reason in _REASONS else "stop"  # type: ignore[assignment]
-    return reason
 
 
 def message_of(reply: Reply, reasoning: str) -> dict[str, Any]:
@@ -120,17 +106,15 @@ def calls_of(reply: Reply) -> list[dict[str, Any]]:
     ]
 
 
-def citations_of(reply: Reply) -> list[dict[str, Any]]:
-    return [CitationRead.model_validate(one).model_dump(mode="json") for one in reply.message.citations]
-
-
 def used_of(reply: Reply) -> dict[str, Any]:
-    """What it took, as far as the provider counted; else about that, and it says so."""
-    usage = reply.estimate or reply.usage
+    """What it took, and whether that is an estimate."""
+    usage, is_estimated = usage_of(reply)
     members: dict[str, Any] = {
-        name: getattr(usage, name, 0) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
     }
-    return members | ({"is_estimated": True} if reply.estimate or not reply.usage else {})
+    return members | ({"is_estimated": True} if is_estimated else {})
 
 
 def answer_of(reply: Reply, reasoning: str, *, model: str) -> dict[str, Any]:

@@ -1,20 +1,19 @@
 """`/chat/completions` and `/models`."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Request
 
 from services.chat import errors
 from services.chat.completions.answers import CompletionRead
-from services.chat.completions.errors import ApprovalNeeded, ModelNotFound, OptionRefused, PromptTooLong
-from services.chat.completions.leaving import Left, Streamed, unless_left
 from services.chat.completions.offers import ModelRead, ModelsRead
-from services.chat.completions.schemas import CompletionCreate, ModelName
-from services.chat.completions.service import Completion
+from services.chat.completions.schemas import CompletionCreate
 from services.chat.completions.streaming import Chunks, whole
-from services.chat.dependencies import Completer, Completions, ModelReader
+from services.chat.dependencies import Completer, Completions, Leaving, ModelReader
+from services.chat.dialogue.errors import ApprovalNeeded, ModelNotFound, OptionRefused, PromptTooLong
+from services.chat.dialogue.leaving import stay, streamed_unless_left, unless_left
+from services.chat.dialogue.options import ModelName
 from services.chat.runs.logs import RunsKeptTooMuch, RunTooLong
 from shared.door import Keyed, takes
 from shared.errors import UpstreamFailed, UpstreamTimeout
@@ -24,7 +23,6 @@ from shared.web import EVENT_STREAM
 completing = APIRouter(prefix="/api/v1/chat", tags=["completions"], route_class=OpenAIKeyedRoute)
 offered = APIRouter(prefix="/api/v1/models", tags=["completions"], route_class=OpenAIRoute)
 
-_CLIENT_LEFT: Final = 499
 _CHUNKS: Final = (
     'data: {"id":"chatcmpl-…","object":"chat.completion.chunk","created":1764200000,"model":"support",'
     '"choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]}\n\n'
@@ -70,7 +68,12 @@ _FAILURES: Final = (
 )
 @takes(kib=2048, values=40_000, texts=80_000, depth=24)
 async def complete(
-    body: CompletionCreate, request: Request, caller: Completer, completions: Completions, once: Keyed
+    body: CompletionCreate,
+    request: Request,
+    caller: Completer,
+    completions: Completions,
+    leavers: Leaving,
+    once: Keyed,
 ) -> Any:
     """As OpenAI's chat completions: `messages` are the whole history; nothing is read from a conversation or becomes
     one. `model` is an agent's id, an agent's name, or a model of a provider, in this order. An agent answers as itself,
@@ -81,29 +84,10 @@ async def complete(
     `vectors:read` where they have knowledge.
     """
     completion = await completions.start(caller, body, once)
-    leave = _stay if once else partial(completions.leave, caller, completion.run)
-    try:
-        return await _answer(request, completion, leave, is_stream=body.stream)
-    except Left:
-        return Response(status_code=_CLIENT_LEFT)
-
-
-async def _answer(request: Request, completion: Completion, leave: Callable[[], None], *, is_stream: bool) -> Any:
-    """An error is an answer with its status for as long as nothing was said."""
-    if not is_stream:
-        return await unless_left(request, whole(completion.asked, completion.events), leave)
-    chunks = Chunks(completion.asked).of(completion.events)
-    first = await unless_left(request, _first(chunks), leave)
-    return Streamed(first, chunks, leave)
-
-
-async def _first(chunks: Any) -> bytes:
-    found: bytes = await anext(chunks)
-    return found
-
-
-def _stay() -> None:
-    """A request with a key comes again."""
+    leave = stay if once else partial(leavers.leave, caller, completion.run)  # one with a key comes again
+    if body.stream:
+        return await streamed_unless_left(request, Chunks(completion.asked).of(completion.events), leave)
+    return await unless_left(request, whole(completion.asked, completion.events), leave)
 
 
 @offered.get(

@@ -10,6 +10,8 @@ from pydantic import Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.chat.completions.texts import Content
+from services.chat.dialogue.calls import unanswered
+from services.chat.dialogue.options import CallId, ToolName
 from shared.openai import OpenAIRequest, Unsupported
 from shared.schemas import Text
 
@@ -17,9 +19,6 @@ _CALLS: Final = 128
 _ARGUMENTS_CHARS: Final = 2**18
 _ANSWERED: Final = ("refusal", "tool_calls", "annotations", "citations", "reasoning_content")
 _NAME: Final = r"^[^\s<|\\/>]{1,64}$"
-
-ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$", examples=["get_weather"])]
-CallId = Annotated[Text, Field(min_length=1, max_length=128, examples=["call_1"])]
 
 
 class CalledFunction(OpenAIRequest):
@@ -81,23 +80,7 @@ def _refusal(what: str) -> PydanticCustomError:
 
 
 def require_answered(messages: Sequence[GivenMessage]) -> None:
-    """Raises where a result answers no call that was made just before, or a call has none: no model could read it."""
-    open_ids: list[str] = []
-    known: set[str] = set()
-    for at, message in enumerate(messages):
-        if message.role == "tool":
-            if message.tool_call_id not in open_ids:
-                seen = "was answered, or not made just before" if message.tool_call_id in known else "nobody has made"
-                raise _at(at, f"answers a call that {seen}")
-            open_ids.remove(str(message.tool_call_id))
-            continue
-        if open_ids:
-            raise _at(at, "comes before all calls of the assistant have their results")
-        open_ids = [call.id for call in message.tool_calls or ()]
-        known.update(open_ids)
-    if open_ids:
-        raise _at(len(messages) - 1, "has calls without results")
-
-
-def _at(place: int, what: str) -> PydanticCustomError:
-    return PydanticCustomError("calls_not_answered", "messages[{place}] {what}", {"place": place, "what": what})
+    """Raises where a result answers no call that was made just before, or a call has none."""
+    if wrong := unanswered(messages):
+        place, what = wrong
+        raise PydanticCustomError("calls_not_answered", "messages[{place}] {what}", {"place": place, "what": what})

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field
 
 from services.chat.completions.answers import seconds_of
-from services.chat.completions.speakers import Offered
+from services.chat.dialogue.speakers import Offered
 from shared.schemas import Id, ResponseModel
 
 

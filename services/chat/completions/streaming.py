@@ -9,16 +9,9 @@ from typing import Any, Final
 
 import orjson
 
-from services.chat.completions.answers import (
-    answer_of,
-    calls_of,
-    citations_of,
-    completion_id,
-    created_of,
-    finish_reason_of,
-    used_of,
-)
-from services.chat.completions.telling import Told
+from services.chat.completions.answers import answer_of, calls_of, completion_id, used_of
+from services.chat.dialogue.outcome import citations_of, created_of, finish_reason_of
+from services.chat.dialogue.telling import Told
 from services.chat.domain import Reply
 from services.chat.runs.events import COMPLETED, DELTA, DISCARDED, MESSAGE, REASONING, STARTED, replied
 from services.chat.runs.execution import REFUSAL

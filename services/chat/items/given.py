@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from services.chat.completions.messages import CallId, GivenCitation, ToolName
+from services.chat.completions.messages import GivenCitation
+from services.chat.dialogue.options import CallId, ToolName
 from services.chat.items.contents import LONGEST, ItemText
 from shared.openai import OpenAIRequest, Unsupported
 from shared.schemas import Text

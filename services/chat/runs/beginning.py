@@ -165,4 +165,5 @@ def alone_arguments(turn: Turn, event: Event, key: RunKey | None, bounds: Bounds
         key.before if key else b"",
         once_holds(turn, key),
         *bounds.logs.arguments,
+        turn.given.kept if turn.given else b"",
     ]

@@ -5,7 +5,7 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from services.chat.completions.errors import ModelNotFound, PromptTooLong
+from services.chat.dialogue.errors import ModelNotFound, PromptTooLong
 from services.chat.domain import Decision, Turn, WaitingCall
 from services.chat.errors import (
     AnswerEmpty,

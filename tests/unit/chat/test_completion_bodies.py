@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.chat.completions.errors import PromptTooLong
 from services.chat.completions.schemas import CompletionCreate
 from services.chat.completions.translating import form_of, given_of, question_of
+from services.chat.dialogue.errors import PromptTooLong
 from services.chat.generation import PromptMessage, ToolCall
 from services.chat.given import given_from, given_members
 from services.chat.prompt import PromptBudget

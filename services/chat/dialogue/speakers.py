@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from services.chat.completions.errors import ModelNotFound
+from services.chat.dialogue.errors import ModelNotFound
 from services.chat.domain import Agent
 from services.chat.errors import AgentNotFound, ModelUnknown
 from services.chat.models.catalogue import Catalogue

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from fastapi import Request
+from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -15,24 +15,37 @@ Leave = Callable[[], None]
 Result = TypeVar("Result")
 
 
-class Left(Exception):
-    """Nobody is there to hear the answer."""
+_CLIENT_LEFT: Final = 499
 
 
-async def unless_left(request: Request, work: Coroutine[Any, Any, Result], leave: Leave) -> Result:
-    """The result of `work`. Raises what it raises, and Left, after `leave`, where its client has gone before."""
+def stay() -> None:
+    """What whoever comes again does where others leave."""
+
+
+async def unless_left(request: Request, work: Coroutine[Any, Any, Result], leave: Leave) -> Result | Response:
+    """The result of `work`; where its client has gone before, `leave` is called and nobody hears what is answered.
+    Raises what `work` raises."""
     working, leaving = asyncio.create_task(work), asyncio.create_task(_left(request.receive))
     is_over = False
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         is_over = working.done()
-        if is_over:
-            return working.result()
-        raise Left
+        return working.result() if is_over else Response(status_code=_CLIENT_LEFT)
     finally:
         if not is_over:
             leave()
         await end(working, leaving)
+
+
+async def streamed_unless_left(request: Request, chunks: AsyncIterator[bytes], leave: Leave) -> Response:
+    """The chunks as they come. What the first of them raises is raised: an error is an answer with its status for as
+    long as nothing was said."""
+    first = await unless_left(request, _first(chunks), leave)
+    return first if isinstance(first, Response) else _Streamed(first, chunks, leave)
+
+
+async def _first(chunks: AsyncIterator[bytes]) -> bytes:
+    return await anext(chunks)
 
 
 async def _left(receive: Callable[[], Awaitable[Any]]) -> None:
@@ -41,7 +54,7 @@ async def _left(receive: Callable[[], Awaitable[Any]]) -> None:
         pass
 
 
-class Streamed(StreamingResponse):
+class _Streamed(StreamingResponse):
     """Chunks, for as long as their client is there."""
 
     media_type = EVENT_STREAM

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from services.chat.completions.errors import ApprovalNeeded
+from services.chat.dialogue.errors import ApprovalNeeded
 from services.chat.errors import RunCancelled
 from services.chat.runs.events import CANCELLED, FAILED, WAITING
 from shared.errors import FieldProblem, Relayed, ServiceError

@@ -1,0 +1,95 @@
+"""What a caller says of how an answer is wanted, as all doors of OpenAI's clients take it."""
+
+from typing import Annotated, Any, Final
+
+import orjson
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from services.chat.runs.schemas import SCHEMA_BYTES, ResponseSchema
+from shared.openai import OpenAIRequest
+from shared.schemas import Text
+
+_MOST_TOKENS: Final = 1_000_000
+_DRAFT: Final = "$schema"
+MOST_TOOLS: Final = 128
+TOOL_NAME: Final = r"^[a-zA-Z0-9_-]{1,64}$"
+
+ToolName = Annotated[str, Field(pattern=TOOL_NAME, examples=["get_weather"])]
+CallId = Annotated[Text, Field(min_length=1, max_length=128, examples=["call_1"])]
+ModelName = Annotated[
+    Text,
+    Field(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="an agent's id, an agent's name, or a model of a provider",
+        examples=["support"],
+    ),
+]
+Tokens = Annotated[int, Field(strict=True, ge=1, le=_MOST_TOKENS)]
+Temperature = Annotated[float, Field(strict=True, ge=0, le=2)]
+TopP = Annotated[float, Field(strict=True, ge=0, le=1)]
+UserName = Annotated[Text, Field(max_length=512)]
+MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]
+MetadataValue = Annotated[Text, Field(max_length=512)]
+CallerMetadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)]
+
+
+def _small(schema: dict[str, Any]) -> dict[str, Any]:
+    try:
+        size = len(orjson.dumps(schema))
+    except TypeError as error:
+        raise PydanticCustomError("schema_refused", "must have no integer beyond 64 bits") from error
+    if size > SCHEMA_BYTES:
+        raise PydanticCustomError("schema_too_large", "must be at most 16 KiB of JSON")
+    return schema
+
+
+class FunctionGiven(OpenAIRequest):
+    """A function of the caller's."""
+
+    name: ToolName
+    description: Annotated[Text, Field(max_length=8_192)] = ""
+    parameters: Annotated[dict[str, Any], AfterValidator(_small)] = Field(
+        default_factory=lambda: {"type": "object", "properties": {}},
+        description="the JSON Schema of its arguments, at most 16 KiB; told to the model as it is",
+    )
+    strict: StrictBool = False
+
+
+def _of_this_draft(value: Any) -> Any:
+    """Without the name of an older draft, which many clients write above schemas that read the same in both."""
+    if isinstance(value, dict) and "json-schema.org/draft-0" in str(value.get(_DRAFT, "")):
+        return {name: member for name, member in value.items() if name != _DRAFT}
+    return value
+
+
+AnswerSchema = Annotated[ResponseSchema, BeforeValidator(_of_this_draft)]
+
+
+def _not(value: bool) -> bool:
+    if value:
+        raise PydanticCustomError("unsupported", "is not supported here")
+    return value
+
+
+Not = Annotated[StrictBool, AfterValidator(_not), WithJsonSchema({"type": "boolean", "const": False})]
+"""False, or left out."""
+
+
+class StreamOptions(OpenAIRequest):
+    """How it is streamed."""
+
+    include_obfuscation: Not = False
+
+
+def require_tools(names: list[str], named: str | None, *, is_about_tools: bool) -> None:
+    """Raises where two of a caller's tools have one name, or what is about them fits none: `named` is that of the tool
+    that is to be called."""
+    if len(set(names)) != len(names):
+        raise PydanticCustomError("duplicate_items", "tools have each a name of their own")
+    if not names and is_about_tools:
+        raise PydanticCustomError("no_tools", "tool_choice and parallel_tool_calls are about tools, and there are none")
+    if named is not None and named not in names:
+        raise PydanticCustomError("tool_choice_unknown", "tool_choice names none of the tools")
