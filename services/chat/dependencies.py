@@ -8,6 +8,7 @@ from services.chat.completions.service import CompletionService
 from services.chat.conversations.service import ConversationService
 from services.chat.dialogue.beginning import Leavers
 from services.chat.items.service import ItemService
+from services.chat.responses.service import ResponseService
 from services.chat.runs.approvals import ApprovalService
 from services.chat.runs.control import RunControl
 from services.chat.runs.service import RunService
@@ -52,6 +53,9 @@ Follower = Annotated[Caller, requires("chat:read", about=_conversation_of_run, o
 Completer = Annotated[Caller, requires("chat:write", limit="model", is_narrowed=False)]
 """Whoever may have a question answered that is of no conversation: a scope narrowed to one opens nothing here."""
 ModelReader = Annotated[Caller, requires("chat:read", is_narrowed=False)]
+ResponseReader = ModelReader
+ResponseWriter = Annotated[Caller, requires("chat:write", is_narrowed=False)]
+"""Whoever may read, cancel or delete a response, which is of no conversation."""
 
 
 async def _conversation_of_path(request: Request) -> str:
@@ -73,4 +77,5 @@ Approvals = Annotated[ApprovalService, held("approvals")]
 Usages = Annotated[UsageService, held("usages")]
 Leaving = Annotated[Leavers, held("leavers")]
 Completions = Annotated[CompletionService, held("completions")]
+Responses = Annotated[ResponseService, held("responses")]
 Runs = Annotated[RunService, held("runs")]

@@ -55,11 +55,12 @@ class RunTold:
 
 
 class Done(Word):
-    """To a conversation, a message or a run, by its id."""
+    """To a conversation, a message, a response or a run, by its id."""
 
     UPDATED = "conversation.updated"
     DELETED = "conversation.deleted"
     MESSAGE_DELETED = "message.deleted"
+    RESPONSE_DELETED = "response.deleted"
     RUN_CANCELLED = "run.cancelled"
     CALL_APPROVED = "call.approved"
     CALL_DENIED = "call.denied"

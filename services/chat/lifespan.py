@@ -25,6 +25,8 @@ from services.chat.items.repository import ItemRepository
 from services.chat.items.service import ItemService
 from services.chat.models.choice import Choice
 from services.chat.models.opening import open_models
+from services.chat.responses.repository import ResponseRepository
+from services.chat.responses.service import ResponseService
 from services.chat.retrieval import Retriever
 from services.chat.runs.approvals import ApprovalService
 from services.chat.runs.control import RunControl
@@ -79,6 +81,7 @@ class State(TypedDict):
     approvals: ApprovalService
     tickets: Tickets
     completions: CompletionService
+    responses: ResponseService
     leavers: Leavers
     items: ItemService
 
@@ -157,6 +160,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             approvals=ApprovalService(means, supervisor, budgets, platform.auth),
             tickets=Tickets(redis, repository),
             completions=CompletionService(runs, speakers),
+            responses=ResponseService(runs, control, ResponseRepository(redis, repository), speakers, platform.auth),
             leavers=Leavers(control),
             items=ItemService(ItemRepository(redis, bounds), conversations, platform.auth),
         )

@@ -10,7 +10,7 @@ from services.chat.given import Given
 from services.chat.given_prompt import tokens_of
 from services.chat.prompt import PromptBudget
 
-_QUESTION_CHARS: Final = 32_768  # of a message, which is told with the run's first event
+QUESTION_CHARS: Final = 32_768  # of a message, which is told with the run's first event
 _ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
 _OPTIONS: Final = (
     "temperature", "top_p", "frequency_penalty", "presence_penalty", "seed", "stop", "user", "metadata",
@@ -36,7 +36,7 @@ def given_of(body: CompletionCreate, budget: PromptBudget) -> Given:
 def question_of(messages: Sequence[GivenMessage]) -> str:
     """The last message of the user, by which the agent's collections are searched; empty where there is none."""
     last = next((one.content for one in reversed(messages) if one.role == "user"), None)
-    return (last or "")[:_QUESTION_CHARS]
+    return (last or "")[:QUESTION_CHARS]
 
 
 def form_of(body: CompletionCreate) -> Mapping[str, Any] | None:

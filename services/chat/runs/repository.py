@@ -244,12 +244,10 @@ class RunRepository:
                 holder = last
         return str(holder, "ascii") if holder else None
 
-    async def read(self, owner: Owner, run_id: str, after: int) -> list[Event]:
+    async def read(self, owner: Owner, run_id: str, after: int, *, at_once: int = _EVENTS_AT_ONCE) -> list[Event]:
         """Events after number `after`, as many as are read at once."""
         with redis_errors():
-            entries: Any = await self._redis.xrange(
-                Keys(owner).events(run_id), f"({after}-0", "+", count=_EVENTS_AT_ONCE
-            )
+            entries: Any = await self._redis.xrange(Keys(owner).events(run_id), f"({after}-0", "+", count=at_once)
         return [event_from(*entry) for entry in entries]
 
     async def find_last_event(self, owner: Owner, run_id: str) -> Event | None:

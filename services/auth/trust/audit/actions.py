@@ -74,6 +74,7 @@ class Action(Word):
     CONVERSATION_UPDATED = "conversation.updated"
     CONVERSATION_DELETED = "conversation.deleted"
     MESSAGE_DELETED = "message.deleted"
+    RESPONSE_DELETED = "response.deleted"
     RUN_CANCELLED = "run.cancelled"
     CALL_APPROVED = "call.approved"
     CALL_DENIED = "call.denied"
@@ -124,6 +125,7 @@ ELSEWHERE: Final = frozenset(
         Action.CONVERSATION_UPDATED,
         Action.CONVERSATION_DELETED,
         Action.MESSAGE_DELETED,
+        Action.RESPONSE_DELETED,
         Action.RUN_CANCELLED,
         Action.CALL_APPROVED,
         Action.CALL_DENIED,

@@ -1,0 +1,108 @@
+"""A response as OpenAI's clients read it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from services.chat.items.reading import CallItem, MessageItem, ReasoningItem
+from shared.schemas import Id, ResponseModel
+
+ResponseStatus = Literal["in_progress", "completed", "incomplete", "failed", "cancelled"]
+OutputItem = Annotated[MessageItem | CallItem | ReasoningItem, Field(discriminator="type")]
+
+
+class ResponseErrorRead(ResponseModel):
+    """Why there is no answer."""
+
+    code: str = Field(description="stable, safe to branch on (docs/errors.md)")
+    message: str
+
+
+class IncompleteRead(ResponseModel):
+    """Why it is not whole."""
+
+    reason: Literal["max_output_tokens", "content_filter"]
+
+
+class CachedRead(ResponseModel):
+    """Nobody here counts these."""
+
+    cached_tokens: Literal[0] = 0
+
+
+class ThoughtRead(ResponseModel):
+    """Nobody here counts these."""
+
+    reasoning_tokens: Literal[0] = 0
+
+
+class ResponseUsageRead(ResponseModel):
+    """Tokens of all that the answer took, an agent's own steps included."""
+
+    input_tokens: int
+    input_tokens_details: CachedRead
+    output_tokens: int
+    output_tokens_details: ThoughtRead
+    total_tokens: int
+    is_estimated: bool = Field(description="where the provider has not counted all")
+
+
+class ResponseReasoningRead(ResponseModel):
+    """How the model was to think before."""
+
+    effort: str | None
+    summary: None = None
+
+
+class ResponseTextRead(ResponseModel):
+    """The form that the answer was to have."""
+
+    format: dict[str, Any] = Field(description="as it was given")
+
+
+class ResponseToolRead(ResponseModel):
+    """A function of the caller's."""
+
+    type: Literal["function"] = "function"
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    strict: bool
+
+
+class ResponseRead(ResponseModel):
+    """A response."""
+
+    id: str = Field(description="`resp_` and the id of the run")
+    object: Literal["response"] = "response"
+    created_at: int = Field(description="in seconds since 1970")
+    status: ResponseStatus
+    error: ResponseErrorRead | None
+    incomplete_details: IncompleteRead | None
+    model: str = Field(description="as it was asked for, or the model that answered in its place")
+    output: list[OutputItem]
+    usage: ResponseUsageRead | None = Field(description="once there is an answer")
+    background: bool
+    instructions: str | None
+    max_output_tokens: int | None
+    metadata: dict[str, str]
+    parallel_tool_calls: bool
+    previous_response_id: str | None
+    reasoning: ResponseReasoningRead
+    store: bool
+    temperature: float | None
+    text: ResponseTextRead
+    tool_choice: Any
+    tools: list[ResponseToolRead]
+    top_p: float | None
+    truncation: Literal["disabled"] = "disabled"
+    user: str | None
+    run_id: Id = Field(description="for `/chat/runs/{id}`")
+
+
+class ResponseDeleted(ResponseModel):
+    """It is gone."""
+
+    id: str
+    object: Literal["response"] = "response"
+    deleted: Literal[True] = True

@@ -1,0 +1,32 @@
+"""What responses are refused for, beside what completions may be.
+
+NotFound    ResponseNotFound
+Invalid     PreviousResponseUnusable · CallsUnanswered
+"""
+
+from shared.errors import Invalid, NotFound
+
+
+class ResponseNotFound(NotFound):
+    code = "chat.response_not_found"
+    meaning = (
+        "There is no such response of the caller's: it was deleted, is older than a day, gave way to newer ones, "
+        "or was not to be stored."
+    )
+    default_detail = "There is no such response, or no longer."
+
+
+class PreviousResponseUnusable(Invalid):
+    code = "chat.previous_response_unusable"
+    meaning = "`previous_response_id` is of no response that is kept, or of one that has not been answered."
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, at=("/previous_response_id", "unusable"))
+
+
+class CallsUnanswered(Invalid):
+    code = "chat.calls_unanswered"
+    meaning = "A result in `input` answers no call that was made just before it, or a call has no result."
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what, at=("/input", "calls_not_answered"))

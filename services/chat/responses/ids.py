@@ -1,0 +1,34 @@
+"""Ids of responses and of what they say, which follow from the run: the same in every repetition."""
+
+from typing import Annotated, Final
+from uuid import UUID, uuid5
+
+from pydantic import AfterValidator, Field
+
+RESPONSE: Final = "resp_"
+
+
+def _bare(value: str) -> str:
+    return value.removeprefix(RESPONSE)
+
+
+ResponseId = Annotated[
+    str,
+    Field(
+        pattern=rf"^{RESPONSE}[0-9a-f]{{8}}-[0-9a-f]{{4}}-[0-9a-f]{{4}}-[0-9a-f]{{4}}-[0-9a-f]{{12}}$",
+        description="`resp_` and the id of the run",
+        examples=["resp_01890a5d-ac96-774b-bcce-b302099a8057"],
+    ),
+    AfterValidator(_bare),
+]
+"""Of a response; what is read of it is the id of its run."""
+
+
+def response_name(run_id: str) -> str:
+    """The id of a response, as OpenAI's clients are told it."""
+    return RESPONSE + run_id
+
+
+def output_id(prefix: str, run_id: str, place: int) -> str:
+    """The id of the item that the run says at this place."""
+    return f"{prefix}{uuid5(UUID(run_id), str(place))}"

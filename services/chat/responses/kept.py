@@ -1,0 +1,27 @@
+"""What is kept of a response's request with its run: what the response shows of it, and all that was said before."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from services.chat.domain import Message
+from services.chat.storage import message_from, message_members
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """`messages` are those of the responses that it goes on from, and then its own input, oldest first."""
+
+    asked: Mapping[str, Any]
+    messages: Sequence[Message]
+
+
+def kept_bytes(kept: Kept) -> bytes:
+    return orjson.dumps({"asked": kept.asked, "messages": [message_members(one) for one in kept.messages]})
+
+
+def kept_from(stored: bytes) -> Kept:
+    members = orjson.loads(stored)
+    return Kept(members["asked"], [message_from(orjson.dumps(one)) for one in members["messages"]])

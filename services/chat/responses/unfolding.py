@@ -1,0 +1,139 @@
+"""A response, made of the events of its run: the same whoever reads them, and whenever.
+
+Each of the run's events is some of the response's, which are numbered in order from 0. What an agent says before it
+calls its own tools is a message of its own; an answer that has a form is told in one piece, since a first try that has
+not that form is none.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from services.chat.dialogue.outcome import citations_of, created_of, finish_reason_of, usage_of
+from services.chat.dialogue.telling import Told
+from services.chat.domain import Reply
+from services.chat.responses.answers import ResponseStatus
+from services.chat.responses.blaming import blamed
+from services.chat.responses.ids import response_name
+from services.chat.responses.speaking import Speech, Typed
+from services.chat.runs.events import (
+    CANCELLED,
+    COMPLETED,
+    DELTA,
+    DISCARDED,
+    FAILED,
+    MESSAGE,
+    REASONING,
+    STARTED,
+    replied,
+)
+from services.chat.runs.execution import REFUSAL
+from shared.openai import error_object
+
+_CUT: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
+
+
+class Unfolding:
+    """One response, as far as its events were taken."""
+
+    def __init__(self, run_id: str, asked: Mapping[str, Any]) -> None:
+        self._run_id, self._asked = run_id, asked
+        self._model: str = asked["model"]
+        self._is_held = asked["text"]["format"]["type"] != "text"
+        self._speech = Speech(run_id)
+        self._is_agent = False
+        self._message = b""
+        self._status: ResponseStatus = "in_progress"
+        self._error: Mapping[str, Any] | None = None
+        self._cut: str | None = None
+        self._usage: Mapping[str, Any] | None = None
+        self._told = 0
+
+    @property
+    def last_number(self) -> int:
+        """Of the events that were told."""
+        return self._told - 1
+
+    @property
+    def response(self) -> dict[str, Any]:
+        """As it is now."""
+        return {
+            "id": response_name(self._run_id),
+            "object": "response",
+            "created_at": created_of(self._run_id),
+            "status": self._status,
+            "error": self._error,
+            "incomplete_details": {"reason": self._cut} if self._cut else None,
+            **self._asked,
+            "model": self._model,
+            "output": self._speech.items("in_progress" if self._status == "in_progress" else "incomplete"),
+            "usage": self._usage,
+            "run_id": self._run_id,
+        }
+
+    def take(self, event: Told) -> list[Typed]:
+        """What the next event of the run is of the response's."""
+        numbered = list[Typed]()
+        for one in self._typed(event):
+            numbered.append({**one, "sequence_number": self._told})
+            self._told += 1
+        return numbered
+
+    def _typed(self, event: Told) -> list[Typed]:
+        match event.type:
+            case type_ if type_ == STARTED:
+                self._is_agent = event.members["agent_id"] is not None
+                return [self._whole("created"), self._whole("in_progress")]
+            case type_ if type_ == DELTA and not self._is_held:
+                return self._speech.say("output_text", event.members["content"])
+            case type_ if type_ == REASONING and "parent_call_id" not in (members := event.members):
+                return self._speech.say("reasoning_text", members["content"])
+            case type_ if type_ == DISCARDED:
+                return self._speech.close()
+            case type_ if type_ == MESSAGE:
+                self._message = event.data
+            case type_ if type_ == COMPLETED:
+                return self._completed(replied(self._message, event.data))
+            case type_ if type_ in (FAILED, CANCELLED):
+                return self._failed(event)
+        return []
+
+    def _completed(self, reply: Reply) -> list[Typed]:
+        if not self._is_agent:
+            self._model = reply.model
+        self._cut = _CUT.get(finish_reason_of(reply))
+        events = self._said(reply)
+        usage, is_estimated = usage_of(reply)
+        self._usage = {
+            "input_tokens": usage.prompt_tokens,
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens": usage.completion_tokens,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": usage.total_tokens,
+            "is_estimated": is_estimated,
+        }
+        self._status = "incomplete" if self._cut else "completed"
+        return [*events, self._whole(self._status)]
+
+    def _said(self, reply: Reply) -> list[Typed]:
+        """What was not told in pieces, and the end of what was."""
+        text, events = reply.message.content, list[Typed]()
+        if text and self._speech.is_saying != "output_text" and (self._is_held or reply.finish_reason == REFUSAL):
+            events += self._speech.say("refusal" if reply.finish_reason == REFUSAL else "output_text", text)
+        status = "incomplete" if self._cut else "completed"
+        citations = [] if self._speech.is_saying == "reasoning_text" else citations_of(reply)
+        events += self._speech.close(status, citations)
+        return [*events, *[event for call in reply.tool_calls for event in self._speech.call(call)]]
+
+    def _failed(self, event: Told) -> list[Typed]:
+        """What was cancelled has failed too, for whoever follows it: OpenAI's clients know no other word."""
+        failure = event.failure
+        if event.type == CANCELLED or failure is None:
+            self._status = "cancelled"
+        else:
+            self._status = "failed"
+            told = error_object(blamed(failure))
+            self._error = {"code": told["code"], "message": told["message"]}
+        return [self._whole("failed")]
+
+    def _whole(self, what: str) -> Typed:
+        return {"type": f"response.{what}", "response": self.response}
