@@ -60,7 +60,8 @@ ResponseWriter = Annotated[Caller, requires("chat:write", is_narrowed=False)]
 
 async def _conversation_of_path(request: Request) -> str:
     """The conversation that the path names as OpenAI's clients know it."""
-    return request.path_params["conversation_id"].partition("_")[2].lower()
+    name: str = request.path_params["conversation_id"]
+    return name.partition("_")[2].lower()
 
 
 ItemReader = Annotated[Caller, requires("chat:read", about=_conversation_of_path)]

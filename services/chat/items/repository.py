@@ -179,10 +179,14 @@ class ItemRepository:
         made_ms = max(1, (UUID(message_id).int >> 80) - _APART_MS)
         for first, last in ((f"{made_ms}-0", "+"), ("-", f"({made_ms}-0")):
             start = first
-            while entries := await self._redis.xrange(name, start, last, count=_AT_ONCE):
+            while entries := await self._range(name, start, last):
                 for place, fields in entries:
                     yield place.decode(), fields[b"m"]
                 start = f"({entries[-1][0].decode()}"
+
+    async def _range(self, name: str, first: str, last: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        entries: Any = await self._redis.xrange(name, first, last, count=_AT_ONCE)
+        return list(entries)
 
     async def page(
         self, owner: Owner, conversation_id: str, limit: int, after: str | None, *, newest_first: bool

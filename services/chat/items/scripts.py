@@ -61,7 +61,7 @@ TAKE_OUT: Final = (
     + KEEPING
     + IS_BUSY
     + """
-if redis.call('EXISTS', KEYS[1]) == 0 or is_old(KEYS[4], ARGV[1], ARGV[2]) then return 'missing' end
+if redis.call('EXISTS', KEYS[1]) == 0 or is_old(KEYS[4], ARGV[1], tonumber(ARGV[2])) then return 'missing' end
 if is_busy(KEYS[1], KEYS[9], KEYS[10], KEYS[11]) then return 'active' end
 local found = redis.call('XRANGE', KEYS[2], ARGV[4], ARGV[4])[1]
 if not found then return 'unknown' end

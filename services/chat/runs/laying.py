@@ -41,7 +41,7 @@ def turn_of(caller: Caller, resumed: Resumed) -> Turn:
     members = orjson.loads(resumed.loop)
     question = message_from(orjson.dumps(members["question"]))
     return Turn(
-        run_id=question.run_id,
+        run_id=members["question"]["run_id"],
         conversation_id=members["conversation_id"],
         is_new_conversation=False,
         owner=Owner.of(caller),

@@ -166,7 +166,7 @@ async def test_metadata_come_with_a_new_conversation_only(chat: httpx.AsyncClien
 
 
 @pytest.mark.parametrize(
-    "metadata", [{"a": None}, {"a": []}, {"a b": 1}, {"a": "x" * 257}, {"a": 2**60}, {str(n): n for n in range(33)}]
+    "metadata", [{"a": None}, {"a": []}, {"a b": 1}, {"a": "x" * 513}, {"a": 2**60}, {str(n): n for n in range(33)}]
 )
 async def test_metadata_are_bounded(chat: httpx.AsyncClient, agent_id: str, metadata: dict[str, Any]) -> None:
     answer = await chat.post(MESSAGE, json={"agent_id": agent_id, "content": "Hello", "metadata": metadata})
