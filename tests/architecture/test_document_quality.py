@@ -171,6 +171,7 @@ def test_every_schema_has_one_name() -> None:
 
 WITHOUT_VERSION = {
     "chat_forget_conversation": "of OpenAI's dialect, whose clients send no condition",
+    "chat_delete_response": "of OpenAI's dialect, whose clients send no condition",
     "chat_delete_item": "of OpenAI's dialect, whose clients send no condition",
     "vectors_update_record": "engines keep no version of a record",
     "vectors_delete_record": "engines keep no version of a record",

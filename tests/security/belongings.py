@@ -105,6 +105,11 @@ async def _item(tenant: Tenant) -> str:
     return str(added["data"][0]["id"])
 
 
+async def _response(tenant: Tenant) -> str:
+    body = {"model": await tenant.id_of(AGENT), "input": "Say yes."}
+    return str((await tenant.post("/responses", body))["id"])
+
+
 async def _run(tenant: Tenant) -> str:
     body = {"agent_id": await tenant.id_of(AGENT), "content": "Say yes."}
     return str((await tenant.post("/chat/message", body))["run_id"])
@@ -215,6 +220,14 @@ ITEM: Final = Kind(
     makers=("member", "owner"),
     is_listed=False,
 )
+RESPONSE: Final = Kind(
+    "response",
+    _response,
+    ("/responses/{response}", "/responses/{response}/input_items"),
+    f"resp_{MISSING_ID}",
+    makers=("member", "owner"),
+    is_listed=False,
+)
 RUN: Final = Kind("run", _run, ("/chat/runs/{run}",), makers=("member", "owner"))
 COLLECTION: Final = Kind("collection", _collection, ("/vectors/collections/{collection}",), "missing")
 RECORD: Final = Kind("record", _record, ("/vectors/collections/{collection}/records/{record}",), "missing")
@@ -247,6 +260,7 @@ KINDS: Final = (
     CONVERSATION,
     DIALOGUE,
     ITEM,
+    RESPONSE,
     RUN,
     COLLECTION,
     RECORD,
@@ -277,6 +291,7 @@ IN_PATHS: Final[dict[str, Kind | None]] = {
     "/api/v1/chat/conversations/{id}": CONVERSATION,
     "/api/v1/conversations/{conversation_id}": DIALOGUE,
     "/api/v1/conversations/{conversation_id}/items/{item_id}": ITEM,
+    "/api/v1/responses/{response_id}": RESPONSE,
     "/api/v1/chat/runs/{id}": RUN,
     "/api/v1/chat/runs/{id}/approvals/{call_id}": None,  # a call within the run
     "/api/v1/models/{model}": AGENT,  # or a model, which is everybody's
@@ -304,6 +319,12 @@ IN_BODIES: Final[dict[str, Kind | None]] = {
     "conversation_id": CONVERSATION,
     "message_id": None,  # a message within the conversation
     "chat_complete:model": AGENT,
+    "chat_create_response:model": AGENT,
+    "previous_response_id": RESPONSE,
+    "input[].id": None,  # as an answer had it; not kept
+    "input[].call_id": None,  # of what the body itself tells, and the response before
+    "input[].citations[].collection": None,
+    "input[].citations[].record_id": None,
     "messages[].tool_calls[].id": None,  # of the history that the body itself tells
     "messages[].tool_call_id": None,
     "messages[].citations[].collection": None,

@@ -90,6 +90,13 @@ async def have_a_conversation(gateway: httpx.AsyncClient, headers: Headers) -> d
     return whole | {"message.deleted": item.removeprefix("msg_")}
 
 
+async def have_a_response(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:
+    agent = await call(gateway, headers, "POST", "agents/create", name=f"agent {new_id()}", instructions="Be brief.")
+    made = await call(gateway, headers, "POST", "responses", model=agent["id"], input="Hello.")
+    await call(gateway, headers, "DELETE", f"responses/{made['id']}")
+    return {"response.deleted": made["run_id"]}
+
+
 async def have_a_run_cancelled(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:
     """By the next message, while the stream of the first is read."""
     agent = await call(gateway, headers, "POST", "agents/create", name=f"agent {new_id()}", instructions="Count.")
@@ -177,6 +184,7 @@ async def matching(gateway: httpx.AsyncClient, owner: User, **filters: str) -> l
         have_a_collection,
         have_a_file,
         have_a_conversation,
+        have_a_response,
         have_a_run_cancelled,
         have_a_task,
         have_a_schedule,

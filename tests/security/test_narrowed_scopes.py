@@ -230,7 +230,7 @@ async def test_a_wildcard_is_every_action_the_owner_may_take(gateway: httpx.Asyn
     assert key["scopes"] == ["agents:read", "agents:write"]
 
 
-async def test_a_completion_is_of_no_conversation_that_a_key_is_narrowed_to(
+async def test_what_openais_clients_ask_is_of_no_conversation_that_a_key_is_narrowed_to(
     gateway: httpx.AsyncClient, owner: User
 ) -> None:
     messages = [{"role": "user", "content": "Hello."}]
@@ -238,10 +238,14 @@ async def test_a_completion_is_of_no_conversation_that_a_key_is_narrowed_to(
 
     asked = await gateway.post("/api/v1/chat/completions", json={"model": "any", "messages": messages}, headers=narrow)
     listed = await gateway.get("/api/v1/models", headers=narrow)
+    responses = "/api/v1/responses"
+    made = await gateway.post(responses, json={"model": "any", "input": "Hello."}, headers=narrow)
+    read = await gateway.get(f"{responses}/resp_{new_id()}", headers=narrow)
+    deleted = await gateway.delete(f"{responses}/resp_{new_id()}", headers=narrow)
 
-    assert [(one.status_code, one.json()["error"]["type"]) for one in (asked, listed)] == [
+    assert [(one.status_code, one.json()["error"]["type"]) for one in (asked, listed, made, read, deleted)] == [
         (403, "permission_error")
-    ] * 2
+    ] * 5
 
 
 async def test_a_key_for_one_conversation_opens_its_items_only(gateway: httpx.AsyncClient, owner: User) -> None:

@@ -54,10 +54,20 @@ class ResponseReasoningRead(ResponseModel):
     summary: None = None
 
 
+class FormatRead(ResponseModel):
+    """As it was given; what was left out is."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    name: str | None = None
+    description: str | None = None
+    answer_schema: dict[str, Any] | None = Field(default=None, alias="schema")
+    strict: bool | None = None
+
+
 class ResponseTextRead(ResponseModel):
     """The form that the answer was to have."""
 
-    format: dict[str, Any] = Field(description="as it was given")
+    format: FormatRead
 
 
 class ResponseToolRead(ResponseModel):

@@ -50,6 +50,9 @@ _ANSWERED: Final[dict[int | str, dict[str, Any]]] = {
         },
     }
 }
+_READ: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "The response; with `stream` its events", "content": _STREAMED}
+}
 _FAILURES: Final = (
     ModelNotFound,
     PromptTooLong,
@@ -78,6 +81,7 @@ _FAILURES: Final = (
     operation_id="chat_create_response",
     summary="Answer, and keep the answer",
     response_model=ResponseRead,
+    response_model_exclude_unset=True,
     responses=_ANSWERED | openai_responses(*_FAILURES),
 )
 @takes(kib=2048, values=40_000, texts=80_000, depth=24)
@@ -111,8 +115,8 @@ async def create(
     operation_id="chat_get_response",
     summary="Read a response, or follow it",
     response_model=ResponseRead,
-    responses={200: {"description": "The response; with `stream` its events", "content": _STREAMED}}
-    | openai_responses(ResponseNotFound, ShareTaken),
+    response_model_exclude_unset=True,
+    responses=_READ | openai_responses(ResponseNotFound, ShareTaken),
 )
 async def get(
     response_id: ResponseId,
@@ -154,6 +158,7 @@ async def delete(response_id: ResponseId, caller: ResponseWriter, responses: Res
     operation_id="chat_cancel_response",
     summary="Cancel a response",
     response_model=ResponseRead,
+    response_model_exclude_unset=True,
     responses=openai_responses(ResponseNotFound, errors.RunEnded),
 )
 @stores_nothing

@@ -149,9 +149,7 @@ class ResponseCreate(OpenAIRequest):
     top_p: TopP | None = None
     metadata: CallerMetadata | None = None
     text: TextOptions = Field(default_factory=TextOptions)
-    tools: (
-        Annotated[list[Annotated[FunctionTool, BeforeValidator(_is_function)]], Field(max_length=MOST_TOOLS)] | None
-    ) = None
+    tools: Annotated[list[Tool], Field(max_length=MOST_TOOLS)] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: StrictBool | None = None
     reasoning: ReasoningOptions | None = None

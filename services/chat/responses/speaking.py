@@ -23,6 +23,12 @@ _EMPTY: Final[Mapping[Part, Mapping[str, Any]]] = {
     "refusal": {},
     "reasoning_text": {},
 }
+_BESIDE: Final[Mapping[Part, Mapping[str, Any]]] = {
+    "output_text": {"logprobs": []},
+    "refusal": {},
+    "reasoning_text": {},
+}
+"""What events of its text have besides: nobody here counts how likely it was."""
 
 
 @dataclass(slots=True)
@@ -71,8 +77,7 @@ class Speech:
             events += [*self.close(), *self._begin(part)]
         assert self._open is not None  # noqa: S101 - begun just now
         self._open.pieces.append(text)
-        logprobs = {"logprobs": []} if part == "output_text" else {}
-        return [*events, self._of_part("delta", delta=text, **logprobs)]
+        return [*events, self._of_part("delta", delta=text, **_BESIDE[part])]
 
     def _begin(self, part: Part) -> list[Typed]:
         prefix = REASONING if part == "reasoning_text" else MESSAGE
@@ -86,9 +91,8 @@ class Speech:
         if item is None:
             return []
         content = item.content(item.text)
-        logprobs = {"logprobs": []} if item.part == "output_text" else {}
         events = [
-            self._of_part("done", **{_TEXTS[item.part]: item.text}, **logprobs),
+            self._of_part("done", **{_TEXTS[item.part]: item.text}, **_BESIDE[item.part]),
             self._of_content("done", content),
         ]
         self._open = None
