@@ -16,7 +16,8 @@ All keys of one user share a hash tag, so they live in one slot of a cluster and
     chat:{tenant:user}:copied                     number, bytes that forks have copied; expires a day after the first
     chat:{tenant:user}:once:<digest>              JSON, the run or fork that a request with an idempotency key made
 
-Of a run of no conversation there are its own keys and a lease, under an id that nothing else lies under.
+Of a run of no conversation there are its own keys and a lease, under an id that nothing else lies under; that of a
+response has in its hash what it was asked.
 
 How much of it there is, and what turns used up, lies beside them (`keeping.py`, `runs/logs.py`, `usage/counts.py`).
 Of no user is what a process is to hear (`runs/tails.py`), what is to be looked after (`runs/sweeping.py`,

@@ -16,7 +16,7 @@ from services.chat.responses.answers import ResponseDeleted, ResponseRead
 from services.chat.responses.errors import CallsUnanswered, PreviousResponseUnusable, ResponseNotFound
 from services.chat.responses.ids import ResponseId, response_name
 from services.chat.responses.schemas import ResponseCreate
-from services.chat.responses.streaming import begun, typed, whole
+from services.chat.responses.streaming import typed, whole
 from services.chat.runs.logs import RunsKeptTooMuch, RunTooLong
 from shared.door import Keyed, stores_nothing, takes
 from shared.errors import Invalid, UpstreamFailed, UpstreamTimeout
@@ -106,8 +106,9 @@ async def create(
     leave = stay if comes_again else partial(leavers.leave, caller, made.run)
     if body.stream:
         return await streamed_unless_left(request, typed(made.unfolding, made.events), leave)
-    told = begun if body.background else whole
-    return await unless_left(request, told(made.unfolding, made.events), leave)
+    if body.background:
+        return await responses.get(caller, made.run.id)
+    return await unless_left(request, whole(made.unfolding, made.events), leave)
 
 
 @asked_for.get(

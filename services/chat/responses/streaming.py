@@ -22,17 +22,19 @@ async def typed(
 ) -> AsyncIterator[bytes]:
     """The response's events after number `after`, as they come, to the last.
 
-    One that waits for an approval says so, in an event that has the number of the last: whoever comes again after that
-    hears what comes when it goes on.
+    One that is let go while it waits for an approval says so, in an event that has the number of the last: whoever
+    comes again after that hears what comes when it goes on.
     """
+    failure: ServiceError | None = None
     async for event in events:
         if event is None:
             yield HEARTBEAT
-        elif event.type == WAITING:
-            if failure := event.failure:
-                yield _frame(_error(failure, unfolding.last_number))
-        elif frames := b"".join(_frame(one) for one in unfolding.take(event) if one["sequence_number"] > after):
+            continue
+        failure = event.failure if event.type == WAITING else None
+        if frames := b"".join(_frame(one) for one in unfolding.take(event) if one["sequence_number"] > after):
             yield frames
+    if failure:
+        yield _frame(_error(failure, unfolding.last_number))
 
 
 def _error(failure: ServiceError, number: int) -> Typed:
@@ -52,12 +54,4 @@ async def whole(unfolding: Unfolding, events: AsyncIterator[Told | None]) -> dic
         if failure := event.failure:
             raise blamed(failure)
         unfolding.take(event)
-    return unfolding.response
-
-
-async def begun(unfolding: Unfolding, events: AsyncIterator[Told | None]) -> dict[str, Any]:
-    """The response as it begins."""
-    async for event in events:
-        if event is not None and unfolding.take(event):
-            break
     return unfolding.response

@@ -195,7 +195,9 @@ class RunRead(ResponseModel):
     created_at: UtcDatetime
     finished_at: UtcDatetime | None
     waiting: WaitingRead | None = Field(description="the calls to decide on while it `requires_action`, null otherwise")
-    door: Door = Field(description="by which it came: a message of `chat`, or a question to `/chat/completions`")
+    door: Door = Field(
+        description="by which it came: a message of `chat`, or a question to `/chat/completions` or `/responses`"
+    )
 
 
 TicketShown = Annotated[
