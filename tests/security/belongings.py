@@ -200,9 +200,9 @@ CONVERSATION: Final = Kind(
     makers=("member", "owner"),
 )
 DIALOGUE: Final = Kind(
-    "dialogue",  # a conversation, as OpenAI's clients know it
+    "OpenAI conversation",
     _dialogue,
-    ("/conversations/{dialogue}", "/conversations/{dialogue}/items"),
+    ("/conversations/{OpenAI conversation}", "/conversations/{OpenAI conversation}/items"),
     f"conv_{MISSING_ID}",
     makers=("member", "owner"),
     is_listed=False,
@@ -210,7 +210,7 @@ DIALOGUE: Final = Kind(
 ITEM: Final = Kind(
     "item",
     _item,
-    ("/conversations/{dialogue}/items/{item}",),
+    ("/conversations/{OpenAI conversation}/items/{item}",),
     f"msg_{MISSING_ID}",
     makers=("member", "owner"),
     is_listed=False,
