@@ -210,7 +210,8 @@ async def test_who_makes_or_rotates_one_is_told_its_version_and_where_it_is(hook
     read = await hooks.call("GET", path)
 
     assert made.headers["location"] == WEBHOOKS + path
-    assert made.headers["etag"] != rotated.headers["etag"] == read.headers["etag"]
+    version = rotated.headers["etag"].strip('"')
+    assert made.headers["etag"].strip('"') != version == read.headers["etag"].strip('"').partition(":")[0]
 
 
 async def test_a_replay_of_no_time_at_all_is_refused(hooks: Webhooks) -> None:
