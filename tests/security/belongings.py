@@ -42,6 +42,11 @@ class Tenant:
         assert answer.is_success, f"{path}: {answer.text}"
         return dict(answer.json())
 
+    async def get(self, path: str) -> dict[str, Any]:
+        answer = await self.call("GET", API + path)
+        assert answer.is_success, f"{path}: {answer.text}"
+        return dict(answer.json())
+
     async def id_of(self, kind: "Kind") -> str:
         """The id of one's own."""
         if kind.name not in self.owned:

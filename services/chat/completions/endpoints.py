@@ -11,7 +11,7 @@ from services.chat.completions.answers import CompletionRead
 from services.chat.completions.errors import ApprovalNeeded, ModelNotFound, OptionRefused, PromptTooLong
 from services.chat.completions.leaving import Left, Streamed, unless_left
 from services.chat.completions.offers import ModelRead, ModelsRead
-from services.chat.completions.schemas import CompletionCreate, ModelName
+from services.chat.completions.schemas import CompletionCreate, ModelInPath
 from services.chat.completions.service import Completion
 from services.chat.completions.streaming import Chunks, whole
 from services.chat.dependencies import Completer, Completions, ModelReader
@@ -131,7 +131,7 @@ async def list_models(caller: ModelReader, completions: Completions) -> ModelsRe
     ),
 )
 async def get_model(
-    model: Annotated[ModelName, Path()],
+    model: Annotated[ModelInPath, Path()],
     caller: ModelReader,
     completions: Completions,
 ) -> ModelRead:

@@ -10,7 +10,7 @@ from services.chat.completions.messages import GivenMessage, ToolName, require_a
 from services.chat.completions.texts import Stop
 from services.chat.runs.schemas import SCHEMA_BYTES, ResponseSchema
 from shared.openai import OpenAIRequest, Unsupported
-from shared.schemas import Text
+from shared.schemas import PathText, Text
 
 _MESSAGES: Final = 2_000
 _TOOLS: Final = 128
@@ -28,6 +28,8 @@ ModelName = Annotated[
         examples=["support"],
     ),
 ]
+ModelInPath = Annotated[PathText, Field(min_length=1, max_length=200, examples=["support"])]
+"""As a `ModelName`, for paths: an agent whose name no path can carry is asked for by its id."""
 Tokens = Annotated[int, Field(strict=True, ge=1, le=_MOST_TOKENS)]
 Penalty = Annotated[float, Field(strict=True, ge=-2, le=2)]
 

@@ -39,7 +39,7 @@ def _joined(value: Any) -> Any:
 
 def _text_of(part: Any) -> str:
     kind = part.get("type") if isinstance(part, dict) else None
-    if kind in _SEEN_OR_HEARD:
+    if isinstance(kind, str) and kind in _SEEN_OR_HEARD:
         raise PydanticCustomError("part_unsupported", "has a part {kind}, which no model here takes", {"kind": kind})
     if not isinstance(part, dict) or part.keys() != {"type", "text"} or kind != "text":
         raise PydanticCustomError("part_unknown", 'has a part that is not {{"type": "text", "text": …}}')

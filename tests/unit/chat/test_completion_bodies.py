@@ -56,6 +56,7 @@ def test_every_call_has_its_result_and_every_result_its_call(messages: list[dict
         ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}, ("messages", 0, "content")),
         ({"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}, ("messages", 0, "content")),
         ({"role": "user", "content": [{"type": "text", "text": 1}]}, ("messages", 0, "content")),
+        ({"role": "user", "content": [{"type": {}, "text": "x"}]}, ("messages", 0, "content")),
         ({"role": "user", "content": ["x"]}, ("messages", 0, "content")),
         ({"role": "user", "content": []}, ("messages", 0, "content")),
         ({"role": "user", "content": "x", "audio": {"id": "a"}}, ("messages", 0, "audio")),
