@@ -1,5 +1,6 @@
 """Every read through the gateway: it has a tag, answers 304 to whoever has that, and answers HEAD as it answers GET."""
 
+import asyncio
 import secrets
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from local.suite import Suite
 from tests.fixtures.identity import User, admin_headers
-from tests.security.belongings import AGENT, API, Tenant, places
+from tests.security.belongings import AGENT, API, FILE, Tenant, places
 from tests.security.spec import FOR_ADMINS, OPERATIONS, Operation
 
 READS = [one for one in OPERATIONS if one.method == "GET"]
@@ -52,7 +53,19 @@ async def asked(owner: Tenant, operation: Operation, suite: Suite, gateway: http
         other = await owner.post("/agents/create", {"name": secrets.token_hex(4), "instructions": "Yes."})
         given["other_id"] = str(other["id"])
         await owner.call("PUT", path.format(**given), json={})
+    if "vector_store_id" in given and operation.path.count("{") > 1:
+        given |= await attached(owner, given["vector_store_id"])
     return path.format(**given), owner.user.headers
+
+
+async def attached(owner: Tenant, store: str) -> dict[str, str]:
+    """The file that a batch has brought into the store, once that is done."""
+    file = await owner.id_of(FILE)
+    batch = await owner.post(f"/vector_stores/{store}/file_batches", {"file_ids": [file]})
+    async with asyncio.timeout(60):
+        while (await owner.get(f"/vector_stores/{store}/file_batches/{batch['id']}"))["status"] == "in_progress":  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(0.1)
+    return {"file_id": file, "batch_id": str(batch["id"])}
 
 
 @pytest.mark.parametrize("operation", [one for one in READS if answers_json(one)], ids=str)

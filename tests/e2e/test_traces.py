@@ -35,7 +35,6 @@ OF_AN_INGEST = {
 OF_A_RUN = {
     (*SUBMITTED, "tasks: INSERT task"),
     (*HEARD, "tasks-worker: UPDATE task"),
-    (*HEARD, "tasks-worker: COMMIT"),
     (*TURN, "chat: GET agents", "agents: GET /api/v1/agents/{id}", "agents: READ neo4j"),
     (*SEARCH, EMBEDDINGS),
     (*TURN, "chat: EVALSHA"),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -20,7 +21,7 @@ from tests.fixtures.identity import User
 from tests.fixtures.ports import free_port
 
 ROUNDS, AT_ONCE = 60, 10  # whose spans are more than the queue to a collector holds
-SLOWEST_SECONDS = 2.0  # on a busy machine; a request that waited for a collector would take five
+SLOWEST_SECONDS = 4.0  # on a busy machine; a request that waited for a collector would take five
 END_SECONDS = 12.0
 
 
@@ -57,6 +58,12 @@ def refusing() -> Iterator[str]:
         server.server_close()
 
 
+def told_in(log: Path) -> list[dict[str, Any]]:
+    """What OpenTelemetry has said in it; its last line may not be whole yet."""
+    lines = [json.loads(line) for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    return [line for line in lines if line["logger"].startswith("opentelemetry")]
+
+
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("collector", [away, hanging, refusing])
 async def test_a_collector_that_does_not_take_traces_is_not_noticed(
@@ -65,23 +72,23 @@ async def test_a_collector_that_does_not_take_traces_is_not_noticed(
     suite.up(["redis", "llm"])
     log = tmp_path / "log"
     assert callable(collector)
+    since = time.monotonic()
     with collector() as url:
         asked = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_TRACES_SAMPLE_RATIO": "1"}
         async with running(suite, "chat", log=log, RATE_LIMIT_READ="1000000/minute", **asked) as chat:
-            slowest = 0.0
-            for _ in range(ROUNDS):
+            slowest, rounds = 0.0, 0
+            while rounds < ROUNDS or not told_in(log):  # of one that hangs after its five seconds
                 began = time.monotonic()
                 asking = (chat.client.get("/api/v1/chat/conversations", headers=user.headers) for _ in range(AT_ONCE))
                 assert {answer.status_code for answer in await asyncio.gather(*asking)} == {200}
-                slowest = max(slowest, time.monotonic() - began)
+                slowest, rounds = max(slowest, time.monotonic() - began), rounds + 1
             began = time.monotonic()
             chat.process.terminate()
             await chat.process.wait()
             took = time.monotonic() - began
 
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    told = [line for line in lines if line["logger"].startswith("opentelemetry")]
-    minutes = 1 + (time.monotonic() - began) // 60
+    told = told_in(log)
+    minutes = 1 + (time.monotonic() - since) // 60
     assert slowest < SLOWEST_SECONDS
     assert took < END_SECONDS
-    assert 1 <= len(told) <= 4 * (minutes + 1), told
+    assert len(told) <= 4 * (minutes + 1), told

@@ -42,6 +42,11 @@ class Tenant:
         assert answer.is_success, f"{path}: {answer.text}"
         return dict(answer.json())
 
+    async def get(self, path: str) -> dict[str, Any]:
+        answer = await self.call("GET", API + path)
+        assert answer.is_success, f"{path}: {answer.text}"
+        return dict(answer.json())
+
     async def id_of(self, kind: "Kind") -> str:
         """The id of one's own."""
         if kind.name not in self.owned:
@@ -205,9 +210,9 @@ CONVERSATION: Final = Kind(
     makers=("member", "owner"),
 )
 DIALOGUE: Final = Kind(
-    "dialogue",  # a conversation, as OpenAI's clients know it
+    "OpenAI conversation",
     _dialogue,
-    ("/conversations/{dialogue}", "/conversations/{dialogue}/items"),
+    ("/conversations/{OpenAI conversation}", "/conversations/{OpenAI conversation}/items"),
     f"conv_{MISSING_ID}",
     makers=("member", "owner"),
     is_listed=False,
@@ -215,7 +220,7 @@ DIALOGUE: Final = Kind(
 ITEM: Final = Kind(
     "item",
     _item,
-    ("/conversations/{dialogue}/items/{item}",),
+    ("/conversations/{OpenAI conversation}/items/{item}",),
     f"msg_{MISSING_ID}",
     makers=("member", "owner"),
     is_listed=False,

@@ -276,12 +276,13 @@ def of_parameters(operation: Operation, path: str) -> Iterator[tuple[str, str, s
 def full(schema: Schema) -> Any:
     """As `example`, with every member that there may be."""
     schema = resolved(schema)
-    if "examples" in schema:
-        return schema["examples"][0]
+    shown = schema.get("examples", [None])[0]
+    if schema.get("type") == "object" and schema.get("properties"):
+        return {name: full(part) for name, part in schema["properties"].items()} | (shown or {})
+    if shown is not None:
+        return shown
     if choices := parts(schema):
         return full(choices[0])
-    if schema.get("type") == "object" and schema.get("properties"):
-        return {name: full(part) for name, part in schema["properties"].items()}
     if schema.get("type") == "array":
         return [full(schema["items"])]
     return example(schema)
@@ -304,6 +305,11 @@ BODIES: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "agents_import_tools": lambda full: (
         {name: value for name, value in full.items() if name != "url"} | {"server": "https://weather.example.com/v1"}
     ),
+    "chat_complete": lambda full: (
+        {name: value for name, value in full.items() if name != "max_tokens"}
+        | {"response_format": {"type": "text"}, "stream": False, "stream_options": None}
+    ),
+    "chat_regenerate": lambda full: {"stream": full["stream"]},  # a form is not what a small model keeps to
     "chat_send_message": lambda full: (
         {name: value for name, value in full.items() if name != "metadata"}
         | {"agent_id": MISSING_ID, "conversation_id": MISSING_ID, "stream": False}

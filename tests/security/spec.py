@@ -151,7 +151,9 @@ def example(schema: Schema) -> Any:
             return {name: example(schema["properties"][name]) for name in schema.get("required", ())}
         case "array":
             return [example(schema["items"])] * max(1, schema.get("minItems", 0))
-        case "integer" | "number":
+        case "integer":  # whose bounds the document writes with a point
+            return int(schema.get("minimum", 1))
+        case "number":
             return schema.get("minimum", 1)
         case "boolean":
             return True

@@ -157,7 +157,7 @@ def is_explicit(place: str, schema: Schema) -> bool:
         return True
     if schema.get("type") == "object":
         return bool(schema.get("properties") or is_map(schema))
-    return bool(place) or "properties" in schema
+    return bool(place) or "properties" in schema or bool(parts(schema))  # each of which is a level too
 
 
 def is_map(schema: Schema) -> bool:

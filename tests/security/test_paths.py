@@ -50,13 +50,21 @@ def test_what_may_be_rewritten_is_told_from_what_arrives() -> None:
 
 NAMES: Final = {"kind"}
 """What is no id and could stand in a path."""
-ELSEWHERE: Final = {"client_id": "a client's own name, which no path has"}
+ELSEWHERE: Final = {
+    "client_id": "a client's own name, which no path has",
+    "chat_complete:model": "an agent's name too, which may be any text",
+    "messages[].tool_calls[].id": "of the history that the body itself tells",
+    "messages[].tool_call_id": "of the history that the body itself tells",
+    "messages[].citations[].collection": "of an answer that is told back",
+    "messages[].citations[].record_id": "of an answer that is told back",
+}
 
 
 def ids_in(owner: str, body: Schema) -> Iterator[tuple[str, Schema]]:
     """The places of ids and names below `body`, of the operation or kind of task `owner`."""
     for place, schema in dict(fields(body)).items():
-        if {place, f"{owner}:{place}"} & (IN_BODIES.keys() | NAMES) and place not in ELSEWHERE:
+        names = {place, f"{owner}:{place}"}
+        if names & (IN_BODIES.keys() | NAMES) and not names & ELSEWHERE.keys():
             yield f"{owner}: {place}", schema
 
 

@@ -111,7 +111,7 @@ class ToolRepository(TenantRepository):
         """Keep it, in place of what was there."""
         properties = {
             "kind": str(tool.content.kind),
-            "definition": kept_of(tool.content),
+            "definition": orjson.dumps(asdict(tool.content)).decode(),  # in the order in which it was written
             "secrets": sorted(tool.content.secrets),
             "version": tool.version,
             "created_at": tool.created_at,
@@ -144,8 +144,8 @@ class ToolRepository(TenantRepository):
         return [row["name"] for row in rows]
 
 
-def kept_of(content: ToolContent) -> str:
-    """What is kept of it; the same for two only where a caller reads the same (`1` is not `1.0`, nor `true`)."""
+def meaning_of(content: ToolContent) -> str:
+    """The same for two only where a caller reads the same, in whichever order (`1` is not `1.0`, nor `true`)."""
     return orjson.dumps(asdict(content), option=orjson.OPT_SORT_KEYS).decode()
 
 

@@ -19,7 +19,7 @@ from services.agents.graph import Graph
 from services.agents.secrets.hosts import host_of
 from services.agents.secrets.repository import SecretRepository
 from services.agents.tools.domain import BUILT_IN, MOST_TOOLS, BuiltIn, Put, Tool, ToolContent, has, names_of
-from services.agents.tools.repository import ToolRepository, kept_of
+from services.agents.tools.repository import ToolRepository, meaning_of
 from services.agents.tools.schemas import HttpToolPut, McpToolPut
 from shared.errors import PreconditionFailed
 from shared.identity import Caller, Tells
@@ -64,7 +64,7 @@ class ToolService:
                 _require_version(if_match, before := present.get(name))
                 place = f"/operations/{escaped(name)}" if is_many else None
                 await _require_secrets(secrets, content, place, self._allowed)
-                if before and kept_of(before.content) == kept_of(content):
+                if before and meaning_of(before.content) == meaning_of(content):
                     puts[name] = Put(before, is_new=False)
                     continue
                 tool = _next(name, content, before)

@@ -13,7 +13,7 @@ from services.chat.completions.streaming import Chunks, whole
 from services.chat.dependencies import Completer, Completions, Leaving, ModelReader
 from services.chat.dialogue.errors import ApprovalNeeded, ModelNotFound, OptionRefused, PromptTooLong
 from services.chat.dialogue.leaving import stay, streamed_unless_left, unless_left
-from services.chat.dialogue.options import ModelName
+from services.chat.dialogue.options import ModelInPath
 from services.chat.runs.logs import RunsKeptTooMuch, RunTooLong
 from shared.door import Keyed, takes
 from shared.errors import UpstreamFailed, UpstreamTimeout
@@ -115,7 +115,7 @@ async def list_models(caller: ModelReader, completions: Completions) -> ModelsRe
     ),
 )
 async def get_model(
-    model: Annotated[ModelName, Path()],
+    model: Annotated[ModelInPath, Path()],
     caller: ModelReader,
     completions: Completions,
 ) -> ModelRead:

@@ -90,6 +90,10 @@ class MessageRead(ResponseModel):
     created_at: UtcDatetime
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class ToolCallRead(ResponseModel):
     """A call of one of the caller's tools."""
 
@@ -103,5 +107,13 @@ class KeptMessageRead(MessageRead):
 
     run_id: Id | None = Field(description="the turn it belongs to; null for one that was put there")  # type: ignore[assignment]
     role: Literal["user", "assistant", "system", "developer", "tool"]  # type: ignore[assignment]
-    tool_call: ToolCallRead | None = Field(description="what an assistant's message calls in place of a text")
-    tool_call_id: str | None = Field(description="of the call whose result a tool's message is")
+    tool_call: ToolCallRead | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="what an assistant's message calls in place of a text; left out of others",
+    )
+    tool_call_id: str | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="of the call whose result a tool's message is; left out of others",
+    )

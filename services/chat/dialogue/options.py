@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from services.chat.runs.schemas import SCHEMA_BYTES, ResponseSchema
 from shared.openai import OpenAIRequest
-from shared.schemas import Text
+from shared.schemas import PathText, Text
 
 _MOST_TOKENS: Final = 1_000_000
 _DRAFT: Final = "$schema"
@@ -27,6 +27,8 @@ ModelName = Annotated[
         examples=["support"],
     ),
 ]
+ModelInPath = Annotated[PathText, Field(min_length=1, max_length=200, examples=["support"])]
+"""As a `ModelName`, for paths: an agent whose name no path can carry is asked for by its id."""
 Tokens = Annotated[int, Field(strict=True, ge=1, le=_MOST_TOKENS)]
 Temperature = Annotated[float, Field(strict=True, ge=0, le=2)]
 TopP = Annotated[float, Field(strict=True, ge=0, le=1)]
