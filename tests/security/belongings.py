@@ -326,7 +326,7 @@ IN_BODIES: Final[dict[str, Kind | None]] = {
     "chat_complete:model": AGENT,
     "chat_create_response:model": AGENT,
     "previous_response_id": RESPONSE,
-    "input[].id": None,  # as an answer had it; not kept
+    "chat_create_response:input[].id": None,  # as an answer had it; not kept
     "input[].call_id": None,  # of what the body itself tells, and the response before
     "input[].citations[].collection": None,
     "input[].citations[].record_id": None,

@@ -309,6 +309,11 @@ BODIES: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
         {name: value for name, value in full.items() if name != "max_tokens"}
         | {"response_format": {"type": "text"}, "stream": False, "stream_options": None}
     ),
+    "chat_create_response": lambda full: (
+        {name: value for name, value in full.items() if name != "stream_options"}
+        | {"input": [{"role": "user", "content": "Hello."}], "include": [], "stream": False, "background": False}
+        | {"text": {"format": {"type": "text"}}}
+    ),
     "chat_regenerate": lambda full: {"stream": full["stream"]},  # a form is not what a small model keeps to
     "chat_send_message": lambda full: (
         {name: value for name, value in full.items() if name != "metadata"}

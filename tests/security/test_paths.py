@@ -53,6 +53,11 @@ NAMES: Final = {"kind"}
 ELSEWHERE: Final = {
     "client_id": "a client's own name, which no path has",
     "chat_complete:model": "an agent's name too, which may be any text",
+    "chat_create_response:model": "an agent's name too, which may be any text",
+    "chat_create_response:input[].id": "as an answer had it; not kept",
+    "input[].call_id": "of what the body itself tells",
+    "input[].citations[].collection": "of an answer that is told back",
+    "input[].citations[].record_id": "of an answer that is told back",
     "messages[].tool_calls[].id": "of the history that the body itself tells",
     "messages[].tool_call_id": "of the history that the body itself tells",
     "messages[].citations[].collection": "of an answer that is told back",
