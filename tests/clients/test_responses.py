@@ -83,7 +83,7 @@ async def test_what_is_refused_is_the_clients_own_error(
 ) -> None:
     with pytest.raises(openai.BadRequestError) as unsupported:
         await client.responses.create(model=agent, input=QUESTION, tools=[{"type": "web_search"}])
-    with pytest.raises(openai.BadRequestError) as unknown:
+    with pytest.raises(openai.NotFoundError) as unknown:
         await client.responses.create(
             model=agent, input=QUESTION, previous_response_id=f"resp_{'0' * 8}-0000-7000-8000-{'0' * 12}"
         )

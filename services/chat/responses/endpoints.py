@@ -58,6 +58,7 @@ _FAILURES: Final = (
     PromptTooLong,
     CallsUnanswered,
     PreviousResponseUnusable,
+    ResponseNotFound,
     OptionRefused,
     ApprovalNeeded,
     errors.ModelUnknown,

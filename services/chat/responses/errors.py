@@ -18,10 +18,12 @@ class ResponseNotFound(NotFound):
 
 class PreviousResponseUnusable(Invalid):
     code = "chat.previous_response_unusable"
-    meaning = "`previous_response_id` is of no response that is kept, or of one that has not been answered."
+    meaning = "`previous_response_id` is of a response that has not been answered."
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail, at=("/previous_response_id", "unusable"))
+    def __init__(self, status: str) -> None:
+        super().__init__(
+            f"The response is {status}: it has no answer to go on from.", at=("/previous_response_id", "unusable")
+        )
 
 
 class CallsUnanswered(Invalid):

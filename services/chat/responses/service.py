@@ -66,8 +66,8 @@ class ResponseService:
     async def start(self, caller: Caller, body: ResponseCreate, once: Once | None) -> Begun:
         """Begin to answer. As RunService.start for whoever repeats it.
 
-        Raises ModelNotFound, PromptTooLong, CallsUnanswered, PreviousResponseUnusable, and what RunService.start does
-        of a new conversation.
+        Raises ModelNotFound, PromptTooLong, CallsUnanswered, ResponseNotFound and PreviousResponseUnusable for the one
+        before, and what RunService.start does of a new conversation.
         """
         prepare = partial(self._prepared, caller, body)
         tells_failure = body.stream or body.background
@@ -84,15 +84,15 @@ class ResponseService:
         return prepared(caller, speaker, given, question_of(said), form_of(body))
 
     async def _said_before(self, caller: Caller, run_id: str | None) -> Sequence[Message]:
-        """All that was said up to the answer of the response. Raises PreviousResponseUnusable."""
+        """All that was said up to the answer of the response. Raises ResponseNotFound, PreviousResponseUnusable."""
         if run_id is None:
             return []
         try:
             kept, response = await self._read(caller, run_id)
         except ResponseNotFound as error:
-            raise PreviousResponseUnusable(error.detail) from error
+            raise ResponseNotFound(at=("/previous_response_id", "not_found")) from error
         if response["status"] not in ("completed", "incomplete"):
-            raise PreviousResponseUnusable(f"The response is {response['status']}: it has no answer to go on from.")
+            raise PreviousResponseUnusable(response["status"])
         return [*kept.messages, *answered(response["output"], run_id)]
 
     async def get(self, caller: Caller, run_id: str) -> dict[str, Any]:

@@ -239,7 +239,7 @@ async def test_no_other_response_is_gone_on_from(
     for id_ in (strange, deleted, unstored, f"resp_{run}", f"resp_{new_id()}"):
         refused = await chat.post(RESPONSES, json=asking(previous_response_id=id_))
         error = refused.json()["error"]
-        assert (refused.status_code, error["param"]) == (400, "previous_response_id"), id_
+        assert (refused.status_code, error["param"]) == (404, "previous_response_id"), id_
         assert (await chat.get(f"{RESPONSES}/{id_}")).json()["error"]["code"] == "chat.response_not_found"
         assert (await chat.get(f"{RESPONSES}/{id_}", params={"stream": True})).status_code == 404
         assert (await chat.delete(f"{RESPONSES}/{id_}")).status_code == 404
