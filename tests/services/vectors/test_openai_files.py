@@ -66,6 +66,24 @@ async def test_what_came_by_our_own_door_is_there_too(client: httpx.AsyncClient)
     assert file in listed["data"]
 
 
+async def test_a_download_goes_on_where_it_broke_off_and_is_not_sent_twice(client: httpx.AsyncClient) -> None:
+    place = f"{FILES}/{(await made(client))['id']}/content"
+    whole = await client.get(place)
+    tag = whole.headers["ETag"]
+
+    part = await client.get(place, headers={"Range": "bytes=0-3", "If-Range": tag})
+    beyond = await client.get(place, headers={"Range": "bytes=1000-"})
+    asked = await client.head(place, headers={"Range": "bytes=0-3"})
+
+    assert whole.headers["Accept-Ranges"] == "bytes"
+    assert (part.status_code, part.content) == (206, GUIDE[:4])
+    assert part.headers["Content-Range"] == asked.headers["Content-Range"] == f"bytes 0-3/{len(GUIDE)}"
+    assert (asked.status_code, asked.content) == (206, b"")
+    assert refusal(beyond) == (416, "vectors.range_unsatisfiable", None)
+    assert (await client.get(place, headers={"If-None-Match": tag})).status_code == 304
+    assert refusal(await client.get(place, headers={"If-Match": '"other"'}))[:2] == (412, "common.precondition_failed")
+
+
 async def test_the_purpose_may_come_before_the_file(client: httpx.AsyncClient) -> None:
     form = {"purpose": (None, "assistants"), "file": ("guide.md", GUIDE)}
 
