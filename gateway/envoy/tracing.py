@@ -8,6 +8,8 @@ from gateway.envoy.settings import GatewaySettings
 _CLUSTER = "traces"
 _PORTS = {"http": 80, "https": 443}
 _SEND_SECONDS = "5s"
+_SAMPLERS = "envoy.tracers.opentelemetry.samplers"
+_MILLION = 1_000_000
 # Envoy writes the path with its query into a span: of both, nothing but the slash.
 _MOST_OF_A_PATH = 1
 
@@ -22,17 +24,33 @@ def tracing(settings: GatewaySettings) -> Json:
         "config.trace.v3.OpenTelemetryConfig",
         http_service={"http_uri": {"uri": uri, "cluster": _CLUSTER, "timeout": _SEND_SECONDS}},
         service_name="gateway",
+        sampler=_sampler(settings.otel_traces_sample_ratio),
     )
-    never: Json = {"value": 0}
     return {
         "tracing": {
             "provider": provider,
-            "random_sampling": {"value": settings.otel_traces_sample_ratio * 100},
-            "client_sampling": never,  # no header of a client's makes it more
             "max_path_tag_length": _MOST_OF_A_PATH,
             "operation": "%REQ(:METHOD)% %ROUTE_NAME%",
         }
     }
+
+
+def _sampler(ratio: float) -> Json:
+    """As the services': what the caller's `traceparent` says, and of a trace that begins here by its id.
+
+    Not by the request id, which is the caller's: `_request_id` of the compiler says so to Envoy.
+    """
+    share = {"numerator": round(ratio * _MILLION), "denominator": "MILLION"}
+    of_new = extension(
+        f"{_SAMPLERS}.trace_id_ratio_based",
+        "extensions.tracers.opentelemetry.samplers.v3.TraceIdRatioBasedSamplerConfig",
+        sampling_percentage=share,
+    )
+    return extension(
+        f"{_SAMPLERS}.parent_based",
+        "extensions.tracers.opentelemetry.samplers.v3.ParentBasedSamplerConfig",
+        wrapped_sampler=of_new,
+    )
 
 
 def collector_clusters(settings: GatewaySettings) -> list[Json]:
