@@ -2,8 +2,9 @@
 
 from urllib.parse import SplitResult, urlsplit
 
-from gateway.envoy.messages import Json, extension, typed
-from gateway.envoy.settings import GatewaySettings
+from gateway.envoy.messages import Json, extension
+from gateway.envoy.settings import GatewaySettings, collectors_authorities
+from gateway.envoy.tls import public_tls
 
 _CLUSTER = "traces"
 _PORTS = {"http": 80, "https": 443}
@@ -58,7 +59,8 @@ def collector_clusters(settings: GatewaySettings) -> list[Json]:
     if (collector := _collector(settings)) is None:
         return []
     port = collector.port or _PORTS[collector.scheme]
-    address = {"socket_address": {"address": collector.hostname, "port_value": port}}
+    host = collector.hostname or ""  # which the settings do not take
+    address = {"socket_address": {"address": host, "port_value": port}}
     cluster: Json = {
         "name": _CLUSTER,
         "type": "STRICT_DNS",
@@ -71,8 +73,7 @@ def collector_clusters(settings: GatewaySettings) -> list[Json]:
         "circuit_breakers": {"thresholds": [{"max_connections": 2, "max_pending_requests": 4, "max_requests": 4}]},
     }
     if collector.scheme == "https":
-        tls = typed("extensions.transport_sockets.tls.v3.UpstreamTlsContext", sni=collector.hostname)
-        cluster["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": tls}
+        cluster |= public_tls(host, collectors_authorities())
     return [cluster]
 
 
