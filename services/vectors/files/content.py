@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from services.vectors.files.domain import StoredFile
 from services.vectors.files.ranges import asked_range, attachment
-from shared.resources import IfMatch, etag, require_match
+from shared.resources import IfMatch, etag, names, require_match
 
 _BYTES: Final[dict[str, Any]] = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
 CONTENT: Final[dict[int | str, dict[str, Any]]] = {
@@ -55,8 +55,7 @@ def answered(file: StoredFile, read: Callable[[int, int], AsyncIterator[bytes]],
     tag, length = etag(file.upload.place), file.received
     require_match(asked.if_match, tag)
     headers = {"ETag": tag, "Accept-Ranges": "bytes", "Cache-Control": "private, no-cache"}
-    known = asked.if_none_match
-    if known is not None and (known.strip() == "*" or tag in known.replace("W/", "").split(", ")):
+    if asked.if_none_match is not None and names(asked.if_none_match, tag):
         return Response(status_code=304, headers=headers)
     found = asked_range(asked.range, length) if asked.if_range in (None, tag) else None
     start, end = found or (0, length)
