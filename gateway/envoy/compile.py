@@ -149,15 +149,16 @@ def _client_address(trusted: list[Json]) -> Json:
 
 
 def _request_id(kong: KongFile) -> Json:
-    """Kept when the client sends one, made otherwise, on every answer; not marked with a trace decision."""
+    """Kept when the client sends one, made otherwise, on every answer; it has no part in what is traced."""
+    uuid = typed(
+        "extensions.request_id.uuid.v3.UuidRequestIdConfig",
+        pack_trace_reason=False,
+        use_request_id_for_trace_sampling=False,
+    )
+    extension_of_ids: Json = {"request_id_extension": {"typed_config": uuid}}
     if not kong.plugin(CorrelationId):
-        return {"generate_request_id": False}
-    uuid = typed("extensions.request_id.uuid.v3.UuidRequestIdConfig", pack_trace_reason=False)
-    return {
-        "preserve_external_request_id": True,
-        "always_set_request_id_in_response": True,
-        "request_id_extension": {"typed_config": uuid},
-    }
+        return {"generate_request_id": False, **extension_of_ids}
+    return {"preserve_external_request_id": True, "always_set_request_id_in_response": True, **extension_of_ids}
 
 
 def _route_config(kong: KongFile, settings: GatewaySettings, *, believing: bool) -> Json:

@@ -18,7 +18,16 @@ DEFAULT_STATE_DIR = Path(".local/gateway")
 # What an answer says of a request too broken to have a path or an id, in the environment of the process.
 FALLBACKS = {"GATEWAY_NO_PATH": "/", "GATEWAY_NO_TRACE": "0" * 32}
 _NOTE = "last-start.json"
-_PREFIXES = ("GATEWAY_", "KONG_", "CONSUL_URL", "DISCOVERY", "STATIC_SERVICES", "TLS_AUTHORITY_FILE", "OTEL_")
+_PREFIXES = (
+    "GATEWAY_",
+    "KONG_",
+    "CONSUL_URL",
+    "DISCOVERY",
+    "STATIC_SERVICES",
+    "TLS_AUTHORITY_FILE",
+    "OTEL_",
+    "SSL_CERT_",
+)
 _PR_SET_PDEATHSIG = 1
 
 

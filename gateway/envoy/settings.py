@@ -1,8 +1,10 @@
 """What the runner is told by its environment; everything about routes and plugins stands in the Kong file instead."""
 
+import ssl
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
@@ -12,6 +14,17 @@ from services.topology import GATEWAY_PORT
 from shared.settings import SettingsWithFiles
 
 Network = IPv4Network | IPv6Network
+
+
+def collectors_authorities() -> Path:
+    """The file of those who may have signed a collector's certificate: `SSL_CERT_FILE`, or the system's own.
+
+    Raises ValueError where there is none.
+    """
+    found = ssl.get_default_verify_paths().cafile
+    if found is None:
+        raise ValueError("https needs SSL_CERT_FILE: it, or the system's file of authorities, is missing")
+    return Path(found)
 
 
 class GatewaySettings(SettingsWithFiles):
@@ -59,7 +72,8 @@ class GatewaySettings(SettingsWithFiles):
     otel_exporter_otlp_endpoint: str | None = Field(
         default=None,
         pattern=r"^https?://[^/\s]+",
-        description="where the gateway's spans go; without it there are none",
+        description="where the gateway's spans go; without it there are none. By https its certificate is verified, by "
+        "the authorities of the system or of `SSL_CERT_FILE`",
     )
     otel_traces_sample_ratio: float = Field(default=0.01, ge=0, le=1, description="share of new traces that are kept")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="of the runner's log")
@@ -68,6 +82,17 @@ class GatewaySettings(SettingsWithFiles):
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return value or None
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _collector_can_be_asked(cls, endpoint: str | None) -> str | None:
+        if endpoint:
+            told = urlsplit(endpoint)
+            if not told.hostname or told.port == 0:  # reading the port raises ValueError where it is none
+                raise ValueError("names no host, or no port")
+            if told.scheme == "https":
+                collectors_authorities()
+        return endpoint
 
     @field_validator("kong_trusted_ips", mode="before")
     @classmethod

@@ -1,7 +1,8 @@
-"""TLS to the services: Envoy sends nothing before it has seen the certificate of the very service, as Kong does."""
+"""TLS to whom Envoy asks: it sends nothing before it has seen the certificate of the very service, as Kong does."""
 
 import json
 import os
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,7 @@ from gateway.envoy.kong import Service
 from gateway.envoy.messages import Json, extension, typed
 
 _NAME: Final = "authority"
+_CONTEXT: Final = "extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 
 
 def upstream_tls(service: Service, state_dir: Path) -> Json:
@@ -22,9 +24,15 @@ def upstream_tls(service: Service, state_dir: Path) -> Json:
             "validation_context_sds_secret_config": {"name": _NAME, "sds_config": secret},
         },
     }
-    message = "extensions.transport_sockets.tls.v3.UpstreamTlsContext"
-    socket = extension("envoy.transport_sockets.tls", message, sni=service.host, common_tls_context=context)
-    return {"transport_socket": socket}
+    return _socket(context, sni=service.host)
+
+
+def public_tls(host: str, authorities: Path) -> Json:
+    """What has a cluster want the certificate of `host`, a name or an address, by the authorities of a file."""
+    is_address = _is_address(host)
+    name = {"san_type": "IP_ADDRESS" if is_address else "DNS", "matcher": {"exact": host}}
+    wanted = {"trusted_ca": {"filename": str(authorities.absolute())}, "match_typed_subject_alt_names": [name]}
+    return _socket({"validation_context": wanted}, **({} if is_address else {"sni": host}))
 
 
 def write_authority(state_dir: Path, authority: Path) -> None:
@@ -35,6 +43,18 @@ def write_authority(state_dir: Path, authority: Path) -> None:
     part = _path(state_dir).with_suffix(".part")
     part.write_text(json.dumps({"resources": [secret]}))
     os.replace(part, _path(state_dir))  # noqa: PTH105 - the function's name says that it is atomic
+
+
+def _socket(context: Json, **names: str) -> Json:
+    return {"transport_socket": extension("envoy.transport_sockets.tls", _CONTEXT, common_tls_context=context, **names)}
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _path(state_dir: Path) -> Path:

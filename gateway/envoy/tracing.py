@@ -2,12 +2,15 @@
 
 from urllib.parse import SplitResult, urlsplit
 
-from gateway.envoy.messages import Json, extension, typed
-from gateway.envoy.settings import GatewaySettings
+from gateway.envoy.messages import Json, extension
+from gateway.envoy.settings import GatewaySettings, collectors_authorities
+from gateway.envoy.tls import public_tls
 
 _CLUSTER = "traces"
 _PORTS = {"http": 80, "https": 443}
 _SEND_SECONDS = "5s"
+_SAMPLERS = "envoy.tracers.opentelemetry.samplers"
+_MILLION = 1_000_000
 # Envoy writes the path with its query into a span: of both, nothing but the slash.
 _MOST_OF_A_PATH = 1
 
@@ -22,17 +25,33 @@ def tracing(settings: GatewaySettings) -> Json:
         "config.trace.v3.OpenTelemetryConfig",
         http_service={"http_uri": {"uri": uri, "cluster": _CLUSTER, "timeout": _SEND_SECONDS}},
         service_name="gateway",
+        sampler=_sampler(settings.otel_traces_sample_ratio),
     )
-    never: Json = {"value": 0}
     return {
         "tracing": {
             "provider": provider,
-            "random_sampling": {"value": settings.otel_traces_sample_ratio * 100},
-            "client_sampling": never,  # no header of a client's makes it more
             "max_path_tag_length": _MOST_OF_A_PATH,
             "operation": "%REQ(:METHOD)% %ROUTE_NAME%",
         }
     }
+
+
+def _sampler(ratio: float) -> Json:
+    """As the services': what the caller's `traceparent` says, and of a trace that begins here by its id.
+
+    Not by the request id, which is the caller's: `_request_id` of the compiler says so to Envoy.
+    """
+    share = {"numerator": round(ratio * _MILLION), "denominator": "MILLION"}
+    of_new = extension(
+        f"{_SAMPLERS}.trace_id_ratio_based",
+        "extensions.tracers.opentelemetry.samplers.v3.TraceIdRatioBasedSamplerConfig",
+        sampling_percentage=share,
+    )
+    return extension(
+        f"{_SAMPLERS}.parent_based",
+        "extensions.tracers.opentelemetry.samplers.v3.ParentBasedSamplerConfig",
+        wrapped_sampler=of_new,
+    )
 
 
 def collector_clusters(settings: GatewaySettings) -> list[Json]:
@@ -40,7 +59,8 @@ def collector_clusters(settings: GatewaySettings) -> list[Json]:
     if (collector := _collector(settings)) is None:
         return []
     port = collector.port or _PORTS[collector.scheme]
-    address = {"socket_address": {"address": collector.hostname, "port_value": port}}
+    host = collector.hostname or ""  # which the settings do not take
+    address = {"socket_address": {"address": host, "port_value": port}}
     cluster: Json = {
         "name": _CLUSTER,
         "type": "STRICT_DNS",
@@ -53,8 +73,7 @@ def collector_clusters(settings: GatewaySettings) -> list[Json]:
         "circuit_breakers": {"thresholds": [{"max_connections": 2, "max_pending_requests": 4, "max_requests": 4}]},
     }
     if collector.scheme == "https":
-        tls = typed("extensions.transport_sockets.tls.v3.UpstreamTlsContext", sni=collector.hostname)
-        cluster["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": tls}
+        cluster |= public_tls(host, collectors_authorities())
     return [cluster]
 
 

@@ -1,22 +1,13 @@
 """Follows what stands below one prefix in Consul's store of keys and values."""
 
-import asyncio
-import logging
-import random
-import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 from pydantic import BaseModel, Field, TypeAdapter
 
-from shared.discovery.consul import CONSUL_ERRORS, ConsulClient, TokenRefused
-from shared.loops import keep
-
-_log = logging.getLogger("shared.discovery")
-_BLOCKING_QUERY_SECONDS = 30.0
-_ANSWER_SECONDS = 45.0
-_RETRY_SECONDS = (0.5, 2.0)
+from shared.discovery.blocking import ANSWER_SECONDS, BLOCKING_SECONDS, BlockingQuery
+from shared.discovery.consul import ConsulClient
 
 
 class Kept(NamedTuple):
@@ -51,37 +42,25 @@ class ConsulKeys:
         take: Callable[[Sequence[Kept]], Awaitable[None]],
         token: str | None = None,
     ) -> None:
-        self._consul = ConsulClient(url, client, token, _ANSWER_SECONDS)
+        self._consul = ConsulClient(url, client, token, ANSWER_SECONDS)
         self._prefix, self._take = prefix, take
-        self._index = 0
-        self._trouble = ""
+        self._query = BlockingQuery(
+            self._ask, self._consider, away="settings cannot be read from consul", about={"prefix": prefix}
+        )
 
     async def run(self) -> None:
         """Never returns. What is wrong is logged when it begins, and tried again."""
-        await keep(self._step, log=_log, every_seconds=1.0)
+        await self._query.run()
 
-    async def _step(self) -> bool:
-        try:
-            return await self._follow_once()
-        except (*CONSUL_ERRORS, OSError) as error:
-            self._index = 0
-            trouble = error.found if isinstance(error, TokenRefused) else "settings cannot be read from consul"
-            if trouble != self._trouble:
-                _log.warning(trouble, extra={"fields": {"prefix": self._prefix, "cause": repr(error)}})
-            self._trouble = trouble
-            await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
-            return True
+    async def follow_once(self) -> bool:
+        """As `BlockingQuery.follow_once`."""
+        return await self._query.follow_once()
 
-    async def _follow_once(self) -> bool:
-        started = time.monotonic()
-        wait = f"{_BLOCKING_QUERY_SECONDS:.0f}s"
-        said, found = await self._consul.kv.get(self._prefix, index=self._index, wait=wait, recurse=True)
-        index = int(said)
-        if found and index != self._index:
-            entries = _ENTRIES.validate_python(found)
-            await self._take(
-                [Kept(one.key.removeprefix(self._prefix), one.value or b"", one.version) for one in entries]
-            )
-        unchanged, self._index = index == self._index, index if index >= self._index else 0
-        self._trouble = ""
-        return not unchanged or time.monotonic() - started >= 1
+    async def _ask(self, index: int) -> Any:
+        return await self._consul.kv.get(self._prefix, index=index, wait=f"{BLOCKING_SECONDS:.0f}s", recurse=True)
+
+    async def _consider(self, found: Any, is_changed: bool) -> None:
+        if not found or not is_changed:
+            return
+        entries = _ENTRIES.validate_python(found)
+        await self._take([Kept(one.key.removeprefix(self._prefix), one.value or b"", one.version) for one in entries])

@@ -40,7 +40,7 @@ def conditional(request: Request, response: Response) -> Response:
         return response
     response.headers["etag"] = tag = _tag(version, body)
     told = request.headers.get("if-none-match") if is_read else None
-    if told is None or not _names(told, tag):
+    if told is None or not names(told, tag):
         return response
     kept = {name: response.headers[name] for name in _OF_UNCHANGED if name in response.headers}
     return Response(status_code=304, headers=kept)
@@ -51,8 +51,11 @@ def _tag(version: str | None, body: bytes) -> str:
     return f'"{digest}"' if version is None else f'{version[:-1]}{OF_VERSION}{digest}"'
 
 
-def _names(told: str, tag: str) -> bool:
-    """By the weak comparison, which a read asks for. Raises Invalid for more than anybody needs."""
+def names(told: str, tag: str) -> bool:
+    """Whether an `If-None-Match` names the tag, by the weak comparison, which a read asks for.
+
+    Raises Invalid for more than anybody needs.
+    """
     if len(told) > _MAX_LENGTH:
         raise Invalid.field("header/If-None-Match", "string_too_long", f"must have at most {_MAX_LENGTH} characters")
     return told.strip() == "*" or tag in [one.strip().removeprefix("W/") for one in told.split(",")]

@@ -14,12 +14,15 @@ class _StreamNotWanted(Exception):
 def head_of(app: ASGIApp) -> ASGIApp:
     """`app` without the bodies of its answers.
 
-    It answers as it would a GET. A stream is ended before its first piece is made, as by a client that leaves.
+    It answers as it would a GET. A stream is ended as by a client that leaves: before its first piece is made, or after
+    that one where its length is told, since only the piece shows that it is a stream.
     """
 
     async def headers_only(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_headers(message: Message) -> None:
             if message["type"] != "http.response.start":
+                if message.get("more_body", False):
+                    raise _StreamNotWanted
                 return
             await send(message)
             await send({"type": "http.response.body", "body": b""})

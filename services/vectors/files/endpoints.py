@@ -1,13 +1,13 @@
 """`/vectors/files`."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from services.vectors.dependencies import FileId, Files, FileWriter, Reader, Writer
 from services.vectors.errors import QuotaExceeded
 from services.vectors.files import tus
-from services.vectors.files.content import Asked, answered
+from services.vectors.files.content import CONTENT, AskedOf, answered
 from services.vectors.files.domain import StoredFile
 from services.vectors.files.errors import (
     FileNotFound,
@@ -43,12 +43,6 @@ _BODY: dict[str, Any] = {
 _PIECE: dict[str, Any] = {"type": "string", "format": "binary", "maxLength": 100 * 2**20}
 _OFFSET: dict[str, Any] = {
     "headers": {"Upload-Offset": {"description": "where the next piece begins", "schema": {"type": "integer"}}}
-}
-_BYTES: dict[str, Any] = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
-_CONTENT: dict[int | str, dict[str, Any]] = {
-    200: {**_BYTES, "description": "All of it, under its own media type"},
-    206: {**_BYTES, "description": "The bytes of `Range`"},
-    304: {"description": "It is what `If-None-Match` names; a file never changes"},
 }
 
 
@@ -176,28 +170,12 @@ async def append(
     operation_id="vectors_get_file_content",
     summary="Read a file",
     response_class=Response,
-    responses={**_CONTENT, **responses(FileNotFound, FileUnfinished, PreconditionFailed, RangeUnsatisfiable)},
+    responses={**CONTENT, **responses(FileNotFound, FileUnfinished, PreconditionFailed, RangeUnsatisfiable)},
 )
-async def content(
-    request: Request,
-    file_id: FileId,
-    caller: Reader,
-    files: Files,
-    range: Annotated[str | None, Header(max_length=256, description="one range of bytes, such as `bytes=0-99`")] = None,
-    if_range: Annotated[str | None, Header(max_length=256, description="all of it unless the `ETag` is this")] = None,
-    if_none_match: Annotated[
-        str | None, Header(max_length=1024, description="nothing where the `ETag` is this")
-    ] = None,
-    if_match: IfMatch = None,
-) -> Response:
+async def content(file_id: FileId, caller: Reader, files: Files, asked: AskedOf) -> Response:
     """The bytes as they were uploaded, to be saved and not to be shown."""
     file = await files.get_whole(caller, file_id)
-    require_match(if_match, etag(file.upload.place))
-    return answered(
-        file,
-        lambda start, end: files.read(file, start, end),
-        Asked(range, if_range, if_none_match, has_body=request.method != "HEAD"),
-    )
+    return answered(file, lambda start, end: files.read(file, start, end), asked)
 
 
 @router.delete(

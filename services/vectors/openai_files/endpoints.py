@@ -7,13 +7,14 @@ from fastapi import APIRouter, Query, Request, Response
 from services.vectors.dependencies import FileId, Files, FileWriter, Reader, Writer
 from services.vectors.errors import QuotaExceeded
 from services.vectors.files import tus
-from services.vectors.files.content import Asked, answered
+from services.vectors.files.content import CONTENT, AskedOf, answered
 from services.vectors.files.errors import (
     FileEmpty,
     FileNotFound,
     FileUnfinished,
     FileUnreadable,
     PurposeUnsupported,
+    RangeUnsatisfiable,
 )
 from services.vectors.files.multipart import AROUND_BYTES, FIELD, MEDIA_TYPE, OneFile
 from services.vectors.files.route import FileRoute, body_of, told_bytes
@@ -23,7 +24,7 @@ from services.vectors.paging import listed
 from services.vectors.stores.dependencies import Attachments
 from services.vectors.stores.errors import AttachmentUnderWay
 from shared.door import Keyed, UnsupportedMediaType
-from shared.errors import TooLarge, UpstreamTimeout
+from shared.errors import PreconditionFailed, TooLarge, UpstreamTimeout
 from shared.openai import OPENAI, Listed, OpenAIRoute, openai_responses
 from shared.schemas import Id
 
@@ -52,12 +53,6 @@ _BODY: dict[str, Any] = {
     "required": [FIELD, PURPOSE],
     "additionalProperties": False,
     "example": {PURPOSE: PURPOSES[0], FIELD: "Refunds are paid within 14 days."},
-}
-_BYTES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
-        "description": "All of it, under its own media type",
-    }
 }
 
 
@@ -115,12 +110,12 @@ async def get(file_id: FileId, caller: Reader, files: Files) -> OpenAIFile:
     operation_id="vectors_get_openai_file_content",
     summary="Read a file, as OpenAI's clients do",
     response_class=Response,
-    responses={**_BYTES, **openai_responses(FileNotFound, FileUnfinished)},
+    responses={**CONTENT, **openai_responses(FileNotFound, FileUnfinished, PreconditionFailed, RangeUnsatisfiable)},
 )
-async def content(file_id: FileId, caller: Reader, files: Files) -> Response:
-    """The bytes as they were uploaded. Ranges are answered at `/vectors/files/{id}/content`."""
+async def content(file_id: FileId, caller: Reader, files: Files, asked: AskedOf) -> Response:
+    """The bytes as they were uploaded, to be saved and not to be shown."""
     file = await files.get_whole(caller, file_id)
-    return answered(file, lambda start, end: files.read(file, start, end), Asked())
+    return answered(file, lambda start, end: files.read(file, start, end), asked)
 
 
 @router.delete(

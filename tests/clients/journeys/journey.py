@@ -67,7 +67,7 @@ def main(address: str, email: str) -> None:
     message = {"agent_id": str(made.id), "content": QUESTION}
     reply = good(chat_send_message.sync(client=program, body=MessageCreate.from_dict(message)))
 
-    print(found.id, read.headers["etag"][:3], bool(reply.message.content), len(reply.message.citations) > 0)  # noqa: T201
+    print(found.id, read.headers["etag"][:3], bool(reply.message.content), len(reply.message.citations) > 0)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
 """`/files` in OpenAI's shape: files of `/vectors/files`, and only those that something reads."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import pytest
 
 from services.tasks.documents.sources import type_of
 from services.vectors.openai_files.judging import READABLE
+from shared.errors import StorageFull
 from shared.schemas import new_id
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import RegisterUser
@@ -64,6 +67,24 @@ async def test_what_came_by_our_own_door_is_there_too(client: httpx.AsyncClient)
     listed = (await client.get(FILES, params={"purpose": "assistants"})).json()
     assert (file["purpose"], file["filename"]) == ("assistants", "a.png")
     assert file in listed["data"]
+
+
+async def test_a_download_goes_on_where_it_broke_off_and_is_not_sent_twice(client: httpx.AsyncClient) -> None:
+    place = f"{FILES}/{(await made(client))['id']}/content"
+    whole = await client.get(place)
+    tag = whole.headers["ETag"]
+
+    part = await client.get(place, headers={"Range": "bytes=0-3", "If-Range": tag})
+    beyond = await client.get(place, headers={"Range": "bytes=1000-"})
+    asked = await client.head(place, headers={"Range": "bytes=0-3"})
+
+    assert whole.headers["Accept-Ranges"] == "bytes"
+    assert (part.status_code, part.content) == (206, GUIDE[:4])
+    assert part.headers["Content-Range"] == asked.headers["Content-Range"] == f"bytes 0-3/{len(GUIDE)}"
+    assert (asked.status_code, asked.content) == (206, b"")
+    assert refusal(beyond) == (416, "vectors.range_unsatisfiable", None)
+    assert (await client.get(place, headers={"If-None-Match": tag})).status_code == 304
+    assert refusal(await client.get(place, headers={"If-Match": '"other"'}))[:2] == (412, "common.precondition_failed")
 
 
 async def test_the_purpose_may_come_before_the_file(client: httpx.AsyncClient) -> None:
@@ -128,6 +149,35 @@ async def test_a_file_over_the_limit_is_413(
         too_long = await upload(small, b"a" * 20_000, **other)
 
     assert refusal(told)[:2] == refusal(too_long)[:2] == (413, "common.too_large")
+
+
+@pytest.mark.parametrize(
+    ("where", "happens", "refused"),
+    [
+        ("shared.storage.Storage.require_room", {"side_effect": StorageFull()}, (507, "common.storage_full", None)),
+        ("shared.limits.Shares.take", {"return_value": None}, (503, "common.unavailable", None)),
+    ],
+    ids=["disk", "places"],
+)
+async def test_who_is_refused_for_want_of_room_is_heard_out(
+    client: httpx.AsyncClient, where: str, happens: dict[str, Any], refused: Any
+) -> None:
+    """Else the gateway closes the connection under whoever sends, who never learns why, and sends it all again."""
+    sent = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
+        for _ in range(64):
+            sent += 1
+            yield b"a" * 2**16
+
+    with mock.patch(where, **happens):
+        form = {"Content-Type": "multipart/form-data; boundary=x"}
+        answer = await client.post(FILES, content=body(), headers=form)
+
+    assert (refusal(answer), sent) == (refused, 64)
+    assert "Retry-After" in answer.headers
 
 
 async def test_a_repetition_under_a_key_makes_one_file(client: httpx.AsyncClient) -> None:

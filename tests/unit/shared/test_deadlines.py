@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -39,7 +40,12 @@ class Slow:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", self.content_type)]})
 
 
-async def asked(app: Slow, headers: dict[str, str] | None = None, limit_seconds: float = 50.0) -> httpx.Response:
+async def asked(
+    app: Slow,
+    headers: dict[str, str] | None = None,
+    limit_seconds: float = 50.0,
+    body: AsyncIterator[bytes] | None = None,
+) -> httpx.Response:
     """The answer to one request, while a watchdog looks."""
     metrics = Metrics()
     watchdog = Watchdog(metrics.outlived)
@@ -50,7 +56,7 @@ async def asked(app: Slow, headers: dict[str, str] | None = None, limit_seconds:
     try:
         transport = httpx.ASGITransport(edge)
         async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
-            return await asyncio.create_task(client.get("/", headers=headers))
+            return await asyncio.create_task(client.request("GET", "/", headers=headers, content=body))
     finally:
         looking.cancel()
 
@@ -85,6 +91,22 @@ async def test_waiting_is_cut_to_what_the_caller_has_left() -> None:
     assert (answer.status_code, answer.json()["code"]) == (504, "common.out_of_time")
     assert time.monotonic() - began < 3
     assert app.finished == 0
+
+
+@pytest.mark.parametrize("headers", [{deadlines.HEADER: "100"}, {}])
+async def test_a_request_that_is_out_of_time_is_not_heard_out(headers: dict[str, str]) -> None:
+    """Its caller has waited long enough, and its body may never end."""
+    began = time.monotonic()
+
+    answer = await asked(Slow(seconds=30), headers, limit_seconds=0.1, body=endless())
+
+    assert answer.status_code == 504
+    assert time.monotonic() - began < 3
+
+
+async def endless() -> AsyncIterator[bytes]:
+    yield b"a"
+    await asyncio.sleep(60)
 
 
 async def test_a_request_that_outlives_its_limit_is_ended(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,11 +1,13 @@
 """Balancing over instances, in turn and past the failing; and what is believed of what Consul says of them."""
 
 import asyncio
+import random
+from collections.abc import Sequence
 
 import httpx
 import pytest
 
-from shared.discovery import Balancer, ConsulWatch, Instance, StaticDiscovery
+from shared.discovery import Balancer, ConsulKeys, ConsulWatch, Instance, Kept, StaticDiscovery
 from shared.errors import Unavailable
 from shared.loops import in_background
 
@@ -61,6 +63,9 @@ class Consul:
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request.url.params.get("index"))
+        if request.url.path.startswith("/v1/kv/"):
+            keys = [{"Key": "settings/one", "Value": "MQ==", "ModifyIndex": 1}]
+            return httpx.Response(200, json=keys, headers={"X-Consul-Index": str(self.index)})
         entries = [
             {"Node": {"Address": "node"}, "Service": {"Address": host, "Port": int(port)}}
             for host, port in (address.split(":") for address in self.addresses)
@@ -72,6 +77,15 @@ class Consul:
             balancer.replace([f"http://{instance.address}:{instance.port}" for instance in instances])
 
         return ConsulWatch("http://consul:8500", self.client, "agents", take, grace_seconds=grace_seconds)
+
+    def followed(self, what: str) -> ConsulWatch | ConsulKeys:
+        return self.watch(Balancer()) if what == "service" else self.keys([])
+
+    def keys(self, taken: list[Kept]) -> ConsulKeys:
+        async def take(found: Sequence[Kept]) -> None:
+            taken.extend(found)
+
+        return ConsulKeys("http://consul:8500", self.client, "settings/", take)
 
 
 async def test_an_empty_answer_keeps_the_last_known_addresses() -> None:
@@ -104,9 +118,13 @@ async def test_an_instance_without_an_address_is_at_its_node() -> None:
     assert balancer.choose() == "http://node:1"
 
 
-async def test_an_index_that_went_backwards_is_forgotten() -> None:
+EITHER = pytest.mark.parametrize("what", ["service", "keys"])
+
+
+@EITHER
+async def test_an_index_that_went_backwards_is_forgotten(what: str) -> None:
     consul = Consul("a:1")
-    watch = consul.watch(Balancer())
+    watch = consul.followed(what)
     await watch.follow_once()
     consul.index = 3
 
@@ -116,15 +134,43 @@ async def test_an_index_that_went_backwards_is_forgotten() -> None:
     assert consul.asked == [None, "7", None, "3"]
 
 
-async def test_a_server_that_does_not_block_is_not_asked_in_a_loop() -> None:
+@EITHER
+async def test_a_server_that_does_not_block_is_not_asked_in_a_loop(what: str) -> None:
     consul = Consul("a:1")
-    watch = consul.watch(Balancer())
+    watch = consul.followed(what)
+
+    assert [await watch.follow_once() for _ in range(3)] == [True, False, False]
+    assert consul.asked == [None, "7", "7"]
+
+
+@EITHER
+async def test_a_consul_that_is_away_is_told_of_once_and_asked_ever_more_rarely(
+    what: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consul, ceilings = Consul("a:1"), list[float]()
+    watch = consul.followed(what)
+    monkeypatch.setattr(random, "uniform", lambda _, ceiling: ceilings.append(ceiling) or 0.0)
+    monkeypatch.setattr(consul, "index", "nonsense")
 
     async with in_background(watch.run()), asyncio.timeout(5):
-        await watch.answered.wait()
-        await asyncio.sleep(0.3)
+        while len(ceilings) < 7:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0)
+        consul.index = 7
+        while "7" not in consul.asked:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0)
 
-    assert consul.asked == [None, "7"]
+    assert ceilings[:7] == [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 5.0]
+    assert len(caplog.messages) == 1
+
+
+async def test_keys_are_handed_on_when_they_have_changed() -> None:
+    consul, taken = Consul(), list[Kept]()
+    keys = consul.keys(taken)
+
+    for _ in range(2):
+        await keys.follow_once()
+
+    assert taken == [Kept("one", b"1", 1)]
 
 
 async def test_a_refused_token_is_no_consul_that_is_away(caplog: pytest.LogCaptureFixture) -> None:

@@ -34,7 +34,8 @@ async def test_status_and_headers_are_those_of_the_read(response: Response) -> N
     assert not ended.get("more_body")
 
 
-async def test_a_stream_ends_before_its_first_piece_is_made() -> None:
+@pytest.mark.parametrize(("length", "pieces"), [({}, 0), ({"content-length": "9"}, 1)])
+async def test_a_stream_is_not_read_for_its_headers(length: dict[str, str], pieces: int) -> None:
     made = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -43,9 +44,10 @@ async def test_a_stream_ends_before_its_first_piece_is_made() -> None:
             made += 1
             yield b"piece"
 
-    begun, ended = await sent_by(StreamingResponse(endless(), media_type="text/event-stream"))
+    async with asyncio.timeout(10):
+        begun, ended = await sent_by(StreamingResponse(endless(), headers=length, media_type="text/event-stream"))
 
-    assert (begun["status"], ended["body"], made) == (200, b"", 0)
+    assert (begun["status"], ended["body"], made) == (200, b"", pieces)
 
 
 async def test_what_is_wrong_is_no_less_wrong_for_a_head() -> None:
