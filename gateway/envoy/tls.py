@@ -2,12 +2,12 @@
 
 import json
 import os
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
 from gateway.envoy.kong import Service
 from gateway.envoy.messages import Json, extension, typed
+from shared.hosts import is_address
 
 _NAME: Final = "authority"
 _CONTEXT: Final = "extensions.transport_sockets.tls.v3.UpstreamTlsContext"
@@ -29,10 +29,10 @@ def upstream_tls(service: Service, state_dir: Path) -> Json:
 
 def public_tls(host: str, authorities: Path) -> Json:
     """What has a cluster want the certificate of `host`, a name or an address, by the authorities of a file."""
-    is_address = _is_address(host)
-    name = {"san_type": "IP_ADDRESS" if is_address else "DNS", "matcher": {"exact": host}}
+    by_address = is_address(host)
+    name = {"san_type": "IP_ADDRESS" if by_address else "DNS", "matcher": {"exact": host}}
     wanted = {"trusted_ca": {"filename": str(authorities.absolute())}, "match_typed_subject_alt_names": [name]}
-    return _socket({"validation_context": wanted}, **({} if is_address else {"sni": host}))
+    return _socket({"validation_context": wanted}, **({} if by_address else {"sni": host}))
 
 
 def write_authority(state_dir: Path, authority: Path) -> None:
@@ -47,14 +47,6 @@ def write_authority(state_dir: Path, authority: Path) -> None:
 
 def _socket(context: Json, **names: str) -> Json:
     return {"transport_socket": extension("envoy.transport_sockets.tls", _CONTEXT, common_tls_context=context, **names)}
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _path(state_dir: Path) -> Path:

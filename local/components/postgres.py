@@ -43,6 +43,7 @@ class Postgres(Component):
     name = "postgres"
     ports = ("postgres",)
     stop_signal = "INT"  # TERM would wait for every client to leave
+    stop_seconds = 60  # its last checkpoint, on a slow disk: killed, it leaves memory that its next start refuses
 
     def folders(self, site: Site) -> tuple[Path, ...]:
         return (site.layout.home / "postgres",)

@@ -4,13 +4,13 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from ipaddress import ip_address
 from typing import Any, Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from shared import deadlines
+from shared.hosts import is_address
 from shared.outbound.addresses import Allowed
 from shared.outbound.answer import Answer, Content
 from shared.outbound.failures import AddressRefused, AnswerBroken, HostUnknown, NotReached, OutboundTimeout
@@ -65,7 +65,7 @@ class OutboundClient:
 
     async def _judged(self, host: str) -> list[str]:
         """The host's addresses, each of which may be connected to. Raises AddressRefused, HostUnknown, NamesBusy."""
-        addresses = [host] if _is_address(host) else await self._resolved(host)
+        addresses = [host] if is_address(host) else await self._resolved(host)
         if not self._allowed.names(host) and not self._allowed.takes_all(addresses):
             raise AddressRefused
         return addresses
@@ -85,14 +85,6 @@ async def open_outbound(allowed: Allowed) -> AsyncIterator[OutboundClient]:
     """A client that resolves names as the system does."""
     async with open_names() as names:
         yield OutboundClient(allowed, names.resolve)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 class _Judged(AbstractResolver):

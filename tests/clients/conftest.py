@@ -1,5 +1,6 @@
 """Clients as others publish them, unmodified, pointed at the gateway with an API key."""
 
+import secrets
 from collections.abc import AsyncIterator
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 
 from tests.fixtures.identity import RegisterUser, User
 
+FACT = "The warranty of the Falcon lasts 27 months."
 SCOPES = ["agents:read", "agents:write", "chat:read", "chat:write", "vectors:read", "vectors:write"]
 
 
@@ -33,3 +35,14 @@ async def client(base_url: str, api_key: str) -> AsyncIterator[openai.AsyncOpenA
     """OpenAI's own, which tries nothing twice, so that a test sees the first answer."""
     async with openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0, timeout=60) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+async def knowing(gateway: httpx.AsyncClient, owner: User) -> str:
+    """The name of an agent that knows one fact."""
+    name, collection = f"falcon {secrets.token_hex(4)}", f"falcon-{secrets.token_hex(4)}"
+    stored = {"collection": collection, "items": [{"id": "warranty", "text": FACT}]}
+    (await gateway.post("/api/v1/vectors/store", json=stored, headers=owner.headers)).raise_for_status()
+    made = {"name": name, "instructions": "Answer in one sentence.", "knowledge": [collection]}
+    (await gateway.post("/api/v1/agents/create", json=made, headers=owner.headers)).raise_for_status()
+    return name

@@ -3,7 +3,6 @@
 The suite's model calls no tools: what the client makes of calls is in tests/services/chat/test_completion_client.py.
 """
 
-import secrets
 from typing import Any
 
 import httpx
@@ -12,18 +11,10 @@ import pytest
 
 from tests.fixtures.identity import User
 
-FACT = "The warranty of the Falcon lasts 27 months."
-
 
 @pytest.fixture(scope="module")
-async def agent(gateway: httpx.AsyncClient, owner: User) -> str:
-    """The name of an agent that knows one fact."""
-    name, collection = f"falcon {secrets.token_hex(4)}", f"falcon-{secrets.token_hex(4)}"
-    stored = {"collection": collection, "items": [{"id": "warranty", "text": FACT}]}
-    (await gateway.post("/api/v1/vectors/store", json=stored, headers=owner.headers)).raise_for_status()
-    made = {"name": name, "instructions": "Answer in one sentence.", "knowledge": [collection]}
-    (await gateway.post("/api/v1/agents/create", json=made, headers=owner.headers)).raise_for_status()
-    return name
+def agent(knowing: str) -> str:
+    return knowing
 
 
 @pytest.fixture(scope="module")

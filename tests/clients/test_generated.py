@@ -15,7 +15,7 @@ import httpx
 import orjson
 import pytest
 
-from local.layout import REPOSITORY
+from tests.clients.programs import uv
 
 JOURNEYS = Path(__file__).parent / "journeys"
 PYTHON_GENERATOR = "openapi-python-client==0.29.1"
@@ -47,11 +47,10 @@ def email() -> str:
 
 
 def test_the_python_client_completes_the_journey(gateway: httpx.AsyncClient, document: Path, tmp_path: Path) -> None:
-    uv = shutil.which("uv") or str(REPOSITORY / ".local" / "cache" / "tools" / "bin" / "uv")
     made = tmp_path / "sutazai_client"
     document.write_bytes(orjson.dumps(_with_one_kind_of_body(orjson.loads(document.read_bytes()))))
     generate = ["generate", "--path", document, "--meta", "none", "--output-path", made]
-    run(uv, "tool", "run", "--from", PYTHON_GENERATOR, "openapi-python-client", *generate, cwd=tmp_path)
+    run(uv(), "tool", "run", "--from", PYTHON_GENERATOR, "openapi-python-client", *generate, cwd=tmp_path)
     run(sys.executable, "-m", "compileall", "-q", made, cwd=tmp_path)
 
     said = run(

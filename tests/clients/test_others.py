@@ -3,10 +3,8 @@ question, an answer in pieces with its citation, a call of a tool of the client'
 
 import asyncio
 import os
-import secrets
 import shutil
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,10 +12,10 @@ import httpx
 import orjson
 import pytest
 
-from local.layout import REPOSITORY
 from local.suite import Suite
 from tests.clients import obliging
-from tests.fixtures.identity import User
+from tests.clients.programs import uv
+from tests.fixtures.settings import told
 from tests.services.chat.servers import serving
 
 JOURNEYS = Path(__file__).parent / "journeys" / "others"
@@ -32,7 +30,6 @@ NODE: Final = {
     "by_openai.mjs": ["openai@7.59.0"],
     "by_ai_sdk.mjs": ["ai@7.0.173", "@ai-sdk/openai-compatible@3.0.92"],
 }
-FACT: Final = "The warranty of the Falcon lasts 27 months."
 FOUND: Final = {
     "answer": "".join(obliging.ANSWER),
     "call": [obliging.CALL["name"], {"city": "Ulm"}],
@@ -48,25 +45,17 @@ pytestmark = [
 @pytest.fixture(scope="module")
 async def obliged(suite: Suite, gateway: httpx.AsyncClient) -> AsyncIterator[None]:
     """The suite, with a model that does as it is told."""
-    usual = suite.site
     async with serving(obliging.obliging) as address:
-        own = {"LLM_URL": f"{address}/v1", "LLM_MODEL": obliging.NAME}
-        suite.site = replace(usual, environ={**usual.environ, **own})
-        await asyncio.to_thread(suite.up)
-        yield
-    suite.site = usual
+        with told(suite, LLM_URL=f"{address}/v1", LLM_MODEL=obliging.NAME):
+            await asyncio.to_thread(suite.up)
+            yield
     await asyncio.to_thread(suite.up)
 
 
 @pytest.fixture(scope="module")
-async def agent(obliged: None, gateway: httpx.AsyncClient, owner: User) -> str:
-    """The name of an agent that knows one fact."""
-    name, collection = f"falcon-{secrets.token_hex(4)}", f"falcon-{secrets.token_hex(4)}"
-    stored = {"collection": collection, "items": [{"id": "warranty", "text": FACT}]}
-    (await gateway.post("/api/v1/vectors/store", json=stored, headers=owner.headers)).raise_for_status()
-    made = {"name": name, "instructions": "Answer in one sentence.", "knowledge": [collection]}
-    (await gateway.post("/api/v1/agents/create", json=made, headers=owner.headers)).raise_for_status()
-    return name
+async def agent(obliged: None, knowing: str) -> str:
+    """The name of an agent whose model does as it is told."""
+    return knowing
 
 
 async def run(*command: str | Path, cwd: Path) -> str:
@@ -74,29 +63,28 @@ async def run(*command: str | Path, cwd: Path) -> str:
     process = await asyncio.create_subprocess_exec(
         *command, cwd=cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    told, trouble = await process.communicate()
-    assert process.returncode == 0, f"{told.decode()[-5_000:]}\n{trouble.decode()[-5_000:]}"
-    return told.decode()
+    said, trouble = await process.communicate()
+    assert process.returncode == 0, f"{said.decode()[-5_000:]}\n{trouble.decode()[-5_000:]}"
+    return said.decode()
 
 
-def found_in(told: str) -> dict[str, Any]:
+def found_in(said: str) -> dict[str, Any]:
     """The last line, which is the journey's."""
-    return dict(orjson.loads(told.strip().splitlines()[-1]))
+    return dict(orjson.loads(said.strip().splitlines()[-1]))
 
 
 @pytest.mark.parametrize("journey", PYTHON)
 async def test_a_python_client_completes_the_journey(
     agent: str, base_url: str, api_key: str, tmp_path: Path, journey: str
 ) -> None:
-    uv = shutil.which("uv") or str(REPOSITORY / ".local" / "cache" / "tools" / "bin" / "uv")
     packages = [word for package in PYTHON[journey] for word in ("--with", package)]
 
-    told = await run(
-        uv, "run", "--no-project", "--python", "3.11", *packages, JOURNEYS / journey, base_url, api_key, agent,
+    said = await run(
+        uv(), "run", "--no-project", "--python", "3.11", *packages, JOURNEYS / journey, base_url, api_key, agent,
         cwd=tmp_path,
     )  # fmt: skip
 
-    assert found_in(told) == FOUND
+    assert found_in(said) == FOUND
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="needs Node.js")

@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -14,6 +13,7 @@ from shared.telemetry import conventions
 from tests.e2e.test_journey import finished
 from tests.fixtures.collector import Collector, Recorded, collector, tree_of
 from tests.fixtures.identity import User
+from tests.fixtures.settings import told
 
 API = "/api/v1"
 CANARY = f"canary{secrets.token_hex(8)}"
@@ -52,12 +52,9 @@ def traces() -> Iterator[Collector]:
 @pytest.fixture(scope="module")
 async def traced(suite: Suite, gateway: httpx.AsyncClient, traces: Collector) -> AsyncIterator[httpx.AsyncClient]:
     """The gateway of a suite that records every trace."""
-    usual = suite.site
-    own = {"OTEL_EXPORTER_OTLP_ENDPOINT": traces.url, "OTEL_TRACES_SAMPLE_RATIO": "1"}
-    suite.site = replace(usual, environ={**usual.environ, **own})
-    await asyncio.to_thread(suite.up)
-    yield gateway
-    suite.site = usual
+    with told(suite, OTEL_EXPORTER_OTLP_ENDPOINT=traces.url, OTEL_TRACES_SAMPLE_RATIO="1"):
+        await asyncio.to_thread(suite.up)
+        yield gateway
 
 
 async def done(gateway: httpx.AsyncClient, user: User, kind: str, given: dict[str, Any]) -> str:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,15 @@ from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import User
 from tests.fixtures.inside import INSIDE
 from tests.fixtures.places import FAULTS_PORT_BASE
+from tests.fixtures.settings import told
 
 
 @pytest.fixture(scope="module")
 async def brief(suite: Suite, gateway: httpx.AsyncClient) -> AsyncIterator[httpx.AsyncClient]:
     """The gateway of a suite whose model says little: what is measured is everything around it."""
-    usual = suite.site
-    suite.site = replace(usual, environ={**usual.environ, "ANSWER_TOKENS": "8"})
-    suite.up()
-    yield gateway
-    suite.site = usual
+    with told(suite, ANSWER_TOKENS="8"):
+        suite.up()
+        yield gateway
 
 
 @pytest.fixture(scope="module")

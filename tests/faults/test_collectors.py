@@ -21,7 +21,7 @@ from tests.fixtures.identity import User
 from tests.fixtures.ports import free_port
 
 ROUNDS, AT_ONCE = 60, 10  # whose spans are more than the queue to a collector holds
-SLOWEST_SECONDS = 4.0  # on a busy machine; a request that waited for a collector would take five
+SLOWEST_SECONDS = 2.0  # on a busy machine; a request that waited for a collector would take five
 END_SECONDS = 12.0
 
 
@@ -91,4 +91,4 @@ async def test_a_collector_that_does_not_take_traces_is_not_noticed(
     minutes = 1 + (time.monotonic() - since) // 60
     assert slowest < SLOWEST_SECONDS
     assert took < END_SECONDS
-    assert len(told) <= 4 * (minutes + 1), told
+    assert 1 <= len(told) <= 4 * (minutes + 1), told

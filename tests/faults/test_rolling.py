@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import httpx
 import pytest
@@ -18,6 +17,7 @@ from tests.faults.replicas import MODULES, Second, restart, roll, seconds_of, un
 from tests.faults.steady import Edge, Mixed, Send, Steady
 from tests.fixtures.http import authorities
 from tests.fixtures.identity import User, register_with
+from tests.fixtures.settings import told
 
 RATE = 50.0
 LOGINS_RATE = 19.0
@@ -53,16 +53,14 @@ async def under(load: Steady) -> AsyncIterator[None]:
 @asynccontextmanager
 async def with_node(suite: Suite, *components: str) -> AsyncIterator[None]:
     """These of the suite, or all, with a vectors that keeps nothing itself."""
-    usual = suite.site
     await asyncio.to_thread(suite.stop, "vectors")  # whose files the node takes over
-    suite.site = replace(usual, environ={**usual.environ, "SUTAZAI_FAISS_NODE": "on"})
-    try:
-        await asyncio.to_thread(suite.up, components or None)
-        yield
-    finally:
-        for name in ("vectors", NODE):
-            await asyncio.to_thread(suite.stop, name)
-        suite.site = usual
+    with told(suite, SUTAZAI_FAISS_NODE="on"):
+        try:
+            await asyncio.to_thread(suite.up, components or None)
+            yield
+        finally:
+            for name in ("vectors", NODE):
+                await asyncio.to_thread(suite.stop, name)
 
 
 @pytest.mark.timeout(300)

@@ -5,9 +5,9 @@ written with the value, so that nobody adds one who does not know what is sent t
 """
 
 from collections.abc import Sequence
-from ipaddress import ip_address
 from typing import Final
 
+from shared.hosts import is_address
 from shared.outbound import RequestRefused, require_url
 
 MOST_HOSTS: Final = 20
@@ -25,7 +25,7 @@ def usual_host(text: str) -> str:
         raise ValueError("must be a host's name or address, without a scheme, a port or a path") from error
     if host != name or "*" in name:
         raise ValueError("must be a host's name as DNS has it (`xn--…`), or an address in its shortest form")
-    if text.startswith(_BELOW) and ("." not in name.strip(".") or _is_address(name)):
+    if text.startswith(_BELOW) and ("." not in name.strip(".") or is_address(name)):
         raise ValueError("must name a domain of two parts at least behind `*.`")
     return text.lower()
 
@@ -39,11 +39,3 @@ def host_of(url: str) -> str:
 def leads_to(hosts: Sequence[str], host: str) -> bool:
     """Whether `host` is one of them. A domain is not below itself."""
     return any(host.endswith(one[1:]) and host != one[2:] if one.startswith(_BELOW) else host == one for one in hosts)
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
 
 from services.tasks.errors import KindUnknown, WebhookOfAnother, WebhookUrlRefused
@@ -18,6 +17,7 @@ from services.tasks.webhooks.secrets import rotated
 from services.tasks.webhooks.sending import place_of
 from services.tasks.webhooks.signing import new_secret
 from shared.errors import Invalid
+from shared.hosts import is_address
 from shared.identity import Caller, deed
 from shared.outbound import Allowed, RequestRefused, require_url
 from shared.postgres import Database, Outbox
@@ -204,7 +204,7 @@ class WebhookService:
         except RequestRefused as error:
             raise WebhookUrlRefused(error.detail) from error
         host = url.raw_host or ""
-        if _is_address(host) and not self._allowed.takes_all([host]):
+        if is_address(host) and not self._allowed.takes_all([host]):
             raise WebhookUrlRefused("The host is at an address that may not be asked.")
         encoded = str(url)
         if len(encoded) > LONGEST_URL:
@@ -249,11 +249,3 @@ def _set(webhook: Webhook, values: dict[str, Any]) -> None:
 def _as_set(words: Iterable[str]) -> list[str]:
     """Each once, as the store keeps them."""
     return [str(word) for word in dict.fromkeys(words)]
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -3,15 +3,16 @@
 from fastapi import APIRouter
 
 from services.vectors.errors import (
+    AnswerTooLarge,
     CollectionAliased,
     CollectionLost,
     CollectionNotFound,
+    DimensionMismatch,
     EmbeddingsBusy,
     EmbeddingsFailed,
     FilterInvalid,
     ModelMismatch,
     QuotaExceeded,
-    UnknownModel,
     WordsMissing,
 )
 from services.vectors.files.errors import FileNotFound, FileUnfinished
@@ -111,7 +112,8 @@ async def delete(vector_store_id: StoreId, caller: StoreWriter, stores: Stores) 
         WordsMissing,
         FilterInvalid,
         ModelMismatch,
-        UnknownModel,
+        DimensionMismatch,
+        AnswerTooLarge,
         EmbeddingsBusy,
         EmbeddingsFailed,
         UpstreamTimeout,

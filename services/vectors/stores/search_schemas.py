@@ -148,7 +148,7 @@ def in_our_words(data: object, pointer: str = "/filters", depth: int = 1) -> dic
 def pointed_at_theirs(error: ServiceError) -> ServiceError:
     """`error` of a batch of our searches, pointing at the members of the search that they were made of."""
     for problem in error.errors:
-        _, _, _, *rest = problem.pointer.split("/", 3)  # "", "searches", its number
+        rest = problem.pointer.split("/", 3)[3:]  # after "", "searches", its number; of all of them there is no number
         pointer = f"/{rest[0]}" if rest else ""
         if pointer.startswith("/filter"):
             for ours, theirs in (("/and/", "/filters/"), ("/or/", "/filters/"), ("/field", "/key"), ("/op", "/type")):
