@@ -23,13 +23,13 @@ def binary() -> Path:
 
 
 class Redis(Component):
-    """The store of conversations: every write is logged to disk, at most a second late, and nothing is evicted."""
+    """The store of conversations: every write is on disk before its answer, and nothing is evicted."""
 
     name = "redis"
     ports = ("redis",)
     keeping: ClassVar[dict[str, str]] = {
         "appendonly": "yes",
-        "appendfsync": "everysec",
+        "appendfsync": "always",
         "maxmemory": "512mb",
         "maxmemory-policy": "noeviction",
     }

@@ -7,12 +7,14 @@ import tomllib
 import pytest
 import yaml
 
+from local.components.redis import Redis, RedisCache
 from services.topology import CLIENTS, GATEWAY_PORT, PORTAL_PORT, SECRETS, SERVICES
 from shared.settings import ServiceSettings
 from tests.architecture.apps import APPS, ENVIRONMENT, package_of
 from tests.architecture.conftest import COMPOSE_SCRIPTS, REPOSITORY
 from tests.architecture.conftest import Service as Container
 
+REDISES = [Redis, RedisCache]
 PORTS = {**{name: service.port for name, service in SERVICES.items()}, "portal": PORTAL_PORT}
 
 
@@ -98,3 +100,10 @@ def test_every_secret_of_the_topology_belongs_to_somebody() -> None:
     assert of_stores | of_services | {"cursor_secret", "gateway_token"} == SECRETS.keys()
     assert {name.upper() for name in SECRETS.keys() - of_stores} <= ENVIRONMENT.keys()
     assert set(CLIENTS) == SERVICES.keys() - {"auth"}
+
+
+@pytest.mark.parametrize("component", REDISES, ids=[component.name for component in REDISES])
+def test_a_redis_keeps_in_compose_what_it_keeps_here(component: type[Redis]) -> None:
+    said = (COMPOSE_SCRIPTS / f"{component.name}.conf").read_text().splitlines()
+
+    assert {f"{name} {value}" for name, value in component.keeping.items()} <= set(said)
