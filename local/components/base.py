@@ -32,6 +32,8 @@ class Component(ABC):
     stop_signal: ClassVar[str] = "TERM"
     stop_seconds: ClassVar[int] = 20
     start_seconds: ClassVar[int] = 180
+    start_retries: ClassVar[int] = 5
+    """How often in a row it may end within its first second and is started again, each time a second later."""
     patience_seconds: ClassVar[float] = 5.0
     """How long it may refuse its work, while it answers, before that is taken for a sickness."""
     is_inside: ClassVar[bool] = False

@@ -27,6 +27,7 @@ class Redis(Component):
 
     name = "redis"
     ports = ("redis",)
+    start_retries = 1000  # whose disk is full ends at its first write, until there is room
     keeping: ClassVar[dict[str, str]] = {
         "appendonly": "yes",
         "appendfsync": "always",

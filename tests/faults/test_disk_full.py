@@ -118,6 +118,7 @@ def submitting(client: httpx.AsyncClient, text: str = TEXT) -> Write:
 
 
 async def test_redis(own_suite: Suite, suite: Suite, auth: httpx.AsyncClient, user: User) -> None:
+    """It ends rather than answer for what it cannot store (decision 52), and is started again until it can."""
     agent_id, neighbours = new_id(), Neighbours()
     neighbours.agents[agent_id] = AGENT | {"id": agent_id}
     open_chat = chat_beside(suite, auth, ModelServer(), neighbours)
@@ -131,7 +132,7 @@ async def test_redis(own_suite: Suite, suite: Suite, auth: httpx.AsyncClient, us
             async def read(kept: httpx.Response) -> httpx.Response:
                 return await client.get(f"/api/v1/chat/conversations/{kept.json()['conversation_id']}")
 
-            course, by_itself = await through_a_full_disk(disk, write, read, reads=True)
+            course, by_itself = await through_a_full_disk(disk, write, read, reads=False)
 
             assert by_itself
             await assert_clean_and_whole(course, read)
