@@ -12,7 +12,7 @@ from local.suite import Suite
 from shared.telemetry import conventions
 from tests.e2e.test_journey import finished
 from tests.fixtures.collector import Collector, Recorded, collector, tree_of
-from tests.fixtures.identity import User
+from tests.fixtures.identity import RegisterUser, User
 from tests.fixtures.settings import told
 
 API = "/api/v1"
@@ -71,7 +71,10 @@ def one(spans: list[Recorded], name: str) -> Recorded:
 
 
 @pytest.mark.timeout(300)
-async def test_a_task_is_one_trace_down_to_the_models(traced: httpx.AsyncClient, traces: Collector, user: User) -> None:
+async def test_a_task_is_one_trace_down_to_the_models(
+    traced: httpx.AsyncClient, traces: Collector, register_user: RegisterUser
+) -> None:
+    user = await register_user()  # whose first delegation is written into the audit: what is repeated is counted
     written = {"collection": CANARY, "engine": "faiss", "documents": [DOCUMENT]}
     ingest = await done(traced, user, "vectors.ingest", written)
     body = {"name": CANARY, "instructions": f"Speak of {CANARY}.", "knowledge": [CANARY]}
