@@ -44,12 +44,13 @@ def jobs() -> list[dict[str, Any]]:
 
 
 def here(suite: Suite, job: dict[str, Any]) -> dict[str, Any]:
-    """The job on this machine: the process at its port instead of those that Consul names."""
+    """The job on this machine: the process at its port instead of those that Consul names, by TLS if it talks so."""
     address = httpx.URL(suite.url(job["job_name"].replace("-", "_")))
-    secured = job["tls_config"] | {"ca_file": str(suite.site.certificates / AUTHORITY)}
-    found = [{"targets": [f"{address.host}:{address.port}"]}]
-    others = {name: value for name, value in job.items() if name not in {"consul_sd_configs", "tls_config", "scheme"}}
-    return others | {"scheme": address.scheme, "tls_config": secured, "static_configs": found}
+    placed: dict[str, Any] = {"scheme": address.scheme, "static_configs": [{"targets": [address.netloc.decode()]}]}
+    if suite.site.uses_tls:
+        placed["tls_config"] = job["tls_config"] | {"ca_file": str(suite.site.certificates / AUTHORITY)}
+    of_containers = {"scheme", "tls_config", "consul_sd_configs"}
+    return placed | {name: value for name, value in job.items() if name not in of_containers}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ async def gathered(metrics: httpx.Client, gateway: httpx.AsyncClient, user: User
     task = {"kind": "echo", "input": {}}
     submitted = await gateway.post(f"{API}/tasks/submit", json=task, headers=user.headers)
     await finished(gateway, user, submitted.json()["id"])
-    (await gateway.get(f"{API}/agents", headers=user.headers)).raise_for_status()
+    (await gateway.get(f"{API}/agents/list", headers=user.headers)).raise_for_status()
     await looked_at(metrics, 3)
     return metrics
 

@@ -43,11 +43,11 @@ async def shown(address: str, parts: set[str]) -> str:
 async def test_a_request_is_shown_from_the_gateway_to_the_store(
     suite: Suite, observed: httpx.AsyncClient, user: User
 ) -> None:
-    answer = await observed.get(f"{API}/agents", headers=user.headers)
+    answer = await observed.get(f"{API}/agents/list", headers=user.headers)
     trace_id = answer.headers["x-trace-id"]
 
-    listed = await shown(page(suite.site), {f"traces/{trace_id}", "gateway: GET agents"})
-    one = await shown(f"{page(suite.site)}traces/{trace_id}", {"agents: GET /api/v1/agents", "agents: READ neo4j"})
+    listed = await shown(page(suite.site), {f"traces/{trace_id}", "gateway: GET agents-list"})
+    one = await shown(f"{page(suite.site)}traces/{trace_id}", {"agents: GET /api/v1/agents/list", "agents: READ neo4j"})
 
     assert answer.status_code == 200
     assert one.index("gateway: GET") < one.index("agents: GET") < one.index("agents: READ neo4j")
@@ -61,6 +61,6 @@ def test_it_is_there_where_it_is_asked_for_and_the_caller_has_none(suite: Suite)
         with told(suite, **settings):
             return Traces().is_wanted(suite.site)
 
-    assert not is_wanted()
+    assert not is_wanted(SUTAZAI_OBSERVE="off")
     assert is_wanted(SUTAZAI_OBSERVE="on")
     assert not is_wanted(SUTAZAI_OBSERVE="on", **{COLLECTOR: "http://collector.internal:4318"})
