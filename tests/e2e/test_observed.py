@@ -52,6 +52,7 @@ async def test_a_request_is_shown_from_the_gateway_to_the_store(
     assert answer.status_code == 200
     assert one.index("gateway: GET") < one.index("agents: GET") < one.index("agents: READ neo4j")
     assert user.email not in listed + one
+    assert "access/changes" not in listed  # which nobody asked for
     assert page(suite.site) in farewell.text(suite.site)
     assert "traces" in {status.component for status in suite.status()}
 
