@@ -1,8 +1,8 @@
 # All images of our own. A target for each kind of program, a build argument for which of them:
 #
-#   docker build --target service --build-arg SERVICE=auth --tag sutazai/auth:0.1.0 .
-#   docker build --target portal  --build-arg SERVICE=portal --tag sutazai/portal:0.1.0 .
-#   docker build --target llm     --build-arg SERVICE=llm --tag sutazai/llm:0.1.0 .
+#   docker build --target service --build-arg SERVICE=auth --tag sutazai/auth:0.2.0 .
+#   docker build --target portal  --build-arg SERVICE=portal --tag sutazai/portal:0.2.0 .
+#   docker build --target llm     --build-arg SERVICE=llm --tag sutazai/llm:0.2.0 .
 #
 # SERVICE names the requirements/ file as well, so an image holds the packages of its service and no other's.
 # compose.yaml builds them all. Files are copied with the modes of the checkout, which under umask 077 nobody else may

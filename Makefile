@@ -2,11 +2,13 @@
 #   make up COMPONENTS="postgres redis"   only these, with what they need
 #   make logs COMPONENTS=chat FOLLOW=-f   one log, as it grows
 #   make bench ROWS=auth                  one row or one group of rows (bench/README.md)
+#   make up OBSERVE=1                     every trace is recorded, and shown at an address that is printed
 #   make soak SOAK_SECONDS=60 SOAK_SEED=7 a minute of it, in the order that a run before printed
-.PHONY: help bootstrap up down status logs test test-gateway test-clients test-faults soak attack fuzz alike kept faults-table check lint-openapi fmt lock demo bench eval docs reseal-secrets rotate-keys rotate-certificates config verify-audit gateway-sync
+.PHONY: help bootstrap up down status logs test test-gateway test-clients test-faults soak attack fuzz alike kept faults-table check lint-openapi fmt lock demo bench eval docs reseal-secrets rotate-keys rotate-certificates config verify-audit gateway-sync licences
 .DEFAULT_GOAL := help
 
 COMPONENTS ?=
+OBSERVE ?=
 FOLLOW ?=
 ROWS ?=
 ARGS ?=
@@ -29,8 +31,8 @@ help: ## this list
 bootstrap: ## what a fresh machine needs; does nothing where it is there
 	@local/bootstrap.sh
 
-up: bootstrap ## start the suite
-	@$(RUN)/python -m local up $(COMPONENTS)
+up: bootstrap ## start the suite; OBSERVE=1 shows traces
+	@$(if $(OBSERVE),SUTAZAI_OBSERVE=on )$(RUN)/python -m local up $(COMPONENTS)
 
 down: ## stop what `up` started
 	@if [ -x $(RUN)/python ]; then $(RUN)/python -m local down $(COMPONENTS); fi
@@ -118,11 +120,15 @@ config: bootstrap ## the settings that change while services run; SERVICE=chat S
 verify-audit: bootstrap ## whether the audit log is what it was
 	@$(RUN)/python -m local exec auth -- python -m services.auth.commands verify-audit $(ARGS)
 
-docs: bootstrap ## write docs/configuration.md, docs/errors.md, docs/openai.md and docs/openapi/ from the code
+licences: bootstrap ## bills of materials of the images (CycloneDX), and the licences of all that ships
+	@$(RUN)/python deploy/licences.py
+
+docs: bootstrap ## write docs/configuration.md, docs/errors.md, docs/openai.md, docs/openapi/ and Grafana's dashboards from the code
 	$(RUN)/python -m tests.architecture.settings_page > docs/configuration.md
 	$(RUN)/python -m tests.architecture.errors_page > .local/errors.md && mv .local/errors.md docs/errors.md
 	$(RUN)/python -m tests.architecture.openai_page > .local/openai.md && mv .local/openai.md docs/openai.md
 	$(RUN)/python -m tests.architecture.openapi_pages
+	$(RUN)/python deploy/observability/dashboards.py
 
 lock: ## compile requirements/ from pyproject.toml
 	$(COMPILE) --all-extras --group local --group dev pyproject.toml -o requirements/all.txt

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-REMEMBERED: Final = ("SUTAZAI_PORT_BASE", "SUTAZAI_BIND", "SUTAZAI_INSIDE_TLS", "SUTAZAI_FAISS_NODE")
+REMEMBERED: Final = ("SUTAZAI_PORT_BASE", "SUTAZAI_BIND", "SUTAZAI_INSIDE_TLS", "SUTAZAI_FAISS_NODE", "SUTAZAI_OBSERVE")
 _FILE: Final = "choices.json"
 
 

@@ -24,7 +24,7 @@ NODE: Final = "sutazai"
 """What our Consuls call themselves."""
 READS: Final = 'node_prefix "" { policy = "read" } service_prefix "" { policy = "read" }'
 REGISTERING: Final = (*SERVICES, "tasks-worker", "faiss", "portal")
-AGENT, DNS, GATEWAY = "agent", "dns", "gateway"
+AGENT, DNS, GATEWAY, PROMETHEUS = "agent", "dns", "gateway", "prometheus"
 
 
 def _settings_of(name: str) -> str:
@@ -36,6 +36,7 @@ RULES: Final[Mapping[str, str]] = {
     **{name: f'service "{name}" {{ policy = "write" }} {_settings_of(name)} {READS}' for name in REGISTERING},
     GATEWAY: READS,
     DNS: READS,
+    PROMETHEUS: READS,
     AGENT: f'node "{NODE}" {{ policy = "write" }} {READS}',
 }
 """The holders of tokens, and what each may; what is not said is denied."""

@@ -1,5 +1,6 @@
 """The last lines of `make up`: where the suite is, who may enter, and a first request."""
 
+from local.components.traces import Traces, page
 from local.secrets import ADMIN_EMAIL
 from local.site import Site
 
@@ -9,10 +10,11 @@ def text(site: Site) -> str:
     address = f"http://localhost:{site.ports['gateway']}"
     kong = site.setting("KONG_ADMIN_URL")
     gateway = f"\n  gateway     your Kong at {kong}: make gateway-sync" if kong else ""
+    traces = f"\n  traces      {page(site)}" if Traces().is_wanted(site) else ""
     return f"""
 SutazAI is up.
   address     {address}/api/v1{gateway}
-  docs        {address}/docs
+  docs        {address}/docs{traces}
   admin       {ADMIN_EMAIL}  {site.secrets.admin_password}
 
 Try it:

@@ -25,6 +25,7 @@ OFFSETS: Final[dict[str, int]] = {
     "tasks_worker": 19,
     "redis_cache": 20,
     "faiss": 21,
+    "traces": 22,
     "consul_server": 30,
     "consul_serf": 31,
 }

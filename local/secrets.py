@@ -96,6 +96,7 @@ class Secrets:
     rabbitmq_user: str
     llm_api_key: str
     chromadb_tenant: str
+    traces_key: str
     client_secrets: dict[str, str]
 
     @classmethod
@@ -104,6 +105,7 @@ class Secrets:
             rabbitmq_user=f"sutazai-{random.token_hex(4)}",
             llm_api_key=new_secret(),
             chromadb_tenant=new_secret(),
+            traces_key=new_secret(),
             client_secrets={service: new_secret() for service in CLIENTS},
             **{name: new_secret(kind) for name, kind in SECRETS.items()},
         )

@@ -16,11 +16,17 @@ ONE_FOR_EACH: Final = frozenset(
 PREFIX: Final = "SUTAZAI_"
 OF_THE_SUITE: Final = (
     *("SUTAZAI_HOME", "SUTAZAI_PORT_BASE", "SUTAZAI_CACHE", "SUTAZAI_BIND"),
-    *("SUTAZAI_INSIDE_TLS", "SUTAZAI_FAISS_NODE"),
+    *("SUTAZAI_INSIDE_TLS", "SUTAZAI_FAISS_NODE", "SUTAZAI_OBSERVE"),
 )
 # Read by others than `make up`, and harmless beside it.
 OF_OTHERS: Final = (
-    *("SUTAZAI_URL", "SUTAZAI_VERSION", "SUTAZAI_SECRETS", "SUTAZAI_ADMIN_EMAIL"),  # compose.yaml
+    *(
+        "SUTAZAI_URL",
+        "SUTAZAI_VERSION",
+        "SUTAZAI_SECRETS",
+        "SUTAZAI_ADMIN_EMAIL",
+        "SUTAZAI_GRAFANA_PORT",
+    ),  # compose.yaml
     *("SUTAZAI_TEST_HOME", "SUTAZAI_TEST_PORT_BASE", "SUTAZAI_TEST_STORES"),  # tests
     "SUTAZAI_SUPERVISED_HOME",  # what marks the processes of a suite
 )

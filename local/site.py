@@ -53,6 +53,11 @@ class Site:
         """Whether vectors keeps nothing itself, so that it may have replicas. Raises LocalError likewise."""
         return self._is_on("SUTAZAI_FAISS_NODE", usually="off")
 
+    @property
+    def is_observed(self) -> bool:
+        """Whether every trace is recorded, and shown here. Raises LocalError likewise."""
+        return self._is_on("SUTAZAI_OBSERVE", usually="off")
+
     def _is_on(self, name: str, *, usually: str) -> bool:
         chosen = self.setting(name) or usually
         if chosen not in ("on", "off"):

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Unpacks one program of a Debian package, for a machine on which it is not installed: Docker Compose, which reads and checks
-# compose.yaml without a container engine, and the nginx that gateway/nginx.conf is tried on.
+# compose.yaml without a container engine, the nginx that gateway/nginx.conf is tried on, and the Prometheus that asks our
+# metrics what dashboards ask.
 # Nothing is installed: an apt of its own takes the package from the mirror this system uses, and the system's package
 # lists and sources stay as they are. Safe to repeat and to interrupt.
 #

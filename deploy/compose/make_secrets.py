@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
 from local import certificates  # noqa: E402 - the line above finds it
-from local.consul_access import REGISTERING, guard  # noqa: E402 - likewise
+from local.consul_access import PROMETHEUS, REGISTERING, guard  # noqa: E402 - likewise
 from local.secrets import consul_token, new_secret, put_new  # noqa: E402 - likewise
 from services.topology import CLIENTS, SECRETS, SERVICES, SecretKind  # noqa: E402 - likewise
 
@@ -29,6 +29,7 @@ RANDOM: dict[str, SecretKind] = {
     **SECRETS,
     **{f"postgres_{name}_password": "password" for name in DATABASES},
     **{f"client_secret_{name}": "password" for name in CLIENTS},
+    "grafana_password": "password",
 }
 
 
@@ -47,7 +48,7 @@ def in_the_form_of_programs(known: Mapping[str, str]) -> Iterator[tuple[str, str
     yield "neo4j_auth", f"neo4j/{known['neo4j_password']}"
     management = known["consul_management"]
     yield "consul_guard", json.dumps(guard(management, CONSUL_VERSION), indent=2)
-    yield from ((f"consul_token_{name}", consul_token(management, name)) for name in REGISTERING)
+    yield from ((f"consul_token_{name}", consul_token(management, name)) for name in (*REGISTERING, PROMETHEUS))
     yield "service_client_secrets", json.dumps({name: known[f"client_secret_{name}"] for name in CLIENTS})
 
 

@@ -23,7 +23,7 @@ class HealthReport(ResponseModel):
             "examples": [
                 {
                     "status": "warn",
-                    "version": "0.1.0",
+                    "version": "0.2.0",
                     "checks": {
                         "vectors": {
                             "status": "warn",

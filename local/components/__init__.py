@@ -11,6 +11,7 @@ from local.components.postgres import Postgres
 from local.components.rabbitmq import Epmd, RabbitMQ
 from local.components.redis import Redis, RedisCache
 from local.components.services import PROCESSES, Gateway
+from local.components.traces import Traces
 
 ALL: Final[dict[str, Component]] = {
     component.name: component
@@ -24,6 +25,7 @@ ALL: Final[dict[str, Component]] = {
         Consul(),
         ChromaDB(),
         LanguageModel(),
+        Traces(),
         *PROCESSES,
         Gateway(),
     )

@@ -12,6 +12,7 @@ from local.components.base import Component, Launch
 from local.components.consul import Consul
 from local.components.llm import MODEL
 from local.components.neo4j import credentials
+from local.components.traces import recording
 from local.errors import NotReady
 from local.layout import REPOSITORY, code, python
 from local.ports import LOOPBACK, OFFSETS
@@ -145,6 +146,7 @@ class Process(Component):
         own = OWN_SETTINGS.get(self.name)
         return {
             **site.process_environment(),
+            **recording(site),
             **settings.given(site.environ, self._declared),
             **discovery(site, self.name),
             "MALLOC_ARENA_MAX": "2",  # one thread does nearly all the work; more arenas only cost memory
@@ -234,6 +236,7 @@ class Gateway(Component):
     def launch(self, site: Site) -> Launch:
         environment = {
             **site.process_environment(),
+            **recording(site),
             **settings.given(site.environ, "gateway.envoy.settings:GatewaySettings"),
             **discovery(site, self.name),
             **gateway_token(site),

@@ -69,7 +69,7 @@ class ServiceSettings(SettingsWithFiles):
     environment: Literal["local", "production"] = Field(
         default="production", description="`local` takes any secret; elsewhere a weak one stops the start"
     )
-    version: str = Field(default="0.1.0", description="shown by the health check and the OpenAPI documents")
+    version: str = Field(default="0.2.0", description="shown by the health check and the OpenAPI documents")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="of the JSON log")
 
     host: str = Field(default="127.0.0.1", description="address to listen on")

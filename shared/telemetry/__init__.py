@@ -18,6 +18,7 @@ from shared.telemetry.tracing import (
     request_id,
     span,
     span_of,
+    unrecorded,
 )
 
 __all__ = [
@@ -42,4 +43,5 @@ __all__ = [
     "request_id",
     "span",
     "span_of",
+    "unrecorded",
 ]

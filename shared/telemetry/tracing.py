@@ -94,6 +94,16 @@ def continued(
         context.detach(token)
 
 
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """What is asked of others within the block is in no trace, theirs included: they would begin one of their own."""
+    token = context.attach(_bare_trace({}))
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
 def _bare_trace(carrier: Mapping[str, str]) -> context.Context:
     """A context that carries a trace id and records nothing: the caller's trace, or a new one."""
     if "traceparent" in carrier:

@@ -42,8 +42,9 @@ def read_compose() -> ReadCompose:
     """Reads Compose files, the later over the earlier, with Docker Compose, which needs no engine for that."""
     program = fetch_program("compose", "docker-compose", "usr/bin/docker-compose", "trixie")
 
-    def read(*files: Path, env_file: Path | None = None) -> dict[str, Any]:
+    def read(*files: Path, env_file: Path | None = None, profile: str = "") -> dict[str, Any]:
         chosen = [argument for file in files for argument in ("--file", str(file))]
+        chosen += ["--profile", profile] if profile else []
         given = ["--env-file", str(env_file)] if env_file else []
         command = [program, "--project-directory", str(REPOSITORY), *given, *chosen, "config", "--format", "json"]
         # Of this machine only what the program needs: no variable of ours may decide what the file says.
@@ -64,4 +65,16 @@ def compose(read_compose: ReadCompose) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def services(compose: dict[str, Any]) -> dict[str, Service]:
     found: dict[str, Service] = compose["services"]
+    return found
+
+
+@pytest.fixture(scope="session")
+def observed(read_compose: ReadCompose) -> dict[str, Any]:
+    """With what looks at it."""
+    return read_compose(REPOSITORY / "compose.yaml", profile="observability")
+
+
+@pytest.fixture(scope="session")
+def all_services(observed: dict[str, Any]) -> dict[str, Service]:
+    found: dict[str, Service] = observed["services"]
     return found

@@ -77,6 +77,17 @@ def test_what_a_loop_does_by_itself_is_in_no_trace(exporter: InMemorySpanExporte
     assert exporter.get_finished_spans() == ()
 
 
+def test_nor_is_what_it_asks_of_others(exporter: InMemorySpanExporter) -> None:
+    carried: dict[str, str] = {}
+    with telemetry.unrecorded():
+        telemetry.inject(carried)
+    with telemetry.continued(carried, "GET"):
+        pass
+
+    assert carried["traceparent"].endswith("-00")
+    assert exporter.get_finished_spans() == ()
+
+
 def test_an_error_is_told_by_its_kind_alone(exporter: InMemorySpanExporter) -> None:
     with pytest.raises(ValueError, match=SECRET), telemetry.continued({}, "GET"):
         raise ValueError(SECRET)
