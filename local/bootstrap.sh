@@ -12,6 +12,8 @@ venv=$repository/.venv
 lock=$repository/requirements/all.txt
 peer_venv=$repository/.local/bench-peers
 peer_lock=$repository/requirements/bench.txt
+load_venv=$repository/.local/load
+load_lock=$repository/requirements/load.txt
 pom=$repository/local/neo4j/pom.xml
 logs=$cache/logs
 mkdir -p "$logs"
@@ -208,6 +210,9 @@ python_environment() { environment "$venv" "$lock"; }
 
 # What `bench/` compares us with; nothing else needs it, so only the benchmark asks for it.
 peer_environment() { environment "$peer_venv" "$peer_lock"; }
+
+# What loads a suite; nothing else needs it, so only who loads one asks for it.
+load_environment() { environment "$load_venv" "$load_lock"; }
 
 # What `make test-faults` puts clocks wrong with; nothing else needs it, so only that asks for it.
 fault_tools() { compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || install_packages libfaketime; }
