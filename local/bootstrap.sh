@@ -159,7 +159,7 @@ has_venv() { has_environment "$venv" "$lock"; }
 
 find_python() { # one that the users of the servers may run, where there is one; root's own may lie in root's home
     local candidate found any=
-    for candidate in python3.11 python3 python3.12 python3.13 /usr/bin/python3; do
+    for candidate in python3.11 python3 python3.12 python3.13 python3.14 /usr/bin/python3; do
         "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
         found=$("$candidate" -c 'import sys; print(sys.executable)')
         if everybody_runs "$found"; then
