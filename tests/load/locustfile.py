@@ -77,7 +77,11 @@ class Person(FastHttpUser):
             self.ask("POST", "/vectors/search", json={"collection": collection, "query": question(), "k": 3})
 
     def make_agent(self, collection: str) -> str:
-        agent = {"name": "Tea master", "instructions": "Answer in one sentence.", "knowledge": [collection]}
+        agent = {
+            "name": f"Master of {collection}",
+            "instructions": "Answer in one sentence.",
+            "knowledge": [collection],
+        }
         agent_id = str(self.ask("POST", "/agents/create", json=agent).json()["id"])
         self.ask("GET", "/agents/list")
         self.ask("GET", f"/agents/{agent_id}", "/agents/{id}")
