@@ -8,7 +8,7 @@
 # compose.yaml builds them all. Files are copied with the modes of the checkout, which under umask 077 nobody else may
 # read; so each image opens its own.
 
-FROM python:3.11.17-slim AS python
+FROM python:3.14.8-slim AS python
 ENV PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 

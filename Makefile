@@ -3,8 +3,9 @@
 #   make logs COMPONENTS=chat FOLLOW=-f   one log, as it grows
 #   make bench ROWS=auth                  one row or one group of rows (bench/README.md)
 #   make up OBSERVE=1                     every trace is recorded, and shown at an address that is printed
+#   make load LOAD_USERS=5 LOAD_SECONDS=20
 #   make soak SOAK_SECONDS=60 SOAK_SEED=7 a minute of it, in the order that a run before printed
-.PHONY: help bootstrap up down status logs test test-gateway test-clients test-faults soak attack fuzz alike kept faults-table check lint-openapi fmt lock demo bench eval docs reseal-secrets rotate-keys rotate-certificates config verify-audit gateway-sync licences
+.PHONY: help bootstrap up down status logs test test-gateway test-clients test-faults soak load attack fuzz alike kept faults-table check lint-openapi fmt lock demo bench eval docs reseal-secrets rotate-keys rotate-certificates config verify-audit gateway-sync licences
 .DEFAULT_GOAL := help
 
 COMPONENTS ?=
@@ -14,6 +15,8 @@ ROWS ?=
 ARGS ?=
 SOAK_SECONDS ?= 600
 SOAK_SEED ?=
+LOAD_USERS ?= 50
+LOAD_SECONDS ?= 120
 FUZZ_SECONDS ?= 3600
 SERVICE ?= all
 SET ?=
@@ -55,6 +58,9 @@ test-faults: bootstrap ## the fault tests with all their repetitions
 
 soak: bootstrap ## ten minutes in which something is killed or frozen every five seconds
 	SOAK_SECONDS=$(SOAK_SECONDS) SOAK_SEED=$(SOAK_SEED) $(RUN)/pytest -n 0 -s tests/faults/test_soak.py $(ARGS)
+
+load: bootstrap ## two minutes of fifty people at work, whom no request may fail and few may keep waiting
+	LOAD_USERS=$(LOAD_USERS) LOAD_SECONDS=$(LOAD_SECONDS) $(RUN)/pytest -n 0 -s tests/load/test_load.py -k many_people $(ARGS)
 
 attack: bootstrap ## five minutes of attacks on availability, beside a neighbour who works
 	ATTACKS=1 $(RUN)/pytest -n 0 tests/security/test_availability.py tests/unit/vectors/test_bulk.py $(ARGS)
@@ -135,3 +141,4 @@ lock: ## compile requirements/ from pyproject.toml
 	set -e; $(foreach extra,$(EXTRAS),$(COMPILE) --extra $(extra) -c requirements/all.txt pyproject.toml -o requirements/$(extra).txt;)
 	$(COMPILE) --group llm -c requirements/all.txt -o requirements/llm.txt
 	$(COMPILE) --group bench -o requirements/bench.txt
+	$(COMPILE) --group load -o requirements/load.txt

@@ -22,14 +22,12 @@ LOG_LINES: Final = 40
 
 
 def show(outcome: Outcome) -> None:
-    """One progress line."""
+    """One progress line, written at once: others come from other threads."""
     mark = MARKS.get(outcome.result, "✓")
     reason = outcome.reason.replace("\n", "\n      ")
-    print(
-        f"  {mark} {outcome.component:<13} {outcome.result:<10} {outcome.seconds:5.1f} s  {reason}".rstrip(), flush=True
-    )
-    if outcome.log:
-        print(f"      log: {outcome.log}", flush=True)
+    line = f"  {mark} {outcome.component:<13} {outcome.result:<10} {outcome.seconds:5.1f} s  {reason}".rstrip()
+    log = f"      log: {outcome.log}\n" if outcome.log else ""
+    print(f"{line}\n{log}", end="", flush=True)
 
 
 def up(suite: Suite, arguments: argparse.Namespace) -> int:

@@ -12,6 +12,8 @@ venv=$repository/.venv
 lock=$repository/requirements/all.txt
 peer_venv=$repository/.local/bench-peers
 peer_lock=$repository/requirements/bench.txt
+load_venv=$repository/.local/load
+load_lock=$repository/requirements/load.txt
 pom=$repository/local/neo4j/pom.xml
 logs=$cache/logs
 mkdir -p "$logs"
@@ -157,7 +159,7 @@ has_venv() { has_environment "$venv" "$lock"; }
 
 find_python() { # one that the users of the servers may run, where there is one; root's own may lie in root's home
     local candidate found any=
-    for candidate in python3.11 python3 python3.12 python3.13 /usr/bin/python3; do
+    for candidate in python3.11 python3 python3.12 python3.13 python3.14 /usr/bin/python3; do
         "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
         found=$("$candidate" -c 'import sys; print(sys.executable)')
         if everybody_runs "$found"; then
@@ -208,6 +210,9 @@ python_environment() { environment "$venv" "$lock"; }
 
 # What `bench/` compares us with; nothing else needs it, so only the benchmark asks for it.
 peer_environment() { environment "$peer_venv" "$peer_lock"; }
+
+# What loads a suite; nothing else needs it, so only who loads one asks for it.
+load_environment() { environment "$load_venv" "$load_lock"; }
 
 # What `make test-faults` puts clocks wrong with; nothing else needs it, so only that asks for it.
 fault_tools() { compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || install_packages libfaketime; }

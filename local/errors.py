@@ -5,6 +5,7 @@ LocalError
 ├── PortTaken           something else listens where a component should
 ├── SupervisorFailed    the process manager does not start or does not answer
 ├── NotReady            a probe's answer: not yet, and why
+│   └── Ended           its process ended instead
 └── SuiteFailed         some components did not start; carries every outcome
 """
 
@@ -33,6 +34,10 @@ class SupervisorFailed(LocalError):
 
 class NotReady(LocalError):
     """A probe's answer: the component does not work yet, and why."""
+
+
+class Ended(NotReady):
+    """The process ended while it was to start."""
 
 
 class SuiteFailed(LocalError):

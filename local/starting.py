@@ -1,6 +1,7 @@
 """Starts components side by side, each as soon as what it needs works, and waits until it works itself.
 
-What runs already is asked to do its work, and restarted where it is alive and does not.
+What runs already is asked to do its work, and restarted where it is alive and does not. What ends at once because the
+process before it has only just died is started again.
 """
 
 import time
@@ -9,9 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from local import accounts, launching, sickness
+from local import accounts, launching, predecessors, sickness
 from local.components.base import Component
-from local.errors import LocalError, NotReady
+from local.errors import Ended, LocalError, NotReady
 from local.outcomes import Outcome, Result
 from local.site import Site
 from local.supervision import ALIVE, Supervisor
@@ -19,6 +20,9 @@ from local.supervision import ALIVE, Supervisor
 FIRST_POLL_SECONDS: Final = 0.05
 LONGEST_POLL_SECONDS: Final = 0.4
 RESTARTS: Final = 2
+AGAIN_SECONDS: Final = 20.0
+"""For how long what ends because of the process before it is started again."""
+AGAIN_PAUSE_SECONDS: Final = 0.5
 LOG_LINES: Final = 8
 LOG_TAIL_BYTES: Final = 8192
 
@@ -65,18 +69,18 @@ class Starter:
             return Result.EXTERNAL, "used, not started"
         if reason := component.absence(self._site):
             return Result.ABSENT, reason
-        log_start = _size(self._site.layout.log(component.name))
+        log = self._site.layout.log(component.name)
+        log_start = _size(log)
         result = self._launch(component)
         try:
             if result is Result.RUNNING:
                 return self._kept_well(component)
-            self._wait_until_ready(component)
+            return result, self._wait_out_the_one_before(component, log_start)
         except NotReady as error:
             if not self._answers(component):
                 self._supervisor.stop(component.name)
-            words = _last_words(self._site.layout.log(component.name), log_start)
+            words = _words(log, log_start)[-LOG_LINES:]
             raise NotReady("\n".join([str(error), *words])) from error
-        return result, ""
 
     def _launch(self, component: Component) -> Result:
         layout, name = self._site.layout, component.name
@@ -105,13 +109,13 @@ class Starter:
         for _ in range(RESTARTS):
             if reason := sickness.fullness(component, self._site):
                 raise NotReady(f"refused work: {complaint}; not restarted, as {reason}")
-            self._restart(component)
+            log_start = self._restart(component)
             try:
-                self._wait_until_ready(component)
+                again = self._wait_out_the_one_before(component, log_start)
             except NotReady as error:
                 complaint = str(error)
             else:
-                return Result.RESTARTED, f"refused work: {first}"
+                return Result.RESTARTED, "; ".join(filter(None, (f"refused work: {first}", again)))
         raise NotReady(f"still sick after {RESTARTS} restarts: {complaint}")
 
     def _sickness(self, component: Component) -> str:
@@ -128,10 +132,13 @@ class Starter:
             return str(error)
         return ""
 
-    def _restart(self, component: Component) -> None:
+    def _restart(self, component: Component) -> int:
+        """How much its log held when it was started."""
         self._supervisor.thaw(component.name)  # so that it hears that it is to end
         self._supervisor.stop(component.name)
+        log_start = _size(self._site.layout.log(component.name))
         self._supervisor.start(component.name)
+        return log_start
 
     def _answers(self, component: Component) -> bool:
         try:
@@ -140,8 +147,26 @@ class Starter:
             return False
         return True
 
+    def _wait_out_the_one_before(self, component: Component, log_start: int) -> str:
+        """Waits until it works. Why it was started again meanwhile; empty where it was not.
+
+        It is, for `AGAIN_SECONDS`, where it ended because of what the process before it still held. Raises NotReady.
+        """
+        deadline, times, said = time.monotonic() + AGAIN_SECONDS, 0, ""
+        while True:
+            try:
+                self._wait_until_ready(component)
+                return f"started again {times} times, as the one before it was still dying: {said}" if times else ""
+            except Ended:
+                said = predecessors.complaint(_words(self._site.layout.log(component.name), log_start))
+                if not said or time.monotonic() > deadline:
+                    raise
+            times += 1
+            time.sleep(AGAIN_PAUSE_SECONDS)
+            log_start = self._restart(component)
+
     def _wait_until_ready(self, component: Component) -> None:
-        """Raises NotReady when the process ends meanwhile, does not answer in time, or does not do its work then."""
+        """Raises Ended when the process ends meanwhile, NotReady when it does not answer or work in time."""
         first_start = self._supervisor.info(component.name)["start"]
         self._wait_until_it_answers(component, first_start)
         self._wait_until_verified(component)
@@ -158,7 +183,7 @@ class Starter:
                 reason = str(error)
             info = self._supervisor.info(component.name)
             if info["statename"] not in ("STARTING", "RUNNING") or info["start"] != first_start:
-                raise NotReady("its process ended while starting")
+                raise Ended("its process ended while starting")
             if time.monotonic() > deadline:
                 raise NotReady(f"not ready after {component.start_seconds} s: {reason}")
             time.sleep(pause)  # ever longer: asking costs the starting processes time
@@ -180,11 +205,11 @@ def _size(log: Path) -> int:
     return log.stat().st_size if log.exists() else 0
 
 
-def _last_words(log: Path, start: int) -> list[str]:
-    """The last lines written since `start`, which is what this attempt said."""
+def _words(log: Path, start: int) -> list[str]:
+    """The lines written since `start`, which is what this attempt said; of many the last."""
     if not log.exists():
         return []
     with log.open("rb") as file:
         file.seek(max(start, log.stat().st_size - LOG_TAIL_BYTES) if start <= log.stat().st_size else 0)
         lines = file.read().decode(errors="replace").splitlines()
-    return [line for line in lines if line.strip()][-LOG_LINES:]
+    return [line for line in lines if line.strip()]

@@ -74,7 +74,7 @@ def test_base_images_have_exact_tags() -> None:
     names = set(stages())
     bases = re.findall(r"^FROM (\S+)", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE)
 
-    assert [base for base in bases if base not in names] == ["python:3.11.17-slim"]
+    assert [base for base in bases if base not in names] == ["python:3.14.8-slim"]
 
 
 def test_images_run_as_a_user_and_check_themselves() -> None:

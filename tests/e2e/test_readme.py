@@ -43,4 +43,4 @@ def test_the_main_job_works_as_written(suite: Suite, gateway: httpx.AsyncClient)
     assert re.search(r'"results":\[\{"id":"green', printed)
     assert printed.rstrip().splitlines()[-1].startswith("data: ")
     assert "event: run.completed" in printed
-    assert '"record_id":"green' in printed
+    assert '"content":"Green tea is steeped in water of 80 degrees for two minutes. [1]"' in printed

@@ -15,6 +15,7 @@ from services.tasks.dumps.rows import little_endian, made, packed, parsed
 
 _MEMBERS = frozenset({"id", "text", "metadata", "vector"})
 _NINE_DIGITS = "%.9g".__mod__  # what tells all numbers of 32 bits apart; in 64 bits they have twice as many
+_BUFFER_BYTES = 8192  # few, as a dump is too large once its file is: Python 3.14 would hold back 128 KiB
 _LEVEL = 5  # of gzip: numbers gain little from more
 
 
@@ -40,7 +41,7 @@ class JsonlWriter:
 
     def __init__(self, path: Path, collection: dict[str, Any], *, compressed: bool, coded: bool) -> None:
         """With `coded` vectors are the base64 of their numbers, else lists."""
-        self._raw = path.open("wb")
+        self._raw = path.open("wb", _BUFFER_BYTES)
         self._file: Any = gzip.GzipFile("", "wb", _LEVEL, self._raw, mtime=0) if compressed else self._raw
         self._coded = coded
         self._file.write(orjson.dumps(header(collection), option=orjson.OPT_APPEND_NEWLINE))

@@ -67,7 +67,8 @@ async def test_it_sees_nothing_of_its_worker(monkeypatch: pytest.MonkeyPatch, tm
         *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LC_CTYPE"),
     }
     assert len(talk) == 2
-    assert {one for number, one in opened.items() if number not in talk} == {"/dev/null", str(tmp_path / "mine")}
+    others = {one for number, one in opened.items() if number not in talk and "/libffi.so" not in one}
+    assert others == {"/dev/null", str(tmp_path / "mine")}  # libffi may open itself, once ctypes is there
 
 
 async def test_it_has_less_than_its_worker() -> None:
