@@ -5,6 +5,7 @@ import json
 import yaml
 
 from deploy.observability import dashboards
+from local.consul_access import REGISTERING
 from services.topology import SERVICES
 from tests.architecture.conftest import REPOSITORY, Service
 
@@ -17,6 +18,12 @@ def test_each_service_has_the_dashboard_that_make_docs_writes() -> None:
 
     assert {file.stem for file in kept} == set(SERVICES)
     assert kept == dashboards.written()
+
+
+def test_prometheus_has_a_job_for_every_process_and_the_gateway() -> None:
+    told = yaml.safe_load((REPOSITORY / "deploy" / "observability" / "prometheus.yml").read_text())
+
+    assert {job["job_name"] for job in told["scrape_configs"]} == {*REGISTERING, "kong"}
 
 
 def test_panels_are_told_apart_and_none_lies_over_another() -> None:
