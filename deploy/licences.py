@@ -2,8 +2,9 @@
 """What our images are made of and under which licences, read from the installed packages: `make licences`.
 
 Writes a bill of materials for each image (CycloneDX 1.6, JSON), one table of all packages, and the texts of their
-licences. The same packages give the same files, byte for byte. A package that is not installed as locked, or says in
-no way that is known here what its licence is, ends it with code 1: somebody has to read it.
+licences. The same packages give the same files, byte for byte. They are those that the lock has for the Python of the
+images, which may be newer than the one here. A package that is not here as locked, or says in no way that is known
+what its licence is, ends it with code 1: somebody has to read it.
 """
 
 import json
@@ -43,6 +44,12 @@ READ: Final = {
     "uvloop": "Apache-2.0 OR MIT",
 }
 """What the text of a licence says where its package says less."""
+READ_ELSEWHERE: Final = {
+    "deprecated==3.0.1": "MIT",
+    "numpy==2.5.5": "BSD-3-Clause AND 0BSD AND MIT AND Zlib AND CC0-1.0",
+}
+"""What packages say of themselves of which the Python here takes another version; their texts are this other's."""
+_PYTHON = re.compile(r"^FROM python:((\d+\.\d+)\.\d+)-", re.MULTILINE)
 _LOCKED = re.compile(r"^([A-Za-z0-9][^\\\n]*==[^\\\n]+?)\s*\\?$", re.MULTILINE)
 _LICENCE_FILE = re.compile(r"(^|/)(licen[sc]e|copying|notice)[^/]*$|\.dist-info/licenses/", re.IGNORECASE)
 
@@ -65,22 +72,27 @@ class Package:
 
 
 def locked(image: str) -> Iterator[Requirement]:
-    """What the image installs on this platform, which is that of the images."""
+    """What the image installs: with the Python of the Dockerfile, on the platform here."""
+    full, short = _PYTHON.findall((REPOSITORY / "Dockerfile").read_text())[0]
+    there = {"python_full_version": full, "python_version": short, "implementation_version": full}
     for line in _LOCKED.findall((REPOSITORY / "requirements" / f"{image}.txt").read_text()):
         requirement = Requirement(line)
-        if requirement.marker is None or requirement.marker.evaluate():
+        if requirement.marker is None or requirement.marker.evaluate(there):
             yield requirement
 
 
 def package_of(requirement: Requirement) -> Package:
-    """Raises Unknown where it is not installed as locked, or tells no licence."""
+    """Raises Unknown where it is not here as locked, or tells no licence."""
+    name, version = requirement.name, str(requirement.specifier).removeprefix("==")
+    if read := READ_ELSEWHERE.get(f"{name}=={version}"):
+        return Package(name, version, canonicalize_license_expression(read))
     try:
-        installed = metadata.distribution(requirement.name)
+        installed = metadata.distribution(name)
     except metadata.PackageNotFoundError:
-        raise Unknown(f"{requirement} is not installed: make bootstrap") from None
-    if installed.version not in requirement.specifier:
-        raise Unknown(f"{requirement} is locked and {installed.version} installed: make bootstrap")
-    return Package(requirement.name, installed.version, licence_of(requirement.name, installed.metadata))
+        raise Unknown(f"{name}=={version} is not installed: make bootstrap, or READ_ELSEWHERE") from None
+    if installed.version != version:
+        raise Unknown(f"{name}=={version} ships, {installed.version} is here: make bootstrap, or READ_ELSEWHERE")
+    return Package(name, version, licence_of(name, installed.metadata))
 
 
 def licence_of(name: str, told: metadata.PackageMetadata) -> str:

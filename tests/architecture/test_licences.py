@@ -37,11 +37,18 @@ def test_every_image_of_ours_has_a_bill_of_all_that_it_installs(shipped: dict[st
 
     assert built == set(licences.IMAGES) == set(shipped)
     assert {one["purl"] for one in bill["components"]} == {
-        f"pkg:pypi/{one.name}@{metadata.version(one.name)}" for one in licences.locked("auth")
+        f"pkg:pypi/{one.name}@{str(one.specifier)[2:]}" for one in licences.locked("auth")
     }
     assert all(one["licenses"][0]["expression"] for one in bill["components"])
     assert bill["dependencies"][0]["ref"] == bill["metadata"]["component"]["bom-ref"] == "sutazai/auth:1.2.3"
     assert json.dumps(bill) == json.dumps(licences.bill("auth", "1.2.3", reversed(shipped["auth"])))
+
+
+def test_it_is_of_the_python_of_the_images_and_not_of_the_one_here() -> None:
+    names = {f"{one.name}{one.specifier}" for image in licences.IMAGES for one in licences.locked(image)}
+
+    assert names >= licences.READ_ELSEWHERE.keys()
+    assert not any(name.startswith("async-timeout==") for name in names)  # of a Python before 3.11.3
 
 
 def test_the_texts_of_licences_are_passed_on(shipped: dict[str, list[licences.Package]]) -> None:
