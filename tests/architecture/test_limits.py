@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.envoy import clusters
 from local.layout import REPOSITORY
 from services.agents.settings import Settings as Agents
 from services.auth.settings import Settings as Auth
@@ -20,6 +21,7 @@ from shared import redis
 from shared.calls import client, pool
 from shared.identity import client as identity
 from shared.messages import publishing
+from shared.platform import serving
 from shared.postgres import opening
 from shared.settings import ServiceSettings
 
@@ -106,6 +108,14 @@ def test_a_turn_fits_into_its_request() -> None:
 
     assert default(Chat, "request_limit_seconds") > whole
     assert default(Chat, "search_seconds") + default(Chat, "llm_first_token_seconds") < default(Chat, "run_seconds")
+
+
+def test_nobody_sends_into_a_connection_that_is_being_closed() -> None:
+    """A service keeps a silent connection for longer than either gateway does."""
+    kong = dict(re.findall(r"^(\w+)=(.*)$", (REPOSITORY / "gateway" / "kong.env").read_text(), re.MULTILINE))
+    kept_for = {clusters._UPSTREAM_IDLE_SECONDS, int(kong["KONG_UPSTREAM_KEEPALIVE_IDLE_TIMEOUT"])}
+
+    assert max(kept_for) < serving._KEEP_ALIVE_SECONDS
 
 
 def test_whoever_does_work_later_waits_no_longer_than_the_worker_would() -> None:

@@ -91,7 +91,7 @@ class Person(FastHttpUser):
         body = {"agent_id": agent_id, "content": question(), "stream": True}
         said = dict(told(self.ask("POST", MESSAGE, json=body).text or ""))
         if "run.completed" not in said:
-            self.fail(MESSAGE, f"a run that ended with {list(said)[-1:]}")
+            self.fail(MESSAGE, f"a run that failed: {said.get('run.failed')}")
         conversation = f"/chat/conversations/{said['run.started']['conversation_id']}"
         self.ask("GET", f"{conversation}/messages", "/chat/conversations/{id}/messages")
         self.ask("DELETE", conversation, "/chat/conversations/{id}")

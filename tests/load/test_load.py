@@ -76,5 +76,8 @@ async def test_a_time_that_is_missed_is_told(suite: Suite, gateway: httpx.AsyncC
 
 @pytest.mark.skipif(not USERS, reason="with LOAD_USERS=50, as `make load` says")
 @pytest.mark.timeout(SECONDS + 600)
-async def test_many_people_meet_no_error_and_wait_for_nothing(usual: Suite) -> None:
+async def test_many_people_meet_no_error_and_wait_for_nothing(usual: Suite, tmp_path: Path) -> None:
+    warm_up = ("--users", 10, "--spawn-rate", 10, "--run-time", "10s", "--p95-ms", "inf")
+    assert await load(usual, *warm_up, "--json-file", tmp_path / "warm") == 0
+
     assert await load(usual, "--users", USERS, "--spawn-rate", 5, "--run-time", f"{SECONDS}s") == 0
