@@ -29,7 +29,7 @@ from tests.fixtures.identity import User
 from tests.fixtures.ports import free_port
 from tests.services.vectors.storing import Stores, refusal
 
-CALLER = Caller("ada", "tenant", frozenset(), "", 0, 0, "")
+CALLER = Caller("ada", "tenant", frozenset({"vectors:read"}), "", 0, 0, "")
 
 
 class ToldIngestions(Ingestions):
@@ -80,7 +80,7 @@ async def attached(
         created_at=datetime.now(UTC) - timedelta(seconds=age_seconds),
         task_id=task_id,
     )
-    assert await catalogue.attach(collection, [made], 10) is None
+    assert (await catalogue.attach(collection, [made], most=10, seconds=0)).anew == [made]
     return made
 
 
@@ -147,17 +147,18 @@ async def test_a_repetition_finishes_what_tasks_did_not_take(
 
     async with open_vectors("vectors", static_services=away, **kept) as client:
         stores = Stores(client, user)
-        store, file_id = await stores.made(), await stores.upload()
+        store, file_id, other = await stores.made(), await stores.upload(), await stores.upload()
         refused = await stores.call("POST", f"/{store}/files", json={"file_id": file_id})
-        batch = await stores.call("POST", f"/{store}/file_batches", json={"file_ids": [await stores.upload()]})
+        batch = await stores.call("POST", f"/{store}/file_batches", json={"file_ids": [other]})
         waiting = await stores.done("GET", f"/{store}/files/{file_id}")
     async with open_vectors("vectors", **kept) as client:
         stores = Stores(client, user)
         again = await stores.attach(store, file_id)
         ended = await stores.ended(store, file_id)
+        repeated = await stores.done("POST", f"/{store}/file_batches", json={"file_ids": [other]})
 
+    assert repeated["file_counts"]["total"] == 1, "without a key, and at once"
     assert refusal(refused)[:2] == refusal(batch)[:2] == (503, "common.unavailable")
     assert waiting["status"] == again["status"] == "in_progress"
-    assert again["created_at"] == waiting["created_at"], "the very same"
     assert ended["status"] == "failed"
     assert "vectors.file_not_found" in ended["last_error"]["message"]
