@@ -15,7 +15,7 @@ import orjson
 from cachetools import LRUCache
 
 from services.vectors.domain import Blob
-from services.vectors.files.domain import PURPOSE, FileStatus, StoredFile, Upload, parts_of
+from services.vectors.files.domain import DEFAULT_PURPOSE, FileStatus, StoredFile, Upload, parts_of
 from services.vectors.files.errors import FileNotFound
 from services.vectors.files.marks import Mark, MarkKind, Marks
 from services.vectors.files.parts import Parts
@@ -60,7 +60,7 @@ class FileRepository:
         if ready is None:
             row = await self.parts.row(tenant_id, upload.place, upload.length)
             return StoredFile(file_id, tenant_id, upload, FileStatus.UPLOADING, None, row)
-        parts, purpose = parts_of(ready["bytes"], ready["joined"]), ready.get("purpose", PURPOSE)
+        parts, purpose = parts_of(ready["bytes"], ready["joined"]), ready.get("purpose", DEFAULT_PURPOSE)
         return StoredFile(file_id, tenant_id, upload, FileStatus.READY, ready["media_type"], parts, purpose)
 
     async def read(self, file: StoredFile, start: int, end: int) -> AsyncIterator[bytes]:

@@ -15,7 +15,7 @@ MAX_BATCH_FILES: Final = 500
 UNSUBMITTED_SECONDS: Final = 120.0
 """Longer than a request lasts: whose task nobody knows by then was never handed over."""
 RESERVED: Final = frozenset({"document_id", "chunk", "headings", "page", "digest"})
-"""Members of a record's metadata that ingestion sets; no attribute has their names."""
+"""Members of a record's metadata that ingestion sets; no attribute has their names. A test holds both together."""
 
 
 class AttachmentStatus(Word):

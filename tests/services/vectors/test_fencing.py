@@ -19,8 +19,8 @@ from services.vectors.records.schemas import DeleteRequest, StoreRequest
 from services.vectors.stores.attaching import AttachmentService
 from services.vectors.stores.attachment_schemas import FileAttach
 from services.vectors.stores.attributes import AttributeService
-from services.vectors.stores.domain import Attachment, AttachmentStatus, Outcome
-from services.vectors.stores.errors import AttachmentChanged, AttachmentNotFound, AttachmentUnderWay
+from services.vectors.stores.domain import Attachment, AttachmentStatus, Outcome, Span
+from services.vectors.stores.errors import AttachmentChanged, AttachmentNotFound, AttachmentUnderWay, BatchNotFound
 from services.vectors.stores.fencing import Fence
 from services.vectors.stores.following import Following
 from services.vectors.stores.parts import PartService
@@ -48,6 +48,7 @@ class Tasks(Ingestions):
         self.ended: dict[str, AttachmentStatus] = {}
         self.cancelled: list[str] = []
         self.makers: dict[str, str] = {}
+        self.asked = 0
         self.before_submitting: list[asyncio.Event] = []
         self.submitting = asyncio.Event()
         self.is_away = False
@@ -66,6 +67,7 @@ class Tasks(Ingestions):
         ]
 
     async def outcomes(self, caller: Caller, name: str, attachments: Sequence[Attachment]) -> list[Outcome]:
+        self.asked += 1
         if not caller.allows("vectors:read", name):
             raise MissingScope("vectors:read")
         return [
@@ -312,6 +314,17 @@ async def test_a_batch_that_tasks_did_not_take_is_repeated_at_once(shop: Shop) -
 
     assert (await shop.current()).batch_id == again != batch_id
     assert len(shop.tasks.taken) == 1, "what goes on just so is of the later batch"
+
+
+async def test_the_files_of_a_batch_are_listed_with_one_call(shop: Shop) -> None:
+    batch_id = await shop.attachments.attach_batch(shop.caller, STORE, [_wanted()], None)
+    shop.tasks.asked = 0
+
+    listed = await shop.attachments.list_page(shop.caller, STORE, Span(10), batch_id=batch_id)
+
+    assert ([one.file_id for one in listed], shop.tasks.asked) == ([FILE], 1)
+    with pytest.raises(BatchNotFound):
+        await shop.attachments.list_page(shop.caller, STORE, Span(10), batch_id=new_id())
 
 
 async def test_the_file_that_is_in_the_way_is_named(shop: Shop) -> None:
