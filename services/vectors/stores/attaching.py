@@ -40,8 +40,8 @@ from shared.errors import Unavailable
 from shared.identity import Caller
 from shared.schemas import new_id
 
-_SUBMITTING_SECONDS: Final = 30.0
-"""Longer than having tasks take an ingestion; then whoever did that has gone."""
+_SUBMITTING_SECONDS: Final = 90.0
+"""Longer than tasks are waited for (`SUBMIT_SECONDS`); then whoever did that has gone."""
 
 
 class AttachmentService:
