@@ -19,7 +19,7 @@ from shared.schemas import Id, LargeModel, ResponseModel, Text
 class AttachedAs(LargeModel):
     """As what an ingestion writes."""
 
-    file_id: Id
+    file_id: Id = Field(description="of the file, which is attached to the collection")
     version: Id = Field(description="of the file in the vector store; another each time it is attached")
 
 
