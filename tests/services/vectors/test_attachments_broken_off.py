@@ -20,7 +20,7 @@ from services.vectors.stores.domain import (
 )
 from services.vectors.stores.following import Following
 from services.vectors.stores.ports import Ingestions
-from shared.errors import Unavailable
+from shared.errors import Relayed, ServiceError, Unavailable
 from shared.identity import Caller
 from shared.schemas import new_id
 from tests.contracts.vectors.conftest import a_collection
@@ -38,8 +38,11 @@ class ToldIngestions(Ingestions):
     def __init__(self) -> None:
         self.ended: dict[str, AttachmentStatus] | None = {}
         self.asked: list[str] = []
+        self.refusal: ServiceError | None = None
 
     async def outcomes(self, caller: Caller, name: str, attachments: Sequence[Attachment]) -> list[Outcome]:
+        if self.refusal is not None:
+            raise self.refusal
         if self.ended is None:
             raise Unavailable("tasks")
         self.asked += [one.file_id for one in attachments]
@@ -112,6 +115,20 @@ async def test_while_tasks_are_away_what_was_known_last_is_told(
     ingestions.ended = {"task": AttachmentStatus.CANCELLED}
     (now,) = await following.brought_up_to_date(CALLER, collection, [one])
     assert now.status is AttachmentStatus.CANCELLED
+
+
+async def test_a_refusal_is_not_taken_for_tasks_being_away(
+    catalogue: SqliteCatalogue, collection: Collection, ingestions: ToldIngestions
+) -> None:
+    one = await attached(catalogue, collection, "task")
+    following = Following(catalogue, ingestions)
+    ingestions.refusal = Relayed(403, "common.missing_scope", "Forbidden", "no")
+
+    with pytest.raises(Relayed):
+        await following.brought_up_to_date(CALLER, collection, [one])
+
+    may_only_write = replace(CALLER, scopes=frozenset({"vectors:write"}))
+    assert await following.brought_up_to_date(may_only_write, collection, [one]) == [one], "tasks are not asked"
 
 
 @pytest.mark.parametrize(
