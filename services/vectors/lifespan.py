@@ -35,10 +35,12 @@ from services.vectors.searching.service import SearchService
 from services.vectors.settings import Settings
 from services.vectors.stores.attaching import AttachmentService
 from services.vectors.stores.attributes import AttributeService
+from services.vectors.stores.fencing import Fence
 from services.vectors.stores.following import Following
 from services.vectors.stores.parts import PartService
 from services.vectors.stores.searching import StoreSearchService
 from services.vectors.stores.service import StoreService
+from services.vectors.stores.stopping import Stopping
 from services.vectors.usage.domain import Quotas
 from services.vectors.usage.service import UsageService
 from shared.calls import ServiceClient, open_http_client
@@ -99,13 +101,22 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         )
         files = await _open_files(app, platform, stack)
         usage = UsageService(backends.catalogue, backends.engines, quotas)
-        records = RecordService(collections, backends.embedder, auth, usage, Journal(backends.catalogue))
+        journal, fence = Journal(backends.catalogue), Fence(backends.catalogue)
+        records = RecordService(collections, backends.embedder, auth, usage, journal, fence)
         searches = SearchService(collections, backends.embedder, backends.reranker)
         listing = ListingService(collections, platform.cursors)
         ingestions = TasksIngestions(platform.services, settings.submit_seconds)
-        following = Following(backends.catalogue, ingestions)
+        following, stopping = Following(backends.catalogue, ingestions), Stopping(backends.catalogue, ingestions)
         attachments = AttachmentService(
-            backends.catalogue, collections, files, records, ingestions, following, backends.embedder
+            backends.catalogue,
+            collections,
+            files,
+            records,
+            ingestions,
+            following,
+            stopping,
+            backends.embedder,
+            fence,
         )
         parts = PartService(attachments, listing)
         yield State(
@@ -123,9 +134,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             uploads=Shares("uploads", UPLOADS),
             files=files,
             file_uploads=Shares("uploads of files", FILE_UPLOADS),
-            stores=StoreService(backends.catalogue, collections, attachments, following),
+            stores=StoreService(backends.catalogue, collections, attachments, following, stopping),
             attachments=attachments,
-            attributes=AttributeService(backends.catalogue, collections, attachments, parts, records),
+            attributes=AttributeService(backends.catalogue, collections, attachments, parts, records, fence),
             parts=parts,
             store_searches=StoreSearchService(backends.catalogue, collections, searches),
         )

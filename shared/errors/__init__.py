@@ -1,7 +1,7 @@
 """What may go wrong, and how a caller is told (RFC 9457)."""
 
-from shared.errors.answers import problem_body, responses
-from shared.errors.dialect import PROBLEMS, Dialect
+from shared.errors.answers import problem_body
+from shared.errors.dialect import PROBLEMS, Dialect, responses
 from shared.errors.families import (
     BadRequest,
     Conflict,

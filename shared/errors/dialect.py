@@ -1,6 +1,7 @@
-"""How a route words its errors: problem+json, unless what it speaks has a wording of its own."""
+"""How a route words its errors, and declares them: problem+json, unless what it speaks has a wording of its own."""
 
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 from shared.errors.answers import problem_body
@@ -54,3 +55,19 @@ class _Problems:
 
 
 PROBLEMS: Final[Dialect] = _Problems()
+
+
+def responses(*errors: type[ServiceError], dialect: Dialect = PROBLEMS) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of a route that speaks `dialect` and may raise `errors`.
+
+    Those that any route may answer (400 or 422, 401, 403, 429, 500, 503, 504 and 507) come from `shared.web`.
+    """
+    by_status: dict[int | str, dict[str, Any]] = {}
+    for error in errors:
+        status = dialect.status_of(error.status)
+        title = error.title if status == error.status else HTTPStatus(status).phrase
+        content = {dialect.media_type: {"schema": dialect.reference}}
+        entry = by_status.setdefault(status, {"description": title, "content": content})
+        if error.code not in entry["description"]:
+            entry["description"] += f" · `{error.code}`"
+    return by_status

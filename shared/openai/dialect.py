@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.errors import Dialect, ServiceError
+from shared.errors import Dialect, ServiceError, responses
 from shared.limits import REQUESTS, quotas_of
 from shared.openai.params import param_of, told
 
@@ -71,21 +71,6 @@ def error_object(error: ServiceError) -> dict[str, Any]:
     }
 
 
-def openai_responses(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
-    """The `responses=` of an `OpenAIRoute` that may raise `errors`.
-
-    400, 401, 403, 429, 500, 503, 504 and 507 come from `shared.web`.
-    """
-    by_status: dict[int | str, dict[str, Any]] = {}
-    for error in errors:
-        status = OPENAI.status_of(error.status)
-        title = error.title if status == error.status else "Bad Request"
-        entry = by_status.setdefault(status, {"description": title, "content": {_JSON: {"schema": _REFERENCE}}})
-        if error.code not in entry["description"]:
-            entry["description"] += f" · `{error.code}`"
-    return by_status
-
-
 class _OpenAI:
     media_type, reference = _JSON, _REFERENCE
 
@@ -118,3 +103,8 @@ def _paces(scope: Mapping[str, Any]) -> Iterator[tuple[bytes, bytes]]:
 
 
 OPENAI: Final[Dialect] = _OpenAI()
+
+
+def openai_responses(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of an `OpenAIRoute` that may raise `errors`."""
+    return responses(*errors, dialect=OPENAI)

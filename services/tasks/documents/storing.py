@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -23,6 +24,23 @@ _BUSY, _NONE = "vectors.embeddings_busy", "vectors.collection_not_found"
 
 Item = dict[str, Any]
 """A record as `POST /vectors/store` takes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where chunks are stored: in a collection, of a vector store's file only while that is attached as it was."""
+
+    collection: str
+    file_id: str | None = None
+    attached_as: str | None = None
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """As `vectors` is told with what is stored or deleted there."""
+        if self.attached_as is None:
+            return {"collection": self.collection}
+        attached_as = {"file_id": self.file_id, "version": self.attached_as}
+        return {"collection": self.collection, "attached_as": attached_as}
 
 
 def item_of(chunk: Chunk, document_id: str, number: int, metadata: Mapping[str, Any]) -> Item:
@@ -55,16 +73,16 @@ async def missing(context: Context, collection: str, items: Sequence[Item]) -> l
     return [item for item in items if item["id"] not in there]
 
 
-async def store(context: Context, collection: str, items: Sequence[Item]) -> None:
+async def store(context: Context, place: Place, items: Sequence[Item]) -> None:
     """In as many requests as the model of `vectors` has time for."""
-    await in_halves(items, lambda some: _store_in_turn(context, collection, some))
+    await in_halves(items, lambda some: _store_in_turn(context, place, some))
 
 
-async def _store_in_turn(context: Context, collection: str, items: Sequence[Item]) -> None:
+async def _store_in_turn(context: Context, place: Place, items: Sequence[Item]) -> None:
     """Where the model is busy nothing was done, and it says when there is room."""
     while True:
         try:
-            return await _store_at_once(context, collection, items)
+            return await _store_at_once(context, place, items)
         except ServiceError as error:
             if error.code != _BUSY:
                 raise
@@ -72,23 +90,23 @@ async def _store_in_turn(context: Context, collection: str, items: Sequence[Item
         await asyncio.sleep(min(seconds, context.remaining_seconds))
 
 
-async def _store_at_once(context: Context, collection: str, items: Sequence[Item]) -> None:
+async def _store_at_once(context: Context, place: Place, items: Sequence[Item]) -> None:
     await context.call(
         "vectors",
         "POST",
         "/api/v1/vectors/store",
-        json={"collection": collection, "items": list(items)},
+        json={**place.told, "items": list(items)},
         timeout_seconds=_STORE_SECONDS,
         idempotent=True,  # same ids replace
     )
 
 
-async def delete_leftovers(context: Context, collection: str, counts: Mapping[str, int]) -> None:
+async def delete_leftovers(context: Context, place: Place, counts: Mapping[str, int]) -> None:
     """What documents that had more chunks left behind; `counts` has how many each has now, which may be none."""
     documents = list(counts)
     for start in range(0, len(documents), _DOCUMENTS_A_DELETE):
         beyond = [_beyond(one, counts[one]) for one in documents[start : start + _DOCUMENTS_A_DELETE]]
-        body = {"collection": collection, "filter": {"or": beyond}}
+        body = {**place.told, "filter": {"or": beyond}}
         try:
             await context.call("vectors", "POST", "/api/v1/vectors/delete", json=body, idempotent=True)
         except ServiceError as error:

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, 
 from pydantic_core import PydanticCustomError
 
 from services.tasks.documents.blocks import DocumentType
-from services.tasks.documents.storing import OURS
+from services.tasks.documents.storing import OURS, Place
 from services.tasks.kinds.collections import CollectionName, EngineName
 from shared.schemas import Id, LargeModel, PathText, Text
 
@@ -111,9 +111,20 @@ class IngestInput(LargeModel):
         description="characters that neighbours share, beside `chunk_size`; a tenth when absent",
     )
 
+    attached_as: Id | None = Field(
+        default=None,
+        description="the version of the only document's file in the vector store, as whose ingestion this was "
+        "submitted: when the file is detached or attached anew the task fails, and stores no more",
+    )
+
     @property
     def counts_characters(self) -> bool:
         return self.chunk_size is not None or self.chunk_overlap is not None
+
+    @property
+    def place(self) -> Place:
+        """Where its chunks are stored."""
+        return Place(self.collection, self.documents[0].file_id, self.attached_as)
 
     @property
     def most(self) -> int:
@@ -137,6 +148,14 @@ class IngestInput(LargeModel):
     def _overlap_is_smaller(self) -> "IngestInput":
         if self.overlap * 2 > self.most:
             raise ValueError("chunks may share at most half of their size")
+        return self
+
+    @model_validator(mode="after")
+    def _is_of_one_file(self) -> "IngestInput":
+        first = self.documents[0]
+        is_one = len(self.documents) == 1 and first.file_id is not None and first.id == first.file_id
+        if self.attached_as is not None and not is_one:
+            raise ValueError("attached_as goes with one document, whose id is its file_id")
         return self
 
     @model_validator(mode="after")

@@ -59,7 +59,7 @@ class _Ingestion:
             unchanged = await self._store()
             self._context.log(f"{self._items.count - unchanged} chunks stored, {unchanged} were there already")
             counts = {one: count for one, count in self._counts.items() if one in named}
-            await delete_leftovers(self._context, self._given.collection, counts)
+            await delete_leftovers(self._context, self._given.place, counts)
         return {
             "collection": self._given.collection,
             "documents": len(self._documents),
@@ -122,7 +122,7 @@ class _Ingestion:
         while batch := await asyncio.to_thread(next, batches, None):
             new = await missing(context, self._given.collection, batch) if self._may_be_there() else batch
             if new:
-                await store(context, self._given.collection, new)
+                await store(context, self._given.place, new)
             done, stored = done + len(batch), stored + len(new)
             context.progress(done, total, "storing")
         return total - stored

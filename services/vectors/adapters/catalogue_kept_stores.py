@@ -7,15 +7,18 @@ from typing import Any, TypeVar
 
 import orjson
 
+from services.vectors.adapters import catalogue_attaching as attaching
+from services.vectors.adapters import catalogue_claims as claiming
 from services.vectors.adapters import catalogue_stores as stores
 from services.vectors.domain import Collection
 from services.vectors.stores.domain import (
-    About,
+    Attached,
     Attachment,
     AttachmentStatus,
-    AttachRefused,
     Batch,
+    ChangeRefused,
     Counts,
+    FenceMark,
     Outcome,
     Span,
     Store,
@@ -23,7 +26,6 @@ from services.vectors.stores.domain import (
 
 Result = TypeVar("Result")
 _SET_ATTRIBUTES = "UPDATE attachment SET attributes = ? WHERE collection_id = ? AND file_id = ? AND version = ?"
-_DETACH = "DELETE FROM attachment WHERE collection_id = ? AND file_id = ? AND version = ?"
 
 
 class KeptStores(ABC):
@@ -41,8 +43,11 @@ class KeptStores(ABC):
     @abstractmethod
     def _listed(self, connection: sqlite3.Connection, tenant_id: str, span: Span) -> list[Collection] | None: ...
 
-    async def describe(self, collection: Collection, about: About) -> bool:
-        return await self._run(lambda connection: stores.describe(connection, collection, about))
+    async def describe(
+        self, collection: Collection, *, title: str | None, description: str | None, metadata: Mapping[str, Any] | None
+    ) -> bool:
+        written = None if metadata is None else orjson.dumps(metadata).decode()
+        return await self._write(stores.DESCRIBE, collection.id, title, description, written) == 1
 
     async def find_store(self, tenant_id: str, name: str) -> Store | None:
         collection = await self.resolve(tenant_id, name)
@@ -59,9 +64,22 @@ class KeptStores(ABC):
         return await self._run(listed)
 
     async def attach(
-        self, collection: Collection, attachments: Sequence[Attachment], most: int
-    ) -> AttachRefused | None:
-        return await self._run(lambda connection: stores.attach(connection, collection, attachments, most))
+        self, collection: Collection, attachments: Sequence[Attachment], *, most: int, seconds: float
+    ) -> Attached:
+        return await self._run(
+            lambda connection: attaching.attach(connection, collection, attachments, most=most, seconds=seconds)
+        )
+
+    async def begin_write(self, collection: Collection, mark: FenceMark, *, claim: str, seconds: float) -> bool:
+        return await self._run(lambda connection: claiming.begin_write(connection, collection, mark, claim, seconds))
+
+    async def begin_change(
+        self, collection: Collection, mark: FenceMark, *, claim: str, seconds: float
+    ) -> ChangeRefused | None:
+        return await self._run(lambda connection: claiming.begin_change(connection, collection, mark, claim, seconds))
+
+    async def release(self, collection: Collection, claims: Sequence[str]) -> None:
+        await self._run(lambda connection: claiming.release(connection, collection, claims))
 
     async def find_attachments(self, collection: Collection, file_ids: Sequence[str]) -> list[Attachment]:
         return await self._run(lambda connection: stores.find(connection, collection, file_ids))
@@ -77,14 +95,12 @@ class KeptStores(ABC):
     async def settle(self, collection: Collection, outcomes: Sequence[Outcome]) -> None:
         await self._run(lambda connection: stores.settle(connection, collection, outcomes))
 
-    async def set_attributes(
-        self, collection: Collection, file_id: str, version: str, attributes: Mapping[str, Any]
-    ) -> bool:
+    async def set_attributes(self, collection: Collection, mark: FenceMark, attributes: Mapping[str, Any]) -> bool:
         written = orjson.dumps(attributes).decode()
-        return await self._write(_SET_ATTRIBUTES, written, collection.id, file_id, version) == 1
+        return await self._write(_SET_ATTRIBUTES, written, collection.id, mark.file_id, mark.version) == 1
 
-    async def detach(self, collection: Collection, file_id: str, version: str) -> bool:
-        return await self._write(_DETACH, collection.id, file_id, version) == 1
+    async def detach(self, collection: Collection, mark: FenceMark) -> bool:
+        return await self._run(lambda connection: stores.detach(connection, collection, mark))
 
     async def list_attached(self, tenant_id: str, file_id: str) -> list[str]:
         return await self._run(lambda connection: stores.list_attached(connection, tenant_id, file_id))

@@ -17,11 +17,11 @@ from services.vectors.stores.domain import (
     About,
     Attachment,
     AttachmentStatus,
-    AttachRefused,
     Batch,
     Chunking,
     Counts,
     Failure,
+    FenceMark,
     Outcome,
     Span,
 )
@@ -39,18 +39,26 @@ CREATE TABLE IF NOT EXISTS attachment (
 CREATE INDEX IF NOT EXISTS attachment_by_status ON attachment (collection_id, status, bytes);
 CREATE INDEX IF NOT EXISTS attachment_by_age ON attachment (collection_id, created_at, file_id);
 CREATE INDEX IF NOT EXISTS attachment_of_file ON attachment (file_id);
+CREATE TABLE IF NOT EXISTS attachment_claim (
+    collection_id TEXT NOT NULL, file_id TEXT NOT NULL, token TEXT NOT NULL, kind TEXT NOT NULL, ends REAL NOT NULL,
+    PRIMARY KEY (collection_id, file_id, token)
+) WITHOUT ROWID;
 DELETE FROM store WHERE collection_id NOT IN (SELECT id FROM collection);
 DELETE FROM attachment WHERE collection_id NOT IN (SELECT id FROM collection);
+DELETE FROM attachment_claim WHERE collection_id NOT IN (SELECT id FROM collection);
 """
+_TABLES: Final = ("store", "attachment", "attachment_claim")
 _COLUMNS: Final = (
     "file_id, file_name, bytes, attributes, most_tokens, overlap_tokens, version, created_at, batch_id, task_id, "
     "status, error_code, error_detail"
 )
-_DESCRIBE: Final = """
-INSERT OR REPLACE INTO store (collection_id, title, description, metadata)
-SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM collection WHERE id = ?1)
+DESCRIBE: Final = """
+INSERT INTO store (collection_id, title, description, metadata)
+SELECT ?1, ?2, ?3, coalesce(?4, '{}') WHERE EXISTS (SELECT 1 FROM collection WHERE id = ?1)
+ON CONFLICT (collection_id) DO UPDATE SET
+    title = coalesce(?2, title), description = coalesce(?3, description), metadata = coalesce(?4, metadata)
 """
-_ATTACH: Final = f"""
+_PUT: Final = f"""
 INSERT OR REPLACE INTO attachment (collection_id, {_COLUMNS})
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """  # noqa: S608 - our own words
@@ -61,15 +69,9 @@ WHERE collection_id = ?5 AND file_id = ?6 AND version = ?7 AND status = ?8
 _COUNTED: Final = "sum(CASE WHEN status = 'completed' THEN bytes ELSE 0 END)"
 
 
-def describe(connection: sqlite3.Connection, collection: Collection, about: About) -> bool:
-    values = (collection.id, about.title, about.description, _json(about.metadata))
-    with connection:
-        return connection.execute(_DESCRIBE, values).rowcount == 1
-
-
 def abouts(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, About]:
     """What is told of those collections of which something is."""
-    statement = f"SELECT collection_id, title, description, metadata FROM store WHERE collection_id IN ({_marks(ids)})"  # noqa: S608
+    statement = f"SELECT collection_id, title, description, metadata FROM store WHERE collection_id IN ({marks(ids)})"  # noqa: S608
     return {
         row[0]: About(title=row[1], description=row[2], metadata=orjson.loads(row[3]))
         for row in connection.execute(statement, ids)
@@ -80,32 +82,19 @@ def counts(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Coun
     """Of the files of each of those collections."""
     statement = f"""
     SELECT collection_id, status, count(*), {_COUNTED} FROM attachment
-    WHERE collection_id IN ({_marks(ids)}) GROUP BY collection_id, status
+    WHERE collection_id IN ({marks(ids)}) GROUP BY collection_id, status
     """  # noqa: S608 - our own words
     rows = connection.execute(statement, ids).fetchall()
     return {one: _counts([row[1:] for row in rows if row[0] == one]) for one in ids}
 
 
-def attach(
-    connection: sqlite3.Connection, collection: Collection, attachments: Sequence[Attachment], most: int
-) -> AttachRefused | None:
-    if connection.execute("SELECT 1 FROM collection WHERE id = ?", (collection.id,)).fetchone() is None:
-        return AttachRefused.GONE
-    ids = [one.file_id for one in attachments]
-    others = f"SELECT count(*) FROM attachment WHERE collection_id = ? AND file_id NOT IN ({_marks(ids)})"  # noqa: S608
-    if connection.execute(others, (collection.id, *ids)).fetchone()[0] + len(ids) > most:
-        return AttachRefused.TOO_MANY
-    versions = {one.file_id: one.version for one in attachments}
-    present = find(connection, collection, ids)
-    if any(one.status is AttachmentStatus.IN_PROGRESS and one.version != versions[one.file_id] for one in present):
-        return AttachRefused.UNDER_WAY
-    with connection:
-        connection.executemany(_ATTACH, [(collection.id, *_row(one)) for one in attachments])
-    return None
+def put(connection: sqlite3.Connection, collection: Collection, attachments: Sequence[Attachment]) -> None:
+    """Within a transaction."""
+    connection.executemany(_PUT, [(collection.id, *_row(one)) for one in attachments])
 
 
 def find(connection: sqlite3.Connection, collection: Collection, file_ids: Sequence[str]) -> list[Attachment]:
-    statement = f"SELECT {_COLUMNS} FROM attachment WHERE collection_id = ? AND file_id IN ({_marks(file_ids)})"  # noqa: S608
+    statement = f"SELECT {_COLUMNS} FROM attachment WHERE collection_id = ? AND file_id IN ({marks(file_ids)})"  # noqa: S608
     return [_attachment(row) for row in connection.execute(statement, (collection.id, *file_ids))]
 
 
@@ -161,6 +150,17 @@ def settle(connection: sqlite3.Connection, collection: Collection, outcomes: Seq
         connection.executemany(_SETTLE, rows)
 
 
+def detach(connection: sqlite3.Connection, collection: Collection, mark: FenceMark) -> bool:
+    """With it goes whoever changed it: that was the change."""
+    of_file = (collection.id, mark.file_id)
+    statement = "DELETE FROM attachment WHERE collection_id = ? AND file_id = ? AND version = ?"
+    with connection:
+        is_gone = connection.execute(statement, (*of_file, mark.version)).rowcount == 1
+        if is_gone:
+            connection.execute("DELETE FROM attachment_claim WHERE collection_id = ? AND file_id = ?", of_file)
+    return is_gone
+
+
 def list_attached(connection: sqlite3.Connection, tenant_id: str, file_id: str) -> list[str]:
     statement = """
     SELECT collection.name FROM attachment JOIN collection ON collection.id = attachment.collection_id
@@ -172,8 +172,8 @@ def list_attached(connection: sqlite3.Connection, tenant_id: str, file_id: str) 
 
 def forget(connection: sqlite3.Connection, collection_id: str) -> None:
     """Within a transaction: the collection is gone."""
-    connection.execute("DELETE FROM store WHERE collection_id = ?", (collection_id,))
-    connection.execute("DELETE FROM attachment WHERE collection_id = ?", (collection_id,))
+    for table in _TABLES:
+        connection.execute(f"DELETE FROM {table} WHERE collection_id = ?", (collection_id,))  # noqa: S608 - our own words
 
 
 class Anchors:
@@ -208,7 +208,7 @@ def _counts(rows: Sequence[tuple[str, int, int]]) -> Counts:
     return Counts(**numbers, bytes=sum(size for _, _, size in rows))
 
 
-def _marks(values: Sequence[str]) -> str:
+def marks(values: Sequence[str]) -> str:
     return ", ".join("?" * len(values))
 
 

@@ -7,11 +7,12 @@ from services.vectors.adapters.node_connection import NodeConnection
 from services.vectors.adapters.node_protocol import CATALOGUE
 from services.vectors.domain import Collection
 from services.vectors.stores.domain import (
-    About,
+    Attached,
     Attachment,
     AttachmentStatus,
-    AttachRefused,
     Batch,
+    ChangeRefused,
+    FenceMark,
     Outcome,
     Span,
     Store,
@@ -24,8 +25,12 @@ class NodeStores:
     def __init__(self, node: NodeConnection) -> None:
         self._node = node
 
-    async def describe(self, collection: Collection, about: About) -> bool:
-        kept: bool = await self._node.ask(CATALOGUE, "describe", collection=collection, about=about)
+    async def describe(
+        self, collection: Collection, *, title: str | None, description: str | None, metadata: Mapping[str, Any] | None
+    ) -> bool:
+        kept: bool = await self._node.ask(
+            CATALOGUE, "describe", collection=collection, title=title, description=description, metadata=metadata
+        )
         return kept
 
     async def find_store(self, tenant_id: str, name: str) -> Store | None:
@@ -37,12 +42,29 @@ class NodeStores:
         return found
 
     async def attach(
-        self, collection: Collection, attachments: Sequence[Attachment], most: int
-    ) -> AttachRefused | None:
-        refused: AttachRefused | None = await self._node.ask(
-            CATALOGUE, "attach", collection=collection, attachments=attachments, most=most
+        self, collection: Collection, attachments: Sequence[Attachment], *, most: int, seconds: float
+    ) -> Attached:
+        attached: Attached = await self._node.ask(
+            CATALOGUE, "attach", collection=collection, attachments=attachments, most=most, seconds=seconds
+        )
+        return attached
+
+    async def begin_write(self, collection: Collection, mark: FenceMark, *, claim: str, seconds: float) -> bool:
+        begun: bool = await self._node.ask(
+            CATALOGUE, "begin_write", collection=collection, mark=mark, claim=claim, seconds=seconds
+        )
+        return begun
+
+    async def begin_change(
+        self, collection: Collection, mark: FenceMark, *, claim: str, seconds: float
+    ) -> ChangeRefused | None:
+        refused: ChangeRefused | None = await self._node.ask(
+            CATALOGUE, "begin_change", collection=collection, mark=mark, claim=claim, seconds=seconds
         )
         return refused
+
+    async def release(self, collection: Collection, claims: Sequence[str]) -> None:
+        await self._node.ask(CATALOGUE, "release", collection=collection, claims=claims)
 
     async def find_attachments(self, collection: Collection, file_ids: Sequence[str]) -> list[Attachment]:
         found: list[Attachment] = await self._node.ask(
@@ -65,22 +87,15 @@ class NodeStores:
     async def settle(self, collection: Collection, outcomes: Sequence[Outcome]) -> None:
         await self._node.ask(CATALOGUE, "settle", collection=collection, outcomes=outcomes)
 
-    async def set_attributes(
-        self, collection: Collection, file_id: str, version: str, attributes: Mapping[str, Any]
-    ) -> bool:
+    async def set_attributes(self, collection: Collection, mark: FenceMark, attributes: Mapping[str, Any]) -> bool:
         changed: bool = await self._node.ask(
-            CATALOGUE,
-            "set_attributes",
-            collection=collection,
-            file_id=file_id,
-            version=version,
-            attributes=attributes,
+            CATALOGUE, "set_attributes", collection=collection, mark=mark, attributes=attributes
         )
         return changed
 
-    async def detach(self, collection: Collection, file_id: str, version: str) -> bool:
+    async def detach(self, collection: Collection, mark: FenceMark) -> bool:
         """False also when a first attempt whose answer was lost has done it."""
-        done: bool = await self._node.ask(CATALOGUE, "detach", collection=collection, file_id=file_id, version=version)
+        done: bool = await self._node.ask(CATALOGUE, "detach", collection=collection, mark=mark)
         return done
 
     async def list_attached(self, tenant_id: str, file_id: str) -> list[str]:

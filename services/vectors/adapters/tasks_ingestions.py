@@ -119,7 +119,7 @@ def _task(name: str, attachment: Attachment) -> dict[str, Any]:
         "chunk_tokens": attachment.chunking.most_tokens,
         "overlap_tokens": attachment.chunking.overlap_tokens,
     }
-    given = {"collection": name, "documents": [document], **chunking}
+    given = {"collection": name, "documents": [document], "attached_as": attachment.version, **chunking}
     return {"kind": _KIND, "input": {member: value for member, value in given.items() if value is not None}}
 
 

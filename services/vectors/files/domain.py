@@ -13,7 +13,7 @@ PART_BYTES: Final = 2**20
 """As much of a file as is in memory at once, and as is put away at once."""
 Judge = Callable[[str, str, int], str]
 """Of a file that is all there, by its name, media type and bytes: what it is for. What it raises, refuses the file."""
-PURPOSE: Final = "assistants"
+DEFAULT_PURPOSE: Final = "assistants"
 """What a file is for of which OpenAI's clients said nothing."""
 LOOSE_PARTS: Final = 32
 """So many of one MiB that is not whole yet are kept one by one; with the next they are joined."""
@@ -71,7 +71,7 @@ class StoredFile:
     media_type: str | None
     """By its content; None until it is ready."""
     parts: tuple[Part, ...]
-    purpose: str = PURPOSE
+    purpose: str = DEFAULT_PURPOSE
     """As OpenAI's clients said it."""
 
     @property

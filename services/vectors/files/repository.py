@@ -6,30 +6,27 @@
 No blob is written twice. What a tenant has is a list of one key for each file, however many parts they came in.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import orjson
 from cachetools import LRUCache
 
 from services.vectors.domain import Blob
-from services.vectors.files.domain import PURPOSE, FileStatus, StoredFile, Upload, parts_of
+from services.vectors.files.domain import DEFAULT_PURPOSE, FileStatus, StoredFile, Upload, parts_of
 from services.vectors.files.errors import FileNotFound
 from services.vectors.files.marks import Mark, MarkKind, Marks
 from services.vectors.files.parts import Parts
 from services.vectors.ports import Blobs
+from services.vectors.together import AT_ONCE, each
 from shared.errors import StorageFull
 
-_AT_ONCE: Final = 8
 _SIZES_KNOWN: Final = 50_000
 _SETTLED: Final = timedelta(minutes=1)
 """A blob that is deleted and made anew after so long has another time, whatever the store counts it in."""
 Wanted = Callable[[StoredFile], bool]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 class FileRepository:
@@ -63,7 +60,7 @@ class FileRepository:
         if ready is None:
             row = await self.parts.row(tenant_id, upload.place, upload.length)
             return StoredFile(file_id, tenant_id, upload, FileStatus.UPLOADING, None, row)
-        parts, purpose = parts_of(ready["bytes"], ready["joined"]), ready.get("purpose", PURPOSE)
+        parts, purpose = parts_of(ready["bytes"], ready["joined"]), ready.get("purpose", DEFAULT_PURPOSE)
         return StoredFile(file_id, tenant_id, upload, FileStatus.READY, ready["media_type"], parts, purpose)
 
     async def read(self, file: StoredFile, start: int, end: int) -> AsyncIterator[bytes]:
@@ -103,7 +100,7 @@ class FileRepository:
             return found
 
         blobs = await self._blobs.list(f"files/{tenant_id}")
-        found = zip(blobs, await _each(blobs, size), strict=True)
+        found = zip(blobs, await each(blobs, size), strict=True)
         return {_id(blob): bytes_ for blob, bytes_ in found if bytes_ is not None}
 
     async def list_page(
@@ -113,9 +110,9 @@ class FileRepository:
         ids = sorted(map(_id, await self._blobs.list(f"files/{tenant_id}")), reverse=newest_first)
         left, page = [one for one in ids if _follows(one, after, newest_first)], list[StoredFile]()
         while left and len(page) < limit:  # in the place of what was deleted meanwhile come others
-            number = max(limit - len(page), _AT_ONCE) if wanted else limit - len(page)
+            number = max(limit - len(page), AT_ONCE) if wanted else limit - len(page)
             asked, left = left[:number], left[number:]
-            found = await _each(asked, lambda file_id: self.find(tenant_id, file_id))
+            found = await each(asked, lambda file_id: self.find(tenant_id, file_id))
             page += [file for file in found if file is not None and (wanted is None or wanted(file))]
         return page[:limit]
 
@@ -164,17 +161,6 @@ class FileRepository:
     async def _ready(self, tenant_id: str, place: str) -> dict[str, Any] | None:
         told = await self._blobs.get(_whole(tenant_id, place))
         return None if told is None else orjson.loads(told)
-
-
-async def _each(items: Iterable[Item], work: Callable[[Item], Awaitable[Result]]) -> list[Result]:
-    """Some at once: what the store is asked for one tenant is not all it is asked."""
-    turns = asyncio.Semaphore(_AT_ONCE)
-
-    async def done(item: Item) -> Result:
-        async with turns:
-            return await work(item)
-
-    return await asyncio.gather(*map(done, items))
 
 
 def _follows(file_id: str, after: str | None, newest_first: bool) -> bool:

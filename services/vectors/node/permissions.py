@@ -74,6 +74,9 @@ _OF_THE_CATALOGUE: Final = {
     "find_store": _READS,
     "list_stores": _READS,
     "attach": _STORES,
+    "begin_write": Permission(writes=True),  # what is written then is refused itself where there is no room
+    "begin_change": Permission(writes=True),
+    "release": Permission(writes=True),
     "find_attachments": _READS,
     "list_attachments": _READS,
     "find_batch": _READS,

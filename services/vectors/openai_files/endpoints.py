@@ -130,7 +130,8 @@ async def delete(file_id: FileId, caller: Writer, files: Files, attachments: Att
 
     An ingestion of it that goes on is stopped first, which takes `tasks:write`.
     """
-    await files.get(caller, file_id)
     await attachments.detach_everywhere(caller, file_id)
+    await files.get(caller, file_id)
     await files.delete(caller, file_id)
+    await attachments.detach_everywhere(caller, file_id)  # whoever attached it in between was before its end
     return OpenAIFileDeleted(id=file_id)

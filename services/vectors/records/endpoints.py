@@ -43,6 +43,7 @@ from services.vectors.records.schemas import (
     StoreRequest,
     StoreResult,
 )
+from services.vectors.stores.errors import AttachmentChanged
 from shared.door import GuardedRoute, Keyed, stores_nothing, takes
 from shared.errors import UpstreamTimeout, responses
 from shared.resources import Cursor, Limit
@@ -67,6 +68,7 @@ creating = APIRouter(prefix="/api/v1/vectors", tags=["vectors"], route_class=Bul
         CollectionLost,
         CollectionChanged,
         QuotaExceeded,
+        AttachmentChanged,
         *_EMBEDDING_ERRORS,
         UpstreamTimeout,
     ),
@@ -84,7 +86,7 @@ async def store(body: StoreRequest, caller: CollectionFiller, records: Records, 
     operation_id="vectors_delete",
     summary="Delete records",
     response_model=DeleteResult,
-    responses=responses(*_ENGINE_ERRORS, FilterInvalid, UnsupportedCapability),
+    responses=responses(*_ENGINE_ERRORS, AttachmentChanged, FilterInvalid, UnsupportedCapability),
 )
 @stores_nothing
 @takes(kib=1024, values=8_000, texts=8_000, depth=32)

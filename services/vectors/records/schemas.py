@@ -11,8 +11,32 @@ from services.vectors.records.domain import Deleted, Stored
 from services.vectors.records.fields import MetadataField, RecordId, Vector
 from services.vectors.records.filter_schema import FilterField
 from services.vectors.records.filters import parse
+from services.vectors.stores.domain import FenceMark
 from services.vectors.terms import Condition
-from shared.schemas import LargeModel, ResponseModel, Text
+from shared.schemas import Id, LargeModel, ResponseModel, Text
+
+
+class AttachedAs(LargeModel):
+    """As what an ingestion writes."""
+
+    file_id: Id = Field(description="of the file, which is attached to the collection")
+    version: Id = Field(description="of the file in the vector store; another each time it is attached")
+
+
+class Written(LargeModel):
+    """What an ingestion may ask for, too."""
+
+    attached_as: AttachedAs | None = Field(
+        default=None,
+        description="brought by the ingestion of a vector store's file: what is asked for is done only while the file "
+        "is attached as that version and in progress, and makes no collection; else it is 409 "
+        "`vectors.attachment_changed`",
+    )
+
+    @property
+    def mark(self) -> FenceMark | None:
+        given = self.attached_as
+        return None if given is None else FenceMark(given.file_id, given.version)
 
 
 class StoreItem(LargeModel):
@@ -32,7 +56,7 @@ class StoreItem(LargeModel):
         return self
 
 
-class StoreRequest(LargeModel):
+class StoreRequest(Written):
     """What to store. A collection that is missing is made: on Qdrant, cosine, of the dimension of the vectors."""
 
     model_config = ConfigDict(
@@ -67,7 +91,7 @@ class StoreResult(ResponseModel):
         )
 
 
-class DeleteRequest(LargeModel):
+class DeleteRequest(Written):
     """Which records to delete: by id, or by filter."""
 
     collection: CollectionName

@@ -15,6 +15,8 @@ from services.vectors.geometry import float32, placed, require_dimension
 from services.vectors.ports import Embedder, VectorEngine
 from services.vectors.records.domain import Deleted, Stored
 from services.vectors.records.schemas import DeleteRequest, StoreItem, StoreRequest
+from services.vectors.stores.domain import FenceMark
+from services.vectors.stores.fencing import Fence
 from services.vectors.terms import Condition
 from services.vectors.usage.domain import Size, content_bytes, size_of
 from services.vectors.usage.service import UsageService
@@ -40,19 +42,22 @@ class RecordService:
         auth: Tells,
         usage: UsageService,
         journal: Journal,
+        fence: Fence,
     ) -> None:
         self._collections = collections
         self._embedder = embedder
         self._auth = auth
         self._usage = usage
-        self._journal = journal
+        self._journal, self._fence = journal, fence
 
     async def store(self, caller: Caller, body: StoreRequest, once: Once | None = None) -> Stored:
         """Store the items, in a collection made for them where there is none; the last of an id in them wins.
 
         With `if_absent` the first of an id wins, and what is there already stays as it is. A repetition of `once` makes
         the same ids for items that name none, so it replaces what the first stored, or finds it there.
-        Raises DimensionMismatch, ModelMismatch, VectorInvalid, CollectionChanged, CollectionFull, QuotaExceeded.
+        An ingestion's (`mark`) makes no collection, and writes only as long as its file is attached as it was.
+        Raises DimensionMismatch, ModelMismatch, VectorInvalid, CollectionChanged, CollectionFull, QuotaExceeded,
+        AttachmentChanged.
         """
         ids = [item.id or (once.id_at(at) if once else new_id()) for at, item in enumerate(body.items)]
         return await anew_when_changed(lambda: self._store(caller, body, ids))
@@ -60,7 +65,11 @@ class RecordService:
     async def _store(self, caller: Caller, body: StoreRequest, ids: list[str]) -> Stored:
         # A missing collection takes the dimension of the vectors; nothing is made for items that disagree.
         named = Named.to_write(body.collection)
-        collection = await self._collections.get_or_create(caller, named, _common_dimension(body))
+        dimension = _common_dimension(body)
+        if body.mark is None:
+            collection = await self._collections.get_or_create(caller, named, dimension)
+        else:
+            collection = await self._collections.get_ready(caller, named)
         while True:
             stored = await self._stored(caller, named, collection, body, ids)
             if not await self._journal.has_moved(named, stored.collection, ids, number=len(ids)):
@@ -76,9 +85,10 @@ class RecordService:
             await self._collections.require_model(collection, self._embedder.model, "/items")
 
         async def put(engine: VectorEngine, at: Collection) -> set[str]:
-            if texts:  # of whichever collection has the name now
-                await self._collections.claim_model(at, self._embedder.model, "/items")
-            return await _put(engine, at, records, if_absent=body.if_absent)
+            async with self._fence.writing(at, body.mark):  # of whichever collection has the name now
+                if texts:
+                    await self._collections.claim_model(at, self._embedder.model, "/items")
+                return await _put(engine, at, records, if_absent=body.if_absent)
 
         async with self._usage.room(collection, lambda: _size(collection, body.items)):
             embedded = await self._embedder.embed_passages(texts, caller) if texts else []
@@ -119,8 +129,11 @@ class RecordService:
             collection = await self._collections.look_up(caller, named)
 
     async def delete(self, caller: Caller, body: DeleteRequest) -> Deleted:
-        """Delete by ids or by filter; what is not there is not counted. Raises FilterInvalid, CollectionNotFound."""
-        return await self._delete(caller, body.collection, body.wanted())
+        """Delete by ids or by filter; what is not there is not counted.
+
+        Raises FilterInvalid, CollectionNotFound, AttachmentChanged.
+        """
+        return await self._delete(caller, body.collection, body.wanted(), body.mark)
 
     async def delete_one(self, caller: Caller, name: str, record_id: str) -> None:
         """Raises CollectionNotFound, RecordNotFound."""
@@ -128,15 +141,19 @@ class RecordService:
         if not done.deleted:
             raise RecordNotFound(done.collection.name, record_id)
 
-    async def _delete(self, caller: Caller, name: str, wanted: list[str] | Condition) -> Deleted:
+    async def _delete(
+        self, caller: Caller, name: str, wanted: list[str] | Condition, mark: FenceMark | None = None
+    ) -> Deleted:
+        async def delete(engine: VectorEngine, at: Collection) -> int:
+            async with self._fence.writing(at, mark):
+                return await _deleted(engine, at, wanted)
+
         named = Named.to_write(name)
         collection = await self._collections.get_ready(caller, named)
         ids, condition = (wanted, None) if isinstance(wanted, list) else ([], wanted)
         most = 0
         while True:
-            collection, deleted = await self._changed(
-                caller, named, collection, lambda engine, at: _deleted(engine, at, wanted), ids, condition
-            )
+            collection, deleted = await self._changed(caller, named, collection, delete, ids, condition)
             most = max(most, deleted)
             if deleted:
                 self._usage.changed(collection)

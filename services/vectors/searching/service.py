@@ -19,8 +19,8 @@ from services.vectors.searching.domain import AllFound, Found, Hit
 from services.vectors.searching.ranking import FUSION_DEPTH, best, fused, grouped
 from services.vectors.searching.reordering import reordered
 from services.vectors.searching.schemas import SearchBatch, SearchRequest, Weights
-from services.vectors.searching.together import together
 from services.vectors.terms import Condition
+from services.vectors.together import together
 from services.vectors.usage.domain import content_bytes
 from services.vectors.words import MAX_QUERY_WORDS
 from shared.errors import FieldProblem, Invalid, ServiceError

@@ -1,19 +1,19 @@
 """The use cases around the files of a store: attaching, reading, listing and detaching them.
 
-A file is written down as attached before its ingestion is submitted, and with it the key of that: so a process that
-dies in between has lost nothing that a repetition does not find, and nothing is ingested of which nobody knows.
+A file is written down as attached before its ingestion is submitted, as the version that the ingestion is to write as:
+so a process that dies in between has lost nothing that a repetition does not find, and nothing comes in unknown.
 """
 
-import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Final
+from uuid import UUID
 
 from services.vectors.collections.domain import Named
 from services.vectors.collections.service import CollectionService
-from services.vectors.domain import WRITE, Collection
+from services.vectors.domain import READ, WRITE, Collection
 from services.vectors.errors import CollectionNotFound
 from services.vectors.files.domain import StoredFile
 from services.vectors.files.service import FileService
@@ -21,15 +21,7 @@ from services.vectors.ports import Catalogue, Embedder
 from services.vectors.records.schemas import DeleteRequest
 from services.vectors.records.service import RecordService
 from services.vectors.stores.attachment_schemas import FileAttach, chunking_of
-from services.vectors.stores.domain import (
-    MAX_ATTACHED,
-    Attachment,
-    AttachmentStatus,
-    AttachRefused,
-    Batch,
-    Outcome,
-    Span,
-)
+from services.vectors.stores.domain import MAX_ATTACHED, Attachment, AttachmentStatus, AttachRefused, Batch, Span
 from services.vectors.stores.errors import (
     AttachmentNotFound,
     AttachmentUnderWay,
@@ -38,19 +30,18 @@ from services.vectors.stores.errors import (
     PlaceUnknown,
     TooManyFiles,
 )
+from services.vectors.stores.fencing import Fence
 from services.vectors.stores.following import Following
 from services.vectors.stores.ports import Ingestions
+from services.vectors.stores.stopping import SUBMITS, Stopping
+from services.vectors.together import each
 from shared.door import Once
-from shared.errors import Relayed, Unavailable
+from shared.errors import Unavailable
 from shared.identity import Caller
 from shared.schemas import new_id
 
-SUBMITS: Final = "tasks:write"
-_STOPPING_SECONDS, _LOOK_SECONDS = 10.0, 0.25
-_AT_ONCE: Final = 8
-_NOT_FOUND: Final = 404
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+_SUBMITTING_SECONDS: Final = 90.0
+"""Longer than tasks are waited for (`SUBMIT_SECONDS`); then whoever did that has gone."""
 
 
 class AttachmentService:
@@ -64,21 +55,23 @@ class AttachmentService:
         records: RecordService,
         ingestions: Ingestions,
         following: Following,
+        stopping: Stopping,
         embedder: Embedder,
+        fence: Fence,
     ) -> None:
         self._catalogue, self._collections, self._files = catalogue, collections, files
         self._records, self._ingestions, self._following = records, ingestions, following
-        self._embedder = embedder
+        self._stopping, self._embedder, self._fence = stopping, embedder, fence
 
     async def require(self, caller: Caller, wanted: Sequence[FileAttach], pointer: str) -> list[StoredFile]:
         """The files, whole. Raises MissingScope, FileNotFound, FileUnfinished, and ChunksTooLarge at `pointer`."""
-        for scope in ("vectors:read", SUBMITS):
+        for scope in (READ, SUBMITS):
             caller.require(scope)
         for one in wanted:
             most = chunking_of(one.chunking_strategy).most_tokens
             if most is not None and most > self._embedder.window_tokens:
                 raise ChunksTooLarge(pointer, most, self._embedder.window_tokens)
-        return await _each(wanted, lambda one: self._files.get_whole(caller, one.file_id))
+        return await each(wanted, lambda one: self._files.get_whole(caller, one.file_id))
 
     async def attach(self, caller: Caller, name: str, wanted: FileAttach, once: Once | None) -> Attachment:
         """The file, whose ingestion is submitted. One that is being ingested just so stays as it is.
@@ -87,17 +80,8 @@ class AttachmentService:
         """
         (file,) = await self.require(caller, [wanted], "/chunking_strategy")
         collection = await self._collections.look_up(caller, Named.to_write(name))
-        await self._find(caller, collection, wanted.file_id)  # what has ended does not stand in the way
         made = _attachment(wanted, file, once.id_at(0) if once else new_id(), None)
-        refused = await self._catalogue.attach(collection, [made], MAX_ATTACHED)
-        if refused is AttachRefused.UNDER_WAY:
-            (made,) = await self._catalogue.find_attachments(collection, [wanted.file_id]) or [made]
-            if not _is_alike(made, wanted):
-                raise AttachmentUnderWay(wanted.file_id)
-        else:
-            _require(refused, name, wanted.file_id, "/file_id")
-        if made.task_id is None:
-            await self._submit(caller, collection, [made], made.version)
+        await self._attach(caller, collection, [made], "/file_id")
         (attached,) = await self._catalogue.find_attachments(collection, [wanted.file_id]) or [made]
         return attached
 
@@ -118,23 +102,38 @@ class AttachmentService:
         batch_id: str,
     ) -> None:
         """All of them, as one batch. Raises AttachmentUnderWay, TooManyFiles, Unavailable."""
-        present = await self._catalogue.find_attachments(collection, [one.file_id for one in wanted])
-        await self._following.brought_up_to_date(caller, collection, present)
         made = [
-            _attachment(one, file, _version(batch_id, one.file_id), batch_id)
+            _attachment(one, file, _derived(f"{batch_id}\0{one.file_id}"), batch_id)
             for one, file in zip(wanted, files, strict=True)
         ]
-        refused = await self._catalogue.attach(collection, made, MAX_ATTACHED)
-        _require(refused, collection.name, wanted[0].file_id, "/file_ids")
-        await self._submit(caller, collection, made, batch_id)
+        await self._attach(caller, collection, made, "/file_ids")
 
-    async def _submit(
-        self, caller: Caller, collection: Collection, attachments: Sequence[Attachment], key: str
-    ) -> None:
-        """Have tasks ingest them, and write down their tasks. Raises Unavailable where some were not taken."""
-        outcomes: Sequence[Outcome] = await self._ingestions.submit(caller, collection.name, attachments, key)
-        await self._catalogue.settle(collection, outcomes)
-        if len(outcomes) < len(attachments):
+    async def _attach(self, caller: Caller, collection: Collection, made: Sequence[Attachment], pointer: str) -> None:
+        present = await self._catalogue.find_attachments(collection, [one.file_id for one in made])
+        await self._following.brought_up_to_date(caller, collection, present)  # what has ended is not in the way
+        attached = await self._catalogue.attach(collection, made, most=MAX_ATTACHED, seconds=_SUBMITTING_SECONDS)
+        match attached.refused:
+            case AttachRefused.GONE:
+                raise CollectionNotFound(collection.name)
+            case AttachRefused.TOO_MANY:
+                raise TooManyFiles(pointer)
+            case AttachRefused.UNDER_WAY:
+                raise AttachmentUnderWay(attached.file_id or made[0].file_id)
+        if attached.anew:
+            await self._submit(caller, collection, attached.anew)
+
+    async def _submit(self, caller: Caller, collection: Collection, anew: Sequence[Attachment]) -> None:
+        """Have tasks ingest them, and write down their tasks. Raises Unavailable where some were not taken.
+
+        Whose task is not written down gives way to whoever attaches the file next, and may write no more then.
+        """
+        versions = [one.version for one in anew]
+        try:
+            outcomes = await self._ingestions.submit(caller, collection.name, anew, _derived("\0".join(versions)))
+            await self._catalogue.settle(collection, outcomes)
+        finally:
+            await self._catalogue.release(collection, versions)
+        if len(outcomes) < len(anew):
             raise Unavailable("tasks", detail="tasks could not take the ingestion now; attach the file again.")
 
     async def get(self, caller: Caller, name: str, file_id: str) -> Attachment:
@@ -154,9 +153,11 @@ class AttachmentService:
         status: AttachmentStatus | None = None,
         batch_id: str | None = None,
     ) -> list[Attachment]:
-        """By age. Raises PlaceUnknown."""
+        """By age; of all, or of one batch. Raises PlaceUnknown, BatchNotFound."""
         collection = await self._collections.look_up(caller, Named.to_read(name))
         await self._following.look(caller, collection)
+        if batch_id is not None:
+            await self._require_batch(collection, batch_id)
         found = await self._catalogue.list_attachments(collection, span, status=status, batch_id=batch_id)
         if found is None:
             raise PlaceUnknown("before" if span.after is None else "after")
@@ -166,10 +167,7 @@ class AttachmentService:
         """Raises BatchNotFound."""
         collection = await self._collections.look_up(caller, Named.to_read(name))
         await self._following.look(caller, collection)
-        batch = await self._catalogue.find_batch(collection, batch_id)
-        if batch is None:
-            raise BatchNotFound(name, batch_id)
-        return batch
+        return await self._require_batch(collection, batch_id)
 
     async def cancel_batch(self, caller: Caller, name: str, batch_id: str) -> Batch:
         """Tell those that are under way to stop. Raises BatchNotFound, AttachmentUnderWay for another's."""
@@ -178,22 +176,23 @@ class AttachmentService:
         under_way = await self._catalogue.list_attachments(
             collection, span, status=AttachmentStatus.IN_PROGRESS, batch_id=batch_id
         )
-        await _each(under_way or (), lambda one: self._tell_to_stop(caller, one))
+        await self._stopping.tell(caller, collection, under_way or [])
         return await self.find_batch(caller, name, batch_id)
 
     async def detach(self, caller: Caller, name: str, file_id: str) -> None:
         """Take its records away, and then it; where its ingestion goes on, that is stopped first.
 
-        Raises AttachmentNotFound, AttachmentUnderWay.
+        Once it is done none of them comes back. Raises AttachmentNotFound, AttachmentUnderWay.
         """
         collection = await self._collections.look_up(caller, Named.to_write(name))
         found = await self._find(caller, collection, file_id)
         if found is None:
             raise AttachmentNotFound(name, file_id)
-        await self.stop(caller, collection, [found])
+        await self._stopping.stop(caller, collection, [found])
         leaf = {"field": "document_id", "op": "eq", "value": file_id}
-        await self._records.delete(caller, DeleteRequest(collection=collection.name, filter=leaf))
-        await self._catalogue.detach(collection, file_id, found.version)
+        async with self._fence.changing(collection, found.mark):
+            await self._records.delete(caller, DeleteRequest(collection=collection.name, filter=leaf))
+            await self._catalogue.detach(collection, found.mark)
 
     async def detach_everywhere(self, caller: Caller, file_id: str) -> None:
         """From each store of the tenant. Raises MissingScope for one that the caller may not write, AttachmentUnderWay.
@@ -207,46 +206,16 @@ class AttachmentService:
             with suppress(AttachmentNotFound, CollectionNotFound):  # meanwhile
                 await self.detach(caller, name, file_id)
 
-    async def stop(self, caller: Caller, collection: Collection, attachments: Sequence[Attachment]) -> None:
-        """Have their ingestions end, which may take seconds. Raises AttachmentUnderWay where one does not."""
-        under_way = [one for one in attachments if one.status is AttachmentStatus.IN_PROGRESS]
-        await _each(under_way, lambda one: self._tell_to_stop(caller, one))
-        until = asyncio.get_running_loop().time() + _STOPPING_SECONDS
-        while under_way:
-            current = await self._following.brought_up_to_date(caller, collection, under_way)
-            under_way = [one for one in current if one.status is AttachmentStatus.IN_PROGRESS]
-            if under_way and asyncio.get_running_loop().time() >= until:
-                raise AttachmentUnderWay(under_way[0].file_id)
-            if under_way:
-                await asyncio.sleep(_LOOK_SECONDS)
-
-    async def _tell_to_stop(self, caller: Caller, attachment: Attachment) -> None:
-        """Raises AttachmentUnderWay for one that another submitted, or of which nobody knows whether it was."""
-        caller.require(SUBMITS)
-        if attachment.task_id is None:
-            raise AttachmentUnderWay(attachment.file_id)
-        try:
-            await self._ingestions.cancel(caller, attachment.task_id)
-        except Relayed as error:
-            if error.status != _NOT_FOUND:
-                raise
-            raise AttachmentUnderWay(attachment.file_id) from error
+    async def _require_batch(self, collection: Collection, batch_id: str) -> Batch:
+        batch = await self._catalogue.find_batch(collection, batch_id)
+        if batch is None:
+            raise BatchNotFound(collection.name, batch_id)
+        return batch
 
     async def _find(self, caller: Caller, collection: Collection, file_id: str) -> Attachment | None:
         found = await self._catalogue.find_attachments(collection, [file_id])
         current = await self._following.brought_up_to_date(caller, collection, found)
         return next(iter(current), None)
-
-
-async def _each(items: Iterable[Item], work: Callable[[Item], Awaitable[Result]]) -> list[Result]:
-    """Some at once, as others have their turn too."""
-    turns = asyncio.Semaphore(_AT_ONCE)
-
-    async def done(item: Item) -> Result:
-        async with turns:
-            return await work(item)
-
-    return await asyncio.gather(*map(done, items))
 
 
 def _attachment(wanted: FileAttach, file: StoredFile, version: str, batch_id: str | None) -> Attachment:
@@ -262,21 +231,6 @@ def _attachment(wanted: FileAttach, file: StoredFile, version: str, batch_id: st
     )
 
 
-def _require(refused: AttachRefused | None, name: str, file_id: str, pointer: str) -> None:
-    """Raises CollectionNotFound, TooManyFiles, AttachmentUnderWay for what was refused."""
-    match refused:
-        case AttachRefused.GONE:
-            raise CollectionNotFound(name)
-        case AttachRefused.TOO_MANY:
-            raise TooManyFiles(pointer)
-        case AttachRefused.UNDER_WAY:
-            raise AttachmentUnderWay(file_id)
-
-
-def _version(batch_id: str, file_id: str) -> str:
-    """The same in each repetition of the request that made the batch."""
-    return hashlib.sha256(f"{batch_id}\0{file_id}".encode()).hexdigest()[:32]
-
-
-def _is_alike(attachment: Attachment, wanted: FileAttach) -> bool:
-    return attachment.attributes == wanted.attributes and attachment.chunking == chunking_of(wanted.chunking_strategy)
+def _derived(told: str) -> str:
+    """An id, the same in each repetition of a request."""
+    return str(UUID(hashlib.sha256(told.encode()).hexdigest()[:32]))

@@ -205,7 +205,6 @@ async def list_batch(
     status: Status = None,
 ) -> Listed[AttachmentRead]:
     """By when they were attached."""
-    await attachments.find_batch(caller, vector_store_id, batch_id)
     found = await attachments.list_page(caller, vector_store_id, span, status=status, batch_id=batch_id)
     return page_of([AttachmentRead.of(one, vector_store_id) for one in found], span)
 

@@ -11,9 +11,10 @@ from services.vectors.stores.domain import MAX_BATCH_FILES, RESERVED, Attachment
 from shared.openai import OpenAIRequest
 from shared.schemas import Id, ResponseModel, Text
 
-_MOST_TOKENS, _OVERLAP_TOKENS = 200, 30  # of `vectors.ingest`, where nothing is told
+_MOST_TOKENS, _OVERLAP_TOKENS = 200, 30  # of `vectors.ingest`, where nothing is told; a test holds both together
 _VALUE_CHARS: Final = 512
 _UNREADABLE: Final = ("tasks.document_", "tasks.file_")
+_NO_FAULT_OF_IT: Final = frozenset({"tasks.document_in_use"})
 _UNSUPPORTED: Final = ("tasks.document_type_unknown", "tasks.document_type_wrong")
 
 
@@ -253,4 +254,5 @@ def _last_error(attachment: Attachment) -> LastError | None:
     message = f"{failure.detail} ({failure.code})"
     if failure.code in _UNSUPPORTED:
         return LastError(code="unsupported_file", message=message)
-    return LastError(code="invalid_file" if failure.code.startswith(_UNREADABLE) else "server_error", message=message)
+    is_invalid = failure.code.startswith(_UNREADABLE) and failure.code not in _NO_FAULT_OF_IT
+    return LastError(code="invalid_file" if is_invalid else "server_error", message=message)

@@ -1,6 +1,6 @@
 """A vector store is a collection and what is told of it beside; a file that is attached is ingested into it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -15,7 +15,7 @@ MAX_BATCH_FILES: Final = 500
 UNSUBMITTED_SECONDS: Final = 120.0
 """Longer than a request lasts: whose task nobody knows by then was never handed over."""
 RESERVED: Final = frozenset({"document_id", "chunk", "headings", "page", "digest"})
-"""Members of a record's metadata that ingestion sets; no attribute has their names."""
+"""Members of a record's metadata that ingestion sets; no attribute has their names. A test holds both together."""
 
 
 class AttachmentStatus(Word):
@@ -32,7 +32,14 @@ class AttachRefused(Word):
 
     GONE = "gone"  # the collection
     TOO_MANY = "too_many"
-    UNDER_WAY = "under_way"  # one of them, attached otherwise
+    UNDER_WAY = "under_way"  # one of them is being ingested otherwise, or changed
+
+
+class ChangeRefused(Word):
+    """Why nobody may change an attached file now."""
+
+    GONE = "gone"  # it is not attached as it was
+    UNDER_WAY = "under_way"  # it is being ingested, or changed by another
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,14 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class FenceMark:
+    """As what an ingestion writes: of which file, and as which version that is attached."""
+
+    file_id: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Attachment:
     """A file in a store. The collection holds its chunks, whose `document_id` is the file's id."""
 
@@ -99,13 +114,41 @@ class Attachment:
     attributes: Mapping[str, Any]
     chunking: Chunking
     version: str
-    """Another each time the file is attached; the ingestion is submitted under it, so it is never begun twice."""
+    """Another each time the file is attached. Its ingestion writes as this one, and only while it is in progress."""
     created_at: datetime
     batch_id: str | None = None
     task_id: str | None = None
     """Of the ingestion; None until it is known to be submitted."""
     status: AttachmentStatus = AttachmentStatus.IN_PROGRESS
     failure: Failure | None = None
+
+    @property
+    def mark(self) -> FenceMark:
+        return FenceMark(self.file_id, self.version)
+
+    def is_alike(self, other: "Attachment") -> bool:
+        """Whether both would be ingested to the same records; a number is never a boolean."""
+        return self.chunking == other.chunking and are_equal(self.attributes, other.attributes)
+
+
+def are_equal(some: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    """Of attributes. Python takes 1 for true, and engines do not."""
+    return _told_apart(some) == _told_apart(others)
+
+
+def _told_apart(attributes: Mapping[str, Any]) -> dict[str, tuple[bool, Any]]:
+    return {name: (isinstance(value, bool), value) for name, value in attributes.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """What became of files that were to be attached: all of them are, or none."""
+
+    refused: AttachRefused | None = None
+    file_id: str | None = None
+    """Of the one that is under way."""
+    anew: Sequence[Attachment] = ()
+    """Those whose ingestion is to be submitted, by whoever is told this and by nobody else meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from services.vectors.stores.dependencies import (
     StoreSearches,
     StoreWriter,
 )
-from services.vectors.stores.errors import AttachmentUnderWay, ChunksTooLarge, EngineFixed, PlaceUnknown
+from services.vectors.stores.errors import ChunksTooLarge, EngineFixed, PlaceUnknown
 from services.vectors.stores.schemas import StoreCreate, StoreDeleted, StoreRead, StoreUpdate
 from services.vectors.stores.search_schemas import StoreFound, StoreFoundPage, StoreSearch
 from shared.door import Keyed, takes
@@ -93,10 +93,10 @@ async def update(vector_store_id: StoreId, body: StoreUpdate, caller: StoreWrite
     operation_id="vectors_delete_vector_store",
     summary="Delete a vector store",
     response_model=StoreDeleted,
-    responses=openai_responses(CollectionNotFound, CollectionAliased, AttachmentUnderWay, UpstreamTimeout),
+    responses=openai_responses(CollectionNotFound, CollectionAliased, UpstreamTimeout),
 )
 async def delete(vector_store_id: StoreId, caller: StoreWriter, stores: Stores) -> StoreDeleted:
-    """With what was ingested into it; the files themselves stay. Ingestions that go on are stopped first."""
+    """With what was ingested into it; the files themselves stay. Ingestions that go on end, and make nothing anew."""
     await stores.delete(caller, vector_store_id)
     return StoreDeleted(id=vector_store_id)
 

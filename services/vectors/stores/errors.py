@@ -5,6 +5,7 @@ ServiceError
 │   ├── AttachmentNotFound        vectors.attachment_not_found
 │   └── BatchNotFound             vectors.batch_not_found
 ├── Conflict
+│   ├── AttachmentChanged         vectors.attachment_changed
 │   └── AttachmentUnderWay        vectors.attachment_under_way
 └── Invalid
     ├── ChunksTooLarge            vectors.chunks_too_large
@@ -35,17 +36,30 @@ class BatchNotFound(NotFound):
         super().__init__(f"{name!r} has no files of a batch {batch_id!r}.")
 
 
+class AttachmentChanged(Conflict):
+    """Told to an ingestion, whose task ends with it."""
+
+    code = "vectors.attachment_changed"
+    meaning = (
+        "The file was detached or attached anew since its ingestion was submitted, or that was given up: nothing of it "
+        "is stored or deleted any more. To have it in the vector store, attach it again."
+    )
+
+    def __init__(self, file_id: str) -> None:
+        super().__init__(f"The file {file_id!r} is no longer attached as it was when its ingestion was submitted.")
+
+
 class AttachmentUnderWay(Conflict):
     """What an ingestion writes after the change would not have it."""
 
     code = "vectors.attachment_under_way"
     meaning = (
-        "A file of the vector store is being ingested, so what was asked for would be undone by it: wait until that "
-        "has ended. Where its task is the caller's own it was told to stop; try again in a moment."
+        "A file of the vector store is being ingested, detached or changed, so what was asked for would be undone by "
+        "it: wait until that has ended. Where its task is the caller's own it was told to stop; try again in a moment."
     )
 
     def __init__(self, file_id: str) -> None:
-        super().__init__(f"The file {file_id!r} is being ingested: try again when that has ended.")
+        super().__init__(f"The file {file_id!r} is being ingested or changed: try again when that has ended.")
 
 
 class ChunksTooLarge(Invalid):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from services.vectors.domain import Collection
+from services.vectors.domain import READ, Collection
 from services.vectors.ports import Catalogue
 from services.vectors.stores.domain import (
     UNSUBMITTED_SECONDS,
@@ -26,6 +26,7 @@ from shared.errors import ServiceError
 from shared.identity import Caller
 
 log = logging.getLogger("vectors.stores")
+_SERVER_ERROR, _TOO_MANY = 500, 429
 AT_ONCE: Final = 500
 """As many as tasks are asked about in one call."""
 _NOT_SUBMITTED: Final = Failure(
@@ -68,9 +69,13 @@ class Following:
         ]
 
     async def _told(self, caller: Caller, collection: Collection, attachments: Sequence[Attachment]) -> list[Outcome]:
+        if not caller.allows(READ, collection.name):  # may write, and is told no more than what is known
+            return []
         try:
             return await self._ingestions.outcomes(caller, collection.name, attachments)
         except ServiceError as error:
+            if error.status < _SERVER_ERROR and error.status != _TOO_MANY:
+                raise
             log.warning("outcomes not known", extra={"fields": {"cause": error.code, "collection": collection.id}})
             return []
 

@@ -5,11 +5,12 @@ from typing import Any, Protocol
 
 from services.vectors.domain import Collection
 from services.vectors.stores.domain import (
-    About,
+    Attached,
     Attachment,
     AttachmentStatus,
-    AttachRefused,
     Batch,
+    ChangeRefused,
+    FenceMark,
     Outcome,
     Span,
     Store,
@@ -20,8 +21,10 @@ from shared.identity import Caller
 class Stores(Protocol):
     """Of the catalogue. What belongs to a collection goes with it; of one that is gone nothing is found or kept."""
 
-    async def describe(self, collection: Collection, about: About) -> bool:
-        """Keep what is told of it, in place of what was. False where it is gone."""
+    async def describe(
+        self, collection: Collection, *, title: str | None, description: str | None, metadata: Mapping[str, Any] | None
+    ) -> bool:
+        """Keep what is told of it, all at once; what is None stays as it was. False where it is gone."""
 
     async def find_store(self, tenant_id: str, name: str) -> Store | None:
         """The tenant's collection of that name, or the one that an alias of that name points to."""
@@ -30,12 +33,31 @@ class Stores(Protocol):
         """By age, but for those that are being deleted; None where `span` begins at what is not in the list."""
 
     async def attach(
-        self, collection: Collection, attachments: Sequence[Attachment], most: int
-    ) -> AttachRefused | None:
+        self, collection: Collection, attachments: Sequence[Attachment], *, most: int, seconds: float
+    ) -> Attached:
         """Keep them, in place of those of the same files; all or none.
 
-        Refused where it would have more than `most`, and where one is in progress as another version.
+        One that is in progress just so stays, and only is of the batch of the later; one whose task nobody knows, and
+        nobody has been submitting for up to `seconds`, gives way. Refused where there would be more than `most`, and
+        where one is in progress otherwise, written to or changed.
         """
+
+    async def begin_write(self, collection: Collection, mark: FenceMark, *, claim: str, seconds: float) -> bool:
+        """Let an ingestion write as `mark`, until `release` of `claim` or for `seconds`; several may at once.
+
+        False where the file is not in progress as that version.
+        """
+
+    async def begin_change(
+        self, collection: Collection, mark: FenceMark, *, claim: str, seconds: float
+    ) -> ChangeRefused | None:
+        """Let one change what is attached, and nobody write to it or attach it, likewise. Again with `claim`: longer.
+
+        Refused where the file is not attached as that version, is in progress, written to, or changed by another.
+        """
+
+    async def release(self, collection: Collection, claims: Sequence[str]) -> None:
+        """What was begun with `claims` has ended; a submission goes by the version that is submitted."""
 
     async def find_attachments(self, collection: Collection, file_ids: Sequence[str]) -> list[Attachment]:
         """Those of `file_ids` that are attached, in no order."""
@@ -51,13 +73,11 @@ class Stores(Protocol):
     async def settle(self, collection: Collection, outcomes: Sequence[Outcome]) -> None:
         """Of files that are in progress, and attached as they were: what became of them."""
 
-    async def set_attributes(
-        self, collection: Collection, file_id: str, version: str, attributes: Mapping[str, Any]
-    ) -> bool:
+    async def set_attributes(self, collection: Collection, mark: FenceMark, attributes: Mapping[str, Any]) -> bool:
         """False, and nothing changed, where the file is not attached as that version any more."""
 
-    async def detach(self, collection: Collection, file_id: str, version: str) -> bool:
-        """The same."""
+    async def detach(self, collection: Collection, mark: FenceMark) -> bool:
+        """The same. With it goes the change that it is."""
 
     async def list_attached(self, tenant_id: str, file_id: str) -> list[str]:
         """The names of the tenant's collections that the file is attached to."""

@@ -11,16 +11,18 @@ from services.vectors.errors import CollectionNotFound
 from services.vectors.ports import Catalogue
 from services.vectors.stores.attaching import AttachmentService
 from services.vectors.stores.attachment_schemas import FileAttach
-from services.vectors.stores.domain import About, AttachmentStatus, Span, Store
-from services.vectors.stores.errors import AttachmentUnderWay, EngineFixed, PlaceUnknown
+from services.vectors.stores.domain import Attachment, AttachmentStatus, Span, Store
+from services.vectors.stores.errors import EngineFixed, PlaceUnknown
 from services.vectors.stores.following import Following
 from services.vectors.stores.schemas import ENGINE, StoreCreate, StoreUpdate
+from services.vectors.stores.stopping import Stopping
 from shared.door import Once
 from shared.identity import Caller
 from shared.schemas import new_id
 
 _PREFIX: Final = "vs_"
-_STOPPED_AT_ONCE: Final = 100
+_STOPPED: Final = 500
+"""Of the ingestions of a store that is deleted, as many are told; the others end at their next write."""
 _LOOKED_AT: Final = 20
 """Of a page of stores, as many as are brought up to date first; the others are by whoever reads them."""
 
@@ -34,9 +36,10 @@ class StoreService:
         collections: CollectionService,
         attachments: AttachmentService,
         following: Following,
+        stopping: Stopping,
     ) -> None:
         self._catalogue, self._collections = catalogue, collections
-        self._attachments, self._following = attachments, following
+        self._attachments, self._following, self._stopping = attachments, following, stopping
 
     async def create(self, caller: Caller, body: StoreCreate, once: Once | None) -> Store:
         """A new one, with the ingestion of its files submitted; under a key the one that was made.
@@ -47,7 +50,9 @@ class StoreService:
         files = await self._attachments.require(caller, wanted, "/chunking_strategy") if wanted else []
         name = _PREFIX + (once.id_at(1) if once else new_id()).replace("-", "")
         made = await self._collections.create(caller, CollectionCreate(name=name, engine=body.engine), once)
-        await self._catalogue.describe(made.collection, About(body.name, body.description, body.metadata))
+        await self._catalogue.describe(
+            made.collection, title=body.name, description=body.description, metadata=body.metadata
+        )
         if wanted:
             batch_id = once.id_at(2) if once else new_id()
             await self._attachments.attach_all(caller, made.collection, wanted, files, batch_id)
@@ -76,31 +81,27 @@ class StoreService:
         engine = (body.metadata or {}).get(ENGINE)
         if engine not in (None, collection.engine.value):
             raise EngineFixed(collection.engine.value)
-        about = (await self._find(caller, name)).about or About()
-        changed = About(
-            about.title if body.name is None else body.name,
-            about.description,
-            about.metadata if body.metadata is None else body.metadata,
-        )
-        if not await self._catalogue.describe(collection, changed):
+        if not await self._catalogue.describe(collection, title=body.name, description=None, metadata=body.metadata):
             raise CollectionNotFound(name)
         return await self.get(caller, name)
 
     async def delete(self, caller: Caller, name: str) -> None:
-        """With its records; ingestions that go on are stopped first, else they would make it anew.
+        """With its records, whatever is being ingested: that ends, and makes nothing anew.
 
-        Raises CollectionNotFound, CollectionAliased, AttachmentUnderWay.
+        Raises CollectionNotFound, CollectionAliased.
         """
-        store = await self.get(caller, name)
-        if store.counts.in_progress:
-            span = Span(_STOPPED_AT_ONCE)
-            under_way = await self._catalogue.list_attachments(
-                store.collection, span, status=AttachmentStatus.IN_PROGRESS, batch_id=None
-            )
-            await self._attachments.stop(caller, store.collection, under_way or [])
-            if store.counts.in_progress > _STOPPED_AT_ONCE and under_way:
-                raise AttachmentUnderWay(under_way[0].file_id)
+        under_way = await self._under_way(caller, name)
         await self._collections.delete(caller, name)
+        await self._stopping.tell_what_is_left(caller, under_way)
+
+    async def _under_way(self, caller: Caller, name: str) -> list[Attachment]:
+        store = await self._catalogue.find_store(caller.tenant_id, name)
+        if store is None or not store.counts.in_progress:
+            return []
+        found = await self._catalogue.list_attachments(
+            store.collection, Span(_STOPPED), status=AttachmentStatus.IN_PROGRESS, batch_id=None
+        )
+        return found or []
 
     async def _find(self, caller: Caller, name: str) -> Store:
         store = await self._catalogue.find_store(caller.tenant_id, name)

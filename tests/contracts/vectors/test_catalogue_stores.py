@@ -8,12 +8,15 @@ from services.vectors.domain import Collection, CollectionStatus
 from services.vectors.ports import Catalogue
 from services.vectors.stores.domain import (
     About,
+    Attached,
     Attachment,
     AttachmentStatus,
     AttachRefused,
+    ChangeRefused,
     Chunking,
     Counts,
     Failure,
+    FenceMark,
     Outcome,
     Span,
 )
@@ -53,8 +56,38 @@ def attachment(file_id: str, *, minute: int = 0, batch_id: str | None = None) ->
 
 
 async def attached(catalogue: Catalogue, collection: Collection, *files: Attachment) -> Sequence[Attachment]:
-    assert await catalogue.attach(collection, files, 10) is None
+    assert (await attaching(catalogue, collection, *files)).refused is None
     return files
+
+
+async def attaching(catalogue: Catalogue, collection: Collection, *files: Attachment, most: int = 10) -> Attached:
+    """As whoever has left by then: nobody submits."""
+    attached = await catalogue.attach(collection, files, most=most, seconds=30)
+    await catalogue.release(collection, [one.version for one in files])
+    return attached
+
+
+async def submitted(catalogue: Catalogue, collection: Collection, *files: Attachment) -> Sequence[Attachment]:
+    await attached(catalogue, collection, *files)
+    taken = [Outcome(one.file_id, one.version, new_id(), AttachmentStatus.IN_PROGRESS) for one in files]
+    await catalogue.settle(collection, taken)
+    return [replace(one, task_id=outcome.task_id) for one, outcome in zip(files, taken, strict=True)]
+
+
+async def ended(catalogue: Catalogue, collection: Collection, *files: Attachment) -> None:
+    await catalogue.settle(
+        collection, [Outcome(one.file_id, one.version, None, AttachmentStatus.COMPLETED) for one in files]
+    )
+
+
+async def begins_write(catalogue: Catalogue, collection: Collection, one: Attachment, claim: str = "write") -> bool:
+    return await catalogue.begin_write(collection, one.mark, claim=claim, seconds=30)
+
+
+async def begins_change(
+    catalogue: Catalogue, collection: Collection, one: Attachment, claim: str = "change"
+) -> ChangeRefused | None:
+    return await catalogue.begin_change(collection, one.mark, claim=claim, seconds=30)
 
 
 async def listed(catalogue: Catalogue, collection: Collection, span: Span = ALL) -> list[str] | None:
@@ -64,18 +97,21 @@ async def listed(catalogue: Catalogue, collection: Collection, span: Span = ALL)
 
 async def test_what_is_told_of_a_store_is_kept_beside_its_collection(catalogue: Catalogue) -> None:
     blue = await ready(catalogue)
-    about = About("Support FAQ", "what people ask", {"team": "help"})
     untold = await catalogue.find_store(blue.tenant_id, "blue")
 
-    assert await catalogue.describe(blue, about)
+    assert await catalogue.describe(blue, title="Support", description="what people ask", metadata={"team": "help"})
+    assert await catalogue.describe(blue, title="Support FAQ", description=None, metadata=None)
+    assert await catalogue.describe(blue, title=None, description=None, metadata={"team": "sales"})
 
     store = await catalogue.find_store(blue.tenant_id, "blue")
     assert untold is not None
     assert (untold.collection, untold.about, untold.counts) == (blue, None, Counts())
     assert store is not None
-    assert (store.collection, store.about) == (blue, about)
+    assert store.collection == blue
+    assert store.about == About("Support FAQ", "what people ask", {"team": "sales"}), "what was not told stays"
     assert await catalogue.list_stores(new_id(), ALL) == [], "of another tenant"
-    assert not await catalogue.describe(replace(blue, id=new_id()), about), "of one that is gone"
+    gone = replace(blue, id=new_id())
+    assert not await catalogue.describe(gone, title="Support", description=None, metadata=None)
 
 
 async def test_stores_are_listed_by_age_from_either_end(catalogue: Catalogue) -> None:
@@ -115,22 +151,102 @@ async def test_no_store_has_more_files_than_it_may(catalogue: Catalogue) -> None
     blue = await ready(catalogue)
     _, two = await attached(catalogue, blue, attachment("one"), attachment("two"))
 
-    assert await catalogue.attach(blue, [attachment("three")], 2) is AttachRefused.TOO_MANY
-    assert await catalogue.attach(blue, [two], 2) is None, "which is there"
-    assert await catalogue.attach(replace(blue, id=new_id()), [attachment("one")], 2) is AttachRefused.GONE
+    refused = await attaching(catalogue, blue, attachment("three"), most=2)
+    assert refused.refused is AttachRefused.TOO_MANY
+    assert (await attaching(catalogue, blue, two, most=2)).refused is None, "which is there"
+    gone = await attaching(catalogue, replace(blue, id=new_id()), attachment("one"))
+    assert gone.refused is AttachRefused.GONE
     assert await listed(catalogue, blue) == ["two", "one"]
 
 
 async def test_a_file_that_is_being_ingested_is_not_attached_otherwise(catalogue: Catalogue) -> None:
     blue = await ready(catalogue)
-    (one,) = await attached(catalogue, blue, attachment("one"))
+    (one,) = await submitted(catalogue, blue, attachment("one"))
+    other = replace(attachment("one"), attributes={"year": 2026, "draft": 0, "by": "Ärzte"})
 
-    assert await catalogue.attach(blue, [attachment("two"), attachment("one")], 10) is AttachRefused.UNDER_WAY
-    assert await catalogue.attach(blue, [one], 10) is None, "a repetition"
+    refused = await attaching(catalogue, blue, attachment("two"), other)
+    assert (refused.refused, refused.file_id) == (AttachRefused.UNDER_WAY, "one"), "0 is not false"
     assert await listed(catalogue, blue) == ["one"], "all of them or none"
 
-    await catalogue.settle(blue, [Outcome("one", one.version, None, AttachmentStatus.COMPLETED)])
-    assert await catalogue.attach(blue, [attachment("one")], 10) is None
+    await ended(catalogue, blue, one)
+    assert (await attaching(catalogue, blue, other)).anew == [other]
+
+
+async def test_who_attaches_what_is_under_way_just_so_ingests_nothing(catalogue: Catalogue) -> None:
+    blue = await ready(catalogue)
+    (one,) = await submitted(catalogue, blue, attachment("one"))
+
+    assert (await attaching(catalogue, blue, one)).anew == [], "a repetition"
+    attached = await attaching(catalogue, blue, attachment("one", batch_id="batch"))
+
+    assert (attached.refused, attached.anew) == (None, [])
+    assert await catalogue.find_attachments(blue, ["one"]) == [replace(one, batch_id="batch")]
+
+
+async def test_one_at_a_time_submits_a_file(catalogue: Catalogue) -> None:
+    blue = await ready(catalogue)
+    first, second, third = attachment("one"), attachment("one"), attachment("one", batch_id="batch")
+
+    one = await catalogue.attach(blue, [first], most=10, seconds=30)
+    meanwhile = await catalogue.attach(blue, [second], most=10, seconds=30)
+    await catalogue.release(blue, [first.version])  # whose task nobody wrote down
+    after = await catalogue.attach(blue, [third], most=10, seconds=30)
+
+    assert (one.anew, meanwhile.anew, after.anew) == ([first], [], [third])
+    assert not await begins_write(catalogue, blue, first), "what the first may have submitted writes nothing"
+    assert await begins_write(catalogue, blue, third)
+
+
+async def test_a_submission_that_nobody_ends_is_over_in_time(catalogue: Catalogue) -> None:
+    blue = await ready(catalogue)
+    await catalogue.attach(blue, [attachment("one")], most=10, seconds=-1)
+    other = replace(attachment("one"), attributes={})
+
+    assert (await catalogue.attach(blue, [other], most=10, seconds=30)).anew == [other]
+
+
+async def test_an_ingestion_writes_while_it_is_in_progress_and_no_longer(catalogue: Catalogue) -> None:
+    blue = await ready(catalogue)
+    (one,) = await submitted(catalogue, blue, attachment("one"))
+
+    assert await begins_write(catalogue, blue, one, "write")
+    assert await begins_write(catalogue, blue, one, "another"), "several at once"
+    assert not await begins_write(catalogue, blue, attachment("one")), "as another version"
+    assert not await begins_write(catalogue, blue, attachment("two")), "what is not attached"
+    other = await ready(catalogue, "other")
+    assert not await begins_write(catalogue, other, one), "in another collection"
+    await ended(catalogue, blue, one)
+    assert not await begins_write(catalogue, blue, one)
+
+
+async def test_a_change_waits_for_what_is_written_and_keeps_others_out(catalogue: Catalogue) -> None:
+    blue = await ready(catalogue)
+    (one,) = await submitted(catalogue, blue, attachment("one"))
+    assert await begins_change(catalogue, blue, one) is ChangeRefused.UNDER_WAY, "in progress"
+    assert await begins_write(catalogue, blue, one)
+    await ended(catalogue, blue, one)
+
+    assert await begins_change(catalogue, blue, one) is ChangeRefused.UNDER_WAY, "what is written comes yet"
+    assert (await attaching(catalogue, blue, attachment("one"))).refused is AttachRefused.UNDER_WAY
+    await catalogue.release(blue, ["write"])
+    assert await begins_change(catalogue, blue, one) is None
+    assert await begins_change(catalogue, blue, one) is None, "again by the same"
+    assert await begins_change(catalogue, blue, one, "other") is ChangeRefused.UNDER_WAY
+    assert (await attaching(catalogue, blue, attachment("one"))).refused is AttachRefused.UNDER_WAY
+
+    assert await catalogue.detach(blue, one.mark)
+    assert await begins_change(catalogue, blue, one, "other") is ChangeRefused.GONE
+    assert (await attaching(catalogue, blue, attachment("one"))).refused is None
+
+
+async def test_who_died_at_a_change_is_in_nobodys_way_for_long(catalogue: Catalogue) -> None:
+    blue = await ready(catalogue)
+    (one,) = await submitted(catalogue, blue, attachment("one"))
+    assert await catalogue.begin_write(blue, one.mark, claim="dead", seconds=-1)
+    await ended(catalogue, blue, one)
+    assert await catalogue.begin_change(blue, one.mark, claim="dead too", seconds=-1) is None
+
+    assert await begins_change(catalogue, blue, one) is None
 
 
 async def test_an_outcome_is_that_of_the_version_it_is_told_of_and_final(catalogue: Catalogue) -> None:
@@ -176,21 +292,27 @@ async def test_attributes_and_detaching_are_of_one_version(catalogue: Catalogue)
     blue = await ready(catalogue)
     (one,) = await attached(catalogue, blue, attachment("one"))
 
-    assert not await catalogue.set_attributes(blue, "one", new_id(), {})
-    assert await catalogue.set_attributes(blue, "one", one.version, {"year": 2027})
+    other = FenceMark("one", new_id())
+    assert not await catalogue.set_attributes(blue, other, {})
+    assert await catalogue.set_attributes(blue, one.mark, {"year": 2027})
     assert (await catalogue.find_attachments(blue, ["one"]))[0].attributes == {"year": 2027}
-    assert not await catalogue.detach(blue, "one", new_id())
-    assert await catalogue.detach(blue, "one", one.version)
+    assert not await catalogue.detach(blue, other)
+    assert await catalogue.detach(blue, one.mark)
     assert await listed(catalogue, blue) == []
 
 
 async def test_what_a_store_has_goes_with_its_collection(catalogue: Catalogue) -> None:
     blue = await ready(catalogue)
-    await catalogue.describe(blue, About("Support"))
-    await attached(catalogue, blue, attachment("one"))
+    await catalogue.describe(blue, title="Support", description=None, metadata=None)
+    (one,) = await attached(catalogue, blue, attachment("one"))
+    assert await begins_write(catalogue, blue, one)
 
     await catalogue.remove(blue)
 
+    assert await catalogue.insert(blue)
+    assert not await begins_write(catalogue, blue, one)
+    assert (await attaching(catalogue, blue, attachment("one"))).refused is None, "nobody is at work in it"
+    await catalogue.remove(blue)
     assert await catalogue.insert(blue)
     store = await catalogue.find_store(blue.tenant_id, "blue")
     assert store is not None

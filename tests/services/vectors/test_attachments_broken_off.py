@@ -20,7 +20,7 @@ from services.vectors.stores.domain import (
 )
 from services.vectors.stores.following import Following
 from services.vectors.stores.ports import Ingestions
-from shared.errors import Unavailable
+from shared.errors import Relayed, ServiceError, Unavailable
 from shared.identity import Caller
 from shared.schemas import new_id
 from tests.contracts.vectors.conftest import a_collection
@@ -29,7 +29,7 @@ from tests.fixtures.identity import User
 from tests.fixtures.ports import free_port
 from tests.services.vectors.storing import Stores, refusal
 
-CALLER = Caller("ada", "tenant", frozenset(), "", 0, 0, "")
+CALLER = Caller("ada", "tenant", frozenset({"vectors:read"}), "", 0, 0, "")
 
 
 class ToldIngestions(Ingestions):
@@ -38,8 +38,11 @@ class ToldIngestions(Ingestions):
     def __init__(self) -> None:
         self.ended: dict[str, AttachmentStatus] | None = {}
         self.asked: list[str] = []
+        self.refusal: ServiceError | None = None
 
     async def outcomes(self, caller: Caller, name: str, attachments: Sequence[Attachment]) -> list[Outcome]:
+        if self.refusal is not None:
+            raise self.refusal
         if self.ended is None:
             raise Unavailable("tasks")
         self.asked += [one.file_id for one in attachments]
@@ -80,7 +83,7 @@ async def attached(
         created_at=datetime.now(UTC) - timedelta(seconds=age_seconds),
         task_id=task_id,
     )
-    assert await catalogue.attach(collection, [made], 10) is None
+    assert (await catalogue.attach(collection, [made], most=10, seconds=0)).anew == [made]
     return made
 
 
@@ -112,6 +115,20 @@ async def test_while_tasks_are_away_what_was_known_last_is_told(
     ingestions.ended = {"task": AttachmentStatus.CANCELLED}
     (now,) = await following.brought_up_to_date(CALLER, collection, [one])
     assert now.status is AttachmentStatus.CANCELLED
+
+
+async def test_a_refusal_is_not_taken_for_tasks_being_away(
+    catalogue: SqliteCatalogue, collection: Collection, ingestions: ToldIngestions
+) -> None:
+    one = await attached(catalogue, collection, "task")
+    following = Following(catalogue, ingestions)
+    ingestions.refusal = Relayed(403, "common.missing_scope", "Forbidden", "no")
+
+    with pytest.raises(Relayed):
+        await following.brought_up_to_date(CALLER, collection, [one])
+
+    may_only_write = replace(CALLER, scopes=frozenset({"vectors:write"}))
+    assert await following.brought_up_to_date(may_only_write, collection, [one]) == [one], "tasks are not asked"
 
 
 @pytest.mark.parametrize(
@@ -147,17 +164,18 @@ async def test_a_repetition_finishes_what_tasks_did_not_take(
 
     async with open_vectors("vectors", static_services=away, **kept) as client:
         stores = Stores(client, user)
-        store, file_id = await stores.made(), await stores.upload()
+        store, file_id, other = await stores.made(), await stores.upload(), await stores.upload()
         refused = await stores.call("POST", f"/{store}/files", json={"file_id": file_id})
-        batch = await stores.call("POST", f"/{store}/file_batches", json={"file_ids": [await stores.upload()]})
+        batch = await stores.call("POST", f"/{store}/file_batches", json={"file_ids": [other]})
         waiting = await stores.done("GET", f"/{store}/files/{file_id}")
     async with open_vectors("vectors", **kept) as client:
         stores = Stores(client, user)
         again = await stores.attach(store, file_id)
         ended = await stores.ended(store, file_id)
+        repeated = await stores.done("POST", f"/{store}/file_batches", json={"file_ids": [other]})
 
+    assert repeated["file_counts"]["total"] == 1, "without a key, and at once"
     assert refusal(refused)[:2] == refusal(batch)[:2] == (503, "common.unavailable")
     assert waiting["status"] == again["status"] == "in_progress"
-    assert again["created_at"] == waiting["created_at"], "the very same"
     assert ended["status"] == "failed"
     assert "vectors.file_not_found" in ended["last_error"]["message"]

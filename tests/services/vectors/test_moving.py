@@ -19,6 +19,7 @@ from services.vectors.records.schemas import StoreRequest
 from services.vectors.records.service import RecordService
 from services.vectors.searching.schemas import SearchBatch, SearchRequest
 from services.vectors.searching.service import SearchService
+from services.vectors.stores.fencing import Fence
 from services.vectors.usage.domain import Quotas
 from services.vectors.usage.service import UsageService
 from shared.identity import Caller
@@ -47,6 +48,10 @@ class SlowEngine(FaissEngine):
     async def upsert(self, collection: Collection, records: Sequence[Record]) -> None:
         await self._happen()
         await super().upsert(collection, records)
+
+    async def merge_metadata(self, collection: Collection, *arguments: Any) -> Record | None:
+        await self._happen()
+        return await super().merge_metadata(collection, *arguments)
 
     async def find(self, collection: Collection, record_id: str) -> Record | None:
         await self._happen()
@@ -85,7 +90,9 @@ class World:
         self.aliases = AliasService(self.catalogue, self.collections, cursors, nobody)
         self.searches = SearchService(self.collections, Compass())
         usage = UsageService(self.catalogue, engines, Quotas())
-        self.records = RecordService(self.collections, Compass(), nobody, usage, Journal(self.catalogue))
+        self.records = RecordService(
+            self.collections, Compass(), nobody, usage, Journal(self.catalogue), Fence(self.catalogue)
+        )
         self.caller = a_caller(new_id(), "vectors:read", "vectors:write")
 
     async def switch(self, name: str, was: str | None, dimension: int, metric: Metric) -> None:

@@ -154,6 +154,24 @@ async def test_records_of_any_door_are_found_in_a_store(stores: Stores) -> None:
     assert await stores.search(store, "tea", ranking_options={"score_threshold": 1.0, "ranker": "none"}) == []
 
 
+@pytest.mark.parametrize("number", [1, 600], ids=["a small body", "a large body"])
+async def test_what_an_ingestion_brings_for_no_file_is_refused_and_makes_nothing(stores: Stores, number: int) -> None:
+    store, nowhere = await stores.made(), f"vs_{new_id()}"
+    items = [{"id": f"{n}", "text": "Tea is served at five. " * 4} for n in range(number)]
+    attached_as = {"file_id": new_id(), "version": new_id()}
+
+    async def brought(path: str, name: str, **what: Any) -> tuple[int, str]:
+        body = {"collection": name, "attached_as": attached_as, **what}
+        answer = await stores.client.post(f"/api/v1/vectors/{path}", json=body, headers=stores.user.headers)
+        return answer.status_code, answer.json()["code"]
+
+    assert await brought("store", store, items=items) == (409, "vectors.attachment_changed")
+    assert await brought("delete", store, ids=["1"]) == (409, "vectors.attachment_changed")
+    assert await brought("store", nowhere, items=items) == (404, "vectors.collection_not_found")
+    assert await stores.records(store) == 0
+    assert (await stores.call("GET", f"/{nowhere}")).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("asked", "param"),
     [

@@ -123,6 +123,22 @@ async def test_a_collection_that_is_still_to_be_made_is_held_by_its_name() -> No
     assert context.held == ["document:handbook/refunds.md"]
 
 
+async def test_what_is_ingested_of_an_attached_file_is_brought_as_what_it_is_attached() -> None:
+    about = {"id": FILE_ID, "name": "a.txt", "status": "ready", "media_type": "text/plain"}
+    content = {f"/api/v1/vectors/files/{FILE_ID}/content": b"Refunds are paid within 14 days."}
+
+    def kept(call: str, body: Any) -> Any:
+        return about if call == f"GET /api/v1/vectors/files/{FILE_ID}" else stores(call, body)
+
+    context = RecordingContext(kept, files=content)
+    document, version = {"id": FILE_ID, "file_id": FILE_ID}, "01890a5d-ac96-774b-bcce-b302099a8058"
+
+    await VECTORS_INGEST.execute(context, ingest(documents=[document], attached_as=version))
+
+    brought = [body["attached_as"] for body in [*context.bodies(STORE), *context.bodies(DELETE)]]
+    assert brought == [{"file_id": FILE_ID, "version": version}] * 2
+
+
 async def test_what_a_longer_text_left_behind_is_deleted() -> None:
     context = RecordingContext(stores)
     documents = [{"id": f"d{n}", "text": "short"} for n in range(40)] + [{"text": "nameless"}]
@@ -310,6 +326,9 @@ async def test_a_file_that_is_not_there_whole_ends_the_task() -> None:
         {"documents": [{"file_id": "../etc/passwd"}]},
         {"documents": [{"text": "x", "type": "pdf"}]},
         {"documents": [{"text": "x", "type": "epub"}]},
+        {"attached_as": FILE_ID, "documents": [{"text": "x"}]},
+        {"attached_as": FILE_ID, "documents": [{"id": "a", "file_id": FILE_ID}]},
+        {"attached_as": FILE_ID, "documents": [{"id": FILE_ID, "file_id": FILE_ID}, {"text": "x"}]},
         {"chunk_tokens": 31},
         {"chunk_tokens": 200, "chunk_size": 1000},
         {"overlap_tokens": 30, "chunk_overlap": 100},

@@ -1,9 +1,13 @@
 """Several calls at once, of which the first that fails ends the others."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+import functools
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final, TypeVar
 
+AT_ONCE: Final = 8
+"""Of what is done for one request: others have their turn too."""
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -21,3 +25,10 @@ async def together(calls: Sequence[Callable[[], Awaitable[Result]]], at_once: in
     finally:
         for task in tasks:
             task.cancel()
+
+
+async def each(
+    items: Iterable[Item], work: Callable[[Item], Awaitable[Result]], at_once: int = AT_ONCE
+) -> list[Result]:
+    """`work` of each of `items`, in their order. Raises as `together`."""
+    return await together([functools.partial(work, item) for item in items], at_once)
