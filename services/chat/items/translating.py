@@ -11,7 +11,8 @@ from shared.schemas import new_id
 
 
 def message_of(item: GivenItem, run_id: str | None = None) -> Message | None:
-    """The message that an item is kept as, with an id of its own; None for reasoning, which no conversation keeps."""
+    """The message that an item is kept as, with an id of its own; None for what was thought or searched, which no
+    conversation keeps."""
     message = Message(new_id(), run_id, "assistant", "", [], now())
     match item.type:
         case "function_call":
