@@ -12,12 +12,14 @@ from pydantic_core import PydanticCustomError
 
 from services.chat.completions.messages import GivenCitation
 from services.chat.dialogue.options import CallId, ToolName
+from services.chat.items.compaction import unpacked
 from services.chat.items.contents import LONGEST, ItemText
+from services.chat.items.found import GivenFound
 from shared.openai import OpenAIRequest, Unsupported
 from shared.schemas import Text
 
 GivenType = Literal[
-    "message", "function_call", "function_call_output", "reasoning", "file_search_call", "item_reference"
+    "message", "function_call", "function_call_output", "reasoning", "file_search_call", "compaction", "item_reference"
 ]
 _TYPES: Final = get_args(GivenType)
 _MEMBERS: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
@@ -26,6 +28,7 @@ _MEMBERS: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
     "function_call_output": (frozenset({"call_id", "output"}), frozenset()),
     "reasoning": (frozenset(), frozenset({"summary", "content", "encrypted_content"})),
     "file_search_call": (frozenset({"queries"}), frozenset({"results"})),
+    "compaction": (frozenset({"encrypted_content"}), frozenset()),
     "item_reference": (frozenset({"id"}), frozenset()),
 }
 """By type what it has and what it may have, beside what all have."""
@@ -45,8 +48,8 @@ def only(types: Sequence[str]) -> Callable[[Any], Any]:
 
 
 class GivenItem(OpenAIRequest):
-    """A message, a call of a function, the result of one, what was thought or searched before them, or a reference to
-    an item that is kept."""
+    """A message, a call of a function, the result of one, what was thought or searched before them, all of that in
+    short, or a reference to an item that is kept."""
 
     type: Annotated[GivenType, BeforeValidator(only(_TYPES))] = "message"
     id: Annotated[Text, Field(max_length=128)] | None = Field(
@@ -72,7 +75,7 @@ class GivenItem(OpenAIRequest):
     queries: Annotated[list[Annotated[Text, Field(max_length=2_000)]], Field(max_length=16)] | None = Field(
         default=None, description="of a `file_search_call`, as an answer had them"
     )
-    results: Annotated[list[Annotated[dict[str, Any], Field(max_length=16)]], Field(max_length=50)] | None = Field(
+    results: Annotated[list[GivenFound], Field(max_length=50)] | None = Field(
         default=None, description="of a `file_search_call`, as an answer had them; no model is told again"
     )
     caller: Unsupported = None
@@ -89,6 +92,8 @@ class GivenItem(OpenAIRequest):
             raise _refusal(f"of the type {self.type} has no {strange[0]}")
         if (self.citations or self.phase) and self.role != "assistant":
             raise _refusal(f"of the role {self.role} has no {'citations' if self.citations else 'phase'}")
+        if self.type == "compaction" and unpacked(self.encrypted_content or "") is None:
+            raise _refusal("of the type compaction is none of this service")
         return self
 
 

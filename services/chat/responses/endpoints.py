@@ -13,9 +13,10 @@ from services.chat.items.endpoints import After, Order
 from services.chat.items.reading import KeptItems
 from services.chat.items.service import Span
 from services.chat.responses.answers import ResponseDeleted, ResponseRead
+from services.chat.responses.compacting import CompactedRead, in_short
 from services.chat.responses.errors import CallsUnanswered, ItemNotFound, PreviousResponseUnusable, ResponseNotFound
 from services.chat.responses.ids import ResponseId, response_name
-from services.chat.responses.schemas import Included, ResponseCreate
+from services.chat.responses.schemas import Included, ResponseCompact, ResponseCreate
 from services.chat.responses.streaming import typed, whole
 from services.chat.runs.logs import RunsKeptTooMuch, RunTooLong
 from shared.door import Keyed, stores_nothing, takes
@@ -118,6 +119,30 @@ async def create(
     if body.background:
         return await responses.get(caller, made.run.id)
     return await unless_left(request, whole(made.unfolding, made.events), leave)
+
+
+@responding.post(
+    "/compact",
+    operation_id="chat_compact_response",
+    summary="Tell in short what was said",
+    response_model=CompactedRead,
+    responses=openai_responses(*_FAILURES),
+)
+@takes(kib=2048, values=40_000, texts=80_000, depth=24)
+async def compact(
+    body: ResponseCompact,
+    request: Request,
+    caller: Completer,
+    responses: Responses,
+    leavers: Leaving,
+    once: Keyed,
+) -> Any:
+    """One item that stands for all that was said, to be given as `input` before what is said next. It is written by the
+    model that `model` names, or that its agent has, without what the agent is told and knows. A run, of which nothing
+    is kept as a response."""
+    made = await responses.compact(caller, body, once)
+    leave = stay if once else partial(leavers.leave, caller, made.run)
+    return await unless_left(request, in_short(whole(made.unfolding, made.events)), leave)
 
 
 @asked_for.get(

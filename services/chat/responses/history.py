@@ -7,13 +7,14 @@ from typing import Final
 from services.chat.dialogue.telling import Told
 from services.chat.domain import Message, Owner
 from services.chat.errors import ConversationNotFound, RunNotFound
+from services.chat.items.given import GivenItem
 from services.chat.items.ids import item_id
 from services.chat.items.repository import ItemRepository
 from services.chat.items.translating import message_of
 from services.chat.responses.errors import ItemNotFound, PreviousResponseUnusable, ResponseNotFound
 from services.chat.responses.kept import Kept
 from services.chat.responses.repository import ResponseRepository
-from services.chat.responses.schemas import ResponseCreate
+from services.chat.responses.schemas import ResponseCompact, ResponseCreate
 from services.chat.responses.translating import Before, answered
 from services.chat.responses.unfolding import Unfolding
 from services.chat.runs.control import RunControl
@@ -46,12 +47,12 @@ class Histories:
             unfolding.take(Told(event.type, event.data))
         return kept, unfolding
 
-    async def before(self, caller: Caller, body: ResponseCreate, most_chars: int) -> Before:
+    async def before(self, caller: Caller, body: ResponseCreate | ResponseCompact, most_chars: int) -> Before:
         """All that was said up to now where it goes on; of a conversation of more than `most_chars` what is just more.
 
         Raises ConversationNotFound, ResponseNotFound, PreviousResponseUnusable.
         """
-        if body.conversation:
+        if isinstance(body, ResponseCreate) and body.conversation:
             try:
                 return Before(*await self._items.read_whole(Owner.of(caller), body.conversation, most_chars))
             except ConversationNotFound as error:
@@ -66,16 +67,16 @@ class Histories:
             raise PreviousResponseUnusable(status)
         return Before([*kept.messages, *answered(unfolding.output, body.previous_response_id)])
 
-    async def input_of(self, caller: Caller, body: ResponseCreate, before: Before) -> list[Message]:
-        """The messages that the items of the input are; those given have ids of their own.
+    async def input_of(self, caller: Caller, items: Sequence[GivenItem], before: Before) -> list[Message]:
+        """The messages that the items of an input are; those given have ids of their own.
 
         A reference to what was said `before` anyway adds nothing. Raises ItemNotFound.
         """
         known = {item_id(message) for message in before.messages}
-        wanted = [item.id or "" for item in body.input if item.type == "item_reference" and item.id not in known]
+        wanted = [item.id or "" for item in items if item.type == "item_reference" and item.id not in known]
         said = await self._said(caller, wanted) if wanted else {}
         messages = list[Message]()
-        for place, item in enumerate(body.input):
+        for place, item in enumerate(items):
             if item.type != "item_reference":
                 messages += [message] if (message := message_of(item)) else []
             elif item.id not in known:

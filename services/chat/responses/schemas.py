@@ -30,7 +30,7 @@ from services.chat.items.contents import LONGEST
 from services.chat.items.given import GivenItem
 from services.chat.items.ids import ConversationId
 from services.chat.responses.ids import ResponseId
-from services.chat.responses.tools import Tool, ToolChoice, ToolGiven, require_fit
+from services.chat.responses.tools import ResponseTool, Tool, ToolChoice, require_fit
 from shared.openai import OpenAIRequest, Unsupported
 from shared.schemas import Text
 
@@ -90,8 +90,8 @@ _Items = Annotated[list[GivenItem], Field(min_length=1, max_length=_ITEMS)]
 _Spoken = Annotated[Text, Field(max_length=LONGEST)]
 Input = Annotated[_Items, BeforeValidator(_listed, json_schema_input_type=_Spoken | _Items)]
 """A text that a user says, or items."""
-
-
+Instructions = Annotated[Text, Field(max_length=LONGEST)]
+CallersKey = Annotated[Text, Field(min_length=1, max_length=64, description="told to the provider as it is")]
 RESULTS: Final = "file_search_call.results"
 Included = Literal["file_search_call.results"]
 
@@ -107,6 +107,25 @@ Conversation = Annotated[
 """The id of one, or an object of it."""
 
 
+class ResponseCompact(OpenAIRequest):
+    """What is to be told in short."""
+
+    model: ModelName
+    input: Input | None = Field(default=None, examples=["Which collections can FAISS serve?"])
+    instructions: Instructions | None = Field(default=None, description="what is to be told, beside what is usual")
+    previous_response_id: ResponseId | None = Field(default=None, description="all that was said up to its answer")
+    prompt_cache_key: CallersKey | None = None
+    prompt_cache_options: Unsupported = None
+    prompt_cache_retention: Unsupported = None
+    service_tier: Literal["auto", "default"] | None = Field(default=None, description="there is one")
+
+    @model_validator(mode="after")
+    def _has_something(self) -> Self:
+        if self.input is None and self.previous_response_id is None:
+            raise PydanticCustomError("nothing_said", "has input or previous_response_id, or both")
+        return self
+
+
 class ResponseCreate(OpenAIRequest):
     """A question."""
 
@@ -116,7 +135,7 @@ class ResponseCreate(OpenAIRequest):
 
     model: ModelName
     input: Input
-    instructions: Annotated[Text, Field(max_length=LONGEST)] | None = Field(
+    instructions: Instructions | None = Field(
         default=None, description="behind those of an agent; of this response alone, not of those that go on from it"
     )
     previous_response_id: ResponseId | None = Field(default=None, description="the response to go on from")
@@ -148,10 +167,10 @@ class ResponseCreate(OpenAIRequest):
     max_tool_calls: Unsupported = None
     moderation: Unsupported = None
     prompt: Unsupported = None
-    prompt_cache_key: Unsupported = None
+    prompt_cache_key: CallersKey | None = None
     prompt_cache_options: Unsupported = None
     prompt_cache_retention: Unsupported = None
-    safety_identifier: Unsupported = None
+    safety_identifier: CallersKey | None = None
     service_tier: Literal["auto", "default"] | None = Field(default=None, description="there is one")
     top_logprobs: Annotated[int, Field(ge=0, le=0, strict=True)] | None = None
 
@@ -172,7 +191,7 @@ class ResponseCreate(OpenAIRequest):
         return self
 
     @property
-    def functions(self) -> Sequence[ToolGiven]:
+    def functions(self) -> Sequence[ResponseTool]:
         """The caller's own among the tools."""
         return [tool for tool in self.tools or () if tool.type == "function"]
 

@@ -8,21 +8,22 @@ from typing import Any
 from services.chat.dialogue.beginning import prepared
 from services.chat.dialogue.speakers import Speakers
 from services.chat.dialogue.telling import Told, told
-from services.chat.domain import Message, Owner, RunState
+from services.chat.domain import Agent, Message, Owner, RunState
 from services.chat.errors import MessageNotFound, RunEnded, RunNotFound
 from services.chat.events import Done
 from services.chat.given_prompt import most_chars_of
 from services.chat.items.ids import item_id
 from services.chat.items.service import Span
 from services.chat.responses.blaming import blamed
+from services.chat.responses.compacting import asked_in_short
 from services.chat.responses.errors import ResponseNotFound
 from services.chat.responses.history import Histories
 from services.chat.responses.repository import ResponseRepository
-from services.chat.responses.schemas import ResponseCreate
+from services.chat.responses.schemas import ResponseCompact, ResponseCreate
 from services.chat.responses.translating import asked_of, form_of, given_of, question_of
 from services.chat.responses.unfolding import Unfolding
 from services.chat.runs.control import RunControl
-from services.chat.runs.service import Prepared, Run, RunService
+from services.chat.runs.service import Prepare, Prepared, Run, RunService
 from shared.door import Once
 from shared.errors import Invalid
 from shared.identity import Caller, Tells
@@ -71,18 +72,34 @@ class ResponseService:
         before, ItemNotFound, and what RunService.start_given does.
         """
         prepare = partial(self._prepared, caller, body)
-        tells_failure = body.stream or body.background
-        try:
-            run = await self._runs.start_given(caller, prepare, once, tells_failure=tells_failure)
-        except Invalid as error:
-            raise blamed(error) from error
+        run = await self._begun(caller, prepare, once, tells_failure=body.stream or body.background)
         unfolding = Unfolding(run.id, asked_of(body), shows_results=body.shows_results)
         return Begun(run, unfolding, told(self._runs.follow(run)))
+
+    async def compact(self, caller: Caller, body: ResponseCompact, once: Once | None) -> Begun:
+        """Begin to tell in short what was said: asked of the model alone, without what an agent is and knows. Raises as
+        `start`."""
+        run = await self._begun(caller, partial(self._in_short, caller, body), once, tells_failure=False)
+        return Begun(run, Unfolding.plain(run.id, body.model), told(self._runs.follow(run)))
+
+    async def _begun(self, caller: Caller, prepare: Prepare, once: Once | None, *, tells_failure: bool) -> Run:
+        try:
+            return await self._runs.start_given(caller, prepare, once, tells_failure=tells_failure)
+        except Invalid as error:
+            raise blamed(error) from error
+
+    async def _in_short(self, caller: Caller, body: ResponseCompact) -> Prepared:
+        _, chosen = await self._speakers.find(caller, body.model)
+        before = await self._histories.before(caller, body, most_chars_of(chosen.budget))
+        own = await self._histories.input_of(caller, body.input or (), before)
+        given = asked_in_short([*before.messages, *own], body.instructions, chosen.budget)
+        nobody = Agent("", "", chosen.model.name, ())
+        return prepared(caller, (nobody, chosen), given, "", None)
 
     async def _prepared(self, caller: Caller, body: ResponseCreate) -> Prepared:
         agent, chosen = await self._speakers.find(caller, body.model)
         before = await self._histories.before(caller, body, most_chars_of(chosen.budget))
-        own = await self._histories.input_of(caller, body, before)
+        own = await self._histories.input_of(caller, body.input, before)
         given, question = given_of(body, before, own, chosen.budget), question_of([*before.messages, *own])
         return prepared(caller, (agent, chosen), given, question, form_of(body), body.conversation)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, StrictBool, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.chat.dialogue.options import (
@@ -16,13 +16,17 @@ from services.chat.dialogue.options import (
 )
 from services.chat.given import FileSearch
 from services.chat.tools.files import WIRE_NAME
+from shared.json_schema import JsonSchema
 from shared.openai import OpenAIRequest, Unsupported
-from shared.schemas import Text
 
 _STORES: Final = 8
 FILE_SEARCH: Final = "file_search"
+_VALUES: Final[list[dict[str, Any]]] = [
+    {"type": "string", "maxLength": 512},
+    {"type": "number", "minimum": -1e300, "maximum": 1e300},
+    {"type": "boolean"},
+]
 StoreId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["support-faq"])]
-Attribute = Annotated[Text, Field(max_length=512)] | StrictBool | int | float
 ToolType = Literal["function", "file_search"]
 _OF_TYPE: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "function": (frozenset({"name"}), frozenset({"description", "parameters", "strict"})),
@@ -42,22 +46,44 @@ def _is_known(value: Any) -> Any:
     return value
 
 
-class ComparisonFilter(OpenAIRequest):
-    """True of a file whose attribute `key` is as `value`."""
-
-    type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
-    key: Annotated[Text, Field(min_length=1, max_length=256)]
-    value: Attribute | Annotated[list[Attribute], Field(min_length=1, max_length=100)]
-
-
-class CompoundFilter(OpenAIRequest):
-    """True where all of `filters` are, or one."""
-
-    type: Literal["and", "or"]
-    filters: Annotated[list["ComparisonFilter | CompoundFilter"], Field(min_length=1, max_length=100)]
+_COMPARISON: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "type": {"enum": ["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]},
+        "key": {"type": "string", "minLength": 1, "maxLength": 256},
+        "value": {"anyOf": [*_VALUES, {"type": "array", "items": {"anyOf": _VALUES}, "minItems": 1, "maxItems": 100}]},
+    },
+    "required": ["type", "key", "value"],
+    "additionalProperties": False,
+}
 
 
-class RankingOptions(OpenAIRequest):
+def _of_filters(inner: Mapping[str, Any]) -> dict[str, Any]:
+    filters = {"type": "array", "items": inner, "minItems": 1, "maxItems": 64}
+    compound = {
+        "type": "object",
+        "properties": {"type": {"enum": ["and", "or"]}, "filters": filters},
+        "required": ["type", "filters"],
+        "additionalProperties": False,
+    }
+    return {"anyOf": [_COMPARISON, compound]}
+
+
+_FILTER: Final = _of_filters(_of_filters(_of_filters(_COMPARISON)))
+_AS_FILTER: Final = JsonSchema(_FILTER)
+
+
+def _filter(value: dict[str, Any]) -> dict[str, Any]:
+    if _AS_FILTER.problems(value):
+        raise PydanticCustomError("filter_not_valid", "is no comparison, and no and or or of some, three levels deep")
+    return value
+
+
+Filter = Annotated[dict[str, Any], AfterValidator(_filter), WithJsonSchema(_FILTER)]
+"""What is true of the files that are searched, in OpenAI's language; the service of vectors judges its values."""
+
+
+class FileRanking(OpenAIRequest):
     """How parts of files are found."""
 
     ranker: Literal["auto", "none"] = Field(
@@ -68,7 +94,7 @@ class RankingOptions(OpenAIRequest):
     hybrid_search: Unsupported = None
 
 
-class ToolGiven(OpenAIRequest):
+class ResponseTool(OpenAIRequest):
     """A function of the caller's, a call of which is handed out and never made here; or `file_search`, which is made
     here, in vector stores that the caller may read.
 
@@ -84,8 +110,8 @@ class ToolGiven(OpenAIRequest):
         default=None, description="of `file_search`, which also has what follows: the stores, which are collections"
     )
     max_num_results: Annotated[int, Field(ge=1, le=50, strict=True)] = 10
-    filters: ComparisonFilter | CompoundFilter | None = None
-    ranking_options: RankingOptions = Field(default_factory=RankingOptions)
+    filters: Filter | None = None
+    ranking_options: FileRanking = Field(default_factory=FileRanking)
     allowed_callers: Unsupported = None
     defer_loading: Unsupported = None
     output_schema: Unsupported = None
@@ -108,7 +134,7 @@ class ToolGiven(OpenAIRequest):
         return members | (ranking if self.type == FILE_SEARCH else {})
 
 
-Tool = Annotated[ToolGiven, BeforeValidator(_is_known)]
+Tool = Annotated[ResponseTool, BeforeValidator(_is_known)]
 
 
 def _refusal(what: str) -> PydanticCustomError:
@@ -142,23 +168,22 @@ ToolChoice = Annotated[
 ]
 
 
-def files_of(tools: Sequence[ToolGiven]) -> FileSearch | None:
+def files_of(tools: Sequence[ResponseTool]) -> FileSearch | None:
     """What the search among the tools looks through."""
     for tool in tools:
         if tool.vector_store_ids:
-            filters = tool.filters.model_dump() if tool.filters else None
             ranking = tool.ranking_options
             return FileSearch(
                 list(dict.fromkeys(tool.vector_store_ids)),
                 tool.max_num_results,
                 ranking.ranker == "auto",
                 ranking.score_threshold,
-                filters,
+                tool.filters,
             )
     return None
 
 
-def require_fit(tools: Sequence[ToolGiven], choice: Any) -> None:
+def require_fit(tools: Sequence[ResponseTool], choice: Any) -> None:
     """Raises where two tools have one name, or there are two searches, or what is to be called is none of them."""
     searches = [tool for tool in tools if tool.type == FILE_SEARCH]
     if len(searches) > 1:

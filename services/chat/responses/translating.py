@@ -29,7 +29,7 @@ from services.chat.times import now
 from services.chat.tools.files import WIRE_NAME
 
 _ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
-_OPTIONS: Final = ("temperature", "top_p", "user")
+_OPTIONS: Final = ("temperature", "top_p", "user", "prompt_cache_key", "safety_identifier")
 _UNSAID: Final = 1.0  # what clients read where nothing was asked for, as they know no null there
 
 
@@ -112,9 +112,9 @@ def asked_of(body: ResponseCreate) -> dict[str, Any]:
         "parallel_tool_calls": body.parallel_tool_calls is not False,
         "presence_penalty": 0,
         "previous_response_id": response_name(previous) if previous else None,
-        "prompt_cache_key": None,
+        "prompt_cache_key": body.prompt_cache_key,
         "reasoning": {"effort": body.reasoning.effort if body.reasoning else None, "summary": None},
-        "safety_identifier": None,
+        "safety_identifier": body.safety_identifier,
         "service_tier": "default",
         "store": body.store,
         "temperature": _UNSAID if body.temperature is None else body.temperature,
@@ -147,8 +147,7 @@ def joined(turn: Turn, events: Iterable[Event]) -> list[Message]:
     """What the conversation of a response gets of it: its input, and what it has said, with what that cites."""
     given = turn.given
     assert given is not None  # noqa: S101 - whoever asks has one
-    form = "text" if turn.response_schema is None else "json_schema"
-    unfolding = Unfolding(turn.run_id, {"model": turn.model, "text": {"format": {"type": form}}})
+    unfolding = Unfolding.plain(turn.run_id, turn.model, is_held=turn.response_schema is not None)
     for event in events:
         unfolding.take(Told(event.type, event.data))
     output = unfolding.output

@@ -53,6 +53,12 @@ class Unfolding:
         self._completed_at: int | None = None
         self._told = 0
 
+    @classmethod
+    def plain(cls, run_id: str, model: str, *, is_held: bool = False) -> "Unfolding":
+        """Of a run of which only the output is wanted."""
+        form = "json_schema" if is_held else "text"
+        return cls(run_id, {"model": model, "text": {"format": {"type": form}}})
+
     @property
     def status(self) -> ResponseStatus:
         """What it is now."""

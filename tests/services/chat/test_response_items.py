@@ -9,7 +9,7 @@ from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser
 from tests.services.chat.responding import ANSWER, QUESTION, RESPONSES, WEATHER, asking, created, text_of
 from tests.services.chat.scripts import calls, says
-from tests.services.chat.servers import ModelServer
+from tests.services.chat.servers import ModelServer, Neighbours
 
 
 def reference(id_: str) -> dict[str, Any]:
@@ -89,3 +89,35 @@ async def test_a_reference_is_an_id_and_nothing_else(chat: httpx.AsyncClient, it
     refused = await chat.post(RESPONSES, json=asking(input=[item]))
 
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "input[0]")
+
+
+async def test_what_was_said_is_told_in_short_and_gone_on_from(
+    chat: httpx.AsyncClient, agent_id: str, model: ModelServer, neighbours: Neighbours
+) -> None:
+    first = await created(chat)
+    model.scripted = [says("They asked for the warranty."), says("Yes.")]
+    asked = {"model": agent_id, "previous_response_id": first["id"], "input": "Thanks.", "prompt_cache_key": "k"}
+
+    answer = await chat.post(f"{RESPONSES}/compact", json=asked)
+
+    told = answer.json()
+    assert (answer.status_code, told["object"], told["usage"]["total_tokens"]) == (200, "response.compaction", 12)
+    [item] = told["output"]
+    assert (item["type"], neighbours.searches) == ("compaction", [])
+    system, said = model.asked[1]["messages"]
+    assert (system["role"], said["role"]) == ("system", "user")
+    assert all(text in said["content"] for text in (QUESTION, ANSWER, "Thanks."))
+    assert (await chat.get(f"{RESPONSES}/{told['id']}")).status_code == 404
+    await created(chat, input=[item, {"role": "user", "content": "Sure?"}])
+    before, question = model.asked[2]["messages"]
+    assert (before["role"], question["content"]) == ("system", "Sure?")
+    assert "They asked for the warranty." in before["content"]
+
+
+@pytest.mark.parametrize("content", ["x", "short1.###", "short1.gICA"])
+async def test_only_what_was_told_in_short_here_is_taken(chat: httpx.AsyncClient, content: str) -> None:
+    refused = await chat.post(RESPONSES, json=asking(input=[{"type": "compaction", "encrypted_content": content}]))
+    nothing = await chat.post(f"{RESPONSES}/compact", json={"model": "scripted"})
+
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "input[0]")
+    assert nothing.status_code == 400
