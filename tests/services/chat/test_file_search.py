@@ -211,3 +211,11 @@ async def test_what_it_cannot_do_is_refused_by_name(
 
     assert refused.status_code == 400
     assert param is None or refused.json()["error"]["param"] == param, refused.text
+
+
+async def test_what_else_is_to_be_included_is_refused(chat: httpx.AsyncClient) -> None:
+    told = await created(chat)
+
+    for query in ({"include[]": "message.output_text.logprobs"}, {"include": RESULTS}):
+        refused = await chat.get(f"{RESPONSES}/{told['id']}", params=query)
+        assert refused.status_code == 400, query

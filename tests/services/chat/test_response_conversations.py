@@ -262,3 +262,36 @@ async def test_a_conversation_that_is_full_is_refused(open_chat: OpenChat, perso
         refused = await chat.post(RESPONSES, json=asking(conversation=id_))
 
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "chat.conversation_full")
+
+
+async def test_one_that_is_not_stored_joins_it_too(chat: httpx.AsyncClient, conversation: str) -> None:
+    told = await created(chat, conversation=conversation, store=False)
+
+    assert [text_in(one) for one in await items_of(chat, conversation)][2:] == [QUESTION, ANSWER]
+    assert (await chat.get(f"{RESPONSES}/{told['id']}")).status_code == 404
+
+
+async def test_a_message_that_waits_for_it_is_answered_then(
+    chat: httpx.AsyncClient, agent_id: str, conversation: str, model: ModelServer
+) -> None:
+    model.go_on.clear()
+    await created(chat, conversation=conversation, background=True)
+    await model.is_generating.wait()
+    message = {
+        "agent_id": agent_id,
+        "conversation_id": conversation.removeprefix("conv_"),
+        "content": "And now?",
+        "on_busy": "enqueue",
+    }
+    waiting = asyncio.create_task(chat.post("/api/v1/chat/message", json=message))
+
+    async def waits() -> bool:
+        runs = await chat.post(RESPONSES, json=asking(conversation=conversation))
+        return runs.status_code == 409
+
+    await until(waits)
+    model.go_on.set()
+
+    assert (await waiting).status_code == 200
+    texts = [text_in(one) for one in await items_of(chat, conversation)]
+    assert texts[2:] == [QUESTION, ANSWER, "And now?", ANSWER]
