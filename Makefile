@@ -66,7 +66,7 @@ attack: bootstrap ## five minutes of attacks on availability, beside a neighbour
 	ATTACKS=1 $(RUN)/pytest -n 0 tests/security/test_availability.py tests/unit/vectors/test_bulk.py $(ARGS)
 
 test-clients: bootstrap ## clients that teams have, and clients generated from the documents, complete their journeys
-	CLIENTS=1 $(RUN)/pytest -n 0 tests/clients/test_generated.py tests/clients/test_others.py $(ARGS)
+	CLIENTS=1 $(RUN)/pytest -n 0 tests/clients/test_generated.py tests/clients/test_others.py tests/clients/test_comply.py $(ARGS)
 
 fuzz: bootstrap ## everything hostile that a body, a query or a path can hold; then an hour of what documents allow
 	ATTACKS=1 $(RUN)/pytest -n 0 tests/security/test_hostile_bodies.py tests/security/test_paths.py $(ARGS)

@@ -150,7 +150,7 @@ class Turn:
     since: int = 0
     """The last event before this process went on with the run; 0 where it began it. Whoever has another is behind."""
     given: Given | None = None
-    """What it is answered from in place of a conversation, of which then there is none but its id."""
+    """What it is answered from in place of what a conversation holds."""
 
     @classmethod
     def begun(
@@ -218,6 +218,11 @@ class Turn:
     @property
     def door(self) -> Door:
         return self.given.door if self.given else Door.CHAT
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is of no conversation."""
+        return self.given is not None and self.given.joins is None
 
     @property
     def ids(self) -> dict[str, str]:

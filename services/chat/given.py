@@ -17,6 +17,18 @@ class Door(Word):
 
 
 @dataclass(frozen=True, slots=True)
+class FileSearch:
+    """Vector stores that the model may search, by their ids, and how: `most` results that score `threshold` at least,
+    by words too where `by_words`, and of what `filters` are true of, in OpenAI's language."""
+
+    stores: Sequence[str]
+    most: int
+    by_words: bool = True
+    threshold: float | None = None
+    filters: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Given:
     """A whole history, and how its answer is wanted.
 
@@ -35,9 +47,14 @@ class Given:
     answer_tokens: int | None = None
     answer_name: str = "answer"
     """What the form of the answer is called, where one is demanded."""
+    files: FileSearch | None = None
     door: Door = Door.COMPLETIONS
     kept: bytes = b""
     """What is kept of the request with its run, for as long as that is."""
+    joins: Sequence[Mapping[str, Any]] | None = None
+    """Where it is answered in a conversation, the messages that this gets before the answer, as they are kept."""
+    version: int = 0
+    """That of the conversation whose messages are among these."""
 
     @property
     def offered(self) -> Sequence[ToolSpec]:
@@ -45,16 +62,20 @@ class Given:
         return () if self.tool_choice == "none" else self.tools
 
     @property
-    def demands_call(self) -> bool:
-        """Whether one of them is to be called, whatever else there is."""
-        return self.tool_choice == "required" or isinstance(self.tool_choice, Mapping)
+    def searched(self) -> FileSearch | None:
+        """What the model may search."""
+        return None if self.tool_choice == "none" else self.files
 
     @property
-    def asked(self) -> dict[str, Any]:
-        """What the provider is told beside messages, tools and form."""
-        if not self.offered:
+    def demands_call(self) -> bool:
+        """Whether one of them, or the search, is to be called, whatever else there is."""
+        return self.tool_choice == "required" or isinstance(self.tool_choice, Mapping)
+
+    def asked(self, *, has_called: bool) -> dict[str, Any]:
+        """What the provider is told beside messages, tools and form; that one is to be called until one was."""
+        if not self.offered and not self.searched:
             return dict(self.options)
-        choice = {} if self.tool_choice is None else {"tool_choice": self.tool_choice}
+        choice = {} if self.tool_choice is None or has_called else {"tool_choice": self.tool_choice}
         return {**self.options} | choice | ({"parallel_tool_calls": False} if self.calls_one else {})
 
 
@@ -68,5 +89,7 @@ def given_from(members: Mapping[str, Any] | None) -> Given | None:
     """From how it lay."""
     if members is None:
         return None
+    tools = [ToolSpec(**tool) for tool in members["tools"]]
+    files = FileSearch(**members["files"]) if members.get("files") else None
     door = Door(members.get("door", Door.COMPLETIONS))
-    return Given(**{**members, "tools": [ToolSpec(**tool) for tool in members["tools"]], "door": door, "kept": b""})
+    return Given(**{**members, "tools": tools, "files": files, "door": door, "kept": b""})

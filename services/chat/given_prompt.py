@@ -33,6 +33,11 @@ def tokens_of(messages: Sequence[PromptMessage], budget: PromptBudget) -> int:
     return sum(map(budget.tokens, texts)) + MESSAGE_TOKENS * len(messages)
 
 
+def most_chars_of(budget: PromptBudget) -> int:
+    """As many as messages may have that are not refused for their length alone."""
+    return int(budget.total / _FEWEST_TOKENS)
+
+
 def _texts(message: PromptMessage) -> list[str]:
     return [message.content, *[part for call in message.tool_calls for part in (call.name, call.arguments)]]
 

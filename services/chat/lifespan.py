@@ -25,8 +25,10 @@ from services.chat.items.repository import ItemRepository
 from services.chat.items.service import ItemService
 from services.chat.models.choice import Choice
 from services.chat.models.opening import open_models
+from services.chat.responses.history import Histories
 from services.chat.responses.repository import ResponseRepository
 from services.chat.responses.service import ResponseService
+from services.chat.responses.translating import joined
 from services.chat.retrieval import Retriever
 from services.chat.runs.approvals import ApprovalService
 from services.chat.runs.control import RunControl
@@ -142,6 +144,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             tools=Tools(agents, agent_tools, built_in, settings.delegation_depth),
             limits=RunLimits.of(settings),
             instruments=Instruments(app.state.metrics.registry),
+            joined=joined,
         )
         conversations = ConversationService(
             ConversationRepository(redis, bounds), Forks(redis, bounds), platform.cursors, platform.auth
@@ -151,6 +154,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             agents, means, supervisor, control, room, budgets, heartbeat_seconds=settings.heartbeat_seconds
         )
         speakers = Speakers(agents, means.choice, models.catalogue, settings.llm_model)
+        kept_responses, items = ResponseRepository(redis), ItemRepository(redis, bounds)
+        histories = Histories(control, repository, kept_responses, items)
         yield State(
             platform=platform,
             conversations=conversations,
@@ -160,7 +165,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             approvals=ApprovalService(means, supervisor, budgets, platform.auth),
             tickets=Tickets(redis, repository),
             completions=CompletionService(runs, speakers),
-            responses=ResponseService(runs, control, ResponseRepository(redis, repository), speakers, platform.auth),
+            responses=ResponseService(runs, control, kept_responses, histories, speakers, platform.auth),
             leavers=Leavers(control),
-            items=ItemService(ItemRepository(redis, bounds), conversations, platform.auth),
+            items=ItemService(items, conversations, platform.auth),
         )

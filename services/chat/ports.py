@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from services.chat.domain import Agent, Passage
 from services.chat.generation import Ask, Completion, Piece
-from services.chat.tools.domain import Tool, ToolResult
+from services.chat.given import FileSearch
+from services.chat.tools.domain import FilePart, Tool, ToolResult
 
 
 class AgentDirectory(Protocol):
@@ -40,6 +41,15 @@ class Knowledge(Protocol):
 
         Raises CollectionUnusable where this collection cannot be searched by text while others may be; Unavailable and
         UpstreamTimeout naming `vectors`; Relayed for other refusals (a missing scope, an engine that is down).
+        """
+
+    async def search_files(
+        self, store: str, query: str, files: FileSearch, *, by_words: bool, token: str
+    ) -> list[FilePart]:
+        """Parts of the files of a vector store that have text, best first, with the rights of `token`.
+
+        Raises Unavailable and UpstreamTimeout naming `vectors`, and Relayed for what it refuses: an unknown store, a
+        filter that is none, a missing scope.
         """
 
 

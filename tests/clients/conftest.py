@@ -1,5 +1,6 @@
 """Clients as others publish them, unmodified, pointed at the gateway with an API key."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 
@@ -7,7 +8,11 @@ import httpx
 import openai
 import pytest
 
+from local.suite import Suite
+from tests.clients import obliging
 from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.settings import told
+from tests.services.chat.servers import serving
 
 FACT = "The warranty of the Falcon lasts 27 months."
 SCOPES = ["agents:read", "agents:write", "chat:read", "chat:write", "vectors:read", "vectors:write"]
@@ -46,3 +51,13 @@ async def knowing(gateway: httpx.AsyncClient, owner: User) -> str:
     made = {"name": name, "instructions": "Answer in one sentence.", "knowledge": [collection]}
     (await gateway.post("/api/v1/agents/create", json=made, headers=owner.headers)).raise_for_status()
     return name
+
+
+@pytest.fixture(scope="module")
+async def obliged(suite: Suite, gateway: httpx.AsyncClient) -> AsyncIterator[None]:
+    """The suite, with a model that does as it is told."""
+    async with serving(obliging.obliging) as address:
+        with told(suite, LLM_URL=f"{address}/v1", LLM_MODEL=obliging.NAME):
+            await asyncio.to_thread(suite.up)
+            yield
+    await asyncio.to_thread(suite.up)

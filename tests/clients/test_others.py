@@ -1,22 +1,16 @@
 """The clients that teams have, unmodified, each in an environment of its own (`make test-clients`): knowledge in, a
 question, an answer in pieces with its citation, a call of a tool of the client's, an error."""
 
-import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
 import orjson
 import pytest
 
-from local.suite import Suite
 from tests.clients import obliging
-from tests.clients.programs import uv
-from tests.fixtures.settings import told
-from tests.services.chat.servers import serving
+from tests.clients.programs import run, uv
 
 JOURNEYS = Path(__file__).parent / "journeys" / "others"
 PYTHON: Final = {
@@ -43,29 +37,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-async def obliged(suite: Suite, gateway: httpx.AsyncClient) -> AsyncIterator[None]:
-    """The suite, with a model that does as it is told."""
-    async with serving(obliging.obliging) as address:
-        with told(suite, LLM_URL=f"{address}/v1", LLM_MODEL=obliging.NAME):
-            await asyncio.to_thread(suite.up)
-            yield
-    await asyncio.to_thread(suite.up)
-
-
-@pytest.fixture(scope="module")
 async def agent(obliged: None, knowing: str) -> str:
     """The name of an agent whose model does as it is told."""
     return knowing
-
-
-async def run(*command: str | Path, cwd: Path) -> str:
-    """What it prints, while this loop goes on to serve the model."""
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    said, trouble = await process.communicate()
-    assert process.returncode == 0, f"{said.decode()[-5_000:]}\n{trouble.decode()[-5_000:]}"
-    return said.decode()
 
 
 def found_in(said: str) -> dict[str, Any]:

@@ -326,7 +326,19 @@ IN_BODIES: Final[dict[str, Kind | None]] = {
     "chat_complete:model": AGENT,
     "chat_create_response:model": AGENT,
     "previous_response_id": RESPONSE,
-    "chat_create_response:input[].id": None,  # as an answer had it; not kept
+    "chat_create_response:input[].id": None,  # as an answer had it, or of a stored one (test_response_items.py)
+    "chat_compact_response:input[].id": None,
+    "chat_compact_response:model": AGENT,
+    "chat_create_response:conversation": DIALOGUE,
+    "chat_create_response:conversation.id": None,  # the same as `conversation`
+    "tools[].vector_store_ids": None,  # searched later with the caller's rights (test_file_search.py)
+    "tools[].vector_store_ids[]": None,
+    "input[].results[].file_id": None,
+    "input[].content[].annotations[].file_id": None,
+    "input[].output[].annotations[].file_id": None,
+    "input[].summary[].annotations[].file_id": None,
+    "items[].content[].annotations[].file_id": None,
+    "items[].output[].annotations[].file_id": None,
     "input[].call_id": None,  # of what the body itself tells, and the response before
     "input[].citations[].collection": None,
     "input[].citations[].record_id": None,

@@ -310,10 +310,11 @@ BODIES: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
         | {"response_format": {"type": "text"}, "stream": False, "stream_options": None}
     ),
     "chat_create_response": lambda full: (
-        {name: value for name, value in full.items() if name != "stream_options"}
+        {name: value for name, value in full.items() if name not in ("stream_options", "conversation")}
         | {"input": [{"role": "user", "content": "Hello."}], "include": [], "stream": False, "background": False}
-        | {"text": {"format": {"type": "text"}}}
+        | {"text": {"format": {"type": "text"}}, "tools": [{"type": "function", "name": "look"}], "tool_choice": "auto"}
     ),
+    "chat_compact_response": lambda full: full | {"input": [{"role": "user", "content": "Hello."}]},
     "chat_regenerate": lambda full: {"stream": full["stream"]},  # a form is not what a small model keeps to
     "chat_send_message": lambda full: (
         {name: value for name, value in full.items() if name != "metadata"}

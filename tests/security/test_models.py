@@ -35,6 +35,7 @@ FREE_FORM = {
     "result": "what a kind of task returned",
     "data": "of an event that a webhook is told: what its type has to say",
     "provider_specific_fields": "what LiteLLM writes beside an answer; bounded in number and names, and read by nobody",
+    "filters": "of a search of files, as it was asked for; bounded by its schema",
     "details": "of an audit entry: what its action has to say",
 }
 # Numbers that are compared and never counted or allocated: every finite one is as good as another.
@@ -49,6 +50,7 @@ NO_SECRETS = (
     "concurrency.key",
     "concurrency_key",
     "filters.key",
+    "prompt_cache_key",
 )  # by the end of its place: a caller's own word for what runs one at a time
 with_body = pytest.mark.parametrize("operation", [one for one in OPERATIONS if one.bodies], ids=str)
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)

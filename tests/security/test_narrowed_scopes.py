@@ -240,12 +240,12 @@ async def test_what_openais_clients_ask_is_of_no_conversation_that_a_key_is_narr
     listed = await gateway.get("/api/v1/models", headers=narrow)
     responses = "/api/v1/responses"
     made = await gateway.post(responses, json={"model": "any", "input": "Hello."}, headers=narrow)
+    short = await gateway.post(f"{responses}/compact", json={"model": "any", "input": "Hello."}, headers=narrow)
     read = await gateway.get(f"{responses}/resp_{new_id()}", headers=narrow)
     deleted = await gateway.delete(f"{responses}/resp_{new_id()}", headers=narrow)
 
-    assert [(one.status_code, one.json()["error"]["type"]) for one in (asked, listed, made, read, deleted)] == [
-        (403, "permission_error")
-    ] * 5
+    answers = (asked, listed, made, short, read, deleted)
+    assert {(one.status_code, one.json()["error"]["type"]) for one in answers} == {(403, "permission_error")}
 
 
 async def test_a_key_for_one_conversation_opens_its_items_only(gateway: httpx.AsyncClient, owner: User) -> None:

@@ -26,10 +26,19 @@ def prepared(
     given: Given,
     question: str,
     response_schema: Mapping[str, Any] | None,
+    conversation_id: str | None = None,
 ) -> Prepared:
-    """The turn in which the speaker answers what is given. Raises PromptTooLong."""
+    """The turn in which the speaker answers what is given, of no conversation but where one is named. Raises
+    PromptTooLong."""
     agent, chosen = speaker
-    turn = Turn.begun(caller, agent, question, None, default_model=chosen.model.name, response_schema=response_schema)
+    turn = Turn.begun(
+        caller,
+        agent,
+        question,
+        conversation_id,
+        default_model=chosen.model.name,
+        response_schema=response_schema,
+    )
     return Prepared(replace(turn, given=given), chosen, _tokens_at_most(agent, given, chosen))
 
 
@@ -37,7 +46,7 @@ def _tokens_at_most(agent: Agent, given: Given, chosen: Chosen) -> int:
     """About what one generation takes at most. Raises PromptTooLong."""
     budget, most = chosen.budget, chosen.model.limits.answer_tokens
     prompt = require_given_fit(agent, given, budget) + tokens_of_tools(given.offered, budget.vocabulary)
-    prompt += budget.sources if agent.knowledge else 0
+    prompt += budget.sources if agent.knowledge or given.searched else 0
     return min(prompt, budget.total) + min(most, given.answer_tokens or most)
 
 

@@ -48,15 +48,25 @@ def _small(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
+ToolDescription = Annotated[Text, Field(max_length=8_192)]
+Parameters = Annotated[
+    dict[str, Any],
+    AfterValidator(_small),
+    Field(description="the JSON Schema of its arguments, at most 16 KiB; told to the model as it is"),
+]
+
+
+def no_parameters() -> dict[str, Any]:
+    """Of a function that takes none."""
+    return {"type": "object", "properties": {}}
+
+
 class FunctionGiven(OpenAIRequest):
     """A function of the caller's."""
 
     name: ToolName
-    description: Annotated[Text, Field(max_length=8_192)] = ""
-    parameters: Annotated[dict[str, Any], AfterValidator(_small)] = Field(
-        default_factory=lambda: {"type": "object", "properties": {}},
-        description="the JSON Schema of its arguments, at most 16 KiB; told to the model as it is",
-    )
+    description: ToolDescription = ""
+    parameters: Parameters = Field(default_factory=no_parameters)
     strict: StrictBool = False
 
 

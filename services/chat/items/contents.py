@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from shared.json_schema import JsonSchema
 from shared.schemas import Text
 
 LONGEST: Final = 2**18
@@ -18,8 +19,22 @@ _TEXTS: Final = {
     "refusal": "refusal",
 }
 _SEEN_OR_HEARD: Final = frozenset({"input_image", "input_file", "input_audio", "computer_screenshot"})
-_EMPTY: Final = frozenset({"annotations", "logprobs"})
-"""Of a part that an answer had: they come back as they were given out."""
+_ANNOTATIONS: Final = "annotations"
+_CITED: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "type": {"const": "file_citation"},
+        "index": {"type": "integer", "minimum": 0, "maximum": LONGEST},
+        "file_id": {"type": "string", "maxLength": 1_024},
+        "filename": {"type": "string", "maxLength": 1_024},
+    },
+    "required": ["type", "index", "file_id", "filename"],
+    "additionalProperties": False,
+}
+_ALL_CITED: Final[dict[str, Any]] = {"type": "array", "maxItems": 1_000, "items": _CITED}
+_AS_CITED: Final = JsonSchema(_ALL_CITED)
+_TAKEN_EMPTY: Final = frozenset({_ANNOTATIONS, "logprobs"})
+"""Of a part that an answer had: they come back as they were given out, and say nothing that is kept."""
 
 
 def _joined(value: Any) -> Any:
@@ -39,7 +54,9 @@ def _text_of(part: Any) -> str:
     if member is None or not isinstance(part.get(member), str):
         raise PydanticCustomError("part_unknown", 'has a part that is not {{"type": "input_text", "text": …}}')
     for name, given in part.items():
-        if name not in ("type", member) and given is not None and not (name in _EMPTY and given == []):
+        if name == _ANNOTATIONS and kind == "output_text" and not _AS_CITED.problems(given):
+            continue
+        if name not in ("type", member) and given is not None and not (name in _TAKEN_EMPTY and given == []):
             raise PydanticCustomError("part_unknown", "has a part with {name}, which is not kept", {"name": name[:64]})
     text: str = part[member]
     return text
@@ -47,10 +64,12 @@ def _text_of(part: Any) -> str:
 
 def _part(kind: str) -> dict[str, Any]:
     member = _TEXTS[kind]
+    taken: dict[str, Any] = {name: {"type": "array", "maxItems": 0} for name in sorted(_TAKEN_EMPTY)}
+    if kind == "output_text":
+        taken[_ANNOTATIONS] = _ALL_CITED
     return {
         "type": "object",
-        "properties": {"type": {"const": kind}, member: {"type": "string", "maxLength": LONGEST}}
-        | {name: {"type": "array", "maxItems": 0} for name in sorted(_EMPTY)},
+        "properties": {"type": {"const": kind}, member: {"type": "string", "maxLength": LONGEST}} | taken,
         "required": ["type", member],
         "additionalProperties": False,
     }

@@ -5,24 +5,31 @@ An answer's items are taken back as they were given out: their `id` and `status`
 """
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.chat.completions.messages import GivenCitation
 from services.chat.dialogue.options import CallId, ToolName
+from services.chat.items.compaction import unpacked
 from services.chat.items.contents import LONGEST, ItemText
+from services.chat.items.found import GivenFound
 from shared.openai import OpenAIRequest, Unsupported
 from shared.schemas import Text
 
-GivenType = Literal["message", "function_call", "function_call_output", "reasoning"]
-_TYPES: Final = ("message", "function_call", "function_call_output", "reasoning")
+GivenType = Literal[
+    "message", "function_call", "function_call_output", "reasoning", "file_search_call", "compaction", "item_reference"
+]
+_TYPES: Final = get_args(GivenType)
 _MEMBERS: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
-    "message": (frozenset({"role", "content"}), frozenset({"citations"})),
+    "message": (frozenset({"role", "content"}), frozenset({"citations", "phase"})),
     "function_call": (frozenset({"call_id", "name", "arguments"}), frozenset()),
     "function_call_output": (frozenset({"call_id", "output"}), frozenset()),
     "reasoning": (frozenset(), frozenset({"summary", "content", "encrypted_content"})),
+    "file_search_call": (frozenset({"queries"}), frozenset({"results"})),
+    "compaction": (frozenset({"encrypted_content"}), frozenset()),
+    "item_reference": (frozenset({"id"}), frozenset()),
 }
 """By type what it has and what it may have, beside what all have."""
 _OF_ALL: Final = frozenset({"type", "id", "status"})
@@ -41,11 +48,14 @@ def only(types: Sequence[str]) -> Callable[[Any], Any]:
 
 
 class GivenItem(OpenAIRequest):
-    """A message, a call of a function, the result of one, or what was thought before them."""
+    """A message, a call of a function, the result of one, what was thought or searched before them, all of that in
+    short, or a reference to an item that is kept."""
 
     type: Annotated[GivenType, BeforeValidator(only(_TYPES))] = "message"
-    id: Annotated[Text, Field(max_length=128)] | None = Field(default=None, description="as an answer had it; not kept")
-    status: Literal["in_progress", "completed", "incomplete"] | None = Field(
+    id: Annotated[Text, Field(max_length=128)] | None = Field(
+        default=None, description="as an answer had it, not kept; of an `item_reference` the item that is meant"
+    )
+    status: Literal["in_progress", "searching", "completed", "incomplete", "failed"] | None = Field(
         default=None, description="as an answer had it; not kept"
     )
     role: Literal["user", "assistant", "system", "developer"] | None = None
@@ -59,7 +69,15 @@ class GivenItem(OpenAIRequest):
     output: ItemText | None = Field(default=None, description="what the call has given")
     summary: ItemText | None = Field(default=None, description="of a reasoning, as an answer had it")
     encrypted_content: Annotated[Text, Field(max_length=LONGEST)] | None = None
-    phase: Unsupported = None
+    phase: Literal["commentary", "final_answer"] | None = Field(
+        default=None, description="of an assistant's message, as an answer had it; no model is told"
+    )
+    queries: Annotated[list[Annotated[Text, Field(max_length=2_000)]], Field(max_length=16)] | None = Field(
+        default=None, description="of a `file_search_call`, as an answer had them"
+    )
+    results: Annotated[list[GivenFound], Field(max_length=50)] | None = Field(
+        default=None, description="of a `file_search_call`, as an answer had them; no model is told again"
+    )
     caller: Unsupported = None
     namespace: Unsupported = None
     is_async: Unsupported = Field(default=None, alias="async")
@@ -72,8 +90,10 @@ class GivenItem(OpenAIRequest):
             raise _refusal(f"of the type {self.type} needs {missing[0]}")
         if strange := sorted(given - _OF_ALL - demanded - allowed):
             raise _refusal(f"of the type {self.type} has no {strange[0]}")
-        if self.citations and self.role != "assistant":
-            raise _refusal(f"of the role {self.role} has no citations")
+        if (self.citations or self.phase) and self.role != "assistant":
+            raise _refusal(f"of the role {self.role} has no {'citations' if self.citations else 'phase'}")
+        if self.type == "compaction" and unpacked(self.encrypted_content or "") is None:
+            raise _refusal("of the type compaction is none of this service")
         return self
 
 

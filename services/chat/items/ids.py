@@ -11,6 +11,7 @@ MESSAGE: Final = "msg_"
 CALL: Final = "fc_"
 CALL_OUTPUT: Final = "fco_"
 REASONING: Final = "rs_"
+FILE_SEARCH_CALL: Final = "fs_"
 _UUID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 

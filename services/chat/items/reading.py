@@ -21,12 +21,23 @@ class InputTextRead(ResponseModel):
     text: str
 
 
+class FileCitationRead(ResponseModel):
+    """A file that a text names."""
+
+    type: Literal["file_citation"] = "file_citation"
+    index: int = Field(description="where its `[number]` begins in the text, in characters")
+    file_id: str
+    filename: str
+
+
 class OutputTextRead(ResponseModel):
     """What was answered."""
 
     type: Literal["output_text"] = "output_text"
     text: str
-    annotations: list[None] = Field(default=[], max_length=0, description="always empty: see `citations`")
+    annotations: list[FileCitationRead] = Field(
+        default=[], description="files that `file_search` has found and the text names; for the rest see `citations`"
+    )
     logprobs: list[None] = Field(default=[], max_length=0, description="always empty")
 
 
@@ -46,6 +57,14 @@ class MessageItem(ResponseModel):
     role: Literal["user", "assistant", "system", "developer"]
     content: list[Annotated[InputTextRead | OutputTextRead | RefusalRead, Field(discriminator="type")]]
     citations: list[CitationRead] = Field(default=[], description="what an agent's answer was given")
+
+
+class SaidItem(MessageItem):
+    """A message of a response."""
+
+    phase: Literal["commentary", "final_answer"] | None = Field(
+        default=None, description="whether it stands before calls, or is the answer; left out until that is known"
+    )
 
 
 class CallItem(ResponseModel):
@@ -84,6 +103,26 @@ class ReasoningItem(ResponseModel):
     status: Status = "completed"
     summary: list[None] = Field(default=[], max_length=0, description="always empty")
     content: list[ReasoningTextRead]
+
+
+class FoundPartRead(ResponseModel):
+    """A part of a file."""
+
+    file_id: str
+    filename: str
+    score: float
+    text: str
+    attributes: dict[str, str | bool | int | float]
+
+
+class FileSearchCallItem(ResponseModel):
+    """A search of the vector stores that were named."""
+
+    type: Literal["file_search_call"] = "file_search_call"
+    id: str
+    status: Literal["searching", "completed", "incomplete", "failed"]
+    queries: list[str]
+    results: list[FoundPartRead] | None = Field(description="with `include`, else null")
 
 
 KeptItem = Annotated[MessageItem | CallItem | CallOutputItem, Field(discriminator="type")]

@@ -23,6 +23,7 @@ from shared.redis import redis_errors
 from shared.schemas import new_id
 
 _AT_ONCE: Final = 16  # messages that are read at once to find one of them
+_PAGE: Final = 64  # and where all are read
 _APART_MS: Final = 10_000  # by so much the clocks of a process and of Redis may differ before more is read
 _REFUSALS: Final = {**REFUSALS, "unknown": MessageNotFound}
 
@@ -184,9 +185,28 @@ class ItemRepository:
                     yield place.decode(), fields[b"m"]
                 start = f"({entries[-1][0].decode()}"
 
-    async def _range(self, name: str, first: str, last: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        entries: Any = await self._redis.xrange(name, first, last, count=_AT_ONCE)
+    async def _range(
+        self, name: str, first: str, last: str, at_once: int = _AT_ONCE
+    ) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        entries: Any = await self._redis.xrange(name, first, last, count=at_once)
         return list(entries)
+
+    async def read_whole(self, owner: Owner, conversation_id: str, most_chars: int) -> tuple[list[Message], int]:
+        """All of its messages, oldest first, and its version before they were read; of one that has more text than
+        `most_chars` what goes just beyond. Raises ConversationNotFound."""
+        keys = Keys(owner)
+        with redis_errors():
+            about: Any = await self._redis.hmget(keys.conversation(conversation_id), ["last_activity_at", "version"])
+            last_activity_ms, version = about
+            if last_activity_ms is None or self._bounds.is_over(owner, int(last_activity_ms)):
+                raise ConversationNotFound
+            messages, start, left = list[Message](), "-", most_chars
+            while left >= 0 and (entries := await self._range(keys.messages(conversation_id), start, "+", _PAGE)):
+                some = [message_from(fields[b"m"]) for _, fields in entries]
+                left -= sum(len(message.content) for message in some)
+                messages += some
+                start = f"({entries[-1][0].decode()}"
+        return messages, int(version)
 
     async def page(
         self, owner: Owner, conversation_id: str, limit: int, after: str | None, *, newest_first: bool

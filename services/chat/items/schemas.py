@@ -23,6 +23,9 @@ class ItemCreate(GivenItem):
     )
     summary: Unsupported = None
     encrypted_content: Unsupported = None
+    phase: Unsupported = None
+    queries: Unsupported = None
+    results: Unsupported = None
 
 
 class ConversationBegin(OpenAIRequest):

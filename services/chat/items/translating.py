@@ -5,13 +5,15 @@ from dataclasses import replace
 
 from services.chat.domain import Citation, Message
 from services.chat.generation import PromptMessage, ToolCall
+from services.chat.items.compaction import unpacked
 from services.chat.items.given import GivenItem
 from services.chat.times import now
 from shared.schemas import new_id
 
 
 def message_of(item: GivenItem, run_id: str | None = None) -> Message | None:
-    """The message that an item is kept as, with an id of its own; None for reasoning, which no conversation keeps."""
+    """The message that an item is kept as, with an id of its own; None for what was thought or searched, which no
+    conversation keeps."""
     message = Message(new_id(), run_id, "assistant", "", [], now())
     match item.type:
         case "function_call":
@@ -19,6 +21,8 @@ def message_of(item: GivenItem, run_id: str | None = None) -> Message | None:
             return replace(message, tool_call=call)
         case "function_call_output":
             return replace(message, role="tool", content=item.output or "", tool_call_id=item.call_id)
+        case "compaction":
+            return replace(message, role="developer", content=unpacked(item.encrypted_content or "") or "")
         case "message":
             citations = [Citation(**one.model_dump()) for one in item.citations or ()]
             return replace(message, role=item.role or "user", content=item.content or "", citations=citations)

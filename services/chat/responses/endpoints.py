@@ -13,13 +13,14 @@ from services.chat.items.endpoints import After, Order
 from services.chat.items.reading import KeptItems
 from services.chat.items.service import Span
 from services.chat.responses.answers import ResponseDeleted, ResponseRead
-from services.chat.responses.errors import CallsUnanswered, PreviousResponseUnusable, ResponseNotFound
+from services.chat.responses.compacting import CompactedRead, in_short
+from services.chat.responses.errors import CallsUnanswered, ItemNotFound, PreviousResponseUnusable, ResponseNotFound
 from services.chat.responses.ids import ResponseId, response_name
-from services.chat.responses.schemas import ResponseCreate
+from services.chat.responses.schemas import Included, ResponseCompact, ResponseCreate
 from services.chat.responses.streaming import typed, whole
 from services.chat.runs.logs import RunsKeptTooMuch, RunTooLong
 from shared.door import Keyed, stores_nothing, takes
-from shared.errors import Invalid, UpstreamFailed, UpstreamTimeout
+from shared.errors import Conflict, Invalid, UpstreamFailed, UpstreamTimeout
 from shared.limits import ShareTaken
 from shared.openai import OpenAIKeyedRoute, OpenAIRoute, openai_responses
 from shared.web import EVENT_STREAM, Followed
@@ -59,8 +60,14 @@ _FAILURES: Final = (
     CallsUnanswered,
     PreviousResponseUnusable,
     ResponseNotFound,
+    ItemNotFound,
     OptionRefused,
     ApprovalNeeded,
+    errors.ConversationNotFound,
+    errors.ConversationFull,
+    errors.KeptTooMuch,
+    errors.RunActive,
+    Conflict,
     errors.ModelUnknown,
     errors.RunNotFound,
     errors.RunCancelled,
@@ -95,12 +102,14 @@ async def create(
     once: Keyed,
 ) -> Any:
     """As OpenAI's responses: `input` is said to `model`, which is an agent's id, an agent's name or a model of a
-    provider, in this order; with `previous_response_id` after all that was said before. An agent answers as itself,
-    from its knowledge and with its own tools; calls of the caller's `tools` are handed out.
+    provider, in this order; with `previous_response_id` after all that was said before, with `conversation` after all
+    that stands there, which gets the input and the answer once there is one. An agent answers as itself, from its
+    knowledge and with its own tools; calls of the caller's functions are handed out, and `file_search` looks into
+    vector stores with the caller's rights.
 
     Each is a run, at `/chat/runs/{run_id}`, and kept for a day. Whoever leaves ends it, unless it is in the
     `background` or the request has an `Idempotency-Key`. What is not supported is refused by name. For agents the
-    caller also needs `agents:read`, and `vectors:read` where they have knowledge.
+    caller also needs `agents:read`, and `vectors:read` where they have knowledge, or for `file_search`.
     """
     made = await responses.start(caller, body, once)
     comes_again = once or body.background
@@ -110,6 +119,30 @@ async def create(
     if body.background:
         return await responses.get(caller, made.run.id)
     return await unless_left(request, whole(made.unfolding, made.events), leave)
+
+
+@responding.post(
+    "/compact",
+    operation_id="chat_compact_response",
+    summary="Tell in short what was said",
+    response_model=CompactedRead,
+    responses=openai_responses(*_FAILURES),
+)
+@takes(kib=2048, values=40_000, texts=80_000, depth=24)
+async def compact(
+    body: ResponseCompact,
+    request: Request,
+    caller: Completer,
+    responses: Responses,
+    leavers: Leaving,
+    once: Keyed,
+) -> Any:
+    """One item that stands for all that was said, to be given as `input` before what is said next. It is written by the
+    model that `model` names, or that its agent has, without what the agent is told and knows. A run, of which nothing
+    is kept as a response."""
+    made = await responses.compact(caller, body, once)
+    leave = stay if once else partial(leavers.leave, caller, made.run)
+    return await unless_left(request, in_short(whole(made.unfolding, made.events)), leave)
 
 
 @asked_for.get(
@@ -129,14 +162,17 @@ async def get(
         int | None,
         Query(ge=0, le=1_000_000_000, description="with `stream`: the `sequence_number` of the last that was heard"),
     ] = None,
+    include: Annotated[
+        list[Included], Query(alias="include[]", max_length=8, description="also what `file_search` has found")
+    ] = [],  # noqa: B006 - as FastAPI reads it
 ) -> Any:
     """As it is now, or as it comes: its events from the first or from where one was, through any replica, none lost and
     none twice. Leaving ends nothing."""
     if not stream:
         if starting_after is not None:
             raise Invalid.field("query/starting_after", "not_a_stream", "starting_after is of a stream.")
-        return await responses.get(caller, response_id)
-    followed = await responses.follow(caller, response_id)
+        return await responses.get(caller, response_id, shows_results=bool(include))
+    followed = await responses.follow(caller, response_id, shows_results=bool(include))
     after = -1 if starting_after is None else starting_after
     return Followed(typed(followed.unfolding, followed.events, after=after), followed.place, followed.listener)
 

@@ -1,6 +1,6 @@
 """What responses are refused for, beside what completions may be.
 
-NotFound    ResponseNotFound
+NotFound    ResponseNotFound · ItemNotFound
 Invalid     PreviousResponseUnusable · CallsUnanswered
 """
 
@@ -14,6 +14,17 @@ class ResponseNotFound(NotFound):
         "or was not to be stored."
     )
     default_detail = "There is no such response, or no longer."
+
+
+class ItemNotFound(NotFound):
+    code = "chat.item_not_found"
+    meaning = (
+        "A reference in `input` leads to nothing that a stored response of the caller's has said, and to no item of "
+        "the conversation that is named."
+    )
+
+    def __init__(self, place: int) -> None:
+        super().__init__("There is no such item, or no longer.", at=(f"/input/{place}/id", "not_found"))
 
 
 class PreviousResponseUnusable(Invalid):

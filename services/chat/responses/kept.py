@@ -12,16 +12,20 @@ from services.chat.storage import message_from, message_members
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """`messages` are those of the responses that it goes on from, and then its own input, oldest first."""
+    """`messages` are those that it goes on from, and then its own input, oldest first."""
 
     asked: Mapping[str, Any]
     messages: Sequence[Message]
+    shows_results: bool = False
+    """Whether calls of `file_search` show what they found."""
 
 
 def kept_bytes(kept: Kept) -> bytes:
-    return orjson.dumps({"asked": kept.asked, "messages": [message_members(one) for one in kept.messages]})
+    members = {"asked": kept.asked, "messages": [message_members(one) for one in kept.messages]}
+    return orjson.dumps(members | {"shows_results": kept.shows_results})
 
 
 def kept_from(stored: bytes) -> Kept:
     members = orjson.loads(stored)
-    return Kept(members["asked"], [message_from(orjson.dumps(one)) for one in members["messages"]])
+    messages = [message_from(orjson.dumps(one)) for one in members["messages"]]
+    return Kept(members["asked"], messages, members.get("shows_results", False))

@@ -1,16 +1,23 @@
 """What `/responses` is asked, in OpenAI's shape. What is not declared is refused by name."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from services.chat.dialogue.options import (
     MOST_TOOLS,
-    TOOL_NAME,
     AnswerSchema,
     CallerMetadata,
-    FunctionGiven,
     ModelName,
     StreamOptions,
     Temperature,
@@ -18,56 +25,16 @@ from services.chat.dialogue.options import (
     ToolName,
     TopP,
     UserName,
-    require_tools,
 )
 from services.chat.items.contents import LONGEST
 from services.chat.items.given import GivenItem
+from services.chat.items.ids import ConversationId
 from services.chat.responses.ids import ResponseId
+from services.chat.responses.tools import ResponseTool, Tool, ToolChoice, require_fit
 from shared.openai import OpenAIRequest, Unsupported
 from shared.schemas import Text
 
 _ITEMS: Final = 2_000
-
-
-class FunctionTool(FunctionGiven):
-    """A function of the caller's: a call of it is handed out, and never made here."""
-
-    type: Literal["function"]
-    allowed_callers: Unsupported = None
-    defer_loading: Unsupported = None
-    output_schema: Unsupported = None
-
-
-def _is_function(value: Any) -> Any:
-    kind = value.get("type") if isinstance(value, dict) else None
-    if isinstance(kind, str) and kind != "function":
-        about = {"type": kind[:64]}
-        raise PydanticCustomError("tool_unsupported", "is a {type}, which is not supported here: functions are", about)
-    return value
-
-
-Tool = Annotated[FunctionTool, BeforeValidator(_is_function)]
-
-
-def _choice(value: Any) -> Any:
-    if value in ("none", "auto", "required"):
-        return value
-    if isinstance(value, dict) and value.keys() == {"type", "name"}:
-        name = value["name"] if value["type"] == "function" else None
-        if isinstance(name, str):
-            return value
-    raise PydanticCustomError("tool_choice_unknown", "is none, auto, required, or names one function")
-
-
-_NAMED: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {"type": {"const": "function"}, "name": {"type": "string", "pattern": TOOL_NAME}},
-    "required": ["type", "name"],
-    "additionalProperties": False,
-}
-ToolChoice = Annotated[
-    Any, BeforeValidator(_choice), WithJsonSchema({"anyOf": [{"enum": ["none", "auto", "required"]}, _NAMED]})
-]
 
 
 class TextFormat(OpenAIRequest):
@@ -109,6 +76,12 @@ class ReasoningOptions(OpenAIRequest):
     mode: Unsupported = None
 
 
+class ConversationNamed(OpenAIRequest):
+    """A conversation, by its id."""
+
+    id: ConversationId
+
+
 def _listed(value: Any) -> Any:
     return [{"role": "user", "content": value}] if isinstance(value, str) else value
 
@@ -117,12 +90,40 @@ _Items = Annotated[list[GivenItem], Field(min_length=1, max_length=_ITEMS)]
 _Spoken = Annotated[Text, Field(max_length=LONGEST)]
 Input = Annotated[_Items, BeforeValidator(_listed, json_schema_input_type=_Spoken | _Items)]
 """A text that a user says, or items."""
+Instructions = Annotated[Text, Field(max_length=LONGEST)]
+CallersKey = Annotated[Text, Field(min_length=1, max_length=64, description="told to the provider as it is")]
+RESULTS: Final = "file_search_call.results"
+Included = Literal["file_search_call.results"]
 
 
-def _nothing(value: Any) -> Any:
-    if isinstance(value, list) and value:
-        raise PydanticCustomError("unsupported", "is not supported here, unless it is empty")
-    return value
+def _named(value: Any) -> Any:
+    """The id in it, where it is an object."""
+    return value["id"] if isinstance(value, dict) and value.keys() == {"id"} else value
+
+
+Conversation = Annotated[
+    ConversationId, BeforeValidator(_named, json_schema_input_type=ConversationId | ConversationNamed)
+]
+"""The id of one, or an object of it."""
+
+
+class ResponseCompact(OpenAIRequest):
+    """What is to be told in short."""
+
+    model: ModelName
+    input: Input | None = Field(default=None, examples=["Which collections can FAISS serve?"])
+    instructions: Instructions | None = Field(default=None, description="what is to be told, beside what is usual")
+    previous_response_id: ResponseId | None = Field(default=None, description="all that was said up to its answer")
+    prompt_cache_key: CallersKey | None = None
+    prompt_cache_options: Unsupported = None
+    prompt_cache_retention: Unsupported = None
+    service_tier: Literal["auto", "default"] | None = Field(default=None, description="there is one")
+
+    @model_validator(mode="after")
+    def _has_something(self) -> Self:
+        if self.input is None and self.previous_response_id is None:
+            raise PydanticCustomError("nothing_said", "has input or previous_response_id, or both")
+        return self
 
 
 class ResponseCreate(OpenAIRequest):
@@ -134,7 +135,7 @@ class ResponseCreate(OpenAIRequest):
 
     model: ModelName
     input: Input
-    instructions: Annotated[Text, Field(max_length=LONGEST)] | None = Field(
+    instructions: Instructions | None = Field(
         default=None, description="behind those of an agent; of this response alone, not of those that go on from it"
     )
     previous_response_id: ResponseId | None = Field(default=None, description="the response to go on from")
@@ -155,8 +156,10 @@ class ResponseCreate(OpenAIRequest):
     reasoning: ReasoningOptions | None = None
     truncation: Literal["disabled"] | None = Field(default=None, description="nothing that is given is left out")
     user: UserName | None = None
-    include: Annotated[list[None], BeforeValidator(_nothing), Field(max_length=0)] | None = None
-    conversation: Unsupported = None
+    include: Annotated[list[Included], Field(max_length=8)] | None = None
+    conversation: Conversation | None = Field(
+        default=None, description="the conversation to go on in, which gets the input and the answer"
+    )
     access_programs: Unsupported = None
     background_options: Unsupported = None
     context_management: Unsupported = None
@@ -164,12 +167,19 @@ class ResponseCreate(OpenAIRequest):
     max_tool_calls: Unsupported = None
     moderation: Unsupported = None
     prompt: Unsupported = None
-    prompt_cache_key: Unsupported = None
+    prompt_cache_key: CallersKey | None = None
     prompt_cache_options: Unsupported = None
     prompt_cache_retention: Unsupported = None
-    safety_identifier: Unsupported = None
-    service_tier: Unsupported = None
-    top_logprobs: Unsupported = None
+    safety_identifier: CallersKey | None = None
+    service_tier: Literal["auto", "default"] | None = Field(default=None, description="there is one")
+    top_logprobs: Annotated[int, Field(ge=0, le=0, strict=True)] | None = None
+
+    @field_validator("conversation")
+    @classmethod
+    def _has_one_past(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("previous_response_id") is not None:
+            raise PydanticCustomError("two_pasts", "cannot stand beside previous_response_id: give one of them")
+        return value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -177,10 +187,15 @@ class ResponseCreate(OpenAIRequest):
             raise PydanticCustomError("not_a_stream", "stream_options are of a stream")
         if self.background and not self.store:
             raise PydanticCustomError("not_stored", "background is of a response that is stored")
-        choice = self.tool_choice
-        require_tools(
-            [tool.name for tool in self.tools or ()],
-            choice["name"] if isinstance(choice, dict) else None,
-            is_about_tools=choice not in (None, "none", "auto"),
-        )
+        require_fit(self.tools or (), self.tool_choice)
         return self
+
+    @property
+    def functions(self) -> Sequence[ResponseTool]:
+        """The caller's own among the tools."""
+        return [tool for tool in self.tools or () if tool.type == "function"]
+
+    @property
+    def shows_results(self) -> bool:
+        """Whether what a search has found is shown."""
+        return RESULTS in (self.include or ())

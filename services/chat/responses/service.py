@@ -1,6 +1,6 @@
-"""Responses: questions that are answered by runs of no conversation, and gone on from."""
+"""Responses: questions that are answered by runs whose caller gives all that is told, and gone on from."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -8,21 +8,22 @@ from typing import Any
 from services.chat.dialogue.beginning import prepared
 from services.chat.dialogue.speakers import Speakers
 from services.chat.dialogue.telling import Told, told
-from services.chat.domain import Message, Owner, RunState
+from services.chat.domain import Agent, Message, Owner, RunState
 from services.chat.errors import MessageNotFound, RunEnded, RunNotFound
 from services.chat.events import Done
+from services.chat.given_prompt import most_chars_of
 from services.chat.items.ids import item_id
 from services.chat.items.service import Span
 from services.chat.responses.blaming import blamed
-from services.chat.responses.errors import PreviousResponseUnusable, ResponseNotFound
-from services.chat.responses.kept import Kept
+from services.chat.responses.compacting import asked_in_short
+from services.chat.responses.errors import ResponseNotFound
+from services.chat.responses.history import Histories
 from services.chat.responses.repository import ResponseRepository
-from services.chat.responses.schemas import ResponseCreate
-from services.chat.responses.translating import answered, asked_of, form_of, given_of, input_of, question_of
+from services.chat.responses.schemas import ResponseCompact, ResponseCreate
+from services.chat.responses.translating import asked_of, form_of, given_of, question_of
 from services.chat.responses.unfolding import Unfolding
 from services.chat.runs.control import RunControl
-from services.chat.runs.events import until_final
-from services.chat.runs.service import Prepared, Run, RunService
+from services.chat.runs.service import Prepare, Prepared, Run, RunService
 from shared.door import Once
 from shared.errors import Invalid
 from shared.identity import Caller, Tells
@@ -57,61 +58,56 @@ class ResponseService:
         runs: RunService,
         control: RunControl,
         repository: ResponseRepository,
+        histories: Histories,
         speakers: Speakers,
         auth: Tells,
     ) -> None:
         self._runs, self._control, self._repository = runs, control, repository
-        self._speakers, self._auth = speakers, auth
+        self._histories, self._speakers, self._auth = histories, speakers, auth
 
     async def start(self, caller: Caller, body: ResponseCreate, once: Once | None) -> Begun:
         """Begin to answer. As RunService.start for whoever repeats it.
 
         Raises ModelNotFound, PromptTooLong, CallsUnanswered, ResponseNotFound and PreviousResponseUnusable for the one
-        before, and what RunService.start does of a new conversation.
+        before, ItemNotFound, and what RunService.start_given does.
         """
         prepare = partial(self._prepared, caller, body)
-        tells_failure = body.stream or body.background
+        run = await self._begun(caller, prepare, once, tells_failure=body.stream or body.background)
+        unfolding = Unfolding(run.id, asked_of(body), shows_results=body.shows_results)
+        return Begun(run, unfolding, told(self._runs.follow(run)))
+
+    async def compact(self, caller: Caller, body: ResponseCompact, once: Once | None) -> Begun:
+        """Begin to tell in short what was said: asked of the model alone, without what an agent is and knows. Raises as
+        `start`."""
+        run = await self._begun(caller, partial(self._in_short, caller, body), once, tells_failure=False)
+        return Begun(run, Unfolding.plain(run.id, body.model), told(self._runs.follow(run)))
+
+    async def _begun(self, caller: Caller, prepare: Prepare, once: Once | None, *, tells_failure: bool) -> Run:
         try:
-            run = await self._runs.start_given(caller, prepare, once, tells_failure=tells_failure)
+            return await self._runs.start_given(caller, prepare, once, tells_failure=tells_failure)
         except Invalid as error:
             raise blamed(error) from error
-        return Begun(run, Unfolding(run.id, asked_of(body)), told(self._runs.follow(run)))
+
+    async def _in_short(self, caller: Caller, body: ResponseCompact) -> Prepared:
+        _, chosen = await self._speakers.find(caller, body.model)
+        before = await self._histories.before(caller, body, most_chars_of(chosen.budget))
+        own = await self._histories.input_of(caller, body.input or (), before)
+        given = asked_in_short([*before.messages, *own], body.instructions, chosen.budget)
+        nobody = Agent("", "", chosen.model.name, ())
+        return prepared(caller, (nobody, chosen), given, "", None)
 
     async def _prepared(self, caller: Caller, body: ResponseCreate) -> Prepared:
-        said = [*await self._said_before(caller, body.previous_response_id), *input_of(body)]
-        speaker = await self._speakers.find(caller, body.model)
-        given = given_of(body, said, speaker[1].budget)
-        return prepared(caller, speaker, given, question_of(said), form_of(body))
+        agent, chosen = await self._speakers.find(caller, body.model)
+        before = await self._histories.before(caller, body, most_chars_of(chosen.budget))
+        own = await self._histories.input_of(caller, body.input, before)
+        given, question = given_of(body, before, own, chosen.budget), question_of([*before.messages, *own])
+        return prepared(caller, (agent, chosen), given, question, form_of(body), body.conversation)
 
-    async def _said_before(self, caller: Caller, run_id: str | None) -> Sequence[Message]:
-        """All that was said up to the answer of the response. Raises ResponseNotFound, PreviousResponseUnusable."""
-        if run_id is None:
-            return []
-        try:
-            kept, response = await self._read(caller, run_id)
-        except ResponseNotFound as error:
-            raise ResponseNotFound(at=("/previous_response_id", "not_found")) from error
-        if response["status"] not in ("completed", "incomplete"):
-            raise PreviousResponseUnusable(response["status"])
-        return [*kept.messages, *answered(response["output"], run_id)]
-
-    async def get(self, caller: Caller, run_id: str) -> dict[str, Any]:
+    async def get(self, caller: Caller, run_id: str, *, shows_results: bool = False) -> dict[str, Any]:
         """The response as it is now; one whose process is gone has failed. Raises ResponseNotFound."""
-        return (await self._read(caller, run_id))[1]
+        return (await self._histories.read(caller, run_id, shows_results=shows_results))[1].response
 
-    async def _read(self, caller: Caller, run_id: str) -> tuple[Kept, dict[str, Any]]:
-        owner = Owner.of(caller)
-        kept = await self._repository.get(owner, run_id)
-        try:
-            await self._control.get(caller, run_id)  # which ends one that nobody executes any more
-        except RunNotFound as error:
-            raise ResponseNotFound from error
-        unfolding = Unfolding(run_id, kept.asked)
-        for event in until_final(await self._repository.events(owner, run_id)):
-            unfolding.take(Told(event.type, event.data))
-        return kept, unfolding.response
-
-    async def follow(self, caller: Caller, run_id: str) -> Followed:
+    async def follow(self, caller: Caller, run_id: str, *, shows_results: bool = False) -> Followed:
         """Its events, from its first. Raises ResponseNotFound, ShareTaken, StreamsFull."""
         kept = await self._repository.get(Owner.of(caller), run_id)
         try:
@@ -120,7 +116,8 @@ class ResponseService:
             raise ResponseNotFound from error
         assert attached is not None  # noqa: S101 - whoever has seen nothing is always told something
         frames, place, listener = attached
-        return Followed(Unfolding(run_id, kept.asked), told(frames), place, listener)
+        unfolding = Unfolding(run_id, kept.asked, shows_results=shows_results or kept.shows_results)
+        return Followed(unfolding, told(frames), place, listener)
 
     async def cancel(self, caller: Caller, run_id: str) -> dict[str, Any]:
         """The response, which is cancelled: now, or earlier. Raises ResponseNotFound, RunEnded."""

@@ -1,34 +1,52 @@
 """What a caller asks, in chat's own terms, and what was answered, as it is gone on from."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
+import orjson
+
 from services.chat.completions.translating import QUESTION_CHARS
 from services.chat.dialogue.calls import unanswered
-from services.chat.domain import Message
+from services.chat.dialogue.telling import Told
+from services.chat.domain import Citation, Message, Turn
 from services.chat.generation import PromptMessage, ToolCall, ToolSpec
 from services.chat.given import Door, Given
 from services.chat.given_prompt import tokens_of
-from services.chat.items.translating import message_of, prompt_messages
+from services.chat.items.ids import conversation_name, item_id
+from services.chat.items.translating import prompt_messages
 from services.chat.prompt import PromptBudget
 from services.chat.responses.errors import CallsUnanswered
 from services.chat.responses.ids import response_name
 from services.chat.responses.kept import Kept, kept_bytes
 from services.chat.responses.schemas import ResponseCreate
+from services.chat.responses.tools import files_of
+from services.chat.responses.unfolding import Unfolding
+from services.chat.runs.events import Event
+from services.chat.storage import message_from, message_members
 from services.chat.times import now
+from services.chat.tools.files import WIRE_NAME
 
 _ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
-_OPTIONS: Final = ("temperature", "top_p", "user")
+_OPTIONS: Final = ("temperature", "top_p", "user", "prompt_cache_key", "safety_identifier")
+_UNSAID: Final = 1.0  # what clients read where nothing was asked for, as they know no null there
 
 
-def input_of(body: ResponseCreate) -> list[Message]:
-    """The messages that its items are, each with an id of its own."""
-    return [message for item in body.input if (message := message_of(item))]
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was said before, and where that is a conversation its version."""
+
+    messages: Sequence[Message] = ()
+    version: int = 0
 
 
-def given_of(body: ResponseCreate, said: Sequence[Message], budget: PromptBudget) -> Given:
-    """All of the messages, answered as `body` says. Raises PromptTooLong, CallsUnanswered."""
+def given_of(body: ResponseCreate, before: Before, own: Sequence[Message], budget: PromptBudget) -> Given:
+    """All that was said `before` and its `own` input, answered as `body` says.
+
+    Raises PromptTooLong, CallsUnanswered.
+    """
+    said = [*before.messages, *own]
     messages = prompt_messages(said)
     if wrong := unanswered(messages):
         raise CallsUnanswered(f"One of the messages {wrong[1]}.")
@@ -40,20 +58,25 @@ def given_of(body: ResponseCreate, said: Sequence[Message], budget: PromptBudget
     return Given(
         messages=messages,
         tokens=tokens_of(messages, budget),
-        tools=[ToolSpec(one.name, one.description, one.parameters, one.strict) for one in body.tools or ()],
+        tools=[ToolSpec(one.name or "", one.description, one.parameters, one.strict) for one in body.functions],
+        files=files_of(body.tools or ()),
         options=options,
         tool_choice=_choice(body.tool_choice),
         calls_one=body.parallel_tool_calls is False,
         answer_tokens=body.max_output_tokens,
         answer_name=body.text.format.name or "answer",
         door=Door.RESPONSES,
-        kept=kept_bytes(Kept(asked_of(body), said)) if body.store else b"",
+        kept=kept_bytes(Kept(asked_of(body), said, body.shows_results)) if body.store else b"",
+        joins=[message_members(one) for one in own] if body.conversation else None,
+        version=before.version,
     )
 
 
 def _choice(choice: Any) -> Any:
     """As providers know it."""
-    return {"type": "function", "function": {"name": choice["name"]}} if isinstance(choice, Mapping) else choice
+    if not isinstance(choice, Mapping):
+        return choice
+    return {"type": "function", "function": {"name": choice.get("name", WIRE_NAME)}}
 
 
 def question_of(said: Iterable[Message]) -> str:
@@ -79,35 +102,55 @@ def asked_of(body: ResponseCreate) -> dict[str, Any]:
     previous = body.previous_response_id
     return {
         "background": body.background,
+        "conversation": {"id": conversation_name(body.conversation)} if body.conversation else None,
+        "frequency_penalty": 0,
         "instructions": body.instructions,
         "max_output_tokens": body.max_output_tokens,
+        "max_tool_calls": None,
         "metadata": body.metadata or {},
         "model": body.model,
         "parallel_tool_calls": body.parallel_tool_calls is not False,
+        "presence_penalty": 0,
         "previous_response_id": response_name(previous) if previous else None,
+        "prompt_cache_key": body.prompt_cache_key,
         "reasoning": {"effort": body.reasoning.effort if body.reasoning else None, "summary": None},
+        "safety_identifier": body.safety_identifier,
+        "service_tier": "default",
         "store": body.store,
-        "temperature": body.temperature,
+        "temperature": _UNSAID if body.temperature is None else body.temperature,
         "text": {"format": body.text.format.model_dump(by_alias=True, exclude_none=True)},
         "tool_choice": body.tool_choice or "auto",
-        "tools": [tool.model_dump(exclude_none=True) for tool in body.tools or ()],
-        "top_p": body.top_p,
+        "tools": [tool.shown for tool in body.tools or ()],
+        "top_logprobs": 0,
+        "top_p": _UNSAID if body.top_p is None else body.top_p,
         "truncation": "disabled",
         "user": body.user,
     }
 
 
 def answered(output: Iterable[Mapping[str, Any]], run_id: str) -> list[Message]:
-    """The messages that the items of an answer are; what was thought is none."""
+    """The messages that the items of an answer are; what was thought or searched is none."""
     messages = list[Message]()
     for item in output:
-        if item["type"] == "reasoning":
-            continue
         named = str(UUID(item["id"].partition("_")[2]))
+        message = Message(named, run_id, "assistant", "", [], now())
         if item["type"] == "function_call":
             call = ToolCall(item["call_id"], item["name"], item["arguments"])
-            messages.append(Message(named, run_id, "assistant", "", [], now(), tool_call=call))
-        else:
+            messages.append(replace(message, tool_call=call))
+        elif item["type"] == "message":
             text = "\n".join(part.get("text", part.get("refusal", "")) for part in item["content"])
-            messages.append(Message(named, run_id, "assistant", text, [], now()))
+            messages.append(replace(message, content=text))
     return messages
+
+
+def joined(turn: Turn, events: Iterable[Event]) -> list[Message]:
+    """What the conversation of a response gets of it: its input, and what it has said, with what that cites."""
+    given = turn.given
+    assert given is not None  # noqa: S101 - whoever asks has one
+    unfolding = Unfolding.plain(turn.run_id, turn.model, is_held=turn.response_schema is not None)
+    for event in events:
+        unfolding.take(Told(event.type, event.data))
+    output = unfolding.output
+    cited = {item["id"]: [Citation(**one) for one in item.get("citations", ())] for item in output}
+    own = [replace(message_from(orjson.dumps(one)), run_id=turn.run_id) for one in given.joins or ()]
+    return [*own, *[replace(one, citations=cited[item_id(one)]) for one in answered(output, turn.run_id)]]

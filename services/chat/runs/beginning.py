@@ -19,6 +19,7 @@ from services.chat.errors import (
     RunActive,
     TooManyConversations,
 )
+from services.chat.given import Given
 from services.chat.keeping import kept_keys
 from services.chat.runs.events import Event
 from services.chat.runs.logs import LOG_REFUSALS
@@ -141,16 +142,30 @@ def title_of(content: str) -> str:
     return line if len(line) <= _TITLE_CHARS else line[: _TITLE_CHARS - 1].rstrip() + "…"
 
 
-def alone_keys(turn: Turn, key: RunKey | None) -> list[str]:
-    """KEYS of START_ALONE."""
-    keys = Keys(turn.owner)
+def given_keys(turn: Turn, key: RunKey | None) -> list[str]:
+    """KEYS of START_ALONE, or of START_JOINED."""
+    keys, conversation_id = Keys(turn.owner), turn.conversation_id
     once = keys.once(key.digest if key else b"")
-    return [keys.lease(turn.conversation_id), keys.run(turn.run_id), keys.events(turn.run_id), once]
-
-
-def alone_arguments(turn: Turn, event: Event, key: RunKey | None, bounds: Bounds, inbox: str) -> list[Any]:
-    """ARGV of START_ALONE."""
+    alone = [keys.lease(conversation_id), keys.run(turn.run_id), keys.events(turn.run_id), once]
+    if turn.is_alone:
+        return alone
     return [
+        *alone,
+        keys.conversation(conversation_id),
+        keys.messages(conversation_id),
+        keys.conversations,
+        keys.runs(conversation_id),
+        keys.queue(conversation_id),
+        keys.words(conversation_id),
+        *kept_keys(turn.owner),
+    ]
+
+
+async def given_arguments(
+    turn: Turn, given: Given, event: Event, key: RunKey | None, bounds: Bounds, inbox: str
+) -> list[Any]:
+    """ARGV of START_ALONE, or of START_JOINED."""
+    alone = [
         turn.run_id,
         turn.conversation_id,
         to_ms(turn.question.created_at),
@@ -165,5 +180,20 @@ def alone_arguments(turn: Turn, event: Event, key: RunKey | None, bounds: Bounds
         key.before if key else b"",
         once_holds(turn, key),
         *bounds.logs.arguments,
-        turn.given.kept if turn.given else b"",
+        given.kept,
+    ]
+    if given.joins is None:
+        return alone
+    title = title_of(turn.question.content)
+    return [
+        *alone,
+        given.version,
+        bounds.retention_of(turn.owner),
+        bounds.max_messages,
+        len(given.joins) + 1,
+        sum(len(orjson.dumps(message)) for message in given.joins),
+        turn.owner.user_id,
+        *bounds.kept.arguments,
+        title,
+        await kept_words(title),
     ]

@@ -8,7 +8,8 @@
     message.delta        {content}                                        the next piece of the answer
     message.discarded    {reason}                                         the pieces so far are no part of the answer
     tool.called          {call_id, tool, arguments}                       null where the model wrote no object
-    tool.completed       {call_id, tool, is_error, content, is_truncated}  the beginning of what the model is told
+    tool.completed       {call_id, tool, is_error, content, is_truncated}  the beginning of what the model is told; of
+                         a search of files also the results, best first
     message.completed    {message}                                        the answer as it is stored, with citations
     run.waiting          {run_id, conversation_id, calls, expires_at}     until each of the calls is approved or denied
     run.resumed          {decisions}                                      they are, and the run goes on
@@ -21,7 +22,7 @@ The last event is always one of the three last. Events of a turn within this one
 `agent_id` and `parent_call_id` besides. Numbers rise by one from 1.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -45,6 +46,7 @@ from services.chat.generation import ToolCall, Usage
 from services.chat.given import Door
 from services.chat.storage import message_from, message_members
 from services.chat.times import from_ms
+from services.chat.tools.domain import FilePart
 from shared.errors import ServiceError, problem_body
 from shared.schemas import rfc3339
 from shared.telemetry import current_trace_id
@@ -113,6 +115,17 @@ def retrieved(evidence: Evidence) -> dict[str, Any]:
         "warnings": list(evidence.warnings),
         "is_truncated": len(told) < len(evidence.passages),
     }
+
+
+def parts_told(parts: Sequence[FilePart]) -> list[FilePart]:
+    """What a search of files has found, best first: of very long parts only the best."""
+    told, room = list[FilePart](), _TOLD_CHARS
+    for part in parts:
+        room -= len(part.text)
+        if room < 0:
+            break
+        told.append(part)
+    return told
 
 
 def shortened(prompt: Prompt) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Execution:
     def __init__(self, turn: Turn, means: Means, resumed: Resumed | None = None) -> None:
         self._turn, self._means, self._limits, self._resumed = turn, means, means.limits, resumed
         self.live = LiveRun(turn.run_id, turn.conversation_id, resumed.last_event if resumed else 0)
-        self._journal = Journal(means.repository, means.pauses, means.queue, turn, self.live)
+        self._journal = Journal(means.repository, means.pauses, means.queue, turn, self.live, means.joined)
 
     async def begin(self, key: RunKey | None = None) -> None:
         """Claim the conversation and keep the question. Raises what RunRepository.start raises."""

@@ -5,13 +5,13 @@ In that order nobody is ever shown an event that another replica would not have,
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
 import orjson
 
-from services.chat.domain import Reply, Turn, Waiting
+from services.chat.domain import Message, Reply, Turn, Waiting
 from services.chat.errors import ConversationNotFound, Interrupted, RunCancelled
 from services.chat.runs.beginning import RunKey
 from services.chat.runs.events import (
@@ -43,15 +43,30 @@ _BEHIND_SECONDS = 1.0
 STORE_SECONDS = 20.0
 """After which the end of a run is told to those who follow it, stored or not: patience, and one command more."""
 Result = TypeVar("Result")
+Joined = Callable[[Turn, Sequence[Event]], Sequence[Message]]
+"""The messages that a conversation gets of a run whose history its caller gave, made of all its events."""
+
+
+def nothing_joined(_turn: Turn, _events: Sequence[Event]) -> Sequence[Message]:
+    """What it gets where no door gives a whole history in one."""
+    return []
 
 
 class Journal:
     """The events of `turn`, numbered in the order they are written."""
 
     def __init__(
-        self, repository: RunRepository, pauses: PauseRepository, queue: QueueRepository, turn: Turn, live: LiveRun
+        self,
+        repository: RunRepository,
+        pauses: PauseRepository,
+        queue: QueueRepository,
+        turn: Turn,
+        live: LiveRun,
+        joined: Joined = nothing_joined,
     ) -> None:
+        """`joined`: what a conversation gets of a turn whose history its caller gave."""
         self._repository, self._pauses, self._queue, self._turn, self._live = repository, pauses, queue, turn, live
+        self._joined = joined
         self._is_queued = False
         self._patience_seconds = PATIENCE_SECONDS
         self._writing = asyncio.Lock()  # calls that are made together tell of themselves together
@@ -121,17 +136,27 @@ class Journal:
             self._live.publish(event)
 
     async def complete(self, reply: Reply) -> None:
-        """Store the answer and end the run.
+        """Store the answer and end the run; what its conversation gets is stored with it.
 
         Raises ConversationNotFound when it was deleted meanwhile, Interrupted when the run was given up as abandoned,
         Unavailable without Redis; then nothing is stored.
         """
         await self._caught_up()
         events = completed(self._live.next_number, reply)
-        status = await self._patiently(lambda: self._repository.end(self._turn, "completed", events, reply.message))
+        messages = await self._patiently(lambda: self._said(reply, events))
+        status = await self._patiently(lambda: self._repository.end(self._turn, "completed", events, messages))
         if status != "completed":
             raise ConversationNotFound if status == "gone" else Interrupted
         self._live.end(reply, *events)
+
+    async def _said(self, reply: Reply, last: list[Event]) -> Sequence[Message]:
+        """The messages that the conversation gets: of one that is told whole by its caller those of its door."""
+        turn = self._turn
+        if turn.given is None:
+            return [reply.message]
+        if turn.is_alone:  # whose answer stands in its events, and nowhere else
+            return []
+        return self._joined(turn, [*await self._repository.read_all(turn.owner, turn.run_id), *last])
 
     async def pause(self, waiting: Waiting, loop: bytes) -> None:
         """Lay the run down with `run.waiting`. Raises what PauseRepository.pause raises; then it is not laid down."""

@@ -166,7 +166,7 @@ class Loop:
         if given := self._turn.given:
             ask = replace(
                 ask,
-                options=given.asked,
+                options=given.asked(has_called=self.state.spent.steps > 0),
                 answer_tokens=given.answer_tokens,
                 answer_name=given.answer_name,
                 may_be_cut=True,

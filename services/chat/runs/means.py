@@ -7,6 +7,7 @@ from services.chat.models.choice import Choice
 from services.chat.ports import AgentDirectory, LanguageModel
 from services.chat.prompt import PromptBudget
 from services.chat.retrieval import Retriever
+from services.chat.runs.journal import Joined, nothing_joined
 from services.chat.runs.pauses import PauseRepository
 from services.chat.runs.queue import QueueRepository
 from services.chat.runs.repository import RunRepository
@@ -57,6 +58,7 @@ class Means:
     tools: Tools
     limits: RunLimits
     instruments: Instruments
+    joined: Joined = nothing_joined
 
     @property
     def default_model(self) -> str:

@@ -1,6 +1,6 @@
 """Runs in Redis: their state, their events, and the turn's messages, changed together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal, cast
 
@@ -13,17 +13,17 @@ from services.chat.errors import ConversationNotFound, NothingToAnswer, RunNotFo
 from services.chat.keeping import kept_keys
 from services.chat.past import Past
 from services.chat.runs import scripts
-from services.chat.runs.alone_scripts import START_ALONE
 from services.chat.runs.beginning import (
     Begun,
     RunKey,
-    alone_arguments,
-    alone_keys,
+    given_arguments,
+    given_keys,
     require_begun,
     start_arguments,
     start_keys,
 )
 from services.chat.runs.events import FINAL, RUN_FIELDS, Event, abandoned, event_from, run_from
+from services.chat.runs.given_scripts import START_ALONE, START_JOINED
 from services.chat.runs.leases import MISSED, MISSED_MS
 from services.chat.runs.log_scripts import APPEND
 from services.chat.runs.logs import require_room
@@ -41,6 +41,7 @@ Status = Literal["queued", "running", "requires_action", "completed", "failed", 
 UNENDED: Final[frozenset[Status]] = frozenset({"queued", "running", "requires_action"})
 # One who is slow to take events has no more of them in memory than these.
 _EVENTS_AT_ONCE = 16
+_ALL_AT_ONCE = 512
 _MESSAGES_OF_A_TURN = 16  # a question, its answer, and calls and results that were put between them
 _EVENTS_AFTER_THE_LAST = 16  # that an earlier release may have written
 
@@ -55,7 +56,7 @@ class RunRepository:
         self._redis, self._bounds, self._inbox, self._told = redis, bounds, inbox, told
         self._users = UsageUsers(redis)
         self._start = redis.register_script(scripts.START)
-        self._start_alone = redis.register_script(START_ALONE)
+        self._start_alone, self._start_joined = redis.register_script(START_ALONE), redis.register_script(START_JOINED)
         self._append = redis.register_script(APPEND)
         self._finish = redis.register_script(scripts.FINISH)
         self._renew = redis.register_script(scripts.RENEW)
@@ -69,20 +70,13 @@ class RunRepository:
         TooManyConversations, KeptTooMuch, RunsKeptTooMuch.
         """
         if turn.given:
-            names, arguments = alone_keys(turn, key), alone_arguments(turn, event, key, self._bounds, self._inbox)
-            lease_ms = self._bounds.lease_ms
-            require_begun(await noted_run(self._redis, self._start_alone, turn, lease_ms, names, arguments))
+            script = self._start_alone if turn.is_alone else self._start_joined
+            names = given_keys(turn, key)
+            arguments = await given_arguments(turn, turn.given, event, key, self._bounds, self._inbox)
         else:
-            require_begun(await self._noted_start(turn, event, key))
-
-    async def _noted_start(self, turn: Turn, event: Event, key: RunKey | None) -> str:
-        """The answer of START, before which the run is noted for those who look after dead ones; in one round trip.
-
-        Apart from the script, since it lies in another slot: one that was noted and never began is forgotten later.
-        """
-        names = start_keys(turn, key)
-        arguments = await start_arguments(turn, event, key, self._bounds, self._inbox)
-        return await noted_run(self._redis, self._start, turn, self._bounds.lease_ms, names, arguments)
+            script, names = self._start, start_keys(turn, key)
+            arguments = await start_arguments(turn, event, key, self._bounds, self._inbox)
+        require_begun(await noted_run(self._redis, script, turn, self._bounds.lease_ms, names, arguments))
 
     async def find_begun(self, owner: Owner, digest: bytes) -> Begun | None:
         """The run that was begun for this key, whatever became of it."""
@@ -113,7 +107,7 @@ class RunRepository:
 
     async def past(self, turn: Turn, limit: int) -> Past:
         """What was said before this turn, of which up to `limit` messages are read."""
-        if turn.is_new_conversation:
+        if turn.is_new_conversation or turn.given:
             return Past()
         name = Keys(turn.owner).messages(turn.conversation_id)
         with redis_errors():
@@ -154,18 +148,20 @@ class RunRepository:
         return "ok" if status == b"running" and is_own else "ended"
 
     async def end(
-        self, turn: Turn, status: Literal["completed", "failed"], events: list[Event], answer: Message | None = None
+        self,
+        turn: Turn,
+        status: Literal["completed", "failed"],
+        events: list[Event],
+        messages: Sequence[Message] = (),
     ) -> Status:
-        """Store the last events and the `answer` if there is one, and free the conversation: all or nothing, once.
+        """Store the last events and the `messages`, and free the conversation: all or nothing, once.
 
         Answers what the run then is: another status when it had ended before, `gone` when its conversation was deleted.
         Raises RunTooLong, RunsKeptTooMuch where its log has no room for the answer; then nothing is stored.
         """
         keys = Keys(turn.owner)
-        if turn.given:  # whose answer stands in its events, and nowhere else
-            answer = None
         names = [
-            keys.run(turn.run_id) if turn.given else keys.conversation(turn.conversation_id),
+            keys.run(turn.run_id) if turn.is_alone else keys.conversation(turn.conversation_id),
             keys.messages(turn.conversation_id),
             keys.lease(turn.conversation_id),
             keys.conversations,
@@ -178,7 +174,7 @@ class RunRepository:
             *OUTBOX_KEYS,
         ]
         times = [to_ms(now()), self._bounds.retention_of(turn.owner)]
-        stored = [message_bytes(answer), answer.id, await kept_words(answer.content)] if answer else [b"", b"", b""]
+        stored = [[message_bytes(one), one.id, await kept_words(one.content)] for one in messages]
         flat = [part for event in events for part in (event.type, event.data)]
         used = [counts_of(turn, current_meter()), GUARDED_SECONDS, KEPT_SECONDS, turn.since, turn.owner.user_id]
         arguments: list[Any] = [
@@ -186,10 +182,11 @@ class RunRepository:
             turn.conversation_id,
             *times,
             status,
-            *stored,
+            len(stored),
             events[0].number,
             *used,
             *self._bounds.logs.arguments,
+            *[part for one in stored for part in one],
             *flat,
         ]
         with redis_errors():
@@ -249,6 +246,13 @@ class RunRepository:
         with redis_errors():
             entries: Any = await self._redis.xrange(Keys(owner).events(run_id), f"({after}-0", "+", count=at_once)
         return [event_from(*entry) for entry in entries]
+
+    async def read_all(self, owner: Owner, run_id: str) -> list[Event]:
+        """All that it has told so far: as much as one log may hold."""
+        told = list[Event]()
+        while some := await self.read(owner, run_id, told[-1].number if told else 0, at_once=_ALL_AT_ONCE):
+            told += some
+        return told
 
     async def find_last_event(self, owner: Owner, run_id: str) -> Event | None:
         """The newest event of a run whose events are still kept."""

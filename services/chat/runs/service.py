@@ -26,11 +26,12 @@ from shared.identity import Caller
 
 Run = LiveRun | StoredRun
 _INTERRUPTIONS = 5  # of others who interrupt at the same time
+_CHANGING = "The conversation is being changed by others; try again."
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A turn of no conversation: with which model it is answered, and about how many tokens that takes at most."""
+    """A turn that is told all by its caller: which model answers it, and about how many tokens that takes at most."""
 
     turn: Turn
     chosen: Chosen
@@ -83,8 +84,9 @@ class RunService:
         return await self._once(caller, once, begin, tells_failure=body.stream)
 
     async def start_given(self, caller: Caller, prepare: Prepare, once: Once | None, *, tells_failure: bool) -> Run:
-        """Begin the turn that `prepare` makes, which is of no conversation. As `start` otherwise; raises what `prepare`
-        does, and TokensUsedUp, ShareTaken, Overloaded."""
+        """Begin the turn that `prepare` makes, whose caller gives all that it is told. As `start` otherwise; raises
+        what `prepare` does, and TokensUsedUp, ShareTaken, Overloaded. In a conversation it is prepared again where that
+        has changed; then also ConversationNotFound, RunActive, ConversationFull, KeptTooMuch, Conflict."""
         return await self._once(caller, once, partial(self._begin_given, caller, prepare), tells_failure=tells_failure)
 
     async def _once(
@@ -139,13 +141,18 @@ class RunService:
 
     async def _begin_given(self, caller: Caller, prepare: Prepare, key: RunKey | None) -> LiveRun:
         with self._supervisor.admission(Owner.of(caller)) as admission:
-            made = await prepare()
-            reservation = await self._budgets.reserve(caller, made.turn.run_id, made.tokens)
-            execution = Execution(made.turn, self._means.within(made.chosen.budget))
-            async with reservation.given_back_on_error():
-                await execution.begin(key)
-            launch(execution, admission, reservation)
-        return execution.live
+            for _ in range(_INTERRUPTIONS):
+                made = await prepare()
+                reservation = await self._budgets.reserve(caller, made.turn.run_id, made.tokens)
+                execution = Execution(made.turn, self._means.within(made.chosen.budget))
+                try:
+                    async with reservation.given_back_on_error():
+                        await execution.begin(key)
+                except TurnChanged:
+                    continue
+                launch(execution, admission, reservation)
+                return execution.live
+        raise Conflict(_CHANGING)
 
     async def _begin_again(self, caller: Caller, conversation_id: str, body: Regenerate, key: RunKey | None) -> LiveRun:
         owner = Owner.of(caller)
@@ -169,7 +176,7 @@ class RunService:
                     continue
                 launch(execution, admission, reservation)
                 return execution.live
-        raise Conflict("The conversation is being changed by others; try again.")
+        raise Conflict(_CHANGING)
 
     async def _asked(self, caller: Caller, agent_id: str, content: str) -> tuple[Agent, Chosen]:
         """Who is to answer, and with which model. Raises AgentNotFound, ModelUnknown, MessageTooLong."""

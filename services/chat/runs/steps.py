@@ -9,7 +9,7 @@ import orjson
 from services.chat.domain import Decision, Turn, WaitingCall
 from services.chat.generation import ToolCall
 from services.chat.prompt import PromptBudget, listed, without_marks
-from services.chat.runs.events import TOOL_CALLED, TOOL_COMPLETED
+from services.chat.runs.events import TOOL_CALLED, TOOL_COMPLETED, parts_told
 from services.chat.runs.means import Means
 from services.chat.runs.state import LoopState, StepCall
 from services.chat.runs.telling import Telling
@@ -113,6 +113,8 @@ class Steps:
             "content": text[:EVENT_CHARS],
             "is_truncated": result.is_truncated or is_cut or len(text) > EVENT_CHARS,
         }
+        if result.parts:
+            data["results"] = parts_told(result.parts)
         await self._telling.tell(TOOL_COMPLETED, data)
 
     def _found(self, result: ToolResult) -> tuple[str, str, bool]:

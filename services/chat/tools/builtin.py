@@ -7,9 +7,11 @@ from typing import Any, Final
 import orjson
 
 from services.chat.domain import Agent, Passage
+from services.chat.given import FileSearch
 from services.chat.ports import Knowledge, TaskQueue
 from services.chat.retrieval import Retriever
 from services.chat.tools.domain import Tool, ToolResult
+from services.chat.tools.files import search_files
 
 SEARCH: Final = "vectors.search"
 SUBMIT: Final = "tasks.submit"
@@ -43,6 +45,10 @@ class BuiltIn:
         if evidence.warnings:
             return ToolResult.failed(" ".join(f"{one.collection}: {one.detail}" for one in evidence.warnings))
         return ToolResult("Nothing was found.")
+
+    async def search_files(self, files: FileSearch, arguments: Mapping[str, Any], *, token: str) -> ToolResult:
+        """As `search_files`."""
+        return await search_files(self._knowledge, files, arguments["query"], seconds=self._search_seconds, token=token)
 
     async def submit(self, arguments: Mapping[str, Any], *, key: str, token: str) -> ToolResult:
         """The task that was begun, once for `key`. Raises what TaskQueue.submit raises."""

@@ -21,6 +21,23 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
+class FilePart:
+    """A part of a file of a vector store, as a search found it."""
+
+    store: str
+    file_id: str
+    filename: str
+    score: float
+    text: str
+    attributes: Mapping[str, Any]
+
+    @property
+    def passage(self) -> Passage:
+        """As it is told to a model and cited."""
+        return Passage(self.store, self.file_id, self.score, self.text)
+
+
+@dataclass(frozen=True, slots=True)
 class ToolResult:
     """What a call gave, as text for the model.
 
@@ -34,6 +51,8 @@ class ToolResult:
     passages: Sequence[Passage] = ()
     sources: Sequence[Citation] = ()
     query: str = ""
+    parts: Sequence[FilePart] = ()
+    """What the passages are parts of, where that is files."""
 
     @classmethod
     def failed(cls, reason: str) -> "ToolResult":

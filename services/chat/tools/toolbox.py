@@ -12,6 +12,7 @@ from services.chat.given import Given
 from services.chat.ports import AgentDirectory, AgentTools
 from services.chat.tools.builtin import DELEGATE, NAMES, SEARCH, SUBMIT, BuiltIn, delegate_tool
 from services.chat.tools.domain import Tool, ToolResult
+from services.chat.tools.files import FILE_SEARCH, TOOL
 from services.chat.tools.names import wire_names
 from shared.errors import Relayed, Unavailable, UpstreamFailed, UpstreamTimeout
 from shared.json_schema import JsonSchema, SchemaRefused
@@ -19,6 +20,7 @@ from shared.json_schema import JsonSchema, SchemaRefused
 _NOBODY: Final[Mapping[str, str]] = {}
 _ARGUMENTS_CHARS = 32_768
 _MOST_PROBLEMS_TOLD = 3
+_SERVERS_FAULT: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Whose(Protocol):
     def token(self) -> str: ...
     @property
     def run_id(self) -> str: ...
+    @property
+    def given(self) -> Given | None: ...
 
 
 class Toolbox:
@@ -92,11 +96,14 @@ class Toolbox:
     async def call(self, checked: Checked, call_id: str, whose: Whose) -> ToolResult:
         """What came of it. A tool that is away or refuses is a result too, which the model hears of.
 
-        Raises Unauthenticated when the caller's token has ended.
+        Raises Unauthenticated when the caller's token has ended, and Relayed where the search that they brought is
+        refused: they asked for it, and not the model.
         """
         arguments: Mapping[str, Any] = checked.arguments or {}
         try:
             match checked.name:
+                case name if name == FILE_SEARCH and whose.given and whose.given.files:
+                    return await self._built_in.search_files(whose.given.files, arguments, token=whose.token)
                 case name if name == SEARCH:
                     return await self._built_in.search(whose.agent, arguments, token=whose.token)
                 case name if name == SUBMIT:
@@ -105,6 +112,8 @@ class Toolbox:
                 case name:
                     return await self._call_of_tenant(name, checked.tool, arguments, whose)
         except (Relayed, Unavailable, UpstreamFailed, UpstreamTimeout) as error:
+            if checked.name == FILE_SEARCH and isinstance(error, Relayed) and error.status < _SERVERS_FAULT:
+                raise
             return ToolResult.failed(error.detail)
 
     async def _call_of_tenant(
@@ -126,14 +135,15 @@ class Tools:
         """Its tools; asks nobody where it names none of its tenant's. Raises what AgentTools.list_of raises.
 
         At a `depth`, which is below another agent, those are left out that need an approval, and at the last one
-        `agents.delegate`. The caller's own are among them, and alone where one of those is to be called.
+        `agents.delegate`. The caller's own are among them, with the search that they brought, and alone where one of
+        those is to be called.
         """
-        callers = given.offered if given else ()
-        if not agent.tools and not callers:
+        callers, searches = (given.offered, [TOOL] if given.searched else []) if given else ((), [])
+        if not agent.tools and not callers and not searches:
             return self._none
         if not agent.tools or (given and given.demands_call):
-            return Toolbox([], self._agent_tools, self._built_in, callers=callers)
-        tools = self._built_in.tools(agent)
+            return Toolbox(searches, self._agent_tools, self._built_in, callers=callers)
+        tools = [*searches, *self._built_in.tools(agent)]
         delegates = {}
         if DELEGATE in agent.tools and depth < self._depth:
             delegates = await self._agents.delegates_of(agent.id, token=token)

@@ -140,6 +140,7 @@ class Neighbours:
         self.vectors_problem: tuple[int, str] | None = None
         self.refuses_hybrid: tuple[int, str] | None = None
         self.searches: list[dict[str, Any]] = []
+        self.stores: dict[str, list[dict[str, Any]]] = {}  # parts of files, by the vector store
         self.delegates: dict[str, dict[str, str]] = {}  # by the agent that delegates: ids by name
         self.tools: list[dict[str, Any]] = []  # what the tenant has defined
         self.tool_results: dict[str, dict[str, Any]] = {}
@@ -175,6 +176,8 @@ class Neighbours:
             key = dict(scope["headers"])[b"idempotency-key"].decode()
             self.submitted[key] = body
             await answer(send, 202, {"id": "0190", "status": "queued"})
+        elif scope["path"].startswith("/api/v1/vector_stores/"):
+            await self._search_store(scope["path"].split("/")[-2], body, send)
         else:
             await self._search(body, send)
 
@@ -193,6 +196,16 @@ class Neighbours:
             await self.go_on.wait()
             result = {"content": "ok", "is_error": False, "is_truncated": False}
             await answer(send, 200, result | self.tool_results.get(name, {}))
+
+    async def _search_store(self, store: str, body: dict[str, Any], send: Send) -> None:
+        self.searches.append({"store": store, **body})
+        if self.vectors_problem:
+            await _problem(send, *self.vectors_problem)
+        elif store not in self.stores:
+            await _problem(send, 404, "vectors.collection_not_found")
+        else:
+            found = self.stores[store][: body["max_num_results"]]
+            await answer(send, 200, {"search_query": [body["query"]], "data": found, "has_more": False})
 
     async def _search(self, body: dict[str, Any], send: Send) -> None:
         self.searches.append(body)

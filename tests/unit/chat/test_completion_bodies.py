@@ -1,7 +1,9 @@
 """What a completion may be asked, and what is refused by name."""
 
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from pydantic import ValidationError
 
@@ -9,7 +11,7 @@ from services.chat.completions.schemas import CompletionCreate
 from services.chat.completions.translating import form_of, given_of, question_of
 from services.chat.dialogue.errors import PromptTooLong
 from services.chat.generation import PromptMessage, ToolCall
-from services.chat.given import given_from, given_members
+from services.chat.given import Door, FileSearch, Given, given_from, given_members
 from services.chat.prompt import PromptBudget
 
 BUDGET = PromptBudget(total=1_000, sources=500, passage=200, history=200)
@@ -152,8 +154,9 @@ def test_tool_choice_goes_with_tools_alone() -> None:
     given = given_of(body(tools=[TOOL], tool_choice="none", seed=1), BUDGET)
     demanded = given_of(body(tools=[TOOL], tool_choice="required", parallel_tool_calls=False), BUDGET)
 
-    assert (given.offered, given.asked, given.demands_call) == ((), {"seed": 1}, False)
-    assert demanded.asked == {"tool_choice": "required", "parallel_tool_calls": False}
+    assert (given.offered, given.asked(has_called=False), given.demands_call) == ((), {"seed": 1}, False)
+    assert demanded.asked(has_called=False) == {"tool_choice": "required", "parallel_tool_calls": False}
+    assert demanded.asked(has_called=True) == {"parallel_tool_calls": False}
     assert demanded.demands_call
 
 
@@ -165,3 +168,12 @@ def test_what_was_given_lies_without_its_messages_and_is_picked_up_again() -> No
     assert found is not None
     assert (found.tools, found.options, found.answer_tokens, found.messages) == (given.tools, {"seed": 1}, 5, [])
     assert given_from(given_members(None)) is None
+
+
+def test_a_search_and_what_joins_a_conversation_lie_too() -> None:
+    files = FileSearch(["vs_1"], 5, by_words=False, threshold=0.5, filters={"type": "eq", "key": "a", "value": 1})
+    given = Given([], 0, files=files, door=Door.RESPONSES, joins=[{"id": "1"}], version=3)
+
+    found = given_from(orjson.loads(orjson.dumps(given_members(given))))
+
+    assert found == replace(given, tools=[])
