@@ -73,6 +73,10 @@ class RecoveryRepository:
         statement = update(Task).where(Task.id.in_(which)).values(enqueued_at=func.now()).returning(*_columns(Task))
         return [Recovered(*row) for row in await self._session.execute(statement)]
 
+    async def has_lapsed(self) -> bool:
+        """Whether there is a task whose lease nobody renewed."""
+        return bool(await self._session.scalar(select(exists().where(_is_lapsed()))))
+
     async def take_lapsed(self) -> list[Recovered]:
         """Tasks whose worker fell silent: queued for another, unless asked to stop or out of attempts."""
         stop = Task.cancel_requested_at.is_not(None)
