@@ -78,11 +78,13 @@ class RecoveryRepository:
         return bool(await self._session.scalar(statement))
 
     async def _enqueue_free(self, ids: Sequence[str]) -> list[Recovered]:
-        """Those of them that are still due and that nobody else has in hand."""
+        """Those of them that are still due and that nobody else has in hand, in this order."""
         if not ids:
             return []
         these = Task.id == any_(literal(list(ids), ARRAY(Uuid(as_uuid=False))))
-        return await self._enqueue(select(Task.id).where(these, IS_DUE).with_for_update(skip_locked=True))
+        taken = await self._enqueue(select(Task.id).where(these, IS_DUE).with_for_update(skip_locked=True))
+        places = {task_id: place for place, task_id in enumerate(ids)}
+        return sorted(taken, key=lambda task: places[task.id])
 
     async def _enqueue(self, which: Select[str]) -> list[Recovered]:
         statement = update(Task).where(Task.id.in_(which)).values(enqueued_at=func.now()).returning(*_columns(Task))
