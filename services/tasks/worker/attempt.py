@@ -16,6 +16,7 @@ class Stop(Enum):
     TIMED_OUT = auto()
     LOST = auto()  # another worker has the task, or it ended without us
     SHUTDOWN = auto()
+    DISPLACED = auto()  # its slot was lent, and others need it
 
 
 @dataclass(frozen=True, slots=True)

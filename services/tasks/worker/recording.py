@@ -7,6 +7,7 @@ from typing import Final
 
 from services.tasks.domain import (
     AUTHORITY_ENDED,
+    DISPLACED,
     INTERRUPTED,
     TIMED_OUT,
     Claim,
@@ -128,7 +129,7 @@ class Recorder:
         if part := attempt.log.unwritten():
             await work.write_log(attempt.claim.key, part)
         status = await self._record(work, attempt, outcome)
-        if attempt.leaves_others_waiting:
+        if attempt.leaves_others_waiting and outcome is not Stop.DISPLACED:  # that place is for others
             await work.send_next(attempt, self._outbox, self._queues, but=self._limits)
         if status is not TaskStatus.QUEUED and attempt.is_waited_for:
             await work.send_released(attempt, self._outbox, self._queues, but=self._limits)
@@ -152,6 +153,8 @@ class Recorder:
                 claim = attempt.claim
                 message = self._queues.message(claim.ticket, claim.priority, claim.traceparent)
                 return await work.give_back(attempt, INTERRUPTED, self._outbox, message)
+            case Stop.DISPLACED:
+                return await work.give_way(attempt, DISPLACED)
             case Stop.TIMED_OUT:
                 return await self._fail(work, attempt, TIMED_OUT)
             case Failure():

@@ -150,6 +150,10 @@ class WorkRepository:
             outbox.add(self._session, **message)
         return status
 
+    async def give_way(self, attempt: Attempt, failure: Failure) -> TaskStatus | None:
+        """Queued in its place among its owner's, to be sent in their turn, and not counted as an attempt."""
+        return await self._requeue(attempt, failure, interruptions=Task.interruptions + 1)
+
     async def pause_schedule(self, claim: Claim, failure: Failure) -> None:
         """What it acts with has ended: so that it makes no more of these, until a person resumes it.
 

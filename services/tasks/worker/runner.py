@@ -1,4 +1,4 @@
-"""From a ticket to the task's next state: a place, claim, run, record; only then is its message acknowledged."""
+"""From a ticket to the task's next state: a slot, claim, run, record; only then is its message acknowledged."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ from services.tasks.worker.kind_places import LeftOut
 from services.tasks.worker.leases import Leases
 from services.tasks.worker.outages import Outages
 from services.tasks.worker.recording import Outcome, Recorder, Success
-from services.tasks.worker.slots import Slots
+from services.tasks.worker.slots import Slot, Slots
 from shared import deadlines, telemetry
 from shared.errors import Unavailable
 from shared.messages import RetryLater
@@ -73,21 +73,22 @@ class Runner:
         Where its owner has no place left it is put off, until one of theirs ends or for about a second.
         """
         await self._room()
-        async with self._slots[priority].take(ticket) as place:
-            if place is None:
+        async with self._slots[priority].take(ticket) as slot:
+            if slot is None:
                 self._left_out.note(ticket, priority)
                 await self._outages.through(lambda work: work.put_off(ticket.task_id))
                 self._instruments.put_off.inc()
             else:
-                await self._run(ticket.task_id)
+                await self._run(ticket.task_id, slot)
 
-    async def _run(self, task_id: str) -> None:
+    async def _run(self, task_id: str, slot: Slot) -> None:
         is_admitted, claim = await self._claims.claim(task_id)
         if claim is None or claim in self._leases:  # found by two messages about it
             (self._instruments.refused if is_admitted else self._instruments.put_off).inc()
             return
         self._instruments.late.labels(claim.priority).observe(max(0.0, claim.late_seconds))
         with self._leases.hold(claim) as attempt:
+            slot.when_called(lambda: attempt.stop(Stop.DISPLACED))
             await self._perform(attempt)
 
     async def _room(self) -> None:
@@ -110,7 +111,7 @@ class Runner:
                 span.fail(outcome.name.lower())
         status = await self._recorder.record(attempt, outcome)
         seconds = time.perf_counter() - started
-        name = "lost" if status is None else "retry" if status is TaskStatus.QUEUED else str(status)
+        name = _told(outcome, status)
         self._instruments.attempts.labels(claim.kind, name).observe(seconds)
         fields = {"task_id": claim.id, "kind": claim.kind, "attempt": claim.attempt, "outcome": name}
         if isinstance(outcome, Failure):
@@ -168,6 +169,13 @@ class Runner:
             detail = f"The result has {len(encoded)} bytes; {self._settings.max_result_bytes} are allowed."
             raise PermanentFailure("tasks.result_too_large", detail)
         return Success(encoded.decode(), kind.tells(given, result))
+
+
+def _told(outcome: Outcome, status: TaskStatus | None) -> str:
+    """How the attempt ended, as logs and metrics say it."""
+    if status is TaskStatus.QUEUED:
+        return "displaced" if outcome is Stop.DISPLACED else "retry"
+    return "lost" if status is None else str(status)
 
 
 def _span_of(claim: Claim) -> telemetry.Span:

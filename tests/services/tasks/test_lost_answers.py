@@ -12,6 +12,7 @@ from services.tasks.domain import TIMED_OUT, Priority, TaskStatus
 from services.tasks.queues import Queues
 from services.tasks.worker import claims
 from services.tasks.worker.attempt import Attempt
+from services.tasks.worker.claiming import claim_free
 from services.tasks.worker.recovery import RecoveryRepository
 from services.tasks.worker.repository import WorkRepository
 from shared.errors import Unavailable
@@ -49,7 +50,7 @@ async def test_a_claim_whose_answer_was_lost_is_found_again(
 ) -> None:
     fresh = new_installation().limited({"echo": 1} if how == "alone" else {})
     if how == "together":
-        monkeypatch.setattr(claims, "claim_free", losing_the_first_answer(claims.claim_free))
+        monkeypatch.setattr(claims, "claim_free", losing_the_first_answer(claim_free))
     else:
         monkeypatch.setattr(WorkRepository, "claim", losing_the_first_answer(WorkRepository.claim))
     async with fresh.api() as client, fresh.worker():
@@ -64,7 +65,7 @@ async def test_of_two_messages_that_found_one_claim_one_runs_it(
 ) -> None:
     """Both were in the statement whose answer was lost."""
     fresh = new_installation()
-    gathered, statement = list[str](), claims.claim_free
+    gathered, statement = list[str](), claim_free
 
     async def lost(session: Any, ids: list[str], *others: Any, **named: Any) -> Any:
         await statement(session, ids, *others, **named)

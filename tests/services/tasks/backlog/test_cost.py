@@ -22,7 +22,8 @@ _FILL = text(
     """
     INSERT INTO task (id, tenant_id, user_id, scopes, kind, priority, input, status, dead_letter, progress_done,
         attempt, interruptions, max_attempts, timeout_seconds, run_at, version, created_at)
-    SELECT gen_random_uuid(), CASE WHEN n > CAST(:neighbours AS int) THEN 'greedy' ELSE 'neighbour ' || n END, 'user', '{}',
+    SELECT gen_random_uuid(),
+        CASE WHEN n > CAST(:neighbours AS int) THEN 'greedy' ELSE 'neighbour ' || n END, 'user', '{}',
         CASE WHEN n % 2 = 0 THEN 'limited' ELSE 'free' END, 'normal', '{}', 'queued', false, 0,
         0, 0, 1, 1, now() - interval '1 s' * n, 1, now()
     FROM generate_series(1, CAST(:neighbours AS int) + CAST(:backlog AS int)) AS n
