@@ -153,8 +153,9 @@ class Claim:
 def counted_attempts(task: Any) -> Any:
     """The attempts so far, but for those that are not held against the task.
 
-    These were interrupted by a worker's orderly end, or failed while something they need was away, or after the work
-    had advanced. Of a claim in numbers; of the table in columns, so that this rule and the next are SQL there.
+    These were interrupted by a worker's orderly end or for others, or failed while something they need was away, or
+    after the work had advanced. Of a claim in numbers; of the table in columns, so that this rule and the next are SQL
+    there.
     """
     return task.attempt - task.interruptions
 
@@ -180,6 +181,7 @@ class Failure:
 WORKER_LOST = Failure("tasks.worker_lost", "The worker running this attempt was lost.", retryable=True)
 TIMED_OUT = Failure("tasks.timed_out", "The attempt took longer than its timeout.", retryable=True)
 INTERRUPTED = Failure("tasks.interrupted", "The worker running this attempt shut down.", retryable=True)
+DISPLACED = Failure("tasks.interrupted", "The attempt gave its place to tasks of others.", retryable=True)
 CANCELLED = Failure("tasks.cancelled", "The task was cancelled.", retryable=False)
 EXPIRED = Failure("tasks.expired", "The task could not be started in time.", retryable=False)
 DEPENDENCY_FAILED = Failure(

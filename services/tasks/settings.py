@@ -99,12 +99,13 @@ class WorkerSettings(Settings):
     port: int = Field(default=10219, ge=1, le=65535, description="port of health and metrics")
     client_id: str = Field(default="tasks", pattern=r"^[a-z-]{1,32}$", description="the worker is tasks to auth")
 
-    # Slots: how many tasks of a priority run at once in one worker; a user has a quarter of them, a tenant half
+    # Slots: how many tasks of a priority run at once in one worker; a user has a quarter of them, a tenant
+    # half, and more while others need them not
     high_slots: int = Field(
         default=32,
         ge=1,
         le=500,
-        description="tasks of high priority that run at once, at most a quarter of them one user's",
+        description="tasks of high priority that run at once; a quarter of them is one user's share, half one tenant's",
     )
     normal_slots: int = Field(default=32, ge=1, le=500, description="the same of normal priority")
     low_slots: int = Field(default=8, ge=1, le=500, description="the same of low priority")

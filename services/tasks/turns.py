@@ -99,15 +99,16 @@ def next_of(owner: Owner, most: int, *, but: Collection[str] = ()) -> Select[str
     return select(chosen.c.id)
 
 
-def next_of_each(most: int, *, but: Collection[str] = ()) -> Select[str]:
-    """The same of every owner."""
+def next_of_each(most: int, *, at_once: int, sent: int, but: Collection[str] = ()) -> Select[str]:
+    """The same of every owner with fewer than `sent` in the queue, `at_once` in all: the oldest of each first."""
     queues = _each("queue", _QUEUE)
-    theirs = _oldest(queues.c.kind, queues.c, most).with_for_update(skip_locked=True).correlate(queues).lateral()
+    theirs = _oldest(queues.c.kind, queues.c, most).correlate(queues).lateral()
     of_owner = (queues.c.priority, queues.c.tenant_id, queues.c.user_id)
     place = func.row_number().over(partition_by=of_owner, order_by=theirs.c.run_at).label("place")
-    found = select(theirs.c.id, place).select_from(queues.join(theirs, true()))
-    ranked = found.where(is_none_of(but, queues.c.kind)).cte("ranked")
-    return select(ranked.c.id).where(ranked.c.place <= most)
+    found = select(theirs.c.id, theirs.c.run_at, place).select_from(queues.join(theirs, true()))
+    has_room = number_sent(queues.c, sent, outer=queues) < literal(sent)
+    ranked = found.where(is_none_of(but, queues.c.kind), has_room).cte("ranked")
+    return select(ranked.c.id).where(ranked.c.place <= most).order_by(ranked.c.place, ranked.c.run_at).limit(at_once)
 
 
 def unserved_since(limited: Collection[str] = ()) -> Select[datetime | None]:

@@ -28,7 +28,7 @@ _ENTRIES = TypeAdapter(list[_Entry])
 
 
 class ConsulKeys:
-    """Hands on all keys below `prefix` whenever one of them changed.
+    """Hands on all keys below `prefix` whenever one of them changed, and again with each answer that says the same.
 
     A Consul that is away changes nothing. Neither does one that knows none of them: it may have lost its store, or may
     not let us read. So whoever keeps keys there keeps one more, which stays when the last is deleted.
@@ -59,8 +59,8 @@ class ConsulKeys:
     async def _ask(self, index: int) -> Any:
         return await self._consul.kv.get(self._prefix, index=index, wait=f"{BLOCKING_SECONDS:.0f}s", recurse=True)
 
-    async def _consider(self, found: Any, is_changed: bool) -> None:
-        if not found or not is_changed:
+    async def _consider(self, found: Any, _is_changed: bool) -> None:
+        if not found:
             return
         entries = _ENTRIES.validate_python(found)
         await self._take([Kept(one.key.removeprefix(self._prefix), one.value or b"", one.version) for one in entries])

@@ -12,12 +12,13 @@ from shared.limits.ratelimit import (
     rate_limit_fields,
     tell_quota,
 )
-from shared.limits.shares import TENANT_SHARE, Place, Shares, ShareTaken
+from shared.limits.shares import RESERVED_SHARE, TENANT_SHARE, Place, Shares, ShareTaken
 from shared.limits.source import GatewaysWord, source_of
 from shared.limits.turns import Turns
 
 __all__ = [
     "REQUESTS",
+    "RESERVED_SHARE",
     "TENANT_SHARE",
     "GatewaysWord",
     "Limit",

@@ -23,6 +23,7 @@ NONE: Final = "none"
 """How a setting that may have no value is told to have none."""
 _MOST_BYTES = 256
 _MOST_TOLD = 5
+_PASSING: Final = (Unavailable, UpstreamTimeout, RateLimited)
 _UNKNOWN = "is none that changes while it runs"
 LIVE_REMEDY: Final = "`make config` shows and sets them"
 Applier = Callable[[Any], Awaitable[None]]
@@ -66,24 +67,41 @@ class LiveSettings:
 
     async def follow(self, applier: Applier, *names: str) -> None:
         """Have `applier` called with the whole settings when one of these has changed; what it refuses, by one of our
-        errors, is not applied. Whatever came before is applied now."""
+        errors, is not applied. Whatever came before is applied now, or with the next `take` where that cannot be told.
+        """
         for name in names:
             assert name in self._names, name  # noqa: S101 - a mistake of ours
             self._appliers[name] = applier
         if self._last:
-            await self.take(self._last)
+            try:
+                await self.take(self._last)
+            except _PASSING as error:  # a process starts though what judges a value is away
+                _log.warning("settings not applied yet", extra={"fields": {"cause": error.detail}})
 
     async def take(self, entries: Sequence[Kept]) -> None:
-        """All that is kept for this process now. Raises Unavailable where it could not be told whether one will do."""
+        """All that is kept for this process now. What was refused is tried again each time: the reason may have gone.
+
+        Raises Unavailable where it could not be told whether one will do, after the others were applied.
+        """
         async with self._turn:
             self._last = entries
             kept = {entry.name: entry for entry in entries if entry.name != KEPT_KEY}
             latest = max((entry.version for entry in entries), default=0)
             refused = {name: _UNKNOWN for name in kept if name and name not in self._names}
+            away: ServiceError | None = None
             for name in self._names:
-                if name in self._appliers and (reason := await self._take(name, kept.get(name), latest)):
+                if name not in self._appliers:
+                    continue
+                try:
+                    reason = await self._take(name, kept.get(name), latest)
+                except _PASSING as error:
+                    away = error
+                    continue
+                if reason:
                     refused[name] = reason
             self._tell_refused(refused)
+            if away is not None:
+                raise away
 
     async def _take(self, name: str, entry: Kept | None, latest: int) -> str | None:
         """Why it was refused, if it was."""
@@ -95,7 +113,7 @@ class LiveSettings:
             value = getattr(self._first, name) if text is None else live_value(settings, name, text)
             wanted = self.current.model_copy(update={name: value})
             await self._appliers[name](wanted)
-        except (Unavailable, UpstreamTimeout, RateLimited):
+        except _PASSING:
             raise
         except ServiceError as error:
             return error.detail

@@ -14,7 +14,8 @@ class AttemptRead(ResponseModel):
 
     number: int = Field(ge=1)
     outcome: AttemptOutcome = Field(
-        description="`interrupted` and `lost` are a worker that ended in order, or fell silent: nothing the task did"
+        description="`interrupted` and `lost` are a worker that ended in order or needed the place for others, "
+        "or fell silent: nothing the task did"
     )
     error: TaskFailure | None
     started_at: UtcDatetime

@@ -16,6 +16,7 @@ class Stop(Enum):
     TIMED_OUT = auto()
     LOST = auto()  # another worker has the task, or it ended without us
     SHUTDOWN = auto()
+    DISPLACED = auto()  # its slot was lent, and others need it
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Attempt:
     deadline: float = 0.0  # on the monotonic clock
     stopped: asyncio.Future[Stop] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     progress: ProgressReport | None = None
-    is_progress_written: bool = True
+    progress_written: ProgressReport | None = None
     log: TaskLog = field(init=False)
     followers: list[str] = field(default_factory=list)
     """Tasks that waited, as it ended, for that: a hundred at most."""
@@ -82,11 +83,12 @@ class Attempt:
         return max(0.0, self.deadline - time.monotonic())
 
     def report(self, progress: ProgressReport) -> None:
-        self.progress, self.is_progress_written = progress, False
+        self.progress = progress
 
-    def take_unwritten_progress(self) -> ProgressReport | None:
-        """What the heartbeat has to write. The last word is written with the end of the attempt in any case."""
-        if self.is_progress_written:
-            return None
-        self.is_progress_written = True
-        return self.progress
+    @property
+    def unwritten_progress(self) -> ProgressReport | None:
+        """What the heartbeat has to write; the same again until `progress_written` says that it was.
+
+        The last word is written with the end of the attempt in any case.
+        """
+        return None if self.progress is self.progress_written else self.progress

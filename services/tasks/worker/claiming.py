@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tasks.domain import Claim, TaskStatus
 from services.tasks.models import Task, TaskAttempt
-from services.tasks.turns import IS_FREE, is_none_of
+from services.tasks.turns import IS_FREE, IS_RUNNING, is_none_of
 
 _CLAIMED = [getattr(Task, name) for name in Claim.__dataclass_fields__ if name not in ("age_seconds", "late_seconds")]
 
@@ -57,6 +57,17 @@ async def claim_free(
     return {row["id"]: Claim(**row) for row in rows}
 
 
+async def find_claimed(session: AsyncSession, task_id: str, worker_id: str, lease_seconds: float) -> Claim | None:
+    """The task as this worker has claimed it, its lease prolonged; None when it does not run here.
+
+    For whoever was not told that they have it. Of two who ask, both have it.
+    """
+    prolonged = update(Task).where(Task.id == task_id, IS_RUNNING, Task.worker_id == worker_id)
+    found = await session.execute(prolonged.values(lease_expires_at=_after(lease_seconds)).returning(*_as_claim()))
+    row = found.mappings().one_or_none()
+    return None if row is None else Claim(**row)
+
+
 def _begun(which: Sequence[ColumnElement[bool]], worker_id: str, lease_seconds: float) -> Select[Any]:
     claimed = (
         update(Task)
@@ -65,14 +76,12 @@ def _begun(which: Sequence[ColumnElement[bool]], worker_id: str, lease_seconds: 
             status=TaskStatus.RUNNING,
             attempt=Task.attempt + 1,
             worker_id=worker_id,
-            lease_expires_at=func.now() + timedelta(seconds=lease_seconds),
+            lease_expires_at=_after(lease_seconds),
             enqueued_at=None,
             started_at=func.coalesce(Task.started_at, func.now()),
             version=Task.version + 1,
         )
-        .returning(
-            *_CLAIMED, _seconds_since(Task.started_at, "age_seconds"), _seconds_since(Task.run_at, "late_seconds")
-        )
+        .returning(*_as_claim())
         .cte("claimed")
     )
     recorded = (
@@ -84,6 +93,16 @@ def _begun(which: Sequence[ColumnElement[bool]], worker_id: str, lease_seconds: 
         .cte("recorded")
     )
     return select(claimed).add_cte(recorded)
+
+
+def _as_claim() -> list[Any]:
+    """The members of a `Claim`."""
+    ages = (_seconds_since(Task.started_at, "age_seconds"), _seconds_since(Task.run_at, "late_seconds"))
+    return [*_CLAIMED, *ages]
+
+
+def _after(seconds: float) -> Any:
+    return func.now() + timedelta(seconds=seconds)
 
 
 def _seconds_since(moment: Any, name: str) -> Any:

@@ -34,6 +34,10 @@ class Leases:
         finally:
             del self._held[claim.key]
 
+    def __contains__(self, claim: Claim) -> bool:
+        """Whether it is held here already."""
+        return claim.key in self._held
+
     def stop_all(self, reason: Stop) -> None:
         for attempt in self._held.values():
             attempt.stop(reason)
@@ -51,13 +55,14 @@ class Leases:
         began_at, is_renewal_due = time.monotonic(), self._is_renewal_due()
         locked = await self._renew_free(list(attempts)) if is_renewal_due else []
         said = {attempt: part for attempt in attempts.values() if (part := attempt.log.unwritten())}
+        done = {attempt: report for attempt in attempts.values() if (report := attempt.unwritten_progress)}
         async with self._database.transaction() as session:
             work = WorkRepository(session)
             for key, attempt in attempts.items():
                 if attempt in said:
                     await work.write_log(key, said[attempt])
-                if report := attempt.take_unwritten_progress():
-                    await work.write_progress(key, report)
+                if attempt in done:
+                    await work.write_progress(key, done[attempt])
             if locked:
                 await work.renew(locked, self._lease_seconds)
             held = await work.look(list(attempts))
@@ -65,6 +70,8 @@ class Leases:
             self._renewed_at = began_at
         for attempt, part in said.items():
             attempt.log.wrote(part)
+        for attempt, report in done.items():
+            attempt.progress_written = report
         for key, attempt in attempts.items():
             if key not in held:
                 attempt.stop(Stop.LOST)

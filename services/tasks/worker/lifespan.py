@@ -17,6 +17,7 @@ from services.tasks.replays.service import ReplayService
 from services.tasks.settings import WorkerSettings
 from services.tasks.webhooks.opening import delivering_webhooks
 from services.tasks.webhooks.runs import hearing_runs
+from services.tasks.worker.claims import Claims
 from services.tasks.worker.consumers import Consumers
 from services.tasks.worker.context import ContextFactory
 from services.tasks.worker.holds import Holds
@@ -72,8 +73,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         instruments = Instruments(app.state.metrics.registry)
         left_out, outages = LeftOut(), Outages(database)
         runner = Runner(
-            database=database,
             outages=outages,
+            claims=Claims(database, outages, app.state.kinds.limits, worker_id, settings.lease_seconds),
             recorder=Recorder(database, outages, outbox, queues, app.state.kinds, left_out, settings),
             leases=leases,
             kinds=app.state.kinds,
@@ -83,7 +84,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             settings=settings,
             watchdog=app.state.watchdog,
             storage=app.state.storage,
-            worker_id=worker_id,
         )
         reconciler = Reconciler(database, outbox, queues, publishing, settings, app.state.kinds.limits, left_out)
         scheduler = Scheduler(database, outbox, queues, app.state.kinds, every_seconds=settings.reconcile_seconds)

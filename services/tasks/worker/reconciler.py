@@ -13,6 +13,7 @@ from services.tasks.models import IdempotencyKeyRow
 from services.tasks.queues import Queues
 from services.tasks.settings import WorkerSettings
 from services.tasks.worker.kind_places import LeftOut
+from services.tasks.worker.lapses import Lapses
 from services.tasks.worker.recovery import BATCH, Recovered, RecoveryRepository
 from shared.errors import ServiceError
 from shared.limits import Shares
@@ -43,6 +44,7 @@ class Reconciler:
         self._settings, self._limits, self._left_out = settings, limits, left_out
         self._most_due = Shares("tasks", max(settings.slots.values())).of_a_user  # more would be put off again
         self._swept_at = float("-inf")
+        self._lapses = Lapses(settings.lease_seconds)
 
     async def run(self) -> None:
         """Never returns."""
@@ -76,7 +78,7 @@ class Reconciler:
             lambda: self._take("late", lambda tasks: tasks.expire_late()),
             lambda: self._take_once("due", lambda tasks: tasks.take_due(self._most_due, but=self._limits)),
             *(partial(self._take_of_kind, kind) for kind in self._limits),
-            lambda: self._take("lapsed", lambda tasks: tasks.take_lapsed()),
+            self._take_lapsed,
             self._cancel_doomed,
         ]
 
@@ -88,6 +90,12 @@ class Reconciler:
             *(partial(self._republish, priority) for priority in Priority),
             self._delete_old_keys,
         ]
+
+    async def _take_lapsed(self) -> None:
+        async with self._database.session() as session:
+            has_lapsed = await RecoveryRepository(session).has_lapsed()
+        if self._lapses.are_telling() and has_lapsed:
+            await self._take("lapsed", lambda tasks: tasks.take_lapsed())
 
     async def _take_of_kind(self, kind: str) -> None:
         limit = self._limits[kind]

@@ -7,6 +7,7 @@ from typing import Final
 
 from services.tasks.domain import (
     AUTHORITY_ENDED,
+    DISPLACED,
     INTERRUPTED,
     TIMED_OUT,
     Claim,
@@ -81,6 +82,15 @@ class Recorder:
             self._outbox.notify()
         return status
 
+    async def ended_in_vain(self, attempt: Attempt) -> bool:
+        """Whether an attempt that was no longer ours was the task's last and failed: the reconciler ended it, or we did
+        and were not told. False where that cannot be told."""
+        try:
+            async with self._database.statements() as session:
+                return await WorkRepository(session).ended_in_vain(attempt.claim.key)
+        except ServiceError:
+            return False
+
     def _lets_nothing_begin(self, attempt: Attempt, success: Success) -> bool:
         """As far as is known here: the statement leaves out what a task waits for."""
         claim = attempt.claim
@@ -94,7 +104,7 @@ class Recorder:
             return False
         try:
             return await self._successes.join(Succeeded(attempt, success.result))
-        except ServiceError:
+        except Exception:  # noqa: BLE001 - whatever it is, it may be another's: alone it is raised where it belongs
             return False
 
     async def _succeed(self, given: Sequence[Succeeded]) -> list[bool]:
@@ -119,7 +129,7 @@ class Recorder:
         if part := attempt.log.unwritten():
             await work.write_log(attempt.claim.key, part)
         status = await self._record(work, attempt, outcome)
-        if attempt.leaves_others_waiting:
+        if attempt.leaves_others_waiting and outcome is not Stop.DISPLACED:  # that place is for others
             await work.send_next(attempt, self._outbox, self._queues, but=self._limits)
         if status is not TaskStatus.QUEUED and attempt.is_waited_for:
             await work.send_released(attempt, self._outbox, self._queues, but=self._limits)
@@ -143,6 +153,8 @@ class Recorder:
                 claim = attempt.claim
                 message = self._queues.message(claim.ticket, claim.priority, claim.traceparent)
                 return await work.give_back(attempt, INTERRUPTED, self._outbox, message)
+            case Stop.DISPLACED:
+                return await work.give_way(attempt, DISPLACED)
             case Stop.TIMED_OUT:
                 return await self._fail(work, attempt, TIMED_OUT)
             case Failure():
@@ -154,10 +166,10 @@ class Recorder:
         if not failure.retryable or failure.code in policy.not_on:
             if claim.schedule_id and failure.code == AUTHORITY_ENDED:
                 await work.pause_schedule(claim, failure)
-            return await work.fail(attempt, failure, dead_letter=False)
+            return await work.fail(attempt, failure)
         counts = not self._is_forgiven(attempt, failure)
         if counts and are_attempts_used_up(claim):
-            return await work.fail(attempt, failure, dead_letter=True)
+            return await work.give_up(attempt, failure)
         tried = counted_attempts(claim) if counts else claim.attempt  # so that waiting out an absence grows patient too
         delay = failure.retry_after_seconds + policy.delay_seconds(tried)
         return await work.retry(attempt, failure, delay, counts=counts)

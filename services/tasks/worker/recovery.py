@@ -1,12 +1,13 @@
 """The statements that bring tasks back. Each takes rows that nobody else holds, so that workers can share the job."""
 
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, case, exists, func, literal, select, update
+from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, any_, case, exists, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.tasks.backlog import MOST_SENT
 from services.tasks.domain import (
     CANCELLED,
     DEPENDENCY_FAILED,
@@ -23,6 +24,8 @@ from services.tasks.turns import IS_DUE, IS_FREE, IS_RUNNING, next_of_each
 from services.tasks.worker.kind_places import Waiter, next_of_kind
 
 BATCH = 500
+_MOST_DUE = 2000
+_MOST_IN_QUEUE = 2 * MOST_SENT  # so that those go on whose hundred was lost with its queue
 # Written out, so that a plan made once for all statuses can use the index of this one.
 _QUEUED = Task.status == literal(TaskStatus.QUEUED.value, literal_execute=True)
 
@@ -48,16 +51,21 @@ class RecoveryRepository:
 
     async def take_due(self, most: int, *, but: Collection[str] = ()) -> list[Recovered]:
         """Delayed tasks and retries whose time has come, and what was put off: so many of each owner, the oldest, of no
-        kind in `but`."""
+        kind in `but`, and some thousands in all.
+
+        None of an owner of whom many are in the queue, taken by nobody: others would stand behind what is added to
+        these each second, for as long as all slots are taken.
+        """
         if not await self._session.scalar(select(exists().where(IS_DUE))):
             return []  # without asking each owner of something that is due later
-        return await self._enqueue(next_of_each(most, but=but))
+        which = next_of_each(most, at_once=_MOST_DUE, sent=_MOST_IN_QUEUE, but=but)
+        return await self._enqueue_free((await self._session.scalars(which)).all())
 
     async def take_of_kind(self, kind: str, limit: int, *, but: Container[Waiter] = ()) -> list[Recovered]:
         """Those that have the free places of a kind of which so many run at once, of no owner in `but`; none while
         another looks."""
         ids = await next_of_kind(self._session, kind, limit, waits=False, but=but)
-        return await self._enqueue(_free(IS_DUE & Task.id.in_(ids), Task.run_at)) if ids else []
+        return await self._enqueue_free(ids)
 
     async def take_unheard(self, priority: Priority, seconds: float) -> list[Recovered]:
         """Tasks whose message was written so long ago."""
@@ -69,9 +77,22 @@ class RecoveryRepository:
         statement = select(exists().where(_is_unheard(priority, seconds)) & ~unsent)
         return bool(await self._session.scalar(statement))
 
+    async def _enqueue_free(self, ids: Sequence[str]) -> list[Recovered]:
+        """Those of them that are still due and that nobody else has in hand, in this order."""
+        if not ids:
+            return []
+        these = Task.id == any_(literal(list(ids), ARRAY(Uuid(as_uuid=False))))
+        taken = await self._enqueue(select(Task.id).where(these, IS_DUE).with_for_update(skip_locked=True))
+        places = {task_id: place for place, task_id in enumerate(ids)}
+        return sorted(taken, key=lambda task: places[task.id])
+
     async def _enqueue(self, which: Select[str]) -> list[Recovered]:
         statement = update(Task).where(Task.id.in_(which)).values(enqueued_at=func.now()).returning(*_columns(Task))
         return [Recovered(*row) for row in await self._session.execute(statement)]
+
+    async def has_lapsed(self) -> bool:
+        """Whether there is a task whose lease nobody renewed."""
+        return bool(await self._session.scalar(select(exists().where(_is_lapsed()))))
 
     async def take_lapsed(self) -> list[Recovered]:
         """Tasks whose worker fell silent: queued for another, unless asked to stop or out of attempts."""

@@ -37,7 +37,7 @@ from services.tasks.models import Schedule, Task, TaskAttempt, TaskDependency, T
 from services.tasks.queues import Queues
 from services.tasks.turns import IS_DUE, is_none_of, waits_of
 from services.tasks.worker.attempt import Attempt, ProgressReport
-from services.tasks.worker.claiming import claim, claimable
+from services.tasks.worker.claiming import claim, claimable, find_claimed
 from services.tasks.worker.kind_places import Waiter, has_place, next_of_kind
 from services.tasks.worker.log import LogLine, LogPart
 from services.tasks.worker.sending import is_queue_low, send, send_next_of
@@ -45,6 +45,7 @@ from shared.identity import Deed
 from shared.postgres import Outbox
 
 _MAX_DETAIL_CHARS = 2000
+_IS_STOPPED = Task.cancel_requested_at.is_not(None)
 _MOST_SENT = 100  # at once; the reconciler sends the others
 
 
@@ -55,6 +56,10 @@ class WorkRepository:
     async def claim(self, task_id: str, worker_id: str, lease_seconds: float) -> Claim | None:
         """As `claiming.claim`."""
         return await claim(self._session, task_id, worker_id, lease_seconds)
+
+    async def find_claimed(self, task_id: str, worker_id: str, lease_seconds: float) -> Claim | None:
+        """As `claiming.find_claimed`."""
+        return await find_claimed(self._session, task_id, worker_id, lease_seconds)
 
     async def put_off(self, task_id: str) -> None:
         """Let it wait for a place of its owner's, without a message. Nothing happens where it cannot be claimed."""
@@ -106,11 +111,23 @@ class WorkRepository:
         """As all that end an attempt: the new status, or None when the attempt was no longer ours to end."""
         return await self._end(attempt, status=TaskStatus.SUCCEEDED, result=result, error_code=None, error_detail=None)
 
-    async def fail(self, attempt: Attempt, failure: Failure, *, dead_letter: bool) -> TaskStatus | None:
-        return await self._end(attempt, failure, status=TaskStatus.FAILED, dead_letter=dead_letter)
+    async def fail(self, attempt: Attempt, failure: Failure) -> TaskStatus | None:
+        return await self._end(attempt, failure, status=TaskStatus.FAILED, dead_letter=False)
+
+    async def give_up(self, attempt: Attempt, failure: Failure) -> TaskStatus | None:
+        """For want of attempts: a dead letter. Cancelled if it was asked to stop, since there would be no other."""
+        ended = _unless_stopped(failure, TaskStatus.FAILED)
+        return await self._end(attempt, failure, **ended, dead_letter=~_IS_STOPPED)
 
     async def cancel(self, attempt: Attempt) -> TaskStatus | None:
         return await self._end(attempt, CANCELLED, status=TaskStatus.CANCELLED)
+
+    async def ended_in_vain(self, key: AttemptKey) -> bool:
+        """Whether the task ended with this attempt and came to nothing, whoever wrote that."""
+        in_vain = Task.status.in_([TaskStatus.FAILED, TaskStatus.CANCELLED])
+        return bool(
+            await self._session.scalar(select(exists().where(Task.id == key[0], Task.attempt == key[1], in_vain)))
+        )
 
     async def retry(
         self, attempt: Attempt, failure: Failure, delay_seconds: float, *, counts: bool = True
@@ -132,6 +149,10 @@ class WorkRepository:
         if status is TaskStatus.QUEUED:
             outbox.add(self._session, **message)
         return status
+
+    async def give_way(self, attempt: Attempt, failure: Failure) -> TaskStatus | None:
+        """Queued in its place among its owner's, to be sent in their turn, and not counted as an attempt."""
+        return await self._requeue(attempt, failure, interruptions=Task.interruptions + 1)
 
     async def pause_schedule(self, claim: Claim, failure: Failure) -> None:
         """What it acts with has ended: so that it makes no more of these, until a person resumes it.
@@ -175,9 +196,9 @@ class WorkRepository:
             await send(self._session, _due(same & Task.status.in_(UNFINISHED) & is_none_of(but)), outbox, queues)
 
     async def _requeue(self, attempt: Attempt, failure: Failure, **values: Any) -> TaskStatus | None:
-        stop = Task.cancel_requested_at.is_not(None)
-        status = case((stop, TaskStatus.CANCELLED), else_=TaskStatus.QUEUED)
-        return await self._end(attempt, failure, status=status, finished_at=case((stop, func.now())), **values)
+        finished_at = case((_IS_STOPPED, func.now()))
+        ended = _unless_stopped(failure, TaskStatus.QUEUED)
+        return await self._end(attempt, failure, **ended, finished_at=finished_at, **values)
 
     async def _end(self, attempt: Attempt, failure: Failure | None = None, **values: Any) -> TaskStatus | None:
         error = {} if failure is None else _error(failure)
@@ -204,6 +225,13 @@ class WorkRepository:
         attempt.leaves_queue_low = row is not None and row[3]
         attempt.followers = [] if row is None else row[2]
         return None if row is None else TaskStatus(row[0])
+
+
+def _unless_stopped(failure: Failure, status: TaskStatus) -> dict[str, Any]:
+    """What becomes of the task: what it was asked to, where somebody did."""
+    otherwise = {"status": status.value, **_error(failure)}
+    stopped = {"status": TaskStatus.CANCELLED.value, **_error(CANCELLED)}
+    return {name: case((_IS_STOPPED, stopped[name]), else_=otherwise[name]) for name in stopped}
 
 
 def _due(which: ColumnElement[bool]) -> Select[str]:

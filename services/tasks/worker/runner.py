@@ -1,9 +1,8 @@
-"""From a ticket to the task's next state: a place, claim, run, record; only then is its message acknowledged."""
+"""From a ticket to the task's next state: a slot, claim, run, record; only then is its message acknowledged."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,21 +13,18 @@ from services.tasks.errors import KindUnknown, PermanentFailure
 from services.tasks.kinds.registry import KindRegistry
 from services.tasks.settings import WorkerSettings
 from services.tasks.worker.attempt import Attempt, Stop
-from services.tasks.worker.claiming import claim_free
+from services.tasks.worker.claims import Claims
 from services.tasks.worker.context import ContextFactory
 from services.tasks.worker.failures import noted_failure
-from services.tasks.worker.gathering import Gathering
 from services.tasks.worker.instruments import Instruments
 from services.tasks.worker.kind_places import LeftOut
 from services.tasks.worker.leases import Leases
 from services.tasks.worker.outages import Outages
 from services.tasks.worker.recording import Outcome, Recorder, Success
-from services.tasks.worker.repository import WorkRepository
-from services.tasks.worker.slots import Slots
+from services.tasks.worker.slots import Slot, Slots
 from shared import deadlines, telemetry
-from shared.errors import ServiceError, Unavailable
+from shared.errors import Unavailable
 from shared.messages import RetryLater
-from shared.postgres import Database
 from shared.storage import Storage
 from shared.telemetry import conventions
 from shared.watchdog import Watchdog
@@ -37,7 +33,6 @@ _log = logging.getLogger("tasks.worker")
 _STOPPING_SECONDS = 0.5  # for a cancelled handler to clean up; a slower one goes on alone, fenced out
 _ROOM_SECONDS = 0.5  # between two looks whether there is room again
 _TAKING_AWAY_SECONDS = 20.0
-_TOGETHER = 50  # claims of one statement
 _IN_VAIN = frozenset({TaskStatus.FAILED, TaskStatus.CANCELLED})
 
 
@@ -47,8 +42,8 @@ class Runner:
     def __init__(
         self,
         *,
-        database: Database,
         outages: Outages,
+        claims: Claims,
         recorder: Recorder,
         leases: Leases,
         kinds: KindRegistry,
@@ -58,14 +53,11 @@ class Runner:
         settings: WorkerSettings,
         watchdog: Watchdog,
         storage: Storage,
-        worker_id: str,
     ) -> None:
-        self._database, self._outages, self._recorder, self._leases = database, outages, recorder, leases
+        self._outages, self._claims, self._recorder, self._leases = outages, claims, recorder, leases
         self._kinds, self._contexts, self._instruments = kinds, contexts, instruments
-        self._limits, self._left_out, self._storage = kinds.limits, left_out, storage
-        self._settings, self._watchdog, self._worker_id = settings, watchdog, worker_id
+        self._left_out, self._storage, self._settings, self._watchdog = left_out, storage, settings, watchdog
         self._slots = {priority: Slots(number) for priority, number in settings.slots.items()}
-        self._claims = Gathering(self._claim_free, _TOGETHER)
 
     def stop_accepting(self) -> None:
         """Put back what is not claimed yet; what runs goes on."""
@@ -81,45 +73,23 @@ class Runner:
         Where its owner has no place left it is put off, until one of theirs ends or for about a second.
         """
         await self._room()
-        async with self._slots[priority].take(ticket) as place:
-            if place is None:
+        async with self._slots[priority].take(ticket) as slot:
+            if slot is None:
                 self._left_out.note(ticket, priority)
                 await self._outages.through(lambda work: work.put_off(ticket.task_id))
                 self._instruments.put_off.inc()
             else:
-                await self._run(ticket.task_id)
+                await self._run(ticket.task_id, slot)
 
-    async def _run(self, task_id: str) -> None:
-        claim = await self._claim_with_others(task_id)
-        if claim is None:
-            is_admitted, claim = await self._outages.through(lambda work: self._claim(work, task_id))
-        if claim is None:
+    async def _run(self, task_id: str, slot: Slot) -> None:
+        is_admitted, claim = await self._claims.claim(task_id)
+        if claim is None or claim in self._leases:  # found by two messages about it
             (self._instruments.refused if is_admitted else self._instruments.put_off).inc()
             return
         self._instruments.late.labels(claim.priority).observe(max(0.0, claim.late_seconds))
         with self._leases.hold(claim) as attempt:
+            slot.when_called(lambda: attempt.stop(Stop.DISPLACED))
             await self._perform(attempt)
-
-    async def _claim_with_others(self, task_id: str) -> Claim | None:
-        """None where that could not be; why, is to be found out by asking for it alone."""
-        try:
-            return await self._claims.join(task_id)
-        except ServiceError:
-            return None
-
-    async def _claim_free(self, ids: Sequence[str]) -> list[Claim | None]:
-        """Of two messages about one task the first has it."""
-        async with self._database.statements() as session:
-            lease = self._settings.lease_seconds
-            claims = await claim_free(session, ids, self._worker_id, lease, but=self._limits)
-        return [claims.pop(task_id, None) for task_id in ids]
-
-    async def _claim(self, work: WorkRepository, task_id: str) -> tuple[bool, Claim | None]:
-        """The task as it is claimed, and whether its kind had a place for it; without one it waits for its turn."""
-        if not await work.has_place(task_id, self._limits):
-            await work.put_off(task_id)
-            return False, None
-        return True, await work.claim(task_id, self._worker_id, self._settings.lease_seconds)
 
     async def _room(self) -> None:
         """Hold the message while the disk is nearly full: given back, it would come again and count as a delivery.
@@ -141,13 +111,13 @@ class Runner:
                 span.fail(outcome.name.lower())
         status = await self._recorder.record(attempt, outcome)
         seconds = time.perf_counter() - started
-        name = "lost" if status is None else "retry" if status is TaskStatus.QUEUED else str(status)
+        name = _told(outcome, status)
         self._instruments.attempts.labels(claim.kind, name).observe(seconds)
         fields = {"task_id": claim.id, "kind": claim.kind, "attempt": claim.attempt, "outcome": name}
         if isinstance(outcome, Failure):
             fields["error_code"] = outcome.code
         _log.info("attempt ended", extra={"fields": {**fields, "ms": round(seconds * 1000, 2)}})
-        if status in _IN_VAIN:
+        if status in _IN_VAIN or (status is None and await self._recorder.ended_in_vain(attempt)):
             await self._take_away(claim)
 
     async def _take_away(self, claim: Claim) -> None:
@@ -199,6 +169,13 @@ class Runner:
             detail = f"The result has {len(encoded)} bytes; {self._settings.max_result_bytes} are allowed."
             raise PermanentFailure("tasks.result_too_large", detail)
         return Success(encoded.decode(), kind.tells(given, result))
+
+
+def _told(outcome: Outcome, status: TaskStatus | None) -> str:
+    """How the attempt ended, as logs and metrics say it."""
+    if status is TaskStatus.QUEUED:
+        return "displaced" if outcome is Stop.DISPLACED else "retry"
+    return "lost" if status is None else str(status)
 
 
 def _span_of(claim: Claim) -> telemetry.Span:

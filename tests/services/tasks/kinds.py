@@ -132,6 +132,17 @@ async def _trace(_context: Context, given: TraceInput) -> dict[str, Any]:
     return {}
 
 
+TAKEN_AWAY: list[str] = []
+"""The tasks whose leavings were taken away."""
+
+
+async def _take_away(context: Context, _given: FailInput) -> None:
+    TAKEN_AWAY.append(context.task_id)
+
+
+LEAVE = Kind(
+    name="test.leave", description="Leaves something behind.", input_model=FailInput, run=_fail, give_up=_take_away
+)
 TRACE = Kind(name="test.trace", description="Leaves a trace.", input_model=TraceInput, run=_trace)
 SLEEP = Kind(name="test.sleep", description="Sleeps.", input_model=SleepInput, run=_sleep)
 STUBBORN = Kind(name="test.stubborn", description="Does not stop.", input_model=SleepInput, run=_stubborn)
@@ -145,4 +156,4 @@ LARGE = Kind(
 )
 HOLD = Kind(name="test.hold", description="Has a name to itself.", input_model=HoldInput, run=_hold)
 SAY = Kind(name="test.say", description="Writes a log.", input_model=SayInput, run=_say)
-TEST_KINDS = KindRegistry([*BUILT_IN.list(), SAY, HOLD, TRACE, SLEEP, STUBBORN, FAIL, WHO_AM_I, LARGE])
+TEST_KINDS = KindRegistry([*BUILT_IN.list(), SAY, HOLD, LEAVE, TRACE, SLEEP, STUBBORN, FAIL, WHO_AM_I, LARGE])

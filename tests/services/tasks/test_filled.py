@@ -1,7 +1,6 @@
 """Among many tasks that ended, a list looks at those that it shows; no statement at all of them."""
 
-import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,8 +8,8 @@ from typing import Any
 import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry
-from sqlalchemy import event, insert, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bench.finished import PARENT, RARE_ERROR, Owner, fill
 from services.tasks.domain import Priority, TaskStatus
@@ -28,6 +27,7 @@ from services.tasks.worker.kind_places import next_of_kind
 from services.tasks.worker.retention import Retention
 from shared.postgres import Database
 from shared.schemas import new_id
+from tests.services.tasks.plans import Watch, read
 from tests.services.tasks.running import Installation
 
 OWNER = Owner("tenant-of-many", "user-of-many")
@@ -61,37 +61,6 @@ async def filled(new_installation: Callable[[], Installation]) -> AsyncIterator[
         await fill(connection, COUNT, OWNER)
         await connection.close()
         yield database
-
-
-class Watch:
-    """The statements of a session, with what they were given."""
-
-    def __init__(self, database: Database) -> None:
-        self._engine = database.engine.sync_engine
-        self.seen: list[tuple[str, Any]] = []
-
-    def __enter__(self) -> "Watch":
-        event.listen(self._engine, "before_cursor_execute", self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        event.remove(self._engine, "before_cursor_execute", self._note)
-
-    def _note(self, _connection: Any, _cursor: Any, statement: str, given: Any, *_: Any) -> None:
-        self.seen.append((statement, given))
-
-    async def plan(self, connection: AsyncConnection) -> list[dict[str, Any]]:
-        """The nodes of the last one's plan."""
-        statement, given = self.seen[-1]
-        found = (await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", given)).scalar_one()
-        [whole] = json.loads(found) if isinstance(found, str) else found
-        return list(nodes(whole["Plan"]))
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for below in plan.get("Plans", []):
-        yield from nodes(below)
 
 
 def scans(plan: list[dict[str, Any]]) -> set[str]:
@@ -221,7 +190,7 @@ async def limited(new_installation: Callable[[], Installation]) -> AsyncIterator
     ("asks", "count"),
     [
         pytest.param(next_of(Waits(), 2, but=[LIMITED.name]), 2, id="next-of-an-owner"),
-        pytest.param(next_of_each(2, but=[LIMITED.name]), 2, id="next-of-each"),
+        pytest.param(next_of_each(2, at_once=100, sent=200, but=[LIMITED.name]), 2, id="next-of-each"),
         pytest.param(unserved_since([LIMITED.name]), 1, id="unserved"),
     ],
 )
@@ -260,14 +229,3 @@ async def test_those_of_a_kind_that_are_on_their_way_keep_its_places_behind_many
         found = await next_of_kind(session, LIMITED.name, 1, waits=False)
 
     assert found == []
-
-
-async def read(watch: Watch, connection: AsyncConnection) -> float:
-    """How many rows of tasks the last statement went through, those that it left out as well."""
-    statement, given = watch.seen[-1]
-    found = (await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", given)).scalar_one()
-    [whole] = json.loads(found) if isinstance(found, str) else found
-    of_tasks = [node for node in nodes(whole["Plan"]) if node.get("Relation Name") == "task"]
-    of_each = [(node["Actual Rows"] + node.get("Rows Removed by Filter", 0), node["Actual Loops"]) for node in of_tasks]
-    assert of_tasks
-    return sum(rows * loops for rows, loops in of_each)

@@ -71,7 +71,8 @@ async def test_a_late_worker_cannot_write(tasks: Tasks, database: Database) -> N
         work = WorkRepository(session)
         answers = [
             await work.succeed(late, '"late"'),
-            await work.fail(late, INTERRUPTED, dead_letter=True),
+            await work.fail(late, INTERRUPTED),
+            await work.give_up(late, INTERRUPTED),
             await work.retry(late, INTERRUPTED, 0),
             await work.cancel(late),
         ]
@@ -80,7 +81,7 @@ async def test_a_late_worker_cannot_write(tasks: Tasks, database: Database) -> N
 
     read = await tasks.get(task)
     await tasks.cancel(task)  # or it comes back, a minute later, to the worker of another test
-    assert answers == [None] * 4
+    assert answers == [None] * 5
     assert held == {second.key: False}
     assert (read["status"], read["attempt"], read["progress"]["done"]) == ("running", 2, 0)
 

@@ -80,8 +80,8 @@ class Chaos:
         await self._as_worker(chance, lambda work, attempt: work.succeed(attempt, "{}"))
 
     async def fail(self, chance: random.Random) -> None:
-        dead = chance.choice([True, False])
-        await self._as_worker(chance, lambda work, attempt: work.fail(attempt, TIMED_OUT, dead_letter=dead))
+        end = chance.choice([WorkRepository.fail, WorkRepository.give_up])
+        await self._as_worker(chance, lambda work, attempt: end(work, attempt, TIMED_OUT))
 
     async def retry(self, chance: random.Random) -> None:
         await self._as_worker(chance, lambda work, attempt: work.retry(attempt, TIMED_OUT, chance.choice([0, 60])))

@@ -128,6 +128,42 @@ async def test_what_cannot_be_judged_now_is_tried_again(process: Process) -> Non
     assert process.told == [Change("llm_model", "big", 7)]
 
 
+async def test_what_cannot_be_judged_now_holds_up_no_other() -> None:
+    """As a model whose provider is away, and a limit that is to be lowered meanwhile."""
+    process = Process()
+
+    async def asks_in_vain(_: ServiceSettings) -> None:
+        raise Unavailable("model")
+
+    await process.live.follow(process.apply, "rate_limit_read", "tokens_per_day_user")
+    await process.live.follow(asks_in_vain, "llm_model")
+    with pytest.raises(Unavailable):
+        await process.take(rate_limit_read="5/minute", llm_model="big", tokens_per_day_user="100")
+
+    assert process.applied[-1] == ("INFO", "5/minute", 100, "small")
+
+
+async def test_what_was_refused_is_taken_once_the_reason_has_gone(process: Process) -> None:
+    process.refuses = NotFound("no such model")
+    await process.take(llm_model="big")
+    process.refuses = None
+    await process.take(llm_model="big")
+
+    assert process.told == [Change("llm_model", "big", 7)]
+    await process.live.check()
+
+
+async def test_a_process_starts_though_what_judges_a_value_is_away() -> None:
+    process = Process()
+    process.refuses = Unavailable("model")
+    await process.take(llm_model="big")
+    await process.live.follow(process.apply, "llm_model")
+    process.refuses = None
+    await process.take(llm_model="big")
+
+    assert process.told == [Change("llm_model", "big", 7)]
+
+
 async def test_who_follows_later_hears_what_was_told_before() -> None:
     process = Process()
     await process.take(log_level="DEBUG")

@@ -1,6 +1,7 @@
 """No tenant's backlog keeps a neighbour's task waiting, and what waits for its owner's turn loses nothing by it."""
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import datetime
 
 from sqlalchemy import text
@@ -33,7 +34,7 @@ async def test_one_task_begins_behind_five_hundred_long_ones(
     waited = datetime.fromisoformat(done["started_at"]) - datetime.fromisoformat(done["created_at"])
     assert (done["status"], done["attempt"]) == ("succeeded", 1)
     assert waited.total_seconds() < 15
-    assert running == 8  # a quarter of 32
+    assert running == 28  # of 32, an eighth of which is kept for others
 
 
 async def test_the_place_of_one_that_ended_goes_to_the_next_of_its_owner(
@@ -51,13 +52,53 @@ async def test_what_was_put_off_says_so_and_can_be_cancelled(
     installation: Installation, greedy: Tasks, database: Database
 ) -> None:
     async with installation.worker(normal_slots=4) as app:
-        await flood(greedy, 3)
+        await flood(greedy, 5)
         await eventually(lambda: put_off(app.state.metrics))
         (waiting, *_) = [task for task in await listed(greedy) if task["status"] == "queued"]
         cancelled = await greedy.cancel(waiting)
 
     assert (waiting["attempt"], waiting["error"]) == (0, None)
     assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
+
+
+async def running_of(database: Database, tasks: Tasks) -> int:
+    return await count(database, f"status = 'running' AND tenant_id = '{tasks.user.tenant_id}'")
+
+
+async def test_what_was_lent_is_called_back_and_goes_on_when_the_others_have_done(
+    installation: Installation, greedy: Tasks, modest: Tasks, database: Database
+) -> None:
+    """A place that was given up costs no attempt: each of these has one."""
+    async with installation.worker(normal_slots=16):  # of which a user has four, and two are kept
+        for _ in range(20):
+            await greedy.submit("test.sleep", LONG, max_attempts=1)
+        await eventually(lambda: _is(running_of(database, greedy), 14))
+        began = [await modest.submit("test.sleep", {"seconds": 3}) for _ in range(4)]
+        await eventually(lambda: _is(running_of(database, modest), 4))
+        beside = await running_of(database, greedy)
+        await eventually(lambda: _is(running_of(database, greedy), 10))  # the two are kept again
+        done = [await modest.wait(task) for task in began]
+        await eventually(lambda: _is(running_of(database, greedy), 14))
+        taken = await history(greedy, database)
+
+    assert beside <= 12
+    assert {(task["status"], task["attempt"]) for task in done} == {("succeeded", 1)}
+    assert taken[0] == "interrupted"
+    assert await count(database, "status NOT IN ('running', 'queued', 'succeeded')") == 0
+    assert await count(database, "attempt - interruptions > 1") == 0
+
+
+async def _is(asked: Awaitable[int], expected: int) -> bool:
+    return await asked == expected
+
+
+async def history(tasks: Tasks, database: Database) -> list[str]:
+    """How the attempts of one that gave its place ended."""
+    async with database.session() as session:
+        task_id = await session.scalar(text("SELECT id FROM task WHERE interruptions > 0 LIMIT 1"))
+    answer = await tasks.client.get(f"/api/v1/tasks/{task_id}/attempts", headers=tasks.user.headers)
+    assert answer.status_code == 200, answer.text
+    return [attempt["outcome"] for attempt in answer.json()["items"]]
 
 
 async def put_off(metrics: object) -> bool:

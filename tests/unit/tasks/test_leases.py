@@ -1,0 +1,45 @@
+"""What the heartbeat had to write stays to be written until it is."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from services.tasks.domain import Claim
+from services.tasks.settings import WorkerSettings
+from services.tasks.worker.attempt import ProgressReport
+from services.tasks.worker.leases import Leases
+from shared.errors import Unavailable
+from shared.postgres import Database
+
+NOTHING: dict[str, Any] = dict.fromkeys(Claim.__dataclass_fields__)
+CLAIM = Claim(**NOTHING | {"id": "task", "attempt": 1, "timeout_seconds": 60, "log_lines": 0, "log_dropped": 0})
+
+
+class Away:
+    """A database that is not there."""
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        raise Unavailable("postgres")
+        yield
+
+
+async def test_progress_that_could_not_be_written_is_written_with_the_next_beat() -> None:
+    leases = Leases(cast("Database", Away()), WorkerSettings.model_construct(lease_seconds=30, heartbeat_seconds=1))
+    with leases.hold(CLAIM) as attempt:
+        attempt.report(ProgressReport(1, 2, "half"))
+        with pytest.raises(Unavailable):
+            await leases.beat()
+
+        assert attempt.unwritten_progress == ProgressReport(1, 2, "half")
+        attempt.progress_written = attempt.progress
+        assert attempt.unwritten_progress is None
+
+
+async def test_it_is_known_what_is_held() -> None:
+    leases = Leases(cast("Database", Away()), WorkerSettings.model_construct(lease_seconds=30, heartbeat_seconds=1))
+    with leases.hold(CLAIM):
+        assert CLAIM in leases
+    assert CLAIM not in leases
