@@ -1,6 +1,6 @@
 """What people do all day, for locust: each logs in, stores and searches, makes an agent and asks it, has a task done.
 
-    .local/load/bin/locust --headless -f tests/load/locustfile.py --host http://127.0.0.1:10200 -u 50 -r 5 -t 120s
+    .local/load/bin/locust --headless -f tests/load/locustfile.py --host http://127.0.0.1:10200 -u 50 -r 2 -t 120s
 
 `make load` runs it on a suite of its own. Ends with 1 where a request failed, or a route that asks no model took longer
 than `--p95-ms` for one in twenty. Imports nothing of ours: it runs in an environment that has locust alone.
@@ -32,7 +32,7 @@ POLL_SECONDS: Final = 0.2
 @events.init_command_line_parser.add_listener
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--p95-ms", type=float, default=100.0, help="what 19 of 20 answers may take where no model is")
-    parser.add_argument("--pause", type=float, default=1.0, help="seconds from one step of a person to the next")
+    parser.add_argument("--pause", type=float, default=3.0, help="seconds from one step of a person to the next")
 
 
 class Person(FastHttpUser):

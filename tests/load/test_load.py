@@ -80,4 +80,4 @@ async def test_many_people_meet_no_error_and_wait_for_nothing(usual: Suite, tmp_
     warm_up = ("--users", 10, "--spawn-rate", 10, "--run-time", "10s", "--p95-ms", "inf")
     assert await load(usual, *warm_up, "--json-file", tmp_path / "warm") == 0
 
-    assert await load(usual, "--users", USERS, "--spawn-rate", 5, "--run-time", f"{SECONDS}s") == 0
+    assert await load(usual, "--users", USERS, "--spawn-rate", 2, "--run-time", f"{SECONDS}s") == 0
