@@ -33,8 +33,10 @@ from services.vectors.records.listing import ListingService
 from services.vectors.records.service import RecordService
 from services.vectors.searching.service import SearchService
 from services.vectors.settings import Settings
+from services.vectors.stores import expiring
 from services.vectors.stores.attaching import AttachmentService
 from services.vectors.stores.attributes import AttributeService
+from services.vectors.stores.expiring import Activity
 from services.vectors.stores.fencing import Fence
 from services.vectors.stores.following import Following
 from services.vectors.stores.parts import PartService
@@ -101,9 +103,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         )
         files = await _open_files(app, platform, stack)
         usage = UsageService(backends.catalogue, backends.engines, quotas)
-        journal, fence = Journal(backends.catalogue), Fence(backends.catalogue)
+        journal, fence, activity = Journal(backends.catalogue), Fence(backends.catalogue), Activity(backends.catalogue)
         records = RecordService(collections, backends.embedder, auth, usage, journal, fence)
-        searches = SearchService(collections, backends.embedder, backends.reranker)
+        searches = SearchService(collections, backends.embedder, activity, backends.reranker)
         listing = ListingService(collections, platform.cursors)
         ingestions = TasksIngestions(platform.services, settings.submit_seconds)
         following, stopping = Following(backends.catalogue, ingestions), Stopping(backends.catalogue, ingestions)
@@ -117,8 +119,13 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             stopping,
             backends.embedder,
             fence,
+            activity,
         )
         parts = PartService(attachments, listing)
+        over = expiring.Sweeper(backends.catalogue, collections)
+        await stack.enter_async_context(
+            in_background(keep(over.sweep, log=expiring.log, every_seconds=expiring.EVERY_SECONDS, pauses_first=True))
+        )
         yield State(
             platform=platform,
             collections=collections,

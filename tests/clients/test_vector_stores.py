@@ -132,11 +132,17 @@ async def test_what_is_not_there_is_not_found(client: openai.AsyncOpenAI, file_i
             await asked
 
 
-async def test_expiry_is_refused_by_name(client: openai.AsyncOpenAI) -> None:
-    with pytest.raises(openai.BadRequestError) as refused:
-        await client.vector_stores.create(expires_after={"anchor": "last_active_at", "days": 1})
+async def test_a_store_expires_after_days_without_use(client: openai.AsyncOpenAI) -> None:
+    store = await client.vector_stores.create(expires_after={"anchor": "last_active_at", "days": 1})
+    longer = await client.vector_stores.update(store.id, expires_after={"anchor": "last_active_at", "days": 7})
 
-    assert refused.value.param == "expires_after"
+    assert store.expires_at is not None
+    assert longer.expires_at is not None
+    assert longer.last_active_at is not None
+    assert longer.expires_at - longer.last_active_at == 7 * 86_400
+    with pytest.raises(openai.BadRequestError) as refused:
+        await client.vector_stores.create(expires_after={"anchor": "last_active_at", "days": 366})
+    assert refused.value.param == "expires_after.days"
 
 
 async def test_a_key_that_may_not_submit_tasks_attaches_nothing(

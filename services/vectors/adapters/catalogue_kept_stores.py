@@ -3,12 +3,14 @@
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 import orjson
 
 from services.vectors.adapters import catalogue_attaching as attaching
 from services.vectors.adapters import catalogue_claims as claiming
+from services.vectors.adapters import catalogue_expiry as expiring
 from services.vectors.adapters import catalogue_stores as stores
 from services.vectors.domain import Collection
 from services.vectors.stores.domain import (
@@ -18,6 +20,8 @@ from services.vectors.stores.domain import (
     Batch,
     ChangeRefused,
     Counts,
+    Expired,
+    Expiry,
     FenceMark,
     Outcome,
     Span,
@@ -41,13 +45,33 @@ class KeptStores(ABC):
     async def resolve(self, tenant_id: str, name: str) -> Collection | None: ...
 
     @abstractmethod
+    async def find_by_id(self, collection_id: str) -> Collection | None: ...
+
+    @abstractmethod
     def _listed(self, connection: sqlite3.Connection, tenant_id: str, span: Span) -> list[Collection] | None: ...
 
     async def describe(
-        self, collection: Collection, *, title: str | None, description: str | None, metadata: Mapping[str, Any] | None
+        self,
+        collection: Collection,
+        *,
+        title: str | None,
+        description: str | None,
+        metadata: Mapping[str, Any] | None,
+        expiry: Expiry | None,
     ) -> bool:
-        written = None if metadata is None else orjson.dumps(metadata).decode()
-        return await self._write(stores.DESCRIBE, collection.id, title, description, written) == 1
+        told = (title, description, None if metadata is None else orjson.dumps(metadata).decode())
+        return await self._run(lambda connection: stores.describe(connection, collection, told, expiry))
+
+    async def touch(self, collection: Collection, at: datetime) -> bool:
+        return await self._run(lambda connection: expiring.touch(connection, collection, at))
+
+    async def list_expired(self, at: datetime, *, seen: datetime, limit: int) -> list[Expired]:
+        over = await self._run(lambda connection: expiring.list_over(connection, at, seen, limit))
+        found = [(await self.find_by_id(one), by) for one, by in over.items()]
+        return [Expired(collection, by) for collection, by in found if collection is not None]
+
+    async def retire_expired(self, collection: Collection, seen: datetime) -> bool:
+        return await self._run(lambda connection: expiring.retire(connection, collection, seen))
 
     async def find_store(self, tenant_id: str, name: str) -> Store | None:
         collection = await self.resolve(tenant_id, name)
@@ -109,4 +133,5 @@ class KeptStores(ABC):
 def _stores(connection: sqlite3.Connection, collections: Sequence[Collection]) -> list[Store]:
     ids = [collection.id for collection in collections]
     abouts, counts = stores.abouts(connection, ids), stores.counts(connection, ids)
-    return [Store(one, abouts.get(one.id), counts.get(one.id, Counts())) for one in collections]
+    expiries = expiring.find(connection, ids)
+    return [Store(one, abouts.get(one.id), counts.get(one.id, Counts()), expiries.get(one.id)) for one in collections]

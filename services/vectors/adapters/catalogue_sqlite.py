@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from services.vectors.adapters import catalogue_aliases as aliases
 from services.vectors.adapters import catalogue_copies as copies
+from services.vectors.adapters import catalogue_expiry as expiring
 from services.vectors.adapters import catalogue_stores as stores
 from services.vectors.adapters.catalogue_kept_stores import KeptStores
 from services.vectors.adapters.fullness import absent
@@ -232,7 +233,7 @@ class SqliteCatalogue(KeptStores):
         if self._connection is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self._path)
-            connection.executescript(_SCHEMA + aliases.SCHEMA + copies.SCHEMA + stores.SCHEMA)
+            connection.executescript(_SCHEMA + aliases.SCHEMA + copies.SCHEMA + stores.SCHEMA + expiring.SCHEMA)
             if connection.execute(_MODEL_IS_KEPT).fetchone() is None:
                 connection.execute(_KEEP_MODEL)
             copies.bring_up_to_date(connection)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 
+from services.vectors.adapters import catalogue_expiry as expiring
 from services.vectors.domain import Collection, CollectionStatus
 from services.vectors.stores.domain import (
     About,
@@ -20,6 +21,7 @@ from services.vectors.stores.domain import (
     Batch,
     Chunking,
     Counts,
+    Expiry,
     Failure,
     FenceMark,
     Outcome,
@@ -47,12 +49,12 @@ DELETE FROM store WHERE collection_id NOT IN (SELECT id FROM collection);
 DELETE FROM attachment WHERE collection_id NOT IN (SELECT id FROM collection);
 DELETE FROM attachment_claim WHERE collection_id NOT IN (SELECT id FROM collection);
 """
-_TABLES: Final = ("store", "attachment", "attachment_claim")
+_TABLES: Final = ("store", "store_expiry", "attachment", "attachment_claim")
 _COLUMNS: Final = (
     "file_id, file_name, bytes, attributes, most_tokens, overlap_tokens, version, created_at, batch_id, task_id, "
     "status, error_code, error_detail"
 )
-DESCRIBE: Final = """
+_DESCRIBE: Final = """
 INSERT INTO store (collection_id, title, description, metadata)
 SELECT ?1, ?2, ?3, coalesce(?4, '{}') WHERE EXISTS (SELECT 1 FROM collection WHERE id = ?1)
 ON CONFLICT (collection_id) DO UPDATE SET
@@ -66,7 +68,17 @@ _SETTLE: Final = """
 UPDATE attachment SET task_id = coalesce(?1, task_id), status = ?2, error_code = ?3, error_detail = ?4
 WHERE collection_id = ?5 AND file_id = ?6 AND version = ?7 AND status = ?8
 """
+Told = tuple[str | None, str | None, str | None]
 _COUNTED: Final = "sum(CASE WHEN status = 'completed' THEN bytes ELSE 0 END)"
+
+
+def describe(connection: sqlite3.Connection, collection: Collection, told: Told, expiry: Expiry | None) -> bool:
+    """As `Stores.describe`; `told` are title, description and metadata as JSON."""
+    with connection:
+        is_there = connection.execute(_DESCRIBE, (collection.id, *told)).rowcount == 1
+        if is_there and expiry is not None:
+            expiring.put(connection, collection, expiry)
+    return is_there
 
 
 def abouts(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, About]:

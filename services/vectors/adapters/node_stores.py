@@ -1,6 +1,7 @@
 """The part of the node's catalogue that keeps vector stores."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from services.vectors.adapters.node_connection import NodeConnection
@@ -12,6 +13,8 @@ from services.vectors.stores.domain import (
     AttachmentStatus,
     Batch,
     ChangeRefused,
+    Expired,
+    Expiry,
     FenceMark,
     Outcome,
     Span,
@@ -26,12 +29,36 @@ class NodeStores:
         self._node = node
 
     async def describe(
-        self, collection: Collection, *, title: str | None, description: str | None, metadata: Mapping[str, Any] | None
+        self,
+        collection: Collection,
+        *,
+        title: str | None,
+        description: str | None,
+        metadata: Mapping[str, Any] | None,
+        expiry: Expiry | None,
     ) -> bool:
         kept: bool = await self._node.ask(
-            CATALOGUE, "describe", collection=collection, title=title, description=description, metadata=metadata
+            CATALOGUE,
+            "describe",
+            collection=collection,
+            title=title,
+            description=description,
+            metadata=metadata,
+            expiry=expiry,
         )
         return kept
+
+    async def touch(self, collection: Collection, at: datetime) -> bool:
+        is_there: bool = await self._node.ask(CATALOGUE, "touch", collection=collection, at=at)
+        return is_there
+
+    async def list_expired(self, at: datetime, *, seen: datetime, limit: int) -> list[Expired]:
+        found: list[Expired] = await self._node.ask(CATALOGUE, "list_expired", at=at, seen=seen, limit=limit)
+        return found
+
+    async def retire_expired(self, collection: Collection, seen: datetime) -> bool:
+        done: bool = await self._node.ask(CATALOGUE, "retire_expired", collection=collection, seen=seen)
+        return done
 
     async def find_store(self, tenant_id: str, name: str) -> Store | None:
         found: Store | None = await self._node.ask(CATALOGUE, "find_store", tenant_id=tenant_id, name=name)

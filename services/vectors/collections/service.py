@@ -184,10 +184,14 @@ class CollectionService:
         require_match(if_match, etag(collection.id))
         if alias := await self._catalogue.retire(collection):
             raise CollectionAliased(collection.name, alias)
+        await self.drop(caller, collection)
+
+    async def drop(self, by: Caller, collection: Collection) -> None:
+        """One that is retired, with its records."""
         await self.engine_of(collection).drop_collection(collection)
         await self._catalogue.remove(collection)
-        self._known.pop((caller.tenant_id, name), None)
-        self._auth.tell(caller, Done.DELETED, name, once=collection.id, collection_id=collection.id)
+        self._known.pop((collection.tenant_id, collection.name), None)
+        self._auth.tell(by, Done.DELETED, collection.name, once=collection.id, collection_id=collection.id)
 
     async def get_ready(self, caller: Caller, named: Named) -> Collection:
         """The collection, ready for records.

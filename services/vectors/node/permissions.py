@@ -71,6 +71,9 @@ _OF_THE_CATALOGUE: Final = {
     "end_copy": Permission(writes=True),
     "note_change": Permission(writes=True),  # of what is done already
     "describe": _STORES,
+    "touch": _READS,  # whoever searches uses it
+    "list_expired": Permission(of_all_tenants=True),
+    "retire_expired": Permission(of_all_tenants=True),
     "find_store": _READS,
     "list_stores": _READS,
     "attach": _STORES,

@@ -29,6 +29,7 @@ from services.vectors.records.binary import BinaryRequest, in_bytes
 from services.vectors.records.bulk import BulkRequest
 from services.vectors.searching.answers import all_written, answered, written
 from services.vectors.searching.schemas import SearchBatch, SearchBatchResult, SearchRequest, SearchResult
+from services.vectors.stores.errors import StoreExpired
 from shared.door import GuardedRoute, takes
 from shared.errors import UpstreamTimeout, responses
 
@@ -36,6 +37,7 @@ _REFUSED = responses(
     CollectionNotFound,
     CollectionLost,
     CollectionChanged,
+    StoreExpired,
     WordsMissing,
     DimensionMismatch,
     VectorInvalid,

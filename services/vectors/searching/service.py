@@ -19,6 +19,7 @@ from services.vectors.searching.domain import AllFound, Found, Hit
 from services.vectors.searching.ranking import FUSION_DEPTH, best, fused, grouped
 from services.vectors.searching.reordering import reordered
 from services.vectors.searching.schemas import SearchBatch, SearchRequest, Weights
+from services.vectors.stores.expiring import Activity
 from services.vectors.terms import Condition
 from services.vectors.together import together
 from services.vectors.usage.domain import content_bytes
@@ -50,8 +51,15 @@ class Asked:
 class SearchService:
     """Everything engines may not be given is refused here, so that all of them refuse alike."""
 
-    def __init__(self, collections: CollectionService, embedder: Embedder, reranker: Reranker | None = None) -> None:
+    def __init__(
+        self,
+        collections: CollectionService,
+        embedder: Embedder,
+        activity: Activity,
+        reranker: Reranker | None = None,
+    ) -> None:
         self._collections = collections
+        self._activity = activity
         self._embedder = embedder
         self._reranker = reranker
 
@@ -59,7 +67,7 @@ class SearchService:
         """The `k` best, equal scores by id.
 
         Raises FilterInvalid, CollectionNotFound, UnsupportedCapability, RerankUnconfigured, WordsMissing,
-        DimensionMismatch, ModelMismatch, VectorInvalid, RerankFailed, CollectionChanged.
+        DimensionMismatch, ModelMismatch, VectorInvalid, RerankFailed, CollectionChanged, StoreExpired.
         """
         started = time.perf_counter()
 
@@ -93,6 +101,7 @@ class SearchService:
             condition, tokens = _read(body) if is_short else await asyncio.to_thread(_read, body)
             collection = await self._collections.get_ready(caller, Named.to_read(body.collection))
             self._require_capabilities(collection, body)
+            await self._activity.note(collection)
             return Asked(body, condition, tokens, collection, await self._given_vector(collection, body), pointer)
 
     def _require_capabilities(self, collection: Collection, body: SearchRequest) -> None:

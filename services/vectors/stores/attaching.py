@@ -30,6 +30,7 @@ from services.vectors.stores.errors import (
     PlaceUnknown,
     TooManyFiles,
 )
+from services.vectors.stores.expiring import Activity
 from services.vectors.stores.fencing import Fence
 from services.vectors.stores.following import Following
 from services.vectors.stores.ports import Ingestions
@@ -58,10 +59,11 @@ class AttachmentService:
         stopping: Stopping,
         embedder: Embedder,
         fence: Fence,
+        activity: Activity,
     ) -> None:
         self._catalogue, self._collections, self._files = catalogue, collections, files
         self._records, self._ingestions, self._following = records, ingestions, following
-        self._stopping, self._embedder, self._fence = stopping, embedder, fence
+        self._stopping, self._embedder, self._fence, self._activity = stopping, embedder, fence, activity
 
     async def require(self, caller: Caller, wanted: Sequence[FileAttach], pointer: str) -> list[StoredFile]:
         """The files, whole. Raises MissingScope, FileNotFound, FileUnfinished, and ChunksTooLarge at `pointer`."""
@@ -76,7 +78,7 @@ class AttachmentService:
     async def attach(self, caller: Caller, name: str, wanted: FileAttach, once: Once | None) -> Attachment:
         """The file, whose ingestion is submitted. One that is being ingested just so stays as it is.
 
-        Raises what `require` does, AttachmentUnderWay, TooManyFiles, Unavailable.
+        Raises what `require` does, StoreExpired, AttachmentUnderWay, TooManyFiles, Unavailable.
         """
         (file,) = await self.require(caller, [wanted], "/chunking_strategy")
         collection = await self._collections.look_up(caller, Named.to_write(name))
@@ -101,7 +103,7 @@ class AttachmentService:
         files: Sequence[StoredFile],
         batch_id: str,
     ) -> None:
-        """All of them, as one batch. Raises AttachmentUnderWay, TooManyFiles, Unavailable."""
+        """All of them, as one batch. Raises StoreExpired, AttachmentUnderWay, TooManyFiles, Unavailable."""
         made = [
             _attachment(one, file, _derived(f"{batch_id}\0{one.file_id}"), batch_id)
             for one, file in zip(wanted, files, strict=True)
@@ -111,6 +113,7 @@ class AttachmentService:
     async def _attach(self, caller: Caller, collection: Collection, made: Sequence[Attachment], pointer: str) -> None:
         present = await self._catalogue.find_attachments(collection, [one.file_id for one in made])
         await self._following.brought_up_to_date(caller, collection, present)  # what has ended is not in the way
+        await self._activity.note(collection)
         attached = await self._catalogue.attach(collection, made, most=MAX_ATTACHED, seconds=_SUBMITTING_SECONDS)
         match attached.refused:
             case AttachRefused.GONE:

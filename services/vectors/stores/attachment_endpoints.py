@@ -35,6 +35,7 @@ from services.vectors.stores.errors import (
     BatchNotFound,
     ChunksTooLarge,
     PlaceUnknown,
+    StoreExpired,
     TooManyFiles,
 )
 from services.vectors.stores.search_schemas import FileContent, TextPart
@@ -50,6 +51,7 @@ _ATTACHING = openai_responses(
     FileNotFound,
     FileUnfinished,
     AttachmentUnderWay,
+    StoreExpired,
     ChunksTooLarge,
     TooManyFiles,
     UpstreamTimeout,

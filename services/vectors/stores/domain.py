@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from services.vectors.domain import Collection, CollectionStatus
@@ -14,6 +14,10 @@ MAX_BATCH_FILES: Final = 500
 """That one request attaches."""
 UNSUBMITTED_SECONDS: Final = 120.0
 """Longer than a request lasts: whose task nobody knows by then was never handed over."""
+MAX_DAYS: Final = 365
+"""After which a store expires that nobody uses."""
+KEPT_EXPIRED: Final = timedelta(days=1)
+"""A store that was found to have expired, until it is deleted."""
 RESERVED: Final = frozenset({"document_id", "chunk", "headings", "page", "digest"})
 """Members of a record's metadata that ingestion sets; no attribute has their names. A test holds both together."""
 
@@ -52,6 +56,28 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
+class Expiry:
+    """When a store goes: so many days after it was used last."""
+
+    days: int
+    active_at: datetime
+    by: str
+    """The user who said so."""
+
+    @property
+    def at(self) -> datetime:
+        return self.active_at + timedelta(days=self.days)
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """A collection whose store's time is over, and the user who set that."""
+
+    collection: Collection
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """The files of a store or a batch by their status, and the bytes of those that are ingested."""
 
@@ -74,6 +100,11 @@ class Store:
     about: About | None
     """None of a collection that was made by another door, and of which nobody has told anything."""
     counts: Counts
+    expiry: Expiry | None = None
+    """None of one that stays until it is deleted."""
+
+    def is_over(self, now: datetime) -> bool:
+        return self.expiry is not None and self.expiry.at <= now
 
     @property
     def is_ready(self) -> bool:

@@ -28,7 +28,7 @@ from services.vectors.stores.dependencies import (
     StoreSearches,
     StoreWriter,
 )
-from services.vectors.stores.errors import ChunksTooLarge, EngineFixed, PlaceUnknown
+from services.vectors.stores.errors import ChunksTooLarge, EngineFixed, PlaceUnknown, StoreExpired
 from services.vectors.stores.schemas import StoreCreate, StoreDeleted, StoreRead, StoreUpdate
 from services.vectors.stores.search_schemas import StoreFound, StoreFoundPage, StoreSearch
 from shared.door import Keyed, takes
@@ -48,7 +48,7 @@ creating = APIRouter(prefix="/api/v1/vector_stores", tags=["vectors"], route_cla
 )
 async def create(body: StoreCreate, caller: StoreMaker, stores: Stores, once: Keyed) -> StoreRead:
     """A collection under a new name, which is the id. With `file_ids`, which take `tasks:write` and `vectors:read` too,
-    the ingestion of each is submitted. `expires_after` is refused: a store stays until it is deleted."""
+    the ingestion of each is submitted. Without `expires_after` a store stays until it is deleted."""
     return StoreRead.of(await stores.create(caller, body, once))
 
 
@@ -109,6 +109,7 @@ async def delete(vector_store_id: StoreId, caller: StoreWriter, stores: Stores) 
     responses=openai_responses(
         CollectionNotFound,
         CollectionLost,
+        StoreExpired,
         WordsMissing,
         FilterInvalid,
         ModelMismatch,

@@ -6,7 +6,8 @@ ServiceError
 │   └── BatchNotFound             vectors.batch_not_found
 ├── Conflict
 │   ├── AttachmentChanged         vectors.attachment_changed
-│   └── AttachmentUnderWay        vectors.attachment_under_way
+│   ├── AttachmentUnderWay        vectors.attachment_under_way
+│   └── StoreExpired              vectors.store_expired
 └── Invalid
     ├── ChunksTooLarge            vectors.chunks_too_large
     ├── EngineFixed               vectors.engine_fixed
@@ -60,6 +61,17 @@ class AttachmentUnderWay(Conflict):
 
     def __init__(self, file_id: str) -> None:
         super().__init__(f"The file {file_id!r} is being ingested or changed: try again when that has ended.")
+
+
+class StoreExpired(Conflict):
+    code = "vectors.store_expired"
+    meaning = (
+        "The vector store was not used for the days after which it was to expire. A day after that was found it is "
+        "deleted; until then another `expires_after` has it back."
+    )
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The vector store {name!r} has expired, as nobody used it.")
 
 
 class ChunksTooLarge(Invalid):

@@ -1,6 +1,7 @@
 """What vector stores need of the world outside: their rows in the catalogue, and the tasks that ingest their files."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from services.vectors.domain import Collection
@@ -10,6 +11,8 @@ from services.vectors.stores.domain import (
     AttachmentStatus,
     Batch,
     ChangeRefused,
+    Expired,
+    Expiry,
     FenceMark,
     Outcome,
     Span,
@@ -22,9 +25,27 @@ class Stores(Protocol):
     """Of the catalogue. What belongs to a collection goes with it; of one that is gone nothing is found or kept."""
 
     async def describe(
-        self, collection: Collection, *, title: str | None, description: str | None, metadata: Mapping[str, Any] | None
+        self,
+        collection: Collection,
+        *,
+        title: str | None,
+        description: str | None,
+        metadata: Mapping[str, Any] | None,
+        expiry: Expiry | None,
     ) -> bool:
         """Keep what is told of it, all at once; what is None stays as it was. False where it is gone."""
+
+    async def touch(self, collection: Collection, at: datetime) -> bool:
+        """It is used at that time. False, and nothing changed, where it had expired by then."""
+
+    async def list_expired(self, at: datetime, *, seen: datetime, limit: int) -> list[Expired]:
+        """Of all tenants, those that were seen here to have expired by the time `seen`, the earliest first.
+
+        None that an alias points to. Those that have expired by the time `at` are seen to have.
+        """
+
+    async def retire_expired(self, collection: Collection, seen: datetime) -> bool:
+        """Its status is `deleting` then. False, and nothing changed, where it is none of those listed any more."""
 
     async def find_store(self, tenant_id: str, name: str) -> Store | None:
         """The tenant's collection of that name, or the one that an alias of that name points to."""

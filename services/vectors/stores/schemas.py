@@ -1,5 +1,6 @@
 """Vector stores as OpenAI's clients ask for them and read them."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
@@ -8,8 +9,8 @@ from pydantic_core import PydanticCustomError
 from services.vectors.domain import EngineName
 from services.vectors.paging import Identified
 from services.vectors.stores.attachment_schemas import FileCounts, FilesAttached
-from services.vectors.stores.domain import Store
-from shared.openai import OpenAIRequest, Unsupported
+from services.vectors.stores.domain import MAX_DAYS, Store
+from shared.openai import OpenAIRequest
 from shared.schemas import ResponseModel, Text
 
 ENGINE: Final = "engine"
@@ -38,13 +39,20 @@ Title = Annotated[Text, Field(max_length=256, examples=["Support FAQ"])]
 Description = Annotated[Text, Field(max_length=512)]
 
 
+class ExpiresAfter(OpenAIRequest):
+    """So many days after its last use a store expires: after a search, by whatever door, or a file that is attached."""
+
+    anchor: Literal["last_active_at"]
+    days: int = Field(ge=1, le=MAX_DAYS, strict=True, examples=[7])
+
+
 class StoreCreate(FilesAttached):
     """A new vector store, which is a collection; its id is the collection's name."""
 
     name: Title = ""
     description: Description | None = None
     metadata: Metadata = Field(default_factory=dict)
-    expires_after: Unsupported = None
+    expires_after: ExpiresAfter | None = None
 
     @property
     def engine(self) -> EngineName:
@@ -56,7 +64,7 @@ class StoreUpdate(OpenAIRequest):
 
     name: Title | None = Field(default=None, examples=["Support FAQ"])
     metadata: Metadata | None = Field(default=None, description="in place of what is kept")
-    expires_after: Unsupported = None
+    expires_after: ExpiresAfter | None = Field(default=None, description="from now on; also of one that has expired")
 
 
 class StoreRead(Identified):
@@ -68,15 +76,17 @@ class StoreRead(Identified):
     description: str | None
     usage_bytes: int = Field(description="of the files that are ingested, as they were uploaded")
     file_counts: FileCounts
-    status: Literal["in_progress", "completed"] = Field(description="`completed` when no file is being ingested")
+    status: Literal["expired", "in_progress", "completed"] = Field(
+        description="`completed` when no file is being ingested; one that is `expired` is deleted after a day"
+    )
     metadata: dict[str, Any] = Field(description="as it was told; the `engine` of a collection of which nothing was")
-    expires_after: None = None
-    expires_at: None = None
-    last_active_at: None = Field(default=None, description="not kept, as nothing depends on it")
+    expires_after: ExpiresAfter | None
+    expires_at: int | None
+    last_active_at: int | None = Field(description="within ten minutes; null of one that does not expire")
 
     @classmethod
     def of(cls, store: Store) -> "StoreRead":
-        collection, about = store.collection, store.about
+        collection, about, expiry = store.collection, store.about, store.expiry
         return cls(
             id=collection.name,
             created_at=int(collection.created_at.timestamp()),
@@ -84,9 +94,18 @@ class StoreRead(Identified):
             description=about.description if about else None,
             usage_bytes=store.counts.bytes,
             file_counts=FileCounts.of(store.counts),
-            status="completed" if store.is_ready else "in_progress",
+            status=_status(store),
             metadata=dict(about.metadata) if about else {ENGINE: collection.engine.value},
+            expires_after=expiry and ExpiresAfter(anchor="last_active_at", days=expiry.days),
+            expires_at=expiry and int(expiry.at.timestamp()),
+            last_active_at=expiry and int(expiry.active_at.timestamp()),
         )
+
+
+def _status(store: Store) -> Literal["expired", "in_progress", "completed"]:
+    if store.is_over(datetime.now(UTC)):
+        return "expired"
+    return "completed" if store.is_ready else "in_progress"
 
 
 class StoreDeleted(ResponseModel):

@@ -1,6 +1,7 @@
 """The use cases around vector stores: making, reading, listing, changing and deleting them."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Final
 
 from services.vectors.collections.domain import Named
@@ -11,10 +12,10 @@ from services.vectors.errors import CollectionNotFound
 from services.vectors.ports import Catalogue
 from services.vectors.stores.attaching import AttachmentService
 from services.vectors.stores.attachment_schemas import FileAttach
-from services.vectors.stores.domain import Attachment, AttachmentStatus, Span, Store
+from services.vectors.stores.domain import Attachment, AttachmentStatus, Expiry, Span, Store
 from services.vectors.stores.errors import EngineFixed, PlaceUnknown
 from services.vectors.stores.following import Following
-from services.vectors.stores.schemas import ENGINE, StoreCreate, StoreUpdate
+from services.vectors.stores.schemas import ENGINE, ExpiresAfter, StoreCreate, StoreUpdate
 from services.vectors.stores.stopping import Stopping
 from shared.door import Once
 from shared.identity import Caller
@@ -51,7 +52,11 @@ class StoreService:
         name = _PREFIX + (once.id_at(1) if once else new_id()).replace("-", "")
         made = await self._collections.create(caller, CollectionCreate(name=name, engine=body.engine), once)
         await self._catalogue.describe(
-            made.collection, title=body.name, description=body.description, metadata=body.metadata
+            made.collection,
+            title=body.name,
+            description=body.description,
+            metadata=body.metadata,
+            expiry=_expiry(caller, body.expires_after),
         )
         if wanted:
             batch_id = once.id_at(2) if once else new_id()
@@ -81,7 +86,11 @@ class StoreService:
         engine = (body.metadata or {}).get(ENGINE)
         if engine not in (None, collection.engine.value):
             raise EngineFixed(collection.engine.value)
-        if not await self._catalogue.describe(collection, title=body.name, description=None, metadata=body.metadata):
+        expiry = _expiry(caller, body.expires_after)
+        is_there = await self._catalogue.describe(
+            collection, title=body.name, description=None, metadata=body.metadata, expiry=expiry
+        )
+        if not is_there:
             raise CollectionNotFound(name)
         return await self.get(caller, name)
 
@@ -116,3 +125,8 @@ class StoreService:
         if found is None:
             raise PlaceUnknown("before" if span.after is None else "after")
         return found
+
+
+def _expiry(caller: Caller, wanted: ExpiresAfter | None) -> Expiry | None:
+    """From now on."""
+    return None if wanted is None else Expiry(wanted.days, datetime.now(UTC), caller.subject)

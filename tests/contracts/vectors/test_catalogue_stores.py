@@ -15,6 +15,8 @@ from services.vectors.stores.domain import (
     ChangeRefused,
     Chunking,
     Counts,
+    Expired,
+    Expiry,
     Failure,
     FenceMark,
     Outcome,
@@ -99,9 +101,11 @@ async def test_what_is_told_of_a_store_is_kept_beside_its_collection(catalogue: 
     blue = await ready(catalogue)
     untold = await catalogue.find_store(blue.tenant_id, "blue")
 
-    assert await catalogue.describe(blue, title="Support", description="what people ask", metadata={"team": "help"})
-    assert await catalogue.describe(blue, title="Support FAQ", description=None, metadata=None)
-    assert await catalogue.describe(blue, title=None, description=None, metadata={"team": "sales"})
+    assert await catalogue.describe(
+        blue, title="Support", description="what people ask", metadata={"team": "help"}, expiry=None
+    )
+    assert await catalogue.describe(blue, title="Support FAQ", description=None, metadata=None, expiry=None)
+    assert await catalogue.describe(blue, title=None, description=None, metadata={"team": "sales"}, expiry=None)
 
     store = await catalogue.find_store(blue.tenant_id, "blue")
     assert untold is not None
@@ -111,7 +115,7 @@ async def test_what_is_told_of_a_store_is_kept_beside_its_collection(catalogue: 
     assert store.about == About("Support FAQ", "what people ask", {"team": "sales"}), "what was not told stays"
     assert await catalogue.list_stores(new_id(), ALL) == [], "of another tenant"
     gone = replace(blue, id=new_id())
-    assert not await catalogue.describe(gone, title="Support", description=None, metadata=None)
+    assert not await catalogue.describe(gone, title="Support", description=None, metadata=None, expiry=None)
 
 
 async def test_stores_are_listed_by_age_from_either_end(catalogue: Catalogue) -> None:
@@ -303,7 +307,7 @@ async def test_attributes_and_detaching_are_of_one_version(catalogue: Catalogue)
 
 async def test_what_a_store_has_goes_with_its_collection(catalogue: Catalogue) -> None:
     blue = await ready(catalogue)
-    await catalogue.describe(blue, title="Support", description=None, metadata=None)
+    await catalogue.describe(blue, title="Support", description=None, metadata=None, expiry=None)
     (one,) = await attached(catalogue, blue, attachment("one"))
     assert await begins_write(catalogue, blue, one)
 
@@ -317,3 +321,62 @@ async def test_what_a_store_has_goes_with_its_collection(catalogue: Catalogue) -
     store = await catalogue.find_store(blue.tenant_id, "blue")
     assert store is not None
     assert (store.about, store.counts.total) == (None, 0)
+
+
+def expiry(days: int, *, used_days_ago: float = 0) -> Expiry:
+    return Expiry(days, datetime.now(UTC).replace(microsecond=0) - timedelta(days=used_days_ago), "ada")
+
+
+async def expiring(catalogue: Catalogue, collection: Collection, one: Expiry) -> None:
+    assert await catalogue.describe(collection, title=None, description=None, metadata=None, expiry=one)
+
+
+async def test_a_store_is_used_until_it_has_expired(catalogue: Catalogue) -> None:
+    blue, green, now = await ready(catalogue), await ready(catalogue, "green"), datetime.now(UTC)
+    set_once = expiry(7, used_days_ago=6)
+    await expiring(catalogue, blue, set_once)
+    before = await catalogue.find_store(blue.tenant_id, "blue")
+
+    assert await catalogue.touch(blue, now)
+    assert await catalogue.touch(blue, now - timedelta(days=1)), "no use is taken back"
+    assert await catalogue.describe(blue, title="Blue", description=None, metadata=None, expiry=None)
+    assert await catalogue.touch(green, now), "which does not expire"
+
+    after = await catalogue.find_store(blue.tenant_id, "blue")
+    assert before is not None
+    assert after is not None
+    assert (before.expiry, before.is_over(now)) == (set_once, False)
+    assert after.expiry is not None
+    assert abs(after.expiry.active_at - now) < timedelta(seconds=1)
+    assert not await catalogue.touch(blue, now + timedelta(days=7, seconds=1))
+    assert [store.expiry is None for store in await catalogue.list_stores(blue.tenant_id, ALL) or []] == [False]
+
+
+async def test_what_has_expired_is_retired_unless_it_is_used_or_an_alias_points_to_it(catalogue: Catalogue) -> None:
+    tenant_id, now = new_id(), datetime.now(UTC)
+    names = ("over", "used", "aliased", "stays", "later")
+    over, used, aliased, _, later = [await ready(catalogue, name, tenant_id=tenant_id) for name in names]
+    for one in (over, used, aliased):
+        await expiring(catalogue, one, expiry(1, used_days_ago=3))
+    await expiring(catalogue, later, expiry(3, used_days_ago=2))
+    await catalogue.point_alias("now", aliased, version=new_id(), at=now, was=None, most=0)
+    day = timedelta(days=1)
+
+    async def listed_at(at: datetime, seen: datetime) -> list[Expired]:
+        found = await catalogue.list_expired(at, seen=seen, limit=1000)
+        return [one for one in found if one.collection.tenant_id == tenant_id]
+
+    first, found = await listed_at(now, now - day), await listed_at(now + day, now)
+    assert not await catalogue.retire_expired(over, now - day), "it was seen to be over only now"
+    await expiring(catalogue, used, expiry(1))
+
+    assert first == []
+    assert {(one.collection.name, one.by) for one in found} == {("over", "ada"), ("used", "ada")}
+    assert await catalogue.retire_expired(over, now)
+    assert not any([await catalogue.retire_expired(one, now) for one in (used, aliased, later)])
+    assert await catalogue.retire_expired(over, now), "again, where the first broke off"
+    gone = await catalogue.find(tenant_id, "over")
+    assert gone is not None
+    assert gone.status is CollectionStatus.DELETING
+    await catalogue.remove(gone)
+    assert await listed_at(now + day, now) == []

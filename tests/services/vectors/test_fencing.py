@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,6 +113,7 @@ class Shop(World):
             stopping,
             embedder,
             self.fence,
+            self.activity,
         )
         parts = PartService(self.attachments, ListingService(self.collections, CursorCodec("x" * 32)))
         self.attributes = AttributeService(
@@ -170,13 +172,19 @@ class Shop(World):
         return came, goes_on
 
 
-@pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    opened = Shop(tmp_path)
+@asynccontextmanager
+async def opened_shop(root: Path) -> AsyncIterator[Shop]:
+    opened = Shop(root)
     await opened.collections.create(opened.caller, CollectionCreate(name=STORE, engine=EngineName.FAISS, dimension=2))
     yield opened
     await opened.engine.aclose()
     await opened.catalogue.aclose()
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    async with opened_shop(tmp_path) as opened:
+        yield opened
 
 
 def _wanted(**about: Any) -> FileAttach:

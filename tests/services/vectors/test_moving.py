@@ -19,6 +19,7 @@ from services.vectors.records.schemas import StoreRequest
 from services.vectors.records.service import RecordService
 from services.vectors.searching.schemas import SearchBatch, SearchRequest
 from services.vectors.searching.service import SearchService
+from services.vectors.stores.expiring import Activity
 from services.vectors.stores.fencing import Fence
 from services.vectors.usage.domain import Quotas
 from services.vectors.usage.service import UsageService
@@ -88,7 +89,8 @@ class World:
         engines, nobody, cursors = {EngineName.FAISS: self.engine}, NobodyListens(), CursorCodec("x" * 32)
         self.collections = CollectionService(self.catalogue, engines, cursors, 2, nobody)
         self.aliases = AliasService(self.catalogue, self.collections, cursors, nobody)
-        self.searches = SearchService(self.collections, Compass())
+        self.activity = Activity(self.catalogue)
+        self.searches = SearchService(self.collections, Compass(), self.activity)
         usage = UsageService(self.catalogue, engines, Quotas())
         self.records = RecordService(
             self.collections, Compass(), nobody, usage, Journal(self.catalogue), Fence(self.catalogue)

@@ -43,6 +43,20 @@ async def test_a_store_is_a_collection_and_what_is_told_of_it(stores: Stores) ->
     assert await stores.done("GET", f"/{store['id']}") == store
 
 
+async def test_a_store_says_when_it_expires(stores: Stores) -> None:
+    week = {"anchor": "last_active_at", "days": 7}
+
+    made = await stores.done("POST", json={"expires_after": week})
+    longer = await stores.done("POST", f"/{made['id']}", json={"expires_after": week | {"days": 365}})
+    renamed = await stores.done("POST", f"/{made['id']}", json={"name": "Shop", "expires_after": None})
+
+    assert (made["expires_after"], made["status"]) == (week, "completed")
+    assert made["expires_at"] - made["last_active_at"] == 7 * 86_400
+    assert longer["expires_at"] - longer["last_active_at"] == 365 * 86_400
+    assert renamed["expires_at"] == longer["expires_at"]
+    assert await stores.search(made["id"], "anything") == []
+
+
 async def test_what_a_client_leaves_out_has_a_default(stores: Stores) -> None:
     store = await stores.done("POST", json={"name": None, "metadata": None, "expires_after": None})
 
@@ -63,7 +77,9 @@ async def test_a_collection_of_ours_is_a_store_too(stores: Stores) -> None:
 @pytest.mark.parametrize(
     ("body", "code", "param"),
     [
-        ({"expires_after": {"anchor": "last_active_at", "days": 7}}, "common.invalid", "expires_after"),
+        ({"expires_after": {"anchor": "created_at", "days": 7}}, "common.invalid", "expires_after.anchor"),
+        ({"expires_after": {"anchor": "last_active_at", "days": 0}}, "common.invalid", "expires_after.days"),
+        ({"expires_after": {"anchor": "last_active_at", "days": 366}}, "common.invalid", "expires_after.days"),
         ({"metadata": {"engine": "pinecone"}}, "common.invalid", "metadata"),
         ({"metadata": {f"key-{n}": "x" for n in range(17)}}, "common.invalid", "metadata"),
         ({"metadata": {"key": "x" * 513}}, "common.invalid", "metadata.key"),
