@@ -86,7 +86,8 @@ class Runner:
         if claim is None or claim in self._leases:  # found by two messages about it
             (self._instruments.refused if is_admitted else self._instruments.put_off).inc()
             return
-        self._instruments.late.labels(claim.priority).observe(max(0.0, claim.late_seconds))
+        if not claim.interruptions:  # one that gave its place to others could have begun before it did
+            self._instruments.late.labels(claim.priority).observe(max(0.0, claim.late_seconds))
         with self._leases.hold(claim) as attempt:
             slot.when_called(lambda: attempt.stop(Stop.DISPLACED))
             await self._perform(attempt)

@@ -29,6 +29,7 @@ class Holders:
     def __init__(self, slots: Slots, *, gives_back: bool = True) -> None:
         self._slots, self._gives_back = slots, gives_back
         self._stacks: dict[Slot, AsyncExitStack] = {}
+        self._giving: set[asyncio.Task[None]] = set()
         self.called: list[Slot] = []
 
     async def take(self, tenant: str, user: str = "user") -> Slot | None:
@@ -42,7 +43,7 @@ class Holders:
     def _hear(self, slot: Slot) -> None:
         self.called.append(slot)
         if self._gives_back:
-            self._giving = asyncio.create_task(self.give_back(slot))
+            self._giving.add(asyncio.create_task(self.give_back(slot)))
 
     async def give_back(self, slot: Slot) -> None:
         await self._stacks.pop(slot).aclose()
