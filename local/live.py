@@ -56,13 +56,13 @@ class LiveSettingsStore:
         """
         services = _services(service)
         changes = [_checked(one, text) for one in services for text in wanted]
-        for one in services:  # first of all, so that who reads knows an empty store from a lost one
-            self._ask("PUT", one, KEPT_KEY, "1")
         for one, name, value in changes:
             if value:
                 self._ask("PUT", one, name, value)
             else:
                 self._ask("DELETE", one, name)
+        for one in services:  # at last: with it who reads believes that what is not there is not to be
+            self._ask("PUT", one, KEPT_KEY, "1")
 
     def _kept(self, service: str) -> dict[str, str]:
         prefix = prefix_of(service)

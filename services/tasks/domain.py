@@ -96,11 +96,12 @@ class AttemptOutcome(Word):
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What sends a worker to a task: which one, and whose it is."""
+    """What sends a worker to a task: which one, whose it is and of which kind, where that is said."""
 
     task_id: str
     tenant_id: str
     user_id: str
+    kind: str = ""
 
 
 AttemptKey = tuple[str, int]
@@ -147,7 +148,7 @@ class Claim:
 
     @property
     def ticket(self) -> Ticket:
-        return Ticket(self.id, self.tenant_id, self.user_id)
+        return Ticket(self.id, self.tenant_id, self.user_id, self.kind)
 
 
 def counted_attempts(task: Any) -> Any:

@@ -144,5 +144,5 @@ class Flows:
         if waits:
             await session.execute(insert(TaskDependency), waits)
         if written["enqueued_at"] is not None:
-            ticket = Ticket(row["id"], row["tenant_id"], row["user_id"])
+            ticket = Ticket(row["id"], row["tenant_id"], row["user_id"], row["kind"])
             self._outbox.add(session, **self._queues.message(ticket, row["priority"]))

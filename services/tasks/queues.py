@@ -3,6 +3,7 @@
 See docs/decisions/0012-a-queue-per-priority.md for why not one queue with priorities.
 """
 
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -62,7 +63,7 @@ class Queues:
         return {
             "exchange": self.exchange,
             "routing_key": priority,
-            "body": {"task_id": ticket.task_id, "tenant_id": ticket.tenant_id, "user_id": ticket.user_id},
+            "body": asdict(ticket),
             "headers": {"traceparent": traceparent} if traceparent else None,
         }
 
@@ -73,4 +74,5 @@ def ticket_in(body: bytes) -> Ticket:
     One of a release that did not say whose the task is counts as nobody's: all of these together have one user's share.
     """
     said = orjson.loads(body)
-    return Ticket(str(UUID(said["task_id"])), str(said.get("tenant_id", "")), str(said.get("user_id", "")))
+    others = (str(said.get(name, "")) for name in ("tenant_id", "user_id", "kind"))
+    return Ticket(str(UUID(said["task_id"])), *others)

@@ -100,7 +100,7 @@ class WorkerSettings(Settings):
     client_id: str = Field(default="tasks", pattern=r"^[a-z-]{1,32}$", description="the worker is tasks to auth")
 
     # Slots: how many tasks of a priority run at once in one worker; a user has a quarter of them, a tenant
-    # half, and more while others need them not
+    # half; kinds that may borrow have more while others need them not
     high_slots: int = Field(
         default=32,
         ge=1,

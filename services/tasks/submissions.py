@@ -68,7 +68,7 @@ class Submissions:
             return await pending.written
 
     def _message(self, task: dict[str, Any]) -> dict[str, Any]:
-        ticket = Ticket(task["id"], task["tenant_id"], task["user_id"])
+        ticket = Ticket(task["id"], task["tenant_id"], task["user_id"], task["kind"])
         return self._outbox.compose(**self._queues.message(ticket, task["priority"], task["traceparent"]))
 
     async def run(self) -> None:

@@ -1,7 +1,8 @@
 """Which settings of a process are changed from outside, what they may be, and that it takes what it is told.
 
 They stand in Consul under `sutazai/<service>/<setting>`, as text as in the environment. What may not be is refused: the
-value of before stays, and readiness says so until it is put right. A key that goes leaves the environment's value.
+value of before stays, and readiness says so until it is put right. A key that goes leaves the environment's value,
+unless with it went the one that says that the store is whole.
 """
 
 import asyncio
@@ -87,10 +88,11 @@ class LiveSettings:
             self._last = entries
             kept = {entry.name: entry for entry in entries if entry.name != KEPT_KEY}
             latest = max((entry.version for entry in entries), default=0)
+            is_whole = any(entry.name == KEPT_KEY for entry in entries)
             refused = {name: _UNKNOWN for name in kept if name and name not in self._names}
             away: ServiceError | None = None
             for name in self._names:
-                if name not in self._appliers:
+                if name not in self._appliers or (name not in kept and not is_whole):
                     continue
                 try:
                     reason = await self._take(name, kept.get(name), latest)

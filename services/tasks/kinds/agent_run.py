@@ -57,4 +57,5 @@ AGENT_RUN = Kind(
     run=_run,
     scopes=("chat:write",),
     timeout_seconds=300,
+    beyond_share=True,
 )

@@ -126,6 +126,9 @@ class Kind(Generic[Input]):
     `retention_days` is how long its tasks are kept after their end, where the operator says nothing of it; the
     installation's when absent.
     `at_once` is how many of its tasks run at once, in all workers together; as many as there is room for when absent.
+    `beyond_share` says that its tasks may run beyond their owner's share of a worker's slots while others need none. It
+    is for what waits for something outside, and stands being broken off for others; what works on this machine would be
+    slower by it, and meet its timeout.
     `told` is what a success is to be told of for the audit log, in the transaction that records it.
     """
 
@@ -139,6 +142,7 @@ class Kind(Generic[Input]):
     retry: Mapping[str, Any] | None = None
     retention_days: float | None = None
     at_once: int | None = None
+    beyond_share: bool = False
     give_up: Callable[[Context, Input], Awaitable[None]] | None = field(default=None, repr=False)
     told: Callable[[Input, Result], Told] | None = field(default=None, repr=False)
 

@@ -34,6 +34,11 @@ class KindRegistry:
         """How many of a kind run at once, of those that have a limit."""
         return {name: kind.at_once for name, kind in self._kinds.items() if kind.at_once is not None}
 
+    @property
+    def beyond_share(self) -> frozenset[str]:
+        """Those that may run beyond their owner's share."""
+        return frozenset(name for name, kind in self._kinds.items() if kind.beyond_share)
+
     def limited(self, limits: Mapping[str, int]) -> "KindRegistry":
         """The same kinds, some with another limit. Raises OwnKindsUnusable for a name that none has."""
         if unknown := sorted(limits.keys() - self._kinds.keys()):

@@ -65,7 +65,7 @@ class ReplayService:
         connection = await session.connection()
         await connection.execute(insert(Task), [row])
         if row["enqueued_at"] is not None:
-            ticket = Ticket(row["id"], row["tenant_id"], row["user_id"])
+            ticket = Ticket(row["id"], row["tenant_id"], row["user_id"], row["kind"])
             self._outbox.add(session, **self._queues.message(ticket, row["priority"]))
         tell(self._outbox, session, told)
         return row

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import itemgetter
 
 from services.tasks.domain import AttemptKey, Claim
 from services.tasks.settings import WorkerSettings
@@ -49,7 +50,7 @@ class Leases:
 
     async def beat(self) -> None:
         """One round. Raises Unavailable."""
-        attempts = dict(self._held)
+        attempts = dict(sorted(self._held.items(), key=itemgetter(0)))  # as everybody locks tasks
         if not attempts:
             return
         began_at, is_renewal_due = time.monotonic(), self._is_renewal_due()

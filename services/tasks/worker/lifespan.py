@@ -3,13 +3,15 @@
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import TypedDict
 
 from fastapi import FastAPI
 
 from services.tasks.adapters.delegation import DelegatedTokens
 from services.tasks.health import watch_work
+from services.tasks.kinds.registry import KindRegistry
 from services.tasks.lifespan import MIGRATIONS
 from services.tasks.models import OutboxRow
 from services.tasks.queues import Queues
@@ -32,9 +34,9 @@ from services.tasks.worker.retention import Retention
 from services.tasks.worker.runner import Runner
 from services.tasks.worker.scheduler import Scheduler
 from shared.loops import in_background
-from shared.messages import RABBITMQ_REMEDY, Publisher, open_connection, open_probe
+from shared.messages import RABBITMQ_REMEDY, Connection, Publisher, open_connection, open_probe
 from shared.platform import Platform, open_platform
-from shared.postgres import Outbox, OutboxRelay, open_database
+from shared.postgres import Database, Outbox, OutboxRelay, open_database
 from shared.schemas import new_id
 
 
@@ -42,6 +44,54 @@ class State(TypedDict):
     """What requests find on `request.state`."""
 
     platform: Platform
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What the parts of a worker stand on."""
+
+    app: FastAPI
+    settings: WorkerSettings
+    kinds: KindRegistry
+    database: Database
+    outbox: Outbox
+    queues: Queues
+    tokens: DelegatedTokens
+    instruments: Instruments
+    left_out: LeftOut
+    leases: Leases
+
+    def runner(self, platform: Platform) -> Runner:
+        """What does the tasks."""
+        outages = Outages(self.database)
+        worker_id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[-6:]}"
+        replays = ReplayService(self.database, self.outbox, self.queues, self.kinds)
+        replaying = Replaying(self.database, self.outbox, replays)
+        return Runner(
+            outages=outages,
+            claims=Claims(self.database, outages, self.kinds.limits, worker_id, self.settings.lease_seconds),
+            recorder=Recorder(
+                self.database, outages, self.outbox, self.queues, self.kinds, self.left_out, self.settings
+            ),
+            leases=self.leases,
+            kinds=self.kinds,
+            left_out=self.left_out,
+            contexts=ContextFactory(platform.services, self.tokens, Holds(self.database), replaying),
+            instruments=self.instruments,
+            settings=self.settings,
+            watchdog=self.app.state.watchdog,
+            storage=self.app.state.storage,
+        )
+
+    def loops(self, publishing: Connection) -> AbstractAsyncContextManager[None]:
+        """What looks after tasks for as long as the worker lives."""
+        database, outbox, queues, settings = self.database, self.outbox, self.queues, self.settings
+        reconciler = Reconciler(database, outbox, queues, publishing, settings, self.kinds.limits, self.left_out)
+        scheduler = Scheduler(database, outbox, queues, self.kinds, every_seconds=settings.reconcile_seconds)
+        deleted, every = self.instruments.deleted, settings.republish_seconds
+        retention = Retention(database, self.kinds, settings.keeping, deleted, every_seconds=every)
+        relay = OutboxRelay(database, outbox, Publisher(publishing, queues.declare))
+        return in_background(self.leases.run(), reconciler.run(), scheduler.run(), retention.run(), relay.run())
 
 
 @asynccontextmanager
@@ -55,8 +105,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         publishing = await stack.enter_async_context(open_connection(rabbitmq_url, "tasks worker publisher"))
         consuming = await stack.enter_async_context(open_connection(rabbitmq_url, "tasks worker consumer"))
         platform = await stack.enter_async_context(open_platform(app))
-
-        queues, outbox = Queues(settings.queue_prefix), Outbox(OutboxRow)
         broker_probe = await stack.enter_async_context(open_probe(publishing))
 
         async def carries_messages() -> None:
@@ -64,40 +112,16 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
             await broker_probe.check()
 
         app.state.health.add("rabbitmq", carries_messages, remedy=RABBITMQ_REMEDY)
+        queues, outbox = Queues(settings.queue_prefix), Outbox(OutboxRow)
         watch_work(app, database, outbox)
-        worker_id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[-6:]}"
-        leases = Leases(database, settings)
         assert platform.identity is not None  # noqa: S101 - only auth has none
         tokens = DelegatedTokens(platform.identity, platform.verifier)
-        replaying = Replaying(database, outbox, ReplayService(database, outbox, queues, app.state.kinds))
-        instruments = Instruments(app.state.metrics.registry)
-        left_out, outages = LeftOut(), Outages(database)
-        runner = Runner(
-            outages=outages,
-            claims=Claims(database, outages, app.state.kinds.limits, worker_id, settings.lease_seconds),
-            recorder=Recorder(database, outages, outbox, queues, app.state.kinds, left_out, settings),
-            leases=leases,
-            kinds=app.state.kinds,
-            left_out=left_out,
-            contexts=ContextFactory(platform.services, tokens, Holds(database), replaying),
-            instruments=instruments,
-            settings=settings,
-            watchdog=app.state.watchdog,
-            storage=app.state.storage,
+        instruments, leases = Instruments(app.state.metrics.registry), Leases(database, settings)
+        ground = _Ground(
+            app, settings, app.state.kinds, database, outbox, queues, tokens, instruments, LeftOut(), leases
         )
-        reconciler = Reconciler(database, outbox, queues, publishing, settings, app.state.kinds.limits, left_out)
-        scheduler = Scheduler(database, outbox, queues, app.state.kinds, every_seconds=settings.reconcile_seconds)
-        retention = Retention(
-            database,
-            app.state.kinds,
-            settings.keeping,
-            instruments.deleted,
-            every_seconds=settings.republish_seconds,
-        )
-        relay = OutboxRelay(database, outbox, Publisher(publishing, queues.declare))
-        await stack.enter_async_context(
-            in_background(leases.run(), reconciler.run(), scheduler.run(), retention.run(), relay.run())
-        )
+        runner = ground.runner(platform)
+        await stack.enter_async_context(ground.loops(publishing))
         await stack.enter_async_context(delivering_webhooks(app, database, outbox, tokens))
         await stack.enter_async_context(hearing_runs(consuming, queues, database))
         await stack.enter_async_context(Consumers(consuming, queues, runner, settings))

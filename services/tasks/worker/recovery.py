@@ -36,13 +36,14 @@ class Recovered(NamedTuple):
     id: str
     tenant_id: str
     user_id: str
+    kind: str
     priority: str
     traceparent: str | None
     status: str
 
     @property
     def ticket(self) -> Ticket:
-        return Ticket(self.id, self.tenant_id, self.user_id)
+        return Ticket(self.id, self.tenant_id, self.user_id, self.kind)
 
 
 class RecoveryRepository:

@@ -57,6 +57,7 @@ class Runner:
         self._outages, self._claims, self._recorder, self._leases = outages, claims, recorder, leases
         self._kinds, self._contexts, self._instruments = kinds, contexts, instruments
         self._left_out, self._storage, self._settings, self._watchdog = left_out, storage, settings, watchdog
+        self._may_borrow = kinds.beyond_share
         self._slots = {priority: Slots(number) for priority, number in settings.slots.items()}
 
     def stop_accepting(self) -> None:
@@ -73,7 +74,7 @@ class Runner:
         Where its owner has no place left it is put off, until one of theirs ends or for about a second.
         """
         await self._room()
-        async with self._slots[priority].take(ticket) as slot:
+        async with self._slots[priority].take(ticket, may_borrow=ticket.kind in self._may_borrow) as slot:
             if slot is None:
                 self._left_out.note(ticket, priority)
                 await self._outages.through(lambda work: work.put_off(ticket.task_id))
@@ -86,7 +87,8 @@ class Runner:
         if claim is None or claim in self._leases:  # found by two messages about it
             (self._instruments.refused if is_admitted else self._instruments.put_off).inc()
             return
-        self._instruments.late.labels(claim.priority).observe(max(0.0, claim.late_seconds))
+        if not claim.interruptions:  # one that gave its place to others could have begun before it did
+            self._instruments.late.labels(claim.priority).observe(max(0.0, claim.late_seconds))
         with self._leases.hold(claim) as attempt:
             slot.when_called(lambda: attempt.stop(Stop.DISPLACED))
             await self._perform(attempt)

@@ -104,7 +104,7 @@ class Scheduler:
             made = await _insert(session, rows) if rows else set()
             for row in rows:
                 if row["enqueued_at"] is not None and row["id"] in made:
-                    ticket = Ticket(row["id"], row["tenant_id"], row["user_id"])
+                    ticket = Ticket(row["id"], row["tenant_id"], row["user_id"], row["kind"])
                     self._outbox.add(session, **self._queues.message(ticket, row["priority"]))
 
     async def _moments(self, schedule: Schedule) -> list[datetime]:

@@ -23,7 +23,7 @@ _TRY_TURN: Final = text("SELECT pg_try_advisory_xact_lock(hashtextextended(CAST(
 async def send(session: AsyncSession, which: Select[str], outbox: Outbox, queues: Queues) -> None:
     """Those for longest due first; `outbox` is to be notified."""
     sent = update(Task).where(Task.id.in_(which)).values(enqueued_at=func.now())
-    columns = (Task.id, Task.tenant_id, Task.user_id, Task.priority, Task.traceparent, Task.run_at)
+    columns = (Task.id, Task.tenant_id, Task.user_id, Task.kind, Task.priority, Task.traceparent, Task.run_at)
     rows = (await session.execute(sent.returning(*columns))).all()
     for *whose, priority, traceparent, _ in sorted(rows, key=lambda row: (row.run_at, row.id)):
         outbox.add(session, **queues.message(Ticket(*whose), priority, traceparent))

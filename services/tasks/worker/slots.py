@@ -1,7 +1,7 @@
 """The slots of one priority in one worker: no owner's backlog takes them all, and what nobody needs is lent.
 
-Each user and each tenant has a share. Beyond it a slot is lent, as long as some are left for newcomers, and called back
-once others have these: what runs there stops, and goes on when its owner's turn comes.
+Each user and each tenant has a share. Beyond it a slot is lent to kinds that may borrow, as long as some are left for
+newcomers, and called back once others have these: what runs there stops, and goes on when its owner's turn comes.
 """
 
 import asyncio
@@ -53,24 +53,30 @@ class Slots:
         self._given_back = asyncio.Event()
         self._calling: asyncio.TimerHandle | None = None
         # Who waited in vain since a slot was last given back: what is theirs need not wait again.
-        self._refused: set[tuple[str, str]] = set()
+        self._refused: set[tuple[str, ...]] = set()
 
     @asynccontextmanager
-    async def take(self, ticket: Ticket) -> AsyncIterator[Slot | None]:
-        """A slot through the block; None when none of the owner's is left, or lent, and none comes soon."""
-        slot = self._find(ticket) or await self._patiently(ticket)
+    async def take(self, ticket: Ticket, *, may_borrow: bool) -> AsyncIterator[Slot | None]:
+        """A slot through the block; None when none of the owner's is left, or to be lent, and none comes soon."""
+        slot = self._find(ticket, may_borrow) or await self._patiently(ticket, may_borrow)
         try:
             yield slot
         finally:
             if slot is not None:
                 self._give_back(slot)
 
-    def _find(self, ticket: Ticket) -> Slot | None:
-        share = self._shares.find(ticket)
-        if self._free <= (0 if share else self._kept):
-            if share:
+    def _find(self, ticket: Ticket, may_borrow: bool) -> Slot | None:
+        """A lent one first, so that the share is there for what may not borrow."""
+        share = None
+        if not may_borrow or self._free <= self._kept:
+            if may_borrow:
+                self._settle_shares()  # what is lent to them counts first
+            share = self._shares.find(ticket)
+            if share is None:
+                return None
+            if not self._free:
                 share.give_back()
-            return None
+                return None
         self._free -= 1
         slot = Slot(ticket, share)
         if share is None:
@@ -78,8 +84,8 @@ class Slots:
         self._see_to_newcomers()
         return slot
 
-    async def _patiently(self, ticket: Ticket) -> Slot | None:
-        owner = ticket.tenant_id, ticket.user_id
+    async def _patiently(self, ticket: Ticket, may_borrow: bool) -> Slot | None:
+        owner = ticket.tenant_id, ticket.user_id, str(may_borrow)
         if owner in self._refused:
             return None
         until = time.monotonic() + PATIENCE_SECONDS
@@ -89,7 +95,7 @@ class Slots:
                     await self._given_back.wait()
             except TimeoutError:
                 break
-            if slot := self._find(ticket):
+            if slot := self._find(ticket, may_borrow):
                 return slot
         self._refused.add(owner)
         if share := self._shares.find(ticket):  # what is theirs others have
@@ -104,14 +110,13 @@ class Slots:
             self._lent.remove(slot)
         else:
             slot.share.give_back()
-            self._settle_shares()
         self._see_to_newcomers()
         self._refused.clear()
         self._given_back.set()
         self._given_back = asyncio.Event()
 
     def _settle_shares(self) -> None:
-        """What is lent to an owner who has a share left is theirs, and is called back no more."""
+        """What is lent to owners who have a share left is theirs, for longest lent first, and is not called back."""
         without = set[tuple[str, str]]()
         for slot in self._lent:
             owner = slot.ticket.tenant_id, slot.ticket.user_id
@@ -132,6 +137,7 @@ class Slots:
     def _call_back(self) -> None:
         """The latest first: they have least to lose."""
         self._stop_timer()
+        self._settle_shares()
         missing = self._kept - self._free - sum(slot.is_called for slot in self._lent)
         uncalled = [slot for slot in reversed(self._lent) if not slot.is_called]
         for slot in uncalled[: max(0, missing)]:

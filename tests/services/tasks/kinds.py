@@ -144,7 +144,7 @@ LEAVE = Kind(
     name="test.leave", description="Leaves something behind.", input_model=FailInput, run=_fail, give_up=_take_away
 )
 TRACE = Kind(name="test.trace", description="Leaves a trace.", input_model=TraceInput, run=_trace)
-SLEEP = Kind(name="test.sleep", description="Sleeps.", input_model=SleepInput, run=_sleep)
+SLEEP = Kind(name="test.sleep", description="Sleeps.", input_model=SleepInput, run=_sleep, beyond_share=True)
 STUBBORN = Kind(name="test.stubborn", description="Does not stop.", input_model=SleepInput, run=_stubborn)
 FAIL = Kind(name="test.fail", description="Fails.", input_model=FailInput, run=_fail)
 WHO_AM_I = Kind(name="test.whoami", description="Acts as the user.", input_model=RequestModel, run=_token)

@@ -53,6 +53,28 @@ async def test_a_task_that_kills_its_workers_becomes_a_dead_letter(installation:
     assert (lost["status"], lost["dead_letter"], lost["error"]["code"]) == ("failed", True, "tasks.worker_lost")
 
 
+async def test_a_worker_that_was_frozen_past_its_lease_changes_nothing_and_works_on(
+    new_installation: Callable[[], Installation], user: User
+) -> None:
+    """With one slot it is sent no message meanwhile; of several some wait there until the broker misses a heartbeat."""
+    fresh = new_installation()
+    async with fresh.api() as client, fresh.worker_process(normal_slots=1) as process:
+        tasks = Tasks(client, user)
+        task = await tasks.submit("test.sleep", {"seconds": 4, "attempts": 1})
+        await tasks.wait(task, until=lambda read: read["status"] == "running", seconds=60)
+        process.send_signal(signal.SIGSTOP)
+        async with fresh.worker():
+            done = await tasks.wait(task)
+        process.send_signal(signal.SIGCONT)
+        after = await tasks.run("test.sleep", {"seconds": 0.1})  # the one that woke is all there is
+        answer = await client.get(f"/api/v1/tasks/{task['id']}/attempts", headers=user.headers)
+
+        assert (done["status"], done["result"]) == ("succeeded", {"attempt": 2})
+        assert after["status"] == "succeeded"
+        assert await tasks.get(task) == done
+        assert [attempt["outcome"] for attempt in answer.json()["items"]] == ["lost", "succeeded"]
+
+
 async def test_a_late_worker_cannot_write(tasks: Tasks, database: Database) -> None:
     task = await tasks.submit("test.sleep")
     async with database.transaction() as session:

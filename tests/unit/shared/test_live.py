@@ -64,6 +64,13 @@ async def test_what_is_taken_away_is_as_in_the_environment(process: Process) -> 
     assert process.told[-1] == Change("log_level", None, 1)
 
 
+async def test_a_lost_store_into_which_somebody_writes_a_key_takes_no_other_away(process: Process) -> None:
+    await process.take(rate_limit_read="5/minute", tokens_per_day_user="100")
+    await process.live.take([Kept("log_level", b"DEBUG", 1)])
+
+    assert process.applied[-1] == ("DEBUG", "5/minute", 100, "small")
+
+
 async def test_no_budget_can_be_told(process: Process) -> None:
     await process.take(tokens_per_day_user="100")
     await process.take(tokens_per_day_user="none")

@@ -29,11 +29,12 @@ class Holders:
     def __init__(self, slots: Slots, *, gives_back: bool = True) -> None:
         self._slots, self._gives_back = slots, gives_back
         self._stacks: dict[Slot, AsyncExitStack] = {}
+        self._giving: set[asyncio.Task[None]] = set()
         self.called: list[Slot] = []
 
-    async def take(self, tenant: str, user: str = "user") -> Slot | None:
+    async def take(self, tenant: str, user: str = "user", *, may_borrow: bool = True) -> Slot | None:
         stack = AsyncExitStack()
-        slot = await stack.enter_async_context(self._slots.take(ticket(tenant, user)))
+        slot = await stack.enter_async_context(self._slots.take(ticket(tenant, user), may_borrow=may_borrow))
         if slot is not None:
             self._stacks[slot] = stack
             slot.when_called(lambda: self._hear(slot))
@@ -42,7 +43,7 @@ class Holders:
     def _hear(self, slot: Slot) -> None:
         self.called.append(slot)
         if self._gives_back:
-            self._giving = asyncio.create_task(self.give_back(slot))
+            self._giving.add(asyncio.create_task(self.give_back(slot)))
 
     async def give_back(self, slot: Slot) -> None:
         await self._stacks.pop(slot).aclose()
@@ -55,7 +56,14 @@ async def test_a_lone_owner_has_all_but_those_that_are_kept_for_newcomers() -> N
 
     assert [bool(slot) for slot in own] == [True] * 7 + [False]
     assert newcomer is not None
-    assert [slot.share is None for slot in own if slot] == [False] * 2 + [True] * 5
+
+
+async def test_what_may_not_borrow_keeps_to_its_owners_share() -> None:
+    holders = Holders(Slots(8))
+    own = [await holders.take("a", may_borrow=False) for _ in range(3)]
+
+    assert [bool(slot) for slot in own] == [True, True, False]
+    assert await holders.take("a") is not None
 
 
 async def test_the_newcomers_slots_are_called_back_from_whoever_came_last() -> None:
@@ -113,15 +121,13 @@ async def test_no_share_is_ever_called_back() -> None:
     assert all(slot.share is None for slot in holders.called)
 
 
-async def test_what_is_lent_becomes_its_owners_when_they_have_a_share_left() -> None:
-    holders = Holders(Slots(8))
-    own = [slot for _ in range(3) if (slot := await holders.take("a"))]
-    lent = own[2]
-    was_lent = lent.share is None
-    await holders.give_back(own[0])
+async def test_what_may_borrow_leaves_the_share_to_what_may_not() -> None:
+    holders = Holders(Slots(16))
+    borrowed = [await holders.take("a") for _ in range(8)]
+    own = [await holders.take("a", may_borrow=False) for _ in range(5)]
 
-    assert was_lent
-    assert lent.share is not None
+    assert all(borrowed)
+    assert [bool(slot) for slot in own] == [True] * 4 + [False]
 
 
 async def test_a_slot_that_was_called_before_it_was_taken_up_is_given_back_at_once() -> None:
@@ -148,7 +154,7 @@ async def test_who_waited_in_vain_is_followed_by_theirs_at_once() -> None:
     holders = Holders(slots)
     own = [slot for _ in range(3) if (slot := await holders.take("a"))]
     assert await holders.take("a") is None
-    entering = asyncio.create_task(slots.take(ticket("a")).__aenter__())
+    entering = asyncio.create_task(slots.take(ticket("a"), may_borrow=True).__aenter__())
     await asyncio.sleep(0)  # one step, and no wait in it
     assert entering.done()
     assert entering.result() is None
@@ -160,7 +166,7 @@ async def test_a_cancelled_wait_holds_nothing() -> None:
     slots = Slots(4)
     holders = Holders(slots)
     own = [slot for _ in range(3) if (slot := await holders.take("a"))]
-    waiting = asyncio.create_task(slots.take(ticket("a")).__aenter__())
+    waiting = asyncio.create_task(slots.take(ticket("a"), may_borrow=True).__aenter__())
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.wait({waiting})

@@ -16,6 +16,7 @@ from tests.services.tasks.plans import Watch, read
 from tests.services.tasks.running import Installation
 
 BACKLOG, NEIGHBOURS = 10_000, 20
+_PART = 2500  # of what is filled in by one statement
 MOST_ROWS = 30
 """Of a statement about one owner; the round has as many for each."""
 _FILL = text(
@@ -26,7 +27,7 @@ _FILL = text(
         CASE WHEN n > CAST(:neighbours AS int) THEN 'greedy' ELSE 'neighbour ' || n END, 'user', '{}',
         CASE WHEN n % 2 = 0 THEN 'limited' ELSE 'free' END, 'normal', '{}', 'queued', false, 0,
         0, 0, 1, 1, now() - interval '1 s' * n, 1, now()
-    FROM generate_series(1, CAST(:neighbours AS int) + CAST(:backlog AS int)) AS n
+    FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n
     """
 )
 
@@ -46,8 +47,11 @@ async def backlog(
 ) -> AsyncIterator[Database]:
     """Ten thousand of one owner and one each of some others: with what the planner knows of them, and without."""
     async with new_installation().database() as database:
+        for first in range(1, NEIGHBOURS + BACKLOG, _PART):
+            last = min(first + _PART - 1, NEIGHBOURS + BACKLOG)
+            async with database.transaction() as session:
+                await session.execute(_FILL, {"neighbours": NEIGHBOURS, "first": first, "last": last})
         async with database.transaction() as session:
-            await session.execute(_FILL, {"backlog": BACKLOG, "neighbours": NEIGHBOURS})
             if request.param == "planned anew":
                 await session.execute(text("ANALYZE task"))
         yield database

@@ -61,6 +61,20 @@ async def test_what_was_put_off_says_so_and_can_be_cancelled(
     assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
 
 
+async def test_a_kind_that_works_here_keeps_to_its_owners_share(
+    installation: Installation, greedy: Tasks, database: Database
+) -> None:
+    """More at once would be slower, each."""
+    async with installation.worker(normal_slots=8, shutdown_seconds=0.1) as app:
+        made = [await greedy.submit("test.hold", {"name": f"share {n}", "waits": True}) for n in range(4)]
+        await eventually(lambda: put_off(app.state.metrics))
+        running = await running_of(database, greedy)
+        for task in made:
+            await greedy.cancel(task)
+
+    assert running == 2
+
+
 async def running_of(database: Database, tasks: Tasks) -> int:
     return await count(database, f"status = 'running' AND tenant_id = '{tasks.user.tenant_id}'")
 
