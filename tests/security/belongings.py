@@ -329,6 +329,7 @@ IN_BODIES: Final[dict[str, Kind | None]] = {
     "chat_create_response:input[].id": None,  # as an answer had it, or of a stored one (test_response_items.py)
     "chat_compact_response:input[].id": None,
     "chat_compact_response:model": AGENT,
+    "chat_create_response:previous_response_id": None,  # not beside a conversation, and looked up as to compact it
     "chat_create_response:conversation": DIALOGUE,
     "chat_create_response:conversation.id": None,  # the same as `conversation`
     "tools[].vector_store_ids": None,  # searched later with the caller's rights (test_file_search.py)

@@ -159,13 +159,13 @@ class Speech:
             self._said[index] = self._said[index] | {"status": "incomplete"}
         self._searches.clear()
 
-    def call(self, call: ToolCall) -> list[Typed]:
+    def call(self, call: ToolCall, status: str) -> list[Typed]:
         """A call of one of the caller's tools, at once."""
         id_ = output_id(CALL, self._run_id, len(self._said))
         place = {"output_index": len(self._said)}
         about = {"type": "function_call", "id": id_, "call_id": call.id, "name": call.name}
         arguments = "response.function_call_arguments"
-        self._said.append({**about, "arguments": call.arguments, "status": "completed"})
+        self._said.append({**about, "arguments": call.arguments, "status": status})
         return [
             {
                 "type": "response.output_item.added",

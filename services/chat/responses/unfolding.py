@@ -164,7 +164,10 @@ class Unfolding:
             annotations=self._files.named_in(self._speech.text, reply.message.citations) if is_text else (),
         )
         events += self._speech.close(end)
-        return [*events, *[event for call in reply.tool_calls for event in self._speech.call(call)]]
+        for number, call in enumerate(reply.tool_calls, start=1):  # of which the last is cut where the answer is
+            is_cut = self._cut is not None and number == len(reply.tool_calls)
+            events += self._speech.call(call, "incomplete" if is_cut else "completed")
+        return events
 
     def _failed(self, event: Told) -> list[Typed]:
         """What was cancelled has failed too, for whoever follows it: OpenAI's clients know no other word."""
