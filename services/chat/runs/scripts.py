@@ -110,6 +110,7 @@ local function count(state)
   local used = cjson.decode(ARGV[8])
   table.insert(used[2], {state, used[1], '1'})
   add(KEYS[7], used[2], ARGV[10])
+  redis.call('HDEL', KEYS[5], 'used', 'source')
 end
 local status = redis.call('HGET', KEYS[5], 'status')
 if status and (redis.call('HGET', KEYS[5], 'since') or '0') ~= ARGV[11] then return status end
