@@ -22,7 +22,7 @@ from services.chat.runs.beginning import (
     start_keys,
 )
 from services.chat.runs.events import FINAL, RUN_FIELDS, Event, abandoned, event_from, run_from
-from services.chat.runs.finishing import finish_arguments, finish_keys
+from services.chat.runs.finishing import FINISH, finish_arguments, finish_keys
 from services.chat.runs.given_scripts import START_ALONE, START_JOINED
 from services.chat.runs.leases import MISSED, MISSED_MS
 from services.chat.runs.log_scripts import APPEND
@@ -56,7 +56,7 @@ class RunRepository:
         self._start = redis.register_script(scripts.START)
         self._start_alone, self._start_joined = redis.register_script(START_ALONE), redis.register_script(START_JOINED)
         self._append = redis.register_script(APPEND)
-        self._finish = redis.register_script(scripts.FINISH)
+        self._finish = redis.register_script(FINISH)
         self._renew = redis.register_script(scripts.RENEW)
         self._abandon = redis.register_script(scripts.ABANDON)
         self._cancel = redis.register_script(scripts.CANCEL)
@@ -75,7 +75,7 @@ class RunRepository:
         if turn.given:
             script = self._start_alone if turn.is_alone else self._start_joined
             names = given_keys(turn, key)
-            arguments = await given_arguments(turn, turn.given, event, key, self._bounds, self._inbox)
+            arguments = given_arguments(turn, turn.given, event, key, self._bounds, self._inbox)
         else:
             script, names = self._start, start_keys(turn, key)
             arguments = await start_arguments(turn, event, key, self._bounds, self._inbox)
