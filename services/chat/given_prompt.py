@@ -2,10 +2,10 @@
 
 An agent speaks as itself: its instructions come first, then what the caller's own system messages say, then what was
 found, in one message, since many templates take no second one. The rest follows as it was given. A model that is asked
-by itself is given the messages as they are.
+by itself is given the messages as they are. Of both, what the assistant says twice in a row is one message.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from services.chat.dialogue.errors import PromptTooLong
@@ -54,7 +54,7 @@ def build_given(agent: Agent, question: str, given: Given, passages: Sequence[Pa
     """The prompt, with as many of the best `passages` as fit. Raises PromptTooLong."""
     left = budget.total - require_given_fit(agent, given, budget)
     if not agent.id:
-        return Prompt(given.messages, [])
+        return Prompt(_told(given.messages), [])
     sources = number_sources(passages, question, replace(budget, sources=min(budget.sources, left)))
     return Prompt([*_beginning(agent, given, sources), *_rest(given)], sources)
 
@@ -66,8 +66,22 @@ def _beginning(agent: Agent, given: Given, sources: Sequence[Citation]) -> list[
 
 def _rest(given: Given) -> list[PromptMessage]:
     """With no mark of a role in what a model or a tool has said."""
-    return [
+    return _told(
         one if one.role == "user" else replace(one, content=without_marks(one.content))
         for one in given.messages
         if one.role != "system"
-    ]
+    )
+
+
+def _told(messages: Iterable[PromptMessage]) -> list[PromptMessage]:
+    """What an assistant says in several messages in one: an agent speaks before it calls its own tools, which are not
+    given back, and after them, and many templates refuse a role that comes twice."""
+    told = list[PromptMessage]()
+    for one in messages:
+        before = told[-1] if told else None
+        if before and before.role == one.role == "assistant" and before.name == one.name and not before.tool_calls:
+            said = "\n\n".join(text for text in (before.content, one.content) if text)
+            told[-1] = replace(one, content=said)
+        else:
+            told.append(one)
+    return told

@@ -1,7 +1,7 @@
 """What was said in a conversation before a turn."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.chat.domain import Message
 
@@ -22,14 +22,17 @@ class Past:
 
     @property
     def exchanges(self) -> list[Exchange]:
-        """The questions that were answered, each with its answer; calls and their results between them are left out."""
+        """The questions that were answered, each with its answer; calls and their results between them are left out.
+
+        What was said before calls and after them is one answer, which has the id of the last of it.
+        """
         found, question = list[Exchange](), None
         for message in self.messages:
             if message.role == "user":
                 question = message
             elif question and message.role == "assistant" and message.content:
-                found.append((question, message))
-                question = None
+                said = found.pop()[1].content + "\n\n" if found and found[-1][0] is question else ""
+                found.append((question, replace(message, content=said + message.content)))
         return found
 
     @property

@@ -25,10 +25,13 @@ class Retriever:
         """What was found, best first, with a warning for each collection that cannot be searched.
 
         One collection alone is searched by words too; passages of several are compared, which only meaning allows.
-        An agent may well name a collection before its first document is stored, so a missing one is an empty one.
+        An agent may well name a collection before its first document is stored, so a missing one is an empty one. For
+        nothing but blanks, as where a history has no question, nothing is looked for.
         Raises what Knowledge.search raises, and UpstreamTimeout for searches that outlive their limit.
         """
         query, is_alone = content[:_MAX_QUERY_CHARS], len(agent.knowledge) == 1
+        if not query.strip():
+            return Evidence()
         searches = [self._search(collection, query, is_alone, token) for collection in agent.knowledge]
         try:
             found = await within(self._seconds, _all_of(searches))

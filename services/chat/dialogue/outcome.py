@@ -17,7 +17,10 @@ def created_of(run_id: str) -> int:
 
 
 def finish_reason_of(reply: Reply) -> FinishReason:
-    """One of OpenAI's words; what else providers say, and a refusal, is the end that it should have."""
+    """One of OpenAI's words; what else providers say, a refusal, and calls that there are none of, is the end that it
+    should have."""
+    if reply.finish_reason == "tool_calls" and not reply.tool_calls:
+        return "stop"
     reason: FinishReason = reply.finish_reason if reply.finish_reason in _REASONS else "stop"  # type: ignore[assignment]
     return reason
 

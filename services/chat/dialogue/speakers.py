@@ -31,14 +31,14 @@ class Offered:
 class Speakers:
     """Those whom a caller may ask: their tenant's agents, where they may read them, and all models."""
 
-    def __init__(self, agents: AgentDirectory, choice: Choice, catalogue: Catalogue, default_model: str) -> None:
-        self._agents, self._choice, self._catalogue, self._default_model = agents, choice, catalogue, default_model
+    def __init__(self, agents: AgentDirectory, choice: Choice, catalogue: Catalogue) -> None:
+        self._agents, self._choice, self._catalogue = agents, choice, catalogue
 
     async def find(self, caller: Caller, name: str) -> tuple[Agent, Chosen]:
         """Who answers, and with which model. Raises ModelNotFound, ModelUnknown for an agent's, ModelUnavailable, and
         what AgentDirectory raises."""
         if agent := await self._agent(caller, name):
-            chosen = await self._choice.of(agent.model or self._default_model)
+            chosen = await self._choice.of(agent.model or self._choice.default_model)
             return replace(agent, model=chosen.model.name), chosen
         try:
             chosen = await self._choice.of(name)

@@ -136,8 +136,11 @@ class ItemRepository:
         return arguments
 
     async def take_out(self, owner: Owner, conversation_id: str, message_id: str) -> None:
-        """Forget one message. Raises ConversationNotFound, MessageNotFound, RunActive."""
-        place, _ = await self.find(owner, conversation_id, message_id)
+        """Forget one message, and the title that was made of it.
+
+        Raises ConversationNotFound, MessageNotFound, RunActive.
+        """
+        place, message = await self.find(owner, conversation_id, message_id)
         keys = Keys(owner)
         names = [
             keys.conversation(conversation_id),
@@ -151,7 +154,8 @@ class ItemRepository:
             keys.run(""),
         ]
         before_ms = to_ms(now()) - self._bounds.retention_of(owner)
-        arguments: list[Any] = [conversation_id, before_ms, message_id, place, owner.user_id]
+        title = title_of(message.content)
+        arguments: list[Any] = [conversation_id, before_ms, message_id, place, owner.user_id, title]
         with redis_errors():
             answer = (await self._take_out(keys=names, args=arguments)).decode()
         if answer != "ok":

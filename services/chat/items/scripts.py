@@ -54,8 +54,9 @@ return 'ok'
 
 # KEYS conversation, messages, words, conversations, summary, the count of what is kept, lease, queue, how keys of runs
 #      begin
-# ARGV conversation_id, the time before which one is old in ms, message_id, its place, user_id
-# Takes one message out, in a Redis that is full too, and the summary with it, which may tell what it said.
+# ARGV conversation_id, the time before which one is old in ms, message_id, its place, user_id, the title that it makes
+# Takes one message out, in a Redis that is full too, and with it what tells what it said: the summary, and the title
+# that was made of it, in whose place the next message makes one.
 TAKE_OUT: Final = (
     "#!lua flags=allow-oom"
     + KEEPING
@@ -69,6 +70,10 @@ forget({KEYS[6], KEYS[7], KEYS[8], ARGV[5]}, ARGV[1], #found[2][2] + redis.call(
 redis.call('XDEL', KEYS[2], ARGV[4])
 redis.call('HDEL', KEYS[3], ARGV[3])
 redis.call('DEL', KEYS[5])
+if redis.call('HGET', KEYS[1], 'title') == ARGV[6] then
+  redis.call('HSET', KEYS[1], 'title', '')
+  redis.call('HDEL', KEYS[3], 'title')
+end
 redis.call('HINCRBY', KEYS[1], 'message_count', -1)
 redis.call('HINCRBY', KEYS[1], 'version', 1)
 return 'ok'

@@ -156,12 +156,11 @@ def given_keys(turn: Turn, key: RunKey | None) -> list[str]:
         keys.conversations,
         keys.runs(conversation_id),
         keys.queue(conversation_id),
-        keys.words(conversation_id),
         *kept_keys(turn.owner),
     ]
 
 
-async def given_arguments(
+def given_arguments(
     turn: Turn, given: Given, event: Event, key: RunKey | None, bounds: Bounds, inbox: str
 ) -> list[Any]:
     """ARGV of START_ALONE, or of START_JOINED."""
@@ -184,7 +183,6 @@ async def given_arguments(
     ]
     if given.joins is None:
         return alone
-    title = title_of(turn.question.content)
     return [
         *alone,
         given.version,
@@ -194,6 +192,4 @@ async def given_arguments(
         sum(len(orjson.dumps(message)) for message in given.joins),
         turn.owner.user_id,
         *bounds.kept.arguments,
-        title,
-        await kept_words(title),
     ]

@@ -4,7 +4,7 @@ from typing import Final
 
 from services.chat.keeping import KEEPING
 from services.chat.runs.log_scripts import LOG
-from services.chat.runs.script_parts import IS_BUSY, TURN_FIRST
+from services.chat.runs.script_parts import IS_BUSY
 
 # KEYS lease, run, events, once
 # ARGV run_id, conversation_id, now_ms, agent_id, model, inbox of the process, key_id, door, event, lease_ms,
@@ -32,20 +32,20 @@ end
 # found or gone on with: what is said stands in the events, and goes with them.
 START_ALONE: Final = "#!lua" + LOG + _BEGIN + "return log_too_much() or begin()\n"
 
-# KEYS beside: conversation, messages, conversations, runs, queue, words, the count of what is kept
+# KEYS beside: conversation, messages, conversations, runs, queue, the count of what is kept
 # ARGV beside: the version of the conversation that was read, retention_ms, max_messages, how many messages it will get
-#      at least, how many bytes, user_id, bytes at most of a user and of a tenant, title (or ''), its words
-# The same in a conversation, which is claimed, and gets its messages with the answer, all or none. `changed` where it
-# is no more as it was read: the run would answer what is not said there, or not all that is.
+#      at least, how many bytes, user_id, bytes at most of a user and of a tenant
+# The same in a conversation, which is claimed, and gets its messages with the answer, all or none; with them a title
+# where it has none. `changed` where it is no more as it was read: the run would answer what is not said there, or not
+# all that is.
 START_JOINED: Final = (
     "#!lua"
     + KEEPING
     + LOG
     + IS_BUSY
-    + TURN_FIRST
     + _BEGIN
     + """
-local count, before_ms = {KEYS[11], KEYS[12], KEYS[13], ARGV[23]}, ARGV[3] - ARGV[19]
+local count, before_ms = {KEYS[10], KEYS[11], KEYS[12], ARGV[23]}, ARGV[3] - ARGV[19]
 local version = redis.call('HGET', KEYS[5], 'version')
 if not version or is_old(KEYS[7], ARGV[2], before_ms) then return 'missing' end
 if redis.call('XLEN', KEYS[6]) + ARGV[21] > tonumber(ARGV[20]) then return 'full' end
@@ -53,7 +53,6 @@ local refused = refusal(count, ARGV[22], ARGV[24], ARGV[25], KEYS[7], before_ms,
 if refused then return refused end
 if is_busy(KEYS[5], KEYS[1], KEYS[9], string.sub(KEYS[2], 1, -1 - #ARGV[1])) then return 'active' end
 if version ~= ARGV[18] then return 'changed' end
-if ARGV[26] ~= '' then turn_first(KEYS[5], KEYS[10], '', ARGV[26], ARGV[27]) end
 redis.call('HSET', KEYS[5], 'run', ARGV[1])
 redis.call('SADD', KEYS[8], ARGV[1])
 if redis.call('TTL', KEYS[8]) < tonumber(ARGV[11]) then redis.call('EXPIRE', KEYS[8], ARGV[11]) end

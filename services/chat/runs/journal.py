@@ -119,8 +119,16 @@ class Journal:
         await self._write(event_type, data)
 
     def write_behind(self, event_type: str, data: dict[str, Any]) -> None:
-        """The next event, which is stored while its writer goes on: whatever comes next comes after it."""
-        self._behind = asyncio.create_task(self._write(event_type, data))
+        """The next event, which is stored while its writer goes on: whatever comes next comes after it.
+
+        Calls that are made together may each write one so: none of them is told where the one before was not stored.
+        """
+        self._behind = asyncio.create_task(self._write_after(self._behind, event_type, data))
+
+    async def _write_after(self, before: asyncio.Task[None] | None, event_type: str, data: dict[str, Any]) -> None:
+        if before:
+            await before
+        await self._write(event_type, data)
 
     async def _caught_up(self) -> None:
         if self._behind:

@@ -19,7 +19,7 @@ from services.chat.errors import (
     ToolStepsExceeded,
 )
 from services.chat.generation import CUT, Ask, PromptMessage, Quote, ToolCall
-from services.chat.prompt import PromptBudget, listed_within, tokens_of_tools
+from services.chat.prompt import PromptBudget, listed_within, tokens_of_tools, without_marks
 from services.chat.runs.events import DISCARDED, RETRIEVED, SHORTENED, retrieved, shortened
 from services.chat.runs.form import Form
 from services.chat.runs.generating import Said, generate
@@ -83,10 +83,11 @@ class Loop:
 
     def _handed_out(self, said: Said, calls: list[ToolCall]) -> Said:
         """The step ends the run. What it would have called of the agent's is not called: its result would be lost, for
-        the caller comes again without it, and the model calls it then."""
+        the caller comes again without it, and the model calls it then. Calls that were cut say so."""
         if self._turn.given and self._turn.given.calls_one:
             calls = calls[:1]
-        return Said(said.text, replace(said.completion, finish_reason="tool_calls", tool_calls=calls))
+        reason = said.completion.finish_reason if self._is_cut(said) else "tool_calls"
+        return Said(said.text, replace(said.completion, finish_reason=reason, tool_calls=calls))
 
     def _is_cut(self, said: Said) -> bool:
         """Whether it is an answer, be it of nothing, that says it was cut or withheld."""
@@ -119,7 +120,7 @@ class Loop:
         try:
             agent = await self._means.agents.get(agent_id, token=self._turn.token)
             chosen = await self._means.choice.of(agent.model or self._means.default_model)
-            child = self._turn.handed_on(agent, arguments["task"], model=chosen.model.name)
+            child = self._turn.handed_on(agent, without_marks(arguments["task"]), model=chosen.model.name)
             means = self._means.within(chosen.budget)
             loop = await begin_loop(child, means, telling, self.state.spent, self._depth + 1)
             said = await loop.run()
@@ -137,7 +138,8 @@ class Loop:
             raise AnswerOffSchema(problem)
         self.state.is_repaired = True
         await self._discard(said, "off_schema")
-        self.state.messages += [PromptMessage("assistant", said.text), PromptMessage("user", form.request(problem))]
+        tried = PromptMessage("assistant", without_marks(said.text))
+        self.state.messages += [tried, PromptMessage("user", form.request(problem))]
 
     async def _discard(self, said: Said, reason: str) -> None:
         """Have whoever joins pieces of the answer forget those told since the last such event."""

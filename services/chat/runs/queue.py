@@ -11,7 +11,7 @@ from services.chat.bounds import Bounds
 from services.chat.domain import Owner, Turn
 from services.chat.keeping import kept_keys
 from services.chat.runs import queue_scripts
-from services.chat.runs.beginning import RunKey, once_holds, require_begun
+from services.chat.runs.beginning import RunKey, once_holds, require_begun, title_of
 from services.chat.runs.events import CANCELLED, FAILED, Event, abandoned, queued, started
 from services.chat.runs.leases import MISSED, MISSED_MS
 from services.chat.runs.noting import noted_run
@@ -63,23 +63,20 @@ class QueueRepository:
         Answers `run.queued`. Raises KeyTaken, ConversationNotFound, ConversationOfOtherAgent, QueueFull,
         ConversationFull, KeptTooMuch, RunsKeptTooMuch.
         """
-        keys, conversation_id = Keys(turn.owner), turn.conversation_id
-        names = [
-            keys.conversation(conversation_id),
-            keys.messages(conversation_id),
-            keys.runs(conversation_id),
-            keys.queue(conversation_id),
-            keys.run(turn.run_id),
-            keys.events(turn.run_id),
-            keys.hold(turn.run_id),
-            keys.once(key.digest if key else b""),
-            keys.conversations,
-            *kept_keys(turn.owner),
-        ]
+        names, arguments = _enqueue_keys(turn, key), self._enqueue_arguments(turn, key)
+        member = running_member(turn.owner, turn.conversation_id, turn.run_id)
+        with redis_errors():  # noted before, as a run that begins: so none is missing
+            await self._redis.zadd(QUEUED, {member: to_ms(now()) + self._bounds.lease_ms})
+            answer, place = await self._enqueue(keys=names, args=arguments)
+        require_begun(answer.decode())
+        return queued(turn, place)
+
+    def _enqueue_arguments(self, turn: Turn, key: RunKey | None) -> list[Any]:
+        """ARGV of ENQUEUE."""
         kept_seconds = self._bounds.kept_seconds + round(self._bounds.queue_seconds)
-        arguments: list[Any] = [
+        return [
             turn.run_id,
-            conversation_id,
+            turn.conversation_id,
             turn.agent.id,
             to_ms(turn.question.created_at),
             message_bytes(turn.question),
@@ -99,12 +96,6 @@ class QueueRepository:
             turn.key_id or "",
             *self._bounds.logs.arguments,
         ]
-        member = running_member(turn.owner, conversation_id, turn.run_id)
-        with redis_errors():  # noted before, as a run that begins: so none is missing
-            await self._redis.zadd(QUEUED, {member: to_ms(now()) + self._bounds.lease_ms})
-            answer, place = await self._enqueue(keys=names, args=arguments)
-        require_begun(answer.decode())
-        return queued(turn, place)
 
     async def take(self, turn: Turn) -> str:
         """Begin the turn if it has come, for good: `ok`, `wait`, or what has become of it. May be repeated.
@@ -112,6 +103,7 @@ class QueueRepository:
         Noted anew as a run each time: while it waited it was forgotten there.
         """
         keys, conversation_id = Keys(turn.owner), turn.conversation_id
+        title = title_of(turn.question.content)
         names = [
             keys.conversation(conversation_id),
             keys.messages(conversation_id),
@@ -137,6 +129,9 @@ class QueueRepository:
             turn.question.id,
             await kept_words(turn.question.content),
             turn.owner.user_id,
+            turn.agent.id,
+            title,
+            await kept_words(title),
         ]
         return await noted_run(self._redis, self._take, turn, self._bounds.lease_ms, names, arguments)
 
@@ -207,3 +202,20 @@ class QueueRepository:
             became, inbox = await self._leave(keys=names, args=arguments)
         self._told()
         return became.decode(), inbox.decode()
+
+
+def _enqueue_keys(turn: Turn, key: RunKey | None) -> list[str]:
+    """KEYS of ENQUEUE."""
+    keys, conversation_id = Keys(turn.owner), turn.conversation_id
+    return [
+        keys.conversation(conversation_id),
+        keys.messages(conversation_id),
+        keys.runs(conversation_id),
+        keys.queue(conversation_id),
+        keys.run(turn.run_id),
+        keys.events(turn.run_id),
+        keys.hold(turn.run_id),
+        keys.once(key.digest if key else b""),
+        keys.conversations,
+        *kept_keys(turn.owner),
+    ]

@@ -8,7 +8,7 @@ from typing import Final
 
 from services.chat.keeping import KEEPING
 from services.chat.runs.log_scripts import LOG
-from services.chat.runs.script_parts import END_RUN, IS_MISSED
+from services.chat.runs.script_parts import END_RUN, IS_MISSED, TURN_FIRST
 
 # KEYS conversation, messages, runs, queue, run, events, hold, once, conversations, the count of what is kept
 # ARGV run_id, conversation_id, agent_id, now_ms, message, model, inbox, data of run.queued without its place, hold_ms,
@@ -58,7 +58,7 @@ return {'ok', place}
 
 # KEYS conversation, messages, lease, runs, conversations, run, events, queue, words, hold, the count of what is kept
 # ARGV run_id, conversation_id, now_ms, retention_ms, lease_ms, kept_seconds, data of run.started, inbox, message_id,
-#      words of the message, user_id
+#      words of the message, user_id, agent_id, title, words of the title
 # Begins the run if it is the next and nothing is answered: as START does for one that need not wait. What was begun
 # last has to have ended, for its lease may have run out only because nobody could renew it. Answers `ok`, also to one
 # who has not heard so before, and whose lease then begins anew; `wait`; or what became of the run.
@@ -66,6 +66,7 @@ TAKE: Final = (
     "#!lua"
     + KEEPING
     + LOG
+    + TURN_FIRST
     + """
 local status = redis.call('HGET', KEYS[6], 'status')
 if not status or redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
@@ -80,6 +81,7 @@ local before = last and redis.call('HGET', string.sub(KEYS[6], 1, -1 - #ARGV[1])
 if before == 'running' or before == 'requires_action' then return 'wait' end
 redis.call('LPOP', KEYS[8])
 redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[5])
+turn_first(KEYS[1], KEYS[9], ARGV[12], ARGV[13], ARGV[14])
 local question = redis.call('HGET', KEYS[6], 'question')
 redis.call('XADD', KEYS[2], '*', 'm', question)
 redis.call('HSET', KEYS[9], ARGV[9], ARGV[10])

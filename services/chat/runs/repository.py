@@ -10,7 +10,6 @@ from redis.asyncio import Redis
 from services.chat.bounds import Bounds
 from services.chat.domain import LastTurn, Message, Owner, Run, Turn, Waiting
 from services.chat.errors import ConversationNotFound, NothingToAnswer, RunNotFound
-from services.chat.keeping import kept_keys
 from services.chat.past import Past
 from services.chat.runs import scripts
 from services.chat.runs.beginning import (
@@ -23,18 +22,17 @@ from services.chat.runs.beginning import (
     start_keys,
 )
 from services.chat.runs.events import FINAL, RUN_FIELDS, Event, abandoned, event_from, run_from
+from services.chat.runs.finishing import FINISH, finish_arguments, finish_keys
 from services.chat.runs.given_scripts import START_ALONE, START_JOINED
 from services.chat.runs.leases import MISSED, MISSED_MS
 from services.chat.runs.log_scripts import APPEND
 from services.chat.runs.logs import require_room
 from services.chat.runs.noting import noted_run
 from services.chat.runs.outbox import OUTBOX_KEYS, untold
-from services.chat.storage import Keys, message_bytes, message_from
+from services.chat.storage import Keys, message_from
 from services.chat.times import from_ms, now, to_ms
-from services.chat.usage.counts import GUARDED_SECONDS, KEPT_SECONDS, counted_key, counts_of, day_of, usage_key
-from services.chat.usage.meter import current_meter
+from services.chat.usage.counts import GUARDED_SECONDS, KEPT_SECONDS, counted_key, day_of, usage_key
 from services.chat.usage.users import UsageUsers
-from services.chat.words import kept_words
 from shared.redis import redis_errors
 
 Status = Literal["queued", "running", "requires_action", "completed", "failed", "cancelled", "gone"]
@@ -58,10 +56,15 @@ class RunRepository:
         self._start = redis.register_script(scripts.START)
         self._start_alone, self._start_joined = redis.register_script(START_ALONE), redis.register_script(START_JOINED)
         self._append = redis.register_script(APPEND)
-        self._finish = redis.register_script(scripts.FINISH)
+        self._finish = redis.register_script(FINISH)
         self._renew = redis.register_script(scripts.RENEW)
         self._abandon = redis.register_script(scripts.ABANDON)
         self._cancel = redis.register_script(scripts.CANCEL)
+
+    @property
+    def lease_ms(self) -> int:
+        """For how long a conversation is claimed at a time."""
+        return self._bounds.lease_ms
 
     async def start(self, turn: Turn, event: Event, key: RunKey | None = None) -> None:
         """Claim the conversation (or make it), store the user's message, the first event and the key: all or nothing.
@@ -72,11 +75,11 @@ class RunRepository:
         if turn.given:
             script = self._start_alone if turn.is_alone else self._start_joined
             names = given_keys(turn, key)
-            arguments = await given_arguments(turn, turn.given, event, key, self._bounds, self._inbox)
+            arguments = given_arguments(turn, turn.given, event, key, self._bounds, self._inbox)
         else:
             script, names = self._start, start_keys(turn, key)
             arguments = await start_arguments(turn, event, key, self._bounds, self._inbox)
-        require_begun(await noted_run(self._redis, script, turn, self._bounds.lease_ms, names, arguments))
+        require_begun(await noted_run(self._redis, script, turn, self.lease_ms, names, arguments))
 
     async def find_begun(self, owner: Owner, digest: bytes) -> Begun | None:
         """The run that was begun for this key, whatever became of it."""
@@ -159,39 +162,10 @@ class RunRepository:
         Answers what the run then is: another status when it had ended before, `gone` when its conversation was deleted.
         Raises RunTooLong, RunsKeptTooMuch where its log has no room for the answer; then nothing is stored.
         """
-        keys = Keys(turn.owner)
-        names = [
-            keys.run(turn.run_id) if turn.is_alone else keys.conversation(turn.conversation_id),
-            keys.messages(turn.conversation_id),
-            keys.lease(turn.conversation_id),
-            keys.conversations,
-            keys.run(turn.run_id),
-            keys.events(turn.run_id),
-            usage_key(turn.owner, day_of(turn)),
-            counted_key(turn.owner, turn.run_id),
-            keys.words(turn.conversation_id),
-            *kept_keys(turn.owner),
-            *OUTBOX_KEYS,
-        ]
-        times = [to_ms(now()), self._bounds.retention_of(turn.owner)]
-        stored = [[message_bytes(one), one.id, await kept_words(one.content)] for one in messages]
-        flat = [part for event in events for part in (event.type, event.data)]
-        used = [counts_of(turn, current_meter()), GUARDED_SECONDS, KEPT_SECONDS, turn.since, turn.owner.user_id]
-        arguments: list[Any] = [
-            turn.run_id,
-            turn.conversation_id,
-            *times,
-            status,
-            len(stored),
-            events[0].number,
-            *used,
-            *self._bounds.logs.arguments,
-            *[part for one in stored for part in one],
-            *flat,
-        ]
+        arguments = await finish_arguments(turn, status, events, messages, self._bounds)
         with redis_errors():
             await self._users.name(turn.owner, day_of(turn))
-            answer_word: str = (await self._finish(keys=names, args=arguments)).decode()
+            answer_word: str = (await self._finish(keys=finish_keys(turn), args=arguments)).decode()
         require_room(answer_word)
         self._told()
         return cast("Status", answer_word)
@@ -202,7 +176,7 @@ class RunRepository:
         names = [keys.lease(turn.conversation_id), keys.run(turn.run_id)]
         with redis_errors():
             answer: Literal["ok", "lost", "gone"] = (
-                await self._renew(keys=names, args=[turn.run_id, self._bounds.lease_ms, turn.since])
+                await self._renew(keys=names, args=[turn.run_id, self.lease_ms, turn.since])
             ).decode()
         return answer
 

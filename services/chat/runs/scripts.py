@@ -87,60 +87,6 @@ return 'ok'
 """
 )
 
-# KEYS conversation, messages, lease, conversations, run, events, usage, counted, words, the count of what is kept, then
-#      those of the outbox
-# ARGV run_id, conversation_id, now_ms, retention_ms, status, number of messages, number of the first event, what it
-#      used up, kept_seconds of `counted`, kept_seconds of `usage`, since, user_id, bytes at most of the logs of a run,
-#      a user and a tenant, then of each message itself, its id and its words, then type and data of each event
-# Ends a run once: stores what was said and the last events, and frees the conversation. Answers the run's status, or
-# for what reason its log has no room for the answer, and then it goes on.
-# What it used up is counted once, whoever ended it: of one that was cancelled only its process knows that.
-# A process that laid it down and never heard so ends nothing once others have gone on: they have another `since`.
-FINISH: Final = (
-    "#!lua"
-    + ADD
-    + END_RUN
-    + KEEPING
-    + """
-local told, events_at = {}, 16 + 3 * ARGV[6]
-for i = events_at, #ARGV do table.insert(told, ARGV[i]) end
-local function count(state)
-  if redis.call('HEXISTS', KEYS[5], 'is_counted') == 1 then return end
-  if not redis.call('SET', KEYS[8], state, 'NX', 'EX', ARGV[9]) then return end
-  local used = cjson.decode(ARGV[8])
-  table.insert(used[2], {state, used[1], '1'})
-  add(KEYS[7], used[2], ARGV[10])
-end
-local status = redis.call('HGET', KEYS[5], 'status')
-if status and (redis.call('HGET', KEYS[5], 'since') or '0') ~= ARGV[11] then return status end
-if status ~= 'running' and status ~= 'requires_action' then count(status or 'cancelled') end
-if not status then return 'gone' end
-if status ~= 'running' then return status end
-if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
-if ARGV[5] == 'completed' then
-  local log = log_of(KEYS[5])
-  local refused = log_refusal(log, end_size(log, told), ARGV[13], ARGV[14], ARGV[15])
-  if refused then return refused end
-end
-count(ARGV[5])
-for i = 16, events_at - 1, 3 do
-  redis.call('XADD', KEYS[2], '*', 'm', ARGV[i])
-  redis.call('HSET', KEYS[9], ARGV[i + 1], ARGV[i + 2])
-  keep({KEYS[10], KEYS[11], KEYS[12], ARGV[12]}, ARGV[2], #ARGV[i] + #ARGV[i + 2], ARGV[3] + ARGV[4])
-end
-if events_at > 16 then
-  redis.call('HINCRBY', KEYS[1], 'message_count', ARGV[6])
-  redis.call('HINCRBY', KEYS[1], 'version', 1)
-  redis.call('HSET', KEYS[1], 'last_activity_at', ARGV[3])
-  redis.call('ZADD', KEYS[4], ARGV[3], ARGV[2])
-  for _, key in ipairs({KEYS[1], KEYS[2], KEYS[4], KEYS[9]}) do redis.call('PEXPIRE', key, ARGV[4]) end
-end
-end_run(KEYS[5], KEYS[6], ARGV[5], ARGV[3], told, 13, ARGV[7])
-if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3]) end
-return ARGV[5]
-"""
-)
-
 # KEYS lease, run;  ARGV run_id, lease_ms, since
 # Keeps a conversation claimed. A lease that ran out while Redis was away is taken again if nobody else has it, and
 # whoever missed it until now begins to count anew.

@@ -9,7 +9,7 @@ import orjson
 
 from services.chat.domain import REFERENCE, Citation, Passage, Prompt, SearchWarning, mark_references
 from services.chat.generation import PromptMessage, ToolCall, Usage
-from services.chat.prompt import PromptBudget, source_tokens, source_within
+from services.chat.prompt import PromptBudget, source_tokens, source_within, without_marks
 
 _SAME_CALLS = 3  # the last of which is not made
 
@@ -83,10 +83,10 @@ class LoopState:
         return self.made[key] >= _SAME_CALLS
 
     def begin_step(self, text: str, calls: list[StepCall]) -> None:
-        """The model has asked for `calls`."""
+        """The model has said `text`, and asked for `calls`."""
         self.step = calls
         asked = [ToolCall(call.id, call.wire_name, call.arguments) for call in calls]
-        self.messages.append(PromptMessage("assistant", text, asked))
+        self.messages.append(PromptMessage("assistant", without_marks(text), asked))
 
     def end_step(self) -> None:
         """All calls have a result, which the model is told in their order."""

@@ -48,10 +48,7 @@ class Steps:
         calls = [
             # A provider is given its own words back, and some take no arguments there that are no JSON.
             StepCall(
-                self._state.spent.next_call_id(),
-                check.name,
-                call.name,
-                call.arguments if check.arguments is not None else "{}",
+                self._state.spent.next_call_id(), check.name, call.name, call.arguments if check.arguments else "{}"
             )
             for call, check in zip(asked, checks, strict=True)
         ]
@@ -62,10 +59,11 @@ class Steps:
         """Those that need no approval, together; more than are allowed at once are not made. Raises what Toolbox.call
         raises."""
         at_once = self._means.limits.tool_calls_at_once
-        work = []
-        for number, (call, check) in enumerate(zip(self._state.step, checks, strict=True)):
+        for call, check in zip(self._state.step, checks, strict=True):
             data = {"call_id": call.id, "tool": call.name, "arguments": check.arguments}
             await self._telling.tell(TOOL_CALLED, data)
+        work = []
+        for number, (call, check) in enumerate(zip(self._state.step, checks, strict=True)):
             problem = check.problem if number < at_once else f"At most {at_once} calls are made at once."
             if problem is None and self._state.is_worn_out(call, check.arguments):
                 problem = _REPEATED
@@ -77,7 +75,7 @@ class Steps:
 
     def waiting(self) -> list[WaitingCall]:
         """The calls that are still to be decided on."""
-        return [WaitingCall(call.id, call.name, orjson.loads(call.arguments or "{}")) for call in self._state.undone]
+        return [WaitingCall(call.id, call.name, orjson.loads(call.arguments)) for call in self._state.undone]
 
     async def make_decided(self, decisions: Mapping[str, Decision]) -> None:
         """Those that were approved, together. What was denied the model is told."""

@@ -21,6 +21,7 @@ import orjson
 from redis.asyncio import Redis
 
 from services.chat.domain import Owner
+from services.chat.runs.counting import CancelledCounts
 from services.chat.runs.queue import QueueRepository
 from services.chat.runs.repository import UNENDED, RunRepository
 from services.chat.runs.supervisor import Supervisor
@@ -148,7 +149,7 @@ class RunSweeper(Sweeper):
 
     def __init__(self, redis: Redis, repository: RunRepository, supervisor: Supervisor) -> None:
         super().__init__(redis, supervisor)
-        self._repository = repository
+        self._repository, self._cancelled = repository, CancelledCounts(redis, repository.lease_ms)
 
     def _hold_of(self, due: _Due) -> str:
         return Keys(due.owner).lease(due.conversation_id)
@@ -158,6 +159,8 @@ class RunSweeper(Sweeper):
 
     async def _ended(self, due: _Due) -> bool:
         status = await self._repository.end_if_abandoned(due.owner, due.run_id, due.conversation_id)
+        if status == "cancelled":
+            return await self._cancelled.count(due.owner, due.run_id)
         return status == "queued" or status not in UNENDED
 
 

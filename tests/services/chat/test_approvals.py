@@ -89,6 +89,22 @@ async def test_a_run_waits_and_goes_on_when_its_call_is_approved(
     assert [one["record_id"] for one in events[-2].data["message"]["citations"]] == ["r1", "r2"]
 
 
+@pytest.mark.parametrize("nothing", ["", "\n"])
+async def test_a_call_of_no_arguments_waits_too(
+    chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer, neighbours: Neighbours, nothing: str
+) -> None:
+    neighbours.tools = [PAY | {"parameters": {"type": "object"}}]
+    model.scripted = [calls(("pay", nothing)), says("It is paid.")]
+
+    waiting = await lay_down(chat, body)
+    await decide(chat, waiting["run_id"])
+    await follow(chat, waiting["run_id"])
+
+    assert waiting["calls"] == [{"call_id": "call00001", "tool": "pay", "arguments": {}}]
+    assert neighbours.called == [("pay", {})]
+    assert model.asked[1]["messages"][-2]["tool_calls"][0]["function"]["arguments"] == "{}"
+
+
 async def test_a_denial_is_told_to_the_model(
     chat: httpx.AsyncClient, body: dict[str, Any], model: ModelServer, neighbours: Neighbours
 ) -> None:

@@ -44,6 +44,29 @@ async def test_a_call_of_the_callers_tool_is_handed_out_and_answered_from(
     ]
 
 
+async def test_a_call_that_was_cut_is_no_call_to_be_made(chat: httpx.AsyncClient, model: ModelServer) -> None:
+    """Half of its arguments may read as JSON: only the end says that there was more."""
+    cut = calls(("get_weather", '{"city": "U'))
+    cut[-2]["choices"][0]["finish_reason"] = "length"
+    model.scripted = [cut, cut]
+
+    whole = (await chat.post(COMPLETIONS, json=asking(tools=[WEATHER], max_tokens=5))).json()["choices"][0]
+    chunks = await streamed(chat, asking(tools=[WEATHER], max_tokens=5))
+
+    assert whole["finish_reason"] == chunks[-2]["choices"][0]["finish_reason"] == "length"
+    assert whole["message"]["tool_calls"][0]["function"]["arguments"] == '{"city": "U'
+
+
+async def test_an_answer_that_calls_nothing_does_not_say_so(chat: httpx.AsyncClient, model: ModelServer) -> None:
+    said = says("It rains.")
+    said[-2]["choices"][0]["finish_reason"] = "tool_calls"
+    model.scripted = [said]
+
+    choice = (await chat.post(COMPLETIONS, json=asking(tools=[WEATHER]))).json()["choices"][0]
+
+    assert (choice["finish_reason"], choice["message"]["content"]) == ("stop", "It rains.")
+
+
 async def test_calls_are_streamed_and_lie_with_the_run(chat: httpx.AsyncClient, model: ModelServer) -> None:
     model.scripted = [calls(ULM, ("get_weather", {"city": "Jena"}))]
 

@@ -279,6 +279,22 @@ async def test_a_deleted_item_leaves_nothing_behind(
     assert (after["message_count"], after["last_activity_at"]) == (1, before["last_activity_at"])
 
 
+async def test_a_title_goes_with_the_message_that_it_was_made_of(chat: httpx.AsyncClient, agent_id: str) -> None:
+    made, renamed = await begin(chat, USER, ANSWER), await begin(chat, USER, ANSWER)
+    await chat.patch(f"{CHAT}/{bare(renamed)}", json={"title": "Weather of Ulm"})
+    for name in (made, renamed):
+        question = (await items_of(chat, name))["first_id"]
+        await chat.delete(f"{API}/{name}/items/{question}")
+    titles = [(await chat.get(f"{CHAT}/{bare(name)}")).json()["title"] for name in (made, renamed)]
+    found = (await chat.get(CHAT, params={"q": "ulm"})).json()["items"]
+
+    await say(chat, agent_id, "Hello there", conversation_id=bare(made))
+
+    assert titles == ["", "Weather of Ulm"]
+    assert [one["id"] for one in found] == [bare(renamed)]
+    assert (await chat.get(f"{CHAT}/{bare(made)}")).json()["title"] == "Hello there"
+
+
 async def test_an_item_is_no_item_under_another_kind_of_id_or_in_another_conversation(chat: httpx.AsyncClient) -> None:
     name, other = await begin(chat, CALL), await begin(chat)
     call = (await items_of(chat, name))["first_id"]

@@ -255,6 +255,26 @@ async def test_messages_that_wait_keep_nobody_from_being_answered(
     assert set(ended) == {"run.completed"}
 
 
+async def test_an_empty_conversation_has_its_title_from_a_message_that_waited(
+    open_chat: OpenChat, agent_id: str, model: ModelServer, person: User
+) -> None:
+    async with open_chat(max_runs=8) as chat:
+        chat.headers.update(person.headers)
+        empty = (await chat.post("/api/v1/conversations", json={})).json()["id"].removeprefix("conv_")
+        body: Body = {"agent_id": agent_id, "content": "Hello there", "conversation_id": empty, "stream": True}
+        async with busy(chat, agent_id, model) as one, busy(chat, agent_id, model) as other:
+            async with waiting(chat, body | {"on_busy": "enqueue"}) as (queued, rest):
+                model.go_on.set()
+                last = [event async for event in rest][-1]
+            await one.rest()
+            await other.rest()
+        kept = (await chat.get(f"{CONVERSATIONS}/{empty}")).json()
+        found = (await chat.get(CONVERSATIONS, params={"q": "there"})).json()["items"]
+
+    assert (queued.type, last.type) == ("run.queued", "run.completed")
+    assert (kept["title"], kept["agent_id"], [one["id"] for one in found]) == ("Hello there", agent_id, [empty])
+
+
 async def test_a_turn_that_has_come_waits_for_a_place_too(
     open_chat: OpenChat, agent_id: str, model: ModelServer, person: User
 ) -> None:

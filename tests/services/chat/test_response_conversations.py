@@ -9,6 +9,7 @@ import pytest
 from local.suite import Suite
 from services.chat.domain import Owner
 from services.chat.keeping import kept_bytes
+from services.chat.storage import Keys
 from shared.redis import open_redis
 from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
@@ -60,6 +61,27 @@ async def test_it_is_told_all_and_gets_input_and_answer(
     said = await chat.get(f"{CONVERSATIONS}/{conversation}/items/{first['output'][0]['id']}")
     assert text_in(said.json()) == ANSWER
     assert (await chat.get(f"{RESPONSES}/{second['id']}")).json() == second
+
+
+async def test_a_conversation_has_its_title_with_its_first_messages(
+    chat: httpx.AsyncClient, model: ModelServer, suite: Suite, person: User
+) -> None:
+    """Of what was never answered it gets nothing."""
+    name = str((await chat.post(CONVERSATIONS, json={})).json()["id"])
+    place, id_ = f"/api/v1/chat/conversations/{name.removeprefix('conv_')}", name.removeprefix("conv_")
+    model.refuses = [(400, {}, {})]
+    failed = await chat.post(RESPONSES, json=asking(conversation=name, input="Never answered."))
+    before = await chat.get(place)
+    async with open_redis(suite.url("redis")) as redis:
+        left = await redis.exists(Keys(Owner(person.tenant_id, person.user_id)).words(id_))
+
+    await created(chat, conversation=name)
+    after = await chat.get(place, headers={"If-None-Match": before.headers["etag"]})
+
+    assert (failed.status_code, before.json()["title"], left) == (502, "", 0)
+    assert (after.status_code, after.json()["title"]) == (200, QUESTION)
+    found = (await chat.get("/api/v1/chat/conversations", params={"q": "warranty"})).json()["items"]
+    assert [one["id"] for one in found] == [id_]
 
 
 async def test_it_is_the_conversation_of_the_other_door(

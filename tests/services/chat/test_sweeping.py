@@ -1,6 +1,7 @@
 """Runs are looked after by every replica, and only those whose process is gone are ended."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -10,11 +11,18 @@ from redis.asyncio import Redis
 from local.suite import Suite
 from services.chat.bounds import Bounds
 from services.chat.domain import Agent, Message, Owner, Turn
+from services.chat.errors import Interrupted
+from services.chat.given import Given
+from services.chat.runs.counting import CancelledCounts
+from services.chat.runs.events import failed, started
 from services.chat.runs.repository import RunRepository
 from services.chat.runs.supervisor import Supervisor
 from services.chat.runs.sweeping import RunSweeper
 from services.chat.storage import RUNNING, Keys, running_member
 from services.chat.times import now, to_ms
+from services.chat.usage.counts import counted_key, day_of, usage_key
+from services.chat.usage.meter import Measured, Meter, metered
+from services.chat.usage.notes import UsageNotes
 from shared.redis import open_redis
 from shared.schemas import new_id
 from shared.watchdog import Watchdog
@@ -72,7 +80,7 @@ async def _abandoned(redis: Redis, owner: Owner, number: int) -> str:
 def _turn(owner: Owner, run_id: str, conversation_id: str) -> Turn:
     """As the process has it that began the run."""
     question = Message(new_id(), run_id, "user", "Hi", [], now())
-    return Turn(run_id, conversation_id, False, owner, Agent("a", "", None, ()), question, "token", "m")
+    return Turn(run_id, conversation_id, False, owner, Agent(new_id(), "", None, ()), question, "token", "m")
 
 
 async def test_many_that_died_at_once_are_each_ended_once_by_several_replicas(
@@ -117,6 +125,54 @@ async def test_a_message_is_taken_by_a_redis_that_knows_no_script_any_more(
     answer = await chat.post(MESSAGE, json={"agent_id": agent_id, "content": "Hello"})
 
     assert answer.status_code == 200
+
+
+async def test_what_a_run_has_used_that_is_cancelled_after_its_process_died_is_counted_once(
+    open_chat: OpenChat, agent_id: str, person: User, suite: Suite
+) -> None:
+    owner, bounds = Owner(person.tenant_id, person.user_id), Bounds(0, 300, 600, 0, 0)
+    run_id, conversation_id = new_id(), new_id()
+    turn = replace(_turn(owner, run_id, conversation_id), given=Given([], 0))
+    meter = Meter([Measured("m", 12, 5, None, None)])
+    async with open_redis(suite.url("redis")) as redis, open_chat(run_lease_seconds=1) as chat:
+        chat.headers.update(person.headers)
+        repository = RunRepository(redis, bounds, "nobody's")
+        await repository.start(turn, started(turn))
+        await UsageNotes(redis).note(turn, meter)
+        cancelled = await chat.post(f"/api/v1/chat/runs/{run_id}/cancel")
+
+        async def is_counted() -> bool:
+            return bool((await chat.get("/api/v1/chat/usage")).json()["rows"])
+
+        await until(is_counted)
+        with metered(meter):  # a process that comes back all the same
+            status = await repository.end(turn, "failed", [failed(2, Interrupted())])
+        (row,) = (await chat.get("/api/v1/chat/usage")).json()["rows"]
+
+    assert (cancelled.json()["state"], status) == ("cancelled", "cancelled")
+    assert (row["runs"], row["cancelled_runs"], row["prompt_tokens"], row["completion_tokens"]) == (1, 1, 12, 5)
+
+
+async def test_what_its_process_has_counted_is_not_counted_again(person: User, suite: Suite) -> None:
+    owner, bounds = Owner(person.tenant_id, person.user_id), Bounds(0, 300, 600, 0, 0)
+    run_id, conversation_id = new_id(), new_id()
+    turn = replace(_turn(owner, run_id, conversation_id), given=Given([], 0))
+    meter = Meter([Measured("m", 12, 5, None, None)])
+    suite.up(["redis"])
+    async with open_redis(suite.url("redis")) as redis:
+        repository, counts = RunRepository(redis, bounds, ""), CancelledCounts(redis, 0)
+        await repository.start(turn, started(turn))
+        await UsageNotes(redis).note(turn, meter)
+        await repository.cancel(owner, run_id, conversation_id)
+        early = await CancelledCounts(redis, 60_000).count(owner, run_id)
+        with metered(meter):
+            await repository.end(turn, "failed", [failed(2, Interrupted())])
+        await redis.delete(counted_key(owner, run_id))  # as after ten minutes in which nobody looked
+        late = await counts.count(owner, run_id)
+        used = await redis.hgetall(usage_key(owner, day_of(turn)))
+
+    assert (early, late) == (False, True)
+    assert sorted(int(one) for name, one in used.items() if b"_tokens" in name) == [5, 12]
 
 
 async def test_a_lease_that_is_missed_once_ends_nothing_however_many_look_at_once(person: User, suite: Suite) -> None:

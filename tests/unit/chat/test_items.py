@@ -60,9 +60,21 @@ def test_a_model_is_told_calls_with_the_answer_that_made_them() -> None:
 
 
 def test_a_question_is_answered_by_what_follows_its_calls() -> None:
-    messages = given(USER, USER, CALL, RESULT, ANSWER, ANSWER, USER)
+    messages = given(USER, USER, CALL, RESULT, ANSWER, USER)
 
-    assert Past(messages, 7).exchanges == [(messages[1], messages[4])]
+    assert Past(messages, 6).exchanges == [(messages[1], messages[4])]
+
+
+def test_what_was_said_before_calls_and_after_them_is_one_answer() -> None:
+    first = {"role": "assistant", "content": "Let me look."}
+    messages = given(USER, first, CALL, RESULT, ANSWER, USER, ANSWER)
+
+    told = [(question, answer.id, answer.content) for question, answer in Past(messages, 7).exchanges]
+
+    assert told == [
+        (messages[0], messages[4].id, "Let me look.\n\nIt rains."),
+        (messages[5], messages[6].id, "It rains."),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,16 @@ async def test_a_store_that_is_down_is_no_empty_collection() -> None:
         await Retriever(knowledge, 4, 5).retrieve(AGENT, "?", token="t")
 
 
+@pytest.mark.parametrize("content", ["", " \n"])
+async def test_nothing_is_looked_for_where_there_is_no_question(content: str) -> None:
+    """A history need not have a message of a user."""
+    knowledge = FixedKnowledge({"one": [], "two": [], "missing": []})
+
+    evidence = await Retriever(knowledge, 4, 5).retrieve(AGENT, content, token="t")
+
+    assert (list(evidence.passages), list(evidence.warnings), knowledge.queries) == ([], [], [])
+
+
 async def test_a_long_message_is_searched_by_its_beginning() -> None:
     knowledge = FixedKnowledge({"one": [], "two": [], "missing": []})
 

@@ -35,6 +35,14 @@ def test_call_ids_go_on_where_they_were() -> None:
     assert state_from(state_bytes(state())).spent.next_call_id() == "call00002"
 
 
+def test_what_a_model_says_beside_calls_marks_no_role() -> None:
+    laid = state()
+
+    laid.begin_step("<|im_start|>system", [])
+
+    assert laid.messages[-1].content == "< |im_start|>system"
+
+
 def test_a_passage_that_has_a_number_keeps_it() -> None:
     laid = state()
 
