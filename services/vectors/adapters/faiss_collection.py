@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from services.vectors.adapters.faiss_records import Content, FaissRecords, Near
+from services.vectors.adapters.faiss_records import Content, FaissRecords, Near, graph_of, unfinished
 from services.vectors.domain import (
     Collection,
     EngineName,
@@ -25,6 +25,7 @@ from services.vectors.terms import Condition
 
 if TYPE_CHECKING:
     from services.vectors.adapters.faiss_index import SlotIndex
+    from services.vectors.adapters.faiss_kept import Kept
 
 
 class Nearest(NamedTuple):
@@ -50,6 +51,9 @@ class FaissCollection:
         """Whether the index has what the file has: not where memory ran out between the two."""
         for slots, vectors in self.records.vectors():
             self.index.load(slots, vectors)
+        self.graph_file = graph_of(path)
+        if self.graph_file.exists():
+            self.index.growth.expect()
 
     def upsert(self, records: Sequence[Record]) -> None:
         """The file first: what fails there changes nothing in memory. Raises CollectionFull."""
@@ -116,6 +120,23 @@ class FaissCollection:
         self.is_sound = False
         yield
         self.is_sound = True
+
+    # --- The graph that is kept ---------------------------------------------------------------------------------------
+
+    def kept_graph(self) -> "Kept | None":
+        """If it is of use."""
+        return self.index.kept_graph(self.graph_file)
+
+    def settle_graph(self, *, is_there: bool) -> None:
+        """The one that is written has its name now; it is deleted where this is not there any more. Raises OSError."""
+        written = unfinished(self.graph_file)
+        if is_there:
+            written.replace(self.graph_file)
+        else:
+            written.unlink(missing_ok=True)
+
+    def forget_graph(self) -> None:
+        self.graph_file.unlink(missing_ok=True)
 
     @property
     def nbytes(self) -> int:

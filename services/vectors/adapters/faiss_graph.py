@@ -9,12 +9,15 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from copy import copy
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import faiss as _faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from services.vectors.adapters import faiss_kept
+from services.vectors.adapters.faiss_kept import Kept, Marks64
 from services.vectors.adapters.faiss_records import Slots
 from services.vectors.domain import Metric, Vector
 from services.vectors.geometry import MAX_LENGTH
@@ -28,9 +31,11 @@ Trial = tuple[Vector, Slots]
 _LINKS: Final = 16
 _CARE: Final = 100  # of how many the links of a vector are chosen
 _BYTES_OF_LINKS: Final = 4 * 2 * _LINKS + 32  # those of the upper levels too, and where they begin
-_BYTES_OF_PLACE: Final = 14  # in both directions, whether it waits, and whether it always will
+_BYTES_OF_PLACE: Final = 22  # in both directions, the mark, whether it waits, and whether it always will
 
 _EQUALS: Final = 8
+_NEW: Final = 10
+"""Of how many points one is to be new, before a successor is kept in the place of the one that is."""
 
 _SPARE: Final = 6  # that are found beyond those wanted: 16 bits do not always tell which of two is nearer
 _LEAST_EFFORT: Final = 72
@@ -58,10 +63,13 @@ class Graph:
         """Points that it has."""
         self.planned = 0
         """How many it may come to have: their room is its own already."""
+        self.kept = 0
+        """Points of the one that is kept in a file, of which it is a successor, or which it is."""
         self._met: Counter[int] = Counter()
         self.effort = _LEAST_EFFORT
         """How many are looked at in a search, at the least."""
         self._slots: Slots = np.empty(0, dtype=np.int64)  # of each point of the graph, and room for more
+        self._marks: Marks64 = np.empty(0, dtype=np.uint64)  # of the vectors of the points, likewise
         self._points = np.empty(0, dtype=np.int32)  # of each slot: the one that has its vector
         self._waits: Marks = np.empty(0, dtype=bool)
         self._left_out: Marks = np.empty(0, dtype=bool)
@@ -128,7 +136,7 @@ class Graph:
         """One that knows the same, and grows while this one serves: after it has taken over the links."""
         made = copy(self)
         made._met = self._met.copy()
-        made._slots, made._points = self._slots.copy(), self._points.copy()
+        made._slots, made._marks, made._points = self._slots.copy(), self._marks.copy(), self._points.copy()
         made._waits, made._left_out = self._waits.copy(), self._left_out.copy()
         return made
 
@@ -136,29 +144,30 @@ class Graph:
         """The links of the one before, as its own."""
         self._links = faiss.clone_index(self._links)
 
-    def admits(self, vectors: NDArray[np.float32]) -> Marks:
-        """Which have a place in it.
+    def admits(self, vectors: NDArray[np.float32], marks: Marks64) -> Marks:
+        """Which have a place in it; `marks` are theirs.
 
         Those beyond all bounds, of before there were any, are nowhere in 32 bits. Many that are equal would lead to
         each other alone: a search that comes among them stays there.
         """
         lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
         admitted: Marks = lengths <= MAX_LENGTH
-        for at, vector in enumerate(vectors):
-            key = hash(vector.tobytes())
-            self._met[key] += 1
-            admitted[at] &= self._met[key] <= _EQUALS
+        for at, mark in enumerate(marks.tolist()):
+            self._met[mark] += 1
+            admitted[at] &= self._met[mark] <= _EQUALS
         return admitted
 
     def leave_out(self, slots: Slots) -> None:
         """They go on waiting, until something else is written there."""
         self._left_out[slots] = True
 
-    def place(self, slots: Slots) -> None:
+    def place(self, slots: Slots, marks: Marks64) -> None:
         """They wait no more: their vectors, as they are now, are the next that are added."""
         size = self.size + len(slots)
         self._slots = _reaching(self._slots, size, -1)
         self._slots[self.size : size] = slots
+        self._marks = _reaching(self._marks, size, 0)
+        self._marks[self.size : size] = marks
         self._points[slots] = np.arange(self.size, size, dtype=np.int32)
         self._waits[slots], self.size, self._now = False, size, None
 
@@ -169,7 +178,33 @@ class Graph:
     def complete(self) -> None:
         """Nothing is added any more."""
         self.planned = 0
-        self._met = Counter({key: times for key, times in self._met.items() if times > 1})  # few: most are met once
+        self._met = Counter({mark: times for mark, times in self._met.items() if times > 1})  # few: most are met once
+
+    # --- How it is kept -----------------------------------------------------------------------------------------------
+
+    @property
+    def is_to_be_kept(self) -> bool:
+        """Whether a good part of it is in no file."""
+        return _NEW * (self.size - self.kept) >= self.size > 0
+
+    def write(self, path: Path) -> None:
+        """One that is complete; others may search it. Raises OSError."""
+        faiss_kept.write(path, self._links, self._slots[: self.size], self._marks[: self.size], self.effort)
+
+    def restore(self, kept: Kept) -> None:
+        """All points of the one that was kept; whose they are is for `recognise`. Raises OSError, RuntimeError."""
+        self._links = kept.links()
+        self.size = self.kept = len(kept.slots)
+        self._slots, self._marks, self.effort = kept.slots, kept.marks, kept.effort
+        marks, times = np.unique(kept.marks, return_counts=True)
+        self._met = Counter(dict(zip(marks[times > 1].tolist(), times[times > 1].tolist(), strict=True)))
+
+    def recognise(self, slots: Slots, points: NDArray[np.int64], marks: Marks64) -> None:
+        """Of the `slots`, which wait, those whose `marks` are those that were placed: at `points`, where not -1."""
+        same = (points >= 0) & (self._marks[points] == marks)
+        self._points[slots[same]], self._waits[slots[same]], self._now = points[same], False, None
+        others = [at for at in np.flatnonzero(~same).tolist() if self._met[int(marks[at])] >= _EQUALS]
+        self.leave_out(slots[others])
 
     # --- Searching ----------------------------------------------------------------------------------------------------
 

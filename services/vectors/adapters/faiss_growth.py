@@ -27,7 +27,7 @@ class Growth:
         self._dimension, self._metric, self._from = dimension, metric, graph_from
         self._serving: Graph | None = None
         self._coming: Graph | None = None
-        self._compared = 0
+        self._compared = 0.0
         self._changes = 0
         """Slots that were written or freed."""
         self._unfit_until = 0
@@ -88,11 +88,22 @@ class Growth:
                     found[at] = wanted
             left, breadth = [at for at in left if found[at] is None], _WIDER * breadth
         self._compared += len(asked) * len(graph.placeable(beside))
-        if pays and self._leads_to_little(graph):  # else it is the question that another could not answer either
+        if pays and self.leads_to_little(graph):  # else it is the question that another could not answer either
             self._compared += len(left) * count
         return found, beside
 
     # --- One on its way -----------------------------------------------------------------------------------------------
+
+    def expect(self) -> None:
+        """One was kept: it is wanted at once."""
+        self._compared = math.inf
+
+    def look(self) -> bool:
+        """Whether it is wanted for having been kept alone: else it is one that is worth its while, wherever from."""
+        is_expected = math.isinf(self._compared)
+        if is_expected:
+            self._compared = 0
+        return is_expected
 
     def is_wanted(self, total: int) -> bool:
         """Whether a graph, or one that knows more, would have been worth its while by now."""
@@ -105,13 +116,14 @@ class Growth:
         if self._coming or np.count_nonzero(live) <= self._from:
             return None
         serving = self._serving
-        if serving is None or self._leads_to_little(serving):
+        if serving is None or self.leads_to_little(serving):
             self._coming = Graph(self._dimension, self._metric, live)
         elif len(serving.placeable(serving.waiting)):
             self._coming = serving.successor()
         return self._coming
 
-    def _leads_to_little(self, graph: Graph) -> bool:
+    def leads_to_little(self, graph: Graph) -> bool:
+        """Whether it is to be made anew, rather than to be gone on with."""
         return _LOST * graph.lost >= graph.size
 
     def is_coming(self, graph: Graph) -> bool:
@@ -130,6 +142,11 @@ class Growth:
         """It finds too little, and so would another, until a good part of all is new."""
         if self._coming is graph:
             self._coming, self._compared, self._unfit_until = None, 0, self._changes + math.ceil(total / _LOST)
+
+    def withdraw(self, graph: Graph) -> None:
+        """It was kept, and is of no use; nothing speaks against one that is made."""
+        if self._coming is graph:
+            self._coming, self._compared = None, 0
 
     def give_up(self, graph: Graph) -> None:
         """Nothing happens to one that is finished, or refused."""

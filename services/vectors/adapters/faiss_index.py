@@ -13,14 +13,17 @@ Where they are many a graph finds whom to score (`faiss_graph.py`, docs/decision
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import faiss as _faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from services.vectors.adapters import faiss_kept
 from services.vectors.adapters.faiss_graph import TRIED, Graph, Trial
 from services.vectors.adapters.faiss_growth import Growth
+from services.vectors.adapters.faiss_kept import Kept, Kind, marks_of
 from services.vectors.adapters.faiss_records import Near, Slots
 from services.vectors.domain import Metric, Vector
 
@@ -207,9 +210,10 @@ class SlotIndex:
         """What `graph` is to add: copies of those that still wait; nobody writes meanwhile."""
         slots = slots[graph.waits(slots)]
         vectors: NDArray[np.float32] = self._rows()[slots]
-        admitted = graph.admits(vectors)
+        marks = marks_of(vectors)
+        admitted = graph.admits(vectors, marks)
         graph.leave_out(slots[~admitted])
-        graph.place(slots[admitted])
+        graph.place(slots[admitted], marks[admitted])
         taken: NDArray[np.float32] = vectors[admitted]
         return taken
 
@@ -222,3 +226,12 @@ class SlotIndex:
         [(slots, _)] = self._by_all(vector[np.newaxis], min(3 * TRIED, len(self)))
         known = graph.knows(np.array(slots, dtype=np.int64))[:TRIED]
         return (vector, known) if len(known) else None
+
+    def kept_graph(self, path: Path) -> Kept | None:
+        """What was kept there, if it is of this collection."""
+        return faiss_kept.read(path, Kind(int(self._index.d), self._is_l2))
+
+    def recognise(self, graph: Graph, kept: Kept, slots: Slots) -> None:
+        """Have `graph`, which has what was `kept`, know those of `slots` that are as they were; nobody writes then."""
+        slots = slots[graph.waits(slots)]
+        graph.recognise(slots, kept.points_of(slots), marks_of(self._rows()[slots]))

@@ -65,10 +65,22 @@ def create(path: Path, about: Mapping[str, str]) -> None:
     unfinished.rename(path)
 
 
+def graph_of(path: Path) -> Path:
+    """Where the graph of the records is kept (`faiss_kept.py`)."""
+    return path.with_name(path.name + "-graph")
+
+
+def unfinished(graph: Path) -> Path:
+    """Where that is until it is whole."""
+    return graph.with_name(graph.name + "-new")
+
+
 def drop(path: Path) -> None:
-    """Delete the file; nothing happens when it is gone."""
-    for suffix in ("-wal", "-shm", ""):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    """Delete the file, and those beside it; nothing happens when it is gone."""
+    graph = graph_of(path)
+    beside = [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm")]
+    for file in (unfinished(graph), graph, *beside, path):
+        file.unlink(missing_ok=True)
 
 
 def slots(path: Path) -> int:

@@ -3,112 +3,41 @@
 import asyncio
 import itertools
 import logging
-import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from services.vectors.adapters.faiss import FaissEngine
 from services.vectors.adapters.faiss_graph import Graph
-from services.vectors.domain import Collection, Match, Record, Vector, ranked
+from services.vectors.domain import Record
 from services.vectors.records.filters import parse
 from tests.contracts.vectors.conftest import COSINE, a_collection
+from tests.contracts.vectors.graphs import (
+    COUNT,
+    DIMENSION,
+    Matrix,
+    Open,
+    a_vector,
+    begun,
+    engines,
+    filled,
+    is_done,
+    nearest,
+    recall,
+    records,
+    serves,
+    under_way,
+    until,
+)
 from tests.contracts.vectors.language import leaf
-
-DIMENSION, COUNT, FEW = 16, 3_000, 50
-Open = Callable[..., FaissEngine]
-Matrix = NDArray[np.float32]
 
 
 @pytest.fixture
 async def open_engine(tmp_path: Path) -> AsyncIterator[Open]:
-    """Again and again on the same files, but one at a time."""
-    opened: list[FaissEngine] = []
-
-    def open_one(**settings: float) -> FaissEngine:
-        engine = FaissEngine(tmp_path, threads=2, max_bytes=2**26, graph_from=FEW, **settings)  # type: ignore[arg-type]
-        opened.append(engine)
-        return engine
-
-    yield open_one
-    for engine in opened:
-        await engine.aclose()
-
-
-def a_vector(at: int) -> Vector:
-    about, itself = np.random.default_rng(at % 97), np.random.default_rng(1000 + at)
-    return COSINE.vector(*(about.normal(size=DIMENSION) + 0.5 * itself.normal(size=DIMENSION)))
-
-
-def records(of: range) -> list[Record]:
-    return [Record(f"{at:05}", a_vector(at), metadata={"half": at % 2, "hundredth": at % 100}) for at in of]
-
-
-async def filled(engine: FaissEngine, count: int = COUNT) -> Collection:
-    collection = a_collection(DIMENSION)
-    await engine.create_collection(collection)
-    for start in range(0, count, 1000):
-        await engine.upsert(collection, records(range(start, min(start + 1000, count))))
-    return collection
-
-
-async def nearest(engine: FaissEngine, collection: Collection, at: int, *, exact: bool = False) -> list[Match]:
-    return ranked(await engine.search(collection, a_vector(at), 10, None, exact=exact))
-
-
-async def begun(engine: FaissEngine, collection: Collection) -> None:
-    """It has been searched so often that a graph is worth its while."""
-    await asyncio.gather(*(nearest(engine, collection, at) for at in range(64)))
-
-
-async def until(engine: FaissEngine, collection: Collection, is_so: Callable[[FaissEngine, Collection], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not is_so(engine, collection):  # noqa: ASYNC110 - nothing tells of it
-            await asyncio.sleep(0.005)
-
-
-def serves(engine: FaissEngine, collection: Collection) -> bool:
-    opened = engine._collections.opened(collection.id)
-    return opened is not None and opened.index.growth.serves and not engine._graphs._building
-
-
-def is_done(engine: FaissEngine, _: Collection) -> bool:
-    return not engine._graphs._building
-
-
-@asynccontextmanager
-async def under_way(engine: FaissEngine, collection: Collection) -> AsyncIterator[Callable[[], None]]:
-    """Its graph has some of it, and gets no more until what is yielded is called, or the block ends."""
-    gate, is_there, add = threading.Event(), asyncio.Event(), Graph.add
-    loop = asyncio.get_running_loop()
-
-    def held(graph: Graph, vectors: Matrix) -> None:
-        add(graph, vectors)
-        loop.call_soon_threadsafe(is_there.set)
-        gate.wait()
-
-    with mock.patch.object(Graph, "add", held):
-        try:
-            await begun(engine, collection)
-            async with asyncio.timeout(30):
-                await is_there.wait()
-            yield gate.set
-        finally:
-            gate.set()
-
-
-async def recall(engine: FaissEngine, collection: Collection, seeds: range) -> float:
-    shares = []
-    for at in seeds:
-        found, truth = await nearest(engine, collection, at), await nearest(engine, collection, at, exact=True)
-        assert len(found) == len(truth)
-        shares.append(len({match.id for match in found} & {match.id for match in truth}) / len(truth))
-    return float(np.mean(shares))
+    async with engines(tmp_path) as open_one:
+        yield open_one
 
 
 async def test_a_collection_that_is_searched_gets_a_graph_and_finds_what_it_found(open_engine: Open) -> None:
@@ -157,24 +86,6 @@ async def test_what_is_written_while_it_is_made_and_after_is_found_at_once(open_
 
     assert await recall(engine, collection, range(3000, 3050)) >= 0.95
     assert await engine.count(collection) == COUNT + 100
-
-
-async def test_after_a_restart_all_is_found_and_a_graph_is_made_anew(open_engine: Open) -> None:
-    engine = open_engine()
-    collection = await filled(engine)
-    await begun(engine, collection)
-    await until(engine, collection, serves)
-    await engine.delete_matching(collection, parse(leaf("hundredth", "lt", 30)))
-    before = await nearest(engine, collection, 10_000, exact=True)
-    await engine.aclose()
-
-    again = open_engine()
-    assert await nearest(again, collection, 10_000) == before
-    assert not serves(again, collection)
-    await begun(again, collection)
-    await until(again, collection, serves)
-
-    assert await recall(again, collection, range(10_000, 10_050)) >= 0.95
 
 
 async def test_what_leaves_memory_takes_its_graph_along(open_engine: Open) -> None:
@@ -246,7 +157,7 @@ async def test_where_none_can_be_made_all_are_compared(
 
 async def test_a_graph_takes_no_room_from_what_is_used(open_engine: Open) -> None:
     """Its collection and another are in memory, and nothing else has room there."""
-    engine = open_engine(memory_bytes=300 * COUNT)  # each has 64 of them, and a graph 206
+    engine = open_engine(memory_bytes=300 * COUNT)  # each has 64 of them, and a graph 214
     first, second = await filled(engine), await filled(engine)
 
     async with engine._reading(second):
@@ -280,10 +191,10 @@ async def test_a_graph_has_all_its_room_from_the_beginning(open_engine: Open) ->
     collection = await filled(engine)
 
     async with under_way(engine, collection):
-        assert engine._collections.nbytes == (4 * DIMENSION + 206) * COUNT
+        assert engine._collections.nbytes == (4 * DIMENSION + 214) * COUNT
     await until(engine, collection, serves)
 
-    assert engine._collections.nbytes == (4 * DIMENSION + 206) * COUNT
+    assert engine._collections.nbytes == (4 * DIMENSION + 214) * COUNT
 
 
 async def test_vectors_that_are_like_nothing_are_searched_with_more_effort(open_engine: Open) -> None:
