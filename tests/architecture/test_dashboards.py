@@ -7,7 +7,7 @@ import yaml
 from deploy.observability import dashboards
 from local.consul_access import REGISTERING
 from services.topology import SERVICES
-from tests.architecture.conftest import REPOSITORY, Service
+from tests.architecture.conftest import COMPOSE_SCRIPTS, REPOSITORY, Service
 
 GRAFANA = REPOSITORY / "deploy" / "observability" / "grafana"
 PROVISIONING = "/etc/grafana/provisioning"
@@ -23,7 +23,11 @@ def test_each_service_has_the_dashboard_that_make_docs_writes() -> None:
 def test_prometheus_has_a_job_for_every_process_and_the_gateway() -> None:
     told = yaml.safe_load((REPOSITORY / "deploy" / "observability" / "prometheus.yml").read_text())
 
+    consul = json.loads((COMPOSE_SCRIPTS / "consul.json").read_text())
+    asked = {one["datacenter"] for job in told["scrape_configs"] for one in job.get("consul_sd_configs", [])}
+
     assert {job["job_name"] for job in told["scrape_configs"]} == {*REGISTERING, "kong"}
+    assert asked == {consul.get("datacenter", "dc1")}
 
 
 def test_panels_are_told_apart_and_none_lies_over_another() -> None:

@@ -143,5 +143,6 @@ async def test_consul_names_every_process_to_prometheus(suite: Suite, gateway: h
         found = json.loads(probes.ask("GET", place, headers={"Authorization": f"Bearer {token}"}))
 
         assert [one["Service"]["Port"] for one in found] == [suite.site.ports[service.replace("-", "_")]]
+        assert json.loads(probes.get(f"{suite.url('consul')}/v1/catalog/datacenters")) == [discovery["datacenter"]]
         assert discovery["authorization"] == {"credentials_file": "/run/secrets/consul_token_prometheus"}
         assert service == job["job_name"] == job["tls_config"]["server_name"]
