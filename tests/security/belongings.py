@@ -365,6 +365,8 @@ IN_BODIES: Final[dict[str, Kind | None]] = {
     "client_id": None,  # a client's own name, proved by its secret
     "vectors.import:file_id": FILE,
     "vectors_attach_file:file_id": FILE,
+    "attached_as.file_id": None,  # held against what is attached to the collection, which decides whose it is
+    "attached_as.version": None,
     "file_ids[]": FILE,
     "files[].file_id": None,  # instead of `file_ids`, and looked up alike
     "vectors.ingest:documents[].file_id": None,  # read later as the user; another's fails the task (tests/e2e)
