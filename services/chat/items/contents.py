@@ -37,6 +37,11 @@ _TAKEN_EMPTY: Final = frozenset({_ANNOTATIONS, "logprobs"})
 """Of a part that an answer had: they come back as they were given out, and say nothing that is kept."""
 
 
+def quotable(word: str) -> str:
+    """A word of the caller's as an error may have it: it may hold half a character, which no answer can."""
+    return ascii(word[:64])[1:-1]
+
+
 def _joined(value: Any) -> Any:
     """Parts of a text as the text, each on a line of its own."""
     if not isinstance(value, list):
@@ -57,7 +62,9 @@ def _text_of(part: Any) -> str:
         if name == _ANNOTATIONS and kind == "output_text" and not _AS_CITED.problems(given):
             continue
         if name not in ("type", member) and given is not None and not (name in _TAKEN_EMPTY and given == []):
-            raise PydanticCustomError("part_unknown", "has a part with {name}, which is not kept", {"name": name[:64]})
+            raise PydanticCustomError(
+                "part_unknown", "has a part with {name}, which is not kept", {"name": quotable(name)}
+            )
     text: str = part[member]
     return text
 

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from services.chat.completions.messages import GivenCitation
 from services.chat.dialogue.options import CallId, ToolName
 from services.chat.items.compaction import unpacked
-from services.chat.items.contents import LONGEST, ItemText
+from services.chat.items.contents import LONGEST, ItemText, quotable
 from services.chat.items.found import GivenFound
 from shared.openai import OpenAIRequest, Unsupported
 from shared.schemas import Text
@@ -41,7 +41,7 @@ def only(types: Sequence[str]) -> Callable[[Any], Any]:
     def known(value: Any) -> Any:
         if not isinstance(value, str) or value in types:
             return value
-        about = {"type": value[:64], "known": ", ".join(types)}
+        about = {"type": quotable(value), "known": ", ".join(types)}
         raise PydanticCustomError("item_unsupported", "is {type}, which is not supported here: {known} are", about)
 
     return known

@@ -66,7 +66,7 @@ async def in_short(answering: Awaitable[Mapping[str, Any]]) -> dict[str, Any]:
     item = {
         "type": "compaction",
         "id": output_id(COMPACTION, run_id, 0),
-        "encrypted_content": packed(SAID_BEFORE + quoted("\n".join(texts))),
+        "encrypted_content": packed(SAID_BEFORE + quoted(without_marks("\n".join(texts)))),
     }
     told = {name: response[name] for name in ("id", "created_at", "usage", "run_id")}
     return {**told, "object": "response.compaction", "output": [item]}

@@ -15,6 +15,7 @@ from services.chat.dialogue.options import (
     require_tools,
 )
 from services.chat.given import FileSearch
+from services.chat.items.contents import quotable
 from services.chat.tools.files import WIRE_NAME
 from shared.json_schema import JsonSchema
 from shared.openai import OpenAIRequest, Unsupported
@@ -41,7 +42,7 @@ _OF_TYPE: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
 def _is_known(value: Any) -> Any:
     kind = value.get("type") if isinstance(value, dict) else None
     if isinstance(kind, str) and kind not in _OF_TYPE:
-        known = {"type": kind[:64], "known": ", ".join(_OF_TYPE)}
+        known = {"type": quotable(kind), "known": ", ".join(_OF_TYPE)}
         raise PydanticCustomError("tool_unsupported", "is a {type}, which is not supported here: {known} are", known)
     return value
 

@@ -1,6 +1,7 @@
 """OpenAI's responses: made, streamed, read again, gone on from, cancelled and deleted."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -31,6 +32,7 @@ from tests.services.chat.scripts import calls, refuses, says
 from tests.services.chat.servers import ModelServer, Neighbours
 
 RUNS = "/api/v1/chat/runs"
+JSON = "application/json"
 FORM = {
     "type": "json_schema",
     "name": "warranty",
@@ -457,3 +459,17 @@ async def test_a_restart_loses_no_response(open_chat: OpenChat, person: User, ch
     assert (await chat.get(f"{RESPONSES}/{first['id']}")).json() == first
     second = await created(chat, input="And in days?", previous_response_id=first["id"])
     assert second["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"tools": [{"type": "\ud800"}]},
+        {"input": [{"type": "\ud800"}]},
+        {"input": [{"role": "user", "content": [{"type": "text", "text": "x", "\ud800": 1}]}]},
+    ],
+)
+async def test_half_a_character_is_refused(chat: httpx.AsyncClient, members: dict[str, Any]) -> None:
+    refused = await chat.post(RESPONSES, content=json.dumps(asking(**members)), headers={"Content-Type": JSON})
+
+    assert refused.status_code == 400, refused.text
