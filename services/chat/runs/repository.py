@@ -40,7 +40,8 @@ UNENDED: Final[frozenset[Status]] = frozenset({"queued", "running", "requires_ac
 # One who is slow to take events has no more of them in memory than these.
 _EVENTS_AT_ONCE = 16
 _ALL_AT_ONCE = 512
-_MESSAGES_OF_A_TURN = 16  # a question, its answer, and calls and results that were put between them
+_MESSAGES_AT_ONCE = 16
+_MESSAGES_OF_A_TURN = 128  # a question, its answer, and calls and results that were put between them
 _EVENTS_AFTER_THE_LAST = 16  # that an earlier release may have written
 
 
@@ -93,19 +94,22 @@ class RunRepository:
     async def last_turn(self, owner: Owner, conversation_id: str) -> LastTurn:
         """The end of a conversation, which begins with a question. Raises ConversationNotFound, NothingToAnswer."""
         keys = Keys(owner)
+        name = keys.messages(conversation_id)
         with redis_errors():
             async with self._redis.pipeline(transaction=False) as pipeline:
                 pipeline.hmget(keys.conversation(conversation_id), ["agent_id", "last_activity_at"])
-                pipeline.xrevrange(keys.messages(conversation_id), count=_MESSAGES_OF_A_TURN)
+                pipeline.xrevrange(name, count=_MESSAGES_AT_ONCE)
                 (agent_id, last_activity_ms), entries = await pipeline.execute()
-        if agent_id is None or self._bounds.is_over(owner, int(last_activity_ms)):
-            raise ConversationNotFound
-        turn = list[tuple[str, str]]()
-        for entry_id, fields in entries:
-            message = message_from(fields[b"m"])
-            turn.append((entry_id.decode(), message.id))
-            if agent_id and message.role == "user":
-                return LastTurn(agent_id.decode(), message, turn)
+            if agent_id is None or self._bounds.is_over(owner, int(last_activity_ms)):
+                raise ConversationNotFound
+            turn = list[tuple[str, str]]()
+            while agent_id and entries and len(turn) < _MESSAGES_OF_A_TURN:
+                for entry_id, fields in entries:
+                    message = message_from(fields[b"m"])
+                    turn.append((entry_id.decode(), message.id))
+                    if message.role == "user":
+                        return LastTurn(agent_id.decode(), message, turn)
+                entries = await self._redis.xrevrange(name, f"({turn[-1][0]}", "-", count=_MESSAGES_AT_ONCE)
         raise NothingToAnswer
 
     async def past(self, turn: Turn, limit: int) -> Past:

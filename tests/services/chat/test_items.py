@@ -136,9 +136,12 @@ async def test_an_empty_conversation_has_its_title_and_agent_from_its_first_mess
     assert [one["id"] for one in (await chat.get(CHAT, params={"agent_id": agent_id})).json()["items"]] == [bare(name)]
 
 
-async def test_what_was_put_last_is_answered_by_regenerating(chat: httpx.AsyncClient, agent_id: str) -> None:
+@pytest.mark.parametrize("calls", [1, 9])
+async def test_what_was_put_last_is_answered_by_regenerating(
+    chat: httpx.AsyncClient, agent_id: str, calls: int
+) -> None:
     began = (await say(chat, agent_id, "One")).json()["conversation_id"]
-    await add(chat, f"conv_{began}", USER, CALL, RESULT)
+    await add(chat, f"conv_{began}", USER, *[CALL, RESULT] * calls)
 
     answered = await chat.post(f"{CHAT}/{began}/regenerate", json={})
 
