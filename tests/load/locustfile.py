@@ -98,13 +98,15 @@ class Person(FastHttpUser):
 
     def have_a_task_done(self) -> None:
         began = time.perf_counter()
-        submitted = self.ask("POST", "/tasks/submit", json={"kind": "echo", "input": {"text": fact()}})
+        task = {"kind": "echo", "input": {"text": fact()}}
+        submitted = self.ask("POST", "/tasks/submit", json=task, pause=False)
         path = f"/tasks/status/{submitted.json()['id']}"
         while (status := self.ask("GET", path, "/tasks/status/{id}", pause=False).json()["status"]) != "succeeded":
             if status not in ("queued", "running") or time.perf_counter() - began > TASK_SECONDS:
                 self.fail(DONE, f"a task that is {status}")
             time.sleep(POLL_SECONDS)
         self.report(DONE, (time.perf_counter() - began) * 1000)
+        self.pause()
 
     def ask(self, method: str, path: str, route: str = "", *, pause: bool = True, **content: Any) -> FastResponse:
         """The answer, after which the person pauses. Ends the day when it is none, or an error."""
@@ -114,8 +116,11 @@ class Person(FastHttpUser):
         if not answer.ok:
             raise RescheduleTask
         if pause:
-            time.sleep(self.wait_time())  # not locust's own wait, in which a run that ends would break the day off
+            self.pause()
         return answer
+
+    def pause(self) -> None:
+        time.sleep(self.wait_time())  # not locust's own wait, in which a run that ends would break the day off
 
     def fail(self, name: str, reason: str) -> None:
         self.report(name, 0, RuntimeError(reason))
