@@ -40,7 +40,8 @@ def placed(vector: Vector, metric: Metric, pointer: str) -> Vector:
     Raises VectorInvalid for a zero there, and for a vector longer than `MAX_LENGTH` elsewhere.
     """
     # In 64 bits: the squares of small 32-bit numbers vanish, and those of large ones overflow.
-    length = float(np.linalg.norm(vector.astype(np.float64)))
+    exact = vector.astype(np.float64)
+    length = math.sqrt(exact.dot(exact))
     if metric is not Metric.COSINE:
         if length > MAX_LENGTH:
             detail = (
@@ -50,7 +51,7 @@ def placed(vector: Vector, metric: Metric, pointer: str) -> Vector:
         return vector
     if length == 0.0:
         raise VectorInvalid.field(pointer, "zero_vector", "A vector of zeros has no direction, so no cosine.")
-    return (vector.astype(np.float64) / length).astype(np.float32)
+    return (exact / length).astype(np.float32)
 
 
 def score(metric: Metric, raw: float | None) -> float:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Final
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
@@ -14,6 +15,7 @@ from shared.errors import ServiceError
 
 BODY_IS_HERE: Final = "sutazai.body_is_here"
 """In the scope of a request whose body has come whole."""
+_NO_QUERY: Final = QueryParams()
 _FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
 
 
@@ -31,6 +33,11 @@ class BoundedRequest(Request):
     def __init__(self, scope: Scope, receive: Receive, bounds: Bounds, *, is_form: bool) -> None:
         super().__init__(scope, receive)
         self.bounds, self._media_type = bounds, _FORM if is_form else _JSON
+
+    @property
+    def query_params(self) -> QueryParams:
+        """Read for every request; most have none, for which nothing is parsed."""
+        return super().query_params if self.scope["query_string"] else _NO_QUERY
 
     async def read(self) -> None:
         """Have the body here. Raises TooLarge, TooComplex, UnsupportedMediaType."""

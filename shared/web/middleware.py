@@ -8,7 +8,7 @@ import functools
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -30,6 +30,7 @@ _log = logging.getLogger("shared.access")
 _REMAINING = deadlines.HEADER.encode()
 _QUIET_PATHS = frozenset({"/health/live", "/health/ready", "/metrics"})
 _STREAM = b"text/event-stream"
+_NO_TRACE: Mapping[str, str] = {}
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")  # a browser takes what we send for what we say it is
 # What we take over from a caller goes into logs and headers: bounded and without control characters.
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
@@ -54,7 +55,9 @@ class EdgeMiddleware:
         self._gateway.note(scope, given)
         token = telemetry.request_id.set(_request_id(given))
         try:
-            with telemetry.continued(Headers(scope=scope), scope["method"], is_told=_is_told(scope)) as span:
+            # Looking for a header in `Headers` goes through all of them: most requests come without a trace.
+            carrier = Headers(scope=scope) if b"traceparent" in given else _NO_TRACE
+            with telemetry.continued(carrier, scope["method"], is_told=_is_told(scope)) as span:
                 await self._observed(given, scope, receive, send, span)
         finally:
             telemetry.request_id.reset(token)

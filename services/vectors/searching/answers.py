@@ -41,8 +41,10 @@ def _chars(hit: Hit) -> int:
     """Of what may be long."""
     found = len(hit.match.text or "")
     for value in hit.match.metadata.values():
-        for one in value if isinstance(value, list) else (value,):
-            found += len(one) if isinstance(one, str) else 0
+        if isinstance(value, str):
+            found += len(value)
+        elif isinstance(value, list):
+            found += sum([len(one) for one in value if isinstance(one, str)])
     return found
 
 
