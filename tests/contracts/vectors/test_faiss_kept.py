@@ -260,7 +260,6 @@ async def test_where_the_disk_takes_no_more_the_graph_serves_all_the_same(
     engine = open_engine()
     collection = await filled(engine)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     write = faiss_kept.write
 
     def limited(*given: object) -> None:
