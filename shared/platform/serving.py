@@ -17,10 +17,11 @@ from shared import telemetry
 from shared.platform.starting import SETTINGS_ARE_WRONG, Starting, claimed, end, refusals
 from shared.settings import CannotStart, ServiceSettings
 from shared.tls import Tls
+from shared.web import MOST_AT_ONCE
 
 _KEEP_ALIVE_SECONDS = 75  # above the gateway's 60 s, so that it never sends into a connection we are closing
 _DRAIN_SECONDS = 1.5  # how long the balancers take to hear that we left
-_MAX_CONCURRENT = 2_000
+_MAX_CONNECTIONS = 4 * MOST_AT_ONCE  # beyond it uvicorn answers by itself, in bare text
 
 
 class DrainingServer(uvicorn.Server):
@@ -81,7 +82,7 @@ def serve(create_app: Callable[[], FastAPI]) -> None:
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(settings.shutdown_seconds),
-        limit_concurrency=_MAX_CONCURRENT,
+        limit_concurrency=_MAX_CONNECTIONS,
         ssl_context_factory=(lambda *_: tls.server) if tls else None,
     )
     try:

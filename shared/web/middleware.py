@@ -9,6 +9,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -26,6 +27,8 @@ from shared.web.unread import drain
 
 Given = dict[bytes, bytes]
 """The headers of a request, by their names in small letters."""
+MOST_AT_ONCE: Final = 2_000
+"""Requests that one process is at work on, streams among them; whoever asks whether it lives is not counted."""
 _log = logging.getLogger("shared.access")
 _REMAINING = deadlines.HEADER.encode()
 _QUIET_PATHS = frozenset({"/health/live", "/health/ready", "/metrics"})
@@ -46,6 +49,7 @@ class EdgeMiddleware:
         self._metrics, self._watchdog, self._gateway = metrics, watchdog, gateway
         self._answered = functools.cache(metrics.requests.labels)  # which checks and joins its labels each time
         self._limit_seconds = limit_seconds
+        self._at_once = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -90,7 +94,7 @@ class EdgeMiddleware:
 
         self._metrics.in_flight.inc()
         try:
-            await limit.keep(lambda: self._app(scope, receive, send_with_ids))
+            await limit.keep(lambda: self._answer(scope, receive, send_with_ids))
         except OutOfTime as error:
             if status:
                 raise
@@ -108,6 +112,18 @@ class EdgeMiddleware:
             limit.release()
             self._metrics.in_flight.dec()
             self._record(scope, status, started, span)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not _is_told(scope):
+            await self._app(scope, receive, send)
+        elif self._at_once >= MOST_AT_ONCE:
+            await error_response(_crowded(), scope)(scope, receive, send)
+        else:
+            self._at_once += 1
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self._at_once -= 1
 
     def _record(self, scope: Scope, status: int, started: float, span: telemetry.Span) -> None:
         elapsed = time.perf_counter() - started
@@ -192,6 +208,11 @@ def _request_id(given: Given) -> str:
 
 def _is_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return any(name == b"content-type" and value.startswith(_STREAM) for name, value in headers)
+
+
+def _crowded() -> Unavailable:
+    detail = f"This instance is at work on {MOST_AT_ONCE:,} requests, which is all that it takes: try again."
+    return Unavailable("this instance", retry_after_seconds=1, detail=detail)
 
 
 def _stopping(scope: Scope) -> Response:
