@@ -31,7 +31,7 @@ _CHANGING = "The conversation is being changed by others; try again."
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A turn that is told all by its caller: which model answers it, and about how many tokens that takes at most."""
+    """A turn, which model answers it, and about how many tokens that takes at most."""
 
     turn: Turn
     chosen: Chosen
@@ -80,14 +80,15 @@ class RunService:
         RunActive, ShareTaken, Overloaded, and Conflict when others keep changing the conversation; then all is as it
         was.
         """
-        begin = partial(self._begin_again, caller, conversation_id, body)
+        begin = partial(self._begin_prepared, caller, partial(self._again, caller, conversation_id, body))
         return await self._once(caller, once, begin, tells_failure=body.stream)
 
     async def start_given(self, caller: Caller, prepare: Prepare, once: Once | None, *, tells_failure: bool) -> Run:
         """Begin the turn that `prepare` makes, whose caller gives all that it is told. As `start` otherwise; raises
         what `prepare` does, and TokensUsedUp, ShareTaken, Overloaded. In a conversation it is prepared again where that
         has changed; then also ConversationNotFound, RunActive, ConversationFull, KeptTooMuch, Conflict."""
-        return await self._once(caller, once, partial(self._begin_given, caller, prepare), tells_failure=tells_failure)
+        begin = partial(self._begin_prepared, caller, prepare)
+        return await self._once(caller, once, begin, tells_failure=tells_failure)
 
     async def _once(
         self,
@@ -130,7 +131,9 @@ class RunService:
                 response_schema=body.response_schema,
                 metadata=body.metadata,
             )
-            execution, reservation = await self._prepared(caller, turn, chosen, may_wait=may_wait)
+            waits_seconds = self._room.seconds if may_wait else 0.0
+            made = _prepared(turn, chosen)
+            execution, reservation = await self._execution(caller, made, waits_seconds=waits_seconds)
             async with reservation.given_back_on_error():
                 has_begun = await self._claim(caller, body, execution, admission, key)
             if has_begun:
@@ -139,12 +142,11 @@ class RunService:
                 launch_in_turn(execution, admission, reservation, self._room, caller)
         return execution.live
 
-    async def _begin_given(self, caller: Caller, prepare: Prepare, key: RunKey | None) -> LiveRun:
+    async def _begin_prepared(self, caller: Caller, prepare: Prepare, key: RunKey | None) -> LiveRun:
+        """Raises Conflict when others keep changing the conversation."""
         with self._supervisor.admission(Owner.of(caller)) as admission:
             for _ in range(_INTERRUPTIONS):
-                made = await prepare()
-                reservation = await self._budgets.reserve(caller, made.turn.run_id, made.tokens)
-                execution = Execution(made.turn, self._means.within(made.chosen.budget))
+                execution, reservation = await self._execution(caller, await prepare())
                 try:
                     async with reservation.given_back_on_error():
                         await execution.begin(key)
@@ -154,29 +156,18 @@ class RunService:
                 return execution.live
         raise Conflict(_CHANGING)
 
-    async def _begin_again(self, caller: Caller, conversation_id: str, body: Regenerate, key: RunKey | None) -> LiveRun:
-        owner = Owner.of(caller)
-        with self._supervisor.admission(owner) as admission:
-            for _ in range(_INTERRUPTIONS):
-                last = await self._means.repository.last_turn(owner, conversation_id)
-                agent, chosen = await self._asked(caller, last.agent_id, last.question.content)
-                turn = Turn.again(
-                    caller,
-                    agent,
-                    conversation_id,
-                    last,
-                    default_model=chosen.model.name,
-                    response_schema=body.response_schema,
-                )
-                execution, reservation = await self._prepared(caller, turn, chosen)
-                try:
-                    async with reservation.given_back_on_error():
-                        await execution.begin(key)
-                except TurnChanged:
-                    continue
-                launch(execution, admission, reservation)
-                return execution.live
-        raise Conflict(_CHANGING)
+    async def _again(self, caller: Caller, conversation_id: str, body: Regenerate) -> Prepared:
+        last = await self._means.repository.last_turn(Owner.of(caller), conversation_id)
+        agent, chosen = await self._asked(caller, last.agent_id, last.question.content)
+        turn = Turn.again(
+            caller,
+            agent,
+            conversation_id,
+            last,
+            default_model=chosen.model.name,
+            response_schema=body.response_schema,
+        )
+        return _prepared(turn, chosen)
 
     async def _asked(self, caller: Caller, agent_id: str, content: str) -> tuple[Agent, Chosen]:
         """Who is to answer, and with which model. Raises AgentNotFound, ModelUnknown, MessageTooLong."""
@@ -185,14 +176,12 @@ class RunService:
         require_fit(agent, content, chosen.budget)
         return replace(agent, model=chosen.model.name), chosen
 
-    async def _prepared(
-        self, caller: Caller, turn: Turn, chosen: Chosen, *, may_wait: bool = False
+    async def _execution(
+        self, caller: Caller, made: Prepared, *, waits_seconds: float = 0.0
     ) -> tuple[Execution, Reservation]:
         """The turn, and what it may use. Raises TokensUsedUp."""
-        needed = tokens_at_most(turn.agent, turn.question.content, chosen, has_history=not turn.is_new_conversation)
-        waits_seconds = self._room.seconds if may_wait else 0.0
-        reservation = await self._budgets.reserve(caller, turn.run_id, needed, waits_seconds=waits_seconds)
-        return Execution(turn, self._means.within(chosen.budget)), reservation
+        reservation = await self._budgets.reserve(caller, made.turn.run_id, made.tokens, waits_seconds=waits_seconds)
+        return Execution(made.turn, self._means.within(made.chosen.budget)), reservation
 
     async def _claim(
         self, caller: Caller, body: MessageCreate, execution: Execution, admission: Admission, key: RunKey | None
@@ -220,3 +209,8 @@ class RunService:
     def follow(self, run: Run) -> AsyncIterator[bytes]:
         """The events of a run, from its first."""
         return run.follow(self._heartbeat_seconds)
+
+
+def _prepared(turn: Turn, chosen: Chosen) -> Prepared:
+    question, has_history = turn.question.content, not turn.is_new_conversation
+    return Prepared(turn, chosen, tokens_at_most(turn.agent, question, chosen, has_history=has_history))
