@@ -1,13 +1,14 @@
 """The annotated types that chat's routes ask for."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import Request
+from fastapi import Depends, Query, Request
 
 from services.chat.completions.service import CompletionService
 from services.chat.conversations.service import ConversationService
 from services.chat.dialogue.beginning import Leavers
-from services.chat.items.service import ItemService
+from services.chat.items.ids import ItemId
+from services.chat.items.service import ItemService, Span
 from services.chat.responses.service import ResponseService
 from services.chat.runs.approvals import ApprovalService
 from services.chat.runs.control import RunControl
@@ -55,7 +56,7 @@ Completer = Annotated[Caller, requires("chat:write", limit="model", is_narrowed=
 ModelReader = Annotated[Caller, requires("chat:read", is_narrowed=False)]
 ResponseReader = ModelReader
 ResponseWriter = Annotated[Caller, requires("chat:write", is_narrowed=False)]
-"""Whoever may read, cancel or delete a response, which is of no conversation."""
+"""Whoever may read, cancel or delete a response: a scope narrowed to one conversation opens none."""
 
 
 async def _conversation_of_path(request: Request) -> str:
@@ -69,6 +70,19 @@ ItemWriter = Annotated[Caller, requires("chat:write", about=_conversation_of_pat
 ItemAdder = Annotated[Caller, requires("chat:write", about=_conversation_of_path, limit="bulk")]
 Starter = Annotated[Caller, requires("chat:write", is_narrowed=False, limit="bulk")]
 """Whoever may begin a conversation of many items."""
+
+
+async def _items_asked(
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Annotated[
+        Literal["asc", "desc"], Query(description="by their places: the newest first, or the oldest")
+    ] = "desc",
+    after: Annotated[ItemId | None, Query(description="the last id of the page before")] = None,
+) -> Span:
+    return Span(limit, newest_first=order == "desc", after=after)
+
+
+ItemsAsked = Annotated[Span, Depends(_items_asked)]
 
 Conversations = Annotated[ConversationService, held("conversations")]
 Items = Annotated[ItemService, held("items")]

@@ -12,9 +12,9 @@ from services.chat.completions.schemas import CompletionCreate
 from services.chat.completions.streaming import Chunks, whole
 from services.chat.dependencies import Completer, Completions, Leaving, ModelReader
 from services.chat.dialogue.errors import ApprovalNeeded, ModelNotFound, OptionRefused, PromptTooLong
+from services.chat.dialogue.failures import OF_A_RUN
 from services.chat.dialogue.leaving import stay, streamed_unless_left, unless_left
 from services.chat.dialogue.options import ModelInPath
-from services.chat.runs.logs import RunsKeptTooMuch, RunTooLong
 from shared.door import Keyed, takes
 from shared.errors import UpstreamFailed, UpstreamTimeout
 from shared.openai import OpenAIKeyedRoute, OpenAIRoute, openai_responses
@@ -42,19 +42,7 @@ _FAILURES: Final = (
     PromptTooLong,
     OptionRefused,
     ApprovalNeeded,
-    errors.ModelUnknown,
-    errors.RunNotFound,
-    errors.RunCancelled,
-    errors.TokensUsedUp,
-    errors.ModelRefused,
-    errors.AnswerEmpty,
-    errors.AnswerOffSchema,
-    errors.ToolStepsExceeded,
-    errors.ModelTimeout,
-    RunsKeptTooMuch,
-    RunTooLong,
-    UpstreamFailed,
-    UpstreamTimeout,
+    *OF_A_RUN,
 )
 
 

@@ -1,10 +1,10 @@
 """`/conversations`, where OpenAI's clients look for them."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
-from services.chat.dependencies import ItemAdder, ItemReader, Items, ItemWriter, Starter
+from services.chat.dependencies import ItemAdder, ItemReader, Items, ItemsAsked, ItemWriter, Starter
 from services.chat.errors import (
     ConversationFull,
     ConversationNotFound,
@@ -22,7 +22,6 @@ from services.chat.items.schemas import (
     OpenAIConversationDeleted,
     OpenAIConversationRead,
 )
-from services.chat.items.service import Span
 from shared.door import Keyed, takes
 from shared.errors import Conflict
 from shared.openai import OpenAIKeyedRoute, OpenAIRoute, openai_responses
@@ -40,8 +39,6 @@ _ADDED: Final[dict[int | str, dict[str, Any]]] = {
         },
     }
 }
-Order = Annotated[Literal["asc", "desc"], Query(description="by their places: the newest first, or the oldest")]
-After = Annotated[ItemId | None, Query(description="the last id of the page before")]
 
 
 @items_put.post(
@@ -123,12 +120,9 @@ async def list_page(
     conversation_id: ConversationId,
     caller: ItemReader,
     items: Items,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    order: Order = "desc",
-    after: After = None,
+    span: ItemsAsked,
 ) -> KeptItems:
     """Messages of every door: what runs said, and what was put there."""
-    span = Span(limit, newest_first=order == "desc", after=after)
     found, has_more = await items.list_page(caller, conversation_id, span)
     return KeptItems.of(found, has_more=has_more)
 

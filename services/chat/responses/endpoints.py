@@ -6,21 +6,19 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request
 
 from services.chat import errors
-from services.chat.dependencies import Completer, Leaving, ResponseReader, Responses, ResponseWriter
+from services.chat.dependencies import Completer, ItemsAsked, Leaving, ResponseReader, Responses, ResponseWriter
 from services.chat.dialogue.errors import ApprovalNeeded, ModelNotFound, OptionRefused, PromptTooLong
+from services.chat.dialogue.failures import OF_A_RUN
 from services.chat.dialogue.leaving import stay, streamed_unless_left, unless_left
-from services.chat.items.endpoints import After, Order
 from services.chat.items.reading import KeptItems
-from services.chat.items.service import Span
 from services.chat.responses.answers import ResponseDeleted, ResponseRead
 from services.chat.responses.compacting import CompactedRead, in_short
 from services.chat.responses.errors import CallsUnanswered, ItemNotFound, PreviousResponseUnusable, ResponseNotFound
 from services.chat.responses.ids import ResponseId, response_name
 from services.chat.responses.schemas import Included, ResponseCompact, ResponseCreate
 from services.chat.responses.streaming import typed, whole
-from services.chat.runs.logs import RunsKeptTooMuch, RunTooLong
 from shared.door import Keyed, stores_nothing, takes
-from shared.errors import Conflict, Invalid, UpstreamFailed, UpstreamTimeout
+from shared.errors import Conflict, Invalid
 from shared.limits import ShareTaken
 from shared.openai import OpenAIKeyedRoute, OpenAIRoute, openai_responses
 from shared.web import EVENT_STREAM, Followed
@@ -68,19 +66,7 @@ _FAILURES: Final = (
     errors.KeptTooMuch,
     errors.RunActive,
     Conflict,
-    errors.ModelUnknown,
-    errors.RunNotFound,
-    errors.RunCancelled,
-    errors.TokensUsedUp,
-    errors.ModelRefused,
-    errors.AnswerEmpty,
-    errors.AnswerOffSchema,
-    errors.ToolStepsExceeded,
-    errors.ModelTimeout,
-    RunsKeptTooMuch,
-    RunTooLong,
-    UpstreamFailed,
-    UpstreamTimeout,
+    *OF_A_RUN,
 )
 
 
@@ -216,11 +202,8 @@ async def list_input(
     response_id: ResponseId,
     caller: ResponseReader,
     responses: Responses,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    order: Order = "desc",
-    after: After = None,
+    span: ItemsAsked,
 ) -> KeptItems:
     """Its own input, and all that was said before it, as items."""
-    span = Span(limit, newest_first=order == "desc", after=after)
     found, has_more = await responses.list_input(caller, response_id, span)
     return KeptItems.of(found, has_more=has_more)
