@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-import orjson
 from redis.asyncio import Redis
 
 from services.chat.bounds import Bounds
@@ -18,6 +17,7 @@ from services.chat.errors import (
     TooManyConversations,
 )
 from services.chat.keeping import KEEPING, kept_keys
+from services.chat.repetitions import kept_once, made_before
 from services.chat.storage import Keys
 from services.chat.times import now, to_ms
 from shared.door import Once
@@ -115,26 +115,16 @@ class Forks:
         KeptTooMuch, IdempotencyKeyReused.
         """
         while True:
-            if once and (made := await self._find(owner, once)):
-                return made
+            if once and (made := await made_before(self._redis, owner, once)):
+                return str(made["conversation_id"])
             fork_id = new_id()
             answer, _, seconds = (await self._make(owner, conversation_id, message_id, fork_id, once)).partition(" ")
             if answer == "ok":
                 return fork_id
             if answer == "copied_too_much":
                 raise ForkedTooMuch(max(1, int(seconds)))
-            if answer != "taken":  # by the same request, which `_find` then finds
+            if answer != "taken":  # by the same request, which is found then
                 raise _REFUSALS[answer]()
-
-    async def _find(self, owner: Owner, once: Once) -> str | None:
-        """What was made for this key before."""
-        with redis_errors():
-            stored: Any = await self._redis.get(Keys(owner).once(once.digest))
-        if stored is None:
-            return None
-        members = orjson.loads(stored)
-        once.found(bytes.fromhex(members["of"]))
-        return str(members["conversation_id"])
 
     async def _make(self, owner: Owner, conversation_id: str, message_id: str, fork_id: str, once: Once | None) -> str:
         keys = Keys(owner)
@@ -147,7 +137,7 @@ class Forks:
             *kept_keys(owner),
             *[keys.summary(one) for one in (conversation_id, fork_id)],
         ]
-        held = orjson.dumps({"of": once.of.hex(), "conversation_id": fork_id}) if once else b""
+        held = kept_once(once, conversation_id=fork_id)
         arguments: list[Any] = [
             to_ms(now()),
             self._bounds.retention_of(owner),

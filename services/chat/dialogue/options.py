@@ -1,12 +1,12 @@
 """What a caller says of how an answer is wanted, as all doors of OpenAI's clients take it."""
 
+from collections.abc import Mapping, Set
 from typing import Annotated, Any, Final
 
-import orjson
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from services.chat.runs.schemas import SCHEMA_BYTES, ResponseSchema
+from services.chat.runs.schemas import ResponseSchema, small
 from shared.openai import OpenAIRequest
 from shared.schemas import PathText, Text
 
@@ -36,24 +36,14 @@ UserName = Annotated[Text, Field(max_length=512)]
 MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]
 MetadataValue = Annotated[Text, Field(max_length=512)]
 CallerMetadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)]
-
-
-def _small(schema: dict[str, Any]) -> dict[str, Any]:
-    try:
-        size = len(orjson.dumps(schema))
-    except TypeError as error:
-        raise PydanticCustomError("schema_refused", "must have no integer beyond 64 bits") from error
-    if size > SCHEMA_BYTES:
-        raise PydanticCustomError("schema_too_large", "must be at most 16 KiB of JSON")
-    return schema
-
-
 ToolDescription = Annotated[Text, Field(max_length=8_192)]
 Parameters = Annotated[
     dict[str, Any],
-    AfterValidator(_small),
+    AfterValidator(small),
     Field(description="the JSON Schema of its arguments, at most 16 KiB; told to the model as it is"),
 ]
+Members = Mapping[str, tuple[frozenset[str], frozenset[str]]]
+"""By type what an object of it has and what it may have."""
 
 
 def no_parameters() -> dict[str, Any]:
@@ -105,3 +95,14 @@ def require_tools(names: list[str], named: str | None, *, is_about_tools: bool) 
         raise PydanticCustomError("no_tools", "tool_choice and parallel_tool_calls are about tools, and there are none")
     if named is not None and named not in names:
         raise PydanticCustomError("tool_choice_unknown", "tool_choice names none of the tools")
+
+
+def misfit(kind: str, members: Members, *, held: Set[str], named: Set[str]) -> str | None:
+    """What is wrong with an object of that type that has these `held`, of which it names some: one that it needs and
+    lacks, or one that its type has not."""
+    demanded, allowed = members[kind]
+    if missing := sorted(demanded - held):
+        return f"of the type {kind} needs {missing[0]}"
+    if strange := sorted(named - demanded - allowed):
+        return f"of the type {kind} has no {strange[0]}"
+    return None

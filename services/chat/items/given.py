@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.chat.completions.messages import GivenCitation
-from services.chat.dialogue.options import CallId, ToolName
+from services.chat.dialogue.options import CallId, Members, ToolName, misfit
 from services.chat.items.compaction import unpacked
 from services.chat.items.contents import LONGEST, ItemText, quotable
 from services.chat.items.found import GivenFound
@@ -22,7 +22,7 @@ GivenType = Literal[
     "message", "function_call", "function_call_output", "reasoning", "file_search_call", "compaction", "item_reference"
 ]
 _TYPES: Final = get_args(GivenType)
-_MEMBERS: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
+_MEMBERS: Final[Members] = {
     "message": (frozenset({"role", "content"}), frozenset({"citations", "phase"})),
     "function_call": (frozenset({"call_id", "name", "arguments"}), frozenset()),
     "function_call_output": (frozenset({"call_id", "output"}), frozenset()),
@@ -31,7 +31,7 @@ _MEMBERS: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
     "compaction": (frozenset({"encrypted_content"}), frozenset()),
     "item_reference": (frozenset({"id"}), frozenset()),
 }
-"""By type what it has and what it may have, beside what all have."""
+"""Beside what all have."""
 _OF_ALL: Final = frozenset({"type", "id", "status"})
 
 
@@ -85,11 +85,8 @@ class GivenItem(OpenAIRequest):
     @model_validator(mode="after")
     def _is_of_its_type(self) -> Self:
         given = {name for name in type(self).model_fields if getattr(self, name) is not None}
-        demanded, allowed = _MEMBERS[self.type]
-        if missing := sorted(demanded - given):
-            raise _refusal(f"of the type {self.type} needs {missing[0]}")
-        if strange := sorted(given - _OF_ALL - demanded - allowed):
-            raise _refusal(f"of the type {self.type} has no {strange[0]}")
+        if wrong := misfit(self.type, _MEMBERS, held=given, named=given - _OF_ALL):
+            raise _refusal(wrong)
         if (self.citations or self.phase) and self.role != "assistant":
             raise _refusal(f"of the role {self.role} has no {'citations' if self.citations else 'phase'}")
         if self.type == "compaction" and unpacked(self.encrypted_content or "") is None:

@@ -12,27 +12,28 @@ CALL: Final = "fc_"
 CALL_OUTPUT: Final = "fco_"
 REASONING: Final = "rs_"
 FILE_SEARCH_CALL: Final = "fs_"
-_UUID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+UUID_PATTERN: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
-def _bare(value: str) -> str:
+def bare(value: str) -> str:
+    """Ours, without what stands in front."""
     return value.partition("_")[2]
 
 
 ConversationId = Annotated[
     str,
     Field(
-        pattern=rf"^{CONVERSATION}{_UUID}$",
+        pattern=rf"^{CONVERSATION}{UUID_PATTERN}$",
         description="`conv_` and the id that it has at `/chat/conversations`",
         examples=["conv_01890a5d-ac96-774b-bcce-b302099a8057"],
     ),
-    AfterValidator(_bare),
+    AfterValidator(bare),
 ]
 """Of a conversation; what is read of it is the id that it is kept under."""
 ItemId = Annotated[
     str,
     Field(
-        pattern=rf"^({MESSAGE}|{CALL}|{CALL_OUTPUT}){_UUID}$",
+        pattern=rf"^({MESSAGE}|{CALL}|{CALL_OUTPUT}){UUID_PATTERN}$",
         description="of the item",
         examples=["msg_01890a5d-ac96-774b-bcce-b302099a8057"],
     ),
@@ -54,4 +55,4 @@ def item_id(message: Message) -> str:
 
 def message_id(item: str) -> str:
     """The id that an item's message is kept under."""
-    return _bare(item)
+    return bare(item)

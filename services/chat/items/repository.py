@@ -14,6 +14,7 @@ from services.chat.domain import Message, Owner
 from services.chat.errors import ConversationNotFound, MessageNotFound
 from services.chat.items.scripts import PUT, TAKE_OUT
 from services.chat.keeping import kept_keys
+from services.chat.repetitions import kept_once, made_before
 from services.chat.runs.beginning import REFUSALS, title_of
 from services.chat.storage import Keys, message_bytes, message_from
 from services.chat.times import now, to_ms
@@ -69,25 +70,16 @@ class ItemRepository:
     ) -> Put:
         put = Put(conversation_id or new_id(), [message.id for message in messages])
         while True:
-            if once and (before := await self._find_put(owner, once)):
-                return before
+            if once and (made := await made_before(self._redis, owner, once)):
+                return Put(made["conversation_id"], made["message_ids"])
             names = self._keys_of_put(owner, put, once)
             arguments = await self._arguments(owner, put, messages, metadata, once, is_new=conversation_id is None)
             with redis_errors():
                 answer = (await self._put(keys=names, args=arguments)).decode()
             if answer == "ok":
                 return put
-            if answer != "taken":  # by the same request, which `_find_put` then finds
+            if answer != "taken":  # by the same request, which is found then
                 raise _REFUSALS[answer]()
-
-    async def _find_put(self, owner: Owner, once: Once) -> Put | None:
-        with redis_errors():
-            stored: Any = await self._redis.get(Keys(owner).once(once.digest))
-        if stored is None:
-            return None
-        members = orjson.loads(stored)
-        once.found(bytes.fromhex(members["of"]))
-        return Put(members["conversation_id"], members["message_ids"])
 
     def _keys_of_put(self, owner: Owner, put: Put, once: Once | None) -> list[str]:
         keys, conversation_id = Keys(owner), put.conversation_id
@@ -113,14 +105,13 @@ class ItemRepository:
         *,
         is_new: bool,
     ) -> list[Any]:
-        made = {"conversation_id": put.conversation_id, "message_ids": put.message_ids}
         title = next((title_of(message.content) for message in messages if message.role == "user"), "")
         arguments: list[Any] = [
             int(is_new),
             to_ms(now()),
             self._bounds.retention_of(owner),
             put.conversation_id,
-            orjson.dumps({"of": once.of.hex(), **made}) if once else b"",
+            kept_once(once, conversation_id=put.conversation_id, message_ids=put.message_ids),
             self._bounds.kept_seconds,
             self._bounds.max_conversations,
             self._bounds.max_messages,

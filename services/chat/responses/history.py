@@ -8,7 +8,7 @@ from services.chat.dialogue.telling import Told
 from services.chat.domain import Message, Owner
 from services.chat.errors import ConversationNotFound, RunNotFound
 from services.chat.items.given import GivenItem
-from services.chat.items.ids import item_id
+from services.chat.items.ids import CALL, FILE_SEARCH_CALL, MESSAGE, REASONING, UUID_PATTERN, item_id
 from services.chat.items.repository import ItemRepository
 from services.chat.items.translating import message_of
 from services.chat.responses.errors import ItemNotFound, PreviousResponseUnusable, ResponseNotFound
@@ -22,7 +22,7 @@ from services.chat.runs.events import until_final
 from services.chat.runs.repository import RunRepository
 from shared.identity import Caller
 
-_ITEM: Final = re.compile(r"(?:msg|fc|rs|fs)_([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
+_ITEM: Final = re.compile(rf"(?:{MESSAGE}|{CALL}|{REASONING}|{FILE_SEARCH_CALL})({UUID_PATTERN})")
 _MOST_RESPONSES: Final = 64  # that one input refers to: each is read whole
 
 

@@ -5,21 +5,18 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
+from services.chat.items import ids
+
 RESPONSE: Final = "resp_"
-
-
-def _bare(value: str) -> str:
-    return value.removeprefix(RESPONSE)
-
 
 ResponseId = Annotated[
     str,
     Field(
-        pattern=rf"^{RESPONSE}[0-9a-f]{{8}}-[0-9a-f]{{4}}-[0-9a-f]{{4}}-[0-9a-f]{{4}}-[0-9a-f]{{12}}$",
+        pattern=rf"^{RESPONSE}{ids.UUID_PATTERN}$",
         description="`resp_` and the id of the run",
         examples=["resp_01890a5d-ac96-774b-bcce-b302099a8057"],
     ),
-    AfterValidator(_bare),
+    AfterValidator(ids.bare),
 ]
 """Of a response; what is read of it is the id of its run."""
 

@@ -8,9 +8,11 @@ from pydantic_core import PydanticCustomError
 
 from services.chat.dialogue.options import (
     TOOL_NAME,
+    Members,
     Parameters,
     ToolDescription,
     ToolName,
+    misfit,
     no_parameters,
     require_tools,
 )
@@ -29,14 +31,13 @@ _VALUES: Final[list[dict[str, Any]]] = [
 ]
 StoreId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["support-faq"])]
 ToolType = Literal["function", "file_search"]
-_OF_TYPE: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
+_OF_TYPE: Final[Members] = {
     "function": (frozenset({"name"}), frozenset({"description", "parameters", "strict"})),
     FILE_SEARCH: (
         frozenset({"vector_store_ids"}),
         frozenset({"max_num_results", "filters", "ranking_options"}),
     ),
 }
-"""By type what it has and what it may have."""
 
 
 def _is_known(value: Any) -> Any:
@@ -119,11 +120,9 @@ class ResponseTool(OpenAIRequest):
 
     @model_validator(mode="after")
     def _is_of_its_type(self) -> Self:
-        demanded, allowed = _OF_TYPE[self.type]
-        if missing := sorted(name for name in demanded if getattr(self, name) is None):
-            raise _refusal(f"of the type {self.type} needs {missing[0]}")
-        if strange := sorted(self.model_fields_set - {"type"} - demanded - allowed):
-            raise _refusal(f"of the type {self.type} has no {strange[0]}")
+        held = {name for name in type(self).model_fields if getattr(self, name) is not None}
+        if wrong := misfit(self.type, _OF_TYPE, held=held, named=self.model_fields_set - {"type"}):
+            raise _refusal(wrong)
         return self
 
     @property

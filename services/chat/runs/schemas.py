@@ -18,18 +18,23 @@ from shared.words import Word
 _AGENT = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 
-SCHEMA_BYTES = 16 * 1024
+_SCHEMA_BYTES = 16 * 1024
 
 
-def _usable(schema: dict[str, Any]) -> dict[str, Any]:
+def small(schema: dict[str, Any]) -> dict[str, Any]:
+    """A JSON Schema of which a document of 16 KiB may be made. Raises PydanticCustomError."""
     try:
         size = len(orjson.dumps(schema))
     except TypeError as error:
         raise PydanticCustomError("schema_refused", "must have no integer beyond 64 bits") from error
-    if size > SCHEMA_BYTES:
+    if size > _SCHEMA_BYTES:
         raise PydanticCustomError("schema_too_large", "must be at most 16 KiB of JSON")
+    return schema
+
+
+def _usable(schema: dict[str, Any]) -> dict[str, Any]:
     try:
-        JsonSchema(schema)
+        JsonSchema(small(schema))
     except SchemaRefused as error:
         raise PydanticCustomError("schema_refused", "is not usable: {reason}", {"reason": error.detail}) from error
     return schema
