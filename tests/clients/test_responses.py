@@ -3,58 +3,46 @@
 The suite's model calls no tools: what is made of calls is in tests/services/chat/test_responses.py.
 """
 
-import secrets
-
 import httpx
 import openai
 import pytest
 
-from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.identity import RegisterUser
 
-FACT = "The warranty of the Falcon lasts 27 months."
 QUESTION = "How long is the warranty of the Falcon?"
 
 
-@pytest.fixture(scope="module")
-async def agent(gateway: httpx.AsyncClient, owner: User) -> str:
-    """The name of an agent that knows one fact."""
-    name, collection = f"falcon {secrets.token_hex(4)}", f"falcon-{secrets.token_hex(4)}"
-    stored = {"collection": collection, "items": [{"id": "warranty", "text": FACT}]}
-    (await gateway.post("/api/v1/vectors/store", json=stored, headers=owner.headers)).raise_for_status()
-    made = {"name": name, "instructions": "Answer in one sentence.", "knowledge": [collection]}
-    (await gateway.post("/api/v1/agents/create", json=made, headers=owner.headers)).raise_for_status()
-    return name
-
-
-async def test_a_response_is_answered_read_and_gone_on_from(client: openai.AsyncOpenAI, agent: str) -> None:
-    first = await client.responses.create(model=agent, input=QUESTION, metadata={"customer": "4711"})
+async def test_a_response_is_answered_read_and_gone_on_from(client: openai.AsyncOpenAI, knowing: str) -> None:
+    first = await client.responses.create(model=knowing, input=QUESTION, metadata={"customer": "4711"})
 
     assert "27 months" in first.output_text
     assert (first.status, first.metadata) == ("completed", {"customer": "4711"})
     assert first.usage is not None
     assert first.usage.total_tokens > 0
     assert await client.responses.retrieve(first.id) == first
-    second = await client.responses.create(model=agent, input="And in days?", previous_response_id=first.id)
+    second = await client.responses.create(model=knowing, input="And in days?", previous_response_id=first.id)
     told = [item async for item in client.responses.input_items.list(second.id, order="asc")]
     assert [item.type for item in told] == ["message"] * 3
     assert second.output_text
 
 
-async def test_what_was_said_is_taken_back_as_it_was_given_out(client: openai.AsyncOpenAI, agent: str) -> None:
-    first = await client.responses.create(model=agent, input=QUESTION)
+async def test_what_was_said_is_taken_back_as_it_was_given_out(client: openai.AsyncOpenAI, knowing: str) -> None:
+    first = await client.responses.create(model=knowing, input=QUESTION)
     said = [one.model_dump(exclude_none=True) for one in first.output]
 
     second = await client.responses.create(
-        model=agent,
+        model=knowing,
         input=[{"role": "user", "content": QUESTION}, *said, {"role": "user", "content": "Sure?"}],  # type: ignore[list-item]
     )
 
     assert second.output_text
 
 
-async def test_the_clients_own_stream_makes_the_response_of_the_events(client: openai.AsyncOpenAI, agent: str) -> None:
+async def test_the_clients_own_stream_makes_the_response_of_the_events(
+    client: openai.AsyncOpenAI, knowing: str
+) -> None:
     deltas, numbers = "", list[int]()
-    async with client.responses.stream(model=agent, input=QUESTION) as stream:
+    async with client.responses.stream(model=knowing, input=QUESTION) as stream:
         async for event in stream:
             numbers.append(event.sequence_number)
             if event.type == "response.output_text.delta":
@@ -67,8 +55,8 @@ async def test_the_clients_own_stream_makes_the_response_of_the_events(client: o
     assert [event.sequence_number async for event in again] == numbers[2:]
 
 
-async def test_in_the_background_it_is_cancelled_and_deleted(client: openai.AsyncOpenAI, agent: str) -> None:
-    begun = await client.responses.create(model=agent, input="Count from one to a hundred.", background=True)
+async def test_in_the_background_it_is_cancelled_and_deleted(client: openai.AsyncOpenAI, knowing: str) -> None:
+    begun = await client.responses.create(model=knowing, input="Count from one to a hundred.", background=True)
 
     cancelled = await client.responses.cancel(begun.id)
 
@@ -79,19 +67,19 @@ async def test_in_the_background_it_is_cancelled_and_deleted(client: openai.Asyn
 
 
 async def test_what_is_refused_is_the_clients_own_error(
-    client: openai.AsyncOpenAI, gateway: httpx.AsyncClient, agent: str, register_user: RegisterUser
+    client: openai.AsyncOpenAI, gateway: httpx.AsyncClient, knowing: str, register_user: RegisterUser
 ) -> None:
     with pytest.raises(openai.BadRequestError) as unsupported:
-        await client.responses.create(model=agent, input=QUESTION, tools=[{"type": "web_search"}])
+        await client.responses.create(model=knowing, input=QUESTION, tools=[{"type": "web_search"}])
     with pytest.raises(openai.NotFoundError) as unknown:
         await client.responses.create(
-            model=agent, input=QUESTION, previous_response_id=f"resp_{'0' * 8}-0000-7000-8000-{'0' * 12}"
+            model=knowing, input=QUESTION, previous_response_id=f"resp_{'0' * 8}-0000-7000-8000-{'0' * 12}"
         )
     with pytest.raises(openai.NotFoundError):
         await client.responses.create(model="nobody", input=QUESTION)
 
     assert unsupported.value.param == "tools[0]"
     assert unknown.value.param == "previous_response_id"
-    mine = await client.responses.create(model=agent, input=QUESTION)
+    mine = await client.responses.create(model=knowing, input=QUESTION)
     stranger = await register_user()
     assert (await gateway.get(f"/api/v1/responses/{mine.id}", headers=stranger.headers)).status_code == 404

@@ -15,7 +15,7 @@ from services.vectors.adapters import faiss_kept
 from services.vectors.adapters.faiss_collection import FaissCollection
 from services.vectors.records.filters import parse
 from tests.contracts.vectors.conftest import a_collection
-from tests.contracts.vectors.graphs import COUNT, begun, engines, filled, records, serves, until
+from tests.contracts.vectors.graphs import COUNT, engines, filled, graphed, records
 from tests.contracts.vectors.language import leaf
 
 POINTS: Final = ("half of it is written", "it has no name yet", "it has its name", "others were written since")
@@ -44,8 +44,7 @@ async def main(folder: Path, collection_id: str, point: str) -> None:
         engine = open_one()
         await filled(engine, of=collection)
         with mock.patch.object(*patches.get(point, (FaissCollection, "settle_graph", settle))):
-            await begun(engine, collection)
-            await until(engine, collection, serves)
+            await graphed(engine, collection)
         await engine.upsert(collection, records(range(COUNT, COUNT + 200)))
         await engine.delete_matching(collection, parse(leaf("hundredth", "lt", 10)))
         die()

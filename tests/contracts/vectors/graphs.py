@@ -72,6 +72,12 @@ def serves(engine: FaissEngine, collection: Collection) -> bool:
     return opened is not None and opened.index.growth.serves and not engine._graphs._building
 
 
+async def graphed(engine: FaissEngine, collection: Collection) -> None:
+    """It is searched by a graph."""
+    await begun(engine, collection)
+    await until(engine, collection, serves)
+
+
 def is_done(engine: FaissEngine, _: Collection) -> bool:
     return not engine._graphs._building
 

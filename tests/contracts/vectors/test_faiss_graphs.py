@@ -23,6 +23,7 @@ from tests.contracts.vectors.graphs import (
     begun,
     engines,
     filled,
+    graphed,
     is_done,
     nearest,
     recall,
@@ -45,8 +46,7 @@ async def test_a_collection_that_is_searched_gets_a_graph_and_finds_what_it_foun
     collection = await filled(engine)
     assert is_done(engine, collection)
 
-    await begun(engine, collection)
-    await until(engine, collection, serves)
+    await graphed(engine, collection)
 
     assert await recall(engine, collection, range(10_000, 10_050)) >= 0.95
     for at in (5, 1005, 2005):
@@ -57,8 +57,7 @@ async def test_a_collection_that_is_searched_gets_a_graph_and_finds_what_it_foun
 async def test_a_filter_is_met_and_misses_no_more(open_engine: Open, condition: dict[str, object]) -> None:
     engine = open_engine()
     collection = await filled(engine)
-    await begun(engine, collection)
-    await until(engine, collection, serves)
+    await graphed(engine, collection)
 
     shares = []
     for at in range(10_000, 10_030):
@@ -98,8 +97,7 @@ async def test_what_leaves_memory_takes_its_graph_along(open_engine: Open) -> No
 
     assert engine._collections.nbytes == 0
     assert (await nearest(engine, collection, 5))[0].id == "00005"
-    await begun(engine, collection)
-    await until(engine, collection, serves)
+    await graphed(engine, collection)
     await engine.close_idle()
     assert engine._collections.nbytes == 0
     assert (await nearest(engine, collection, 6))[0].id == "00006"
@@ -267,8 +265,7 @@ async def test_one_that_finds_too_little_never_serves_until_much_is_new(
     assert await recall(engine, collection, range(10_000, 10_010)) == 1.0
 
     await engine.upsert(collection, records(range(1)))
-    await begun(engine, collection)
-    await until(engine, collection, serves)
+    await graphed(engine, collection)
 
 
 async def test_few_trials_change_no_effort(open_engine: Open) -> None:
@@ -276,8 +273,7 @@ async def test_few_trials_change_no_effort(open_engine: Open) -> None:
     engine = open_engine()
     collection = await filled(engine)
     with mock.patch.object(Graph, "recall", return_value=0.95):  # so it takes most
-        await begun(engine, collection)
-        await until(engine, collection, serves)
+        await graphed(engine, collection)
     opened = engine._collections.opened(collection.id)
     assert opened is not None
     first = opened.index.growth._serving

@@ -27,6 +27,7 @@ from tests.contracts.vectors.graphs import (
     begun,
     engines,
     filled,
+    graphed,
     is_done,
     nearest,
     recall,
@@ -41,11 +42,6 @@ from tests.contracts.vectors.language import leaf
 async def open_engine(tmp_path: Path) -> AsyncIterator[Open]:
     async with engines(tmp_path) as open_one:
         yield open_one
-
-
-async def graphed(engine: FaissEngine, collection: Collection) -> None:
-    await begun(engine, collection)
-    await until(engine, collection, serves)
 
 
 async def kept(open_engine: Open) -> Collection:
