@@ -11,6 +11,7 @@ import pytest
 
 from services.topology import SERVICES, STORES
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 API = "/api/v1"
 ENGINES = ["qdrant", "chroma", "faiss"]
@@ -38,7 +39,7 @@ async def ingest(gateway: httpx.AsyncClient, user: User, collection: str, engine
 
 async def test_the_health_page_knows_all_fourteen(gateway: httpx.AsyncClient) -> None:
     """Whole once the machine has a moment for it: a store that is busy with other tests may miss one look."""
-    give_up_at = time.monotonic() + 30
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
     while (answer := await gateway.get(f"{API}/health/check")).json()["status"] != "pass":
         assert time.monotonic() < give_up_at, answer.text
         await asyncio.sleep(0.2)

@@ -22,6 +22,7 @@ from local.suite import Suite
 from tests.architecture.conftest import fetch_program
 from tests.e2e.test_journey import API, finished
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
 
 OBSERVABILITY = REPOSITORY / "deploy" / "observability"
@@ -36,7 +37,6 @@ SPECIAL = {
 }
 """Panels that have something to show after what is done here."""
 _PARTS_OF_HISTOGRAMS = re.compile(r"_(bucket|count|sum)$")
-_PATIENCE_SECONDS = 30.0
 
 
 def jobs() -> list[dict[str, Any]]:
@@ -86,7 +86,7 @@ async def gathered(metrics: httpx.Client, gateway: httpx.AsyncClient, user: User
 
 async def looked_at(metrics: httpx.Client, times: int) -> None:
     """Waits until each process has been asked so often from now on."""
-    since, give_up_at = time.time(), time.monotonic() + _PATIENCE_SECONDS
+    since, give_up_at = time.time(), time.monotonic() + PATIENCE_SECONDS
     wanted = {job["job_name"] for job in jobs()}
     while True:
         seconds = int(time.time() - since) + 1

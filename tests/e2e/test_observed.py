@@ -12,10 +12,10 @@ from local import farewell
 from local.components.traces import COLLECTOR, Traces, page
 from local.suite import Suite
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.settings import told
 
 API = "/api/v1"
-_PATIENCE_SECONDS = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ async def observed(suite: Suite, gateway: httpx.AsyncClient) -> AsyncIterator[ht
 
 async def shown(address: str, parts: set[str]) -> str:
     """The page at `address`, once all of these are in it."""
-    give_up_at = time.monotonic() + _PATIENCE_SECONDS
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
     async with httpx.AsyncClient(timeout=10) as browser:
         while True:
             text = unescape((await browser.get(address)).text)

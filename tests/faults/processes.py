@@ -12,6 +12,7 @@ import httpx
 from local.layout import REPOSITORY
 from local.suite import Suite
 from tests.fixtures.http import authorities
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
 
 
@@ -56,7 +57,7 @@ async def running(
 
 
 async def _until_ready(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
                 if (await client.get("/health/ready")).status_code == 200:

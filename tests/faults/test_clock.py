@@ -14,6 +14,7 @@ import pytest
 from local.suite import Suite
 from tests.faults.processes import Running, running
 from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 CONVERSATIONS = "/api/v1/chat/conversations"
@@ -77,7 +78,7 @@ async def test_it_is_told_and_heals(chat: Running, user: User, put_clock: Callab
 
 
 async def until_refused(chat: Running, user: User) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (await chat.client.get(CONVERSATIONS, headers=user.headers)).status_code != 401:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 

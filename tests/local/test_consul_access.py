@@ -20,6 +20,7 @@ from local.probes import ask
 from local.secrets import consul_token
 from local.suite import Suite
 from tests.fixtures.http import authorities
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 MANAGEMENT = "8d0b2b0e-5d3f-4d59-8a3c-1d8b1f0a9c11"
 
@@ -47,7 +48,7 @@ def take_away(suite: Suite, holder: str) -> None:
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.05)

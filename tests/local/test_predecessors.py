@@ -12,12 +12,13 @@ from local.errors import SuiteFailed
 from local.outcomes import Result
 from local.suite import Suite
 from local.supervision import Supervisor
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 IN_USE = "pre-existing shared memory block"
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.05)

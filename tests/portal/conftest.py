@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.portal.main import create_app
 from gateway.portal.settings import Settings
 from services.topology import SERVICES
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 
 @dataclass
@@ -136,7 +137,7 @@ async def machine() -> AsyncIterator[Machine]:
     machine = Machine()
     server = uvicorn.Server(uvicorn.Config(machine, log_config=None, ws="none", lifespan="off"))
     running = asyncio.create_task(server.serve(machine.sockets))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not server.started:  # noqa: ASYNC110 - uvicorn offers nothing to wait on
             await asyncio.sleep(0.005)
     yield machine

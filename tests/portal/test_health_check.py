@@ -108,7 +108,7 @@ async def test_a_hanging_service_costs_its_limit_and_nothing_else(system: System
 
     _, body = await report(portal)
 
-    assert time.perf_counter() - started < 2.1
+    assert time.perf_counter() - started < 6
     assert not_passing(body) == {"tasks": "fail", "rabbitmq": "fail", "consul": "warn"}
 
 

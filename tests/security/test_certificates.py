@@ -22,6 +22,7 @@ from shared.platform.starting import refusals
 from shared.settings import CannotStart
 from shared.tls import RELOAD_SECONDS, Tls
 from tests.architecture.conftest import COMPOSE_SCRIPTS
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.gateway.running import gateway
 from tests.security.inside import EXPIRED, calling, genuine, put_certificate, tls_of
 
@@ -149,7 +150,7 @@ async def test_a_certificate_that_is_no_use_does_not_replace_one_that_is(
     serving = tls_of(own, "auth")
     async with serving.followed(), genuine(serving) as address, calling(tls_of(own, "tasks"), auth=address) as client:
         certificate(own, "auth").write_text("half a fi")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while "the certificate stays as it was" not in caplog.messages:  # noqa: ASYNC110 - a log is no event
                 await asyncio.sleep(0.05)
         answer = await client.call("auth", "GET", "/")

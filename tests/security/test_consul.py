@@ -19,6 +19,7 @@ from local.suite import Suite
 from shared.schemas import new_id
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.http import authorities
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
 from tests.gateway.running import listens, wait_for
 
@@ -180,7 +181,7 @@ async def test_a_token_that_is_refused_is_said_to_be(
     place = {"discovery": "consul", "consul_url": str(consul.base_url), "consul_token": token}
     async with service_client("agents", **place) as client:
         # The real one of this address is live, so this one tries to register, and is told.
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not any(said in str(getattr(one, "fields", "")) for one in caplog.records):  # noqa: ASYNC110 - a log
                 await asyncio.sleep(0.02)
         checks = (await client.get("/health/ready")).json()["checks"]

@@ -25,6 +25,7 @@ from shared.discovery import ConsulDiscovery, Registration
 from shared.errors import Unavailable
 from shared.schemas import new_id
 from tests.fixtures.http import authorities
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
 from tests.fixtures.stores import consul_headers, consul_token
 from tests.gateway.running import gateway
@@ -140,7 +141,7 @@ async def test_consul_hears_of_a_service_that_speaks_tls_and_checks_it(suite: Su
         registered = Registration(suite.url("consul"), http, **place, own=inside)  # type: ignore[arg-type]
         discovery = ConsulDiscovery(suite.url("consul"), http, token, scheme="https")
         registered.start()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not await checked(http, suite, service):  # noqa: ASYNC110 - it is in another process
                 await asyncio.sleep(0.1)
         known = await discovery.instances(service)

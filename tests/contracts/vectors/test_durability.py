@@ -23,6 +23,7 @@ from services.vectors.settings import Settings
 from shared.errors import Unavailable
 from tests.contracts.vectors.conftest import COSINE, a_collection
 from tests.contracts.vectors.language import leaf
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 OpenEngine = Callable[[Path], VectorEngine]
 _OPEN: dict[str, OpenEngine] = {
@@ -109,7 +110,7 @@ async def test_edge_answers_again_after_its_own_process_was_killed(tmp_path: Pat
 
 
 async def _eventually_counts(engine: VectorEngine, collection: Collection) -> int:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
                 return await engine.count(collection)

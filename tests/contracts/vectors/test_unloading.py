@@ -12,6 +12,7 @@ from services.vectors.domain import Collection
 from services.vectors.ports import VectorEngine
 from shared.texts import asked_of
 from tests.contracts.vectors.conftest import COSINE, a_collection
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 Unloading = FaissEngine | QdrantEdgeEngine
 Open = Callable[..., Unloading]
@@ -43,7 +44,7 @@ async def in_memory(engine: Unloading) -> int:
 
 
 async def until_none(engine: Unloading) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await in_memory(engine):
             await engine.close_idle()
             await asyncio.sleep(0.01)

@@ -13,6 +13,7 @@ from services.agents.graph import Graph, open_graph
 from services.agents.settings import Settings
 from tests.fixtures.apps import build_app, never_blocking, open_service
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.relay import Relay
 
 AGENTS = "/api/v1/agents"
@@ -81,7 +82,7 @@ async def relay(suite: Suite) -> AsyncIterator[Relay]:
     await relay.close()
 
 
-async def until_ready(client: httpx.AsyncClient, seconds: float = 20) -> None:
+async def until_ready(client: httpx.AsyncClient, seconds: float = PATIENCE_SECONDS) -> None:
     """Returns when the app says it is ready."""
     async with asyncio.timeout(seconds):
         while (await client.get("/health/ready")).status_code != 200:  # noqa: ASYNC110 - the app has no event to wait for

@@ -15,6 +15,7 @@ from shared.loops import in_background
 from shared.schemas import new_id
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.relay import Relay
 from tests.services.agents.conftest import AGENTS, until_ready
 
@@ -107,6 +108,6 @@ async def test_keys_of_yesterday_are_forgotten(
         return (await result.single(strict=True))[0]
 
     await graph.write(age)
-    async with asyncio.timeout(20), in_background(forget_old_keys(graph)):
+    async with asyncio.timeout(PATIENCE_SECONDS), in_background(forget_old_keys(graph)):
         while await graph.read(count):  # noqa: ASYNC110 - what is waited for is elsewhere
             await asyncio.sleep(0.02)

@@ -22,6 +22,7 @@ from shared.identity import DEED_DONE, DEEDS_QUEUE, Deed, Revocations, declare_d
 from shared.messages import EVENTS_EXCHANGE, Connection, OutgoingMessage, Publisher, open_connection
 from shared.postgres import Database, Outbox, open_database
 from tests.fixtures.brokers import own_broker
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.auth.auditing import count_told, end_windows
 
 LOG = AuditLog("k" * 32)
@@ -63,7 +64,7 @@ async def entries(database: Database, target: str) -> list[dict[str, Any]]:
 
 
 async def until(found: Callable[[], Any]) -> Any:
-    give_up_at = time.monotonic() + 20
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
     while True:
         if result := await found():
             return result

@@ -21,6 +21,7 @@ from local.suite import Suite
 from shared.postgres import Database
 from tests.fixtures.apps import build_app
 from tests.fixtures.identity import User, register_with
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.sources import passed_on_from
 from tests.services.auth.shipped import AS_SHIPPED
 
@@ -356,7 +357,7 @@ async def count_audited(database: Database, action: str, user: User) -> int:
 
 async def until_audited(database: Database, action: str, user: User, number: int) -> int:
     """The count, once it is as high: refused logins are noted within a second or so."""
-    give_up_at = time.monotonic() + 20
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
     while (counted := await count_audited(database, action, user)) < number:
         assert time.monotonic() < give_up_at, counted
     return counted

@@ -22,6 +22,7 @@ from shared.postgres import Database
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import User, register_with
 from tests.fixtures.letters import token_in
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.auth.mail_server import PASSWORD, USER, MailServer, mail_server
 from tests.services.auth.tenancy import INVITATIONS, accept, invite
 
@@ -153,7 +154,7 @@ async def test_a_server_that_never_answers_is_given_up_within_ten_seconds() -> N
 
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             with pytest.raises(Unavailable, match="mail"):
                 await send(url("smtp+plain", port))
 

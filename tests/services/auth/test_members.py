@@ -12,6 +12,7 @@ from local.suite import Suite
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import RegisterUser, User, register_with
 from tests.fixtures.letters import Letters
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.auth.tenancy import (
     INVITATIONS,
     ME,
@@ -174,7 +175,7 @@ async def test_the_token_a_lowered_member_is_given_next_works(client: httpx.Asyn
     member = await join(owner, "member")
     await set_role(client, owner, member, "viewer")
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (await me(client, await log_in(client, member, owner.tenant_id))).status_code != 200:
             pass  # tokens tell the second they are from: one of the same second as the change counts as older
 
@@ -235,7 +236,7 @@ async def test_of_owners_who_lower_each_other_at_once_one_remains(client: httpx.
         *(set_role(client, owner, other, "viewer") for owner in owners for other in owners if owner is not other)
     )
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             someone = await log_in(client, owners[0], first.tenant_id)
             page = await client.get(MEMBERS, headers=someone.headers)
@@ -328,7 +329,7 @@ async def test_who_is_removed_from_their_first_tenant_gets_another(client: httpx
 
     form = {"grant_type": "password", "username": founder.email, "password": founder.password}
     tokens = (await client.post("/api/v1/auth/token", data=form)).json()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (answer := await client.get(ME, headers=bearer(tokens))).status_code != 200:
             tokens = (await client.post("/api/v1/auth/token", data=form)).json()
     assert removed.status_code == 204

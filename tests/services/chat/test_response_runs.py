@@ -9,6 +9,7 @@ import pytest
 
 from shared.schemas import new_id
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.chat.client import OpenChat, until
 from tests.services.chat.processes import StartProcess
 from tests.services.chat.responding import RESPONSES, asking, created, followed, streamed, text_of, typed_of
@@ -123,7 +124,7 @@ async def test_a_client_that_leaves_before_the_answer_ends_it(chat: httpx.AsyncC
 
     asked.cancel()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await model.was_left.wait()
 
 

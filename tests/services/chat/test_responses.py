@@ -16,6 +16,7 @@ from services.chat.storage import Keys
 from shared.redis import open_redis
 from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.chat.client import OpenChat, until
 from tests.services.chat.responding import (
     ANSWER,
@@ -272,7 +273,7 @@ async def test_it_is_cancelled_through_any_replica(
     cancelled = await other_chat.post(f"{RESPONSES}/{told['id']}/cancel")
 
     assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await model.was_left.wait()
     last = (await following)[-1]
     assert (last["type"], last["response"]["status"]) == ("response.failed", "cancelled")
@@ -308,7 +309,7 @@ async def test_one_that_is_deleted_is_gone_and_counts_no_more(
 
         assert await log_bytes(redis, owner) == before
         assert [key async for key in redis.scan_iter(Keys(owner).run("*"))] == []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await model.was_left.wait()
 
 

@@ -26,7 +26,8 @@ from shared.messages import Connection, OutboxRelay, OutgoingMessage, Publisher,
 from shared.redis import open_redis
 from shared.schemas import new_id
 from tests.fixtures.identity import User
-from tests.fixtures.listening import SECONDS, Killed, Listener
+from tests.fixtures.listening import Killed, Listener
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.readiness import until_check
 from tests.fixtures.relay import Relay
 from tests.services.chat.client import OpenChat, events_of
@@ -87,7 +88,7 @@ def opened(redis: Redis) -> Outbox:
 
 
 async def until_empty(relay: OutboxRelay, outbox: Outbox) -> None:
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await outbox.oldest() is not None:
             with suppress(Unavailable):
                 await relay.publish_batch()

@@ -8,6 +8,7 @@ import pytest
 from local.suite import Suite
 from shared.messages import open_connection
 from tests.fixtures.brokers import own_broker
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.shared.hearing import Heard
 
 
@@ -18,7 +19,7 @@ async def heard(suite: Suite) -> AsyncIterator[Heard]:
     async with open_connection(url, "test hears") as connection:
         heard = Heard(connection, url)
         heard.consumer.start()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await heard.is_bound.wait()
         yield heard
         await heard.consumer.aclose()

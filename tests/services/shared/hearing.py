@@ -10,6 +10,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from shared.identity import DEED_DONE, Caller, declare_deeds
 from shared.messages import EVENTS_EXCHANGE, Connection, Consumer
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 ADA = Caller(
     subject="ada",
@@ -49,7 +50,7 @@ class Heard:
         return [body["target"] for body in self.bodies]
 
     async def until(self, target: str) -> None:
-        give_up_at = time.monotonic() + 20
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
         while True:
             if target in self.targets():
                 return

@@ -16,6 +16,7 @@ from shared.calls import open_http_client
 from shared.discovery import ConsulDiscovery, Registration
 from shared.errors import Unavailable
 from shared.schemas import new_id
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
 from tests.fixtures.stores import consul_headers, consul_token
 
@@ -39,7 +40,7 @@ async def instance() -> AsyncIterator[int]:
 
 
 async def until(known: ConsulDiscovery, service: str, expected: list[str]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await known.instances(service) != expected:  # noqa: ASYNC110 - the condition is in another process
             await asyncio.sleep(0.05)
 
@@ -84,7 +85,7 @@ async def test_an_agent_that_forgot_is_told_again(suite: Suite, http: httpx.Asyn
     async def known() -> bool:
         return f"{service}-1" in await registered_at(suite, http)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not await known():  # noqa: ASYNC110 - the agent's view has no event to wait on
             await asyncio.sleep(0.05)
         await http.put(f"{url}/v1/agent/service/deregister/{service}-1", headers=consul_headers(suite))

@@ -13,9 +13,9 @@ from local.suite import Suite
 from shared.live import prefix_of
 from tests.faults.processes import Running, running
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.stores import consul_headers
 
-SECONDS = 10.0
 CONVERSATIONS = "/api/v1/chat/conversations"
 
 
@@ -42,7 +42,7 @@ async def raw(suite: Suite, method: str, name: str, content: str | None = None) 
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not await holds():  # noqa: ASYNC110 - it is true in another process
             await asyncio.sleep(0.1)
 
@@ -74,17 +74,17 @@ async def test_two_replicas_follow_and_what_is_wrong_or_lost_changes_nothing(
 
     await raw(suite, "PUT", "rate_limit_read", "-5/minute")  # out of range, past `make config`
     for replica in replicas:
-        await replica.until(lambda check: "rate_limit_read" in str(check.get("detail")), "settings", SECONDS)
+        await replica.until(lambda check: "rate_limit_read" in str(check.get("detail")), "settings", PATIENCE_SECONDS)
         assert (await settings_check(replica))["status"] == "warn"
     await all_have(replicas, user, '"read";q=4321;w=60')
 
     await raw(suite, "PUT", "rate_limit_read", "1234/minute")
     await all_have(replicas, user, '"read";q=1234;w=60')
     for replica in replicas:
-        await replica.until(lambda check: check["status"] == "pass", "settings", SECONDS)
+        await replica.until(lambda check: check["status"] == "pass", "settings", PATIENCE_SECONDS)
 
     store.put("chat", ["llm_model=nobody/has-it"])  # which only the service itself can tell
-    await replicas[0].until(lambda check: "llm_model" in str(check.get("detail")), "settings", SECONDS)
+    await replicas[0].until(lambda check: "llm_model" in str(check.get("detail")), "settings", PATIENCE_SECONDS)
 
     await raw(suite, "DELETE", "?recurse=true")  # as a Consul that lost its store
     assert {row.value for row in store.rows("chat")} == {None}
@@ -135,7 +135,7 @@ async def test_consul_away_changes_nothing_and_static_discovery_asks_nobody(
         assert await quota(static, user) != '"read";q=4321;w=60'
         suite.stop("consul")
         try:
-            await followed.until(lambda check: check["status"] == "warn", "consul", SECONDS)
+            await followed.until(lambda check: check["status"] == "warn", "consul", PATIENCE_SECONDS)
             assert await quota(followed, user) == '"read";q=4321;w=60'
         finally:
             suite.up(["consul"])

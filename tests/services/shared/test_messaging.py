@@ -27,6 +27,7 @@ from shared.messages import (
     open_connection,
 )
 from tests.fixtures.http import authorities
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 MAX_DELIVERIES = 5
 
@@ -84,7 +85,7 @@ def wiring(suite: Suite) -> Wiring:
     return Wiring(suite.url("rabbitmq"))
 
 
-async def until(condition: Any, seconds: float = 30) -> None:
+async def until(condition: Any, seconds: float = PATIENCE_SECONDS) -> None:
     async with asyncio.timeout(seconds):
         while not (await condition() if inspect.iscoroutinefunction(condition) else condition()):  # noqa: ASYNC110 - the condition is in another process
             await asyncio.sleep(0.02)

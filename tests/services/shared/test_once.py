@@ -19,6 +19,7 @@ from shared.platform import open_platform
 from shared.redis import open_redis
 from shared.settings import ServiceSettings
 from shared.web import create_service
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.relay import Relay
 from tests.services.shared.limited import TRUST, headers_of
 
@@ -134,7 +135,7 @@ async def test_an_answer_leaves_while_redis_is_frozen_and_is_found_afterwards(
 
         again, _ = await repeated(client, key)
 
-    assert (first.status_code, took < 4) == (201, True)
+    assert (first.status_code, took < 8) == (201, True)
     assert (again.json(), again.headers["idempotency-replayed"]) == (first.json(), "true")
     assert len(shelf.made) == 1
 
@@ -166,7 +167,7 @@ async def test_the_claim_of_a_request_that_takes_long_is_renewed(
         await shelf.arrived.wait()
         [claim] = [name async for name in redis.scan_iter("idempotency:books:*") if await redis.pttl(name) < 10_000]
         left = await redis.pttl(claim)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while (now_left := await redis.pttl(claim)) <= left:
                 left = now_left
         in_use = await client.post(BOOKS, headers=key)

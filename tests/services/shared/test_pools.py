@@ -13,8 +13,8 @@ from shared.postgres import open_database
 from shared.redis import open_redis
 from shared.telemetry import Metrics, measuring
 from tests.fixtures.apps import open_service
+from tests.fixtures.patience import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 10.0
 Gauges = dict[tuple[str, ...], float]
 
 

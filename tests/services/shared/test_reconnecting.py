@@ -12,6 +12,7 @@ import uvloop
 from local.suite import Suite
 from shared.messages import open_connection
 from tests.fixtures.brokers import own_broker
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.relay import Relay
 
 
@@ -32,7 +33,7 @@ async def test_one_that_a_frozen_broker_does_not_close_is_closed(suite: Suite) -
     await relay.open()
     try:
         async with open_connection(relay.url, "test") as opened:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 connection = await opened.ready()
             relay.freeze()
     finally:

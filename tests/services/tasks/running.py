@@ -22,6 +22,7 @@ from services.tasks.settings import Settings, WorkerSettings
 from services.tasks.worker.main import create_app as create_worker
 from shared.postgres import Database, open_database
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
 from tests.fixtures.warm import Program, started
 from tests.services.tasks.kinds import TEST_KINDS
@@ -140,7 +141,10 @@ class Tasks:
         return await self.client.post(f"/api/v1/tasks/{task['id']}/cancel", headers=self.user.headers)
 
     async def wait(
-        self, task: dict[str, Any], until: Callable[[dict[str, Any]], Any] | None = None, seconds: float = 20
+        self,
+        task: dict[str, Any],
+        until: Callable[[dict[str, Any]], Any] | None = None,
+        seconds: float = PATIENCE_SECONDS,
     ) -> dict[str, Any]:
         """The task once it is final, or as `until` wants it."""
         reached = until or (lambda read: read["status"] in FINAL)
@@ -155,7 +159,7 @@ class Tasks:
         return await self.wait(await self.submit(kind, given, **fields))
 
 
-async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = 20) -> Any:
+async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = PATIENCE_SECONDS) -> Any:
     """What `condition` answers, once that is true."""
     give_up_at, pauses = time.monotonic() + seconds, growing_pauses()
     while not (answer := await condition()):

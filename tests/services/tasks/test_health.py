@@ -20,6 +20,7 @@ from services.tasks.webhooks.lateness import Deliveries
 from shared.messages import open_connection, open_probe
 from shared.postgres import Database
 from tests.fixtures.disks import small_disk
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.readiness import until_check
 from tests.services.tasks.hooking import DELIVERING, Receiver, Webhooks
 from tests.services.tasks.running import Installation, Tasks, connected, eventually
@@ -61,7 +62,10 @@ async def test_a_quorum_queue_that_is_down_is_told_though_the_broker_answers(
     await rabbitmqctl(installation.suite, "eval", f"apply(ra, stop_server, tuple_to_list({queue})).")
     try:
         await until_check(tasks.client, "rabbitmq", "warn")
-        async with open_connection(installation.suite.url("rabbitmq"), "test") as other, asyncio.timeout(5):
+        async with (
+            open_connection(installation.suite.url("rabbitmq"), "test") as other,
+            asyncio.timeout(PATIENCE_SECONDS),
+        ):
             await other.ready()
     finally:
         await rabbitmqctl(installation.suite, "eval", f"apply(ra, restart_server, tuple_to_list({queue})).")

@@ -60,7 +60,7 @@ async def test_a_worker_that_was_frozen_past_its_lease_changes_nothing_and_works
     fresh = new_installation()
     async with fresh.api() as client, fresh.worker_process(normal_slots=1) as process:
         tasks = Tasks(client, user)
-        task = await tasks.submit("test.sleep", {"seconds": 4, "attempts": 1})
+        task = await tasks.submit("test.sleep", {"seconds": 30, "attempts": 1})
         await tasks.wait(task, until=lambda read: read["status"] == "running", seconds=60)
         process.send_signal(signal.SIGSTOP)
         async with fresh.worker():

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from services.tasks.main import create_app
 from shared.postgres import Database
 from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.chat.servers import serving
 from tests.services.tasks.kinds import TEST_KINDS
 from tests.services.tasks.running import Installation, Tasks, eventually, opened
@@ -112,7 +113,7 @@ async def _first(
 ) -> list[Heard]:
     """Without progress where tasks run: whether a heartbeat comes upon a short one is chance."""
     events: list[Heard] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         async for event in events_in(response, places):
             if has_progress or event.type != "task.progress":
                 events.append(event)

@@ -12,6 +12,7 @@ from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
 from tests.fixtures.inside import client_of
 from tests.fixtures.letters import Letters
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.auth.tenancy import joining
 from tests.services.vectors.storing import FILES, GUIDE, Stores, refusal
 
@@ -66,7 +67,7 @@ async def test_what_is_attached_is_found_and_what_is_detached_is_gone(stores: St
 async def test_a_form_that_is_refused_is_answered_at_once(stores: Stores) -> None:
     """All of it has come by then, and nobody waits for more."""
     for path, form in [(FILES, {"file": ("a.txt", b"a"), "other": (None, "b")}), (KEPT, {"other": (None, "b")})]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             answer = await stores.client.post(path, files=form, headers=stores.user.headers)
         assert answer.status_code in (400, 422), answer.text
 

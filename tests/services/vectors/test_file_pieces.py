@@ -15,6 +15,7 @@ from services.vectors.files.intake import take_in
 from shared.schemas import new_id
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.vectors.test_files import FILES, PDF, code, made, upload
 
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -106,7 +107,7 @@ async def test_what_comes_of_a_file_that_was_deleted_does_not_stay(
             refused = await client.post(FILES, content=more(None), headers=form)
 
         assert code(refused) == (413, "common.too_large")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while await asyncio.to_thread(kept_below, tmp_path / "files"):  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.01)
 

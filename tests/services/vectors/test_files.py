@@ -14,6 +14,7 @@ from services.vectors.files.domain import PART_BYTES
 from shared.schemas import new_id
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import RegisterUser
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 FILES = "/api/v1/vectors/files"
 PDF = b"%PDF-1.7\n" + bytes(range(256)) * 9_000  # of more than two parts
@@ -229,7 +230,7 @@ async def test_a_form_holds_one_file_and_nothing_else(
 
 async def nothing_is_left(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
     """Soon: whoever is refused does not wait for it."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (await client.get(FILES, headers=headers)).json()["items"]:  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0.01)
 

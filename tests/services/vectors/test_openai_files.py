@@ -15,6 +15,7 @@ from shared.errors import StorageFull
 from shared.schemas import new_id
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import RegisterUser
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 FILES, KEPT = "/api/v1/files", "/api/v1/vectors/files"
 GUIDE = b"# Refunds\n\nRefunds are paid within 14 days.\n"
@@ -117,7 +118,7 @@ async def test_what_nobody_reads_is_refused_and_not_kept(
 
 async def no_files(client: httpx.AsyncClient, headers: dict[str, str]) -> bool:
     """What is taken away is taken away behind the answer."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (await client.get(KEPT, headers=headers)).json()["items"]:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.05)
     return True

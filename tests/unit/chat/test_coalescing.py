@@ -9,6 +9,7 @@ import pytest
 from services.chat.errors import ModelUnavailable
 from services.chat.generation import Completion, Piece, Reasoning
 from services.chat.runs.coalescing import Coalesced
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 DONE = Completion("stop", None)
 
@@ -35,7 +36,7 @@ async def test_the_first_piece_does_not_wait_for_the_window() -> None:
         yield DONE
 
     pieces = Coalesced(source(), 60).pieces()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         first = await anext(pieces)
         more.set()
         rest = [piece async for piece in pieces]

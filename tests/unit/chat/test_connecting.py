@@ -9,6 +9,7 @@ import aiohttp
 from services.chat.adapters.openai_model import OpenAIModel, Timing
 from services.chat.generation import Ask, Heard, PromptMessage
 from tests.fixtures.crowded import crowded
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 _SAID = (
     b'data: {"choices":[{"index":0,"delta":{"content":"text"},"finish_reason":null}]}\n\n'
@@ -36,7 +37,10 @@ async def test_a_model_that_took_no_connection_in_time_is_asked_once_more() -> N
     traced.on_connection_create_start.append(tried)
     timeout = aiohttp.ClientTimeout(total=None, connect=_SECONDS, sock_connect=_SECONDS)
     with crowded() as host:
-        async with aiohttp.ClientSession(timeout=timeout, trace_configs=[traced]) as session, asyncio.timeout(10):
+        async with (
+            aiohttp.ClientSession(timeout=timeout, trace_configs=[traced]) as session,
+            asyncio.timeout(PATIENCE_SECONDS),
+        ):
             model = OpenAIModel(session, f"{host.url}/v1", Timing(_SECONDS, 5, 5, None))
             asked = model.generate(Ask("m", [PromptMessage("user", "Hi")]), answer_tokens=5, heard=Heard())
             first = asyncio.ensure_future(anext(asked))

@@ -10,6 +10,7 @@ import pytest
 from shared.discovery import Balancer, ConsulKeys, ConsulWatch, Instance, Kept, StaticDiscovery
 from shared.errors import Unavailable
 from shared.loops import in_background
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 A, B = "http://a:1", "http://b:1"
 
@@ -152,7 +153,7 @@ async def test_a_consul_that_is_away_is_told_of_once_and_asked_ever_more_rarely(
     monkeypatch.setattr(random, "uniform", lambda _, ceiling: ceilings.append(ceiling) or 0.0)
     monkeypatch.setattr(consul, "index", "nonsense")
 
-    async with in_background(watch.run()), asyncio.timeout(5):
+    async with in_background(watch.run()), asyncio.timeout(PATIENCE_SECONDS):
         while len(ceilings) < 7:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0)
         consul.index = 7
@@ -177,7 +178,7 @@ async def test_a_refused_token_is_no_consul_that_is_away(caplog: pytest.LogCaptu
     refusing = httpx.MockTransport(lambda _: httpx.Response(403, text="ACL not found"))
     async with httpx.AsyncClient(transport=refusing) as client:
         watch = ConsulWatch("http://consul:8500", client, "agents", _nobody, token="a token")
-        async with in_background(watch.run()), asyncio.timeout(5):
+        async with in_background(watch.run()), asyncio.timeout(PATIENCE_SECONDS):
             while not caplog.messages:  # noqa: ASYNC110 - a log has no event to wait on
                 await asyncio.sleep(0.01)
 

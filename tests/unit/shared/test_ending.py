@@ -8,6 +8,7 @@ import pytest
 
 from shared.ending import UNENDED, end, within
 from shared.loops import in_background, keep
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.unit.shared.test_loops import LOG
 
 
@@ -53,7 +54,7 @@ async def test_a_loop_that_lost_its_cancel_stops_by_itself() -> None:
         with suppress(asyncio.CancelledError):  # as a library may
             await asyncio.sleep(60)
 
-    async with asyncio.timeout(5), in_background(keep(step, log=LOG)):
+    async with asyncio.timeout(PATIENCE_SECONDS), in_background(keep(step, log=LOG)):
         await begun.wait()
 
 
@@ -68,7 +69,7 @@ async def test_work_that_takes_too_long_is_left_whatever_it_swallows(cancels: in
     with pytest.raises(TimeoutError):
         await within(0.05, deaf(cancels))
 
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 30
     await _wake_the_deaf()
 
 

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Scope
 
 from shared.web.heads import head_of
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 SCOPE: Scope = {"type": "http", "method": "HEAD", "asgi": {"spec_version": "2.3"}}
 
@@ -44,7 +45,7 @@ async def test_a_stream_is_not_read_for_its_headers(length: dict[str, str], piec
             made += 1
             yield b"piece"
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         begun, ended = await sent_by(StreamingResponse(endless(), headers=length, media_type="text/event-stream"))
 
     assert (begun["status"], ended["body"], made) == (200, b"", pieces)

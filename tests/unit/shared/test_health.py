@@ -8,6 +8,7 @@ import pytest
 from shared import health as module
 from shared.errors import StorageFull, Unavailable
 from shared.health import Finding, Health
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 REMEDY = "restart it"
 
@@ -52,7 +53,7 @@ async def test_a_probe_that_does_not_end_costs_its_limit_and_is_not_begun_again(
     assert (second.status, second.checks["other"]["status"]) == ("fail", "pass")
 
     stuck.released.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (await health.readiness()).status != "pass":
             pass
     assert stuck.begun > 1

@@ -17,6 +17,7 @@ from shared.discovery import StaticDiscovery
 from shared.errors import Relayed, StorageFull, Unauthenticated, Unavailable, UpstreamFailed, UpstreamTimeout
 from shared.telemetry import Metrics
 from tests.fixtures.crowded import crowded
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
 
 
@@ -111,7 +112,7 @@ async def test_whoever_opens_many_connections_at_once_and_is_late_tries_them_aga
     """All of them, however few retries are affordable: nothing was sent."""
     with crowded() as host:
         discovery = _Counting(host.url, 12)
-        async with open_http_client(5) as http, asyncio.timeout(20):
+        async with open_http_client(5) as http, asyncio.timeout(PATIENCE_SECONDS):
             client = ServiceClient(discovery, http, Metrics())
             calls = [asyncio.create_task(client.call("other", "POST", "/problem/409")) for _ in range(12)]
             await discovery.are_ejected.wait()

@@ -8,6 +8,7 @@ import pytest
 
 from shared.errors import Unavailable
 from shared.loops import in_background, keep
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 LOG = logging.getLogger("tests.loops")
 Step = Callable[[], Awaitable[bool | None]]
@@ -24,7 +25,7 @@ async def steps_of(step: Step, count: int, **options: object) -> None:
             reached.set()
         return await step()
 
-    async with asyncio.timeout(5), in_background(keep(counted, log=LOG, **options)):  # type: ignore[arg-type]
+    async with asyncio.timeout(PATIENCE_SECONDS), in_background(keep(counted, log=LOG, **options)):  # type: ignore[arg-type]
         await reached.wait()
 
 

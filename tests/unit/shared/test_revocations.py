@@ -9,6 +9,7 @@ import pytest
 
 from shared.errors import Unavailable
 from shared.identity import Changes, Revocation, RevocationFeed, Revocations, session_subject, user_subject
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ async def test_an_event_has_the_list_asked_for_at_once() -> None:
     assert not (await feed.current()).covers(Token())
 
     feed.wake()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not feed.revocations.covers(Token()):  # noqa: ASYNC110 - the feed has no event of its own
             await asyncio.sleep(0)
     following.cancel()
@@ -100,7 +101,7 @@ async def test_what_is_known_goes_on_to_hold_while_auth_is_away() -> None:
     feed = RevocationFeed(source, source)
     await feed.current()
     following = asyncio.create_task(feed.run())
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(source.asked) < 2:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0)
     following.cancel()
@@ -126,7 +127,7 @@ async def test_a_clock_that_jumped_is_told_and_all_is_asked_for_again(jump: floa
 
     source.answers = [Changes(time.time() + jump, [], [])]
     following = asyncio.create_task(feed.run())
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(source.asked) < 3:  # noqa: ASYNC110 - the feed has no event of its own
             await asyncio.sleep(0)
     following.cancel()

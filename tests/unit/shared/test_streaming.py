@@ -11,6 +11,7 @@ from starlette.types import Message
 from shared.identity import Authenticator, Caller, HeldRevocations, Revocation, Revocations, TokenVerifier, user_subject
 from shared.limits import Shares
 from shared.web import Followed, Listener
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 UNASKED: Any = None
 SCOPE = {"type": "http", "asgi": {"spec_version": "2.4"}}
@@ -35,7 +36,7 @@ async def sent_by(stream: Followed) -> list[bytes]:
         if message["type"] == "http.response.body":
             sent.append(message["body"])
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await stream(dict(SCOPE), never, send)
     return sent
 
@@ -80,7 +81,7 @@ async def test_one_that_does_not_read_loses_its_place(monkeypatch: pytest.Monkey
 
     place = places.take("acme", "ada")
     assert place is not None
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await Followed(frames(), place, listener(Revocations(), expires_in=0.05))(dict(SCOPE), never, send)
 
     assert places.free == 4

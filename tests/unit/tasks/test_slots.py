@@ -10,6 +10,7 @@ import pytest
 from services.tasks.domain import Ticket
 from services.tasks.worker import slots as module
 from services.tasks.worker.slots import Slot, Slots
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 
 def ticket(tenant: str, user: str = "user") -> Ticket:
@@ -71,7 +72,7 @@ async def test_the_newcomers_slots_are_called_back_from_whoever_came_last() -> N
     own = [await holders.take("a") for _ in range(14)]
     for tenant in ("b", "c"):
         assert await holders.take(tenant) is not None
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(holders.called) < 2:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0)
 

@@ -19,6 +19,7 @@ from services.tasks.kinds.ingest_input import IngestInput
 from services.tasks.kinds.vectors_ingest import VECTORS_INGEST
 from shared.errors import Relayed
 from tests.data.documents.make import documents
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.unit.tasks.fakes import RecordingContext, conflict
 
 FILE_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -369,7 +370,7 @@ async def test_a_tenants_many_tasks_do_not_keep_anothers_from_being_read() -> No
             await held.enter_async_context(process.turn("before"))
         tasks = [*((str(number), "many") for number in range(8)), ("other", "one")]
         running = [asyncio.create_task(ingest_json(*task)) for task in tasks]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(process._TURNS) < len(tasks):  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.01)
     await asyncio.gather(*running)

@@ -11,6 +11,7 @@ import pytest
 from services.vectors.adapters.in_memory import Collections, Opening
 from shared.errors import Unavailable
 from shared.limits import Turns
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 
 @dataclass
@@ -213,7 +214,7 @@ async def test_who_is_never_done_keeps_nobody_out_for_long() -> None:
                 assert not thing.is_closed
 
     users = [asyncio.create_task(use_without_a_pause()) for _ in range(3)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await world.use("a")
         await asyncio.gather(world.use("b"), world.use("c"))
         await world.use("a")
@@ -288,7 +289,7 @@ async def test_under_any_order_bounds_hold_and_nobody_uses_what_is_closed(seed: 
             if chance.random() < 0.2:
                 await world.collections.close_idle()
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await asyncio.gather(*map(work, range(12)))
     await world.collections.aclose()
 
