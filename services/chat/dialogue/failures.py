@@ -8,6 +8,7 @@ from shared.errors import ServiceError, UpstreamFailed, UpstreamTimeout
 
 OF_A_RUN: Final[tuple[type[ServiceError], ...]] = (
     errors.ModelUnknown,
+    errors.AgentNotFound,
     errors.RunNotFound,
     errors.RunCancelled,
     errors.TokensUsedUp,

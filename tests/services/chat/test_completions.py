@@ -285,6 +285,18 @@ async def test_an_error_before_anything_was_said_is_an_answer_with_its_status(
         assert (answer.status_code, answer.json()["error"]["code"]) == (502, "chat.model_refused")
 
 
+async def test_an_agent_that_goes_while_it_is_asked_is_not_found(
+    chat: httpx.AsyncClient, agent_id: str, neighbours: Neighbours
+) -> None:
+    neighbours.agents[agent_id]["tools"] = ["weather"]
+    neighbours.tools_problem = (404, "agents.not_found")
+
+    for stream in (False, True):
+        answer = await chat.post(COMPLETIONS, json=asking(agent_id, stream=stream))
+
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "chat.agent_not_found")
+
+
 async def test_an_error_in_the_middle_is_told_in_the_stream(chat: httpx.AsyncClient, model: ModelServer) -> None:
     model.breaks_after = 1
 
