@@ -298,7 +298,7 @@ async def test_submits_are_accepted_while_the_broker_is_down(installation: Insta
 
 async def test_a_task_survives_the_loss_of_the_broker_while_it_runs(installation: Installation, tasks: Tasks) -> None:
     async with installation.worker():
-        task = await tasks.submit("test.sleep", {"seconds": 3})
+        task = await tasks.submit("test.sleep", {"seconds": 5})
         await tasks.wait(task, until=lambda read: read["status"] == "running")
 
         await asyncio.to_thread(installation.suite.kill, "rabbitmq")
@@ -330,7 +330,7 @@ async def test_without_the_database_the_answer_names_it(installation: Installati
 
 async def test_a_worker_works_on_when_the_database_comes_back(installation: Installation, tasks: Tasks) -> None:
     async with installation.worker():
-        task = await tasks.submit("test.sleep", {"seconds": 1})
+        task = await tasks.submit("test.sleep", {"seconds": 5})
         await tasks.wait(task, until=lambda read: read["status"] == "running")
 
         await asyncio.to_thread(installation.suite.kill, "postgres")

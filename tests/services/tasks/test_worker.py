@@ -198,8 +198,8 @@ async def test_a_worker_that_ends_gives_back_what_it_could_not_finish(
 
 
 async def test_a_worker_that_ends_lets_short_tasks_finish(installation: Installation, tasks: Tasks) -> None:
-    task = await tasks.submit("test.sleep", {"seconds": 0.4})
-    async with installation.worker(shutdown_seconds=10):
+    task = await tasks.submit("test.sleep", {"seconds": 3})
+    async with installation.worker(shutdown_seconds=60):
         await tasks.wait(task, until=lambda read: read["status"] == "running")
 
     done = await tasks.get(task)
