@@ -48,7 +48,7 @@ async def test_the_checks_of_a_process_are_those_of_the_page(
 ) -> None:
     app = app_of(suite, process, tmp_path)
 
-    async with LifespanManager(app, startup_timeout=30, shutdown_timeout=30):
+    async with LifespanManager(app, startup_timeout=60, shutdown_timeout=60):
         checks = app.state.health.checks
 
     not_here = NOT_HERE if suite.site.uses_tls else NOT_HERE | BY_TLS

@@ -49,8 +49,10 @@ async def test_a_claim_changes_no_source(
     assert {entry["source"] for entry in found["items"]} == {CALLER}
 
 
-async def test_whoever_forges_addresses_is_limited_by_their_own(suite: Suite, service_client: ServiceClient) -> None:
-    suite.up(["postgres", "redis"])
+async def test_whoever_forges_addresses_is_limited_by_their_own(
+    suite: Suite, service_client: ServiceClient, patient_limits: None
+) -> None:
+    suite.up(["postgres", "redis-cache"])
     async with service_client("auth", rate_limit_anonymous="7 per 10 minutes") as client:
         forged = [{"X-Real-IP": f"198.51.100.{number}"} for number in range(1, 10)]
         found = [(await client.post(TOKEN, headers=headers)).status_code for headers in forged]

@@ -19,7 +19,7 @@ def _source() -> dict[str, str]:
 
 @pytest.mark.parametrize(("path", "refused"), [(REGISTER, 422), (TOKEN, 400)])
 async def test_an_anonymous_operation_is_limited_by_its_source(
-    suite: Suite, service_client: ServiceClient, path: str, refused: int
+    suite: Suite, service_client: ServiceClient, patient_limits: None, path: str, refused: int
 ) -> None:
     suite.up(["postgres", "redis-cache"])
     source = _source()
@@ -31,7 +31,9 @@ async def test_an_anonymous_operation_is_limited_by_its_source(
     assert elsewhere.status_code == refused
 
 
-async def test_register_and_token_share_their_sources_limit(suite: Suite, service_client: ServiceClient) -> None:
+async def test_register_and_token_share_their_sources_limit(
+    suite: Suite, service_client: ServiceClient, patient_limits: None
+) -> None:
     suite.up(["postgres", "redis-cache"])
     source = _source()
     async with service_client("auth", rate_limit_anonymous="2 per 10 minutes") as client:

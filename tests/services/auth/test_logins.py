@@ -26,7 +26,8 @@ from tests.fixtures.sources import passed_on_from
 from tests.services.auth.shipped import AS_SHIPPED
 
 TOKEN = "/api/v1/auth/token"
-SAMPLES = (60, 60, 80)  # of each kind, and further ones as long as those before do not tell that they are alike
+COSTLY_SAMPLES, SAMPLES = (12, 12, 24), (60, 60, 80, 200)
+"""Of each kind, and further ones as long as those before do not tell that they are alike."""
 
 
 class Clock:
@@ -217,9 +218,12 @@ async def test_unknown_wrong_locked_and_disabled_answer_alike_in_body_and_time(
     difference of ours stays in all of them, however many there are; one of others goes with more.
     """
     costly, cheap = Samples(), Samples()
-    await sample(shipped, database, 12, costly)
-    hashing = {kind: min(worked) for kind, worked in costly.worked.items()}
-    login = min(hashing.values())
+    for number in COSTLY_SAMPLES:
+        await sample(shipped, database, number, costly)
+        hashing = {kind: min(worked) for kind, worked in costly.worked.items()}
+        login = min(hashing.values())
+        if max(hashing.values()) < 1.25 * login:
+            break
     for number in SAMPLES:
         await sample(client, database, number, cheap)
         beside = [undisturbed(cheap.seconds), undisturbed(cheap.worked)]

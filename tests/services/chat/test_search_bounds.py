@@ -77,7 +77,9 @@ async def test_one_call_looks_at_a_part_of_a_large_conversation(suite: Suite, mo
     assert len(calls) >= 4
 
 
-async def test_searches_count_among_the_heavy_operations(open_chat: OpenChat, person: User) -> None:
+async def test_searches_count_among_the_heavy_operations(
+    open_chat: OpenChat, person: User, patient_limits: None
+) -> None:
     async with open_chat(rate_limit_bulk="2 per 10 minutes") as chat:
         chat.headers.update(person.headers)
         searches = [(await chat.get(CONVERSATIONS, params={"q": "hello"})).status_code for _ in range(3)]

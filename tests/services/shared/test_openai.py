@@ -210,8 +210,8 @@ async def test_limits_are_told_as_openai_tells_them(client: httpx.AsyncClient) -
     assert told["x-request-id"]
 
 
-async def test_too_many_requests_are_429(suite: Suite, user: User) -> None:
-    async with LifespanManager(build(suite, rate_limit_read="1/minute")) as manager:
+async def test_too_many_requests_are_429(suite: Suite, user: User, patient_limits: None) -> None:
+    async with LifespanManager(build(suite, rate_limit_read="1 per 10 minutes")) as manager:
         transport = httpx.ASGITransport(manager.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://echo", headers=user.headers) as client:
             answers = [await client.get(f"{ECHO}/search") for _ in range(2)]

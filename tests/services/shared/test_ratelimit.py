@@ -17,7 +17,7 @@ LONG = "per 10 minutes"  # no window ends within a test, but for one in a few hu
 
 
 @pytest.fixture
-def redis_url(suite: Suite) -> str:
+def redis_url(suite: Suite, patient_limits: None) -> str:
     suite.up(["redis"])
     return suite.url("redis")
 

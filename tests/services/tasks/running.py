@@ -109,12 +109,12 @@ def _names(key: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def opened(app: FastAPI) -> AsyncIterator[httpx.ASGITransport]:
-    async with LifespanManager(app, startup_timeout=30, shutdown_timeout=30) as manager:
+    async with LifespanManager(app, startup_timeout=60, shutdown_timeout=60) as manager:
         yield httpx.ASGITransport(manager.app)
 
 
 def connected(transport: httpx.ASGITransport) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=transport, base_url="http://tasks", timeout=30)
+    return httpx.AsyncClient(transport=transport, base_url="http://tasks", timeout=60)
 
 
 @dataclass(frozen=True)
