@@ -44,18 +44,19 @@ class LiveSettingsStore:
         self._headers = token_header(token) if token else {}
 
     def rows(self, service: str) -> Iterator[Row]:
-        """All that can change. Raises SettingRefused."""
+        """All that can change, then what stands there and cannot. Raises SettingRefused."""
         for one in _services(service):
-            kept = self._kept(one)
-            yield from (Row(one, name, kept.get(name)) for name in _class(one).live)
+            kept, live = self._kept(one), _class(one).live
+            names = dict.fromkeys((*live, *sorted(kept.keys() - {"", KEPT_KEY})))
+            yield from (Row(one, name, kept.get(name)) for name in names)
 
     def put(self, service: str, wanted: Sequence[str]) -> None:
-        """`name=value` each; without a value the environment's counts again.
+        """`name=value` each; without a value the environment's counts again, and what cannot change is taken away.
 
         Raises SettingRefused before anything is written when one of them will not do.
         """
         services = _services(service)
-        changes = [_checked(one, text) for one in services for text in wanted]
+        changes = [_checked(one, text, self._kept(one)) for one in services for text in wanted]
         for one, name, value in changes:
             if value:
                 self._ask("PUT", one, name, value)
@@ -69,10 +70,13 @@ class LiveSettingsStore:
         place = f"{self._url}/v1/kv/{prefix}?recurse=true"
         found = probes.ask("GET", place, expected=(200, 404), headers=self._headers)
         entries = json.loads(found) if found else []
-        return {one["Key"].removeprefix(prefix): base64.b64decode(one["Value"] or "").decode() for one in entries}
+        return {
+            one["Key"].removeprefix(prefix): base64.b64decode(one["Value"] or "").decode(errors="replace")
+            for one in entries
+        }
 
     def _ask(self, method: str, service: str, name: str, value: str = "") -> None:
-        place = f"{self._url}/v1/kv/{prefix_of(service)}{name}"
+        place = f"{self._url}/v1/kv/{prefix_of(service)}{probes.quoted(name)}"
         probes.ask(method, place, value.encode() or None, headers=self._headers)
 
 
@@ -90,11 +94,12 @@ def _class(service: str) -> type[ServiceSettings]:
     return found
 
 
-def _checked(service: str, text: str) -> Row:
+def _checked(service: str, text: str, kept: Mapping[str, str]) -> Row:
     name, is_given, value = text.partition("=")
     name, value = name.strip().lower(), value.strip()
     settings = _class(service)
-    if not is_given or name not in settings.live:
+    is_leftover = not value and name in kept and name != KEPT_KEY
+    if not is_given or (name not in settings.live and not is_leftover):
         raise SettingRefused(f"{text!r}: write name=value, with one of {', '.join(settings.live)}")
     if value:
         try:

@@ -21,7 +21,7 @@ from local.programs import configuration
 
 CALL_SECONDS: Final = 15.0
 START_SECONDS: Final = 20.0
-STOP_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 90.0  # longer than any has before it is killed
 ALIVE: Final = ("STARTING", "RUNNING", "STOPPING", "BACKOFF")
 BAD_NAME: Final = 10
 ALREADY_STARTED: Final = 60

@@ -8,6 +8,7 @@ from shared.discovery.balancer import Balancer
 from shared.discovery.consul import ConsulClient, TokenRefused
 from shared.discovery.ports import Scheme
 from shared.discovery.watching import ConsulWatch, Instance
+from shared.ending import end
 from shared.errors import Unavailable
 
 _FIRST_ANSWER_SECONDS = 2.0
@@ -63,10 +64,7 @@ class ConsulDiscovery:
             raise TokenRefused(self._token, "it shows nothing")
 
     async def aclose(self) -> None:
-        tasks = [followed.task for followed in self._followed.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*(followed.task for followed in self._followed.values()))
 
 
 class _Followed:

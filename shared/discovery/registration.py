@@ -7,6 +7,7 @@ import consul.base
 import httpx
 
 from shared.discovery.consul import CONSUL_ERRORS, ConsulClient, TokenRefused
+from shared.ending import end
 from shared.loops import keep
 from shared.tls import meant
 
@@ -100,8 +101,7 @@ class Registration:
         """Leave Consul, and stop coming back. Safe to call twice; a Consul that is away is logged, not raised."""
         if self._task is None:
             return
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
         self._task = None
         try:
             await self._consul.agent.service.deregister(self._id)

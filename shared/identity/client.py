@@ -1,12 +1,12 @@
 """A service as a client of auth: a token of its own, renewed in time."""
 
-import asyncio
 import base64
 import time
 from typing import Any
 
 from shared.calls import ServiceClient
 from shared.errors import NotFound, ServiceError, Unavailable
+from shared.identity.together import Together
 
 CALL_SECONDS = 3.0
 _RENEW_SECONDS = 60  # before a token of our own ends
@@ -20,14 +20,15 @@ class ServiceIdentity:
         self._basic = "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode()
         self._token = ""
         self._renew_at = 0.0
-        self._renewing = asyncio.Lock()
+        self._renewing = Together(CALL_SECONDS)
 
     async def token(self) -> str:
         """An access token of the service itself. Raises Unavailable, also when auth does not accept our secret."""
-        async with self._renewing:
-            if time.monotonic() >= self._renew_at:
-                await self._renew()
+        await self._renewing.attempt(self._is_fresh, self._renew)
         return self._token
+
+    def _is_fresh(self) -> bool:
+        return time.monotonic() < self._renew_at
 
     async def _renew(self) -> None:
         try:

@@ -9,10 +9,12 @@ from typing import Protocol
 
 from shared.errors import Unavailable
 from shared.identity.revocations import Revocation, Revocations
+from shared.identity.together import Together
 from shared.loops import keep
 
 _log = logging.getLogger("shared.identity")
 _POLL_SECONDS = 10.0  # how late a revocation is heard of when its event is lost
+_ASKING_SECONDS = 6.0  # for a token of our own, what changed, and the keys
 _OVERLAP_SECONDS = 60  # a change is visible at its commit, which is later than the time it carries
 _STALE_SECONDS = 60
 _CLOCKS_DIFFER_SECONDS = 30.0
@@ -55,14 +57,12 @@ class RevocationFeed:
         self._since: float | None = None
         self._clock_ahead = 0.0
         self._changed = asyncio.Event()
-        self._asking = asyncio.Lock()
+        self._asking = Together(_ASKING_SECONDS)
 
     async def current(self) -> Revocations:
         """The list. Raises Unavailable when it was never to be had."""
         if self._since is None:
-            async with self._asking:
-                if self._since is None:
-                    await self._ask()
+            await self._asking.attempt(lambda: self._since is not None, self._ask)
         return self.revocations
 
     def wake(self) -> None:
@@ -74,8 +74,7 @@ class RevocationFeed:
         await keep(self._ask_in_turn, log=_log, every_seconds=_POLL_SECONDS, wake=self._changed)
 
     async def _ask_in_turn(self) -> None:
-        async with self._asking:
-            await self._ask()
+        await self._asking.attempt(lambda: False, self._ask)
 
     async def _ask(self) -> None:
         changes = await self._source.changes(self._since or 0.0)

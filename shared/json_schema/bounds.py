@@ -7,14 +7,24 @@ What is left visits each part of a value at most `cost` times.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from sys import maxsize
+from typing import Any, Final, NamedTuple
 
 from shared.json_schema.places import ELEMENTS, MEMBERS, Edge, Node, Slot, edges, unused
 
 MOST_COST: Final = 4_000
 _MOST_LEVELS: Final = 128
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+# Of these each name or option may be a complaint of its own, or is repeated by one; `not` is repeated whole.
+_REPEATED: Final = ("const", "dependencies", "dependentRequired", "enum", "not", "pattern", "required")
+# Of these nobody complains but the schemas within them.
+_SILENT: Final = frozenset(
+    {
+        *("$comment", "$defs", "$ref", "$schema", "default", "definitions", "deprecated", "description", "examples"),
+        *("allOf", "else", "if", "items", "prefixItems", "properties", "readOnly", "then", "title", "writeOnly"),
+    }
+)
 _NOT_TAKEN: Final = ("$id", "$vocabulary", "$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveRef")
 _Weights = dict[Slot, int]
 _NOWHERE: Final[_Weights] = {MEMBERS: 0, ELEMENTS: 0}
@@ -24,16 +34,29 @@ class OutOfBounds(Exception):
     """A schema that is not taken; the text says why."""
 
 
-def cost_of(root: Node) -> int:
-    """How often a part of a value is visited at most. Raises OutOfBounds."""
+class Work(NamedTuple):
+    """How often each part of a value is visited at most, and of how many complaints about it that is."""
+
+    cost: int
+    complaints: int
+
+
+def work_of(root: Node) -> Work:
+    """What holding it against a value can be. Raises OutOfBounds."""
     graph = _Graph(root)
-    costs = _Costs(graph)
+    costs = _Costs(graph, lambda _: 1)
     for node in graph.nodes.values():  # a recursion is entered by one of its schemas, and leads to the others
         costs.of(node)
     cost = costs.of(root)
     if cost > MOST_COST:
         raise OutOfBounds(f"the schema with all it refers to is too large: a value would be visited {MOST_COST} times")
-    return cost
+    return Work(cost, _Costs(graph, _complaints_of).of(root))
+
+
+def _complaints_of(node: Node) -> int:
+    """Of one visit, at most."""
+    repeated = sum(parts_of(node[keyword], maxsize - 1) for keyword in _REPEATED if keyword in node)
+    return 1 + len(node.keys() - _SILENT) + repeated
 
 
 class _Graph:
@@ -102,10 +125,10 @@ class _Graph:
 
 
 class _Costs:
-    """What each schema costs on one value, along the schemas that it uses on the same one."""
+    """What each schema costs on one value, along the schemas that it uses on the same one; `of_one` is itself alone."""
 
-    def __init__(self, graph: _Graph) -> None:
-        self._graph = graph
+    def __init__(self, graph: _Graph, of_one: Callable[[Node], int]) -> None:
+        self._graph, self._of_one = graph, of_one
         self._done: dict[int, tuple[int, _Weights, _Weights]] = {}
         self._under_way: set[int] = set()
         self._groups: dict[int, int] = {}
@@ -130,7 +153,11 @@ class _Costs:
             raise OutOfBounds("a schema refers to itself on the same value")
         self._under_way.add(at)
         used = self._graph.edges[at]
-        own, parts, again = 1, self._parts(at, used), _laid([(edge, self._is_endless(edge)) for edge in used])
+        own, parts, again = (
+            self._of_one(node),
+            self._parts(at, used),
+            _laid([(edge, self._is_endless(edge)) for edge in used]),
+        )
         for edge in used:
             if edge.slot is None:
                 more_own, more_parts, more_again = self._measured(edge.node)

@@ -11,13 +11,14 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from shared.json_schema.bounds import OutOfBounds, cost_of, parts_of
+from shared.json_schema.bounds import OutOfBounds, parts_of, work_of
 
 _MOST_PROBLEMS: Final = 10
 _MOST_LEVELS: Final = 100
-# Visits of parts of a value. One that finds nothing takes some 20 ns; one that is told of takes 10 us.
+# Visits of parts of a value. One that finds nothing takes some 20 ns; a complaint that is told of takes 10 us, and all
+# of them are made before the first is told.
 _MOST_VISITS: Final = 20_000_000
-_MOST_TOLD_VISITS: Final = 50_000
+_MOST_COMPLAINTS: Final = 50_000
 
 
 class SchemaRefused(Exception):
@@ -42,7 +43,7 @@ class JsonSchema:
     def __init__(self, schema: Mapping[str, Any]) -> None:
         """Raises SchemaRefused."""
         try:
-            self._cost = cost_of(schema)
+            self._work = work_of(schema)
             self._validator = jsonschema_rs.Draft202012Validator(
                 dict(schema), pattern_options=jsonschema_rs.RegexOptions(size_limit=2**20, dfa_size_limit=2**20)
             )
@@ -55,14 +56,14 @@ class JsonSchema:
         A value that is too deep or too large does not fit. A large one is not told where it does not.
         """
         try:
-            visits = self._cost * parts_of(value, _MOST_LEVELS)
+            parts = parts_of(value, _MOST_LEVELS)
         except OutOfBounds as error:
             return [SchemaProblem("", str(error))]
-        if visits > _MOST_VISITS:
+        if parts * self._work.cost > _MOST_VISITS:
             return [SchemaProblem("", "it is too large to be held against this schema")]
         if self._validator.is_valid(value):
             return []
-        if visits > _MOST_TOLD_VISITS:
+        if parts * self._work.complaints > _MOST_COMPLAINTS:
             return [SchemaProblem("", "it does not fit the schema, and is too large to say where")]
         return self._told(value)
 

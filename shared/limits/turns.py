@@ -76,7 +76,8 @@ class Turns:
         if len(self._queues[longest]) <= mine + 1:
             raise asyncio.QueueFull
         displaced = self._queues[longest].pop()
-        displaced.set_exception(asyncio.QueueFull())
+        if not displaced.done():  # it may have been given up a moment ago
+            displaced.set_exception(asyncio.QueueFull())
 
     def _leave(self, source: str, called: asyncio.Future[None]) -> None:
         queue = self._queues.get(source)

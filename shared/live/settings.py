@@ -38,6 +38,23 @@ class Change(NamedTuple):
     version: int
 
 
+class ChangeNames:
+    """What each change is called, alike in all replicas and unlike any other.
+
+    A setting that is taken back goes by the value it had: of what is left Consul says the same, however often.
+    """
+
+    def __init__(self) -> None:
+        self._versions: dict[str, int] = {}
+
+    def name(self, change: Change) -> str:
+        """Of a change that comes after those that were named before."""
+        if change.value is None:
+            return f"{change.name}:{self._versions.pop(change.name, change.version)}:taken-back"
+        self._versions[change.name] = change.version
+        return f"{change.name}:{change.version}"
+
+
 def prefix_of(service: str) -> str:
     """Under which the settings of a service stand."""
     return f"sutazai/{service}/"

@@ -34,7 +34,7 @@ from shared.identity import (
     telling,
 )
 from shared.limits import RateLimiter, open_permits, source_of
-from shared.live import LIVE_REMEDY, Change, LiveSettings, prefix_of
+from shared.live import LIVE_REMEDY, Change, ChangeNames, LiveSettings, prefix_of
 from shared.loops import in_background
 from shared.redis import REDIS_REMEDY, open_redis, write_and_read_back
 from shared.resources import CursorCodec
@@ -168,11 +168,11 @@ async def _live(
     app: FastAPI, http: httpx.AsyncClient, limiter: RateLimiter, teller: Teller | None, stack: AsyncExitStack
 ) -> LiveSettings:
     """What Consul says of this service's settings, followed until the stack closes; nothing where there is none."""
-    settings, name = app.state.settings, app.state.service
+    settings, name, names = app.state.settings, app.state.service, ChangeNames()
 
     def told(change: Change) -> None:
         if tells:
-            tells.tell_deed(_deed_of(name, change), once=f"{name}/{change.name}:{change.version}")
+            tells.tell_deed(_deed_of(name, change), once=f"{name}/{names.name(change)}")
 
     follows, tells = settings.discovery == "consul" and settings.consul_url, teller
     if follows and tells is None:  # auth, whose log has a change of its own settings by the same way

@@ -61,6 +61,7 @@ class Works:
     def __init__(self, database: Database, audit: AuditLog, outbox: Outbox, revocations: Revocations) -> None:
         self.database, self.audit = database, audit
         self._later: list[Noted] = []
+        self._writing_later = asyncio.Lock()
         self._noting = asyncio.Semaphore(_NOTING)
         self._outbox, self._revocations = outbox, revocations
 
@@ -101,10 +102,11 @@ class Works:
 
         Some at a time: who appends holds up every other transaction that does, a login for one.
         """
-        while taken := self._later[:_LATER_AT_ONCE]:
-            async with self.begin() as work:
-                work.noted.extend(taken)
-            del self._later[: len(taken)]
+        async with self._writing_later:  # two side by side would write the same, and forget what neither has written
+            while taken := self._later[:_LATER_AT_ONCE]:
+                async with self.begin() as work:
+                    work.noted.extend(taken)
+                del self._later[: len(taken)]
 
     async def _commit(self, work: Work) -> None:
         await self.audit.append(work.session, work.noted)  # last, because it takes a lock that all wait for

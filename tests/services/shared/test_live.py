@@ -118,6 +118,24 @@ async def test_a_change_is_in_the_audit_log_once(
     assert entry["tenant_id"] is None
 
 
+async def test_what_stands_there_and_can_be_nothing_is_shown_and_taken_away(
+    suite: Suite, store: LiveSettingsStore
+) -> None:
+    url = f"{suite.url('consul').rstrip('/')}/v1/kv/{prefix_of('chat')}"
+    async with httpx.AsyncClient(headers=consul_headers(suite)) as client:
+        (await client.put(f"{url}log_level", content=b"\xff\xfe")).raise_for_status()
+        (await client.put(f"{url}of_a_version_before", content=b"1")).raise_for_status()
+
+    shown = {row.name: row.value for row in store.rows("chat")}
+    assert (shown["log_level"], shown["of_a_version_before"]) == ("\ufffd\ufffd", "1")
+    store.put("chat", ["log_level=", "of_a_version_before="])
+    shown = {row.name: row.value for row in store.rows("chat")}
+    assert shown["log_level"] is None
+    assert "of_a_version_before" not in shown
+    with pytest.raises(SettingRefused):
+        store.put("chat", ["of_a_version_before="])
+
+
 async def administrator(suite: Suite, auth: httpx.AsyncClient) -> str:
     body = {"grant_type": "password", "username": ADMIN_EMAIL, "password": suite.secrets.admin_password}
     answer = await auth.post("/api/v1/auth/token", data=body)

@@ -7,10 +7,20 @@ from collections.abc import Sequence
 import httpx
 import pytest
 
-from shared.discovery import Balancer, ConsulKeys, ConsulWatch, Instance, Kept, StaticDiscovery
+from shared.discovery import (
+    Balancer,
+    ConsulDiscovery,
+    ConsulKeys,
+    ConsulWatch,
+    Instance,
+    Kept,
+    Registration,
+    StaticDiscovery,
+)
 from shared.errors import Unavailable
 from shared.loops import in_background
 from tests.fixtures.patience import PATIENCE_SECONDS
+from tests.unit.shared.test_ending import deaf
 
 A, B = "http://a:1", "http://b:1"
 
@@ -201,3 +211,23 @@ async def test_the_token_goes_with_every_question() -> None:
 
 async def _nobody(instances: list[Instance]) -> None:
     assert not instances
+
+
+async def test_a_lost_cancel_keeps_nobody_from_leaving(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("consul is away")
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(nobody)) as client:
+        left = Registration("http://consul", client, service="a", instance_id="a-1", host="a", port=1)
+        monkeypatch.setattr(left, "_keep_registered", lambda: deaf(1))
+        left.start()
+        discovery = ConsulDiscovery("http://consul", client)
+        monkeypatch.setattr(ConsulWatch, "run", lambda _: deaf(1))
+        looking = asyncio.create_task(discovery.choose("b"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await left.deregister()
+            await discovery.aclose()
+        looking.cancel()

@@ -54,6 +54,37 @@ def test_problems_are_few() -> None:
     assert len(JsonSchema({"items": {"type": "integer"}}).problems(["x"] * 1_000)) == 10
 
 
+@pytest.mark.parametrize(
+    ("items", "value"),
+    [
+        ({"required": [f"a{at}" for at in range(2_500)]}, {}),
+        ({"dependentRequired": {"a": [f"a{at}" for at in range(2_500)]}}, {"a": 1}),
+        ({"enum": [f"a{at}" for at in range(1_500)]}, "x"),
+        ({"not": {"enum": [f"a{at}" for at in range(1_500)]}}, "a1"),
+        ({"pattern": "a" * 15_000}, "x"),
+    ],
+    ids=["required", "dependentRequired", "enum", "not", "pattern"],
+)
+def test_many_complaints_about_little_are_no_work(items: dict[str, Any], value: Any) -> None:
+    schema = JsonSchema({"items": items})
+    began = time.process_time()
+
+    assert schema.problems([value] * 4_000) == [
+        SchemaProblem("", "it does not fit the schema, and is too large to say where")
+    ]
+    assert time.process_time() - began < 0.2
+
+
+def test_what_a_usual_answer_lacks_is_told() -> None:
+    names = [f"name{at}" for at in range(40)]
+    row = {"type": "object", "properties": {name: {"type": "string"} for name in names}, "required": names}
+    schema = JsonSchema({"type": "object", "properties": {"rows": {"type": "array", "items": row}}})
+    rows = [dict.fromkeys(names, "x") for _ in range(8)]
+    del rows[5]["name7"]
+
+    assert [problem.pointer for problem in schema.problems({"rows": rows})] == ["/rows/5"]
+
+
 def test_a_schema_may_refer_to_itself() -> None:
     tree = JsonSchema({"$defs": {"t": {"type": "array", "items": {"$ref": "#/$defs/t"}}}, "$ref": "#/$defs/t"})
 

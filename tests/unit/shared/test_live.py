@@ -8,7 +8,7 @@ from services.chat.settings import Settings
 from shared.discovery import Kept
 from shared.errors import NotFound, Unavailable
 from shared.health import Finding
-from shared.live import KEPT_KEY, Change, LiveSettings
+from shared.live import KEPT_KEY, Change, ChangeNames, LiveSettings
 from shared.settings import ServiceSettings
 
 NAMES = ("log_level", "rate_limit_read", "tokens_per_day_user", "llm_model")
@@ -177,3 +177,19 @@ async def test_who_follows_later_hears_what_was_told_before() -> None:
     await process.live.follow(process.apply, "log_level")
 
     assert process.told == [Change("log_level", "DEBUG", 7)]
+
+
+def test_changes_are_called_alike_in_replicas_and_unlike_each_other() -> None:
+    old, new = ChangeNames(), ChangeNames()
+    changes = [
+        Change("log_level", "INFO", 6),
+        Change("log_level", "DEBUG", 7),
+        Change("log_level", None, 1),
+        Change("log_level", "DEBUG", 9),
+        Change("log_level", None, 1),
+        Change("rate_limit_read", "5/minute", 9),
+    ]
+    of_old = [old.name(change) for change in changes]
+
+    assert [new.name(change) for change in changes[1:]] == of_old[1:]
+    assert len(set(of_old)) == len(changes)

@@ -108,3 +108,19 @@ async def test_when_all_have_ended_the_next_one_waits_for_nobody(queue: Queue) -
     await queue.come("c1")
 
     assert queue.called == ["a1", "b1", "c1"]
+
+
+async def test_who_is_gone_already_makes_way_for_a_newcomer() -> None:
+    queue = Queue(Turns(1, waiting=2, per_source=2))
+    await queue.come("a1", "a2", "a3")
+
+    newcomer = asyncio.create_task(queue.turns.begin("b"))
+    queue.tasks[2].cancel()  # which runs on behind the newcomer, and stands in the room until then
+    await asyncio.sleep(0)
+    assert not newcomer.done()
+    await queue.end_one()
+    await queue.end_one()
+
+    await newcomer
+    assert queue.called == ["a1", "a2"]
+    await queue.close()

@@ -1,5 +1,8 @@
 """What nobody has read of a body is taken before a refusal leaves."""
 
+import asyncio
+from itertools import count
+
 import pytest
 from starlette.types import Message
 
@@ -81,3 +84,22 @@ async def test_who_is_gone_is_not_waited_for() -> None:
     coming = Coming()
 
     await drain(LENGTH, {}, coming.receive)
+
+
+@pytest.mark.parametrize(("piece", "is_taken"), [(b"a" * 2**20, True), (b"a", False)], ids=["slow", "trickling"])
+async def test_what_trickles_is_not_taken(monkeypatch: pytest.MonkeyPatch, piece: bytes, is_taken: bool) -> None:
+    monkeypatch.setattr("shared.web.unread._GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("shared.web.unread._SLOWEST", 2**10)
+    numbers = count(1)
+    last = 0
+
+    async def receive() -> Message:
+        nonlocal last
+        if (last := next(numbers)) > 1:
+            await asyncio.sleep(0.05)  # on its way
+        return {"type": "http.request", "body": piece, "more_body": last < 20}
+
+    async with asyncio.timeout(8):
+        await drain(LENGTH, {}, receive)
+
+    assert (last == 20) is is_taken

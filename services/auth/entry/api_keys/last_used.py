@@ -17,13 +17,13 @@ class LastUsed:
         self._used[key_id] = datetime.now(UTC)
 
     async def write(self) -> None:
-        """Write what was collected. Raises Unavailable, and keeps it for the next time."""
+        """Write what was collected. Raises Unavailable; whatever breaks it off, it is kept for the next time."""
         if not self._used:
             return
         used, self._used = self._used, {}
         try:
             async with self._database.transaction() as session:
                 await ApiKeyRepository(session).mark_used(used)
-        except Exception:
+        except BaseException:  # also where whoever writes is told to stop
             self._used = used | self._used
             raise

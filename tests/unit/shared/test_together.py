@@ -1,0 +1,87 @@
+"""Who waits for auth waits together: one that says nothing is asked once for all of them."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from shared import deadlines
+from shared.errors import UpstreamTimeout
+from shared.identity import Changes, RevocationFeed, ServiceIdentity
+from tests.fixtures.patience import PATIENCE_SECONDS
+
+
+class Auth:
+    """Says nothing until it is thawed; `calls` is how often it was asked."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.is_frozen = True
+        self.is_asked, self.patience = asyncio.Event(), asyncio.Event()
+
+    async def call(self, *_: object, timeout_seconds: float, **__: object) -> httpx.Response:
+        await self._asked(timeout_seconds)
+        return httpx.Response(200, json={"access_token": "token", "expires_in": 300})
+
+    async def changes(self, since: float) -> Changes:
+        await self._asked(3.0)
+        return Changes(1_000.0, [], [])
+
+    async def learn(self, key_ids: object) -> None:
+        """It knows them."""
+
+    async def _asked(self, seconds: float) -> None:
+        self.calls += 1
+        self.is_asked.set()
+        if not deadlines.remaining(seconds) >= 1.0:
+            raise UpstreamTimeout("auth")
+        if self.is_frozen:
+            await self.patience.wait()
+            raise UpstreamTimeout("auth")
+
+
+@pytest.fixture
+async def auth() -> Auth:
+    return Auth()
+
+
+@pytest.mark.parametrize("wants", ["token", "revocations"])
+async def test_many_who_wait_for_a_frozen_auth_ask_it_once(auth: Auth, wants: str) -> None:
+    stub: Any = auth
+    ask = ServiceIdentity(stub, "chat", "secret").token if wants == "token" else RevocationFeed(stub, stub).current
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        waiting = [asyncio.create_task(ask()) for _ in range(20)]
+        await auth.is_asked.wait()
+        await asyncio.sleep(0)
+        auth.patience.set()
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert {type(outcome) for outcome in outcomes} == {UpstreamTimeout}
+    assert auth.calls == 1
+    auth.is_frozen = False
+    await ask()
+    assert auth.calls == 2
+
+
+async def test_who_has_no_time_left_fails_nobody_else(auth: Auth) -> None:
+    stub: Any = auth
+    identity = ServiceIdentity(stub, "chat", "secret")
+    auth.is_frozen = False
+
+    with deadlines.limited(0.001):
+        assert await identity.token() == "token"
+
+
+async def test_who_gives_up_in_the_midst_leaves_the_attempt_to_the_next(auth: Auth) -> None:
+    stub: Any = auth
+    identity = ServiceIdentity(stub, "chat", "secret")
+    first, second = asyncio.create_task(identity.token()), asyncio.create_task(identity.token())
+    await auth.is_asked.wait()
+
+    auth.is_frozen = False
+    first.cancel()
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert await second == "token"
