@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, exists, func, select, text, update
+from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, case, exists, func, literal, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 
@@ -122,7 +122,10 @@ class TaskRepository:
         locked = select(Task.id).where(*theirs).order_by(Task.id).with_for_update()
         ids = list((await self._session.scalars(locked)).all())
         await take_key(self._session, self._tenant_id, key)
-        await self._session.execute(update(Task).where(Task.id.in_(ids)).values(**_cancelled()))
+        these = Task.id == any_(literal(ids, ARRAY(Uuid(as_uuid=False))))
+        # The head of the line last: while it stands, the end of another looks for no next one among all that are gone.
+        for part in (Task.waits_for_key, ~Task.waits_for_key):
+            await self._session.execute(update(Task).where(these, part).values(**_cancelled()))
         return ids
 
     async def find_crowded(self, ids: Collection[str], most: int) -> str | None:

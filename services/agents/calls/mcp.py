@@ -91,7 +91,11 @@ class McpTools:
         assert isinstance(target, McpServer)  # noqa: S101 - by its kind
         sdk = await _sdk()
         found = await sdk.list_tools(self._outbound.of(owner), target.url, headers, _seconds(tool))
-        offered = [_offered(tool, one, secrets) for one in found if one.name in target.allow]
+        allowed = dict[str, Any]()
+        for one in found:
+            if one.name in target.allow:
+                allowed.setdefault(one.name, one)  # a server may list one a hundred thousand times
+        offered = [_offered(tool, one, secrets) for one in allowed.values()]
         return [one for one in offered if one is not None]
 
 

@@ -73,6 +73,7 @@ class Shapes:
         for _ in range(MOST_REFERENCES):
             if node.reference is None:
                 break
+            self._charge(node, members=len(node.value))
             for keyword, value in node.value.items() if is_heard else ():
                 if keyword in _ANNOTATIONS:
                     self._charge(node, size=_size(node, value))

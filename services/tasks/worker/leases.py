@@ -25,11 +25,14 @@ class Leases:
         self._lease_seconds = settings.lease_seconds
         self._held: dict[AttemptKey, Attempt] = {}
         self._renewed_at = time.monotonic()
+        self._stopping: Stop | None = None
 
     @contextmanager
     def hold(self, claim: Claim) -> Iterator[Attempt]:
         """Keep the claim's lease through the block."""
         attempt = self._held[claim.key] = Attempt(claim)
+        if self._stopping is not None:
+            attempt.stop(self._stopping)
         try:
             yield attempt
         finally:
@@ -40,6 +43,8 @@ class Leases:
         return claim.key in self._held
 
     def stop_all(self, reason: Stop) -> None:
+        """What is held, and what comes to be held from now on: a claim may have been waiting for its answer."""
+        self._stopping = reason
         for attempt in self._held.values():
             attempt.stop(reason)
 

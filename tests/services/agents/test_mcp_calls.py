@@ -9,6 +9,7 @@ import httpx
 import pytest
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import Tool
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
@@ -207,6 +208,24 @@ async def test_more_servers_than_a_user_has_calls_are_all_listed(
     found = await listed(client, owner, agent)
 
     assert found.keys() == {f"{name}.add" for name in names}
+
+
+async def test_what_a_server_lists_again_and_again_is_there_once(
+    client: httpx.AsyncClient, owner: User, create: Create
+) -> None:
+    class Repeating(MCPServer):
+        async def list_tools(self) -> list[Tool]:
+            return await super().list_tools() * 500
+
+    other = Repeating("repeating")
+    other.tool(name="add", description="Adds two numbers.")(add)
+    async with serving(other.streamable_http_app(), lifespan="on") as address:
+        await define(client, owner, "server", {"kind": "mcp", "url": f"{address}/mcp", "allow": ["add"]})
+        agent = await create("Caller", by=owner, tools=["server"])
+
+        answer = await client.get(f"/internal/agents/{agent['id']}/tools", headers=owner.headers)
+
+    assert [tool["name"] for tool in answer.json()["tools"]] == ["server.add"]
 
 
 async def test_a_new_credential_is_tried_at_once(client: httpx.AsyncClient, owner: User, create: Create) -> None:

@@ -79,10 +79,11 @@ LARGE = "a" * 500_000
         {"enum": [f"{at}" for at in range(40_000)]},
         {"const": [["x" * 100] * 3_000]},
         {f"x-{at}": at for at in range(45_000)},
+        {"$ref": "#/components/schemas/X/x-0", **{f"x-{at}": STRING for at in range(20_000)}},
         {"properties": {f"a{at}": {"readOnly": True} for at in range(20_000)}},
         {"properties": {"n" * 500_000: {}}},
     ],
-    ids=["description", "default", "enum", "const", "extensions", "hidden", "name"],
+    ids=["description", "default", "enum", "const", "extensions", "beside", "hidden", "name"],
 )
 def test_what_references_copy_is_paid_for(schema: Document, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twenty tools of it, each property the same large schema: none is made, and little work is done."""

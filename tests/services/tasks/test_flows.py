@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, insert, select, text, true
 
-from services.tasks.models import TaskDependency
+from services.tasks.models import Task, TaskDependency
 from services.tasks.worker.repository import WorkRepository
 from shared.postgres import Database
 from tests.fixtures.identity import RegisterUser
@@ -107,6 +107,29 @@ async def test_a_newer_one_has_the_older_cancelled(fresh: Installation, flows: T
 
     assert (waiting["waits_for_key"], newest["waits_for_key"]) == (True, True)
     assert [task["status"] for task in ended] == ["cancelled", "cancelled", "succeeded"]
+
+
+async def test_a_newer_one_has_a_long_line_cancelled_whose_head_has_not_begun(
+    fresh: Installation, flows: Tasks, name: str
+) -> None:
+    head = await flows.submit("echo", concurrency={"key": name}, run_at=later())
+    waiting = await flows.submit("echo", concurrency={"key": name})
+    async with fresh.database() as database:
+        columns = [column for column in Task.__table__.columns if column.key != "id"]
+        many = func.generate_series(1, 6000).table_valued("number")
+        one = select(func.gen_random_uuid(), *columns).select_from(Task).join(many, true())
+        copied = insert(Task).from_select(["id", *columns], one.where(Task.id == waiting["id"]))
+        async with database.transaction() as session:
+            await session.execute(copied)
+        answer = await post(flows, concurrency={"key": name, "on_conflict": "cancel_oldest"}, run_at=later())
+        async with database.session() as session:
+            line = select(Task.status, func.count()).where(Task.concurrency_key == name).group_by(Task.status)
+            states = sorted(map(tuple, await session.execute(line)))
+
+    assert answer.status_code == 202, answer.text
+    assert not answer.json()["waits_for_key"]
+    assert states == [("cancelled", 6002), ("queued", 1)]
+    assert (await flows.get(head))["error"]["code"] == "tasks.cancelled"
 
 
 async def test_two_that_cancel_what_the_other_waits_for_are_both_taken(flows: Tasks, name: str) -> None:

@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from services.tasks.domain import Claim
 from services.tasks.settings import WorkerSettings
-from services.tasks.worker.attempt import ProgressReport
+from services.tasks.worker.attempt import ProgressReport, Stop
 from services.tasks.worker.leases import Leases
 from shared.errors import Unavailable
 from shared.postgres import Database
@@ -43,3 +44,11 @@ async def test_it_is_known_what_is_held() -> None:
     with leases.hold(CLAIM):
         assert CLAIM in leases
     assert CLAIM not in leases
+
+
+async def test_what_comes_to_be_held_after_all_was_stopped_is_stopped_too() -> None:
+    leases = Leases(cast("Database", Away()), WorkerSettings.model_construct(lease_seconds=30, heartbeat_seconds=1))
+    with leases.hold(CLAIM) as attempt:
+        leases.stop_all(Stop.SHUTDOWN)
+        with leases.hold(replace(CLAIM, id="late")) as late:
+            assert (attempt.stop_reason, late.stop_reason) == (Stop.SHUTDOWN, Stop.SHUTDOWN)
