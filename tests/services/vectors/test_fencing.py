@@ -410,6 +410,20 @@ async def test_of_two_changes_of_attributes_one_comes_after_the_other(shop: Shop
     assert [{name: record.metadata[name] for name in kept} for record in records] == [kept, kept]
 
 
+async def test_a_record_that_is_deleted_meanwhile_holds_up_no_change_of_attributes(shop: Shop) -> None:
+    await shop.ingested(attributes={"year": 1})
+
+    came, goes_on = shop.held_up()
+    changing = asyncio.create_task(shop.attributes.update(shop.caller, STORE, FILE, {"year": 2}))
+    await came.wait()
+    await shop.records.delete_one(shop.caller, STORE, f"{FILE}#0")
+    goes_on.set()
+
+    assert (await changing).attributes == {"year": 2}
+    record = await shop.records.get(shop.caller, STORE, f"{FILE}#1")
+    assert record.metadata["year"] == 2
+
+
 async def test_true_is_another_attribute_than_one(shop: Shop) -> None:
     await shop.ingested(attributes={"draft": 1})
 
