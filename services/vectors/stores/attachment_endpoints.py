@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from services.vectors.errors import AnswerTooLarge, CollectionNotFound
 from services.vectors.files.errors import FileNotFound, FileUnfinished
 from services.vectors.paging import page_of
+from services.vectors.stores.answers import content_of
 from services.vectors.stores.attachment_schemas import (
     AttachmentDeleted,
     AttachmentRead,
@@ -38,7 +39,7 @@ from services.vectors.stores.errors import (
     StoreExpired,
     TooManyFiles,
 )
-from services.vectors.stores.search_schemas import FileContent, TextPart
+from services.vectors.stores.search_schemas import FileContent
 from shared.door import Keyed, stores_nothing, takes
 from shared.errors import UpstreamTimeout
 from shared.openai import Listed, OpenAIRoute, openai_responses
@@ -110,9 +111,9 @@ async def get(
     response_model=FileContent,
     responses=openai_responses(CollectionNotFound, AttachmentNotFound, AnswerTooLarge, UpstreamTimeout),
 )
-async def content(vector_store_id: StoreId, file_id: AttachedId, caller: StoreReader, parts: Parts) -> FileContent:
+async def content(vector_store_id: StoreId, file_id: AttachedId, caller: StoreReader, parts: Parts) -> Response:
     """Its chunks, in the order of the file; neighbours share a little of it."""
-    return FileContent(data=[TextPart(text=text) for text in await parts.read(caller, vector_store_id, file_id)])
+    return await content_of(await parts.read(caller, vector_store_id, file_id))
 
 
 @router.post(
