@@ -29,9 +29,13 @@ UPDATE store_expiry SET active_at = ?1, ends = ?1 + 86400.0 * days
 WHERE collection_id = ?2 AND active_at < ?1 AND ends > ?1
 """
 _IS_OVER: Final = "SELECT 1 FROM store_expiry WHERE collection_id = ? AND ends <= ?"
-_SEE: Final = "UPDATE store_expiry SET seen_over = ?1 WHERE ends <= ?1 AND seen_over IS NULL"
+# Whoever used it in the moment before may be written down behind that: what was seen then is of a former end.
+_SEE: Final = """
+UPDATE store_expiry SET seen_over = ?1 WHERE ends <= ?1 AND (seen_over IS NULL OR seen_over < ends)
+"""
 _OVER: Final = """
-store_expiry.seen_over <= ? AND NOT EXISTS (SELECT 1 FROM alias WHERE alias.collection_id = store_expiry.collection_id)
+store_expiry.seen_over <= ? AND store_expiry.seen_over >= store_expiry.ends
+AND NOT EXISTS (SELECT 1 FROM alias WHERE alias.collection_id = store_expiry.collection_id)
 """
 _LIST: Final = f"SELECT collection_id, set_by FROM store_expiry WHERE {_OVER} ORDER BY seen_over LIMIT ?"  # noqa: S608 - our own words
 _RETIRE: Final = f"""

@@ -1,8 +1,9 @@
 """Ingestions as tasks of the tasks service, submitted and cancelled with the caller's own rights."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeVar
 
+import orjson
 from pydantic import BaseModel, ValidationError
 
 from services.vectors.stores.domain import Attachment, AttachmentStatus, Failure, Outcome
@@ -14,6 +15,8 @@ _KIND: Final = "vectors.ingest"
 _TASKS: Final = "tasks"
 _OUTCOME_SECONDS: Final = 2.0
 """Whoever reads how far a file is does not wait longer for tasks: what was known last is answered."""
+_SUBMITTED_BYTES: Final = 4 * 2**20
+"""Of tasks in one call: half of what tasks read."""
 _OUTCOMES: Final = "/internal/ingestions/outcomes"
 _ENDED: Final = {
     "succeeded": AttachmentStatus.COMPLETED,
@@ -67,6 +70,17 @@ class TasksIngestions:
         self._services, self._timeout_seconds = services, timeout_seconds
 
     async def submit(self, caller: Caller, name: str, attachments: Sequence[Attachment], key: str) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for number, some in enumerate(_parts(name, attachments)):
+            try:
+                outcomes += await self._submit(caller, name, some, f"{key}-{number}" if number else key)
+            except ServiceError:
+                if not number:
+                    raise
+                break  # those before are known, and the others were not taken now
+        return outcomes
+
+    async def _submit(self, caller: Caller, name: str, attachments: Sequence[Attachment], key: str) -> list[Outcome]:
         body = {"tasks": [_task(name, one) for one in attachments]}
         answer = await self._call(caller, "/api/v1/tasks/submit/batch", body, {"Idempotency-Key": key})
         results = _read(_Batch, answer).results
@@ -111,6 +125,21 @@ class TasksIngestions:
             idempotent=True,  # each of them is: by its key, by reading only, or by what it asks for
         )
         return answer.content
+
+
+def _parts(name: str, attachments: Sequence[Attachment]) -> Iterator[list[Attachment]]:
+    """So many at a time as one call may bring: what a client says once of many files stands in the task of each."""
+    part: list[Attachment] = []
+    size = 0
+    for one in attachments:
+        more = len(orjson.dumps(_task(name, one)))
+        if part and size + more > _SUBMITTED_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(one)
+        size += more
+    if part:
+        yield part
 
 
 def _task(name: str, attachment: Attachment) -> dict[str, Any]:

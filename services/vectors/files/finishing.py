@@ -7,7 +7,7 @@ from services.vectors.files.domain import Judge, StoredFile, runs
 from services.vectors.files.errors import FileNotFound
 from services.vectors.files.media_types import LOOKED_AT_BYTES, media_type_of
 from services.vectors.files.repository import FileRepository
-from shared.errors import Unavailable
+from shared.errors import ServiceError, Unavailable
 from shared.identity import Caller, Tells
 
 _TRIES: Final = 3
@@ -23,18 +23,26 @@ class Finisher:
     async def finish(self, file: StoredFile, by: Caller, length: int | None = None, judge: Judge | None = None) -> bool:
         """Whether it was not ready before. `by` sent the last of it; `length` came, where none was said before.
 
-        Raises FileNotFound when it was deleted meanwhile, what `judge` raises, and what `Blobs` does.
+        Raises FileNotFound when it was deleted meanwhile, what `judge` raises, and what `Blobs` does. What `judge`
+        refuses is deleted, under a key too.
         """
         whole = await self._joined(file, length if file.upload.length is None else file.upload.length)
         length = whole.received
         ends = [(0, LOOKED_AT_BYTES), (max(0, length - LOOKED_AT_BYTES), length)]
         head, tail = [b"".join([some async for some in self._files.read(whole, *end)]) for end in ends]
         media_type = media_type_of(file.upload.name, head, tail)
-        purpose = judge(file.upload.name, media_type, length) if judge else None
+        purpose = await self._judged(whole, media_type, judge) if judge else None
         is_first = await self._files.finish(whole, media_type, purpose)
         if is_first:
             self._auth.tell(by, Done.FILE_CREATED, file.id, once=file.upload.place)
         return is_first
+
+    async def _judged(self, whole: StoredFile, media_type: str, judge: Judge) -> str:
+        try:
+            return judge(whole.upload.name, media_type, whole.received)
+        except ServiceError:
+            await self._files.give_up(whole)
+            raise
 
     async def _joined(self, file: StoredFile, length: int | None) -> StoredFile:
         tenant_id, place = file.tenant_id, file.upload.place

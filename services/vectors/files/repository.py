@@ -130,6 +130,11 @@ class FileRepository:
         await self.parts.remove(tenant_id, place)
         await self._unmark(tenant_id, file_id, place)
 
+    async def give_up(self, file: StoredFile) -> None:
+        """As `remove`; nothing happens to one that is ready, which another made it under the same key."""
+        if await self._ready(file.tenant_id, file.upload.place) is None:
+            await self.remove(file.tenant_id, file.id, file.upload.place)
+
     async def remove_strays(self, tenant_id: str, file_id: str, place: str) -> None:
         """What is there of a file that is deleted; nothing happens to one that is not."""
         upload = await self._upload(tenant_id, file_id)

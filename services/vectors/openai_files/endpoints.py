@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from services.vectors.dependencies import FileId, Files, FileWriter, Reader, Writer
-from services.vectors.errors import QuotaExceeded
+from services.vectors.errors import CollectionLost, QuotaExceeded
 from services.vectors.files import tus
 from services.vectors.files.content import CONTENT, AskedOf, answered
 from services.vectors.files.errors import (
@@ -123,7 +123,7 @@ async def content(file_id: FileId, caller: Reader, files: Files, asked: AskedOf)
     operation_id="vectors_delete_openai_file",
     summary="Delete a file, as OpenAI's clients do",
     response_model=OpenAIFileDeleted,
-    responses=openai_responses(FileNotFound, AttachmentUnderWay, UpstreamTimeout),
+    responses=openai_responses(FileNotFound, CollectionLost, AttachmentUnderWay, UpstreamTimeout),
 )
 async def delete(file_id: FileId, caller: Writer, files: Files, attachments: Attachments) -> OpenAIFileDeleted:
     """Detach it from all vector stores, which takes `vectors:write` of each, and delete it.

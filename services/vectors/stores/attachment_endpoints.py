@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
-from services.vectors.errors import AnswerTooLarge, CollectionNotFound
+from services.vectors.errors import AnswerTooLarge, CollectionLost, CollectionNotFound
 from services.vectors.files.errors import FileNotFound, FileUnfinished
 from services.vectors.paging import page_of
+from services.vectors.stores.answers import content_of
 from services.vectors.stores.attachment_schemas import (
     AttachmentDeleted,
     AttachmentRead,
@@ -38,7 +39,7 @@ from services.vectors.stores.errors import (
     StoreExpired,
     TooManyFiles,
 )
-from services.vectors.stores.search_schemas import FileContent, TextPart
+from services.vectors.stores.search_schemas import FileContent
 from shared.door import Keyed, stores_nothing, takes
 from shared.errors import UpstreamTimeout
 from shared.openai import Listed, OpenAIRoute, openai_responses
@@ -108,11 +109,11 @@ async def get(
     operation_id="vectors_get_attached_file_content",
     summary="Read what was ingested of a file",
     response_model=FileContent,
-    responses=openai_responses(CollectionNotFound, AttachmentNotFound, AnswerTooLarge, UpstreamTimeout),
+    responses=openai_responses(CollectionNotFound, CollectionLost, AttachmentNotFound, AnswerTooLarge, UpstreamTimeout),
 )
-async def content(vector_store_id: StoreId, file_id: AttachedId, caller: StoreReader, parts: Parts) -> FileContent:
+async def content(vector_store_id: StoreId, file_id: AttachedId, caller: StoreReader, parts: Parts) -> Response:
     """Its chunks, in the order of the file; neighbours share a little of it."""
-    return FileContent(data=[TextPart(text=text) for text in await parts.read(caller, vector_store_id, file_id)])
+    return await content_of(await parts.read(caller, vector_store_id, file_id))
 
 
 @router.post(
@@ -120,7 +121,9 @@ async def content(vector_store_id: StoreId, file_id: AttachedId, caller: StoreRe
     operation_id="vectors_update_attached_file",
     summary="Change the attributes of a file",
     response_model=AttachmentRead,
-    responses=openai_responses(CollectionNotFound, AttachmentNotFound, AttachmentUnderWay, UpstreamTimeout),
+    responses=openai_responses(
+        CollectionNotFound, CollectionLost, AttachmentNotFound, AttachmentUnderWay, UpstreamTimeout
+    ),
 )
 async def update(
     vector_store_id: StoreId, file_id: AttachedId, body: AttributesUpdate, caller: Changer, attributes: Attribution
@@ -135,7 +138,9 @@ async def update(
     operation_id="vectors_detach_file",
     summary="Detach a file from a vector store",
     response_model=AttachmentDeleted,
-    responses=openai_responses(CollectionNotFound, AttachmentNotFound, AttachmentUnderWay, UpstreamTimeout),
+    responses=openai_responses(
+        CollectionNotFound, CollectionLost, AttachmentNotFound, AttachmentUnderWay, UpstreamTimeout
+    ),
 )
 async def detach(
     vector_store_id: StoreId, file_id: AttachedId, caller: Changer, attachments: Attachments

@@ -1,11 +1,13 @@
 """The use case of changing the attributes of a file: those of each of its records, and then those of the file."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from services.vectors.collections.domain import Named
 from services.vectors.collections.service import CollectionService
 from services.vectors.domain import Collection, MetadataChanges, Record
+from services.vectors.errors import RecordNotFound
 from services.vectors.ports import Catalogue
 from services.vectors.records.service import RecordService
 from services.vectors.stores.attaching import AttachmentService
@@ -56,7 +58,8 @@ class AttributeService:
         self, caller: Caller, collection: Collection, record: Record, attributes: Mapping[str, Any]
     ) -> None:
         if changes := _changes(record.metadata, attributes):
-            await self._records.update(caller, collection.name, record.id, changes)
+            with suppress(RecordNotFound):  # by another door it may be deleted meanwhile
+                await self._records.update(caller, collection.name, record.id, changes)
 
 
 def _changes(metadata: Mapping[str, Any], attributes: Mapping[str, Any]) -> MetadataChanges:

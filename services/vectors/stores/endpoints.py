@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from services.vectors.errors import (
     AnswerTooLarge,
     CollectionAliased,
+    CollectionChanged,
     CollectionLost,
     CollectionNotFound,
     DimensionMismatch,
@@ -13,6 +14,9 @@ from services.vectors.errors import (
     FilterInvalid,
     ModelMismatch,
     QuotaExceeded,
+    TextExpands,
+    TooMuchText,
+    UnsupportedCapability,
     WordsMissing,
 )
 from services.vectors.files.errors import FileNotFound, FileUnfinished
@@ -109,12 +113,16 @@ async def delete(vector_store_id: StoreId, caller: StoreWriter, stores: Stores) 
     responses=openai_responses(
         CollectionNotFound,
         CollectionLost,
+        CollectionChanged,
         StoreExpired,
         WordsMissing,
         FilterInvalid,
+        UnsupportedCapability,
         ModelMismatch,
         DimensionMismatch,
         AnswerTooLarge,
+        TextExpands,
+        TooMuchText,
         EmbeddingsBusy,
         EmbeddingsFailed,
         UpstreamTimeout,

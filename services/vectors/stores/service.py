@@ -7,7 +7,7 @@ from typing import Final
 from services.vectors.collections.domain import Named
 from services.vectors.collections.schemas import CollectionCreate
 from services.vectors.collections.service import CollectionService
-from services.vectors.domain import READ, CollectionStatus
+from services.vectors.domain import READ, Collection, CollectionStatus
 from services.vectors.errors import CollectionNotFound
 from services.vectors.ports import Catalogue
 from services.vectors.stores.attaching import AttachmentService
@@ -51,13 +51,16 @@ class StoreService:
         files = await self._attachments.require(caller, wanted, "/chunking_strategy") if wanted else []
         name = _PREFIX + (once.id_at(1) if once else new_id()).replace("-", "")
         made = await self._collections.create(caller, CollectionCreate(name=name, engine=body.engine), once)
-        await self._catalogue.describe(
-            made.collection,
-            title=body.name,
-            description=body.description,
-            metadata=body.metadata,
-            expiry=_expiry(caller, body.expires_after),
-        )
+        if not (
+            once and once.is_repetition and await self._is_told_of(made.collection)
+        ):  # as it may have changed since
+            await self._catalogue.describe(
+                made.collection,
+                title=body.name,
+                description=body.description,
+                metadata=body.metadata,
+                expiry=_expiry(caller, body.expires_after),
+            )
         if wanted:
             batch_id = once.id_at(2) if once else new_id()
             await self._attachments.attach_all(caller, made.collection, wanted, files, batch_id)
@@ -102,6 +105,10 @@ class StoreService:
         under_way = await self._under_way(caller, name)
         await self._collections.delete(caller, name)
         await self._stopping.tell_what_is_left(caller, under_way)
+
+    async def _is_told_of(self, collection: Collection) -> bool:
+        store = await self._catalogue.find_store(collection.tenant_id, collection.name)
+        return store is not None and store.about is not None
 
     async def _under_way(self, caller: Caller, name: str) -> list[Attachment]:
         store = await self._catalogue.find_store(caller.tenant_id, name)

@@ -380,3 +380,22 @@ async def test_what_has_expired_is_retired_unless_it_is_used_or_an_alias_points_
     assert gone.status is CollectionStatus.DELETING
     await catalogue.remove(gone)
     assert await listed_at(now + day, now) == []
+
+
+async def test_a_store_that_was_used_in_the_moment_before_it_was_seen_to_be_over_stays(catalogue: Catalogue) -> None:
+    """What is asked first may be done last: a search waits for the catalogue, or has another replica's clock."""
+    blue = await ready(catalogue)
+    await expiring(catalogue, blue, expiry(1, used_days_ago=1))  # ends now
+    now = datetime.now(UTC)
+    a_day_later = now + timedelta(days=1)
+
+    async def is_listed(at: datetime, seen: datetime) -> bool:
+        found = await catalogue.list_expired(at, seen=seen, limit=1000)
+        return blue.id in [one.collection.id for one in found]
+
+    assert not await is_listed(now, now - timedelta(days=1)), "it is seen to be over"
+    assert await catalogue.touch(blue, now - timedelta(minutes=1))
+
+    assert not await catalogue.retire_expired(blue, now)
+    assert not await is_listed(now, now)
+    assert await is_listed(a_day_later, a_day_later), "its new end is seen in its turn"

@@ -26,9 +26,10 @@ from services.vectors.stores.fencing import Fence
 from services.vectors.stores.following import Following
 from services.vectors.stores.parts import PartService
 from services.vectors.stores.ports import Ingestions
-from services.vectors.stores.schemas import StoreUpdate
+from services.vectors.stores.schemas import StoreCreate, StoreUpdate
 from services.vectors.stores.service import StoreService
 from services.vectors.stores.stopping import Stopping
+from shared.door import Once
 from shared.errors import MissingScope, Relayed, Unavailable
 from shared.identity import Caller
 from shared.resources import CursorCodec
@@ -410,6 +411,20 @@ async def test_of_two_changes_of_attributes_one_comes_after_the_other(shop: Shop
     assert [{name: record.metadata[name] for name in kept} for record in records] == [kept, kept]
 
 
+async def test_a_record_that_is_deleted_meanwhile_holds_up_no_change_of_attributes(shop: Shop) -> None:
+    await shop.ingested(attributes={"year": 1})
+
+    came, goes_on = shop.held_up()
+    changing = asyncio.create_task(shop.attributes.update(shop.caller, STORE, FILE, {"year": 2}))
+    await came.wait()
+    await shop.records.delete_one(shop.caller, STORE, f"{FILE}#0")
+    goes_on.set()
+
+    assert (await changing).attributes == {"year": 2}
+    record = await shop.records.get(shop.caller, STORE, f"{FILE}#1")
+    assert record.metadata["year"] == 2
+
+
 async def test_true_is_another_attribute_than_one(shop: Shop) -> None:
     await shop.ingested(attributes={"draft": 1})
 
@@ -428,3 +443,20 @@ async def test_of_two_changes_of_a_store_each_is_kept(shop: Shop) -> None:
     about = (await shop.stores.get(shop.caller, STORE)).about
     assert about is not None
     assert (about.title, about.metadata) == ("Shop", {"team": "sales"})
+
+
+async def test_a_repetition_whose_kept_answer_is_lost_undoes_no_change_of_the_store(shop: Shop) -> None:
+    """Redis keeps answers, and may lose them; the store is found by its key all the same."""
+    body = StoreCreate.model_validate(
+        {"name": "Old", "metadata": {"engine": "faiss"}, "expires_after": {"anchor": "last_active_at", "days": 1}}
+    )
+    key = bytes(32)
+    made = await shop.stores.create(shop.caller, body, Once(key, key))
+    week = {"anchor": "last_active_at", "days": 7}
+    changed = StoreUpdate.model_validate({"name": "New", "expires_after": week})
+    await shop.stores.update(shop.caller, made.collection.name, changed)
+
+    again = await shop.stores.create(shop.caller, body, Once(key, key))
+
+    assert again.collection == made.collection
+    assert (again.about and again.about.title, again.expiry and again.expiry.days) == ("New", 7)

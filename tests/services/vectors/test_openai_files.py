@@ -116,6 +116,24 @@ async def test_what_nobody_reads_is_refused_and_not_kept(
     assert await no_files(client, other)
 
 
+async def test_what_is_refused_under_a_key_is_not_kept_either_and_may_be_corrected(
+    register_user: RegisterUser, client: httpx.AsyncClient
+) -> None:
+    other, key = (await register_user()).headers, {"Idempotency-Key": new_id()}
+
+    refused = await upload(client, purpose="fine-tune", **other, **key)
+    is_gone = await no_files(client, other)
+    corrected = await upload(client, **other, **key)
+    again = await upload(client, purpose="fine-tune", **other, **key)
+
+    assert refusal(refused)[:2] == (400, "vectors.purpose_unsupported")
+    assert is_gone
+    assert corrected.status_code == 200
+    assert refusal(again)[:2] == (400, "vectors.purpose_unsupported")
+    there = (await client.get(FILES, headers=other)).json()["data"]
+    assert [one["id"] for one in there] == [corrected.json()["id"]], "what is there already is not refused with it"
+
+
 async def no_files(client: httpx.AsyncClient, headers: dict[str, str]) -> bool:
     """What is taken away is taken away behind the answer."""
     async with asyncio.timeout(PATIENCE_SECONDS):

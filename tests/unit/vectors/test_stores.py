@@ -1,5 +1,6 @@
 """Vector stores know of ingestion what tasks say of it: each copy is held to what it was copied from."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +11,7 @@ from services.tasks.errors import DocumentInUse
 from services.tasks.kinds.ingest_input import IngestInput
 from services.vectors.stores.attachment_schemas import AttachmentRead, ChunkingRead, SizesRead
 from services.vectors.stores.domain import RESERVED, Attachment, AttachmentStatus, Chunking, Failure
+from tests.architecture.apps import app_of
 
 
 def test_names_that_ingestion_sets_are_no_attributes() -> None:
@@ -48,3 +50,35 @@ def blamed(code: str) -> str:
     error = AttachmentRead.of(attachment, "shop").last_error
     assert error is not None
     return error.code
+
+
+def test_the_search_of_a_store_declares_what_the_search_that_it_is_made_of_refuses() -> None:
+    """But for what no store's search asks for: a vector of the caller's own, and a reranking."""
+    unasked = {"vectors.vector_invalid", "vectors.rerank_unconfigured", "vectors.rerank_failed"}
+
+    ours, theirs = declared("/vectors/search/batch"), declared("/vector_stores/{vector_store_id}/search")
+
+    assert "vectors.unsupported_capability" in ours
+    assert ours - unasked <= theirs
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        ("/vector_stores/{vector_store_id}/files/{file_id}/content", "get"),
+        ("/vector_stores/{vector_store_id}/files/{file_id}", "post"),
+        ("/vector_stores/{vector_store_id}/files/{file_id}", "delete"),
+        ("/files/{file_id}", "delete"),
+    ],
+)
+def test_who_reads_or_changes_records_declares_that_they_may_be_lost(path: str, method: str) -> None:
+    assert "vectors.collection_lost" in declared(path, method)
+
+
+def declared(path: str, method: str = "post") -> set[str]:
+    operation = app_of("vectors").openapi()["paths"][f"/api/v1{path}"][method]
+    return {
+        code
+        for one in operation["responses"].values()
+        for code in re.findall(r"`(vectors\.[a-z_]+)`", one["description"])
+    }
