@@ -9,8 +9,8 @@ under its consumer.
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
@@ -34,6 +34,22 @@ RuntimeError is its word for a closed connection, StopAsyncIteration for one tha
 """
 
 
+@contextmanager
+def rejections() -> Iterator[None]:
+    """Raises ConnectionError where the block ends by a cancel that nobody asked of this task.
+
+    aiormq gives up a connection that is silent for three heartbeats by cancelling its own reader, and rejects all that
+    is under way with that cancel: whoever let it pass would end, with their loop, and be back with no connection.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionError("given up, as the broker was silent") from error
+
+
 class Connection:
     """One connection, kept open in the background: a broker that is down delays messages, not the service."""
 
@@ -49,7 +65,8 @@ class Connection:
     async def _keep_open(self) -> None:
         while True:
             try:
-                await self._connect_and_wait()
+                with rejections():
+                    await self._connect_and_wait()
             except TRANSPORT_ERRORS as error:
                 _log.warning("cannot reach the broker", extra={"fields": {"cause": type(error).__name__}})
                 await asyncio.sleep(random.uniform(0.5, 1.5))
@@ -92,9 +109,10 @@ class Connection:
     async def count_ready(self, queue_name: str) -> int:
         """How many messages wait in the queue, undelivered; 0 when there is no such queue. Raises Unavailable."""
         try:
-            async with asyncio.timeout(_COUNT_SECONDS), (await self.ready()).channel() as channel:
-                queue = await channel.declare_queue(queue_name, passive=True)
-                return queue.declaration_result.message_count or 0
+            with rejections():
+                async with asyncio.timeout(_COUNT_SECONDS), (await self.ready()).channel() as channel:
+                    queue = await channel.declare_queue(queue_name, passive=True)
+                    return queue.declaration_result.message_count or 0
         except ChannelNotFoundEntity:
             return 0
         except TRANSPORT_ERRORS as error:
@@ -108,8 +126,9 @@ class Connection:
 async def close_quietly(closable: AbstractChannel | AbstractConnection) -> None:
     """Close what may be broken already; never waits for long, never raises for the broker's sake."""
     try:
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await closable.close()
+        with rejections():
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await closable.close()
     except TRANSPORT_ERRORS as error:
         _log.debug("did not close in order", extra={"fields": {"cause": repr(error)}})
 

@@ -10,7 +10,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from shared import telemetry
 from shared.ending import end
-from shared.messages.connection import TRANSPORT_ERRORS, Connection, close_quietly
+from shared.messages.connection import TRANSPORT_ERRORS, Connection, close_quietly, rejections
 from shared.messages.topology import Topology
 from shared.telemetry import SpanKind, Value, conventions, kind_of
 
@@ -70,7 +70,8 @@ class Consumer:
     async def _keep_consuming(self) -> None:
         while not self._stop.is_set():
             try:
-                await self._consume()
+                with rejections():
+                    await self._consume()
             except TRANSPORT_ERRORS as error:
                 fields = {"queue": self._queue_name, "cause": repr(error)}
                 _log.warning("cannot consume", extra={"fields": fields})

@@ -12,7 +12,7 @@ from aio_pika.exceptions import DeliveryError, PublishError
 from shared.ending import end
 from shared.errors import Unavailable
 from shared.health import Finding
-from shared.messages.connection import TRANSPORT_ERRORS, Connection, close_quietly
+from shared.messages.connection import TRANSPORT_ERRORS, Connection, close_quietly, rejections
 
 RABBITMQ_REMEDY: Final = "look at its free space, its memory and its log, then restart it (`make up`)"
 _QUEUE: Final = "sutazai.probes"
@@ -45,8 +45,9 @@ class BrokerProbe:
 
     async def _there_and_back(self) -> None:
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                message = await self._sent_and_taken()
+            with rejections():
+                async with asyncio.timeout(_PATIENCE_SECONDS):
+                    message = await self._sent_and_taken()
         except PublishError as error:  # returned: the queue was deleted
             await self._begin_anew()
             raise Finding("rabbitmq has lost the queue of health checks") from error

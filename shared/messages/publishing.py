@@ -10,7 +10,7 @@ from aio_pika.exceptions import ChannelNotFoundEntity, DeliveryError, PublishErr
 
 from shared import telemetry
 from shared.errors import ServiceError, Unavailable
-from shared.messages.connection import TRANSPORT_ERRORS, Connection
+from shared.messages.connection import TRANSPORT_ERRORS, Connection, rejections
 from shared.messages.topology import Topology
 from shared.telemetry import SpanKind, Value, conventions
 
@@ -60,9 +60,10 @@ class Publisher:
     async def publish(self, message: OutgoingMessage) -> None:
         """Returns once the broker has confirmed. Raises Unavailable (nothing is known: send again), Unroutable."""
         try:
-            async with asyncio.timeout(_PUBLISH_SECONDS):
-                exchange = await self._exchange(message.exchange)
-                await _send(exchange, message)
+            with rejections():
+                async with asyncio.timeout(_PUBLISH_SECONDS):
+                    exchange = await self._exchange(message.exchange)
+                    await _send(exchange, message)
         except PublishError as error:  # the broker returned it
             # Declared again by the next publish, which should come a moment later: consumers of a queue that is
             # deleted and made anew within milliseconds are never told, and would wait on the old one for ever.

@@ -13,7 +13,7 @@ internal = APIRouter(prefix="/internal/access", route_class=GuardedRoute, includ
 
 @internal.get("/changes", response_model=ChangesRead)
 async def list_changes(
-    _follower: Follower, changes: Changes, since: Annotated[float, Query(ge=0, le=2**40)] = 0
+    _follower: Follower, changes: Changes, since: Annotated[float, Query(ge=0, le=2**37)] = 0
 ) -> ChangesRead:
     """What was revoked since then and still matters, and which keys are published."""
     return ChangesRead.model_validate(await changes.changes(since))
