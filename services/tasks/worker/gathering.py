@@ -19,7 +19,8 @@ class Gathering(Generic[Given, Answer]):
     def __init__(self, do: Callable[[Sequence[Given]], Awaitable[Sequence[Answer]]], most: int) -> None:
         self._do, self._most = do, most
         self._waiting: list[tuple[Given, asyncio.Future[Answer]]] = []
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Task[None]] = set()  # which else nobody would hold
+        self._going = 0  # counted down as one ends, and not after: who joins in between would wait for nobody
 
     async def join(self, given: Given) -> Answer:
         """What `do` answers to this; raises what it raises, as to all that went together.
@@ -28,7 +29,8 @@ class Gathering(Generic[Given, Answer]):
         """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((given, future))
-        if len(self._under_way) < _AT_ONCE:
+        if self._going < _AT_ONCE:
+            self._going += 1
             task = asyncio.create_task(self._go(), name="gathering")
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
@@ -36,18 +38,24 @@ class Gathering(Generic[Given, Answer]):
 
     async def _go(self) -> None:
         """Until nothing waits."""
-        while self._waiting:
-            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-            try:
-                answers = await self._do([given for given, _ in batch])
-            except BaseException as error:
-                self._fail(batch, error)
-                if not isinstance(error, Exception):
-                    raise
-                continue
-            for (_, future), answer in zip(batch, answers, strict=True):
-                if not future.done():
-                    future.set_result(answer)
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+                await self._answer(batch)
+        finally:
+            self._going -= 1
+
+    async def _answer(self, batch: Sequence[tuple[Given, asyncio.Future[Answer]]]) -> None:
+        try:
+            answers = await self._do([given for given, _ in batch])
+        except BaseException as error:
+            self._fail(batch, error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
 
     def _fail(self, batch: Sequence[tuple[Given, asyncio.Future[Answer]]], error: BaseException) -> None:
         for _, future in batch:

@@ -7,6 +7,7 @@ import pytest
 
 from services.tasks.worker.gathering import Gathering
 from shared.errors import Unavailable
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 
 class Slow:
@@ -68,3 +69,25 @@ async def test_who_is_cancelled_takes_nobody_along() -> None:
     assert await other == 4
     with pytest.raises(asyncio.CancelledError):
         await one
+
+
+async def test_what_comes_in_the_turn_in_which_all_others_end_waits_for_nobody() -> None:
+    answered = asyncio.get_running_loop().create_future()
+
+    async def echo(given: Sequence[int]) -> Sequence[int]:
+        await answered
+        return given
+
+    gathering = Gathering(echo, most=3)
+    both = await begun(gathering, [1]) + await begun(gathering, [2])
+
+    async def late() -> int:
+        await answered
+        return await gathering.join(3)
+
+    last = asyncio.create_task(late())
+    await asyncio.sleep(0)
+    answered.set_result(None)
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert await asyncio.gather(*both, last) == [1, 2, 3]
