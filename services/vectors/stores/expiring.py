@@ -15,7 +15,7 @@ from services.vectors.domain import Collection
 from services.vectors.ports import Catalogue
 from services.vectors.stores.domain import KEPT_EXPIRED, Expired
 from services.vectors.stores.errors import StoreExpired
-from shared.errors import ServiceError
+from shared.errors import ServiceError, StorageFull
 from shared.identity import Caller
 
 log = logging.getLogger("vectors.stores")
@@ -32,10 +32,14 @@ class Activity:
         self._lately: TTLCache[str, bool] = TTLCache(10_000, _REMEMBERED_SECONDS)
 
     async def note(self, collection: Collection) -> None:
-        """It is used. Raises StoreExpired."""
+        """It is used. Raises StoreExpired. Where no disk has room to write that down, the next use may."""
         if collection.id in self._lately:
             return
-        if not await self._catalogue.touch(collection, datetime.now(UTC)):
+        try:
+            is_there = await self._catalogue.touch(collection, datetime.now(UTC))
+        except StorageFull:  # so it has not expired: of what has, nothing is written
+            return
+        if not is_there:
             raise StoreExpired(collection.name)
         self._lately[collection.id] = True
 

@@ -12,6 +12,8 @@ from services.vectors.stores.domain import Expiry
 from services.vectors.stores.errors import StoreExpired
 from services.vectors.stores.expiring import Sweeper
 from services.vectors.stores.schemas import StoreRead, StoreUpdate
+from shared.errors import StorageFull
+from tests.fixtures.disks import small_disk
 from tests.services.vectors.test_fencing import STORE, Shop, opened_shop
 
 WEEK = {"anchor": "last_active_at", "days": 7}
@@ -101,3 +103,35 @@ async def test_what_does_not_expire_stays(shop: Shop) -> None:
     await Sweeper(shop.catalogue, shop.collections, timedelta(days=-1000)).sweep()
 
     assert (await read(shop)).expires_at is None
+
+
+async def test_a_full_disk_holds_up_no_reader(tmp_path: Path) -> None:
+    """Though a use is written down."""
+    with small_disk(tmp_path / "disk", 24) as disk:
+        async with opened_shop(tmp_path / "disk") as shop:
+            await used(shop, days_ago=6)
+            await shop.count()  # it is in memory
+
+            disk.fill()
+            with pytest.raises(StorageFull):
+                await shop.catalogue.touch(await shop.collection(), datetime.now(UTC))
+            await search(shop)
+            assert (await read(shop)).status == "completed"
+
+            disk.free()
+            await search(shop)
+            after = (await shop.stores.get(shop.caller, STORE)).expiry
+            assert after is not None
+            assert datetime.now(UTC) - after.active_at < timedelta(minutes=1), "it is written down when there is room"
+
+
+async def test_what_has_expired_serves_nobody_on_a_full_disk_either(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 24) as disk:
+        async with opened_shop(tmp_path / "disk") as shop:
+            await used(shop, days_ago=8)
+            await shop.count()
+
+            disk.fill()
+            with pytest.raises(StoreExpired):
+                await search(shop)
+            disk.free()
