@@ -179,7 +179,8 @@ class AttachmentService:
         under_way = await self._catalogue.list_attachments(
             collection, span, status=AttachmentStatus.IN_PROGRESS, batch_id=batch_id
         )
-        await self._stopping.tell(caller, collection, under_way or [])
+        current = await self._following.brought_up_to_date(caller, collection, under_way or [])
+        await self._stopping.tell(caller, collection, current)
         return await self.find_batch(caller, name, batch_id)
 
     async def detach(self, caller: Caller, name: str, file_id: str) -> None:
