@@ -49,13 +49,21 @@ class Sweeper:
 
     def __init__(self, catalogue: Catalogue, collections: CollectionService, kept: timedelta = KEPT_EXPIRED) -> None:
         self._catalogue, self._collections, self._kept = catalogue, collections, kept
+        self._failed = set[str]()
 
     async def sweep(self) -> bool:
-        """Delete some of those that were found to have expired `kept` ago; whether there may be more."""
+        """Delete some of those that were found to have expired `kept` ago; whether there may be more.
+
+        What fails, as its engine is away, waits for the others to have their turn.
+        """
         now = datetime.now(UTC)
         seen = now - self._kept
-        over = await self._catalogue.list_expired(now, seen=seen, limit=_AT_ONCE)
-        done = [await self._delete(one, seen) for one in over]
+        over = await self._catalogue.list_expired(now, seen=seen, limit=_AT_ONCE + len(self._failed))
+        due = [one for one in over if one.collection.id not in self._failed][:_AT_ONCE]
+        done = [await self._delete(one, seen) for one in due]
+        self._failed |= {one.collection.id for one, is_done in zip(due, done, strict=True) if not is_done}
+        if len(done) < _AT_ONCE:
+            self._failed.clear()
         return len(done) == _AT_ONCE and any(done)
 
     async def _delete(self, expired: Expired, seen: datetime) -> bool:
