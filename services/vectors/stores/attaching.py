@@ -142,7 +142,7 @@ class AttachmentService:
     async def get(self, caller: Caller, name: str, file_id: str) -> Attachment:
         """Raises AttachmentNotFound."""
         collection = await self._collections.look_up(caller, Named.to_read(name))
-        found = await self._find(caller, collection, file_id)
+        found = await self._find(caller, collection, file_id, to_read=True)
         if found is None:
             raise AttachmentNotFound(name, file_id)
         return found
@@ -179,7 +179,8 @@ class AttachmentService:
         under_way = await self._catalogue.list_attachments(
             collection, span, status=AttachmentStatus.IN_PROGRESS, batch_id=batch_id
         )
-        await self._stopping.tell(caller, collection, under_way or [])
+        current = await self._following.brought_up_to_date(caller, collection, under_way or [])
+        await self._stopping.tell(caller, collection, current)
         return await self.find_batch(caller, name, batch_id)
 
     async def detach(self, caller: Caller, name: str, file_id: str) -> None:
@@ -215,9 +216,11 @@ class AttachmentService:
             raise BatchNotFound(collection.name, batch_id)
         return batch
 
-    async def _find(self, caller: Caller, collection: Collection, file_id: str) -> Attachment | None:
+    async def _find(
+        self, caller: Caller, collection: Collection, file_id: str, *, to_read: bool = False
+    ) -> Attachment | None:
         found = await self._catalogue.find_attachments(collection, [file_id])
-        current = await self._following.brought_up_to_date(caller, collection, found)
+        current = await self._following.brought_up_to_date(caller, collection, found, to_read=to_read)
         return next(iter(current), None)
 
 

@@ -15,7 +15,7 @@ from services.vectors.domain import Collection
 from services.vectors.ports import Catalogue
 from services.vectors.stores.domain import KEPT_EXPIRED, Expired
 from services.vectors.stores.errors import StoreExpired
-from shared.errors import ServiceError
+from shared.errors import ServiceError, StorageFull
 from shared.identity import Caller
 
 log = logging.getLogger("vectors.stores")
@@ -32,10 +32,14 @@ class Activity:
         self._lately: TTLCache[str, bool] = TTLCache(10_000, _REMEMBERED_SECONDS)
 
     async def note(self, collection: Collection) -> None:
-        """It is used. Raises StoreExpired."""
+        """It is used. Raises StoreExpired. Where no disk has room to write that down, the next use may."""
         if collection.id in self._lately:
             return
-        if not await self._catalogue.touch(collection, datetime.now(UTC)):
+        try:
+            is_there = await self._catalogue.touch(collection, datetime.now(UTC))
+        except StorageFull:  # so it has not expired: of what has, nothing is written
+            return
+        if not is_there:
             raise StoreExpired(collection.name)
         self._lately[collection.id] = True
 
@@ -45,13 +49,21 @@ class Sweeper:
 
     def __init__(self, catalogue: Catalogue, collections: CollectionService, kept: timedelta = KEPT_EXPIRED) -> None:
         self._catalogue, self._collections, self._kept = catalogue, collections, kept
+        self._failed = set[str]()
 
     async def sweep(self) -> bool:
-        """Delete some of those that were found to have expired `kept` ago; whether there may be more."""
+        """Delete some of those that were found to have expired `kept` ago; whether there may be more.
+
+        What fails, as its engine is away, waits for the others to have their turn.
+        """
         now = datetime.now(UTC)
         seen = now - self._kept
-        over = await self._catalogue.list_expired(now, seen=seen, limit=_AT_ONCE)
-        done = [await self._delete(one, seen) for one in over]
+        over = await self._catalogue.list_expired(now, seen=seen, limit=_AT_ONCE + len(self._failed))
+        due = [one for one in over if one.collection.id not in self._failed][:_AT_ONCE]
+        done = [await self._delete(one, seen) for one in due]
+        self._failed |= {one.collection.id for one, is_done in zip(due, done, strict=True) if not is_done}
+        if len(done) < _AT_ONCE:
+            self._failed.clear()
         return len(done) == _AT_ONCE and any(done)
 
     async def _delete(self, expired: Expired, seen: datetime) -> bool:

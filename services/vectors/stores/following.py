@@ -7,6 +7,7 @@ are away, what was known last is answered.
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -22,7 +23,7 @@ from services.vectors.stores.domain import (
     Span,
 )
 from services.vectors.stores.ports import Ingestions
-from shared.errors import ServiceError
+from shared.errors import ServiceError, StorageFull
 from shared.identity import Caller
 
 log = logging.getLogger("vectors.stores")
@@ -41,12 +42,13 @@ class Following:
         self._catalogue, self._ingestions = catalogue, ingestions
 
     async def brought_up_to_date(
-        self, caller: Caller, collection: Collection, attachments: Sequence[Attachment]
+        self, caller: Caller, collection: Collection, attachments: Sequence[Attachment], *, to_read: bool = False
     ) -> list[Attachment]:
-        """Them as they are now."""
+        """Them as they are now; `to_read` also where no disk has room to write that down: whoever looks next may."""
         outcomes = await self._outcomes(caller, collection, attachments)
         if outcomes:
-            await self._catalogue.settle(collection, outcomes)
+            with suppress(StorageFull) if to_read else nullcontext():
+                await self._catalogue.settle(collection, outcomes)
         known = {(one.file_id, one.version): one for one in outcomes}
         return [_with(one, known.get((one.file_id, one.version))) for one in attachments]
 
@@ -56,7 +58,7 @@ class Following:
         under_way = await self._catalogue.list_attachments(
             collection, span, status=AttachmentStatus.IN_PROGRESS, batch_id=None
         )
-        await self.brought_up_to_date(caller, collection, under_way or [])
+        await self.brought_up_to_date(caller, collection, under_way or [], to_read=True)
 
     async def _outcomes(
         self, caller: Caller, collection: Collection, attachments: Sequence[Attachment]

@@ -20,11 +20,12 @@ from services.vectors.stores.domain import (
 )
 from services.vectors.stores.following import Following
 from services.vectors.stores.ports import Ingestions
-from shared.errors import Relayed, ServiceError, Unavailable
+from shared.errors import Relayed, ServiceError, StorageFull, Unavailable
 from shared.identity import Caller
 from shared.schemas import new_id
 from tests.contracts.vectors.conftest import a_collection
 from tests.fixtures.apps import ServiceClient
+from tests.fixtures.disks import small_disk
 from tests.fixtures.identity import User
 from tests.fixtures.ports import free_port
 from tests.services.vectors.storing import Stores, refusal
@@ -150,6 +151,30 @@ async def test_what_was_never_handed_over_has_failed(
     assert now.status is status
     (kept,) = await catalogue.find_attachments(collection, [one.file_id])
     assert (kept.status, kept.failure) == (now.status, now.failure)
+
+
+async def test_a_full_disk_keeps_nobody_from_reading_what_became_of_a_file(
+    tmp_path: Path, ingestions: ToldIngestions
+) -> None:
+    with small_disk(tmp_path / "disk", 16) as disk:
+        catalogue = SqliteCatalogue(tmp_path / "disk" / "catalogue.db")
+        collection = replace(a_collection(), status=CollectionStatus.READY)
+        assert await catalogue.insert(collection)
+        one = await attached(catalogue, collection, "task")
+        ingestions.ended = {"task": AttachmentStatus.COMPLETED}
+        following = Following(catalogue, ingestions)
+
+        disk.fill()
+        with pytest.raises(StorageFull):
+            await following.brought_up_to_date(CALLER, collection, [one])
+        await following.look(CALLER, collection)
+        (read,) = await following.brought_up_to_date(CALLER, collection, [one], to_read=True)
+        disk.free()
+        await following.look(CALLER, collection)
+        (kept,) = await catalogue.find_attachments(collection, [one.file_id])
+        await catalogue.aclose()
+
+    assert read.status is kept.status is AttachmentStatus.COMPLETED
 
 
 @pytest.mark.timeout(120)

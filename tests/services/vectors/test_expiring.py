@@ -3,15 +3,20 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from services.vectors.collections.schemas import CollectionCreate
+from services.vectors.domain import Collection, EngineName
 from services.vectors.errors import CollectionNotFound
 from services.vectors.searching.schemas import SearchRequest
 from services.vectors.stores.domain import Expiry
 from services.vectors.stores.errors import StoreExpired
 from services.vectors.stores.expiring import Sweeper
 from services.vectors.stores.schemas import StoreRead, StoreUpdate
+from shared.errors import StorageFull, Unavailable
+from tests.fixtures.disks import small_disk
 from tests.services.vectors.test_fencing import STORE, Shop, opened_shop
 
 WEEK = {"anchor": "last_active_at", "days": 7}
@@ -23,10 +28,10 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
         yield opened
 
 
-async def used(shop: Shop, *, days_ago: float) -> None:
+async def used(shop: Shop, *, days_ago: float, name: str = STORE) -> None:
     """For the last time."""
     expiry = Expiry(7, datetime.now(UTC) - timedelta(days=days_ago), shop.caller.subject)
-    collection = await shop.collection()
+    collection = (await shop.collections.get(shop.caller, name)).collection
     assert await shop.catalogue.describe(collection, title=None, description=None, metadata=None, expiry=expiry)
 
 
@@ -97,7 +102,68 @@ async def test_what_an_alias_points_to_is_not_deleted(shop: Shop) -> None:
     assert (await read(shop)).status == "expired"
 
 
+async def test_a_store_that_cannot_be_deleted_now_holds_up_no_other(shop: Shop) -> None:
+    """Its engine may be away for days; then it has its turn again."""
+    await shop.collections.create(shop.caller, CollectionCreate(name="other", engine=EngineName.FAISS, dimension=2))
+    sweeper, drop = a_day_later(shop), shop.engine.drop_collection
+    is_away = True
+
+    async def drops(collection: Collection) -> None:
+        if is_away and collection.name == STORE:
+            raise Unavailable("faiss")
+        await drop(collection)
+
+    with (
+        mock.patch.object(shop.engine, "drop_collection", drops),
+        mock.patch("services.vectors.stores.expiring._AT_ONCE", 1),
+    ):
+        await used(shop, days_ago=30)
+        await sweeper.sweep()
+        await used(shop, days_ago=20, name="other")
+        await sweeper.sweep()
+        with pytest.raises(CollectionNotFound):
+            await shop.collections.get(shop.caller, "other")
+
+        is_away = False
+        await sweeper.sweep()
+        await sweeper.sweep()
+    with pytest.raises(CollectionNotFound):
+        await shop.collections.get(shop.caller, STORE)
+
+
 async def test_what_does_not_expire_stays(shop: Shop) -> None:
     await Sweeper(shop.catalogue, shop.collections, timedelta(days=-1000)).sweep()
 
     assert (await read(shop)).expires_at is None
+
+
+async def test_a_full_disk_holds_up_no_reader(tmp_path: Path) -> None:
+    """Though a use is written down."""
+    with small_disk(tmp_path / "disk", 24) as disk:
+        async with opened_shop(tmp_path / "disk") as shop:
+            await used(shop, days_ago=6)
+            await shop.count()  # it is in memory
+
+            disk.fill()
+            with pytest.raises(StorageFull):
+                await shop.catalogue.touch(await shop.collection(), datetime.now(UTC))
+            await search(shop)
+            assert (await read(shop)).status == "completed"
+
+            disk.free()
+            await search(shop)
+            after = (await shop.stores.get(shop.caller, STORE)).expiry
+            assert after is not None
+            assert datetime.now(UTC) - after.active_at < timedelta(minutes=1), "it is written down when there is room"
+
+
+async def test_what_has_expired_serves_nobody_on_a_full_disk_either(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 24) as disk:
+        async with opened_shop(tmp_path / "disk") as shop:
+            await used(shop, days_ago=8)
+            await shop.count()
+
+            disk.fill()
+            with pytest.raises(StoreExpired):
+                await search(shop)
+            disk.free()

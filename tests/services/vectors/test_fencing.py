@@ -336,6 +336,17 @@ async def test_the_files_of_a_batch_are_listed_with_one_call(shop: Shop) -> None
         await shop.attachments.list_page(shop.caller, STORE, Span(10), batch_id=new_id())
 
 
+async def test_what_has_ended_is_not_in_the_way_of_who_cancels_a_batch(shop: Shop) -> None:
+    """Though nobody has looked since, and it was another's task."""
+    batch_id = await shop.attachments.attach_batch(shop.colleague, STORE, [_wanted()], None)
+    shop.end(await shop.current())
+
+    batch = await shop.attachments.cancel_batch(shop.caller, STORE, batch_id)
+
+    assert (batch.counts.completed, batch.counts.total) == (1, 1)
+    assert shop.tasks.cancelled == []
+
+
 async def test_the_file_that_is_in_the_way_is_named(shop: Shop) -> None:
     await shop.attached(attributes={"year": 2026})
     others = [FileAttach(file_id=new_id()), _wanted(attributes={"year": 2027})]
