@@ -14,14 +14,15 @@ class Lapses:
     """Of one process, which looks for them again and again.
 
     After a database that was away, or a process that was frozen, whoever is still at work has a while to renew what it
-    holds: else all that runs would be begun anew, and have lost an attempt by it. No more than once in a lease, so that
-    a database which answers slowly keeps no lost task for long.
+    holds: else all that runs would be begun anew, and have lost an attempt by it. So they have after this process has
+    begun, which cannot know what was before: it may have ended, again and again, for want of the database. No more than
+    once in a lease, so that a database which answers slowly keeps no lost task for long.
     """
 
     def __init__(self, lease_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._lease_seconds, self._clock = lease_seconds, clock
         self._answered_at = clock()
-        self._spares_from = float("-inf")
+        self._spares_from = self._answered_at
 
     def are_telling(self) -> bool:
         """To be asked whenever the database has answered."""

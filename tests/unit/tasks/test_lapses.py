@@ -23,9 +23,13 @@ def looks(lapses: Lapses, clock: Clock, *, every: float, seconds: float) -> list
     return answers
 
 
-def test_they_tell_while_the_database_answers() -> None:
+def test_they_tell_while_the_database_answers_once_whoever_is_at_work_had_a_while_to_renew() -> None:
+    """Who begins as the database comes back may have ended for want of it, and knows of no absence."""
     clock = Clock()
-    assert all(looks(Lapses(LEASE, clock), clock, every=1, seconds=100))
+    lapses = Lapses(LEASE, clock)
+
+    assert not any(looks(lapses, clock, every=1, seconds=9))
+    assert all(looks(lapses, clock, every=1, seconds=100))
 
 
 def test_after_an_absence_whoever_is_at_work_has_a_while_to_renew() -> None:
