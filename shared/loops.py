@@ -46,7 +46,7 @@ async def keep(
 
     A step that answers True has more to do and is done again at once; after any other a pause follows, cut short by
     `wake`. What a step raises ends no loop: `expected` errors are a warning, all others are logged whole, and the next
-    try comes after `retry_seconds` (about a second when None).
+    try comes after `retry_seconds` (about a second when None). A cancel that nobody asked of the loop is such an error.
     """
     if pauses_first:
         await _pause(every_seconds * random.uniform(*_JITTER), wake)
@@ -58,7 +58,9 @@ async def keep(
         except expected as error:
             cause = error.detail if isinstance(error, ServiceError) else repr(error)
             log.warning("to be tried again", extra={"fields": {"step": _name(step), "cause": cause}})
-        except Exception:  # whatever it is, what a loop looks after must not stay behind for it
+        except (Exception, asyncio.CancelledError) as error:  # what a loop looks after must not stay behind for it
+            if isinstance(error, asyncio.CancelledError) and _is_told_to_end():
+                raise
             log.exception("failed, to be tried again", extra={"fields": {"step": _name(step)}})
         else:
             await _pause(every_seconds * random.uniform(*_JITTER), wake)
@@ -67,6 +69,12 @@ async def keep(
             await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
         else:
             await asyncio.sleep(retry_seconds * random.uniform(*_JITTER))
+
+
+def _is_told_to_end() -> bool:
+    """Whether somebody asked this task to: a cancel may also be what a library failed a call of ours with."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 async def _pause(seconds: float, wake: asyncio.Event | None) -> None:

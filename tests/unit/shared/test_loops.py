@@ -37,6 +37,15 @@ async def test_an_error_ends_no_loop(error: Exception) -> None:
     await steps_of(fails, 3, retry_seconds=0.001)
 
 
+async def test_a_cancel_that_nobody_asked_of_it_ends_no_loop() -> None:
+    async def rejected() -> None:
+        call = asyncio.get_running_loop().create_future()
+        call.cancel()  # as a library may reject what is under way
+        await call
+
+    await steps_of(rejected, 3, retry_seconds=0.001)
+
+
 async def test_what_has_more_to_do_does_not_pause() -> None:
     async def more() -> bool:
         await asyncio.sleep(0)
