@@ -12,6 +12,7 @@ from shared.door.body import BoundedRequest
 from shared.door.bounds import bounds_of
 from shared.door.demand import caller_of
 from shared.door.handing import handed
+from shared.door.places import take_place
 from shared.door.query import KnownQuery
 from shared.door.secrecy import NOT_KEPT, declaring, shows_secret
 from shared.errors import PROBLEMS, Dialect, Forbidden
@@ -36,6 +37,8 @@ class GuardedRoute(APIRoute):
 
     So nobody without a credential has us parse megabytes, and no token is 401 whatever the body is. It hands the caller
     to the endpoint, and what the lifespan opened (`shared/door/handing.py`).
+
+    Whoever is let in has a place among the requests of this process until there is an answer (`shared/door/places.py`).
 
     Then, where the disk is nearly full, it refuses what would be stored (507). Deletions are let in, since they make
     room, and so are `stores_nothing` and a POST whose scopes only read.
@@ -83,9 +86,11 @@ class GuardedRoute(APIRoute):
         async def entered(request: Request) -> Response:  # in one, since each `await` on the way costs every request
             if bounded is not None:
                 request = bounded(request)
+            place = None
             try:
                 if demand is not None:
                     await demand.admit(request)
+                    place = take_place(request)
                 if stores:
                     storage: Storage = request.scope["app"].state.storage
                     storage.require_room()
@@ -100,6 +105,9 @@ class GuardedRoute(APIRoute):
             except (TokenForged, Forbidden) as refused:
                 request.scope["state"]["platform"].note_refusal(request, refused)
                 raise
+            finally:
+                if place is not None:
+                    place.give_back()
 
         return entered
 

@@ -1,5 +1,6 @@
 """How much of the platform one caller may use: requests counted over all services and replicas."""
 
+from shared.limits.at_once import MOST_AT_ONCE, crowded
 from shared.limits.permits import Limit, Permits
 from shared.limits.ratelimit import (
     REQUESTS,
@@ -17,6 +18,7 @@ from shared.limits.source import GatewaysWord, source_of
 from shared.limits.turns import Turns
 
 __all__ = [
+    "MOST_AT_ONCE",
     "REQUESTS",
     "RESERVED_SHARE",
     "TENANT_SHARE",
@@ -30,6 +32,7 @@ __all__ = [
     "ShareTaken",
     "Shares",
     "Turns",
+    "crowded",
     "limited_by_source",
     "open_permits",
     "quotas_of",

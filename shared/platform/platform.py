@@ -33,7 +33,7 @@ from shared.identity import (
     refusing,
     telling,
 )
-from shared.limits import RateLimiter, open_permits, source_of
+from shared.limits import MOST_AT_ONCE, RateLimiter, Shares, open_permits, source_of
 from shared.live import LIVE_REMEDY, Change, ChangeNames, LiveSettings, prefix_of
 from shared.loops import in_background
 from shared.redis import REDIS_REMEDY, open_redis, write_and_read_back
@@ -67,6 +67,8 @@ class Platform:
     verifier: TokenVerifier
     authenticator: Authenticator
     rate_limiter: RateLimiter
+    requests: Shares
+    """The places of those that this process is at work on, each counted until there is an answer."""
     idempotency: Idempotency
     cursors: CursorCodec
     registration: Registration | None
@@ -144,6 +146,7 @@ async def open_platform(
             verifier=verifier,
             authenticator=Authenticator(verifier, trust.api_keys),
             rate_limiter=limiter,
+            requests=Shares("requests", MOST_AT_ONCE),
             idempotency=idempotency,
             cursors=CursorCodec(settings.cursor_secret.get_secret_value()),
             registration=registration,

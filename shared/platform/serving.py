@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from shared import telemetry
+from shared.limits import MOST_AT_ONCE
 from shared.platform.starting import SETTINGS_ARE_WRONG, Starting, claimed, end, refusals
 from shared.settings import CannotStart, ServiceSettings
 from shared.tls import Tls
-from shared.web import MOST_AT_ONCE
 
 _KEEP_ALIVE_SECONDS = 75  # above the gateway's 60 s, so that it never sends into a connection we are closing
 _DRAIN_SECONDS = 1.5  # how long the balancers take to hear that we left

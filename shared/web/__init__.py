@@ -1,7 +1,6 @@
 """The app of a service: errors, ids, metrics, health, body limit and document are there before its own routes."""
 
 from shared.web.app import create_service
-from shared.web.middleware import MOST_AT_ONCE
 from shared.web.routing import route_path, routes_of
 from shared.web.streaming import (
     EVENT_STREAM,
@@ -17,7 +16,6 @@ from shared.web.streaming import (
 __all__ = [
     "EVENT_STREAM",
     "HEARTBEAT",
-    "MOST_AT_ONCE",
     "STREAM_HEADERS",
     "Followed",
     "LastEventId",

@@ -9,7 +9,6 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -17,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import deadlines, telemetry
 from shared.errors import OutOfTime, ServiceError, Unavailable
-from shared.limits import GatewaysWord, rate_limit_fields
+from shared.limits import MOST_AT_ONCE, GatewaysWord, crowded, rate_limit_fields
 from shared.schemas import new_id
 from shared.telemetry import Metrics, conventions
 from shared.watchdog import Watchdog
@@ -27,8 +26,6 @@ from shared.web.unread import drain
 
 Given = dict[bytes, bytes]
 """The headers of a request, by their names in small letters."""
-MOST_AT_ONCE: Final = 2_000
-"""Requests that one process is at work on, streams among them; whoever asks whether it lives is not counted."""
 _log = logging.getLogger("shared.access")
 _REMAINING = deadlines.HEADER.encode()
 _QUIET_PATHS = frozenset({"/health/live", "/health/ready", "/metrics"})
@@ -117,7 +114,7 @@ class EdgeMiddleware:
         if not _is_told(scope):
             await self._app(scope, receive, send)
         elif self._at_once >= MOST_AT_ONCE:
-            await error_response(_crowded(), scope)(scope, receive, send)
+            await error_response(crowded(), scope)(scope, receive, send)
         else:
             self._at_once += 1
             try:
@@ -208,11 +205,6 @@ def _request_id(given: Given) -> str:
 
 def _is_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return any(name == b"content-type" and value.startswith(_STREAM) for name, value in headers)
-
-
-def _crowded() -> Unavailable:
-    detail = f"This instance is at work on {MOST_AT_ONCE:,} requests, which is all that it takes: try again."
-    return Unavailable("this instance", retry_after_seconds=1, detail=detail)
 
 
 def _stopping(scope: Scope) -> Response:

@@ -14,7 +14,7 @@ from services.tasks.settings import WorkerSettings
 from services.vectors.adapters import embeddings, faiss, rerank_remote
 from services.vectors.files.route import FILE_UPLOADS
 from services.vectors.records.bulk import UPLOADS
-from shared.limits import TENANT_SHARE, Shares
+from shared.limits import MOST_AT_ONCE, TENANT_SHARE, Shares
 from shared.outbound import names
 
 PAGE = (REPOSITORY / "docs" / "operations.md").read_text()
@@ -38,6 +38,10 @@ def shared(what: str) -> tuple[list[int], ...]:
 def expected(places: int) -> tuple[list[int], ...]:
     shares = Shares("x", places)
     return [places], [shares.of_a_user], [shares.of_a_tenant], [shares.reserved]
+
+
+def test_requests() -> None:
+    assert shared("requests that a process is at work on") == expected(MOST_AT_ONCE)
 
 
 def test_answers_of_chat() -> None:
