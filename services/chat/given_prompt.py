@@ -76,12 +76,16 @@ def _rest(given: Given) -> list[PromptMessage]:
 def _told(messages: Iterable[PromptMessage]) -> list[PromptMessage]:
     """What an assistant says in several messages in one: an agent speaks before it calls its own tools, which are not
     given back, and after them, and many templates refuse a role that comes twice."""
-    told = list[PromptMessage]()
+    told, said = list[PromptMessage](), list[list[str]]()
     for one in messages:
         before = told[-1] if told else None
         if before and before.role == one.role == "assistant" and before.name == one.name and not before.tool_calls:
-            said = "\n\n".join(text for text in (before.content, one.content) if text)
-            told[-1] = replace(one, content=said)
+            told[-1] = one
+            said[-1].append(one.content)
         else:
             told.append(one)
-    return told
+            said.append([one.content])
+    return [
+        replace(one, content="\n\n".join(filter(None, texts))) if len(texts) > 1 else one
+        for one, texts in zip(told, said, strict=True)
+    ]

@@ -13,6 +13,7 @@ All keys of one user share a hash tag, so they live in one slot of a cluster and
     chat:{tenant:user}:run:<id>                   hash, the state of a run, and how it lies while it waits
     chat:{tenant:user}:run:<id>:events            stream, one entry an event, numbered from 1
     chat:{tenant:user}:run:<id>:hold              text, while it waits the process that will execute it; expires
+    chat:{tenant:user}:run:<id>:left              hash, what one that is deleted has used and nobody counted; expires
     chat:{tenant:user}:copied                     number, bytes that forks have copied; expires a day after the first
     chat:{tenant:user}:once:<digest>              JSON, the run or fork that a request with an idempotency key made
 
@@ -108,6 +109,9 @@ class Keys:
 
     def hold(self, run_id: str) -> str:
         return f"{self.run(run_id)}:hold"
+
+    def left(self, run_id: str) -> str:
+        return f"{self.run(run_id)}:left"
 
     def once(self, digest: bytes) -> str:
         return f"{self._root}:once:{digest.hex()}"

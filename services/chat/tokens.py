@@ -95,7 +95,13 @@ def estimate_tokens(text: str, vocabulary: Vocabulary = Vocabulary.ENGLISH, *, i
     Known to be too few: Latin script without accents that is not English, such as Dutch (0.7 of what it is), and long
     runs of base64 (0.8).
     """
-    counts = Counter(text)
+    return estimate_counted(Counter(text), vocabulary, is_part_of_foreign=is_part_of_foreign)
+
+
+def estimate_counted(
+    counts: Counter[str], vocabulary: Vocabulary = Vocabulary.ENGLISH, *, is_part_of_foreign: bool = False
+) -> int:
+    """The same of a text whose characters are counted: one that grows need not be gone through again."""
     is_foreign = is_part_of_foreign or _is_foreign(counts)
     return math.ceil(sum(number * _cost(char, vocabulary, is_foreign) for char, number in counts.items()))
 

@@ -36,7 +36,8 @@ class ChunkReader:
         self._thinking = Thinking()
         self._mender = Mender()
         self._refusal: list[str] = []
-        self._written = 0
+        self.written = 0
+        """Characters of all that the model wrote: text, thought, calls and refusal."""
         self._has_text = self._has_thought = False
         self.done = False
 
@@ -125,8 +126,8 @@ class ChunkReader:
             yield piece
 
     def _count(self, characters: int) -> None:
-        self._written += characters
-        if self._written > _MAX_ANSWER_CHARS:
+        self.written += characters
+        if self.written > _MAX_ANSWER_CHARS:
             raise ModelRefused
 
     def _chunk(self, payload: bytes) -> Iterator[Piece]:

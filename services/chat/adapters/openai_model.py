@@ -79,9 +79,11 @@ class OpenAIModel:
             heard.has_begun = True
             try:
                 while not reader.done and (data := await _next(response, reader, deadline)):
+                    before = reader.written
                     for piece in reader.feed(data):
-                        deadline = loop.time() + self._timing.between_tokens_seconds
                         yield piece
+                    if reader.written > before:  # be it calls, or a refusal, of which no piece is told
+                        deadline = loop.time() + self._timing.between_tokens_seconds
                 for piece in reader.close():
                     yield piece
                 yield reader.completion(may_be_cut=ask.may_be_cut)

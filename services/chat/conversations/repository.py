@@ -16,9 +16,11 @@ from services.chat.conversations.searching import AT_ONCE, ConversationSearch, W
 from services.chat.domain import Message, Owner
 from services.chat.errors import ConversationNotFound
 from services.chat.keeping import FORGET, kept_keys
+from services.chat.runs.counting import LEAVE_NOTES
 from services.chat.runs.log_scripts import FORGET_LOGS
 from services.chat.storage import KEPT_PARTS, Keys, conversation_from, message_from
 from services.chat.times import now, to_ms
+from services.chat.usage.counts import GUARDED_SECONDS
 from services.chat.words import kept_words
 from shared.errors import Conflict
 from shared.redis import redis_errors
@@ -138,10 +140,12 @@ class ConversationRepository:
             await pipeline.watch(keys.runs(conversation_id))  # a message that begins to wait changes nothing else of it
             runs: Any = await pipeline.smembers(keys.runs(conversation_id))
             pipeline.multi()  # type: ignore[no-untyped-call] # the driver's
+            names = [keys.run(run.decode()) for run in runs]
+            pipeline.eval(LEAVE_NOTES, len(names), *names, to_ms(now()), GUARDED_SECONDS)
             pipeline.zrem(keys.conversations, conversation_id)
             pipeline.delete(*_keys_of(keys, conversation_id, [run.decode() for run in runs]))
             pipeline.eval(FORGET, 3, *kept_keys(owner), owner.user_id, conversation_id)
-            pipeline.eval(FORGET_LOGS, len(runs), *[keys.run(run.decode()) for run in runs])
+            pipeline.eval(FORGET_LOGS, len(names), *names)
 
         await self._change(owner, conversation_id, if_match, deleting)
 

@@ -198,7 +198,7 @@ class ItemRepository:
             messages, start, left = list[Message](), "-", most_chars
             while left >= 0 and (entries := await self._range(keys.messages(conversation_id), start, "+", _PAGE)):
                 some = [message_from(fields[b"m"]) for _, fields in entries]
-                left -= sum(len(message.content) for message in some)
+                left -= sum(map(_chars_of, some))
                 messages += some
                 start = f"({entries[-1][0].decode()}"
         return messages, int(version)
@@ -221,3 +221,9 @@ class ItemRepository:
         if last_activity_ms is None or self._bounds.is_over(owner, int(last_activity_ms)):
             raise ConversationNotFound
         return [message_from(fields[b"m"]) for _, fields in entries]
+
+
+def _chars_of(message: Message) -> int:
+    """What a model would be told of it."""
+    call = message.tool_call
+    return len(message.content) + (len(call.name) + len(call.arguments) if call else 0)

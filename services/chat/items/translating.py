@@ -32,13 +32,13 @@ def message_of(item: GivenItem, run_id: str | None = None) -> Message | None:
 
 def prompt_messages(messages: Iterable[Message]) -> list[PromptMessage]:
     """What a model is told of them, oldest first: calls stand with the answer that made them."""
-    told = list[PromptMessage]()
+    told, calls = list[PromptMessage](), list[list[ToolCall]]()
     for message in messages:
-        if message.tool_call and told and told[-1].role == "assistant":
-            told[-1] = replace(told[-1], tool_calls=[*told[-1].tool_calls, message.tool_call])
-        elif message.role == "developer":
-            told.append(PromptMessage("system", message.content))
-        else:
-            calls = [message.tool_call] if message.tool_call else ()
-            told.append(PromptMessage(message.role, message.content, calls, message.tool_call_id))
-    return told
+        made = [message.tool_call] if message.tool_call else []
+        if made and told and told[-1].role == "assistant":
+            calls[-1] += made
+            continue
+        role = "system" if message.role == "developer" else message.role
+        told.append(PromptMessage(role, message.content, (), message.tool_call_id))
+        calls.append(made)
+    return [replace(one, tool_calls=some) if some else one for one, some in zip(told, calls, strict=True)]

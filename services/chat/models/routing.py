@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol
 
+from services.chat.dialogue.errors import OptionRefused
 from services.chat.errors import ContextExceeded, ModelRefused, ModelTimeout, ModelUnavailable, ModelUnknown
 from services.chat.generation import Ask, Completion, Heard, Piece, Quote
 from services.chat.models.catalogue import Catalogue
@@ -77,7 +78,7 @@ class RoutedModel:
                     raise
                 first = first or error
                 model = await candidates.after(error)
-            except (ModelRefused, ModelUnknown, ContextExceeded) as error:
+            except (ModelRefused, ModelUnknown, ContextExceeded, OptionRefused) as error:
                 if has_begun or first is None or model == wanted:
                     raise
                 model = await candidates.fallback(error)

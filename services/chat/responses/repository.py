@@ -9,16 +9,21 @@ from services.chat.domain import Owner
 from services.chat.responses.errors import ResponseNotFound
 from services.chat.responses.kept import Kept, kept_from
 from services.chat.runs.log_scripts import LOG
+from services.chat.runs.script_parts import KEEP_NOTES
 from services.chat.storage import Keys
+from services.chat.times import now, to_ms
+from services.chat.usage.counts import GUARDED_SECONDS
 from shared.redis import redis_errors
 
-# KEYS run, events, hold, lease, runs;  ARGV run_id
+# KEYS run, events, hold, lease, runs;  ARGV run_id, now_ms, kept_seconds of what is noted of it
 # Forgets a response and its run, in a Redis that is full too; what its conversation has of it stays there.
 _DELETE: Final = (
     "#!lua flags=allow-oom"
     + LOG
+    + KEEP_NOTES
     + """
 local log = log_of(KEYS[1])
+keep_notes(KEYS[1], ARGV[2], ARGV[3])
 if redis.call('HEXISTS', log.bytes, log.name) == 1 then log_forget(log, log.name) end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
 if redis.call('GET', KEYS[4]) == ARGV[1] then redis.call('DEL', KEYS[4]) end
@@ -79,4 +84,4 @@ class ResponseRepository:
             keys.runs(conversation_id),
         ]
         with redis_errors():
-            await self._delete(keys=names, args=[run_id])
+            await self._delete(keys=names, args=[run_id, to_ms(now()), GUARDED_SECONDS])

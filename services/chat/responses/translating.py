@@ -48,16 +48,17 @@ def given_of(body: ResponseCreate, before: Before, own: Sequence[Message], budge
     """
     said = [*before.messages, *own]
     messages = prompt_messages(said)
-    if wrong := unanswered(messages):
-        raise CallsUnanswered(f"One of the messages {wrong[1]}.")
     if body.instructions:
         messages = [PromptMessage("system", body.instructions), *messages]
+    tokens = tokens_of(messages, budget)  # first: of what is too long only the beginning was read
+    if wrong := unanswered(messages):
+        raise CallsUnanswered(f"One of the messages {wrong[1]}.")
     options: dict[str, Any] = {name: value for name in _OPTIONS if (value := getattr(body, name)) is not None}
     if body.reasoning and body.reasoning.effort:
         options["reasoning_effort"] = body.reasoning.effort
     return Given(
         messages=messages,
-        tokens=tokens_of(messages, budget),
+        tokens=tokens,
         tools=[ToolSpec(one.name or "", one.description, one.parameters, one.strict) for one in body.functions],
         files=files_of(body.tools or ()),
         options=options,

@@ -1,4 +1,5 @@
 """Counts what a cancelled run has used where its process is gone: of one that lives that process does, and knows more.
+So with one that is deleted before it has ended.
 
 Whoever cancels cannot tell the two apart. So it is counted by those who look after runs (`sweeping.py`), once a process
 that lives would have done so.
@@ -9,7 +10,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from services.chat.domain import Owner
-from services.chat.runs.script_parts import COUNT_LEFT
+from services.chat.runs.script_parts import COUNT_LEFT, KEEP_NOTES
 from services.chat.storage import Keys
 from services.chat.times import from_ms, now, to_ms
 from services.chat.usage.counts import GUARDED_SECONDS, KEPT_SECONDS, counted_key, usage_key
@@ -30,6 +31,17 @@ return 1
 """
 )
 
+# KEYS runs;  ARGV now_ms, kept_seconds of what is noted of them
+# For what a transaction deletes behind it, in a Redis that is full too.
+LEAVE_NOTES: Final = (
+    "#!lua flags=allow-oom"
+    + KEEP_NOTES
+    + """
+for _, run in ipairs(KEYS) do keep_notes(run, ARGV[1], ARGV[2]) end
+return 1
+"""
+)
+
 
 class CancelledCounts:
     """Raises Unavailable naming `redis` when it does not answer."""
@@ -39,11 +51,12 @@ class CancelledCounts:
         self._redis, self._lease_ms = redis, lease_ms
         self._count = redis.register_script(_COUNT_CANCELLED)
 
-    async def count(self, owner: Owner, run_id: str) -> bool:
-        """Whether all that the cancelled run has used is counted: by its process, or now."""
+    async def count(self, owner: Owner, run_id: str, *, is_deleted: bool = False) -> bool:
+        """Whether all that the cancelled, or deleted, run has used is counted: by its process, or now."""
+        name = Keys(owner).left(run_id) if is_deleted else Keys(owner).run(run_id)
         with redis_errors():
-            began: Any = await self._redis.hget(Keys(owner).run(run_id), "created_at")
+            began: Any = await self._redis.hget(name, "created_at")
             usage = usage_key(owner, from_ms(int(began or 0)).date())
-            names = [Keys(owner).run(run_id), usage, counted_key(owner, run_id)]
+            names = [name, usage, counted_key(owner, run_id)]
             arguments = [to_ms(now()), self._lease_ms, GUARDED_SECONDS, KEPT_SECONDS]
             return bool(await self._count(keys=names, args=arguments))

@@ -53,6 +53,20 @@ local function count_left(state, run, usage, counted, guarded_seconds, kept_seco
 end
 """
 
+# Before a run is deleted: what is noted of it and not counted lies on for a while, as of one that is cancelled now, for
+# those who count that where its process is gone (`counting.py`).
+KEEP_NOTES: Final = """
+local function keep_notes(run, now_ms, seconds)
+  local noted = redis.call('HMGET', run, 'created_at', 'used', 'source', 'is_counted')
+  if not noted[1] or noted[4] or not (noted[2] or noted[3]) then return end
+  local left = run .. ':left'
+  redis.call('HSET', left, 'status', 'cancelled', 'finished_at', now_ms, 'created_at', noted[1])
+  if noted[2] then redis.call('HSET', left, 'used', noted[2]) end
+  if noted[3] then redis.call('HSET', left, 'source', noted[3]) end
+  redis.call('EXPIRE', left, seconds)
+end
+"""
+
 # Whether a run has been without its lease for so many looks: then the milliseconds of now by Redis' clock, else nil.
 # A Redis that stood still lets the leases of runs that live run out. So one look proves nothing, however late it comes:
 # a lease is missed several times, and looks that waited together for Redis to go on are one. Between them whoever

@@ -159,8 +159,8 @@ class RunSweeper(Sweeper):
 
     async def _ended(self, due: _Due) -> bool:
         status = await self._repository.end_if_abandoned(due.owner, due.run_id, due.conversation_id)
-        if status == "cancelled":
-            return await self._cancelled.count(due.owner, due.run_id)
+        if status in ("cancelled", "gone"):
+            return await self._cancelled.count(due.owner, due.run_id, is_deleted=status == "gone")
         return status == "queued" or status not in UNENDED
 
 

@@ -4,6 +4,7 @@ A generation knows nothing of the run that it is part of, so the meter of a run 
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from services.chat.generation import Ask, Completion, Heard, Piece, Reasoning, Usage
 from services.chat.models.domain import Model
 from services.chat.prompt import tokens_asked
-from services.chat.tokens import Vocabulary, estimate_tokens
+from services.chat.tokens import Vocabulary, estimate_counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,8 @@ class Generation:
         self.heard = Heard()
         self._began_at = time.perf_counter()
         self._first_token_ms: int | None = None
-        self._texts: list[str] = []
+        self._uncounted: list[str] = []
+        self._characters = Counter[str]()
         self._prompt_tokens: int | None = None
         if meter := current_meter():
             meter.under_way.append(self)
@@ -104,7 +106,7 @@ class Generation:
             return
         if self._first_token_ms is None:
             self._first_token_ms = round((time.perf_counter() - self._began_at) * 1000)
-        self._texts.append(item.text if isinstance(item, Reasoning) else item)
+        self._uncounted.append(item.text if isinstance(item, Reasoning) else item)
 
     def end(self) -> None:
         """Hand the run's meter what there was; one that no provider has taken has cost nothing."""
@@ -127,5 +129,7 @@ class Generation:
     def _estimated(self) -> Usage:
         if self._prompt_tokens is None:
             self._prompt_tokens = tokens_asked(self._ask, self._vocabulary)
-        completion = estimate_tokens("".join(self._texts) + self.heard.beside, self._vocabulary)
+        self._characters.update("".join(self._uncounted))  # each once: this is asked every second
+        self._uncounted.clear()
+        completion = estimate_counted(self._characters + Counter(self.heard.beside), self._vocabulary)
         return Usage(self._prompt_tokens, completion, self._prompt_tokens + completion)

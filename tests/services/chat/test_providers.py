@@ -8,6 +8,7 @@ import pytest
 
 from tests.fixtures.identity import User
 from tests.services.chat.client import OpenChat, events_of
+from tests.services.chat.completing import COMPLETIONS, asking
 from tests.services.chat.servers import ModelServer, Neighbours, serving
 
 MESSAGE = "/api/v1/chat/message"
@@ -148,6 +149,23 @@ async def test_what_a_fallback_does_not_take_hides_nothing(
         client.headers.update(person.headers)
         told = await client.post(MESSAGE, json=body)
         answered = await client.post(MESSAGE, json=body)
+
+    assert (told.status_code, told.headers["retry-after"]) == (503, "9")
+    assert answered.json()["model"] == "big/larger"
+
+
+async def test_an_option_that_a_fallback_does_not_take_hides_nothing(
+    open_chat: OpenChat, person: User, model: ModelServer, other: ModelServer, provider: dict[str, Any]
+) -> None:
+    other.models.append({"id": "larger"})
+    away: tuple[int, Any, dict[str, str]] = (503, {}, {"retry-after": "9"})
+    no: tuple[int, Any, dict[str, str]] = (400, {"error": {"message": "no 'seed' here", "param": "seed"}}, NO)
+    model.refuses, other.refuses = [away, away], [no, no, no]
+
+    async with open_chat(llm_model="small", llm_providers=[provider], llm_fallbacks=["large", "larger"]) as client:
+        client.headers.update(person.headers)
+        told = await client.post(COMPLETIONS, json=asking("small", seed=1))
+        answered = await client.post(COMPLETIONS, json=asking("small", seed=1))
 
     assert (told.status_code, told.headers["retry-after"]) == (503, "9")
     assert answered.json()["model"] == "big/larger"
