@@ -24,7 +24,8 @@ _MOST_REQUESTS: Final = 100
 """Of one conversation: a server may have its requests answered by requests, and its stream opened again and again."""
 # The client's own, or told by the guard: the length is that of the body, which is handed over whole.
 _NOT_SENT: Final = frozenset({"host", "connection", "content-length", "transfer-encoding", "accept-encoding"})
-_NOT_TOLD: Final = frozenset({"content-length", "content-encoding", "transfer-encoding", "connection"})
+# The client would send cookies with the next request, and the guard refuses whatever has one.
+_NOT_TOLD: Final = frozenset({"content-length", "content-encoding", "transfer-encoding", "connection", "set-cookie"})
 
 # They quote what servers answer, which may hold what the servers were sent.
 for _name in ("mcp", "httpx2", "httpcore2"):

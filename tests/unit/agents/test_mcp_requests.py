@@ -25,8 +25,11 @@ PINGS = b"".join(
 class Greedy:
     """Answers `tools/list` only when it was asked for `MANY` things that came of its own stream."""
 
-    def __init__(self, stream: bytes) -> None:
+    def __init__(self, stream: bytes = b"") -> None:
         self.stream, self.asked, self._is_much = stream, Counter[str](), asyncio.Event()
+        self.headers = {"mcp-session-id": "one"}
+        if not stream:
+            self._is_much.set()
 
     @property
     def app(self) -> Starlette:
@@ -48,23 +51,37 @@ class Greedy:
                 }
             case "tools/list":
                 await self._is_much.wait()
-                told = {"tools": []}
+                told = {"tools": [{"name": "one", "inputSchema": {"type": "object"}}]}
             case _:
                 return Response(status_code=202)
         answer = {"jsonrpc": "2.0", "id": message["id"], "result": told}
-        return JSONResponse(answer, headers={"mcp-session-id": "one"})
+        return JSONResponse(answer, headers=self.headers)
 
 
-@pytest.mark.parametrize("stream", [b"retry: 0\n\n", PINGS], ids=["a stream that ends at once", "a stream of requests"])
-async def test_requests_of_one_conversation_are_bounded(stream: bytes) -> None:
-    greedy = Greedy(stream)
+async def ask(greedy: Greedy) -> list[str]:
+    """The tools that it has. Raises ToolFailed."""
 
     async def resolve(*_: object) -> list[str]:
         return []
 
     outbound = OutboundClient(Allowed.of("127.0.0.1"), resolve)
     async with serving(greedy.app) as address:
-        with suppress(ToolFailed):
-            await list_tools(outbound, f"{address}/mcp", {}, 3.0)
+        return [tool.name for tool in await list_tools(outbound, f"{address}/mcp", {}, 3.0)]
+
+
+@pytest.mark.parametrize("stream", [b"retry: 0\n\n", PINGS], ids=["a stream that ends at once", "a stream of requests"])
+async def test_requests_of_one_conversation_are_bounded(stream: bytes) -> None:
+    greedy = Greedy(stream)
+
+    with suppress(ToolFailed):
+        await ask(greedy)
 
     assert 10 < greedy.asked.total() < MANY
+
+
+async def test_a_server_that_sets_a_cookie_is_asked_without_it() -> None:
+    """As balancers do before each."""
+    greedy = Greedy()
+    greedy.headers["set-cookie"] = "AWSALB=x; Path=/"
+
+    assert await ask(greedy) == ["one"]
