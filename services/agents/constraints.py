@@ -7,7 +7,7 @@ is there. Add a new one at the end; never change one that was released.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from neo4j import AsyncManagedTransaction, AsyncSession
 from neo4j.exceptions import ClientError, DriverError, Neo4jError
@@ -15,6 +15,7 @@ from neo4j.exceptions import ClientError, DriverError, Neo4jError
 from services.agents.graph import Graph
 from services.agents.links import KINDS
 from services.agents.upkeep import link_all, place_all
+from shared.ending import end
 from shared.errors import Unavailable
 
 _log = logging.getLogger("agents.constraints")
@@ -133,9 +134,7 @@ async def applied_schema(graph: Graph, seconds: float) -> AsyncIterator[None]:
         yield
     finally:
         if waiting:
-            waiting.cancel()
-            with suppress(asyncio.CancelledError):
-                await waiting
+            await end(waiting)
 
 
 async def _migrate_when_up(graph: Graph, seconds: float) -> None:

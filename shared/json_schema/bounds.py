@@ -35,10 +35,11 @@ class OutOfBounds(Exception):
 
 
 class Work(NamedTuple):
-    """How often each part of a value is visited at most, and of how many complaints about it that is."""
+    """How often each part of a value is visited at most, of how many complaints about it that is, and the patterns."""
 
     cost: int
     complaints: int
+    patterns: int
 
 
 def work_of(root: Node) -> Work:
@@ -50,13 +51,18 @@ def work_of(root: Node) -> Work:
     cost = costs.of(root)
     if cost > MOST_COST:
         raise OutOfBounds(f"the schema with all it refers to is too large: a value would be visited {MOST_COST} times")
-    return Work(cost, _Costs(graph, _complaints_of).of(root))
+    return Work(cost, _Costs(graph, _complaints_of).of(root), sum(map(_patterns_of, graph.nodes.values())))
 
 
 def _complaints_of(node: Node) -> int:
     """Of one visit, at most."""
     repeated = sum(parts_of(node[keyword], maxsize - 1) for keyword in _REPEATED if keyword in node)
     return 1 + len(node.keys() - _SILENT) + repeated
+
+
+def _patterns_of(node: Node) -> int:
+    by_pattern = node.get("patternProperties")
+    return ("pattern" in node) + (len(by_pattern) if isinstance(by_pattern, Mapping) else 0)
 
 
 class _Graph:

@@ -20,6 +20,8 @@ from shared.outbound.request import OutboundRequest, require_header, require_url
 _MOST_ADDRESSES: Final = 32
 _AGENT: Final = "SutazAI"
 _NOBODY: Final = Owner("", "")
+_MOST_INTERIM: Final = 16
+"""Answers (1xx) before the one that counts."""
 
 
 class OutboundClient:
@@ -115,6 +117,23 @@ class _Judged(AbstractResolver):
         return None
 
 
+class _Response(aiohttp.ClientResponse):
+    """Comes to its point: a server may send interim answers for ever, of 25 bytes each, and a core reads but 3 MB/s."""
+
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        """Raises ClientPayloadError for too many of them."""
+        protocol = connection.protocol  # of this request alone
+        read, left = protocol.read, iter(range(1 + _MOST_INTERIM))
+
+        async def counted() -> Any:
+            if next(left, None) is None:
+                raise aiohttp.ClientPayloadError
+            return await read()
+
+        protocol.read = counted
+        return await super().start(connection)
+
+
 def _session(addresses: Sequence[str]) -> aiohttp.ClientSession:
     """For one request to one of `addresses`."""
 
@@ -130,6 +149,7 @@ def _session(addresses: Sequence[str]) -> aiohttp.ClientSession:
     )
     return aiohttp.ClientSession(
         connector=connector,
+        response_class=_Response,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
         auto_decompress=False,

@@ -11,17 +11,21 @@ from services.agents.errors import ToolArgumentsInvalid, escaped
 from services.agents.tools.domain import HttpCall
 from services.agents.tools.templates import ArgumentRefused, UrlTemplate
 from shared.errors import FieldProblem
-from shared.json_schema import JsonSchema
+from shared.json_schema import JsonSchema, SchemaRefused
 from shared.outbound import OutboundClient, OutboundError, OutboundRequest, Owner
 
 _ACCEPT = "application/json, text/*;q=0.9, */*;q=0.1"
 
 
 def require_fit(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
-    """Raises ToolArgumentsInvalid, SchemaRefused."""
+    """Raises ToolArgumentsInvalid; ToolFailed for a schema that an earlier release took."""
+    try:
+        found = JsonSchema(schema).problems(arguments)
+    except SchemaRefused as error:
+        raise ToolFailed("The schema of the tool's arguments is too large: define it anew.") from error
     problems = [
         FieldProblem(pointer=f"/arguments{problem.pointer}", code="argument_invalid", detail=problem.detail)
-        for problem in JsonSchema(schema).problems(arguments)
+        for problem in found
     ]
     if problems:
         raise ToolArgumentsInvalid(problems)

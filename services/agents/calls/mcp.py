@@ -13,7 +13,7 @@ from cachetools import TTLCache
 
 from services.agents.calls.domain import CallableTool, Called, ToolFailed
 from services.agents.calls.http import require_fit
-from services.agents.calls.redaction import without_secrets
+from services.agents.calls.redaction import Redaction
 from services.agents.tools.domain import McpServer, Tool
 from shared import deadlines
 from shared.json_schema import JsonSchema, SchemaRefused
@@ -95,8 +95,8 @@ class McpTools:
         for one in found:
             if one.name in target.allow:
                 allowed.setdefault(one.name, one)  # a server may list one a hundred thousand times
-        offered = [_offered(tool, one, secrets) for one in allowed.values()]
-        return [one for one in offered if one is not None]
+        # In a thread: a tool may have a hundred long secrets, and these be looked for in megabytes.
+        return await asyncio.to_thread(_all_offered, tool, list(allowed.values()), secrets)
 
 
 def _key(owner: Owner, tool: Tool, headers: Mapping[str, str]) -> _Key:
@@ -108,28 +108,35 @@ def _seconds(tool: Tool) -> float:
     return min(tool.content.timeout_seconds, _LISTING_SECONDS)
 
 
-def _offered(tool: Tool, one: Any, secrets: Mapping[str, str]) -> CallableTool | None:
+def _all_offered(tool: Tool, found: Sequence[Any], secrets: Mapping[str, str]) -> list[CallableTool]:
+    redaction = Redaction(secrets)
+    offered = [_offered(tool, one, redaction) for one in found]
+    return [one for one in offered if one is not None]
+
+
+def _offered(tool: Tool, one: Any, redaction: Redaction) -> CallableTool | None:
     """As a model is offered it; None, with a warning, where its schema is none that is held against arguments here."""
     name = f"{tool.name}.{one.name}"
     try:
-        parameters = _schema(one.input_schema, secrets)
+        parameters = _schema(one.input_schema, redaction)
     except (SchemaRefused, orjson.JSONDecodeError, TypeError) as error:  # TypeError: of integers beyond 64 bits
         _log.warning("a server's tool is left out", extra={"fields": {"tool": name, "reason": type(error).__name__}})
         return None
     return CallableTool(
         name=name,
-        description=without_secrets(one.description or "", secrets, _MOST_DESCRIPTION),
+        description=redaction.of(one.description or "", _MOST_DESCRIPTION),
         parameters=parameters,
         needs_approval=tool.content.needs_approval,
         timeout_seconds=tool.content.timeout_seconds,
     )
 
 
-def _schema(told: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str, Any]:
+def _schema(told: Mapping[str, Any], redaction: Redaction) -> dict[str, Any]:
     """Most servers name an older dialect, and use of it what all have in common. Raises SchemaRefused."""
-    text = without_secrets(
-        orjson.dumps({name: part for name, part in told.items() if name != "$schema"}).decode(), secrets
-    )
+    whole = orjson.dumps({name: part for name, part in told.items() if name != "$schema"})
+    if len(whole) > _MOST_SCHEMA_BYTES:  # before anything is looked for in it
+        raise SchemaRefused("it is too large")
+    text = redaction.of(whole.decode())
     if len(text) > _MOST_SCHEMA_BYTES:
         raise SchemaRefused("it is too large")
     schema: dict[str, Any] = orjson.loads(text)

@@ -20,9 +20,12 @@ from services.agents.calls.domain import MOST_BYTES, Called, ToolFailed
 from shared.outbound import Answer, NamesBusy, OutboundClient, OutboundError, OutboundRequest
 
 _MOST_PAGES: Final = 5
+_MOST_REQUESTS: Final = 100
+"""Of one conversation: a server may have its requests answered by requests, and its stream opened again and again."""
 # The client's own, or told by the guard: the length is that of the body, which is handed over whole.
 _NOT_SENT: Final = frozenset({"host", "connection", "content-length", "transfer-encoding", "accept-encoding"})
-_NOT_TOLD: Final = frozenset({"content-length", "content-encoding", "transfer-encoding", "connection"})
+# The client would send cookies with the next request, and the guard refuses whatever has one.
+_NOT_TOLD: Final = frozenset({"content-length", "content-encoding", "transfer-encoding", "connection", "set-cookie"})
 
 # They quote what servers answer, which may hold what the servers were sent.
 for _name in ("mcp", "httpx2", "httpcore2"):
@@ -40,10 +43,14 @@ class _Guarded(httpx2.AsyncBaseTransport):
     def __init__(self, outbound: OutboundClient, url: str, headers: Mapping[str, str], end_at: float) -> None:
         self._outbound, self._origin, self._headers, self._end_at = outbound, _origin(httpx2.URL(url)), headers, end_at
         self.failure: OutboundError | None = None
+        self._left = _MOST_REQUESTS
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if _origin(request.url) != self._origin:  # whatever the library follows: the headers are for that one
             raise httpx2.ConnectError("another host", request=request)
+        if not self._left:
+            raise httpx2.ConnectError("the server has asked for too much", request=request)
+        self._left -= 1
         named = {name.lower() for name in self._headers} | _NOT_SENT
         asked = OutboundRequest(
             method=request.method,

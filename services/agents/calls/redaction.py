@@ -21,16 +21,27 @@ _PERCENT: Final = re.compile(r"%[0-9A-F]{2}")
 _Span = tuple[int, int, str]
 
 
-def without_secrets(text: str, secrets: Mapping[str, str], most: int | None = None) -> str:
-    """The text with the secrets' names in place of their values, cut to `most` characters.
+class Redaction:
+    """How some secrets are written, told once for all texts that they are taken out of: it is the dear part of it."""
 
-    A secret that lies across the cut is taken out whole: it is looked for in what follows the cut too.
-    """
-    forms = sorted({(form, name) for name, value in secrets.items() for form in _forms(value)})
-    seen = text if most is None else text[: most + max((len(form) for form, _ in forms), default=0)]
-    end = len(seen) if most is None else min(most, len(seen))
-    spans = sorted(span for form, name in forms for span in _found(seen, form, name) if span[0] < end)
-    return "".join(_kept(seen[:end], spans))[:most]
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        self._forms = sorted({(form, name) for name, value in secrets.items() for form in _forms(value)})
+        self._longest = max((len(form) for form, _ in self._forms), default=0)
+
+    def of(self, text: str, most: int | None = None) -> str:
+        """The text with the secrets' names in place of their values, cut to `most` characters.
+
+        A secret that lies across the cut is taken out whole: it is looked for in what follows the cut too.
+        """
+        seen = text if most is None else text[: most + self._longest]
+        end = len(seen) if most is None else min(most, len(seen))
+        spans = sorted(span for form, name in self._forms for span in _found(seen, form, name) if span[0] < end)
+        return "".join(_kept(seen[:end], spans))[:most]
+
+
+def without_secrets(text: str, secrets: Mapping[str, str], most: int | None = None) -> str:
+    """Of one text, as `Redaction.of`."""
+    return Redaction(secrets).of(text, most)
 
 
 def _found(text: str, form: str, name: str) -> Iterator[_Span]:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 from neo4j import AsyncManagedTransaction
 
 from services.agents.calls.domain import CALLS, CallableTool, Called, ToolFailed
@@ -37,6 +38,8 @@ _log = logging.getLogger("agents.calls")
 _ASKED_AT_ONCE: Final = 4
 """Servers, of one agent: a fraction of the calls that its user may have under way."""
 _TURN_SECONDS: Final = 5.0
+_MOST_OFFERED_BYTES: Final = 2**20
+"""Of schemas and descriptions of one agent's tools: no model is told more, and chat reads it before each answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,12 @@ class CallService:
         names, equipped = await self._equipped(caller, agent_id)
         turns = asyncio.Semaphore(_ASKED_AT_ONCE)
         listed = await asyncio.gather(*(self._offered(caller, one, turns) for one in equipped.values()))
-        return [tool for tools in listed for tool in tools if _is_named(names, tool.name)]
+        named = [tool for tools in listed for tool in tools if _is_named(names, tool.name)]
+        offered = list(_affordable(named))
+        if len(offered) < len(named):
+            fields = {"agent": agent_id, "offered": len(offered), "of": len(named)}
+            _log.warning("an agent's tools are too large together", extra={"fields": fields})
+        return offered
 
     async def _offered(self, caller: Caller, one: _Equipped, turns: asyncio.Semaphore) -> list[CallableTool]:
         content = one.tool.content
@@ -105,7 +113,10 @@ class CallService:
         except ToolFailed as error:
             _log.info("a tool failed", extra={"fields": {"tool": name, "agent": agent_id, "reason": error.detail}})
             called = Called(error.detail, is_error=True)
-        return called.without(one.secrets)
+        if not one.secrets:
+            return called.without({})
+        # In a thread: a hundred long secrets are written in thousands of ways.
+        return await asyncio.to_thread(called.without, one.secrets)
 
     async def _executed(self, caller: Caller, one: _Equipped, name: str, arguments: Mapping[str, Any]) -> Called:
         content, headers, owner = one.tool.content, one.headers, _owner(caller)
@@ -180,6 +191,16 @@ def _is_named(names: Iterable[str], name: str) -> bool:
 def _is_executed(tool: Tool, name: str) -> bool:
     """Whether `name` can be called: a server itself cannot."""
     return has(tool, name) and (name != tool.name or not isinstance(tool.content.target, McpServer))
+
+
+def _affordable(tools: Iterable[CallableTool]) -> Iterator[CallableTool]:
+    """The first of them, up to the bound."""
+    left = _MOST_OFFERED_BYTES
+    for tool in tools:
+        left -= len(tool.description) + len(orjson.dumps(tool.parameters))
+        if left < 0:
+            return
+        yield tool
 
 
 def _offered(tool: Tool, target: HttpCall) -> CallableTool:

@@ -228,6 +228,30 @@ async def test_what_a_server_lists_again_and_again_is_there_once(
     assert [tool["name"] for tool in answer.json()["tools"]] == ["server.add"]
 
 
+async def test_tools_that_are_too_large_together_are_left_out(
+    client: httpx.AsyncClient, owner: User, create: Create
+) -> None:
+    """Each server's answer is within its bound, and chat would read all of them before each answer of the agent."""
+    names = [f"tool_{number:02}" for number in range(60)]
+
+    class Wordy(MCPServer):
+        async def list_tools(self) -> list[Tool]:
+            schema = {"type": "object", "description": "x" * 15_000}
+            return [Tool(name=name, description="Says much.", input_schema=schema) for name in names]
+
+    async with serving(Wordy("wordy").streamable_http_app(), lifespan="on") as address:
+        for server_name in ("one", "two"):
+            await define(client, owner, server_name, {"kind": "mcp", "url": f"{address}/mcp", "allow": names})
+        agent = await create("Caller", by=owner, tools=["one", "two"])
+
+        answer = await client.get(f"/internal/agents/{agent['id']}/tools", headers=owner.headers)
+
+    offered = [tool["name"] for tool in answer.json()["tools"]]
+    assert set(offered) > {f"one.{name}" for name in names}
+    assert len(offered) < 2 * len(names)
+    assert len(answer.content) < 1.1 * 2**20
+
+
 async def test_a_new_credential_is_tried_at_once(client: httpx.AsyncClient, owner: User, create: Create) -> None:
     other = MCPServer("locked")
     other.tool(name="add", description="Adds two numbers.")(add)

@@ -50,6 +50,23 @@ def test_a_hostile_pattern_is_no_work() -> None:
     assert time.process_time() - began < 1
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_many_large_patterns_are_refused(named: bool) -> None:
+    """Five hundred of `.{900}` took five seconds and half a gigabyte to compile."""
+    patterns = [f".{{900}}{number}" for number in range(500)]
+    members = {f"p{at}": {"pattern": pattern} for at, pattern in enumerate(patterns)}
+    schema = {"properties": members} if named else {"patternProperties": dict.fromkeys(patterns, True)}
+
+    with pytest.raises(SchemaRefused):
+        JsonSchema(schema)
+
+
+def test_many_usual_patterns_are_taken() -> None:
+    members = {f"p{number}": {"pattern": rf"^[\p{{L}} .-]{{1,3}}{number}$"} for number in range(100)}
+
+    assert JsonSchema({"properties": members}).problems({"p7": "Zoë7"}) == []
+
+
 def test_problems_are_few() -> None:
     assert len(JsonSchema({"items": {"type": "integer"}}).problems(["x"] * 1_000)) == 10
 

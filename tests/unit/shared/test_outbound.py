@@ -208,6 +208,25 @@ async def test_an_endless_answer_ends_at_its_bound() -> None:
     assert (len(answer.body), answer.is_cut) == (300_000, True)
 
 
+async def test_an_answer_without_an_end_of_interim_ones_is_given_up() -> None:
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+            await writer.drain()
+
+    async with serving(endless) as port:
+        with pytest.raises(AnswerBroken):
+            await OutboundClient(LOCAL, resolving([])).ask(asking(f"http://127.0.0.1:{port}/", seconds=2))
+
+
+async def test_a_few_interim_answers_are_passed_over() -> None:
+    early = "HTTP/1.1 103 Early Hints\nLink: </style.css>\n\n"
+    async with serving(saying(f"{early * 3}HTTP/1.1 200 OK\nContent-Length: 4", b"here")) as port:
+        answer = await OutboundClient(LOCAL, resolving([])).ask(asking(f"http://127.0.0.1:{port}/"))
+
+    assert (answer.status, answer.body) == (200, b"here")
+
+
 @pytest.mark.parametrize("begins", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1"])
 async def test_who_does_not_answer_in_time_is_given_up(begins: bytes) -> None:
     async def hanging(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
