@@ -1,6 +1,11 @@
 """What has to be done now and then: what was collected is written, what nobody can use any more is deleted."""
 
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.entry.api_keys.last_used import LastUsed
 from services.auth.entry.sessions.repository import SessionRepository
@@ -19,10 +24,24 @@ from shared.postgres import IdempotencyKeys
 _log = logging.getLogger("auth.housekeeping")
 _EVERY_SECONDS = 60.0
 _NOTED_EVERY_SECONDS = 1.0
+SESSIONS_AT_ONCE: Final = (
+    100  # with some thousand tokens each at most, which is far less than a statement's ten seconds
+)
+
+Forget = Callable[[AsyncSession], Awaitable[object]]
+_FORGET: Final[tuple[Forget, ...]] = (
+    lambda session: RevocationRepository(session).delete_expired(),
+    lambda session: InvitationRepository(session).delete_expired(),
+    lambda session: Throttle(session).delete_old(),
+    lambda session: HeardRepository(session).delete_old(),
+    lambda session: MailedTokens(session).delete_expired(),
+    lambda session: Allowance(session).delete_old(),
+    lambda session: IdempotencyKeys(session, IdempotencyKeyRow).delete_old(),
+)
 
 
 class Housekeeping:
-    """Runs beside the service; whoever stops it does a last round, so that a clean stop loses nothing."""
+    """Runs beside the service; whoever stops it calls `write` last, so that a clean stop loses nothing."""
 
     def __init__(self, works: Works, last_used: LastUsed) -> None:
         self._works, self._last_used = works, last_used
@@ -37,20 +56,32 @@ class Housekeeping:
 
     async def round(self) -> None:
         """Everything once. What fails is done by the next round, or by another replica."""
-        try:
-            await self._last_used.write()
-            await self._works.write_later()
-            await self._works.audit.settle(self._works.database)
-            async with self._works.begin() as work:
-                await RevocationRepository(work.session).delete_expired()
-                await SessionRepository(work.session).delete_expired()
-                await InvitationRepository(work.session).delete_expired()
-                await Throttle(work.session).delete_old()
-                await HeardRepository(work.session).delete_old()
-                await MailedTokens(work.session).delete_expired()
-                await Allowance(work.session).delete_old()
-                await IdempotencyKeys(work.session, IdempotencyKeyRow).delete_old()
-        except ServiceError as error:
-            _log.warning("put off", extra={"fields": {"detail": error.detail}})
-        except Exception:  # noqa: BLE001 - whatever it is, the next round comes
-            _log.exception("housekeeping failed")
+        await self.write()
+        await _put_off(self._forget_sessions)
+        for forget in _FORGET:
+            await _put_off(partial(self._forget, forget))
+
+    async def write(self) -> None:
+        """Write what was collected. Never raises: what fails is kept for the next time."""
+        await _put_off(self._last_used.write)
+        await _put_off(self._works.write_later)
+        await _put_off(partial(self._works.audit.settle, self._works.database))
+
+    async def _forget(self, forget: Forget) -> object:
+        """In a transaction of its own: what takes too long takes nothing else with it."""
+        async with self._works.database.transaction() as session:
+            return await forget(session)
+
+    async def _forget_sessions(self) -> None:
+        """Some at a time: each has a chain of tokens, and after days without auth there may be very many."""
+        while await self._forget(lambda session: SessionRepository(session).delete_expired(SESSIONS_AT_ONCE)):
+            pass
+
+
+async def _put_off(step: Callable[[], Awaitable[object]]) -> None:
+    try:
+        await step()
+    except ServiceError as error:
+        _log.warning("put off", extra={"fields": {"detail": error.detail}})
+    except Exception:  # noqa: BLE001 - whatever it is, the next round comes
+        _log.exception("housekeeping failed")

@@ -98,7 +98,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         key_hasher = KeyHasher(settings.api_key_pepper.get_secret_value())
         local_api_keys = LocalApiKeys(database, key_hasher, issuer, last_used)
         housekeeping = Housekeeping(works, last_used)
-        stack.push_async_callback(housekeeping.round)
+        stack.push_async_callback(housekeeping.write)
         await stack.enter_async_context(in_background(housekeeping.run(), housekeeping.note()))
         platform = await stack.enter_async_context(open_platform(app, trust=Trust(keys, local_api_keys, trust.feed)))
         await stack.enter_async_context(hearing(works, settings.rabbitmq_url.get_secret_value()))

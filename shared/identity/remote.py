@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import jwt
 
-from shared import telemetry
+from shared import deadlines, telemetry
 from shared.calls import ServiceClient
-from shared.errors import ServiceError, Unavailable
+from shared.errors import ServiceError
 from shared.identity.client import CALL_SECONDS, ServiceIdentity
 from shared.identity.feed import Changes
 from shared.identity.revocations import Revocation
@@ -24,15 +24,14 @@ class RemoteKeys:
         self._client = client
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched_at = self._tried_at = float("-inf")
-        self._fetching = asyncio.Lock()
+        self._fetching: asyncio.Task[None] | None = None
 
     async def find_key(self, key_id: str) -> jwt.PyJWK | None:
         """Raises Unavailable when auth was never reached. However many ask at once, they ask auth together."""
-        asked_at = time.monotonic()
         if not self._is_answered(key_id):
-            async with self._fetching:
-                if not self._is_answered(key_id):
-                    await self._try_to_fetch(asked_at)
+            if self._fetching is None or self._fetching.done():
+                self._fetching = asyncio.create_task(self._try_to_fetch(), name="keys of auth")
+            await asyncio.shield(self._fetching)  # who asked first may leave, or wait for less than the others
         return self._keys.get(key_id)
 
     def _is_answered(self, key_id: str) -> bool:
@@ -41,15 +40,15 @@ class RemoteKeys:
         is_fresh = key_id in self._keys and now - self._fetched_at <= _KEYS_SECONDS
         return is_fresh or (bool(self._keys) and now - self._tried_at < _REFETCH_SECONDS)
 
-    async def _try_to_fetch(self, asked_at: float) -> None:
-        if self._tried_at > asked_at:  # in vain, while we waited for it
-            raise Unavailable("auth")
-        self._tried_at = time.monotonic()
+    async def _try_to_fetch(self) -> None:
         try:
-            await self.refresh()
+            with deadlines.of_its_own(CALL_SECONDS):
+                await self.refresh()
         except ServiceError:
             if not self._keys:
                 raise
+        finally:
+            self._tried_at = time.monotonic()
 
     async def learn(self, key_ids: Sequence[str]) -> None:
         """Fetch the keys when auth has published one that is not known here, before anything is signed with it."""

@@ -1,13 +1,17 @@
 """Registering, and one's own account."""
 
+import asyncio
 import secrets
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from local.suite import Suite
+from shared.postgres import Database
 from tests.fixtures.apps import ServiceClient
-from tests.fixtures.identity import admin_headers, register_with
+from tests.fixtures.identity import User, admin_headers, register_with
+from tests.services.auth.waiting import blocked
 
 PASSWORD = "correct horse battery staple"
 
@@ -140,6 +144,21 @@ async def test_a_profile_is_changed_only_as_it_was_read(client: httpx.AsyncClien
 
     assert (first.status_code, first.json()["name"]) == (200, "Grace")
     assert (second.status_code, second.json()["code"]) == (412, "common.precondition_failed")
+
+
+async def test_of_two_who_read_the_same_profile_one_changes_it(client: httpx.AsyncClient, database: Database) -> None:
+    user = await register_with(client)()
+    tag = (await client.get("/api/v1/auth/me", headers=user.headers)).headers["etag"]
+    async with database.session() as held:
+        await held.execute(text("SELECT 1 FROM user_account WHERE id = :id FOR UPDATE"), {"id": user.user_id})
+        both = [asyncio.create_task(_renamed(client, user, name, tag)) for name in ("Grace", "Ada")]
+        await blocked(database, 2)
+
+    assert sorted([(await one).status_code for one in both]) == [200, 412]
+
+
+async def _renamed(client: httpx.AsyncClient, user: User, name: str, tag: str) -> httpx.Response:
+    return await client.patch("/api/v1/auth/me", json={"name": name}, headers=user.headers | {"If-Match": tag})
 
 
 async def test_no_credential_is_401_everywhere(client: httpx.AsyncClient) -> None:

@@ -1,16 +1,20 @@
 """API keys: shown once, scoped, revocable."""
 
+import asyncio
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 from asgi_lifespan import LifespanManager
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from local.suite import Suite
+from shared.postgres import Database
 from tests.fixtures.apps import build_app
 from tests.fixtures.identity import User, register_with, service_headers
+from tests.services.auth.waiting import blocked
 
 KEYS = "/api/v1/auth/api-keys"
 
@@ -269,6 +273,25 @@ async def last_used(client: httpx.AsyncClient, user: User, key_id: str) -> str |
     items = (await client.get(KEYS, params={"limit": 100}, headers=user.headers)).json()["items"]
     (found,) = (item["last_used_at"] for item in items if item["id"] == key_id)
     return found
+
+
+async def test_no_key_is_made_beside_what_ends_the_session(client: httpx.AsyncClient, database: Database) -> None:
+    user = await register_with(client)()
+    async with database.transaction() as ending:
+        where = {"id": user.user_id}
+        await ending.execute(text("UPDATE login_session SET ended_at = now() WHERE user_id = :id"), where)
+        await ending.execute(text("SELECT 1 FROM user_account WHERE id = :id FOR UPDATE"), where)
+        made = asyncio.create_task(_asked(create(client, user)))
+        await blocked(database)
+
+    assert (await made).status_code == 401
+    async with database.session() as session:
+        keys = await session.scalar(text("SELECT count(*) FROM api_key WHERE user_id = :id"), where)
+    assert keys == 0
+
+
+async def _asked(answer: Awaitable[httpx.Response]) -> httpx.Response:
+    return await answer
 
 
 async def test_logging_out_with_a_key_leaves_the_key(client: httpx.AsyncClient, user: User) -> None:

@@ -446,3 +446,14 @@ async def test_the_audit_log_says_who_did_what_and_holds_no_address_or_token(
     ]
     everything = str([vars(entry) for entry in entries])
     assert not [secret for secret in (*emails, letters.token(emails[0])) if secret in everything]
+
+
+async def test_an_offer_of_who_was_disabled_is_refused(
+    client: httpx.AsyncClient, owner: User, letters: Letters, admin: dict[str, str]
+) -> None:
+    await invite(client, owner, email := new_email(), "owner")
+    disabled = await client.post(f"/api/v1/auth/users/{owner.user_id}/disable", headers=admin)
+
+    answer = await accept(client, letters.token(email), PASSWORD)
+
+    assert (disabled.status_code, outcome(answer)) == (200, REFUSED)

@@ -5,15 +5,18 @@ import secrets
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from local.suite import Suite
+from shared.postgres import Database
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import RegisterUser, User, register_with
 from tests.fixtures.letters import FORGOT, MOVE, MOVED, PROVE, VERIFY, Letters
 from tests.services.auth.tenancy import ME, TOKEN
+from tests.services.auth.waiting import blocked
 
-EMAIL, REGISTER, FORGOTTEN, RESET = (
-    f"/api/v1/auth/{name}" for name in ("email", "register", "password/forgot", "password/reset")
+EMAIL, REGISTER, FORGOTTEN, RESET, PASSWORD = (
+    f"/api/v1/auth/{name}" for name in ("email", "register", "password/forgot", "password/reset", "password")
 )
 
 
@@ -190,3 +193,41 @@ async def test_without_mail_it_says_so(
         answer = await ask(client, owner, new_email())
 
     assert (answer.status_code, "mail" in answer.json()["detail"]) == (503, True)
+
+
+async def test_a_change_of_password_ends_what_was_asked_for_with_the_old_one(
+    client: httpx.AsyncClient, owner: User, letters: Letters
+) -> None:
+    await ask(client, owner, thiefs := new_email())
+    token = await letters.arrived_token(thiefs, MOVE)
+    body = {"current_password": owner.password, "new_password": "another horse battery staple"}
+    changed = await client.post(PASSWORD, json=body, headers=owner.headers)
+
+    answer = await proof(client, token)
+
+    assert (changed.status_code, answer.status_code, answer.json()["code"]) == (204, 422, "auth.proof_refused")
+    assert await address(client, owner) == (owner.email, True)
+
+
+async def test_a_letter_that_waits_while_the_password_is_changed_is_not_sent(
+    suite: Suite, service_client: ServiceClient, letters: Letters, database: Database
+) -> None:
+    suite.up(["postgres", "redis"])
+    async with service_client("auth") as client:
+        owner, new = await register_with(client)(), new_email()
+        async with database.transaction() as session:
+            where = {"id": owner.user_id}
+            await session.execute(text("SELECT 1 FROM user_account WHERE id = :id FOR UPDATE"), where)
+            asked = await ask(client, owner, new)
+            await blocked(database)
+            await session.execute(
+                text("UPDATE user_account SET password_hash = 'reset', version = version + 1 WHERE id = :id"), where
+            )
+
+    assert (asked.status_code, letters.to(new)) == (202, [])
+
+
+async def test_right_passwords_are_not_counted_as_wrong_ones(client: httpx.AsyncClient, owner: User) -> None:
+    answers = [await ask(client, owner, new_email()) for _ in range(11)]
+
+    assert {answer.status_code for answer in answers} == {202}

@@ -10,11 +10,14 @@ from sqlalchemy import text
 from shared.postgres import Database
 from tests.fixtures.identity import RegisterUser, User, register_with
 from tests.fixtures.letters import FORGOT, PROVE, VERIFY, Letters
+from tests.services.auth.tenancy import Join
 from tests.services.auth.waiting import blocked
 
 Headers = dict[str, str]
 Act = Callable[[httpx.AsyncClient, Letters, Headers, User], Awaitable[Callable[[], Awaitable[httpx.Response]]]]
 AUTH, PASSWORD = "/api/v1/auth", "another horse battery staple"
+HOLD_USER = text("SELECT 1 FROM user_account WHERE id = :id FOR SHARE")
+HOLD_MEMBERSHIPS = text("SELECT 1 FROM membership WHERE user_id = :id FOR SHARE")
 
 
 async def disable(
@@ -69,6 +72,41 @@ async def test_a_refresh_under_way_is_waited_for(
         await blocked(database)
         await refreshing.execute(text("SELECT 1 FROM user_account WHERE id = :id FOR SHARE"), {"id": user.user_id})
         await refreshing.rollback()
+
+    assert (await task).is_success
+
+
+async def test_a_key_that_is_exchanged_is_waited_for_by_who_removes_its_owner(
+    client: httpx.AsyncClient, database: Database, register_proved: RegisterUser, join: Join
+) -> None:
+    owner = await register_proved()
+    member = await join(owner, "member")
+    async with database.session() as exchanging:
+        await exchanging.execute(HOLD_USER, {"id": member.user_id})
+        task = asyncio.create_task(
+            _asked(lambda: client.delete(f"{AUTH}/members/{member.user_id}", headers=owner.headers))
+        )
+        await blocked(database)
+        await exchanging.execute(HOLD_MEMBERSHIPS, {"id": member.user_id})
+        await exchanging.rollback()
+
+    assert (await task).is_success
+
+
+async def test_a_key_is_rotated_in_the_order_in_which_a_reset_ends_it(
+    client: httpx.AsyncClient, database: Database, register_proved: RegisterUser
+) -> None:
+    user = await register_proved()
+    body = {"name": "k", "scopes": ["auth:profile"]}
+    key = (await client.post(f"{AUTH}/api-keys", json=body, headers=user.headers)).json()["id"]
+    async with database.session() as resetting:
+        await resetting.execute(HOLD_USER, {"id": user.user_id})
+        task = asyncio.create_task(
+            _asked(lambda: client.post(f"{AUTH}/api-keys/{key}/rotate", json={}, headers=user.headers))
+        )
+        await blocked(database)
+        await resetting.execute(text("UPDATE api_key SET name = name WHERE user_id = :id"), {"id": user.user_id})
+        await resetting.rollback()
 
     assert (await task).is_success
 

@@ -170,6 +170,29 @@ async def test_a_login_under_way_with_the_old_password_does_not_outlive_it(
     assert (await login).status_code == 401
 
 
+async def test_a_change_under_way_with_the_old_password_does_not_undo_a_reset(
+    client: httpx.AsyncClient, owner: User, database: Database
+) -> None:
+    body = {"current_password": owner.password, "new_password": "a thief's own password"}
+    async with database.transaction() as session:
+        where = {"id": owner.user_id}
+        await session.execute(text("SELECT 1 FROM user_account WHERE id = :id FOR UPDATE"), where)
+        change = asyncio.create_task(_changed(client, owner, body))
+        await blocked(database)
+        await session.execute(
+            text("UPDATE user_account SET password_hash = 'reset', version = version + 1 WHERE id = :id"), where
+        )
+
+    assert outcome(await change) == (403, "auth.wrong_current_password")
+    async with database.session() as session:
+        kept = await session.scalar(text("SELECT password_hash FROM user_account WHERE id = :id"), where)
+    assert kept == "reset"
+
+
+async def _changed(client: httpx.AsyncClient, user: User, body: dict[str, str]) -> httpx.Response:
+    return await client.post("/api/v1/auth/password", json=body, headers=user.headers)
+
+
 async def test_a_common_password_is_refused_and_uses_nothing_up(
     client: httpx.AsyncClient, owner: User, letters: Letters
 ) -> None:

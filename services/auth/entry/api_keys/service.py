@@ -8,6 +8,7 @@ from services.auth.entry.api_keys.domain import MadeApiKey
 from services.auth.entry.api_keys.hashing import KeyHasher
 from services.auth.entry.api_keys.repository import ApiKeyRepository
 from services.auth.entry.api_keys.schemas import ApiKeyCreate, ApiKeyRotation, ApiKeySearch
+from services.auth.entry.sessions.repository import SessionRepository
 from services.auth.errors import ApiKeyNotFound, ApiKeyReplaced, TooManyApiKeys
 from services.auth.models import ApiKey
 from services.auth.people.accounts.repository import AccountRepository
@@ -16,7 +17,7 @@ from services.auth.trust.audit.actions import Action
 from services.auth.trust.audit.entries import acting
 from services.auth.trust.scopes import granted
 from services.auth.trust.work import Work, Works
-from shared.errors import Invalid
+from shared.errors import Invalid, Unauthenticated
 from shared.identity import Caller, public_id_of
 from shared.resources import CursorCodec, Slice
 
@@ -28,12 +29,15 @@ class ApiKeyService:
         self._works, self._hasher, self._cursors, self._notices = works, hasher, cursors, notices
 
     async def create(self, caller: Caller, body: ApiKeyCreate, source: str | None) -> MadeApiKey:
-        """Raises ScopeNotAllowed for a scope the caller does not hold, TooManyApiKeys, Invalid for a past expiry."""
+        """Raises ScopeNotAllowed for a scope the caller does not hold, TooManyApiKeys, Invalid for a past expiry.
+
+        Unauthenticated where what the caller acts by has ended meanwhile.
+        """
         if body.expires_at and body.expires_at <= datetime.now(UTC):
             raise Invalid.field("/expires_at", "in_the_past", "The expiry must be in the future.")
         scopes = granted(body.scopes, caller.scopes)
         async with self._works.begin(source) as work:
-            await AccountRepository(work.session).get_principal(caller.subject, caller.tenant_id)
+            await _hold(work, caller)
             made = await self._add(work, caller, body.name, scopes, body.expires_at)
             _note(work, Action.API_KEY_CREATED, caller, made.row, scopes=made.row.scopes)
         self._notices.api_key_made(caller.subject, made.row.prefix, source)
@@ -42,10 +46,12 @@ class ApiKeyService:
     async def rotate(self, caller: Caller, key_id: str, body: ApiKeyRotation, source: str | None) -> MadeApiKey:
         """A new key with the same name, scopes and end; the old one goes on through the overlap.
 
-        Raises ApiKeyNotFound, ApiKeyReplaced, TooManyApiKeys, ScopeNotAllowed when the caller holds less than the key.
+        Raises ApiKeyNotFound, ApiKeyReplaced, TooManyApiKeys, ScopeNotAllowed when the caller holds less than the key,
+        Unauthenticated where what they act by has ended meanwhile.
         """
         overlap_seconds = body.overlap_seconds
         async with self._works.begin(source) as work:
+            await _hold(work, caller)
             keys = ApiKeyRepository(work.session)
             old = await keys.get_live_locked(caller.tenant_id, caller.subject, key_id)
             if old.replaced_by:
@@ -63,7 +69,6 @@ class ApiKeyService:
         self, work: Work, caller: Caller, name: str, scopes: frozenset[str], expires_at: datetime | None
     ) -> MadeApiKey:
         keys = ApiKeyRepository(work.session)
-        await keys.lock_owner(caller.subject)
         if await keys.count_live(caller.tenant_id, caller.subject) >= _MAX_LIVE_KEYS:
             raise TooManyApiKeys
         new = self._hasher.make()
@@ -111,6 +116,19 @@ class ApiKeyService:
             await keys.revoke(key)
             work.access.end_key(key.id)
             _note(work, Action.API_KEY_REVOKED, caller, key)
+
+
+async def _hold(work: Work, caller: Caller) -> None:
+    """Have the caller's session go on, and nobody else make a key of theirs, until the transaction ends.
+
+    In the order in which whoever ends sessions, and with them keys, takes all three: a key that is made beside a reset
+    of the password ends with the others, or is not made. Raises Unauthenticated for a session that has ended.
+    """
+    who = caller.tenant_id, caller.subject
+    if caller.session_id and not await SessionRepository(work.session).hold_alive(*who, caller.session_id):
+        raise Unauthenticated
+    await ApiKeyRepository(work.session).lock_owner(caller.subject)
+    await AccountRepository(work.session).get_principal(caller.subject, caller.tenant_id)
 
 
 def _note(work: Work, action: Action, caller: Caller, key: ApiKey, **details: Any) -> None:

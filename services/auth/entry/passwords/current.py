@@ -20,8 +20,8 @@ class CurrentPassword:
         self._works, self._hasher, self.clock = works, hasher, clock
 
     @asynccontextmanager
-    async def proved(self, caller: Caller, password: str, source: str | None) -> AsyncIterator[None]:
-        """A place to hash, for a caller who typed the right password.
+    async def proved(self, caller: Caller, password: str, source: str | None) -> AsyncIterator[User]:
+        """A place to hash, for a caller who typed the right password; the account as it was then.
 
         Raises WrongCurrentPassword (counted like a failed login), HashingBusy.
         """
@@ -31,7 +31,9 @@ class CurrentPassword:
             if not matches or not may_try:
                 await self._note_refused(caller, source)
                 raise WrongCurrentPassword
-            yield
+            async with self._works.database.statements() as session:
+                await Throttle(session, self.clock).clear(by_change(caller.subject))
+            yield user
 
     async def _candidate(self, caller: Caller, source: str | None) -> tuple[User, bool]:
         async with self._works.begin(source) as work:
@@ -42,6 +44,11 @@ class CurrentPassword:
     async def _note_refused(self, caller: Caller, source: str | None) -> None:
         async with self._works.begin(source) as work:
             work.note(Action.PASSWORD_REFUSED, by=caller, target=caller.subject)
+
+
+def has_another_password(now: User, proved: User) -> bool:
+    """Whether it was changed since it was `proved`; the same one under newer parameters is no other."""
+    return now.version != proved.version and now.password_hash != proved.password_hash
 
 
 def by_change(user_id: str) -> Counted:

@@ -2,8 +2,9 @@
 
 from functools import partial
 
-from services.auth.entry.passwords.current import CurrentPassword
+from services.auth.entry.passwords.current import CurrentPassword, has_another_password
 from services.auth.entry.proofs.schemas import EmailChange
+from services.auth.models import User
 from services.auth.people.accounts.repository import AccountRepository
 from services.auth.people.letters.allowance import Allowance, Kind
 from services.auth.people.letters.post import Post
@@ -41,20 +42,23 @@ class MovingService:
         Raises WrongCurrentPassword (counted like a failed login), HashingBusy, Unavailable("mail").
         """
         self._post.require_open()
-        async with self._current.proved(caller, body.current_password.get_secret_value(), source):
+        async with self._current.proved(caller, body.current_password.get_secret_value(), source) as proved:
             pass
         async with self._works.begin(source) as work:
             work.note(Action.EMAIL_CHANGE_ASKED, by=caller, target=caller.subject)
-        self._post.soon(partial(self._write, caller, body.email, source), source)
+        self._post.soon(partial(self._write, caller, proved, body.email, source), source)
 
-    async def _write(self, caller: Caller, email: str, source: str | None) -> Mail | None:
+    async def _write(self, caller: Caller, proved: User, email: str, source: str | None) -> Mail | None:
+        """None too where the password was changed since: what was asked for with the old one has ended."""
         async with self._works.begin(source) as work:
             accounts = AccountRepository(work.session)
             principal, holder = (
-                await accounts.find_principal(caller.subject, caller.tenant_id),
+                await accounts.hold_principal(caller.subject, caller.tenant_id),
                 await accounts.find_by_email(email),
             )
-            if principal is None or (holder and (holder.email_verified or holder.disabled_at)):
+            if principal is None or has_another_password(principal.user, proved):
+                return None
+            if holder and (holder.email_verified or holder.disabled_at):
                 return None
             if not await Allowance(work.session).take(Kind.PROOF, email, source):
                 return None

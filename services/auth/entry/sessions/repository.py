@@ -127,15 +127,12 @@ class SessionRepository:
 
     async def find_alive(self, tenant_id: str, user_id: str, session_id: str) -> LoginSession | None:
         """The user's session, while it goes on."""
-        return await self._session.scalar(
-            select(LoginSession).where(
-                LoginSession.id == session_id,
-                LoginSession.user_id == user_id,
-                LoginSession.tenant_id == tenant_id,
-                LoginSession.ended_at.is_(None),
-                LoginSession.expires_at > datetime.now(UTC),
-            )
-        )
+        return await self._session.scalar(_alive(tenant_id, user_id, session_id))
+
+    async def hold_alive(self, tenant_id: str, user_id: str, session_id: str) -> bool:
+        """Whether it goes on; then nobody ends it until the transaction ends."""
+        held = _alive(tenant_id, user_id, session_id).with_for_update(read=True)
+        return await self._session.scalar(held) is not None
 
     async def find_locked(self, token: str) -> Link | None:
         """As `find`, for changing it: nobody else changes the session until the transaction ends."""
@@ -193,9 +190,23 @@ class SessionRepository:
             .values(ended_at=datetime.now(UTC))
         )
 
-    async def delete_expired(self) -> None:
-        """Forget what can never be used again."""
-        await self._session.execute(delete(LoginSession).where(LoginSession.expires_at <= datetime.now(UTC)))
+    async def delete_expired(self, limit: int) -> bool:
+        """Forget up to `limit` that can never be used again; whether there may be more."""
+        over = select(LoginSession.id).where(LoginSession.expires_at <= datetime.now(UTC)).limit(limit)
+        free = over.with_for_update(skip_locked=True).cte("free")  # and leave the others to another replica
+        gone = delete(LoginSession).where(LoginSession.id.in_(select(free.c.id))).returning(LoginSession.id)
+        found = await self._session.scalars(gone.execution_options(synchronize_session=False))
+        return len(found.all()) == limit
+
+
+def _alive(tenant_id: str, user_id: str, session_id: str) -> Select[LoginSession]:
+    return select(LoginSession).where(
+        LoginSession.id == session_id,
+        LoginSession.user_id == user_id,
+        LoginSession.tenant_id == tenant_id,
+        LoginSession.ended_at.is_(None),
+        LoginSession.expires_at > datetime.now(UTC),
+    )
 
 
 def _new_token() -> str:

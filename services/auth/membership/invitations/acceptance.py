@@ -67,11 +67,14 @@ class AcceptanceService:
     async def _join(self, token: str, source: str | None, join: Join) -> Joined:
         async with self._works.begin(source) as work:
             invitation = await InvitationRepository(work.session).accept(token)
+            accounts, tenant_id = AccountRepository(work.session), invitation.tenant_id
+            if await accounts.find_principal(invitation.invited_by, tenant_id) is None:  # they were disabled since
+                raise InvitationRefused
             user = await join(work, invitation)
             members = MemberRepository(work.session)
             if await members.count_tenants(user.id) >= MAX_TENANTS:
                 raise TooManyTenants
-            tenant_id, role = invitation.tenant_id, Role(invitation.role)
+            role = Role(invitation.role)
             await members.add(tenant_id, user.id, role)
             work.note(Action.INVITATION_ACCEPTED, actor=user.id, tenant_id=tenant_id, target=invitation.id, role=role)
             tenants = await members.list_tenants(user.id)

@@ -82,13 +82,15 @@ async def _remove(work: Work, caller: Caller, user_id: str) -> None:
     members, accounts, tenant_id = MemberRepository(work.session), AccountRepository(work.session), caller.tenant_id
     member = await members.get(tenant_id, user_id)
     await _keep_an_owner(work, tenant_id, member)
-    # Sessions before the membership, as a refresh takes them, or the two could wait for each other.
+    # Sessions, then the account, then the membership, as a refresh takes them, or the two could wait for each other;
+    # then those that began meanwhile.
     await SessionRepository(work.session).end_in_tenant(tenant_id, user_id)
+    user = await accounts.get_locked(user_id)
     await members.remove(tenant_id, user_id)
+    await SessionRepository(work.session).end_in_tenant(tenant_id, user_id)
     await ApiKeyRepository(work.session).revoke_all(tenant_id, user_id)
     await _withdraw_invitations(work, tenant_id, user_id)
     work.access.end_member(tenant_id, user_id)
-    user = await accounts.get_locked(user_id)
     if user.tenant_id == tenant_id:  # nobody is left without a place to log in to
         await accounts.move_home(user)
     _note(work, Action.MEMBER_REMOVED, caller, user_id, role=member.role)

@@ -59,8 +59,9 @@ class AccountService:
         async with self._works.begin(source) as work:
             accounts = AccountRepository(work.session)
             principal = await accounts.get_principal(caller.subject, caller.tenant_id)
-            require_match(if_match, etag(principal.user.version))
-            await accounts.rename(principal.user, body.name)
+            user = await accounts.get_locked(caller.subject)  # of two who read the same, one is told so
+            require_match(if_match, etag(user.version))
+            await accounts.rename(user, body.name)
             work.note(Action.USER_RENAMED, by=caller, target=caller.subject)
             return Profile(principal, await MemberRepository(work.session).list_tenants(caller.subject))
 

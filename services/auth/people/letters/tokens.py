@@ -2,11 +2,11 @@
 
 import hashlib
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import ColumnElement, delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.models import MailedToken
@@ -81,10 +81,18 @@ class MailedTokens:
         With it goes every other letter to this address, or about this account. Locked in the order of their ids, or two
         who use up different ones could wait for each other.
         """
-        of_these = or_(MailedToken.email == token.email, MailedToken.user_id == token.user_id)
-        held = select(MailedToken.id).where(of_these).order_by(MailedToken.id).with_for_update().cte("held")
-        used = delete(MailedToken).where(MailedToken.id.in_(select(held.c.id))).returning(MailedToken.id)
-        return token.id in (await self._session.scalars(used.execution_options(synchronize_session=False))).all()
+        return token.id in await self._delete(
+            or_(MailedToken.email == token.email, MailedToken.user_id == token.user_id)
+        )
+
+    async def end(self, purpose: Purpose, user_id: str) -> None:
+        """Letters of this purpose about the account, which is locked, lead nowhere from now on."""
+        await self._delete(MailedToken.purpose == purpose, MailedToken.user_id == user_id)
+
+    async def _delete(self, *which: ColumnElement[bool]) -> Sequence[str]:
+        held = select(MailedToken.id).where(*which).order_by(MailedToken.id).with_for_update().cte("held")
+        gone = delete(MailedToken).where(MailedToken.id.in_(select(held.c.id))).returning(MailedToken.id)
+        return (await self._session.scalars(gone.execution_options(synchronize_session=False))).all()
 
     async def delete_expired(self) -> None:
         """Forget what can never be used again, and wait for nobody who is just using another up."""
