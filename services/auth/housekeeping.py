@@ -24,9 +24,8 @@ from shared.postgres import IdempotencyKeys
 _log = logging.getLogger("auth.housekeeping")
 _EVERY_SECONDS = 60.0
 _NOTED_EVERY_SECONDS = 1.0
-SESSIONS_AT_ONCE: Final = (
-    100  # with some thousand tokens each at most, which is far less than a statement's ten seconds
-)
+SESSIONS_AT_ONCE: Final = 100
+"""With some thousand tokens each at most, which is far less than a statement's ten seconds."""
 
 Forget = Callable[[AsyncSession], Awaitable[object]]
 _FORGET: Final[tuple[Forget, ...]] = (

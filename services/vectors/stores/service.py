@@ -51,9 +51,8 @@ class StoreService:
         files = await self._attachments.require(caller, wanted, "/chunking_strategy") if wanted else []
         name = _PREFIX + (once.id_at(1) if once else new_id()).replace("-", "")
         made = await self._collections.create(caller, CollectionCreate(name=name, engine=body.engine), once)
-        if not (
-            once and once.is_repetition and await self._is_told_of(made.collection)
-        ):  # as it may have changed since
+        is_repetition = once is not None and once.is_repetition
+        if not (is_repetition and await self._is_told_of(made.collection)):  # as it may have changed since
             await self._catalogue.describe(
                 made.collection,
                 title=body.name,
