@@ -26,6 +26,7 @@ _log = logging.getLogger("shared.postgres")
 _POOL_SIZE = 20  # and none beyond: those would be closed after each use, and a handshake costs more than a statement
 _POOL_WAIT_SECONDS = 2.0
 _CONNECT_SECONDS = 3.0
+_CREATE_SECONDS = 60.0  # a database is files that are copied
 _STATEMENT_SECONDS = 10.0
 _IDLE_SECONDS = 30  # in the midst of a transaction: a process that is frozen keeps nobody from its locks for longer
 _MIGRATION_SECONDS = 3600.0  # of one statement: an index of a large table takes minutes, and half of it is of no use
@@ -144,15 +145,17 @@ def _check_before_use(engine: AsyncEngine) -> None:
 
 
 async def _create_when_missing(url: URL) -> None:
-    dsn = url.set(drivername="postgresql")
     try:
-        connection = await asyncpg.connect(dsn.render_as_string(hide_password=False), timeout=_CONNECT_SECONDS)
+        connection = await _connected(url)
     except asyncpg.InvalidCatalogNameError:
-        connection = await asyncpg.connect(
-            dsn.set(database="postgres").render_as_string(hide_password=False), timeout=_CONNECT_SECONDS
-        )
+        connection = await _connected(url.set(database="postgres"))
         try:
             await connection.execute(f'CREATE DATABASE "{url.database}"')
         except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
             _log.info("another replica created the database first")
-    await connection.close()
+    await connection.close(timeout=_CONNECT_SECONDS)  # a server that is frozen meanwhile keeps no start for ever
+
+
+async def _connected(url: URL) -> "asyncpg.Connection[asyncpg.Record]":
+    dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS, command_timeout=_CREATE_SECONDS)
