@@ -101,19 +101,22 @@ class ApiKeyRepository:
 
     async def revoke_all(self, tenant_id: str, user_id: str) -> None:
         """Revoke every key of the user in this tenant."""
-        await self._session.execute(
-            update(ApiKey)
-            .where(ApiKey.tenant_id == tenant_id, ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))
-            .values(revoked_at=datetime.now(UTC))
-        )
+        await self._revoke(ApiKey.tenant_id == tenant_id, ApiKey.user_id == user_id)
 
     async def revoke_all_of(self, user_id: str) -> Sequence[str]:
         """Revoke every key of the user, in all tenants; returns the ids."""
+        return await self._revoke(ApiKey.user_id == user_id)
+
+    async def _revoke(self, *which: ColumnElement[bool]) -> Sequence[str]:
+        """In the order of ids, as `mark_used` takes them, or the two could wait for each other."""
+        unrevoked = select(ApiKey.id).where(*which, ApiKey.revoked_at.is_(None))
+        held = unrevoked.order_by(ApiKey.id).with_for_update().cte("held")
         revoked = (
             update(ApiKey)
-            .where(ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))
+            .where(ApiKey.id.in_(select(held.c.id)))
             .values(revoked_at=datetime.now(UTC))
             .returning(ApiKey.id)
+            .execution_options(synchronize_session=False)
         )
         return (await self._session.scalars(revoked)).all()
 
@@ -124,11 +127,15 @@ class ApiKeyRepository:
         await self._session.flush()
 
     async def mark_used(self, used: Mapping[str, datetime]) -> None:
-        """Write when keys were last used, in the order of ids, so that two replicas do not wait for each other."""
-        connection = await self._session.connection()
+        """Write when keys were last used, in the order of ids, so that two replicas do not wait for each other.
+
+        What another replica has seen since stays.
+        """
+        connection, columns = await self._session.connection(), ApiKey.__table__.c
+        is_newer = or_(columns.last_used_at.is_(None), columns.last_used_at < bindparam("used_at"))
         await connection.execute(
             update(ApiKey.__table__)  # type: ignore[arg-type] # a mapped class has a Table
-            .where(ApiKey.__table__.c.id == bindparam("key_id"))
+            .where(columns.id == bindparam("key_id"), is_newer)
             .values(last_used_at=bindparam("used_at")),
             [{"key_id": key_id, "used_at": at} for key_id, at in sorted(used.items())],
         )
