@@ -133,5 +133,25 @@ async def test_a_login_beside_a_displacement_leaves_no_session(
         assert await session.scalar(alive, begun) == 0
 
 
+async def test_a_login_beside_a_removal_leaves_no_session_in_the_tenant(
+    client: httpx.AsyncClient, database: Database, register_proved: RegisterUser, join: Join
+) -> None:
+    owner = await register_proved()
+    member = await join(owner, "member")
+    begun = {"id": member.user_id, "tenant": owner.tenant_id, "session": f"begun {member.user_id}"}
+    async with database.transaction() as logging_in:
+        await logging_in.execute(HOLD_USER, begun)
+        task = asyncio.create_task(
+            _asked(lambda: client.delete(f"{AUTH}/members/{member.user_id}", headers=owner.headers))
+        )
+        await blocked(database)
+        await logging_in.execute(BEGIN_SESSION, begun)
+
+    assert (await task).is_success
+    async with database.session() as session:
+        ended = text("SELECT ended_at IS NOT NULL FROM login_session WHERE id = :session")
+        assert await session.scalar(ended, begun)
+
+
 async def _asked(ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
     return await ask()
