@@ -4,6 +4,7 @@ Every service reads it, so that a mistyped or invented key is refused where it a
 call. The prefix lets scanners find leaked keys; the secret has 196 bits.
 """
 
+import re
 import secrets
 import string
 import zlib
@@ -15,7 +16,9 @@ _SECRET_CHARS = 33  # log2(62) * 33 = 196 bits
 _CHECKSUM_CHARS = 6  # 62**6 > 2**32
 PREFIX_PATTERN = rf"^{PREFIX}[A-Za-z0-9]{{{_ID_CHARS}}}(_.*)?$"
 """What begins like a key of ours: at least as much of it as may be shown."""
-_CHARS = len(PREFIX) + _ID_CHARS + 1 + _SECRET_CHARS + _CHECKSUM_CHARS
+_KEY = re.compile(
+    rf"{PREFIX}([A-Za-z0-9]{{{_ID_CHARS}}})_([A-Za-z0-9]{{{_SECRET_CHARS}}})[A-Za-z0-9]{{{_CHECKSUM_CHARS}}}"
+)
 
 
 def generate() -> tuple[str, str, str]:
@@ -28,11 +31,10 @@ def generate() -> tuple[str, str, str]:
 
 def parse(key: str) -> tuple[str, str] | None:
     """Public id and secret part; None for what cannot be a key of ours."""
-    body, checksum = key[:-_CHECKSUM_CHARS], key[-_CHECKSUM_CHARS:]
-    if len(key) != _CHARS or not key.startswith(PREFIX) or not key.isascii() or checksum != _checksum(body):
+    found = _KEY.fullmatch(key)  # the checksum alone is for whoever mistypes: anybody can make one
+    if found is None or key[-_CHECKSUM_CHARS:] != _checksum(key[:-_CHECKSUM_CHARS]):
         return None
-    public_id, _, secret = body.removeprefix(PREFIX).partition("_")
-    return public_id, secret
+    return found[1], found[2]
 
 
 def public_id_of(prefix: str) -> str:

@@ -8,6 +8,7 @@ from urllib.parse import quote_from_bytes
 import httpx
 import pytest
 
+from shared.identity import api_keys
 from tests.fixtures.identity import register_with
 from tests.security.spec import OPERATIONS, Operation, Schema, example, fields, parts, resolved
 
@@ -124,3 +125,17 @@ async def test_a_form_or_a_query_that_is_no_utf8_is_refused(
     audit = await client.get(f"/api/v1/auth/audit?since={value}", headers=admin)
 
     assert (login.status_code, audit.status_code) == (422, 422)
+
+
+async def test_a_key_with_a_right_checksum_and_a_public_id_that_nothing_keeps_is_wrong(
+    client: httpx.AsyncClient,
+) -> None:
+    body = f"{api_keys.PREFIX}{'a' * 12}\x00_{'b' * 32}"
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": api_keys.PREFIX + "a" * 12,
+        "client_secret": body + api_keys._checksum(body),
+    }
+    answer = await client.post("/api/v1/auth/token", data=form)
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "auth.wrong_client")

@@ -2,8 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -76,3 +76,54 @@ async def test_a_stop_in_the_midst_keeps_when_keys_were_used(database: Database)
     assert found is not None
     assert found.last_used_at is not None
     assert found.last_used_at <= noted_at
+
+
+async def test_what_was_seen_later_stays_whoever_writes_last(database: Database) -> None:
+    _, [key_id] = await keys_made(database, 1)
+    seen = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+    for at in (seen, seen - timedelta(minutes=5)):
+        async with database.transaction() as session:
+            await ApiKeyRepository(session).mark_used({key_id: at})
+
+    async with database.session() as session:
+        assert await session.scalar(text("SELECT last_used_at FROM api_key")) == seen
+
+
+async def test_who_revokes_all_keys_waits_for_who_writes_when_they_were_used(database: Database) -> None:
+    user_id, key_ids = await keys_made(database, 2)
+    async with database.transaction() as session:  # so that a scan comes to the second one first
+        await ApiKeyRepository(session).mark_used({key_ids[0]: datetime.now(UTC)})
+    async with database.session() as using:
+        await ApiKeyRepository(using).mark_used({key_ids[0]: datetime.now(UTC)})
+        revoking = asyncio.create_task(revoke_all(database, user_id))
+        await blocked(database)
+        await ApiKeyRepository(using).mark_used({key_ids[1]: datetime.now(UTC)})
+        await using.commit()
+
+    assert sorted(await revoking) == key_ids
+
+
+async def keys_made(database: Database, count: int) -> tuple[str, list[str]]:
+    """A user and the ids of so many keys of theirs, in their order."""
+    account = NewAccount.drafted("key@example.com", None)
+    async with database.transaction() as session:
+        await AccountRepository(session).create(account, "hash", is_proved=True)
+        keys = [
+            await ApiKeyRepository(session).create(
+                tenant_id=account.tenant_id,
+                user_id=account.id,
+                name="key",
+                scopes=frozenset({"agents:read"}),
+                expires_at=None,
+                public_id=f"public{number}",
+                secret_hash=b"hash",
+            )
+            for number in range(count)
+        ]
+    return account.id, sorted(key.id for key in keys)
+
+
+async def revoke_all(database: Database, user_id: str) -> Sequence[str]:
+    async with database.transaction() as session:
+        return await ApiKeyRepository(session).revoke_all_of(user_id)

@@ -17,6 +17,10 @@ Headers = dict[str, str]
 Act = Callable[[httpx.AsyncClient, Letters, Headers, User], Awaitable[Callable[[], Awaitable[httpx.Response]]]]
 AUTH, PASSWORD = "/api/v1/auth", "another horse battery staple"
 HOLD_USER = text("SELECT 1 FROM user_account WHERE id = :id FOR SHARE")
+BEGIN_SESSION = text(
+    "INSERT INTO login_session (id, user_id, tenant_id, scope, created_at, expires_at)"
+    " VALUES (:session, :id, :tenant, '', now(), now() + interval '1 day')"
+)
 HOLD_MEMBERSHIPS = text("SELECT 1 FROM membership WHERE user_id = :id FOR SHARE")
 
 
@@ -109,6 +113,44 @@ async def test_a_key_is_rotated_in_the_order_in_which_a_reset_ends_it(
         await resetting.rollback()
 
     assert (await task).is_success
+
+
+async def test_a_login_beside_a_displacement_leaves_no_session(
+    client: httpx.AsyncClient, database: Database, letters: Letters, admin: Headers
+) -> None:
+    user = await register_with(client)()
+    displacing = await displace(client, letters, admin, user)
+    begun = {"id": user.user_id, "tenant": user.tenant_id, "session": f"begun {user.user_id}"}
+    async with database.transaction() as logging_in:
+        await logging_in.execute(HOLD_USER, begun)
+        task = asyncio.create_task(_asked(displacing))
+        await blocked(database)
+        await logging_in.execute(BEGIN_SESSION, begun)
+
+    assert (await task).is_success
+    async with database.session() as session:
+        alive = text("SELECT count(*) FROM login_session WHERE user_id = :id AND ended_at IS NULL")
+        assert await session.scalar(alive, begun) == 0
+
+
+async def test_a_login_beside_a_removal_leaves_no_session_in_the_tenant(
+    client: httpx.AsyncClient, database: Database, register_proved: RegisterUser, join: Join
+) -> None:
+    owner = await register_proved()
+    member = await join(owner, "member")
+    begun = {"id": member.user_id, "tenant": owner.tenant_id, "session": f"begun {member.user_id}"}
+    async with database.transaction() as logging_in:
+        await logging_in.execute(HOLD_USER, begun)
+        task = asyncio.create_task(
+            _asked(lambda: client.delete(f"{AUTH}/members/{member.user_id}", headers=owner.headers))
+        )
+        await blocked(database)
+        await logging_in.execute(BEGIN_SESSION, begun)
+
+    assert (await task).is_success
+    async with database.session() as session:
+        ended = text("SELECT ended_at IS NOT NULL FROM login_session WHERE id = :session")
+        assert await session.scalar(ended, begun)
 
 
 async def _asked(ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:

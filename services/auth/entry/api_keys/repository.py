@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from services.auth.errors import ApiKeyNotFound
 from services.auth.models import ApiKey, User
@@ -59,22 +60,18 @@ class ApiKeyRepository:
     async def find_heir(self, tenant_id: str, user_id: str, key_id: str) -> ApiKey | None:
         """The live key that goes on with what was begun with this one: itself, or what it was rotated to, and so on.
 
-        None where that has ended, or where any on the way was revoked.
+        None where that has ended, or where any on the way was revoked. One statement, however often it was rotated.
         """
-        key = await self._find_unrevoked(tenant_id, user_id, key_id)
-        while key and key.has_expired and key.replaced_by:
-            key = await self._find_unrevoked(tenant_id, user_id, key.replaced_by)
-        return None if key is None or key.has_expired else key
-
-    async def _find_unrevoked(self, tenant_id: str, user_id: str, key_id: str) -> ApiKey | None:
-        return await self._session.scalar(
-            select(ApiKey).where(
-                ApiKey.tenant_id == tenant_id,
-                ApiKey.user_id == user_id,
-                ApiKey.id == key_id,
-                ApiKey.revoked_at.is_(None),
-            )
+        is_theirs = ApiKey.tenant_id == tenant_id, ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None)
+        line = select(ApiKey.id).where(*is_theirs, ApiKey.id == key_id).cte("line", recursive=True)
+        before = aliased(ApiKey)
+        line = line.union(
+            select(ApiKey.id)
+            .join(before, before.replaced_by == ApiKey.id)
+            .join(line, line.c.id == before.id)
+            .where(*is_theirs, before.expires_at <= datetime.now(UTC))
         )
+        return await self._session.scalar(select(ApiKey).where(ApiKey.id.in_(select(line.c.id)), _is_unexpired()))
 
     async def get_live_locked(self, tenant_id: str, user_id: str, key_id: str) -> ApiKey:
         """Raises ApiKeyNotFound when there is no live key of that id."""
@@ -101,19 +98,22 @@ class ApiKeyRepository:
 
     async def revoke_all(self, tenant_id: str, user_id: str) -> None:
         """Revoke every key of the user in this tenant."""
-        await self._session.execute(
-            update(ApiKey)
-            .where(ApiKey.tenant_id == tenant_id, ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))
-            .values(revoked_at=datetime.now(UTC))
-        )
+        await self._revoke(ApiKey.tenant_id == tenant_id, ApiKey.user_id == user_id)
 
     async def revoke_all_of(self, user_id: str) -> Sequence[str]:
         """Revoke every key of the user, in all tenants; returns the ids."""
+        return await self._revoke(ApiKey.user_id == user_id)
+
+    async def _revoke(self, *which: ColumnElement[bool]) -> Sequence[str]:
+        """In the order of ids, as `mark_used` takes them, or the two could wait for each other."""
+        unrevoked = select(ApiKey.id).where(*which, ApiKey.revoked_at.is_(None))
+        held = unrevoked.order_by(ApiKey.id).with_for_update().cte("held")
         revoked = (
             update(ApiKey)
-            .where(ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))
+            .where(ApiKey.id.in_(select(held.c.id)))
             .values(revoked_at=datetime.now(UTC))
             .returning(ApiKey.id)
+            .execution_options(synchronize_session=False)
         )
         return (await self._session.scalars(revoked)).all()
 
@@ -124,11 +124,15 @@ class ApiKeyRepository:
         await self._session.flush()
 
     async def mark_used(self, used: Mapping[str, datetime]) -> None:
-        """Write when keys were last used, in the order of ids, so that two replicas do not wait for each other."""
-        connection = await self._session.connection()
+        """Write when keys were last used, in the order of ids, so that two replicas do not wait for each other.
+
+        What another replica has seen since stays.
+        """
+        connection, columns = await self._session.connection(), ApiKey.__table__.c
+        is_newer = or_(columns.last_used_at.is_(None), columns.last_used_at < bindparam("used_at"))
         await connection.execute(
             update(ApiKey.__table__)  # type: ignore[arg-type] # a mapped class has a Table
-            .where(ApiKey.__table__.c.id == bindparam("key_id"))
+            .where(columns.id == bindparam("key_id"), is_newer)
             .values(last_used_at=bindparam("used_at")),
             [{"key_id": key_id, "used_at": at} for key_id, at in sorted(used.items())],
         )

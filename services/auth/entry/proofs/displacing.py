@@ -32,6 +32,7 @@ async def locked(work: Work, email: str, *, beside: str | None = None) -> tuple[
 async def displace(work: Work, user: User) -> None:
     """End all that the account holds, which is `locked`, and free its address. What it made stays with its tenant."""
     await AccountRepository(work.session).displace(user)
+    await SessionEnder(work).end_others(user.id, None)  # those that began before it was locked
     await ApiKeyRepository(work.session).revoke_all_of(user.id)
     work.access.end_user(user.id)
     work.note(Action.USER_DISPLACED, tenant_id=user.tenant_id, target=user.id)
