@@ -62,6 +62,12 @@ async def within(
             task.exception()  # what it raised on being ended is of no interest, and was raised above otherwise
 
 
+def is_told_to_end() -> bool:
+    """Whether somebody asked this task to: a cancel may also be what a library failed a call of ours with."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
 def _tell(task: "asyncio.Task[object]") -> None:
     UNENDED.inc()
     _log.error("a task does not end", extra={"fields": {"task": task.get_name(), "stack": stack_of(task)}})

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from shared.ending import end
+from shared.ending import end, is_told_to_end
 from shared.errors import ServiceError
 
 _JITTER = (0.8, 1.0)  # of a pause, so that replicas do not all come back at one moment
@@ -59,7 +59,7 @@ async def keep(
             cause = error.detail if isinstance(error, ServiceError) else repr(error)
             log.warning("to be tried again", extra={"fields": {"step": _name(step), "cause": cause}})
         except (Exception, asyncio.CancelledError) as error:  # what a loop looks after must not stay behind for it
-            if isinstance(error, asyncio.CancelledError) and _is_told_to_end():
+            if isinstance(error, asyncio.CancelledError) and is_told_to_end():
                 raise
             log.exception("failed, to be tried again", extra={"fields": {"step": _name(step)}})
         else:
@@ -69,12 +69,6 @@ async def keep(
             await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
         else:
             await asyncio.sleep(retry_seconds * random.uniform(*_JITTER))
-
-
-def _is_told_to_end() -> bool:
-    """Whether somebody asked this task to: a cancel may also be what a library failed a call of ours with."""
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
 
 
 async def _pause(seconds: float, wake: asyncio.Event | None) -> None:

@@ -18,7 +18,7 @@ from aio_pika.connection import make_url
 from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
 
 from shared import telemetry
-from shared.ending import end
+from shared.ending import end, is_told_to_end
 from shared.errors import Unavailable
 from shared.settings import require_address
 
@@ -44,8 +44,7 @@ def rejections() -> Iterator[None]:
     try:
         yield
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if is_told_to_end():
             raise
         raise ConnectionError("given up, as the broker was silent") from error
 
