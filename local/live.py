@@ -56,7 +56,8 @@ class LiveSettingsStore:
         Raises SettingRefused before anything is written when one of them will not do.
         """
         services = _services(service)
-        changes = [_checked(one, text, self._kept(one)) for one in services for text in wanted]
+        kept = {one: self._kept(one) for one in services}
+        changes = [_checked(one, text, kept[one]) for one in services for text in wanted]
         for one, name, value in changes:
             if value:
                 self._ask("PUT", one, name, value)
