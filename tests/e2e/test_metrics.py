@@ -92,7 +92,7 @@ async def looked_at(metrics: httpx.Client, times: int) -> None:
         seconds = int(time.time() - since) + 1
         try:
             up = result(metrics, f"sum_over_time(up[{seconds}s]) >= {times}")
-        except httpx.TransportError:  # not yet listening
+        except httpx.HTTPError:  # not yet listening, or not yet ready, which it says with 503
             up = []
         if wanted == {one["metric"]["job"] for one in up}:
             return

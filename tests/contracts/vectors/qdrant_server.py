@@ -3,11 +3,14 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import grpc  # type: ignore[import-untyped]
 from qdrant_client.grpc import collections_service_pb2_grpc as services
 from qdrant_client.grpc.collections_pb2 import CollectionExists, CollectionExistsRequest, CollectionExistsResponse
+
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 GRPC_PORT = 6334  # the adapter speaks gRPC to this port only
 
@@ -23,24 +26,26 @@ class Collections(services.CollectionsServicer):  # type: ignore[misc]
     def __init__(self, key: str | None) -> None:
         self._key = key
 
-    async def CollectionExists(  # noqa: N802 - the name of the call
-        self, request: CollectionExistsRequest, context: grpc.aio.ServicerContext
+    def CollectionExists(  # noqa: N802 - the name of the call
+        self, request: CollectionExistsRequest, context: grpc.ServicerContext
     ) -> CollectionExistsResponse:
         if self._key and dict(context.invocation_metadata()).get("api-key") != self._key:
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "Invalid API key or JWT")
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "Invalid API key or JWT")
         return CollectionExistsResponse(result=CollectionExists(exists=True))
 
 
 @asynccontextmanager
 async def grpc_server(host: str, key: str | None = None) -> AsyncIterator[None]:
-    server = grpc.aio.server()
-    services.add_CollectionsServicer_to_server(Collections(key), server)
-    server.add_insecure_port(f"{host}:{GRPC_PORT}")
-    await server.start()
-    try:
-        yield
-    finally:
-        await server.stop(grace=None)
+    """In threads: a server of `grpc.aio` leaves calls behind whose end may fail in whichever test runs then."""
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        server = grpc.server(threads)
+        services.add_CollectionsServicer_to_server(Collections(key), server)
+        server.add_insecure_port(f"{host}:{GRPC_PORT}")
+        server.start()
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(server.stop(grace=None).wait, PATIENCE_SECONDS)
 
 
 @asynccontextmanager
