@@ -20,15 +20,13 @@ class ServiceIdentity:
         self._basic = "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode()
         self._token = ""
         self._renew_at = 0.0
-        self._renewing = Together(CALL_SECONDS)
+        self._renewing = Together(self._renew, seconds=CALL_SECONDS, name="token of our own")
 
     async def token(self) -> str:
         """An access token of the service itself. Raises Unavailable, also when auth does not accept our secret."""
-        await self._renewing.attempt(self._is_fresh, self._renew)
+        if time.monotonic() >= self._renew_at:
+            await self._renewing.attempt()
         return self._token
-
-    def _is_fresh(self) -> bool:
-        return time.monotonic() < self._renew_at
 
     async def _renew(self) -> None:
         try:

@@ -57,12 +57,12 @@ class RevocationFeed:
         self._since: float | None = None
         self._clock_ahead = 0.0
         self._changed = asyncio.Event()
-        self._asking = Together(_ASKING_SECONDS)
+        self._asking = Together(self._ask, seconds=_ASKING_SECONDS, name="changes of auth")
 
     async def current(self) -> Revocations:
         """The list. Raises Unavailable when it was never to be had."""
         if self._since is None:
-            await self._asking.attempt(lambda: self._since is not None, self._ask)
+            await self._asking.attempt()
         return self.revocations
 
     def wake(self) -> None:
@@ -71,10 +71,8 @@ class RevocationFeed:
 
     async def run(self) -> None:
         """Never returns."""
-        await keep(self._ask_in_turn, log=_log, every_seconds=_POLL_SECONDS, wake=self._changed)
-
-    async def _ask_in_turn(self) -> None:
-        await self._asking.attempt(lambda: False, self._ask)
+        # What is on its way when an event wakes us may have left before the change.
+        await keep(self._asking.attempt_anew, log=_log, every_seconds=_POLL_SECONDS, wake=self._changed)
 
     async def _ask(self) -> None:
         changes = await self._source.changes(self._since or 0.0)

@@ -1,17 +1,17 @@
 """What auth is asked for: public keys, what an API key stands for, what was revoked."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 
 import jwt
 
-from shared import deadlines, telemetry
+from shared import telemetry
 from shared.calls import ServiceClient
 from shared.errors import ServiceError
 from shared.identity.client import CALL_SECONDS, ServiceIdentity
 from shared.identity.feed import Changes
 from shared.identity.revocations import Revocation
+from shared.identity.together import Together
 
 _KEYS_SECONDS = 300
 _REFETCH_SECONDS = 60  # unknown key ids must not let a caller make us hammer auth
@@ -24,14 +24,12 @@ class RemoteKeys:
         self._client = client
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched_at = self._tried_at = float("-inf")
-        self._fetching: asyncio.Task[None] | None = None
+        self._fetching = Together(self._try_to_fetch, seconds=CALL_SECONDS, name="keys of auth")
 
     async def find_key(self, key_id: str) -> jwt.PyJWK | None:
         """Raises Unavailable when auth was never reached. However many ask at once, they ask auth together."""
         if not self._is_answered(key_id):
-            if self._fetching is None or self._fetching.done():
-                self._fetching = asyncio.create_task(self._try_to_fetch(), name="keys of auth")
-            await asyncio.shield(self._fetching)  # who asked first may leave, or wait for less than the others
+            await self._fetching.attempt()
         return self._keys.get(key_id)
 
     def _is_answered(self, key_id: str) -> bool:
@@ -42,8 +40,7 @@ class RemoteKeys:
 
     async def _try_to_fetch(self) -> None:
         try:
-            with deadlines.of_its_own(CALL_SECONDS):
-                await self.refresh()
+            await self.refresh()
         except ServiceError:
             if not self._keys:
                 raise

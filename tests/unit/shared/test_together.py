@@ -1,6 +1,8 @@
 """Who waits for auth waits together: one that says nothing is asked once for all of them."""
 
 import asyncio
+import gc
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -38,6 +40,7 @@ class Auth:
             raise UpstreamTimeout("auth")
         if self.is_frozen:
             await self.patience.wait()
+        if self.is_frozen:
             raise UpstreamTimeout("auth")
 
 
@@ -74,14 +77,62 @@ async def test_who_has_no_time_left_fails_nobody_else(auth: Auth) -> None:
         assert await identity.token() == "token"
 
 
-async def test_who_gives_up_in_the_midst_leaves_the_attempt_to_the_next(auth: Auth) -> None:
+async def test_who_gives_up_in_the_midst_leaves_the_attempt_to_the_others(auth: Auth) -> None:
     stub: Any = auth
     identity = ServiceIdentity(stub, "chat", "secret")
     first, second = asyncio.create_task(identity.token()), asyncio.create_task(identity.token())
     await auth.is_asked.wait()
 
-    auth.is_frozen = False
     first.cancel()
+    auth.is_frozen = False
+    auth.patience.set()
 
     async with asyncio.timeout(PATIENCE_SECONDS):
         assert await second == "token"
+    assert auth.calls == 1
+
+
+@pytest.fixture
+async def reported() -> AsyncIterator[list[dict[str, Any]]]:
+    """What the loop is told that nobody took."""
+    loop, found = asyncio.get_running_loop(), list[dict[str, Any]]()
+    before = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, context: found.append(context))
+    yield found
+    loop.set_exception_handler(before)
+
+
+async def test_a_failure_that_everybody_has_left_is_nobodys(auth: Auth, reported: list[dict[str, Any]]) -> None:
+    stub: Any = auth
+    only = asyncio.create_task(ServiceIdentity(stub, "chat", "secret").token())
+    await auth.is_asked.wait()
+    only.cancel()
+    await asyncio.wait([only])
+    [attempt] = [task for task in asyncio.all_tasks() if task.get_name() == "token of our own"]
+
+    auth.patience.set()
+    await asyncio.wait([attempt], timeout=PATIENCE_SECONDS)
+    assert attempt.done()
+    del attempt
+    gc.collect()
+
+    assert reported == []
+
+
+async def test_what_woke_us_is_asked_for_anew(auth: Auth) -> None:
+    stub: Any = auth
+    feed = RevocationFeed(stub, stub)
+    first = asyncio.create_task(feed.current())
+    await auth.is_asked.wait()
+    following = asyncio.create_task(feed.run())
+    await asyncio.sleep(0)  # it waits for the attempt that is on its way
+    assert auth.calls == 1
+
+    auth.is_frozen = False
+    auth.patience.set()
+    await first
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while auth.calls < 2:
+            await asyncio.sleep(0)
+    following.cancel()
+    await asyncio.wait([following])
