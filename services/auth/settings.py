@@ -32,8 +32,8 @@ class Settings(ServiceSettings):
     service_client_secrets: dict[str, SecretStr] = Field(
         default_factory=dict, description="JSON, service name → its client secret: by which each proves itself"
     )
-    admin_email: str = Field(description="the first administrator, created at first start")
-    admin_password: SecretStr = Field(min_length=12, max_length=128, description="its password at first start")
+    admin_email: str = Field(description="of an administrator, who is made at a start that finds nobody with it")
+    admin_password: SecretStr = Field(min_length=12, max_length=128, description="theirs when they are made")
 
     # Lifetimes
     access_token_seconds: int = Field(default=900, ge=60, le=900, description="life of an access token")

@@ -72,9 +72,9 @@ def note_registered(work: Work, account: NewAccount) -> None:
 
 
 async def ensure_admin(works: Works, hasher: PasswordHasher, email: str, password: str) -> None:
-    """Create the first administrator when there is no such account; an existing one keeps its password.
+    """Create an administrator with this address when nobody has it; an existing account keeps its password.
 
-    Whose address it is the operator says.
+    Whose address it is the operator says: an administrator who moves to another has to have it changed here, too.
     """
     account = NewAccount.drafted(address(email), "Administrator")
     async with works.begin() as work:
