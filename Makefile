@@ -15,6 +15,7 @@ ROWS ?=
 ARGS ?=
 SOAK_SECONDS ?= 600
 SOAK_SEED ?=
+ABSENCES ?= 20
 LOAD_USERS ?= 50
 LOAD_SECONDS ?= 120
 FUZZ_SECONDS ?= 3600
@@ -54,10 +55,11 @@ test-gateway: bootstrap ## the edge, the journeys and the attacks; through the g
 
 test-faults: bootstrap ## the fault tests with all their repetitions
 	@local/bootstrap.sh fault_tools
-	FAULTS=1 $(RUN)/pytest -n 2 tests/faults tests/local/test_sick_stores.py $(ARGS)
+	FAULTS=1 $(RUN)/pytest -n 3 tests/faults tests/local/test_sick_stores.py $(ARGS)
 
-soak: bootstrap ## ten minutes in which something is killed or frozen every five seconds
+soak: bootstrap ## ten minutes in which something is killed or frozen every five seconds; then a broker that is away twenty times
 	SOAK_SECONDS=$(SOAK_SECONDS) SOAK_SEED=$(SOAK_SEED) $(RUN)/pytest -n 0 -s tests/faults/test_soak.py $(ARGS)
+	FAULTS=1 ABSENCES=$(ABSENCES) $(RUN)/pytest -n 0 tests/faults/test_drills.py -k goes_and_comes $(ARGS)
 
 load: bootstrap ## two minutes of fifty people at work, whom no request may fail and few may keep waiting
 	LOAD_USERS=$(LOAD_USERS) LOAD_SECONDS=$(LOAD_SECONDS) $(RUN)/pytest -n 0 -s tests/load/test_load.py -k many_people $(ARGS)

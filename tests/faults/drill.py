@@ -103,12 +103,19 @@ class Drill:
     suite: Suite
     installation: Installation
     effects: Effects
+    users: Sequence[User]
     callers: Sequence[Caller]
     """One for each user."""
     replicas: dict[str, Replica]
     wires: Mapping[tuple[str, str], Wire]
     """By process and store."""
     acknowledged: list[str] = field(default_factory=list)
+
+    async def renew(self) -> None:
+        """New tokens for callers who are at it for longer than a token lives."""
+        for user, caller in zip(self.users, self.callers, strict=True):
+            await asyncio.to_thread(user.renew, self.suite)
+            caller.headers = user.headers
 
     async def submit(self, number: int, **given: Any) -> None:
         """So many tasks by several clients of every user, each repeated under its key until it is accepted."""
@@ -188,7 +195,7 @@ async def drilled(
         http = httpx.AsyncClient(base_url=replicas[API_PROCESS].url, timeout=60, verify=authorities())
         await stack.enter_async_context(http)
         callers = [Caller(http, tally, user.headers) for user in users]
-        yield Drill(suite, installation, Effects(folder), callers, replicas, wires)
+        yield Drill(suite, installation, Effects(folder), users, callers, replicas, wires)
         assert tally.wrong == []
         assert tally.hung == []
 

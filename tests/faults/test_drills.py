@@ -1,6 +1,6 @@
 """Tasks under what befalls an installation: a queue deleted, a worker that stands still, a broker that goes and comes.
 
-With all their repetitions with `FAULTS=1` (`make test-faults`).
+With more repetitions with `FAULTS=1` (`make test-faults`), and with all that the broker has in `make soak`.
 """
 
 import asyncio
@@ -28,7 +28,10 @@ from tests.fixtures.identity import RegisterUser, User
 from tests.services.tasks.running import FINAL, eventually
 
 FULL = bool(os.environ.get("FAULTS"))
-CYCLES, AWAY_SECONDS = (20, 30.0) if FULL else (2, 1.0)
+ABSENCES = int(os.environ.get("ABSENCES") or (3 if FULL else 1))
+AWAY_SECONDS = 30.0 if FULL else 1.0
+MANY = 150 if FULL else 50
+"""Tasks of which some have begun and others have not when their worker is told to end."""
 OWNERS = 5
 NO_TASKS = (b"", b"no JSON", b"\xff", b"null", b"[1]", b"{}", b'{"task_id": "nobody"}')
 OF_EACH = 20
@@ -164,7 +167,7 @@ async def test_two_workers_share_one_queue(drill_of: Drilled) -> None:
 
 async def test_a_worker_told_to_end_finishes_what_it_began(drill_of: Drilled) -> None:
     async with drill_of(shutdown_seconds=60, **PATIENT) as drill:
-        await drill.submit_batch(150, seconds=0.5)  # of which a user's are eight at once: ten seconds of work
+        await drill.submit_batch(MANY, seconds=0.5)  # of which a user's are eight at once
         await drill.until_run(8)
         worker = drill.replicas[WORKER_PROCESS]
         code = await worker.end()
@@ -174,7 +177,7 @@ async def test_a_worker_told_to_end_finishes_what_it_began(drill_of: Drilled) ->
         await lose_nothing(drill)
         assert code == ENDED
         assert begun == had
-        assert len(begun) < 150
+        assert len(begun) < MANY
         assert drill.repeated() == 0
 
 
@@ -198,7 +201,8 @@ async def test_a_worker_told_to_end_hands_back_what_takes_too_long(drill_of: Dri
 @pytest.mark.timeout(1800)
 async def test_a_broker_that_goes_and_comes_delays_tasks_and_loses_none(drill_of: Drilled, suite: Suite) -> None:
     async with drill_of(**PATIENT) as drill:
-        for leave, _ in zip(itertools.cycle([suite.stop, suite.kill]), range(CYCLES), strict=False):
+        for leave, _ in zip(itertools.cycle([suite.kill, suite.stop]), range(ABSENCES), strict=False):
+            await drill.renew()
             await drill.submit(10)
             await asyncio.to_thread(leave, "rabbitmq")
             try:
@@ -206,6 +210,7 @@ async def test_a_broker_that_goes_and_comes_delays_tasks_and_loses_none(drill_of
             finally:
                 await asyncio.to_thread(suite.start, "rabbitmq")
 
+        await drill.renew()
         await lose_nothing(drill)
         assert drill.repeated() == 0
 
