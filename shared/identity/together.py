@@ -14,7 +14,7 @@ class Together:
     """
 
     def __init__(self, make: Callable[[], Awaitable[object]], *, seconds: float, name: str) -> None:
-        """`seconds` is how long an attempt may take, whoever asks first: the others may wait for longer than they do."""
+        """`seconds` is how long an attempt may take, whoever asks first: others may wait for longer than they do."""
         self._make, self._seconds, self._name = make, seconds, name
         self._attempt: asyncio.Task[None] | None = None
 
