@@ -19,8 +19,8 @@ from local.errors import SupervisorFailed
 from local.layout import Layout, python
 from local.programs import configuration
 
-CALL_SECONDS: Final = 15.0
-START_SECONDS: Final = 20.0
+CALL_SECONDS: Final = 60.0  # it answers at once, but where the machine stands still for a while
+START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 90.0  # longer than any has before it is killed
 ALIVE: Final = ("STARTING", "RUNNING", "STOPPING", "BACKOFF")
 BAD_NAME: Final = 10
