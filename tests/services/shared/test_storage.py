@@ -76,7 +76,7 @@ async def test_what_is_stored_is_refused_and_the_rest_goes_on_until_there_is_roo
     assert (await client.post(THINGS)).status_code == 200
 
     disk.fill(free_mib=2)
-    told = await until_check(client, "storage", "warn", seconds=5)
+    told = await until_check(client, "storage", "warn")
 
     assert told["code"] == 200
     assert told["detail"] == (
@@ -92,12 +92,12 @@ async def test_what_is_stored_is_refused_and_the_rest_goes_on_until_there_is_roo
     assert (await client.post(f"{THINGS}/cancel")).status_code == 200
 
     disk.free()
-    await until_check(client, "storage", "pass", seconds=5)
+    await until_check(client, "storage", "pass")
     assert (await client.post(THINGS)).status_code == 200
 
 
 async def test_nobody_is_told_of_the_disk_who_may_not_write(client: httpx.AsyncClient, disk: Disk) -> None:
     disk.fill(free_mib=2)
-    await until_check(client, "storage", "warn", seconds=5)
+    await until_check(client, "storage", "warn")
 
     assert (await client.post(THINGS, headers={"Authorization": ""})).status_code == 401

@@ -9,6 +9,7 @@ import pytest
 
 from shared.errors import Unavailable
 from shared.postgres import opening
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 
 class Frozen:
@@ -37,7 +38,7 @@ async def test_a_server_that_freezes_is_given_up(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(opening, "_CONNECT_SECONDS", 0.05)
     monkeypatch.setattr(opening, "_CREATE_SECONDS", 0.05)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         with pytest.raises(Unavailable):
             async with opening.open_database("postgresql+asyncpg://u:p@localhost/", "auth", Path("migrations")):
                 pass

@@ -7,6 +7,7 @@ import pytest
 from shared.ending import end
 from shared.telemetry import Metrics
 from shared.watchdog import Watchdog
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.unit.shared.test_ending import deaf
 
 
@@ -19,7 +20,7 @@ async def test_what_outlives_its_limit_is_ended_and_counted(caplog: pytest.LogCa
     await asyncio.sleep(0.01)  # the limit passes
 
     await watchdog.look()
-    await asyncio.wait(tasks, timeout=5)
+    await asyncio.wait(tasks, timeout=PATIENCE_SECONDS)
 
     assert all(task.cancelled() for task in tasks)
     assert b'outlived_total{kind="run"} 2.0' in metrics.render()
