@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -74,7 +75,7 @@ async def test_without_file_descriptors_it_refuses_and_recovers(
         async with connected(chat.client.base_url, 300):
             statuses = [await asked(chat, user) for _ in range(5)]
             async with httpx.AsyncClient(base_url=chat.client.base_url, verify=authorities()) as another:
-                statuses.append(await asked(Running(chat.pid, another), user))
+                statuses.append(await asked(replace(chat, client=another), user))
             busy = await busy_share(chat.pid, 2)
         async with asyncio.timeout(PATIENCE_SECONDS):
             while await asked(chat, user) != 200:  # noqa: ASYNC110 - it is in another process
