@@ -22,6 +22,7 @@ _BACK_SECONDS: Final = 180.0
 _FAULTS: Final = tuple(
     Fault(strike.__name__, target, strike) for target in STORES + PROCESSES for strike in (kill, freeze)
 )
+_SHOWN: Final = 20
 _HEAD: Final = ("| fault | times |", "|---|---|")
 
 
@@ -69,7 +70,7 @@ class Soak:
 
 
 def table(struck: Counter[str], findings: Findings, tally: Tally) -> str:
-    """How often each fault was, and what came of all of them together, in Markdown."""
+    """How often each fault was, and what came of all of them together, in Markdown; then what should not have been."""
     came = {
         "acknowledged": findings.acknowledged,
         "lost": len(findings.lost),
@@ -82,4 +83,5 @@ def table(struck: Counter[str], findings: Findings, tally: Tally) -> str:
     }
     faults = [f"| {name} | {count} |" for name, count in sorted(struck.items())]
     sums = [f"| {' | '.join(came)} |", "|---" * len(came) + "|", f"| {' | '.join(map(str, came.values()))} |"]
-    return "\n".join((*_HEAD, *faults, "", *sums))
+    amiss = [f"hung: {what}" for what in tally.hung[:_SHOWN]] + [f"wrong: {what}" for what in tally.wrong[:_SHOWN]]
+    return "\n".join((*_HEAD, *faults, "", *sums, *amiss))
