@@ -25,7 +25,7 @@ API = "/api/v1/vectors"
 
 
 def is_holding(task: dict[str, Any]) -> bool:
-    return task["progress"]["done"] == 1
+    return bool(task["progress"]["done"] == 1)
 
 
 def was_refused(task: dict[str, Any]) -> bool:

@@ -280,7 +280,7 @@ async def test_a_backlog_is_not_published_twice(new_installation: Callable[[], I
 async def test_submits_are_accepted_while_the_broker_is_down(installation: Installation, tasks: Tasks) -> None:
     suite: Suite = installation.suite
     async with installation.worker():
-        suite_stopped = await asyncio.to_thread(suite.stop, "rabbitmq")
+        await asyncio.to_thread(suite.stop, "rabbitmq")
         try:
             began = time.monotonic()
             task = await tasks.submit("echo")
@@ -290,7 +290,6 @@ async def test_submits_are_accepted_while_the_broker_is_down(installation: Insta
             await asyncio.to_thread(suite.start, "rabbitmq")
         done = await tasks.wait(task)
 
-    assert suite_stopped is None
     assert took < 5
     assert (readiness.status_code, readiness.json()["checks"]["rabbitmq"]["status"]) == (200, "warn")
     assert done["status"] == "succeeded"

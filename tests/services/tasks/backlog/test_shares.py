@@ -14,7 +14,7 @@ LONG, MANY = {"seconds": 600}, 500
 
 
 async def flood(tasks: Tasks, many: int = MANY) -> list[dict[str, object]]:
-    return await asyncio.gather(*(tasks.submit("test.sleep", LONG) for _ in range(many)))
+    return list(await asyncio.gather(*(tasks.submit("test.sleep", LONG) for _ in range(many))))
 
 
 async def count(database: Database, which: str) -> int:
