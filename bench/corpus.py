@@ -80,7 +80,7 @@ class Corpus:
         drawn = (places[about] + _SPREAD * random.standard_normal((whole, _DIRECTIONS))) @ directions
         random.shuffle(drawn)  # the queries are of all subjects
         drawn += 0.05 * random.standard_normal(drawn.shape)
-        return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+        return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), dtype=np.float32)
 
 
 class Glosses(Corpus):

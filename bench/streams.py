@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -134,8 +135,8 @@ async def _ask(order: dict[str, object], requests: list[bytes], own: int, until:
     writer.close()
 
 
-async def _run(order: dict[str, object]) -> tuple[_Found, float]:
-    requests = [base64.b64decode(each) for each in order["requests"]]  # type: ignore[attr-defined]
+async def _run(order: dict[str, Any]) -> tuple[_Found, float]:
+    requests = [base64.b64decode(each) for each in order["requests"]]
     found, began = _Found(), time.perf_counter()
     until = began + float(str(order["seconds"]))
     async with asyncio.TaskGroup() as group:

@@ -97,7 +97,8 @@ def package_of(requirement: Requirement) -> Package:
 
 def licence_of(name: str, told: metadata.PackageMetadata) -> str:
     """The SPDX expression: as somebody read it, as the package says it, or as it says it in other words."""
-    said = [READ.get(name), told.get("License-Expression"), _in_words(told.get("License")), _classified(told)]
+    expression, words = (next(iter(told.get_all(header) or ()), None) for header in ("License-Expression", "License"))
+    said = [READ.get(name), expression, _in_words(words), _classified(told)]
     for one in filter(None, said):
         try:
             return canonicalize_license_expression(one)

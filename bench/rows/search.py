@@ -65,8 +65,8 @@ def _figures(runs: Runs) -> list[Figure]:
     ]
 
 
-def _of_many(*names: str) -> list[str]:
-    return [f"{name}, {MANY} callers" for name in names]
+def _of_many(one: str, other: str) -> tuple[str, str]:
+    return f"{one}, {MANY} callers", f"{other}, {MANY} callers"
 
 
 def _memory(stage: Stage, kept: Kept) -> list[Figure]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import quantiles
+from typing import Any
 
 import aiohttp
 import numpy as np
@@ -130,9 +131,9 @@ async def _search(session: aiohttp.ClientSession, shelf: Shelf) -> None:
     await _post(session, shelf, "search", json=asked)
 
 
-async def _post(session: aiohttp.ClientSession, shelf: Shelf, path: str, **sent: object) -> None:
-    headers = {"X-API-Key": shelf.key} | sent.pop("headers", {})  # type: ignore[operator]
-    async with session.post(f"/api/v1/vectors/{path}", headers=headers, **sent) as answer:  # type: ignore[arg-type]
+async def _post(session: aiohttp.ClientSession, shelf: Shelf, path: str, **sent: Any) -> None:
+    headers = {"X-API-Key": shelf.key} | sent.pop("headers", {})
+    async with session.post(f"/api/v1/vectors/{path}", headers=headers, **sent) as answer:
         answer.raise_for_status()
         await answer.read()
 

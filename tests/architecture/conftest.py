@@ -19,7 +19,7 @@ ReadCompose = Callable[..., dict[str, Any]]
 
 def make_secrets(directory: Path) -> str:
     """Runs the script as on a host that has Python and no package; what it says."""
-    command = [sys.executable, "-I", "-S", COMPOSE_SCRIPTS / "make_secrets.py", directory]
+    command = [sys.executable, "-I", "-S", str(COMPOSE_SCRIPTS / "make_secrets.py"), str(directory)]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
 

@@ -4,6 +4,7 @@ A client breaks when something goes that it may use (an operation, a status, a m
 demanded that it does not send, or when what it sends is taken no longer. What is new and optional breaks nobody.
 """
 
+import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -124,7 +125,7 @@ def _bounds(place: str, old: Document, new: Document, *, is_sent: bool) -> Itera
     if before != after:
         told = f"may be {sorted(after)}, before {sorted(before)}"
         yield Change(place, told, breaks=bool(before - after) if is_sent else False)
-    for names, is_tighter in ((_UPPER, lambda was, now: now < was), (_LOWER, lambda was, now: now > was)):
+    for names, is_tighter in ((_UPPER, operator.gt), (_LOWER, operator.lt)):
         for name in names:
             was, now = old.get(name), new.get(name)
             if was != now:

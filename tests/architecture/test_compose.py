@@ -234,8 +234,8 @@ def test_who_may_say_who_may_what_in_consul(services: dict[str, Service], secret
 
     assert holders == {"consul_management": {"consul-access"}, "consul_guard": {"consul"}}
     assert guard["acl"]["tokens"]["initial_management"] == (secrets / "consul_management").read_text()
-    minor = tuple(int(part) for part in services["consul"]["image"].split(":")[1].split(".")[:2])
-    assert guard == consul_guard(guard["acl"]["tokens"]["initial_management"], minor)
+    major, minor, *_ = services["consul"]["image"].split(":")[1].split(".")
+    assert guard == consul_guard(guard["acl"]["tokens"]["initial_management"], (int(major), int(minor)))
 
 
 def test_each_is_known_to_consul_by_a_token_of_its_own(services: dict[str, Service], secrets: Path) -> None:

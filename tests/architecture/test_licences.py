@@ -2,10 +2,12 @@
 
 import json
 import re
+from email.message import Message
 from importlib import metadata
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from deploy import licences
 from tests.architecture.conftest import REPOSITORY
@@ -78,11 +80,12 @@ def test_what_is_not_understood_is_for_somebody_to_read(said: dict[str, str]) ->
 
 def test_what_is_not_installed_as_locked_has_no_bill() -> None:
     with pytest.raises(licences.Unknown, match="make bootstrap"):
-        licences.package_of(licences.Requirement("fastapi==0.0.1"))
+        licences.package_of(Requirement("fastapi==0.0.1"))
 
 
 def told(said: dict[str, str]) -> metadata.PackageMetadata:
     found = metadata.metadata("fastapi")
+    assert isinstance(found, Message)
     for name in ("License-Expression", "License", "Classifier"):
         del found[name]
     for name, value in said.items():

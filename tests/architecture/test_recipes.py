@@ -16,9 +16,9 @@ from local.secrets import Secrets
 from services.auth.entry.tokens.schemas import TokenRequest
 from services.auth.trust.signing.schemas import ServerMetadata
 from services.tasks import kinds
+from services.tasks.kinds.ingest_input import IngestInput
 from services.tasks.kinds.kind import Kind
 from services.tasks.kinds.registry import BUILT_IN
-from services.tasks.kinds.vectors_ingest import IngestInput
 from services.topology import SECRETS, SERVICES
 from services.vectors.domain import EngineName
 from shared.errors import ServiceError

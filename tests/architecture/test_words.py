@@ -10,9 +10,10 @@ import pytest
 from pydantic import ValidationError
 
 from local.layout import REPOSITORY
+from services.topology import SERVICES
 from shared.schemas import RequestModel
 from shared.words import Word
-from tests.architecture.apps import SERVICES, app_of
+from tests.architecture.apps import app_of
 
 
 def enumerations() -> Iterator[tuple[Path, ast.ClassDef]]:

@@ -82,7 +82,7 @@ async def test_an_answer_is_streamed_with_its_usage(client: openai.AsyncOpenAI, 
 
 
 async def test_an_answer_has_the_form_that_is_asked_for(client: openai.AsyncOpenAI, model: str) -> None:
-    schema = {"type": "object", "properties": {"city": {"enum": ["Ulm"]}}, "required": ["city"]}
+    schema: dict[str, object] = {"type": "object", "properties": {"city": {"enum": ["Ulm"]}}, "required": ["city"]}
 
     answer = await client.chat.completions.create(
         model=model,

@@ -39,8 +39,9 @@ async def test_items_are_added_listed_over_pages_read_and_deleted(
     )
 
     listed = [one async for one in client.conversations.items.list(begun.id, limit=3, order="asc")]
-    call = await client.conversations.items.retrieve(added.data[1].id, conversation_id=begun.id)
-    left = await client.conversations.items.delete(added.data[0].id, conversation_id=begun.id)
+    said, called, *_ = [str(one.id) for one in added.data]
+    call = await client.conversations.items.retrieve(called, conversation_id=begun.id)
+    left = await client.conversations.items.delete(said, conversation_id=begun.id)
 
     assert [one.type for one in listed] == ["message", "function_call", "function_call_output", "message"]
     assert [one.id for one in listed] == [one.id for one in added.data]

@@ -49,7 +49,7 @@ def email() -> str:
 def test_the_python_client_completes_the_journey(gateway: httpx.AsyncClient, document: Path, tmp_path: Path) -> None:
     made = tmp_path / "sutazai_client"
     document.write_bytes(orjson.dumps(_with_one_kind_of_body(orjson.loads(document.read_bytes()))))
-    generate = ["generate", "--path", document, "--meta", "none", "--output-path", made]
+    generate = ["generate", "--path", str(document), "--meta", "none", "--output-path", str(made)]
     run(uv(), "tool", "run", "--from", PYTHON_GENERATOR, "openapi-python-client", *generate, cwd=tmp_path)
     run(sys.executable, "-m", "compileall", "-q", made, cwd=tmp_path)
 

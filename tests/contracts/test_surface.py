@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from gateway.portal.merge import merge
-from tests.architecture.apps import SERVICES, app_of
+from services.topology import SERVICES
+from tests.architecture.apps import app_of
 from tests.fixtures.wording import code_of
 from tests.security.spec import OPERATIONS, PUBLIC
 

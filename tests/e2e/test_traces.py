@@ -27,12 +27,12 @@ TURN = (*RUN, "tasks-worker: POST chat", "chat: POST /api/v1/chat/message")
 SEARCH = (*TURN, "chat: POST vectors", "vectors: POST /api/v1/vectors/search")
 INGEST = (*HEARD, "tasks-worker: task vectors.ingest")
 DELEGATE = (*INGEST, "tasks-worker: POST auth", "auth: POST /internal/tokens/delegate")  # the first task asks for it
-OF_AN_INGEST = {
+OF_AN_INGEST: set[tuple[str, ...]] = {
     (*DELEGATE, "auth: SELECT user_account"),
     (*DELEGATE, "auth: INSERT audit_entry"),
     (*INGEST, "tasks-worker: POST vectors", "vectors: POST /api/v1/vectors/store", EMBEDDINGS),
 }
-OF_A_RUN = {
+OF_A_RUN: set[tuple[str, ...]] = {
     (*SUBMITTED, "tasks: INSERT task"),
     (*HEARD, "tasks-worker: UPDATE task"),
     (*TURN, "chat: GET agents", "agents: GET /api/v1/agents/{id}", "agents: READ neo4j"),

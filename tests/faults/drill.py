@@ -214,7 +214,7 @@ def _replica(
     overrides: Mapping[str, object],
 ) -> Replica:
     process = name.partition(" ")[0]
-    of_worker = FAST | overrides if process == WORKER_PROCESS else {}
+    of_worker = {**FAST, **overrides} if process == WORKER_PROCESS else {}
     settings = {key.upper(): str(value) for key, value in (installation.names | of_worker).items()}
     addresses = {variable: wires[name, store].url for store, variable in _STORES.items()}
     own = {"DISCOVERY": "static", "TASK_KINDS": effects.__name__, effects.VARIABLE: str(folder)}

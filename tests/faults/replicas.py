@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,10 +61,10 @@ class Second:
             self._process = None
 
 
-async def until(condition: Callable[[], object]) -> None:
+async def until(condition: Callable[[], Awaitable[object]]) -> None:
     """Waits until the awaitable that `condition` makes is true. Raises TimeoutError."""
     async with asyncio.timeout(_READY_SECONDS):
-        while not await condition():  # type: ignore[misc] # noqa: ASYNC110 - it is true in another process
+        while not await condition():  # noqa: ASYNC110 - it is true in another process
             await asyncio.sleep(0.1)
 
 

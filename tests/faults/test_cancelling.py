@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
+from aio_pika.abc import AbstractChannel
 from neo4j import AsyncGraphDatabase
 from sqlalchemy import text
 
@@ -78,9 +79,9 @@ async def test_rabbitmq_loses_none(suite: Suite, stack: AsyncExitStack) -> None:
     suite.up(["rabbitmq"])
     connection = await stack.enter_async_context(open_connection(suite.url("rabbitmq"), "cancelled"))
 
-    async def topology(channel: object) -> None:
-        await declare_events(channel)  # type: ignore[arg-type]
-        queue = await channel.declare_queue("cancelled", auto_delete=True)  # type: ignore[attr-defined]
+    async def topology(channel: AbstractChannel) -> None:
+        await declare_events(channel)
+        queue = await channel.declare_queue("cancelled", auto_delete=True)
         await queue.bind("sutazai.events", "cancelled")
 
     publisher = Publisher(connection, topology)

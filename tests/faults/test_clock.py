@@ -43,13 +43,14 @@ async def chat(
 ) -> AsyncIterator[Running]:
     """Its time of day comes from the file; its monotonic clock is the machine's, as when somebody sets the time."""
     suite.up(["redis"])
-    faked = {
-        "LD_PRELOAD": str(LIBRARIES[-1]),
-        "FAKETIME_TIMESTAMP_FILE": str(tmp_path / "clock"),
-        "FAKETIME_CACHE_DURATION": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-    async with running(suite, "chat", **faked) as process:
+    async with running(
+        suite,
+        "chat",
+        LD_PRELOAD=str(LIBRARIES[-1]),
+        FAKETIME_TIMESTAMP_FILE=str(tmp_path / "clock"),
+        FAKETIME_CACHE_DURATION="1",
+        FAKETIME_DONT_FAKE_MONOTONIC="1",
+    ) as process:
         yield process
 
 

@@ -39,7 +39,7 @@ class Account(Trade):
         """The next token of the chain. The one thing that may end it is an answer lost for longer than it is kept."""
         form = {"grant_type": "refresh_token", "refresh_token": self._refresh_token}
         began = first_lost = time.monotonic()
-        expected = (200,)
+        expected: tuple[int, ...] = (200,)
         while True:
             try:
                 answer = await self.caller.ask("POST", f"{API}/auth/token", *expected, data=form)

@@ -18,13 +18,13 @@ import yaml
 
 from tests.gateway.running import HERE, KONG_FILE
 
-DEFAULTS = {
+Json = dict[str, Any]
+DEFAULTS: dict[str, Json] = {
     "services": {"enabled": True, "path": None, "tags": None, "client_certificate": None},
     "routes": {"protocols": ["http", "https"], "hosts": None, "request_buffering": True, "response_buffering": True},
     "plugins": {"enabled": True, "protocols": ["grpc", "grpcs", "http", "https"], "service": None, "route": None},
 }
 PLUGINS = ["correlation-id", "cors", "pre-function", "prometheus", "rate-limiting", "request-size-limiting"]
-Json = dict[str, Any]
 
 
 @dataclass

@@ -82,7 +82,7 @@ class Gateway(Edge):
 
 
 @contextmanager
-def gateway(state_dir: Path, services: Mapping[str, str] | None = None, **settings: str) -> Iterator[Gateway]:
+def gateway(state_dir: Path, services: Mapping[str, str] | None = None, /, **settings: str) -> Iterator[Gateway]:
     """`python -m gateway.envoy`, ready; at fixed `services` unless `settings` say otherwise."""
     port, admin = free_port(), free_port()
     environment = {

@@ -179,7 +179,7 @@ def test_a_changed_gateway_does_not_start_what_ran_before(tmp_path: Path) -> Non
     with gateway(tmp_path, KONG_CONFIG=str(path)) as running:
         environment = running.environment
         wait_for(lambda: is_remembered(tmp_path), "the start to be remembered")
-    with early_alone(tmp_path, **environment | {"GATEWAY_CONCURRENCY": "2"}) as begun:
+    with early_alone(tmp_path, **{**environment, "GATEWAY_CONCURRENCY": "2"}) as begun:
         after_a_setting = begun
     path.write_text(path.read_text().replace("minute: 30000", "minute: 30001"))
     with early_alone(tmp_path, **environment) as begun:

@@ -58,7 +58,8 @@ def capabilities(pid: int) -> int:
 def test_each_server_runs_as_a_user_of_its_own(running: Suite) -> None:
     pids = running.pids()
 
-    families = {name: [p := psutil.Process(pid), *p.children(recursive=True)] for name, pid in pids.items()}
+    parents = {name: psutil.Process(pid) for name, pid in pids.items()}
+    families = {name: [parent, *parent.children(recursive=True)] for name, parent in parents.items()}
     found = {name: {one.username() for one in family} for name, family in families.items()}
 
     assert found == {name: {f"{PREFIX}{name}"} for name in STARTED}

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
 import uvicorn
 from cryptography import x509
@@ -32,7 +32,15 @@ from shared.telemetry import Metrics
 from shared.tls import Tls
 from tests.fixtures.ports import free_port
 
-EXPIRED: Final = {"began": timedelta(days=-90), "ends": timedelta(seconds=-1)}
+
+class Term(TypedDict):
+    """From now, of a certificate."""
+
+    began: timedelta
+    ends: timedelta
+
+
+EXPIRED: Final[Term] = {"began": timedelta(days=-90), "ends": timedelta(seconds=-1)}
 
 
 def tls_of(directory: Path, process: str) -> Tls:

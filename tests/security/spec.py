@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.portal.merge import merge
-from tests.architecture.apps import SERVICES, app_of
+from services.topology import SERVICES
+from tests.architecture.apps import app_of
 
 Schema = dict[str, Any]
 MISSING_ID: Final = "01890a5d-ac96-774b-bcce-b302099a8057"

@@ -7,6 +7,7 @@ import time
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -32,8 +33,8 @@ AGENTS = "/api/v1/agents/list"
 # --- What a process starts with ---------------------------------------------------------------------------------------
 
 
-def settings_with(**files: Path) -> PortalSettings:
-    return PortalSettings(discovery="static", environment="local", **files)  # type: ignore[arg-type]
+def settings_with(**files: Any) -> PortalSettings:
+    return PortalSettings(discovery="static", environment="local", **files)
 
 
 @pytest.mark.parametrize("left_out", ["certificate", "key", "authority"])

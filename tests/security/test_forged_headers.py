@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from local.suite import Suite
-from tests.architecture.apps import SERVICES
+from services.topology import SERVICES
 from tests.fixtures.identity import User
 from tests.fixtures.inside import client_of
 from tests.security.belongings import KINDS, Tenant, places

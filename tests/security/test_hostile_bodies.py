@@ -24,7 +24,7 @@ import sqlalchemy
 
 from local.suite import Suite
 from services.tasks.kinds.registry import BUILT_IN
-from tests.architecture.apps import SERVICES
+from services.topology import SERVICES
 from tests.fixtures import attacks
 from tests.fixtures.identity import RegisterUser, User
 from tests.fixtures.wording import code_of, is_openai_error, is_problem

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -137,8 +138,9 @@ async def test_consul_hears_of_a_service_that_speaks_tls_and_checks_it(suite: Su
     tls = tls_of(own, service)
     async with open_http_client(5) as http, open_http_client(5, tls) as inside, genuine(tls) as address:
         token, port = consul_token(suite), httpx.URL(address).port
+        place: dict[str, Any]
         place = {"service": service, "instance_id": service, "host": "127.0.0.1", "port": port, "token": token}
-        registered = Registration(suite.url("consul"), http, **place, own=inside)  # type: ignore[arg-type]
+        registered = Registration(suite.url("consul"), http, **place, own=inside)
         discovery = ConsulDiscovery(suite.url("consul"), http, token, scheme="https")
         registered.start()
         async with asyncio.timeout(PATIENCE_SECONDS):

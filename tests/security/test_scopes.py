@@ -5,9 +5,10 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
+from services.topology import SERVICES
 from shared.schemas import new_id
 from shared.web import routes_of
-from tests.architecture.apps import SERVICES, app_of
+from tests.architecture.apps import app_of
 from tests.fixtures.identity import User
 from tests.fixtures.wording import code_of, message_of
 from tests.security.conftest import EVERY_SCOPE, LogIn
@@ -39,6 +40,7 @@ def routes(app: FastAPI) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     for route in iter_route_contexts(routes_of(app)):
         if route.endpoint.__module__ != "shared.web.routing":  # they answer 405
+            assert route.path is not None
             path = route.path.replace(":path}", "}")
             found |= {(method, path) for method in route.methods or () if method != "HEAD"}
     return found

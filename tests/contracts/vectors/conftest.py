@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,8 +139,8 @@ class Space:
     def vector(self, *numbers: float) -> Vector:
         return placed(np.array(numbers, dtype=np.float32), self.metric, "/vector")
 
-    def record(self, record_id: str, *numbers: float, text: str | None = None, **metadata: object) -> Record:
-        return Record(record_id, self.vector(*numbers), text, metadata)  # type: ignore[arg-type]
+    def record(self, record_id: str, *numbers: float, text: str | None = None, **metadata: Any) -> Record:
+        return Record(record_id, self.vector(*numbers), text, metadata)
 
 
 COSINE, DOT, L2 = (Space(metric) for metric in Metric)
@@ -182,6 +183,7 @@ async def catalogue(
     }
     opened = open_catalogue[request.param](tmp_path / "catalogue.db")
     if request.param == "beside Qdrant":
-        await opened.adopt()  # type: ignore[attr-defined]
+        assert isinstance(opened, AdoptingCatalogue)
+        await opened.adopt()
     yield opened
     await opened.aclose()

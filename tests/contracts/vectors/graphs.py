@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -25,8 +26,8 @@ async def engines(folder: Path) -> AsyncIterator[Open]:
     """Again and again on the same files, but one at a time."""
     opened: list[FaissEngine] = []
 
-    def open_one(**settings: float) -> FaissEngine:
-        engine = FaissEngine(folder, threads=2, max_bytes=2**26, graph_from=FEW, **settings)  # type: ignore[arg-type]
+    def open_one(**settings: Any) -> FaissEngine:
+        engine = FaissEngine(folder, threads=2, max_bytes=2**26, graph_from=FEW, **settings)
         opened.append(engine)
         return engine
 

@@ -20,7 +20,7 @@ def free_host() -> str:
     return f"127.{secrets.randbelow(200) + 20}.{secrets.randbelow(250) + 1}.{secrets.randbelow(250) + 1}"
 
 
-class Collections(services.CollectionsServicer):  # type: ignore[misc]
+class Collections(services.CollectionsServicer):
     """Has every collection, for whoever brings the key."""
 
     def __init__(self, key: str | None) -> None:
@@ -39,7 +39,7 @@ async def grpc_server(host: str, key: str | None = None) -> AsyncIterator[None]:
     """In threads: a server of `grpc.aio` leaves calls behind whose end may fail in whichever test runs then."""
     with ThreadPoolExecutor(max_workers=2) as threads:
         server = grpc.server(threads)
-        services.add_CollectionsServicer_to_server(Collections(key), server)
+        services.add_CollectionsServicer_to_server(Collections(key), server)  # type: ignore[no-untyped-call] # generated
         server.add_insecure_port(f"{host}:{GRPC_PORT}")
         server.start()
         try:

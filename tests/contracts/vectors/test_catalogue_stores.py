@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from services.vectors.domain import Collection, CollectionStatus
 from services.vectors.ports import Catalogue
@@ -125,8 +126,8 @@ async def test_stores_are_listed_by_age_from_either_end(catalogue: Catalogue) ->
     gone = await ready(catalogue, "d", minute=5, tenant_id=tenant_id)
     await catalogue.retire(gone)
 
-    async def names(**span: object) -> list[str] | None:
-        found = await catalogue.list_stores(tenant_id, Span(**{"limit": 10, **span}))  # type: ignore[arg-type]
+    async def names(**span: Any) -> list[str] | None:
+        found = await catalogue.list_stores(tenant_id, Span(**{"limit": 10, **span}))
         return None if found is None else [store.collection.name for store in found]
 
     assert await names() == ["b", "a", "c"]

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -92,13 +93,14 @@ async def deleting_server(times: int) -> AsyncIterator[str]:
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal reads
-        status, body = 200, {"id": "one", "metadata": {"has_places": "yes"}}
+        status = 200
+        body: dict[str, Any] = {"id": "one", "metadata": {"has_places": "yes"}}
         if (await reader.readuntil(b"\r\n\r\n")).startswith(b"POST"):
             reads += 1
             gone = "Error executing plan: Internal error: Error finding id"
-            body = {"ids": [], "documents": [], "metadatas": [], "embeddings": []}  # type: ignore[dict-item]
+            body = {"ids": [], "documents": [], "metadatas": [], "embeddings": []}
             if reads <= times:
-                status, body = 500, {"error": "InternalError", "message": gone}  # type: ignore[dict-item]
+                status, body = 500, {"error": "InternalError", "message": gone}
         content = json.dumps(body)
         head = f"HTTP/1.1 {status} Told\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n"
         writer.write(f"{head}{content}".encode())

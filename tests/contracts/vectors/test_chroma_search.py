@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,8 @@ async def filled(engine: ChromaEngine, number: int, dimension: int = 24) -> tupl
     collection = a_collection(dimension, engine=EngineName.CHROMA)
     await engine.create_collection(collection)
     records = [
-        COSINE.record(f"{at:04}", *generator.normal(size=dimension), **{"in": at % 2 == 0}) for at in range(number)
+        COSINE.record(f"{at:04}", *generator.normal(size=dimension), **dict[str, Any]({"in": at % 2 == 0}))
+        for at in range(number)
     ]
     await engine.upsert(collection, records)
     return collection, records

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -258,10 +259,10 @@ async def test_where_the_disk_takes_no_more_the_graph_serves_all_the_same(
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     write = faiss_kept.write
 
-    def limited(*given: object) -> None:
+    def limited(*given: Any) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2**18, before[1]))
         try:
-            write(*given)  # type: ignore[arg-type]
+            write(*given)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
 

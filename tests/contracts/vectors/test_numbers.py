@@ -72,7 +72,7 @@ async def test_scores_are_finite_and_right(
     assert found.keys() == vectors.keys()
     for name, score in found.items():
         # What cancels out leaves the rounding of the largest terms.
-        size = np.linalg.norm(query.astype(np.float64)) + np.linalg.norm(vectors[name].astype(np.float64))
+        size = float(np.linalg.norm(query.astype(np.float64)) + np.linalg.norm(vectors[name].astype(np.float64)))
         noise = 1e-5 * size * (1 if metric is Metric.L2 else size) + 1e-5
         assert math.isfinite(score)
         assert score == pytest.approx(exact(metric, query, vectors[name]), rel=1e-3, abs=noise)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from services.vectors.domain import Metric, Record, SearchMode, ranked
+from services.vectors.domain import Metadata, Metric, Record, SearchMode, ranked
 from services.vectors.errors import AnswerTooLarge
 from services.vectors.ports import VectorEngine
 from shared.texts import asked_of
@@ -94,6 +94,7 @@ async def test_an_empty_collection_answers_with_nothing(engine: VectorEngine, ne
 
 async def test_a_match_carries_text_and_metadata_as_stored(engine: VectorEngine, new_collection: NewCollection) -> None:
     collection = await new_collection()
+    metadata: Metadata
     metadata = {"int": 1, "float": 1.0, "yes": True, "no": False, "text": "1", "list": ["ü", 2, 2.5], "none": []}
     stored = Record("Ω/ä b", COSINE.vector(1, 0, 0, 0), "Grüße, 世界 \U0001f600", metadata)
     await engine.upsert(collection, [stored])

@@ -45,7 +45,7 @@ async def test_a_patch_makes_a_version_and_leaves_the_rest(
     client: httpx.AsyncClient, user: User, create: Create
 ) -> None:
     agent = await create("Patched", **FULL)
-    changes = {"description": None, "capabilities": ["email", "letters"], "metadata": {}}
+    changes: dict[str, Any] = {"description": None, "capabilities": ["email", "letters"], "metadata": {}}
 
     answer = await client.patch(f"{AGENTS}/{agent['id']}", json=changes, headers=user.headers)
 
@@ -85,7 +85,7 @@ async def test_a_stale_tag_is_refused_without_effect(
 ) -> None:
     path = f"{AGENTS}/{(await create(f'Tagged {method}'))['id']}"
     await client.patch(path, json={"description": "changed meanwhile"}, headers=user.headers)
-    body = {"json": {"description": "lost update"}} if method == "PATCH" else {}
+    body: dict[str, Any] = {"json": {"description": "lost update"}} if method == "PATCH" else {}
 
     stale = await client.request(method, path, headers=user.headers | {"If-Match": '"1"'}, **body)
 
@@ -135,7 +135,7 @@ async def test_a_foreign_agent_answers_like_a_missing_one(
 ) -> None:
     theirs = f"{AGENTS}/{(await create(f'Foreign {method}'))['id']}"
     missing = f"{AGENTS}/{new_id()}"
-    body = {"json": {"name": "Mine now"}} if method == "PATCH" else {}
+    body: dict[str, Any] = {"json": {"name": "Mine now"}} if method == "PATCH" else {}
 
     answers = [await client.request(method, path, headers=other_user.headers, **body) for path in (theirs, missing)]
 

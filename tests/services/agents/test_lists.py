@@ -151,7 +151,7 @@ async def test_search_follows_a_change(client: httpx.AsyncClient, owner: User, c
 async def test_filters_combine_and_page(client: httpx.AsyncClient, owner: User, create: Create) -> None:
     for number in range(4):
         await create(f"Bot {number}", by=owner, capabilities=["sums"] if number % 2 else ["sums", "email"])
-    params = {"q": "bot", "capability": "email", "limit": 1}
+    params: dict[str, Any] = {"q": "bot", "capability": "email", "limit": 1}
 
     first = (await client.get(f"{AGENTS}/list", params=params, headers=owner.headers)).json()
     second = await names(client, owner, **params, cursor=first["next_cursor"])

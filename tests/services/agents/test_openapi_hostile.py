@@ -13,6 +13,7 @@ from local.suite import Suite
 from services.agents.errors import OperationInexpressible
 from services.agents.openapi import service
 from services.agents.openapi.schemas import ToolsImport
+from services.agents.openapi.shapes import Shapes
 from shared.json_schema import JsonSchema
 from tests.fixtures.apps import open_service
 from tests.fixtures.identity import RegisterUser, User
@@ -88,14 +89,14 @@ LARGE = "a" * 500_000
 def test_what_references_copy_is_paid_for(schema: Document, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twenty tools of it, each property the same large schema: none is made, and little work is done."""
     looked = 0
-    keyword = service.drafted.__globals__["Shapes"]._keyword
+    keyword = Shapes._keyword
 
     def counted(*given: Any) -> Any:
         nonlocal looked
         looked += 1
         return keyword(*given)
 
-    monkeypatch.setattr(service.drafted.__globals__["Shapes"], "_keyword", counted)
+    monkeypatch.setattr(Shapes, "_keyword", counted)
     given = body({"type": "object", "properties": CROWD}, components={"schemas": {"X": schema}})
 
     assert refused(given, 20)[1] == "schema_too_large"

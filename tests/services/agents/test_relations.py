@@ -162,7 +162,7 @@ async def test_a_stale_tag_is_refused_without_effect(
     client: httpx.AsyncClient, user: User, pair: tuple[Agent, Agent], method: str
 ) -> None:
     path = between(pair[0], "delegates_to", pair[1])
-    body = {"json": {"weight": 3.0}} if method == "PUT" else {}
+    body: dict[str, Any] = {"json": {"weight": 3.0}} if method == "PUT" else {}
     absent = await client.put(path, json={}, headers=user.headers | {"If-Match": "*"})
     first = await client.put(path, json={}, headers=user.headers)
     current = await client.put(path, json={"weight": 2.0}, headers=user.headers)
@@ -189,7 +189,7 @@ async def test_what_is_missing_is_named_and_what_is_foreign_is_missing(
 ) -> None:
     theirs = await create(f"Theirs {new_id()}x", by=other_user)
     absent = {"id": new_id()}
-    body = {"json": {}} if method == "PUT" else {}
+    body: dict[str, Any] = {"json": {}} if method == "PUT" else {}
 
     for one, other, missing in (
         (pair[0], theirs, theirs),

@@ -46,14 +46,14 @@ class Tenant:
 
     async def query(self, statement: str, **parameters: Any) -> list[list[Any]]:
         async def work(transaction: AsyncManagedTransaction) -> list[list[Any]]:
-            result = await transaction.run(statement, parameters, tenant_id=self.id)  # type: ignore[arg-type]
+            result = await transaction.run(statement, parameters, tenant_id=self.id)
             return [record.values() async for record in result]
 
         return await self.graph.read(work)
 
     async def change(self, statement: str, **parameters: Any) -> None:
         async def work(transaction: AsyncManagedTransaction) -> None:
-            await (await transaction.run(statement, parameters, tenant_id=self.id)).consume()  # type: ignore[arg-type]
+            await (await transaction.run(statement, parameters, tenant_id=self.id)).consume()
 
         await self.graph.write(work)
 
@@ -180,7 +180,7 @@ async def test_a_list_reads_no_more_of_the_index_than_its_page(tenant: Tenant, g
 
 @pytest.mark.parametrize("filters", [{"capability": "email"}, {"knowledge": "invoices-2025"}, {"tool": "http_get"}])
 async def test_a_list_by_a_name_reads_no_more_of_the_index_than_its_page(
-    tenant: Tenant, graph: Graph, filters: dict[str, str]
+    tenant: Tenant, graph: Graph, filters: dict[str, Any]
 ) -> None:
     for _ in range(40):
         await tenant.write("create", some_agent(tools=("http_get",)), "somebody")
@@ -229,7 +229,7 @@ class PlanRecorder:
 
         class Explaining:
             async def run(self, statement: str, *arguments: Any, **parameters: Any) -> Any:
-                result = await transaction.run(f"EXPLAIN {statement}", *arguments, **parameters)  # type: ignore[arg-type]
+                result = await transaction.run(f"EXPLAIN {statement}", *arguments, **parameters)
                 recorder.operators = str((await result.consume()).plan)
                 return await transaction.run("UNWIND [] AS agent RETURN agent")
 

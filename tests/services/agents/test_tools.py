@@ -76,7 +76,8 @@ async def test_the_list_has_what_is_built_in_among_what_is_defined(client: httpx
     await define(client, owner, "weather")
     await define(client, owner, "github", MCP)
 
-    found, cursor = [], None
+    found: list[dict[str, Any]] = []
+    cursor = None
     while cursor or not found:
         page = await client.get(
             TOOLS, params={"limit": 2} | ({"cursor": cursor} if cursor else {}), headers=owner.headers

@@ -73,5 +73,5 @@ async def test_no_link_is_lost_to_a_sweep(tenant: Tenant) -> None:
     lost = await asyncio.gather(write(), write())
     writing = False
 
-    assert lost == [0, 0]
+    assert list(lost) == [0, 0]
     assert await sweeping > 5

@@ -271,6 +271,7 @@ async def test_the_last_use_of_keys_costs_one_statement_however_many_requests(su
 
 async def last_used(client: httpx.AsyncClient, user: User, key_id: str) -> str | None:
     items = (await client.get(KEYS, params={"limit": 100}, headers=user.headers)).json()["items"]
+    found: str | None
     (found,) = (item["last_used_at"] for item in items if item["id"] == key_id)
     return found
 

@@ -54,7 +54,7 @@ def noted(details: dict[str, Any]) -> Noted:
 
 
 async def test_whatever_was_noted_verifies_as_it_was_stored(database: Database) -> None:
-    odd = [
+    odd: list[dict[str, Any]] = [
         {"fraction": 0.1, "huge": 1e300, "tiny": 5e-324, "minus": -0.0, "whole": 1e16},
         {"largest": 2**63 - 1, "nothing": None, "yes": True, "many": (1, 2), "role": Role.OWNER},
         {"at": datetime(2024, 1, 1, tzinfo=UTC), "z": {"b": [], "a": {}}, "é\u2028\U0001f600": "\\u0041"},

@@ -190,7 +190,7 @@ async def test_what_services_counted_is_counted_on_in_two_entries(url: str, data
 
 
 async def test_all_others_are_one_entry(publisher: Publisher, database: Database) -> None:
-    others = {"actor": None, "tenant_id": None, "target": None, "details": {"others": True}}
+    others: dict[str, Any] = {"actor": None, "tenant_id": None, "target": None, "details": {"others": True}}
     mark = secrets.token_hex(8)
 
     await publisher.publish(message(action="access.refused", **others))

@@ -156,7 +156,7 @@ async def have_members(recorder: Recorder, owner: User, letters: Letters, client
             member = User(joined["user_id"], "", email, PASSWORD, "", "")
             await recorder.do("auth_leave_tenant", (await log_in(client, member, owner.tenant_id)).headers)
         else:
-            role = {"json": {"role": "viewer"}}
+            role: dict[str, Any] = {"json": {"role": "viewer"}}
             await recorder.do("auth_update_member", owner.headers, id=joined["user_id"], **role)
             await recorder.do("auth_remove_member", owner.headers, id=joined["user_id"])
     for name in ("auth_list_members", "auth_list_invitations", "auth_list_tenant_audit"):

@@ -15,7 +15,7 @@ from local.layout import REPOSITORY, python
 from local.suite import Suite
 from services.auth.lifespan import MIGRATIONS
 from shared.postgres import open_database
-from tests.conftest import TEST_HOME, TEST_PORT_BASE
+from tests.fixtures.places import TEST_HOME, TEST_PORT_BASE
 from tests.fixtures.warm import Ended, Warm
 from tests.services.auth.tampering import tamper
 

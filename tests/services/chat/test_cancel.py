@@ -216,7 +216,7 @@ async def test_whoever_waits_for_a_run_that_was_given_up_is_told_that_it_was_int
         here = (await one.get(f"{RUNS}/{run_id}")).json()
 
         async def has_failed_elsewhere() -> bool:
-            return (await other.get(f"{RUNS}/{run_id}")).json()["state"] == "failed"
+            return bool((await other.get(f"{RUNS}/{run_id}")).json()["state"] == "failed")
 
         await until(has_failed_elsewhere)
         model.go_on.set()

@@ -105,8 +105,9 @@ async def test_what_somebody_cancels_is_not_to_be_tried_again(
     asked = asyncio.create_task(chat.post(COMPLETIONS, json=asking()))
     await model.is_generating.wait()
     async with open_redis(suite.url("redis")) as redis:
-        [event] = await redis.xrange(await events_key(redis, person), count=1)
-    run_id = orjson.loads(event[1][b"d"])["run_id"]
+        written: Any = await redis.xrange(await events_key(redis, person), count=1)
+    [(_, event)] = written
+    run_id = orjson.loads(event[b"d"])["run_id"]
     await chat.post(f"{RUNS}/{run_id}/cancel")
 
     answer = await asked

@@ -223,7 +223,7 @@ async def test_what_the_provider_does_not_count_is_estimated_and_says_so(
 
 
 async def test_options_reach_the_provider_as_they_are(chat: httpx.AsyncClient, model: ModelServer) -> None:
-    options = {
+    options: dict[str, Any] = {
         "temperature": 0.5,
         "top_p": 0.9,
         "seed": 7,
@@ -323,6 +323,7 @@ async def test_a_history_that_is_too_long_is_refused_and_nothing_is_left_out(
 async def test_a_window_that_the_provider_finds_too_small_is_the_callers_to_know(
     chat: httpx.AsyncClient, agent_id: str, model: ModelServer
 ) -> None:
+    exceeded: tuple[int, dict[str, Any], dict[str, str]]
     exceeded = (400, {"error": {"code": "context_length_exceeded", "message": ""}}, {})
     model.refuses = [exceeded, exceeded, exceeded]
 

@@ -69,7 +69,7 @@ async def test_a_run_that_is_deleted_after_its_process_died_is_counted_once(
             await sweeper.step()
         with metered(meter):  # a process that comes back all the same
             status = await repository.end(turn, "failed", [failed(2, Interrupted())])
-        used = await redis.hgetall(usage_key(turn.owner, day_of(turn)))
+        used: Any = await redis.hgetall(usage_key(turn.owner, day_of(turn)))
         is_there = await redis.exists(Keys(turn.owner).run(turn.run_id))
 
     assert (early, status, is_there) == (False, "gone", 0)

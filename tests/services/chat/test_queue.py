@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from typing import Any
 
 import httpx
 import pytest
@@ -196,7 +197,8 @@ async def test_what_was_noted_is_forgotten_when_it_waits_no_longer(
         redis = await stack.enter_async_context(open_redis(suite.url("redis")))
         chat.headers.update(person.headers)
         async with busy(chat, agent_id, model) as conversation, waiting(chat, conversation.message("two")) as (_, rest):
-            noted = [member for member in await redis.zrange(QUEUED, 0, -1) if conversation.id.encode() in member]
+            queued: Any = await redis.zrange(QUEUED, 0, -1)
+            noted = [member for member in queued if conversation.id.encode() in member]
             model.go_on.set()
             [event async for event in rest]
 

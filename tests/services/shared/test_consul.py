@@ -53,8 +53,15 @@ async def registered_at(suite: Suite, http: httpx.AsyncClient) -> dict[str, Any]
 
 
 def registration(suite: Suite, http: httpx.AsyncClient, service: str, port: int) -> Registration:
-    place = {"service": service, "instance_id": f"{service}-1", "host": "127.0.0.1"}
-    return Registration(suite.url("consul"), http, **place, port=port, token=consul_token(suite))
+    return Registration(
+        suite.url("consul"),
+        http,
+        service=service,
+        instance_id=f"{service}-1",
+        host="127.0.0.1",
+        port=port,
+        token=consul_token(suite),
+    )
 
 
 def discovery_of(suite: Suite, http: httpx.AsyncClient) -> ConsulDiscovery:

@@ -13,6 +13,7 @@ from services.auth.models import ProbeRow
 from shared.errors import StorageFull, Unavailable
 from shared.postgres import Database, DatabaseProbe, open_database
 from shared.postgres import opening as db
+from shared.postgres.database import postgres_errors
 
 
 @pytest.fixture
@@ -122,5 +123,5 @@ async def test_a_process_that_is_frozen_in_a_transaction_keeps_its_locks_for_a_w
         await frozen.execute(lock)
         async with database.transaction() as other:
             await other.execute(lock)
-        with pytest.raises(Unavailable), db.postgres_errors():
+        with pytest.raises(Unavailable), postgres_errors():
             await frozen.execute(text("SELECT 1"))

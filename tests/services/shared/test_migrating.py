@@ -148,6 +148,7 @@ async def test_what_was_migrated_before_a_failure_is_not_done_again(server: Serv
     state = await connection.fetchrow("SELECT version_num, (SELECT count(*) FROM thing) FROM alembic_version")
     await connection.close()
 
+    assert state is not None
     assert tuple(state) == ("0002", 1)
 
 

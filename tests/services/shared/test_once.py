@@ -10,7 +10,7 @@ from typing import Annotated
 import httpx
 import pytest
 from asgi_lifespan import LifespanManager
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 
 from local.suite import Suite
 from shared.door import ClaimingRoute, IdempotentRoute, Keyed, requires
@@ -52,8 +52,8 @@ async def library(redis_url: str, shelf: Shelf) -> AsyncIterator[httpx.AsyncClie
         return await shelf.put(once)
 
     @asynccontextmanager
-    async def lifespan(app: object) -> AsyncIterator[dict[str, object]]:
-        async with open_platform(app, trust=TRUST) as platform:  # type: ignore[arg-type]
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
+        async with open_platform(app, trust=TRUST) as platform:
             yield {"platform": platform}
 
     settings = ServiceSettings(

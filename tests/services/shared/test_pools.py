@@ -39,7 +39,7 @@ async def test_redis_tells_what_is_used_idle_and_waited_for(suite: Suite) -> Non
     metrics = Metrics()
     with measuring(metrics.connections):
         async with open_redis(suite.url("redis")) as redis:
-            waits = [asyncio.create_task(redis.blpop("nothing", timeout=0.5)) for _ in range(70)]
+            waits = [asyncio.ensure_future(redis.blpop("nothing", timeout=0.5)) for _ in range(70)]
             await until(
                 metrics, lambda g: (g["pool_connections", "redis", "used"], g["pool_waiting", "redis"]) == (64, 6)
             )

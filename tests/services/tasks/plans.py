@@ -49,4 +49,4 @@ async def read(watch: Watch, connection: AsyncConnection) -> float:
     of_tasks = [node for node in nodes(whole["Plan"]) if node.get("Relation Name") == "task"]
     of_each = [(node["Actual Rows"] + node.get("Rows Removed by Filter", 0), node["Actual Loops"]) for node in of_tasks]
     assert of_tasks
-    return sum(rows * loops for rows, loops in of_each)
+    return float(sum(rows * loops for rows, loops in of_each))

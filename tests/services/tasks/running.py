@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 from unittest import mock
 
 import httpx
@@ -29,6 +29,7 @@ from tests.services.tasks.kinds import TEST_KINDS
 
 WORKER = "tests.services.tasks.worker_process"
 FINAL = {"succeeded", "failed", "cancelled", "expired"}
+Built = TypeVar("Built", Settings, WorkerSettings)
 FAST = {
     "heartbeat_seconds": 0.1,
     "reconcile_seconds": 0.2,
@@ -56,7 +57,7 @@ class Installation:
     def worker_settings(self, **overrides: Any) -> WorkerSettings:
         return self._build(WorkerSettings, "tasks-worker", FAST | overrides)
 
-    def _build(self, settings: type[Any], process: str, overrides: dict[str, Any]) -> Any:
+    def _build(self, settings: type[Built], process: str, overrides: dict[str, Any]) -> Built:
         environment = self.suite.environment(process) | {"DISCOVERY": "static"}
         with mock.patch.dict(os.environ, environment, clear=True):
             return settings(**(self.names | overrides))

@@ -50,7 +50,7 @@ async def count(vectors: httpx.AsyncClient, name: str) -> int:
 
 def is_under_way(task: dict[str, Any]) -> bool:
     assert task["status"] in ("queued", "running"), task
-    return 0 < task["progress"]["done"] < (task["progress"]["total"] or 0)
+    return bool(0 < task["progress"]["done"] < (task["progress"]["total"] or 0))
 
 
 async def killed(tasks: Tasks, task: dict[str, Any], process: Program) -> int:

@@ -25,7 +25,7 @@ API = "/api/v1/vectors"
 
 
 def is_holding(task: dict[str, Any]) -> bool:
-    return task["progress"]["done"] == 1
+    return bool(task["progress"]["done"] == 1)
 
 
 def was_refused(task: dict[str, Any]) -> bool:
@@ -171,5 +171,5 @@ async def test_an_attempt_that_is_over_neither_takes_nor_gives_back(
 
 def claim_of(task: dict[str, Any], user: User, *, attempt: int) -> Claim:
     """Of that attempt of the task."""
-    told = {field.name: None for field in fields(Claim)}
-    return Claim(**told | {"id": task["id"], "attempt": attempt, "tenant_id": user.tenant_id})  # type: ignore[arg-type]
+    told: dict[str, Any] = {field.name: None for field in fields(Claim)}
+    return Claim(**told | {"id": task["id"], "attempt": attempt, "tenant_id": user.tenant_id})

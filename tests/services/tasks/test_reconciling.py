@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, text
-from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from services.tasks.worker import reconciler
 from services.tasks.worker.recovery import RecoveryRepository
@@ -38,7 +37,7 @@ async def test_what_is_to_end_is_found_by_an_index(tasks: Tasks, database: Datab
         await session.execute(text("ANALYZE task"))
         event.listen(session.sync_session, "do_orm_execute", lambda state: written.append(state.statement))
         await _INDEXES[index](RecoveryRepository(session))
-        statement = written[0].compile(dialect=dialect(), compile_kwargs={"literal_binds": True})
+        statement = written[0].compile(dialect=database.engine.dialect, compile_kwargs={"literal_binds": True})
         plan = "\n".join(row[0] for row in await session.execute(text(f"EXPLAIN {statement}")))
 
     assert index in plan, plan

@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.dialects.postgresql import dialect
 
 from services.tasks.domain import Priority, TaskStatus
 from services.tasks.filters import TaskFilter
@@ -130,7 +129,7 @@ async def test_every_route_wants_a_caller_with_its_scope(
     api: httpx.AsyncClient, register_user: RegisterUser, method: str, path: str
 ) -> None:
     stranger = await register_user(scope="agents:read")
-    body = {"json": {"kind": "echo"}} if path.endswith("submit") else {}
+    body: dict[str, Any] = {"json": {"kind": "echo"}} if path.endswith("submit") else {}
 
     nobody = await api.request(method, path, **body)
     wrong_scope = await api.request(method, path, headers=stranger.headers, **body)
@@ -174,7 +173,8 @@ async def test_pages_are_stable_while_others_write(tasks: Tasks, register_user: 
 
     first = (await mine.client.get("/api/v1/tasks/list?limit=2", headers=mine.user.headers)).json()
     await mine.submit("echo")
-    rest, cursor = [], first["next_cursor"]
+    rest: list[dict[str, Any]] = []
+    cursor = first["next_cursor"]
     while cursor:
         url = f"/api/v1/tasks/list?limit=2&cursor={cursor}"
         page = (await mine.client.get(url, headers=mine.user.headers)).json()
@@ -272,7 +272,7 @@ async def test_every_filter_of_a_list_has_an_index(tasks: Tasks, database: Datab
         await session.execute(text("ANALYZE task"))
         for index, one in wanted.items():
             listed = select(Task.id).where(Task.tenant_id == "t", *one.conditions()).order_by(Task.id.desc()).limit(20)
-            written = listed.compile(dialect=dialect(), compile_kwargs={"literal_binds": True})
+            written = listed.compile(dialect=database.engine.dialect, compile_kwargs={"literal_binds": True})
             plan = "\n".join(row[0] for row in await session.execute(text(f"EXPLAIN {written}")))
             assert index in plan, plan
             assert "Sort" not in plan, plan

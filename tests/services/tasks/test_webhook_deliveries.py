@@ -1,6 +1,7 @@
 """O11: what happens to tasks arrives, signed, once for each event and at least once for each receiver."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -236,11 +237,11 @@ async def test_of_an_answer_without_end_a_kilobyte_is_kept(hooks: Webhooks, rece
         return Response(b"x" * 10_000_000)
 
     async def stall(_: Request) -> Response:
-        async def pieces() -> object:
+        async def pieces() -> AsyncIterator[bytes]:
             yield b"begun"
             await asyncio.Event().wait()
 
-        return StreamingResponse(pieces(), 201)  # type: ignore[arg-type]
+        return StreamingResponse(pieces(), 201)
 
     receiver.answers |= {"/flood": flood, "/stall": stall}
     flooding, stalling = [await hooks.make(f"{receiver.url}/{name}") for name in ("flood", "stall")]

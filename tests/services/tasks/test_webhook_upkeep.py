@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from services.tasks.webhooks import upkeep
 from services.tasks.webhooks.delivering import Delivering
@@ -18,9 +18,9 @@ COUNT = text("SELECT count(*) FROM webhook_delivery WHERE webhook_id = :id")
 ATTEMPTS = text("SELECT count(*) FROM webhook_attempt WHERE delivery_id = :id")
 
 
-async def counted(database: Database, statement: object, id: str) -> int:
+async def counted(database: Database, statement: TextClause, id: str) -> int:
     async with database.statements() as session:
-        return int(await session.scalar(statement, {"id": id}) or 0)  # type: ignore[call-overload]
+        return int(await session.scalar(statement, {"id": id}) or 0)
 
 
 @pytest.mark.usefixtures("delivering")

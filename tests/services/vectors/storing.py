@@ -38,7 +38,7 @@ class Stores:
         return dict(answer.json())
 
     async def upload(self, content: bytes = GUIDE, name: str = "guide.md") -> str:
-        form = {"file": (name, content), "purpose": (None, "assistants")}
+        form: dict[str, tuple[str | None, bytes | str]] = {"file": (name, content), "purpose": (None, "assistants")}
         answer = await self.client.post(FILES, files=form, headers=self.user.headers)
         assert answer.status_code == 200, answer.text
         return str(answer.json()["id"])

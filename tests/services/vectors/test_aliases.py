@@ -165,8 +165,8 @@ async def test_a_tag_tells_one_switch_from_another(client: httpx.AsyncClient, ma
     assert code(await point(client, alias, green, **{"If-Match": first})) == failed, "it came back, and is another"
     assert code(await client.delete(f"{ALIASES}/{alias}", headers={"If-Match": first})) == failed
     assert code(await point(client, alias, green, **{"If-Match": "*"})) == (200, None)
-    tag = {"If-Match": (await client.get(f"{ALIASES}/{alias}")).headers["ETag"]}
-    assert (await client.delete(f"{ALIASES}/{alias}", headers=tag)).status_code == 204
+    current = {"If-Match": (await client.get(f"{ALIASES}/{alias}")).headers["ETag"]}
+    assert (await client.delete(f"{ALIASES}/{alias}", headers=current)).status_code == 204
 
 
 async def test_an_alias_points_to_a_collection_by_its_own_name(client: httpx.AsyncClient, mark: str) -> None:

@@ -66,7 +66,9 @@ async def test_what_is_attached_is_found_and_what_is_detached_is_gone(stores: St
 
 async def test_a_form_that_is_refused_is_answered_at_once(stores: Stores) -> None:
     """All of it has come by then, and nobody waits for more."""
-    for path, form in [(FILES, {"file": ("a.txt", b"a"), "other": (None, "b")}), (KEPT, {"other": (None, "b")})]:
+    forms: list[tuple[str, dict[str, tuple[str | None, bytes | str]]]]
+    forms = [(FILES, {"file": ("a.txt", b"a"), "other": (None, "b")}), (KEPT, {"other": (None, "b")})]
+    for path, form in forms:
         async with asyncio.timeout(PATIENCE_SECONDS):
             answer = await stores.client.post(path, files=form, headers=stores.user.headers)
         assert answer.status_code in (400, 422), answer.text

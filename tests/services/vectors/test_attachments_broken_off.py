@@ -41,6 +41,12 @@ class ToldIngestions(Ingestions):
         self.asked: list[str] = []
         self.refusal: ServiceError | None = None
 
+    async def submit(self, caller: Caller, name: str, attachments: Sequence[Attachment], key: str) -> list[Outcome]:
+        raise NotImplementedError
+
+    async def cancel(self, caller: Caller, task_id: str) -> None:
+        raise NotImplementedError
+
     async def outcomes(self, caller: Caller, name: str, attachments: Sequence[Attachment]) -> list[Outcome]:
         if self.refusal is not None:
             raise self.refusal

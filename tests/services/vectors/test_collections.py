@@ -1,6 +1,7 @@
 """`/vectors/collections` and `/vectors/engines`, over the real app and its engines."""
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -58,7 +59,7 @@ async def test_pages_follow_the_cursor(client: httpx.AsyncClient, register_user:
         await client.post(COLLECTIONS, json={"name": name, "engine": "faiss"}, headers=headers)
 
     seen: list[str] = []
-    query: dict[str, object] = {"limit": 2}
+    query: dict[str, str | int] = {"limit": 2}
     while True:
         page = (await client.get(COLLECTIONS, params=query, headers=headers)).json()
         seen += [item["name"] for item in page["items"]]
@@ -71,7 +72,7 @@ async def test_pages_follow_the_cursor(client: httpx.AsyncClient, register_user:
 
 async def test_another_tenants_collection_is_as_if_it_were_not(client: httpx.AsyncClient, other_user: User) -> None:
     await client.post("/api/v1/vectors/store", json={"collection": "mine", "items": [{"id": "a", "vector": [1, 2]}]})
-    calls = [
+    calls: list[tuple[str, str, dict[str, Any] | None]] = [
         ("GET", f"{COLLECTIONS}/mine", None),
         ("DELETE", f"{COLLECTIONS}/mine", None),
         ("GET", f"{COLLECTIONS}/mine/records", None),

@@ -92,7 +92,7 @@ class Installation:
         collection = await self.catalogue.find(self.caller.tenant_id, name)
         assert collection is not None
         record = await self.engine.find(collection, "a")
-        return record and record.metadata
+        return record.metadata if record else None
 
 
 @pytest.fixture

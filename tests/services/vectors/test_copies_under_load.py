@@ -205,10 +205,11 @@ class Ceaseless:
         number = 0
         while not self._over:
             number += 1
-            items = [{"id": f"w{at}-{n}", "vector": [number, n, 1], "metadata": {"n": number}} for n in range(_OWN)]
+            ids = [f"w{at}-{n}" for n in range(_OWN)]
+            items = [{"id": one, "vector": [number, n, 1], "metadata": {"n": number}} for n, one in enumerate(ids)]
             answer = await self._pair[at % 2].post(f"{API}/store", json={"collection": self._alias, "items": items})
             if answer.is_success:
-                self.kept |= dict.fromkeys((item["id"] for item in items), number)
+                self.kept |= dict.fromkeys(ids, number)
             else:
                 self.refused.append(f"{answer.status_code} {answer.text}")
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -149,13 +150,14 @@ async def test_an_alias_is_its_tenants_and_takes_the_scope_for_both_names(
     auth: httpx.AsyncClient, catalogue: NodeCatalogue, engine: NodeEngine, user: User, other_user: User
 ) -> None:
     collection = await made(catalogue, engine, user)
-    alias, how = f"now-{collection.id[-12:]}", {"version": collection.id, "at": collection.created_at, "most": 0}
+    alias = f"now-{collection.id[-12:]}"
+    how: dict[str, Any] = {"version": collection.id, "at": collection.created_at, "most": 0}
     narrow = {"name": "narrow", "scopes": [f"vectors:{collection.name}:write"]}
     key = (await auth.post("/api/v1/auth/api-keys", json=narrow, headers=user.headers)).raise_for_status().json()["key"]
 
     with acting_for(caller(other_user)):
         for asking in (
-            catalogue.point_alias(alias, collection, was=None, **how),  # type: ignore[arg-type]
+            catalogue.point_alias(alias, collection, was=None, **how),
             catalogue.retire(collection),
             catalogue.resolve(user.tenant_id, collection.name),
             catalogue.find_alias(user.tenant_id, alias),
@@ -165,12 +167,12 @@ async def test_an_alias_is_its_tenants_and_takes_the_scope_for_both_names(
             with pytest.raises(CollectionMissing):
                 await asking
     with acting_for(replace(caller(user), token=key)), pytest.raises(Relayed, match="vectors:write"):
-        await catalogue.point_alias(alias, collection, was=None, **how)  # type: ignore[arg-type]
+        await catalogue.point_alias(alias, collection, was=None, **how)
     with acting_for(caller(user)):
         with pytest.raises(Relayed) as refused:
-            await catalogue.point_alias("../Upper", collection, was=None, **how)  # type: ignore[arg-type]
+            await catalogue.point_alias("../Upper", collection, was=None, **how)
         assert await catalogue.find_alias(user.tenant_id, alias) is None
-        await catalogue.point_alias(alias, collection, was=None, **how)  # type: ignore[arg-type]
+        await catalogue.point_alias(alias, collection, was=None, **how)
         found = await catalogue.resolve(user.tenant_id, alias)
     assert refused.value.status == 422
     assert found == collection
@@ -224,9 +226,9 @@ async def test_what_is_no_message_is_refused(node: httpx.AsyncClient, user: User
     "changed", [{"id": "../../etc/passwd"}, {"id": "not-a-uuid"}, {"name": "Upper"}, {"dimension": 0}]
 )
 async def test_what_vectors_would_not_make_is_refused(
-    catalogue: NodeCatalogue, user: User, changed: dict[str, object]
+    catalogue: NodeCatalogue, user: User, changed: dict[str, Any]
 ) -> None:
-    collection = replace(a_collection(), tenant_id=user.tenant_id, **changed)  # type: ignore[arg-type]
+    collection = replace(a_collection(), tenant_id=user.tenant_id, **changed)
 
     with acting_for(caller(user)), pytest.raises(Relayed) as refused:
         await catalogue.insert(collection)

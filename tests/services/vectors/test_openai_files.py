@@ -24,15 +24,17 @@ GUIDE = b"# Refunds\n\nRefunds are paid within 14 days.\n"
 async def upload(
     client: httpx.AsyncClient,
     content: bytes = GUIDE,
+    /,
     name: str = "guide.md",
     purpose: str = "assistants",
     **headers: str,
 ) -> httpx.Response:
+    form: dict[str, tuple[str | None, bytes | str]]
     form = {"file": (name, content), "purpose": (None, purpose)}  # in the order of OpenAI's JavaScript client
     return await client.post(FILES, files=form, headers=headers)
 
 
-async def made(client: httpx.AsyncClient, content: bytes = GUIDE, **about: str) -> dict[str, Any]:
+async def made(client: httpx.AsyncClient, content: bytes = GUIDE, /, **about: str) -> dict[str, Any]:
     answer = await upload(client, content, **about)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
@@ -89,7 +91,7 @@ async def test_a_download_goes_on_where_it_broke_off_and_is_not_sent_twice(clien
 
 
 async def test_the_purpose_may_come_before_the_file(client: httpx.AsyncClient) -> None:
-    form = {"purpose": (None, "assistants"), "file": ("guide.md", GUIDE)}
+    form: dict[str, tuple[str | None, bytes | str]] = {"purpose": (None, "assistants"), "file": ("guide.md", GUIDE)}
 
     assert (await client.post(FILES, files=form)).status_code == 200
 

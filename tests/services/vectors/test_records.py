@@ -1,6 +1,7 @@
 """Storing, searching, reading and deleting records, over the real app, its engines and its model."""
 
 import asyncio
+from collections.abc import Mapping
 
 import httpx
 import pytest
@@ -23,7 +24,7 @@ async def collection(client: httpx.AsyncClient, engine: str, **body: object) -> 
     return name
 
 
-async def store(client: httpx.AsyncClient, name: str, *items: dict[str, object]) -> httpx.Response:
+async def store(client: httpx.AsyncClient, name: str, *items: Mapping[str, object]) -> httpx.Response:
     return await client.post(STORE, json={"collection": name, "items": items})
 
 

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,7 +17,7 @@ from tests.services.vectors.rerank_server import RerankServer, by_words, rerank_
 from tests.services.vectors.test_records import SEARCH, collection, found, store
 
 MODEL = "reads-both-2"
-ITEMS = [
+ITEMS: list[dict[str, Any]] = [
     {"id": "far", "vector": [0, 1], "text": "rotate keys", "metadata": {"page": "a"}},
     {"id": "near", "vector": [1, 0.1], "text": "the port of the gateway", "metadata": {"page": "a"}},
     {"id": "nearest", "vector": [1, 0], "text": "a key is made of bytes and keys", "metadata": {"page": "b"}},

@@ -1,6 +1,7 @@
 """Searching by meaning, by keywords and by both, over the real app and its engines."""
 
 import math
+from typing import Any
 
 import httpx
 import pytest
@@ -9,6 +10,7 @@ from services.vectors.adapters.chroma import ChromaEngine
 from services.vectors.adapters.faiss import FaissEngine
 from services.vectors.adapters.qdrant_edge import QdrantEdgeEngine
 from services.vectors.domain import MAX_K
+from services.vectors.ports import VectorEngine
 from tests.services.vectors.test_records import ENGINES, SEARCH, collection, found, store
 
 WITH_WORDS = ["qdrant", "faiss"]
@@ -145,14 +147,14 @@ async def test_a_thousand_results(client: httpx.AsyncClient, engine: str) -> Non
 async def test_an_engine_does_what_the_list_of_engines_says(client: httpx.AsyncClient, engine: str) -> None:
     listed = (await client.get("/api/v1/vectors/engines")).json()["items"]
     (can,) = [one for one in listed if one["name"] == engine]
-    kinds = {"qdrant": QdrantEdgeEngine, "chroma": ChromaEngine, "faiss": FaissEngine}
+    kinds: dict[str, type[VectorEngine]] = {"qdrant": QdrantEdgeEngine, "chroma": ChromaEngine, "faiss": FaissEngine}
     proved = kinds[engine].capabilities(object.__new__(kinds[engine]))
     assert (can["modes"], can["exact"], can["exact_on_request"]) == (
         list(proved.modes), proved.exact, proved.exact_on_request,
     )  # fmt: skip
     name = await filled(client, engine)
 
-    asked = {
+    asked: dict[str, dict[str, Any]] = {
         "keyword": {"query": "port", "mode": "keyword"},
         "hybrid": {"query": "port", "vector": [1, 0], "mode": "hybrid"},
         "exact": {"vector": [1, 0], "exact": True},

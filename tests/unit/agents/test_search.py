@@ -33,7 +33,7 @@ def test_syntax_is_taken_for_text(char: str) -> None:
     assert f'name:"a\\{char}b"' in text_query(TENANT, f"a{char}b", {})
 
 
-TEXT = TypeAdapter[str](TextFilter)
+TEXT = TypeAdapter[str | None](TextFilter)
 
 
 @pytest.mark.parametrize("sign", [chr(code) for code in range(0x3100) if len(f"a{chr(code)}a".split()) == 2])

@@ -3,15 +3,17 @@
 import pytest
 
 from services.chat.domain import Agent, Passage
-from services.chat.ports import CollectionUnusable
+from services.chat.given import FileSearch
+from services.chat.ports import CollectionUnusable, Knowledge
 from services.chat.retrieval import Retriever, best_first
+from services.chat.tools.domain import FilePart
 from shared.errors import Unavailable
 
 AGENT = Agent("a", "", None, ("one", "two", "missing"))
 
 
-class FixedKnowledge:
-    """Knowledge that is written down here."""
+class FixedKnowledge(Knowledge):
+    """Collections that are written down here, and no vector store."""
 
     def __init__(self, found: dict[str, list[Passage] | Exception]) -> None:
         self.found = found
@@ -25,6 +27,11 @@ class FixedKnowledge:
         if isinstance(found, Exception):
             raise found
         return found[:limit]
+
+    async def search_files(
+        self, store: str, query: str, files: FileSearch, *, by_words: bool, token: str
+    ) -> list[FilePart]:
+        raise NotImplementedError
 
 
 def passage(collection: str, score: float, text: str) -> Passage:

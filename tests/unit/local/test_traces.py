@@ -39,7 +39,8 @@ def request_of(*spans: Message, service: str = "chat") -> bytes:
     resource = request.resource_spans.add()
     resource.resource.attributes.add(key="service.name").value.string_value = service
     resource.scope_spans.add().spans.extend(spans)
-    return request.SerializeToString()
+    written: bytes = request.SerializeToString()
+    return written
 
 
 @pytest.fixture

@@ -160,7 +160,12 @@ async def test_a_consul_that_is_away_is_told_of_once_and_asked_ever_more_rarely(
 ) -> None:
     consul, ceilings = Consul("a:1"), list[float]()
     watch = consul.followed(what)
-    monkeypatch.setattr(random, "uniform", lambda _, ceiling: ceilings.append(ceiling) or 0.0)
+
+    def uniform(_: float, ceiling: float) -> float:
+        ceilings.append(ceiling)
+        return 0.0
+
+    monkeypatch.setattr(random, "uniform", uniform)
     monkeypatch.setattr(consul, "index", "nonsense")
 
     async with in_background(watch.run()), asyncio.timeout(PATIENCE_SECONDS):

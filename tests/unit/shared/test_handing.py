@@ -23,7 +23,7 @@ async def test_an_endpoint_gets_what_the_lifespan_yields_and_the_document_says_n
 
     app = FastAPI()
     app.include_router(router)
-    transport = httpx.ASGITransport(_with_state(app, {"shelf": ["a", "b"]}))  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(_with_state(app, {"shelf": ["a", "b"]}))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         answer = await client.get("/first/1")
 

@@ -21,7 +21,7 @@ class Process:
         self.told: list[Change] = []
         self.applied: list[tuple[Any, ...]] = []
         self.refuses: Exception | None = None
-        given = {
+        given: dict[str, Any] = {
             "redis_url": "redis://x",
             "rabbitmq_url": "amqp://x",
             "cursor_secret": "c" * 32,

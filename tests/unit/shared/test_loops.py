@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ LOG = logging.getLogger("tests.loops")
 Step = Callable[[], Awaitable[bool | None]]
 
 
-async def steps_of(step: Step, count: int, **options: object) -> None:
+async def steps_of(step: Step, count: int, **options: Any) -> None:
     """Run the loop until it has begun `count` steps."""
     begun, reached = 0, asyncio.Event()
 
@@ -25,7 +26,7 @@ async def steps_of(step: Step, count: int, **options: object) -> None:
             reached.set()
         return await step()
 
-    async with asyncio.timeout(PATIENCE_SECONDS), in_background(keep(counted, log=LOG, **options)):  # type: ignore[arg-type]
+    async with asyncio.timeout(PATIENCE_SECONDS), in_background(keep(counted, log=LOG, **options)):
         await reached.wait()
 
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,8 +35,8 @@ LOCAL = Allowed.of("127.0.0.0/8")
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def asking(url: str, *, seconds: float = 5, most_bytes: int = 1_000_000, **more: object) -> OutboundRequest:
-    return OutboundRequest("GET", url, seconds, most_bytes, **more)  # type: ignore[arg-type]
+def asking(url: str, *, seconds: float = 5, most_bytes: int = 1_000_000, **more: Any) -> OutboundRequest:
+    return OutboundRequest("GET", url, seconds, most_bytes, **more)
 
 
 def resolving(*answers: Sequence[str]) -> Resolve:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -68,7 +69,7 @@ class Source:
             raise answer
         return answer
 
-    async def learn(self, key_ids: list[str]) -> None:
+    async def learn(self, key_ids: Sequence[str]) -> None:
         self.learned.append(list(key_ids))
 
 

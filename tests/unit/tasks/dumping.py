@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from services.tasks.dumps.program import opened, scratch
 from tests.unit.tasks.fakes import RecordingContext
 
 OPTIONS = {"format": None, "text_field": None, "vector_name": None}
-HEADER = {
+HEADER: dict[str, Any] = {
     "format": "sutazai.vectors",
     "version": 1,
     "collection": {"name": "cats", "engine": "faiss", "dimension": 2, "metric": "cosine", "model": None},
@@ -21,18 +21,12 @@ Records = list[dict[str, Any]]
 
 @dataclass
 class FilesContext(RecordingContext):
-    """Keeps what is uploaded, and hands out `content` as the file of any id."""
+    """Hands out `content` as the file of any id."""
 
     content: bytes = b""
-    uploaded: list[tuple[str, str, bytes]] = field(default_factory=list)
 
     async def download(self, path: str, to: Path, *, most_bytes: int) -> int:
         return await asyncio.to_thread(to.write_bytes, self.content)
-
-    async def upload(self, path: str, name: str, source: Path, media_type: str) -> dict[str, Any]:
-        content = await asyncio.to_thread(source.read_bytes)
-        self.uploaded.append((name, media_type, content))
-        return {"id": "made", "bytes": len(content)}
 
 
 def jsonl(*lines: Any) -> bytes:

@@ -43,6 +43,8 @@ class RecordingContext:
 
     files: dict[str, bytes] = field(default_factory=dict)
     """By their path, for `download`."""
+    uploaded: list[tuple[str, str, bytes]] = field(default_factory=list)
+    """The name, the type and the bytes of each."""
 
     def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
         self.reports.append((done, total))
@@ -87,6 +89,11 @@ class RecordingContext:
     async def download(self, path: str, to: Path, *, most_bytes: int) -> int:
         assert len(self.files[path]) <= most_bytes
         return await asyncio.to_thread(to.write_bytes, self.files[path])
+
+    async def upload(self, path: str, name: str, source: Path, media_type: str) -> dict[str, Any]:
+        content = await asyncio.to_thread(source.read_bytes)
+        self.uploaded.append((name, media_type, content))
+        return {"id": "made", "bytes": len(content)}
 
     def bodies(self, call: str) -> list[Any]:
         return [body for called, body, _ in self.calls if called == call]

@@ -21,7 +21,7 @@ from services.tasks.errors import PermanentFailure
 from shared.errors import StorageFull, Unavailable
 from tests.unit.tasks.dumping import HEADER, jsonl, read, written, zipped
 
-PAGE = [
+PAGE: list[dict[str, Any]] = [
     {"id": "größe/a b", "text": "Käse, 猫 and 🐈", "metadata": {"tags": ["x"], "n": 1.5}, "vector": [0.1, -2.0]},
     {"id": "b", "text": None, "metadata": {}, "vector": [3.4e38, 1e-45]},
 ]

@@ -1,8 +1,9 @@
 """What is late is told once it lasts; that something moves is told at once."""
 
+import time
+
 import pytest
 
-from services.tasks import health
 from services.tasks.health import Lateness
 from shared.health import Finding
 
@@ -10,7 +11,7 @@ from shared.health import Finding
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr(health.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return now
 
 

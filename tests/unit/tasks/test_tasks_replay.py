@@ -6,7 +6,7 @@ from tests.unit.tasks.fakes import RecordingContext
 
 
 async def test_what_cannot_be_replayed_is_left_and_said() -> None:
-    failed = {"1": None, "2": KindUnknown("gone"), "3": TaskSettled(None), "4": None}
+    failed: dict[str, Exception | None] = {"1": None, "2": KindUnknown("gone"), "3": TaskSettled(None), "4": None}
     context = RecordingContext(answer=lambda _path, _body: None, failed=failed)
 
     result = await TASKS_REPLAY.execute(context, {"rate": 100})

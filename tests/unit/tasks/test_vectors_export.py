@@ -123,7 +123,8 @@ async def test_what_vectors_refuse_ends_it_and_nothing_is_uploaded() -> None:
 
 @pytest.mark.parametrize("bound", ["one_file", "quota"])
 async def test_what_may_not_be_kept_is_refused_while_it_is_written(bound: str) -> None:
-    context = FilesContext(pages(1000, **{bound: 9_000}))
+    bounds: dict[str, Any] = {bound: 9_000}
+    context = FilesContext(pages(1000, **bounds))
 
     with pytest.raises(PermanentFailure, match="more than the 9000 bytes") as refused:
         await export(context)

@@ -220,11 +220,11 @@ async def test_what_cannot_be_done_in_time_is_refused_before_anything_is_done() 
     first.cancel()
 
 
-async def test_many_texts_of_a_letter_keep_no_neighbour_out() -> None:
+async def test_many_texts_of_a_letter_keep_no_neighbour_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Most of what a model reads for them is what stands around each text, which therefore counts as well."""
     embedder = Gated(timeout_seconds=60)
     noted: list[int] = []
-    embedder.passages.backlog.pace.note = lambda size, _: noted.append(size)  # type: ignore[method-assign,misc]
+    monkeypatch.setattr(embedder.passages.backlog.pace, "note", lambda size, _: noted.append(size))
     embedder.let(2)
 
     await embedder.embed_passages(["a", "b", "cc", "d"], ADA)

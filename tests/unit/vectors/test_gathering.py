@@ -57,7 +57,7 @@ async def test_who_leaves_is_not_asked_for_and_takes_no_answer_from_the_others()
     tasks[2].cancel()
     counting.may_go.set()
 
-    assert await asyncio.gather(tasks[1], tasks[3]) == [2, 6]
+    assert [await tasks[1], await tasks[3]] == [2, 6]
     assert counting.asked == [[0], [1, 3]]
 
 

@@ -1,12 +1,13 @@
 """The order of results: fused, grouped, and told apart where engines do not."""
 
-from services.vectors.domain import Match, Metadata
+from typing import Any
+
+from services.vectors.domain import Match
 from services.vectors.searching.ranking import best, fused, grouped
 
 
-def match(key: str, score: float = 1.0, **metadata: object) -> Match:
-    kept: Metadata = metadata  # type: ignore[assignment]
-    return Match(key, score, None, kept)
+def match(key: str, score: float = 1.0, **metadata: Any) -> Match:
+    return Match(key, score, None, metadata)
 
 
 def test_what_is_first_in_both_scores_one_and_ties_come_by_id() -> None:

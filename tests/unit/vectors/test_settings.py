@@ -20,7 +20,7 @@ NEEDED: dict[str, Any] = {
 
 def test_with_tls_a_node_is_sent_no_token_in_the_clear(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FAISS_URL", "http://faiss:8000")
-    tls = {f"tls_{name}_file": tmp_path for name in ("certificate", "key", "authority")}
+    tls: dict[str, Any] = {f"tls_{name}_file": tmp_path for name in ("certificate", "key", "authority")}
 
     with pytest.raises(ValidationError, match="the node's address is https"):
         Settings(**NEEDED, **tls)

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.vectors.domain import MetadataScalar
 from services.vectors.records.filters import parse
 from services.vectors.terms import HasAnyTerm, HasTerm, NoneOf, escaped, terms_of
 from tests.contracts.vectors.language import leaf
@@ -23,7 +24,7 @@ def test_common_names_stay_readable() -> None:
 
 
 def test_types_do_not_meet() -> None:
-    values = ["1", "True", 1, True, "n:a=1.0", "x" * 200]
+    values: list[MetadataScalar] = ["1", "True", 1, True, "n:a=1.0", "x" * 200]
 
     terms = [terms_of({"a": value}).terms[1] for value in values]
 

@@ -8,13 +8,14 @@ from sqlalchemy import text
 
 from services.tasks.worker.recovery import RecoveryRepository
 from shared.postgres import Database
+from shared.telemetry import Metrics
 from tests.services.tasks.running import Installation, Tasks, eventually
 
 LONG, MANY = {"seconds": 600}, 500
 
 
 async def flood(tasks: Tasks, many: int = MANY) -> list[dict[str, object]]:
-    return await asyncio.gather(*(tasks.submit("test.sleep", LONG) for _ in range(many)))
+    return list(await asyncio.gather(*(tasks.submit("test.sleep", LONG) for _ in range(many))))
 
 
 async def count(database: Database, which: str) -> int:
@@ -117,8 +118,8 @@ async def history(tasks: Tasks, database: Database) -> list[str]:
     return [attempt["outcome"] for attempt in answer.json()["items"]]
 
 
-async def put_off(metrics: object) -> bool:
-    return "tasks_put_off_total 0.0" not in metrics.render().decode()  # type: ignore[attr-defined]
+async def put_off(metrics: Metrics) -> bool:
+    return "tasks_put_off_total 0.0" not in metrics.render().decode()
 
 
 async def listed(tasks: Tasks) -> list[dict[str, object]]:
