@@ -197,7 +197,10 @@ class Settings(ClientSettings):
     max_conversations: int = Field(default=10_000, ge=1, le=1_000_000, description="of one user")
     max_messages: int = Field(default=2_000, ge=2, le=100_000, description="of one conversation")
     kept_mib_user: int | None = Field(
-        default=64, ge=1, le=1_000_000, description="MiB of messages that one user's conversations hold at most"
+        default=64,
+        ge=1,
+        le=1_000_000,
+        description="MiB of messages and metadata that one user's conversations hold at most",
     )
     kept_mib_tenant: int | None = Field(
         default=256, ge=1, le=1_000_000, description="of one tenant's; below what Redis has (`maxmemory`)"

@@ -20,6 +20,7 @@ local count, before_ms, bytes = {KEYS[6], KEYS[7], KEYS[8], ARGV[9]}, ARGV[2] - 
 for i = 16, #ARGV, 3 do bytes = bytes + #ARGV[i] + #ARGV[i + 2] end
 if ARGV[5] ~= '' and redis.call('EXISTS', KEYS[5]) == 1 then return 'taken' end
 if ARGV[1] == '1' then
+  bytes = bytes + told_beside(ARGV[14], ARGV[15])
   forget_old(count, KEYS[4], before_ms)
   if redis.call('ZCARD', KEYS[4]) >= tonumber(ARGV[7]) then return 'too_many' end
 elseif redis.call('EXISTS', KEYS[1]) == 0 or is_old(KEYS[4], ARGV[4], before_ms) then

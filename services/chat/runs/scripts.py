@@ -35,6 +35,7 @@ end
 local function log_too_much() return log_begin_refusal(log, told, ARGV[27], ARGV[28], ARGV[29]) end
 if ARGV[15] ~= '' and (redis.call('GET', KEYS[8]) or '') ~= ARGV[14] then return 'taken' end
 if ARGV[1] == '1' then
+  bytes = bytes + told_beside(ARGV[18], ARGV[19])
   forget_old(count, KEYS[5], ARGV[2] - ARGV[3])
   if redis.call('ZCARD', KEYS[5]) >= tonumber(ARGV[11]) then return 'too_many' end
   local refused = too_much() or log_too_much()
