@@ -50,11 +50,13 @@ class Histories:
     async def before(self, caller: Caller, body: ResponseCreate | ResponseCompact, most_chars: int) -> Before:
         """All that was said up to now where it goes on; of a conversation of more than `most_chars` what is just more.
 
-        Raises ConversationNotFound, ResponseNotFound, PreviousResponseUnusable.
+        Raises ConversationNotFound, RunTooLong, ResponseNotFound, PreviousResponseUnusable.
         """
         if isinstance(body, ResponseCreate) and body.conversation:
             try:
-                return Before(*await self._items.read_whole(Owner.of(caller), body.conversation, most_chars))
+                owner, is_kept = Owner.of(caller), body.store
+                said = await self._items.read_whole(owner, body.conversation, most_chars, is_kept=is_kept)
+                return Before(*said)
             except ConversationNotFound as error:
                 raise ConversationNotFound(at=("/conversation", "not_found")) from error
         if body.previous_response_id is None:
