@@ -43,8 +43,11 @@ class Histories:
         except RunNotFound as error:
             raise ResponseNotFound from error
         unfolding = Unfolding(run_id, kept.asked, shows_results=shows_results or kept.shows_results)
-        for event in until_final(await self._runs.read_all(owner, run_id)):
-            unfolding.take(Told(event.type, event.data))
+        async for events in self._runs.stretches(owner, run_id):
+            for event in until_final(events):
+                unfolding.take(Told(event.type, event.data))
+            if unfolding.status != "in_progress":
+                break
         return kept, unfolding
 
     async def before(self, caller: Caller, body: ResponseCreate | ResponseCompact, most_chars: int) -> Before:

@@ -1,6 +1,6 @@
 """Runs in Redis: their state, their events, and the turn's messages, changed together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal, cast
 
@@ -228,10 +228,14 @@ class RunRepository:
 
     async def read_all(self, owner: Owner, run_id: str) -> list[Event]:
         """All that it has told so far: as much as one log may hold."""
-        told = list[Event]()
-        while some := await self.read(owner, run_id, told[-1].number if told else 0, at_once=_ALL_AT_ONCE):
-            told += some
-        return told
+        return [event async for some in self.stretches(owner, run_id) for event in some]
+
+    async def stretches(self, owner: Owner, run_id: str) -> AsyncIterator[list[Event]]:
+        """The same, some at a time: others have their turn between them."""
+        seen = 0
+        while some := await self.read(owner, run_id, seen, at_once=_ALL_AT_ONCE):
+            yield some
+            seen = some[-1].number
 
     async def find_last_event(self, owner: Owner, run_id: str) -> Event | None:
         """The newest event of a run whose events are still kept."""
