@@ -1,8 +1,9 @@
 """How much conversations hold, counted by the scripts that write and delete them: of each user, and of their tenant.
 
-Messages count, with their citations and the words they are found by, as they lie in Redis. What expires is given back
-when its owner next writes, by the next look at all conversations (`conversations/retention.py`), or, where nothing of
-a user is left, when anybody of the tenant writes. What was written before there was a count is not counted.
+Messages count, with their citations and the words they are found by, as they lie in Redis, and metadata, with what
+they are found by. What expires is given back when its owner next writes, by the next look at all conversations
+(`conversations/retention.py`), or, where nothing of a user is left, when anybody of the tenant writes. What was written
+before there was a count is not counted.
 
 A tenant's count lies in another slot than its users' keys: this too needs a Redis that is no cluster.
 
@@ -11,13 +12,17 @@ A tenant's count lies in another slot than its users' keys: this too needs a Red
     chat:{tenant}:kept:until        sorted set, user id by when all of theirs will have expired in ms
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from redis.asyncio import Redis
 
 from services.chat.domain import Owner
+from services.chat.errors import ConversationNotFound, KeptTooMuch
 from services.chat.storage import KEPT_PARTS
+from shared.errors import ServiceError
 from shared.redis import redis_errors
 
 _ANY: Final = 2**53 - 1  # what Lua still counts exactly
@@ -58,6 +63,9 @@ local function forget(count, id, most)
     give_back(count, count[4])
     redis.call('ZREM', count[3], count[4])
   end
+end
+local function told_beside(metadata, tags)
+  return (not metadata or metadata == '{}') and 0 or #metadata + #tags
 end
 local function is_old(conversations, id, before_ms)
   return tonumber(redis.call('ZSCORE', conversations, id) or before_ms) < before_ms
@@ -102,6 +110,13 @@ end
 FORGET: Final = (
     "#!lua flags=allow-oom" + KEEPING + "\nforget({KEYS[1], KEYS[2], KEYS[3], ARGV[1]}, ARGV[2])\nreturn 1\n"
 )
+
+KEPT_REFUSALS: Final[dict[str, Callable[[], ServiceError]]] = {
+    "missing": ConversationNotFound,
+    "kept_too_much": KeptTooMuch,
+    "tenant_kept_too_much": partial(KeptTooMuch, of_tenant=True),
+}
+"""By what scripts answer that write what is kept."""
 
 
 @dataclass(frozen=True, slots=True)

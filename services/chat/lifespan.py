@@ -35,6 +35,7 @@ from services.chat.responses.translating import joined
 from services.chat.retrieval import Retriever
 from services.chat.runs.approvals import ApprovalService
 from services.chat.runs.control import RunControl
+from services.chat.runs.delegates import Delegates
 from services.chat.runs.means import Means, RunLimits
 from services.chat.runs.pauses import PauseBounds, PauseRepository
 from services.chat.runs.publishing import published
@@ -169,6 +170,7 @@ def _means(app: FastAPI, platform: Platform, runs: _Runs, models: Models, choice
         tools=Tools(agents, agent_tools, built_in, settings.delegation_depth),
         limits=RunLimits.of(settings),
         instruments=Instruments(app.state.metrics.registry),
+        delegates=Delegates(settings.max_delegates),
         joined=joined,
     )
 

@@ -1,6 +1,6 @@
 """What chat needs to know beyond what every service does."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -8,6 +8,8 @@ from services.chat.models.configured import DEFAULT_PROVIDER, ModelEntry, ModelN
 from services.chat.tokens import Vocabulary
 from shared.settings import ClientSettings
 
+DELEGATES_PER_RUN: Final = 2
+"""Of `max_runs`: then a user's share is as many as one run may have by `tool_steps` and `tool_calls_at_once`."""
 _DAY = 86_400
 TenantId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")]
 RetentionDays = Annotated[int, Field(ge=1, le=3650)]
@@ -195,7 +197,10 @@ class Settings(ClientSettings):
     max_conversations: int = Field(default=10_000, ge=1, le=1_000_000, description="of one user")
     max_messages: int = Field(default=2_000, ge=2, le=100_000, description="of one conversation")
     kept_mib_user: int | None = Field(
-        default=64, ge=1, le=1_000_000, description="MiB of messages that one user's conversations hold at most"
+        default=64,
+        ge=1,
+        le=1_000_000,
+        description="MiB of messages and metadata that one user's conversations hold at most",
     )
     kept_mib_tenant: int | None = Field(
         default=256, ge=1, le=1_000_000, description="of one tenant's; below what Redis has (`maxmemory`)"
@@ -208,6 +213,16 @@ class Settings(ClientSettings):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"names are given once, and `default` is that of LLM_URL: {', '.join(twice)}")
         return value
+
+    @property
+    def max_delegates(self) -> int:
+        """Agents at once, in one process, that others have handed a task to."""
+        return DELEGATES_PER_RUN * self.max_runs
+
+    @property
+    def max_generations(self) -> int:
+        """That models are asked for at once by one process: a run asks for none while its delegates do."""
+        return self.max_runs + self.max_delegates
 
     @property
     def redis_cache(self) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from services.agents.openapi import service as openapi
 from services.auth.people.letters import post
 from services.auth.people.passwords.hashing import SOURCE_SHARE
 from services.auth.settings import Settings as Auth
+from services.chat.settings import DELEGATES_PER_RUN
 from services.chat.settings import Settings as Chat
 from services.tasks.dumps.places import AT_ONCE
 from services.tasks.settings import WorkerSettings
@@ -46,6 +47,13 @@ def test_requests() -> None:
 
 def test_answers_of_chat() -> None:
     assert shared("answers that chat is making") == expected(Chat.model_fields["max_runs"].default)
+
+
+def test_delegates_of_chat() -> None:
+    runs, steps, calls = (Chat.model_fields[one].default for one in ("max_runs", "tool_steps", "tool_calls_at_once"))
+
+    assert shared("agents that chat has at work") == expected(DELEGATES_PER_RUN * runs)
+    assert shared("agents that chat has at work")[1] == [steps * calls]
 
 
 def test_messages_that_wait_in_chat() -> None:

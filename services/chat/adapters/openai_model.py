@@ -55,7 +55,7 @@ async def open_session(settings: Settings, entry: ProviderEntry) -> AsyncIterato
     timeout = aiohttp.ClientTimeout(total=None, connect=seconds, sock_connect=seconds)
     key = entry.api_key
     headers = entry.headers | ({"authorization": f"Bearer {key.get_secret_value()}"} if key else {})
-    connector = aiohttp.TCPConnector(limit=settings.max_runs, keepalive_timeout=30)
+    connector = aiohttp.TCPConnector(limit=settings.max_generations, keepalive_timeout=30)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
         yield session
 

@@ -99,7 +99,7 @@ async def fork(
     operation_id="chat_update_conversation",
     summary="Change a conversation",
     response_model=ConversationRead,
-    responses=responses(ConversationNotFound, PreconditionFailed, Conflict),
+    responses=responses(ConversationNotFound, PreconditionFailed, KeptTooMuch, Conflict),
 )
 async def update(
     id: Id,

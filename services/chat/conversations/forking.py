@@ -1,7 +1,6 @@
 """Conversations that go on another way: copies of what was said up to a message, made by one script of Redis."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -9,14 +8,12 @@ from redis.asyncio import Redis
 from services.chat.bounds import Bounds
 from services.chat.domain import Owner
 from services.chat.errors import (
-    ConversationNotFound,
     ForkedTooMuch,
     ForkTooLarge,
-    KeptTooMuch,
     MessageNotFound,
     TooManyConversations,
 )
-from services.chat.keeping import KEEPING, kept_keys
+from services.chat.keeping import KEEPING, KEPT_REFUSALS, kept_keys
 from services.chat.repetitions import kept_once, made_before
 from services.chat.storage import Keys
 from services.chat.times import now, to_ms
@@ -67,6 +64,7 @@ local last = each('+', function(_, message, id)
 end)
 if bytes > most then return 'too_large' end
 if not last then return 'unknown' end
+bytes = bytes + told_beside(source[3], source[4])
 if tonumber(redis.call('GET', KEYS[9]) or 0) + bytes > tonumber(ARGV[10]) then
   return 'copied_too_much ' .. redis.call('TTL', KEYS[9])
 end
@@ -93,12 +91,10 @@ return 'ok'
 """
 )
 _REFUSALS: Final[dict[str, Callable[[], ServiceError]]] = {
-    "missing": ConversationNotFound,
     "unknown": MessageNotFound,
     "too_many": TooManyConversations,
     "too_large": ForkTooLarge,
-    "kept_too_much": KeptTooMuch,
-    "tenant_kept_too_much": partial(KeptTooMuch, of_tenant=True),
+    **KEPT_REFUSALS,
 }
 
 

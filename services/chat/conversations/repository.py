@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from redis.asyncio import Redis
@@ -12,10 +12,11 @@ from redis.exceptions import WatchError
 from services.chat.bounds import Bounds
 from services.chat.conversations.domain import Conversation
 from services.chat.conversations.metadata import tags_of
+from services.chat.conversations.scripts import UPDATE
 from services.chat.conversations.searching import AT_ONCE, ConversationSearch, Wanted
 from services.chat.domain import Message, Owner
 from services.chat.errors import ConversationNotFound
-from services.chat.keeping import FORGET, kept_keys
+from services.chat.keeping import FORGET, KEPT_REFUSALS, kept_keys
 from services.chat.runs.counting import LEAVE_NOTES
 from services.chat.runs.log_scripts import FORGET_LOGS
 from services.chat.storage import KEPT_PARTS, Keys, conversation_from, message_from
@@ -28,6 +29,7 @@ from shared.resources import etag, require_match
 
 Position = tuple[int, str]  # time of last activity in ms, conversation id
 _ATTEMPTS = 3
+_BUSY: Final = "The conversation is being changed by others; try again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class ConversationRepository:
 
     def __init__(self, redis: Redis, bounds: Bounds) -> None:
         self._redis, self._search, self._bounds = redis, ConversationSearch(redis), bounds
+        self._update = redis.register_script(UPDATE)
 
     async def positions(self, owner: Owner, limit: int, after: Position | None, wanted: Wanted) -> Stretch:
         """Up to `limit` places in the list after `after`, newest activity first, of conversations that are `wanted`.
@@ -103,31 +106,38 @@ class ConversationRepository:
     ) -> Conversation:
         """The conversation with another `title`, other `metadata` or both; without `changes` as it is.
 
-        Raises ConversationNotFound, PreconditionFailed, Conflict.
+        Raises ConversationNotFound, PreconditionFailed, KeptTooMuch, Conflict.
         """
         if not changes:
             conversation = await self.get(owner, conversation_id)
             require_match(if_match, etag(conversation.version))
             return conversation
         keys = Keys(owner)
-        key = keys.conversation(conversation_id)
-        words = await kept_words(changes.get("title", ""))
+        names = [keys.conversation(conversation_id), keys.words(conversation_id), keys.conversations, *kept_keys(owner)]
+        changed = await self._changed_by(changes)
+        for _ in range(_ATTEMPTS):
+            version = ""
+            if if_match is not None:
+                version = str((await self.get(owner, conversation_id)).version)
+                require_match(if_match, etag(int(version)))
+            about = [conversation_id, to_ms(now()), self._bounds.retention_of(owner), owner.user_id]
+            with redis_errors():
+                answer: Any = await self._update(
+                    keys=names, args=[*about, *self._bounds.kept.arguments, version, *changed]
+                )
+            if isinstance(answer, list):
+                return self._found(owner, conversation_id, dict(zip(answer[::2], answer[1::2], strict=True)))
+            if answer != b"changed":
+                raise KEPT_REFUSALS[answer.decode()]()
+        raise Conflict(_BUSY)
 
-        async def changing(pipeline: Pipeline) -> None:
-            pipeline.multi()  # type: ignore[no-untyped-call] # the driver's
-            pipeline.hincrby(key, "version", 1)
-            if "title" in changes:
-                pipeline.hset(key, "title", changes["title"])
-                pipeline.hset(keys.words(conversation_id), "title", words)
-                pipeline.pexpire(keys.words(conversation_id), self._bounds.retention_of(owner), nx=True)
-            if "metadata" in changes:
-                metadata = changes["metadata"]
-                stored: dict[Any, Any] = {"metadata": orjson.dumps(metadata), "tags": tags_of(metadata)}
-                pipeline.hset(key, mapping=stored)
-            pipeline.hgetall(key)
-
-        *_, changed = await self._change(owner, conversation_id, if_match, changing)
-        return self._found(owner, conversation_id, changed)
+    @staticmethod
+    async def _changed_by(changes: Mapping[str, Any]) -> list[Any]:
+        """For the script: of the title and of the metadata, whether they are others, and what they are."""
+        title, metadata = changes.get("title", ""), changes.get("metadata", {})
+        words = await kept_words(title)
+        is_named, is_told = (int(name in changes) for name in ("title", "metadata"))
+        return [is_named, title, words, is_told, orjson.dumps(metadata), tags_of(metadata)]
 
     async def delete(self, owner: Owner, conversation_id: str, if_match: str | None) -> None:
         """Forget a conversation, its messages and what its runs said; a turn being answered finds it gone and ends.
@@ -169,7 +179,7 @@ class ConversationRepository:
                     except WatchError:
                         continue
                 return answers
-        raise Conflict("The conversation is being changed by others; try again.")
+        raise Conflict(_BUSY)
 
     def _found(self, owner: Owner, conversation_id: str, stored: Mapping[bytes, bytes]) -> Conversation:
         if not stored:

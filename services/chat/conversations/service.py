@@ -75,7 +75,7 @@ class ConversationService:
     async def update(
         self, caller: Caller, conversation_id: str, body: ConversationUpdate, if_match: str | None
     ) -> Conversation:
-        """The changed conversation. Raises ConversationNotFound, PreconditionFailed, Conflict."""
+        """The changed conversation. Raises ConversationNotFound, PreconditionFailed, KeptTooMuch, Conflict."""
         changes = body.changes
         changed = await self._repository.update(Owner.of(caller), conversation_id, changes, if_match)
         if changes:

@@ -72,7 +72,7 @@ async def get(conversation_id: ConversationId, caller: ItemReader, items: Items)
     operation_id="chat_replace_metadata",
     summary="Change what is told of a conversation",
     response_model=OpenAIConversationRead,
-    responses=openai_responses(ConversationNotFound, Conflict),
+    responses=openai_responses(ConversationNotFound, KeptTooMuch, Conflict),
 )
 async def update(
     conversation_id: ConversationId, body: MetadataReplace, caller: ItemWriter, items: Items

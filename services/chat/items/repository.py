@@ -1,7 +1,7 @@
 """Messages of conversations, put there and taken out one by one, without a run that says them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,10 +12,11 @@ from services.chat.bounds import Bounds
 from services.chat.conversations.metadata import tags_of
 from services.chat.domain import Message, Owner
 from services.chat.errors import ConversationNotFound, MessageNotFound
-from services.chat.items.scripts import PUT, TAKE_OUT
+from services.chat.items.scripts import PUT, STRETCH, TAKE_OUT
 from services.chat.keeping import kept_keys
 from services.chat.repetitions import kept_once, made_before
 from services.chat.runs.beginning import REFUSALS, title_of
+from services.chat.runs.logs import RunTooLong
 from services.chat.storage import Keys, message_bytes, message_from
 from services.chat.times import now, to_ms
 from services.chat.words import kept_words
@@ -25,6 +26,7 @@ from shared.schemas import new_id
 
 _AT_ONCE: Final = 16  # messages that are read at once to find one of them
 _PAGE: Final = 64  # and where all are read
+_PAGE_BYTES: Final = 2**20
 _APART_MS: Final = 10_000  # by so much the clocks of a process and of Redis may differ before more is read
 _REFUSALS: Final = {**REFUSALS, "unknown": MessageNotFound}
 
@@ -43,6 +45,7 @@ class ItemRepository:
     def __init__(self, redis: Redis, bounds: Bounds) -> None:
         self._redis, self._bounds = redis, bounds
         self._put, self._take_out = redis.register_script(PUT), redis.register_script(TAKE_OUT)
+        self._stretch = redis.register_script(STRETCH)
 
     async def begin(
         self, owner: Owner, messages: Sequence[Message], metadata: Mapping[str, Any], once: Once | None
@@ -180,28 +183,42 @@ class ItemRepository:
                     yield place.decode(), fields[b"m"]
                 start = f"({entries[-1][0].decode()}"
 
-    async def _range(
-        self, name: str, first: str, last: str, at_once: int = _AT_ONCE
-    ) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        entries: Any = await self._redis.xrange(name, first, last, count=at_once)
+    async def _range(self, name: str, first: str, last: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        entries: Any = await self._redis.xrange(name, first, last, count=_AT_ONCE)
         return list(entries)
 
-    async def read_whole(self, owner: Owner, conversation_id: str, most_chars: int) -> tuple[list[Message], int]:
+    async def read_whole(
+        self, owner: Owner, conversation_id: str, most_chars: int, *, is_kept: bool
+    ) -> tuple[list[Message], int]:
         """All of its messages, oldest first, and its version before they were read; of one that has more text than
-        `most_chars` what goes just beyond. Raises ConversationNotFound."""
+        `most_chars` what goes just beyond. With their citations only where all `is_kept` with a run.
+
+        Raises ConversationNotFound, and RunTooLong for more than is kept with one.
+        """
         keys = Keys(owner)
         with redis_errors():
             about: Any = await self._redis.hmget(keys.conversation(conversation_id), ["last_activity_at", "version"])
             last_activity_ms, version = about
             if last_activity_ms is None or self._bounds.is_over(owner, int(last_activity_ms)):
                 raise ConversationNotFound
-            messages, start, left = list[Message](), "-", most_chars
-            while left >= 0 and (entries := await self._range(keys.messages(conversation_id), start, "+", _PAGE)):
-                some = [message_from(fields[b"m"]) for _, fields in entries]
+            messages, left, bytes_left = list[Message](), most_chars, self._bounds.logs.run
+            async for stored in self._stretches(keys.messages(conversation_id)):
+                some = [message_from(one) for one in stored]
+                messages += some if is_kept else [replace(one, citations=()) for one in some]
                 left -= sum(map(_chars_of, some))
-                messages += some
-                start = f"({entries[-1][0].decode()}"
+                bytes_left -= sum(map(len, stored))
+                if left < 0:
+                    break
+                if is_kept and bytes_left < 0:
+                    raise RunTooLong
         return messages, int(version)
+
+    async def _stretches(self, name: str) -> AsyncIterator[list[bytes]]:
+        """All messages as they are stored, some at a time. Raises what Redis' driver does."""
+        start = "-"
+        while entries := await self._stretch(keys=[name], args=[start, _PAGE, _PAGE_BYTES]):
+            yield [fields[1] for _, fields in entries]
+            start = f"({entries[-1][0].decode()}"
 
     async def page(
         self, owner: Owner, conversation_id: str, limit: int, after: str | None, *, newest_first: bool

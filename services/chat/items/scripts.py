@@ -1,4 +1,4 @@
-"""What puts messages into a conversation as they are, and takes one out of it, as Redis scripts."""
+"""What puts messages into a conversation as they are, takes one out of it, and reads them all, as Redis scripts."""
 
 from typing import Final
 
@@ -20,6 +20,7 @@ local count, before_ms, bytes = {KEYS[6], KEYS[7], KEYS[8], ARGV[9]}, ARGV[2] - 
 for i = 16, #ARGV, 3 do bytes = bytes + #ARGV[i] + #ARGV[i + 2] end
 if ARGV[5] ~= '' and redis.call('EXISTS', KEYS[5]) == 1 then return 'taken' end
 if ARGV[1] == '1' then
+  bytes = bytes + told_beside(ARGV[14], ARGV[15])
   forget_old(count, KEYS[4], before_ms)
   if redis.call('ZCARD', KEYS[4]) >= tonumber(ARGV[7]) then return 'too_many' end
 elseif redis.call('EXISTS', KEYS[1]) == 0 or is_old(KEYS[4], ARGV[4], before_ms) then
@@ -79,3 +80,19 @@ redis.call('HINCRBY', KEYS[1], 'version', 1)
 return 'ok'
 """
 )
+
+# KEYS messages;  ARGV where to begin, messages at most, bytes after which no more are read
+# The next messages as XRANGE has them: one may be of some MiB, with its citations.
+STRETCH: Final = """#!lua flags=no-writes
+local found, start, left = {}, ARGV[1], tonumber(ARGV[3])
+repeat
+  local entries = redis.call('XRANGE', KEYS[1], start, '+', 'COUNT', 4)
+  for _, entry in ipairs(entries) do
+    table.insert(found, entry)
+    left = left - #entry[2][2]
+    if left <= 0 or #found >= tonumber(ARGV[2]) then return found end
+  end
+  if #entries > 0 then start = '(' .. entries[#entries][1] end
+until #entries < 4
+return found
+"""

@@ -42,7 +42,7 @@ class ItemService:
         return await self._conversations.get(caller, conversation_id)
 
     async def update(self, caller: Caller, conversation_id: str, body: MetadataReplace) -> Conversation:
-        """Raises ConversationNotFound, Conflict."""
+        """Raises ConversationNotFound, KeptTooMuch, Conflict."""
         changes = ConversationUpdate(metadata=body.metadata or {})
         return await self._conversations.update(caller, conversation_id, changes, None)
 

@@ -43,18 +43,23 @@ class Histories:
         except RunNotFound as error:
             raise ResponseNotFound from error
         unfolding = Unfolding(run_id, kept.asked, shows_results=shows_results or kept.shows_results)
-        for event in until_final(await self._runs.read_all(owner, run_id)):
-            unfolding.take(Told(event.type, event.data))
+        async for events in self._runs.stretches(owner, run_id):
+            for event in until_final(events):
+                unfolding.take(Told(event.type, event.data))
+            if unfolding.status != "in_progress":
+                break
         return kept, unfolding
 
     async def before(self, caller: Caller, body: ResponseCreate | ResponseCompact, most_chars: int) -> Before:
         """All that was said up to now where it goes on; of a conversation of more than `most_chars` what is just more.
 
-        Raises ConversationNotFound, ResponseNotFound, PreviousResponseUnusable.
+        Raises ConversationNotFound, RunTooLong, ResponseNotFound, PreviousResponseUnusable.
         """
         if isinstance(body, ResponseCreate) and body.conversation:
             try:
-                return Before(*await self._items.read_whole(Owner.of(caller), body.conversation, most_chars))
+                owner, is_kept = Owner.of(caller), body.store
+                said = await self._items.read_whole(owner, body.conversation, most_chars, is_kept=is_kept)
+                return Before(*said)
             except ConversationNotFound as error:
                 raise ConversationNotFound(at=("/conversation", "not_found")) from error
         if body.previous_response_id is None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -12,15 +11,13 @@ from services.chat.conversations.metadata import tags_of
 from services.chat.domain import Turn
 from services.chat.errors import (
     ConversationFull,
-    ConversationNotFound,
     ConversationOfOtherAgent,
-    KeptTooMuch,
     QueueFull,
     RunActive,
     TooManyConversations,
 )
 from services.chat.given import Given
-from services.chat.keeping import kept_keys
+from services.chat.keeping import KEPT_REFUSALS, kept_keys
 from services.chat.runs.events import Event
 from services.chat.runs.logs import LOG_REFUSALS
 from services.chat.storage import Keys, message_bytes
@@ -30,14 +27,12 @@ from shared.errors import ServiceError
 
 _TITLE_CHARS = 80
 REFUSALS: Final[dict[str, Callable[[], ServiceError]]] = {
-    "missing": ConversationNotFound,
     "other_agent": ConversationOfOtherAgent,
     "active": RunActive,
     "full": ConversationFull,
     "queue_full": QueueFull,
     "too_many": TooManyConversations,
-    "kept_too_much": KeptTooMuch,
-    "tenant_kept_too_much": partial(KeptTooMuch, of_tenant=True),
+    **KEPT_REFUSALS,
     **LOG_REFUSALS,
 }
 """By the answer of START, and of ENQUEUE."""

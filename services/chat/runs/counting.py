@@ -18,9 +18,10 @@ from shared.redis import redis_errors
 
 # KEYS run, usage, counted;  ARGV now_ms, for how many ms a process may yet count it, kept_seconds of `counted` and of
 #      `usage`
-# Counts what was noted of a cancelled run. Whether nothing is left to be counted, now or later.
+# Counts what was noted of a cancelled run, in a Redis that is full too: it would keep others from being looked after.
+# Whether nothing is left to be counted, now or later.
 _COUNT_CANCELLED: Final = (
-    "#!lua"
+    "#!lua flags=allow-oom"
     + COUNT_LEFT
     + """
 local run = redis.call('HMGET', KEYS[1], 'status', 'finished_at', 'used', 'source', 'is_counted')

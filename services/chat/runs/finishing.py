@@ -26,9 +26,8 @@ from services.chat.words import kept_words
 # for what reason its log has no room for the answer, and then it goes on.
 # What it used up is counted once, whoever ended it: of one that was cancelled only its process knows that.
 # A process that laid it down and never heard so ends nothing once others have gone on: they have another `since`.
-FINISH: Final = (
-    "#!lua"
-    + ADD
+_FINISH: Final = (
+    ADD
     + END_RUN
     + KEEPING
     + TURN_FIRST
@@ -73,6 +72,9 @@ if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3]) end
 return ARGV[5]
 """
 )
+FINISH: Final = "#!lua" + _FINISH
+# The same for one that fails, with no message, in a Redis that is full too: it takes what was kept free for its end.
+FAIL: Final = "#!lua flags=allow-oom" + _FINISH
 
 
 def finish_keys(turn: Turn) -> list[str]:

@@ -35,9 +35,9 @@ START_ALONE: Final = "#!lua" + LOG + _BEGIN + "return log_too_much() or begin()\
 # KEYS beside: conversation, messages, conversations, runs, queue, the count of what is kept
 # ARGV beside: the version of the conversation that was read, retention_ms, max_messages, how many messages it will get
 #      at least, how many bytes, user_id, bytes at most of a user and of a tenant
-# The same in a conversation, which is claimed, and gets its messages with the answer, all or none; with them a title
-# where it has none. `changed` where it is no more as it was read: the run would answer what is not said there, or not
-# all that is.
+# The same in a conversation, which is claimed, and kept for as long as after a message; it gets its messages with the
+# answer, all or none, and with them a title where it has none. `changed` where it is no more as it was read: the run
+# would answer what is not said there, or not all that is.
 START_JOINED: Final = (
     "#!lua"
     + KEEPING
@@ -53,7 +53,12 @@ local refused = refusal(count, ARGV[22], ARGV[24], ARGV[25], KEYS[7], before_ms,
 if refused then return refused end
 if is_busy(KEYS[5], KEYS[1], KEYS[9], string.sub(KEYS[2], 1, -1 - #ARGV[1])) then return 'active' end
 if version ~= ARGV[18] then return 'changed' end
-redis.call('HSET', KEYS[5], 'run', ARGV[1])
+redis.call('HSET', KEYS[5], 'run', ARGV[1], 'last_activity_at', ARGV[3])
+redis.call('HINCRBY', KEYS[5], 'version', 1)
+redis.call('ZADD', KEYS[7], ARGV[3], ARGV[2])
+keep(count, ARGV[2], 0, ARGV[3] + ARGV[19])
+for _, part in ipairs(parts) do redis.call('PEXPIRE', KEYS[5] .. part, ARGV[19]) end
+redis.call('PEXPIRE', KEYS[7], ARGV[19])
 redis.call('SADD', KEYS[8], ARGV[1])
 if redis.call('TTL', KEYS[8]) < tonumber(ARGV[11]) then redis.call('EXPIRE', KEYS[8], ARGV[11]) end
 return begin()

@@ -11,7 +11,7 @@ from services.chat.runs.execution import Execution
 from services.chat.runs.supervisor import Admission
 from services.chat.runs.waiting_room import WaitingRoom
 from services.chat.usage.budgets import Reservation
-from services.chat.usage.meter import Measured, Meter, metered
+from services.chat.usage.meter import NOT_YET, Measured, Meter, metered
 from shared.identity import Caller
 from shared.loops import in_background, keep
 
@@ -31,7 +31,7 @@ def launch_in_turn(
     execution: Execution, admission: Admission, reservation: Reservation, room: WaitingRoom, caller: Caller
 ) -> None:
     """Have the turn answered when its turn comes, whoever listens."""
-    with metered(Meter()) as meter:
+    with metered(Meter(began_at=NOT_YET)) as meter:
         work = _settled_in_turn(execution, admission, meter, reservation, room, caller)
         admission.launch(execution.live, work, waits_seconds=room.seconds)
 

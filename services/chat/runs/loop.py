@@ -118,12 +118,13 @@ class Loop:
         agent_id = self._toolbox.delegates[arguments["agent"]]
         telling = Telling(self._telling.journal, agent_id, call_id)
         try:
-            agent = await self._means.agents.get(agent_id, token=self._turn.token)
-            chosen = await self._means.choice.of(agent.model or self._means.default_model)
-            child = self._turn.handed_on(agent, without_marks(arguments["task"]), model=chosen.model.name)
-            means = self._means.within(chosen.budget)
-            loop = await begin_loop(child, means, telling, self.state.spent, self._depth + 1)
-            said = await loop.run()
+            with self._means.delegates.place(self._turn.owner):
+                agent = await self._means.agents.get(agent_id, token=self._turn.token)
+                chosen = await self._means.choice.of(agent.model or self._means.default_model)
+                child = self._turn.handed_on(agent, without_marks(arguments["task"]), model=chosen.model.name)
+                means = self._means.within(chosen.budget)
+                loop = await begin_loop(child, means, telling, self.state.spent, self._depth + 1)
+                said = await loop.run()
         except (ConversationNotFound, Interrupted, ToolStepsExceeded, Unauthenticated):
             raise
         except ServiceError as error:

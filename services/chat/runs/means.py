@@ -7,6 +7,7 @@ from services.chat.models.choice import Choice
 from services.chat.ports import AgentDirectory, LanguageModel
 from services.chat.prompt import PromptBudget
 from services.chat.retrieval import Retriever
+from services.chat.runs.delegates import Delegates
 from services.chat.runs.journal import Joined, nothing_joined
 from services.chat.runs.pauses import PauseRepository
 from services.chat.runs.queue import QueueRepository
@@ -58,6 +59,7 @@ class Means:
     tools: Tools
     limits: RunLimits
     instruments: Instruments
+    delegates: Delegates
     joined: Joined = nothing_joined
 
     @property

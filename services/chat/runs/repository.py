@@ -1,6 +1,6 @@
 """Runs in Redis: their state, their events, and the turn's messages, changed together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal, cast
 
@@ -22,7 +22,7 @@ from services.chat.runs.beginning import (
     start_keys,
 )
 from services.chat.runs.events import FINAL, RUN_FIELDS, Event, abandoned, event_from, run_from
-from services.chat.runs.finishing import FINISH, finish_arguments, finish_keys
+from services.chat.runs.finishing import FAIL, FINISH, finish_arguments, finish_keys
 from services.chat.runs.given_scripts import START_ALONE, START_JOINED
 from services.chat.runs.leases import MISSED, MISSED_MS
 from services.chat.runs.log_scripts import APPEND
@@ -57,7 +57,7 @@ class RunRepository:
         self._start = redis.register_script(scripts.START)
         self._start_alone, self._start_joined = redis.register_script(START_ALONE), redis.register_script(START_JOINED)
         self._append = redis.register_script(APPEND)
-        self._finish = redis.register_script(FINISH)
+        self._finish, self._fail = redis.register_script(FINISH), redis.register_script(FAIL)
         self._renew = redis.register_script(scripts.RENEW)
         self._abandon = redis.register_script(scripts.ABANDON)
         self._cancel = redis.register_script(scripts.CANCEL)
@@ -166,10 +166,11 @@ class RunRepository:
         Answers what the run then is: another status when it had ended before, `gone` when its conversation was deleted.
         Raises RunTooLong, RunsKeptTooMuch where its log has no room for the answer; then nothing is stored.
         """
+        script = self._finish if status == "completed" else self._fail
         arguments = await finish_arguments(turn, status, events, messages, self._bounds)
         with redis_errors():
             await self._users.name(turn.owner, day_of(turn))
-            answer_word: str = (await self._finish(keys=finish_keys(turn), args=arguments)).decode()
+            answer_word: str = (await script(keys=finish_keys(turn), args=arguments)).decode()
         require_room(answer_word)
         self._told()
         return cast("Status", answer_word)
@@ -227,10 +228,14 @@ class RunRepository:
 
     async def read_all(self, owner: Owner, run_id: str) -> list[Event]:
         """All that it has told so far: as much as one log may hold."""
-        told = list[Event]()
-        while some := await self.read(owner, run_id, told[-1].number if told else 0, at_once=_ALL_AT_ONCE):
-            told += some
-        return told
+        return [event async for some in self.stretches(owner, run_id) for event in some]
+
+    async def stretches(self, owner: Owner, run_id: str) -> AsyncIterator[list[Event]]:
+        """The same, some at a time: others have their turn between them."""
+        seen = 0
+        while some := await self.read(owner, run_id, seen, at_once=_ALL_AT_ONCE):
+            yield some
+            seen = some[-1].number
 
     async def find_last_event(self, owner: Owner, run_id: str) -> Event | None:
         """The newest event of a run whose events are still kept."""

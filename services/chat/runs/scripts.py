@@ -35,6 +35,7 @@ end
 local function log_too_much() return log_begin_refusal(log, told, ARGV[27], ARGV[28], ARGV[29]) end
 if ARGV[15] ~= '' and (redis.call('GET', KEYS[8]) or '') ~= ARGV[14] then return 'taken' end
 if ARGV[1] == '1' then
+  bytes = bytes + told_beside(ARGV[18], ARGV[19])
   forget_old(count, KEYS[5], ARGV[2] - ARGV[3])
   if redis.call('ZCARD', KEYS[5]) >= tonumber(ARGV[11]) then return 'too_many' end
   local refused = too_much() or log_too_much()
@@ -88,9 +89,10 @@ return 'ok'
 )
 
 # KEYS lease, run;  ARGV run_id, lease_ms, since
-# Keeps a conversation claimed. A lease that ran out while Redis was away is taken again if nobody else has it, and
-# whoever missed it until now begins to count anew.
-RENEW: Final = """#!lua
+# Keeps a conversation claimed, in a Redis that is full too: else others would give up a run that goes on. A lease that
+# ran out while Redis was away is taken again if nobody else has it, and whoever missed it until now begins to count
+# anew.
+RENEW: Final = """#!lua flags=allow-oom
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status then return 'gone' end
 if status ~= 'running' or (redis.call('HGET', KEYS[2], 'since') or '0') ~= ARGV[3] then return 'lost' end
@@ -105,10 +107,10 @@ return 'ok'
 # ARGV run_id, now_ms, kept_seconds of `counted`, kept_seconds of `usage`, data of run.failed, and of that of a run that
 #      waited in vain, and how often, how many ms apart, a lease is to be missed
 # Ends a run that nobody holds any more, its process gone or its calls undecided: whoever follows it hears the end. One
-# that had only just gone on waits again.
+# that had only just gone on waits again. In a Redis that is full too, as CANCEL.
 # Answers the run's status.
 ABANDON: Final = (
-    "#!lua"
+    "#!lua flags=allow-oom"
     + COUNT_LEFT
     + END_RUN
     + IS_MISSED

@@ -36,6 +36,11 @@ _AT_ONCE = 100
 _ABREAST = 8  # connections to Redis are others' too
 _PUT_OFF_MS = 1_000
 _LONGEST_MS = 60_000  # one that waits is held for a day, and may be gone on with, and die, in a minute
+# Both in a Redis that is full too, in which the runs of others are to be ended.
+# KEYS set;  ARGV member and score of each.  Puts off those that are there still.
+_PUT_OFF = """#!lua flags=allow-oom
+for i = 1, #ARGV, 2 do redis.call('ZADD', KEYS[1], 'XX', ARGV[i + 1], ARGV[i]) end
+"""
 # KEYS set;  ARGV member and score of each.  Takes out those whose score is the same still.
 _FORGET = """#!lua flags=allow-oom
 for i = 1, #ARGV, 2 do
@@ -69,7 +74,7 @@ class Sweeper(ABC):
 
     def __init__(self, redis: Redis, supervisor: Supervisor) -> None:
         self._redis, self._supervisor = redis, supervisor
-        self._forget = redis.register_script(_FORGET)
+        self._put_off, self._forget = redis.register_script(_PUT_OFF), redis.register_script(_FORGET)
 
     @abstractmethod
     def _is_held(self, due: _Due, holder: bytes | None) -> bool:
@@ -136,7 +141,8 @@ class Sweeper(ABC):
         at = to_ms(now())
         with redis_errors():
             if held:
-                await self._redis.zadd(self.noted_in, {run.member: at + ms for run, ms in held}, xx=True)
+                later = [part for run, ms in held for part in (run.member, at + ms)]
+                await self._put_off(keys=[self.noted_in], args=later)
             if ended:
                 scored = [part for run in ended for part in (run.member, round(run.score))]
                 await self._forget(keys=[self.noted_in], args=scored)

@@ -3,17 +3,22 @@
 A generation knows nothing of the run that it is part of, so the meter of a run hangs on the context of its task.
 """
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Final
 
 from services.chat.generation import Ask, Completion, Heard, Piece, Reasoning, Usage
 from services.chat.models.domain import Model
 from services.chat.prompt import tokens_asked
 from services.chat.tokens import Vocabulary, estimate_counted
+
+NOT_YET: Final = math.inf
+"""When the work on a run began that waits for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +50,11 @@ class Meter:
 
     @property
     def worked_ms(self) -> int:
-        """Since it went on last: nobody works on a run that waits for people."""
-        return round((time.perf_counter() - self.began_at) * 1000)
+        """Since it went on last: nobody works on a run that waits for people, or for its turn."""
+        return round(max(0.0, time.perf_counter() - self.began_at) * 1000)
 
     def begin(self) -> None:
-        """Its work begins now, and not when it was made: nobody works on a run that waits for its turn."""
+        """Its work begins now, where it was `NOT_YET` at work."""
         self.began_at = time.perf_counter()
 
     @property

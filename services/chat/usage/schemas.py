@@ -47,7 +47,7 @@ class UsageReportRead(ResponseModel):
     group_by: GroupBy
     rows: list[UsageRow] = Field(description="days in order; all else by falling tokens; those with nothing left out")
     is_truncated: bool = Field(description="whether there are more groups than the 1,000 that are shown")
-    kept_bytes: int = Field(description="what the messages of all conversations hold now, whatever the days")
+    kept_bytes: int = Field(description="what all conversations hold now, of messages and metadata, whatever the days")
     kept_bytes_limit: int | None = Field(description="where `chat.kept_too_much` begins; null without a limit")
 
     @classmethod

@@ -1,13 +1,15 @@
 """An agent that hands a task to another, within one run."""
 
+import asyncio
 from typing import Any
 
 import httpx
 import pytest
 
 from shared.schemas import new_id
-from tests.fixtures.identity import User
-from tests.services.chat.client import OpenChat, ServerEvent, events_of
+from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.patience import PATIENCE_SECONDS
+from tests.services.chat.client import OpenChat, ServerEvent, events_of, until
 from tests.services.chat.scripts import calls, says
 from tests.services.chat.servers import ModelServer, Neighbours
 from tests.services.chat.test_tools import ULM, WEATHER
@@ -170,3 +172,41 @@ async def test_a_cancel_reaches_the_agent_below(
 
     assert rest[-1].type == "run.cancelled"
     assert len(model.asked) == 2
+
+
+async def test_the_delegates_of_one_user_leave_others_their_answers(
+    open_chat: OpenChat, body: dict[str, Any], model: ModelServer, clerk_id: str, register_user: RegisterUser
+) -> None:
+    one, other = await register_user(), await register_user()
+    model.scripted = [calls(TASK, TASK)]
+    model.go_on.clear()
+
+    async def delegate_is_asked() -> bool:
+        return len(model.asked) == 2
+
+    async with (
+        open_chat(max_runs=2) as chat,
+        asyncio.timeout(PATIENCE_SECONDS),
+        chat.stream("POST", MESSAGE, json=body | {"stream": True}, headers=one.headers) as response,
+    ):
+        await model.is_generating.wait()
+        model.is_silent = True  # to the delegates
+        model.go_on.set()
+        events = events_of(response)
+        started = await anext(events)
+        while (told := await anext(events)).type != "tool.completed":
+            pass
+        await until(delegate_is_asked)
+
+        model.is_silent = False
+        answered = await chat.post(MESSAGE, json=body, headers=other.headers)
+        await chat.post(f"/api/v1/chat/runs/{started.data['run_id']}/cancel", headers=one.headers)
+        ended = [event.type async for event in events][-1]
+
+        model.scripted = [calls(TASK), says("90 euros."), says("It costs 90 euros.")]
+        again = await chat.post(MESSAGE, json=body, headers=one.headers)
+
+    assert (told.data["is_error"], told.data["content"]) == (True, "One user may have 1 delegates under way at once.")
+    assert answered.status_code == 200, answered.text
+    assert (ended, again.json()["message"]["content"]) == ("run.cancelled", "It costs 90 euros.")
+    assert any("90 euros." in str(asked["messages"]) for asked in model.asked), "its place was not given back"

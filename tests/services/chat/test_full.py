@@ -1,15 +1,20 @@
 """In a Redis that is full what ends and frees goes on; what is told of runs, in test_run_events.py."""
 
 import httpx
+import orjson
 
 from local.suite import Suite
 from services.chat.domain import Owner
 from services.chat.keeping import kept_bytes
+from services.chat.storage import RUNNING, Keys, running_member
 from shared.redis import open_redis
+from shared.schemas import new_id
 from tests.fixtures.identity import User
+from tests.services.chat.client import OpenChat, until
 from tests.services.chat.fullness import full
 from tests.services.chat.queueing import CONVERSATIONS, MESSAGE, RUNS, busy, waiting
 from tests.services.chat.servers import ModelServer
+from tests.services.chat.test_sweeping import abandoned
 
 
 async def test_conversations_are_deleted(chat: httpx.AsyncClient, agent_id: str, suite: Suite, person: User) -> None:
@@ -49,3 +54,67 @@ async def test_a_message_that_waits_is_cancelled(
 
     assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
     assert [event.type for event in told] == ["run.cancelled"]
+
+
+async def test_a_run_fails_and_leaves_its_conversation_free(
+    chat: httpx.AsyncClient, agent_id: str, model: ModelServer, suite: Suite, person: User
+) -> None:
+    """Its answer has no room, and its end has: that is told, kept and counted at once."""
+    async with open_redis(suite.url("redis")) as redis, busy(chat, agent_id, model) as conversation:
+        async with full(redis):
+            model.go_on.set()
+            told = await conversation.rest()
+            state = await conversation.state_of(conversation.first.data["run_id"])
+            lease = await redis.exists(Keys(Owner(person.tenant_id, person.user_id)).lease(conversation.id))
+            usage = (await chat.get("/api/v1/chat/usage")).json()
+        again = await chat.post(MESSAGE, json=conversation.message("two", stream=False, on_busy="reject"))
+
+    assert (told[-1].type, state, lease) == ("run.failed", "failed", 0)
+    assert [row["failed_runs"] for row in usage["rows"]] == [1]
+    assert again.status_code == 200
+
+
+async def test_a_run_that_goes_on_is_left_alone(
+    open_chat: OpenChat, agent_id: str, model: ModelServer, suite: Suite, person: User
+) -> None:
+    """Its lease is renewed, for many times the while in which it would be given up."""
+    async with (
+        open_redis(suite.url("redis")) as redis,
+        open_chat(run_lease_seconds=1) as chat,
+        open_chat(run_lease_seconds=1),
+    ):
+        chat.headers.update(person.headers)
+        async with busy(chat, agent_id, model) as conversation:
+            async with full(redis):
+                keys, run_id = Keys(Owner(person.tenant_id, person.user_id)), conversation.first.data["run_id"]
+                began = await redis.time()
+
+                async def is_held_for_long() -> bool:
+                    seconds, _ = await redis.time()
+                    held = await redis.get(keys.lease(conversation.id))
+                    assert await redis.hget(keys.run(run_id), "status") == b"running"
+                    return held == run_id.encode() and seconds > began[0] + 6
+
+                await until(is_held_for_long)
+            model.go_on.set()
+            told = await conversation.rest()
+
+    assert told[-1].type == "run.completed"
+
+
+async def test_what_died_is_ended_behind_many_that_live(chat: httpx.AsyncClient, person: User, suite: Suite) -> None:
+    owner = Owner(person.tenant_id, person.user_id)
+    async with open_redis(suite.url("redis")) as redis:
+        living = {running_member(owner, new_id(), new_id()): number for number in range(120)}
+        for member in living:
+            _, _, conversation_id, run_id = orjson.loads(member)
+            await redis.set(Keys(owner).lease(conversation_id), run_id, ex=60)
+        run_id = await abandoned(redis, owner, 1_000)
+        await redis.zadd(RUNNING, living)
+        async with full(redis):
+
+            async def is_ended() -> bool:
+                return await redis.hget(Keys(owner).run(run_id), "status") == b"failed"
+
+            await until(is_ended)
+        await redis.zrem(RUNNING, *living)

@@ -37,12 +37,14 @@ async def usage_of(chat: httpx.AsyncClient) -> tuple[int, int | None]:
 
 
 async def held(redis: Redis, owner: Owner, conversation_id: str) -> int:
-    """What the messages of a conversation hold, with their words."""
+    """What the messages of a conversation hold, with their words, and its metadata, if it has any."""
     keys = Keys(owner)
     entries: Any = await redis.xrange(keys.messages(conversation_id))
     words: Any = await redis.hgetall(keys.words(conversation_id))
-    words.pop(b"title")
-    return sum(len(fields[b"m"]) for _, fields in entries) + sum(len(one) for one in words.values())
+    words.pop(b"title", None)
+    told: Any = await redis.hmget(keys.conversation(conversation_id), ["metadata", "tags"])
+    beside = sum(map(len, told)) if told[0] not in (None, b"{}") else 0
+    return beside + sum(len(fields[b"m"]) for _, fields in entries) + sum(len(one) for one in words.values())
 
 
 async def counts(redis: Redis, owner: Owner) -> tuple[int, int]:
@@ -141,6 +143,59 @@ async def test_what_is_held_has_a_bound(
     assert len(model.asked) == asked
     assert [one["message_count"] for one in page] == [2]
     assert deleted.status_code == 204
+
+
+async def test_metadata_are_counted_wherever_they_are_written(
+    chat: httpx.AsyncClient, agent_id: str, suite: Suite, owner: Owner
+) -> None:
+    told = {f"name_{number}": "ü" * 512 for number in range(32)}
+    async with open_redis(suite.url("redis")) as redis:
+        one = (await say(chat, agent_id, metadata=told)).json()["conversation_id"]
+        said = await counts(redis, owner)
+        fork = await chat.post(f"{CONVERSATIONS}/{one}/fork", json={"message_id": await _last_of(chat, one)})
+        two = fork.json()["id"]
+        begun = await chat.post("/api/v1/conversations", json={"metadata": {"a": "b" * 512}})
+        three = begun.json()["id"].removeprefix("conv_")
+        seen = [await counts(redis, owner)]
+        lies = [sum([await held(redis, owner, id_) for id_ in (one, two, three)])]
+        for id_, metadata in ((two, {"a": "b"}), (three, told), (three, told), (one, {})):
+            assert (await chat.patch(f"{CONVERSATIONS}/{id_}", json={"metadata": metadata})).status_code == 200
+            seen.append(await counts(redis, owner))
+            lies.append(sum([await held(redis, owner, id_) for id_ in (one, two, three)]))
+        for id_ in (one, two, three):
+            await chat.delete(f"{CONVERSATIONS}/{id_}")
+        left = await counts(redis, owner)
+
+    assert said[0] > 2 * 32 * 2 * 512
+    assert seen == [(bytes_, bytes_) for bytes_ in lies]
+    assert left == (0, 0)
+
+
+async def test_metadata_have_the_bound_of_messages(
+    open_chat: OpenChat, agent_id: str, person: User, suite: Suite, owner: Owner
+) -> None:
+    """Nothing of a change is made that has no room; one that takes none is."""
+    async with open_chat(kept_mib_user=1) as chat, open_redis(suite.url("redis")) as redis:
+        chat.headers.update(person.headers)
+        conversation_id = (await say(chat, agent_id, metadata={"a": "b" * 100})).json()["conversation_id"]
+        path = f"{CONVERSATIONS}/{conversation_id}"
+        await redis.hset(kept_keys(owner)[0], "bytes", MIB)
+        more = {"metadata": {"a": "b" * 500}}
+        refused = [
+            await chat.patch(path, json=more | {"title": "Another"}),
+            await chat.post("/api/v1/conversations", json=more),
+            await say(chat, agent_id, **more),
+            await chat.post(f"/api/v1/conversations/conv_{conversation_id}", json=more),
+        ]
+        kept = (await chat.get(path)).json()
+        smaller = await chat.patch(path, json={"metadata": {"a": "c"}, "title": "Another"})
+        larger = await chat.patch(path, json={"metadata": {"a": "c" * 30}})
+
+    assert [answer.status_code for answer in refused] == [409] * 4
+    assert all("chat.kept_too_much" in answer.text for answer in refused)
+    assert (kept["metadata"], kept["title"]) == ({"a": "b" * 100}, "Hello")
+    assert (smaller.json()["metadata"], smaller.json()["title"]) == ({"a": "c"}, "Another")
+    assert larger.status_code == 200
 
 
 async def test_whoever_is_at_the_bound_asks_the_last_message_again(
@@ -269,12 +324,15 @@ async def test_what_was_written_before_there_was_a_count_is_no_hindrance(
     async with open_redis(suite.url("redis")) as redis:
         conversation_id = (await say(chat, agent_id)).json()["conversation_id"]
         await redis.delete(*kept_keys(owner))
+        told = await chat.patch(f"{CONVERSATIONS}/{conversation_id}", json={"metadata": {"a": "b"}})
+        expires = [await redis.pttl(key) > 0 for key in kept_keys(owner)]
         anew = await chat.post(f"{CONVERSATIONS}/{conversation_id}/regenerate", json={})
         again = await say(chat, agent_id, conversation_id=conversation_id)
         before = await counts(redis, owner)
         deleted = await chat.delete(f"{CONVERSATIONS}/{conversation_id}")
         after = await counts(redis, owner)
 
-    assert [anew.status_code, again.status_code, deleted.status_code] == [200, 200, 204]
+    assert expires == [True] * 3
+    assert [told.status_code, anew.status_code, again.status_code, deleted.status_code] == [200, 200, 200, 204]
     assert before[0] == before[1] > 0
     assert after == (0, 0)

@@ -1,6 +1,7 @@
 """Responses that are answered in a conversation, which gets what was said."""
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -8,7 +9,7 @@ import pytest
 
 from local.suite import Suite
 from services.chat.domain import Owner
-from services.chat.keeping import kept_bytes
+from services.chat.keeping import kept_bytes, kept_keys
 from services.chat.storage import Keys
 from shared.redis import open_redis
 from shared.schemas import new_id
@@ -140,6 +141,31 @@ async def test_while_it_is_answered_in_nobody_else_is(
     await until(is_there)
     assert (await chat.get(f"{RESPONSES}/{under_way['id']}")).json()["status"] == "completed"
     await created(chat, conversation=conversation)
+
+
+async def test_its_time_begins_anew_where_it_is_answered_in(
+    chat: httpx.AsyncClient, conversation: str, model: ModelServer, person: User, suite: Suite
+) -> None:
+    """And not where it has been answered: it could be forgotten before."""
+    owner, id_ = Owner(person.tenant_id, person.user_id), conversation.removeprefix("conv_")
+    keys, path = Keys(owner), f"/api/v1/chat/conversations/{conversation.removeprefix('conv_')}"
+    names = [keys.conversations, keys.conversation(id_), keys.messages(id_), keys.words(id_), *kept_keys(owner)]
+    before = await chat.get(path)
+    model.go_on.clear()
+    async with open_redis(suite.url("redis")) as redis:
+        for name in names:
+            await redis.expire(name, 600)
+        await created(chat, conversation=conversation, background=True)
+        await model.is_generating.wait()
+        left = [await redis.ttl(name) for name in names]
+        since = await redis.zscore(keys.conversations, id_) or 0
+        after = await chat.get(path)
+        model.go_on.set()
+
+    assert all(seconds > 86_400 for seconds in left)
+    assert since > datetime.fromisoformat(before.json()["last_activity_at"]).timestamp() * 1000
+    assert after.json()["last_activity_at"] > before.json()["last_activity_at"]
+    assert after.headers["etag"] != before.headers["etag"]
 
 
 async def test_what_fails_or_is_cancelled_leaves_it_as_it_was(

@@ -67,7 +67,7 @@ async def test_a_run_that_goes_on_is_left_alone_and_forgotten_when_it_has_ended(
     assert rest[-1].type == "run.completed"
 
 
-async def _abandoned(redis: Redis, owner: Owner, number: int) -> str:
+async def abandoned(redis: Redis, owner: Owner, number: int) -> str:
     """A run as one leaves it whose process died."""
     run_id, conversation_id, keys = new_id(), new_id(), Keys(owner)
     begun: dict[Any, Any] = {"status": "running", "conversation_id": conversation_id, "created_at": to_ms(now())}
@@ -88,7 +88,7 @@ async def test_many_that_died_at_once_are_each_ended_once_by_several_replicas(
 ) -> None:
     owner = Owner(person.tenant_id, person.user_id)
     async with open_redis(suite.url("redis")) as redis:
-        runs = [await _abandoned(redis, owner, number) for number in range(150)]
+        runs = [await abandoned(redis, owner, number) for number in range(150)]
         async with open_chat(), open_chat(), open_chat():
 
             async def are_ended() -> bool:
@@ -180,7 +180,7 @@ async def test_a_lease_that_is_missed_once_ends_nothing_however_many_look_at_onc
     owner, bounds = Owner(person.tenant_id, person.user_id), Bounds(0, 30_000, 0, 0, 0)
     suite.up(["redis"])
     async with open_redis(suite.url("redis")) as redis, open_redis(suite.url("redis")) as another:
-        run_id, conversation_id = await _abandoned(redis, owner, to_ms(now()) + 60_000), new_id()
+        run_id, conversation_id = await abandoned(redis, owner, to_ms(now()) + 60_000), new_id()
         replicas = [RunRepository(redis, bounds, ""), RunRepository(another, bounds, "")]
 
         async def look() -> list[str]:
@@ -203,7 +203,7 @@ async def test_whoever_takes_its_lease_again_is_not_given_up_for_looks_of_earlie
     owner, bounds = Owner(person.tenant_id, person.user_id), Bounds(0, 30_000, 0, 0, 0)
     suite.up(["redis"])
     async with open_redis(suite.url("redis")) as redis:
-        run_id, conversation_id = await _abandoned(redis, owner, to_ms(now()) + 60_000), new_id()
+        run_id, conversation_id = await abandoned(redis, owner, to_ms(now()) + 60_000), new_id()
         repository, keys = RunRepository(redis, bounds, ""), Keys(owner)
         await redis.hset(keys.run(run_id), mapping={"missed": 2, "missed_at": 1})
         renewed = await repository.renew(_turn(owner, run_id, conversation_id))

@@ -17,6 +17,7 @@ from services.chat.instruments import Instruments
 from services.chat.past import Past
 from services.chat.prompt import PromptBudget
 from services.chat.retrieval import Retriever
+from services.chat.runs.delegates import Delegates
 from services.chat.runs.events import Event
 from services.chat.runs.execution import Execution
 from services.chat.runs.means import Means, RunLimits
@@ -108,6 +109,7 @@ def execution(world: Any, limits: RunLimits = LIMITS, search_seconds: float = 60
         tools=Tools(world, world, BuiltIn(world, world, passages=4, search_seconds=60), depth=3),
         limits=limits,
         instruments=Instruments(CollectorRegistry()),
+        delegates=Delegates(1),
     )
     return Execution(TURN, means)
 

@@ -39,8 +39,8 @@ class _Room:
     seconds = 300.0
 
 
-async def test_waiting_for_a_turn_is_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, tasks = [1_000.0], list[asyncio.Task[None]]()
+async def _launched(execution: _Execution, clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = list[asyncio.Task[None]]()
 
     class Clock:
         @staticmethod
@@ -52,9 +52,28 @@ async def test_waiting_for_a_turn_is_no_work(monkeypatch: pytest.MonkeyPatch) ->
             tasks.append(asyncio.create_task(work))
 
     monkeypatch.setattr(metering, "time", Clock)
-    execution = _Execution(clock)
     arguments: list[Any] = [execution, Admission(), _Reservation(), _Room(), None]
     launch_in_turn(*arguments)
     await tasks[0]
 
+
+async def test_waiting_for_a_turn_is_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    execution = _Execution(clock := [1_000.0])
+    await _launched(execution, clock, monkeypatch)
+
     assert execution.worked_ms == 2_000
+
+
+async def test_nor_is_it_where_the_run_ends_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it has begun in Redis, and only that was lost: its end is counted then."""
+
+    class Ended(_Execution):
+        async def turn_comes(self, *_: Any) -> bool:
+            await super().turn_comes()
+            await super().run()
+            return False
+
+    execution = Ended(clock := [1e9])
+    await _launched(execution, clock, monkeypatch)
+
+    assert execution.worked_ms == 0
