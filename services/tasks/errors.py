@@ -1,7 +1,7 @@
 """What tasks refuses, and what a kind may fail with.
 
 NotFound   TaskNotFound · ScheduleNotFound · WebhookNotFound · WebhookDeliveryNotFound
-Conflict   TaskFinished · TaskNotFailed · TaskSettled · KeyBusy · TooManyFollowers · TooManySchedules
+Conflict   TaskFinished · TaskNotFailed · TaskSettled · KeyBusy · LineFull · TooManyFollowers · TooManySchedules
            WebhookExists · TooManyWebhooks · WebhookDisabled · WebhookOfAnother · RotatedTooOften
 Invalid    KindUnknown · InputInvalid · InputTooLarge · RunAtTooFar · StartsTooLate · EventUnknown
            CronInvalid · CronNever · TimeZoneUnknown · EndsTooSoon: of schedules
@@ -52,6 +52,16 @@ class KeyBusy(Conflict):
     code = "tasks.key_busy"
     meaning = "Another task of the tenant has this concurrency key and has not ended."
     default_detail = "Another task with this key has not ended."
+
+
+class LineFull(Conflict):
+    code = "tasks.line_full"
+    meaning = (
+        "As many tasks of the tenant wait for this concurrency key as may; submit it when some of them have ended."
+    )
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most:,} tasks wait for this key already.")
 
 
 class TooManyFollowers(Conflict):

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tasks.backlog import held_back
 from services.tasks.domain import TRANSITIONS, After, OnConflict, TaskStatus, Ticket
-from services.tasks.errors import KeyBusy, TaskNotFound, TooManyFollowers
+from services.tasks.errors import KeyBusy, LineFull, TaskNotFound, TooManyFollowers
 from services.tasks.events import Done, tell
 from services.tasks.models import IdempotencyKeyRow, Task, TaskDependency
 from services.tasks.queues import Queues
@@ -31,6 +31,7 @@ _TAKE_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:name AS t
 _AT_ONCE = 5  # of a process: who waits for a key has a connection meanwhile, and others need some
 _MOST_WAITING = 500
 _MOST_AFTER_ONE = 10_000  # or a few more, of many at once: all are let go by the statement that ends it
+_MOST_IN_LINE = 10_000  # and what is replayed: one statement cancels them all, and tells of each
 _MORE_TRIES = 4
 _PAUSE_SECONDS = 0.1
 
@@ -62,8 +63,8 @@ class Flows:
     ) -> EffectKey | None:
         """As `Submissions.write`; `row` says afterwards what it waits for.
 
-        Raises TaskNotFound for another task that the caller may not see, KeyBusy, TooManyFollowers, ShareTaken,
-        Unavailable.
+        Raises TaskNotFound for another task that the caller may not see, KeyBusy, LineFull, TooManyFollowers,
+        ShareTaken, Unavailable.
         """
         place = self._places.take(caller.tenant_id, caller.subject)
         if place is None:
@@ -135,6 +136,8 @@ class Flows:
         await stand_in_line(session, row)
         if row["waits_for_key"] and order.on_conflict is OnConflict.REFUSE:
             raise KeyBusy
+        if row["waits_for_key"] and await tasks.is_line_full(key, _MOST_IN_LINE):
+            raise LineFull(_MOST_IN_LINE)
 
     async def _insert(self, session: AsyncSession, row: dict[str, Any], waits: list[dict[str, Any]]) -> None:
         if row["waiting_for"]:

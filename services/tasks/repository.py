@@ -128,6 +128,12 @@ class TaskRepository:
             await self._session.execute(update(Task).where(these, part).values(**_cancelled()))
         return ids
 
+    async def is_line_full(self, key: str, most: int) -> bool:
+        """Whether `most` wait for this concurrency key, whoever submitted them."""
+        waits = (Task.tenant_id == self._tenant_id, Task.concurrency_key == key)
+        line = select(Task.id).where(*waits, Task.status == TaskStatus.QUEUED, Task.waits_for_key)
+        return await self._session.scalar(line.order_by(Task.id).offset(most - 1).limit(1)) is not None
+
     async def find_crowded(self, ids: Collection[str], most: int) -> str | None:
         """One of these that `most` others wait for, if there is one."""
         last = select(TaskDependency.task_id).where(TaskDependency.after_id == Task.id).offset(most - 1).limit(1)

@@ -61,7 +61,7 @@ class TaskService:
         """The task, durably queued; for a repetition of `once` the one that was made, as it is now.
 
         Raises KindUnknown, MissingScope, InputTooLarge, InputInvalid, RunAtTooFar, StartsTooLate, IdempotencyKeyReused,
-        TaskNotFound, KeyBusy, TooManyFollowers, ShareTaken.
+        TaskNotFound, KeyBusy, LineFull, TooManyFollowers, ShareTaken.
         """
         kind = self._kinds.get(body.kind)
         require_scopes(caller, kind.scopes)

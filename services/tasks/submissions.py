@@ -5,6 +5,7 @@ is stored in the same transaction; where it is there already, the task is not wr
 """
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from shared.telemetry import conventions
 
 _log = logging.getLogger("tasks.submissions")
 _BATCH = 500
+_BATCH_CHARS = 4 * 2**20  # of inputs in one statement, which has its seconds: each may have a MiB
 _INSERT = {conventions.DB_SYSTEM: "postgresql", conventions.DB_OPERATION: "INSERT"}
 
 
@@ -79,10 +81,17 @@ class Submissions:
         """
         while True:
             await self._arrived.wait()
-            batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+            batch = self._next()
             if not self._waiting:
                 self._arrived.clear()
             await self._settle(batch)
+
+    def _next(self) -> list[_Pending]:
+        """Those that have waited longest, as many as one statement takes, and one at least: they wait no more."""
+        ends = itertools.accumulate(len(one.task["input"]) for one in self._waiting[:_BATCH])
+        number = max(1, sum(end <= _BATCH_CHARS for end in ends))
+        batch, self._waiting = self._waiting[:number], self._waiting[number:]
+        return batch
 
     async def _settle(self, batch: Sequence[_Pending]) -> None:
         """Write `batch` and tell each submit how it went."""

@@ -34,6 +34,7 @@ MAX_METADATA_KEY_CHARS = 64
 MAX_METADATA_STRING_CHARS = 4096
 MAX_METADATA_LIST = 64
 MAX_INTEGER = 2**53 - 1  # what a JSON number carries exactly in every language (RFC 8259, section 6)
+MAX_NUMBERS = 2**22  # of the vectors that are made of texts at once: a thousand of the longest
 MAX_NAME_CHARS = 63
 COLLECTION_NAME = rf"^[a-z0-9][a-z0-9_-]{{0,{MAX_NAME_CHARS - 1}}}$"
 

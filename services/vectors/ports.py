@@ -125,8 +125,11 @@ class Catalogue(Copies, Stores, Protocol):
     Raises Unavailable when its store cannot answer, StorageFull when its disk is full.
     """
 
-    async def insert(self, collection: Collection) -> bool:
-        """False, and nothing stored, when the tenant has a collection or an alias of that name already."""
+    async def insert(self, collection: Collection, most: int = 0) -> bool:
+        """False, and nothing stored, when the tenant has a collection or an alias of that name, or `most` already.
+
+        0 is no limit.
+        """
 
     async def find(self, tenant_id: str, name: str) -> Collection | None:
         """The tenant's collection of that name, whatever its status."""

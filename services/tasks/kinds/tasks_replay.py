@@ -10,6 +10,7 @@ from services.tasks.replays.schemas import ReplayMany
 from shared.errors import MissingScope
 
 _AT_ONCE = 100
+_LEFT_A_SECOND = 100  # or each attempt would end among those that are left, with none replayed behind them
 _BY_NOW_SETTLED = (TaskNotFound, TaskNotFailed, TaskSettled)
 
 
@@ -21,6 +22,7 @@ async def _replay(context: Context, given: ReplayMany) -> dict[str, Any]:
         if not found:
             break
         for task_id in found:
+            pause = 1 / _LEFT_A_SECOND
             try:
                 await context.replay(task_id)
             except (MissingScope, KindUnknown) as error:
@@ -29,9 +31,9 @@ async def _replay(context: Context, given: ReplayMany) -> dict[str, Any]:
             except _BY_NOW_SETTLED:
                 skipped += 1
             else:
-                done += 1
+                done, pause = done + 1, 1 / given.rate
             context.progress(done, None, "replaying")
-            await asyncio.sleep(1 / given.rate)
+            await asyncio.sleep(pause)
         after = found[-1]
     context.log(f"{done} tasks replayed, {skipped} left as they are")
     return {"replayed": done, "skipped": skipped}

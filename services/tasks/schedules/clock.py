@@ -20,6 +20,7 @@ from shared.words import Word
 MOST_CAUGHT_UP: Final = 100
 """Of the moments that were missed, as many are made up for at once."""
 _ON_TIME: Final = timedelta(seconds=60)
+_STEP: Final = timedelta(minutes=1)  # between two moments at least
 _FIELDS: Final = 5
 _MONTH, _DAY = 3, 2
 _MOST_LOOKED_AT: Final = 10_000
@@ -74,10 +75,24 @@ def due(
             next_at = None if ends_at and moment > ends_at else moment
             break
         if looked_at >= _MOST_LOOKED_AT:
-            lately = first_after(cron, time_zone, until - _LATELY)
+            last = _last_before(cron, time_zone, moment, until)
+            lately = first_after(cron, time_zone, last - _LATELY)
             return due(cron, time_zone, catch_up, lately, now, ends_at)
         newest.append(moment)
     return Due(_wanted(list(newest), catch_up, now), next_at)
+
+
+def _last_before(cron: str, time_zone: str, moment: datetime, until: datetime) -> datetime:
+    """The last moment up to `until`, `moment` being one: long ago where they are all on one day of a month."""
+    none_after = until
+    while none_after - moment >= _STEP:
+        middle = moment + (none_after - moment) / 2
+        found = first_after(cron, time_zone, middle)
+        if found <= until:
+            moment = found
+        else:
+            none_after = middle
+    return moment
 
 
 def _wanted(missed: list[datetime], catch_up: CatchUp, now: datetime) -> list[datetime]:

@@ -1,7 +1,7 @@
 """Finds what is due and delivers it, many at once: every worker runs one, and a claim is one worker's at a time.
 
 A receiver that does not answer holds the places of its own webhook, and no more of these than a share of its owner's
-and its tenant's. One that is failing is asked by one request at each look.
+and its tenant's. One that is failing is asked by one request at a time, also where looks follow each other closely.
 """
 
 import asyncio
@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
+
+from cachetools import TTLCache
 
 from services.tasks.webhooks.claims import ClaimRepository, Due
 from services.tasks.webhooks.delivering import Delivering
@@ -23,14 +25,17 @@ from shared.postgres import Database
 
 _log = logging.getLogger("tasks.webhooks")
 _IN_A_ROW: Final = 20  # deliveries that one place makes to a webhook before others have their turn
+_ASKED_KNOWN: Final = 10_000
 _FINISH_SECONDS: Final = 5.0  # for what is being sent when the worker ends; what goes on then is sent again elsewhere
 
 
 class Deliverer:
     """Places of this worker, and what is being delivered in them."""
 
-    def __init__(self, database: Database, delivering: Delivering, terms: Terms) -> None:
+    def __init__(self, database: Database, delivering: Delivering, terms: Terms, every_seconds: float) -> None:
         self._database, self._delivering, self._terms = database, delivering, terms
+        self._every_seconds = every_seconds
+        self._asked: TTLCache[str, bool] = TTLCache(_ASKED_KNOWN, every_seconds / 2)  # those that are failing, lately
         self._shares = Shares("deliveries", terms.places)
         self._busy: Counter[str] = Counter()
         self._running: set[asyncio.Task[None]] = set()
@@ -39,9 +44,10 @@ class Deliverer:
         self._is_short = False
         """Whether somebody waits for a place."""
 
-    async def run(self, every_seconds: float) -> None:
+    async def run(self) -> None:
         """Never returns."""
-        await keep(self.look, log=_log, every_seconds=every_seconds, retry_seconds=every_seconds, wake=self._freed)
+        every = self._every_seconds
+        await keep(self.look, log=_log, every_seconds=every, retry_seconds=every, wake=self._freed)
 
     async def look(self) -> None:
         """Begin as much of what is due as there are places for. Raises Unavailable."""
@@ -55,11 +61,15 @@ class Deliverer:
             self._begin(due)
 
     def _begin(self, due: Due) -> None:
+        if due.is_failing and due.webhook_id in self._asked:  # this look is for a place that was given back
+            return
         most = 1 if due.is_failing else self._terms.of_a_webhook
         for _ in range(min(due.count, most - self._busy[due.webhook_id])):
             if (place := self._place(due)) is None:
                 self._is_short = True
                 return
+            if due.is_failing:
+                self._asked[due.webhook_id] = True
             self._busy[due.webhook_id] += 1
             task = asyncio.create_task(self._serve(due, place), name=f"webhook:{due.webhook_id}")
             self._running.add(task)
@@ -98,9 +108,9 @@ class Deliverer:
 
 
 @asynccontextmanager
-async def open_deliverer(deliverer: Deliverer, every_seconds: float) -> AsyncIterator[None]:
+async def open_deliverer(deliverer: Deliverer) -> AsyncIterator[None]:
     """Deliver while the block runs."""
-    async with in_background(deliverer.run(every_seconds)):
+    async with in_background(deliverer.run()):
         try:
             yield
         finally:

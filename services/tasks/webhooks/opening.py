@@ -40,6 +40,6 @@ async def delivering_webhooks(app: FastAPI, database: Database, outbox: Outbox, 
         )
         loops = upkeep.run(), upkeep.watch(), upkeep.prune(), reseal_secrets(database, seal)
         await stack.enter_async_context(in_background(*loops))
-        deliverer = Deliverer(database, delivering, terms)
-        await stack.enter_async_context(open_deliverer(deliverer, settings.webhook_look_seconds))
+        deliverer = Deliverer(database, delivering, terms, settings.webhook_look_seconds)
+        await stack.enter_async_context(open_deliverer(deliverer))
         yield

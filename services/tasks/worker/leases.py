@@ -5,6 +5,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from operator import itemgetter
+from typing import Final
+
+from cachetools import LRUCache
 
 from services.tasks.domain import AttemptKey, Claim
 from services.tasks.settings import WorkerSettings
@@ -14,6 +17,7 @@ from shared.loops import keep
 from shared.postgres import Database
 
 _log = logging.getLogger("tasks.worker")
+_ENDED_KNOWN: Final = 10_000
 
 
 class Leases:
@@ -24,23 +28,25 @@ class Leases:
         self._beat_seconds = settings.heartbeat_seconds
         self._lease_seconds = settings.lease_seconds
         self._held: dict[AttemptKey, Attempt] = {}
+        self._ended: LRUCache[AttemptKey, bool] = LRUCache(_ENDED_KNOWN)
         self._renewed_at = time.monotonic()
         self._stopping: Stop | None = None
 
     @contextmanager
     def hold(self, claim: Claim) -> Iterator[Attempt]:
-        """Keep the claim's lease through the block."""
+        """Keep the claim's lease through the block, which ends as the attempt is recorded, or raises."""
         attempt = self._held[claim.key] = Attempt(claim)
         if self._stopping is not None:
             attempt.stop(self._stopping)
         try:
             yield attempt
+            self._ended[claim.key] = True
         finally:
             del self._held[claim.key]
 
     def __contains__(self, claim: Claim) -> bool:
-        """Whether it is held here already."""
-        return claim.key in self._held
+        """Whether it is held here already, or was: another message found it before its end and comes back after it."""
+        return claim.key in self._held or claim.key in self._ended
 
     def stop_all(self, reason: Stop) -> None:
         """What is held, and what comes to be held from now on: a claim may have been waiting for its answer."""

@@ -49,7 +49,8 @@ _KEEP_MODEL = "ALTER TABLE collection ADD COLUMN model TEXT"  # null where it is
 _COLUMNS = "id, tenant_id, name, engine, dimension, metric, created_at, status, model"
 _INSERT = f"""
 INSERT INTO collection ({_COLUMNS}) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
-WHERE NOT EXISTS (SELECT 1 FROM alias WHERE tenant_id = ?2 AND name = ?3) ON CONFLICT DO NOTHING
+WHERE NOT EXISTS (SELECT 1 FROM alias WHERE tenant_id = ?2 AND name = ?3)
+AND (?10 = 0 OR (SELECT count(*) FROM collection WHERE tenant_id = ?2) < ?10) ON CONFLICT DO NOTHING
 """  # noqa: S608 - our own words
 
 Result = TypeVar("Result")
@@ -63,8 +64,8 @@ class SqliteCatalogue(KeptStores):
         self._path = path
         self._connection: sqlite3.Connection | None = None
 
-    async def insert(self, collection: Collection) -> bool:
-        return await self._write(_INSERT, *_row(collection)) == 1
+    async def insert(self, collection: Collection, most: int = 0) -> bool:
+        return await self._write(_INSERT, *_row(collection), most) == 1
 
     async def find(self, tenant_id: str, name: str) -> Collection | None:
         rows = await self._read("tenant_id = ? AND name = ?", tenant_id, name)
@@ -255,7 +256,7 @@ def _take(connection: sqlite3.Connection, collections: Sequence[Collection]) -> 
             if connection.execute("SELECT 1 FROM collection WHERE id = ?", (collection.id,)).fetchone():
                 continue
             for name in _names(collection.name):
-                if connection.execute(_INSERT, _row(replace(collection, name=name))).rowcount == 1:
+                if connection.execute(_INSERT, (*_row(replace(collection, name=name)), 0)).rowcount == 1:
                     break
             if name != collection.name:
                 renamed[collection.id] = name

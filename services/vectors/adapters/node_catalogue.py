@@ -13,9 +13,9 @@ from services.vectors.terms import Condition
 class NodeCatalogue(NodeStores):
     """Catalogue of the node. Whatever was asked of it may be repeated when the answer was lost on the way."""
 
-    async def insert(self, collection: Collection) -> bool:
+    async def insert(self, collection: Collection, most: int = 0) -> bool:
         """True also when it was inserted by a first attempt whose answer was lost."""
-        inserted: bool = await self._node.ask(CATALOGUE, "insert", collection=collection)
+        inserted: bool = await self._node.ask(CATALOGUE, "insert", collection=collection, most=most)
         if inserted:
             return True
         listed = await self.find(collection.tenant_id, collection.name)

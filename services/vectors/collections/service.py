@@ -70,8 +70,7 @@ class CollectionService:
         if once and (made := await self._made(caller, body.name, once)):
             self._tell_created(caller, made.collection)  # again, as the first may have told nobody
             return made
-        if 0 < self._most <= await self._catalogue.count(caller.tenant_id):
-            raise QuotaExceeded("collections", self._most)
+        await self._require_room(caller.tenant_id)
         collection = Collection(
             id=once.id_at(0) if once else new_id(),
             tenant_id=caller.tenant_id,
@@ -86,6 +85,10 @@ class CollectionService:
         self._tell_created(caller, made.collection)
         return made
 
+    async def _require_room(self, tenant_id: str) -> None:
+        if 0 < self._most <= await self._catalogue.count(tenant_id):
+            raise QuotaExceeded("collections", self._most)
+
     def _tell_created(self, caller: Caller, collection: Collection) -> None:
         self._auth.tell(caller, Done.CREATED, collection.name, once=collection.id, collection_id=collection.id)
 
@@ -98,7 +101,7 @@ class CollectionService:
         return await self._counted(await self._finish(made) if made.status is CollectionStatus.CREATING else made)
 
     async def _insert(self, collection: Collection) -> Collection:
-        if not await self._catalogue.insert(collection):
+        if not await self._catalogue.insert(collection, self._most):
             return await self._taken(collection)
         try:
             return await self._finish(collection)
@@ -116,6 +119,7 @@ class CollectionService:
             raise AliasExists(wanted.name, alias.collection)
         existing = await self._catalogue.find(wanted.tenant_id, wanted.name)
         if existing is None:
+            await self._require_room(wanted.tenant_id)  # others were made at this very moment
             raise CollectionExists(wanted.name, wanted.engine)
         if existing.id == wanted.id and existing.status is not CollectionStatus.DELETING:  # by the same request,
             is_made = existing.status is CollectionStatus.READY  # under the same key, at this very moment

@@ -16,10 +16,10 @@ _NUMBERS: Final = orjson.OPT_SERIALIZE_NUMPY
 
 def written(embedded: Sequence[Embedded], *, model: str, as_base64: bool) -> bytes:
     """The bytes of an `EmbeddingsResult`. For a thread: takes some tens of microseconds for each vector."""
-    data = b",".join(_item(at, one.vector, as_base64=as_base64) for at, one in enumerate(embedded))
+    data = b",".join(_item(at, one.vector, as_base64=as_base64) for at, one in enumerate(embedded))  # up to 50 MiB
     tokens = sum(one.tokens for one in embedded)
     rest = orjson.dumps({"model": model, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}})
-    return b'{"object":"list","data":[' + data + b"]," + rest[1:]
+    return b"".join((b'{"object":"list","data":[', data, b"],", rest[1:]))
 
 
 def _item(index: int, vector: Vector, *, as_base64: bool) -> bytes:

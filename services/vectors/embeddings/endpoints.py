@@ -20,6 +20,7 @@ from services.vectors.errors import (
     EmbeddingsBusy,
     EmbeddingsFailed,
     TextExpands,
+    TooManyNumbers,
     TooMuchText,
 )
 from shared.door import GuardedRoute, takes
@@ -38,6 +39,7 @@ tokens = APIRouter(prefix="/api/v1/vectors/tokens", tags=["vectors"], route_clas
     responses=openai_responses(
         EmbeddingModelNotFound,
         DimensionsFixed,
+        TooManyNumbers,
         TextExpands,
         TooMuchText,
         EmbeddingsBusy,

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from services.vectors.domain import Embedded
+from services.vectors.domain import MAX_NUMBERS, Embedded
 from services.vectors.embeddings.schemas import EmbeddingsRequest, TokensRequest, TokensResult
-from services.vectors.errors import DimensionsFixed, EmbeddingModelNotFound
+from services.vectors.errors import DimensionsFixed, EmbeddingModelNotFound, TooManyNumbers
 from services.vectors.ports import Embedder
 from shared.identity import Caller
 
@@ -18,11 +18,16 @@ class EmbeddingService:
         self._embedder = embedder
 
     async def create(self, caller: Caller, body: EmbeddingsRequest) -> list[Embedded]:
-        """The vectors of the texts, in their order. Raises EmbeddingModelNotFound, DimensionsFixed; as Embedder."""
+        """The vectors of the texts, in their order.
+
+        Raises EmbeddingModelNotFound, DimensionsFixed, TooManyNumbers, and as Embedder does.
+        """
         if body.model != self._embedder.model:
             raise EmbeddingModelNotFound(body.model, self._embedder.model)
         if body.dimensions not in (None, self._embedder.dimension):
             raise DimensionsFixed(self._embedder.model, self._embedder.dimension)
+        if len(body.input) > (most := MAX_NUMBERS // self._embedder.dimension):
+            raise TooManyNumbers(most, self._embedder.dimension)
         return await self._embedder.embed(body.input, caller, is_query=body.input_type == "query")
 
     async def count(self, body: TokensRequest) -> TokensResult:

@@ -27,6 +27,7 @@
     │   ├── DimensionsFixed           vectors.dimensions_fixed
     │   ├── RerankUnconfigured        vectors.rerank_unconfigured
     │   ├── TextExpands               vectors.text_expands
+    │   ├── TooManyNumbers            vectors.too_many_numbers
     │   └── TooMuchText               vectors.too_much_text
     ├── UpstreamFailed
     │   ├── EmbeddingsFailed          vectors.embeddings_failed
@@ -62,6 +63,7 @@ from services.vectors.errors.models import (
     RerankFailed,
     RerankUnconfigured,
     TextExpands,
+    TooManyNumbers,
     TooMuchText,
     UnknownModel,
 )
@@ -100,6 +102,7 @@ __all__ = [
     "RerankFailed",
     "RerankUnconfigured",
     "TextExpands",
+    "TooManyNumbers",
     "TooMuchText",
     "UnknownModel",
     "UnsupportedCapability",

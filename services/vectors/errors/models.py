@@ -53,6 +53,18 @@ class TooMuchText(Invalid):
         )
 
 
+class TooManyNumbers(Invalid):
+    code = "vectors.too_many_numbers"
+    meaning = (
+        "The vectors of so many texts have more numbers together than one answer may: `message` says how many texts of "
+        "the model here do not."
+    )
+
+    def __init__(self, most_texts: int, dimension: int) -> None:
+        detail = f"{most_texts:,} vectors of {dimension:,} dimensions fit into one answer: send the texts in several."
+        super().__init__(detail, at=("/input", "too_many_numbers"))
+
+
 class TextExpands(Invalid):
     code = "vectors.text_expands"
     meaning = (

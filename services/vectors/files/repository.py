@@ -6,7 +6,7 @@
 No blob is written twice. What a tenant has is a list of one key for each file, however many parts they came in.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -23,10 +23,9 @@ from services.vectors.ports import Blobs
 from services.vectors.together import AT_ONCE, each
 from shared.errors import StorageFull
 
-_SIZES_KNOWN: Final = 50_000
+_KNOWN: Final = 50_000
 _SETTLED: Final = timedelta(minutes=1)
 """A blob that is deleted and made anew after so long has another time, whatever the store counts it in."""
-Wanted = Callable[[StoredFile], bool]
 
 
 class FileRepository:
@@ -34,7 +33,8 @@ class FileRepository:
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
-        self._sizes: LRUCache[tuple[str, datetime], int] = LRUCache(_SIZES_KNOWN)
+        self._sizes: LRUCache[tuple[str, datetime], int] = LRUCache(_KNOWN)
+        self._purposes: LRUCache[tuple[str, datetime], str] = LRUCache(_KNOWN)
         self.parts = Parts(blobs)
         self.marks = Marks(blobs)
 
@@ -87,7 +87,6 @@ class FileRepository:
 
     async def sizes(self, tenant_id: str) -> dict[str, int]:
         """The bytes of each of the tenant's files, by id; of one that is not whole as many as it may come to."""
-        until = datetime.now(UTC) - _SETTLED
 
         async def size(blob: Blob) -> int | None:
             key = (blob.path, blob.modified_at)
@@ -95,7 +94,7 @@ class FileRepository:
             if known is not None:
                 return known
             found, is_final = await self._size(tenant_id, _id(blob))
-            if found is not None and is_final and blob.modified_at < until:
+            if found is not None and is_final and _is_settled(blob):
                 self._sizes[key] = found
             return found
 
@@ -104,17 +103,37 @@ class FileRepository:
         return {_id(blob): bytes_ for blob, bytes_ in found if bytes_ is not None}
 
     async def list_page(
-        self, tenant_id: str, *, after: str | None, limit: int, newest_first: bool = False, wanted: Wanted | None = None
+        self,
+        tenant_id: str,
+        *,
+        after: str | None,
+        limit: int,
+        newest_first: bool = False,
+        is_whole: bool = False,
+        purpose: str | None = None,
     ) -> list[StoredFile]:
-        """By id, those after `after`, or with `newest_first` those before it; of them those that are `wanted`."""
-        ids = sorted(map(_id, await self._blobs.list(f"files/{tenant_id}")), reverse=newest_first)
-        left, page = [one for one in ids if _follows(one, after, newest_first)], list[StoredFile]()
+        """By id, those after `after`, or with `newest_first` those before it.
+
+        With `is_whole` those that are, of any purpose or of the one. Those known to be of another are not read again.
+        """
+        blobs = sorted(await self._blobs.list(f"files/{tenant_id}"), key=_id, reverse=newest_first)
+        left = [one for one in blobs if _follows(_id(one), after, newest_first) and self._may_be_of(one, purpose)]
+        page = list[StoredFile]()
         while left and len(page) < limit:  # in the place of what was deleted meanwhile come others
-            number = max(limit - len(page), AT_ONCE) if wanted else limit - len(page)
+            number = max(limit - len(page), AT_ONCE) if is_whole else limit - len(page)
             asked, left = left[:number], left[number:]
-            found = await each(asked, lambda file_id: self.find(tenant_id, file_id))
-            page += [file for file in found if file is not None and (wanted is None or wanted(file))]
+            found = await each(asked, lambda blob: self._listed(tenant_id, blob))
+            page += [file for file in found if file is not None and (not is_whole or _is_wanted(file, purpose))]
         return page[:limit]
+
+    def _may_be_of(self, blob: Blob, purpose: str | None) -> bool:
+        return purpose is None or self._purposes.get((blob.path, blob.modified_at), purpose) == purpose
+
+    async def _listed(self, tenant_id: str, blob: Blob) -> StoredFile | None:
+        file = await self.find(tenant_id, _id(blob))
+        if file is not None and file.is_ready and _is_settled(blob):  # it will never be of another purpose
+            self._purposes[blob.path, blob.modified_at] = file.purpose
+        return file
 
     async def remove(self, tenant_id: str, file_id: str, place: str) -> None:
         """The file whose bytes lie there; nothing happens when it is gone. What is put there later is swept away.
@@ -166,6 +185,14 @@ class FileRepository:
     async def _ready(self, tenant_id: str, place: str) -> dict[str, Any] | None:
         told = await self._blobs.get(_whole(tenant_id, place))
         return None if told is None else orjson.loads(told)
+
+
+def _is_settled(blob: Blob) -> bool:
+    return blob.modified_at < datetime.now(UTC) - _SETTLED
+
+
+def _is_wanted(file: StoredFile, purpose: str | None) -> bool:
+    return file.is_ready and purpose in (None, file.purpose)
 
 
 def _follows(file_id: str, after: str | None, newest_first: bool) -> bool:

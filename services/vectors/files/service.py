@@ -227,7 +227,8 @@ class FileService:
             after=after,
             limit=limit,
             newest_first=newest_first,
-            wanted=lambda file: file.is_ready and purpose in (None, file.purpose),
+            is_whole=True,
+            purpose=purpose,
         )
 
     async def delete(self, caller: Caller, file_id: str) -> None:

@@ -14,12 +14,14 @@ from services.vectors.domain import Collection
 from services.vectors.ports import Catalogue
 from services.vectors.stores.domain import ChangeRefused, FenceMark
 from services.vectors.stores.errors import AttachmentChanged, AttachmentNotFound, AttachmentUnderWay
-from shared.errors import UpstreamTimeout
+from shared.errors import StorageFull, Unavailable, UpstreamTimeout
 from shared.schemas import new_id
 
 _WRITING_SECONDS: Final = 60.0  # longer than an engine is waited for
 _CHANGING_SECONDS: Final = 120.0
 _LOOK_SECONDS: Final = 0.05
+_NOT_WAITED_FOR: Final = (UpstreamTimeout, asyncio.CancelledError)
+_MAY_BE_WRITTEN: Final = (*_NOT_WAITED_FOR, Unavailable)  # as by an engine that loses the connection and goes on
 
 
 class Fence:
@@ -37,7 +39,7 @@ class Fence:
         claim = new_id()
         if not await self._catalogue.begin_write(collection, mark, claim=claim, seconds=_WRITING_SECONDS):
             raise AttachmentChanged(mark.file_id)
-        async with self._held(collection, claim):
+        async with self._held(collection, claim, _MAY_BE_WRITTEN):
             yield
 
     @asynccontextmanager
@@ -53,14 +55,15 @@ class Fence:
             yield changing
 
     @asynccontextmanager
-    async def _held(self, collection: Collection, claim: str) -> AsyncIterator[None]:
+    async def _held(
+        self, collection: Collection, claim: str, unseen: tuple[type[BaseException], ...] = _NOT_WAITED_FOR
+    ) -> AsyncIterator[None]:
         try:
             yield
-        except (UpstreamTimeout, asyncio.CancelledError):
-            raise  # what was under way may still be done
-        except BaseException:
-            await self._catalogue.release(collection, [claim])
-            raise
+        except BaseException as error:
+            if isinstance(error, StorageFull) or not isinstance(error, unseen):
+                await self._catalogue.release(collection, [claim])
+            raise  # what is `unseen` was under way, and may still be done
         await self._catalogue.release(collection, [claim])
 
 

@@ -33,6 +33,17 @@ async def test_a_name_is_taken_once_however_many_ask_at_the_same_time(catalogue:
     assert await catalogue.find(first.tenant_id, "things") == winner
 
 
+async def test_of_many_at_once_no_more_are_listed_than_a_tenant_may_have(catalogue: Catalogue) -> None:
+    first, other = a_collection(), a_collection()
+    await catalogue.insert(other)
+
+    outcomes = await asyncio.gather(*(catalogue.insert(named(f"c{at}", first), 3) for at in range(10)))
+
+    assert outcomes.count(True) == await catalogue.count(first.tenant_id) == 3
+    assert await catalogue.insert(named("more", first))
+    assert not await catalogue.insert(named("yet-more", first), 4)
+
+
 async def test_tenants_share_no_names(catalogue: Catalogue) -> None:
     ours, theirs = a_collection(), a_collection()
     assert await catalogue.insert(ours)

@@ -115,12 +115,7 @@ async def test_a_newer_one_has_a_long_line_cancelled_whose_head_has_not_begun(
     head = await flows.submit("echo", concurrency={"key": name}, run_at=later())
     waiting = await flows.submit("echo", concurrency={"key": name})
     async with fresh.database() as database:
-        columns = [column for column in Task.__table__.columns if column.key != "id"]
-        many = func.generate_series(1, 6000).table_valued("number")
-        one = select(func.gen_random_uuid(), *columns).select_from(Task).join(many, true())
-        copied = insert(Task).from_select(["id", *columns], one.where(Task.id == waiting["id"]))
-        async with database.transaction() as session:
-            await session.execute(copied)
+        await copy(database, waiting, 6000)
         answer = await post(flows, concurrency={"key": name, "on_conflict": "cancel_oldest"}, run_at=later())
         async with database.session() as session:
             line = select(Task.status, func.count()).where(Task.concurrency_key == name).group_by(Task.status)
@@ -130,6 +125,35 @@ async def test_a_newer_one_has_a_long_line_cancelled_whose_head_has_not_begun(
     assert not answer.json()["waits_for_key"]
     assert states == [("cancelled", 6002), ("queued", 1)]
     assert (await flows.get(head))["error"]["code"] == "tasks.cancelled"
+
+
+async def test_a_line_has_an_end(fresh: Installation, flows: Tasks, register_user: RegisterUser, name: str) -> None:
+    """One that grew without a bound could not be cancelled any more."""
+    head = await flows.submit("echo", concurrency={"key": name}, run_at=later())
+    waiting = await flows.submit("echo", concurrency={"key": name})
+    neighbour = Tasks(flows.client, await register_user())
+    async with fresh.database() as database:
+        await copy(database, waiting, 9998)
+        last, refused = [await post(flows, concurrency={"key": name}) for _ in range(2)]
+        other = await post(flows, concurrency={"key": f"{name}-2"})
+        await neighbour.submit("echo", concurrency={"key": name}, run_at=later())
+        theirs = await post(neighbour, concurrency={"key": name})
+    await flows.cancel(waiting)
+    again = await post(flows, concurrency={"key": name})
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "tasks.line_full")
+    assert "10,000 tasks" in refused.json()["detail"]
+    assert [answer.status_code for answer in (last, other, theirs, again)] == [202] * 4
+    assert (await flows.get(head))["status"] == "queued"
+
+
+async def copy(database: Database, task: dict[str, Any], times: int) -> None:
+    columns = [column for column in Task.__table__.columns if column.key != "id"]
+    many = func.generate_series(1, times).table_valued("number")
+    one = select(func.gen_random_uuid(), *columns).select_from(Task).join(many, true())
+    copied = insert(Task).from_select(["id", *columns], one.where(Task.id == task["id"]))
+    async with database.transaction() as session:
+        await session.execute(copied)
 
 
 async def test_two_that_cancel_what_the_other_waits_for_are_both_taken(flows: Tasks, name: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +30,7 @@ from services.vectors.stores.schemas import StoreCreate, StoreUpdate
 from services.vectors.stores.service import StoreService
 from services.vectors.stores.stopping import Stopping
 from shared.door import Once
-from shared.errors import MissingScope, Relayed, Unavailable
+from shared.errors import MissingScope, Relayed, ServiceError, StorageFull, Unavailable, UpstreamTimeout
 from shared.identity import Caller
 from shared.resources import CursorCodec
 from shared.schemas import new_id
@@ -235,6 +235,29 @@ async def test_a_write_that_hangs_keeps_its_file_attached(shop: Shop) -> None:
     await writing
     await shop.attachments.detach(shop.caller, STORE, FILE)
     assert await shop.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "may_be_written"),
+    [(Unavailable("faiss"), True), (UpstreamTimeout("faiss"), True), (StorageFull("faiss"), False)],
+    ids=["cut off", "late", "no room"],
+)
+async def test_a_write_whose_end_nobody_saw_keeps_its_file_attached(
+    shop: Shop, error: ServiceError, may_be_written: bool
+) -> None:
+    """An engine whose connection broke may write on, and what comes after the file is gone would stay."""
+    attachment = await shop.attached()
+
+    async def break_off() -> None:
+        raise error
+
+    shop.engine.before.append(break_off)
+    with pytest.raises(type(error)):
+        await shop.ingests(attachment, 0)
+    await shop.ingests(attachment, 0)  # its task goes on
+
+    with pytest.raises(AttachmentUnderWay) if may_be_written else nullcontext():
+        await shop.attachments.detach(shop.caller, STORE, FILE)
 
 
 async def test_leftovers_of_an_ingestion_that_was_given_up_are_not_deleted_by_it(shop: Shop) -> None:

@@ -1,6 +1,7 @@
 """How many blobs a file lies in: few, however it came, and what is read of it stays what was sent first."""
 
 import asyncio
+import functools
 import itertools
 import os
 from pathlib import Path
@@ -246,6 +247,35 @@ async def test_a_page_is_full_though_some_of_its_files_are_deleted_meanwhile(
     page = await files.list_page("tenant", after=None, limit=3)
 
     assert [file.id for file in page] == sorted(file.id for file in others)
+
+
+async def test_files_of_another_purpose_are_read_once(
+    files: FileRepository, blobs: WatchedBlobs, tmp_path: Path
+) -> None:
+    """Not each time that those of one are listed: thousands of them are twice as many requests to a bucket."""
+    other = await begun(files, 0, "tenant")
+    asked = functools.partial(files.list_page, "tenant", after=None, limit=1, is_whole=True, purpose="user_data")
+    await asyncio.to_thread(age, tmp_path / "files")
+
+    assert await asked() == []
+    await files.finish(other, "text/plain", "user_data")
+    assert [file.id for file in await asked()] == [other.id], "it had no purpose yet"
+    for _ in range(3):
+        await files.finish(last := await begun(files, 0, "tenant"), "text/plain", "assistants")
+    await asyncio.to_thread(age, tmp_path / "files")
+    await asked(newest_first=True)
+    blobs.counts()
+
+    assert [file.id for file in await asked(newest_first=True)] == [other.id]
+    assert blobs.counts() == (3, 4), "a list of them all, and what there is of the one"
+    await files.remove("tenant", last.id, last.upload.place)
+    assert len(await files.list_page("tenant", after=None, limit=9, is_whole=True, purpose="assistants")) == 2
+
+
+def age(folder: Path) -> None:
+    """What is there was put long ago."""
+    for one in folder.rglob("*"):
+        os.utime(one, (0, 0))
 
 
 async def test_a_file_that_a_bucket_is_told_of_twice_is_begun_once(files: FileRepository, blobs: WatchedBlobs) -> None:

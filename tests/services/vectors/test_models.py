@@ -10,6 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
+from services.vectors.domain import MAX_DIMENSION, MAX_ITEMS, MAX_NUMBERS
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import User
 from tests.services.vectors.model_server import ModelServer, model_server
@@ -64,6 +65,22 @@ async def test_a_collection_can_be_made_for_vectors_of_a_model(
 
     assert [answer.status_code for answer in answers] == [200, 200, 422, 422]
     assert {answer.json()["code"] for answer in answers[2:]} == {"vectors.model_mismatch"}
+
+
+async def test_a_long_vector_of_each_of_very_many_texts_is_refused_before_the_model_is_asked(
+    open_vectors: ServiceClient, user: User, server: ModelServer, tmp_path: Path
+) -> None:
+    """Two thousand of them were 100 MiB of JSON; a store takes no more than fit."""
+    long = remote(server) | {"embeddings_dimension": MAX_DIMENSION}
+    async with open_vectors("vectors", data_dir=tmp_path, **long) as client:
+        body = {"model": OTHERS, "input": ["a cat"] * 1025}
+        refused = await client.post("/api/v1/embeddings", json=body, headers=user.headers)
+
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"], error["param"]) == (400, "vectors.too_many_numbers", "input")
+    assert "1,024 vectors" in error["message"]
+    assert server.asked == []
+    assert MAX_ITEMS * MAX_DIMENSION <= MAX_NUMBERS
 
 
 async def test_text_for_another_model_is_refused_and_vectors_are_not(

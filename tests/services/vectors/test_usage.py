@@ -101,6 +101,19 @@ async def test_many_at_once_do_not_pass_the_limit_together(
         assert (await client.get(USAGE)).json()["records"] == 18
 
 
+async def test_collections_that_are_made_at_once_do_not_pass_the_limit_together(
+    open_vectors: ServiceClient, user: User, tmp_path: Path
+) -> None:
+    async with open_vectors("vectors", data_dir=tmp_path, quota_collections=3) as client:
+        client.headers.update(user.headers)
+        wanted = [{"name": f"c{at}", "engine": "faiss", "dimension": 2} for at in range(8)]
+        answers = await asyncio.gather(*(client.post(COLLECTIONS, json=body) for body in wanted))
+
+        assert sum(answer.status_code == 201 for answer in answers) == 3
+        assert all(refused(answer, "3 collections") for answer in answers if answer.status_code != 201)
+        assert (await used(client))[0] == 3
+
+
 async def test_bytes_and_collections_have_limits_of_their_own(
     open_vectors: ServiceClient, user: User, tmp_path: Path
 ) -> None:

@@ -107,6 +107,28 @@ def test_of_a_year_of_minutes_the_latest_hundred_are_made_up_for() -> None:
     assert (len(found.moments), found.moments[-1], found.next_at) == (100, now, now + timedelta(minutes=1))
 
 
+@pytest.mark.parametrize(
+    ("cron", "last", "next_at"),
+    [
+        ("* * 1 * *", datetime(2026, 11, 1, 23, 59, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)),
+        ("* * 1-12 * *", datetime(2026, 11, 12, 23, 59, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)),
+        ("* * 28 11 *", datetime(2026, 11, 28, 6, tzinfo=UTC), datetime(2026, 11, 28, 6, 1, tzinfo=UTC)),
+    ],
+)
+def test_of_very_many_moments_the_latest_are_made_up_for_though_they_are_long_ago(
+    cron: str, last: datetime, next_at: datetime
+) -> None:
+    now = datetime(2026, 11, 28, 6, tzinfo=UTC)
+    since = first_after(cron, "UTC", now - timedelta(days=20 * 366))
+
+    found = due(cron, "UTC", CatchUp.ALL, since, now)
+
+    assert found.moments[-1] == last
+    assert len(found.moments) == 100
+    assert found.next_at == next_at
+    assert due(cron, "UTC", CatchUp.ONE, since, now, last) == ([last], None)
+
+
 @pytest.mark.parametrize("catch_up", list(CatchUp))
 def test_a_moment_that_is_met_is_never_left_out(catch_up: CatchUp) -> None:
     since = datetime(2026, 1, 1, tzinfo=UTC)

@@ -39,10 +39,20 @@ async def test_progress_that_could_not_be_written_is_written_with_the_next_beat(
         assert attempt.unwritten_progress is None
 
 
-async def test_it_is_known_what_is_held() -> None:
+async def test_it_is_known_what_is_held_and_what_was() -> None:
+    """Who found the claim before its attempt ended must not begin it once more afterwards."""
     leases = Leases(cast("Database", Away()), WorkerSettings.model_construct(lease_seconds=30, heartbeat_seconds=1))
+    assert CLAIM not in leases
     with leases.hold(CLAIM):
         assert CLAIM in leases
+    assert CLAIM in leases
+    assert replace(CLAIM, attempt=2) not in leases
+
+
+async def test_an_attempt_whose_end_could_not_be_recorded_may_go_on() -> None:
+    leases = Leases(cast("Database", Away()), WorkerSettings.model_construct(lease_seconds=30, heartbeat_seconds=1))
+    with pytest.raises(Unavailable), leases.hold(CLAIM):
+        raise Unavailable("postgres")
     assert CLAIM not in leases
 
 

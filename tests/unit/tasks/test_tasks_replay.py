@@ -1,7 +1,10 @@
 """Replaying many: what cannot be replayed is left and said, and another attempt goes on within the limit."""
 
+import asyncio
+
 from services.tasks.errors import KindUnknown, TaskSettled
 from services.tasks.kinds.tasks_replay import TASKS_REPLAY
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.unit.tasks.fakes import RecordingContext
 
 
@@ -21,3 +24,14 @@ async def test_another_attempt_keeps_to_the_limit() -> None:
     result = await TASKS_REPLAY.execute(context, {"rate": 100, "limit": 5})
 
     assert result == {"replayed": 5, "skipped": 0}
+
+
+async def test_those_that_are_left_are_not_paced_as_those_that_are_replayed() -> None:
+    """At one a second an attempt has time for as many: with more of them at the front nothing was ever replayed."""
+    failed = {f"{number:03}": KindUnknown("gone") for number in range(200)}
+    context = RecordingContext(answer=lambda _path, _body: None, failed=failed)
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        result = await TASKS_REPLAY.execute(context, {"rate": 1})
+
+    assert result == {"replayed": 0, "skipped": 200}
