@@ -120,7 +120,7 @@ class ConversationRepository:
             if if_match is not None:
                 version = str((await self.get(owner, conversation_id)).version)
                 require_match(if_match, etag(int(version)))
-            about = [conversation_id, to_ms(now()), self._bounds.retention_of(owner), owner.user_id]
+            about: list[Any] = [conversation_id, to_ms(now()), self._bounds.retention_of(owner), owner.user_id]
             with redis_errors():
                 answer: Any = await self._update(
                     keys=names, args=[*about, *self._bounds.kept.arguments, version, *changed]

@@ -180,7 +180,7 @@ async def test_metadata_have_the_bound_of_messages(
         conversation_id = (await say(chat, agent_id, metadata={"a": "b" * 100})).json()["conversation_id"]
         path = f"{CONVERSATIONS}/{conversation_id}"
         await redis.hset(kept_keys(owner)[0], "bytes", MIB)
-        more = {"metadata": {"a": "b" * 500}}
+        more: dict[str, Any] = {"metadata": {"a": "b" * 500}}
         refused = [
             await chat.patch(path, json=more | {"title": "Another"}),
             await chat.post("/api/v1/conversations", json=more),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import httpx
 import orjson
@@ -17,7 +18,7 @@ from services.chat.items.repository import ItemRepository
 from services.chat.responses.speaking import Typed
 from services.chat.responses.unfolding import Unfolding
 from services.chat.runs.logs import RunTooLong
-from services.chat.storage import Keys
+from services.chat.storage import Keys, message_from
 from services.chat.times import now
 from shared.loops import in_background
 from shared.redis import open_redis
@@ -61,7 +62,7 @@ async def test_of_citations_no_more_is_read_than_a_run_keeps(
 ) -> None:
     """Nor any of them for a model, which is told none."""
     stretches = list[int]()
-    read = repository.message_from
+    read = message_from
 
     def counted(stored: bytes) -> Message:
         stretches.append(len(stored))
@@ -105,8 +106,9 @@ async def test_a_long_log_is_read_a_little_at_a_time(
             await asyncio.sleep(0)
 
     async with open_redis(suite.url("redis")) as redis:
-        first, *said = [fields for _, fields in await redis.xrange(events)]
-        deltas = [{"e": "message.delta", "d": orjson.dumps({"content": "word "})}] * _DELTAS
+        log: Any = await redis.xrange(events)
+        first, *said = [fields for _, fields in log]
+        deltas: list[Any] = [{"e": "message.delta", "d": orjson.dumps({"content": "word "})}] * _DELTAS
         await redis.delete(events)
         async with redis.pipeline(transaction=False) as pipeline:
             for number, fields in enumerate([first, *deltas, *said[-2:], *deltas], start=1):

@@ -28,7 +28,7 @@ async def test_another_attempt_keeps_to_the_limit() -> None:
 
 async def test_those_that_are_left_are_not_paced_as_those_that_are_replayed() -> None:
     """At one a second an attempt has time for as many: with more of them at the front nothing was ever replayed."""
-    failed = {f"{number:03}": KindUnknown("gone") for number in range(200)}
+    failed: dict[str, Exception | None] = {f"{number:03}": KindUnknown("gone") for number in range(200)}
     context = RecordingContext(answer=lambda _path, _body: None, failed=failed)
 
     async with asyncio.timeout(PATIENCE_SECONDS):

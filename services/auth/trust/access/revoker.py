@@ -48,7 +48,7 @@ class Revoker:
         """Write them, as of now by the clock that says when tokens were issued, whichever replica issued them."""
         if not self._ended:
             return
-        now = await self._session.scalar(select(func.clock_timestamp()))
+        now = (await self._session.execute(select(func.clock_timestamp()))).scalar_one()
         for subject, up_to_now in self._ended:
             row = RevocationRow(
                 id=new_id(),
