@@ -343,6 +343,24 @@ async def test_a_login_storm_is_bounded_and_leaves_the_service_alive(
     assert ((await neighbour).status_code, overtook) == (200, [True])
 
 
+async def test_where_somebody_has_logged_in_a_crowd_of_strangers_is_not_waited_for(shipped: httpx.AsyncClient) -> None:
+    user = await register_with(shipped)()
+    assert (await log_in(shipped, user.email, user.password, 2)).status_code == 200
+    strangers = [
+        asyncio.create_task(log_in(shipped, f"nobody{source}@example.com", "wrong password", source))
+        for source in range(100, 160)
+    ]
+    await asyncio.wait(strangers, return_when=asyncio.FIRST_COMPLETED)  # the others stand in line
+    left: list[int] = []
+    neighbour = asyncio.create_task(log_in(shipped, user.email, user.password, 2))
+    neighbour.add_done_callback(lambda _: left.append(sum(not stranger.done() for stranger in strangers)))
+
+    answers = await asyncio.gather(*strangers, neighbour)
+
+    assert [answer.status_code for answer in answers] == [401] * 60 + [200]
+    assert left[0] > 30
+
+
 @pytest.fixture
 def out_of_the_collectors_way() -> None:
     """What is there already, as when a service is served: looking through it stops the loop for longer than logins.

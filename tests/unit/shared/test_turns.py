@@ -9,7 +9,7 @@ from shared.limits import Turns
 
 
 class Queue:
-    """Who has come for a turn, and in which order they were called."""
+    """Who has come for a turn, and in which order they were called; sources in capitals come ahead."""
 
     def __init__(self, turns: Turns) -> None:
         self.turns = turns
@@ -24,7 +24,7 @@ class Queue:
 
     async def _wait(self, name: str) -> None:
         try:
-            await self.turns.begin(name[0])
+            await self.turns.begin(name[0], ahead=name[0].isupper())
         except asyncio.QueueFull:
             self.refused.append(name)
         else:
@@ -54,6 +54,36 @@ async def test_a_newcomer_waits_for_one_turn_of_each_source(queue: Queue) -> Non
         await queue.end_one()
 
     assert queue.called == ["a1", "a2", "b1", "c1", "a3", "b2"]
+
+
+async def test_sources_ahead_have_every_second_turn(queue: Queue) -> None:
+    await queue.come("a1", "b1", "c1", "d1", "A1", "A2", "B1")
+
+    for _ in range(6):
+        await queue.end_one()
+
+    assert queue.called == ["a1", "A1", "b1", "B1", "c1", "A2", "d1"]
+
+
+async def test_without_others_those_ahead_have_every_turn_and_the_other_way_round(queue: Queue) -> None:
+    await queue.come("A1", "A2", "A3")
+    for _ in range(2):
+        await queue.end_one()
+    await queue.come("a1", "b1")
+    for _ in range(2):
+        await queue.end_one()
+
+    assert queue.called == ["A1", "A2", "A3", "a1", "b1"]
+
+
+async def test_who_is_ahead_and_goes_leaves_its_turn_to_the_next(queue: Queue) -> None:
+    await queue.come("a1", "A1", "b1")
+
+    queue.tasks[1].cancel()
+    await asyncio.sleep(0)
+    await queue.end_one()
+
+    assert queue.called == ["a1", "b1"]
 
 
 async def test_one_source_has_no_more_than_its_part_of_the_room(queue: Queue) -> None:

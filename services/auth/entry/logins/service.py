@@ -94,6 +94,7 @@ class LoginService:
             )
         if not candidate.is_allowed(matches=matches) or candidate.user is None:
             raise self._refused(given, candidate)
+        self._hasher.welcome(given.source)
         return candidate, candidate.user, renewed
 
     async def _candidate(self, given: Credentials) -> _Candidate:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final, TypeVar
 
+from cachetools import TTLCache
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
@@ -22,6 +23,8 @@ from shared.limits import Turns
 T = TypeVar("T")
 SOURCE_SHARE: Final = 8
 """One in so many of those that wait is the most from one source."""
+_WELCOME_SECONDS: Final = 86_400
+_MOST_WELCOME: Final = 10_000
 NICENESS = 10  # a tenth of a processor that others want too: enough to give way, not enough to starve logins
 
 
@@ -32,6 +35,7 @@ class PasswordHasher:
         self._hasher, self._pool = hasher, pool
         # One more has its turn than are hashed at once: it is prepared meanwhile.
         self._turns = Turns(workers + 1, waiting=waiting, per_source=max(1, waiting // SOURCE_SHARE))
+        self._welcome: TTLCache[str, bool] = TTLCache(_MOST_WELCOME, _WELCOME_SECONDS)
         # Verified instead of a real hash when there is no such account, so that both take the same time.
         self._nobody = hasher.hash("no account has this password")
 
@@ -41,10 +45,20 @@ class PasswordHasher:
 
         Begins when it is the request's turn: what comes in a burst is worked on at the pace of the hashing, and does
         not keep the event loop from everyone else. Sources take turns, so a crowd from many of them costs a newcomer
-        one hash of each. Raises HashingBusy when too many wait, of this source or in all.
+        one hash of each; those that are `welcome` have every second turn. Raises HashingBusy when too many wait, of
+        this source or in all.
         """
-        async with self._turns.turn(source or "", HashingBusy):
+        source = source or ""
+        async with self._turns.turn(source, HashingBusy, ahead=source in self._welcome):
             yield
+
+    def welcome(self, source: str | None) -> None:
+        """Whoever comes from there today comes ahead of sources that nobody has shown a right password from.
+
+        What was typed has no part in it: how long an answer takes tells nothing of an account.
+        """
+        if source:
+            self._welcome[source] = True
 
     async def hash(self, password: str) -> str:
         """The hash to keep. Call it `admitted`."""
