@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import ARRAY, ForeignKey, Index, Integer, LargeBinary, Text
+from sqlalchemy import ARRAY, ForeignKey, Index, Integer, LargeBinary, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.auth.models.base import Base, Moment
@@ -15,12 +15,14 @@ class LoginSession(Base):
     __tablename__ = "login_session"
 
     id: Mapped[str] = mapped_column(Text, primary_key=True)
-    user_id: Mapped[str] = mapped_column(ForeignKey("user_account.id"), index=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("user_account.id"))
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenant.id"))
     scope: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Moment)
     expires_at: Mapped[datetime] = mapped_column(Moment, index=True)
     ended_at: Mapped[datetime | None] = mapped_column(Moment)
+
+    __table_args__ = (Index("ix_login_session_alive", "user_id", postgresql_where=text("ended_at IS NULL")),)
 
 
 class RefreshToken(Base):
@@ -29,13 +31,16 @@ class RefreshToken(Base):
     __tablename__ = "refresh_token"
 
     id: Mapped[str] = mapped_column(Text, primary_key=True)
-    session_id: Mapped[str] = mapped_column(ForeignKey("login_session.id", ondelete="CASCADE"), index=True)
+    session_id: Mapped[str] = mapped_column(ForeignKey("login_session.id", ondelete="CASCADE"))
     parent_id: Mapped[str | None] = mapped_column(Text, index=True)
     token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     created_at: Mapped[datetime] = mapped_column(Moment)
     used_at: Mapped[datetime | None] = mapped_column(Moment)
     # Set by releases that gave another link in its place where an answer was lost; such a one is used up.
     superseded_at: Mapped[datetime | None] = mapped_column(Moment)
+
+    # The newest of a session says when that was used last.
+    __table_args__ = (Index("ix_refresh_token_session", "session_id", "created_at"),)
 
 
 class LoginThrottle(Base):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from services.auth.entry.issuing.issuer import TokenIssuer
 from services.auth.entry.issuing.pair import TokenPair
+from services.auth.entry.sessions.ending import SessionEnder
 from services.auth.entry.sessions.repository import SessionRepository
 from services.auth.errors import SourceHeldOff, WrongCredentials
 from services.auth.models import User
@@ -127,11 +128,13 @@ class LoginService:
             if principal is None or _has_changed(principal.user, user, renewed):
                 return None
             scopes = granted(given.scopes, principal.scopes)
-            session_id, refresh_token = await SessionRepository(work.session).create(
+            begun = await SessionRepository(work.session).create(
                 user_id=user.id, tenant_id=tenant_id, scope=" ".join(sorted(scopes)), seconds=self._session_seconds
             )
-            work.note(Action.LOGIN_SUCCEEDED, actor=user.id, tenant_id=tenant_id, target=session_id)
-            return TokenPair(self._issuer.for_session(principal, scopes, session_id), refresh_token)
+            work.note(Action.LOGIN_SUCCEEDED, actor=user.id, tenant_id=tenant_id, target=begun.id)
+            for session_id, of_tenant in begun.gave_way:
+                SessionEnder(work).tell(user.id, of_tenant, session_id)
+            return TokenPair(self._issuer.for_session(principal, scopes, begun.id), begun.refresh_token)
 
     async def _succeed(self, given: Credentials, admission: Admission, user: User, renewed: str | None) -> None:
         """Not in the transaction of the session: all logins from one source change one row, and would queue for it.

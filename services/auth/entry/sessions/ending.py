@@ -16,8 +16,12 @@ class SessionEnder:
     ) -> None:
         """End a session: its refresh tokens work no more, its access tokens within seconds."""
         if await self._sessions.end(session_id):
-            self._work.access.end_session(session_id)
-            self._work.note(action, actor=user_id, tenant_id=tenant_id, target=session_id)
+            self.tell(user_id, tenant_id, session_id, action=action)
+
+    def tell(self, user_id: str, tenant_id: str, session_id: str, *, action: Action = Action.SESSION_ENDED) -> None:
+        """Have all hear of a session that this work has ended."""
+        self._work.access.end_session(session_id)
+        self._work.note(action, actor=user_id, tenant_id=tenant_id, target=session_id)
 
     async def end_others(self, user_id: str, kept_session_id: str | None) -> None:
         """End every session of the user but the one they are using."""

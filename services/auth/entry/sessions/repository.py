@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from sqlalchemy import Interval, Select, bindparam, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,14 +15,34 @@ from sqlalchemy.orm import aliased
 from services.auth.models import LoginSession, RefreshToken
 from shared.schemas import new_id
 
-# One round trip: every login makes one.
+MOST_ALIVE: Final = 1000
+"""Sessions of one user at once: a change of their password ends them all in one transaction. No person has so many."""
+_MOST_GIVE_WAY = 100  # at one login; more than a few there are only beside an earlier release
+
+# One round trip: every login makes one. What is in use at this moment (its row is held) does not give way, so nothing
+# is waited for; of logins side by side each may leave one too many, which the next one ends.
 _CREATE = text("""
-    WITH made AS (
+    WITH alive AS (
+        SELECT id FROM login_session WHERE user_id = :user_id AND ended_at IS NULL AND expires_at > :now
+    ), surplus AS (
+        SELECT alive.id FROM alive CROSS JOIN LATERAL (
+            SELECT max(created_at) AS at FROM refresh_token WHERE session_id = alive.id
+        ) AS used
+        ORDER BY used.at NULLS FIRST
+        LIMIT greatest(0, least((SELECT count(*) FROM alive) + 1 - :most, :most_give_way))
+    ), free AS (
+        SELECT id FROM login_session WHERE id IN (SELECT id FROM surplus) AND ended_at IS NULL
+        FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        UPDATE login_session SET ended_at = :now WHERE id IN (SELECT id FROM free) RETURNING id, tenant_id
+    ), made AS (
         INSERT INTO login_session (id, user_id, tenant_id, scope, created_at, expires_at)
         VALUES (:session_id, :user_id, :tenant_id, :scope, :now, :expires_at) RETURNING id, created_at
+    ), first AS (
+        INSERT INTO refresh_token (id, session_id, token_hash, created_at)
+        SELECT :token_id, made.id, CAST(:token_hash AS bytea), made.created_at FROM made
     )
-    INSERT INTO refresh_token (id, session_id, token_hash, created_at)
-    SELECT :token_id, made.id, CAST(:token_hash AS bytea), made.created_at FROM made
+    SELECT id, tenant_id FROM gone
 """)
 
 _LINK = (
@@ -53,6 +74,15 @@ _UNUSED_CHILD = (
         RefreshToken.superseded_at.is_(None),
     )
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A new session: its id, its first refresh token, and the ids and tenants of the user's that gave way to it."""
+
+    id: str
+    refresh_token: str
+    gave_way: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +119,8 @@ class SessionRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def create(self, *, user_id: str, tenant_id: str, scope: str, seconds: int) -> tuple[str, str]:
-        """The id of a new session, and its first refresh token."""
+    async def create(self, *, user_id: str, tenant_id: str, scope: str, seconds: int) -> Begun:
+        """A new session. Of `MOST_ALIVE` that the user has, the longest unused ends."""
         now, session_id, token = datetime.now(UTC), new_id(), _new_token()
         values = {
             "session_id": session_id,
@@ -101,9 +131,11 @@ class SessionRepository:
             "expires_at": now + timedelta(seconds=seconds),
             "token_id": new_id(),
             "token_hash": _digest(token),
+            "most": MOST_ALIVE,
+            "most_give_way": _MOST_GIVE_WAY,
         }
-        await self._session.execute(_CREATE, values)
-        return session_id, token
+        gone = (await self._session.execute(_CREATE, values)).all()
+        return Begun(session_id, token, [(row.id, row.tenant_id) for row in gone])
 
     def add_successor(self, parent: RefreshToken, successor_id: str, token: str) -> None:
         """The next link of the chain; it is kept only as a hash."""
