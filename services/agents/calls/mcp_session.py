@@ -5,8 +5,9 @@ Imported when the first such tool is used: the SDK takes a second and some 30 MB
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Any, Final
 
 import httpx2
@@ -22,6 +23,11 @@ from shared.outbound import Answer, NamesBusy, OutboundClient, OutboundError, Ou
 _MOST_PAGES: Final = 5
 _MOST_REQUESTS: Final = 100
 """Of one conversation: a server may have its requests answered by requests, and its stream opened again and again."""
+_MOST_LISTED_OBJECTS: Final = 10_000
+"""In all that a server answers while it is listed: the SDK makes models of each, and nobody has a turn meanwhile.
+
+A server with a hundred tools has a thousand.
+"""
 # The client's own, or told by the guard: the length is that of the body, which is handed over whole.
 _NOT_SENT: Final = frozenset({"host", "connection", "content-length", "transfer-encoding", "accept-encoding"})
 # The client would send cookies with the next request, and the guard refuses whatever has one.
@@ -40,10 +46,12 @@ class _Session(ClientSession):
 class _Guarded(httpx2.AsyncBaseTransport):
     """Sends the SDK's requests through the guard; remembers why one was not answered."""
 
-    def __init__(self, outbound: OutboundClient, url: str, headers: Mapping[str, str], end_at: float) -> None:
+    def __init__(
+        self, outbound: OutboundClient, url: str, headers: Mapping[str, str], end_at: float, most_objects: float = inf
+    ) -> None:
         self._outbound, self._origin, self._headers, self._end_at = outbound, _origin(httpx2.URL(url)), headers, end_at
         self.failure: OutboundError | None = None
-        self._left = _MOST_REQUESTS
+        self._left, self._objects_left = _MOST_REQUESTS, most_objects
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if _origin(request.url) != self._origin:  # whatever the library follows: the headers are for that one
@@ -67,7 +75,13 @@ class _Guarded(httpx2.AsyncBaseTransport):
             self.failure = error
             raise httpx2.ConnectError(error.detail, request=request) from error
         told = [(name, value) for name, value in answer.headers.items() if name.lower() not in _NOT_TOLD]
-        return httpx2.Response(answer.status, headers=told, stream=_Body(answer), request=request)
+        return httpx2.Response(answer.status, headers=told, stream=_Body(answer, self._read), request=request)
+
+    def _read(self, piece: bytes) -> None:
+        """Raises ReadError for what brings more objects than are read."""
+        self._objects_left -= piece.count(b"{")
+        if self._objects_left < 0:
+            raise httpx2.ReadError("more than may be read")
 
 
 def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
@@ -75,12 +89,13 @@ def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
 
 
 class _Body(httpx2.AsyncByteStream):
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
+    def __init__(self, answer: Answer, read: Callable[[bytes], None]) -> None:
+        self._answer, self._read = answer, read
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             async for piece in self._answer.pieces():
+                self._read(piece)
                 yield piece
         except OutboundError as error:
             raise httpx2.ReadError(error.detail) from error
@@ -92,8 +107,8 @@ class _Body(httpx2.AsyncByteStream):
 
 
 async def list_tools(outbound: OutboundClient, url: str, headers: Mapping[str, str], seconds: float) -> list[Tool]:
-    """What the server has, up to five pages. Raises ToolFailed."""
-    async with _talking(outbound, url, headers, seconds) as session:
+    """What the server has, up to five pages. Raises ToolFailed, also for more than `_MOST_LISTED_OBJECTS`."""
+    async with _talking(outbound, url, headers, seconds, _MOST_LISTED_OBJECTS) as session:
         found, cursor = [], None
         for _ in range(_MOST_PAGES):
             page = await session.list_tools(params=PaginatedRequestParams(cursor=cursor))
@@ -121,12 +136,12 @@ async def call_tool(
 
 @asynccontextmanager
 async def _talking(
-    outbound: OutboundClient, url: str, headers: Mapping[str, str], seconds: float
+    outbound: OutboundClient, url: str, headers: Mapping[str, str], seconds: float, most_objects: float = inf
 ) -> AsyncIterator[ClientSession]:
     """A session that ends after `seconds`, whatever the server does. Raises ToolFailed."""
     loop = asyncio.get_running_loop()
     end_at = loop.time() + seconds
-    guarded = _Guarded(outbound, url, headers, end_at)
+    guarded = _Guarded(outbound, url, headers, end_at, most_objects)
     try:
         async with (
             asyncio.timeout_at(end_at),

@@ -26,6 +26,7 @@ class Greedy:
     """Answers `tools/list` only when it was asked for `MANY` things that came of its own stream."""
 
     def __init__(self, stream: bytes = b"") -> None:
+        self.tools = [{"name": "one", "inputSchema": {"type": "object"}}]
         self.stream, self.asked, self._is_much = stream, Counter[str](), asyncio.Event()
         self.headers = {"mcp-session-id": "one"}
         if not stream:
@@ -51,7 +52,7 @@ class Greedy:
                 }
             case "tools/list":
                 await self._is_much.wait()
-                told = {"tools": [{"name": "one", "inputSchema": {"type": "object"}}]}
+                told = {"tools": self.tools}
             case _:
                 return Response(status_code=202)
         answer = {"jsonrpc": "2.0", "id": message["id"], "result": told}
@@ -85,3 +86,13 @@ async def test_a_server_that_sets_a_cookie_is_asked_without_it() -> None:
     greedy.headers["set-cookie"] = "AWSALB=x; Path=/"
 
     assert await ask(greedy) == ["one"]
+
+
+async def test_of_what_a_server_lists_so_much_is_read_as_costs_nobody_a_turn() -> None:
+    many, too_many = Greedy(), Greedy()
+    many.tools *= 1_000
+    too_many.tools *= 10_000
+
+    assert len(await ask(many)) == 1_000
+    with pytest.raises(ToolFailed):
+        await ask(too_many)
