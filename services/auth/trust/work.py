@@ -17,11 +17,12 @@ from services.auth.trust.audit.actions import Action
 from services.auth.trust.audit.entries import Noted, acting
 from services.auth.trust.audit.log import AuditLog
 from shared import telemetry
-from shared.errors import ServiceError, StorageFull
+from shared.errors import ServiceError, StorageFull, Unavailable
 from shared.identity import Caller, Revocations
 from shared.postgres import Database, Outbox
 
 _NOTING = 2  # connections that a burst of refusals may hold; most of it is counted once the first is written
+_NOTE_WAIT_SECONDS = 5.0  # for those; a crowd that is served is through sooner
 _LATER_AT_ONCE = 8
 _MOST_LATER = 10_000  # many times what passwords can be hashed of in a second
 
@@ -85,11 +86,24 @@ class Works:
         """
         work: Work | None = None
         try:
-            async with self._noting, self.begin(source) as work:
+            async with self._turn_to_note(), self.begin(source) as work:
                 work.note(action, **said)
         except StorageFull:
             for noted in work.noted if work else ():
                 self.audit.repeats.count(noted)
+
+    @asynccontextmanager
+    async def _turn_to_note(self) -> AsyncIterator[None]:
+        """Raises Unavailable where those before it take so long: of a store that hangs each waits for its statement."""
+        try:
+            async with asyncio.timeout(_NOTE_WAIT_SECONDS):
+                await self._noting.acquire()
+        except TimeoutError as error:
+            raise Unavailable("postgres") from error
+        try:
+            yield
+        finally:
+            self._noting.release()
 
     def note_later(self, action: Action, *, source: str | None, target: str | None, tenant_id: str | None) -> None:
         """Have the audit log say it in a moment: for what must not take longer where there is something to say."""

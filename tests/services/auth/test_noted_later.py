@@ -15,10 +15,12 @@ from services.auth.lifespan import MIGRATIONS
 from services.auth.models import OutboxRow
 from services.auth.people.accounts.domain import NewAccount
 from services.auth.people.accounts.repository import AccountRepository
+from services.auth.trust import work
 from services.auth.trust.audit.actions import Action
 from services.auth.trust.audit.log import AuditLog
 from services.auth.trust.work import Works
 from shared.ending import end
+from shared.errors import Unavailable
 from shared.identity import Revocations
 from shared.postgres import Database, Outbox, open_database
 from tests.services.auth.waiting import blocked
@@ -45,6 +47,23 @@ async def test_two_that_write_side_by_side_lose_nothing(database: Database) -> N
         repeated = await session.scalar(text("SELECT sum(repeated) FROM audit_window"))
     assert entries == targets
     assert repeated == 0
+
+
+async def test_who_notes_waits_for_no_more_than_one_turn_of_a_log_that_hangs(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "_NOTE_WAIT_SECONDS", 0.1)
+    works = Works(database, AuditLog("k" * 32), Outbox(OutboxRow), Revocations())
+    async with database.transaction() as other:
+        await other.execute(text("SELECT pg_advisory_xact_lock(5929495)"))  # as who appends, and never ends
+        before = [asyncio.create_task(works.note(Action.USER_READ, target=f"user-{number}")) for number in range(2)]
+        await blocked(database, 2)
+
+        with pytest.raises(Unavailable):
+            await works.note(Action.USER_READ, target="beyond")
+
+        assert not any(one.done() for one in before)
+    await asyncio.gather(*before)
 
 
 async def test_a_stop_in_the_midst_keeps_when_keys_were_used(database: Database) -> None:
