@@ -63,7 +63,7 @@ class DeedHeard(BaseModel):
             source=self.source,
             trace_id=telemetry.current_trace_id(),
             details={**self.details, **by},
-            at=self.at,
+            at=self.at.astimezone(UTC),  # as it is read back, and the chain is over how it is written
             times=self.times,
         )
 

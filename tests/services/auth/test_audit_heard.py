@@ -90,6 +90,14 @@ async def test_a_deed_is_one_entry_with_who_did_it_when_and_in_whose_place(
     assert (await verify(database, LOG)).is_good
 
 
+async def test_a_time_of_another_zone_breaks_no_chain(publisher: Publisher, database: Database) -> None:
+    await publisher.publish(message(target="elsewhere", at="2026-01-02T05:04:05.678901+02:00"))
+
+    [entry] = await until(lambda: entries(database, "elsewhere"))
+    assert entry["at"].isoformat() == "2026-01-02T03:04:05.678901+00:00"
+    assert (await verify(database, LOG)).is_good
+
+
 @pytest.mark.parametrize(
     "changes",
     [
