@@ -8,8 +8,10 @@ A request that is repeated under its key, because its answer was lost, is given 
 no letter. When the letter left and nothing was made, it sends another, whose token counts.
 """
 
-import asyncio
 import secrets
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -28,6 +30,7 @@ from services.auth.trust.work import Work, Works
 from shared.door import Once
 from shared.errors import Unavailable
 from shared.identity import Caller
+from shared.limits import TENANT_SHARE
 from shared.postgres import EffectKey, IdempotencyKeys
 from shared.resources import CursorCodec, Slice
 from shared.schemas import new_id
@@ -35,14 +38,14 @@ from shared.schemas import new_id
 LIFE = timedelta(days=7)
 MAX_UNANSWERED = 100
 """Letters that one tenant may have sent within the life of an invitation and that nobody has answered."""
-_SENDING = 8  # letters under way at once
+_SENDING = 8  # letters under way at once, half of them of one tenant: its guests' mail servers may be slow ones
 
 
 class InvitationService:
     def __init__(self, works: Works, mailer: Mailer, cursors: CursorCodec, public_url: str) -> None:
         self._works, self._mailer, self._cursors = works, mailer, cursors
         self._public_url = public_url
-        self._sending = asyncio.Semaphore(_SENDING)
+        self._sending = Counter[str]()
 
     async def create(
         self, caller: Caller, body: InvitationCreate, source: str | None, once: Once | None = None
@@ -54,9 +57,7 @@ class InvitationService:
         """
         if once and (made := await self._made(caller, once)):
             return made
-        if self._sending.locked():
-            raise Unavailable("mail", retry_after_seconds=1, detail="Too many letters at once; try again in a moment.")
-        async with self._sending:
+        with self._place(caller.tenant_id):
             inviter = await self._check(caller, body, source)
             token, expires_at = secrets.token_urlsafe(32), datetime.now(UTC) + LIFE
             letter = invitation_letter(
@@ -69,6 +70,17 @@ class InvitationService:
             )
             await self._mailer.send(letter)
             return await self._make(caller, body, token, expires_at, source, once)
+
+    @contextmanager
+    def _place(self, tenant_id: str) -> Iterator[None]:
+        """To send a letter in. Raises Unavailable("mail")."""
+        if self._sending.total() >= _SENDING or self._sending[tenant_id] >= _SENDING // TENANT_SHARE:
+            raise Unavailable("mail", retry_after_seconds=1, detail="Too many letters at once; try again in a moment.")
+        self._sending[tenant_id] += 1
+        try:
+            yield
+        finally:
+            self._sending -= Counter([tenant_id])  # and forget whoever has none
 
     async def _made(self, caller: Caller, once: Once) -> Invitation | None:
         """What was made for this key."""
