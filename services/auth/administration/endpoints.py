@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Response
 
 from services.auth.administration.dependencies import Users
 from services.auth.administration.schemas import UserFilters, UserRead
-from services.auth.errors import DelegateRefused, OwnAccount, UserNotFound
+from services.auth.errors import DelegateRefused, OwnAccount, UserDisplaced, UserNotFound
 from services.auth.models import User
 from services.auth.trust.dependencies import Admin, Source
 from shared.door import GuardedRoute, stores_nothing
@@ -67,7 +67,7 @@ async def disable(id: Id, caller: Admin, users: Users, source: Source) -> User:
     operation_id="auth_enable_user",
     summary="Let a user in again",
     response_model=UserRead,
-    responses=responses(UserNotFound),
+    responses=responses(UserNotFound, UserDisplaced),
 )
 async def enable(id: Id, caller: Admin, users: Users, source: Source) -> User:
     """The user may log in again, and within a minute their API keys work again. Sessions that ended stay ended."""

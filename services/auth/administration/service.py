@@ -8,7 +8,7 @@ from typing import Any
 from services.auth.administration.repository import UserRepository
 from services.auth.administration.schemas import UserFilters
 from services.auth.entry.sessions.repository import SessionRepository
-from services.auth.errors import OwnAccount
+from services.auth.errors import OwnAccount, UserDisplaced
 from services.auth.models import User
 from services.auth.people.passwords.throttle import Throttle, by_account
 from services.auth.trust.audit.actions import Action
@@ -62,10 +62,15 @@ class UserService:
             return user
 
     async def enable(self, caller: Caller, user_id: str, source: str | None) -> User:
-        """Let the user log in again; what ended stays ended, API keys work again. Raises UserNotFound."""
+        """Let the user log in again; what ended stays ended, API keys work again.
+
+        Raises UserNotFound, UserDisplaced.
+        """
         async with self._works.begin(source) as work:
             users = UserRepository(work.session)
             user = await users.get_locked(user_id)
+            if user.is_displaced:
+                raise UserDisplaced
             if user.disabled_at is not None:
                 await users.set_disabled(user, None)
                 _note(work, Action.USER_ENABLED, caller, user)

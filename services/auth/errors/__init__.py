@@ -2,7 +2,7 @@
 
 BadRequest      GrantIncomplete · GrantUnsupported · FieldRepeated
 Conflict        EmailTaken · TooManyApiKeys · ApiKeyReplaced · AlreadyMember · LastOwner · OwnAccount
-                TooManyTenants · TooManyInvitations
+                TooManyTenants · TooManyInvitations · UserDisplaced
 Unauthenticated WrongCredentials · RefreshTokenRefused ─ RefreshTokenReused
                 WrongClient · ApiKeyUnusable
 NotFound        ApiKeyNotFound · UserNotFound · MemberNotFound · InvitationNotFound
@@ -49,6 +49,7 @@ from services.auth.errors.people import (
     PasswordTooCommon,
     ProofRefused,
     ResetRefused,
+    UserDisplaced,
     UserNotFound,
     WrongCurrentPassword,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "TooManyApiKeys",
     "TooManyInvitations",
     "TooManyTenants",
+    "UserDisplaced",
     "UserNotFound",
     "WrongClient",
     "WrongCredentials",

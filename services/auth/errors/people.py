@@ -69,6 +69,14 @@ class OwnAccount(Conflict):
     default_detail = "Administrators cannot disable their own account; another administrator can."
 
 
+class UserDisplaced(Conflict):
+    """Enabled, its keys and what was begun with it would go on, and nobody could log in to it."""
+
+    code = "auth.user_displaced"
+    meaning = "The account gave its address up to who proved it; nobody can log in to it, so it is not enabled."
+    default_detail = "This account gave its address up to who proved it, and stays disabled."
+
+
 class ProofRefused(Invalid):
     """One answer for unknown, over, used, and of an address that another account has proved."""
 

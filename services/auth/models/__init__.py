@@ -3,10 +3,11 @@
 from services.auth.models.base import Base
 from services.auth.models.entry import ApiKey, KnownLoginSource, LoginSession, LoginThrottle, RefreshToken
 from services.auth.models.messages import HeardMessage, IdempotencyKeyRow, OutboxRow, ProbeRow
-from services.auth.models.people import Invitation, LetterCount, MailedToken, Membership, Tenant, User
+from services.auth.models.people import DISPLACED, Invitation, LetterCount, MailedToken, Membership, Tenant, User
 from services.auth.models.trust import AuditEntry, AuditWindow, RevocationRow, SigningKey
 
 __all__ = [
+    "DISPLACED",
     "ApiKey",
     "AuditEntry",
     "AuditWindow",

@@ -1,6 +1,7 @@
 """The tables of tenants, people and what is sent to them."""
 
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Boolean, ForeignKey, Index, Integer, LargeBinary, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -16,6 +17,10 @@ class Tenant(Base):
     id: Mapped[str] = mapped_column(Text, primary_key=True)
     name: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+DISPLACED: Final = "displaced "
+"""Before the id of a user whose address went to who proved it, in place of it: nobody can spell that."""
 
 
 class User(Base):
@@ -41,6 +46,10 @@ class User(Base):
     @property
     def email_verified(self) -> bool:
         return self.email_verified_at is not None
+
+    @property
+    def is_displaced(self) -> bool:
+        return self.email.startswith(DISPLACED)
 
 
 class Membership(Base):

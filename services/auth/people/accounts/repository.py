@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.errors import EmailTaken, UserNotFound
-from services.auth.models import Membership, Tenant, User
+from services.auth.models import DISPLACED, Membership, Tenant, User
 from services.auth.people.accounts.domain import NewAccount
 from services.auth.people.accounts.principal import Principal
 from services.auth.trust.scopes import Role
@@ -123,7 +123,7 @@ class AccountRepository:
 
     async def displace(self, user: User) -> None:
         """Take the address away, which is free then, and the account with it: nobody can spell what it is called."""
-        user.email, user.disabled_at = f"displaced {user.id}", datetime.now(UTC)
+        user.email, user.disabled_at = DISPLACED + user.id, datetime.now(UTC)
         await self._touch(user)
 
     async def replace_password_hash(self, user: User, password_hash: str) -> None:
