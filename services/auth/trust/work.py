@@ -123,6 +123,7 @@ class Works:
                 del self._later[: len(taken)]
 
     async def _commit(self, work: Work) -> None:
+        await work.access.write()
         await self.audit.append(work.session, work.noted)  # last, because it takes a lock that all wait for
         await work.session.commit()
         if work.access.revoked:

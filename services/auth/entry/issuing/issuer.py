@@ -67,7 +67,8 @@ class TokenIssuer:
     def for_service(self, service: str, scopes: Iterable[str]) -> AccessToken:
         """A token of a service itself. It stands for no user, so no route of a user's takes it."""
         seconds = self._settings.internal_token_seconds
-        return self._issue(SERVICE_PREFIX + service, SYSTEM_TENANT, scopes, seconds, {"client_id": service})
+        extra = {"client_id": service}
+        return self._issue(SERVICE_PREFIX + service, SYSTEM_TENANT, scopes, seconds, extra, time.time())
 
     def _for_user(
         self,
@@ -77,7 +78,8 @@ class TokenIssuer:
         extra: Mapping[str, object],
         until: datetime | None = None,
     ) -> AccessToken:
-        return self._issue(principal.user.id, principal.tenant_id, scopes, seconds, extra, until)
+        now = principal.at.timestamp()
+        return self._issue(principal.user.id, principal.tenant_id, scopes, seconds, extra, now, until)
 
     def _issue(
         self,
@@ -86,9 +88,9 @@ class TokenIssuer:
         scopes: Iterable[str],
         seconds: int,
         extra: Mapping[str, object],
+        now: float,
         until: datetime | None = None,
     ) -> AccessToken:
-        now = time.time()
         granted = frozenset(scopes)
         if until:
             seconds = max(0, min(seconds, int(until.timestamp()) - int(now)))

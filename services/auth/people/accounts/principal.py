@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.auth.models import User
 from services.auth.people.tenants.domain import TenantOfUser
@@ -10,11 +11,15 @@ from services.auth.trust.scopes import Role, scopes_of
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An enabled user and their role in one of their tenants."""
+    """An enabled user and their role in one of their tenants.
+
+    `at` is when that was so, by the database's clock: replicas whose clocks differ agree on what a revocation is after.
+    """
 
     user: User
     tenant_id: str
     role: Role
+    at: datetime
 
     @property
     def scopes(self) -> frozenset[str]:

@@ -84,9 +84,9 @@ class AccountRepository:
         """
         return await self._find(_HELD, user_id, tenant_id)
 
-    async def _find(self, statement: Select[User, str], user_id: str, tenant_id: str) -> Principal | None:
+    async def _find(self, statement: Select[User, str, datetime], user_id: str, tenant_id: str) -> Principal | None:
         found = (await self._session.execute(statement, {"user_id": user_id, "tenant_id": tenant_id})).one_or_none()
-        return Principal(found[0], tenant_id, Role(found[1])) if found else None
+        return Principal(found[0], tenant_id, Role(found[1]), found[2]) if found else None
 
     async def get_locked(self, user_id: str) -> User:
         """The user, for whom others wait until the transaction ends. Raises UserNotFound."""
@@ -172,7 +172,7 @@ _BY_EMAIL = (
     .where(User.email == bindparam("email"))
 )
 _ENABLED = (
-    select(User, Membership.role)
+    select(User, Membership.role, func.clock_timestamp())  # after a wait for its rows, where they are to be held
     .join(Membership, Membership.user_id == User.id)
     .where(User.id == bindparam("user_id"), User.disabled_at.is_(None), Membership.tenant_id == _TENANT)
 )

@@ -1,9 +1,9 @@
 """Every statement about revocations."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.models import RevocationRow
@@ -14,11 +14,11 @@ class RevocationRepository:
         self._session = session
 
     async def list_since(self, since: datetime) -> Sequence[RevocationRow]:
-        """Those written since then that still concern a valid token."""
+        """Those written since then, by the database's clock, that still concern a valid token."""
         statement = select(RevocationRow).where(
-            RevocationRow.created_at >= since, RevocationRow.expires_at > datetime.now(UTC)
+            RevocationRow.created_at >= since, RevocationRow.expires_at > func.clock_timestamp()
         )
         return (await self._session.scalars(statement)).all()
 
     async def delete_expired(self) -> None:
-        await self._session.execute(delete(RevocationRow).where(RevocationRow.expires_at <= datetime.now(UTC)))
+        await self._session.execute(delete(RevocationRow).where(RevocationRow.expires_at <= func.clock_timestamp()))

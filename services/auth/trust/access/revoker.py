@@ -1,8 +1,9 @@
 """Ends access: writes what every service has to hear, in the transaction of the change that is the reason for it."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth.events import AccessRevoked, publish
@@ -20,6 +21,7 @@ class Revoker:
 
     def __init__(self, session: AsyncSession, outbox: Outbox) -> None:
         self._session, self._outbox = session, outbox
+        self._ended: list[tuple[str, bool]] = []
         self.revoked: list[Revocation] = []
 
     def end_token(self, token_id: str) -> None:
@@ -40,18 +42,25 @@ class Revoker:
         self._end(member_subject(tenant_id, user_id), up_to_now=True)
 
     def _end(self, subject: str, *, up_to_now: bool = False) -> None:
-        now = datetime.now(UTC)
-        row = RevocationRow(
-            id=new_id(),
-            subject=subject,
-            issued_until=now if up_to_now else None,
-            created_at=now,
-            expires_at=now + _LONGEST_TOKEN,
-        )
-        self._session.add(row)
-        revocation = as_revocation(row)
-        publish(self._outbox, self._session, AccessRevoked(**asdict(revocation)))
-        self.revoked.append(revocation)
+        self._ended.append((subject, up_to_now))
+
+    async def write(self) -> None:
+        """Write them, as of now by the clock that says when tokens were issued, whichever replica issued them."""
+        if not self._ended:
+            return
+        now = (await self._session.execute(select(func.clock_timestamp()))).scalar_one()
+        for subject, up_to_now in self._ended:
+            row = RevocationRow(
+                id=new_id(),
+                subject=subject,
+                issued_until=now if up_to_now else None,
+                created_at=now,
+                expires_at=now + _LONGEST_TOKEN,
+            )
+            self._session.add(row)
+            revocation = as_revocation(row)
+            publish(self._outbox, self._session, AccessRevoked(**asdict(revocation)))
+            self.revoked.append(revocation)
 
 
 def as_revocation(row: RevocationRow) -> Revocation:
