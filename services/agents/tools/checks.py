@@ -15,6 +15,8 @@ from shared.json_schema import JsonSchema, SchemaRefused
 from shared.outbound import RequestRefused, require_header, require_url
 
 _MOST_SCHEMA_BYTES: Final = 16 * 1024
+_MOST_SECRETS: Final = 16
+"""Of one tool, each written in two dozen ways and looked for in whatever it answers."""
 # Callers who may read a tool would read these; a secret they do not.
 _CREDENTIALS: Final = frozenset({"authorization", "x-api-key", "api-key"})
 # NUL stands for a secret, and nothing else does: no header has one. A scheme or a parameter's name may come before it.
@@ -66,6 +68,8 @@ def sendable_headers(headers: dict[str, str]) -> dict[str, str]:
             raise refused(
                 "credential_in_the_open", f"{name} must be a secret, as ${{secret:NAME}}, after its scheme only"
             )
+    if len({name for text in headers.values() for name in secrets_in(text)}) > _MOST_SECRETS:
+        raise refused("too_many_secrets", f"must name {_MOST_SECRETS} secrets at most")
     if len({name.lower() for name in headers}) != len(headers):
         raise refused("duplicate_items", "must not name any header twice")
     return headers

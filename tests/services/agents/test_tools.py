@@ -126,6 +126,8 @@ async def test_the_list_has_what_is_built_in_among_what_is_defined(client: httpx
         ({"headers": {"X": "${secret:K} ${SECRET:K}"}}, "/headers"),
         ({"headers": {"X": "${secret:K"}}, "/headers"),
         ({"headers": {"a": "1", "A": "2"}}, "/headers"),
+        ({"headers": {"X": "".join(f"${{secret:K{number}}}" for number in range(17))}}, "/headers"),
+        ({"headers": {"X": "".join(f"${{secret:K{number}}}" for number in range(16))}}, "/headers/X"),  # there is none
         ({"headers": {"X": "${secret:NONE}"}}, "/headers/X"),
         ({"timeout_seconds": 51}, "/timeout_seconds"),
         ({"description": ""}, "/description"),
