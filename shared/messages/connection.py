@@ -69,6 +69,9 @@ class Connection:
             except TRANSPORT_ERRORS as error:
                 _log.warning("cannot reach the broker", extra={"fields": {"cause": type(error).__name__}})
                 await asyncio.sleep(random.uniform(0.5, 1.5))
+            except Exception:  # noqa: BLE001 - all who use it would wait for ever
+                _log.exception("cannot reach the broker")
+                await asyncio.sleep(random.uniform(0.5, 1.5))
 
     async def _connect_and_wait(self) -> None:
         """Returns when the connection is lost. Closed at any end: aio-pika would leave it to the garbage collector."""

@@ -75,6 +75,8 @@ class Consumer:
             except TRANSPORT_ERRORS as error:
                 fields = {"queue": self._queue_name, "cause": repr(error)}
                 _log.warning("cannot consume", extra={"fields": fields})
+            except Exception:  # noqa: BLE001 - ended, it would be missed by nobody, and whoever stops it wait for ever
+                _log.exception("cannot consume", extra={"fields": {"queue": self._queue_name}})
             if not self._stop.is_set():
                 await asyncio.sleep(random.uniform(0.5, 1.5))
         self._stopped.set()

@@ -215,6 +215,27 @@ async def test_a_deleted_queue_is_made_anew_and_consumed(wiring: Wiring) -> None
         await until(lambda: "after" in wiring.handled)
 
 
+async def test_what_nobody_expects_of_the_driver_ends_no_consumer(
+    wiring: Wiring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topology, failed = wiring.topology, asyncio.Event()
+
+    async def fails_once(channel: AbstractChannel) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise KeyError("of the driver")
+        await topology(channel)
+
+    async with wiring.connected() as (publisher, _):
+        monkeypatch.setattr(wiring, "topology", fails_once)
+        async with wiring.consuming() as consumer, asyncio.timeout(PATIENCE_SECONDS):
+            await failed.wait()
+            await publisher.publish(wiring.message("hold"))
+            await wiring.holding.wait()
+            wiring.release.set()
+            await consumer.stop()
+
+
 async def test_a_restarted_broker_loses_no_message_and_no_consumer(wiring: Wiring, suite: Suite) -> None:
     async with wiring.connected() as (publisher, _), wiring.consuming():
         await publisher.publish(wiring.message("hold"))
