@@ -85,7 +85,10 @@ class ApiKey(Base):
     last_used_at: Mapped[datetime | None] = mapped_column(Moment)  # to the minute
     replaced_by: Mapped[str | None] = mapped_column(Text)
 
-    __table_args__ = (Index("ix_api_key_owner", "tenant_id", "user_id", "id"),)
+    __table_args__ = (
+        Index("ix_api_key_owner", "tenant_id", "user_id", "id"),
+        Index("ix_api_key_alive", "user_id", "expires_at", postgresql_where=text("revoked_at IS NULL")),
+    )
 
     @property
     def prefix(self) -> str:

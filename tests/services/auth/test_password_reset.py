@@ -88,6 +88,28 @@ async def test_it_ends_the_keys_too_where_that_is_asked_for(
     assert (await client.get(ME, headers=key)).status_code == 401
 
 
+async def test_keys_that_have_expired_are_left_however_many_there_are(
+    client: httpx.AsyncClient, owner: User, letters: Letters, database: Database
+) -> None:
+    await api_key(client, owner)
+    expired = text(
+        "INSERT INTO api_key (id, tenant_id, user_id, name, public_id, secret_hash, scopes, created_at, expires_at)"
+        " SELECT id, :tenant, :user, 'k', id, '', '{}', now(),"
+        " now() - CASE WHEN number = 1 THEN interval '1 second' ELSE interval '1 hour' END"
+        " FROM generate_series(1, 500) AS number, LATERAL (SELECT gen_random_uuid()::text || number AS id) AS named"
+    )
+    given = {"tenant": owner.tenant_id, "user": owner.user_id}
+    async with database.transaction() as session:
+        await session.execute(expired, given)
+
+    await reset(client, await token_for(client, letters, owner), revoke_api_keys=True)
+
+    async with database.session() as session:
+        revoked = text("SELECT count(*) FROM api_key WHERE user_id = :user AND revoked_at IS NOT NULL")
+        # That of above, and what a replica whose clock is behind takes to be alive.
+        assert await session.scalar(revoked, given) == 2
+
+
 async def test_it_ends_the_wait_that_wrong_passwords_brought(
     client: httpx.AsyncClient, owner: User, letters: Letters
 ) -> None:

@@ -1,7 +1,8 @@
 """Every statement about API keys; the owner filter stands in one place."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,6 +11,8 @@ from sqlalchemy.orm import aliased
 from services.auth.errors import ApiKeyNotFound
 from services.auth.models import ApiKey, User
 from shared.schemas import new_id
+
+_CLOCKS_DIFFER: Final = timedelta(minutes=1)  # to another replica a key may not have expired yet
 
 
 class ApiKeyRepository:
@@ -105,9 +108,12 @@ class ApiKeyRepository:
         return await self._revoke(ApiKey.user_id == user_id)
 
     async def _revoke(self, *which: ColumnElement[bool]) -> Sequence[str]:
-        """In the order of ids, as `mark_used` takes them, or the two could wait for each other."""
-        unrevoked = select(ApiKey.id).where(*which, ApiKey.revoked_at.is_(None))
-        held = unrevoked.order_by(ApiKey.id).with_for_update().cte("held")
+        """In the order of ids, as `mark_used` takes them, or the two could wait for each other.
+
+        Those that have expired are left: there may be very many, of a program that rotates its key again and again.
+        """
+        alive = select(ApiKey.id).where(*which, ApiKey.revoked_at.is_(None), _is_unexpired(_CLOCKS_DIFFER))
+        held = alive.order_by(ApiKey.id).with_for_update().cte("held")
         revoked = (
             update(ApiKey)
             .where(ApiKey.id.in_(select(held.c.id)))
@@ -143,5 +149,6 @@ class ApiKeyRepository:
         )
 
 
-def _is_unexpired() -> ColumnElement[bool]:
-    return or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > datetime.now(UTC))
+def _is_unexpired(within: timedelta = timedelta(0)) -> ColumnElement[bool]:
+    """Now, or so long ago."""
+    return or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > datetime.now(UTC) - within)
