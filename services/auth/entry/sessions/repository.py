@@ -28,8 +28,8 @@ _CREATE = text("""
         SELECT alive.id FROM alive CROSS JOIN LATERAL (
             SELECT max(created_at) AS at FROM refresh_token WHERE session_id = alive.id
         ) AS used
-        WHERE (SELECT count(*) FROM alive) >= :most
-        ORDER BY used.at DESC NULLS LAST OFFSET :most - 1 LIMIT :most_give_way
+        ORDER BY used.at NULLS FIRST
+        LIMIT greatest(0, least((SELECT count(*) FROM alive) + 1 - :most, :most_give_way))
     ), free AS (
         SELECT id FROM login_session WHERE id IN (SELECT id FROM surplus) AND ended_at IS NULL
         FOR UPDATE SKIP LOCKED
