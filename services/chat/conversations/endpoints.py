@@ -137,6 +137,7 @@ async def delete(id: Id, caller: Writer, conversations: Conversations, if_match:
 async def list_messages(
     id: Id, caller: Reader, conversations: Conversations, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[KeptMessageRead]:
-    """Oldest first. A message that could not be answered is here too, without an answer after it."""
+    """Oldest first. A message that could not be answered is here too, without an answer after it. A page ends early
+    where its messages hold more than 4 MiB, with their citations."""
     found = await conversations.list_messages(caller, id, limit=limit, cursor=cursor)
     return found.page(KeptMessageRead.model_validate)

@@ -20,6 +20,7 @@ from services.chat.keeping import FORGET, KEPT_REFUSALS, kept_keys
 from services.chat.runs.counting import LEAVE_NOTES
 from services.chat.runs.log_scripts import FORGET_LOGS
 from services.chat.storage import KEPT_PARTS, Keys, conversation_from, message_from
+from services.chat.stretches import BYTES_OF_A_PAGE, Stretches
 from services.chat.times import now, to_ms
 from services.chat.usage.counts import GUARDED_SECONDS
 from services.chat.words import kept_words
@@ -47,7 +48,7 @@ class ConversationRepository:
 
     def __init__(self, redis: Redis, bounds: Bounds) -> None:
         self._redis, self._search, self._bounds = redis, ConversationSearch(redis), bounds
-        self._update = redis.register_script(UPDATE)
+        self._update, self._stretches = redis.register_script(UPDATE), Stretches(redis)
 
     async def positions(self, owner: Owner, limit: int, after: Position | None, wanted: Wanted) -> Stretch:
         """Up to `limit` places in the list after `after`, newest activity first, of conversations that are `wanted`.
@@ -190,18 +191,16 @@ class ConversationRepository:
 
     async def messages(
         self, owner: Owner, conversation_id: str, limit: int, after: str | None
-    ) -> list[tuple[str, Message]]:
-        """Up to `limit` messages after a place in the stream, oldest first. Raises ConversationNotFound."""
-        keys = Keys(owner)
-        start = f"({after}" if after else "-"
+    ) -> tuple[list[tuple[str, Message]], bool]:
+        """Up to `limit` messages after a place, oldest first, each with its own, and whether more follow.
+
+        Raises ConversationNotFound.
+        """
         with redis_errors():
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                pipeline.hget(keys.conversation(conversation_id), "last_activity_at")
-                pipeline.xrange(keys.messages(conversation_id), start, "+", count=limit)
-                last_activity_ms, entries = await pipeline.execute()
-        if last_activity_ms is None or self._bounds.is_over(owner, int(last_activity_ms)):
+            stretch = await self._stretches.read(owner, conversation_id, after, most=limit, most_bytes=BYTES_OF_A_PAGE)
+        if stretch.active_ms is None or self._bounds.is_over(owner, stretch.active_ms):
             raise ConversationNotFound
-        return [(entry_id.decode(), message_from(fields[b"m"])) for entry_id, fields in entries]
+        return [(place, message_from(stored)) for place, stored in stretch.entries], stretch.has_more
 
 
 def _keys_of(keys: Keys, conversation_id: str, run_ids: Sequence[str]) -> list[str]:

@@ -50,14 +50,11 @@ class ConversationService:
     ) -> Slice[Message]:
         """Oldest first. Raises ConversationNotFound."""
         owner = Owner.of(caller)
-        entries = await self._cursors.slice(
-            lambda after, most: self._repository.messages(owner, conversation_id, most, after),
-            key=lambda entry: entry[0],
-            scope=["messages", owner.tenant_id, owner.user_id, conversation_id],
-            limit=limit,
-            cursor=cursor,
-        )
-        return Slice([message for _, message in entries.rows], entries.next_cursor)
+        scope = ["messages", owner.tenant_id, owner.user_id, conversation_id]
+        after = self._cursors.decode(cursor, scope=scope)
+        entries, has_more = await self._repository.messages(owner, conversation_id, limit, after[0] if after else None)
+        next_cursor = self._cursors.encode([entries[-1][0]], scope=scope) if has_more else None
+        return Slice([message for _, message in entries], next_cursor)
 
     async def get(self, caller: Caller, conversation_id: str) -> Conversation:
         """Raises ConversationNotFound."""

@@ -122,7 +122,8 @@ async def list_page(
     items: Items,
     span: ItemsAsked,
 ) -> KeptItems:
-    """Messages of every door: what runs said, and what was put there."""
+    """Messages of every door: what runs said, and what was put there. A page ends early, with `has_more`, where they
+    hold more than 4 MiB."""
     found, has_more = await items.list_page(caller, conversation_id, span)
     return KeptItems.of(found, has_more=has_more)
 

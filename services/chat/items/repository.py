@@ -12,12 +12,13 @@ from services.chat.bounds import Bounds
 from services.chat.conversations.metadata import tags_of
 from services.chat.domain import Message, Owner
 from services.chat.errors import ConversationNotFound, MessageNotFound
-from services.chat.items.scripts import PUT, STRETCH, TAKE_OUT
+from services.chat.items.scripts import PUT, TAKE_OUT
 from services.chat.keeping import kept_keys
 from services.chat.repetitions import kept_once, made_before
 from services.chat.runs.beginning import REFUSALS, title_of
 from services.chat.runs.logs import RunTooLong
 from services.chat.storage import Keys, message_bytes, message_from
+from services.chat.stretches import BYTES_OF_A_PAGE, Stretches
 from services.chat.times import now, to_ms
 from services.chat.words import kept_words
 from shared.door import Once
@@ -25,8 +26,6 @@ from shared.redis import redis_errors
 from shared.schemas import new_id
 
 _AT_ONCE: Final = 16  # messages that are read at once to find one of them
-_PAGE: Final = 64  # and where all are read
-_PAGE_BYTES: Final = 2**20
 _APART_MS: Final = 10_000  # by so much the clocks of a process and of Redis may differ before more is read
 _REFUSALS: Final = {**REFUSALS, "unknown": MessageNotFound}
 
@@ -45,7 +44,7 @@ class ItemRepository:
     def __init__(self, redis: Redis, bounds: Bounds) -> None:
         self._redis, self._bounds = redis, bounds
         self._put, self._take_out = redis.register_script(PUT), redis.register_script(TAKE_OUT)
-        self._stretch = redis.register_script(STRETCH)
+        self._stretches = Stretches(redis)
 
     async def begin(
         self, owner: Owner, messages: Sequence[Message], metadata: Mapping[str, Any], once: Once | None
@@ -167,25 +166,20 @@ class ItemRepository:
                 raise ConversationNotFound
             if is_there:
                 begins = b'{"id":"%b"' % message_id.encode()
-                async for place, stored in self._near(keys.messages(conversation_id), message_id):
+                async for place, stored in self._near(owner, conversation_id, message_id):
                     if stored.startswith(begins):
                         return place, message_from(stored)
         raise MessageNotFound
 
-    async def _near(self, name: str, message_id: str) -> AsyncIterator[tuple[str, bytes]]:
+    async def _near(self, owner: Owner, conversation_id: str, message_id: str) -> AsyncIterator[tuple[str, bytes]]:
         """All messages, from those on that are about as old as the id says: it was made just before it got its place,
         unless it waited for its turn. Raises what Redis' driver does."""
         made_ms = max(1, (UUID(message_id).int >> 80) - _APART_MS)
         for first, last in ((f"{made_ms}-0", "+"), ("-", f"({made_ms}-0")):
-            start = first
-            while entries := await self._range(name, start, last):
-                for place, fields in entries:
-                    yield place.decode(), fields[b"m"]
-                start = f"({entries[-1][0].decode()}"
-
-    async def _range(self, name: str, first: str, last: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        entries: Any = await self._redis.xrange(name, first, last, count=_AT_ONCE)
-        return list(entries)
+            stretches = self._stretches.read_all(owner, conversation_id, first=first, last=last, most=_AT_ONCE)
+            async for entries in stretches:
+                for entry in entries:
+                    yield entry
 
     async def read_whole(
         self, owner: Owner, conversation_id: str, most_chars: int, *, is_kept: bool
@@ -202,42 +196,32 @@ class ItemRepository:
             if last_activity_ms is None or self._bounds.is_over(owner, int(last_activity_ms)):
                 raise ConversationNotFound
             messages, left, bytes_left = list[Message](), most_chars, self._bounds.logs.run
-            async for stored in self._stretches(keys.messages(conversation_id)):
-                some = [message_from(one) for one in stored]
+            async for entries in self._stretches.read_all(owner, conversation_id):
+                some = [message_from(stored) for _, stored in entries]
                 messages += some if is_kept else [replace(one, citations=()) for one in some]
                 left -= sum(map(_chars_of, some))
-                bytes_left -= sum(map(len, stored))
+                bytes_left -= sum(len(stored) for _, stored in entries)
                 if left < 0:
                     break
                 if is_kept and bytes_left < 0:
                     raise RunTooLong
         return messages, int(version)
 
-    async def _stretches(self, name: str) -> AsyncIterator[list[bytes]]:
-        """All messages as they are stored, some at a time. Raises what Redis' driver does."""
-        start = "-"
-        while entries := await self._stretch(keys=[name], args=[start, _PAGE, _PAGE_BYTES]):
-            yield [fields[1] for _, fields in entries]
-            start = f"({entries[-1][0].decode()}"
-
     async def page(
         self, owner: Owner, conversation_id: str, limit: int, after: str | None, *, newest_first: bool
-    ) -> list[Message]:
-        """Up to `limit` messages after the one whose id is `after`. Raises ConversationNotFound, MessageNotFound."""
-        place = f"({(await self.find(owner, conversation_id, after))[0]}" if after else None
-        keys = Keys(owner)
-        name = keys.messages(conversation_id)
+    ) -> tuple[list[Message], bool]:
+        """Up to `limit` messages after the one whose id is `after`, and whether more follow.
+
+        Raises ConversationNotFound, MessageNotFound.
+        """
+        place = (await self.find(owner, conversation_id, after))[0] if after else None
         with redis_errors():
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                pipeline.hget(keys.conversation(conversation_id), "last_activity_at")
-                if newest_first:
-                    pipeline.xrevrange(name, place or "+", "-", count=limit)
-                else:
-                    pipeline.xrange(name, place or "-", "+", count=limit)
-                last_activity_ms, entries = await pipeline.execute()
-        if last_activity_ms is None or self._bounds.is_over(owner, int(last_activity_ms)):
+            stretch = await self._stretches.read(
+                owner, conversation_id, place, newest_first=newest_first, most=limit, most_bytes=BYTES_OF_A_PAGE
+            )
+        if stretch.active_ms is None or self._bounds.is_over(owner, stretch.active_ms):
             raise ConversationNotFound
-        return [message_from(fields[b"m"]) for _, fields in entries]
+        return [message_from(stored) for _, stored in stretch.entries], stretch.has_more
 
 
 def _chars_of(message: Message) -> int:

@@ -1,4 +1,4 @@
-"""What puts messages into a conversation as they are, takes one out of it, and reads them all, as Redis scripts."""
+"""What puts messages into a conversation as they are, and takes one out of it, as Redis scripts."""
 
 from typing import Final
 
@@ -80,19 +80,3 @@ redis.call('HINCRBY', KEYS[1], 'version', 1)
 return 'ok'
 """
 )
-
-# KEYS messages;  ARGV where to begin, messages at most, bytes after which no more are read
-# The next messages as XRANGE has them: one may be of some MiB, with its citations.
-STRETCH: Final = """#!lua flags=no-writes
-local found, start, left = {}, ARGV[1], tonumber(ARGV[3])
-repeat
-  local entries = redis.call('XRANGE', KEYS[1], start, '+', 'COUNT', 4)
-  for _, entry in ipairs(entries) do
-    table.insert(found, entry)
-    left = left - #entry[2][2]
-    if left <= 0 or #found >= tonumber(ARGV[2]) then return found end
-  end
-  if #entries > 0 then start = '(' .. entries[#entries][1] end
-until #entries < 4
-return found
-"""

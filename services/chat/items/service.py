@@ -73,10 +73,7 @@ class ItemService:
         if span.after:
             await self.get_item(caller, conversation_id, span.after)
         after = span.after and message_id(span.after)
-        found = await self._repository.page(
-            owner, conversation_id, span.limit + 1, after, newest_first=span.newest_first
-        )
-        return found[: span.limit], len(found) > span.limit
+        return await self._repository.page(owner, conversation_id, span.limit, after, newest_first=span.newest_first)
 
     async def get_item(self, caller: Caller, conversation_id: str, item: str) -> Message:
         """Raises ConversationNotFound, MessageNotFound."""

@@ -6,6 +6,7 @@ chat:{tenant}:budget:<day>:reservations    hash, run to what it reserved for who
 chat:{tenant}:budget:run:<id>              text, the run is settled; as long as that may be tried again
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -103,23 +104,6 @@ class Budgets:
             return Reservation(_nothing, _nothing)
         day, now_ms = datetime.now(UTC).date(), round(time.time() * 1000)
         subjects = self._subjects(caller)
-        flat = [part for name, limit in subjects.items() for part in (name, "" if limit is None else limit)]
-        with redis_errors():
-            refused, is_held, *counted = await self._reserve(
-                keys=_keys(caller.tenant_id, day),
-                args=[
-                    now_ms,
-                    now_ms + self._held_ms + round(waits_seconds * 1000),
-                    run_id,
-                    tokens,
-                    _KEPT_SECONDS,
-                    *flat,
-                ],
-            )
-        _tell(subjects, counted)
-        if refused:
-            kind = _kind(refused.decode())
-            raise TokensUsedUp(kind, self._limits[kind] or 0, _SOON_SECONDS if is_held else _until_midnight())
 
         async def settle(used: int) -> None:
             await self._settled(caller.tenant_id, day, run_id, used, list(subjects))
@@ -128,6 +112,21 @@ class Budgets:
             with redis_errors():
                 await self._note(keys=_keys(caller.tenant_id, day)[2:], args=[run_id, used])
 
+        ends_at_ms = now_ms + self._held_ms + round(waits_seconds * 1000)
+        flat = [part for name, limit in subjects.items() for part in (name, "" if limit is None else limit)]
+        try:
+            with redis_errors():
+                refused, is_held, *counted = await self._reserve(
+                    keys=_keys(caller.tenant_id, day),
+                    args=[now_ms, ends_at_ms, run_id, tokens, _KEPT_SECONDS, *flat],
+                )
+        except asyncio.CancelledError:  # Redis may have heard of it
+            await settle(0)
+            raise
+        _tell(subjects, counted)
+        if refused:
+            kind = _kind(refused.decode())
+            raise TokensUsedUp(kind, self._limits[kind] or 0, _SOON_SECONDS if is_held else _until_midnight())
         return Reservation(settle, note)
 
     def _subjects(self, caller: Caller) -> dict[str, int | None]:

@@ -89,6 +89,27 @@ async def test_what_a_dead_process_noted_as_used_is_not_given_back(redis: Redis,
     assert await fitting(budgets, caller) == 500
 
 
+async def test_who_is_cancelled_while_they_reserve_hold_nothing(redis: Redis, caller: Caller) -> None:
+    """Also where Redis has heard of it, and only its answer is not there yet."""
+    budgets, has_reserved = Budgets(redis, LIMITS), asyncio.Event()
+
+    class Slow:
+        async def __call__(self, **given: Any) -> Any:
+            await Budgets(redis, LIMITS)._reserve(**given)
+            has_reserved.set()
+            await asyncio.Event().wait()
+
+    budgets._reserve = Slow()  # type: ignore[assignment]
+    for is_heard in (True, False):
+        reserving = asyncio.create_task(budgets.reserve(caller, new_id(), 900))
+        await (has_reserved.wait() if is_heard else asyncio.sleep(0))
+        reserving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reserving
+
+    assert await fitting(Budgets(redis, LIMITS), caller) == 1000
+
+
 async def test_what_was_noted_goes_where_it_is_settled(redis: Redis, caller: Caller) -> None:
     budgets = Budgets(redis, LIMITS)
     reservation = await budgets.reserve(caller, new_id(), 900)

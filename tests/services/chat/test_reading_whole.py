@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from typing import Any
+from uuid import UUID
 
 import httpx
 import orjson
@@ -13,7 +14,6 @@ from services.chat.bounds import Bounds
 from services.chat.dialogue.telling import Told
 from services.chat.domain import Citation, Message, Owner
 from services.chat.generation import ToolCall
-from services.chat.items import repository
 from services.chat.items.repository import ItemRepository
 from services.chat.responses.speaking import Typed
 from services.chat.responses.unfolding import Unfolding
@@ -68,7 +68,7 @@ async def test_of_citations_no_more_is_read_than_a_run_keeps(
         stretches.append(len(stored))
         return read(stored)
 
-    monkeypatch.setattr(repository, "message_from", counted)
+    monkeypatch.setattr("services.chat.items.repository.message_from", counted)
     owner, bounds = Owner(person.tenant_id, person.user_id), Bounds(_MINUTE_MS, _MINUTE_MS, 60, 1_000, 10)
     async with open_redis(suite.url("redis")) as redis:
         items = ItemRepository(redis, bounds)
@@ -85,6 +85,43 @@ async def test_of_citations_no_more_is_read_than_a_run_keeps(
     assert bounds.logs.run < read_to_keep < bounds.logs.run + 3 * 2**20
     assert [(one.content, one.citations) for one in told] == [("Yes.", ())] * _ANSWERS
     assert [answer.status_code for answer in answers] == [502, 200]
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_page_ends_early_where_its_messages_are_large(
+    chat: httpx.AsyncClient, person: User, suite: Suite, order: str
+) -> None:
+    """At both doors; and those behind it follow."""
+    owner, bounds = Owner(person.tenant_id, person.user_id), Bounds(_MINUTE_MS, _MINUTE_MS, 60, 1_000, 10)
+    async with open_redis(suite.url("redis")) as redis:
+        put = await ItemRepository(redis, bounds).begin(owner, [_cited() for _ in range(_ANSWERS)], {}, None)
+    pages, sizes, after = list[list[str]](), list[int](), dict[str, Any]()
+    path = f"/api/v1/conversations/conv_{put.conversation_id}/items"
+    while True:
+        answer = await chat.get(path, params={"limit": 100, "order": order, **after})
+        told = answer.json()
+        pages.append([one["id"].partition("_")[2] for one in told["data"]])
+        sizes.append(len(answer.content))
+        if not told["has_more"]:
+            break
+        after = {"after": told["last_id"]}
+    shown, cursor = list[str](), dict[str, Any]()
+    while order == "asc":
+        page = await chat.get(
+            f"/api/v1/chat/conversations/{put.conversation_id}/messages", params={"limit": 100, **cursor}
+        )
+        sizes.append(len(page.content))
+        shown += [one["id"] for one in page.json()["items"]]
+        if not (following := page.json()["next_cursor"]):
+            break
+        cursor = {"cursor": following}
+
+    listed = [UUID(one) for page in pages for one in page]
+    ids = [UUID(one) for one in (put.message_ids if order == "asc" else put.message_ids[::-1])]
+    assert listed == ids
+    assert all(pages)
+    assert order == "desc" or [UUID(one) for one in shown] == ids
+    assert 5 * 2**20 > max(sizes) > 3 * 2**20
 
 
 async def test_a_long_log_is_read_a_little_at_a_time(
@@ -106,8 +143,8 @@ async def test_a_long_log_is_read_a_little_at_a_time(
             await asyncio.sleep(0)
 
     async with open_redis(suite.url("redis")) as redis:
-        log: Any = await redis.xrange(events)
-        first, *said = [fields for _, fields in log]
+        entries: Any = await redis.xrange(events)
+        first, *said = [fields for _, fields in entries]
         deltas: list[Any] = [{"e": "message.delta", "d": orjson.dumps({"content": "word "})}] * _DELTAS
         await redis.delete(events)
         async with redis.pipeline(transaction=False) as pipeline:
