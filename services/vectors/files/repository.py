@@ -1,7 +1,7 @@
 """Where a file lies among the blobs, each tenant's apart; its bytes lie in `parts.py`, its marks in `marks.py`.
 
     files/<tenant>/<id>      what was said of it, and the place of its bytes; it is there as long as the file is
-    ready/<tenant>/<place>   what it turned out to be, once it is whole
+    ready/<tenant>/<place>   what it turned out to be, once it is whole; or that it was refused, and is to be deleted
 
 No blob is written twice. What a tenant has is a list of one key for each file, however many parts they came in.
 """
@@ -24,6 +24,7 @@ from services.vectors.together import AT_ONCE, each
 from shared.errors import StorageFull
 
 _KNOWN: Final = 50_000
+_REFUSED: Final = "refused"
 _SETTLED: Final = timedelta(minutes=1)
 """A blob that is deleted and made anew after so long has another time, whatever the store counts it in."""
 
@@ -60,6 +61,8 @@ class FileRepository:
         if ready is None:
             row = await self.parts.row(tenant_id, upload.place, upload.length)
             return StoredFile(file_id, tenant_id, upload, FileStatus.UPLOADING, None, row)
+        if _REFUSED in ready:
+            return None
         parts, purpose = parts_of(ready["bytes"], ready["joined"]), ready.get("purpose", DEFAULT_PURPOSE)
         return StoredFile(file_id, tenant_id, upload, FileStatus.READY, ready["media_type"], parts, purpose)
 
@@ -74,7 +77,7 @@ class FileRepository:
             yield content[max(0, start - part.offset) : end - part.offset]
 
     async def finish(self, file: StoredFile, media_type: str, purpose: str | None = None) -> bool:
-        """It is ready, each MiB of it in one. False, and nothing changed, when it was already."""
+        """It is ready, each MiB of it in one. False, and nothing changed, when it was already, or is refused."""
         told = {
             "bytes": file.received,
             "media_type": media_type,
@@ -82,7 +85,8 @@ class FileRepository:
             **({} if purpose is None else {"purpose": purpose}),
         }
         is_first = await self._blobs.put(_whole(file.tenant_id, file.upload.place), orjson.dumps(told))
-        await self._unmark(file.tenant_id, file.id, file.upload.place)
+        if is_first or await self._is_ready(file):
+            await self._unmark(file.tenant_id, file.id, file.upload.place)
         return is_first
 
     async def sizes(self, tenant_id: str) -> dict[str, int]:
@@ -150,8 +154,13 @@ class FileRepository:
         await self._unmark(tenant_id, file_id, place)
 
     async def give_up(self, file: StoredFile) -> None:
-        """As `remove`; nothing happens to one that is ready, which another made it under the same key."""
-        if await self._ready(file.tenant_id, file.upload.place) is None:
+        """As `remove`; nothing happens to one that is ready, which another made it under the same key.
+
+        Nobody makes it so any more once it is being removed, but where the disk was full.
+        """
+        with suppress(StorageFull):
+            await self._blobs.put(_whole(file.tenant_id, file.upload.place), orjson.dumps({_REFUSED: True}))
+        if not await self._is_ready(file):
             await self.remove(file.tenant_id, file.id, file.upload.place)
 
     async def remove_strays(self, tenant_id: str, file_id: str, place: str) -> None:
@@ -172,7 +181,9 @@ class FileRepository:
         if upload.length is not None:
             return upload.length, True
         ready = await self._ready(tenant_id, upload.place)
-        return (upload.most, False) if ready is None else (ready["bytes"], True)
+        if ready is None:
+            return upload.most, False
+        return (None if _REFUSED in ready else ready["bytes"]), True
 
     async def _upload(self, tenant_id: str, file_id: str) -> Upload | None:
         told = await self._blobs.get(_file(tenant_id, file_id))
@@ -181,6 +192,10 @@ class FileRepository:
         said = orjson.loads(told)
         times = {name: datetime.fromisoformat(said[name]) for name in ("created_at", "expires_at")}
         return Upload(**said | times)
+
+    async def _is_ready(self, file: StoredFile) -> bool:
+        told = await self._ready(file.tenant_id, file.upload.place)
+        return told is not None and _REFUSED not in told
 
     async def _ready(self, tenant_id: str, place: str) -> dict[str, Any] | None:
         told = await self._blobs.get(_whole(tenant_id, place))

@@ -52,6 +52,31 @@ async def test_what_never_became_whole_is_swept_away_and_nothing_else(
     assert await marks(files) == []
 
 
+async def test_what_one_refuses_and_another_makes_ready_is_one_or_the_other(
+    files: FileRepository, blobs: WatchedBlobs
+) -> None:
+    """Of two uploads under one key the ready one was deleted, though its sender had been told that it is kept."""
+    refused, told = [await begun(files, None, "tenant") for _ in range(2)]
+    blobs.fails_for = f"files/tenant/{refused.id}"  # as where its process dies in the middle
+    with pytest.raises(Unavailable):
+        await files.give_up(refused)
+    blobs.fails_for = ""
+    assert not await files.finish(refused, "text/plain", "assistants")
+    assert await files.finish(told, "text/plain", "assistants")
+    await files.give_up(told)
+
+    assert await files.find("tenant", refused.id) is None
+    assert (await again(files, told)).is_ready
+    assert set(await files.sizes("tenant")) == {told.id}
+    for _ in range(2):
+        await sweeper(files).sweep()
+    assert [blob.path.split("/")[2] for kind in ("files", "ready") for blob in await blobs.list(kind)] == [
+        told.id,
+        told.upload.place,
+    ]
+    assert await marks(files) == []
+
+
 async def test_a_piece_that_came_after_its_file_was_deleted_is_swept_away(
     files: FileRepository, blobs: WatchedBlobs
 ) -> None:
