@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import signal
 import socket
 import sys
@@ -19,6 +20,7 @@ from shared.platform.starting import SETTINGS_ARE_WRONG, Starting, claimed, end,
 from shared.settings import CannotStart, ServiceSettings
 from shared.tls import Tls
 
+_log = logging.getLogger("shared.platform")
 _KEEP_ALIVE_SECONDS = 75  # above the gateway's 60 s, so that it never sends into a connection we are closing
 _DRAIN_SECONDS = 1.5  # how long the balancers take to hear that we left
 _MAX_CONNECTIONS = 4 * MOST_AT_ONCE  # beyond it uvicorn answers by itself, in bare text
@@ -47,7 +49,10 @@ class DrainingServer(uvicorn.Server):
     async def _drain(self, sig: int, frame: FrameType | None) -> None:
         platform = getattr(self._app.state, "platform", None)
         if platform is not None:
-            await platform.drain()
+            try:
+                await platform.drain()
+            except Exception:  # noqa: BLE001 - whoever is told to end ends
+                _log.exception("left discovery in disorder")
             await asyncio.sleep(_DRAIN_SECONDS)
         super().handle_exit(sig, frame)
 
