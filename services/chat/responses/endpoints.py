@@ -13,7 +13,13 @@ from services.chat.dialogue.leaving import stay, streamed_unless_left, unless_le
 from services.chat.items.reading import KeptItems
 from services.chat.responses.answers import ResponseDeleted, ResponseRead
 from services.chat.responses.compacting import CompactedRead, in_short
-from services.chat.responses.errors import CallsUnanswered, ItemNotFound, PreviousResponseUnusable, ResponseNotFound
+from services.chat.responses.errors import (
+    CallsUnanswered,
+    ConversationUnkeepable,
+    ItemNotFound,
+    PreviousResponseUnusable,
+    ResponseNotFound,
+)
 from services.chat.responses.ids import ResponseId, response_name
 from services.chat.responses.schemas import Included, ResponseCompact, ResponseCreate
 from services.chat.responses.streaming import typed, whole
@@ -57,6 +63,7 @@ _FAILURES: Final = (
     PromptTooLong,
     CallsUnanswered,
     PreviousResponseUnusable,
+    ConversationUnkeepable,
     ResponseNotFound,
     ItemNotFound,
     OptionRefused,

@@ -1,7 +1,7 @@
 """What responses are refused for, beside what completions may be.
 
 NotFound    ResponseNotFound · ItemNotFound
-Invalid     PreviousResponseUnusable · CallsUnanswered
+Invalid     PreviousResponseUnusable · ConversationUnkeepable · CallsUnanswered
 """
 
 from shared.errors import Invalid, NotFound
@@ -34,6 +34,20 @@ class PreviousResponseUnusable(Invalid):
     def __init__(self, status: str) -> None:
         super().__init__(
             f"The response is {status}: it has no answer to go on from.", at=("/previous_response_id", "unusable")
+        )
+
+
+class ConversationUnkeepable(Invalid):
+    code = "chat.conversation_unkeepable"
+    meaning = (
+        "With its citations the conversation holds more than is kept with one response (`RUN_MIB`): ask for it with "
+        "`store` false, or begin a new conversation."
+    )
+
+    def __init__(self) -> None:
+        super().__init__(
+            "With its citations the conversation is more than is kept with a response; `store` false keeps none of it.",
+            at=("/conversation", "too_large_to_keep"),
         )
 
 

@@ -11,7 +11,12 @@ from services.chat.items.given import GivenItem
 from services.chat.items.ids import CALL, FILE_SEARCH_CALL, MESSAGE, REASONING, UUID_PATTERN, item_id
 from services.chat.items.repository import ItemRepository
 from services.chat.items.translating import message_of
-from services.chat.responses.errors import ItemNotFound, PreviousResponseUnusable, ResponseNotFound
+from services.chat.responses.errors import (
+    ConversationUnkeepable,
+    ItemNotFound,
+    PreviousResponseUnusable,
+    ResponseNotFound,
+)
 from services.chat.responses.kept import Kept
 from services.chat.responses.repository import ResponseRepository
 from services.chat.responses.schemas import ResponseCompact, ResponseCreate
@@ -19,6 +24,7 @@ from services.chat.responses.translating import Before, answered
 from services.chat.responses.unfolding import Unfolding
 from services.chat.runs.control import RunControl
 from services.chat.runs.events import until_final
+from services.chat.runs.logs import RunTooLong
 from services.chat.runs.repository import RunRepository
 from shared.identity import Caller
 
@@ -53,7 +59,7 @@ class Histories:
     async def before(self, caller: Caller, body: ResponseCreate | ResponseCompact, most_chars: int) -> Before:
         """All that was said up to now where it goes on; of a conversation of more than `most_chars` what is just more.
 
-        Raises ConversationNotFound, RunTooLong, ResponseNotFound, PreviousResponseUnusable.
+        Raises ConversationNotFound, ConversationUnkeepable, ResponseNotFound, PreviousResponseUnusable.
         """
         if isinstance(body, ResponseCreate) and body.conversation:
             try:
@@ -62,6 +68,8 @@ class Histories:
                 return Before(*said)
             except ConversationNotFound as error:
                 raise ConversationNotFound(at=("/conversation", "not_found")) from error
+            except RunTooLong as error:
+                raise ConversationUnkeepable from error
         if body.previous_response_id is None:
             return Before()
         try:

@@ -84,7 +84,8 @@ async def test_of_citations_no_more_is_read_than_a_run_keeps(
 
     assert bounds.logs.run < read_to_keep < bounds.logs.run + 3 * 2**20
     assert [(one.content, one.citations) for one in told] == [("Yes.", ())] * _ANSWERS
-    assert [answer.status_code for answer in answers] == [502, 200]
+    assert [answer.status_code for answer in answers] == [400, 200]
+    assert answers[0].json()["error"]["code"] == "chat.conversation_unkeepable"
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
