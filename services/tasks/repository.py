@@ -4,7 +4,22 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, case, exists, func, literal, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    BindParameter,
+    ColumnElement,
+    Uuid,
+    any_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal,
+    select,
+    text,
+    true,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 
@@ -23,6 +38,11 @@ SUMMARY_ONLY = load_only(*(column.class_attribute for column in _SUMMARY), raise
 
 
 _NEWEST, _OLDEST = (Task.tenant_id, Task.id.desc()), (Task.tenant_id.desc(), Task.id)  # as indexes have them, both ways
+_STATUSES: BindParameter[Any] = bindparam(
+    "unfinished", [one.value for one in UNFINISHED], expanding=True, literal_execute=True
+)
+_WAITS_FOR_KEY = (Task.status == literal(TaskStatus.QUEUED.value, literal_execute=True)) & Task.waits_for_key
+_IN_LINE = _WAITS_FOR_KEY | (Task.status.in_(_STATUSES) & ~Task.waits_for_key)  # as the two indexes of keys have it
 _COUNTED = 100_000  # failed tasks at most, for a summary of them
 _LINES = 200
 
@@ -42,7 +62,7 @@ class TaskRepository:
     """
 
     def __init__(self, session: AsyncSession, tenant_id: str, user_id: str | None) -> None:
-        self._session, self._tenant_id = session, tenant_id
+        self._session, self._tenant_id, self._user_id = session, tenant_id, user_id
         theirs = [] if user_id is None else [Task.user_id == user_id]
         self._visible: list[ColumnElement[bool]] = [Task.tenant_id == tenant_id, *theirs]
         self._listed: list[ColumnElement[bool]] = [leads(Task.tenant_id, tenant_id), *theirs]
@@ -118,9 +138,12 @@ class TaskRepository:
 
     async def cancel_key(self, key: str) -> list[str]:
         """The same of all with this concurrency key; their ids. Nobody ends or begins them meanwhile."""
-        theirs = (*self._visible, Task.concurrency_key == key, Task.status.in_(CANCELLABLE))
-        locked = select(Task.id).where(*theirs).order_by(Task.id).with_for_update()
-        ids = list((await self._session.scalars(locked)).all())
+        # Found by the key alone: beside it the planner takes to an index of the user's, which leads through all theirs.
+        found = select(Task.id, Task.user_id).where(*_of_key(self._tenant_id, key))
+        line = found.cte("line").prefix_with("MATERIALIZED")
+        theirs = select(line.c.id).where(true() if self._user_id is None else line.c.user_id == self._user_id)
+        held = select(Task.id).where(Task.id.in_(theirs), Task.status.in_(CANCELLABLE)).order_by(Task.id)
+        ids = list((await self._session.scalars(held.with_for_update())).all())
         await take_key(self._session, self._tenant_id, key)
         these = Task.id == any_(literal(ids, ARRAY(Uuid(as_uuid=False))))
         # The head of the line last: while it stands, the end of another looks for no next one among all that are gone.
@@ -131,8 +154,8 @@ class TaskRepository:
     async def is_line_full(self, key: str, most: int) -> bool:
         """Whether `most` wait for this concurrency key, whoever submitted them."""
         waits = (Task.tenant_id == self._tenant_id, Task.concurrency_key == key)
-        line = select(Task.id).where(*waits, Task.status == TaskStatus.QUEUED, Task.waits_for_key)
-        return await self._session.scalar(line.order_by(Task.id).offset(most - 1).limit(1)) is not None
+        line = select(Task.id).where(*waits, _WAITS_FOR_KEY).order_by(Task.id)
+        return await self._session.scalar(line.offset(most - 1).limit(1)) is not None
 
     async def find_crowded(self, ids: Collection[str], most: int) -> str | None:
         """One of these that `most` others wait for, if there is one."""
@@ -177,5 +200,8 @@ async def stand_in_line(session: AsyncSession, row: dict[str, Any]) -> None:
 
 async def is_key_taken(session: AsyncSession, tenant_id: str, key: str) -> bool:
     """Whether a task of the tenant with this key has not ended."""
-    theirs = (Task.tenant_id == tenant_id, Task.concurrency_key == key, Task.status.in_(UNFINISHED))
-    return bool(await session.scalar(select(exists().where(*theirs))))
+    return bool(await session.scalar(select(exists().where(*_of_key(tenant_id, key)))))
+
+
+def _of_key(tenant_id: str, key: str) -> tuple[ColumnElement[bool], ...]:
+    return Task.tenant_id == tenant_id, Task.concurrency_key == key, _IN_LINE

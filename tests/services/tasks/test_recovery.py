@@ -22,6 +22,7 @@ from shared.postgres import Database, Outbox, OutboxRelay
 from shared.schemas import new_id
 from shared.telemetry import Metrics
 from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.tasks.running import Installation, Tasks, eventually
 
 
@@ -55,6 +56,7 @@ async def test_a_task_that_kills_its_workers_becomes_a_dead_letter(installation:
     assert (lost["status"], lost["dead_letter"], lost["error"]["code"]) == ("failed", True, "tasks.worker_lost")
 
 
+@pytest.mark.timeout(400)
 async def test_a_worker_that_was_frozen_past_its_lease_changes_nothing_and_works_on(
     new_installation: Callable[[], Installation], user: User
 ) -> None:
@@ -66,7 +68,8 @@ async def test_a_worker_that_was_frozen_past_its_lease_changes_nothing_and_works
         await tasks.wait(task, until=lambda read: read["status"] == "running", seconds=60)
         process.send_signal(signal.SIGSTOP)
         async with fresh.worker():
-            done = await tasks.wait(task)
+            # One that is frozen in the midst of a transaction has its rows locked for half a minute.
+            done = await tasks.wait(task, seconds=2 * PATIENCE_SECONDS)
         process.send_signal(signal.SIGCONT)
         after = await tasks.run("test.sleep", {"seconds": 0.1})  # the one that woke is all there is
         answer = await client.get(f"/api/v1/tasks/{task['id']}/attempts", headers=user.headers)

@@ -9,6 +9,7 @@ from sqlalchemy import Select, exists, select, text
 
 from services.tasks.backlog import MOST_SENT
 from services.tasks.models import Task
+from services.tasks.repository import TaskRepository, is_key_taken
 from services.tasks.turns import IS_DUE, next_of, next_of_each, number_sent, of_kind, unserved_since, waits_of
 from services.tasks.worker.recovery import RecoveryRepository
 from shared.postgres import Database
@@ -102,3 +103,21 @@ async def test_a_round_of_very_many_owners_begins_with_the_oldest_of_each(
         sent = await RecoveryRepository(session).take_due(most=8)
 
     assert len({task.tenant_id for task in sent}) == len(sent) == NEIGHBOURS + 1
+
+
+async def test_who_is_of_a_concurrency_key_is_found_beside_all_that_are_of_none(backlog: Database) -> None:
+    """Or each submit with a key would read whatever its tenant has queued."""
+    rows: list[float] = []
+    async with backlog.transaction() as session:
+        connection, tasks = await session.connection(), TaskRepository(session, Owner.tenant_id, Owner.user_id)
+        for ask in (
+            lambda: is_key_taken(session, Owner.tenant_id, "key"),
+            lambda: tasks.is_line_full("key", 10_000),
+            lambda: tasks.cancel_key("key"),
+        ):
+            with Watch(backlog) as watch:
+                await ask()
+            watch.seen = watch.seen[:1]  # what follows is of those that were found
+            rows.append(await read(watch, connection))
+
+    assert max(rows) <= 1
