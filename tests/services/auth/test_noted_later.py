@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,6 +24,7 @@ from shared.ending import end
 from shared.errors import Unavailable
 from shared.identity import Revocations
 from shared.postgres import Database, Outbox, open_database
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.auth.waiting import blocked
 
 
@@ -54,16 +56,17 @@ async def test_who_notes_waits_for_no_more_than_one_turn_of_a_log_that_hangs(
 ) -> None:
     monkeypatch.setattr(work, "_NOTE_WAIT_SECONDS", 0.1)
     works = Works(database, AuditLog("k" * 32), Outbox(OutboxRow), Revocations())
-    async with database.transaction() as other:
-        await other.execute(text("SELECT pg_advisory_xact_lock(5929495)"))  # as who appends, and never ends
-        before = [asyncio.create_task(works.note(Action.USER_READ, target=f"user-{number}")) for number in range(2)]
-        await blocked(database, 2)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        async with AsyncExitStack() as hanging:
+            for _ in range(work._NOTING):
+                await hanging.enter_async_context(works._turn_to_note())
+            with pytest.raises(Unavailable):
+                await works.note(Action.USER_READ, target="beyond")
 
-        with pytest.raises(Unavailable):
-            await works.note(Action.USER_READ, target="beyond")
+        await works.note(Action.USER_READ, target="after")
 
-        assert not any(one.done() for one in before)
-    await asyncio.gather(*before)
+    async with database.session() as session:
+        assert (await session.scalars(text("SELECT target FROM audit_entry"))).all() == ["after"]
 
 
 async def test_a_stop_in_the_midst_keeps_when_keys_were_used(database: Database) -> None:
