@@ -21,8 +21,12 @@ class Account(Trade):
 
     def __init__(self, caller: Caller, mark: str, user: User) -> None:
         super().__init__(caller, mark)
-        self._user, self._refresh_token = user, user.refresh_token
+        self._user, self._refresh_token = user, ""
         self._keys: list[str] = []
+
+    async def prepare(self) -> None:
+        """A session of its own: where a lost answer ends the chain, the tokens of everybody else's work go on."""
+        await self._log_in()
 
     async def turn(self) -> None:
         await self._refresh()
