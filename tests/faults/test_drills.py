@@ -28,7 +28,7 @@ from tests.fixtures.identity import RegisterUser, User
 from tests.services.tasks.running import FINAL, eventually
 
 FULL = bool(os.environ.get("FAULTS"))
-ABSENCES = int(os.environ.get("ABSENCES") or (2 if FULL else 1))
+ABSENCES = int(os.environ.get("ABSENCES") or 2)
 AWAY_SECONDS = 30.0 if FULL else 1.0
 MANY = 150 if FULL else 50
 """Tasks of which some have begun and others have not when their worker is told to end."""

@@ -1,7 +1,7 @@
 """Kill -9 in the middle of many stores: every acknowledged record is there, by its id, its vector and its words.
 
 Killed are vectors, with Qdrant Edge's process; the node that keeps the files of its replicas; and ChromaDB's server.
-Five hundred stores each with `FAULTS=1` (`make test-faults`), ten thousand with `make kept`; otherwise a hundred, and
+A thousand stores each with `FAULTS=1` (`make test-faults`), ten thousand with `make kept`; otherwise a hundred, and
 each of the three once. A server of Qdrant is not ours to kill. With `FAULTS=1` the node and ChromaDB are also frozen,
 for longer than anybody may wait.
 """
@@ -23,7 +23,7 @@ from tests.fixtures.http import authorities
 from tests.fixtures.identity import RegisterUser, User
 from tests.fixtures.node import NodeProcess, open_node_process, open_vectors_process
 
-STORES: Final = int(os.environ.get("STORES", 500 if os.environ.get("FAULTS") else 100))
+STORES: Final = int(os.environ.get("STORES", 1000 if os.environ.get("FAULTS") else 100))
 WITH_WORDS: Final = ("qdrant", "faiss")
 # What is broken, and the engine whose records are stored through it.
 SMOKE: Final = [("vectors", "qdrant"), ("node", "faiss"), ("chromadb", "chroma")]
