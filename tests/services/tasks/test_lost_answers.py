@@ -20,7 +20,7 @@ from shared.messages import OutgoingMessage, Publisher, open_connection
 from shared.postgres import Database
 from shared.schemas import new_id
 from tests.fixtures.identity import User
-from tests.services.tasks.kinds import TAKEN_AWAY
+from tests.services.tasks.kinds import RELEASED, TAKEN_AWAY
 from tests.services.tasks.running import Installation, Tasks, eventually
 
 SOON = 10
@@ -125,21 +125,20 @@ async def test_after_an_absence_of_the_database_what_runs_is_not_taken_from_whoe
     new_installation: Callable[[], Installation], user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The heartbeat and the reconciler come back in any order: here the reconciler is first."""
-    fresh, away = new_installation(), asyncio.Event()
-    asked = asyncio.Event()
+    fresh, is_back, has_looked = new_installation(), asyncio.Event(), asyncio.Event()
     renew, look = WorkRepository.renew, RecoveryRepository.has_lapsed
 
     async def renewing(work: WorkRepository, *keys: Any, **named: Any) -> Any:
-        if away.is_set():
+        if not has_looked.is_set():
             raise Unavailable("postgres")
         return await renew(work, *keys, **named)
 
     async def looking(tasks: RecoveryRepository) -> bool:
-        if away.is_set():
+        if not is_back.is_set():
             raise Unavailable("postgres")
         has_lapsed = await look(tasks)
         if has_lapsed:
-            asked.set()
+            has_looked.set()
         return has_lapsed
 
     monkeypatch.setattr(WorkRepository, "renew", renewing)
@@ -150,18 +149,26 @@ async def test_after_an_absence_of_the_database_what_runs_is_not_taken_from_whoe
         fresh.worker(lease_seconds=4, heartbeat_seconds=1.2),
     ):
         tasks = Tasks(client, user)
-        task = await tasks.submit("test.sleep", {"seconds": 8}, max_attempts=1)
+        task = await tasks.submit("test.hold", {"name": fresh.names["queue_prefix"], "waits": True}, max_attempts=1)
         await tasks.wait(task, until=lambda read: read["status"] == "running")
-        away.set()
         await eventually(lambda: _has_lapsed(database, task["id"]))
-        away.clear()
-        await asked.wait()
+        is_back.set()
+        await has_looked.wait()
+        await eventually(lambda: _is_held(database, task["id"]))
+        RELEASED[fresh.names["queue_prefix"]].set()
         done = await tasks.wait(task)
 
     assert (done["status"], done["attempt"]) == ("succeeded", 1)
 
 
 async def _has_lapsed(database: Database, task_id: str) -> bool:
+    return await _is_so(database, task_id, "lease_expires_at < now()")
+
+
+async def _is_held(database: Database, task_id: str) -> bool:
+    return await _is_so(database, task_id, "lease_expires_at > now()")
+
+
+async def _is_so(database: Database, task_id: str, condition: str) -> bool:
     async with database.session() as session:
-        statement = text("SELECT lease_expires_at < now() FROM task WHERE id = :id")
-        return bool(await session.scalar(statement, {"id": task_id}))
+        return bool(await session.scalar(text(f"SELECT {condition} FROM task WHERE id = :id"), {"id": task_id}))
