@@ -124,18 +124,23 @@ async def test_who_asked_it_to_stop_has_no_dead_letter(tasks: Tasks, database: D
 async def test_after_an_absence_of_the_database_what_runs_is_not_taken_from_whoever_is_at_work(
     new_installation: Callable[[], Installation], user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The heartbeat and the reconciler come back in any order: here the reconciler is first."""
-    fresh, is_back, has_looked = new_installation(), asyncio.Event(), asyncio.Event()
+    """The heartbeat and the reconciler come back in any order: here the reconciler is first, and then it waits."""
+    fresh = new_installation()
+    is_back, has_looked, has_renewed = asyncio.Event(), asyncio.Event(), asyncio.Event()
     renew, look = WorkRepository.renew, RecoveryRepository.has_lapsed
 
     async def renewing(work: WorkRepository, *keys: Any, **named: Any) -> Any:
         if not has_looked.is_set():
             raise Unavailable("postgres")
-        return await renew(work, *keys, **named)
+        renewed = await renew(work, *keys, **named)
+        has_renewed.set()
+        return renewed
 
     async def looking(tasks: RecoveryRepository) -> bool:
         if not is_back.is_set():
             raise Unavailable("postgres")
+        if has_looked.is_set():
+            await has_renewed.wait()
         has_lapsed = await look(tasks)
         if has_lapsed:
             has_looked.set()
@@ -162,13 +167,16 @@ async def test_after_an_absence_of_the_database_what_runs_is_not_taken_from_whoe
 
 
 async def _has_lapsed(database: Database, task_id: str) -> bool:
-    return await _is_so(database, task_id, "lease_expires_at < now()")
+    return await _is_claim_over(database, task_id) is True
 
 
 async def _is_held(database: Database, task_id: str) -> bool:
-    return await _is_so(database, task_id, "lease_expires_at > now()")
+    return await _is_claim_over(database, task_id) is False
 
 
-async def _is_so(database: Database, task_id: str, condition: str) -> bool:
+async def _is_claim_over(database: Database, task_id: str) -> bool | None:
+    """None for a task without one."""
     async with database.session() as session:
-        return bool(await session.scalar(text(f"SELECT {condition} FROM task WHERE id = :id"), {"id": task_id}))
+        statement = text("SELECT lease_expires_at < now() FROM task WHERE id = :id")
+        is_over: bool | None = await session.scalar(statement, {"id": task_id})
+        return is_over
