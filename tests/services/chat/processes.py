@@ -9,6 +9,7 @@ import httpx
 from local.suite import Suite
 from tests.fixtures.http import authorities
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
 from tests.fixtures.warm import Program
 from tests.fixtures.warm import started as launch
@@ -40,7 +41,7 @@ def process_beside(
             url = f"http://127.0.0.1:{environment['PORT']}"
             try:
                 async with httpx.AsyncClient(
-                    base_url=url, headers=person.headers, timeout=20, verify=authorities()
+                    base_url=url, headers=person.headers, timeout=PATIENCE_SECONDS, verify=authorities()
                 ) as client:
                     await until(lambda: _answers(client))
                     yield process, client
