@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from local.suite import Suite
-from tests.fixtures import attacks
+from tests.fixtures import attacks, making
 from tests.fixtures.apps import ServiceClient, open_service
 from tests.fixtures.given_gateway import GIVEN, address_of, wait_for_the_suite
 from tests.fixtures.http import authorities
@@ -44,6 +44,10 @@ COMMON_SECONDS: Final = 600
 """For what tests share, and the first of them makes."""
 _TIMER, _IN_COMMON = pytest.StashKey[Any](), pytest.StashKey[bool]()
 KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "SUTAZAI_CACHE", "TMPDIR")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(making)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
