@@ -34,6 +34,7 @@ from shared.errors import MissingScope, Relayed, ServiceError, StorageFull, Unav
 from shared.identity import Caller
 from shared.resources import CursorCodec
 from shared.schemas import new_id
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.vectors.test_moving import Compass, World
 from tests.services.vectors.test_races import a_caller
 
@@ -101,7 +102,7 @@ class Shop(World):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self.tasks, self.fence = Tasks(), Fence(self.catalogue, patience_seconds=1.0)
+        self.tasks, self.fence = Tasks(), Fence(self.catalogue, patience_seconds=PATIENCE_SECONDS)
         following, stopping = Following(self.catalogue, self.tasks), Stopping(self.catalogue, self.tasks)
         embedder: Any = Compass()
         self.attachments = AttachmentService(
@@ -160,6 +161,10 @@ class Shop(World):
         counted = await self.collections.get(self.caller, STORE)
         assert counted.count is not None
         return counted.count
+
+    def is_soon_tired(self) -> None:
+        """Who changes a file waits no longer for a write that does not end."""
+        self.fence._patience_seconds = 0.2
 
     def held_up(self) -> tuple[asyncio.Event, asyncio.Event]:
         """What is written next: that it has come to the engine, and what lets it go on."""
@@ -228,6 +233,7 @@ async def test_a_write_that_hangs_keeps_its_file_attached(shop: Shop) -> None:
     writing = asyncio.create_task(shop.ingests(attachment, 0))
     await came.wait()
 
+    shop.is_soon_tired()
     with pytest.raises(AttachmentUnderWay):
         await shop.attachments.detach(shop.caller, STORE, FILE)
 
@@ -256,6 +262,8 @@ async def test_a_write_whose_end_nobody_saw_keeps_its_file_attached(
         await shop.ingests(attachment, 0)
     await shop.ingests(attachment, 0)  # its task goes on
 
+    if may_be_written:
+        shop.is_soon_tired()
     with pytest.raises(AttachmentUnderWay) if may_be_written else nullcontext():
         await shop.attachments.detach(shop.caller, STORE, FILE)
 
@@ -277,6 +285,7 @@ async def test_nobody_attaches_a_file_that_is_being_detached(shop: Shop) -> None
     attachment = await shop.ingested()
 
     async with shop.fence.changing(await shop.collection(), (await shop.current()).mark):
+        shop.is_soon_tired()
         with pytest.raises(AttachmentUnderWay):
             await shop.attached()
     assert (await shop.current()).version == attachment.version
@@ -287,6 +296,7 @@ async def test_a_file_that_was_attached_anew_is_not_detached_by_who_saw_the_form
     await shop.current()
     latter = await shop.attached()
 
+    shop.is_soon_tired()
     with pytest.raises(AttachmentUnderWay):
         async with shop.fence.changing(await shop.collection(), former.mark):
             pytest.fail("it is another now")
