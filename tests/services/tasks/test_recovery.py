@@ -3,9 +3,11 @@
 import asyncio
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
 
+import httpx
 import orjson
 import pytest
 from sqlalchemy import func, select, text
@@ -23,7 +25,11 @@ from shared.schemas import new_id
 from shared.telemetry import Metrics
 from tests.fixtures.identity import RegisterUser, User
 from tests.fixtures.patience import PATIENCE_SECONDS
-from tests.services.tasks.running import Installation, Tasks, eventually
+from tests.fixtures.readiness import until_check
+from tests.services.tasks.kinds import RELEASED
+from tests.services.tasks.running import Installation, Tasks, connected, count_ready, declared, eventually
+
+T = TypeVar("T")
 
 
 async def count_attempts(database: Database, task_id: str) -> int:
@@ -35,7 +41,7 @@ async def count_attempts(database: Database, task_id: str) -> int:
 async def test_a_killed_workers_task_is_finished_by_another(installation: Installation, tasks: Tasks) -> None:
     task = await tasks.submit("test.sleep", {"attempts": 1})
     async with installation.worker_process() as process:
-        await tasks.wait(task, until=lambda read: read["status"] == "running", seconds=60)
+        await tasks.wait(task, until=lambda read: read["status"] == "running")
         process.send_signal(signal.SIGKILL)
 
     async with installation.worker():
@@ -47,7 +53,7 @@ async def test_a_killed_workers_task_is_finished_by_another(installation: Instal
 async def test_a_task_that_kills_its_workers_becomes_a_dead_letter(installation: Installation, tasks: Tasks) -> None:
     task = await tasks.submit("test.sleep", max_attempts=1)
     async with installation.worker_process() as process:
-        await tasks.wait(task, until=lambda read: read["status"] == "running", seconds=60)
+        await tasks.wait(task, until=lambda read: read["status"] == "running")
         process.send_signal(signal.SIGKILL)
 
     async with installation.worker():
@@ -65,7 +71,7 @@ async def test_a_worker_that_was_frozen_past_its_lease_changes_nothing_and_works
     async with fresh.api() as client, fresh.worker_process(normal_slots=1) as process:
         tasks = Tasks(client, user)
         task = await tasks.submit("test.sleep", {"seconds": 30, "attempts": 1})
-        await tasks.wait(task, until=lambda read: read["status"] == "running", seconds=60)
+        await tasks.wait(task, until=lambda read: read["status"] == "running")
         process.send_signal(signal.SIGSTOP)
         async with fresh.worker():
             # One that is frozen in the midst of a transaction has its rows locked for half a minute.
@@ -160,19 +166,22 @@ async def _shows(metrics: Metrics, what: str) -> bool:
 
 
 async def test_a_message_published_twice_has_its_effect_once(
-    installation: Installation, tasks: Tasks, database: Database
+    new_installation: Callable[[], Installation], user: User
 ) -> None:
     """What a relay leaves that dies between publishing and deleting."""
-    task = await tasks.submit("echo")
-    async with published(installation) as publisher:
-        for _ in range(3):
-            await publisher.publish(_message(installation, task["id"]))
+    fresh = new_installation()  # messages of other tests would be counted
+    async with fresh.api() as client, fresh.database() as database:
+        tasks = Tasks(client, user)
+        task = await tasks.submit("echo")
+        async with published(fresh) as publisher:
+            for _ in range(3):
+                await publisher.publish(_message(fresh, task["id"]))
 
-    async with installation.worker() as app:
-        done = await tasks.wait(task)
-        await eventually(lambda: _shows(app.state.metrics, "tasks_claims_refused_total 3.0"))
+        async with fresh.worker() as app:
+            done = await tasks.wait(task)
+            await eventually(lambda: _shows(app.state.metrics, "tasks_claims_refused_total 3.0"))
 
-    assert (done["status"], await count_attempts(database, task["id"])) == ("succeeded", 1)
+        assert (done["status"], await count_attempts(database, task["id"])) == ("succeeded", 1)
 
 
 async def test_a_relay_that_dies_after_publishing_sends_again(
@@ -218,7 +227,9 @@ class _Published:
         settings = self._installation.settings()
         self._opened = open_connection(settings.rabbitmq_url.get_secret_value(), "test")
         self.connection: Connection = await self._opened.__aenter__()
-        return Publisher(self.connection, Queues(settings.queue_prefix).declare)
+        queues = Queues(settings.queue_prefix)
+        await declared(self.connection, queues)
+        return Publisher(self.connection, queues.declare)
 
     async def __aexit__(self, *error: object) -> None:
         await self._opened.__aexit__(None, None, None)
@@ -239,7 +250,7 @@ async def test_poison_goes_to_the_dead_letters(
     async with fresh.worker(), holder as publisher:
         await publisher.publish(OutgoingMessage(new_id(), queues.exchange, Priority.NORMAL, body))
 
-        dead = await eventually(lambda: holder.connection.count_ready(queues.dead_queue))
+        dead = await eventually(lambda: count_ready(holder.connection, queues.dead_queue))
 
     assert dead == 1
 
@@ -256,14 +267,14 @@ async def test_a_deleted_queue_loses_no_task(new_installation: Callable[[], Inst
                 await channel.queue_delete(queue)
 
         async with fresh.worker(republish_seconds=1):
-            done = [await tasks.wait(task, seconds=40) for task in made]
+            done = [await tasks.wait(task) for task in made]
 
     assert {task["status"] for task in done} == {"succeeded"}
     assert {task["attempt"] for task in done} == {1}
 
 
 async def _counts(connection: Connection, queue: str, expected: int) -> bool:
-    return await connection.count_ready(queue) == expected
+    return await count_ready(connection, queue) == expected
 
 
 async def test_a_backlog_is_not_published_twice(new_installation: Callable[[], Installation], user: User) -> None:
@@ -276,10 +287,16 @@ async def test_a_backlog_is_not_published_twice(new_installation: Callable[[], I
             await eventually(lambda: _counts(holder.connection, queue, 2))
             ran_until = time.monotonic() + 2
             while time.monotonic() < ran_until:
-                assert await holder.connection.count_ready(queue) == 2
+                assert await count_ready(holder.connection, queue) == 2
                 await asyncio.sleep(0.1)
             for task in slow:
                 await tasks.cancel(task)
+
+
+async def timed(asked: Awaitable[T]) -> tuple[T, float]:
+    """With how many seconds it took."""
+    began = time.monotonic()
+    return await asked, time.monotonic() - began
 
 
 async def test_submits_are_accepted_while_the_broker_is_down(installation: Installation, tasks: Tasks) -> None:
@@ -287,25 +304,26 @@ async def test_submits_are_accepted_while_the_broker_is_down(installation: Insta
     async with installation.worker():
         await asyncio.to_thread(suite.stop, "rabbitmq")
         try:
-            began = time.monotonic()
-            task = await tasks.submit("echo")
-            took = time.monotonic() - began
-            readiness = await tasks.client.get("/health/ready")
+            made = [await timed(tasks.submit("echo")) for _ in range(3)]
+            readiness = await until_check(tasks.client, "rabbitmq", "warn")
         finally:
             await asyncio.to_thread(suite.start, "rabbitmq")
-        done = await tasks.wait(task)
+        done = [await tasks.wait(task) for task, _ in made]
 
-    assert took < 5
-    assert (readiness.status_code, readiness.json()["checks"]["rabbitmq"]["status"]) == (200, "warn")
-    assert done["status"] == "succeeded"
+    assert min(took for _, took in made) < 5  # the machine may stand still during any one
+    assert readiness["code"] == 200
+    assert {task["status"] for task in done} == {"succeeded"}
 
 
 async def test_a_task_survives_the_loss_of_the_broker_while_it_runs(installation: Installation, tasks: Tasks) -> None:
-    async with installation.worker():
-        task = await tasks.submit("test.sleep", {"seconds": 5})
-        await tasks.wait(task, until=lambda read: read["status"] == "running")
+    name = new_id()
+    async with installation.worker() as app, connected(httpx.ASGITransport(app)) as worker:
+        task = await tasks.submit("test.hold", {"name": name, "waits": True})
+        await tasks.wait(task, until=lambda read: read["progress"]["done"])
 
         await asyncio.to_thread(installation.suite.kill, "rabbitmq")
+        await until_check(worker, "rabbitmq", "fail")
+        RELEASED[name].set()
         done = await tasks.wait(task)
         await asyncio.to_thread(installation.suite.start, "rabbitmq")
         after = await tasks.run("echo")
@@ -317,29 +335,37 @@ async def test_without_the_database_the_answer_names_it(installation: Installati
     suite = installation.suite
     await asyncio.to_thread(suite.stop, "postgres")
     try:
-        began = time.monotonic()
-        body, headers = {"kind": "echo"}, tasks.user.headers
-        submitted = await tasks.client.post("/api/v1/tasks/submit", json=body, headers=headers)
-        listed = await tasks.client.get("/api/v1/tasks/list", headers=headers)
-        readiness = await tasks.client.get("/health/ready")
-        took = time.monotonic() - began
+        asked = [await timed(_ask_for_all(tasks)) for _ in range(3)]
     finally:
         await asyncio.to_thread(suite.start, "postgres")
 
-    assert [submitted.status_code, listed.status_code, readiness.status_code] == [503] * 3
-    assert "postgres" in submitted.json()["detail"]
-    assert submitted.headers["Retry-After"]
-    assert took < 10
+    for answers, _ in asked:
+        assert [answer.status_code for answer in answers] == [503] * 3
+        assert "postgres" in answers[0].json()["detail"]
+        assert answers[0].headers["Retry-After"]
+    assert min(took for _, took in asked) < 10  # the machine may stand still during any one
+
+
+async def _ask_for_all(tasks: Tasks) -> list[httpx.Response]:
+    """What a submit is answered, a list and whether it is ready."""
+    body, headers = {"kind": "echo"}, tasks.user.headers
+    return [
+        await tasks.client.post("/api/v1/tasks/submit", json=body, headers=headers),
+        await tasks.client.get("/api/v1/tasks/list", headers=headers),
+        await tasks.client.get("/health/ready"),
+    ]
 
 
 async def test_a_worker_works_on_when_the_database_comes_back(installation: Installation, tasks: Tasks) -> None:
+    name = new_id()
     async with installation.worker():
-        task = await tasks.submit("test.sleep", {"seconds": 5})
-        await tasks.wait(task, until=lambda read: read["status"] == "running")
+        task = await tasks.submit("test.hold", {"name": name, "waits": True})
+        await tasks.wait(task, until=lambda read: read["progress"]["done"])
 
         await asyncio.to_thread(installation.suite.kill, "postgres")
         await asyncio.to_thread(installation.suite.start, "postgres")
-        done, after = await tasks.wait(task, seconds=40), await tasks.run("echo")
+        RELEASED[name].set()
+        done, after = await tasks.wait(task), await tasks.run("echo")
 
     assert (done["status"], after["status"]) == ("succeeded", "succeeded")
 
@@ -360,8 +386,8 @@ async def test_a_database_that_cuts_its_connections_costs_no_message(
             async with database.engine.connect() as connection:
                 await connection.execute(cut, {"name": fresh.names["database_name"]})
             await asyncio.sleep(0.05)  # some work in between
-        done = [await tasks.wait(task, seconds=60) for task in made]
-        dead = await holder.connection.count_ready(queues.dead_queue)
+        done = [await tasks.wait(task) for task in made]
+        dead = await count_ready(holder.connection, queues.dead_queue)
 
     assert ({task["status"] for task in done}, dead) == ({"succeeded"}, 0)
 
