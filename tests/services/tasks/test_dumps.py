@@ -1,11 +1,12 @@
 """Exports and imports whose worker is killed in the middle, at the real vectors."""
 
 import asyncio
+import contextlib
 import json
 import secrets
 import signal
-import time
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 from local.suite import Suite
 from tests.fixtures.identity import User
 from tests.fixtures.inside import client_of
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.warm import Program
 from tests.services.tasks.running import Installation, Tasks, eventually
 
@@ -55,10 +57,10 @@ def is_under_way(task: dict[str, Any]) -> bool:
 
 async def killed(tasks: Tasks, task: dict[str, Any], process: Program) -> int:
     """Kill the worker in the middle of `task`; how far that had come. What it had started ends too."""
-    await tasks.wait(task, until=is_under_way, seconds=60)
+    await tasks.wait(task, until=is_under_way)
     children = psutil.Process(process.pid).children()
     process.send_signal(signal.SIGKILL)
-    gone, alive = await asyncio.to_thread(psutil.wait_procs, children, 10)
+    gone, alive = await asyncio.to_thread(psutil.wait_procs, children, PATIENCE_SECONDS)
     assert (len(gone), alive) == (len(children), [])
     return int((await tasks.get(task))["progress"]["done"])
 
@@ -114,7 +116,12 @@ async def test_a_killed_export_is_whole_in_the_end_and_there_once(
 
 def programs() -> list[psutil.Process]:
     """Those that read and write dumps for a worker in this process."""
-    return [one for one in psutil.Process().children() if "services.tasks.dumps.inside" in one.cmdline()]
+    found = []
+    for one in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # others come and go as well
+            if "services.tasks.dumps.inside" in one.cmdline():
+                found.append(one)
+    return found
 
 
 async def test_a_cancelled_import_leaves_no_program_behind(
@@ -123,7 +130,7 @@ async def test_a_cancelled_import_leaves_no_program_behind(
     name = f"cancelled-{secrets.token_hex(4)}"
     async with installation.worker():
         task = await tasks.submit("vectors.import", {"file_id": await uploaded(vectors, lines(name, RECORDS))})
-        await tasks.wait(task, until=is_under_way, seconds=60)
+        await tasks.wait(task, until=is_under_way)
         begun = programs()
 
         assert (await tasks.cancel(task)).is_success
@@ -146,28 +153,50 @@ async def test_two_imports_into_one_new_collection_at_once(
     assert await count(vectors, name) == 1000
 
 
+@contextlib.contextmanager
+def ticking(every_seconds: float) -> Iterator[list[None]]:
+    """One more whenever so long has passed in which this process could run."""
+    ticks, over = list[None](), threading.Event()
+
+    def tick() -> None:
+        while not over.wait(every_seconds):
+            ticks.append(None)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    try:
+        yield ticks
+    finally:
+        over.set()
+        thread.join()
+
+
 async def test_a_worker_goes_on_with_others_while_it_reads_a_large_file(
     installation: Installation, tasks: Tasks, vectors: httpx.AsyncClient
 ) -> None:
-    """A turn of its loop is never long: what it would read by itself here takes seconds."""
-    file_id = await uploaded(vectors, lines("large", 60_000) + b"\n{")
-    longest, over = 0.0, asyncio.Event()
+    """A turn of its loop is never long: what it would read by itself here takes seconds.
 
-    async def watch() -> None:
+    It is measured in what a thread counts meanwhile, which stands still when the machine does.
+    """
+    file_id = await uploaded(vectors, lines("large", 60_000) + b"\n{")
+    longest, over = 0, asyncio.Event()
+
+    async def watch(ticks: list[None]) -> None:
         nonlocal longest
         while not over.is_set():
-            began = time.perf_counter()
+            began = len(ticks)
             await asyncio.sleep(0.005)
-            longest = max(longest, time.perf_counter() - began)
+            longest = max(longest, len(ticks) - began)
 
     async with installation.worker():
-        watching = asyncio.create_task(watch())
-        task = await tasks.run("vectors.import", {"file_id": file_id})
-        over.set()
-        await watching
+        with ticking(0.01) as ticks:
+            watching = asyncio.create_task(watch(ticks))
+            task = await tasks.run("vectors.import", {"file_id": file_id})
+            over.set()
+            await watching
 
     assert task["error"]["code"] == "tasks.dump_record_invalid"
-    assert longest < 1.0
+    assert longest < 100
 
 
 async def test_both_are_in_the_audit_log_of_their_tenant(
@@ -189,7 +218,7 @@ async def test_both_are_in_the_audit_log_of_their_tenant(
                 found[action] = answer.raise_for_status().json()["items"]
             return found if all(found.values()) else None
 
-        entries = await eventually(told, seconds=30)
+        entries = await eventually(told)
 
     assert [len(one) for one in entries.values()] == [1, 1]
     for entry in (one[0] for one in entries.values()):
