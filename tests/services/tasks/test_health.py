@@ -1,6 +1,7 @@
 """The readiness of tasks and its worker notices a broker that moves nothing, tasks nobody begins, and a full disk."""
 
 import asyncio
+import re
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,7 @@ from tests.fixtures.disks import small_disk
 from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.readiness import until_check
 from tests.services.tasks.hooking import DELIVERING, Receiver, Webhooks
-from tests.services.tasks.running import Installation, Tasks, connected, eventually
+from tests.services.tasks.running import Installation, Tasks, connected, count_ready, eventually
 
 
 async def rabbitmqctl(suite: Suite, *command: str) -> None:
@@ -85,7 +86,10 @@ async def test_replicas_share_the_queue_of_health_checks_and_leave_nothing(insta
         for _ in range(20):
             await asyncio.gather(first.check(), second.check())
 
-        assert await one.count_ready("sutazai.probes") == 0
+        async def is_empty() -> bool:  # but for what the suite's own services have in it for a moment
+            return await count_ready(one, "sutazai.probes") == 0
+
+        await eventually(is_empty)
 
 
 async def test_a_task_that_nobody_begins_is_told(new_installation: Callable[[], Installation], tasks: Tasks) -> None:
@@ -100,7 +104,9 @@ async def test_a_task_that_nobody_begins_is_told(new_installation: Callable[[], 
         told = await until_check(client, "queue", "warn")
 
         assert told["code"] == 200
-        assert told["detail"].startswith("a task that is due has waited 3")
+        waited = re.match(r"a task that is due has waited (\d+)", told["detail"])
+        assert waited, told
+        assert int(waited[1]) >= 300
         assert "workers" in told["detail"]
         async with fresh.worker():
             assert (await own.wait(task))["status"] == "succeeded"
@@ -135,7 +141,9 @@ async def test_a_delivery_that_nobody_sends_is_told(
     told = await until_check(hooks.client, "deliveries", "warn")
 
     assert told["code"] == 200
-    assert told["detail"].startswith("a delivery to a webhook has been due for 30")
+    due = re.match(r"a delivery to a webhook has been due for (\d+)", told["detail"])
+    assert due, told
+    assert int(due[1]) >= 300
     async with hooked.worker(**DELIVERING):
         assert (await hooks.over(delivery))["status"] == "succeeded"
         await until_check(hooks.client, "deliveries", "pass")
@@ -182,8 +190,8 @@ async def is_in_hand(installation: Installation) -> bool:
         open_connection(installation.suite.url("rabbitmq"), "test") as broker,
     ):
         unpublished = await session.scalar(select(func.count()).select_from(OutboxRow))
-        return not unpublished and not await broker.count_ready(
-            Queues(installation.names["queue_prefix"]).queue(Priority.NORMAL)
+        return not unpublished and not await count_ready(
+            broker, Queues(installation.names["queue_prefix"]).queue(Priority.NORMAL)
         )
 
 
