@@ -20,8 +20,11 @@ from sqlalchemy import text
 from local.suite import Suite
 from services.tasks.lifespan import MIGRATIONS
 from services.tasks.main import create_app as create_api
+from services.tasks.queues import Queues
 from services.tasks.settings import Settings, WorkerSettings
 from services.tasks.worker.main import create_app as create_worker
+from shared.errors import Unavailable
+from shared.messages import Connection
 from shared.postgres import Database, open_database
 from tests.fixtures.identity import User
 from tests.fixtures.patience import PATIENCE_SECONDS
@@ -173,6 +176,23 @@ class Tasks:
     async def run(self, kind: str, given: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
         """Submit, and wait for the end."""
         return await self.wait(await self.submit(kind, given, **fields))
+
+
+async def declared(connection: Connection, queues: Queues) -> None:
+    """Queues that are there when a message is published: making them may take longer than a publisher has for one."""
+    async with asyncio.timeout(PATIENCE_SECONDS), (await connection.ready()).channel() as channel:
+        await queues.declare(channel)
+
+
+async def count_ready(connection: Connection, queue: str) -> int:
+    """How many messages wait there, however long the broker takes to say it."""
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return await connection.count_ready(queue)
+        except Unavailable:
+            if time.monotonic() > give_up_at:
+                raise
 
 
 async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = PATIENCE_SECONDS) -> Any:

@@ -22,7 +22,7 @@ from shared.schemas import new_id
 from shared.telemetry import Metrics
 from tests.fixtures.identity import User
 from tests.services.tasks.kinds import RELEASED, TAKEN_AWAY
-from tests.services.tasks.running import Installation, Tasks, eventually
+from tests.services.tasks.running import Installation, Tasks, declared, eventually
 
 LONG_LEASE = {"lease_seconds": 600}
 """In which nobody else brings a task back."""
@@ -80,6 +80,7 @@ async def test_of_two_messages_that_found_one_claim_one_runs_it(
         task = await tasks.submit("test.hold", {"name": name, "waits": True})
         queues, body = Queues(name), orjson.dumps({"task_id": task["id"]})
         again = OutgoingMessage(new_id(), queues.exchange, Priority.NORMAL, body)
+        await declared(connection, queues)
         await Publisher(connection, queues.declare).publish(again)
         async with fresh.worker(**LONG_LEASE) as app:
             await eventually(lambda: _has_refused_one(app.state.metrics))

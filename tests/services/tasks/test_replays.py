@@ -154,7 +154,7 @@ async def test_a_replay_that_fails_again_is_not_replayed_once_more(mine: Tasks, 
 
     done = await mine.wait((await post(mine, "replay", {"rate": 1})).json())  # a second, in which the replay fails too
 
-    replay = await mine.get({"id": (await mine.get(dead))["replayed_as"]})
+    replay = await mine.wait({"id": (await mine.get(dead))["replayed_as"]})
     assert done["result"] == {"replayed": 1, "skipped": 0}
     assert (replay["status"], replay["replayed_as"]) == ("failed", None)
 

@@ -13,7 +13,7 @@ from shared.messages import EVENTS_EXCHANGE, OutgoingMessage, Publisher, open_co
 from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
 from tests.services.tasks.hooking import Receiver, Webhooks
-from tests.services.tasks.running import Installation, Tasks, eventually
+from tests.services.tasks.running import Installation, Tasks, declared, eventually
 
 
 class Chat:
@@ -46,9 +46,10 @@ class Chat:
 
 @pytest.fixture
 async def chat(suite: Suite, hooked: Installation, delivering: None) -> AsyncIterator[Chat]:
-    url = suite.environment("tasks-worker")["RABBITMQ_URL"]
+    url, queues = suite.environment("tasks-worker")["RABBITMQ_URL"], Queues(hooked.names["queue_prefix"])
     async with open_connection(url, "test chat") as connection:
-        yield Chat(Publisher(connection, Queues(hooked.names["queue_prefix"]).declare))
+        await declared(connection, queues)
+        yield Chat(Publisher(connection, queues.declare))
 
 
 async def test_a_run_that_ended_is_told_to_its_users_webhook(hooks: Webhooks, chat: Chat, receiver: Receiver) -> None:

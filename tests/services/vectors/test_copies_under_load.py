@@ -9,6 +9,7 @@ import pytest
 
 from services.vectors.copies import steps
 from shared.schemas import new_id
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.vectors.conftest import Pair
 from tests.services.vectors.copying import API, Copying, differences, records_of
 from tests.services.vectors.test_collections import COLLECTIONS
@@ -263,6 +264,6 @@ async def test_a_copy_that_is_outrun_even_so_says_it(
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():  # noqa: ASYNC110 - the workers work
             await asyncio.sleep(0.01)

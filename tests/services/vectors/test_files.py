@@ -160,7 +160,7 @@ async def test_a_list_has_all_of_a_tenants_files_and_no_other(
         ("a", b"[a note]", "text/plain"),
         ("a", b"\n<!-- x --><!DOCTYPE html><p>", "text/html"),
         ("a", b" <!--x--> <!-- y -->\n<html>", "text/html"),
-        pytest.param("a", b"<!---->" * 285, "text/plain", marks=pytest.mark.timeout(20)),  # not in twice the time each
+        ("a", b"<!---->" * 285, "text/plain"),  # not in twice the time each, which would not end
         ("a.txt", b"<html><p>", "text/html"),
         ("a", "größe".encode("utf-16"), "text/plain"),
         ("a", "größe".encode("latin-1"), "text/plain"),

@@ -19,6 +19,7 @@ from shared.door import Once
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.disks import small_disk
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.readiness import until_check
 
 Break = Callable[[Path], AbstractContextManager[None]]
@@ -28,7 +29,7 @@ COLLECTIONS = "/api/v1/vectors/collections"
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
     """Its writers wait; its readers do not."""
-    connection = sqlite3.connect(file, isolation_level=None)
+    connection = sqlite3.connect(file, timeout=PATIENCE_SECONDS, isolation_level=None)
     try:
         connection.execute("BEGIN IMMEDIATE")
         yield

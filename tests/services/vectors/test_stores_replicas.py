@@ -9,7 +9,7 @@ from tests.services.vectors.conftest import Pair
 from tests.services.vectors.storing import Stores
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_what_one_replica_keeps_the_other_knows(suite: Suite, pair: Pair, user: User) -> None:
     """The worker asks the suite's own vectors for the file, which has none of it: so its ingestion fails."""
     suite.up(["vectors", "tasks", "tasks-worker"])

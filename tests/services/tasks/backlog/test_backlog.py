@@ -152,6 +152,7 @@ async def test_what_waits_for_a_place_of_its_kind_holds_back_no_other(
         assert await count(database, f"{SENT} AND kind = 'echo'") == 1
 
 
+@pytest.mark.timeout(300)
 async def test_a_backlog_of_quick_ones_is_sent_on_by_those_that_end(
     installation: Installation, greedy: Tasks, database: Database
 ) -> None:
@@ -178,17 +179,18 @@ async def test_the_reconciler_sends_what_nobody_ends_for(
     await flood(greedy, MOST_SENT + 20, "echo", input={})
     await change(database, f"UPDATE task SET status = 'cancelled', finished_at = now() WHERE {SENT}")  # noqa: S608 - ours
     async with installation.worker():
-        await eventually(lambda: is_none(database, "status NOT IN ('cancelled', 'succeeded')"), seconds=60)
+        await eventually(lambda: is_none(database, "status NOT IN ('cancelled', 'succeeded')"))
 
     assert await count(database, "status = 'succeeded'") == 20
 
 
+@pytest.mark.timeout(300)
 async def test_a_killed_worker_and_a_lost_queue_leave_none_behind(
     installation: Installation, greedy: Tasks, database: Database
 ) -> None:
     await flood(greedy, 3 * MOST_SENT, input={"seconds": 0.01})
     async with installation.worker_process() as worker:
-        await eventually(lambda: count(database, "status = 'succeeded'"), seconds=60)
+        await eventually(lambda: count(database, "status = 'succeeded'"))
         worker.kill()
         await worker.ended()
     async with installation.worker(republish_seconds=1):
@@ -204,7 +206,7 @@ async def test_a_thousand_of_one_owner_keep_nobody_waiting(
     other = await newcomer.submit("echo")
     before = await count(database, f"enqueued_at IS NOT NULL AND id <> '{other['id']}'")
     async with installation.worker():
-        done = await newcomer.wait(other, seconds=60)
+        done = await newcomer.wait(other)
 
     assert done["status"] == "succeeded"
     assert before == MOST_SENT

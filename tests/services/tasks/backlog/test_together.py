@@ -116,7 +116,7 @@ async def test_of_an_owner_whose_others_wait_one_is_told_to_send_them(
 async def test_a_burst_is_done_each_once(installation: Installation, greedy: Tasks, database: Database) -> None:
     made = [await greedy.submit("echo", {"number": number}) for number in range(40)]
     async with installation.worker():
-        done = [await greedy.wait(task, seconds=60) for task in made]
+        done = [await greedy.wait(task) for task in made]
     async with database.session() as session:
         attempts = (await session.scalars(select(TaskAttempt.task_id))).all()
 
