@@ -22,6 +22,7 @@ from tests.faults.trades import API, pages
 from tests.faults.wire import Wire
 from tests.fixtures.http import authorities
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
 from tests.fixtures.warm import Program, started
 from tests.services.tasks.running import FAST, Installation
@@ -93,7 +94,7 @@ class Replica:
 
     async def metrics(self) -> str:
         async with httpx.AsyncClient(verify=authorities()) as client:
-            return (await client.get(f"{self.url}/metrics", timeout=10)).text
+            return (await client.get(f"{self.url}/metrics", timeout=PATIENCE_SECONDS)).text
 
 
 @dataclass

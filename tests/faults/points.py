@@ -32,8 +32,12 @@ class Point:
         """Kills at the next such moment, and starts the victim again. Raises TimeoutError when none comes."""
         wire = drill.wires[self.process, self.store]
         reached = wire.stop_at(self.moment, _NUMBER)
-        async with asyncio.timeout(_REACHED_SECONDS):
-            await reached.wait()
+        try:
+            async with asyncio.timeout(_REACHED_SECONDS):
+                await reached.wait()
+        except TimeoutError as error:
+            tally = drill.callers[0].tally
+            raise TimeoutError(f"no {self.moment}: {len(drill.acknowledged)} accepted, {tally}") from error
         if self.victim in drill.replicas:
             await drill.replicas[self.victim].kill()
             await wire.cut()

@@ -47,7 +47,9 @@ async def running(
     with log.open("ab") if log else nullcontext() as said:
         process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=REPOSITORY, stdout=said)
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15, verify=authorities()) as client:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS, verify=authorities()
+        ) as client:
             await _until_ready(client)
             yield Running(process.pid, client, process)
     finally:

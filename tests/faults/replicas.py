@@ -13,6 +13,7 @@ import httpx
 from local.layout import REPOSITORY
 from local.suite import Suite
 from tests.fixtures.http import authorities
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
 from tests.fixtures.stores import consul_headers
 
@@ -117,7 +118,7 @@ async def _both_known(suite: Suite, name: str) -> None:
     if name == "gateway":
         return  # nobody looks it up
     consul = suite.url("consul").rstrip("/")
-    async with httpx.AsyncClient(verify=authorities()) as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, verify=authorities()) as client:
 
         async def known() -> bool:
             passing = await client.get(f"{consul}/v1/health/service/{name}?passing=1", headers=consul_headers(suite))

@@ -67,10 +67,10 @@ async def test_it_is_told_and_heals(chat: Running, user: User, put_clock: Callab
     before = await chat.client.get(CONVERSATIONS, headers=user.headers)
 
     put_clock(seconds)
-    await chat.until(differs, "auth", 15)
+    await chat.until(differs, "auth", PATIENCE_SECONDS)
     during = [await chat.client.get(CONVERSATIONS, headers=user.headers) for _ in range(5)]
     put_clock(0)
-    await chat.until(passes, "auth", 15)
+    await chat.until(passes, "auth", PATIENCE_SECONDS)
     after = await chat.client.get(CONVERSATIONS, headers=user.headers)
 
     assert before.status_code == after.status_code == 200
@@ -94,11 +94,11 @@ async def test_what_was_revoked_stays_so(
     await until_refused(chat, leaver)
 
     put_clock(3600)
-    await chat.until(differs, "auth", 15)
+    await chat.until(differs, "auth", PATIENCE_SECONDS)
     (await auth.post("/api/v1/auth/logout", headers=other.headers)).raise_for_status()
     await until_refused(chat, other)
     put_clock(0)
-    await chat.until(passes, "auth", 15)
+    await chat.until(passes, "auth", PATIENCE_SECONDS)
 
     for user in (leaver, other):
         assert (await chat.client.get(CONVERSATIONS, headers=user.headers)).status_code == 401

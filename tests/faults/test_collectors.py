@@ -21,7 +21,8 @@ from tests.fixtures.identity import User
 from tests.fixtures.ports import free_port
 
 ROUNDS, AT_ONCE = 60, 10  # whose spans are more than the queue to a collector holds
-SLOWEST_SECONDS = 2.0  # on a busy machine; a request that waited for a collector would take five
+# A request that waited for a collector would take five, again and again; one round or two a busy machine may hold up.
+SLOWEST_SECONDS, HELD_UP = 2.0, 2
 END_SECONDS = 12.0
 
 
@@ -76,12 +77,12 @@ async def test_a_collector_that_does_not_take_traces_is_not_noticed(
     with collector() as url:
         asked = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_TRACES_SAMPLE_RATIO": "1"}
         async with running(suite, "chat", log=log, RATE_LIMIT_READ="1000000/minute", **asked) as chat:
-            slowest, rounds = 0.0, 0
-            while rounds < ROUNDS or not told_in(log):  # of one that hangs after its five seconds
+            rounds: list[float] = []
+            while len(rounds) < ROUNDS or not told_in(log):  # of one that hangs after its five seconds
                 began = time.monotonic()
                 asking = (chat.client.get("/api/v1/chat/conversations", headers=user.headers) for _ in range(AT_ONCE))
                 assert {answer.status_code for answer in await asyncio.gather(*asking)} == {200}
-                slowest, rounds = max(slowest, time.monotonic() - began), rounds + 1
+                rounds.append(time.monotonic() - began)
             began = time.monotonic()
             chat.process.terminate()
             await chat.process.wait()
@@ -89,6 +90,6 @@ async def test_a_collector_that_does_not_take_traces_is_not_noticed(
 
     told = told_in(log)
     minutes = 1 + (time.monotonic() - since) // 60
-    assert slowest < SLOWEST_SECONDS
+    assert sorted(rounds)[-1 - HELD_UP] < SLOWEST_SECONDS
     assert took < END_SECONDS
     assert 1 <= len(told) <= 4 * (minutes + 1), told

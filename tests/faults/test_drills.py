@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 
@@ -38,6 +39,8 @@ OF_EACH = 20
 SECOND_WORKER = f"{WORKER_PROCESS} 2"
 PATIENT = {"lease_seconds": 30}
 """Nobody misses a worker that goes on, however slow the machine."""
+LAPSES_SECONDS = 15
+"""Of a lease that is to lapse: the worker that takes the task over may itself be held up for a while, and keeps it."""
 ENDED = -signal.SIGTERM
 """By the signal, which uvicorn raises again once everything is closed."""
 pytestmark = pytest.mark.timeout(600)
@@ -110,7 +113,7 @@ async def test_a_queue_deleted_with_five_hundred_inside_loses_none(
 
 
 async def test_a_worker_that_stood_still_past_its_lease_is_not_believed(drill_of: Drilled) -> None:
-    async with drill_of(workers=2, lease_seconds=3) as drill:
+    async with drill_of(workers=2, lease_seconds=LAPSES_SECONDS) as drill:
         await drill.submit_batch(1, waits=True)
         (task_id,) = drill.acknowledged
         await drill.until_run(1)
@@ -157,20 +160,29 @@ async def test_messages_that_are_no_tasks_hold_up_nobody(drill_of: Drilled) -> N
 
 async def test_two_workers_share_one_queue(drill_of: Drilled) -> None:
     async with drill_of(workers=2, **PATIENT) as drill:
-        await drill.submit(200, seconds=0.05)
+        workers = {drill.replicas[name].program.pid for name in (WORKER_PROCESS, SECOND_WORKER)}
+
+        async def both_work() -> bool:
+            return {run.pid for run in drill.effects.runs()} == workers
+
+        await drill.submit(200, seconds=0.05, waits=True)  # one that hears of them first has no place for all
+        await eventually(both_work)
+        drill.effects.let_go()
 
         await lose_nothing(drill)
-        workers = {drill.replicas[name].program.pid for name in (WORKER_PROCESS, SECOND_WORKER)}
-        assert {run.pid for run in drill.effects.runs()} == workers
+        assert await both_work()
         assert drill.repeated() == 0
 
 
 async def test_a_worker_told_to_end_finishes_what_it_began(drill_of: Drilled) -> None:
     async with drill_of(shutdown_seconds=60, **PATIENT) as drill:
-        await drill.submit_batch(MANY, seconds=0.5)  # of which a user's are eight at once
+        await drill.submit_batch(MANY, seconds=0.5, waits=True)  # of which a user's are eight at once
         await drill.until_run(8)
         worker = drill.replicas[WORKER_PROCESS]
-        code = await worker.end()
+        ending = asyncio.create_task(worker.end())
+        await eventually(lambda: is_closed(worker))
+        drill.effects.let_go()
+        code = await ending
         begun, had = {run.task_id for run in drill.effects.runs()}, drill.effects.tasks()
         await worker.start()
 
@@ -179,6 +191,17 @@ async def test_a_worker_told_to_end_finishes_what_it_began(drill_of: Drilled) ->
         assert begun == had
         assert len(begun) < MANY
         assert drill.repeated() == 0
+
+
+async def is_closed(replica: Replica) -> bool:
+    """Whether it listens no more, as it ends."""
+    try:
+        await replica.metrics()
+    except httpx.ConnectError:
+        return True
+    except httpx.TransportError:
+        pass  # in that moment
+    return False
 
 
 async def test_a_worker_told_to_end_hands_back_what_takes_too_long(drill_of: Drilled) -> None:

@@ -14,6 +14,7 @@ _REFUSED = 401
 # A user may have a hundred, and those whose answer was lost on the way are among them.
 _MOST_KEYS = 30
 _LOGS_IN = 1 / 3
+_OPENED = f"{API}/agents/list?limit=1"  # of many, one is enough to see that a key opens
 
 
 class Account(Trade):
@@ -65,7 +66,7 @@ class Account(Trade):
         return key
 
     async def _use(self, key: str) -> None:
-        await self._opener(key).insist("GET", f"{API}/agents/list", 200)
+        await self._opener(key).insist("GET", _OPENED, 200)
 
     def _opener(self, key: str) -> Caller:
         return Caller(self.caller.http, self.caller.tally, {"X-API-Key": key}, self.caller.patience_seconds)
@@ -73,7 +74,7 @@ class Account(Trade):
     async def read_back(self) -> Findings:
         findings = Findings()
         for number, key in enumerate(self._keys, 1):
-            answer = await self._opener(key).insist("GET", f"{API}/agents/list", 200, _REFUSED)
+            answer = await self._opener(key).insist("GET", _OPENED, 200, _REFUSED)
             findings.kept(f"API key {number} of {self.mark}", holds=answer.status_code == 200)
         form = {"grant_type": "refresh_token", "refresh_token": self._refresh_token}
         answer = await self.caller.insist("POST", f"{API}/auth/token", 200, _REFUSED, data=form)

@@ -1,15 +1,13 @@
 """Records of one engine: stored under a key, replaced, deleted, read and searched."""
 
-import asyncio
 import random
 from typing import Any
 
 from tests.faults.answers import Caller
 from tests.faults.ledger import Findings
-from tests.faults.trades import API, Trade
+from tests.faults.trades import API, Trade, pages
 
 _DIMENSION = 8
-_AT_ONCE = 8
 # Its index finds neighbours nearly always, by its own account; the others here look at every record.
 _APPROXIMATE = "chroma"
 
@@ -56,17 +54,13 @@ class Vectors(Trade):
         count = (await self.caller.insist("GET", path, 200)).json()["count"]
         if count > len(self._vectors):
             findings.twice.append(f"{self._engine}: {count} records of {len(self._vectors)}")
-        records = list(self._vectors.items())
-        for first in range(0, len(records), _AT_ONCE):
-            some = records[first : first + _AT_ONCE]
-            await asyncio.gather(*(self._look_at(findings, f"{path}/records", *record) for record in some))
+        records = pages(self.caller, f"{path}/records", include_vectors=True)
+        found = {record["id"]: record["vector"] async for record in records}
+        for record_id, vector in self._vectors.items():
+            read = found.get(record_id) or []
+            near = len(read) == _DIMENSION and all(abs(a - b) < 1e-5 for a, b in zip(read, vector, strict=True))
+            findings.kept(f"{self._engine} record {record_id}", holds=near)
         return findings
-
-    async def _look_at(self, findings: Findings, path: str, record_id: str, vector: list[float]) -> None:
-        answer = await self.caller.insist("GET", f"{path}/{record_id}", 200, 404)
-        read = answer.json().get("vector", [])
-        near = len(read) == _DIMENSION and all(abs(a - b) < 1e-5 for a, b in zip(read, vector, strict=True))
-        findings.kept(f"{self._engine} record {record_id}", holds=near)
 
 
 def _vector() -> list[float]:

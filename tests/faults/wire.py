@@ -79,10 +79,15 @@ class Wire:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, messages: Callable[[bytes], Iterator[Said]]
     ) -> None:
         while chunk := await reader.read(_PIECE):
+            passing = bytearray()  # at once, as it came: piece by piece it would be as many calls and wakings
             for said in messages(chunk):
                 self._look_at(said)
-                await self._flowing.wait()
-                writer.write(said.raw)
+                if not self._flowing.is_set():
+                    writer.write(bytes(passing))
+                    passing.clear()
+                    await self._flowing.wait()
+                passing += said.raw
+            writer.write(bytes(passing))
             await writer.drain()
         raise _Ended
 
