@@ -73,6 +73,11 @@ what its content says, whatever it is called. It may have 2 MiB and 50 million p
 a message may show 16 images, a request have 4 MiB. `param` of a refusal names the part:
 `messages[0].content[1].image_url.url`.
 
+Responses and conversations take `{"type": "input_image", "image_url": url}` in messages of users, keep it, and show it again to
+whoever goes on from there. Items tell what an image is (`media_type`, `width`, `height`, `size`); with
+`include=["message.input_image.image_url"]` also all of it. What is kept with one response has a bound
+(`chat.response_unkeepable`): with `store=False` nothing is.
+
 ## Limits
 
 Beside `RateLimit` and `RateLimit-Policy`, answers have `x-ratelimit-limit-requests`, `x-ratelimit-remaining-requests`
