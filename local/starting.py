@@ -191,13 +191,14 @@ class Starter:
 
     def _wait_until_verified(self, component: Component) -> None:
         """Raises NotReady when it refused its work for longer than that may pass by itself."""
-        deadline = time.monotonic() + component.patience_seconds
+        deadline, is_last = time.monotonic() + component.patience_seconds, False
         while True:
             try:
                 return sickness.verify(component, self._site)
             except NotReady:
-                if time.monotonic() > deadline:
+                if is_last:
                     raise
+            is_last = time.monotonic() > deadline  # once more: the machine itself may have stood still until now
             time.sleep(LONGEST_POLL_SECONDS)
 
 

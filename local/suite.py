@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from local import accounts, bytecode, certificates, choices, leftovers, wellbeing
 from local.addresses import url
@@ -36,6 +36,9 @@ def _ignore(outcome: Outcome) -> None:
 
 class Suite:
     """One set of real servers with its own home, ports and secrets. Several can run beside each other."""
+
+    settle_seconds: ClassVar[float] = wellbeing.SETTLE_SECONDS
+    """How long `up` waits for the whole to be well once all of it runs."""
 
     def __init__(
         self,
@@ -108,7 +111,7 @@ class Suite:
         """Whether the whole works together, asked through the gateway; a Kong elsewhere may not be configured yet."""
         if self.site.setting("KONG_ADMIN_URL"):
             return Outcome("health check", Result.ABSENT, reason="not asked: the gateway is your own")
-        outcome = wellbeing.check(self.site, whole=complete)
+        outcome = wellbeing.check(self.site, whole=complete, patience_seconds=self.settle_seconds)
         self._listener(outcome)
         return outcome
 

@@ -15,11 +15,11 @@ SETTLE_SECONDS: Final = 30.0
 POLL_SECONDS: Final = 0.2
 
 
-def check(site: Site, *, whole: bool = True) -> Outcome:
+def check(site: Site, *, whole: bool = True, patience_seconds: float = SETTLE_SECONDS) -> Outcome:
     """The health check's verdict, waited for while processes find each other; names what is not well.
 
     Well is `pass`. Where the suite has to do without a component (not `whole`) a warning is all there is to wait for; a
-    warning that stays fails nothing, but is told.
+    warning that stays fails nothing, but is told. What is not well at all is given `patience_seconds`.
     """
     began = time.monotonic()
     while True:
@@ -27,9 +27,9 @@ def check(site: Site, *, whole: bool = True) -> Outcome:
         seconds = time.monotonic() - began
         if verdict == "pass" or (verdict == "warn" and not whole):
             return Outcome("health check", Result.RUNNING, seconds, complaint)
-        if seconds > SETTLE_SECONDS:
-            if verdict == "warn":
-                return Outcome("health check", Result.RUNNING, seconds, complaint)
+        if verdict == "warn" and seconds > SETTLE_SECONDS:
+            return Outcome("health check", Result.RUNNING, seconds, complaint)
+        if verdict != "warn" and seconds > patience_seconds:
             return Outcome("health check", Result.FAILED, seconds, complaint, site.layout.log("portal"))
         time.sleep(POLL_SECONDS)
 

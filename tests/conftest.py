@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from local.suite import Suite
-from tests.fixtures import attacks
+from tests.fixtures import attacks, making
 from tests.fixtures.apps import ServiceClient, open_service
 from tests.fixtures.given_gateway import GIVEN, address_of, wait_for_the_suite
 from tests.fixtures.http import authorities
@@ -40,6 +40,10 @@ SPARING = {
     "ANSWER_TOKENS": "32",
 }
 KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "SUTAZAI_CACHE", "TMPDIR")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(making)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -3,10 +3,9 @@
 import argparse
 import sys
 
-import yaml
 from pydantic import ValidationError
 
-from gateway.envoy.kong import KongFile, KongFileError, load
+from gateway.envoy.kong import KongFile, KongFileError, load, parsed
 from gateway.sync.admin import AdminApi, Node
 from gateway.sync.difference import Difference, difference
 from gateway.sync.errors import NotAsSent, NotOurKind, SomebodyElses, SyncRefused
@@ -34,7 +33,7 @@ def synchronise(admin: AdminApi, kong: KongFile, text: str, options: argparse.Na
     """Raises SyncRefused; nothing was changed then, unless it is NotAsSent or Kong went away over the file."""
     node = admin.node()
     check(node, kong)
-    document = yaml.safe_load(text)
+    document = parsed(text)
     found = difference(document, admin.configuration())
     show(found)
     if found.foreign and not options.replace:

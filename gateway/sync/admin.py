@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 import httpx
 import yaml
 
+from gateway.envoy.kong import parsed
 from gateway.sync.errors import AdminUnreachable, FileRefused, KongBusy
 
 _TIMEOUT: Final = httpx.Timeout(60.0, connect=5.0)  # Kong loads a file for as long as its workers take
@@ -52,8 +53,8 @@ class AdminApi:
         """What it runs with: every entity with its id and all its fields."""
         told = self._told("/config")
         try:
-            document = yaml.safe_load(told["config"])
-        except (LookupError, yaml.YAMLError, AttributeError) as error:
+            document = parsed(told["config"])
+        except (LookupError, yaml.YAMLError, AttributeError, TypeError) as error:
             raise AdminUnreachable(f"{self._url}/config: not a configuration: {error!r}") from error
         return document if isinstance(document, dict) else {}
 

@@ -1,6 +1,5 @@
 """The places of a bounded resource, shared: no user and no tenant can hold so many that a neighbour finds none."""
 
-from collections import Counter
 from typing import Final
 
 from shared.errors import RateLimited
@@ -31,37 +30,44 @@ class Shares:
         self.of_a_user = max(1, places // USER_SHARE)
         self.of_a_tenant = max(1, places // TENANT_SHARE)
         self.reserved = places // RESERVED_SHARE
-        self._held: Counter[tuple[str, ...]] = Counter()
+        self._held = dict[tuple[str, ...], int]()  # whoever holds none is not in it
         self.free = places
 
     def take(self, tenant_id: str, user_id: str) -> "Place | None":
         """A place, to be given back; None when all are taken, or those that are left are others'. Raises ShareTaken."""
         tenant, user = (tenant_id,), (tenant_id, user_id)
-        if self._held[user] >= self.of_a_user:
+        of_user, of_tenant = self._held.get(user, 0), self._held.get(tenant, 0)
+        if of_user >= self.of_a_user:
             raise ShareTaken("One user", self.what, self.of_a_user)
-        if self._held[tenant] >= self.of_a_tenant:
+        if of_tenant >= self.of_a_tenant:
             raise ShareTaken("One tenant", self.what, self.of_a_tenant)
-        if self.free <= (self.reserved if self._held[tenant] else 0):
+        if self.free <= (self.reserved if of_tenant else 0):
             return None
+        self.free -= 1
+        self._held[user], self._held[tenant] = of_user + 1, of_tenant + 1
         return Place(self, tenant, user)
 
-    def _count(self, owners: tuple[tuple[str, ...], ...], more: int) -> None:
-        self.free -= more
+    def take_back(self, owners: tuple[tuple[str, ...], ...]) -> None:
+        """One that each of `owners` held."""
+        self.free += 1
         for owner in owners:
-            self._held[owner] += more
-            if not self._held[owner]:
-                del self._held[owner]  # a counter keeps a zero for everyone who ever came
+            left = self._held[owner] - 1
+            if left:
+                self._held[owner] = left
+            else:
+                del self._held[owner]
 
 
 class Place:
     """One place, held until `give_back`."""
 
+    __slots__ = ("_owners", "_shares")
+
     def __init__(self, shares: Shares, *owners: tuple[str, ...]) -> None:
         self._shares, self._owners = shares, owners
-        shares._count(owners, 1)
 
     def give_back(self) -> None:
         """May be called again."""
         owners, self._owners = self._owners, ()
         if owners:
-            self._shares._count(owners, -1)
+            self._shares.take_back(owners)

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.patience import PATIENCE_SECONDS
+
 REPOSITORY = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("SUTAZAI_CACHE") or REPOSITORY / ".local" / "cache")
 COMPOSE_SCRIPTS = REPOSITORY / "deploy" / "compose"
@@ -20,7 +22,7 @@ ReadCompose = Callable[..., dict[str, Any]]
 def make_secrets(directory: Path) -> str:
     """Runs the script as on a host that has Python and no package; what it says."""
     command = [sys.executable, "-I", "-S", str(COMPOSE_SCRIPTS / "make_secrets.py"), str(directory)]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE_SECONDS).stdout
 
 
 def fetch_program(folder: str, *package: str) -> str:
@@ -49,7 +51,9 @@ def read_compose() -> ReadCompose:
         command = [program, "--project-directory", str(REPOSITORY), *given, *chosen, "config", "--format", "json"]
         # Of this machine only what the program needs: no variable of ours may decide what the file says.
         environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+        result = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+        )
         assert result.returncode == 0, result.stderr
         document: dict[str, Any] = json.loads(result.stdout)
         return document

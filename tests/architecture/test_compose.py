@@ -19,6 +19,7 @@ from shared.settings import ServiceSettings
 from shared.settings.weak_secrets import setting_weakness
 from tests.architecture.apps import APPS, package_of
 from tests.architecture.conftest import COMPOSE_SCRIPTS, REPOSITORY, ReadCompose, Service, make_secrets
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 SETTINGS = {
     **{app: f"{package_of(app)}.settings:Settings" for app in APPS},
@@ -265,7 +266,7 @@ def test_kong_is_given_the_token_as_its_entry_point_finds_it(services: dict[str,
         check=True,
         capture_output=True,
         text=True,
-        timeout=10,
+        timeout=PATIENCE_SECONDS,
     ).stdout
 
     assert said == "the token, kong docker-start\n"

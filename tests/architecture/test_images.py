@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.architecture.conftest import COMPOSE_SCRIPTS, Service
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 Image = dict[str, Any]
 IMAGES: dict[str, Image] = tomllib.loads((COMPOSE_SCRIPTS / "images.toml").read_text())
@@ -113,14 +114,14 @@ def test_health_checks_in_bash_tell_well_from_sick(
     services: dict[str, Service], name: str, status: str, code: int
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(10)  # a check that asks nobody fails here
+        server.settimeout(PATIENCE_SECONDS)  # a check that asks nobody fails here
         command = script_of(services[name], server.getsockname()[1])
         with subprocess.Popen(["/bin/bash", "-c", command]) as asking:
             connection, _ = server.accept()
             with connection, connection.makefile("rb") as received:
                 asked = [received.readline(), received.readline()]  # bash sends line by line
                 connection.sendall(f"HTTP/1.0 {status}\r\n\r\n".encode())
-            assert asking.wait(10) == code
+            assert asking.wait(PATIENCE_SECONDS) == code
 
     assert re.fullmatch(rb"GET /\S* HTTP/1.0\r\n", asked[0])
     assert asked[1] == b"\r\n"
@@ -129,12 +130,12 @@ def test_health_checks_in_bash_tell_well_from_sick(
 def test_a_neo4j_that_does_not_agree_on_bolt_is_not_well(services: dict[str, Service]) -> None:
     """One that does is asked in tests/services/agents."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(10)
+        server.settimeout(PATIENCE_SECONDS)
         with subprocess.Popen(["/bin/bash", "-c", script_of(services["neo4j"], server.getsockname()[1])]) as asking:
             connection, _ = server.accept()
             with connection, connection.makefile("rb") as received:
                 offered = received.read(20)
                 connection.sendall(bytes(4))
-            assert asking.wait(10) != 0
+            assert asking.wait(PATIENCE_SECONDS) != 0
 
     assert offered == bytes.fromhex("6060b017 00000405 00000404 00000000 00000000")

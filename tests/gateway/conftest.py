@@ -9,6 +9,7 @@ from local import certificates
 from local.suite import Suite
 from tests.fixtures.given_gateway import GIVEN, certificate_of, registered, wait_for_answer, write_settings
 from tests.fixtures.http import authorities
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
 from tests.gateway.running import UPSTREAMS, Edge, Gateway, gateway, upstreams
 
@@ -45,5 +46,5 @@ def edge(request: pytest.FixtureRequest, services: dict[str, str]) -> Iterator[E
     if not GIVEN:
         yield request.getfixturevalue("own_edge")
         return
-    with httpx.Client(base_url=GIVEN, timeout=10, verify=authorities()) as client:
+    with httpx.Client(base_url=GIVEN, timeout=PATIENCE_SECONDS, verify=authorities()) as client:
         yield Edge(client)

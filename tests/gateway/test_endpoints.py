@@ -83,12 +83,13 @@ async def watch(consul: str, file: EndpointFile) -> AsyncIterator[ConsulWatch]:
 
 
 def passing(consul: str, *addresses: str) -> None:
-    httpx.put(f"{consul}/test/agents", json=list(addresses), verify=authorities()).raise_for_status()
+    place = f"{consul}/test/agents"
+    httpx.put(place, json=list(addresses), timeout=PATIENCE_SECONDS, verify=authorities()).raise_for_status()
 
 
 def forget(consul: str) -> None:
     """As if restarted without its data."""
-    httpx.post(f"{consul}/test/forget", verify=authorities()).raise_for_status()
+    httpx.post(f"{consul}/test/forget", timeout=PATIENCE_SECONDS, verify=authorities()).raise_for_status()
 
 
 async def in_force(file: EndpointFile, endpoints: list[Instance]) -> None:
@@ -205,9 +206,10 @@ def test_real_consul_is_followed(tmp_path: Path, suite: Suite) -> None:
 def registered(suite: Suite, port: int) -> Iterator[None]:
     """An instance of `agents`, as a service would register it."""
     instance = {"ID": f"edge-test-{port}", "Name": "agents", "Address": "127.0.0.1", "Port": port}
-    place, headers = f"{suite.url('consul')}/v1/agent/service", consul_headers(suite)
-    httpx.put(f"{place}/register", json=instance, headers=headers, verify=authorities()).raise_for_status()
-    try:
-        yield
-    finally:
-        httpx.put(f"{place}/deregister/edge-test-{port}", headers=headers, verify=authorities()).raise_for_status()
+    place = f"{suite.url('consul')}/v1/agent/service"
+    with httpx.Client(headers=consul_headers(suite), timeout=PATIENCE_SECONDS, verify=authorities()) as client:
+        client.put(f"{place}/register", json=instance).raise_for_status()
+        try:
+            yield
+        finally:
+            client.put(f"{place}/deregister/edge-test-{port}").raise_for_status()

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.fixtures.http import authorities
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
 from tests.gateway.running import Gateway, gateway, script, wait_for
 
@@ -139,7 +140,7 @@ def test_the_one_that_lives_is_found_among_the_dead(tmp_path: Path, method: str,
 def calls(running: Gateway, method: str, path: str, enough: threading.Event, journal: Path) -> list[int]:
     """One caller, one request after another until it is enough; how each was answered."""
     statuses = []
-    with httpx.Client(base_url=running.client.base_url, timeout=10, verify=authorities()) as client:
+    with httpx.Client(base_url=running.client.base_url, timeout=PATIENCE_SECONDS, verify=authorities()) as client:
         while not enough.is_set():
             headers = {"x-journal": str(journal), "x-request-id": f"{method}-{uuid.uuid4()}"}
             try:
@@ -191,9 +192,13 @@ def test_service_that_answers_errors_keeps_being_asked(balanced: tuple[Gateway, 
 
 def test_log_tells_of_every_request_without_its_query(own_edge: Gateway, services: dict[str, str]) -> None:
     own_edge.client.get(f"{AGENTS}?q=secret-question", headers={"X-Request-ID": "find-me"})
-    wait_for(lambda: "find-me" in own_edge.log(), "the access log")
 
-    entry = next(json.loads(line) for line in own_edge.log().splitlines() if "find-me" in line)
+    def found() -> list[str]:
+        return [line for line in own_edge.log().split("\n")[:-1] if "find-me" in line]  # the last may be half a line
+
+    wait_for(lambda: bool(found()), "the access log")
+
+    entry = json.loads(found()[0])
     assert (entry["method"], entry["path"], entry["status"]) == ("GET", AGENTS, 200)
     assert f"http://{entry['upstream']}" == services["agents"]
     assert "secret-question" not in own_edge.log()

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-import yaml
 
-from gateway.envoy.kong import KongFile, KongFileError, load
+from gateway.envoy.kong import KongFile, KongFileError, load, parsed
 from gateway.envoy.plugins import PreFunction
 from tests.architecture.apps import APPS
 from tests.gateway.public import PUBLIC, Operation
@@ -38,7 +37,7 @@ def kong() -> KongFile:
 def test_structure_is_valid_for_kong() -> None:
     schema = json.loads((HERE / "kong_json_schema.json").read_text())
 
-    jsonschema.Draft4Validator(schema).validate(yaml.safe_load(KONG_FILE.read_text()))
+    jsonschema.Draft4Validator(schema).validate(parsed(KONG_FILE.read_text()))
 
 
 def test_every_service_is_found_through_consul(kong: KongFile) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from tests.architecture.conftest import fetch_program
 from tests.fixtures.http import authorities
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
 from tests.gateway.running import REPOSITORY, listens, wait_for
 
@@ -107,9 +108,12 @@ def begin(running: Nginx, path: str, *headers: str) -> socket.socket:
     return connection
 
 
+def post(url: str, body: bytes | Iterator[bytes], headers: dict[str, str] | None = None) -> httpx.Response:
+    return httpx.post(url, content=body, headers=headers, timeout=PATIENCE_SECONDS, verify=authorities())
+
+
 def is_refused(running: Nginx, path: str, body: bytes | Iterator[bytes], source: str) -> bool:
-    headers = {"X-Forwarded-For": source}
-    answer = httpx.post(f"{running.url}{path}", content=body, headers=headers, timeout=10, verify=authorities())
+    answer = post(f"{running.url}{path}", body, {"X-Forwarded-For": source})
     assert answer.status_code in {200, 503}
     return answer.status_code == 503
 
@@ -179,7 +183,7 @@ def test_a_refusal_goes_through_kongs_handler_of_errors(edge: Nginx) -> None:
             open_ones.enter_context(closing(begin(edge, AGENTS, "Transfer-Encoding: chunked")))
         wait_for(lambda: is_refused(edge, AGENTS, pieces(9), "127.0.0.1"), "a refusal")
 
-        answer = httpx.post(f"{edge.url}{AGENTS}?q=secret", content=pieces(9), timeout=10, verify=authorities())
+        answer = post(f"{edge.url}{AGENTS}?q=secret", pieces(9))
 
     assert (answer.status_code, answer.text) == (503, "handled")
     wait_for(lambda: any(entry["status"] == 503 for entry in edge.log()), "the log")
@@ -190,7 +194,7 @@ def test_the_log_has_the_id_and_no_query(edge: Nginx, services: dict[str, str]) 
     httpx.get(
         f'{edge.url}/api/v1/agents/list%22?q=secret"',
         headers={"X-Request-ID": "find-me"},
-        timeout=10,
+        timeout=PATIENCE_SECONDS,
         verify=authorities(),
     )
     wait_for(lambda: bool(edge.log()), "the log")
@@ -203,7 +207,7 @@ def test_the_log_has_the_id_and_no_query(edge: Nginx, services: dict[str, str]) 
 
 def test_large_headers_of_a_service_arrive(edge: Nginx) -> None:
     """The stand-in repeats the path in a header of its answer."""
-    answer = httpx.get(f"{edge.url}/{'x' * 7_000}", timeout=10, verify=authorities())
+    answer = httpx.get(f"{edge.url}/{'x' * 7_000}", timeout=PATIENCE_SECONDS, verify=authorities())
 
     assert answer.status_code == 200
     assert len(answer.headers["x-seen"]) > 7_000

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-import yaml
 
-from gateway.envoy.kong import load
+from gateway.envoy.kong import load, parsed
 from gateway.envoy.messages import extension
 from gateway.envoy.plugins import PreFunction
 from tests.fixtures.http import authorities
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
 from tests.gateway.running import KONG_FILE, envoy
 
@@ -59,7 +59,7 @@ end
 @pytest.fixture(scope="module")
 def kong(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """Answers what Kong would, were it about to answer `x-status` for `x-source` itself."""
-    plugins = yaml.safe_load(KONG_FILE.read_text())["plugins"]
+    plugins = parsed(KONG_FILE.read_text())["plugins"]
     config = next(plugin["config"] for plugin in plugins if plugin["name"] == "pre-function")
     code = KONG % (config["header_filter"][0], config["body_filter"][0])
     lua = extension(
@@ -70,7 +70,7 @@ def kong(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     port = free_port()
     with (
         envoy(tmp_path_factory.mktemp("lua"), port, lua),
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", verify=authorities()) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS, verify=authorities()) as client,
     ):
         yield client
 
@@ -205,7 +205,7 @@ end
 def test_kong_says_its_token_and_nobody_elses(
     tmp_path_factory: pytest.TempPathFactory, kept: dict[str, str], sent: str
 ) -> None:
-    plugins = yaml.safe_load(KONG_FILE.read_text())["plugins"]
+    plugins = parsed(KONG_FILE.read_text())["plugins"]
     [code] = [plugin["config"]["access"][0] for plugin in plugins if plugin["name"] == "pre-function"]
     lua = extension(
         "envoy.filters.http.lua",
@@ -215,7 +215,10 @@ def test_kong_says_its_token_and_nobody_elses(
     port = free_port()
     with envoy(tmp_path_factory.mktemp("proof"), port, lua):
         answer = httpx.get(
-            f"http://127.0.0.1:{port}/", headers={"X-Gateway-Token": "guessed"} | kept, verify=authorities()
+            f"http://127.0.0.1:{port}/",
+            headers={"X-Gateway-Token": "guessed"} | kept,
+            timeout=PATIENCE_SECONDS,
+            verify=authorities(),
         )
 
     assert answer.text == sent

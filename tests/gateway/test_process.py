@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from gateway.envoy.settings import GatewaySettings
 from gateway.envoy.status import socket_path
 from tests.fixtures.http import authorities
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
 from tests.gateway.running import KONG_FILE, REPOSITORY, Gateway, edited, gateway, upstreams, wait_for
 
@@ -33,7 +34,7 @@ def refused(**environment: str) -> str:
         env={"PATH": os.environ["PATH"], "DISCOVERY": "static", "KONG_CONFIG": str(KONG_FILE), **environment},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert result.returncode != 0
@@ -86,7 +87,8 @@ def test_taken_port_stops_the_start(tmp_path: Path) -> None:
 
 
 def test_request_in_flight_is_finished_before_the_end(tmp_path: Path) -> None:
-    with upstreams("agents") as urls, gateway(tmp_path, urls) as running:
+    patience = str(PATIENCE_SECONDS)
+    with upstreams("agents") as urls, gateway(tmp_path, urls, GATEWAY_DRAIN_SECONDS=patience) as running:
         answers: list[httpx.Response] = []
         caller = threading.Thread(
             target=lambda: answers.append(running.client.get(AGENTS, headers={"x-test": "slow"})), daemon=True
@@ -95,17 +97,16 @@ def test_request_in_flight_is_finished_before_the_end(tmp_path: Path) -> None:
         wait_for(lambda: active_requests(running.admin_url) == 1, "the request to be under way")
         running.process.terminate()
         wait_for(lambda: not accepts(running.client.base_url), "the listener to close")
-        httpx.get(f"{urls['agents']}/release", timeout=10, verify=authorities())
-        caller.join(10)
+        httpx.get(f"{urls['agents']}/release", timeout=PATIENCE_SECONDS, verify=authorities())
+        caller.join(PATIENCE_SECONDS)
 
         assert [answer.status_code for answer in answers] == [200]
-        assert running.process.wait(10) == 0
+        assert running.process.wait(PATIENCE_SECONDS) == 0
 
 
 def active_requests(admin_url: str) -> int:
-    stats = httpx.get(
-        f"{admin_url}/stats", params={"filter": "gateway.downstream_rq_active"}, verify=authorities()
-    ).text
+    asked = {"filter": "gateway.downstream_rq_active"}
+    stats = httpx.get(f"{admin_url}/stats", params=asked, timeout=PATIENCE_SECONDS, verify=authorities()).text
     return int(stats.rsplit(": ", 1)[1])
 
 
@@ -124,7 +125,7 @@ def test_end_of_envoy_ends_the_gateway_with_an_error(tmp_path: Path) -> None:
         (envoy,) = psutil.Process(running.process.pid).children()
         envoy.kill()
 
-        assert running.process.wait(10) == 1
+        assert running.process.wait(PATIENCE_SECONDS) == 1
         assert "envoy ended with code -9" in running.log()
 
 
@@ -168,7 +169,7 @@ def test_the_same_gateway_starts_envoy_before_all_else(tmp_path: Path) -> None:
 
         with early_alone(tmp_path, **environment) as begun:
             wait_for(lambda: accepts(running.client.base_url), "envoy, with no gateway beside it")
-            answer = httpx.get(running.client.base_url.join(AGENTS), timeout=10, verify=authorities())
+            answer = httpx.get(running.client.base_url.join(AGENTS), timeout=PATIENCE_SECONDS, verify=authorities())
 
     assert begun
     assert answer.status_code == 200
@@ -191,7 +192,8 @@ def test_a_changed_gateway_does_not_start_what_ran_before(tmp_path: Path) -> Non
 def test_metrics_are_served_on_loopback(edge: Gateway) -> None:
     edge.client.get("/nowhere")
 
-    metrics = httpx.get(f"{edge.admin_url}/stats/prometheus", verify=authorities()).text
+    place = f"{edge.admin_url}/stats/prometheus"
+    metrics = httpx.get(place, timeout=PATIENCE_SECONDS, verify=authorities()).text
 
     assert (
         'envoy_http_downstream_rq_xx{envoy_response_code_class="4",envoy_http_conn_manager_prefix="gateway"}' in metrics
@@ -209,7 +211,11 @@ def test_every_setting_is_documented() -> None:
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_nobody_on_the_machine_reaches_the_admin(edge: Gateway, method: str, path: str) -> None:
     answer = httpx.request(
-        method, f"{edge.admin_url}{path}", headers={"Origin": "https://example.com"}, verify=authorities()
+        method,
+        f"{edge.admin_url}{path}",
+        headers={"Origin": "https://example.com"},
+        timeout=PATIENCE_SECONDS,
+        verify=authorities(),
     )
 
     assert answer.status_code == 404

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gateway.envoy.kong import parsed
 from gateway.sync.__main__ import main
 from tests.fixtures.ports import free_port
 from tests.gateway.kong_admin import OURS, Kong, served
@@ -77,13 +78,13 @@ def test_what_changes_is_named_and_nothing_else(kong: Kong, sync: Sync, tmp_path
 
 
 def test_what_is_somebody_elses_is_not_replaced_unless_told(kong: Kong, sync: Sync) -> None:
-    running = yaml.safe_load(OURS)
+    running = parsed(OURS)
     running["services"].append(
         {"name": "shop", "host": "shop.example", "routes": [{"name": "shop", "paths": ["/shop"]}]}
     )
     running["plugins"].append({"name": "ip-restriction", "config": {"allow": ["10.0.0.0/8"]}})
     running["consumers"] = [{"username": "partner"}]
-    kong.text = yaml.safe_dump(running)
+    kong.text = yaml.dump(running, Dumper=yaml.CSafeDumper)
 
     refused = sync()
     assert kong.loaded == []

@@ -46,7 +46,10 @@ def times_refused(suite: Suite) -> int:
     return suite.site.layout.log("postgres").read_text().count(IN_USE)
 
 
-def test_a_store_is_started_again_until_the_one_before_it_is_gone(suite: Suite, child: psutil.Process) -> None:
+def test_a_store_is_started_again_until_the_one_before_it_is_gone(
+    suite: Suite, child: psutil.Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starting, "AGAIN_SECONDS", PATIENCE_SECONDS)
     with ThreadPoolExecutor(1) as pool:
         rising = pool.submit(suite.up, ["postgres"])
         wait_until(lambda: times_refused(suite) >= 2)

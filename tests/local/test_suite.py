@@ -15,6 +15,7 @@ from local.leftovers import processes_of
 from local.outcomes import Result
 from local.ports import LOOPBACK, is_free
 from local.suite import Suite
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.local.conftest import SECOND_PORT_BASE, MakeSuite
 
 QUICK = ["postgres", "redis"]
@@ -149,7 +150,7 @@ def test_down_ends_what_a_dead_process_manager_left(suite: Suite) -> None:
     suite.up(["redis"])
     manager = int((suite.site.layout.run / "supervisord.pid").read_text())
     os.kill(manager, signal.SIGKILL)
-    psutil.wait_procs([psutil.Process(manager)] if psutil.pid_exists(manager) else [], timeout=10)
+    psutil.wait_procs([psutil.Process(manager)] if psutil.pid_exists(manager) else [], timeout=PATIENCE_SECONDS)
     assert not is_free(suite.site.ports["redis"])
 
     suite.down()

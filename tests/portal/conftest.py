@@ -168,7 +168,7 @@ async def a_portal(system: System, **overrides: Any) -> AsyncIterator[httpx.Asyn
         "gateway_status_url": system.gateway_status_url,
     }
     app = create_app(Settings(**(values | overrides)))
-    async with LifespanManager(app) as manager:
+    async with LifespanManager(app, startup_timeout=PATIENCE_SECONDS, shutdown_timeout=PATIENCE_SECONDS) as manager:
         transport = httpx.ASGITransport(manager.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://portal") as client:
             yield client

@@ -23,10 +23,10 @@ import aiohttp
 
 from local.layout import REPOSITORY
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.security.belongings import AGENT, API, TASK, Tenant
 
 RATE: Final = 10
-_ANSWER_SECONDS: Final = 20
 _NICENESS: Final = -10
 _VECTOR: Final = [0.1, 0.2, 0.3]
 
@@ -113,7 +113,7 @@ class Neighbour:
         loop = asyncio.get_running_loop()
         began = loop.time()
         task = await self._tenant.post("/tasks/submit", {"kind": "echo", "input": {}})
-        async with asyncio.timeout(_ANSWER_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 read = (await self._tenant.call("GET", f"{API}/tasks/status/{task['id']}")).json()
                 if read["status"] == "succeeded":
@@ -145,7 +145,7 @@ class AtWork:
 
     async def work(self) -> Report:
         """Returns when every answer has come."""
-        async with asyncio.timeout(self._seconds + 2 * _ANSWER_SECONDS):
+        async with asyncio.timeout(self._seconds + 2 * PATIENCE_SECONDS):
             printed, _ = await self._process.communicate(b"go\n")
         return Report(**json.loads(printed))
 
@@ -156,7 +156,7 @@ class AtWork:
 async def run(url: str, headers: dict[str, str], asks: list[dict[str, Any]]) -> Report:
     """Sends on time, whatever is still open."""
     report, loop = Report(defaultdict(list), []), asyncio.get_running_loop()
-    timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
+    timeout = aiohttp.ClientTimeout(total=PATIENCE_SECONDS)
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(url, headers=headers, timeout=timeout, connector=connector) as session:
         began, under_way = loop.time(), []

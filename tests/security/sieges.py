@@ -5,6 +5,7 @@ Everything stays on the loopback. What a siege is answered is counted and not ju
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import json
 import random
@@ -84,21 +85,27 @@ def _upload(vectors: int, dimension: int) -> bytes:
     return f'{{"collection":"siege-{dimension}","items":[{items}]}}'.encode()
 
 
-_BIG: Final = _upload(1000, 1024)
-_MEMBERS: Final = ("{" + ",".join(f'"m{number}":0' for number in range(500_000)) + "}").encode()
+@functools.cache
+def _big() -> bytes:
+    return _upload(1000, 1024)
+
+
+@functools.cache
+def _members() -> bytes:
+    return ("{" + ",".join(f'"m{number}":0' for number in range(500_000)) + "}").encode()
 
 
 async def _big_body(stage: Field) -> str:
     if next(stage.number) % 4:
-        return await stage.post("/vectors/store", _BIG)
-    return await stage.post("/auth/register", _BIG, Authorization="")
+        return await stage.post("/vectors/store", _big())
+    return await stage.post("/auth/register", _big(), Authorization="")
 
 
 async def _unknown_members(stage: Field) -> str:
     path, size = random.choice(
         [("/auth/register", 5 * MIB), ("/auth/register", 60_000), ("/agents/create", MIB), ("/tasks/submit", 2 * MIB)]
     )
-    return await stage.post(path, _MEMBERS[: size - 2] + b"0}")
+    return await stage.post(path, _members()[: size - 2] + b"0}")
 
 
 async def _deep_body(stage: Field) -> str:
@@ -115,7 +122,7 @@ async def _unfinished_body(stage: Field) -> str:
     try:
         lines = [f"POST {API}/vectors/store HTTP/1.1", "Host: x", f"Content-Length: {32 * MIB}", *head, "", ""]
         writer.write("\r\n".join(lines).encode())
-        writer.write(_BIG[: MIB // 4])
+        writer.write(_big()[: MIB // 4])
         with contextlib.suppress(ConnectionError):
             answer = await reader.readline()
             return answer.split()[1].decode() if answer else "cut"

@@ -185,7 +185,9 @@ async def test_nobody_is_refused_while_all_of_it_is_rotated(own: Path, tmp_path:
                 await asyncio.sleep(0.05)
 
         async def rotate() -> None:
-            await asyncio.to_thread(certificates.rotate, own, lambda: time.sleep(READ_AGAIN_SECONDS))
+            loop = asyncio.get_running_loop()
+            wait = lambda: asyncio.run_coroutine_threadsafe(lived(READ_AGAIN_SECONDS), loop).result()  # noqa: E731
+            await asyncio.to_thread(certificates.rotate, own, wait)
             rotated.set()
 
         await asyncio.gather(asyncio.to_thread(through), directly(), rotate())
@@ -193,6 +195,12 @@ async def test_nobody_is_refused_while_all_of_it_is_rotated(own: Path, tmp_path:
     assert set(statuses) == {200}
     assert issuer(own) != first
     assert (own / AUTHORITY).read_text().count("BEGIN CERTIFICATE") == 1
+
+
+async def lived(seconds: float) -> None:
+    """So long at least, in which the event loop did not stand still: who follows the files does so here."""
+    for _ in range(10):
+        await asyncio.sleep(seconds / 10)
 
 
 def issuer(directory: Path) -> str:

@@ -33,7 +33,9 @@ UNSEEN = {"TTL": "1h", "Status": "critical"}  # what is registered for a moment 
 @pytest.fixture
 async def consul(suite: Suite, gateway: httpx.AsyncClient) -> AsyncIterator[httpx.AsyncClient]:
     """The agent of the whole suite, which is up."""
-    async with httpx.AsyncClient(base_url=suite.url("consul"), timeout=10, verify=authorities()) as client:
+    async with httpx.AsyncClient(
+        base_url=suite.url("consul"), timeout=PATIENCE_SECONDS, verify=authorities()
+    ) as client:
         yield client
 
 
@@ -155,7 +157,7 @@ def test_a_question_by_dns_is_answered(suite: Suite) -> None:
     name = b"".join(bytes([len(part)]) + part.encode() for part in ("auth", "service", "consul"))
     question = struct.pack(">6H", 1, 0x0100, 1, 0, 0, 0) + name + b"\0" + struct.pack(">2H", 33, 1)
     with socket(AF_INET, SOCK_DGRAM) as client:
-        client.settimeout(5)
+        client.settimeout(PATIENCE_SECONDS)
         client.sendto(question, ("127.0.0.1", suite.site.ports["consul_dns"]))
         answer = client.recv(4096)
 
@@ -198,7 +200,9 @@ def test_another_consul_cannot_join_ours(suite: Suite, tmp_path: Path) -> None:
     """As a server it would be handed everything, the tokens too."""
     with another_consul(suite, tmp_path) as other:
         joined = httpx.put(
-            f"{other}/v1/agent/join/127.0.0.1:{suite.site.ports['consul_serf']}", timeout=20, verify=authorities()
+            f"{other}/v1/agent/join/127.0.0.1:{suite.site.ports['consul_serf']}",
+            timeout=PATIENCE_SECONDS,
+            verify=authorities(),
         )
 
     assert joined.status_code == 500

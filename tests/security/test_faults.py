@@ -18,6 +18,7 @@ from shared.errors import Problem
 from shared.identity import Caller
 from tests.fixtures.apps import build_app
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.relay import Relay
 from tests.security.spec import MISSING_ID
 
@@ -36,7 +37,9 @@ DOCUMENTED = Problem.model_fields.keys() - {"errors"}
 async def running(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     async with LifespanManager(app, startup_timeout=60, shutdown_timeout=60) as manager:
         transport = httpx.ASGITransport(manager.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://service", timeout=30) as client:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://service", timeout=PATIENCE_SECONDS
+        ) as client:
             yield client
 
 

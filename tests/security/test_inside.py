@@ -121,7 +121,9 @@ async def test_the_health_check_says_that_it_was_the_certificate(made: Path, str
             tls_key_file=certificate(made, "portal"),
             tls_authority_file=made / AUTHORITY,
         )
-        async with LifespanManager(create_app(settings)) as manager:
+        async with LifespanManager(
+            create_app(settings), startup_timeout=PATIENCE_SECONDS, shutdown_timeout=PATIENCE_SECONDS
+        ) as manager:
             transport = httpx.ASGITransport(manager.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://portal") as portal:
                 checks = (await portal.get("/api/v1/health/check")).json()["checks"]

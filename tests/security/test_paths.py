@@ -20,6 +20,7 @@ from services.tasks.kinds.registry import BUILT_IN
 from shared.schemas import PathText
 from tests.fixtures import attacks
 from tests.fixtures.identity import RegisterUser
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.security.belongings import IN_BODIES
 from tests.security.hard_ids import REWRITTEN, TAKEN, generated
 from tests.security.spec import OPERATIONS, Schema, fields, resolved
@@ -142,7 +143,7 @@ def of_httpx(gateway: httpx.AsyncClient) -> Client:
 def _of_urllib(method: str, address: str, headers: dict[str, str]) -> tuple[int, bytes]:
     try:
         request = urllib.request.Request(address, None, headers, method=method)  # noqa: S310 - of the gateway
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -155,7 +156,7 @@ async def of_urllib(method: str, address: str, headers: dict[str, str]) -> tuple
 
 def _of_http_client(method: str, address: str, headers: dict[str, str]) -> tuple[int, bytes]:
     url = httpx.URL(address)
-    connection = http.client.HTTPConnection(url.host, url.port, timeout=30)
+    connection = http.client.HTTPConnection(url.host, url.port, timeout=PATIENCE_SECONDS)
     try:
         connection.request(method, address.partition(str(url.port))[2], headers=headers)
         answer = connection.getresponse()

@@ -9,6 +9,7 @@ import pytest
 from local.suite import Suite
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.http import authorities
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.sources import passed_on_from
 from tests.security.conftest import LogIn
 
@@ -26,7 +27,7 @@ FORGED = {
 async def admin(gateway: httpx.AsyncClient, as_admin: LogIn) -> AsyncIterator[httpx.AsyncClient]:
     headers = await as_admin(frozenset({"admin"}))
     async with httpx.AsyncClient(
-        base_url=gateway.base_url, headers=headers, timeout=30, verify=authorities()
+        base_url=gateway.base_url, headers=headers, timeout=PATIENCE_SECONDS, verify=authorities()
     ) as client:
         yield client
 

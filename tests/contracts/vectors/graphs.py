@@ -15,6 +15,7 @@ from services.vectors.adapters.faiss import FaissEngine
 from services.vectors.adapters.faiss_graph import Graph
 from services.vectors.domain import Collection, Match, Record, Vector, ranked
 from tests.contracts.vectors.conftest import COSINE, a_collection
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 DIMENSION, COUNT, FEW = 16, 3_000, 50
 Open = Callable[..., FaissEngine]
@@ -63,7 +64,7 @@ async def begun(engine: FaissEngine, collection: Collection) -> None:
 
 
 async def until(engine: FaissEngine, collection: Collection, is_so: Callable[[FaissEngine, Collection], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not is_so(engine, collection):  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.005)
 
@@ -97,7 +98,7 @@ async def under_way(engine: FaissEngine, collection: Collection) -> AsyncIterato
     with mock.patch.object(Graph, "add", held):
         try:
             await begun(engine, collection)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await is_there.wait()
             yield gate.set
         finally:

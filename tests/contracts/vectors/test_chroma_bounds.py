@@ -20,6 +20,7 @@ from services.vectors.errors import AnswerTooLarge
 from services.vectors.records.filters import parse
 from tests.contracts.vectors.conftest import COSINE, a_collection
 from tests.contracts.vectors.language import leaf
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.stores import given_stores
 
 _HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -112,7 +113,7 @@ class Endless:
 async def test_an_answer_is_read_no_further_than_one_of_ours_may_be(tells: bool) -> None:
     server, collection = Endless(tells=tells), a_collection(engine=EngineName.CHROMA)
     async with server.running() as url:
-        engine = ChromaEngine(url, 5)
+        engine = ChromaEngine(url, PATIENCE_SECONDS)
         with pytest.raises(AnswerTooLarge):
             await engine.find(collection, "1")
         with pytest.raises(AnswerTooLarge):

@@ -17,7 +17,12 @@ from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.relay import Relay
 
 AGENTS = "/api/v1/agents"
-PATIENT = {"neo4j_retry_seconds": 15.0, "neo4j_wait_seconds": 60.0}
+PATIENT = {
+    "neo4j_retry_seconds": 15.0,
+    "neo4j_wait_seconds": 60.0,
+    "neo4j_pool_wait_seconds": 30.0,
+    "neo4j_transaction_seconds": 60.0,
+}
 """Settings for who is to be tried again more than once, however slow the machine."""
 Create = Callable[..., Awaitable[dict[str, Any]]]
 
@@ -25,7 +30,7 @@ Create = Callable[..., Awaitable[dict[str, Any]]]
 @pytest.fixture(scope="module")
 async def shared_app(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
     suite.up(["neo4j", "redis-cache"])
-    async with open_service(suite, is_watched=False)("agents") as client:
+    async with open_service(suite, is_watched=False)("agents", **PATIENT) as client:
         yield client
 
 

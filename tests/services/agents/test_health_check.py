@@ -8,6 +8,7 @@ import yaml
 from local.addresses import url
 from local.layout import REPOSITORY
 from local.suite import Suite
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 
 def test_a_neo4j_that_works_is_well(suite: Suite) -> None:
@@ -15,8 +16,7 @@ def test_a_neo4j_that_works_is_well(suite: Suite) -> None:
     port = url(suite.site, "neo4j").rpartition(":")[2]
     [*_, script] = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]["neo4j"]["healthcheck"]["test"]
 
-    asked = subprocess.run(
-        ["/bin/bash", "-c", re.sub(r"(/dev/tcp/127\.0\.0\.1)/7687", rf"\1/{port}", script)], timeout=10, check=False
-    )
+    script = re.sub(r"(/dev/tcp/127\.0\.0\.1)/7687", rf"\1/{port}", script)
+    asked = subprocess.run(["/bin/bash", "-c", script], timeout=PATIENCE_SECONDS, check=False)
 
     assert asked.returncode == 0

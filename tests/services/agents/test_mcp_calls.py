@@ -185,7 +185,8 @@ async def test_a_server_that_does_not_serve_makes_its_tools_absent(
 ) -> None:
     async with serving(TOOLBOX) as address:
         url = path.replace("{port}", address.rsplit(":", 1)[1]).replace("{free}", str(free_port()))
-        await define(client, owner, "down", {"kind": "mcp", "url": url, "allow": ["add"], "timeout_seconds": 1})
+        seconds = 1 if told == "in time" else 50
+        await define(client, owner, "down", {"kind": "mcp", "url": url, "allow": ["add"], "timeout_seconds": seconds})
         await define(client, owner, "up", {"kind": "http", "description": "x", "url": f"{address}/say?text=up"})
         agent = await create("Caller", by=owner, tools=["down", "up"])
 

@@ -17,6 +17,7 @@ from services.agents.settings import Settings
 from shared.sealing import Seal
 from tests.fixtures.apps import open_service
 from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.agents.conftest import Create
 from tests.services.agents.test_calls import called, define, echoed
 from tests.services.agents.test_secrets import rows, write
@@ -92,7 +93,7 @@ async def test_a_service_that_starts_with_a_new_key_does_it_by_itself(
     await write(client, owner, "KEY", "the-value", hosts=["127.0.0.1"])
     try:
         async with open_service(suite, is_watched=False)("agents", secret_encryption_key=f"{NEW},{old}"):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while (await opened(graph, owner, NEW))["KEY"] is None:  # noqa: ASYNC110 - the graph tells nobody
                     await asyncio.sleep(0.1)
 

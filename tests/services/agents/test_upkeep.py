@@ -8,6 +8,7 @@ import pytest
 from services.agents import upkeep
 from services.agents.graph import Graph
 from services.agents.upkeep import sweep_once
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.agents.test_links import links, naming
 from tests.services.agents.test_repository import Tenant
 
@@ -51,27 +52,30 @@ async def test_a_sweep_looks_at_all_names_of_all_tenants(
 
 async def test_no_link_is_lost_to_a_sweep(tenant: Tenant) -> None:
     """Two writers take a name up and drop it in a loop, while it is swept in another."""
-    writing = True
+    writing, sweeps = True, 0
 
     async def write() -> int:
-        lost = 0
-        for _ in range(25):
+        lost = times = 0
+        while times < 25 or sweeps <= 5:
+            times += 1
             agent = naming(capabilities=("a", "b"), knowledge=("a",), tools=("a", "b"))
             await tenant.write("create", agent, "somebody")
             lost += len(await links(tenant, agent)) != 5
             await tenant.write("delete", agent, "somebody")
         return lost
 
-    async def sweep() -> int:
-        sweeps = 0
+    async def sweep() -> None:
+        nonlocal sweeps
         while writing:
             await sweep_once(tenant.graph)
             sweeps += 1
-        return sweeps
 
     sweeping = asyncio.create_task(sweep())
-    lost = await asyncio.gather(write(), write())
-    writing = False
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            lost = await asyncio.gather(write(), write())
+    finally:
+        writing = False
+        await sweeping
 
     assert list(lost) == [0, 0]
-    assert await sweeping > 5

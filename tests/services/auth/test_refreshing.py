@@ -5,9 +5,11 @@ from collections import Counter
 
 import httpx
 import jwt
+import pytest
 from sqlalchemy import text
 
 from local.suite import Suite
+from services.auth.entry.sessions import refreshing
 from services.auth.models import RefreshToken
 from shared.postgres import Database
 from tests.fixtures.apps import open_service
@@ -35,9 +37,19 @@ async def change(database: Database, user: User, changes: str) -> None:
         await session.execute(text(f"UPDATE refresh_token {changes} AND {mine}"), {"user_id": user.user_id})
 
 
+A_SECOND = 60
+"""A minute here: a machine may stand still for as long as an answer may be asked for again."""
+
+
+@pytest.fixture(autouse=True)
+def long_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refreshing, "_SAME_ANSWER", A_SECOND * refreshing._SAME_ANSWER)
+
+
 async def age_uses(database: Database, user: User, *, seconds: int) -> None:
-    """Have the user's refresh tokens been used some seconds earlier."""
-    await change(database, user, f"SET used_at = used_at - make_interval(secs => {seconds}) WHERE true")
+    """Have the user's refresh tokens been used some (long) seconds earlier."""
+    earlier = seconds * A_SECOND
+    await change(database, user, f"SET used_at = used_at - make_interval(secs => {earlier}) WHERE true")
 
 
 async def is_over(client: httpx.AsyncClient, pair: dict[str, str]) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import orjson
 
+from tests.fixtures.patience import PATIENCE_SECONDS
+
 OpenChat = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
@@ -33,7 +35,7 @@ async def events_of(response: httpx.Response) -> AsyncIterator[ServerEvent]:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until `condition` holds; fails the test when it does not within half a minute."""
-    async with asyncio.timeout(30):
+    """Wait until `condition` holds; fails the test when it never does."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not await condition():  # noqa: ASYNC110 - what is waited for is elsewhere
             await asyncio.sleep(0.02)

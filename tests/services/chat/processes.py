@@ -1,7 +1,6 @@
 """Starts chat as a process of its own, beside a model and neighbours that a test can break."""
 
 import json
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -10,6 +9,8 @@ import httpx
 from local.suite import Suite
 from tests.fixtures.http import authorities
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
+from tests.fixtures.ports import free_port
 from tests.fixtures.warm import Program
 from tests.fixtures.warm import started as launch
 from tests.services.chat.client import until
@@ -33,14 +34,14 @@ def process_beside(
                 "STATIC_SERVICES": json.dumps(services),
                 "LLM_URL": f"{model_url}/v1",
                 "LLM_MODEL": "scripted",
-                "PORT": str(_free_port()),  # the suite's own chat may be running
+                "PORT": str(free_port()),  # the suite's own chat may be running
                 **overrides,
             }
             process = await launch("services.chat", environment=environment)
             url = f"http://127.0.0.1:{environment['PORT']}"
             try:
                 async with httpx.AsyncClient(
-                    base_url=url, headers=person.headers, timeout=20, verify=authorities()
+                    base_url=url, headers=person.headers, timeout=PATIENCE_SECONDS, verify=authorities()
                 ) as client:
                     await until(lambda: _answers(client))
                     yield process, client
@@ -49,13 +50,6 @@ def process_beside(
                 await process.ended()
 
     return started
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def _answers(client: httpx.AsyncClient) -> bool:

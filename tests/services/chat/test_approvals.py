@@ -19,6 +19,7 @@ from shared.redis import open_redis
 from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
 from tests.services.chat.client import OpenChat, ServerEvent, events_of, until
+from tests.services.chat.lapsing import lapse
 from tests.services.chat.scripts import calls, says
 from tests.services.chat.servers import ModelServer, Neighbours
 from tests.services.chat.test_tools import WEATHER
@@ -170,13 +171,20 @@ async def test_a_stream_ends_with_the_wait_and_is_taken_up_again_on_any_replica(
 
 
 async def go_on_and_die(suite: Suite, person: User, waiting: dict[str, Any]) -> Resumed:
-    """The last decision is kept by a process that does nothing more."""
+    """The last decision is kept by a process that does nothing more; it is missed once its lease has lapsed."""
     async with open_redis(suite.url("redis")) as redis:
-        pauses = PauseRepository(redis, PauseBounds(60_000, 600, lease_ms=500), "nobody's")
+        pauses = PauseRepository(redis, PauseBounds(600_000, 600, lease_ms=600_000), "nobody's")
         owner, ids = Owner(person.tenant_id, person.user_id), (waiting["run_id"], "call00001")
         resumed = await pauses.decide(owner, *ids, Decision(approve=True), waiting["conversation_id"], "theirs")
     assert isinstance(resumed, Resumed)
     return resumed
+
+
+async def is_missed(suite: Suite, person: User, waiting: dict[str, Any]) -> None:
+    """The lease of such a process lapses."""
+    async with open_redis(suite.url("redis")) as redis:
+        owner = Owner(person.tenant_id, person.user_id)
+        await lapse(redis, owner, waiting["conversation_id"], waiting["run_id"])
 
 
 async def until_state(chat: httpx.AsyncClient, run_id: str, state: str) -> dict[str, Any]:
@@ -205,6 +213,7 @@ async def test_a_run_whose_process_dies_with_the_last_approval_waits_again(
         run_id = waiting["run_id"]
         await go_on_and_die(suite, person, waiting)
         repeated = await decide(chat, run_id)
+        await is_missed(suite, person, waiting)
         again = await until_state(chat, run_id, "requires_action")
         decided = await decide(chat, run_id)
         events = await follow(chat, run_id)
@@ -233,6 +242,7 @@ async def test_a_run_whose_process_may_have_called_does_not_wait_again(
         resumed = await go_on_and_die(suite, person, waiting)
         event: dict[Any, Any] = {"e": "run.resumed", "d": "{}"}
         await redis.xadd(keys.events(waiting["run_id"]), event, id=f"{resumed.last_event + 1}-0")
+        await is_missed(suite, person, waiting)
         failed = await until_state(chat, waiting["run_id"], "failed")
 
     assert failed["error"]["code"] == "chat.interrupted"
@@ -257,6 +267,7 @@ async def test_a_process_that_was_only_slow_makes_no_call_that_another_has_made(
         resumed = await go_on_and_die(suite, person, waiting)
         slow, repository = turn_of(caller, resumed), RunRepository(redis, Bounds(0, 500, 0, 0, 0), "nobody's")
         event = Event(resumed.last_event + 1, "run.resumed", b'{"decisions":[{"call_id":"call00001"}]}')
+        await is_missed(suite, person, waiting)
         await until_state(chat, run_id, "requires_action")
         told = [await repository.append(slow, event), await repository.renew(slow)]
         await decide(chat, run_id)

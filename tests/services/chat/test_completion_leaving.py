@@ -14,17 +14,16 @@ from services.chat.storage import Keys
 from shared.redis import open_redis
 from shared.schemas import new_id
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.chat.client import OpenChat, until
 from tests.services.chat.completing import COMPLETIONS, RUNS, asking, chunks_of
 from tests.services.chat.processes import StartProcess
 from tests.services.chat.servers import ModelServer
 
-SECONDS = 5.0
-
 
 async def events_key(redis: Redis, person: User) -> str:
     """Of the only run."""
-    [key] = [key async for key in redis.scan_iter(Keys(Owner(person.tenant_id, person.user_id)).events("*"))]
+    [key] = {key async for key in redis.scan_iter(Keys(Owner(person.tenant_id, person.user_id)).events("*"))}
     return str(key.decode())
 
 
@@ -38,7 +37,7 @@ async def test_a_client_that_leaves_its_stream_ends_the_generation(chat: httpx.A
         line = await anext(response.aiter_lines())
     run_id = line.split("chatcmpl-")[1].split('"')[0]
 
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await model.was_left.wait()
 
     async def is_cancelled() -> bool:
@@ -56,7 +55,7 @@ async def test_a_client_that_leaves_before_the_answer_ends_the_generation(
 
     asked.cancel()
 
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await model.was_left.wait()
 
     async def is_counted() -> bool:

@@ -31,7 +31,7 @@ from shared.watchdog import Watchdog
 from tests.fixtures.identity import User
 
 _MINUTE_MS = 60_000
-_BOUNDS = Bounds(_MINUTE_MS, 1, 600, 100, 100)
+_BOUNDS = Bounds(_MINUTE_MS, 10 * _MINUTE_MS, 600, 100, 100)
 
 
 def _turn(person: User) -> Turn:
@@ -64,7 +64,8 @@ async def test_a_run_that_is_deleted_after_its_process_died_is_counted_once(
         early = await CancelledCounts(redis, _MINUTE_MS).count(turn.owner, turn.run_id, is_deleted=True)
         await redis.zadd(RUNNING, {running_member(turn.owner, turn.conversation_id, turn.run_id): 1})
         supervisor = Supervisor(1, 1, Watchdog(Counter("outlived", "none", registry=None)))
-        sweeper = RunSweeper(redis, repository, supervisor)
+        late = RunRepository(redis, replace(_BOUNDS, lease_ms=0), "nobody's")  # for whom it has lapsed
+        sweeper = RunSweeper(redis, late, supervisor)
         while await redis.zscore(RUNNING, running_member(turn.owner, turn.conversation_id, turn.run_id)) is not None:
             await sweeper.step()
         with metered(meter):  # a process that comes back all the same

@@ -30,6 +30,7 @@ from tests.services.chat.test_approvals import (
     decide,
     follow,
     go_on_and_die,
+    is_missed,
     lay_down,
     until_state,
 )
@@ -72,7 +73,7 @@ async def test_the_next_message_keeps_a_waiting_runs_place_among_those_to_be_del
         await chat.post(MESSAGE, json=body | {"conversation_id": conversation_id, "on_busy": "interrupt"})
         after = await redis.ttl(name)
 
-    assert before - 30 < after <= before
+    assert before - 3_600 < after <= before  # else a day, as of a run that does not wait
 
 
 async def usage_of(chat: httpx.AsyncClient) -> dict[str, Any]:
@@ -239,7 +240,7 @@ async def test_a_message_that_waited_keeps_a_lying_runs_place_among_those_to_be_
         after = await redis.ttl(name)
 
     assert last.type == "run.completed"
-    assert before - 60 < after <= before
+    assert before - 3_600 < after <= before  # else a day, as of a run that does not wait
 
 
 @pytest.mark.parametrize("other", ["answers", "has ended"])
@@ -255,6 +256,7 @@ async def test_a_run_that_cannot_wait_again_takes_its_conversation_from_nobody(
         lease = keys.lease(waiting["conversation_id"])
         await go_on_and_die(suite, person, waiting)
         await redis.hset(keys.conversation(waiting["conversation_id"]), "run", another)
+        await is_missed(suite, person, waiting)
         if other == "answers":
             await redis.set(lease, another)
         failed = await until_state(chat, waiting["run_id"], "failed")
@@ -280,6 +282,7 @@ async def test_an_approval_that_came_to_nothing_and_the_one_after_it_are_told_as
         waiting = await lay_down(chat, body)
         await go_on_and_die(suite, person, waiting)
         await decide(chat, waiting["run_id"])  # the same again, which is no other
+        await is_missed(suite, person, waiting)
         await until_state(chat, waiting["run_id"], "requires_action")
         for _ in range(2):
             await decide(chat, waiting["run_id"])

@@ -1,7 +1,6 @@
 """What the logs of runs hold is counted as it lies in Redis, and bounded for a run, a user and a tenant."""
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from services.chat.storage import Keys
 from shared.redis import open_redis
 from tests.fixtures.identity import RegisterUser, User
 from tests.services.chat.client import OpenChat, until
+from tests.services.chat.lapsing import lapse
 from tests.services.chat.processes import StartProcess
 from tests.services.chat.queueing import CONVERSATIONS, MESSAGE, RUNS, busy, waiting
 from tests.services.chat.scripts import calls, says
@@ -191,11 +191,13 @@ async def test_a_run_whose_process_is_killed_is_counted_as_it_lies(
     redis: Redis,
     owner: Owner,
 ) -> None:
-    async with open_chat(), start_process(RUN_LEASE_SECONDS="1") as (process, client):
+    async with open_chat(), start_process(RUN_LEASE_SECONDS="120") as (process, client):
         async with busy(client, agent_id, model) as conversation:
             await until(lambda: _is_counted(redis, owner))
             while_it_ran = await lies(redis, owner)
-            process.send_signal(signal.SIGKILL)
+            process.kill()
+            await process.ended()
+            await lapse(redis, owner, conversation.id, conversation.first.data["run_id"])
             run: Any = Keys(owner).run(conversation.first.data["run_id"])
 
             async def is_ended() -> bool:

@@ -1,7 +1,6 @@
 """What becomes of runs is told to whoever listens, whatever becomes of the broker or of who publishes."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -30,6 +29,7 @@ from tests.fixtures.listening import Killed, Listener
 from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.readiness import until_check
 from tests.fixtures.relay import Relay
+from tests.fixtures.working_time import working_time
 from tests.services.chat.client import OpenChat, events_of
 from tests.services.chat.completing import COMPLETIONS, asking
 from tests.services.chat.fullness import full
@@ -186,11 +186,11 @@ async def test_a_broker_that_hangs_and_goes_away_holds_up_no_answer(
         for happens in (relay.freeze, relay.close):
             if (waits := happens()) is not None:
                 await waits
-            started_at = time.monotonic()
-            answer = await chat.post(MESSAGE, json={"agent_id": agent_id, "content": "Hello"})
-            assert (answer.status_code, time.monotonic() - started_at < 15) == (200, True)
+            async with working_time() as took:
+                answer = await chat.post(MESSAGE, json={"agent_id": agent_id, "content": "Hello"})
+            assert (answer.status_code, took.seconds < 15) == (200, True)
             runs.append(answer.json()["run_id"])
-        told = await until_check(chat, "rabbitmq", "warn")
+        told = await until_check(chat, "rabbitmq", "warn", code=200)
         assert (told["code"], listener.of(person.tenant_id)) == (200, [])
 
         relay.thaw()
@@ -210,6 +210,7 @@ async def test_who_dies_before_it_forgets_leaves_it_to_another(
 
     dying = asyncio.create_task(OutboxRelay(opened(redis), publisher).publish_batch())
     await publisher.is_published.wait()  # and is heard of no more
+    monkeypatch.setattr(outboxes, "_LEASE_SECONDS", 60)  # of whoever comes after it
     await until_empty(OutboxRelay(other := opened(redis), Publisher(broker, declare_events)), other)
     dying.cancel()
 
@@ -301,7 +302,7 @@ async def test_an_event_that_nobody_publishes_is_told(
     await redis.xadd("chat:outbox", {"run": Keys(owner).run("r")}, id="1-0")
     urls = {"redis_url": suite.url("redis").removesuffix("/0") + "/9", "redis_cache_url": suite.url("redis-cache")}
     async with open_chat(rabbitmq_url="amqp://guest:guest@127.0.0.1:9/", **urls) as chat:
-        told = await until_check(chat, "outbox", "warn")
+        told = await until_check(chat, "outbox", "warn", code=200)
         await redis.delete("chat:outbox")
         await until_check(chat, "outbox", "pass")
 

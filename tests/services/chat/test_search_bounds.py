@@ -16,7 +16,7 @@ from services.chat.words import kept_words
 from shared.redis import open_redis
 from shared.schemas import new_id
 from tests.fixtures.identity import User
-from tests.services.chat.client import OpenChat
+from tests.services.chat.client import OpenChat, until
 
 MESSAGE = "/api/v1/chat/message"
 CONVERSATIONS = "/api/v1/chat/conversations"
@@ -103,7 +103,12 @@ async def test_one_users_searches_wait_and_those_beyond_are_refused(
         mine = [
             asyncio.create_task(chat.get(CONVERSATIONS, params={"q": "slow"}, headers=person.headers)) for _ in range(8)
         ]
-        done, _ = await asyncio.wait(mine, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+
+        async def are_refused() -> bool:
+            return sum(one.done() for one in mine) == 2
+
+        await until(are_refused)  # before any of the others goes on
+        done = [one for one in mine if one.done()]
         others = asyncio.create_task(chat.get(CONVERSATIONS, params={"q": "quick"}, headers=user.headers))
         listed = await chat.get(CONVERSATIONS, headers=person.headers)
         may_go_on.set()

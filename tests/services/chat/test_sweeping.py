@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
+import pytest
 from prometheus_client import Counter
 from redis.asyncio import Redis
 
@@ -13,6 +14,7 @@ from services.chat.bounds import Bounds
 from services.chat.domain import Agent, Message, Owner, Turn
 from services.chat.errors import Interrupted
 from services.chat.given import Given
+from services.chat.runs import repository as repositories
 from services.chat.runs.counting import CancelledCounts
 from services.chat.runs.events import failed, started
 from services.chat.runs.repository import RunRepository
@@ -29,6 +31,7 @@ from shared.watchdog import Watchdog
 from tests.faults.victims import OfSuite
 from tests.fixtures.identity import User
 from tests.services.chat.client import OpenChat, events_of, until
+from tests.services.chat.lapsing import lapse
 from tests.services.chat.queueing import busy, waiting
 from tests.services.chat.servers import ModelServer
 
@@ -130,7 +133,7 @@ async def test_a_message_is_taken_by_a_redis_that_knows_no_script_any_more(
 async def test_what_a_run_has_used_that_is_cancelled_after_its_process_died_is_counted_once(
     open_chat: OpenChat, agent_id: str, person: User, suite: Suite
 ) -> None:
-    owner, bounds = Owner(person.tenant_id, person.user_id), Bounds(0, 300, 600, 0, 0)
+    owner, bounds = Owner(person.tenant_id, person.user_id), Bounds(0, 600_000, 600, 0, 0)
     run_id, conversation_id = new_id(), new_id()
     turn = replace(_turn(owner, run_id, conversation_id), given=Given([], 0))
     meter = Meter([Measured("m", 12, 5, None, None)])
@@ -140,6 +143,7 @@ async def test_what_a_run_has_used_that_is_cancelled_after_its_process_died_is_c
         await repository.start(turn, started(turn))
         await UsageNotes(redis).note(turn, meter)
         cancelled = await chat.post(f"/api/v1/chat/runs/{run_id}/cancel")
+        await lapse(redis, owner, conversation_id, run_id)
 
         async def is_counted() -> bool:
             return bool((await chat.get("/api/v1/chat/usage")).json()["rows"])
@@ -154,7 +158,7 @@ async def test_what_a_run_has_used_that_is_cancelled_after_its_process_died_is_c
 
 
 async def test_what_its_process_has_counted_is_not_counted_again(person: User, suite: Suite) -> None:
-    owner, bounds = Owner(person.tenant_id, person.user_id), Bounds(0, 300, 600, 0, 0)
+    owner, bounds = Owner(person.tenant_id, person.user_id), Bounds(0, 600_000, 600, 0, 0)
     run_id, conversation_id = new_id(), new_id()
     turn = replace(_turn(owner, run_id, conversation_id), given=Given([], 0))
     meter = Meter([Measured("m", 12, 5, None, None)])
@@ -175,7 +179,9 @@ async def test_what_its_process_has_counted_is_not_counted_again(person: User, s
     assert sorted(int(one) for name, one in used.items() if b"_tokens" in name) == [5, 12]
 
 
-async def test_a_lease_that_is_missed_once_ends_nothing_however_many_look_at_once(person: User, suite: Suite) -> None:
+async def test_a_lease_that_is_missed_once_ends_nothing_however_many_look_at_once(
+    person: User, suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As after a Redis that stood still: all leases have run out, and nobody has been able to say so yet."""
     owner, bounds = Owner(person.tenant_id, person.user_id), Bounds(0, 30_000, 0, 0, 0)
     suite.up(["redis"])
@@ -187,7 +193,9 @@ async def test_a_lease_that_is_missed_once_ends_nothing_however_many_look_at_onc
             looks = [each.end_if_abandoned(owner, run_id, conversation_id) for each in replicas * 20]
             return await asyncio.gather(*looks)
 
-        first = await look()
+        with monkeypatch.context() as patched:
+            patched.setattr(repositories, "MISSED_MS", 600_000)  # however long it takes them
+            first = await look()
         missed = await redis.hget(Keys(owner).run(run_id), "missed")
 
         async def is_ended() -> bool:

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.chat.client import OpenChat, ServerEvent, events_of
 from tests.services.chat.scripts import calls, refuses, says
 from tests.services.chat.servers import ModelServer, Neighbours
@@ -22,7 +23,7 @@ WEATHER = {
         "additionalProperties": False,
     },
     "needs_approval": False,
-    "timeout_seconds": 5.0,
+    "timeout_seconds": PATIENCE_SECONDS,
 }
 ULM = ("weather_now", {"city": "Ulm"})
 

@@ -8,6 +8,7 @@ import pytest
 from services.chat.adapters.openai_model import OpenAIModel, Timing
 from services.chat.errors import ContextExceeded, ModelRefused
 from services.chat.generation import Ask, Completion, Heard, PromptMessage, Reasoning, ToolCall, ToolSpec, Usage
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.chat.servers import ModelServer, serving
 
 CALL = ToolCall("c1", "weather", '{"city":"Kiel"}')
@@ -26,7 +27,7 @@ NO = dict[str, str]()
 
 @pytest.fixture
 async def provider(model: ModelServer) -> AsyncIterator[OpenAIModel]:
-    limits = Timing(1, 5, 5, temperature=0)
+    limits = Timing(PATIENCE_SECONDS, PATIENCE_SECONDS, PATIENCE_SECONDS, temperature=0)
     async with serving(model) as url, aiohttp.ClientSession() as session:
         yield OpenAIModel(session, f"{url}/v1", limits)
 

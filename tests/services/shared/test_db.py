@@ -110,15 +110,14 @@ async def test_a_probe_keeps_one_row_of_each_instance_and_forgets_those_that_are
 
 
 async def test_a_process_that_is_frozen_in_a_transaction_keeps_its_locks_for_a_while_only(
-    suite: Suite, monkeypatch: pytest.MonkeyPatch
+    suite: Suite, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And is told so when it goes on, as of a server that was away."""
     monkeypatch.setattr(db, "_IDLE_SECONDS", 1)
-    suite.up(["postgres"])
     lock = text("SELECT pg_advisory_xact_lock(77)")
     async with (
-        open_database(suite.environment("auth")["DATABASE_URL"], "auth", MIGRATIONS) as database,
-        database.engine.connect() as frozen,
+        open_database(suite.environment("auth")["DATABASE_URL"], "auth", MIGRATIONS) as brief,
+        brief.engine.connect() as frozen,
     ):
         await frozen.execute(lock)
         async with database.transaction() as other:

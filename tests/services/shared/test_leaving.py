@@ -10,6 +10,7 @@ import pytest
 
 from local.layout import REPOSITORY
 from tests.fixtures.http import authorities
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
 from tests.fixtures.warm import Program, started
 
@@ -28,7 +29,9 @@ async def slow() -> AsyncIterator[tuple[httpx.AsyncClient, Program]]:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "PORT": str(port), **SETTINGS}
     process = await started("tests.services.shared.slow_service", environment=environment)
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20, verify=authorities()) as client:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS, verify=authorities()
+        ) as client:
             await until(client, "False")
             yield client, process
     finally:
@@ -37,7 +40,7 @@ async def slow() -> AsyncIterator[tuple[httpx.AsyncClient, Program]]:
 
 
 async def until(client: httpx.AsyncClient, answer: str) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
                 if (await client.get("/asked")).text == answer:

@@ -93,7 +93,7 @@ async def until(condition: Any, seconds: float = PATIENCE_SECONDS) -> None:
 
 async def publish_persistently(publisher: Publisher, message: OutgoingMessage) -> None:
     """As a relay does: until the broker has confirmed."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
                 return await publisher.publish(message)
@@ -164,7 +164,7 @@ async def test_dead_letters_declared_otherwise_before_are_taken_as_they_are(wiri
 
 
 async def eventually_get(queue: AbstractQueue) -> AbstractIncomingMessage:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (message := await queue.get(fail=False)) is None:  # noqa: ASYNC110
             await asyncio.sleep(0.02)  # it is on its way there, or back
     return message
@@ -196,7 +196,7 @@ async def test_without_a_broker_publishing_ends_within_its_timeout() -> None:
     wiring = Wiring("amqp://127.0.0.1:1/")
     async with wiring.connected() as (publisher, connection):
         with pytest.raises(Unavailable, match="rabbitmq"):
-            async with asyncio.timeout(8):
+            async with asyncio.timeout(PATIENCE_SECONDS):  # else it would wait for a broker for ever
                 await publisher.publish(wiring.message("x"))
 
         with pytest.raises(Unavailable):
@@ -245,7 +245,7 @@ async def test_a_restarted_broker_loses_no_message_and_no_consumer(wiring: Wirin
         await asyncio.to_thread(suite.start, "rabbitmq")
         await publish_persistently(publisher, wiring.message("after"))
 
-        await until(lambda: "after" in wiring.handled, seconds=15)
+        await until(lambda: "after" in wiring.handled)
         wiring.release.set()
         await until(lambda: wiring.handled.count("hold") == 2)  # not acknowledged, so delivered again
 

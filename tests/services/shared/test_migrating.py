@@ -13,6 +13,7 @@ from local.suite import Suite
 from shared.errors import Unavailable
 from shared.postgres import migrating, open_database, opening
 from shared.settings import CannotStart
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.tasks.running import eventually
 
 ENV = "from sqlalchemy import MetaData\nfrom shared.postgres import run_migrations\nrun_migrations(MetaData())\n"
@@ -106,7 +107,7 @@ async def test_what_is_in_use_is_waited_for_without_a_queue_behind(
 
     starting = asyncio.create_task(server.start())
     for _ in range(5):  # one that waits as long as it likes would have these wait too
-        await other.execute("SELECT FROM thing", timeout=2)
+        await other.execute("SELECT FROM thing", timeout=PATIENCE_SECONDS)
         await asyncio.sleep(0.2)
     is_done_early = starting.done()
     await using.rollback()
@@ -162,7 +163,7 @@ async def test_a_table_is_written_to_while_its_index_is_built(server: Server) ->
 
     starting = [asyncio.create_task(server.start()) for _ in range(2)]
     await eventually(lambda: is_built(other, "uq_thing", valid=False))
-    await other.execute("INSERT INTO thing VALUES (2)", timeout=5)
+    await other.execute("INSERT INTO thing VALUES (2)", timeout=PATIENCE_SECONDS)
     is_done_early = any(one.done() for one in starting)
     await using.commit()
 

@@ -84,8 +84,13 @@ def build(suite: Suite, **changes: Any) -> FastAPI:
 
 
 @pytest.fixture
-async def client(suite: Suite, user: User) -> AsyncIterator[httpx.AsyncClient]:
-    async with LifespanManager(build(suite, request_limit_seconds=2)) as manager:
+def limit_seconds() -> int:
+    return 50
+
+
+@pytest.fixture
+async def client(suite: Suite, user: User, limit_seconds: int) -> AsyncIterator[httpx.AsyncClient]:
+    async with LifespanManager(build(suite, request_limit_seconds=limit_seconds)) as manager:
         transport = httpx.ASGITransport(manager.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://echo", headers=user.headers) as client:
             yield client
@@ -100,17 +105,17 @@ def error_of(answer: httpx.Response) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "kind", "code"),
+    ("name", "limit_seconds", "status", "kind", "code"),
     [
-        ("gone", 404, "not_found_error", "echo.model_not_found"),
-        ("held", 409, "conflict_error", "common.conflict"),
-        ("away", 503, "server_error", "common.unavailable"),
-        ("slow", 504, "server_error", "common.out_of_time"),
-        ("odd", 500, "server_error", "common.internal"),
+        ("gone", 50, 404, "not_found_error", "echo.model_not_found"),
+        ("held", 50, 409, "conflict_error", "common.conflict"),
+        ("away", 50, 503, "server_error", "common.unavailable"),
+        ("slow", 2, 504, "server_error", "common.out_of_time"),
+        ("odd", 50, 500, "server_error", "common.internal"),
     ],
 )
 async def test_an_error_is_worded_as_openais(
-    client: httpx.AsyncClient, name: str, status: int, kind: str, code: str
+    client: httpx.AsyncClient, name: str, limit_seconds: int, status: int, kind: str, code: str
 ) -> None:
     answer = await client.get(f"{ECHO}/{name}")
 
@@ -211,7 +216,7 @@ async def test_limits_are_told_as_openai_tells_them(client: httpx.AsyncClient) -
 
 
 async def test_too_many_requests_are_429(suite: Suite, user: User, patient_limits: None) -> None:
-    async with LifespanManager(build(suite, rate_limit_read="1 per 10 minutes")) as manager:
+    async with LifespanManager(build(suite, rate_limit_read="1 per 24 hours")) as manager:
         transport = httpx.ASGITransport(manager.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://echo", headers=user.headers) as client:
             answers = [await client.get(f"{ECHO}/search") for _ in range(2)]

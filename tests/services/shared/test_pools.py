@@ -1,15 +1,18 @@
 """What a process uses of its connections is in its metrics: real pools, filled."""
 
 import asyncio
+import secrets
 from collections.abc import Callable
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from redis.asyncio import Redis
 from sqlalchemy import text
 
 from local.suite import Suite
 from services.auth.lifespan import MIGRATIONS
-from shared.postgres import open_database
+from shared.postgres import open_database, opening
 from shared.redis import open_redis
 from shared.telemetry import Metrics, measuring
 from tests.fixtures.apps import open_service
@@ -34,15 +37,17 @@ async def until(metrics: Metrics, holds: Callable[[Gauges], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_redis_tells_what_is_used_idle_and_waited_for(suite: Suite) -> None:
+async def test_redis_tells_what_is_used_idle_and_waited_for(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.redis._POOL_WAIT_SECONDS", PATIENCE_SECONDS)
     suite.up(["redis"])
-    metrics = Metrics()
+    metrics, url, name = Metrics(), suite.url("redis"), f"pools-{secrets.token_hex(4)}"
     with measuring(metrics.connections):
-        async with open_redis(suite.url("redis")) as redis:
-            waits = [asyncio.ensure_future(redis.blpop("nothing", timeout=0.5)) for _ in range(70)]
+        async with Redis.from_url(url) as other, open_redis(url, command_seconds=PATIENCE_SECONDS) as redis:
+            waits = [asyncio.ensure_future(redis.blpop(name, timeout=0)) for _ in range(70)]
             await until(
                 metrics, lambda g: (g["pool_connections", "redis", "used"], g["pool_waiting", "redis"]) == (64, 6)
             )
+            await other.rpush(name, *range(70))
             await asyncio.gather(*waits)
 
             after = gauges(metrics.render().decode())
@@ -51,22 +56,25 @@ async def test_redis_tells_what_is_used_idle_and_waited_for(suite: Suite) -> Non
     assert gauges(metrics.render().decode()) == {}, "what is closed is not told of"
 
 
-async def test_postgres_tells_what_is_used_idle_and_waited_for(suite: Suite) -> None:
+async def test_postgres_tells_what_is_used_idle_and_waited_for(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "_POOL_WAIT_SECONDS", PATIENCE_SECONDS)
     suite.up(["postgres"])
-    metrics = Metrics()
+    metrics, seen = Metrics(), asyncio.Event()
     url = suite.environment("auth")["DATABASE_URL"]
     with measuring(metrics.connections):
         async with open_database(url, "auth", MIGRATIONS) as database:
 
             async def hold() -> None:
                 async with database.session() as session:
-                    await session.execute(text("SELECT pg_sleep(0.5)"))
+                    await session.execute(text("SELECT 1"))
+                    await seen.wait()
 
             holding = [asyncio.create_task(hold()) for _ in range(23)]
             full = (20.0, 3.0)
             await until(
                 metrics, lambda g: (g["pool_connections", "postgres", "used"], g["pool_waiting", "postgres"]) == full
             )
+            seen.set()
             await asyncio.gather(*holding)
 
             after = gauges(metrics.render().decode())

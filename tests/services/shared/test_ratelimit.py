@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import statistics
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -10,10 +11,11 @@ import httpx
 import pytest
 
 from local.suite import Suite
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.sources import passed_on_from
 from tests.services.shared.limited import THINGS, headers_of, things
 
-LONG = "per 10 minutes"  # no window ends within a test, but for one in a few hundred runs
+LONG = "per 24 hours"  # no window ends within a test, but for one in many hundred slow runs
 
 
 @pytest.fixture
@@ -33,6 +35,19 @@ async def statuses(times: int, *clients: httpx.AsyncClient, headers: dict[str, s
     """Of so many GETs at once, in turns over the clients."""
     calls = [clients[number % len(clients)].get(THINGS, headers=headers) for number in range(times)]
     return Counter(answer.status_code for answer in await asyncio.gather(*calls))
+
+
+async def usual_seconds(client: httpx.AsyncClient, headers: dict[str, str]) -> float:
+    """What half of eleven requests, one after the other, take at most: the machine may stand still for some of them.
+
+    One that waits for Redis takes a quarter of a second, and one of those in a second does.
+    """
+    seconds = []
+    for _ in range(11):
+        started = time.perf_counter()
+        assert (await client.get(THINGS, headers=headers)).status_code == 200
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
 
 
 async def test_of_parallel_requests_exactly_the_limit_passes(client: httpx.AsyncClient) -> None:
@@ -61,10 +76,11 @@ async def test_a_new_window_lets_the_whole_limit_pass(redis_url: str) -> None:
             pass  # a second has just begun in the middle
         while (await client.get(THINGS, headers=headers)).status_code == 429:
             pass
-        again = await client.get(THINGS, headers=headers)
+        async with asyncio.timeout(PATIENCE_SECONDS):  # the next may be in the next window again
+            while (again := await client.get(THINGS, headers=headers)).headers["ratelimit"] != '"read";r=3;t=1':
+                pass
 
     assert again.status_code == 200
-    assert again.headers["ratelimit"] == '"read";r=3;t=1'
 
 
 async def test_a_refusal_says_when_to_come_again(client: httpx.AsyncClient) -> None:
@@ -75,7 +91,7 @@ async def test_a_refusal_says_when_to_come_again(client: httpx.AsyncClient) -> N
 
     assert (refused.status_code, refused.json()["code"]) == (429, "common.rate_limited")
     assert refused.headers["content-type"] == "application/problem+json"
-    assert 0 < int(refused.headers["retry-after"]) <= 600
+    assert 0 < int(refused.headers["retry-after"]) <= 86_400
     assert refused.headers["ratelimit"] == f'"read";r=0;t={refused.headers["retry-after"]}'
 
 
@@ -92,7 +108,7 @@ async def test_every_answer_tells_the_limit_of_its_class(
     answer = await client.request(method, THINGS + path, headers=headers_of(), json=body)
 
     assert answer.status_code == status
-    assert answer.headers["ratelimit-policy"] == f'"{name}";q={quota};w=600'
+    assert answer.headers["ratelimit-policy"] == f'"{name}";q={quota};w=86400'
     assert answer.headers["ratelimit"].startswith(f'"{name}";r={quota - 1};t=')
 
 
@@ -119,7 +135,7 @@ class TestApiKeys:
     async def test_an_answer_tells_both_limits(self, client: httpx.AsyncClient) -> None:
         answer = await client.get(THINGS, headers=headers_of(key_id=secrets.token_hex(8)))
 
-        assert answer.headers["ratelimit-policy"] == '"read-key";q=10;w=600, "read";q=20;w=600'
+        assert answer.headers["ratelimit-policy"] == '"read-key";q=10;w=86400, "read";q=20;w=86400'
 
 
 class TestWithoutACaller:
@@ -172,14 +188,12 @@ class TestWithoutRedis:
         headers = headers_of()
         async with things("redis://127.0.0.1:1/0", rate_limit_read="1/minute") as client:
             await client.get(THINGS, headers=headers)
-            started = time.perf_counter()
-            found = await statuses(50, client, headers=headers)
-            elapsed = time.perf_counter() - started
+            found = await statuses(49, client, headers=headers)
+            assert await usual_seconds(client, headers) < 0.2
             metrics = (await client.get("/metrics")).text
 
-        assert found == {200: 50}
-        assert elapsed < 5  # a quarter of a second for one of them, at most, and what the machine needs
-        assert "rate_limit_unchecked_total 51.0" in metrics
+        assert found == {200: 49}
+        assert "rate_limit_unchecked_total 61.0" in metrics
 
     async def test_a_redis_that_does_not_answer_holds_no_request_for_long(self) -> None:
         async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -188,8 +202,9 @@ class TestWithoutRedis:
 
         async with await asyncio.start_server(listen, "127.0.0.1", 0) as silent:
             port = silent.sockets[0].getsockname()[1]
-            async with things(f"redis://127.0.0.1:{port}/0") as client, asyncio.timeout(3):
+            async with things(f"redis://127.0.0.1:{port}/0") as client:
                 assert await statuses(20, client, headers=headers_of()) == {200: 20}
+                assert await usual_seconds(client, headers_of()) < 0.2
 
     async def test_limits_hold_again_when_redis_is_back(self, suite: Suite, redis_url: str) -> None:
         headers = headers_of()

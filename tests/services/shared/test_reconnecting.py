@@ -46,7 +46,7 @@ async def keep_trying(addresses: Sequence[str], enough: Callable[[], bool]) -> N
     async with AsyncExitStack() as stack:
         for address in addresses:
             await stack.enter_async_context(open_connection(address, "test"))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not enough():  # noqa: ASYNC110 - it is in another thread
                 await asyncio.sleep(0.02)
 

@@ -1,11 +1,14 @@
 """What a service tells auth: off the path of a request, through a broker that is away, counted where it is lost."""
 
+import asyncio
 import secrets
+import statistics
 import time
 
 from prometheus_client import CollectorRegistry
 
 from shared.identity import telling
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.shared.hearing import ADA, Heard
 
 NOWHERE = "amqp://guest:guest@127.0.0.1:1/"
@@ -40,12 +43,13 @@ async def test_a_service_that_stops_tells_the_last_of_it_first(heard: Heard) -> 
 
 async def test_nobody_waits_for_a_broker_that_is_away_and_what_is_lost_is_counted() -> None:
     registry = CollectorRegistry()
-    started = time.monotonic()
-    async with telling(NOWHERE, "test", registry) as teller:
+    seconds = []
+    async with asyncio.timeout(PATIENCE_SECONDS), telling(NOWHERE, "test", registry) as teller:
         for number in range(10_007):
+            started = time.perf_counter()
             teller.tell(ADA, "agent.deleted", str(number))
-        seconds = time.monotonic() - started
+            seconds.append(time.perf_counter() - started)
         beyond = untold(registry)
 
-    assert seconds < 5
+    assert statistics.median(seconds) < 0.0005  # the machine may stand still during any of them
     assert (beyond, untold(registry)) == (7, 10_007)

@@ -19,6 +19,7 @@ from shared.identity import DEED_DONE
 from shared.messages import EVENTS_EXCHANGE, Consumer, declare_events, open_connection
 from shared.schemas import new_id
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.agents.toolbox import serving
 from tests.services.tasks.running import FAST, eventually
 
@@ -29,6 +30,7 @@ DELIVERING: dict[str, Any] = {
     **LOOPBACK,
     "webhook_look_seconds": 0.1,
     "webhook_waits": [0.05, 0.05],
+    "webhook_timeout_seconds": 60,  # a receiver that stands still for a while has not failed
     "republish_seconds": 0.5,
 }
 Answer = Callable[[Request], Awaitable[Response]]
@@ -172,7 +174,7 @@ async def deeds(rabbitmq_url: str) -> AsyncIterator[list[dict[str, Any]]]:
         consumer = Consumer(connection, topology, name, hear, prefetch=50)
         consumer.start()
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await listening.wait()
             yield told
         finally:

@@ -17,7 +17,7 @@ from shared.schemas import RequestModel
 class SleepInput(RequestModel):
     """`attempts` of them sleep for `seconds`; those after return at once."""
 
-    seconds: float = Field(default=60, ge=0)
+    seconds: float = Field(default=3600, ge=0)
     attempts: int = Field(default=100, ge=0)
 
 

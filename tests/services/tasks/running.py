@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import httpx
 import orjson
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
+from sqlalchemy import text
 
 from local.suite import Suite
 from services.tasks.lifespan import MIGRATIONS
@@ -76,13 +78,17 @@ class Installation:
             yield app
 
     @asynccontextmanager
-    async def worker_process(self, **overrides: Any) -> AsyncIterator[Program]:
-        """A worker in a process of its own, killed at the end of the block if it still runs."""
-        # The suite's own worker may hold the usual port; and what is killed should be missed soon.
-        own = {"port": free_port(), "lease_seconds": 2}
+    async def worker_process(self, *, halts_halfway: bool = False, **overrides: Any) -> AsyncIterator[Program]:
+        """A worker in a process of its own, killed at the end of the block if it still runs, and missed from then on.
+
+        With `halts_halfway` it stands still once a task's progress is written, however long it takes to look at that.
+        """
+        # The suite's own worker may hold the usual port; and one that stands still for a while is not to be missed.
+        own = {"port": free_port(), "lease_seconds": 600}
         settings = self.names | FAST | own | overrides
         changed = {name.upper(): _text(value) for name, value in settings.items()}
         environment = self.suite.environment("tasks-worker") | {"DISCOVERY": "static", **changed}
+        environment |= {"HALTS_HALFWAY": "1"} if halts_halfway else {}
         with (self.suite.site.layout.logs / "test-worker.log").open("ab") as log:
             process = await started(WORKER, environment=environment, output=log, error=log)
         try:
@@ -90,6 +96,15 @@ class Installation:
         finally:
             process.kill()
             await process.ended()
+            await self._let_leases_lapse(process)
+
+    async def _let_leases_lapse(self, process: Program) -> None:
+        """Of what it was doing."""
+        lapse = text(
+            "UPDATE task SET lease_expires_at = now() WHERE status = 'running' AND starts_with(worker_id, :worker)"
+        )
+        async with self.database() as database, database.transaction() as session:
+            await session.execute(lapse, {"worker": f"{socket.gethostname()}-{process.pid}-"})
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[Database]:

@@ -15,6 +15,7 @@ from services.auth.lifespan import MIGRATIONS
 from shared.errors import Unauthenticated
 from shared.postgres import Database, open_database
 from tests.fixtures.identity import RegisterUser, User, admin_headers, service_headers
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
 from tests.services.auth.tenancy import Join, log_in
 from tests.services.tasks.running import Installation, Tasks
@@ -197,7 +198,7 @@ async def test_a_worker_that_has_a_token_already_hears_of_the_end(
 
 async def refused(verify: Callable[[str], Awaitable[object]], token: str) -> None:
     """Returns once the token is revoked where `verify` is of; by asking that takes ten seconds."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
                 await verify(token)
@@ -211,7 +212,7 @@ async def test_an_auth_that_is_away_is_no_reason_to_fail(installation: Installat
     task = await tasks.submit("echo", max_attempts=1)
 
     async with installation.worker(static_services=nowhere):
-        await tasks.wait(task, until=lambda read: read["attempt"] >= 2 and read["status"] == "queued", seconds=30)
+        await tasks.wait(task, until=lambda read: read["attempt"] >= 2 and read["status"] == "queued")
     async with installation.worker():
         done = await tasks.wait(task)
 

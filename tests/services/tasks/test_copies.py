@@ -53,9 +53,9 @@ async def test_what_a_killed_worker_left_another_finishes(
     installation = new_installation()
     async with installation.api() as client:
         tasks = Tasks(client, user)
-        async with installation.worker_process() as process:
+        async with installation.worker_process(halts_halfway=True) as process:
             task = await tasks.submit("vectors.copy", given)
-            halfway = await tasks.wait(task, is_halfway, seconds=60)
+            halfway = await tasks.wait(task, is_halfway)
             process.kill()
         assert halfway["status"] == "running"
         changed = await vectors.delete(f"{API}/collections/{given['alias']}/records/r1")
@@ -76,14 +76,14 @@ async def test_a_cancelled_one_takes_the_target_with_it(
     async with installation.api() as client, installation.worker():
         tasks = Tasks(client, user)
         task = await tasks.submit("vectors.copy", given)
-        await tasks.wait(task, is_halfway, seconds=60)
+        await tasks.wait(task, is_halfway)
         assert (await tasks.cancel(task)).is_success
-        assert (await tasks.wait(task, seconds=60))["status"] == "cancelled"
+        assert (await tasks.wait(task))["status"] == "cancelled"
 
         async def is_gone() -> bool:
             return (await vectors.get(f"{API}/collections/{given['target']}")).status_code == 404
 
-        await eventually(is_gone, seconds=30)
+        await eventually(is_gone)
     read = (await vectors.get(f"{API}/collections/{given['alias']}")).json()
     assert (read["name"], read["count"]) == (given["source"], _RECORDS)
 
@@ -107,12 +107,12 @@ async def test_what_a_task_left_that_used_up_its_attempts_is_in_nobodys_way(
     installation = new_installation()
     async with installation.api() as client:
         tasks = Tasks(client, user)
-        async with installation.worker_process() as process:
+        async with installation.worker_process(halts_halfway=True) as process:
             task = await tasks.submit("vectors.copy", given, max_attempts=1)
-            await tasks.wait(task, is_halfway, seconds=60)
+            await tasks.wait(task, is_halfway)
             process.kill()
         async with installation.worker():
-            lost = await tasks.wait(task, seconds=60)
+            lost = await tasks.wait(task)
             left = (await vectors.get(f"{API}/collections/{given['target']}")).json()
             ended = await tasks.wait(await tasks.submit("vectors.copy", given), seconds=90)
 
@@ -128,13 +128,13 @@ async def test_what_a_task_left_of_the_same_source_is_in_nobodys_way(
     installation = new_installation()
     async with installation.api() as client:
         tasks = Tasks(client, user)
-        async with installation.worker_process() as process:
+        async with installation.worker_process(halts_halfway=True) as process:
             task = await tasks.submit("vectors.copy", given)
-            await tasks.wait(task, is_halfway, seconds=60)
+            await tasks.wait(task, is_halfway)
             process.kill()
         assert (await tasks.cancel(task)).is_success
         async with installation.worker():
-            stopped = await tasks.wait(task, seconds=60)
+            stopped = await tasks.wait(task)
             other = given | {"target": f"{given['target']}-2"}
             ended = await tasks.wait(await tasks.submit("vectors.copy", other), seconds=90)
 

@@ -15,6 +15,7 @@ import pytest
 from local.suite import Suite
 from tests.fixtures.identity import User
 from tests.fixtures.inside import client_of
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.warm import Program
 from tests.services.tasks.running import Installation, Tasks, eventually
 
@@ -55,10 +56,10 @@ def is_under_way(task: dict[str, Any]) -> bool:
 
 async def killed(tasks: Tasks, task: dict[str, Any], process: Program) -> int:
     """Kill the worker in the middle of `task`; how far that had come. What it had started ends too."""
-    await tasks.wait(task, until=is_under_way, seconds=60)
+    await tasks.wait(task, until=is_under_way)
     children = psutil.Process(process.pid).children()
     process.send_signal(signal.SIGKILL)
-    gone, alive = await asyncio.to_thread(psutil.wait_procs, children, 10)
+    gone, alive = await asyncio.to_thread(psutil.wait_procs, children, PATIENCE_SECONDS)
     assert (len(gone), alive) == (len(children), [])
     return int((await tasks.get(task))["progress"]["done"])
 
@@ -69,7 +70,7 @@ async def test_a_killed_import_goes_on_where_it_was(
 ) -> None:
     name = f"killed-{secrets.token_hex(4)}"
     task = await tasks.submit("vectors.import", {"file_id": await uploaded(vectors, lines(name, RECORDS))})
-    async with installation.worker_process() as process:
+    async with installation.worker_process(halts_halfway=True) as process:
         done = await killed(tasks, task, process)
     there = await count(vectors, name)
     assert (await vectors.delete(f"{API}/collections/{name}/records/00000")).status_code == 204
@@ -96,7 +97,7 @@ async def test_a_killed_export_is_whole_in_the_end_and_there_once(
             await vectors.post(f"{API}/store", json={"collection": name, "items": items[at : at + 1000]})
         ).is_success
     task = await tasks.submit("vectors.export", {"collection": name, "format": kind})
-    async with installation.worker_process() as process:
+    async with installation.worker_process(halts_halfway=True) as process:
         await killed(tasks, task, process)
 
     async with installation.worker():
@@ -123,7 +124,7 @@ async def test_a_cancelled_import_leaves_no_program_behind(
     name = f"cancelled-{secrets.token_hex(4)}"
     async with installation.worker():
         task = await tasks.submit("vectors.import", {"file_id": await uploaded(vectors, lines(name, RECORDS))})
-        await tasks.wait(task, until=is_under_way, seconds=60)
+        await tasks.wait(task, until=is_under_way)
         begun = programs()
 
         assert (await tasks.cancel(task)).is_success
@@ -149,16 +150,19 @@ async def test_two_imports_into_one_new_collection_at_once(
 async def test_a_worker_goes_on_with_others_while_it_reads_a_large_file(
     installation: Installation, tasks: Tasks, vectors: httpx.AsyncClient
 ) -> None:
-    """A turn of its loop is never long: what it would read by itself here takes seconds."""
+    """A turn of its loop is never long: what it would read by itself here takes seconds.
+
+    Of the processor, by which a machine that stands still is not held against it.
+    """
     file_id = await uploaded(vectors, lines("large", 60_000) + b"\n{")
     longest, over = 0.0, asyncio.Event()
 
     async def watch() -> None:
         nonlocal longest
         while not over.is_set():
-            began = time.perf_counter()
+            began = time.thread_time()
             await asyncio.sleep(0.005)
-            longest = max(longest, time.perf_counter() - began)
+            longest = max(longest, time.thread_time() - began)
 
     async with installation.worker():
         watching = asyncio.create_task(watch())
@@ -189,7 +193,7 @@ async def test_both_are_in_the_audit_log_of_their_tenant(
                 found[action] = answer.raise_for_status().json()["items"]
             return found if all(found.values()) else None
 
-        entries = await eventually(told, seconds=30)
+        entries = await eventually(told)
 
     assert [len(one) for one in entries.values()] == [1, 1]
     for entry in (one[0] for one in entries.values()):

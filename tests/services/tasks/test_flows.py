@@ -15,7 +15,7 @@ from services.tasks.models import Task, TaskDependency
 from services.tasks.worker.repository import WorkRepository
 from shared.postgres import Database
 from tests.fixtures.identity import RegisterUser
-from tests.services.tasks.kinds import TRACES
+from tests.services.tasks.kinds import RELEASED, TRACES
 from tests.services.tasks.running import FINAL, Installation, Tasks
 
 MISSING = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -223,13 +223,14 @@ async def dependencies(database: Database) -> int:
         return (await session.scalar(select(func.count()).select_from(TaskDependency))) or 0
 
 
-async def test_one_released_after_another_begins_at_once(fresh: Installation, flows: Tasks) -> None:
+async def test_one_released_after_another_begins_at_once(fresh: Installation, flows: Tasks, name: str) -> None:
     """Not when the reconciler looks, which does so once a minute here."""
     async with fresh.worker(reconcile_seconds=60):
-        first = await flows.submit("test.sleep", {"seconds": 1})
+        first = await flows.submit("test.hold", {"name": name, "waits": True})
         chain = [first]
         for _ in range(5):
             chain.append(await flows.submit("echo", after={"ids": [chain[-1]["id"]]}))
+        RELEASED[name].set()
         ended = [await flows.wait(task, seconds=30) for task in chain]
 
     assert [task["status"] for task in ended] == ["succeeded"] * 6

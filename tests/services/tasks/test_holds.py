@@ -95,7 +95,7 @@ async def test_a_killed_worker_holds_nothing_for_long(
     monkeypatch.setattr(holds, "_LATE_SECONDS", 0)
     first = await tasks.submit("test.hold", {"name": name, "waits": True}, max_attempts=1)
     async with installation.worker_process() as process:
-        await tasks.wait(first, is_holding, seconds=60)
+        await tasks.wait(first, is_holding)
         process.send_signal(signal.SIGKILL)
 
     async with installation.worker():

@@ -30,7 +30,7 @@ async def test_a_killed_workers_chunks_are_not_embedded_again(
     async with installation.api() as client:
         tasks = Tasks(client, user)
         task = await tasks.submit("vectors.ingest", given | {"engine": "faiss"})
-        async with installation.worker_process() as process:
+        async with installation.worker_process(halts_halfway=True) as process:
             half = await tasks.wait(task, lambda read: read["progress"]["done"] or read["status"] in FINAL, seconds=120)
             process.kill()
             await process.ended()

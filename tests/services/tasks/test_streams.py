@@ -12,10 +12,11 @@ from sqlalchemy import text
 
 from services.tasks.main import create_app
 from shared.postgres import Database
+from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
 from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.chat.servers import serving
-from tests.services.tasks.kinds import TEST_KINDS
+from tests.services.tasks.kinds import RELEASED, TEST_KINDS
 from tests.services.tasks.running import Installation, Tasks, eventually, opened
 from tests.services.tasks.streaming import Heard, events_in, heard
 
@@ -31,7 +32,9 @@ async def served(installation: Installation, **overrides: float) -> AsyncIterato
     async with (
         opened(app) as transport,
         serving(transport.app) as address,
-        httpx.AsyncClient(base_url=address, timeout=30, limits=httpx.Limits(max_keepalive_connections=0)) as client,
+        httpx.AsyncClient(
+            base_url=address, timeout=PATIENCE_SECONDS, limits=httpx.Limits(max_keepalive_connections=0)
+        ) as client,
     ):
         yield client
 
@@ -74,7 +77,8 @@ async def test_a_stream_goes_on_where_it_was_through_another_replica(
 async def test_progress_is_heard_while_it_is_made_and_leaving_cancels_nothing(
     installation: Installation, tasks: Tasks, worker: FastAPI
 ) -> None:
-    task = await tasks.submit("test.sleep", {"seconds": 1})
+    name = new_id()
+    task = await tasks.submit("test.hold", {"name": name, "waits": True})
 
     lines: list[str] = []
     async with (
@@ -85,8 +89,10 @@ async def test_progress_is_heard_while_it_is_made_and_leaving_cancels_nothing(
             lines.append(line)
             if "event: task.progress" in lines and ": still here" in lines:
                 break
+    RELEASED[name].set()
     ended = await tasks.wait(task)
 
+    assert {"event: task.progress", ": still here"} <= set(lines)
     assert ended["status"] == "succeeded"
 
 
@@ -201,7 +207,7 @@ async def test_streams_end_with_the_session_they_were_opened_with(
         served(installation, stream_heartbeat_seconds=0.1) as client,
         client.stream("GET", of_one, headers=mine.user.headers) as one,
         client.stream("GET", of_all, headers=mine.user.headers) as every,
-        asyncio.timeout(30),
+        asyncio.timeout(PATIENCE_SECONDS),
     ):
         opened_with = (one.status_code, every.status_code)
         (await auth.post("/api/v1/auth/logout", headers=mine.user.headers)).raise_for_status()

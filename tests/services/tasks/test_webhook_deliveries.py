@@ -212,7 +212,7 @@ async def test_a_silent_receiver_holds_up_nobody_else(
     neighbour = Webhooks(hooks.client, await register_user())
     alive = await neighbour.make(f"{receiver.url}/alive")
 
-    async with hooked.worker(**DELIVERING | {"webhook_slots": 8, "webhook_timeout_seconds": 30}):
+    async with hooked.worker(**DELIVERING | {"webhook_slots": 8}):
         await receiver.have("/silent", 2)
         read = await neighbour.over(await neighbour.test(alive))
 
@@ -272,7 +272,7 @@ async def test_what_a_killed_worker_was_sending_is_sent_again_with_the_same_id(
     receiver.answers["/a"] = silent
     webhook = await hooks.make(f"{receiver.url}/a")
     delivery = await hooks.test(webhook)
-    async with hooked.worker_process(**DELIVERING, webhook_timeout_seconds=60) as worker:
+    async with hooked.worker_process(**DELIVERING) as worker:
         await receiver.have("/a", 1)
         worker.kill()
         await worker.ended()

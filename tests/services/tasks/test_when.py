@@ -45,10 +45,15 @@ async def test_one_that_would_begin_too_late_expires(new_installation: Callable[
 
 async def test_one_that_began_in_time_is_tried_again_later(tasks: Tasks, worker: FastAPI, database: Database) -> None:
     task = await tasks.submit(
-        "test.fail", {"failures": 1}, start_before=in_seconds(600), retry={"base_seconds": 1, "jitter": "none"}
+        "test.fail",
+        {"failures": 1},
+        start_before=in_seconds(600),
+        retry={"base_seconds": 600, "cap_seconds": 600, "jitter": "none"},
     )
-    await tasks.wait(task, lambda read: read["attempt"] == 1)
+    await tasks.wait(task, lambda read: (read["attempt"], read["status"]) == (1, "queued"))
     await have_passed(database, task)
+    async with database.transaction() as session:
+        await session.execute(text("UPDATE task SET run_at = now() WHERE id = :id"), {"id": task["id"]})
 
     assert (await tasks.wait(task))["status"] == "succeeded"
 

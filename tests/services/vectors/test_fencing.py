@@ -34,6 +34,7 @@ from shared.errors import MissingScope, Relayed, ServiceError, StorageFull, Unav
 from shared.identity import Caller
 from shared.resources import CursorCodec
 from shared.schemas import new_id
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.vectors.test_moving import Compass, World
 from tests.services.vectors.test_races import a_caller
 
@@ -101,7 +102,7 @@ class Shop(World):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self.tasks, self.fence = Tasks(), Fence(self.catalogue, patience_seconds=1.0)
+        self.tasks, self.fence = Tasks(), Fence(self.catalogue, patience_seconds=PATIENCE_SECONDS)
         following, stopping = Following(self.catalogue, self.tasks), Stopping(self.catalogue, self.tasks)
         embedder: Any = Compass()
         self.attachments = AttachmentService(
@@ -124,6 +125,10 @@ class Shop(World):
         self.caller = replace(self.caller, scopes=frozenset(ALL))
         self.colleague = a_caller(self.caller.tenant_id, *ALL)
         self.colleague = replace(self.colleague, subject="grace")
+
+    def is_impatient(self) -> None:
+        """What is under way does not end in time."""
+        self.fence._patience_seconds = 0.1
 
     async def attached(self, caller: Caller | None = None, **about: Any) -> Attachment:
         return await self.attachments.attach(caller or self.caller, STORE, _wanted(**about), None)
@@ -227,6 +232,7 @@ async def test_a_write_that_hangs_keeps_its_file_attached(shop: Shop) -> None:
     came, goes_on = shop.held_up()
     writing = asyncio.create_task(shop.ingests(attachment, 0))
     await came.wait()
+    shop.is_impatient()
 
     with pytest.raises(AttachmentUnderWay):
         await shop.attachments.detach(shop.caller, STORE, FILE)
@@ -255,6 +261,7 @@ async def test_a_write_whose_end_nobody_saw_keeps_its_file_attached(
     with pytest.raises(type(error)):
         await shop.ingests(attachment, 0)
     await shop.ingests(attachment, 0)  # its task goes on
+    shop.is_impatient()
 
     with pytest.raises(AttachmentUnderWay) if may_be_written else nullcontext():
         await shop.attachments.detach(shop.caller, STORE, FILE)

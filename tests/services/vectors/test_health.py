@@ -87,7 +87,7 @@ async def test_what_takes_no_writes_is_told_and_back_by_itself(
     vectors: httpx.AsyncClient, suite: Suite, data_dir: Path, name: str, status: str, code: int
 ) -> None:
     with await asyncio.to_thread(breaking, name, suite, data_dir):
-        told = await until_check(vectors, name, status)
+        told = await until_check(vectors, name, status, code=code)
         assert (await vectors.get(COLLECTIONS)).status_code == 200
 
     assert told["code"] == code

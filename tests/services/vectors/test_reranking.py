@@ -13,6 +13,7 @@ from local.suite import Suite
 from services.vectors.domain import CANDIDATES, MAX_CANDIDATES
 from tests.fixtures.apps import ServiceClient, open_service
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.vectors.rerank_server import RerankServer, by_words, rerank_server, results
 from tests.services.vectors.test_records import SEARCH, collection, found, store
 
@@ -47,7 +48,7 @@ async def reranking(
     suite.up(["redis-cache", "chromadb"])
     settings = {"rerank_url": model.url, "rerank_model": MODEL, "rerank_api_key": "k" * 32}
     folder = tmp_path_factory.mktemp("reranking")
-    async with open_service(suite)("vectors", data_dir=folder, rerank_timeout_seconds=4, **settings) as client:
+    async with open_service(suite)("vectors", data_dir=folder, rerank_timeout_seconds=60, **settings) as client:
         client.headers.update(user.headers)
         yield client
 
@@ -232,20 +233,23 @@ async def test_a_refusal_is_told_as_what_it_is(
 
 
 async def test_a_model_that_does_not_answer_costs_its_time_and_no_more(
-    reranking: httpx.AsyncClient, server: RerankServer
+    open_vectors: ServiceClient, user: User, tmp_path: Path, server: RerankServer
 ) -> None:
-    name = await filled(reranking)
-    over = threading.Event()
-    server.answer = lambda body: by_words(body) if over.wait(20) else (500, b"")
-    try:
-        answer = await searched(reranking, name)
-        plain = await reranking.post(SEARCH, json={"collection": name, **ASKED})
-    finally:
-        over.set()
+    settings = {"rerank_url": server.url, "rerank_model": MODEL, "data_dir": tmp_path, "rerank_timeout_seconds": 4}
+    async with open_vectors("vectors", **settings) as hurried:
+        hurried.headers.update(user.headers)
+        name = await filled(hurried)
+        over = threading.Event()
+        server.answer = lambda body: by_words(body) if over.wait(PATIENCE_SECONDS) else (500, b"")
+        try:
+            answer = await searched(hurried, name)
+            plain = await hurried.post(SEARCH, json={"collection": name, **ASKED})
+        finally:
+            over.set()
 
-    assert (answer.status_code, answer.json()["code"]) == (504, "common.upstream_timeout")
-    assert plain.status_code == 200
-    assert (await searched(reranking, name)).status_code == 200
+        assert (answer.status_code, answer.json()["code"]) == (504, "common.upstream_timeout")
+        assert plain.status_code == 200
+        assert (await searched(hurried, name)).status_code == 200
 
 
 async def test_many_at_once_are_each_answered(reranking: httpx.AsyncClient, server: RerankServer) -> None:

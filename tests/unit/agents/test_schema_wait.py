@@ -7,6 +7,7 @@ import pytest
 
 from services.agents import constraints
 from shared.errors import Unavailable
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 
 async def test_a_cancel_that_the_driver_loses_is_no_end_of_ending(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +33,7 @@ async def test_a_cancel_that_the_driver_loses_is_no_end_of_ending(monkeypatch: p
             await begun.wait()
 
     serving = asyncio.create_task(served())
-    await asyncio.wait({serving}, timeout=5)
+    await asyncio.wait({serving}, timeout=PATIENCE_SECONDS)
 
     assert lost.is_set()
     assert serving.done()

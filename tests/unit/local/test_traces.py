@@ -15,6 +15,7 @@ from local.traces.__main__ import MOST_SENT_BYTES, PROTOBUF, create_app
 from local.traces.pages import in_order
 from local.traces.spans import read
 from local.traces.store import TraceStore
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 KEY = "a-key-that-nobody-guesses"
 SECOND = 10**9
@@ -45,7 +46,9 @@ def request_of(*spans: Message, service: str = "chat") -> bytes:
 
 @pytest.fixture
 async def page(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with LifespanManager(create_app(tmp_path / "spans", KEY)) as manager:
+    async with LifespanManager(
+        create_app(tmp_path / "spans", KEY), startup_timeout=PATIENCE_SECONDS, shutdown_timeout=PATIENCE_SECONDS
+    ) as manager:
         transport = httpx.ASGITransport(manager.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://traces") as client:
             yield client

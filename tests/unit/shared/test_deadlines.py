@@ -14,6 +14,7 @@ from shared.limits import GatewaysWord
 from shared.telemetry import Metrics
 from shared.watchdog import Watchdog
 from shared.web.middleware import EdgeMiddleware
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.unit.shared.test_http import client_of, neighbour
 
 
@@ -62,18 +63,18 @@ async def asked(
 
 
 async def test_a_request_has_the_limit_of_its_service() -> None:
-    app = Slow()
+    app, began = Slow(), time.monotonic()
     await asked(app)
 
-    assert 49 < app.left[0] <= 50
+    assert 50 - (time.monotonic() - began) <= app.left[0] <= 50
 
 
-@pytest.mark.parametrize(("told", "left"), [("2000", 2), ("999999", 50), ("soon", 50), ("-1", 50), ("9" * 10, 50)])
+@pytest.mark.parametrize(("told", "left"), [("20000", 20), ("999999", 50), ("soon", 50), ("-1", 50), ("9" * 10, 50)])
 async def test_a_caller_can_only_shorten_it(told: str, left: float) -> None:
-    app = Slow()
+    app, began = Slow(), time.monotonic()
     await asked(app, {deadlines.HEADER: told})
 
-    assert left - 1 < app.left[0] <= left
+    assert left - (time.monotonic() - began) <= app.left[0] <= left
 
 
 async def test_work_for_a_caller_who_has_gone_is_not_begun() -> None:
@@ -85,11 +86,11 @@ async def test_work_for_a_caller_who_has_gone_is_not_begun() -> None:
 
 
 async def test_waiting_is_cut_to_what_the_caller_has_left() -> None:
-    app, began = Slow(seconds=30), time.monotonic()
+    app, began = Slow(seconds=2 * PATIENCE_SECONDS), time.monotonic()
     answer = await asked(app, {deadlines.HEADER: "100"})
 
     assert (answer.status_code, answer.json()["code"]) == (504, "common.out_of_time")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < PATIENCE_SECONDS
     assert app.finished == 0
 
 
@@ -98,19 +99,19 @@ async def test_a_request_that_is_out_of_time_is_not_heard_out(headers: dict[str,
     """Its caller has waited long enough, and its body may never end."""
     began = time.monotonic()
 
-    answer = await asked(Slow(seconds=30), headers, limit_seconds=0.1, body=endless())
+    answer = await asked(Slow(seconds=2 * PATIENCE_SECONDS), headers, limit_seconds=0.1, body=endless())
 
     assert answer.status_code == 504
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < PATIENCE_SECONDS
 
 
 async def endless() -> AsyncIterator[bytes]:
     yield b"a"
-    await asyncio.sleep(60)
+    await asyncio.sleep(2 * PATIENCE_SECONDS)
 
 
 async def test_a_request_that_outlives_its_limit_is_ended(caplog: pytest.LogCaptureFixture) -> None:
-    answer = await asked(Slow(seconds=30), limit_seconds=0.1)
+    answer = await asked(Slow(seconds=2 * PATIENCE_SECONDS), limit_seconds=0.1)
 
     assert (answer.status_code, answer.json()["code"]) == (504, "common.out_of_time")
     [record] = [one for one in caplog.records if "outlived" in one.message]
@@ -126,19 +127,21 @@ async def test_a_stream_is_not() -> None:
 
 async def test_a_call_tells_how_long_it_is_waited_for() -> None:
     async with neighbour() as address, client_of(address) as client:
-        with deadlines.limited(10):
+        began = time.monotonic()
+        with deadlines.limited(30):
             told = (await client.call("other", "GET", "/echo", timeout_seconds=60)).json()["headers"]
+        took_ms = 1000 * (time.monotonic() - began)
 
-    assert 8_500 < int(told[deadlines.HEADER]) < 10_000
+    assert 28_500 - took_ms < int(told[deadlines.HEADER]) < 30_000
 
 
 async def test_a_call_waits_no_longer_than_whoever_asked() -> None:
     began = time.monotonic()
     async with neighbour() as address, client_of(address) as client:
         with deadlines.limited(0.1), pytest.raises(UpstreamTimeout):
-            await client.call("other", "GET", "/never", timeout_seconds=60)
+            await client.call("other", "GET", "/never", timeout_seconds=2 * PATIENCE_SECONDS)
 
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < PATIENCE_SECONDS
 
 
 async def test_past_the_deadline_nothing_is_sent() -> None:
@@ -149,7 +152,7 @@ async def test_past_the_deadline_nothing_is_sent() -> None:
 
 async def test_what_goes_on_by_itself_has_a_limit_of_its_own() -> None:
     with deadlines.limited(1):
-        with deadlines.of_its_own(100):
-            assert deadlines.remaining(1000) > 99
+        with deadlines.of_its_own(1000):
+            assert 900 < deadlines.remaining(10_000) <= 1000
         with deadlines.limited(100):
             assert deadlines.remaining(1000) <= 1

@@ -164,7 +164,7 @@ def test_retries_stay_within_a_tenth_of_the_calls() -> None:
     assert 95 <= retries <= 103
 
 
-async def received(client: ServiceClient, path: str, seconds: float = 5) -> bytes:
+async def received(client: ServiceClient, path: str, seconds: float = PATIENCE_SECONDS) -> bytes:
     async with client.stream("other", path, token="t", timeout_seconds=seconds) as body:
         return b"".join([piece async for piece in body])
 
@@ -188,20 +188,20 @@ async def test_a_body_comes_in_pieces() -> None:
 async def test_a_body_that_does_not_come_whole_is_an_error_by_name(path: str, error: type[Exception]) -> None:
     async with neighbour() as address, client_of(address) as client:
         with pytest.raises(error):
-            await received(client, path, seconds=1)
+            await received(client, path, seconds=1 if error is UpstreamTimeout else PATIENCE_SECONDS)
         assert client._metrics.upstream_calls.labels("other", "ok")._value.get() == 0
 
 
 async def test_whoever_stops_reading_closes_the_body() -> None:
     async with neighbour() as address, client_of(address) as client:
-        async with client.stream("other", "/pieces?then=silence", token="t", timeout_seconds=5) as body:
+        async with client.stream("other", "/pieces?then=silence", token="t", timeout_seconds=PATIENCE_SECONDS) as body:
             await anext(body)
 
         assert (await client.call("other", "GET", "/echo")).status_code == 200
 
 
 async def kept_on_a_full_disk(client: ServiceClient) -> None:
-    async with client.stream("other", "/pieces", token="t", timeout_seconds=5) as body:
+    async with client.stream("other", "/pieces", token="t", timeout_seconds=PATIENCE_SECONDS) as body:
         await anext(body)
         raise StorageFull("mine")
 

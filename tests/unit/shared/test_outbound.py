@@ -30,12 +30,13 @@ from shared.outbound import (
     open_outbound,
     require_header,
 )
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 LOCAL = Allowed.of("127.0.0.0/8")
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def asking(url: str, *, seconds: float = 5, most_bytes: int = 1_000_000, **more: Any) -> OutboundRequest:
+def asking(url: str, *, seconds: float = PATIENCE_SECONDS, most_bytes: int = 1_000_000, **more: Any) -> OutboundRequest:
     return OutboundRequest("GET", url, seconds, most_bytes, **more)
 
 
@@ -217,7 +218,7 @@ async def test_an_answer_without_an_end_of_interim_ones_is_given_up() -> None:
 
     async with serving(endless) as port:
         with pytest.raises(AnswerBroken):
-            await OutboundClient(LOCAL, resolving([])).ask(asking(f"http://127.0.0.1:{port}/", seconds=2))
+            await OutboundClient(LOCAL, resolving([])).ask(asking(f"http://127.0.0.1:{port}/"))
 
 
 async def test_a_few_interim_answers_are_passed_over() -> None:
@@ -255,7 +256,7 @@ async def black_hole(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
 
     def getaddrinfo(host: str, *_: object, **__: object) -> list[tuple[object, ...]]:
         if host.endswith(".hole"):
-            end.wait(30)
+            end.wait()
         return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0))]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
@@ -277,7 +278,7 @@ async def test_names_that_are_never_answered_keep_nobody_else_waiting(monkeypatc
         ]
 
         told = await asyncio.gather(*stuck, return_exceptions=True)
-        answer = await client.of(Owner("other", "user")).ask(asking(f"http://x.own:{port}/", seconds=1))
+        answer = await client.of(Owner("other", "user")).ask(asking(f"http://x.own:{port}/"))
         with pytest.raises(OutboundError) as refused:
             await client.of(Owner("greedy", "0")).ask(asking("http://x.own/"))
 

@@ -9,6 +9,7 @@ from starlette.types import Message
 from shared.door import BoundedRequest, Bounds
 from shared.errors import TooLarge
 from shared.web.unread import drain
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 
 class Coming:
@@ -99,7 +100,7 @@ async def test_what_trickles_is_not_taken(monkeypatch: pytest.MonkeyPatch, piece
             await asyncio.sleep(0.05)  # on its way
         return {"type": "http.request", "body": piece, "more_body": last < 20}
 
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await drain(LENGTH, {}, receive)
 
     assert (last == 20) is is_taken

@@ -18,6 +18,7 @@ from services.tasks.errors import PermanentFailure
 from shared.errors import Unavailable
 from tests.data.documents.formats import WORD, docx, package, paragraph, pdf
 from tests.data.documents.make import FOLDER, documents
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.unit.tasks.test_confined import confined
 
 BY_ENDING = {
@@ -238,7 +239,7 @@ async def test_a_document_that_computes_too_long_is_told_so(tmp_path: Path) -> N
     os.mkfifo(tmp_path / "fifo")
     reading = asyncio.create_task(read([Job("fifo", DocumentType.TEXT, tmp_path / "fifo")], tmp_path / "out"))
     process = await begun()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (found := resource.prlimit(process, resource.RLIMIT_CPU))[0] != CPU_SECONDS:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
@@ -264,7 +265,7 @@ async def test_a_process_that_is_killed_says_nothing_of_its_document(tmp_path: P
 
 async def begun() -> int:
     """The program that reads something, once it is there."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             if found := confined():
                 return found[0].pid

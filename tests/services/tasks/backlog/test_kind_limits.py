@@ -94,7 +94,7 @@ async def test_a_tenant_with_one_task_waits_for_no_neighbours_hundred(
 async def test_the_place_of_a_killed_worker_comes_back_with_its_lease(
     installation: Installation, greedy: Tasks, database: Database
 ) -> None:
-    async with installation.worker_process() as process:
+    async with installation.worker_process(lease_seconds=2) as process:
         lost = await greedy.submit("test.sleep", {"seconds": 600, "attempts": 1})
         await eventually(lambda: running(database, "test.sleep"))
         other = await greedy.submit("test.sleep", {"seconds": 0})
