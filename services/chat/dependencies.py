@@ -84,6 +84,18 @@ async def _items_asked(
 
 ItemsAsked = Annotated[Span, Depends(_items_asked)]
 
+
+async def _images_shown(
+    include: Annotated[
+        list[Literal["message.input_image.image_url"]],
+        Query(alias="include[]", max_length=8, description="also all of each image, and not only what it is"),
+    ] = [],  # noqa: B006 - as FastAPI reads it
+) -> bool:
+    return bool(include)
+
+
+ImagesShown = Annotated[bool, Depends(_images_shown)]
+
 Conversations = Annotated[ConversationService, held("conversations")]
 Items = Annotated[ItemService, held("items")]
 Control = Annotated[RunControl, held("control")]

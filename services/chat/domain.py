@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from services.chat.generation import PromptMessage, ToolCall, Usage
 from services.chat.given import Door, Given
+from services.chat.images.domain import Image
 from services.chat.times import now
 from shared.identity import Caller
 from shared.schemas import new_id
@@ -114,6 +115,8 @@ class Message:
     """Of a tool of the caller's, which an assistant's message then is in place of a text."""
     tool_call_id: str | None = None
     """Of the call whose result a tool's message is."""
+    images: Sequence[Image] = ()
+    """That a user's message shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +212,8 @@ class Turn:
         turn = cls.begun(
             caller, agent, content, conversation_id, default_model=default_model, response_schema=response_schema
         )
-        return replace(turn, question=replace(turn.question, id=last.question.id), replaces=last.entries)
+        question = replace(turn.question, id=last.question.id, images=last.question.images)
+        return replace(turn, question=question, replaces=last.entries)
 
     def answer(self, content: str, sources: Sequence[Citation]) -> Message:
         """What the agent says to it now, from what it was given."""

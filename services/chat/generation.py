@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from services.chat.images.domain import Image
+
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
@@ -35,6 +37,8 @@ class PromptMessage:
     tool_call_id: str | None = None
     name: str | None = None
     """Who says it, where the caller tells several apart."""
+    images: Sequence[Image] = ()
+    """That a user shows in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,11 @@ class Ask:
     answer_tokens: int | None = None
     answer_name: str = "answer"
     may_be_cut: bool = False
+
+    @property
+    def images(self) -> Sequence[Image]:
+        """All that are shown in it."""
+        return [image for message in self.messages for image in message.images]
 
 
 @dataclass(frozen=True, slots=True)

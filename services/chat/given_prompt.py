@@ -27,10 +27,11 @@ _FEWEST_TOKENS = 0.25  # of one character, by any vocabulary
 def tokens_of(messages: Sequence[PromptMessage], budget: PromptBudget) -> int:
     """About how many they have. Raises PromptTooLong, and counts no text of which its length tells that already."""
     texts = [part for one in messages for part in _texts(one)]
-    least = int(sum(map(len, texts)) * _FEWEST_TOKENS)
+    seen = sum(budget.tokens_of_images(one.images) for one in messages)
+    least = seen + int(sum(map(len, texts)) * _FEWEST_TOKENS)
     if least > budget.total:
         raise PromptTooLong(least, budget.total)
-    return sum(map(budget.tokens, texts)) + MESSAGE_TOKENS * len(messages)
+    return seen + sum(map(budget.tokens, texts)) + MESSAGE_TOKENS * len(messages)
 
 
 def most_chars_of(budget: PromptBudget) -> int:

@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from services.chat.domain import Agent, Citation, Passage, Prompt
+from services.chat.domain import Agent, Citation, Message, Passage, Prompt
 from services.chat.errors import MessageTooLong
 from services.chat.excerpts import excerpt
 from services.chat.generation import Ask, PromptMessage, ToolSpec
+from services.chat.images.domain import Eyes, Image, described
+from services.chat.images.reading import MOST_SHOWN_BYTES
 from services.chat.models.domain import ModelLimits
 from services.chat.past import Past
 from services.chat.settings import Settings
@@ -48,7 +50,7 @@ _LISTED = re.compile(rf"\[\d+\]\n{_QUOTE}")
 class PromptBudget:
     """Estimated tokens: of the whole, and at most for sources, for one of them, and for history.
 
-    `vocabulary` is that of the model, by which they are estimated.
+    `vocabulary` is that of the model, by which they are estimated; one without `eyes` is shown no images.
     """
 
     total: int
@@ -56,9 +58,10 @@ class PromptBudget:
     passage: int
     history: int
     vocabulary: Vocabulary = Vocabulary.ENGLISH
+    eyes: Eyes | None = None
 
     @classmethod
-    def of(cls, settings: Settings, limits: ModelLimits | None = None) -> "PromptBudget":
+    def of(cls, settings: Settings, limits: ModelLimits | None = None, eyes: Eyes | None = None) -> "PromptBudget":
         """What a model holds beside its answer; less where the settings say so.
 
         A part in seven is left free: lengths are estimates, and templates put words of their own around messages.
@@ -73,11 +76,16 @@ class PromptBudget:
             passage=_or(settings.passage_tokens, max(_SMALLEST_CUT, total // 6)),
             history=min(total, _or(settings.history_tokens, total // 4)),
             vocabulary=settings.prompt_vocabulary,
+            eyes=eyes,
         )
 
     def tokens(self, text: str) -> int:
         """About how many `text` has."""
         return estimate_tokens(text, self.vocabulary)
+
+    def tokens_of_images(self, images: Sequence[Image]) -> int:
+        """About how many they are."""
+        return (self.eyes or Eyes()).tokens(images) if images else 0
 
     def halved(self) -> "PromptBudget":
         """Half of everything that may be left out; for a provider that counted more than was estimated."""
@@ -88,16 +96,18 @@ def _or(setting: int | None, otherwise: int) -> int:
     return otherwise if setting is None else setting
 
 
-def tokens_around(agent: Agent, content: str, budget: PromptBudget) -> int:
+def tokens_around(agent: Agent, content: str, budget: PromptBudget, images: Sequence[Image] = ()) -> int:
     """What a prompt has at least: the message and what always stands around it."""
-    return budget.tokens(agent.instructions) + budget.tokens(content) + _FRAME_TOKENS
+    said = budget.tokens(content) + budget.tokens_of_images(images)
+    return budget.tokens(agent.instructions) + said + _FRAME_TOKENS
 
 
-def tokens_asked(ask: Ask, vocabulary: Vocabulary) -> int:
-    """All of a prompt: its messages with the calls in them, and the tools that are described beside."""
+def tokens_asked(ask: Ask, vocabulary: Vocabulary, eyes: Eyes | None = None) -> int:
+    """All of a prompt: its messages with the calls and images in them, and the tools that are described beside."""
     texts = [part for message in ask.messages for part in (message.content, *_calls_in(message))]
     told = sum(estimate_tokens(text, vocabulary) for text in texts) + MESSAGE_TOKENS * len(ask.messages)
-    return told + tokens_of_tools(ask.tools, vocabulary)
+    seen = (eyes or Eyes()).tokens(ask.images)
+    return told + seen + tokens_of_tools(ask.tools, vocabulary)
 
 
 def _calls_in(message: PromptMessage) -> list[str]:
@@ -109,9 +119,9 @@ def tokens_of_tools(specs: Sequence[ToolSpec], vocabulary: Vocabulary) -> int:
     return estimate_tokens(orjson.dumps(specs).decode(), vocabulary) if specs else 0
 
 
-def require_fit(agent: Agent, content: str, budget: PromptBudget) -> None:
+def require_fit(agent: Agent, content: str, budget: PromptBudget, images: Sequence[Image] = ()) -> None:
     """Raises MessageTooLong when the message cannot be asked even without sources and history."""
-    needed = tokens_around(agent, content, budget)
+    needed = tokens_around(agent, content, budget, images)
     if needed > budget.total:
         raise MessageTooLong(needed, budget.total)
 
@@ -123,21 +133,23 @@ def build_prompt(
     past: Past,
     budget: PromptBudget,
     summary: str | None = None,
+    images: Sequence[Image] = (),
 ) -> Prompt:
     """The prompt, with as many of the best `passages` and the latest turns of the `past` as fit.
 
     For a `summary` of the turns before those room is kept, the same for all and for an empty one too: which turns fit
-    does not depend on how long it became. Raises MessageTooLong.
+    does not depend on how long it became. `images` are those of the message. Raises MessageTooLong.
     """
-    require_fit(agent, content, budget)
-    left = budget.total - tokens_around(agent, content, budget)
+    require_fit(agent, content, budget, images)
+    left = budget.total - tokens_around(agent, content, budget, images)
     sources = number_sources(passages, content, replace(budget, sources=min(budget.sources, left)))
     left -= sum(source_tokens(source.text, budget) for source in sources)
     kept = 0 if summary is None else summary_room(budget)
-    turns = latest_turns(past, replace(budget, history=min(budget.history, left) - kept))
+    shown = sum(image.size for image in images)
+    turns = latest_turns(past, replace(budget, history=min(budget.history, left) - kept), MOST_SHOWN_BYTES - shown)
     told = summary_text(summary, budget) if summary and kept <= left else ""
     left_out = 2 * len(past.exchanges) - len(turns) + past.unseen
-    messages = [*system_messages(agent, sources, told), *turns, PromptMessage("user", content)]
+    messages = [*system_messages(agent, sources, told), *turns, PromptMessage("user", content, images=images)]
     return Prompt(messages, sources, len(turns), left_out, is_summarised=bool(told))
 
 
@@ -180,20 +192,31 @@ def source_within(left: int, text: str, question: str, budget: PromptBudget) -> 
     return None
 
 
-def latest_turns(past: Past, budget: PromptBudget) -> list[PromptMessage]:
+def latest_turns(past: Past, budget: PromptBudget, image_bytes: int = MOST_SHOWN_BYTES) -> list[PromptMessage]:
     """Whole turns from the end of the `past`, oldest first; what was never answered is left out.
+
+    An image goes with its turn, and stays with it while all that are shown have no more than `image_bytes`. A model
+    without eyes is told that there was one.
 
     Models are trained on strictly alternating roles, and many chat templates refuse anything else.
     """
     turns: list[PromptMessage] = []
     left = budget.history
     for question, answer in reversed(past.exchanges):
-        said = without_marks(answer.content)
-        left -= budget.tokens(question.content) + budget.tokens(said) + 2 * MESSAGE_TOKENS
-        if left < 0:
+        said, asked = without_marks(answer.content), _shown(question, budget)
+        left -= budget.tokens(asked.content) + budget.tokens_of_images(asked.images)
+        left -= budget.tokens(said) + 2 * MESSAGE_TOKENS
+        image_bytes -= sum(image.size for image in asked.images)
+        if left < 0 or image_bytes < 0:
             break
-        turns = [PromptMessage("user", question.content), PromptMessage("assistant", said), *turns]
+        turns = [asked, PromptMessage("assistant", said), *turns]
     return turns
+
+
+def _shown(question: Message, budget: PromptBudget) -> PromptMessage:
+    if budget.eyes:
+        return PromptMessage("user", question.content, images=question.images)
+    return PromptMessage("user", described(question.content, question.images))
 
 
 def system_messages(agent: Agent, sources: Sequence[Citation], summary: str) -> list[PromptMessage]:

@@ -54,8 +54,9 @@ class Settings(ClientSettings):
     llm_models: dict[ModelName, ModelEntry] = Field(
         default_factory=dict,
         max_length=1000,
-        description='`{"model": {"window_tokens", "answer_tokens", "prompt_price", "completion_price", "quotes"}}`: '
-        "counts before what the provider says; [`quotes`](models.md) is for models too small to write",
+        description='`{"model": {"window_tokens", "answer_tokens", "prompt_price", "completion_price", "quotes", '
+        '"sees", "image_tokens"}}`: counts before what the provider says; [`quotes`](models.md) is for models too '
+        "small to write, [`sees`](models.md#models-that-see) for those that take images",
     )
     llm_fallbacks: tuple[ModelName, ...] = Field(
         default=(), max_length=5, description="models that answer, in this order, where the one asked for is away"

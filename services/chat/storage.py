@@ -42,6 +42,7 @@ import orjson
 from services.chat.conversations.domain import Conversation
 from services.chat.domain import Citation, Message, Owner
 from services.chat.generation import ToolCall
+from services.chat.images.domain import Image
 from services.chat.times import from_ms
 from shared.schemas import rfc3339
 
@@ -121,7 +122,7 @@ class Keys:
 
 
 def message_members(message: Message) -> dict[str, Any]:
-    """A message as JSON values: stored like this, and carried like this by events, which are of no calls."""
+    """A message as JSON values, as it is stored."""
     members: dict[str, Any] = {
         "id": message.id,
         "run_id": message.run_id,
@@ -130,8 +131,15 @@ def message_members(message: Message) -> dict[str, Any]:
         "citations": list(message.citations),
         "created_at": rfc3339(message.created_at),
     }
-    beside = {"tool_call": message.tool_call, "tool_call_id": message.tool_call_id}
+    images = list(message.images) or None
+    beside = {"tool_call": message.tool_call, "tool_call_id": message.tool_call_id, "images": images}
     return members | {name: value for name, value in beside.items() if value is not None}
+
+
+def told_members(message: Message) -> dict[str, Any]:
+    """The same as events carry it, which are of no calls: of an image they tell what it is, and show nothing."""
+    members = message_members(message)
+    return members | ({"images": [image.told for image in message.images]} if message.images else {})
 
 
 def message_bytes(message: Message) -> bytes:
@@ -149,6 +157,7 @@ def message_from(stored: bytes) -> Message:
         created_at=datetime.fromisoformat(members["created_at"]),
         tool_call=ToolCall(**members["tool_call"]) if "tool_call" in members else None,
         tool_call_id=members.get("tool_call_id"),
+        images=tuple(Image(**image) for image in members.get("images", ())),
     )
 
 

@@ -17,20 +17,21 @@ BYTES_OF_A_PAGE: Final = 4 * 2**20
 
 # KEYS messages, conversation;  ARGV command, where to begin and to end, messages at most, bytes after which no more are
 #      read
-# Answers when the conversation was active last, or '', whether more follow, and the messages as the command has them.
+# Answers when the conversation was active last, or '', whether more follow, the messages as the command has them, and
+# how many there are in all.
 _READ: Final = """#!lua flags=no-writes
 local active = redis.call('HGET', KEYS[2], 'last_activity_at') or ''
 local found, start, left = {}, ARGV[2], tonumber(ARGV[5])
 repeat
   local entries = redis.call(ARGV[1], KEYS[1], start, ARGV[3], 'COUNT', 4)
   for _, entry in ipairs(entries) do
-    if left <= 0 or #found >= tonumber(ARGV[4]) then return {active, 1, found} end
+    if left <= 0 or #found >= tonumber(ARGV[4]) then return {active, 1, found, redis.call('XLEN', KEYS[1])} end
     table.insert(found, entry)
     left = left - #entry[2][2]
   end
   if #entries > 0 then start = '(' .. entries[#entries][1] end
 until #entries < 4
-return {active, 0, found}
+return {active, 0, found, redis.call('XLEN', KEYS[1])}
 """
 
 
@@ -42,6 +43,8 @@ class Stretch:
     has_more: bool
     active_ms: int | None
     """None where there is no conversation."""
+    total: int = 0
+    """How many it has in all."""
 
 
 class Stretches:
@@ -65,12 +68,12 @@ class Stretches:
         """Up to `most` messages between the places `first` and `last`, those `after` a place; at least one, if any."""
         keys = Keys(owner)
         command, begin, end = ("XREVRANGE", last, first) if newest_first else ("XRANGE", first, last)
-        active, has_more, entries = await self._read(
+        active, has_more, entries, total = await self._read(
             keys=[keys.messages(conversation_id), keys.conversation(conversation_id)],
             args=[command, f"({after}" if after else begin, end, most, most_bytes],
         )
         found = [(place.decode(), fields[1]) for place, fields in entries]
-        return Stretch(found, bool(has_more), int(active) if active else None)
+        return Stretch(found, bool(has_more), int(active) if active else None, total)
 
     async def read_all(
         self,

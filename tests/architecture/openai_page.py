@@ -58,6 +58,26 @@ The client sends again by itself what was answered with 408, 409, 429 or 5xx, tw
 `max_retries=0`. So that nothing is made twice, give a creating call `extra_headers={"Idempotency-Key": "…"}`, where its
 operation takes one.
 
+## Images
+
+A user's message shows PNG, JPEG, WebP and GIF to a [model that sees them](models.md#models-that-see):
+
+```python
+url = "data:image/png;base64," + base64.b64encode(open("chart.png", "rb").read()).decode()
+shown = {"type": "image_url", "image_url": {"url": url, "detail": "auto"}}
+client.chat.completions.create(model="seer", messages=[{"role": "user", "content": [shown]}])
+```
+
+All of the image stands in the request: an address to fetch it from, or the id of a file, is refused by name. An image
+is what its content says, whatever it is called. It may have 2 MiB and 50 million pixels, none of its sides more than
+16,384; a message may show 16 images, a request have 4 MiB. `param` of a refusal names the part:
+`messages[0].content[1].image_url.url`.
+
+Responses and conversations take `{"type": "input_image", "image_url": url}` in messages of users, keep it, and show it
+again to whoever goes on from there. Items tell what an image is (`media_type`, `width`, `height`, `size`); with
+`include=["message.input_image.image_url"]` also all of it. What is kept with one response has a bound
+(`chat.response_unkeepable`): with `store=False` nothing is.
+
 ## Limits
 
 Beside `RateLimit` and `RateLimit-Policy`, answers have `x-ratelimit-limit-requests`, `x-ratelimit-remaining-requests`

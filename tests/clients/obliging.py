@@ -1,4 +1,5 @@
-"""A model that does what a client's journey needs: it says what it was asked for, and calls the tool it was given."""
+"""A model that does what a client's journey needs: it says what it was asked for and shown, and calls the tool it was
+given."""
 
 import json
 from typing import Any, Final
@@ -11,9 +12,14 @@ CALL: Final = {"name": "get_weather", "arguments": '{"city": "Ulm"}'}
 
 
 async def obliging(scope: Scope, receive: Receive, send: Send) -> None:
-    """Calls `get_weather` where it is offered and nothing was called yet, tells what a tool has said, else `ANSWER`."""
+    """Calls `get_weather` where it is offered and nothing was called yet, tells what a tool has said, or what
+    images it was shown, else says `ANSWER`."""
     if scope["path"].endswith("/models"):
-        await answer(send, 200, {"object": "list", "data": [{"id": NAME, "object": "model"}]})
+        await answer(
+            send,
+            200,
+            {"object": "list", "data": [{"id": NAME, "object": "model", "input_modalities": ["text", "image"]}]},
+        )
         return
     if not scope["path"].endswith("/chat/completions"):
         await answer(send, 404, {})
@@ -36,8 +42,16 @@ def _deltas(asked: dict[str, Any]) -> list[dict[str, Any]]:
     if _calls(asked):
         return [{"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": CALL}]}]
     last = asked["messages"][-1]
-    said = ("It is ", last["content"]) if last["role"] == "tool" else ANSWER
+    seen = " ".join(f"The image is {media_type}." for media_type in _shown(asked))
+    said = ("It is ", last["content"]) if last["role"] == "tool" else (seen,) if seen else ANSWER
     return [{"content": piece} for piece in said]
+
+
+def _shown(asked: dict[str, Any]) -> list[str]:
+    """What the images are by their addresses."""
+    contents = [one["content"] for one in asked["messages"] if isinstance(one["content"], list)]
+    urls = [part["image_url"]["url"] for parts in contents for part in parts if part["type"] == "image_url"]
+    return [url.removeprefix("data:").partition(";")[0] for url in urls]
 
 
 async def _say(send: Send, chunk: dict[str, Any]) -> None:

@@ -112,7 +112,7 @@ async def test_whoever_is_not_there_is_not_found(client: openai.AsyncOpenAI) -> 
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, None),
         ({"messages": [{"role": "tool", "tool_call_id": "never", "content": "x"}]}, None),
     ],
-    ids=["several answers", "bias", "stored", "beyond", "unknown", "picture", "call never made"],
+    ids=["several answers", "bias", "stored", "beyond", "unknown", "what is no picture", "call never made"],
 )
 async def test_what_is_not_supported_is_a_bad_request(
     client: openai.AsyncOpenAI, agent: str, members: dict[str, Any], param: str | None

@@ -12,6 +12,7 @@ import orjson
 
 from services.chat.adapters.grammar import exactly
 from services.chat.generation import Ask, PromptMessage, ToolCall, ToolSpec
+from services.chat.images.domain import Image, pieces
 
 _SPARED: Final = ("grammar", "stream_options", "response_format", "max_completion_tokens", "max_tokens", "temperature")
 _NAMED = re.compile(rb"\b(%b)\b" % "|".join(_SPARED).encode())
@@ -91,7 +92,8 @@ def _quoting(ask: Ask) -> dict[str, Any]:
 
 
 def _message(message: PromptMessage) -> dict[str, Any]:
-    members: dict[str, Any] = {"role": message.role, "content": message.content}
+    content = list(map(_part, pieces(message.content, message.images))) if message.images else message.content
+    members: dict[str, Any] = {"role": message.role, "content": content}
     if message.tool_calls:
         members |= {"content": message.content or None, "tool_calls": [_call(call) for call in message.tool_calls]}
     if message.name is not None:
@@ -99,6 +101,12 @@ def _message(message: PromptMessage) -> dict[str, Any]:
     if message.tool_call_id is not None:
         members["tool_call_id"] = message.tool_call_id
     return members
+
+
+def _part(piece: str | Image) -> dict[str, Any]:
+    if isinstance(piece, str):
+        return {"type": "text", "text": piece}
+    return {"type": "image_url", "image_url": {"url": piece.url} | ({"detail": piece.detail} if piece.detail else {})}
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:

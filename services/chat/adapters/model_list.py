@@ -1,7 +1,8 @@
 """Which models a provider lists, and what it says of them.
 
-OpenAI's `/models` says no more than names; many that speak its protocol add how much a model holds, each in a member of
-its own. llama.cpp answers any name and lists the model it has; how much of its window it serves, `/props` says.
+OpenAI's `/models` says no more than names; many that speak its protocol add how much a model holds, and whether it sees
+images, each in a member of its own. llama.cpp answers any name and lists the model it has; how much of its window it
+serves, and whether it has what it takes to see, `/props` says.
 """
 
 import asyncio
@@ -39,8 +40,8 @@ async def read_offers(session: aiohttp.ClientSession, url: str) -> list[Offer]:
             offers = [(offer, row.get("owned_by")) for row in rows[:_MAX_MODELS] if (offer := _offer(row))]
             if [owner for _, owner in offers] == [_LLAMA_CPP]:
                 [(only, _)] = offers
-                served = _served(await _read(session, f"{url.removesuffix('/v1')}/props"))
-                return [Offer(only.id, served or only.window_tokens)]
+                props = await _read(session, f"{url.removesuffix('/v1')}/props")
+                return [Offer(only.id, _served(props) or only.window_tokens, sees=_sees(props))]
             return [offer for offer, _ in offers]
 
 
@@ -74,13 +75,26 @@ def _offer(row: Any) -> Offer | None:
     top: Mapping[str, Any] = row["top_provider"] if isinstance(row.get("top_provider"), dict) else {}
     meta: Mapping[str, Any] = row["meta"] if isinstance(row.get("meta"), dict) else {}
     window = _first(row, _WINDOWS) or _first(top, _WINDOWS) or _first(meta, ("n_ctx", "n_ctx_train"))
-    return Offer(name, window, _first(row, _ANSWERS) or _first(top, _ANSWERS))
+    return Offer(name, window, _first(row, _ANSWERS) or _first(top, _ANSWERS), _sees(row))
 
 
 def _first(members: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     """The first of them that is a count of tokens."""
     counts = (members.get(name) for name in names)
     return next((one for one in counts if type(one) is int and 0 < one <= _MAX_TOKENS), None)
+
+
+def _sees(told: Any) -> bool:
+    """Whether it says so: a list of what it takes (OpenRouter), or a member for that alone (llama.cpp, Mistral)."""
+    if not isinstance(told, dict):
+        return False
+    architecture = told.get("architecture")
+    beside = architecture if isinstance(architecture, dict) else {}
+    taken = [one.get("input_modalities") for one in (told, beside)]
+    able = [one for name in ("modalities", "capabilities") if isinstance(one := told.get(name), dict)]
+    return any(isinstance(one, list) and "image" in one for one in taken) or any(
+        one.get("vision") is True for one in able
+    )
 
 
 def _served(props: Any) -> int | None:

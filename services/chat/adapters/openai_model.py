@@ -5,6 +5,7 @@ never opened from one that broke, which decides whether a request may be sent ag
 """
 
 import asyncio
+import io
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ _PING_SECONDS = 1.0
 _COUNTS_SECONDS = 2.0  # for what may follow an answer that is whole, on a connection that is not closed
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_DIALECTS = 256
+_LARGE_BYTES = 256 * 1024
 _ASKS_OTHERWISE = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
@@ -130,11 +132,16 @@ class OpenAIModel:
         headers = {"content-type": "application/json", "accept": "text/event-stream"}
         telemetry.inject(headers)
         try:
-            return await self._session.post(f"{self._url}/chat/completions", data=body, headers=headers)
+            return await self._session.post(f"{self._url}/chat/completions", data=_sent(body), headers=headers)
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ConnectionTimeoutError):
-            return await self._session.post(f"{self._url}/chat/completions", data=body, headers=headers)
+            return await self._session.post(f"{self._url}/chat/completions", data=_sent(body), headers=headers)
+
+
+def _sent(body: bytes) -> bytes | io.BytesIO:
+    """A large one is sent in pieces, between which others have their turn."""
+    return io.BytesIO(body) if len(body) > _LARGE_BYTES else body
 
 
 async def _next(response: aiohttp.ClientResponse, reader: ChunkReader, deadline: float) -> bytes:

@@ -15,6 +15,7 @@ from services.chat.dialogue.errors import ApprovalNeeded, ModelNotFound, OptionR
 from services.chat.dialogue.failures import OF_A_RUN
 from services.chat.dialogue.leaving import stay, streamed_unless_left, unless_left
 from services.chat.dialogue.options import ModelInPath
+from services.chat.images.errors import OF_IMAGES, ModelWithoutEyes
 from shared.door import Keyed, takes
 from shared.errors import UpstreamFailed, UpstreamTimeout
 from shared.openai import OpenAIKeyedRoute, OpenAIRoute, openai_responses
@@ -42,6 +43,8 @@ _FAILURES: Final = (
     PromptTooLong,
     OptionRefused,
     ApprovalNeeded,
+    ModelWithoutEyes,
+    *OF_IMAGES,
     *OF_A_RUN,
 )
 
@@ -54,7 +57,7 @@ _FAILURES: Final = (
     response_model_exclude_unset=True,
     responses=_ANSWERED | openai_responses(*_FAILURES),
 )
-@takes(kib=2048, values=40_000, texts=80_000, depth=24)
+@takes(kib=4096, values=40_000, texts=80_000, depth=24)
 async def complete(
     body: CompletionCreate,
     request: Request,
@@ -66,6 +69,8 @@ async def complete(
     """As OpenAI's chat completions: `messages` are the whole history; nothing is read from a conversation or becomes
     one. `model` is an agent's id, an agent's name, or a model of a provider, in this order. An agent answers as itself,
     from its knowledge and with its own tools; calls of the caller's `tools` are handed out.
+
+    A user's message shows images, all of each in it, to a model that sees them (docs/models.md).
 
     The answer is a run, at `/chat/runs/{run_id}` for a day. Whoever leaves ends it, unless the request has an
     `Idempotency-Key`. What is not supported is refused by name. For agents the caller also needs `agents:read`, and

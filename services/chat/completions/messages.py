@@ -56,7 +56,9 @@ class GivenMessage(OpenAIRequest):
     answer had them, so that it can be given back whole, and not told to the model again."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Content | None = Field(default=None, description="a text, or parts of one; null beside `tool_calls`")
+    content: Content | None = Field(
+        default=None, description="a text, or parts: texts, and of a user images; null beside `tool_calls`"
+    )
     name: Annotated[str, Field(pattern=_NAME, description="who says it")] | None = None
     tool_calls: Annotated[list[GivenCall], Field(min_length=1, max_length=_CALLS)] | None = None
     tool_call_id: CallId | None = Field(default=None, description="of the call that a `tool` message answers")
@@ -80,6 +82,8 @@ class GivenMessage(OpenAIRequest):
             raise _refusal(f"of the role {self.role} has no {strange[0]}")
         if (self.role == "tool") != (self.tool_call_id is not None):
             raise _refusal("has a tool_call_id if it is of the role tool, and only then")
+        if self.content and self.content.images and self.role != "user":
+            raise _refusal(f"of the role {self.role} shows no image")
         if self.content is None and not (self.tool_calls or self.refusal):
             raise _refusal("has no content")
         return self

@@ -1,60 +1,108 @@
 """Members that OpenAI lets be written in several ways, read as the one that they mean."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from services.chat.images.domain import Detail
+from services.chat.images.parts import LONGEST_URL, said_of
+from services.chat.images.reading import Said, Shown
+from shared.openai import OpenAIRequest
 from shared.schemas import Text
 
 _LONGEST: Final = 2**20
 _PARTS: Final = 256
 _STOPS: Final = 4
 _STOP_CHARS: Final = 256
-_SEEN_OR_HEARD: Final = frozenset({"image_url", "input_audio", "file", "input_image"})
+_IMAGE: Final = "image_url"
+_HEARD: Final = frozenset({"input_audio", "file", "input_image"})
 _PART: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {"type": {"const": "text"}, "text": {"type": "string", "maxLength": _LONGEST}},
     "required": ["type", "text"],
     "additionalProperties": False,
 }
+_SHOWN: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "type": {"const": _IMAGE},
+        "image_url": {
+            "type": "object",
+            "properties": {
+                "url": {
+                    "type": "string",
+                    "maxLength": LONGEST_URL,
+                    "description": "all of the image: `data:image/png;base64,…`, or of a JPEG, WebP or GIF",
+                },
+                "detail": {"anyOf": [{"enum": ["auto", "low", "high"]}, {"type": "null"}]},
+            },
+            "required": ["url"],
+            "additionalProperties": False,
+        },
+    },
+    "required": ["type", "image_url"],
+    "additionalProperties": False,
+}
 _CONTENT: Final[dict[str, Any]] = {
     "anyOf": [
         {"type": "string", "maxLength": _LONGEST},
-        {"type": "array", "items": _PART, "minItems": 1, "maxItems": _PARTS},
+        {"type": "array", "items": {"anyOf": [_PART, _SHOWN]}, "minItems": 1, "maxItems": _PARTS},
     ],
 }
+_TEXT: Final = TypeAdapter[str](Annotated[Text, Field(max_length=_LONGEST)])
 
 
-def _joined(value: Any) -> Any:
-    """Parts of a text as the text, each on a line of its own."""
+class ImageAddress(OpenAIRequest):
+    """All of an image, as an address."""
+
+    url: Annotated[str, Field(max_length=LONGEST_URL)]
+    detail: Detail | None = None
+
+
+class ImagePart(OpenAIRequest):
+    """An image that a user shows."""
+
+    type: Literal["image_url"]
+    image_url: ImageAddress
+
+
+def _said(value: Any) -> Said:
+    """A text, or parts."""
     if not isinstance(value, list):
-        return value
+        return Said(_TEXT.validate_python(value))
     if not 1 <= len(value) <= _PARTS:
         raise PydanticCustomError(
             "parts_out_of_bounds", "must have one part at least, and {most} at most", {"most": _PARTS}
         )
-    return "\n".join(map(_text_of, value))
+    said = said_of(value, _text_of, _image_of)
+    return Said(_TEXT.validate_python(said.text), said.images)
+
+
+def _image_of(part: Any) -> Shown | None:
+    if not isinstance(part, dict) or part.get("type") != _IMAGE:
+        return None
+    address = ImagePart.model_validate(part).image_url
+    return Shown(0, 0, address.url, address.detail)
 
 
 def _text_of(part: Any) -> str:
     kind = part.get("type") if isinstance(part, dict) else None
-    if isinstance(kind, str) and kind in _SEEN_OR_HEARD:
+    if isinstance(kind, str) and kind in _HEARD:
         raise PydanticCustomError("part_unsupported", "has a part {kind}, which no model here takes", {"kind": kind})
     if not isinstance(part, dict) or part.keys() != {"type", "text"} or kind != "text":
-        raise PydanticCustomError("part_unknown", 'has a part that is not {{"type": "text", "text": …}}')
+        raise PydanticCustomError("part_unknown", 'has a part that is not {"type": "text", "text": …}')
     if not isinstance(part["text"], str):
         raise PydanticCustomError("part_unknown", "has a part whose text is none")
     return part["text"]
 
 
 Content = Annotated[
-    Text,
-    Field(max_length=_LONGEST),
-    BeforeValidator(_joined),
+    Said,
+    PlainValidator(_said),
     WithJsonSchema(_CONTENT),
 ]
-"""A text, or parts of one."""
+"""A text, or parts of one, and images between them."""
 
 
 def _listed(value: Any) -> Any:

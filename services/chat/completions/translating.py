@@ -8,6 +8,8 @@ from services.chat.completions.schemas import CompletionCreate, FormGiven
 from services.chat.generation import PromptMessage, ToolCall, ToolSpec
 from services.chat.given import Given
 from services.chat.given_prompt import tokens_of
+from services.chat.images.errors import ModelWithoutEyes
+from services.chat.images.reading import Said, images_of, pointer_of, require_together
 from services.chat.prompt import PromptBudget
 
 QUESTION_CHARS: Final = 32_768  # of a message, which is told with the run's first event
@@ -18,8 +20,9 @@ _OPTIONS: Final = (
 
 
 def given_of(body: CompletionCreate, budget: PromptBudget) -> Given:
-    """Raises PromptTooLong."""
-    messages = [_message(one) for one in body.messages]
+    """Raises PromptTooLong, ModelWithoutEyes, and what `images_of` does."""
+    messages = [_message(one, f"/messages/{place}", budget) for place, one in enumerate(body.messages)]
+    require_together([image for one in messages for image in one.images], "/messages")
     form = body.response_format.json_schema if body.response_format else None
     return Given(
         messages=messages,
@@ -36,7 +39,7 @@ def given_of(body: CompletionCreate, budget: PromptBudget) -> Given:
 def question_of(messages: Sequence[GivenMessage]) -> str:
     """The last message of the user, by which the agent's collections are searched; empty where there is none."""
     last = next((one.content for one in reversed(messages) if one.role == "user"), None)
-    return (last or "")[:QUESTION_CHARS]
+    return last.text[:QUESTION_CHARS] if last else ""
 
 
 def form_of(body: CompletionCreate) -> Mapping[str, Any] | None:
@@ -54,11 +57,14 @@ def _described(form: FormGiven) -> Mapping[str, Any]:
     return {"description": form.description, **form.response_schema} if form.description else form.response_schema
 
 
-def _message(given: GivenMessage) -> PromptMessage:
+def _message(given: GivenMessage, pointer: str, budget: PromptBudget) -> PromptMessage:
     calls = [ToolCall(call.id, call.function.name, call.function.arguments) for call in given.tool_calls or ()]
     role = "system" if given.role == "developer" else given.role
-    content = given.content if given.content is not None else given.refusal or ""
-    return PromptMessage(role, content, calls, given.tool_call_id, given.name)
+    said, place = given.content or Said(given.refusal or ""), f"{pointer}/content"
+    if said.images and not budget.eyes:
+        raise ModelWithoutEyes(pointer_of(said, place))
+    images = images_of(said, place, "image_url/url")
+    return PromptMessage(role, said.text, calls, given.tool_call_id, given.name, images)
 
 
 def _tool(function: Any) -> ToolSpec:

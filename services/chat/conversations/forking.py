@@ -50,12 +50,12 @@ if redis.call('ZCARD', KEYS[7]) >= tonumber(ARGV[3]) then return 'too_many' end
 local function each(last, visit)
   local start, entries = '-', nil
   repeat
-    entries = redis.call('XRANGE', KEYS[2], start, last, 'COUNT', 100)
+    entries = redis.call('XRANGE', KEYS[2], start, last, 'COUNT', 4)
     for _, entry in ipairs(entries) do
       if visit(entry[1], entry[2][2], string.match(entry[2][2], '^{"id":"([^"]+)"')) then return entry[1] end
     end
     if #entries > 0 then start = '(' .. entries[#entries][1] end
-  until #entries < 100
+  until #entries < 4
 end
 local bytes, most = 0, tonumber(ARGV[9])
 local last = each('+', function(_, message, id)

@@ -94,12 +94,27 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
+def _is_empty(value: list[object]) -> bool:
+    return not value
+
+
 class ToolCallRead(ResponseModel):
     """A call of one of the caller's tools."""
 
     id: str
     name: str
     arguments: str = Field(description="as the model wrote it, which need not be JSON of the schema")
+
+
+class ImageRead(ResponseModel):
+    """An image that a message shows: what it is by its content. `/conversations/{id}/items` has all of it."""
+
+    media_type: Literal["image/png", "image/jpeg", "image/webp", "image/gif"]
+    width: int = Field(description="in pixels, by its header")
+    height: int
+    size: int = Field(description="in bytes")
+    detail: Literal["auto", "low", "high"] | None = Field(description="as it was given; null where it was not")
+    at: int = Field(description="behind how many characters of `content` it stands")
 
 
 class KeptMessageRead(MessageRead):
@@ -116,4 +131,7 @@ class KeptMessageRead(MessageRead):
         default=None,
         exclude_if=_is_none,
         description="of the call whose result a tool's message is; left out of others",
+    )
+    images: list[ImageRead] = Field(
+        default=[], exclude_if=_is_empty, description="that a user's message shows, in order; left out of others"
     )

@@ -1,11 +1,15 @@
-"""What an item says: a text, or parts of one, read as the text that they are together."""
+"""What an item says, and a user's message shows: a text, or parts, read as the text that they are together."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from services.chat.images.domain import Detail
+from services.chat.images.parts import LONGEST_URL, said_of
+from services.chat.images.reading import Said, Shown
 from shared.json_schema import JsonSchema
+from shared.openai import OpenAIRequest
 from shared.schemas import Text
 
 LONGEST: Final = 2**18
@@ -18,7 +22,9 @@ _TEXTS: Final = {
     "summary_text": "text",
     "refusal": "refusal",
 }
-_SEEN_OR_HEARD: Final = frozenset({"input_image", "input_file", "input_audio", "computer_screenshot"})
+_IMAGE: Final = "input_image"
+_MOST: Final = 2**31 - 1
+_SEEN_OR_HEARD: Final = frozenset({_IMAGE, "input_file", "input_audio", "computer_screenshot"})
 _ANNOTATIONS: Final = "annotations"
 _CITED: Final[dict[str, Any]] = {
     "type": "object",
@@ -46,9 +52,42 @@ def _joined(value: Any) -> Any:
     """Parts of a text as the text, each on a line of its own."""
     if not isinstance(value, list):
         return value
-    if len(value) > _PARTS:
-        raise PydanticCustomError("parts_out_of_bounds", "must have {most} parts at most", {"most": _PARTS})
+    _require_few(value)
     return "\n".join(map(_text_of, value))
+
+
+class GivenImage(OpenAIRequest):
+    """An image that a user shows. What an item that was read tells of it is taken back, and not believed."""
+
+    type: Literal["input_image"]
+    image_url: Annotated[str, Field(max_length=LONGEST_URL)] | None = None
+    file_id: Annotated[str, Field(max_length=1_024)] | None = None
+    detail: Detail | None = None
+    media_type: Annotated[str, Field(max_length=64)] | None = None
+    width: Annotated[int, Field(ge=1, le=_MOST)] | None = None
+    height: Annotated[int, Field(ge=1, le=_MOST)] | None = None
+    size: Annotated[int, Field(ge=1, le=_MOST)] | None = None
+
+
+def _said(value: Any) -> Said:
+    """A text, or parts."""
+    if not isinstance(value, list):
+        return Said(_TEXT.validate_python(value))
+    _require_few(value)
+    said = said_of(value, _text_of, _image_of)
+    return Said(_TEXT.validate_python(said.text), said.images)
+
+
+def _image_of(part: Any) -> Shown | None:
+    if not isinstance(part, dict) or part.get("type") != _IMAGE:
+        return None
+    image = GivenImage.model_validate(part)
+    return Shown(0, 0, image.image_url, image.detail, image.file_id)
+
+
+def _require_few(parts: list[Any]) -> None:
+    if len(parts) > _PARTS:
+        raise PydanticCustomError("parts_out_of_bounds", "must have {most} parts at most", {"most": _PARTS})
 
 
 def _text_of(part: Any) -> str:
@@ -57,7 +96,7 @@ def _text_of(part: Any) -> str:
         raise PydanticCustomError("part_unsupported", "has a part {kind}, which nothing here keeps", {"kind": kind})
     member = _TEXTS.get(kind) if isinstance(kind, str) else None
     if member is None or not isinstance(part.get(member), str):
-        raise PydanticCustomError("part_unknown", 'has a part that is not {{"type": "input_text", "text": …}}')
+        raise PydanticCustomError("part_unknown", 'has a part that is not {"type": "input_text", "text": …}')
     for name, given in part.items():
         if name == _ANNOTATIONS and kind == "output_text" and not _AS_CITED.problems(given):
             continue
@@ -82,17 +121,44 @@ def _part(kind: str) -> dict[str, Any]:
     }
 
 
+def _either(*parts: dict[str, Any]) -> dict[str, Any]:
+    """A text, or a list of these."""
+    listed = {"type": "array", "items": {"anyOf": list(parts)}, "maxItems": _PARTS}
+    return {"anyOf": [{"type": "string", "maxLength": LONGEST}, listed]}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+_NUMBER: Final[dict[str, Any]] = _or_null({"type": "integer", "minimum": 1, "maximum": _MOST})
+_SHOWN: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "type": {"const": _IMAGE},
+        "image_url": _or_null(
+            {
+                "type": "string",
+                "maxLength": LONGEST_URL,
+                "description": "all of the image: `data:image/png;base64,…`, or of a JPEG, WebP or GIF",
+            }
+        ),
+        "file_id": {"type": "null", "description": "not supported: null, or left out"},
+        "detail": _or_null({"enum": ["auto", "low", "high"]}),
+        "media_type": _or_null({"type": "string", "maxLength": 64}),
+        **dict.fromkeys(("width", "height", "size"), _NUMBER),
+    },
+    "required": ["type", "image_url"],
+    "additionalProperties": False,
+}
+_TEXT: Final = TypeAdapter[str](Annotated[Text, Field(max_length=LONGEST)])
+_TEXT_PARTS: Final = [_part(kind) for kind in _TEXTS]
 ItemText = Annotated[
     Text,
     Field(max_length=LONGEST),
     BeforeValidator(_joined),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "maxLength": LONGEST},
-                {"type": "array", "items": {"anyOf": [_part(kind) for kind in _TEXTS]}, "maxItems": _PARTS},
-            ]
-        }
-    ),
+    WithJsonSchema(_either(*_TEXT_PARTS)),
 ]
 """A text, or parts of one."""
+ItemContent = Annotated[Said, PlainValidator(_said), WithJsonSchema(_either(*_TEXT_PARTS, _SHOWN))]
+"""The same, and images between them."""

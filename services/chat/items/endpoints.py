@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter
 
-from services.chat.dependencies import ItemAdder, ItemReader, Items, ItemsAsked, ItemWriter, Starter
+from services.chat.dependencies import ImagesShown, ItemAdder, ItemReader, Items, ItemsAsked, ItemWriter, Starter
 from services.chat.errors import (
     ConversationFull,
     ConversationNotFound,
@@ -13,6 +13,7 @@ from services.chat.errors import (
     RunActive,
     TooManyConversations,
 )
+from services.chat.images.errors import OF_IMAGES
 from services.chat.items.ids import ConversationId, ItemId, conversation_name
 from services.chat.items.reading import KeptItem, KeptItems, item_of
 from services.chat.items.schemas import (
@@ -46,12 +47,13 @@ _ADDED: Final[dict[int | str, dict[str, Any]]] = {
     operation_id="chat_begin_conversation",
     summary="Begin a conversation",
     response_model=OpenAIConversationRead,
-    responses=openai_responses(ConversationNotFound, TooManyConversations, ConversationFull, KeptTooMuch),
+    responses=openai_responses(ConversationNotFound, TooManyConversations, ConversationFull, KeptTooMuch, *OF_IMAGES),
 )
-@takes(kib=2048, values=20_000, texts=40_000)
+@takes(kib=4096, values=20_000, texts=40_000)
 async def begin(body: ConversationBegin, caller: Starter, items: Items, once: Keyed) -> OpenAIConversationRead:
     """With up to 20 items in it. It has no agent until `chat_send_message` names one, and is seen at
-    `/chat/conversations` as all others are. What its items hold is kept as text."""
+    `/chat/conversations` as all others are. What its items say is kept as text, beside the images of users'
+    messages."""
     return OpenAIConversationRead.of(await items.begin(caller, body, once))
 
 
@@ -99,14 +101,21 @@ async def delete(conversation_id: ConversationId, caller: ItemWriter, items: Ite
     operation_id="chat_add_items",
     summary="Add items to a conversation",
     response_model=KeptItems,
-    responses=_ADDED | openai_responses(ConversationNotFound, RunActive, ConversationFull, KeptTooMuch),
+    responses=_ADDED | openai_responses(ConversationNotFound, RunActive, ConversationFull, KeptTooMuch, *OF_IMAGES),
 )
-@takes(kib=2048, values=20_000, texts=40_000)
+@takes(kib=4096, values=20_000, texts=40_000)
 async def add(
-    conversation_id: ConversationId, body: ItemsCreate, caller: ItemAdder, items: Items, once: Keyed
+    conversation_id: ConversationId,
+    body: ItemsCreate,
+    caller: ItemAdder,
+    items: Items,
+    once: Keyed,
+    shows_images: ImagesShown,
 ) -> KeptItems:
-    """Up to 20 at its end, each under a new id; all of them or none. Not while something is answered there."""
-    return KeptItems.of(await items.add(caller, conversation_id, body.items, once), has_more=False)
+    """Up to 20 at its end, each under a new id; all of them or none. Not while something is answered there. Images are
+    kept as they are, whoever is to see them."""
+    added = await items.add(caller, conversation_id, body.items, once)
+    return KeptItems.of(added, has_more=False, shows_images=shows_images)
 
 
 @items_kept.get(
@@ -121,11 +130,12 @@ async def list_page(
     caller: ItemReader,
     items: Items,
     span: ItemsAsked,
+    shows_images: ImagesShown,
 ) -> KeptItems:
     """Messages of every door: what runs said, and what was put there. A page ends early, with `has_more`, where they
     hold more than 4 MiB."""
     found, has_more = await items.list_page(caller, conversation_id, span)
-    return KeptItems.of(found, has_more=has_more)
+    return KeptItems.of(found, has_more=has_more, shows_images=shows_images)
 
 
 @items_kept.get(
@@ -135,9 +145,11 @@ async def list_page(
     response_model=KeptItem,
     responses=openai_responses(ConversationNotFound, MessageNotFound),
 )
-async def get_item(conversation_id: ConversationId, item_id: ItemId, caller: ItemReader, items: Items) -> KeptItem:
+async def get_item(
+    conversation_id: ConversationId, item_id: ItemId, caller: ItemReader, items: Items, shows_images: ImagesShown
+) -> KeptItem:
     """One item of a conversation."""
-    return item_of(await items.get_item(caller, conversation_id, item_id))
+    return item_of(await items.get_item(caller, conversation_id, item_id), shows_images=shows_images)
 
 
 @items_kept.delete(

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from services.chat.completions.messages import GivenCitation
 from services.chat.dialogue.options import CallId, Members, ToolName, misfit
 from services.chat.items.compaction import unpacked
-from services.chat.items.contents import LONGEST, ItemText, quotable
+from services.chat.items.contents import LONGEST, ItemContent, ItemText, quotable
 from services.chat.items.found import GivenFound
 from shared.openai import OpenAIRequest, Unsupported
 from shared.schemas import Text
@@ -59,7 +59,9 @@ class GivenItem(OpenAIRequest):
         default=None, description="as an answer had it; not kept"
     )
     role: Literal["user", "assistant", "system", "developer"] | None = None
-    content: ItemText | None = Field(default=None, description="a text, or parts of one, which are kept as one text")
+    content: ItemContent | None = Field(
+        default=None, description="a text, or parts: texts, which are kept as one, and of a user's message images"
+    )
     citations: Annotated[list[GivenCitation], Field(max_length=1_000)] | None = Field(
         default=None, description="of an assistant's message, as an answer had them"
     )
@@ -89,6 +91,8 @@ class GivenItem(OpenAIRequest):
             raise _refusal(wrong)
         if (self.citations or self.phase) and self.role != "assistant":
             raise _refusal(f"of the role {self.role} has no {'citations' if self.citations else 'phase'}")
+        if self.content and self.content.images and (self.type, self.role) != ("message", "user"):
+            raise _refusal(f"of the type {self.type}{f' and the role {self.role}' if self.role else ''} shows no image")
         if self.type == "compaction" and unpacked(self.encrypted_content or "") is None:
             raise _refusal("of the type compaction is none of this service")
         return self

@@ -7,6 +7,8 @@ from pydantic import Field
 
 from services.chat.conversations.schemas import CitationRead
 from services.chat.domain import Message
+from services.chat.images.domain import Detail, Image, pieces
+from services.chat.images.parts import LONGEST_URL
 from services.chat.items.ids import item_id
 from shared.openai import Listed
 from shared.schemas import ResponseModel
@@ -19,6 +21,32 @@ class InputTextRead(ResponseModel):
 
     type: Literal["input_text"] = "input_text"
     text: str
+
+
+class InputImageRead(ResponseModel):
+    """An image that a user showed: what it is by its content."""
+
+    type: Literal["input_image"] = "input_image"
+    image_url: str | None = Field(
+        description="all of it, as `data:image/png;base64,…`; with `include`, else null", max_length=LONGEST_URL
+    )
+    file_id: None = None
+    detail: Detail
+    media_type: str = Field(examples=["image/png"])
+    width: int = Field(description="in pixels, by its header")
+    height: int
+    size: int = Field(description="in bytes")
+
+    @classmethod
+    def of(cls, image: Image, *, is_shown: bool) -> Self:
+        return cls(
+            image_url=image.url if is_shown else None,
+            detail=image.detail or "auto",
+            media_type=image.media_type,
+            width=image.width,
+            height=image.height,
+            size=image.size,
+        )
 
 
 class FileCitationRead(ResponseModel):
@@ -55,7 +83,7 @@ class MessageItem(ResponseModel):
     id: str = Field(description="`msg_` and the id of the message")
     status: Status = "completed"
     role: Literal["user", "assistant", "system", "developer"]
-    content: list[Annotated[InputTextRead | OutputTextRead | RefusalRead, Field(discriminator="type")]]
+    content: list[Annotated[InputTextRead | InputImageRead | OutputTextRead | RefusalRead, Field(discriminator="type")]]
     citations: list[CitationRead] = Field(default=[], description="what an agent's answer was given")
 
 
@@ -133,15 +161,15 @@ class KeptItems(Listed[KeptItem]):
     """Items of a conversation, in order."""
 
     @classmethod
-    def of(cls, messages: Sequence[Message], *, has_more: bool) -> Self:
+    def of(cls, messages: Sequence[Message], *, has_more: bool, shows_images: bool = False) -> Self:
         """A page of these."""
-        data = [item_of(message) for message in messages]
+        data = [item_of(message, shows_images=shows_images) for message in messages]
         first, last = (data[0].id, data[-1].id) if data else (None, None)
         return cls(data=data, first_id=first, last_id=last, has_more=has_more)
 
 
-def item_of(message: Message) -> MessageItem | CallItem | CallOutputItem:
-    """A message of a conversation as an item."""
+def item_of(message: Message, *, shows_images: bool = False) -> MessageItem | CallItem | CallOutputItem:
+    """A message of a conversation as an item, with all of its images or with what these are."""
     named = item_id(message)
     if message.tool_call:
         call = message.tool_call
@@ -149,10 +177,19 @@ def item_of(message: Message) -> MessageItem | CallItem | CallOutputItem:
     if message.role == "tool":
         return CallOutputItem(id=named, call_id=message.tool_call_id or "", output=message.content)
     if message.role != "assistant":
-        return MessageItem(id=named, role=message.role, content=[InputTextRead(text=message.content)])
+        return MessageItem(id=named, role=message.role, content=_content_of(message, shows_images=shows_images))
     return MessageItem(
         id=named,
         role="assistant",
         content=[OutputTextRead(text=message.content)],
         citations=[CitationRead.model_validate(one) for one in message.citations],
     )
+
+
+def _content_of(message: Message, *, shows_images: bool) -> list[InputTextRead | InputImageRead]:
+    if not message.images:
+        return [InputTextRead(text=message.content)]
+    return [
+        InputTextRead(text=piece) if isinstance(piece, str) else InputImageRead.of(piece, is_shown=shows_images)
+        for piece in pieces(message.content, message.images)
+    ]

@@ -12,6 +12,7 @@ from services.chat.bounds import Bounds
 from services.chat.conversations.metadata import tags_of
 from services.chat.domain import Message, Owner
 from services.chat.errors import ConversationNotFound, MessageNotFound
+from services.chat.images.reading import MOST_SHOWN_BYTES
 from services.chat.items.scripts import PUT, TAKE_OUT
 from services.chat.keeping import kept_keys
 from services.chat.repetitions import kept_once, made_before
@@ -185,7 +186,8 @@ class ItemRepository:
         self, owner: Owner, conversation_id: str, most_chars: int, *, is_kept: bool
     ) -> tuple[list[Message], int]:
         """All of its messages, oldest first, and its version before they were read; of one that has more text than
-        `most_chars` what goes just beyond. With their citations only where all `is_kept` with a run.
+        `most_chars`, or more images than a model is shown, what goes just beyond. With their citations only where all
+        `is_kept` with a run.
 
         Raises ConversationNotFound, and RunTooLong for more than is kept with one.
         """
@@ -196,12 +198,14 @@ class ItemRepository:
             if last_activity_ms is None or self._bounds.is_over(owner, int(last_activity_ms)):
                 raise ConversationNotFound
             messages, left, bytes_left = list[Message](), most_chars, self._bounds.logs.run
+            images_left = MOST_SHOWN_BYTES
             async for entries in self._stretches.read_all(owner, conversation_id):
                 some = [message_from(stored) for _, stored in entries]
                 messages += some if is_kept else [replace(one, citations=()) for one in some]
                 left -= sum(map(_chars_of, some))
                 bytes_left -= sum(len(stored) for _, stored in entries)
-                if left < 0:
+                images_left -= sum(image.size for one in some for image in one.images)
+                if left < 0 or images_left < 0:
                     break
                 if is_kept and bytes_left < 0:
                     raise RunTooLong

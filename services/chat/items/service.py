@@ -33,7 +33,8 @@ class ItemService:
         self._repository, self._conversations, self._auth = repository, conversations, auth
 
     async def begin(self, caller: Caller, body: ConversationBegin, once: Once | None) -> Conversation:
-        """Raises what ItemRepository.begin does, and ConversationNotFound for a repetition after it was deleted."""
+        """Raises what `images_of` and ItemRepository.begin do, and for a repetition after it was deleted
+        ConversationNotFound."""
         put = await self._repository.begin(Owner.of(caller), _messages(body.items), body.metadata, once)
         return await self._conversations.get(caller, put.conversation_id)
 
@@ -91,4 +92,4 @@ class ItemService:
 
 
 def _messages(items: Sequence[ItemCreate]) -> list[Message]:
-    return [message for item in items if (message := message_of(item))]
+    return [message for place, item in enumerate(items) if (message := message_of(item, f"/items/{place}"))]

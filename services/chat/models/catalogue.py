@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 
 from services.chat.errors import ModelUnavailable, ModelUnknown
+from services.chat.images.domain import Eyes
 from services.chat.models.builtin import with_built_in
 from services.chat.models.configured import DEFAULT_PROVIDER, ModelEntry
 from services.chat.models.domain import Model, ModelLimits, Offer, Price
@@ -117,4 +118,6 @@ class Catalogue:
         bounds += [max(1, window // 2)] if window else []
         has_price = entry.prompt_price is not None or entry.completion_price is not None
         price = Price(entry.prompt_price or 0.0, entry.completion_price or 0.0) if has_price else None
-        return Model(shelf.provider, offer.id, name, ModelLimits(window, min(bounds)), price, entry.quotes)
+        sees = offer.sees if entry.sees is None else entry.sees
+        eyes = Eyes(entry.image_tokens) if sees else None
+        return Model(shelf.provider, offer.id, name, ModelLimits(window, min(bounds)), price, entry.quotes, eyes)

@@ -32,4 +32,4 @@ class Choice:
     async def of(self, name: str) -> Chosen:
         """The model called so. Raises ModelUnknown, and ModelUnavailable while it cannot be told."""
         model = await self._catalogue.find(name)
-        return Chosen(model, PromptBudget.of(self._settings, model.limits))
+        return Chosen(model, PromptBudget.of(self._settings, model.limits, model.eyes))

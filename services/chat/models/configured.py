@@ -51,3 +51,5 @@ class ModelEntry(_Entry):
     prompt_price: float | None = Field(default=None, ge=0, le=100_000, allow_inf_nan=False)
     completion_price: float | None = Field(default=None, ge=0, le=100_000, allow_inf_nan=False)
     quotes: bool = False
+    sees: bool | None = None
+    image_tokens: int | None = Field(default=None, ge=1, le=1_000_000)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from services.chat.images.domain import Eyes
+
 
 @dataclass(frozen=True, slots=True)
 class ModelLimits:
@@ -25,18 +27,20 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A model as its provider lists it; None is what it does not say."""
+    """A model as its provider lists it; None is what it does not say, and of one of which nobody says so it is not
+    believed that it `sees` images."""
 
     id: str
     window_tokens: int | None = None
     answer_tokens: int | None = None
+    sees: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
     """A model that can be asked: `id` is what its provider calls it, `name` what callers do.
 
-    One that `quotes` answers from sources in their words.
+    One that `quotes` answers from sources in their words. One without `eyes` is shown no images.
     """
 
     provider: str
@@ -45,3 +49,4 @@ class Model:
     limits: ModelLimits
     price: Price | None = None
     quotes: bool = False
+    eyes: Eyes | None = None

@@ -61,7 +61,7 @@ class RoutedModel:
 
         What a fallback will not take hides no error of the model that was asked for, and the next one is tried.
         """
-        candidates = _Candidates(self._catalogue, self._fallbacks, self._budgets, self._retries)
+        candidates = _Candidates(self._catalogue, self._fallbacks, self._budgets, self._retries, sees=bool(ask.images))
         wanted = await candidates.first(ask.model)
         model: Model | None = wanted
         first: ModelUnavailable | ModelTimeout | None = None
@@ -93,7 +93,7 @@ class RoutedModel:
 
     async def _asked(self, model: Model, ask: Ask) -> AsyncGenerator[Piece | Completion, None]:
         measured = Generation(model, ask, self._vocabulary)
-        quotes = self._quotes(ask) if model.quotes and ask.sources else ()
+        quotes = self._quotes(ask) if model.quotes and ask.sources and not ask.images else ()
         asked = self._providers[model.provider].generate(
             replace(ask, model=model.id, quotes=quotes),
             answer_tokens=min(model.limits.answer_tokens, ask.answer_tokens or model.limits.answer_tokens),
@@ -115,10 +115,17 @@ class _Candidates:
     """Whom to ask for one generation, one after the other."""
 
     def __init__(
-        self, catalogue: Catalogue, fallbacks: Sequence[str], budgets: Mapping[str, RetryBudget], retries: int
+        self,
+        catalogue: Catalogue,
+        fallbacks: Sequence[str],
+        budgets: Mapping[str, RetryBudget],
+        retries: int,
+        *,
+        sees: bool,
     ) -> None:
+        """With `sees` no fallback without eyes is one."""
         self._catalogue, self._budgets, self._retries = catalogue, budgets, retries
-        self._left = list(fallbacks)
+        self._left, self._sees = list(fallbacks), sees
         self._asked: list[Model] = []
 
     async def first(self, name: str) -> Model:
@@ -149,7 +156,7 @@ class _Candidates:
             except (ModelUnknown, ModelUnavailable) as none:
                 _log.warning("no fallback", extra={"fields": {"model": name, "code": none.code}})
                 continue
-            if found not in self._asked:
+            if found not in self._asked and (found.eyes or not self._sees):
                 return self._take(found)
         return None
 

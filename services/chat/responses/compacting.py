@@ -9,6 +9,7 @@ from services.chat.domain import Message
 from services.chat.generation import PromptMessage
 from services.chat.given import Door, Given
 from services.chat.given_prompt import tokens_of
+from services.chat.images.domain import described
 from services.chat.items.compaction import packed
 from services.chat.prompt import SAID_BEFORE, PromptBudget, quoted, without_marks
 from services.chat.responses.answers import ResponseUsageRead
@@ -52,7 +53,7 @@ def asked_in_short(said: Sequence[Message], instructions: str | None, budget: Pr
 
 def _told(message: Message) -> str:
     call = message.tool_call
-    text = f"{call.name} {call.arguments}" if call else message.content
+    text = f"{call.name} {call.arguments}" if call else described(message.content, message.images)
     return f"{'call' if call else message.role}:\n{quoted(without_marks(text))}"
 
 

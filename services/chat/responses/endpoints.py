@@ -6,10 +6,19 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request
 
 from services.chat import errors
-from services.chat.dependencies import Completer, ItemsAsked, Leaving, ResponseReader, Responses, ResponseWriter
+from services.chat.dependencies import (
+    Completer,
+    ImagesShown,
+    ItemsAsked,
+    Leaving,
+    ResponseReader,
+    Responses,
+    ResponseWriter,
+)
 from services.chat.dialogue.errors import ApprovalNeeded, ModelNotFound, OptionRefused, PromptTooLong
 from services.chat.dialogue.failures import OF_A_RUN
 from services.chat.dialogue.leaving import stay, streamed_unless_left, unless_left
+from services.chat.images.errors import OF_IMAGES, ModelWithoutEyes
 from services.chat.items.reading import KeptItems
 from services.chat.responses.answers import ResponseDeleted, ResponseRead
 from services.chat.responses.compacting import CompactedRead, in_short
@@ -19,6 +28,7 @@ from services.chat.responses.errors import (
     ItemNotFound,
     PreviousResponseUnusable,
     ResponseNotFound,
+    ResponseUnkeepable,
 )
 from services.chat.responses.ids import ResponseId, response_name
 from services.chat.responses.schemas import Included, ResponseCompact, ResponseCreate
@@ -64,8 +74,11 @@ _FAILURES: Final = (
     CallsUnanswered,
     PreviousResponseUnusable,
     ConversationUnkeepable,
+    ResponseUnkeepable,
     ResponseNotFound,
     ItemNotFound,
+    ModelWithoutEyes,
+    *OF_IMAGES,
     OptionRefused,
     ApprovalNeeded,
     errors.ConversationNotFound,
@@ -85,7 +98,7 @@ _FAILURES: Final = (
     response_model_exclude_unset=True,
     responses=_ANSWERED | openai_responses(*_FAILURES),
 )
-@takes(kib=2048, values=40_000, texts=80_000, depth=24)
+@takes(kib=4096, values=40_000, texts=80_000, depth=24)
 async def create(
     body: ResponseCreate,
     request: Request,
@@ -98,7 +111,7 @@ async def create(
     provider, in this order; with `previous_response_id` after all that was said before, with `conversation` after all
     that stands there, which gets the input and the answer once there is one. An agent answers as itself, from its
     knowledge and with its own tools; calls of the caller's functions are handed out, and `file_search` looks into
-    vector stores with the caller's rights.
+    vector stores with the caller's rights. A user's message shows images, all of each in it, to a model that sees them.
 
     Each is a run, at `/chat/runs/{run_id}`, and kept for a day. Whoever leaves ends it, unless it is in the
     `background` or the request has an `Idempotency-Key`. What is not supported is refused by name. For agents the
@@ -121,7 +134,7 @@ async def create(
     response_model=CompactedRead,
     responses=openai_responses(*_FAILURES),
 )
-@takes(kib=2048, values=40_000, texts=80_000, depth=24)
+@takes(kib=4096, values=40_000, texts=80_000, depth=24)
 async def compact(
     body: ResponseCompact,
     request: Request,
@@ -210,7 +223,8 @@ async def list_input(
     caller: ResponseReader,
     responses: Responses,
     span: ItemsAsked,
+    shows_images: ImagesShown,
 ) -> KeptItems:
     """Its own input, and all that was said before it, as items."""
     found, has_more = await responses.list_input(caller, response_id, span)
-    return KeptItems.of(found, has_more=has_more)
+    return KeptItems.of(found, has_more=has_more, shows_images=shows_images)

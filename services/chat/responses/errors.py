@@ -1,7 +1,7 @@
 """What responses are refused for, beside what completions may be.
 
 NotFound    ResponseNotFound · ItemNotFound
-Invalid     PreviousResponseUnusable · ConversationUnkeepable · CallsUnanswered
+Invalid     PreviousResponseUnusable · ConversationUnkeepable · ResponseUnkeepable · CallsUnanswered
 """
 
 from shared.errors import Invalid, NotFound
@@ -48,6 +48,20 @@ class ConversationUnkeepable(Invalid):
         super().__init__(
             "With its citations the conversation is more than is kept with a response; `store` false keeps none of it.",
             at=("/conversation", "too_large_to_keep"),
+        )
+
+
+class ResponseUnkeepable(Invalid):
+    code = "chat.response_unkeepable"
+    meaning = (
+        "With all that was said and shown before, the input is more than is kept with one response (`RUN_MIB`): "
+        "ask with `store` false."
+    )
+
+    def __init__(self) -> None:
+        super().__init__(
+            "With what was said before, the input is more than is kept with a response; `store` false keeps none.",
+            at=("/input", "too_large_to_keep"),
         )
 
 

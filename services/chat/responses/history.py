@@ -83,7 +83,7 @@ class Histories:
     async def input_of(self, caller: Caller, items: Sequence[GivenItem], before: Before) -> list[Message]:
         """The messages that the items of an input are; those given have ids of their own.
 
-        A reference to what was said `before` anyway adds nothing. Raises ItemNotFound.
+        A reference to what was said `before` anyway adds nothing. Raises ItemNotFound, and what `images_of` does.
         """
         known = {item_id(message) for message in before.messages}
         wanted = [item.id or "" for item in items if item.type == "item_reference" and item.id not in known]
@@ -91,7 +91,7 @@ class Histories:
         messages = list[Message]()
         for place, item in enumerate(items):
             if item.type != "item_reference":
-                messages += [message] if (message := message_of(item)) else []
+                messages += [message] if (message := message_of(item, f"/input/{place}")) else []
             elif item.id not in known:
                 if item.id not in said:
                     raise ItemNotFound(place)

@@ -16,13 +16,14 @@ from services.chat.items.ids import item_id
 from services.chat.items.service import Span
 from services.chat.responses.blaming import blamed
 from services.chat.responses.compacting import asked_in_short
-from services.chat.responses.errors import ResponseNotFound
+from services.chat.responses.errors import ResponseNotFound, ResponseUnkeepable
 from services.chat.responses.history import Histories
 from services.chat.responses.repository import ResponseRepository
 from services.chat.responses.schemas import ResponseCompact, ResponseCreate
-from services.chat.responses.translating import asked_of, form_of, given_of, question_of
+from services.chat.responses.translating import asked_of, form_of, given_of, question_of, require_eyes
 from services.chat.responses.unfolding import Unfolding
 from services.chat.runs.control import RunControl
+from services.chat.runs.logs import RunTooLong
 from services.chat.runs.service import Prepare, Prepared, Run, RunService
 from shared.door import Once
 from shared.errors import Invalid
@@ -69,10 +70,13 @@ class ResponseService:
         """Begin to answer. As RunService.start for whoever repeats it.
 
         Raises ModelNotFound, PromptTooLong, CallsUnanswered, ResponseNotFound and PreviousResponseUnusable for the one
-        before, ItemNotFound, and what RunService.start_given does.
+        before, ItemNotFound, ModelWithoutEyes, ResponseUnkeepable, and what `images_of` and RunService.start_given do.
         """
         prepare = partial(self._prepared, caller, body)
-        run = await self._begun(caller, prepare, once, tells_failure=body.stream or body.background)
+        try:
+            run = await self._begun(caller, prepare, once, tells_failure=body.stream or body.background)
+        except RunTooLong as error:
+            raise ResponseUnkeepable from error
         unfolding = Unfolding(run.id, asked_of(body), shows_results=body.shows_results)
         return Begun(run, unfolding, told(self._runs.follow(run)))
 
@@ -99,6 +103,7 @@ class ResponseService:
     async def _prepared(self, caller: Caller, body: ResponseCreate) -> Prepared:
         agent, chosen = await self._speakers.find(caller, body.model)
         before = await self._histories.before(caller, body, most_chars_of(chosen.budget))
+        require_eyes(body, before, chosen.budget)
         own = await self._histories.input_of(caller, body.input, before)
         given, question = given_of(body, before, own, chosen.budget), question_of([*before.messages, *own])
         return prepared(caller, (agent, chosen), given, question, form_of(body), body.conversation)

@@ -14,6 +14,8 @@ from services.chat.domain import Citation, Message, Turn
 from services.chat.generation import PromptMessage, ToolCall, ToolSpec
 from services.chat.given import Door, Given
 from services.chat.given_prompt import tokens_of
+from services.chat.images.errors import ModelWithoutEyes
+from services.chat.images.reading import pointer_of, require_together
 from services.chat.items.ids import conversation_name, item_id
 from services.chat.items.translating import prompt_messages
 from services.chat.prompt import PromptBudget
@@ -41,16 +43,35 @@ class Before:
     version: int = 0
 
 
+def require_eyes(body: ResponseCreate, before: Before, budget: PromptBudget) -> None:
+    """Raises ModelWithoutEyes where an image would be shown to a model that has none."""
+    if budget.eyes:
+        return
+    for place, item in enumerate(body.input):
+        if item.content and item.content.images:
+            raise ModelWithoutEyes(pointer_of(item.content, f"/input/{place}/content"))
+    if any(message.images for message in before.messages):
+        raise ModelWithoutEyes(_past_of(body))
+
+
+def _past_of(body: ResponseCreate) -> str:
+    """What names what was said before."""
+    return "/conversation" if body.conversation else "/previous_response_id"
+
+
 def given_of(body: ResponseCreate, before: Before, own: Sequence[Message], budget: PromptBudget) -> Given:
     """All that was said `before` and its `own` input, answered as `body` says.
 
-    Raises PromptTooLong, CallsUnanswered.
+    Raises PromptTooLong, ImageTooLarge for more images than a model is shown at once, CallsUnanswered.
     """
     said = [*before.messages, *own]
     messages = prompt_messages(said)
     if body.instructions:
         messages = [PromptMessage("system", body.instructions), *messages]
     tokens = tokens_of(messages, budget)  # first: of what is too long only the beginning was read
+    shown_before = any(message.images for message in before.messages)
+    images = [image for message in said for image in message.images]
+    require_together(images, _past_of(body) if shown_before else "/input")
     if wrong := unanswered(messages):
         raise CallsUnanswered(f"One of the messages {wrong[1]}.")
     options: dict[str, Any] = {name: value for name in _OPTIONS if (value := getattr(body, name)) is not None}

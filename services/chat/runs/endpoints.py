@@ -19,6 +19,7 @@ from services.chat.dependencies import (
     Writer,
 )
 from services.chat.domain import Decision, Run, Waiting
+from services.chat.images.errors import ModelWithoutEyes
 from services.chat.runs.live import LiveRun
 from services.chat.runs.logs import RunsKeptTooMuch, RunTooLong
 from services.chat.runs.schemas import (
@@ -134,7 +135,7 @@ async def send_message(body: MessageCreate, caller: Speaker, runs: Runs, once: K
     operation_id="chat_regenerate",
     summary="Answer the last message anew",
     response_model=ReplyRead,
-    responses=_ANSWERED | responses(*_FAILURES, errors.NothingToAnswer, Conflict),
+    responses=_ANSWERED | responses(*_FAILURES, errors.NothingToAnswer, ModelWithoutEyes, Conflict),
 )
 async def regenerate(id: Id, body: Regenerate, caller: Asker, runs: Runs, once: Keyed) -> Any:
     """Ask the last message of a conversation again: also one that was never answered. The answer it had is forgotten

@@ -1,7 +1,8 @@
 """What a run tells while it goes on, and how that looks as server-sent events.
 
     run.queued           {run_id, conversation_id, agent_id, message, position}   it waits for its turn, 1 is the next
-    run.started          {run_id, conversation_id, agent_id, message}     the user's message as it is stored
+    run.started          {run_id, conversation_id, agent_id, message}     the user's message as it is stored, of its
+                         images what they are
     retrieval.completed  {passages, warnings, is_truncated}               best first; collections gone without
     history.shortened    {given, left_out, is_summarised}                 earlier messages; the latter told in short
     reasoning.delta      {content}                                        the next piece of what the model thinks
@@ -44,7 +45,7 @@ from services.chat.domain import (
 from services.chat.errors import ApprovalExpired, Interrupted
 from services.chat.generation import ToolCall, Usage
 from services.chat.given import Door
-from services.chat.storage import message_from, message_members
+from services.chat.storage import message_from, told_members
 from services.chat.times import from_ms
 from services.chat.tools.domain import FilePart
 from shared.errors import ServiceError, problem_body
@@ -99,7 +100,7 @@ def queued(turn: Turn, position: int | None = None) -> Event:
 
 
 def _begun(turn: Turn) -> dict[str, Any]:
-    return {**turn.ids, "agent_id": turn.agent.id or None, "message": message_members(turn.question)}
+    return {**turn.ids, "agent_id": turn.agent.id or None, "message": told_members(turn.question)}
 
 
 def retrieved(evidence: Evidence) -> dict[str, Any]:
@@ -146,7 +147,7 @@ def completed(first_number: int, reply: Reply) -> list[Event]:
         outcome["tool_calls"] = list(reply.tool_calls)
     if reply.estimate:
         outcome["estimated_usage"] = reply.estimate
-    message = {"message": message_members(reply.message)}
+    message = {"message": told_members(reply.message)}
     return [
         Event(first_number, MESSAGE, orjson.dumps(message)),
         Event(first_number + 1, COMPLETED, orjson.dumps(outcome)),

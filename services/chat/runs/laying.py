@@ -4,10 +4,13 @@ What the model was told is kept, and what its tools said; not the token, and not
 with rights of their own, and with the agent's tools as they then are.
 """
 
+from dataclasses import replace
+
 import orjson
 
 from services.chat.domain import Agent, Decision, Owner, Turn
 from services.chat.given import given_from, given_members
+from services.chat.images.domain import Eyes, Image
 from services.chat.runs.loop import Loop
 from services.chat.runs.means import Means
 from services.chat.runs.pauses import Resumed
@@ -30,7 +33,7 @@ def laid_down(turn: Turn, state: LoopState) -> bytes:
             "measured": meter.all if (meter := current_meter()) else [],
             "response_schema": turn.response_schema,
             "given": given_members(turn.given),
-            "question": message_members(turn.question),
+            "question": message_members(replace(turn.question, images=())),
             "state": orjson.Fragment(state_bytes(state)),
         }
     )
@@ -63,7 +66,9 @@ def measured_of(resumed: Resumed) -> list[Measured]:
 
 def prompt_tokens_of(loop: bytes) -> int:
     """About how long the prompt is that it goes on with."""
-    return sum(estimate_tokens(message["content"]) for message in orjson.loads(loop)["state"]["messages"])
+    messages = orjson.loads(loop)["state"]["messages"]
+    images = [Image(**image) for message in messages for image in message.get("images", ())]
+    return Eyes().tokens(images) + sum(estimate_tokens(message["content"]) for message in messages)
 
 
 def decided(resumed: Resumed) -> dict[str, Decision]:

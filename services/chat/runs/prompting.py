@@ -32,7 +32,12 @@ async def prompts_of(
         return partial(build_given, turn.agent, turn.question.content, turn.given, passages)
     summarises = turn.agent.summarises and summary_room(budget) > 0
     make = partial(
-        build_prompt, turn.agent, turn.question.content, passages, past.newest(means.limits.history_messages)
+        build_prompt,
+        turn.agent,
+        turn.question.content,
+        passages,
+        past.newest(means.limits.history_messages),
+        images=turn.question.images,
     )
     if not summarises or not past.total:
         return make

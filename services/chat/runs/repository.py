@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from services.chat.bounds import Bounds
 from services.chat.domain import LastTurn, Message, Owner, Run, Turn, Waiting
 from services.chat.errors import ConversationNotFound, NothingToAnswer, RunNotFound
+from services.chat.images.reading import MOST_SHOWN_BYTES
 from services.chat.past import Past
 from services.chat.runs import scripts
 from services.chat.runs.beginning import (
@@ -30,6 +31,7 @@ from services.chat.runs.logs import require_room
 from services.chat.runs.noting import noted_run
 from services.chat.runs.outbox import OUTBOX_KEYS, untold
 from services.chat.storage import Keys, message_from
+from services.chat.stretches import Stretches
 from services.chat.times import from_ms, now, to_ms
 from services.chat.usage.counts import GUARDED_SECONDS, KEPT_SECONDS, counted_key, day_of, usage_key
 from services.chat.usage.users import UsageUsers
@@ -42,6 +44,7 @@ _EVENTS_AT_ONCE = 16
 _ALL_AT_ONCE = 512
 _MESSAGES_AT_ONCE = 16
 _MESSAGES_OF_A_TURN = 128  # a question, its answer, and calls and results that were put between them
+_BYTES_OF_A_PAST: Final = 4 * MOST_SHOWN_BYTES // 3  # so much are the images of one prompt in base64
 _EVENTS_AFTER_THE_LAST = 16  # that an earlier release may have written
 
 
@@ -53,7 +56,7 @@ class RunRepository:
 
     def __init__(self, redis: Redis, bounds: Bounds, inbox: str, told: Callable[[], None] = untold) -> None:
         self._redis, self._bounds, self._inbox, self._told = redis, bounds, inbox, told
-        self._users = UsageUsers(redis)
+        self._users, self._stretches = UsageUsers(redis), Stretches(redis)
         self._start = redis.register_script(scripts.START)
         self._start_alone, self._start_joined = redis.register_script(START_ALONE), redis.register_script(START_JOINED)
         self._append = redis.register_script(APPEND)
@@ -93,38 +96,38 @@ class RunRepository:
 
     async def last_turn(self, owner: Owner, conversation_id: str) -> LastTurn:
         """The end of a conversation, which begins with a question. Raises ConversationNotFound, NothingToAnswer."""
-        keys = Keys(owner)
-        name = keys.messages(conversation_id)
         with redis_errors():
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                pipeline.hmget(keys.conversation(conversation_id), ["agent_id", "last_activity_at"])
-                pipeline.xrevrange(name, count=_MESSAGES_AT_ONCE)
-                (agent_id, last_activity_ms), entries = await pipeline.execute()
+            about: Any = await self._redis.hmget(
+                Keys(owner).conversation(conversation_id), ["agent_id", "last_activity_at"]
+            )
+            agent_id, last_activity_ms = about
             if agent_id is None or self._bounds.is_over(owner, int(last_activity_ms)):
                 raise ConversationNotFound
-            turn = list[tuple[str, str]]()
-            while agent_id and entries and len(turn) < _MESSAGES_OF_A_TURN:
-                for entry_id, fields in entries:
-                    message = message_from(fields[b"m"])
-                    turn.append((entry_id.decode(), message.id))
+            turn, has_more = list[tuple[str, str]](), bool(agent_id)
+            while has_more and len(turn) < _MESSAGES_OF_A_TURN:
+                after = turn[-1][0] if turn else None
+                stretch = await self._stretches.read(
+                    owner, conversation_id, after, newest_first=True, most=_MESSAGES_AT_ONCE
+                )
+                for place, stored in stretch.entries:
+                    message = message_from(stored)
+                    turn.append((place, message.id))
                     if message.role == "user":
                         return LastTurn(agent_id.decode(), message, turn)
-                entries = await self._redis.xrevrange(name, f"({turn[-1][0]}", "-", count=_MESSAGES_AT_ONCE)
+                has_more = stretch.has_more
         raise NothingToAnswer
 
     async def past(self, turn: Turn, limit: int) -> Past:
-        """What was said before this turn, of which up to `limit` messages are read."""
+        """What was said before this turn, of which up to `limit` messages are read, and no more than one may show."""
         if turn.is_new_conversation or turn.given:
             return Past()
-        name = Keys(turn.owner).messages(turn.conversation_id)
         with redis_errors():
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                pipeline.xrevrange(name, count=limit + 1)
-                pipeline.xlen(name)
-                entries, total = await pipeline.execute()
-        messages = [message_from(fields[b"m"]) for _, fields in reversed(entries)]
+            stretch = await self._stretches.read(
+                turn.owner, turn.conversation_id, newest_first=True, most=limit + 1, most_bytes=_BYTES_OF_A_PAST
+            )
+        messages = [message_from(stored) for _, stored in reversed(stretch.entries)]
         earlier = [message for message in messages if message.run_id != turn.run_id]
-        return Past(earlier[-limit:] if limit else [], total - len(messages) + len(earlier))
+        return Past(earlier[-limit:] if limit else [], stretch.total - len(messages) + len(earlier))
 
     async def append(self, turn: Turn, event: Event) -> Literal["ok", "ended", "gone"]:
         """Store an event; the same number twice is stored once. `ended` by others, or `gone` with the conversation.

@@ -1,11 +1,13 @@
 """Starts turns, and opens the events of those that were started before."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from services.chat.domain import Agent, Owner, Turn
 from services.chat.errors import RunActive
+from services.chat.images.domain import Image
+from services.chat.images.errors import ModelWithoutEyes
 from services.chat.models.choice import Chosen
 from services.chat.ports import AgentDirectory
 from services.chat.prompt import require_fit
@@ -77,8 +79,8 @@ class RunService:
         """Begin to answer the last message of the conversation anew; the answer it had is gone. As `start` otherwise.
 
         Raises ConversationNotFound, NothingToAnswer, AgentNotFound, ModelUnknown, MessageTooLong, TokensUsedUp,
-        RunActive, ShareTaken, Overloaded, and Conflict when others keep changing the conversation; then all is as it
-        was.
+        RunActive, ShareTaken, Overloaded, ModelWithoutEyes for a message that shows images, and Conflict when others
+        keep changing the conversation; then all is as it was.
         """
         begin = partial(self._begin_prepared, caller, partial(self._again, caller, conversation_id, body))
         return await self._once(caller, once, begin, tells_failure=body.stream)
@@ -121,7 +123,7 @@ class RunService:
     async def _begin(self, caller: Caller, body: MessageCreate, key: RunKey | None) -> LiveRun:
         may_wait = body.on_busy is OnBusy.ENQUEUE and body.conversation_id is not None
         with self._supervisor.admission(Owner.of(caller), may_wait=may_wait) as admission:
-            agent, chosen = await self._asked(caller, body.agent_id, body.content)
+            agent, chosen = await self._asked(caller, body.agent_id, body.content, ())
             turn = Turn.begun(
                 caller,
                 agent,
@@ -158,7 +160,7 @@ class RunService:
 
     async def _again(self, caller: Caller, conversation_id: str, body: Regenerate) -> Prepared:
         last = await self._means.repository.last_turn(Owner.of(caller), conversation_id)
-        agent, chosen = await self._asked(caller, last.agent_id, last.question.content)
+        agent, chosen = await self._asked(caller, last.agent_id, last.question.content, last.question.images)
         turn = Turn.again(
             caller,
             agent,
@@ -169,11 +171,18 @@ class RunService:
         )
         return _prepared(turn, chosen)
 
-    async def _asked(self, caller: Caller, agent_id: str, content: str) -> tuple[Agent, Chosen]:
-        """Who is to answer, and with which model. Raises AgentNotFound, ModelUnknown, MessageTooLong."""
+    async def _asked(
+        self, caller: Caller, agent_id: str, content: str, images: Sequence[Image]
+    ) -> tuple[Agent, Chosen]:
+        """Who is to answer, and with which model.
+
+        Raises AgentNotFound, ModelUnknown, ModelWithoutEyes, MessageTooLong.
+        """
         agent = await self._agents.get(agent_id, token=caller.token)
         chosen = await self._means.choice.of(agent.model or self._means.default_model)
-        require_fit(agent, content, chosen.budget)
+        if images and not chosen.budget.eyes:
+            raise ModelWithoutEyes
+        require_fit(agent, content, chosen.budget, images)
         return replace(agent, model=chosen.model.name), chosen
 
     async def _execution(
@@ -212,5 +221,6 @@ class RunService:
 
 
 def _prepared(turn: Turn, chosen: Chosen) -> Prepared:
-    question, has_history = turn.question.content, not turn.is_new_conversation
-    return Prepared(turn, chosen, tokens_at_most(turn.agent, question, chosen, has_history=has_history))
+    question, has_history = turn.question, not turn.is_new_conversation
+    tokens = tokens_at_most(turn.agent, question.content, chosen, images=question.images, has_history=has_history)
+    return Prepared(turn, chosen, tokens)

@@ -9,6 +9,7 @@ import orjson
 
 from services.chat.domain import REFERENCE, Citation, Passage, Prompt, SearchWarning, mark_references
 from services.chat.generation import PromptMessage, ToolCall, Usage
+from services.chat.images.domain import Image
 from services.chat.prompt import PromptBudget, source_tokens, source_within, without_marks
 
 _SAME_CALLS = 3  # the last of which is not made
@@ -153,4 +154,7 @@ def state_from(stored: bytes) -> LoopState:
 
 def _message_from(members: dict[str, Any]) -> PromptMessage:
     calls = [ToolCall(**call) for call in members["tool_calls"]]
-    return PromptMessage(members["role"], members["content"], calls, members["tool_call_id"], members.get("name"))
+    images = tuple(Image(**image) for image in members.get("images", ()))
+    return PromptMessage(
+        members["role"], members["content"], calls, members["tool_call_id"], members.get("name"), images
+    )

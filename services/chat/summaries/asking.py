@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from services.chat.domain import REFERENCE
 from services.chat.generation import Ask, PromptMessage
+from services.chat.images.domain import described
 from services.chat.past import Exchange
 from services.chat.prompt import PromptBudget, quoted, summary_room, without_marks
 from services.chat.summaries.domain import Summary
@@ -39,8 +40,6 @@ def summary_ask(model: str, known: Summary | None, exchanges: Sequence[Exchange]
 
 def _told(exchange: Exchange, budget: PromptBudget) -> str:
     most = budget.total // (2 * _LARGEST_PART)
-    question, answer = (
-        quoted(cut_to_tokens(without_marks(REFERENCE.sub("", message.content)), most, budget.vocabulary))
-        for message in exchange
-    )
+    said = (REFERENCE.sub("", described(message.content, message.images)) for message in exchange)
+    question, answer = (quoted(cut_to_tokens(without_marks(text), most, budget.vocabulary)) for text in said)
     return f"User:\n{question}\n\nAssistant:\n{answer}"

@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 
 from services.chat.domain import Agent
 from services.chat.errors import TokensUsedUp
+from services.chat.images.domain import Image
 from services.chat.models.choice import Chosen
 from services.chat.prompt import tokens_around
 from services.chat.settings import Settings
@@ -156,14 +157,16 @@ def _kind(subject: str) -> str:
     return subject.partition(":")[0]
 
 
-def tokens_at_most(agent: Agent, content: str, chosen: Chosen, *, has_history: bool) -> int:
+def tokens_at_most(
+    agent: Agent, content: str, chosen: Chosen, *, has_history: bool, images: Sequence[Image] = ()
+) -> int:
     """About what one generation takes at most: the message with all that may stand around it, and the answer.
 
     With that of a summary of earlier turns, where the agent asks for one.
     """
     answer = chosen.model.limits.answer_tokens
     summary = chosen.budget.total // 2 + answer if agent.summarises and has_history else 0
-    prompt = tokens_around(agent, content, chosen.budget)
+    prompt = tokens_around(agent, content, chosen.budget, images)
     prompt += chosen.budget.sources if agent.knowledge else 0
     prompt += chosen.budget.history if has_history else 0
     return min(prompt, chosen.budget.total) + answer + summary

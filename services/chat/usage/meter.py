@@ -133,7 +133,7 @@ class Generation:
 
     def _estimated(self) -> Usage:
         if self._prompt_tokens is None:
-            self._prompt_tokens = tokens_asked(self._ask, self._vocabulary)
+            self._prompt_tokens = tokens_asked(self._ask, self._vocabulary, self._model.eyes)
         self._characters.update("".join(self._uncounted))  # each once: this is asked every second
         self._uncounted.clear()
         completion = estimate_counted(self._characters + Counter(self.heard.beside), self._vocabulary)

@@ -196,7 +196,7 @@ async def test_an_item_is_found_however_far_clocks_are_apart(
         ({"type": "reasoning", "summary": []}, "items[0].type: is reasoning, which is not supported here"),
         ({"type": "web_search_call", "id": "ws_1"}, "items[0].type: is web_search_call, which is not supported here"),
         ({"type": "item_reference", "id": "msg_1"}, "items[0].type: is item_reference"),
-        (USER | {"content": [{"type": "input_image", "image_url": "x"}]}, "items[0].content: has a part input_image"),
+        (USER | {"content": [{"type": "input_file", "file_id": "x"}]}, "items[0].content: has a part input_file"),
         (USER | {"content": [{"type": "input_text", "text": "x", "detail": 1}]}, "items[0].content: has a part with"),
         (ANSWER | {"phase": "commentary"}, "items[0].phase: is not supported here"),
         (CALL | {"role": "user"}, "items[0]: of the type function_call has no role"),

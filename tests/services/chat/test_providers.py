@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.fixtures.identity import User
+from tests.fixtures.images import data_url, png
 from tests.services.chat.client import OpenChat, events_of
 from tests.services.chat.completing import COMPLETIONS, asking
 from tests.services.chat.servers import ModelServer, Neighbours, serving
@@ -217,6 +218,37 @@ async def test_llama_cpp_says_how_much_of_its_window_it_serves(
         await client.post(MESSAGE, json=body, headers=person.headers)
 
     assert (model.asked[0]["model"], model.asked[0]["max_tokens"]) == ("local", 256)
+
+
+@pytest.mark.parametrize(
+    ("row", "props", "status"),
+    [
+        ({}, None, 400),
+        ({"architecture": {"input_modalities": ["text"]}}, None, 400),
+        ({"architecture": {"input_modalities": ["text", "image"]}}, None, 200),
+        ({"input_modalities": ["image"]}, None, 200),
+        ({"capabilities": {"vision": True}}, None, 200),
+        ({"capabilities": ["vision"], "modalities": {"vision": "no"}, "architecture": "image"}, None, 400),
+        ({"owned_by": "llamacpp"}, {"modalities": {"vision": True, "audio": False}}, 200),
+        ({"owned_by": "llamacpp"}, {"modalities": {"vision": False}}, 400),
+    ],
+)
+async def test_a_provider_says_whether_a_model_sees(
+    open_chat: OpenChat,
+    person: User,
+    model: ModelServer,
+    row: dict[str, Any],
+    props: dict[str, Any] | None,
+    status: int,
+) -> None:
+    model.models, model.props = [{"id": "local", **row}], props
+    shown = [{"type": "image_url", "image_url": {"url": data_url(png())}}]
+
+    async with open_chat(llm_model="default") as client:
+        body = {"model": "local", "messages": [{"role": "user", "content": shown}]}
+        answer = await client.post("/api/v1/chat/completions", json=body, headers=person.headers)
+
+    assert answer.status_code == status, answer.text
 
 
 async def test_what_is_no_model_in_a_list_is_passed_over(

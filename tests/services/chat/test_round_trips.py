@@ -93,17 +93,20 @@ async def test_a_turn_asks_redis_twice_beside_what_it_streams(
     owner = Owner(person.tenant_id, person.user_id)
     body: dict[str, Any] = {"agent_id": agent_id, "content": "Hello", "stream": True}
     _, warm = await _asked(suite, owner, alone, body)  # who has usage of a day is written down once
-    anew, events = await _asked(suite, owner, alone, body)
     going_on = body | {"conversation_id": warm[0].data["conversation_id"]}
-    later, _ = await _asked(suite, owner, alone, going_on)
+    await _asked(suite, owner, alone, going_on)  # and a script is sent once
+    anew, events = await _asked(suite, owner, alone, body)
+    later, told_later = await _asked(suite, owner, alone, going_on)
 
-    beside = [command.split(" ")[0].lower() for command in anew if not _told(command, events)]
+    beside, read = (
+        [command.split(" ")[0].lower() for command in commands if not _told(command, told)]
+        for commands, told in ((anew, events), (later, told_later))
+    )
     streamed = [command for command in anew if _told(command, events)]
-    read = [command.split(" ")[0].lower() for command in later]
     assert beside == ["evalsha", "evalsha"]
     assert len(streamed) == len([event for event in events if event.type in STREAMED])
-    assert [name for name in read if name != "evalsha"] == ["xrevrange", "xlen"]  # one pipeline
-    assert len(neighbours.searches) == 3
+    assert read == ["evalsha", "evalsha", "evalsha"]
+    assert len(neighbours.searches) == 4
 
 
 async def test_what_was_found_is_stored_while_the_model_is_asked(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from services.chat.errors import ModelUnavailable, ModelUnknown
+from services.chat.images.domain import Eyes
 from services.chat.models.catalogue import Catalogue
 from services.chat.models.configured import ModelEntry
 from services.chat.models.domain import ModelLimits, Offer, Price
@@ -152,6 +153,21 @@ async def test_what_is_configured_counts_before_what_is_listed(
     offer: Offer, entry: ModelEntry, limits: ModelLimits
 ) -> None:
     assert (await catalogue(shelf("default", offer), known={"a": entry}).find("a")).limits == limits
+
+
+@pytest.mark.parametrize(
+    ("offer", "entry", "eyes"),
+    [
+        (Offer("a"), ModelEntry(), None),
+        (Offer("a", sees=True), ModelEntry(), Eyes()),
+        (Offer("a", sees=True), ModelEntry(sees=False), None),
+        (Offer("a", sees=True), ModelEntry(image_tokens=576), Eyes(576)),
+        (Offer("a"), ModelEntry(sees=True, image_tokens=576), Eyes(576)),
+        (Offer("a"), ModelEntry(image_tokens=576), None),
+    ],
+)
+async def test_a_model_sees_where_somebody_says_so(offer: Offer, entry: ModelEntry, eyes: Eyes | None) -> None:
+    assert (await catalogue(shelf("default", offer), known={"a": entry}).find("a")).eyes == eyes
 
 
 async def test_a_price_is_exact_in_billionths() -> None:

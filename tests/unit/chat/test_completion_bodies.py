@@ -12,7 +12,10 @@ from services.chat.completions.translating import form_of, given_of, question_of
 from services.chat.dialogue.errors import PromptTooLong
 from services.chat.generation import PromptMessage, ToolCall
 from services.chat.given import Door, FileSearch, Given, given_from, given_members
+from services.chat.images.domain import Eyes
+from services.chat.images.errors import ImageUnreadable, ModelWithoutEyes
 from services.chat.prompt import PromptBudget
+from tests.fixtures.images import data_url, png
 
 BUDGET = PromptBudget(total=1_000, sources=500, passage=200, history=200)
 CALL = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
@@ -20,6 +23,10 @@ CALLING = {"role": "assistant", "content": None, "tool_calls": [CALL]}
 RESULT = {"role": "tool", "tool_call_id": "c1", "content": "Rain."}
 TOOL = {"type": "function", "function": {"name": "look"}}
 USER = {"role": "user", "content": "Hello."}
+PNG = data_url(png(600, 600))
+TEXT = {"type": "text", "text": "What is it?"}
+IMAGE = {"type": "image_url", "image_url": {"url": PNG, "detail": None}}
+SEEING = replace(BUDGET, eyes=Eyes())
 
 
 def body(*messages: dict[str, Any], **members: Any) -> CompletionCreate:
@@ -55,7 +62,21 @@ def test_every_call_has_its_result_and_every_result_its_call(messages: list[dict
         ({"role": "user", "content": "x", "tool_calls": [CALL]}, ("messages", 0)),
         ({"role": "user", "content": "x", "tool_call_id": "c1"}, ("messages", 0)),
         ({"role": "tool", "content": "x"}, ("messages", 0)),
-        ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}, ("messages", 0, "content")),
+        ({"role": "system", "content": [IMAGE]}, ("messages", 0)),
+        ({"role": "assistant", "content": [IMAGE]}, ("messages", 0)),
+        ({"role": "user", "content": [TEXT, {"type": "image_url"}]}, ("messages", 0, "content", 1, "image_url")),
+        (
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": 1}}]},
+            ("messages", 0, "content", 0, "image_url", "url"),
+        ),
+        (
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": PNG, "detail": "original"}}]},
+            ("messages", 0, "content", 0, "image_url", "detail"),
+        ),
+        (
+            {"role": "user", "content": [{**IMAGE, "cache_control": {}}]},
+            ("messages", 0, "content", 0, "cache_control"),
+        ),
         ({"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}, ("messages", 0, "content")),
         ({"role": "user", "content": [{"type": "text", "text": 1}]}, ("messages", 0, "content")),
         ({"role": "user", "content": [{"type": {}, "text": "x"}]}, ("messages", 0, "content")),
@@ -129,6 +150,42 @@ def test_parts_of_a_text_are_one() -> None:
         PromptMessage("assistant", "", [ToolCall("c1", "look", "{}")]),
         PromptMessage("tool", "Rain.", [], "c1"),
     ]
+
+
+def test_an_image_is_told_where_it_stands_and_counts() -> None:
+    low = {"type": "image_url", "image_url": {"url": PNG, "detail": "low"}}
+    asked = body(USER, {"role": "user", "content": [TEXT, IMAGE, TEXT, low]})
+
+    given = given_of(asked, SEEING)
+
+    message = given.messages[1]
+    assert (message.content, [(one.at, one.detail) for one in message.images]) == (
+        "What is it?\nWhat is it?",
+        [(11, None), (23, "low")],
+    )
+    assert [one.url for one in message.images] == [PNG, PNG]
+    assert given.tokens == given_of(body(USER, {"role": "user", "content": [TEXT, TEXT]}), SEEING).tokens + 765 + 85
+    assert question_of(asked.messages) == "What is it?\nWhat is it?"
+
+
+def test_an_image_may_be_more_than_the_model_holds() -> None:
+    with pytest.raises(PromptTooLong):
+        given_of(body({"role": "user", "content": [IMAGE, IMAGE]}), SEEING)
+
+
+def test_a_model_without_eyes_is_shown_none() -> None:
+    with pytest.raises(ModelWithoutEyes) as refused:
+        given_of(body(USER, {"role": "user", "content": [TEXT, IMAGE, TEXT]}), BUDGET)
+
+    assert refused.value.errors[0].pointer == "/messages/1/content/1"
+
+
+def test_an_image_that_is_none_is_refused_where_it_stands() -> None:
+    broken = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    with pytest.raises(ImageUnreadable) as refused:
+        given_of(body(USER, {"role": "user", "content": [IMAGE, broken]}), SEEING)
+
+    assert refused.value.errors[0].pointer == "/messages/1/content/1/image_url/url"
 
 
 def test_the_question_is_the_last_that_the_user_said() -> None:

@@ -21,7 +21,7 @@ ANSWER = {"role": "assistant", "content": "It rains."}
 
 
 def given(*items: dict[str, Any]) -> list[Message]:
-    found = [message_of(GivenItem.model_validate(one)) for one in items]
+    found = [message_of(GivenItem.model_validate(one), "/items/0") for one in items]
     return [one for one in found if one]
 
 
