@@ -5,7 +5,7 @@ import json
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -21,6 +21,18 @@ from tests.services.tasks.running import Installation, Tasks, eventually
 
 RECORDS = 10_000
 API = "/api/v1/vectors"
+
+
+@pytest.fixture(scope="module")
+def installation(new_installation: Callable[[], Installation]) -> Installation:
+    """Of these tests alone: who halts halfway does it with whatever task moves first."""
+    return new_installation()
+
+
+@pytest.fixture(scope="module")
+async def tasks(installation: Installation, user: User) -> AsyncIterator[Tasks]:
+    async with installation.api() as client:
+        yield Tasks(client, user)
 
 
 @pytest.fixture(scope="module")

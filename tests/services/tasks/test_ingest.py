@@ -34,7 +34,7 @@ async def test_a_killed_workers_chunks_are_not_embedded_again(
             half = await tasks.wait(task, lambda read: read["progress"]["done"] or read["status"] in FINAL, seconds=120)
             process.kill()
             await process.ended()
-        async with installation.worker_process():
+        async with installation.worker_process(lease_seconds=30):  # a third of it passes before anybody is missed
             done = await tasks.wait(task, seconds=180)
 
     assert half["status"] == "running", half
