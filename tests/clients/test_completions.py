@@ -3,6 +3,7 @@
 The suite's model calls no tools: what the client makes of calls is in tests/services/chat/test_completion_client.py.
 """
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ import openai
 import pytest
 
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -134,17 +136,26 @@ async def test_an_invented_key_opens_nothing(client: openai.AsyncOpenAI) -> None
 async def test_a_stream_that_is_left_ends_its_run(
     client: openai.AsyncOpenAI, gateway: httpx.AsyncClient, owner: User, model: str
 ) -> None:
-    stream = await client.chat.completions.create(
-        model=model,
-        messages=[{"role": "user", "content": "Count from one to a thousand."}],
-        max_tokens=512,
-        stream=True,
-    )
-    first = await anext(aiter(stream))
-    await stream.close()
+    async def state_of(run: str) -> str:
+        return str((await gateway.get(f"/api/v1/chat/runs/{run}", headers=owner.headers)).json()["state"])
 
-    path = f"/api/v1/chat/runs/{first.id.removeprefix('chatcmpl-')}"
-    state = "running"
-    while state == "running":
-        state = (await gateway.get(path, headers=owner.headers)).json()["state"]
+    async def left() -> str:
+        """A run that was going on when its stream was left, as one may not, where this process stood still."""
+        while True:
+            stream = await client.chat.completions.create(
+                model=model,
+                messages=[{"role": "user", "content": "Count from one to a thousand."}],
+                max_tokens=512,
+                stream=True,
+            )
+            run = (await anext(aiter(stream))).id.removeprefix("chatcmpl-")
+            was = await state_of(run)
+            await stream.close()
+            if was == "running":
+                return run
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        run = await left()
+        while (state := await state_of(run)) == "running":  # noqa: ASYNC110 - it is in another process
+            await asyncio.sleep(0.05)
     assert state == "cancelled"

@@ -3,11 +3,16 @@
 The suite's model calls no tools: what is made of calls is in tests/services/chat/test_responses.py.
 """
 
+import asyncio
+from contextlib import suppress
+
 import httpx
 import openai
 import pytest
+from openai.types.responses import Response
 
 from tests.fixtures.identity import RegisterUser
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 QUESTION = "How long is the warranty of the Falcon?"
 
@@ -56,9 +61,17 @@ async def test_the_clients_own_stream_makes_the_response_of_the_events(
 
 
 async def test_in_the_background_it_is_cancelled_and_deleted(client: openai.AsyncOpenAI, knowing: str) -> None:
-    begun = await client.responses.create(model=knowing, input="Count from one to a hundred.", background=True)
+    async def one_that_is_cancelled() -> tuple[Response, Response]:
+        """As it began, and as it was left: where this process stood still between the two, it has ended by itself."""
+        while True:
+            begun = await client.responses.create(
+                model=knowing, input="Count from one to a hundred.", background=True, max_output_tokens=512
+            )
+            with suppress(openai.ConflictError):
+                return begun, await client.responses.cancel(begun.id)
 
-    cancelled = await client.responses.cancel(begun.id)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        begun, cancelled = await one_that_is_cancelled()
 
     assert (begun.status, cancelled.status) == ("in_progress", "cancelled")
     await client.responses.delete(begun.id)

@@ -6,6 +6,7 @@ import httpx
 
 from shared.schemas import new_id
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 API = "/api/v1/vectors"
 
@@ -29,18 +30,19 @@ async def test_readers_of_an_alias_change_over_without_a_failed_read(gateway: ht
             met.append((answer.status_code, answer.json().get("collection", answer.text)))
 
     async def until(collection: str) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while (200, collection) not in met:  # noqa: ASYNC110 - the readers read
                 await asyncio.sleep(0.01)
 
-    readers = [asyncio.create_task(read()) for _ in range(4)]
-    await until(old)
     tagged = user.headers | {"If-Match": made.headers["ETag"]}
-    switched = await gateway.put(place, json={"collection": new}, headers=tagged)
-    gone = await gateway.delete(f"{API}/collections/{old}", headers=user.headers)
-    await until(new)
-    over.set()
-    await asyncio.gather(*readers)
+    async with asyncio.TaskGroup() as readers:  # which one that fails ends for all
+        for _ in range(4):
+            readers.create_task(read())
+        await until(old)
+        switched = await gateway.put(place, json={"collection": new}, headers=tagged)
+        gone = await gateway.delete(f"{API}/collections/{old}", headers=user.headers)
+        await until(new)
+        over.set()
     listed = (await gateway.get(f"{API}/aliases", params={"limit": "100"}, headers=user.headers)).json()
     read_again = await gateway.get(place, headers=user.headers)
     refused = await gateway.delete(place, headers=tagged)

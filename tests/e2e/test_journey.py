@@ -22,12 +22,16 @@ DOCUMENTS = [
 
 
 async def finished(gateway: httpx.AsyncClient, user: User, task_id: str) -> dict[str, Any]:
-    async with asyncio.timeout(60):
-        while True:
-            task = (await gateway.get(f"{API}/tasks/status/{task_id}", headers=user.headers)).json()
-            if task["status"] not in ("queued", "running"):
-                return dict(task)
-            await asyncio.sleep(0.1)
+    """Fails the test when nothing becomes of the task for long: what gets on has its time."""
+    before, give_up_at = None, 0.0
+    while True:
+        task = (await gateway.get(f"{API}/tasks/status/{task_id}", headers=user.headers)).json()
+        if task["status"] not in ("queued", "running"):
+            return dict(task)
+        if (now := (task["status"], task["attempt"], task["progress"])) != before:
+            before, give_up_at = now, time.monotonic() + PATIENCE_SECONDS
+        assert time.monotonic() < give_up_at, task
+        await asyncio.sleep(0.1)
 
 
 async def ingest(gateway: httpx.AsyncClient, user: User, collection: str, engine: str) -> dict[str, Any]:

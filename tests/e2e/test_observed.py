@@ -29,7 +29,7 @@ async def observed(suite: Suite, gateway: httpx.AsyncClient) -> AsyncIterator[ht
 async def shown(address: str, parts: set[str]) -> str:
     """The page at `address`, once all of these are in it."""
     give_up_at = time.monotonic() + PATIENCE_SECONDS
-    async with httpx.AsyncClient(timeout=10) as browser:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as browser:
         while True:
             text = unescape((await browser.get(address)).text)
             if missing := {part for part in parts if part not in text}:

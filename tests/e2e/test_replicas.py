@@ -12,24 +12,44 @@ import httpx
 
 from local.layout import REPOSITORY
 from local.suite import Suite
+from tests.fixtures.http import authorities
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
+from tests.fixtures.stores import consul_headers
 
 PATH = "/api/v1/auth/jwks.json"
 
 
 @contextmanager
-def replica(suite: Suite) -> Iterator[subprocess.Popen[bytes]]:
-    """A second auth process on the same stores."""
-    environment = suite.environment("auth") | {"PORT": str(free_port())}
+def replica(suite: Suite) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A second auth process on the same stores, and its port."""
+    port = free_port()
+    environment = suite.environment("auth") | {"PORT": str(port)}
     process = subprocess.Popen(
         [sys.executable, "-m", "services.auth"], cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL
     )
     try:
-        yield process
+        yield process, port
     finally:
         if process.poll() is None:
             process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=PATIENCE_SECONDS)
+
+
+async def passing(suite: Suite) -> list[int]:
+    """The ports of auth's processes that do their work, as Consul knows them."""
+    place = f"{suite.url('consul')}/v1/health/service/auth"
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, verify=authorities()) as client:
+        answer = await client.get(place, params={"passing": "1"}, headers=consul_headers(suite))
+    return [one["Service"]["Port"] for one in answer.raise_for_status().json()]
+
+
+async def is_led_to(suite: Suite, gateway: httpx.AsyncClient, port: int) -> None:
+    """Waits until Consul and the gateway know that very one: others of earlier may be known for a while."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while port not in await passing(suite):  # noqa: ASYNC110 - the condition is in another process
+            await asyncio.sleep(0.2)
+    await instances(gateway, 2)
 
 
 async def instances_known(gateway: httpx.AsyncClient) -> int:
@@ -37,7 +57,7 @@ async def instances_known(gateway: httpx.AsyncClient) -> int:
 
 
 async def instances(gateway: httpx.AsyncClient, expected: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (await instances_known(gateway)) != expected:  # noqa: ASYNC110 - the condition is in another process
             await asyncio.sleep(0.2)
 
@@ -47,8 +67,8 @@ async def statuses(gateway: httpx.AsyncClient, count: int) -> list[int]:
 
 
 async def test_killing_one_of_two_costs_at_most_two_requests(suite: Suite, gateway: httpx.AsyncClient) -> None:
-    with replica(suite) as process:
-        await instances(gateway, 2)
+    with replica(suite) as (process, port):
+        await is_led_to(suite, gateway, port)
         before = await statuses(gateway, 50)
         os.kill(process.pid, signal.SIGKILL)
         during = await statuses(gateway, 100)
@@ -61,8 +81,8 @@ async def test_killing_one_of_two_costs_at_most_two_requests(suite: Suite, gatew
 
 async def test_a_replica_that_is_told_to_stop_costs_none(suite: Suite, gateway: httpx.AsyncClient) -> None:
     seen: list[int] = []
-    with replica(suite) as process:
-        await instances(gateway, 2)
+    with replica(suite) as (process, port):
+        await is_led_to(suite, gateway, port)
         process.terminate()
         while process.poll() is None:
             seen += await statuses(gateway, 5)

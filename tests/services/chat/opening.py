@@ -12,7 +12,7 @@ from tests.fixtures.apps import build_app
 from tests.fixtures.http import authorities
 from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.chat.client import OpenChat
-from tests.services.chat.servers import ModelServer, Neighbours, serving
+from tests.services.chat.servers import ModelServer, Neighbours, beside, serving
 
 # What a test asks of is in one process with chat, and stands still with it: no limit of chat's is to be met by that.
 PATIENT: Final = {
@@ -29,11 +29,11 @@ def chat_beside(suite: Suite, auth: httpx.AsyncClient, model: ModelServer, neigh
 
     @asynccontextmanager
     async def opened(services: dict[str, str] | None = None, **overrides: Any) -> AsyncIterator[httpx.AsyncClient]:
-        async with serving(model) as model_url, serving(neighbours) as address:
+        async with serving(beside(model, neighbours)) as address:
             found = {"auth": str(auth.base_url), "agents": address, "vectors": address, "tasks": address} | (
                 services or {}
             )
-            own = {"static_services": found, "llm_url": f"{model_url}/v1", "llm_model": "scripted"}
+            own = {"static_services": found, "llm_url": f"{address}/v1", "llm_model": "scripted"}
             app = build_app(suite, "chat", **PATIENT | own | overrides)
             async with (
                 serving(app, lifespan="on") as url,

@@ -14,7 +14,7 @@ from tests.fixtures.ports import free_port
 from tests.fixtures.warm import Program
 from tests.fixtures.warm import started as launch
 from tests.services.chat.client import until
-from tests.services.chat.servers import ModelServer, Neighbours, serving
+from tests.services.chat.servers import ModelServer, Neighbours, beside, serving
 
 Started = tuple[Program, httpx.AsyncClient]
 StartProcess = Callable[..., AbstractAsyncContextManager[Started]]
@@ -27,12 +27,12 @@ def process_beside(
 
     @asynccontextmanager
     async def started(**overrides: str) -> AsyncIterator[Started]:
-        async with serving(model) as model_url, serving(neighbours) as address:
+        async with serving(beside(model, neighbours)) as address:
             services = {"auth": str(auth.base_url), "agents": address, "vectors": address}
             environment = suite.environment("chat") | {
                 "DISCOVERY": "static",
                 "STATIC_SERVICES": json.dumps(services),
-                "LLM_URL": f"{model_url}/v1",
+                "LLM_URL": f"{address}/v1",
                 "LLM_MODEL": "scripted",
                 "PORT": str(free_port()),  # the suite's own chat may be running
                 **overrides,

@@ -12,13 +12,25 @@ import uvicorn
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 STARTED = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
 
 
 class _Server(uvicorn.Server):
+    """Begins and ends when it is told to, and not at the next look ten times a second: there are thousands."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.has_started, self.is_over = asyncio.Event(), asyncio.Event()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:  # several servers in one process: none of them owns the signals
         yield
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)  # which has headers for all answers made
+        self.has_started.set()
+        await self.is_over.wait()
 
 
 @asynccontextmanager
@@ -27,13 +39,13 @@ async def serving(app: Any, *, lifespan: str = "off") -> AsyncIterator[str]:
     config = uvicorn.Config(app, port=0, log_config=None, lifespan=lifespan, timeout_graceful_shutdown=5)  # type: ignore[arg-type]
     server = _Server(config)
     task = asyncio.create_task(server.serve())
-    while not server.started:
-        assert not task.done(), "the server did not start"
-        await asyncio.sleep(0.01)
+    starting = asyncio.create_task(server.has_started.wait())
+    await asyncio.wait({task, starting}, return_when=asyncio.FIRST_COMPLETED)
+    assert not task.done(), "the server did not start"
     try:
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
-        server.should_exit = True
+        server.is_over.set()
         await task
 
 
@@ -129,6 +141,16 @@ class ModelServer:
         await send(
             {"type": "http.response.body", "body": b"data: %b\n\n" % json.dumps(chunk).encode(), "more_body": True}
         )
+
+
+def beside(model: ModelServer, neighbours: "Neighbours") -> App:
+    """Both at one address: a model's paths are no neighbour's."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        is_model = scope["path"].startswith(("/v1/", "/props"))
+        await (model if is_model else neighbours)(scope, receive, send)
+
+    return app
 
 
 class Neighbours:

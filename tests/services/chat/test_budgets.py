@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -230,8 +231,18 @@ async def test_a_message_beyond_the_budget_is_refused_before_it_is_kept(
     assert len(kept) == len(answers) - 1 <= 5
 
 
+async def until_settled(redis: Redis, person: User) -> None:
+    """Nothing is reserved any more in the person's tenant: a run is settled just after its end is told."""
+    day = datetime.now(UTC).date()
+
+    async def is_settled() -> bool:
+        return await redis.exists(f"chat:{{{person.tenant_id}}}:budget:{day}:reservations") == 0
+
+    await until(is_settled)
+
+
 async def test_what_is_refused_or_fails_uses_no_more_than_it_did(
-    open_chat: OpenChat, person: User, body: dict[str, Any], model: ModelServer
+    open_chat: OpenChat, person: User, body: dict[str, Any], model: ModelServer, redis: Redis
 ) -> None:
     async with open_chat(tokens_per_day_user=5000) as client:  # a turn reserves about 3,000
         client.headers.update(person.headers)
@@ -242,6 +253,7 @@ async def test_what_is_refused_or_fails_uses_no_more_than_it_did(
             model.refuses = [(500, {}, {})]
             failed = await client.post(MESSAGE, json=body)
             assert failed.status_code == 503
+            await until_settled(redis, person)
         answer = await client.post(MESSAGE, json=body)
 
     assert answer.status_code == 200

@@ -17,6 +17,7 @@ from tests.services.chat.client import OpenChat, events_of
 from tests.services.chat.completing import COMPLETIONS, QUESTION, RUNS, asking, deltas, joined, streamed
 from tests.services.chat.scripts import refuses, says
 from tests.services.chat.servers import ModelServer, Neighbours
+from tests.services.chat.test_budgets import until_settled
 
 FORM = {
     "type": "json_schema",
@@ -363,11 +364,12 @@ async def test_a_repetition_on_another_replica_streams_the_same(
         assert len(model.asked) == 1
 
 
-async def test_tokens_that_are_used_up_are_429(open_chat: OpenChat, person: User) -> None:
-    async with open_chat(tokens_per_day_user=30) as chat:
+async def test_tokens_that_are_used_up_are_429(open_chat: OpenChat, person: User, suite: Suite) -> None:
+    async with open_chat(tokens_per_day_user=30) as chat, open_redis(suite.url("redis")) as redis:
         chat.headers.update(person.headers)
 
         first = await chat.post(COMPLETIONS, json=asking(max_tokens=10))
+        await until_settled(redis, person)
         second = await chat.post(COMPLETIONS, json=asking(max_tokens=10))
 
         error = second.json()["error"]

@@ -144,11 +144,14 @@ async def test_many_follow_many_runs_over_one_connection(
         begun: list[ServerEvent] = []
 
         async def hear(run_id: str) -> list[ServerEvent]:
-            async with other.stream("GET", f"{RUNS}/{run_id}/events") as response:
-                events = events_of(response)
-                first = await anext(events)
-                begun.append(first)
-                return [first] + [event async for event in events]
+            while True:
+                async with other.stream("GET", f"{RUNS}/{run_id}/events") as response:
+                    if response.status_code == 503:  # eighty at once, on a busy machine: who is told so comes again
+                        continue
+                    events = events_of(response)
+                    first = await anext(events)
+                    begun.append(first)
+                    return [first] + [event async for event in events]
 
         async def all_have_begun() -> bool:
             return len(begun) == 80

@@ -1,7 +1,6 @@
 """A run ends within its limits, whatever swallows the cancels that would end it."""
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import suppress
 from dataclasses import replace
@@ -25,6 +24,8 @@ from services.chat.times import now
 from services.chat.tools.builtin import BuiltIn
 from services.chat.tools.toolbox import Tools
 from shared.errors import Unavailable, UpstreamTimeout
+from tests.fixtures.patience import PATIENCE_SECONDS
+from tests.fixtures.working_time import working_time
 
 TURN = Turn(
     run_id="r",
@@ -43,6 +44,8 @@ LIMITS = RunLimits(
     history_messages=0,
     budget=PromptBudget(3000, 700, 200, 700),
 )
+UNHURRIED = replace(LIMITS, run_seconds=PATIENCE_SECONDS)
+"""For a run that is to be answered, or ended by something else."""
 
 
 class World:
@@ -131,10 +134,11 @@ async def world() -> AsyncIterator[World]:
 
 async def ended(run: Awaitable[None]) -> float:
     """How long it took; as a task that nobody cancels, like the supervisor's."""
-    began, task = time.monotonic(), asyncio.ensure_future(run)
-    await asyncio.wait({task}, timeout=30)
+    task = asyncio.ensure_future(run)
+    async with working_time() as took:
+        await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
     assert task.done(), "the run goes on for ever"
-    return time.monotonic() - began
+    return took.seconds
 
 
 @pytest.mark.parametrize("stuck", ["search", "model", "journal"])
@@ -150,7 +154,7 @@ async def test_a_run_whose_work_cannot_be_cancelled_fails_in_time(world: World, 
 
 async def test_a_lease_that_cannot_be_cancelled_holds_no_answer_back(world: World) -> None:
     world.stuck = "lease"
-    answering = execution(world)
+    answering = execution(world, UNHURRIED)
     running = asyncio.ensure_future(answering.run())
 
     assert answer_of(await answering.live.result()) == "text"
@@ -159,7 +163,7 @@ async def test_a_lease_that_cannot_be_cancelled_holds_no_answer_back(world: Worl
 
 async def test_a_search_has_a_limit_of_its_own(world: World) -> None:
     world.stuck = "search"
-    answering = execution(world, replace(LIMITS, run_seconds=30), search_seconds=0.05)
+    answering = execution(world, UNHURRIED, search_seconds=0.05)
 
     await ended(answering.run())
 
@@ -201,7 +205,7 @@ class Unheard(World):
 
 async def test_an_answer_that_was_stored_is_told_though_its_storing_was_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.chat.runs.journal.PATIENCE_SECONDS", 0.0)
-    answering = execution(Unheard())
+    answering = execution(Unheard(), UNHURRIED)
 
     await ended(answering.run())
 
