@@ -335,6 +335,8 @@ IN_BODIES: Final[dict[str, Kind | None]] = {
     "tools[].vector_store_ids": None,  # searched later with the caller's rights (test_file_search.py)
     "tools[].vector_store_ids[]": None,
     "input[].results[].file_id": None,
+    "input[].content[].file_id": None,  # of an image, and refused whatever it says
+    "items[].content[].file_id": None,
     "input[].content[].annotations[].file_id": None,
     "input[].output[].annotations[].file_id": None,
     "input[].summary[].annotations[].file_id": None,
