@@ -8,14 +8,13 @@ A run takes up to three processes (`tests/fixtures/sharing.py`), each with a sui
 import gc
 import os
 import shutil
-from collections.abc import AsyncIterator, Generator, Iterator
-from typing import Any, Final
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
 
 from local.suite import Suite
-from tests.fixtures import attacks
+from tests.fixtures import attacks, common_time
 from tests.fixtures.apps import ServiceClient, open_service
 from tests.fixtures.given_gateway import GIVEN, address_of, wait_for_the_suite
 from tests.fixtures.http import authorities
@@ -40,9 +39,6 @@ SPARING = {
     "PASSWORD_ITERATIONS": "1",
     "ANSWER_TOKENS": "32",
 }
-COMMON_SECONDS: Final = 600
-"""For what tests share, and the first of them makes."""
-_TIMER, _IN_COMMON = pytest.StashKey[Any](), pytest.StashKey[bool]()
 KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "SUTAZAI_CACHE", "TMPDIR")
 
 
@@ -67,32 +63,9 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-@pytest.hookimpl(optionalhook=True, tryfirst=True)
-def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> None:
-    """As pytest-timeout does it; remembers what the test itself is given."""
-    if not item.stash.get(_IN_COMMON, default=False):
-        item.stash[_TIMER] = settings
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(
-    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
-) -> Generator[None, Any, Any]:
-    """What many tests share takes none of the time of the one that happens to ask for it first: it starts servers."""
-    item = request._pyfuncitem
-    settings = item.stash.get(_TIMER, None)
-    if fixturedef.scope == "function" or settings is None or item.stash.get(_IN_COMMON, default=False):
-        return (yield)
-    hook = item.ihook
-    item.stash[_IN_COMMON] = True
-    hook.pytest_timeout_cancel_timer(item=item)
-    hook.pytest_timeout_set_timer(item=item, settings=settings._replace(timeout=max(settings.timeout, COMMON_SECONDS)))
-    try:
-        return (yield)
-    finally:
-        hook.pytest_timeout_cancel_timer(item=item)
-        hook.pytest_timeout_set_timer(item=item, settings=settings)
-        item.stash[_IN_COMMON] = False
+def pytest_configure(config: pytest.Config) -> None:
+    """Here, as no conftest is asked about what a session shares."""
+    config.pluginmanager.register(common_time)
 
 
 @pytest.hookimpl(trylast=True)
