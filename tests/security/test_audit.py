@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from services.auth.trust.audit.verification import verify
 from shared.postgres import open_database
 from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User, service_headers
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.security.conftest import EVERY_SCOPE, LogIn, api_key
 from tests.security.spec import FOR_ADMINS
 
@@ -98,7 +100,7 @@ async def have_a_response(gateway: httpx.AsyncClient, headers: Headers) -> dict[
 
 
 async def have_a_run_cancelled(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:
-    """By the next message, while the stream of the first is read."""
+    """While its stream is read. Whoever asks has the model say nothing meanwhile, or it may have ended before."""
     agent = await call(gateway, headers, "POST", "agents/create", name=f"agent {new_id()}", instructions="Count.")
     body = {"agent_id": agent["id"], "content": "Count from one to a hundred."}
     async with gateway.stream("POST", "/api/v1/chat/message", json=body | {"stream": True}, headers=headers) as stream:
@@ -149,7 +151,7 @@ async def have_a_dump(gateway: httpx.AsyncClient, headers: Headers) -> dict[str,
 async def result_of(gateway: httpx.AsyncClient, headers: Headers, kind: str, **given: Any) -> dict[str, Any]:
     """Of a task, when it has succeeded."""
     task = await call(gateway, headers, "POST", "tasks/submit", kind=kind, input=given)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while task["status"] in {"queued", "running"}:
             await asyncio.sleep(0.1)
             task = await call(gateway, headers, "GET", f"tasks/status/{task['id']}")
@@ -161,7 +163,7 @@ async def entries_of(
     gateway: httpx.AsyncClient, owner: User, wanted: dict[str, str]
 ) -> dict[str, list[dict[str, Any]]]:
     """The entries about each, when all have come."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             found = {
                 action: await matching(gateway, owner, action=action, target=target)
@@ -185,7 +187,6 @@ async def matching(gateway: httpx.AsyncClient, owner: User, **filters: str) -> l
         have_a_file,
         have_a_conversation,
         have_a_response,
-        have_a_run_cancelled,
         have_a_task,
         have_a_schedule,
         have_a_webhook,
@@ -199,6 +200,31 @@ async def test_what_is_done_elsewhere_arrives_in_the_tenants_log_once(
 
     done = await do(gateway, owner.headers)
 
+    await are_there_once(gateway, owner, done)
+
+
+async def test_a_run_that_is_cancelled_arrives_in_the_tenants_log_once(
+    gateway: httpx.AsyncClient, suite: Suite, register_user: RegisterUser
+) -> None:
+    owner = await register_user()
+
+    async with silent(suite, "llm"):
+        done = await have_a_run_cancelled(gateway, owner.headers)
+
+    await are_there_once(gateway, owner, done)
+
+
+@asynccontextmanager
+async def silent(suite: Suite, component: str) -> AsyncIterator[None]:
+    """It stands still as long as the block lasts."""
+    await asyncio.to_thread(suite.freeze, component)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(suite.thaw, component)
+
+
+async def are_there_once(gateway: httpx.AsyncClient, owner: User, done: dict[str, str]) -> None:
     found = await entries_of(gateway, owner, done)
     assert {action: len(entries) for action, entries in found.items()} == dict.fromkeys(done, 1)
     assert {entry["actor"] for entries in found.values() for entry in entries} == {owner.user_id}
@@ -274,7 +300,7 @@ ELSEWHERE = [
 
 
 async def until_told(look: Callable[[], Awaitable[list[dict[str, Any]]]]) -> list[dict[str, Any]]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             if found := await look():
                 return found
