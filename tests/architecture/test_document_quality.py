@@ -37,6 +37,20 @@ def test_a_reference_stands_alone(app: str) -> None:
 
 
 @pytest.mark.parametrize("app", APPS)
+def test_what_no_operation_takes_or_answers_is_in_no_document(app: str) -> None:
+    """Clients are generated from it, with a class for each schema."""
+    document = app_of(app).openapi()
+    schemas, reached = document["components"]["schemas"], set[str]()
+    looking = [document["paths"]]
+    while looking:
+        named = {node["$ref"].rpartition("/")[2] for _, node in nodes(looking.pop()) if "$ref" in node}
+        looking += [schemas[name] for name in named - reached if name in schemas]
+        reached |= named
+
+    assert schemas.keys() - reached == set()
+
+
+@pytest.mark.parametrize("app", APPS)
 def test_a_document_says_where_its_paths_are(app: str) -> None:
     document = app_of(app).openapi()
 

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, WithJsonSchema
+from pydantic import BeforeValidator, Field, TypeAdapter, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from services.chat.images.domain import Detail
-from services.chat.images.parts import LONGEST_URL, said_of
+from services.chat.images.parts import DETAIL_SCHEMA, LONGEST_URL, URL_SCHEMA, reads, said_of
 from services.chat.images.reading import Said, Shown
 from shared.openai import OpenAIRequest
 from shared.schemas import Text
@@ -30,12 +30,8 @@ _SHOWN: Final[dict[str, Any]] = {
         "image_url": {
             "type": "object",
             "properties": {
-                "url": {
-                    "type": "string",
-                    "maxLength": LONGEST_URL,
-                    "description": "all of the image: `data:image/png;base64,…`, or of a JPEG, WebP or GIF",
-                },
-                "detail": {"anyOf": [{"enum": ["auto", "low", "high"]}, {"type": "null"}]},
+                "url": URL_SCHEMA,
+                "detail": DETAIL_SCHEMA,
             },
             "required": ["url"],
             "additionalProperties": False,
@@ -69,21 +65,18 @@ class ImagePart(OpenAIRequest):
 
 def _said(value: Any) -> Said:
     """A text, or parts."""
-    if not isinstance(value, list):
-        return Said(_TEXT.validate_python(value))
-    if not 1 <= len(value) <= _PARTS:
+    if isinstance(value, list) and not 1 <= len(value) <= _PARTS:
         raise PydanticCustomError(
             "parts_out_of_bounds", "must have one part at least, and {most} at most", {"most": _PARTS}
         )
-    said = said_of(value, _text_of, _image_of)
-    return Said(_TEXT.validate_python(said.text), said.images)
+    return said_of(value, _TEXT, _text_of, _image_of)
 
 
 def _image_of(part: Any) -> Shown | None:
     if not isinstance(part, dict) or part.get("type") != _IMAGE:
         return None
     address = ImagePart.model_validate(part).image_url
-    return Shown(0, 0, address.url, address.detail)
+    return Shown(address.url, address.detail)
 
 
 def _text_of(part: Any) -> str:
@@ -99,7 +92,7 @@ def _text_of(part: Any) -> str:
 
 Content = Annotated[
     Said,
-    PlainValidator(_said),
+    reads(_said),
     WithJsonSchema(_CONTENT),
 ]
 """A text, or parts of one, and images between them."""

@@ -6,6 +6,7 @@ from fastapi import Query
 from pydantic import MISSING, Field
 
 from services.chat.conversations.metadata import Metadata
+from services.chat.images.domain import Detail
 from shared.schemas import Id, RequestModel, ResponseModel, Scalar, Text, UtcDatetime
 
 _ID = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -113,7 +114,7 @@ class ImageRead(ResponseModel):
     width: int = Field(description="in pixels, by its header")
     height: int
     size: int = Field(description="in bytes")
-    detail: Literal["auto", "low", "high"] | None = Field(description="as it was given; null where it was not")
+    detail: Detail | None = Field(description="as it was given; null where it was not")
     at: int = Field(description="behind how many characters of `content` it stands")
 
 

@@ -1,24 +1,41 @@
 """Reads the parts of a message, of which some are images, as what it says and what it shows."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final, get_args
 
-from pydantic import ValidationError
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import GetPydanticSchema, TypeAdapter, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
+from services.chat.images.domain import Detail
 from services.chat.images.reading import Said, Shown
-from shared.openai import OpenAIRequest
 
 LONGEST_URL: Final = 4 * 2**20
 """As long as a whole body; an image is refused for its bytes before."""
-Part = TypeVar("Part", bound=OpenAIRequest)
+URL_SCHEMA: Final[dict[str, Any]] = {
+    "type": "string",
+    "maxLength": LONGEST_URL,
+    "description": "all of the image: `data:image/png;base64,…`, or of a JPEG, WebP or GIF",
+}
+DETAIL_SCHEMA: Final[dict[str, Any]] = {"anyOf": [{"enum": [*get_args(Detail)]}, {"type": "null"}]}
 
 
-def said_of(parts: Sequence[Any], text_of: Callable[[Any], str], image_of: Callable[[Any], Shown | None]) -> Said:
-    """Texts stand each on a line of its own, and images between them; beside an image an empty text is none."""
+def reads(read: Callable[[Any], Said]) -> GetPydanticSchema:
+    """Marks a member that `read` makes of what is given. `PlainValidator` would also know how to write it, and by that
+    bring classes of ours into documents."""
+    return GetPydanticSchema(lambda _source, _handler: core_schema.no_info_plain_validator_function(read))
+
+
+def said_of(
+    value: Any, text: TypeAdapter[str], text_of: Callable[[Any], str], image_of: Callable[[Any], Shown | None]
+) -> Said:
+    """A text, or parts: texts stand each on a line of its own, and images between them; beside an image an empty text
+    is none. Raises ValidationError where what it says is no `text`."""
+    if not isinstance(value, list):
+        return Said(text.validate_python(value))
     texts, images = list[str](), list[Shown]()
     length = 0
-    for number, part in enumerate(parts):
+    for number, part in enumerate(value):
         try:
             shown = image_of(part)
         except ValidationError as error:
@@ -27,8 +44,8 @@ def said_of(parts: Sequence[Any], text_of: Callable[[Any], str], image_of: Calla
             texts.append(text_of(part))
             length += len(texts[-1]) + 1 if texts[-1] else 0
         else:
-            images.append(Shown(number, max(0, length - 1), shown.url, shown.detail, shown.file_id))
-    return Said("\n".join(filter(None, texts) if images else texts), images)
+            images.append(replace(shown, part=number, at=max(0, length - 1)))
+    return Said(text.validate_python("\n".join(filter(None, texts) if images else texts)), images)
 
 
 def _at(number: int, error: ValidationError) -> ValidationError:

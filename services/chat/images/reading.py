@@ -29,11 +29,11 @@ _KNOWN: Final = "PNG, JPEG, WebP and GIF are taken"
 class Shown:
     """An image as its caller gives it: the number of its part, and behind how many characters of the text it stands."""
 
-    part: int
-    at: int
     url: str | None
     detail: Detail | None = None
     file_id: str | None = None
+    part: int = 0
+    at: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, PlainValidator, TypeAdapter, WithJsonSchema
+from pydantic import BeforeValidator, Field, TypeAdapter, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from services.chat.images.domain import Detail
-from services.chat.images.parts import LONGEST_URL, said_of
+from services.chat.images.parts import DETAIL_SCHEMA, LONGEST_URL, URL_SCHEMA, reads, said_of
 from services.chat.images.reading import Said, Shown
 from shared.json_schema import JsonSchema
 from shared.openai import OpenAIRequest
@@ -50,9 +50,9 @@ def quotable(word: str) -> str:
 
 def _joined(value: Any) -> Any:
     """Parts of a text as the text, each on a line of its own."""
+    _require_few(value)
     if not isinstance(value, list):
         return value
-    _require_few(value)
     return "\n".join(map(_text_of, value))
 
 
@@ -71,22 +71,19 @@ class GivenImage(OpenAIRequest):
 
 def _said(value: Any) -> Said:
     """A text, or parts."""
-    if not isinstance(value, list):
-        return Said(_TEXT.validate_python(value))
     _require_few(value)
-    said = said_of(value, _text_of, _image_of)
-    return Said(_TEXT.validate_python(said.text), said.images)
+    return said_of(value, _TEXT, _text_of, _image_of)
 
 
 def _image_of(part: Any) -> Shown | None:
     if not isinstance(part, dict) or part.get("type") != _IMAGE:
         return None
     image = GivenImage.model_validate(part)
-    return Shown(0, 0, image.image_url, image.detail, image.file_id)
+    return Shown(image.image_url, image.detail, image.file_id)
 
 
-def _require_few(parts: list[Any]) -> None:
-    if len(parts) > _PARTS:
+def _require_few(value: Any) -> None:
+    if isinstance(value, list) and len(value) > _PARTS:
         raise PydanticCustomError("parts_out_of_bounds", "must have {most} parts at most", {"most": _PARTS})
 
 
@@ -136,15 +133,9 @@ _SHOWN: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
         "type": {"const": _IMAGE},
-        "image_url": _or_null(
-            {
-                "type": "string",
-                "maxLength": LONGEST_URL,
-                "description": "all of the image: `data:image/png;base64,…`, or of a JPEG, WebP or GIF",
-            }
-        ),
+        "image_url": _or_null(URL_SCHEMA),
         "file_id": {"type": "null", "description": "not supported: null, or left out"},
-        "detail": _or_null({"enum": ["auto", "low", "high"]}),
+        "detail": DETAIL_SCHEMA,
         "media_type": _or_null({"type": "string", "maxLength": 64}),
         **dict.fromkeys(("width", "height", "size"), _NUMBER),
     },
@@ -160,5 +151,5 @@ ItemText = Annotated[
     WithJsonSchema(_either(*_TEXT_PARTS)),
 ]
 """A text, or parts of one."""
-ItemContent = Annotated[Said, PlainValidator(_said), WithJsonSchema(_either(*_TEXT_PARTS, _SHOWN))]
+ItemContent = Annotated[Said, reads(_said), WithJsonSchema(_either(*_TEXT_PARTS, _SHOWN))]
 """The same, and images between them."""

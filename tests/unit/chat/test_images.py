@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from pydantic import TypeAdapter
 
 from services.chat.images.domain import Eyes, Image, described, pieces
 from services.chat.images.errors import ImageElsewhere, ImageTooLarge, ImageUnreadable, TooManyImages
@@ -21,7 +22,7 @@ def image(width: int = 2, height: int = 3, at: int = 0, size: int = 1, detail: s
 
 
 def read(*urls: str | None, file_id: str | None = None) -> tuple[Image, ...]:
-    said = Said("", [Shown(number, 0, url, None, file_id) for number, url in enumerate(urls)])
+    said = Said("", [Shown(url, None, file_id, number) for number, url in enumerate(urls)])
     return images_of(said, "/messages/4/content", "image_url/url")
 
 
@@ -165,7 +166,7 @@ def test_an_operator_says_otherwise() -> None:
 
 def test_texts_and_images_keep_their_order() -> None:
     parts = ["first", None, None, "", "second\n", None, "\nthird"]
-    said = said_of(parts, lambda part: part, lambda part: Shown(0, 0, "x") if part is None else None)
+    said = said_of(parts, TypeAdapter(str), lambda part: part, lambda part: Shown("x") if part is None else None)
 
     shown = [image(at=one.at) for one in said.images]
 
