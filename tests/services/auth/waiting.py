@@ -13,6 +13,7 @@ async def blocked(database: Database, statements: int = 1) -> None:
     waiting = text(
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
-    async with asyncio.timeout(PATIENCE_SECONDS), database.session() as session:
+    # Each look is a transaction of its own: within one, PostgreSQL lists only whom the first look found connected.
+    async with asyncio.timeout(PATIENCE_SECONDS), database.statements() as session:
         while await session.scalar(waiting) < statements:
             pass  # each look is a round trip
