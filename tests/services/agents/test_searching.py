@@ -188,8 +188,8 @@ async def test_agents_of_a_former_release_get_their_places_in_pieces(
     tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upkeep, "_PLACED_AT_ONCE", 3)
-    before = new_id()
-    agents = [some_agent(name=f"Former {number}", created_at=spread(number)) for number in range(7)]
+    before = former_id()
+    agents = [some_agent(id=former_id(), name=f"Former {number}", created_at=spread(number)) for number in range(7)]
     for agent in agents:
         await tenant.write("create", agent, "somebody")
     told = "MATCH (a:Agent {tenant_id: $tenant_id}) RETURN a.tenant_word, a.place ORDER BY a.id"
@@ -254,10 +254,20 @@ async def test_a_service_that_starts_looks_for_agents_without_a_place(tenant: Te
 
 
 async def placeless(tenant: Tenant, number: int, *, more: bool = False) -> list[Agent]:
-    """As many agents as a former release makes them, beside those that have a place."""
-    agents = [some_agent(name=f"Late {more} {at}") for at in range(number)]
+    """As many agents as a former release makes them, beside those that have a place.
+
+    Those that are there first have ids of long ago, as the suite's own service looks for new ones meanwhile.
+    """
+    given = new_id if more else former_id
+    agents = [some_agent(id=given(), name=f"Late {more} {at}") for at in range(number)]
     for agent in agents:
         await tenant.write("create", agent, "somebody")
     for agent in agents:
         await tenant.change("MATCH (a:Agent {id: $id}) REMOVE a.tenant_word, a.place", id=agent.id)
     return agents
+
+
+def former_id() -> str:
+    """An id that was given long ago: later than the one before it."""
+    digits = f"{int(BEGIN.timestamp() * 1000):012x}"
+    return f"{digits[:8]}-{digits[8:]}{new_id()[13:]}"
