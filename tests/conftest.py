@@ -21,6 +21,7 @@ from tests.fixtures.http import authorities
 from tests.fixtures.identity import RegisterUser, User, register_with
 from tests.fixtures.inside import INSIDE, client_of
 from tests.fixtures.letters import Letters, proving
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.places import RUN_HOME, TEST_HOME, TEST_PORT_BASE
 from tests.fixtures.sharing import Rooms, processes_for, room_of
 from tests.fixtures.standing import StandingSuite
@@ -163,3 +164,9 @@ async def gateway(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
 def patient_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request is counted however long the machine takes; else it passes uncounted after a quarter of a second."""
     monkeypatch.setattr("shared.limits.permits._WAITS", 400)
+
+
+@pytest.fixture
+def patient_discovery(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Consul's first answer is waited for however long the machine takes; else nobody is known after two seconds."""
+    monkeypatch.setattr("shared.discovery.following._FIRST_ANSWER_SECONDS", PATIENCE_SECONDS)

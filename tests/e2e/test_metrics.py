@@ -13,7 +13,6 @@ import httpx
 import pytest
 import yaml
 
-from local import probes
 from local.certificates import AUTHORITY
 from local.consul_access import PROMETHEUS
 from local.layout import REPOSITORY
@@ -21,6 +20,7 @@ from local.secrets import consul_token
 from local.suite import Suite
 from tests.architecture.conftest import fetch_program
 from tests.e2e.test_journey import API, finished
+from tests.fixtures.http import authorities
 from tests.fixtures.identity import User
 from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
@@ -151,9 +151,15 @@ async def test_consul_names_every_process_to_prometheus(suite: Suite, gateway: h
         [discovery] = job["consul_sd_configs"]
         [service] = discovery["services"]
         place = f"{suite.url('consul')}/v1/health/service/{service}"
-        found = json.loads(probes.ask("GET", place, headers={"Authorization": f"Bearer {token}"}))
+        found = asked(place, Authorization=f"Bearer {token}")
 
         assert [one["Service"]["Port"] for one in found] == [suite.site.ports[service.replace("-", "_")]]
-        assert json.loads(probes.get(f"{suite.url('consul')}/v1/catalog/datacenters")) == [discovery["datacenter"]]
+        assert asked(f"{suite.url('consul')}/v1/catalog/datacenters") == [discovery["datacenter"]]
         assert discovery["authorization"] == {"credentials_file": "/run/secrets/consul_token_prometheus"}
         assert service == job["job_name"] == job["tls_config"]["server_name"]
+
+
+def asked(place: str, **headers: str) -> Any:
+    """What Consul says there."""
+    answer = httpx.get(place, headers=headers, timeout=PATIENCE_SECONDS, verify=authorities())
+    return answer.raise_for_status().json()

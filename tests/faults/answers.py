@@ -5,7 +5,7 @@ import random
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -34,6 +34,8 @@ class GaveUp(Exception):
 class Tally:
     """How every answer of a load was, and in what time."""
 
+    clock: Callable[[], float] = time.monotonic
+    """By which an answer is judged to be slow."""
     counts: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     cut: list[str] = field(default_factory=list)
@@ -41,10 +43,17 @@ class Tally:
     hung: list[str] = field(default_factory=list)
     longest_seconds: float = 0.0
 
-    def took(self, what: str, seconds: float) -> None:
-        self.longest_seconds = max(self.longest_seconds, seconds)
-        if seconds > LONGEST_ANSWER_SECONDS:
-            self.slow.append(f"{what}: {seconds:.1f} s")
+    def asked(self) -> Callable[[str], None]:
+        """To be told, once the answer has begun, to what it is one."""
+        began, judged_from = time.monotonic(), self.clock()
+
+        def took(what: str) -> None:
+            seconds = time.monotonic() - began
+            self.longest_seconds = max(self.longest_seconds, seconds)
+            if self.clock() - judged_from > LONGEST_ANSWER_SECONDS:
+                self.slow.append(f"{what}: {seconds:.1f} s")
+
+        return took
 
     def is_wrong(self, what: str) -> None:
         self.counts["wrong"] += 1
@@ -62,13 +71,13 @@ class Caller:
 
     async def ask(self, method: str, path: str, *expected: int, **given: Any) -> httpx.Response:
         """The answer, with one of the statuses `expected`. Raises Unanswered; what is neither goes into the tally."""
-        what, began = f"{method} {path}", time.monotonic()
+        what, began, took = f"{method} {path}", time.monotonic(), self.tally.asked()
         headers = self.headers | given.pop("headers", {})
         try:
             answer = await self.http.request(method, path, headers=headers, **given)
         except httpx.HTTPError as error:
             raise self._without_answer(what, began, error) from error
-        self.tally.took(f"{what} {answer.status_code}", time.monotonic() - began)
+        took(f"{what} {answer.status_code}")
         return self._judged(what, answer, expected)
 
     async def insist(self, method: str, path: str, *expected: int, **given: Any) -> httpx.Response:
@@ -95,11 +104,11 @@ class Caller:
     @asynccontextmanager
     async def stream(self, path: str, key: str, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
         """An answer that is read as it comes; reading it may raise Unanswered too."""
-        what, began = f"POST {path}", time.monotonic()
+        what, began, took = f"POST {path}", time.monotonic(), self.tally.asked()
         headers = self.headers | {"Idempotency-Key": key}
         try:
             async with self.http.stream("POST", path, headers=headers, json=body) as answer:
-                self.tally.took(f"{what} {answer.status_code}", time.monotonic() - began)
+                took(f"{what} {answer.status_code}")
                 if answer.status_code != 200:
                     await answer.aread()
                 yield self._judged(what, answer, (200,))

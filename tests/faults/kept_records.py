@@ -6,11 +6,13 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import httpx
 
 from tests.fixtures.identity import User
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 COLLECTIONS: Final = "/api/v1/vectors/collections"
 _DIMENSION: Final = 8
@@ -18,6 +20,7 @@ _STORING: Final = 32
 _READING: Final = 8
 _PAUSE_SECONDS: Final = 0.25  # of a client that means to try again, and leaves what starts its processor
 _SEARCHES: Final = 64
+_LATER: Final = (503, 504)
 _BLOCK: Final = 50
 """Records that one filter leaves: among so few every engine is exact, whatever its index makes of more."""
 
@@ -116,7 +119,7 @@ class Keeping:
     async def _unlike(self, numbers: set[int], statuses: set[int]) -> list[int]:
         async def is_well(number: int) -> bool:
             place = f"{COLLECTIONS}/{self._name}/records/{number}"
-            answer = await self.client.get(place, headers=self.user.headers)
+            answer = await self._told(lambda: self.client.get(place, headers=self.user.headers))
             if answer.status_code not in statuses or answer.is_error:
                 return answer.status_code in statuses
             found, block = answer.json(), number // _BLOCK
@@ -145,14 +148,22 @@ class Keeping:
         lost: list[int] = []
         for some in _parts(sorted(self.acknowledged), _SEARCHES):
             searches = [{"collection": self._name, "k": 1, **query(number)} for number in some]
-            answer = await self._post("/api/v1/vectors/search/batch", {"searches": searches})
+            answer = await self._told(partial(self._post, "/api/v1/vectors/search/batch", {"searches": searches}))
             found = [[match["id"] for match in one["results"]] for one in answer.raise_for_status().json()["results"]]
             lost += [number for number, ids in zip(some, found, strict=True) if ids != [f"{number}"]]
         return lost
 
     async def count(self) -> int:
-        answer = await self.client.get(f"{COLLECTIONS}/{self._name}", headers=self.user.headers)
+        place = f"{COLLECTIONS}/{self._name}"
+        answer = await self._told(lambda: self.client.get(place, headers=self.user.headers))
         return int(answer.raise_for_status().json()["count"])
+
+    async def _told(self, ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+        """The answer, which says what is there: one that is to come later is asked for again, as it may then."""
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        while (answer := await ask()).status_code in _LATER and time.monotonic() < give_up_at:  # noqa: ASYNC110
+            await asyncio.sleep(_PAUSE_SECONDS)
+        return answer
 
     async def _post(self, path: str, body: dict[str, Any]) -> httpx.Response:
         return await self.client.post(path, json=body, headers=self.user.headers)

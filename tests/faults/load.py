@@ -1,9 +1,9 @@
 """Several users at work at once, and a newcomer who tells when everything works again."""
 
 import asyncio
+import contextlib
 import random
 import secrets
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,6 +11,7 @@ from typing import Final
 
 import httpx
 
+from local.suite import Suite
 from tests.faults.answers import Caller, GaveUp, Tally, Unanswered
 from tests.faults.ledger import Findings
 from tests.faults.trade_account import Account
@@ -21,6 +22,8 @@ from tests.faults.trade_vectors import Vectors
 from tests.faults.trades import Trade
 from tests.fixtures.http import authorities
 from tests.fixtures.identity import User, register_with
+from tests.fixtures.inside import client_of
+from tests.fixtures.working_time import working_time
 
 USERS: Final = 3
 _PAUSE_SECONDS: Final = (0.2, 0.8)
@@ -54,10 +57,10 @@ class Load:
 
     async def until_each_has_worked(self, seconds: float = _RECOVERY_SECONDS) -> float:
         """Seconds until every kind of work has succeeded as a whole, at the first try. Raises TimeoutError."""
-        began = time.monotonic()
+        began = self.tally.clock()
         async with asyncio.timeout(seconds):
             await asyncio.gather(*(_succeeds(trade) for trade in self.newcomers))
-        return time.monotonic() - began
+        return self.tally.clock() - began
 
     async def finish(self) -> Findings:
         """Ends the work, each piece decided, and reads back what was acknowledged."""
@@ -84,12 +87,20 @@ async def _succeeds(trade: Trade) -> None:
 
 
 @asynccontextmanager
-async def working(gateway: httpx.AsyncClient) -> AsyncIterator[Load]:
-    """A load of new users, at work inside the block."""
-    register, tally = register_with(gateway), Tally()
+async def working(suite: Suite, gateway: httpx.AsyncClient) -> AsyncIterator[Load]:
+    """A load of new users, at work inside the block.
+
+    Its times are those that a process of the suite had that nobody breaks, the portal, as busy as the machine may be.
+    """
+    register = register_with(gateway)
     users = [await register() for _ in range(USERS + 1)]
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=50)
-    async with httpx.AsyncClient(base_url=gateway.base_url, timeout=60, limits=limits, verify=authorities()) as http:
+    async with (
+        httpx.AsyncClient(base_url=gateway.base_url, timeout=60, limits=limits, verify=authorities()) as http,
+        client_of(suite, "portal") as portal,
+        working_time(lambda: _answers(portal)) as time,
+    ):
+        tally = Tally(clock=lambda: time.seconds)
         trades = [
             trade
             for user, engine in zip(users[:USERS], ENGINES, strict=True)
@@ -102,6 +113,11 @@ async def working(gateway: httpx.AsyncClient) -> AsyncIterator[Load]:
             yield load
         finally:
             await load.stop()
+
+
+async def _answers(portal: httpx.AsyncClient) -> None:
+    with contextlib.suppress(httpx.TransportError):  # where the whole suite is killed
+        await portal.get("/health/live")
 
 
 def _trades(caller: Caller, user: User, engines: Sequence[str], *, talks: bool) -> list[Trade]:

@@ -21,6 +21,7 @@ from tests.faults.conftest import FREELY, AsUser
 from tests.faults.writing import Course, Write, writing
 from tests.fixtures.disks import Disk, small_disk
 from tests.fixtures.identity import User
+from tests.fixtures.working_time import working_time
 from tests.services.chat.opening import chat_beside
 from tests.services.chat.servers import ModelServer, Neighbours
 from tests.services.tasks.running import Installation, Tasks
@@ -65,9 +66,9 @@ async def read_while_full(disk: Disk, kept: httpx.Response, read: Read, *, reads
     until = time.monotonic() + FULL_SECONDS
     while time.monotonic() < until:
         disk.fill()
-        began = time.monotonic()
-        answer = await read(kept)
-        assert time.monotonic() - began < ANSWER_SECONDS
+        async with working_time() as took:
+            answer = await read(kept)
+        assert took.seconds < ANSWER_SECONDS
         assert answer.status_code in ((200,) if reads else (200, 503, 504, 507)), answer.text
         await asyncio.sleep(0.1)
 
@@ -81,9 +82,9 @@ async def assert_clean_and_whole(course: Course, read: Read) -> None:
 
 async def read_at_last(kept: httpx.Response, read: Read) -> httpx.Response:
     """What a reader finds who asks again while the store is not there."""
-    until = time.monotonic() + BACK_SECONDS
-    while (answer := await read(kept)).status_code in (503, 504, 507) and time.monotonic() < until:  # noqa: ASYNC110
-        await asyncio.sleep(0.1)
+    async with working_time() as waited:
+        while (answer := await read(kept)).status_code in (503, 504, 507) and waited.seconds < BACK_SECONDS:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
     return answer
 
 

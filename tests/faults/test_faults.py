@@ -29,7 +29,7 @@ async def struck(suite: Suite, fault: Fault, load: Load) -> float:
 @pytest.mark.timeout(420)
 @pytest.mark.parametrize("fault", CHOSEN, ids=lambda fault: fault.name.replace(" ", "-"))
 async def test_nothing_is_lost(suite: Suite, brief: httpx.AsyncClient, record: Record, fault: Fault) -> None:
-    async with working(brief) as load:
+    async with working(suite, brief) as load:
         recovery_seconds = await struck(suite, fault, load)
         findings = await load.finish()
     tally = load.tally

@@ -36,7 +36,7 @@ async def test_whatever_breaks_nothing_is_lost(
     say = _teller(request)
     say(f"\n{SECONDS:.0f} s, SOAK_SEED={SEED}")
     soak = Soak(suite, random.Random(SEED), say)
-    async with working(brief) as load:
+    async with working(suite, brief) as load:
         await load.until_each_has_worked()
         await soak.strike_for(SECONDS)
         await load.until_each_has_worked()

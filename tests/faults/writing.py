@@ -1,7 +1,6 @@
 """Clients that write without end, and what became of each write: what faults are measured by."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from tests.fixtures.patience import PATIENCE_SECONDS
+from tests.fixtures.working_time import WorkingTime, working_time
 
 Write = Callable[[], Awaitable[httpx.Response]]
 PARALLEL = 4
@@ -16,12 +16,13 @@ PARALLEL = 4
 
 @dataclass
 class Course:
-    """How a number of writes went; times are of the monotonic clock."""
+    """How a number of writes went; times are those that this loop had."""
 
     kept: list[httpx.Response] = field(default_factory=list)
     refused: list[httpx.Response] = field(default_factory=list)
     slowest_seconds: float = 0.0
     last_begun_and_kept: float = 0.0
+    time: WorkingTime = field(default_factory=WorkingTime)
 
     async def until_kept(self, number: int, seconds: float = PATIENCE_SECONDS) -> None:
         """Returns once so many more were acknowledged."""
@@ -38,8 +39,8 @@ class Course:
 
     async def kept_again(self, seconds: float) -> bool:
         """Whether a write that begins now or later is acknowledged within that time."""
-        began = time.monotonic()
-        while time.monotonic() < began + seconds:
+        began = self.time.seconds
+        while self.time.seconds < began + seconds:
             if self.last_begun_and_kept > began:
                 return True
             await asyncio.sleep(0.05)
@@ -66,9 +67,9 @@ async def writing(write: Write, *, pause_seconds: float = 0.0) -> AsyncIterator[
 
     async def client() -> None:
         while not stopped.is_set():
-            began = time.monotonic()
+            began = course.time.seconds
             answer = await write()
-            course.slowest_seconds = max(course.slowest_seconds, time.monotonic() - began)
+            course.slowest_seconds = max(course.slowest_seconds, course.time.seconds - began)
             if answer.is_success:
                 course.kept.append(answer)
                 course.last_begun_and_kept = max(course.last_begun_and_kept, began)
@@ -77,7 +78,7 @@ async def writing(write: Write, *, pause_seconds: float = 0.0) -> AsyncIterator[
                 course.refused.append(answer)
                 await asyncio.sleep(0.05)  # as a client that means to try again
 
-    async with asyncio.TaskGroup() as clients:
+    async with working_time() as course.time, asyncio.TaskGroup() as clients:
         for _ in range(PARALLEL):
             clients.create_task(client())
         try:

@@ -58,6 +58,7 @@ async def load(suite: Suite, *arguments: object) -> int:
 @pytest.mark.timeout(300)
 async def test_a_few_people_meet_no_error(suite: Suite, gateway: httpx.AsyncClient, tmp_path: Path) -> None:
     """Who takes how long is asked on a machine that does nothing else."""
+    await asyncio.to_thread(suite.up)  # what tests before have broken may not be known to be well yet
     people = ("--users", 5, "--spawn-rate", 5, "--run-time", "5s", "--pause", 0, "--p95-ms", "inf")
 
     ended = await load(suite, *people, "--json-file", tmp_path / "found")

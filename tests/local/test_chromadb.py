@@ -1,21 +1,29 @@
 """Our ChromaDB asks nobody who is there: what is ours is not found by whoever does not know a secret."""
 
-import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from local.probes import ask
+import httpx
+
 from local.suite import Suite
+from tests.fixtures.http import authorities
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 _OPEN = "default_tenant"
 _FORGET = ("DELETE FROM databases WHERE tenant_id = :ours", "DELETE FROM tenants WHERE id = :ours")
 
 
 def call(suite: Suite, method: str, path: str, body: Any = None) -> Any:
-    content = None if body is None else json.dumps(body).encode()
-    return json.loads(ask(method, f"{suite.url('chromadb')}/api/v2/tenants/{path}", content, (200, 201, 404)))
+    return asked(suite, method, path, json=body).json()
+
+
+def asked(suite: Suite, method: str, path: str, **given: Any) -> httpx.Response:
+    place = f"{suite.url('chromadb')}/api/v2/tenants/{path}"
+    answer = httpx.request(method, place, timeout=PATIENCE_SECONDS, verify=authorities(), **given)
+    assert answer.status_code in (200, 201, 404, 405), answer.text
+    return answer
 
 
 def collections_of(tenant: str) -> str:
@@ -48,7 +56,7 @@ def test_who_does_not_know_the_tenant_finds_nothing(suite: Suite) -> None:
     assert call(suite, "GET", collections_of(_OPEN)) == []
     assert "error" in call(suite, "GET", f"{collections_of(_OPEN)}/ours")
     for guess in ("%25", "*", "_", ""):
-        assert b"ours" not in ask("GET", f"{suite.url('chromadb')}/api/v2/tenants/{guess}", expected=(200, 404, 405))
+        assert b"ours" not in asked(suite, "GET", guess).content
 
 
 def test_the_tenant_stands_in_no_log_and_no_command(suite: Suite) -> None:

@@ -16,7 +16,6 @@ import pytest
 from local.components import ALL
 from local.consul_access import RULES, ConsulAccess, guard
 from local.layout import REPOSITORY
-from local.probes import ask
 from local.secrets import consul_token
 from local.suite import Suite
 from tests.fixtures.http import authorities
@@ -30,8 +29,14 @@ def access_of(suite: Suite) -> ConsulAccess:
 
 
 def get(suite: Suite, path: str, token: str = "") -> Any:
-    headers = {"X-Consul-Token": token or suite.secrets.consul_management}
-    return json.loads(ask("GET", suite.url("consul") + path, headers=headers))
+    return (
+        request("GET", suite.url("consul") + path, token or suite.secrets.consul_management).raise_for_status().json()
+    )
+
+
+def request(method: str, place: str, token: str = "", **given: Any) -> httpx.Response:
+    headers = {"X-Consul-Token": token} if token else {}
+    return httpx.request(method, place, headers=headers, timeout=PATIENCE_SECONDS, verify=authorities(), **given)
 
 
 def accessor_of(suite: Suite, holder: str) -> str:
@@ -43,8 +48,8 @@ def accessors(suite: Suite) -> set[str]:
 
 
 def take_away(suite: Suite, holder: str) -> None:
-    headers = {"X-Consul-Token": suite.secrets.consul_management}
-    ask("DELETE", f"{suite.url('consul')}/v1/acl/token/{accessor_of(suite, holder)}", headers=headers)
+    place = f"{suite.url('consul')}/v1/acl/token/{accessor_of(suite, holder)}"
+    request("DELETE", place, suite.secrets.consul_management).raise_for_status()
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
@@ -91,22 +96,16 @@ def test_what_is_missing_is_put_and_nothing_else(suite: Suite) -> None:
 def test_a_consul_of_before_goes_on_and_forgets_who_registered(suite: Suite) -> None:
     stranger = {"ID": "false-auth", "Name": "auth", "Address": "203.0.113.9", "Port": 1}
     with unguarded(suite) as url:
-        httpx.put(f"{url}/v1/agent/service/register", json=stranger, verify=authorities()).raise_for_status()
-        httpx.put(f"{url}/v1/kv/kept", content=b"yes", verify=authorities()).raise_for_status()
-        until(
-            lambda: bool(httpx.get(f"{url}/v1/catalog/service/auth", verify=authorities()).json()),
-            "the catalogue to know it",
-        )
+        request("PUT", f"{url}/v1/agent/service/register", json=stranger).raise_for_status()
+        request("PUT", f"{url}/v1/kv/kept", content=b"yes").raise_for_status()
+        until(lambda: bool(request("GET", f"{url}/v1/catalog/service/auth").json()), "the catalogue to know it")
 
     suite.up(["consul"])
 
     assert get(suite, "/v1/agent/services") == {}
     assert get(suite, "/v1/catalog/services") == {"consul": []}
     assert [one["Value"] for one in get(suite, "/v1/kv/kept")] == [base64.b64encode(b"yes").decode()]
-    assert (
-        httpx.put(f"{suite.url('consul')}/v1/agent/service/register", json=stranger, verify=authorities()).status_code
-        == 403
-    )
+    assert request("PUT", f"{suite.url('consul')}/v1/agent/service/register", json=stranger).status_code == 403
     assert get(suite, "/v1/health/service/auth", suite.environment("gateway")["CONSUL_TOKEN"]) == []
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import stat
+import time
 
 import psutil
 import pytest
@@ -26,7 +27,13 @@ def results(suite: Suite, names: list[str]) -> dict[str, Result]:
 
 
 def states(suite: Suite, names: list[str]) -> dict[str, str]:
-    return {one.component: one.state for one in suite.status() if one.component in names}
+    """Of each, once it is one thing or the other: who is slow to answer is not ready, and is asked again."""
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        found = {one.component: one.state for one in suite.status() if one.component in names}
+        if "not ready" not in found.values() or time.monotonic() > give_up_at:
+            return found
+        time.sleep(0.1)
 
 
 def test_second_up_changes_nothing(suite: Suite) -> None:

@@ -149,6 +149,13 @@ async def _gateway_ready(_: Request) -> Response:
     return Response("LIVE")
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is given up on, and nothing kept is asked for again, because the machine stands still for two seconds."""
+    for place in ("health.PROBE_SECONDS", "health._KEPT_SECONDS", "documents._CALL_SECONDS", "documents._KEPT_SECONDS"):
+        monkeypatch.setattr(f"gateway.portal.{place}", PATIENCE_SECONDS)
+
+
 @pytest.fixture
 def system(machine: Machine) -> Iterator[System]:
     """One healthy instance of every service, and a gateway that serves."""

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -112,7 +113,8 @@ async def have_a_run_cancelled(gateway: httpx.AsyncClient, headers: Headers) -> 
 
 
 async def have_a_task(gateway: httpx.AsyncClient, headers: Headers) -> dict[str, str]:
-    later = {"kind": "echo", "input": {"x": 1}, "run_at": "2027-01-01T00:00:00Z"}
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    later = {"kind": "echo", "input": {"x": 1}, "run_at": tomorrow}
     task = await call(gateway, headers, "POST", "tasks/submit", **later)
     await call(gateway, headers, "POST", f"tasks/{task['id']}/cancel")
     return {"task.cancelled": task["id"]}

@@ -8,7 +8,7 @@ import pytest
 
 from local.suite import Suite
 from services.topology import SERVICES
-from tests.fixtures.identity import User
+from tests.fixtures.identity import RegisterUser, User
 from tests.fixtures.inside import client_of
 from tests.security.belongings import KINDS, Tenant, places
 from tests.security.spec import FOR_ADMINS, OPERATIONS, PROTECTED, Operation
@@ -70,9 +70,13 @@ async def test_without_a_token_they_open_nothing(
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("place", PLACES)
 async def test_beside_a_token_they_change_nothing(
-    gateway: httpx.AsyncClient, services: dict[str, httpx.AsyncClient], user: User, other_user: User, place: str
+    gateway: httpx.AsyncClient, services: dict[str, httpx.AsyncClient], register_user: RegisterUser, place: str
 ) -> None:
-    """Asked for another's records with one's own token and the other's name in every header."""
+    """Asked for another's records with one's own token and the other's name in every header.
+
+    By somebody new: what others have done before may still come to be shown between two looks.
+    """
+    user, other = await register_user(), await register_user()
     owner = Tenant(gateway, user)
     for kind in KINDS:
         await owner.id_of(kind)
@@ -80,7 +84,7 @@ async def test_beside_a_token_they_change_nothing(
     for operation in READS:
         client = at(place, gateway, services, operation)
         path = operation.filled({place.name: owner.owned[place.kind.name] for place in places(operation) if place.kind})
-        own = Tenant(client, other_user)
+        own = Tenant(client, other)
         await own.call("GET", path)  # a log that tells of its first reader tells both the same
         plain = await own.call("GET", path)
         claiming = await own.call("GET", path, headers=forged(user))

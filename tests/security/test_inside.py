@@ -133,12 +133,15 @@ async def test_the_health_check_says_that_it_was_the_certificate(made: Path, str
     assert there.received == b""
 
 
-async def test_consul_hears_of_a_service_that_speaks_tls_and_checks_it(suite: Suite, own: Path) -> None:
+async def test_consul_hears_of_a_service_that_speaks_tls_and_checks_it(
+    suite: Suite, own: Path, patient_discovery: None
+) -> None:
     suite.up(["consul"])
     service = f"svc-{new_id().lower()}"
     certificates.put_missing(own, processes=[service])
     tls = tls_of(own, service)
-    async with open_http_client(5) as http, open_http_client(5, tls) as inside, genuine(tls) as address:
+    patience = PATIENCE_SECONDS
+    async with open_http_client(patience) as http, open_http_client(5, tls) as inside, genuine(tls) as address:
         token, port = consul_token(suite), httpx.URL(address).port
         place: dict[str, Any]
         place = {"service": service, "instance_id": service, "host": "127.0.0.1", "port": port, "token": token}
@@ -245,6 +248,6 @@ async def test_the_whole_way_is_by_tls(inside: Suite, tmp_path: Path) -> None:
 
     async with processes(inside, "auth", "agents") as addresses:
         assert await asyncio.to_thread(walk, addresses) == [201, 200, 201, 200]
-        async with httpx.AsyncClient(verify=authorities()) as plain:
+        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, verify=authorities()) as plain:
             with pytest.raises(httpx.RemoteProtocolError):
                 await plain.get(addresses["auth"].replace("https:", "http:") + "/health/live")

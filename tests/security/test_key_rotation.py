@@ -90,33 +90,10 @@ async def rotation(suite: Suite) -> AsyncIterator[Callable[[], Awaitable[str]]]:
         yield rotate
 
 
-async def test_ten_rotations_fail_no_valid_request(
-    suite: Suite, auth: httpx.AsyncClient, chat: httpx.AsyncClient, register_user: RegisterUser
-) -> None:
-    load, users = Load(auth, chat), [await register_user() for _ in range(USERS)]
-    async with rotation(suite) as rotate, asyncio.TaskGroup() as group:
-        running = [group.create_task(load.run(user)) for user in users]
-        current = list[str]()
-        for _ in range(ROTATIONS):
-            current.append(await rotate())
-            await load.has_used(current[-1])
-        for task in running:
-            task.cancel()
-
-    print(f"S8: {dict(load.statuses)} answers during {ROTATIONS} rotations")  # noqa: T201 - the figure
-    assert load.statuses.keys() == {200}
-    assert set(current) <= load.signed_with
-    assert {await with_token(auth, ME, users[0]), await with_token(chat, CONVERSATIONS, users[0])} == {200}
-
-
-async def with_token(client: httpx.AsyncClient, path: str, user: User) -> int:
-    """The answer to the token that the user got at first."""
-    return (await client.get(path, headers=user.headers)).status_code
-
-
 async def test_unknown_keys_cost_at_most_one_fetch_a_minute(
     auth: httpx.AsyncClient, chat: httpx.AsyncClient, register_user: RegisterUser
 ) -> None:
+    """Before any key is new: whoever hears of one late fetches it late, and is counted, too."""
     user = await register_user()
     assert await with_token(chat, CONVERSATIONS, user) == 200
     before, started = await fetches(auth), time.monotonic()
@@ -139,3 +116,27 @@ async def fetches(auth: httpx.AsyncClient) -> float:
     metrics = (await auth.get("/metrics")).text
     counts = re.findall(rf'_seconds_count\{{method="GET",route="{re.escape(JWKS)}",status="200"\}} (\S+)', metrics)
     return sum(float(count) for count in counts)
+
+
+async def test_ten_rotations_fail_no_valid_request(
+    suite: Suite, auth: httpx.AsyncClient, chat: httpx.AsyncClient, register_user: RegisterUser
+) -> None:
+    load, users = Load(auth, chat), [await register_user() for _ in range(USERS)]
+    async with rotation(suite) as rotate, asyncio.TaskGroup() as group:
+        running = [group.create_task(load.run(user)) for user in users]
+        current = list[str]()
+        for _ in range(ROTATIONS):
+            current.append(await rotate())
+            await load.has_used(current[-1])
+        for task in running:
+            task.cancel()
+
+    print(f"S8: {dict(load.statuses)} answers during {ROTATIONS} rotations")  # noqa: T201 - the figure
+    assert load.statuses.keys() == {200}
+    assert set(current) <= load.signed_with
+    assert {await with_token(auth, ME, users[0]), await with_token(chat, CONVERSATIONS, users[0])} == {200}
+
+
+async def with_token(client: httpx.AsyncClient, path: str, user: User) -> int:
+    """The answer to the token that the user got at first."""
+    return (await client.get(path, headers=user.headers)).status_code

@@ -8,6 +8,7 @@ from authlib.integrations.httpx_client import AsyncOAuth2Client
 from oauthlib.oauth2 import BackendApplicationClient, LegacyApplicationClient, OAuth2Error
 
 from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 METADATA = "/api/v1/auth/.well-known/oauth-authorization-server"
 
@@ -50,7 +51,10 @@ async def test_the_metadata_is_where_the_issuer_leads_to(gateway: httpx.AsyncCli
 
 async def test_authlib_logs_in_refreshes_calls_and_revokes(endpoints: dict[str, str], owner: User) -> None:
     async with AsyncOAuth2Client(
-        token_endpoint_auth_method="none", token_endpoint=endpoints["token_endpoint"], scope="auth:profile agents:read"
+        token_endpoint_auth_method="none",
+        token_endpoint=endpoints["token_endpoint"],
+        scope="auth:profile agents:read",
+        timeout=PATIENCE_SECONDS,
     ) as client:
         first = await client.fetch_token(username=owner.email, password=owner.password)
         me = await client.get(endpoints["token_endpoint"].replace("/token", "/me"))
@@ -74,6 +78,7 @@ async def test_authlib_takes_an_api_key_for_client_credentials(
         client_secret=key["key"],
         token_endpoint_auth_method=method,
         token_endpoint=endpoints["token_endpoint"],
+        timeout=PATIENCE_SECONDS,
     ) as client:
         token = await client.fetch_token(grant_type="client_credentials", scope="auth:profile")
         me = await client.get(endpoints["token_endpoint"].replace("/token", "/me"))

@@ -41,7 +41,9 @@ async def test_a_claim_changes_no_source(
     email = f"{secrets.token_hex(8)}@example.com"
     transport = httpx.AsyncHTTPTransport(local_address=CALLER, verify=authorities())
     url = f"http://127.0.0.1:{suite.site.ports[place]}"
-    async with httpx.AsyncClient(base_url=url, transport=transport, headers=list(claims.items())) as caller:
+    async with httpx.AsyncClient(
+        base_url=url, transport=transport, headers=list(claims.items()), timeout=PATIENCE_SECONDS
+    ) as caller:
         body = {"email": email, "password": secrets.token_hex(16)}
         made = (await caller.post("/api/v1/auth/register", json=body)).raise_for_status().json()
 

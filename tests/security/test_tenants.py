@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from local.suite import Suite
 from tests.fixtures.identity import RegisterUser, User
 from tests.security.belongings import (
     API,
@@ -31,8 +32,15 @@ FINAL = {"succeeded", "failed", "cancelled", "expired"}
 
 
 @pytest.fixture(scope="session")
-async def owner(gateway: httpx.AsyncClient, user: User) -> Tenant:
-    return Tenant(gateway, user)
+async def house(gateway: httpx.AsyncClient, register_user: RegisterUser) -> Tenant:
+    """Whose records nobody else uses: of a key it is noted within a minute, and shown, when it was used last."""
+    return Tenant(gateway, await register_user())
+
+
+@pytest.fixture
+def owner(house: Tenant, suite: Suite) -> Tenant:
+    house.user.renew(suite)
+    return house
 
 
 @pytest.fixture(scope="session")

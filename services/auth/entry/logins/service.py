@@ -140,13 +140,14 @@ class LoginService:
     async def _succeed(self, given: Credentials, admission: Admission, user: User, renewed: str | None) -> None:
         """Not in the transaction of the session: all logins from one source change one row, and would queue for it.
 
-        The owner is told of a new source whatever comes of the login: after this it is known.
+        The owner is told of a new source whatever comes of the login: after this it is known. Who has yet to prove the
+        address is told of none, also where they do so before a letter would be written.
         """
         async with self._works.database.statements() as session:
             is_new_source = await Throttle(session, self.clock).succeed(*given.counted, admission)
             if renewed:
                 await AccountRepository(session).keep_renewed_hash(user.id, user.password_hash, renewed)
-        if is_new_source:
+        if is_new_source and user.email_verified:
             self._notices.logged_in_elsewhere(user.id, given.source)
 
 
