@@ -16,7 +16,7 @@ import orjson
 from neo4j import AsyncManagedTransaction
 
 from services.agents.events import AgentChanged, Event
-from services.agents.graph import Graph
+from services.agents.graph import Graph, Statements
 from shared import telemetry
 from shared.messages import EVENTS_EXCHANGE, Batch, OutgoingMessage, require_published
 from shared.schemas import new_id
@@ -70,11 +70,11 @@ class Outbox:
     async def oldest(self) -> datetime | None:
         """Since when the oldest event waits; None when none does."""
 
-        async def work(transaction: AsyncManagedTransaction) -> datetime | None:
-            rows = await (await transaction.run(_OLDEST, limit=1)).value("event")
+        async def work(one: Statements) -> datetime | None:
+            rows = await (await one.run(_OLDEST, limit=1)).value("event")
             return rows[0]["created_at"].to_native() if rows else None
 
-        return await self._graph.read(work)
+        return await self._graph.look(work)
 
     async def check(self) -> None:
         """Raises Finding when its oldest event waits for too long."""

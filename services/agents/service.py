@@ -54,18 +54,12 @@ class AgentService:
     async def get(self, caller: Caller, agent_id: str) -> Agent:
         """Raises AgentNotFound."""
 
-        async def work(transaction: AsyncManagedTransaction) -> Agent:
-            return await AgentRepository(transaction, caller.tenant_id).get(agent_id)
-
-        return await self._graph.read(work)
+        return await self._graph.look(lambda one: AgentRepository(one, caller.tenant_id).get(agent_id))
 
     async def get_named(self, caller: Caller, name: str) -> Agent:
         """Raises AgentNotFound."""
 
-        async def work(transaction: AsyncManagedTransaction) -> Agent:
-            return await AgentRepository(transaction, caller.tenant_id).get_named(name)
-
-        return await self._graph.read(work)
+        return await self._graph.look(lambda one: AgentRepository(one, caller.tenant_id).get_named(name))
 
     async def list_page(self, caller: Caller, filters: Filters, *, limit: int, cursor: str | None) -> Slice[Agent]:
         """Newest first. Raises Invalid for a cursor of another list."""

@@ -2,13 +2,15 @@
 
 from typing import Any, LiteralString
 
-from neo4j import AsyncManagedTransaction, Record
+from neo4j import Record
+
+from services.agents.graph import Statements
 
 
 class TenantRepository:
     """Something of one tenant, as one transaction sees it; never commits."""
 
-    def __init__(self, transaction: AsyncManagedTransaction, tenant_id: str) -> None:
+    def __init__(self, transaction: Statements, tenant_id: str) -> None:
         self._transaction = transaction
         self._tenant_id = tenant_id
 

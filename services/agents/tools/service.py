@@ -85,21 +85,17 @@ class ToolService:
         if name in BUILT_IN:
             return BuiltIn(name)
 
-        async def work(transaction: AsyncManagedTransaction) -> Tool:
-            return await _get(ToolRepository(transaction, caller.tenant_id), name)
-
-        return await self._graph.read(work)
+        return await self._graph.look(lambda one: _get(ToolRepository(one, caller.tenant_id), name))
 
     async def list_page(self, caller: Caller, limit: int, cursor: str | None) -> Slice[Tool | BuiltIn]:
         """By name, those that are built in among them. Raises Invalid for a cursor of another list."""
 
         async def rows(after: str | None, most: int) -> Sequence[Tool | BuiltIn]:
-            async def work(transaction: AsyncManagedTransaction) -> list[Tool]:
-                tools = ToolRepository(transaction, caller.tenant_id)
-                return await tools.list_by_name(after=after or "", limit=most)
-
+            tools = await self._graph.look(
+                lambda one: ToolRepository(one, caller.tenant_id).list_by_name(after=after or "", limit=most)
+            )
             built_in: list[Tool | BuiltIn] = [BuiltIn(name) for name in BUILT_IN if name > (after or "")]
-            return sorted([*built_in, *await self._graph.read(work)], key=lambda tool: tool.name)[:most]
+            return sorted([*built_in, *tools], key=lambda tool: tool.name)[:most]
 
         return await self._cursors.slice(
             rows, key=lambda tool: tool.name, scope=["agents.tools", caller.tenant_id], limit=limit, cursor=cursor
