@@ -1,12 +1,11 @@
 """What nobody can use any more is forgotten, however much there is, and whatever keeps a part of it from that."""
 
-from asgi_lifespan import LifespanManager
 from sqlalchemy import text
 
 from local.suite import Suite
 from services.auth.housekeeping import SESSIONS_AT_ONCE
 from shared.postgres import Database
-from tests.fixtures.apps import build_app
+from tests.fixtures.apps import alive, build_app
 from tests.fixtures.identity import User
 
 EXPIRED = text("""
@@ -31,7 +30,7 @@ async def test_more_sessions_than_go_at_once_are_forgotten_and_one_that_is_held_
     async with database.transaction() as session:
         await session.execute(EXPIRED, who | {"count": 2 * SESSIONS_AT_ONCE + 1})
         await session.execute(HEARD, {"id": prefix})
-    async with LifespanManager(build_app(suite, "auth")) as manager, database.session() as held:
+    async with alive(build_app(suite, "auth")) as manager, database.session() as held:
         hold = text("SELECT 1 FROM login_session WHERE id = :id FOR UPDATE")
         await held.execute(hold, {"id": f"{prefix}1"})
         await manager._state["housekeeping"].round()

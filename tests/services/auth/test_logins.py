@@ -13,13 +13,12 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
 from sqlalchemy import text
 
 from local.suite import Suite
 from shared.postgres import Database
-from tests.fixtures.apps import build_app
+from tests.fixtures.apps import alive, build_app
 from tests.fixtures.identity import User, register_with
 from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.sources import passed_on_from
@@ -64,7 +63,7 @@ async def shipped(suite: Suite, clock: Clock) -> AsyncIterator[httpx.AsyncClient
 async def opened(suite: Suite, clock: Clock, **settings: int) -> AsyncIterator[httpx.AsyncClient]:
     suite.up(["postgres", "redis-cache"])
     app: FastAPI = build_app(suite, "auth", **settings)
-    async with LifespanManager(app) as manager:
+    async with alive(app) as manager:
         manager._state["grants"].logins.clock = manager._state["passwords"].current.clock = clock
         transport = httpx.ASGITransport(manager.app, client=("127.0.0.9", 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://auth", timeout=60) as client:
