@@ -21,6 +21,7 @@ from tests.fixtures.http import authorities
 from tests.fixtures.identity import RegisterUser, User, register_with
 from tests.fixtures.inside import INSIDE, client_of
 from tests.fixtures.letters import Letters, proving
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.places import RUN_HOME, TEST_HOME, TEST_PORT_BASE
 from tests.fixtures.sharing import Rooms, processes_for, room_of
 from tests.fixtures.standing import StandingSuite
@@ -157,6 +158,12 @@ async def gateway(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
         wait_for_the_suite(suite)
     async with httpx.AsyncClient(base_url=address_of(suite), timeout=60, verify=authorities()) as client:
         yield client
+
+
+@pytest.fixture
+def patient_publishing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker confirms however long the machine takes; else a message is sent again after five seconds."""
+    monkeypatch.setattr("shared.messages.publishing._PUBLISH_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture
