@@ -161,6 +161,12 @@ async def gateway(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
+def patient_publishing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker confirms however long the machine takes; else a message is sent again after five seconds."""
+    monkeypatch.setattr("shared.messages.publishing._PUBLISH_SECONDS", PATIENCE_SECONDS)
+
+
+@pytest.fixture
 def patient_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request is counted however long the machine takes; else it passes uncounted after a quarter of a second."""
     monkeypatch.setattr("shared.limits.permits._WAITS", 400)

@@ -184,8 +184,11 @@ async def test_linking_that_was_cut_short_goes_on_where_it_was(
 
 
 async def waits_for_a_lock(graph: Graph) -> None:
-    """Returns when a transaction waits for what another holds."""
-    statement = "SHOW TRANSACTIONS YIELD status WHERE status STARTS WITH 'Blocked' RETURN count(*)"
+    """Returns when who links waits for agents that another holds; others on the same graph may wait for theirs."""
+    statement = """
+        SHOW TRANSACTIONS YIELD status, currentQuery
+        WHERE status STARTS WITH 'Blocked' AND currentQuery CONTAINS 'a.id > $after' RETURN count(*)
+    """
     async with asyncio.timeout(SECONDS):
         while True:
             async with graph.session(SECONDS) as session:

@@ -42,7 +42,7 @@ async def test_a_connection_that_is_lost_meanwhile_costs_nobody_an_error(relayed
     relay.lose_answers_after(b"RETURN 1 AS one", of=b"RETURN 1 AS one")
     looking = asyncio.create_task(relayed.look(look))
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not relay.has_lost:  # noqa: ASYNC110 - nothing tells of it
+        while not relay.loses_answers:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.01)
     await relay.close()
     relay.thaw()

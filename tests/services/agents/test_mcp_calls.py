@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from local.suite import Suite
 from tests.fixtures.apps import open_service
 from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.ports import free_port
 from tests.services.agents.conftest import AGENTS, Create
 from tests.services.agents.test_calls import called, define
@@ -57,6 +58,13 @@ async def shared_app(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
     suite.up(["neo4j", "redis-cache"])
     async with open_service(suite, is_watched=False)("agents", outbound_allow="127.0.0.1") as client:
         yield client
+
+
+@pytest.fixture(autouse=True)
+def patient_listing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers are listed, and have their turn, however long the machine takes; one that hangs has its own second."""
+    monkeypatch.setattr("services.agents.calls.mcp._LISTING_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("services.agents.calls.service._TURN_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +134,7 @@ async def test_an_answer_stands_though_the_server_hangs_when_it_is_left(
         await app(scope, receive, send)
 
     async with serving(hangs_on_delete, lifespan="on") as address:
-        await define(
-            client, owner, "leaving", {"kind": "mcp", "url": f"{address}/mcp", "allow": ["add"], "timeout_seconds": 2}
-        )
+        await define(client, owner, "leaving", {"kind": "mcp", "url": f"{address}/mcp", "allow": ["add"]})
         agent = await create("Caller", by=owner, tools=["leaving"])
 
         answer = await called(client, owner, agent, "leaving.add", {"a": 2, "b": 3})

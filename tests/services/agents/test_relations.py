@@ -297,7 +297,7 @@ async def test_many_at_once_make_one_relation(
 ) -> None:
     """On two replicas, and from both sides."""
     paths = [between(one, "shares_knowledge_with", other) for one, other in (pair, pair[::-1])]
-    async with service_client("agents") as replica:
+    async with service_client("agents", **PATIENT) as replica:
         answers = await asyncio.gather(
             *(one.put(path, json={}, headers=user.headers) for one in (client, replica) for path in paths * 4)
         )

@@ -65,7 +65,7 @@ async def test_all_are_sealed_with_the_first_key_and_the_old_one_goes(
 
 
 async def test_what_is_written_meanwhile_stays(
-    client: httpx.AsyncClient, owner: User, graph: Graph, old: str, monkeypatch: pytest.MonkeyPatch
+    client: httpx.AsyncClient, owner: User, patient_graph: Graph, old: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two replicas seal it to and fro, each with its own order of keys, while its owner writes it."""
     monkeypatch.setattr(resealing, "_AT_ONCE", 3)
@@ -74,17 +74,17 @@ async def test_what_is_written_meanwhile_stays(
 
     async def seal(keys: str) -> None:
         while writing:
-            await reseal_once(graph, Seal(keys))
+            await reseal_once(patient_graph, Seal(keys))
 
     sealing = [asyncio.create_task(seal(keys)) for keys in (f"{NEW},{old}", f"{old},{NEW}")]
     try:
         for number in range(1, 15):
             assert (await write(client, owner, "KEY", f"the-value-{number}")).status_code == 204
-            assert await opened(graph, owner, f"{old},{NEW}") == {"KEY": f"the-value-{number}"}
+            assert await opened(patient_graph, owner, f"{old},{NEW}") == {"KEY": f"the-value-{number}"}
     finally:
         writing = False
         await asyncio.gather(*sealing)
-        await reseal_once(graph, Seal(f"{old},{NEW}"))
+        await reseal_once(patient_graph, Seal(f"{old},{NEW}"))
 
 
 async def test_a_service_that_starts_with_a_new_key_does_it_by_itself(

@@ -12,7 +12,7 @@ from services.agents.graph import Graph
 from shared.schemas import new_id
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import User
-from tests.services.agents.conftest import AGENTS, Create
+from tests.services.agents.conftest import AGENTS, PATIENT, Create
 from tests.services.agents.planting import plant
 
 FIRST: dict[str, Any] = {
@@ -189,7 +189,7 @@ async def test_many_at_once_under_one_key_restore_once(
 ) -> None:
     path = f"{AGENTS}/{agent['id']}/versions/1/restore"
     headers = user.headers | {"Idempotency-Key": new_id()}
-    async with service_client("agents") as other:
+    async with service_client("agents", **PATIENT) as other:
         answers = await asyncio.gather(*(one.post(path, headers=headers) for one in (client, other) * 4))
 
     assert {(answer.status_code, answer.json()["version"]) for answer in answers} == {(200, 3)}

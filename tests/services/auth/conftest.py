@@ -6,11 +6,13 @@ import httpx
 import pytest
 
 from local.suite import Suite
+from services.auth.entry.sessions import refreshing
 from services.auth.lifespan import MIGRATIONS
 from shared.postgres import Database, open_database
 from tests.fixtures.apps import never_blocking, open_service
 from tests.fixtures.identity import RegisterUser, admin_headers, register_with
 from tests.fixtures.letters import Letters, proving
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.auth.tenancy import Join, joining
 
 
@@ -39,6 +41,18 @@ async def database(suite: Suite) -> AsyncIterator[Database]:
 async def admin(suite: Suite, client: httpx.AsyncClient) -> dict[str, str]:
     """The headers of the administrator of the installation."""
     return await admin_headers(client, suite)
+
+
+@pytest.fixture(autouse=True)
+def patient_post(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An app that a test ends sends the letters that are under way, however many there are and whatever it takes."""
+    monkeypatch.setattr("services.auth.people.letters.post._LAST_SECONDS", PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def patient_repetitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refresh token comes again in time, though the machine may have stood still for as long as it may."""
+    monkeypatch.setattr(refreshing, "_SAME_ANSWER", 60 * refreshing._SAME_ANSWER)
 
 
 @pytest.fixture

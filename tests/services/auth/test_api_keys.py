@@ -7,12 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
-from asgi_lifespan import LifespanManager
 from sqlalchemy import event, text
 
 from local.suite import Suite
 from shared.postgres import Database
-from tests.fixtures.apps import build_app
+from tests.fixtures.apps import alive, build_app
 from tests.fixtures.identity import User, register_with, service_headers
 from tests.services.auth.waiting import blocked
 
@@ -178,7 +177,7 @@ async def test_a_mistyped_key_costs_no_query(suite: Suite, user: User) -> None:
     suite.up(["postgres", "redis-cache"])
     app = build_app(suite, "auth")
     async with (
-        LifespanManager(app) as manager,
+        alive(app) as manager,
         httpx.AsyncClient(transport=httpx.ASGITransport(manager.app), base_url="http://auth") as client,
     ):
         key = (await create(client, user)).json()["key"]
@@ -272,7 +271,7 @@ async def test_the_last_use_of_keys_costs_one_statement_however_many_requests(su
     suite.up(["postgres", "redis-cache"])
     app = build_app(suite, "auth")
     async with (
-        LifespanManager(app) as manager,
+        alive(app) as manager,
         httpx.AsyncClient(transport=httpx.ASGITransport(manager.app), base_url="http://auth") as client,
     ):
         created = (await create(client, user)).json()

@@ -130,6 +130,7 @@ async def test_a_forged_token_where_none_is_needed(client: httpx.AsyncClient, ad
     assert (answer.status_code, entry["details"]) == (401, {"asked": "POST /api/v1/auth/register"})
 
 
+@pytest.mark.usefixtures("patient_repetitions")
 async def test_a_refresh_token_that_comes_twice(client: httpx.AsyncClient, admin: Headers) -> None:
     user = await register_with(client)()
 

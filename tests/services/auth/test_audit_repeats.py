@@ -11,6 +11,7 @@ from sqlalchemy import event, text
 from local.suite import Suite
 from services.auth.lifespan import MIGRATIONS
 from services.auth.models import OutboxRow
+from services.auth.trust import work
 from services.auth.trust.audit.actions import CHANGES, REPEATABLE, Action
 from services.auth.trust.audit.log import AuditLog
 from services.auth.trust.audit.repeats import ROOM, ROOM_OF_TENANT
@@ -19,6 +20,7 @@ from services.auth.trust.work import Works
 from shared.errors import Unavailable
 from shared.identity import Revocations
 from shared.postgres import Database, Outbox, open_database
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.auth.auditing import count_entries, count_told, end_windows
 from tests.services.auth.tampering import tamper
 
@@ -26,6 +28,12 @@ KEY = "k" * 32
 FLOOD = 2_000
 # Whole, about a target, in a tenant: each has as much room; and one for all others.
 MOST_AT_ONCE = 3 * ROOM + 1
+
+
+@pytest.fixture(autouse=True)
+def patient_notes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many at once each has its turn, however long the machine takes for those before it."""
+    monkeypatch.setattr(work, "_NOTE_WAIT_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -220,8 +228,8 @@ async def test_a_change_is_never_said_shorter(database: Database) -> None:
     works = replica(database)
 
     for number in range(2 * ROOM_OF_TENANT):
-        async with works.begin() as work:
-            work.note(Action.AGENT_UPDATED, actor="ada", tenant_id="tenant", target=f"agent {number}")
+        async with works.begin() as begun:
+            begun.note(Action.AGENT_UPDATED, actor="ada", tenant_id="tenant", target=f"agent {number}")
 
     assert {one["target"] for one in await entries(database)} == {f"agent {n}" for n in range(2 * ROOM_OF_TENANT)}
 
@@ -238,8 +246,8 @@ async def test_on_a_full_disk_reads_go_on_and_are_noted_later(database: Database
         for _ in range(3):
             await works.note(Action.USER_LISTED, actor="admin")
         with pytest.raises(Unavailable):
-            async with works.begin() as work:
-                work.note(Action.USER_DISABLED, actor="admin", target="ada")
+            async with works.begin() as begun:
+                begun.note(Action.USER_DISABLED, actor="admin", target="ada")
     finally:
         await tamper(database, "DROP FUNCTION full_disk CASCADE")
 

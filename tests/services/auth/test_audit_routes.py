@@ -178,6 +178,7 @@ def bearer(tokens: dict[str, Any]) -> Headers:
     return {"Authorization": f"Bearer {tokens['access_token']}"}
 
 
+@pytest.mark.usefixtures("patient_repetitions")
 async def test_every_operation_writes_what_it_does(
     recorder: Recorder,
     client: httpx.AsyncClient,
@@ -248,6 +249,7 @@ async def test_what_somebody_does_by_key_names_the_key(recorder: Recorder, clien
     assert [one["details"] for one in entries] == [{"key_id": key["id"]}] * 2
 
 
+@pytest.mark.usefixtures("patient_repetitions")
 async def test_no_entry_holds_what_a_person_wrote(
     recorder: Recorder,
     client: httpx.AsyncClient,

@@ -72,9 +72,12 @@ async def test_a_changed_log_is_an_error_that_names_the_entry(
 
 
 async def test_a_rotation_waits_until_the_next_key_is_known(run: Run, environment: dict[str, str]) -> None:
-    rotated = await run(environment | {"KEY_PUBLISH_SECONDS": "2"}, "rotate-keys")
+    for seconds in (2, 8, 32):  # for a machine that stands still before the command looks at the key that it made
+        rotated = await run(environment | {"KEY_PUBLISH_SECONDS": str(seconds)}, "rotate-keys")
+        assert rotated.code == 0
+        if "waiting" in rotated.output:
+            break
 
-    assert rotated.code == 0
     assert re.search(r"the next key may sign in [\d.]+ s: .* waiting\ntokens are signed with", rotated.output)
 
 

@@ -23,7 +23,7 @@ async def test_an_anonymous_operation_is_limited_by_its_source(
 ) -> None:
     suite.up(["postgres", "redis-cache"])
     source = _source()
-    async with service_client("auth", rate_limit_anonymous="3 per 10 minutes") as client:
+    async with service_client("auth", rate_limit_anonymous="3 per 24 hours") as client:
         found = [(await client.post(path, headers=source)).status_code for _ in range(4)]
         elsewhere = await client.post(path, headers=_source())
 
@@ -36,7 +36,7 @@ async def test_register_and_token_share_their_sources_limit(
 ) -> None:
     suite.up(["postgres", "redis-cache"])
     source = _source()
-    async with service_client("auth", rate_limit_anonymous="2 per 10 minutes") as client:
+    async with service_client("auth", rate_limit_anonymous="2 per 24 hours") as client:
         found = [(await client.post(path, headers=source)).status_code for path in (REGISTER, TOKEN, TOKEN)]
 
     assert found == [422, 400, 429]

@@ -11,7 +11,7 @@ from local.suite import Suite
 from shared.postgres import Database
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.identity import RegisterUser, User, register_with
-from tests.fixtures.letters import FORGOT, MOVE, MOVED, PROVE, VERIFY, Letters
+from tests.fixtures.letters import FORGOT, MOVE, MOVED, PROVE, VERIFY, Letters, token_in
 from tests.services.auth.tenancy import ME, TOKEN
 from tests.services.auth.waiting import blocked
 
@@ -88,7 +88,8 @@ async def test_an_address_that_was_proved_meanwhile_stays(
     new = new_email()
     await ask(client, owner, new)
     await ask(client, other := await register_proved(), new)
-    tokens = [await letters.arrived_token(new, MOVE, number=2), letters.token(new, MOVE)]
+    await letters.arrived(new, MOVE, number=2)
+    tokens = [token_in(letter) for letter in letters.to(new, MOVE)]
     first, second = [await proof(client, token) for token in tokens]
 
     assert (first.status_code, second.json()["code"]) == (204, "auth.proof_refused")

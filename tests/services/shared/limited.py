@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import httpx
 import jwt
-from asgi_lifespan import LifespanManager
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import StreamingResponse
@@ -22,6 +21,7 @@ from shared.platform import Trust, open_platform
 from shared.schemas import RequestModel
 from shared.settings import ServiceSettings
 from shared.web import create_service
+from tests.fixtures.apps import alive
 from tests.fixtures.sources import GATEWAY_TOKEN
 
 THINGS = "/api/v1/things"
@@ -106,7 +106,7 @@ def build(redis_url: str, **settings: Any) -> FastAPI:
 @asynccontextmanager
 async def things(redis_url: str, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the service with these limits."""
-    async with LifespanManager(build(redis_url, **settings)) as manager:
+    async with alive(build(redis_url, **settings)) as manager:
         transport = httpx.ASGITransport(manager.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://things") as client:
             yield client

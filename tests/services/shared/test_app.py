@@ -6,7 +6,6 @@ from typing import Annotated
 
 import httpx
 import pytest
-from asgi_lifespan import LifespanManager
 from fastapi import APIRouter, FastAPI
 
 from local.suite import Suite
@@ -15,6 +14,7 @@ from shared.identity import Caller
 from shared.platform import open_platform
 from shared.schemas import RequestModel
 from shared.web import create_service
+from tests.fixtures.apps import alive
 from tests.fixtures.identity import User
 from tests.services.shared.small import settings_of
 
@@ -56,7 +56,7 @@ def counter() -> Counter:
 
 @pytest.fixture
 async def client(suite: Suite, user: User, counter: Counter) -> AsyncIterator[httpx.AsyncClient]:
-    async with LifespanManager(build(suite, counter)) as manager:
+    async with alive(build(suite, counter)) as manager:
         transport = httpx.ASGITransport(manager.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://notes", headers=user.headers) as client:
             yield client
@@ -218,7 +218,7 @@ class TestIdempotency:
     async def test_without_redis_a_key_is_503_and_no_key_works(
         self, suite: Suite, user: User, counter: Counter
     ) -> None:
-        async with LifespanManager(build(suite, counter, "redis://127.0.0.1:1/0")) as manager:
+        async with alive(build(suite, counter, "redis://127.0.0.1:1/0")) as manager:
             transport = httpx.ASGITransport(manager.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://notes", headers=user.headers) as client:
                 keyed = await client.post(NOTES, json={"text": "x"}, headers={"Idempotency-Key": "e"})

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from asgi_lifespan import LifespanManager
 from fastapi import APIRouter, FastAPI, Query, Request
 
 from local.suite import Suite
@@ -15,6 +14,7 @@ from shared.door import GuardedRoute, caller_of, requires
 from shared.identity import Caller, acted_for
 from shared.settings import ServiceSettings
 from shared.web import create_service
+from tests.fixtures.apps import alive
 from tests.services.shared.limited import build, headers_of
 
 Reader = Annotated[Caller, requires("things:read")]
@@ -52,7 +52,7 @@ def doors() -> APIRouter:
 async def client(suite: Suite) -> AsyncIterator[httpx.AsyncClient]:
     app = build(suite.url("redis-cache"))
     app.include_router(doors())
-    async with LifespanManager(app) as manager:
+    async with alive(app) as manager:
         transport = httpx.ASGITransport(manager.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://things") as client:
             yield client

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import httpx
 import pytest
-from asgi_lifespan import LifespanManager
 from fastapi import APIRouter, FastAPI
 from redis.asyncio import Redis
 
@@ -20,6 +19,7 @@ from shared.platform import open_platform
 from shared.redis import open_redis
 from shared.settings import ServiceSettings
 from shared.web import create_service
+from tests.fixtures.apps import alive
 from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.relay import Relay
 from tests.services.shared.limited import TRUST, headers_of
@@ -66,7 +66,7 @@ async def library(redis_url: str, shelf: Shelf) -> AsyncIterator[httpx.AsyncClie
         auth_issuer="test",
     )
     app = create_service("books", settings, title="Books", description="", lifespan=lifespan, routers=[creating])
-    async with LifespanManager(app) as manager:
+    async with alive(app) as manager:
         transport = httpx.ASGITransport(manager.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://books", timeout=30) as client:
             client.headers.update(headers_of("reader"))

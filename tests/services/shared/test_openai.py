@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 import httpx
 import pytest
-from asgi_lifespan import LifespanManager
 from fastapi import APIRouter, FastAPI, Query
 from pydantic import Field
 
@@ -20,6 +19,7 @@ from shared.limits import tell_quota
 from shared.openai import OpenAIKeyedRoute, OpenAIRequest, OpenAIRoute, Unsupported, openai_responses
 from shared.platform import open_platform
 from shared.web import create_service
+from tests.fixtures.apps import alive
 from tests.fixtures.identity import User
 from tests.services.shared.small import settings_of
 
@@ -90,7 +90,7 @@ def limit_seconds() -> int:
 
 @pytest.fixture
 async def client(suite: Suite, user: User, limit_seconds: int) -> AsyncIterator[httpx.AsyncClient]:
-    async with LifespanManager(build(suite, request_limit_seconds=limit_seconds)) as manager:
+    async with alive(build(suite, request_limit_seconds=limit_seconds)) as manager:
         transport = httpx.ASGITransport(manager.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://echo", headers=user.headers) as client:
             yield client
@@ -216,7 +216,7 @@ async def test_limits_are_told_as_openai_tells_them(client: httpx.AsyncClient) -
 
 
 async def test_too_many_requests_are_429(suite: Suite, user: User, patient_limits: None) -> None:
-    async with LifespanManager(build(suite, rate_limit_read="1 per 24 hours")) as manager:
+    async with alive(build(suite, rate_limit_read="1 per 24 hours")) as manager:
         transport = httpx.ASGITransport(manager.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://echo", headers=user.headers) as client:
             answers = [await client.get(f"{ECHO}/search") for _ in range(2)]

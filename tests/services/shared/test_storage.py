@@ -7,7 +7,6 @@ from typing import Annotated
 
 import httpx
 import pytest
-from asgi_lifespan import LifespanManager
 from fastapi import APIRouter, FastAPI
 
 from local.suite import Suite
@@ -15,6 +14,7 @@ from shared.door import GuardedRoute, requires, stores_nothing
 from shared.identity import Caller
 from shared.platform import open_platform
 from shared.web import create_service
+from tests.fixtures.apps import alive
 from tests.fixtures.disks import Disk, small_disk
 from tests.fixtures.identity import User
 from tests.fixtures.readiness import until_check
@@ -63,7 +63,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 @pytest.fixture
 async def client(suite: Suite, user: User, disk: Disk) -> AsyncIterator[httpx.AsyncClient]:
-    async with LifespanManager(build(suite, disk.path)) as manager:
+    async with alive(build(suite, disk.path)) as manager:
         transport = httpx.ASGITransport(manager.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://things", headers=user.headers) as client:
             yield client

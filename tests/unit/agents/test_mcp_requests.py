@@ -14,6 +14,7 @@ from starlette.routing import Route
 from services.agents.calls.domain import ToolFailed
 from services.agents.calls.mcp_session import list_tools
 from shared.outbound import Allowed, OutboundClient
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.agents.toolbox import serving
 
 MANY = 200
@@ -59,7 +60,7 @@ class Greedy:
         return JSONResponse(answer, headers=self.headers)
 
 
-async def ask(greedy: Greedy) -> list[str]:
+async def ask(greedy: Greedy, seconds: float = PATIENCE_SECONDS) -> list[str]:
     """The tools that it has. Raises ToolFailed."""
 
     async def resolve(*_: object) -> list[str]:
@@ -67,15 +68,17 @@ async def ask(greedy: Greedy) -> list[str]:
 
     outbound = OutboundClient(Allowed.of("127.0.0.1"), resolve)
     async with serving(greedy.app) as address:
-        return [tool.name for tool in await list_tools(outbound, f"{address}/mcp", {}, 3.0)]
+        return [tool.name for tool in await list_tools(outbound, f"{address}/mcp", {}, seconds)]
 
 
 @pytest.mark.parametrize("stream", [b"retry: 0\n\n", PINGS], ids=["a stream that ends at once", "a stream of requests"])
 async def test_requests_of_one_conversation_are_bounded(stream: bytes) -> None:
-    greedy = Greedy(stream)
-
-    with suppress(ToolFailed):
-        await ask(greedy)
+    for seconds in (3.0, 20.0):  # for a machine that stands still for most of the first
+        greedy = Greedy(stream)
+        with suppress(ToolFailed):
+            await ask(greedy, seconds)
+        if greedy.asked.total() > 10:
+            break
 
     assert 10 < greedy.asked.total() < MANY
 

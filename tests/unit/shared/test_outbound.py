@@ -288,6 +288,7 @@ async def test_names_that_are_never_answered_keep_nobody_else_waiting(monkeypatc
 
 
 async def test_a_look_up_that_ended_lets_its_owner_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.outbound.names._WAIT_SECONDS", PATIENCE_SECONDS)
     async with open_outbound(LOCAL) as client, serving(saying("HTTP/1.1 204 No Content")) as port:
         greedy = client.of(Owner("tenant", "user"))
         async with black_hole(monkeypatch):
