@@ -84,7 +84,8 @@ class Installation:
     async def worker_process(self, *, halts_halfway: bool = False, **overrides: Any) -> AsyncIterator[Program]:
         """A worker in a process of its own, killed at the end of the block if it still runs, and missed from then on.
 
-        With `halts_halfway` it stands still once a task's progress is written, however long it takes to look at that.
+        With `halts_halfway` it stands still once a task's progress is written, however long it takes to look at that,
+        until it is killed or told to go on (`SIGCONT`).
         """
         # The suite's own worker may hold the usual port; and one that stands still for a while is not to be missed.
         own = {"port": free_port(), "lease_seconds": 600}

@@ -1,5 +1,6 @@
 """`vectors.copy` by real workers: what one leaves another finishes, and a cancelled one leaves nothing."""
 
+import signal
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -73,11 +74,12 @@ async def test_a_cancelled_one_takes_the_target_with_it(
     new_installation: Callable[[], Installation], vectors: httpx.AsyncClient, user: User, given: dict[str, Any]
 ) -> None:
     installation = new_installation()
-    async with installation.api() as client, installation.worker():
+    async with installation.api() as client, installation.worker_process(halts_halfway=True) as process:
         tasks = Tasks(client, user)
         task = await tasks.submit("vectors.copy", given)
         await tasks.wait(task, is_halfway)
         assert (await tasks.cancel(task)).is_success
+        process.send_signal(signal.SIGCONT)
         assert (await tasks.wait(task))["status"] == "cancelled"
 
         async def is_gone() -> bool:

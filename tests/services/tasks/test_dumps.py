@@ -1,6 +1,7 @@
 """Exports and imports whose worker is killed in the middle, at the real vectors."""
 
 import asyncio
+import contextlib
 import json
 import secrets
 import signal
@@ -125,24 +126,30 @@ async def test_a_killed_export_is_whole_in_the_end_and_there_once(
     assert await count(vectors, f"{name}-copy") == len(items)
 
 
-def programs() -> list[psutil.Process]:
-    """Those that read and write dumps for a worker in this process."""
-    return [one for one in psutil.Process().children() if "services.tasks.dumps.inside" in one.cmdline()]
+def programs(worker: Program) -> list[psutil.Process]:
+    """Those that read and write dumps for it."""
+    found = []
+    for one in psutil.Process(worker.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # or is dead, and the worker has not asked how it ended yet
+            if "services.tasks.dumps.inside" in one.cmdline():
+                found.append(one)
+    return found
 
 
 async def test_a_cancelled_import_leaves_no_program_behind(
     installation: Installation, tasks: Tasks, vectors: httpx.AsyncClient
 ) -> None:
     name = f"cancelled-{secrets.token_hex(4)}"
-    async with installation.worker():
+    async with installation.worker_process(halts_halfway=True) as worker:
         task = await tasks.submit("vectors.import", {"file_id": await uploaded(vectors, lines(name, RECORDS))})
         await tasks.wait(task, until=is_under_way)
-        begun = programs()
+        begun = programs(worker)
 
         assert (await tasks.cancel(task)).is_success
+        worker.send_signal(signal.SIGCONT)
         ended = await tasks.wait(task)
 
-        await eventually(lambda: asyncio.sleep(0, not programs()))
+        await eventually(lambda: asyncio.sleep(0, not programs(worker)))
     assert (len(begun), ended["status"]) == (1, "cancelled")
     assert await count(vectors, name) < RECORDS
 

@@ -23,7 +23,7 @@ from tests.fixtures.disks import small_disk
 from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.fixtures.readiness import until_check
 from tests.services.tasks.hooking import DELIVERING, LOOPBACK, Receiver, Webhooks
-from tests.services.tasks.running import Installation, Tasks, connected, eventually
+from tests.services.tasks.running import Installation, Tasks, connected, count_ready, eventually
 
 DUE_FOR_LONG = text("UPDATE webhook_delivery SET next_at = now() - interval '5 minutes' WHERE webhook_id = :webhook_id")
 
@@ -103,7 +103,7 @@ async def test_replicas_share_the_queue_of_health_checks_and_leave_nothing(insta
 
 
 async def _is_empty(broker: Connection) -> bool:
-    return await broker.count_ready("sutazai.probes") == 0
+    return await count_ready(broker, "sutazai.probes") == 0
 
 
 async def test_a_task_that_nobody_begins_is_told(new_installation: Callable[[], Installation], tasks: Tasks) -> None:
@@ -201,9 +201,8 @@ async def is_in_hand(installation: Installation) -> bool:
         open_connection(installation.suite.url("rabbitmq"), "test") as broker,
     ):
         unpublished = await session.scalar(select(func.count()).select_from(OutboxRow))
-        return not unpublished and not await broker.count_ready(
-            Queues(installation.names["queue_prefix"]).queue(Priority.NORMAL)
-        )
+        queue = Queues(installation.names["queue_prefix"]).queue(Priority.NORMAL)
+        return not unpublished and not await count_ready(broker, queue)
 
 
 async def test_a_worker_begins_nothing_on_a_disk_that_is_nearly_full(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 
@@ -10,7 +11,7 @@ from services.tasks.models import Task
 from services.tasks.worker.log import TaskLog
 from services.tasks.worker.repository import WorkRepository
 from shared.postgres import Database
-from tests.fixtures.identity import User
+from tests.fixtures.identity import RegisterUser, User
 from tests.services.tasks.running import Tasks, eventually
 
 
@@ -94,8 +95,9 @@ async def test_a_log_keeps_the_first_lines_and_counts_the_others(tasks: Tasks, w
 
 
 async def test_lines_are_written_once_however_often_and_by_nobody_who_lost_the_task(
-    tasks: Tasks, database: Database
+    api: httpx.AsyncClient, register_user: RegisterUser, database: Database
 ) -> None:
+    tasks = Tasks(api, await register_user())  # who has nothing else waiting, so that it is sent at once
     task = await tasks.submit("test.say")
     async with database.transaction() as session:
         claim = await WorkRepository(session).claim(task["id"], "worker", lease_seconds=60)

@@ -28,9 +28,9 @@ def is_holding(task: dict[str, Any]) -> bool:
     return bool(task["progress"]["done"] == 1)
 
 
-def was_refused(task: dict[str, Any]) -> bool:
-    """Its last attempt was; it waits for the next."""
-    return bool(task["error"]) and task["error"]["code"] == "tasks.document_in_use"
+def was_refused(task: dict[str, Any]) -> Any:
+    """Its last attempt was; it waits for the next. While that is under way it still has the error of the one before."""
+    return task["status"] == "queued" and task["error"] and task["error"]["code"] == "tasks.document_in_use"
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 from sqlalchemy import text
@@ -20,7 +21,7 @@ from shared.messages import OutgoingMessage, Publisher, open_connection
 from shared.postgres import Database
 from shared.schemas import new_id
 from shared.telemetry import Metrics
-from tests.fixtures.identity import User
+from tests.fixtures.identity import RegisterUser, User
 from tests.services.tasks.kinds import RELEASED, TAKEN_AWAY
 from tests.services.tasks.running import Installation, Tasks, declared, eventually
 
@@ -113,7 +114,10 @@ async def _is_taken_away(task_id: str) -> bool:
 
 
 @pytest.mark.parametrize("end", ["give_up", "retry"])
-async def test_who_asked_it_to_stop_has_no_dead_letter(tasks: Tasks, database: Database, end: str) -> None:
+async def test_who_asked_it_to_stop_has_no_dead_letter(
+    api: httpx.AsyncClient, register_user: RegisterUser, database: Database, end: str
+) -> None:
+    tasks = Tasks(api, await register_user())  # who has nothing else waiting, so that it is sent at once
     task = await tasks.submit("echo")
     async with database.transaction() as session:
         claim = await WorkRepository(session).claim(task["id"], "worker", lease_seconds=60)

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+import httpx
 import orjson
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import TextClause, func, select, text
 
 from local.suite import Suite
 from services.tasks.domain import INTERRUPTED, Priority
@@ -83,8 +84,14 @@ async def test_a_worker_that_was_frozen_past_its_lease_changes_nothing_and_works
         assert [attempt["outcome"] for attempt in answer.json()["items"]] == ["lost", "succeeded"]
 
 
-async def test_a_late_worker_cannot_write(tasks: Tasks, database: Database) -> None:
-    task = await tasks.submit("test.sleep")
+@pytest.fixture
+async def alone(api: httpx.AsyncClient, register_user: RegisterUser) -> Tasks:
+    """Of somebody who has nothing else waiting: what they submit is sent at once, and can be claimed."""
+    return Tasks(api, await register_user())
+
+
+async def test_a_late_worker_cannot_write(alone: Tasks, database: Database) -> None:
+    task = await alone.submit("test.sleep")
     async with database.transaction() as session:
         first = await WorkRepository(session).claim(task["id"], "first", lease_seconds=0)
     assert first is not None
@@ -109,17 +116,17 @@ async def test_a_late_worker_cannot_write(tasks: Tasks, database: Database) -> N
         await work.write_progress(first.key, ProgressReport(9, 9, "late"))
         held = await work.renew([first.key, second.key], 60)
 
-    read = await tasks.get(task)
-    await tasks.cancel(task)  # or it comes back, a minute later, to the worker of another test
+    read = await alone.get(task)
+    await alone.cancel(task)  # or it comes back, a minute later, to the worker of another test
     assert answers == [None] * 5
     assert held == {second.key: False}
     assert (read["status"], read["attempt"], read["progress"]["done"]) == ("running", 2, 0)
 
 
 async def test_a_locked_task_holds_up_no_other_lease(
-    installation: Installation, tasks: Tasks, database: Database
+    installation: Installation, alone: Tasks, database: Database
 ) -> None:
-    made = [await tasks.submit("test.sleep") for _ in range(2)]
+    made = [await alone.submit("test.sleep") for _ in range(2)]
     leases = Leases(database, installation.worker_settings(lease_seconds=1, heartbeat_seconds=0.333))  # due at once
     async with database.transaction() as session:
         work = WorkRepository(session)
@@ -143,7 +150,7 @@ async def test_a_locked_task_holds_up_no_other_lease(
         await beat
         assert not stuck.stopped.done()
     for task in made:
-        await tasks.cancel(task)
+        await alone.cancel(task)
 
 
 async def test_a_worker_that_lost_its_task_stops_working_on_it(installation: Installation, tasks: Tasks) -> None:
@@ -360,16 +367,25 @@ async def test_a_database_that_cuts_its_connections_costs_no_message(
     """SQLSTATE class 57: what a server says that an operator stops."""
     fresh = new_installation()
     queues, holder = Queues(fresh.names["queue_prefix"]), published(fresh)
-    cut = text(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name AND pid <> pg_backend_pid()"
-    )
+    theirs = "FROM pg_stat_activity WHERE datname = :name AND pid <> pg_backend_pid()"
+    cut, left = text(f"SELECT pid, pg_terminate_backend(pid) {theirs}"), text(f"SELECT pid {theirs}")
+    told: set[int] = set()
+
+    async def pids(which: TextClause) -> set[int]:
+        async with database.engine.connect() as connection:
+            return set(await connection.scalars(which, {"name": fresh.names["database_name"]}))
+
+    async def have_ended() -> bool:
+        """Those that were told to: one that does it later would take along whoever reads by it then."""
+        return not told & await pids(left)
+
     async with fresh.api() as client, fresh.worker(lease_seconds=1), fresh.database() as database, holder:
         tasks = Tasks(client, user)
         made = [await tasks.submit("echo", {"n": n}) for n in range(60)]
         for _ in range(10):
-            async with database.engine.connect() as connection:
-                await connection.execute(cut, {"name": fresh.names["database_name"]})
+            told |= await pids(cut)
             await asyncio.sleep(0.05)  # some work in between
+        await eventually(have_ended)
         done = [await tasks.wait(task) for task in made]
         dead = await count_ready(holder.connection, queues.dead_queue)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -131,7 +132,13 @@ async def test_a_kind_asks_for_its_scopes(schedules: Schedules, register_user: R
     assert (answer.status_code, answer.json()["code"]) == (403, "common.missing_scope")
 
 
+def minute() -> int:
+    """Which one it is: each that begins while a worker is there has a moment."""
+    return int(time.time() // 60)
+
+
 async def test_of_many_workers_one_makes_each_task(fresh: Installation, schedules: Schedules) -> None:
+    began = minute()
     made = [await schedules.make(name=f"number {number}") for number in range(10)]
     await asyncio.gather(*(schedules.set_back(one, 1) for one in made))
     async with AsyncExitStack() as stack:
@@ -140,9 +147,10 @@ async def test_of_many_workers_one_makes_each_task(fresh: Installation, schedule
         ran = [await schedules.ran(one, 1) for one in made]
         await eventually(lambda: are_over(schedules, made))
         ran = [await schedules.runs(one) for one in made]
+        most = 1 + minute() - began
 
     assert [{task["schedule_id"] for task in tasks} for tasks in ran] == [{one["id"]} for one in made]
-    assert all(len({task["created_at"] for task in tasks}) == len(tasks) <= 2 for tasks in ran)
+    assert all(len({task["created_at"] for task in tasks}) == len(tasks) <= most for tasks in ran)
     assert {(await schedules.get(one))["error"] for one in made} == {None}
 
 
@@ -151,17 +159,19 @@ async def are_over(schedules: Schedules, made: list[dict[str, Any]]) -> bool:
     return all(task["status"] == "succeeded" for task in tasks)
 
 
-@pytest.mark.parametrize(("catch_up", "expected"), [("none", {0, 1}), ("one", {1, 2}), ("all", {6, 7})])
+@pytest.mark.parametrize(("catch_up", "least", "most"), [("none", 0, 1), ("one", 1, 1), ("all", 6, 6)])
 async def test_what_was_missed_is_made_up_for_as_wanted(
-    fresh: Installation, schedules: Schedules, catch_up: str, expected: set[int]
+    fresh: Installation, schedules: Schedules, catch_up: str, least: int, most: int
 ) -> None:
+    began = minute()
     made = await schedules.make(catch_up=catch_up)
     await schedules.set_back(made, 5)
     async with fresh.worker():
         await eventually(lambda: is_due_later(schedules, made))
         ran = await schedules.runs(made)
+        meanwhile = minute() - began
 
-    assert len(ran) in expected
+    assert least <= len(ran) <= most + meanwhile
 
 
 async def is_due_later(schedules: Schedules, made: dict[str, Any]) -> bool:
@@ -263,13 +273,15 @@ async def test_what_is_large_is_made_up_for_in_parts(
     fresh: Installation, schedules: Schedules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scheduler, "_PART_BYTES", 2 * len('{"n":1}'))
+    began = minute()
     made = await schedules.make(catch_up="all")
     await schedules.set_back(made, 5)
     async with fresh.worker():
         await eventually(lambda: is_due_later(schedules, made))
         ran = await schedules.runs(made)
+        meanwhile = minute() - began
 
-    assert len(ran) in {6, 7}
+    assert 6 <= len(ran) <= 6 + meanwhile
     assert len({task["created_at"] for task in ran}) >= 3
 
 

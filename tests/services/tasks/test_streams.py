@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -221,10 +221,25 @@ async def test_a_hundred_followers_of_a_hundred_tasks_hear_all(
     new_installation: Callable[[], Installation], user: User
 ) -> None:
     installation = new_installation()
-    async with served(installation, max_streams=400) as client, installation.worker():
+    following, opening = list[str](), asyncio.Semaphore(10)
+
+    async def follow(client: httpx.AsyncClient, task_id: str) -> list[Heard]:
+        """A few ask at once whether they may: who waits for a connection of the database has two seconds."""
+        async with AsyncExitStack() as stack:
+            async with opening:
+                asked = client.stream("GET", f"/api/v1/tasks/{task_id}/events", headers=user.headers)
+                events = events_in(await stack.enter_async_context(asked))
+                first = await anext(events)
+            following.append(task_id)
+            return [first, *[event async for event in events]]
+
+    async with served(installation, max_streams=400) as client:
         tasks = Tasks(client, user)
         made = await asyncio.gather(*(tasks.submit("echo") for _ in range(100)))
-        everything = await asyncio.gather(*(heard(client, user.headers, one["id"]) for one in made))
+        hearing = [asyncio.create_task(follow(client, one["id"])) for one in made]
+        await eventually(lambda: at_least(following, 100))
+        async with installation.worker():
+            everything = await asyncio.gather(*hearing)
 
     assert all([event.type for event in one][-1] == "task.succeeded" for one in everything)
     assert all([event.id for event in one] == [str(n) for n in range(1, len(one) + 1)] for one in everything)

@@ -1,17 +1,19 @@
 """What is late is told once it lasts; that something moves is told at once."""
 
-import time
+from types import SimpleNamespace
 
 import pytest
 
+from services.tasks import health
 from services.tasks.health import Lateness
 from shared.health import Finding
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Its own: by that of the process whatever else runs in this loop would go."""
     now = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(health, "time", SimpleNamespace(monotonic=lambda: now[0]))
     return now
 
 

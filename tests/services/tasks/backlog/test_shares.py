@@ -27,17 +27,23 @@ async def count(database: Database, which: str) -> int:
 async def test_one_task_begins_behind_five_hundred_long_ones(
     installation: Installation, greedy: Tasks, modest: Tasks, database: Database
 ) -> None:
+    running: list[int] = []
+
+    async def has_all_but_a_few() -> bool:
+        """One that was called back while the other was there has its place again after a while."""
+        running.append(await running_of(database, greedy))
+        return running[-1] == 28
+
     await flood(greedy)
     async with installation.worker():
         await eventually(lambda: count(database, "status = 'running'"))
         done = await modest.run("echo", {"text": "and I?"})
-        await eventually(lambda: _is(count(database, "status = 'running'"), 28))
-        running = await count(database, "status = 'running'")
+        await eventually(has_all_but_a_few)
 
     waited = datetime.fromisoformat(done["started_at"]) - datetime.fromisoformat(done["created_at"])
     assert (done["status"], done["attempt"]) == ("succeeded", 1)
     assert waited.total_seconds() < PATIENCE_SECONDS  # the others take five minutes
-    assert running == 28  # of 32, an eighth of which is kept for others
+    assert max(running) == 28  # of 32, an eighth of which is kept for others
 
 
 async def test_the_place_of_one_that_ended_goes_to_the_next_of_its_owner(
@@ -57,6 +63,7 @@ async def test_what_was_put_off_says_so_and_can_be_cancelled(
     async with installation.worker(normal_slots=4) as app:
         await flood(greedy, 5)
         await eventually(lambda: put_off(app.state.metrics))
+        await eventually(lambda: _is(running_of(database, greedy), 3))  # whoever has a place has begun
         (waiting, *_) = [task for task in await listed(greedy) if task["status"] == "queued"]
         cancelled = await greedy.cancel(waiting)
 
