@@ -192,7 +192,11 @@ async def killed(node: NodeProcess) -> None:
 
 
 @pytest.mark.parametrize("restart", [in_order, killed])
-async def test_a_restart_of_the_node_is_waited_out(pair: Pair, node: NodeProcess, restart: Restart) -> None:
+async def test_a_restart_of_the_node_is_waited_out(
+    pair: Pair, node: NodeProcess, monkeypatch: pytest.MonkeyPatch, restart: Restart
+) -> None:
+    """However long it takes the machine."""
+    monkeypatch.setattr(node_connection, "AWAY_SECONDS", PATIENCE_SECONDS)
     collections = {engine: name() for engine in ("faiss", "qdrant")}
     for engine, collection in collections.items():
         await pair[0].post(COLLECTIONS, json={"name": collection, "engine": engine, "dimension": 2, "metric": "l2"})
