@@ -8,6 +8,7 @@ import pytest
 from local.suite import Suite
 from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.chat.client import OpenChat
 from tests.services.chat.opening import chat_beside
 from tests.services.chat.processes import StartProcess, process_beside
@@ -17,6 +18,13 @@ PASSAGES = [
     {"id": "r1", "score": 0.9, "text": "The warranty of the Falcon lasts 27 months.", "metadata": {}},
     {"id": "r2", "score": 0.4, "text": "The Falcon weighs 800 grams.", "metadata": {}},
 ]
+
+
+@pytest.fixture(autouse=True)
+def patient_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens a connection to Redis, or waits for one of a crowd's, has longer than a second for it."""
+    for name in ("_CONNECT_SECONDS", "_POOL_WAIT_SECONDS"):
+        monkeypatch.setattr(f"shared.redis.{name}", PATIENCE_SECONDS)
 
 
 @pytest.fixture
