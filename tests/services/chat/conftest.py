@@ -8,7 +8,7 @@ import pytest
 from local.suite import Suite
 from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
-from tests.fixtures.patience import PATIENCE_SECONDS
+from tests.fixtures.patience import patient_connections
 from tests.services.chat.client import OpenChat
 from tests.services.chat.opening import chat_beside
 from tests.services.chat.processes import StartProcess, process_beside
@@ -22,9 +22,7 @@ PASSAGES = [
 
 @pytest.fixture(autouse=True)
 def patient_redis(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever opens a connection to Redis, or waits for one of a crowd's, has longer than a second for it."""
-    for name in ("_CONNECT_SECONDS", "_POOL_WAIT_SECONDS"):
-        monkeypatch.setattr(f"shared.redis.{name}", PATIENCE_SECONDS)
+    patient_connections(monkeypatch)
 
 
 @pytest.fixture

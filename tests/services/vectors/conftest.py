@@ -1,6 +1,6 @@
 """vectors' app in process: its own data directory, the suite's Redis and ChromaDB."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ from services.vectors.files.repository import FileRepository
 from tests.fixtures.apps import ServiceClient, open_service
 from tests.fixtures.identity import User
 from tests.fixtures.node import NodeProcess, open_node_process
-from tests.fixtures.patience import PATIENCE_SECONDS
+from tests.fixtures.patience import PATIENCE_SECONDS, patient_connections
 from tests.services.vectors.kept_files import WatchedBlobs
 
 Pair = tuple[httpx.AsyncClient, httpx.AsyncClient]
@@ -23,6 +23,13 @@ PATIENT: Final = {
     "files_timeout_seconds": PATIENCE_SECONDS,
     "request_timeout_seconds": PATIENCE_SECONDS,
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patient_redis() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patient_connections(patched)
+        yield
 
 
 @pytest.fixture(scope="module")
