@@ -1,4 +1,5 @@
-"""Notes a run for those who look after dead ones (`sweeping.py`), before it begins and in one round trip with that."""
+"""Notes a run for those who look after dead ones (`sweeping.py`), before it begins, or waits, and in one round trip
+with that: what is noted and is not there when they look is forgotten."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,13 +22,26 @@ async def noted_run(
     Apart from the script, since the note lies in another slot: a run that was noted and did not begin is forgotten
     later.
     """
-    noted = {running_member(turn.owner, turn.conversation_id, turn.run_id): to_ms(now()) + lease_ms}
+    return str(await noted(redis, script, RUNNING, turn, lease_ms, names, arguments), "ascii")
+
+
+async def noted(
+    redis: Redis,
+    script: AsyncScript,
+    noted_in: str,
+    turn: Turn,
+    lease_ms: int,
+    names: Sequence[str],
+    arguments: Sequence[Any],
+) -> Any:
+    """As `noted_run`, in another sorted set, and whatever the script answers."""
+    member = {running_member(turn.owner, turn.conversation_id, turn.run_id): to_ms(now()) + lease_ms}
     with redis_errors():
         async with redis.pipeline(transaction=False) as pipeline:
-            pipeline.zadd(RUNNING, noted)
+            pipeline.zadd(noted_in, member)
             pipeline.evalsha(script.sha, len(names), *names, *arguments)
             try:
                 _, answer = await pipeline.execute()
             except NoScriptError:  # a server that was started since
                 answer = await script(keys=names, args=arguments)
-    return str(answer, "ascii")
+    return answer

@@ -14,10 +14,10 @@ from services.chat.runs import queue_scripts
 from services.chat.runs.beginning import RunKey, once_holds, require_begun, title_of
 from services.chat.runs.events import CANCELLED, FAILED, Event, abandoned, queued, started
 from services.chat.runs.leases import MISSED, MISSED_MS
-from services.chat.runs.noting import noted_run
+from services.chat.runs.noting import noted, noted_run
 from services.chat.runs.outbox import OUTBOX_KEYS, untold
 from services.chat.runs.repository import Status
-from services.chat.storage import QUEUED, Keys, message_bytes, running_member
+from services.chat.storage import QUEUED, Keys, message_bytes
 from services.chat.times import now, to_ms
 from services.chat.words import kept_words
 from shared.redis import redis_errors
@@ -64,10 +64,8 @@ class QueueRepository:
         ConversationFull, KeptTooMuch, RunsKeptTooMuch.
         """
         names, arguments = _enqueue_keys(turn, key), self._enqueue_arguments(turn, key)
-        member = running_member(turn.owner, turn.conversation_id, turn.run_id)
-        with redis_errors():  # noted before, as a run that begins: so none is missing
-            await self._redis.zadd(QUEUED, {member: to_ms(now()) + self._bounds.lease_ms})
-            answer, place = await self._enqueue(keys=names, args=arguments)
+        lease_ms = self._bounds.lease_ms  # noted before, as a run that begins: so none is missing
+        answer, place = await noted(self._redis, self._enqueue, QUEUED, turn, lease_ms, names, arguments)
         require_begun(answer.decode())
         return queued(turn, place)
 

@@ -8,6 +8,7 @@ import pytest
 from local.suite import Suite
 from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.patience import patient_connections
 from tests.services.chat.client import OpenChat
 from tests.services.chat.opening import chat_beside
 from tests.services.chat.processes import StartProcess, process_beside
@@ -17,6 +18,11 @@ PASSAGES = [
     {"id": "r1", "score": 0.9, "text": "The warranty of the Falcon lasts 27 months.", "metadata": {}},
     {"id": "r2", "score": 0.4, "text": "The Falcon weighs 800 grams.", "metadata": {}},
 ]
+
+
+@pytest.fixture(autouse=True)
+def patient_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    patient_connections(monkeypatch)
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ class Conversation:
 @asynccontextmanager
 async def busy(client: httpx.AsyncClient, agent_id: str, model: ModelServer) -> AsyncIterator[Conversation]:
     model.go_on.clear()
+    model.is_generating.clear()  # as it may be for another already
     body: Body = {"agent_id": agent_id, "content": "one", "stream": True}
     async with client.stream("POST", MESSAGE, json=body) as response:
         told = events_of(response)

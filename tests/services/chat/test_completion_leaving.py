@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from local.suite import Suite
 from services.chat.domain import Owner
+from services.chat.runs.stored import StoredRun
 from services.chat.storage import Keys
 from shared.redis import open_redis
 from shared.schemas import new_id
@@ -17,6 +18,7 @@ from tests.fixtures.identity import User
 from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.chat.client import OpenChat, until
 from tests.services.chat.completing import COMPLETIONS, RUNS, asking, chunks_of
+from tests.services.chat.lapsing import lapse
 from tests.services.chat.processes import StartProcess
 from tests.services.chat.servers import ModelServer
 
@@ -116,29 +118,41 @@ async def test_what_somebody_cancels_is_not_to_be_tried_again(
 
 
 async def test_a_run_whose_process_dies_has_failed_for_whoever_asks_again(
-    start_process: StartProcess, open_chat: OpenChat, person: User, model: ModelServer
+    start_process: StartProcess,
+    open_chat: OpenChat,
+    person: User,
+    model: ModelServer,
+    suite: Suite,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Whoever asks while it is held still is told so when it is missed."""
+    is_followed, wait = asyncio.Event(), StoredRun._wait
+
+    async def waiting(run: StoredRun, *given: Any) -> None:
+        is_followed.set()
+        await wait(run, *given)
+
+    monkeypatch.setattr(StoredRun, "_wait", waiting)
     model.go_on.clear()
     key = {"Idempotency-Key": new_id()}
-    async with start_process() as (process, client):
-        asked = asyncio.create_task(client.post(COMPLETIONS, json=asking(), headers=key))
-        await model.is_generating.wait()
-        process.kill()
-        with pytest.raises(httpx.TransportError):
-            await asked
-    model.go_on.set()
-    async with open_chat() as other:
+    async with open_redis(suite.url("redis")) as redis, open_chat() as other:
         other.headers.update(person.headers)
+        async with start_process(RUN_LEASE_SECONDS="120") as (process, client):
+            asked = asyncio.create_task(client.post(COMPLETIONS, json=asking(), headers=key))
+            await model.is_generating.wait()
+            written: Any = await redis.xrange(await events_key(redis, person), count=1)
+            process.kill()
+            with pytest.raises(httpx.TransportError):
+                await asked
+        model.go_on.set()
+        begun = orjson.loads(written[0][1][b"d"])
+        again = asyncio.create_task(other.post(COMPLETIONS, json=asking(), headers=key))
+        await is_followed.wait()
+        await lapse(redis, Owner(person.tenant_id, person.user_id), begun["conversation_id"], begun["run_id"])
+        told = [await again, await other.post(COMPLETIONS, json=asking(), headers=key)]
 
-        told = list[int]()
-
-        async def is_answered() -> bool:
-            told.append((await other.post(COMPLETIONS, json=asking(), headers=key)).status_code)
-            return told[-1] == 200
-
-        await until(is_answered)
-
-    assert set(told) == {503, 200}  # the first run has failed, and the next repetition began another
+    # The first run has failed, and the next repetition began another.
+    assert [answer.status_code for answer in told] == [503, 200]
     assert len(model.asked) == 2
 
 

@@ -12,11 +12,13 @@ from services.chat.conversations.repository import ConversationRepository
 from services.chat.conversations.searching import Wanted
 from services.chat.domain import Owner
 from services.chat.errors import ConversationNotFound
+from services.chat.runs import launching
 from services.chat.storage import Keys
 from services.chat.times import now, to_ms
 from shared.redis import open_redis
 from shared.schemas import new_id
 from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.chat.client import OpenChat, events_of
 from tests.services.chat.servers import ModelServer
 
@@ -155,8 +157,15 @@ async def test_a_deleted_conversation_leaves_nothing_behind(
 
 
 async def test_deleting_ends_the_answer_under_way(
-    open_chat: OpenChat, agent_id: str, person: User, model: ModelServer, suite: Suite
+    open_chat: OpenChat,
+    agent_id: str,
+    person: User,
+    model: ModelServer,
+    suite: Suite,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Nothing has been noted yet of what it used, which stays for whoever counts that."""
+    monkeypatch.setattr(launching, "_NOTED_EVERY_SECONDS", PATIENCE_SECONDS)
     model.go_on.clear()
 
     async with open_chat(run_lease_seconds=1) as chat:

@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
+from redis.asyncio.connection import AbstractConnection
 
 from local.suite import Suite
 from services.chat.bounds import Bounds
@@ -11,7 +12,7 @@ from services.chat.domain import Agent, Message, Owner, Turn
 from services.chat.runs.journal import Journal
 from services.chat.runs.live import LiveRun
 from services.chat.runs.queue import QueueRepository
-from services.chat.storage import Keys
+from services.chat.storage import QUEUED, Keys, running_member
 from services.chat.times import now
 from shared.errors import Unavailable
 from shared.redis import open_redis
@@ -247,6 +248,32 @@ async def test_whoever_begins_and_never_hears_so_holds_the_conversation_when_it_
 
     assert answers == ["ok"] * 3
     assert (holder, others) == (turn.run_id.encode(), b"another")
+
+
+async def test_a_message_is_noted_with_the_command_that_has_it_wait(
+    chat: httpx.AsyncClient, agent_id: str, suite: Suite, person: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks after such messages forgets what is noted and does not wait: in between nobody can."""
+    turns = [await _turn(chat, agent_id, person) for _ in range(2)]
+    sent, send = list[str](), AbstractConnection.send_packed_command
+    async with open_redis(suite.url("redis")) as redis:
+        queue = QueueRepository(redis, Bounds(60_000, 60_000, 60, 10, 10), "inbox")
+        await queue.enqueue(turns[0], None)  # which opens a connection, and sends the script once
+
+        async def counted(connection: AbstractConnection, command: Any, check_health: bool = True) -> None:
+            if any(turns[1].run_id.encode() in bytes(part) for part in command):
+                sent.append(turns[1].run_id)
+            await send(connection, command, check_health)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(AbstractConnection, "send_packed_command", counted)
+            await queue.enqueue(turns[1], None)
+        scores = [
+            await redis.zscore(QUEUED, running_member(turn.owner, turn.conversation_id, turn.run_id)) for turn in turns
+        ]
+
+    assert None not in scores
+    assert len(sent) == 1
 
 
 class _Unheard(QueueRepository):

@@ -14,6 +14,7 @@ from services.chat.domain import Owner
 from services.chat.storage import RUNNING, Keys, running_member
 from shared.redis import open_redis
 from tests.fixtures.identity import User
+from tests.fixtures.patience import patient_connections
 from tests.fixtures.working_time import working_time
 from tests.services.chat.client import OpenChat, ServerEvent, events_of, until
 from tests.services.chat.processes import StartProcess
@@ -22,6 +23,7 @@ from tests.services.chat.servers import ModelServer
 
 MESSAGE = "/api/v1/chat/message"
 RUNS = "/api/v1/chat/runs"
+_ANSWERED_SECONDS = 5.0  # within which a Redis that stands still is missed, as usual
 
 
 async def _followed(client: httpx.AsyncClient, run_id: str) -> list[ServerEvent]:
@@ -109,9 +111,16 @@ async def test_the_next_begins_when_the_process_of_the_one_before_was_killed(
 
 @pytest.mark.parametrize("how", ["restarts", "stands still"])
 async def test_what_waits_goes_on_after_redis_was_away(
-    open_chat: OpenChat, agent_id: str, model: ModelServer, person: User, suite: Suite, how: str
+    open_chat: OpenChat,
+    agent_id: str,
+    model: ModelServer,
+    person: User,
+    suite: Suite,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
 ) -> None:
     """And so does what is being answered, for longer than it is held: nothing is lost, and nothing answered twice."""
+    patient_connections(monkeypatch, _ANSWERED_SECONDS)
     model.go_on.clear()
     body: dict[str, Any] = {"agent_id": agent_id, "content": "one", "stream": True, "on_busy": "enqueue"}
     async with (

@@ -275,6 +275,7 @@ async def test_a_response_of_it_is_deleted_and_its_items_stay(
 ) -> None:
     first = await created(chat, conversation=conversation)
     model.go_on.clear()
+    model.is_generating.clear()
     await created(chat, conversation=conversation, background=True)
     await model.is_generating.wait()
 

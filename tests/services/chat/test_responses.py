@@ -11,6 +11,7 @@ import pytest
 
 from local.suite import Suite
 from services.chat.domain import Owner
+from services.chat.runs import launching
 from services.chat.runs.logs import log_bytes
 from services.chat.storage import Keys
 from shared.redis import open_redis
@@ -291,13 +292,16 @@ async def test_what_has_ended_is_not_cancelled(chat: httpx.AsyncClient) -> None:
 
 
 async def test_one_that_is_deleted_is_gone_and_counts_no_more(
-    chat: httpx.AsyncClient, person: User, model: ModelServer, suite: Suite
+    chat: httpx.AsyncClient, person: User, model: ModelServer, suite: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nothing has been noted yet of what it used, which stays for whoever counts that."""
+    monkeypatch.setattr(launching, "_NOTED_EVERY_SECONDS", PATIENCE_SECONDS)
     owner = Owner(person.tenant_id, person.user_id)
     async with open_redis(suite.url("redis")) as redis:
         before = await log_bytes(redis, owner)
         ended = await created(chat)
         model.go_on.clear()
+        model.is_generating.clear()
         under_way = await created(chat, background=True)
         await model.is_generating.wait()
 

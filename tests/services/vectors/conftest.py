@@ -1,7 +1,9 @@
 """vectors' app in process: its own data directory, the suite's Redis and ChromaDB."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import httpx
 import pytest
@@ -11,9 +13,23 @@ from services.vectors.files.repository import FileRepository
 from tests.fixtures.apps import ServiceClient, open_service
 from tests.fixtures.identity import User
 from tests.fixtures.node import NodeProcess, open_node_process
+from tests.fixtures.patience import PATIENCE_SECONDS, patient_connections
 from tests.services.vectors.kept_files import WatchedBlobs
 
 Pair = tuple[httpx.AsyncClient, httpx.AsyncClient]
+# An engine may begin with the call that a test makes, and this process stand still meanwhile: what it answers is asked.
+PATIENT: Final = {
+    "engine_timeout_seconds": PATIENCE_SECONDS,
+    "files_timeout_seconds": PATIENCE_SECONDS,
+    "request_timeout_seconds": PATIENCE_SECONDS,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patient_redis() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patient_connections(patched)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +42,7 @@ async def client(
     async def as_user(request: httpx.Request) -> None:
         request.headers.setdefault("Authorization", user.headers["Authorization"])
 
-    async with open_service(suite)("vectors", data_dir=tmp_path_factory.mktemp("vectors")) as opened:
+    async with open_service(suite)("vectors", data_dir=tmp_path_factory.mktemp("vectors"), **PATIENT) as opened:
         opened.event_hooks = {"request": [as_user]}
         yield opened
 
@@ -35,7 +51,7 @@ async def client(
 def open_vectors(suite: Suite, auth: httpx.AsyncClient, service_client: ServiceClient) -> ServiceClient:
     """Opens further apps, with other settings."""
     suite.up(["redis-cache", "chromadb"])
-    return service_client
+    return partial(service_client, **PATIENT)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +72,7 @@ async def pair(
     async def as_user(request: httpx.Request) -> None:
         request.headers.setdefault("Authorization", user.headers["Authorization"])
 
-    opened = open_service(suite, is_watched=False)
+    opened = partial(open_service(suite, is_watched=False), **PATIENT)
     nothing, files = tmp_path_factory.mktemp("nothing"), tmp_path_factory.mktemp("files")
     async with (
         opened("vectors", faiss_url=node.url, data_dir=nothing, files_dir=files) as one,

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from services.vectors.files.domain import LOOSE_PARTS, PART_BYTES
 from services.vectors.files.route import FILE_UPLOADS
+from shared import watchdog
 from shared.errors import StorageFull
 from shared.limits import Shares
 from shared.schemas import new_id
@@ -23,6 +25,7 @@ from shared.storage import Storage
 from tests.fixtures.apps import ServiceClient
 from tests.fixtures.buckets import open_bucket
 from tests.fixtures.identity import RegisterUser, User
+from tests.fixtures.patience import PATIENCE_SECONDS
 from tests.services.vectors.test_file_pieces import FORM, begun, offset_of, send
 from tests.services.vectors.test_files import FILES, PDF, code, made, upload
 
@@ -122,31 +125,47 @@ async def test_one_users_uploads_leave_places_for_others(
     assert [answer.status_code for answer in await asyncio.gather(*sent)] == [204] * share
 
 
+class Clock:
+    """As the watchdog reads it: all the time that a request may take is over when a test says so."""
+
+    def __init__(self) -> None:
+        self.ahead_seconds = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead_seconds
+
+
 @pytest.mark.parametrize("comes_in_pieces", [True, False])
 async def test_a_sender_who_stalls_is_not_waited_for(
-    open_vectors: ServiceClient, user: User, tmp_path: Path, comes_in_pieces: bool
+    open_vectors: ServiceClient, user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comes_in_pieces: bool
 ) -> None:
     """A place is held for as long as any request may take, whatever trickles in; what came is kept of a piece."""
-    async with open_vectors("vectors", data_dir=tmp_path, request_limit_seconds=3.0) as client:
+    monkeypatch.setattr(watchdog, "time", clock := Clock())
+    async with open_vectors("vectors", data_dir=tmp_path, request_limit_seconds=PATIENCE_SECONDS) as client:
         client.headers.update(user.headers)
-        ended = asyncio.Event()
+        trickles, ended = asyncio.Event(), asyncio.Event()
 
         async def trickling(head: bytes) -> AsyncIterator[bytes]:
             yield head + bytes(PART_BYTES)
             while not ended.is_set():
                 yield b"x"
+                trickles.set()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(0.05):
                         await ended.wait()
 
         place = await begun(client, 3 * PART_BYTES)
         form = {"Content-Type": "multipart/form-data; boundary=x"}
-        sending = (
+        sending = asyncio.create_task(  # which is ended, and this one is not
             send(client, place, 0, trickling(b""))
             if comes_in_pieces
             else client.post(FILES, content=trickling(FORM), headers=form)
         )
-        refused = await asyncio.create_task(sending)  # which is ended, and this one is not
+        await trickles.wait()
+        while comes_in_pieces and await offset_of(client, place) < PART_BYTES:
+            pass
+        clock.ahead_seconds = 2 * PATIENCE_SECONDS
+        refused = await sending
         ended.set()
 
         assert code(refused) == (504, "common.out_of_time")

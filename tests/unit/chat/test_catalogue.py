@@ -10,6 +10,7 @@ from services.chat.models.catalogue import Catalogue
 from services.chat.models.configured import ModelEntry
 from services.chat.models.domain import ModelLimits, Offer, Price
 from services.chat.models.shelf import Shelf
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 
 def shelf(provider: str, *offers: str | Offer, configured: tuple[str, ...] | None = None) -> Shelf:
@@ -131,7 +132,7 @@ async def test_a_provider_is_not_asked_for_each_unknown_name() -> None:
         asked += 1
         return [Offer("a")]
 
-    models = catalogue(Shelf("default", read))
+    models = catalogue(Shelf("default", read, again_seconds=PATIENCE_SECONDS))
     for name in ("b", "c", "d"):
         with pytest.raises(ModelUnknown):
             await models.find(name)

@@ -44,7 +44,7 @@ async def test_a_model_that_took_no_connection_in_time_is_asked_once_more() -> N
             aiohttp.ClientSession(timeout=timeout, trace_configs=[traced]) as session,
             asyncio.timeout(PATIENCE_SECONDS),
         ):
-            model = OpenAIModel(session, f"{host.url}/v1", Timing(_SECONDS, 5, 5, None))
+            model = OpenAIModel(session, f"{host.url}/v1", Timing(_SECONDS, PATIENCE_SECONDS, PATIENCE_SECONDS, None))
             asked = model.generate(Ask("m", [PromptMessage("user", "Hi")]), answer_tokens=5, heard=Heard())
             first = asyncio.ensure_future(anext(asked))
             while len(tries) < 2 and not first.done():  # noqa: ASYNC110 - the client has no event for it
