@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from importlib import import_module
 
 import pytest
 
@@ -13,8 +14,9 @@ from tests.services.shared.hearing import Heard
 
 
 @pytest.fixture
-async def heard(suite: Suite) -> AsyncIterator[Heard]:
-    """At a broker where nothing is told but by the test."""
+async def heard(suite: Suite, patient_publishing: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Heard]:
+    """At a broker where nothing is told but by the test, and that is told all, once, however busy the machine is."""
+    monkeypatch.setattr(import_module("shared.identity.telling"), "_LAST_SECONDS", PATIENCE_SECONDS)
     url = await own_broker(suite)
     async with open_connection(url, "test hears") as connection:
         heard = Heard(connection, url)

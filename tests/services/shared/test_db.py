@@ -14,6 +14,7 @@ from shared.errors import StorageFull, Unavailable
 from shared.postgres import Database, DatabaseProbe, open_database
 from shared.postgres import opening as db
 from shared.postgres.database import postgres_errors
+from tests.fixtures.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -33,13 +34,14 @@ async def end(suite: Suite, process: int) -> None:
     """As a restart of the server would, seen from one connection."""
     url = suite.environment("auth")["DATABASE_URL"].replace("+asyncpg", "")
     other = await asyncpg.connect(url, database="auth")
-    assert await other.fetchval("SELECT pg_terminate_backend($1, 5000)", process)  # and waits for its end
+    assert await other.fetchval("SELECT pg_terminate_backend($1, 60000)", process)  # and waits for its end
     await other.close()
 
 
 async def test_a_connection_is_used_again_without_being_asked(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(db, "_TRUSTED_SECONDS", PATIENCE_SECONDS)
     first = await process(database)
     monkeypatch.setattr(database.engine.dialect, "do_ping", None)
 

@@ -37,7 +37,7 @@ async def replicas(suite: Suite, store: LiveSettingsStore) -> AsyncIterator[list
 async def raw(suite: Suite, method: str, name: str, content: str | None = None) -> None:
     """As who goes past `make config`."""
     url = f"{suite.url('consul').rstrip('/')}/v1/kv/{prefix_of('chat')}{name}"
-    async with httpx.AsyncClient(headers=consul_headers(suite)) as client:
+    async with httpx.AsyncClient(headers=consul_headers(suite), timeout=PATIENCE_SECONDS) as client:
         (await client.request(method, url, content=content)).raise_for_status()
 
 
@@ -122,7 +122,7 @@ async def test_what_stands_there_and_can_be_nothing_is_shown_and_taken_away(
     suite: Suite, store: LiveSettingsStore
 ) -> None:
     url = f"{suite.url('consul').rstrip('/')}/v1/kv/{prefix_of('chat')}"
-    async with httpx.AsyncClient(headers=consul_headers(suite)) as client:
+    async with httpx.AsyncClient(headers=consul_headers(suite), timeout=PATIENCE_SECONDS) as client:
         (await client.put(f"{url}log_level", content=b"\xff\xfe")).raise_for_status()
         (await client.put(f"{url}of_a_version_before", content=b"1")).raise_for_status()
 
@@ -176,7 +176,7 @@ async def test_a_service_may_not_change_its_settings_nor_read_anothers(suite: Su
     store.put("auth", ["log_level=INFO"])
     token = suite.environment("chat")["CONSUL_TOKEN"]
     url = f"{suite.url('consul').rstrip('/')}/v1/kv/sutazai"
-    async with httpx.AsyncClient(headers={"X-Consul-Token": token}) as client:
+    async with httpx.AsyncClient(headers={"X-Consul-Token": token}, timeout=PATIENCE_SECONDS) as client:
         written = await client.put(f"{url}/chat/log_level", content="DEBUG")
         read = await client.get(f"{url}/auth/log_level")
     store.put("auth", ["log_level="])

@@ -80,7 +80,7 @@ class Wiring:
 
 
 @pytest.fixture
-def wiring(suite: Suite) -> Wiring:
+def wiring(suite: Suite, patient_publishing: None) -> Wiring:
     suite.up(["rabbitmq"])
     return Wiring(suite.url("rabbitmq"))
 
@@ -96,8 +96,9 @@ async def publish_persistently(publisher: Publisher, message: OutgoingMessage) -
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
-                return await publisher.publish(message)
-            except (Unavailable, Unroutable):
+                async with asyncio.timeout(5):  # what was under way to a queue that was deleted is not confirmed
+                    return await publisher.publish(message)
+            except (Unavailable, Unroutable, TimeoutError):
                 await asyncio.sleep(0.6)
 
 
@@ -281,7 +282,7 @@ async def test_the_queues_are_what_the_guarantees_say(wiring: Wiring, suite: Sui
 
     secrets_, port = suite.secrets, suite.site.ports["rabbitmq_management"]
     async with httpx.AsyncClient(
-        auth=(secrets_.rabbitmq_user, secrets_.rabbitmq_password), verify=authorities()
+        auth=(secrets_.rabbitmq_user, secrets_.rabbitmq_password), timeout=PATIENCE_SECONDS, verify=authorities()
     ) as client:
         queue = (await client.get(f"http://127.0.0.1:{port}/api/queues/sutazai/{wiring.name}")).json()
 
