@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 from local.suite import Suite
 from tests.fixtures import attacks, making
@@ -41,6 +42,10 @@ SPARING = {
     "ANSWER_TOKENS": "32",
 }
 KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "SUTAZAI_CACHE", "TMPDIR")
+
+# How long an example takes, or making it, tells how busy the machine is.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_configure(config: pytest.Config) -> None:

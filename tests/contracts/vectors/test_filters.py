@@ -18,9 +18,7 @@ async def collection(new_collection: NewCollection) -> Collection:
 
 
 @given(stored=st.lists(metadata, min_size=1, max_size=12), asked=st.lists(filters, min_size=1, max_size=6))
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 async def test_filters_mean_what_the_language_says(
     engine: VectorEngine, collection: Collection, stored: list[Metadata], asked: list[Filter]
 ) -> None:

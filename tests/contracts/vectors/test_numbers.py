@@ -49,9 +49,7 @@ async def collection(new_collection: NewCollection, metric: Metric) -> Collectio
 
 @pytest.mark.parametrize("metric", Metric)
 @given(stored=st.lists(st.one_of(_vectors, _longest.map(longest)), min_size=1, max_size=MOST), asked=st.data())
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 async def test_scores_are_finite_and_right(
     engine: VectorEngine,
     collection: Collection,

@@ -4,7 +4,7 @@ import unicodedata
 from typing import Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -72,7 +72,6 @@ def test_different_mailboxes_are_spelled_apart(one: str, other: str) -> None:
     assert address(one) != address(other)
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1, max_size=64))
 def test_a_spelling_is_spelled_as_itself_in_every_form_and_case(local_part: str) -> None:
     try:
@@ -110,7 +109,6 @@ def test_a_control_character_is_found() -> None:
     assert has_controls("my cat is a \u0009by")
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=128))
 def test_a_password_is_the_same_in_every_form_and_with_every_space(password: str) -> None:
     once = spelled(password)
@@ -119,7 +117,6 @@ def test_a_password_is_the_same_in_every_form_and_with_every_space(password: str
     assert spelled(password.replace(" ", "\u00a0")) == once
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.characters(max_codepoint=127)))
 def test_what_ascii_was_hashed_as_is_what_it_is_verified_as(password: str) -> None:
     assert spelled(password) == password

@@ -1,7 +1,7 @@
 """Cursors: opaque, signed, bound to their list and filters."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import Invalid
@@ -11,7 +11,6 @@ CODEC = CursorCodec("s" * 32)
 SCOPE = ["agents", "tenant-1", {"q": "x"}]
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(st.text(), st.integers(-(2**53), 2**53), st.none()), max_size=4))
 def test_a_cursor_gives_back_its_position(position: list[object]) -> None:
     assert CODEC.decode(CODEC.encode(position, scope=SCOPE), scope=SCOPE) == position

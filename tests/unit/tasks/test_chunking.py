@@ -127,7 +127,7 @@ BLOCKS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(blocks=BLOCKS, most=st.integers(100, 300), share=st.integers(0, 50))
 async def test_no_chunk_is_too_large_and_no_word_is_lost(blocks: list[Block], most: int, share: int) -> None:
     found = await chunks(blocks, most, most * share // 100)

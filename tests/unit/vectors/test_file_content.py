@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.vectors.domain import MAX_ANSWER_BYTES
@@ -14,7 +14,6 @@ from tests.unit.vectors.test_search_answers import LONGEST_SECONDS, TEXTS, TRIES
 CHUNK: Final = "x" * 800
 
 
-@settings(deadline=None)
 @given(st.lists(TEXTS, max_size=4))
 def test_content_is_written_as_its_model(texts: list[str]) -> None:
     assert written(texts) == FileContent(data=[TextPart(text=one) for one in texts]).model_dump_json().encode()

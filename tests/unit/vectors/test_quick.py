@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.vectors.records import quick
@@ -22,7 +22,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["k", "filter", "query"]), VALUES))
 def test_it_reads_what_pythons_own_reads(value: dict[str, Any]) -> None:
     body = json.dumps(value).encode()
@@ -30,7 +29,6 @@ def test_it_reads_what_pythons_own_reads(value: dict[str, Any]) -> None:
     assert repr(quick.loads(body)) == repr(json.loads(body))
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-(10**320), 10**300) | st.floats(allow_nan=False), min_size=1, max_size=8))
 def test_numbers_of_a_vector_are_the_same_numbers(numbers: list[float]) -> None:
     body = json.dumps({"vector": numbers}).encode()

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.vectors.domain import (
@@ -39,13 +39,11 @@ FOUND = st.builds(Found, st.just(COLLECTION), st.lists(HITS, max_size=3), TOOK)
 ALL_FOUND = st.builds(AllFound, st.lists(FOUND, max_size=3), st.just(1.5))
 
 
-@settings(deadline=None)
 @given(FOUND)
 def test_of_one_search(found: Found) -> None:
     assert written(found) == SearchResult.of(found).model_dump_json().encode()
 
 
-@settings(deadline=None)
 @given(ALL_FOUND)
 def test_of_a_batch(found: AllFound) -> None:
     assert all_written(found) == SearchBatchResult.of(found).model_dump_json().encode()
