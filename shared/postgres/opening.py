@@ -146,16 +146,21 @@ def _check_before_use(engine: AsyncEngine) -> None:
 
 async def _create_when_missing(url: URL) -> None:
     try:
-        connection = await _connected(url)
+        async with _connected(url):
+            pass
     except asyncpg.InvalidCatalogNameError:
-        connection = await _connected(url.set(database="postgres"))
-        try:
-            await connection.execute(f'CREATE DATABASE "{url.database}"')
-        except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
-            _log.info("another replica created the database first")
-    await connection.close(timeout=_CONNECT_SECONDS)  # a server that is frozen meanwhile keeps no start for ever
+        async with _connected(url.set(database="postgres")) as connection:
+            try:
+                await connection.execute(f'CREATE DATABASE "{url.database}"')
+            except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+                _log.info("another replica created the database first")
 
 
-async def _connected(url: URL) -> "asyncpg.Connection[asyncpg.Record]":
+@asynccontextmanager
+async def _connected(url: URL) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    return await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS, command_timeout=_CREATE_SECONDS)
+    connection = await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS, command_timeout=_CREATE_SECONDS)
+    try:
+        yield connection
+    finally:
+        await connection.close(timeout=_CONNECT_SECONDS)  # a server that is frozen meanwhile keeps no start for ever
