@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,5 +67,15 @@ def litellm(upstream_url: str) -> Iterator[Server]:
     environment = {**os.environ, "LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     environment["LITELLM_MASTER_KEY"] = LITELLM_KEY
     arguments = ["litellm_proxy.py", upstream_url, str(port)]
+    with serving(arguments, environment, port=port, python=PYTHON, directory=PROGRAMS) as server:
+        yield server
+
+
+@contextmanager
+def neomodel(environment: Mapping[str, str]) -> Iterator[Server]:
+    """neomodel under FastAPI, on the graph that `environment` names."""
+    install()
+    port = free_port()
+    arguments = [*UVICORN, "neomodel_app:app", "--port", str(port), "--log-level", "warning"]
     with serving(arguments, environment, port=port, python=PYTHON, directory=PROGRAMS) as server:
         yield server

@@ -9,6 +9,7 @@ from bench.rows.echo import echo
 from bench.rows.embedding import batch, embedding
 from bench.rows.finished import finished
 from bench.rows.gateway import hop
+from bench.rows.graph import neighbours
 from bench.rows.identity import api_keys, tokens
 from bench.rows.search import search
 from bench.rows.store import store
@@ -34,6 +35,7 @@ ROWS = {
     "A1": Planned(tokens, minutes=5),
     "A1k": Planned(api_keys, minutes=4),
     "A3": Planned(storm, minutes=6),
+    "G1": Planned(neighbours, minutes=6, seconds=3),
     "C1": Planned(stream, minutes=8, seconds=4),
     "V1": Planned(search, minutes=6.5, seconds=2),
     "V2": Planned(store, minutes=2.5),
@@ -48,6 +50,7 @@ ROWS = {
 }
 GROUPS = {
     "auth": ("A1", "A1k", "A3"),
+    "agents": ("G1",),
     "chat": ("C1",),
     "vectors": ("V1", "V2", "V3", "V4"),
     "openai": ("E1",),
