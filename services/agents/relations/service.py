@@ -9,7 +9,7 @@ from neo4j import AsyncManagedTransaction
 from services.agents.domain import WRITE
 from services.agents.errors import RelationToItself
 from services.agents.events import Done
-from services.agents.graph import Graph
+from services.agents.graph import Graph, Statements
 from services.agents.relations.domain import Direction, Ends, Put, Relation, RelationType, Said
 from services.agents.relations.repository import RelationRepository
 from services.agents.relations.schemas import RelationPut
@@ -93,12 +93,14 @@ class RelationService:
         """By type, then by the other agent's id. Raises Invalid for a cursor of another list."""
 
         async def rows(after: str | None, most: int) -> Sequence[Relation]:
-            async def work(transaction: AsyncManagedTransaction) -> list[Relation]:
-                await AgentRepository(transaction, caller.tenant_id).require(agent_id)
-                relations = RelationRepository(transaction, caller.tenant_id)
+            async def found(one: Statements) -> list[Relation]:
+                relations = RelationRepository(one, caller.tenant_id)
                 return await relations.list_by_type(agent_id, types=types, direction=direction, after=after, limit=most)
 
-            return await self._graph.read(work)
+            page = await self._graph.look(found)
+            if not page:  # else the agent is there
+                await self._graph.look(lambda one: AgentRepository(one, caller.tenant_id).require(agent_id))
+            return page
 
         return await self._cursors.slice(
             rows,
