@@ -13,7 +13,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, PoolProxiedConnection
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, NullPool, PoolProxiedConnection
 
 from shared import telemetry
 from shared.postgres.database import Database, is_passing, postgres_errors
@@ -80,7 +80,13 @@ async def open_database(server_url: str, name: str, migrations: Path) -> AsyncIt
         with telemetry.measured_pool("postgres", functools.partial(_use, engine)):
             yield Database(engine)
     finally:
+        # Whoever still has a connection gives it back to a pool that nobody looks at any more.
+        event.listen(engine.sync_engine, "checkin", _leave)
         await engine.dispose()
+
+
+def _leave(_: object, connection: ConnectionPoolEntry) -> None:
+    connection.close()
 
 
 async def _migrate(url: URL, migrations: Path) -> None:

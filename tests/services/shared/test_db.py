@@ -1,5 +1,6 @@
 """Connections that ended while nobody used them cost nobody a request."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -46,6 +47,26 @@ async def test_a_connection_is_used_again_without_being_asked(
     monkeypatch.setattr(database.engine.dialect, "do_ping", None)
 
     assert await process(database) == first
+
+
+async def test_one_that_is_given_back_after_the_end_is_closed(suite: Suite, database: Database) -> None:
+    held, may_go = asyncio.Future[int](), asyncio.Event()
+
+    async def hold(ending: Database) -> None:
+        async with ending.session() as session:
+            held.set_result(int(await session.scalar(text("SELECT pg_backend_pid()")) or 0))
+            await may_go.wait()
+
+    async with open_database(suite.environment("auth")["DATABASE_URL"], "auth", MIGRATIONS) as ending:
+        holding = asyncio.create_task(hold(ending))
+        process = await held
+    may_go.set()
+    await holding
+
+    connected = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :process")
+    async with asyncio.timeout(PATIENCE_SECONDS), database.statements() as session:
+        while await session.scalar(connected, {"process": process}):
+            pass  # each look is a round trip
 
 
 async def test_one_that_the_server_closed_is_replaced(suite: Suite, database: Database) -> None:
