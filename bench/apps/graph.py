@@ -10,6 +10,8 @@ from typing import Any, LiteralString
 import orjson
 from neo4j import AsyncGraphDatabase, AsyncManagedTransaction
 
+from bench.apps.living import live
+
 _AGENT: LiteralString = "MATCH (a:Agent {id: $id, tenant_id: $tenant_id})"
 _RELATED: LiteralString = "(b:Agent {tenant_id: $tenant_id})"
 _STATEMENTS: dict[str, LiteralString] = {
@@ -29,7 +31,7 @@ class Reads:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await live(receive, send, self._driver.close)
             return
         *_, parent, last = scope["path"].split("/")
         asked, agent_id = (last, parent) if last in _STATEMENTS else ("", last)
@@ -42,13 +44,6 @@ class Reads:
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
-
-    async def _live(self, receive: Any, send: Any) -> None:
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self._driver.close()
-        await send({"type": "lifespan.shutdown.complete"})
 
 
 def reads() -> Reads:

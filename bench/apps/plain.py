@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from bench.apps.living import live
 from bench.apps.shapes import EchoRead, EchoRequest
 
 
@@ -23,10 +24,7 @@ def raw() -> Any:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            await receive()
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            await send({"type": "lifespan.shutdown.complete"})
+            await live(receive, send)
             return
         body = (await receive())["body"]
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]

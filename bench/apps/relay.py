@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx
 
+from bench.apps.living import live
+
 _TIMEOUT = httpx.Timeout(30)
 _LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=256)
 
@@ -20,7 +22,7 @@ class Relay:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await live(receive, send, self._client.aclose)
             return
         body = (await receive()).get("body", b"")
         async with self._client.stream(scope["method"], scope["path"], content=body) as answer:
@@ -29,13 +31,6 @@ class Relay:
             async for part in answer.aiter_raw():
                 await send({"type": "http.response.body", "body": part, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
-
-    async def _live(self, receive: Any, send: Any) -> None:
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self._client.aclose()
-        await send({"type": "lifespan.shutdown.complete"})
 
 
 def relay() -> Relay:
