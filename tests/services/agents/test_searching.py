@@ -269,5 +269,5 @@ async def placeless(tenant: Tenant, number: int, *, more: bool = False) -> list[
 
 def former_id() -> str:
     """An id that was given long ago: later than the one before it."""
-    digits = f"{int(BEGIN.timestamp() * 1000):012x}"
-    return f"{digits[:8]}-{digits[8:]}{new_id()[13:]}"
+    before = upkeep._before_ids_of(BEGIN)
+    return before + new_id()[len(before) :]
